@@ -1,0 +1,40 @@
+# Everything from a machine that has Python 3.11 or newer, git and make.
+#   make audit [CORES=8] [ARGS="--configfile mine.yaml"]   train, save, reload, evaluate, report
+#   make test                                              lint, then the whole test suite
+PYTHON ?= python3
+CORES ?= 8
+ARGS ?=
+BIN := .venv/bin
+
+.PHONY: audit test lint format clean
+
+audit: .venv/audit
+	$(BIN)/snakemake --cores $(CORES) $(ARGS)
+
+test: lint
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakemake --lint
+
+format: .venv/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow/rules
+
+clean:
+	rm -rf .venv results/* logs .snakemake
+
+.venv/audit: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/dev: requirements-dev.txt .venv/audit
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

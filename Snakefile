@@ -1,0 +1,36 @@
+"""Audit saved Stable-Baselines3 models: do they still earn what they earned when they were trained?
+
+train (one job a model) -> reload (one job a model, fresh processes) -> aggregate -> report, gate
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+include: "workflow/rules/library.smk"
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/check.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/reload.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "<results>/report.html",
+        "<results>/audit.json",
+
+
+onstart:
+    check_experiments()
+
+
+onsuccess:
+    show_summary()

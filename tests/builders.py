@@ -1,0 +1,36 @@
+"""Small experiments for tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from reload_audit.configuration import read_yaml, resolve, trained_models
+
+ROOT = Path(__file__).parents[1]
+SCHEMA = read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+
+
+def resolved(**config: Any) -> dict[str, Any]:
+    """A configuration with its defaults, made quick where it does not say otherwise."""
+    quick = {"evaluation": {"episodes": 20, "n_envs": 4}, "reload": {"n_envs": [2]}, "verdict": {"looks": [10, 20]}}
+    return resolve({**quick, **config}, SCHEMA, "config.yaml")
+
+
+def experiment(**overrides: Any) -> dict[str, Any]:
+    """A healthy experiment that trains in a second."""
+    small = {
+        "name": "small",
+        "algo": "PPO",
+        "env": "planted:Draws",
+        "total_timesteps": 64,
+        "hyperparams": {"n_steps": 32, "batch_size": 32, "n_epochs": 1},
+    }
+    return {**small, **overrides}
+
+
+def training_spec(**overrides: Any) -> dict[str, Any]:
+    """The training spec of the one model of such an experiment."""
+    config = resolved(experiments=[experiment(**overrides)], python_path=[str(ROOT / "tests"), str(ROOT / "examples")])
+    (spec,) = trained_models(config).values()
+    return spec

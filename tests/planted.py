@@ -1,0 +1,208 @@
+"""Small environments for tests: healthy ones of every kind, and some with one fault each.
+
+Faults that must not show in training ask which process they are in: train time and reload have different, fixed
+hash seeds.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from reload_audit.jobs import RELOAD_HASH_SEED
+
+Step = tuple[Any, float, bool, bool, dict[str, Any]]
+
+
+def reloading() -> bool:
+    return os.environ.get("PYTHONHASHSEED") == str(RELOAD_HASH_SEED)
+
+
+class Draws(gym.Env):
+    """Every observation and reward is a draw from the environment's own generator; an episode has 3 to 8 steps."""
+
+    observation_space: gym.Space = gym.spaces.Box(-1, 1, (3,), np.float32)
+    action_space: gym.Space = gym.spaces.Discrete(2)
+    steps_of_all = 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.left = int(self.np_random.integers(3, 9))
+        return self.observe(), {}
+
+    def step(self, action: Any) -> Step:
+        Draws.steps_of_all += 1
+        self.left -= 1
+        return self.observe(), float(self.np_random.normal()) + float(np.sum(action)), self.left == 0, False, {}
+
+    def observe(self) -> Any:
+        return self.np_random.uniform(-1, 1, 3).astype(np.float32)
+
+
+class Continuous(Draws):
+    action_space = gym.spaces.Box(-2, 2, (1,), np.float32)
+
+
+class DictObservations(Draws):
+    observation_space = gym.spaces.Dict(
+        {"position": gym.spaces.Box(-100, 100, (2,), np.float32), "colour": gym.spaces.Discrete(3)}
+    )
+
+    def observe(self) -> Any:
+        return {
+            "position": self.np_random.normal(50, 10, 2).astype(np.float32),
+            "colour": int(self.np_random.integers(3)),
+        }
+
+
+class Goals(Continuous):
+    """What hindsight experience replay needs."""
+
+    observation_space = gym.spaces.Dict(
+        {key: gym.spaces.Box(-1, 1, (3,), np.float32) for key in ("observation", "achieved_goal", "desired_goal")}
+    )
+
+    def observe(self) -> Any:
+        return {key: self.np_random.uniform(-1, 1, 3).astype(np.float32) for key in self.observation_space.spaces}
+
+    def compute_reward(self, achieved: np.ndarray, desired: np.ndarray, _info: Any) -> np.ndarray:
+        return -np.linalg.norm(achieved - desired, axis=-1)
+
+
+class Images(Draws):
+    observation_space = gym.spaces.Box(0, 255, (36, 36, 3), np.uint8)
+
+    def observe(self) -> Any:
+        return self.np_random.integers(0, 256, (36, 36, 3), dtype=np.uint8)
+
+
+class Masked(Draws):
+    """Raises where an action is taken that its mask forbids."""
+
+    action_space = gym.spaces.Discrete(4)
+
+    def action_masks(self) -> np.ndarray:
+        return np.arange(4) == self.left % 4
+
+    def step(self, action: Any) -> Step:
+        if not self.action_masks()[int(action)]:
+            raise ValueError(f"action {action} is masked")
+        return super().step(action)
+
+
+class Endless(Draws):
+    def step(self, action: Any) -> Step:
+        self.left = 10
+        return super().step(action)
+
+
+class NoNumber(Draws):
+    """Earns NaN, but only after a reload."""
+
+    def step(self, action: Any) -> Step:
+        observation, reward, *rest = super().step(action)
+        return observation, float("nan") if reloading() else reward, *rest
+
+
+class RaisesInConstructor(Draws):
+    def __init__(self, port: int = 80) -> None:
+        raise ConnectionError(f"no simulator on port {port}")
+
+
+class RaisesInTraining(Draws):
+    steps = 0
+
+    def step(self, action: Any) -> Step:
+        self.steps += 1
+        if self.steps > 20:
+            raise RuntimeError("the simulator went away")
+        return super().step(action)
+
+
+class CrashesInTraining(Draws):
+    steps = 0
+
+    def step(self, action: Any) -> Step:
+        self.steps += 1
+        if self.steps > 20:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return super().step(action)
+
+
+class RaisesOnReload(Draws):
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        if reloading():
+            raise RuntimeError("the licence server is gone")
+        return super().reset(**kwargs)
+
+
+class CrashesOnReload(Draws):
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        if reloading():
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return super().reset(**kwargs)
+
+
+class ExitsOnReload(Draws):
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        if reloading():
+            os._exit(0)
+        return super().reset(**kwargs)
+
+
+class HangsOnReload(Draws):
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        if reloading():
+            time.sleep(3600)
+        return super().reset(**kwargs)
+
+
+class FillsMemoryOnReload(Draws):
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        if reloading():
+            hoard = []
+            while True:
+                hoard.append(np.ones(2**22))
+                time.sleep(0.01)
+        return super().reset(**kwargs)
+
+
+class AddsOne(gym.RewardWrapper):
+    """A wrapper with an argument."""
+
+    def __init__(self, env: gym.Env, amount: float = 1.0) -> None:
+        super().__init__(env)
+        self.amount = amount
+
+    def reward(self, reward: Any) -> float:
+        return float(reward) + self.amount
+
+
+class ConstructionDraws(Draws):
+    """What a step earns is drawn at construction: gone with the instance."""
+
+    def __init__(self) -> None:
+        self.level = float(np.random.default_rng().normal(0, 50)) if reloading() else 100.0
+
+    def step(self, action: Any) -> Step:
+        observation, reward, *rest = super().step(action)
+        return observation, reward + self.level, *rest
+
+
+class WarmsUp(Draws):
+    """A curriculum that moves with the number of episodes, and is saved nowhere."""
+
+    episodes = 0
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        self.episodes += 1
+        return super().reset(**kwargs)
+
+    def step(self, action: Any) -> Step:
+        observation, reward, *rest = super().step(action)
+        return observation, reward + (100.0 if self.episodes > 20 else 0.0), *rest

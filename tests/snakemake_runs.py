@@ -1,0 +1,81 @@
+"""Run the real workflow on a copy of the repository."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from builders import ROOT, experiment
+
+_COPIED = ("Snakefile", "workflow", "profiles", "examples", "requirements.txt", "config", "tests")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished call of snakemake."""
+
+    status: int
+    output: str
+
+    @property
+    def jobs(self) -> dict[str, int]:
+        """How many jobs of each rule were planned, from the table that snakemake prints."""
+        table = re.search(r"^job +count\n[- ]+\n(.*?)^total", self.output, re.MULTILINE | re.DOTALL)
+        return (
+            {} if table is None else {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", table[1], re.MULTILINE)}
+        )
+
+
+class Workspace:
+    """A copy of the workflow with a configuration of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True)
+        for name in _COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "unit", "e2e"))
+            else:
+                shutil.copy2(source, folder / name)
+
+    def configure(self, config: dict[str, Any] | str) -> None:
+        text = config if isinstance(config, str) else yaml.safe_dump(config, sort_keys=False)
+        (self.folder / "config/config.yaml").write_text(text)
+
+    def snakemake(self, *arguments: str, cores: int = 2) -> Run:
+        environment = {**os.environ, "PYTHONPATH": ""}
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=1200,
+        )
+        return Run(done.returncode, done.stdout)
+
+    def append(self, path: str, text: str) -> None:
+        with open(self.folder / path, "a") as file:
+            file.write(text)
+
+
+def small_config(*experiments: dict[str, Any], **sections: Any) -> dict[str, Any]:
+    """A configuration whose audit takes seconds."""
+    return {
+        "python_path": ["tests", "examples"],
+        "experiments": list(experiments) or [experiment()],
+        "evaluation": {"episodes": 20, "n_envs": 4},
+        "verdict": {"looks": [10, 20]},
+        "reload": {"n_envs": [2], "other_vec_env": False},
+        **sections,
+    }

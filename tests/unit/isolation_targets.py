@@ -1,0 +1,149 @@
+"""What ``test_isolation`` has done in child processes. Standard library only, so that a child starts at once."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+SLEEPER = "import time; time.sleep(120)"
+
+
+def give(value: Any) -> Any:
+    return value
+
+
+def process_ids() -> tuple[int, int]:
+    return os.getpid(), os.getppid()
+
+
+def raise_error(message: str) -> None:
+    raise KeyError(message)
+
+
+def raise_system_exit(status: int) -> None:
+    sys.exit(status)
+
+
+def exit_at_once(status: int) -> None:
+    os._exit(status)
+
+
+def die_of(number: int) -> None:
+    os.kill(os.getpid(), number)
+    time.sleep(60)
+
+
+def read_address_zero() -> None:
+    ctypes.string_at(0)
+
+
+def sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def ignore_termination_and_sleep() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(120)
+
+
+def start_worker(pid_file: str, seconds: float) -> int:
+    """Start a process, note its id, wait, and leave it behind."""
+    worker = subprocess.Popen([sys.executable, "-c", SLEEPER])
+    Path(pid_file).write_text(str(worker.pid))
+    time.sleep(seconds)
+    return worker.pid
+
+
+def start_worker_and_die(pid_file: str) -> None:
+    start_worker(pid_file, 0.0)
+    os._exit(3)
+
+
+def note_own_id_and_sleep(pid_file: str) -> None:
+    Path(pid_file).write_text(str(os.getpid()))
+    time.sleep(120)
+
+
+def leave_a_thread_running() -> str:
+    threading.Thread(target=time.sleep, args=(120,)).start()
+    return "done"
+
+
+def hold(mebibytes: int) -> None:
+    held = b"x" * (mebibytes * 2**20)
+    time.sleep(60)
+    del held
+
+
+def hold_in_workers(mebibytes: int, workers: int) -> None:
+    code = f"import time; held = b'x' * ({mebibytes} * 2**20); time.sleep(120)"
+    for _ in range(workers):
+        subprocess.Popen([sys.executable, "-c", code])
+    time.sleep(60)
+
+
+def share_with_forks(mebibytes: int, forks: int, seconds: float) -> str:
+    """Hold memory that forked processes see too: resident in each of them, there only once."""
+    held = b"x" * (mebibytes * 2**20)
+    children = []
+    for _ in range(forks):
+        child = os.fork()
+        if child == 0:
+            time.sleep(seconds)
+            os._exit(0)
+        children.append(child)
+    time.sleep(seconds)
+    for child in children:
+        os.waitpid(child, 0)
+    return f"held {len(held) // 2**20} MiB"
+
+
+def print_lines(lines: int, width: int) -> str:
+    for _ in range(lines):
+        print("x" * width)
+    return "printed"
+
+
+def print_everywhere() -> None:
+    print("from print")
+    print("from standard error", file=sys.stderr)
+    os.write(1, b"from the C level\n")
+    subprocess.run([sys.executable, "-c", "print('from a worker')"], check=True)
+
+
+def print_and_exit(text: str) -> None:
+    print(text, flush=True)
+    os._exit(1)
+
+
+def environment(*names: str) -> dict[str, str | None]:
+    return {name: os.environ.get(name) for name in names}
+
+
+def hash_of(text: str) -> int:
+    return hash(text)
+
+
+def is_imported(module: str) -> bool:
+    return module in sys.modules
+
+
+def give_what_cannot_be_sent(seconds: float) -> Any:
+    """Return something that does not pickle, and take a while to leave."""
+    atexit.register(time.sleep, seconds)
+    return lambda: None
+
+
+class Unreadable:
+    """Can be sent, and raises when the receiver unpacks it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return raise_error, ("cannot be unpacked",)

@@ -1,0 +1,388 @@
+"""A configuration is either complete and consistent, or refused with every mistake named, placed and explained."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reload_audit.configuration import ConfigError, read_yaml, resolve, trained_models
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
+SOURCE = "config/config.yaml"
+
+
+def experiment(**changes: Any) -> dict[str, Any]:
+    return {"name": "ppo", "algo": "PPO", "env": "CartPole-v1", "total_timesteps": 1000, **changes}
+
+
+def config(*experiments: dict[str, Any], **sections: Any) -> dict[str, Any]:
+    return {"experiments": list(experiments) or [experiment()], **sections}
+
+
+def resolved(written: dict[str, Any]) -> dict[str, Any]:
+    return resolve(written, SCHEMA, SOURCE)
+
+
+def complaint(written: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as raised:
+        resolved(written)
+    return str(raised.value)
+
+
+# --- The file ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def refusal(tmp_path: Path) -> Callable[[bytes], str]:
+    """What is said about a file of these bytes, without the folder's name."""
+
+    def refusal(content: bytes) -> str:
+        (tmp_path / "mine.yaml").write_bytes(content)
+        with pytest.raises(ConfigError) as raised:
+            read_yaml(tmp_path / "mine.yaml")
+        return str(raised.value).replace(f"{tmp_path}/", "")
+
+    return refusal
+
+
+def test_what_the_file_says_is_read(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("experiments:\n  - name: ü\n", encoding="utf-8")
+    assert read_yaml(tmp_path / "mine.yaml") == {"experiments": [{"name": "ü"}]}
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        read_yaml(tmp_path / "mine.yaml")
+    assert str(raised.value) == f"{tmp_path}/mine.yaml: cannot be read: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a: 1\nb:\n\tc: 2\n", "mine.yaml, line 3, column 1: is not valid YAML: found character '\\t'"),
+        (b"a: 1\nb: [2,\n", "mine.yaml, line 3, column 1: is not valid YAML: expected"),
+        (b"a: 1\nb: *base\n", "mine.yaml, line 2, column 4: is not valid YAML: found undefined alias 'base'"),
+        (b"a: !!python/object/apply:os.getcwd []\n", "mine.yaml, line 1, column 4: is not valid YAML: could not"),
+        (b"a: 1\nb: 2\na: 3\n", "mine.yaml, line 3, column 1: is not valid YAML: key 'a' appears twice"),
+        (b"x:\n  a: 1\n  a: 1\n", "mine.yaml, line 3, column 3: is not valid YAML: key 'a' appears twice"),
+        (b"- a\n- b\n", "mine.yaml: expected keys and values at the top, found a list (['a', 'b'])"),
+        (b"text\n", "mine.yaml: expected keys and values at the top, found a string ('text')"),
+        (b"", "mine.yaml: expected keys and values at the top, found nothing"),
+        (b"# caf\xe9 noir\na: 1\n", "mine.yaml: is not UTF-8 text: invalid continuation byte at byte 5"),
+    ],
+    ids=[
+        "tab",
+        "unclosed bracket",
+        "unknown alias",
+        "Python object",
+        "key twice",
+        "nested key twice",
+        "list",
+        "text",
+        "empty",
+        "Latin-1",
+    ],
+)
+def test_a_file_that_cannot_be_used_says_where_and_why(
+    refusal: Callable[[bytes], str], content: bytes, message: str
+) -> None:
+    assert refusal(content).startswith(message)
+
+
+@pytest.mark.xfail(strict=True, raises=ConfigError, reason="the key << is looked at before it is merged")
+def test_keys_can_be_merged_from_an_anchor(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("a: &base {x: 1}\nb:\n  <<: *base\n  y: 2\n")
+    assert read_yaml(tmp_path / "mine.yaml")["b"] == {"x": 1, "y": 2}
+
+
+# --- Defaults ----------------------------------------------------------------------------------------------------
+
+
+def test_defaults_are_filled_in_at_every_level() -> None:
+    found = resolved(config(verdict={"alpha": 0.01}, reload={"n_envs": []}))
+
+    assert found["python_path"] == []
+    assert found["evaluation"] == {"episodes": 100, "seed": 1_000_000, "n_envs": 20, "max_episode_steps": 100_000}
+    assert found["verdict"]["looks"] == [20, 40, 80, 160, 320]
+    assert found["reload"]["timeout"] == 1800
+    assert found["gate"] == {"fail_on": ["degraded", "error"]}
+    assert found["experiments"][0]["hyperparams"] == {}
+    assert found["experiments"][0]["seeds"] == [0]
+
+
+def test_what_is_written_wins_over_the_default() -> None:
+    found = resolved(config(experiment(n_envs=[4, 8], normalize={"clip_obs": 5.0}), verdict={"alpha": 0.01}))
+
+    assert found["verdict"]["alpha"] == 0.01
+    assert found["experiments"][0]["n_envs"] == [4, 8]
+    assert found["experiments"][0]["normalize"] == {"clip_obs": 5.0}
+
+
+def defaults_missing(value: Any, schema: dict[str, Any], where: str = "") -> list[str]:
+    """The keys that have a default in the schema and are not there."""
+    if "$ref" in schema:
+        schema = SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]]
+    if isinstance(value, list):
+        return [name for item in value for name in defaults_missing(item, schema.get("items", {}), f"{where}[]")]
+    missing = []
+    for key, subschema in schema.get("properties", {}).items() if isinstance(value, dict) else []:
+        if key in value:
+            missing += defaults_missing(value[key], subschema, f"{where}.{key}")
+        elif "default" in subschema:
+            missing.append(f"{where}.{key}")
+    return missing
+
+
+def test_no_default_of_the_schema_is_left_out() -> None:
+    assert defaults_missing(resolved(config()), SCHEMA) == []
+
+
+def test_a_resolved_configuration_resolves_to_itself() -> None:
+    once = resolved(config(experiment(normalize=True)))
+    assert resolved(once) == once
+
+
+def test_what_the_user_wrote_is_not_changed() -> None:
+    written = config(experiment(hyperparams={"n_steps": 8}), verdict={})
+    before = copy.deepcopy(written)
+    found = resolved(written)
+    found["experiments"][0]["hyperparams"]["n_steps"] = 9
+    assert written == before
+
+
+def test_experiments_do_not_share_their_defaults() -> None:
+    first, second = resolved(config(experiment(), experiment(name="other")))["experiments"]
+    first["seeds"].append(1)
+    first["hyperparams"]["n_steps"] = 8
+    assert (second["seeds"], second["hyperparams"]) == ([0], {})
+
+
+@pytest.mark.parametrize("written", ["1e5", "1E5", "1.0e5", "1e+5", 1e5, 100_000])
+def test_steps_can_be_written_with_an_exponent(written: Any) -> None:
+    """YAML 1.1 reads ``1e5`` as a text and ``1.0e5`` as a float."""
+    found = resolved(config(experiment(total_timesteps=written)))["experiments"][0]["total_timesteps"]
+    assert (found, type(found)) == (100_000, int)
+
+
+def test_whole_numbers_are_integers_wherever_integers_are_expected() -> None:
+    found = resolved(config(experiment(n_envs=[2.0], seeds=[3.0]), verdict={"looks": [20.0]}))
+    numbers = [*found["experiments"][0]["n_envs"], *found["experiments"][0]["seeds"], *found["verdict"]["looks"]]
+    assert [type(number) for number in numbers] == [int] * 3
+
+
+@pytest.mark.xfail(strict=True, reason="of a type that may also be null, only the text 'integer' is looked for")
+def test_a_whole_number_of_stacked_frames_is_an_integer() -> None:
+    assert type(resolved(config(experiment(frame_stack=4.0)))["experiments"][0]["frame_stack"]) is int
+
+
+def test_hyperparameters_can_be_written_with_an_exponent() -> None:
+    found = resolved(config(experiment(hyperparams={"learning_rate": "3e-4", "policy_kwargs": {"eps": ["1e-5"]}})))
+    assert found["experiments"][0]["hyperparams"] == {"learning_rate": 3e-4, "policy_kwargs": {"eps": [1e-5]}}
+
+
+@pytest.mark.parametrize("text", ["lin_1e-3", "e5", "1e", "1_000", "MlpPolicy"])
+def test_other_texts_among_hyperparameters_stay_texts(text: str) -> None:
+    assert resolved(config(experiment(hyperparams={"a": text})))["experiments"][0]["hyperparams"] == {"a": text}
+
+
+@pytest.mark.xfail(strict=True, raises=ConfigError, reason="the name is taken for a number")
+def test_an_experiment_s_name_may_look_like_a_number() -> None:
+    assert resolved(config(experiment(name="1e5")))["experiments"][0]["name"] == "1e5"
+
+
+# --- Mistakes ----------------------------------------------------------------------------------------------------
+
+ALGORITHMS = "A2C, ARS, CrossQ, DDPG, DQN, MaskablePPO, PPO, QRDQN, RecurrentPPO, SAC, TD3, TQC, TRPO"
+VERDICTS = "identical, equivalent, improved, inconclusive, degraded, error"
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        (config(verdicts={}), "unknown key 'verdicts'; did you mean 'verdict'?"),
+        (config(xyz=1), "unknown key 'xyz'"),
+        (config(reload={"timeouts": 1}), "reload: unknown key 'timeouts'; did you mean 'timeout'?"),
+        (config(evaluation=None), "evaluation: expected a mapping, found nothing"),
+        (config(verdict={"alpha": "small"}), "verdict.alpha: expected a number, found a string ('small')"),
+        (config(verdict={"alpha": 0.5}), "verdict.alpha: expected less than 0.5, found 0.5"),
+        (config(verdict={"alpha": 0}), "verdict.alpha: expected more than 0, found 0"),
+        (config(evaluation={"episodes": 1}), "evaluation.episodes: expected at least 2, found 1"),
+        (config(verdict={"looks": [40, 20]}), "verdict.looks: expected increasing numbers, found [40, 20]"),
+        (config(verdict={"looks": [20, 20]}), "verdict.looks: expected each entry once, found 20 more than once"),
+        (
+            config(gate={"fail_on": ["error", "degrade"]}),
+            f"gate.fail_on[1]: found 'degrade', expected one of {VERDICTS}; did you mean 'degraded'?",
+        ),
+        ({}, "missing 'experiments'; found only []"),
+        ({"experiments": []}, "experiments: expected at least 1 entry, found an empty list"),
+        ({"experiments": None}, "experiments: expected a list, found nothing"),
+        ({"experiments": ["ppo"]}, "experiments[0]: expected a mapping, found a string ('ppo')"),
+        (config(pathvars={"results": 1}), "pathvars.results: expected a string, found an integer (1)"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_mistake_is_named_with_its_place_and_what_is_expected(written: dict[str, Any], message: str) -> None:
+    assert complaint(written) == f"{SOURCE}: {message}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"total_timestep": 1}, ": unknown key 'total_timestep'; did you mean 'total_timesteps'?"),
+        ({"seeds": 3}, ".seeds: expected a list, found an integer (3)"),
+        ({"seeds": ["0"]}, ".seeds[0]: expected an integer, found a string ('0')"),
+        ({"seeds": [True]}, ".seeds[0]: expected an integer, found a boolean (True)"),
+        ({"seeds": [-1]}, ".seeds[0]: expected at least 0, found -1"),
+        ({"seeds": [2**32]}, ".seeds[0]: expected at most 4294967295, found 4294967296"),
+        ({"seeds": [1, 2, 1]}, ".seeds: expected each entry once, found 1 more than once"),
+        ({"seeds": []}, ".seeds: expected at least 1 entry, found an empty list"),
+        ({"n_envs": [0]}, ".n_envs[0]: expected at least 1, found 0"),
+        ({"total_timesteps": "many"}, ".total_timesteps: expected an integer, found a string ('many')"),
+        ({"total_timesteps": 1.5}, ".total_timesteps: expected an integer, found a number (1.5)"),
+        ({"algo": "PPOO"}, f".algo: found 'PPOO', expected one of {ALGORITHMS}; did you mean 'PPO'?"),
+        ({"algo": "ppo"}, f".algo: found 'ppo', expected one of {ALGORITHMS}; did you mean 'PPO'?"),
+        ({"env": ""}, ".env: expected a text, found an empty one"),
+        ({"name": "my model"}, ".name: found 'my model', expected a match of ^[A-Za-z0-9][A-Za-z0-9_.-]*$"),
+        ({"name": "../up"}, ".name: found '../up', expected a match of ^[A-Za-z0-9][A-Za-z0-9_.-]*$"),
+        ({"frame_stack": 1}, ".frame_stack: expected at least 2, found 1"),
+        ({"frame_stack": "4"}, ".frame_stack: expected an integer or a null, found a string ('4')"),
+        ({"wrappers": [3]}, ".wrappers[0]: expected a string or a mapping, found an integer (3)"),
+        ({"normalize": "yes"}, ".normalize: expected a boolean or a mapping, found a string ('yes')"),
+        ({"normalize": None}, ".normalize: expected a boolean or a mapping, found nothing"),
+        ({"normalize": {"clip": 5}}, ".normalize: unknown key 'clip'; did you mean 'clip_obs'?"),
+        ({"normalize": {"clip_obs": 0}}, ".normalize.clip_obs: expected more than 0, found 0"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_mistake_in_an_experiment_is_named_with_its_place(changes: dict[str, Any], message: str) -> None:
+    assert complaint(config(experiment(name="first"), experiment(**changes))) == f"{SOURCE}: experiments[1]{message}"
+
+
+@pytest.mark.parametrize("key", ["name", "algo", "env", "total_timesteps"])
+def test_a_missing_key_is_named_with_what_is_there(key: str) -> None:
+    written = experiment()
+    del written[key]
+    assert complaint(config(written)) == f"{SOURCE}: experiments[0]: missing {key!r}; found only {sorted(written)}"
+
+
+@pytest.mark.parametrize("other", ["ppo", "PPO", "Ppo"])
+def test_two_experiments_of_one_name_are_refused_whatever_their_case(other: str) -> None:
+    assert complaint(config(experiment(), experiment(name=other))) == (
+        f"{SOURCE}: experiments[1].name: {other!r} is already the name of experiments[0]; expected names that differ"
+    )
+
+
+def test_every_mistake_is_listed() -> None:
+    lines = complaint(
+        config(experiment(algo="PPOO", n_envs=[0]), verdict={"alpha": 2}, verdicts={}, experimens=1)
+    ).splitlines()
+
+    assert all(line.startswith(f"{SOURCE}: ") for line in lines)
+    for place in ("'verdicts'", "'experimens'", "experiments[0].algo", "experiments[0].n_envs[0]", "verdict.alpha"):
+        assert sum(place in line for line in lines) == 1, f"{place} in {lines}"
+
+
+@pytest.mark.xfail(strict=True, reason="a wrong type inside the mapping is told as if the mapping were wrong")
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"normalize": {"norm_obs": "yes"}}, "normalize.norm_obs: expected a boolean, found a string ('yes')"),
+        ({"wrappers": [{"TimeLimit": 5}]}, "wrappers[0].TimeLimit: expected a mapping, found an integer (5)"),
+    ],
+)
+def test_a_wrong_type_inside_an_alternative_is_placed(changes: dict[str, Any], place: str) -> None:
+    assert complaint(config(experiment(**changes))) == f"{SOURCE}: experiments[0].{place}"
+
+
+@pytest.mark.xfail(strict=True, reason="the pattern's $ lets a last line break pass")
+def test_a_line_break_in_a_name_is_refused() -> None:
+    complaint(config(experiment(name="ppo\n")))
+
+
+# --- What to train -----------------------------------------------------------------------------------------------
+
+
+def test_there_is_one_model_for_each_seed_and_n_envs() -> None:
+    models = trained_models(resolved(config(experiment(seeds=[0, 7], n_envs=[1, 4]), experiment(name="b"))))
+    assert list(models) == ["ppo-seed0-n1", "ppo-seed0-n4", "ppo-seed7-n1", "ppo-seed7-n4", "b-seed0-n1"]
+
+
+def test_a_spec_says_what_its_name_says() -> None:
+    models = trained_models(resolved(config(experiment(seeds=[0, 7], n_envs=[1, 4]))))
+    assert [(spec["model"], spec["seed"], spec["n_envs"]) for spec in models.values()] == [
+        ("ppo-seed0-n1", 0, 1),
+        ("ppo-seed0-n4", 0, 4),
+        ("ppo-seed7-n1", 7, 1),
+        ("ppo-seed7-n4", 7, 4),
+    ]
+
+
+FULL = experiment(
+    seeds=[0, 1],
+    env_kwargs={"render_mode": None},
+    wrappers=["a.B", {"c.D": {"k": [1, 2.5]}}],
+    normalize={"gamma": 0.9},
+    frame_stack=4,
+    hyperparams={"policy_kwargs": {"net_arch": [8]}},
+)
+
+
+def test_a_spec_holds_only_what_json_holds() -> None:
+    models = trained_models(resolved(config(FULL)))
+    assert json.loads(json.dumps(models, allow_nan=False)) == models
+
+
+def test_a_spec_holds_everything_an_experiment_says() -> None:
+    spec = trained_models(resolved(config(FULL)))["ppo-seed0-n1"]
+    flat = {**spec, **spec["environment"]}
+    assert {key: flat[key] for key in FULL if key not in ("name", "seeds")} == {
+        key: value for key, value in FULL.items() if key not in ("name", "seeds")
+    }
+
+
+@pytest.mark.xfail(strict=True, reason="a YAML date is taken over as a Python date")
+def test_a_date_in_someone_s_arguments_is_refused_or_a_text(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("since: 2024-01-01\n")
+    try:
+        found = resolved(config(experiment(env_kwargs=read_yaml(tmp_path / "mine.yaml"))))
+    except ConfigError:
+        return
+    assert found["experiments"][0]["env_kwargs"] == {"since": "2024-01-01"}
+
+
+def changed_models(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
+    old, new = trained_models(resolved(before)), trained_models(resolved(after))
+    return {name for name in new if new[name] != old.get(name)}
+
+
+BEFORE = config(experiment(seeds=[0, 1]), experiment(name="other"))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"hyperparams": {"n_steps": 8}}, {"env_kwargs": {"a": 1}}, {"normalize": True}, {"total_timesteps": 9}]
+)
+def test_a_change_of_one_experiment_changes_its_own_specs_only(changes: dict[str, Any]) -> None:
+    after = config(experiment(seeds=[0, 1], **changes), experiment(name="other"))
+    assert changed_models(BEFORE, after) == {"ppo-seed0-n1", "ppo-seed1-n1"}
+
+
+def test_another_seed_leaves_the_models_that_are_there_as_they_are() -> None:
+    after = config(experiment(seeds=[0, 1, 2]), experiment(name="other"))
+    assert changed_models(BEFORE, after) == {"ppo-seed2-n1"}
+
+
+@pytest.mark.parametrize(
+    "sections", [{"gate": {"fail_on": []}}, {"reload": {"timeout": 1}}, {"verdict": {"alpha": 0.01}}]
+)
+def test_what_is_done_with_the_models_later_does_not_change_their_specs(sections: dict[str, Any]) -> None:
+    assert changed_models(BEFORE, {**BEFORE, **sections}) == set()
+
+
+def test_what_is_measured_at_train_time_changes_every_spec() -> None:
+    assert len(changed_models(BEFORE, {**BEFORE, "evaluation": {"episodes": 10}})) == 3

@@ -1,0 +1,316 @@
+"""The HTML report: what it promises to whoever opens it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reload_audit.dashboard import write_report
+from reload_audit.dashboard.entries import entries
+from reload_audit.dashboard.grids import grids
+from reload_audit.dashboard.numbers import number, probability, signed
+from reload_audit.dashboard.report import interval, render, settings
+from reload_audit.dashboard.scatter import SIZE, panels
+from reload_audit.summary import answer
+from reload_audit.verdicts import VERDICTS
+
+NASTY = "</script><img src=x onerror=alert(1)>"
+SETTINGS = {
+    "evaluation": {"episodes": 100, "seed": 1000000, "n_envs": 20, "max_episode_steps": 100000},
+    "verdict": {"alpha": 0.05, "fdr": 0.05, "margin_fraction": 0.05, "margin_std": 0.2, "looks": [20, 40, 80]},
+}
+
+
+def condition(name: str, n_envs: int, mean: float | None, difference: float | None, **other: Any) -> dict[str, Any]:
+    measured = {"mean_reward": mean, "difference": difference, "n_episodes": None if mean is None else 20}
+    return {"condition": name, "n_envs": n_envs, "vec_env": "dummy", **measured, **other}
+
+
+def model(name: str = "cartpole-seed0-n1", verdict: str = "identical", **other: Any) -> dict[str, Any]:
+    """A model that earned 50 in place, with a margin of 2."""
+    lost = {"degraded": -53.0, "improved": 10.0, "inconclusive": -1.5}.get(verdict, 0.0)
+    failed = verdict == "error"
+    compared = {
+        "n_episodes": 20,
+        "reload_mean_reward": 50.0 + lost,
+        "reload_std_reward": 4.0,
+        "difference": lost,
+        "ci_low": lost - 1.0,
+        "ci_high": lost + 1.0,
+        "margin": 2.0,
+        "q": 0.01,
+    }
+    return {
+        "model": name,
+        "experiment": "cartpole",
+        "algo": "PPO",
+        "env_id": "CartPole-v1",
+        "train_seed": 0,
+        "train_n_envs": 1,
+        "verdict": verdict,
+        "reason": "",
+        "gap": "",
+        "log": "logs/reload.log",
+        "train_mean_reward": 50.0,
+        "train_std_reward": 4.0,
+        "reference_mean_reward": 50.0,
+        **(dict.fromkeys(compared) if failed else compared),
+        "conditions": [
+            condition("in_place", 1, 51.0, 0.0, n_episodes=100),
+            condition("reference", 20, 51.0, 0.0, n_episodes=100),
+            condition("reload", 20, None if failed else 50.0 + lost, None if failed else lost),
+            condition("n_envs=8", 8, None if failed else 50.0 + lost, None if failed else lost),
+            condition("n_envs=4", 4, None if failed else 50.0 + lost, None if failed else lost),
+            condition("SubprocVecEnv", 1, None if failed else 50.0 + lost, None if failed else lost),
+        ],
+        **other,
+    }
+
+
+def audit(models: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    counts = {verdict: sum(m["verdict"] == verdict for m in models) for verdict in VERDICTS}
+    trained_with = [{"versions": {"stable_baselines3": "2.9.2"}, "machine": None, "models": len(models)}]
+    tool = {"name": "reload-audit", "version": "0.1.0"}
+    return {"tool": tool, "settings": SETTINGS, "trained_with": trained_with, "counts": counts, "models": models}
+
+
+class Page(HTMLParser):
+    """What a browser makes of a report: its elements, and the text of its table of models."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.row_heads: list[str] = []
+        self._in_head = False
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag in ("th", "td"):
+            self._in_head = tag == "th" and ("scope", "row") in attrs
+            if self._in_head:
+                self.row_heads.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self._in_head:
+            self.row_heads[-1] += data
+
+    def count(self, tag: str) -> int:
+        return sum(found == tag for found, _ in self.tags)
+
+
+EVERY_VERDICT = [model(f"cartpole-seed{seed}-n1", verdict) for seed, verdict in enumerate(VERDICTS)]
+
+
+@pytest.mark.parametrize(
+    ("counts", "sentence"),
+    [
+        ({}, "No models were audited."),
+        (
+            {"identical": 15, "equivalent": 3, "degraded": 6},
+            "18 of 24 models still earn their train-time reward after reload; 6 are degraded.",
+        ),
+        (
+            {"identical": 1, "degraded": 1, "inconclusive": 2, "error": 1},
+            "1 of 5 models still earns its train-time reward after reload; "
+            "1 is degraded, 2 are inconclusive and 1 ended in an error.",
+        ),
+        (
+            {"identical": 8000, "improved": 102, "error": 1898},
+            "8,102 of 10,000 models still earn their train-time reward after reload, 102 of them more; "
+            "1,898 ended in an error.",
+        ),
+        ({"identical": 1}, "The model still earns its train-time reward after reload."),
+        ({"improved": 1}, "The model still earns its train-time reward after reload, and more."),
+        ({"equivalent": 2}, "Both models still earn their train-time reward after reload."),
+        ({"identical": 24}, "All 24 models still earn their train-time reward after reload."),
+        ({"degraded": 1}, "The model no longer earns its train-time reward after reload: it is degraded."),
+        ({"degraded": 3}, "All 3 models no longer earn their train-time reward after reload: all are degraded."),
+        ({"error": 1}, "The model ended in an error: there is nothing to compare."),
+        ({"error": 6}, "All 6 models ended in an error: there is nothing to compare."),
+        (
+            {"inconclusive": 1},
+            "Whether the model still earns its train-time reward after reload is open: it is inconclusive.",
+        ),
+        (
+            {"inconclusive": 2},
+            "Whether both models still earn their train-time reward after reload is open: both are inconclusive.",
+        ),
+        (
+            {"degraded": 2, "inconclusive": 1},
+            "None of the 3 models is known to still earn its train-time reward after reload: "
+            "2 are degraded and 1 is inconclusive.",
+        ),
+    ],
+)
+def test_one_sentence_answers_the_question(counts: dict[str, int], sentence: str) -> None:
+    assert answer(counts) == sentence
+
+
+def test_the_sentence_stands_at_the_top_of_the_page() -> None:
+    sentence = "2 of 3 models still earn their train-time reward after reload; 1 is degraded."
+    assert sentence in render(audit([model("a"), model("b"), model("c", "degraded")]))
+
+
+def test_every_model_has_a_row_the_worst_first_and_numbers_in_names_in_order() -> None:
+    names = ["p-n16", "p-n8", "p-n1"]
+    page = Page(render(audit([model(name, v) for v in ("identical", "error") for name in (n + v for n in names)])))
+    rows = [head for head in page.row_heads if head.startswith("p-")]
+    assert rows == ["p-n1error", "p-n8error", "p-n16error", "p-n1identical", "p-n8identical", "p-n16identical"]
+
+
+def test_every_verdict_has_a_tile_that_is_a_button() -> None:
+    page = Page(render(audit(EVERY_VERDICT)))
+    tiles = [attrs["data-verdict"] for tag, attrs in page.tags if tag == "button" and "data-verdict" in attrs]
+    assert tiles == list(VERDICTS)
+
+
+@pytest.mark.parametrize("field", ["model", "experiment", "algo", "env_id", "reason", "gap", "log"])
+@pytest.mark.parametrize("text", [NASTY, "\"quotes\" & 'quotes' <b>", "🤖 naïve"])
+def test_what_others_wrote_appears_as_text_only(field: str, text: str) -> None:
+    harmless = Page(render(audit([model(verdict="error")])))
+    page = Page(render(audit([model(verdict="error", **({} if field == "model" else {field: text}))])))
+    if field == "model":
+        page = Page(render(audit([model(text, "error")])))
+        assert text in page.row_heads
+    assert page.count("img") == 0
+    assert page.count("script") == harmless.count("script") == 1
+    assert page.count("b") == harmless.count("b")
+
+
+def test_half_a_character_in_a_message_does_not_lose_the_report(tmp_path: Path) -> None:
+    write_report(audit([model(verdict="error", reason="cannot read \udcff")]), tmp_path / "report.html")
+    assert "cannot read ?" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_same_audit_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("once.html", "twice.html"):
+        write_report(audit(EVERY_VERDICT), tmp_path / name)
+    assert (tmp_path / "once.html").read_bytes() == (tmp_path / "twice.html").read_bytes()
+
+
+def test_the_order_of_the_models_in_the_audit_does_not_matter() -> None:
+    assert render(audit(EVERY_VERDICT)) == render(audit(EVERY_VERDICT[::-1]))
+
+
+def test_nothing_is_loaded_from_elsewhere() -> None:
+    html = render(audit(EVERY_VERDICT))
+    links = [attrs.get(name) for _, attrs in Page(html).tags for name in ("src", "href", "srcset", "data", "action")]
+    assert all(link.startswith("#") for link in links if link is not None)
+    assert not re.search(r"https?:|url\(|@import|fetch\(|XMLHttpRequest|import\(", html)
+
+
+def test_the_page_itself_forbids_any_script_but_its_own() -> None:
+    policy = next(a["content"] for tag, a in Page(render(audit([]))).tags if tag == "meta" and "http-equiv" in a)
+    assert re.fullmatch(r"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-[\w+/]{43}='", policy or "")
+
+
+@pytest.mark.parametrize("models", [[], [model()], [model(f"m{k}", "error") for k in range(6)]])
+def test_no_one_and_only_failed_models_give_a_page_too(models: list[dict[str, Any]]) -> None:
+    page = Page(render(audit(models)))
+    assert {m["model"] for m in models} <= set(page.row_heads)
+    assert page.count("caption") >= 1
+
+
+def test_models_that_never_trained_are_counted_though_they_cannot_be_drawn() -> None:
+    nothing = {"train_mean_reward": None, "train_std_reward": None, "reference_mean_reward": None, "conditions": []}
+    (panel,) = panels(entries([model("a", "error", **nothing), model("b")]))
+    assert (panel.models, panel.unplaced, len(panel.marks)) == (2, 1, 1)
+
+
+def test_missing_settings_and_fields_leave_a_page_with_less_in_it() -> None:
+    html = render({"models": [{"model": "bare", "verdict": "error"}]})
+    assert "bare" in Page(html).row_heads
+    assert settings({"settings": {}, "trained_with": [{"versions": None, "machine": None, "models": 1}]}) == []
+
+
+def test_the_settings_that_decided_are_printed() -> None:
+    said = settings(audit([model()]))
+    assert said[0] == "margin: the larger of 5 % of |train − random policy| and 0.2 train-time std"
+    assert "SB3 2.9.2" in said
+
+
+@pytest.mark.parametrize("missing", [None, "nan", "inf", float("nan")])
+def test_a_number_that_is_none_shows_as_a_dash(missing: Any) -> None:
+    (entry,) = entries([model(train_std_reward=missing, difference=missing)])
+    assert entry.train_std is None
+    assert number(entry.train_std) == signed(entry.difference) == "–"
+    assert interval(entry) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (-0.0, "0"), (7201.2, "7,201"), (313.85, "313.9"), (-3.02, "−3.02"), (0.0134, "0.013")],
+)
+def test_numbers_have_few_digits_and_a_true_minus(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_tiny_probabilities_do_not_pretend_to_digits() -> None:
+    assert (probability(1e-12), probability(0.0123), probability(1.0)) == ("< 0.0001", "0.012", "1")
+
+
+def test_a_point_lies_on_the_diagonal_where_the_reload_earns_the_same() -> None:
+    (panel,) = panels(entries(EVERY_VERDICT))
+    same = next(mark for mark in panel.marks if mark.verdict == "identical")
+    assert same.x + same.y == pytest.approx(SIZE)
+
+
+def test_every_point_leads_to_its_models_row() -> None:
+    page = Page(render(audit(EVERY_VERDICT)))
+    targets = [attrs["href"] for tag, attrs in page.tags if tag == "a"]
+    rows = {attrs["id"] for tag, attrs in page.tags if tag == "tr" and "id" in attrs}
+    assert len(targets) == len(EVERY_VERDICT)
+    assert {(target or "")[1:] for target in targets} == rows
+
+
+def test_environments_have_panels_of_their_own() -> None:
+    found = panels(entries([model("a"), model("b", env_id="Pendulum-v1", train_mean_reward=-1200.0)]))
+    assert [panel.environment for panel in found] == ["CartPole-v1", "Pendulum-v1"]
+
+
+def test_columns_are_the_conditions_with_n_envs_by_size() -> None:
+    (grid,) = grids(entries([model()]))
+    titles = [column.title for column in grid.columns]
+    assert titles == ["in place", "reference", "reload", "n_envs=4", "n_envs=8", "SubprocVecEnv"]
+
+
+def test_rows_are_the_n_envs_of_training() -> None:
+    (grid,) = grids(entries([model(f"m{n}", train_n_envs=n) for n in (8, 1, 16)]))
+    assert [row.n_envs for row in grid.rows] == [1, 8, 16]
+
+
+def test_a_cell_averages_over_seeds_and_says_how_many_it_could() -> None:
+    (grid,) = grids(entries([model("a"), model("b", "degraded"), model("c", "error")]))
+    reload = grid.rows[0].cells[2]
+    assert (reload.mean, reload.difference, reload.evaluated, reload.models) == (23.5, -26.5, 2, 3)
+
+
+def test_in_place_is_averaged_over_the_episodes_that_the_reload_ran() -> None:
+    (grid,) = grids(entries([model()]))
+    assert grid.rows[0].cells[0].mean == 50.0  # not 51, the mean of all train-time episodes
+
+
+@pytest.mark.parametrize(("verdict", "tone"), [("identical", ""), ("inconclusive", ""), ("degraded", "less")])
+def test_a_cell_is_coloured_only_beyond_the_margin(verdict: str, tone: str) -> None:
+    (grid,) = grids(entries([model(verdict=verdict)]))
+    assert grid.rows[0].cells[2].tone == tone
+
+
+def test_an_interval_beyond_the_drawing_is_an_arrow() -> None:
+    (lost,) = entries([model(verdict="degraded")])
+    (kept,) = entries([model()])
+    assert (interval(lost).beyond, interval(kept).beyond) == ("left", "")  # type: ignore[union-attr]
+
+
+def test_a_margin_of_zero_divides_nothing() -> None:
+    (same,) = entries([model(margin=0.0, ci_low=0.0, ci_high=0.0)])
+    (lost,) = entries([model(verdict="degraded", margin=0.0)])
+    assert interval(same).difference == 0.0  # type: ignore[union-attr]
+    assert interval(lost).beyond == "left"  # type: ignore[union-attr]
+    assert render(audit([model(verdict="degraded", margin=0.0)]))

@@ -1,0 +1,164 @@
+"""Episode k is the same episode whoever runs it: the promise that makes train time and reload comparable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+import planted
+from builders import training_spec
+from reload_audit.environments import EpisodeTooLong, build_vec_env, freeze_normalization
+from reload_audit.episodes import Episode, first_difference
+from reload_audit.rollouts import ModelPolicy, NonFiniteReward, RandomPolicy, run_episodes
+from reload_audit.specs import EvaluationSpec, TrainingSpec
+
+EVALUATION = EvaluationSpec(episodes=20, seed=500, n_envs=4, max_episode_steps=1000, looks=(10, 20))
+
+
+def environment(n_envs: int, env: str = "planted:Draws", kind: str = "dummy", **spec: Any) -> VecEnv:
+    built = TrainingSpec.from_dict(training_spec(env=env, **spec)).environment
+    normalizer = (lambda venv: VecNormalize(venv)) if built.normalize is not None else None
+    return build_vec_env(built, n_envs, seed=3, kind=kind, start_method="fork", normalizer=normalizer)
+
+
+def episodes_of(venv: VecEnv, cuts: tuple[int, ...] = (20,), policy: Any = None) -> list[Episode]:
+    policy = policy or ModelPolicy(PPO("MlpPolicy", venv, n_steps=8, batch_size=8, seed=0, device="cpu"))
+    episodes: list[Episode] = []
+    for stop in cuts:
+        episodes += run_episodes(policy, venv, EVALUATION, start=len(episodes), stop=stop)
+    return episodes
+
+
+class AlwaysZero:
+    """The same actions whatever the number of slots: what is left to differ is the environment."""
+
+    def act(self, _observations: Any, _states: Any, starts: np.ndarray, _venv: VecEnv) -> tuple[np.ndarray, None]:
+        return np.zeros(len(starts), dtype=np.int64), None
+
+
+def test_an_episode_is_what_the_environment_gives_when_reset_with_its_seed():
+    episode = episodes_of(environment(1), policy=AlwaysZero())[7]
+    env = planted.Draws()
+    env.reset(seed=EVALUATION.seed + 7)
+    rewards, ended = [], False
+    while not ended:
+        _, reward, ended, _, _ = env.step(0)
+        rewards.append(reward)
+    assert (episode.reward, episode.length) == (sum(rewards), len(rewards))
+
+
+@pytest.mark.parametrize("n_envs", [2, 3, 8, 32])
+def test_episodes_do_not_depend_on_the_number_of_environments(n_envs):
+    one = episodes_of(environment(1), policy=AlwaysZero())
+    assert first_difference(one, episodes_of(environment(n_envs), policy=AlwaysZero())) is None
+
+
+@pytest.mark.slow
+def test_subprocesses_give_the_same_bits_as_one_process():
+    assert first_difference(episodes_of(environment(3)), episodes_of(environment(3, kind="subproc"))) is None
+
+
+def test_episodes_do_not_depend_on_where_the_looks_are():
+    whole = episodes_of(environment(4))
+    assert first_difference(whole, episodes_of(environment(4), cuts=(5, 6, 20))) is None
+
+
+def test_repeating_episodes_on_used_environments_gives_the_same_bits():
+    venv = environment(4)
+    policy = ModelPolicy(PPO("MlpPolicy", venv, n_steps=8, batch_size=8, seed=0, device="cpu"))
+    first = run_episodes(policy, venv, EVALUATION, 0, 20)
+    assert first_difference(first, run_episodes(policy, venv, EVALUATION, 0, 20)) is None
+
+
+@pytest.mark.parametrize("n_envs", [1, 7, 40])
+def test_environments_make_no_step_that_no_episode_needs(n_envs):
+    venv = environment(n_envs)
+    planted.Draws.steps_of_all = 0
+    episodes = episodes_of(venv, policy=AlwaysZero())
+    assert planted.Draws.steps_of_all == sum(episode.length for episode in episodes)
+
+
+def test_the_reward_is_the_environments_own_also_where_rewards_are_normalised():
+    plain = episodes_of(environment(4), policy=AlwaysZero())
+    normalised = episodes_of(environment(4, normalize=True), policy=AlwaysZero())
+    assert [episode.reward for episode in normalised] == [episode.reward for episode in plain]
+    assert [episode.step_reward for episode in normalised] != [episode.step_reward for episode in plain]
+
+
+def test_step_rewards_are_on_the_environments_scale_once_normalisation_is_frozen():
+    venv = environment(4, normalize=True)
+    freeze_normalization(venv)
+    for episode in episodes_of(venv, policy=AlwaysZero()):
+        # DummyVecEnv hands rewards out as float32, hence the tolerance.
+        assert episode.step_reward == pytest.approx(episode.reward, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("monitor", ["env", "vec"])
+def test_the_monitors_reward_is_recorded_beside_the_environments(monitor):
+    for episode in episodes_of(environment(4, monitor=monitor), policy=AlwaysZero()):
+        # Monitor rounds to six decimals; VecMonitor sums float32.
+        assert episode.monitor_reward == pytest.approx(episode.reward, abs=2e-6)
+
+
+def test_a_trace_tells_another_policy_from_the_same_one():
+    venv = environment(4)
+    one, other = (PPO("MlpPolicy", venv, n_steps=8, batch_size=8, seed=seed, device="cpu") for seed in (0, 1))
+    difference = first_difference(
+        run_episodes(ModelPolicy(one), venv, EVALUATION, 0, 20),
+        run_episodes(ModelPolicy(other), venv, EVALUATION, 0, 20),
+    )
+    assert difference is not None
+    assert "actions" in difference
+
+
+def test_a_trace_tells_other_statistics_by_the_policys_observations_alone():
+    venv = environment(4, normalize=True)
+    freeze_normalization(venv)
+    first = episodes_of(venv, policy=AlwaysZero())
+    venv.obs_rms.mean += 1e-3
+    second = episodes_of(venv, policy=AlwaysZero())
+    assert first_difference(first, second) == "episode 0: policy_observations"
+
+
+def test_dictionary_observations_have_a_trace_for_each_key():
+    trace = episodes_of(environment(4, env="planted:DictObservations"), policy=AlwaysZero())[0].trace
+    assert {"policy_observations.position", "policy_observations.colour"} < set(trace)
+
+
+def test_random_actions_respect_masks_and_are_always_the_same():
+    def run() -> list[Episode]:
+        venv = environment(4, env="planted:Masked")
+        return run_episodes(RandomPolicy(venv, seed=1), venv, EVALUATION, 0, 20)
+
+    assert first_difference(run(), run()) is None
+
+
+@pytest.mark.parametrize(
+    ("space", "mask", "allowed"),
+    [
+        (gym.spaces.MultiDiscrete([2, 3]), [1, 0, 0, 0, 1], {(0, 2)}),
+        (gym.spaces.MultiBinary(2), [1, 0, 1, 1], {(0, 0), (0, 1)}),
+    ],
+)
+def test_random_actions_respect_masks_of_composite_spaces(space, mask, allowed):
+    from reload_audit.rollouts import _sample_valid
+
+    assert {tuple(int(part) for part in _sample_valid(space, np.asarray(mask))) for _ in range(50)} == allowed
+
+
+def test_an_episode_without_end_is_an_error_that_says_what_to_do():
+    with pytest.raises(
+        EpisodeTooLong, match=r"did not end within 1000 steps; expected an environment with a time limit"
+    ):
+        episodes_of(environment(2, env="planted:Endless"), policy=AlwaysZero())
+
+
+def test_a_reward_that_is_no_number_is_an_error_that_names_the_episode(monkeypatch):
+    monkeypatch.setattr(planted, "reloading", lambda: True)
+    with pytest.raises(NonFiniteReward, match=r"episode \d+ \(seed 50\d\) earned nan"):
+        episodes_of(environment(2, env="planted:NoNumber"), policy=AlwaysZero())

@@ -1,0 +1,416 @@
+"""A fresh process is fresh, and whatever happens in it comes back as an outcome. Real processes throughout."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from reload_audit.isolation import Failure, Method, Outcome, call
+
+Run = Callable[..., Outcome]
+
+TARGETS = "unit.isolation_targets"  # tests/ is on the path
+
+
+@pytest.fixture(params=["forkserver", "spawn"])
+def method(request: pytest.FixtureRequest) -> Method:
+    return request.param
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "logs" / "call.log"
+
+
+@pytest.fixture
+def run(method: Method, log: Path) -> Run:
+    def run(function: str, *arguments: Any, timeout: float | None = 60.0, memory: int | None = None) -> Outcome:
+        return call(f"{TARGETS}:{function}", arguments, method=method, log=log, timeout=timeout, memory=memory)
+
+    return run
+
+
+def failure_of(outcome: Outcome) -> Failure:
+    assert outcome.failure is not None, f"the call gave {outcome.value!r}"
+    return outcome.failure
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    return condition()
+
+
+def ended(pid: int) -> bool:
+    """Gone, or dead and only waiting for its parent to notice."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+# --- A value -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [None, 3, {"episodes": [1.5, float("inf")]}, Path("a")])
+def test_the_value_comes_back(run: Run, value: Any) -> None:
+    outcome = run("give", value)
+    assert (outcome.value, outcome.failure) == (value, None)
+
+
+def test_a_value_larger_than_any_pipe_comes_back(run: Run) -> None:
+    value = os.urandom(8 * 2**20)
+    assert run("give", value).value == value
+
+
+def test_every_call_has_a_process_of_its_own(run: Run) -> None:
+    pids = [run("process_ids").value[0] for _ in range(3)]
+    assert len({os.getpid(), *pids}) == 4
+
+
+def test_the_usage_names_the_process(run: Run) -> None:
+    before = time.time()
+    outcome = run("process_ids")
+    usage = outcome.usage
+
+    assert (usage.pid, usage.parent_pid) == outcome.value
+    assert before - 1 <= usage.started <= time.time()
+
+
+def test_the_usage_counts_the_memory_that_was_needed(run: Run) -> None:
+    assert run("share_with_forks", 200, 0, 0.0).usage.peak_memory >= 200
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "forkserver",
+        pytest.param("spawn", marks=pytest.mark.xfail(strict=True, reason="ru_maxrss is inherited through exec")),
+    ],
+)
+def test_the_usage_does_not_count_the_caller_s_memory(run: Run) -> None:
+    held = b"x" * (300 * 2**20)
+    assert run("give", 1).usage.peak_memory < len(held) / 2**20 / 2
+
+
+@pytest.mark.slow
+def test_a_thread_left_running_does_not_hold_up_the_value(run: Run) -> None:
+    start = time.monotonic()
+    assert run("leave_a_thread_running").value == "done"
+    assert time.monotonic() - start < 30
+
+
+# --- Failures ----------------------------------------------------------------------------------------------------
+
+
+def test_an_exception_comes_back_with_type_message_and_traceback(run: Run) -> None:
+    failure = failure_of(run("raise_error", "no such\n  episode"))
+
+    assert (failure.kind, failure.message) == ("exception", r"KeyError: 'no such\n episode'")
+    assert "in raise_error" in failure.details
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_sys_exit_is_an_exception_like_any_other(run: Run, status: int) -> None:
+    failure = failure_of(run("raise_system_exit", status))
+    assert (failure.kind, failure.message) == ("exception", f"SystemExit: {status}")
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("no_such_package:f", "no module named 'no_such_package'"),
+        (f"{TARGETS}:no_such_function", "has no 'no_such_function'"),
+    ],
+)
+def test_a_target_that_does_not_exist_is_an_exception(method: Method, log: Path, target: str, message: str) -> None:
+    failure = failure_of(call(target, (), method=method, log=log))
+    assert failure.kind == "exception"
+    assert message in failure.message
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_leaving_without_a_value_is_an_exit_with_its_status(run: Run, status: int) -> None:
+    failure = failure_of(run("exit_at_once", status))
+    assert failure.kind == "exit"
+    assert f"exit status {status}," in failure.message
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGKILL", "SIGTERM"])
+def test_death_by_a_signal_names_the_signal(run: Run, name: str) -> None:
+    failure = failure_of(run("die_of", signal.Signals[name]))
+    assert (failure.kind, failure.message) == ("signal", f"the process was ended by {name}")
+
+
+def test_a_real_segmentation_fault_is_survived(run: Run) -> None:
+    assert failure_of(run("read_address_zero")).message.endswith("SIGSEGV")
+
+
+@pytest.mark.xfail(strict=True, raises=ValueError, reason="signal.Signals knows no name for it")
+def test_death_by_a_signal_without_a_name_is_survived(run: Run) -> None:
+    assert failure_of(run("die_of", signal.SIGRTMIN + 1)).kind == "signal"
+
+
+def test_a_value_that_cannot_be_sent_says_so_in_the_details(run: Run) -> None:
+    assert "Can't pickle" in failure_of(run("give_what_cannot_be_sent", 0.0)).details
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "forkserver",
+        pytest.param("spawn", marks=pytest.mark.xfail(strict=True, reason="killed when its pipe closes, then blamed")),
+    ],
+)
+def test_a_process_that_takes_a_while_to_leave_is_not_said_to_be_killed(run: Run) -> None:
+    """A job takes ``SIGKILL`` for "killed from outside", and fails instead of writing a record."""
+    assert failure_of(run("give_what_cannot_be_sent", 1.0)).kind == "exit"
+
+
+def test_arguments_that_cannot_be_unpacked_are_an_exit(method: Method, log: Path) -> None:
+    from unit.isolation_targets import Unreadable
+
+    log.parent.mkdir()
+    log.touch()
+    assert failure_of(call(f"{TARGETS}:give", (Unreadable(),), method=method, log=log)).kind == "exit"
+
+
+@pytest.mark.xfail(strict=True, raises=FileNotFoundError, reason="its end is read though the child never opened it")
+def test_a_child_that_dies_before_it_opens_the_log_is_an_exit(run: Run) -> None:
+    from unit.isolation_targets import Unreadable
+
+    assert failure_of(run("give", Unreadable())).kind == "exit"
+
+
+FAILING: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
+    ("raise_error", ("no",), {}),
+    ("exit_at_once", (3,), {}),
+    ("die_of", (signal.SIGSEGV,), {}),
+    ("sleep", (120,), {"timeout": 0.5}),
+    ("hold", (400,), {"memory": 200}),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments", "limits"), FAILING, ids=[function for function, *_ in FAILING])
+def test_the_next_call_works_after_a_failure(
+    run: Run, function: str, arguments: tuple[Any, ...], limits: dict[str, Any]
+) -> None:
+    assert run(function, *arguments, **limits).failure is not None
+    assert run("give", "well").value == "well"
+
+
+# --- Limits ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("function", ["sleep", "ignore_termination_and_sleep"])
+def test_what_goes_on_for_too_long_is_ended(run: Run, function: str) -> None:
+    start = time.monotonic()
+    failure = failure_of(run(function, *([120] if function == "sleep" else []), timeout=0.5))
+
+    assert (failure.kind, failure.message) == ("timeout", "did not finish within 0.5 seconds")
+    assert time.monotonic() - start < 30
+
+
+def test_a_worker_ends_with_a_call_that_took_too_long(run: Run, tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    assert failure_of(run("start_worker", str(note), 120.0, timeout=2.0)).kind == "timeout"
+    assert wait_until(lambda: ended(int(note.read_text())))
+
+
+def test_a_worker_ends_with_a_call_that_gave_its_value(run: Run, tmp_path: Path) -> None:
+    worker = run("start_worker", str(tmp_path / "pid"), 0.0).value
+    assert wait_until(lambda: ended(worker))
+
+
+def test_a_worker_ends_with_a_call_that_died(run: Run, tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    assert failure_of(run("start_worker_and_die", str(note))).kind == "exit"
+    assert wait_until(lambda: ended(int(note.read_text())))
+
+
+def test_what_holds_too_much_memory_is_ended(run: Run) -> None:
+    failure = failure_of(run("hold", 400, memory=200))
+    assert failure.kind == "memory"
+    assert failure.message.endswith("the limit is 200 MiB")
+
+
+def test_the_memory_of_workers_counts_together(run: Run) -> None:
+    assert failure_of(run("hold_in_workers", 150, 2, memory=250)).kind == "memory"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells shared pages apart")
+def test_memory_that_forks_share_counts_once(run: Run) -> None:
+    assert run("share_with_forks", 150, 3, 1.0, memory=300).value == "held 150 MiB"
+
+
+def test_memory_within_the_limit_is_left_alone(run: Run) -> None:
+    assert run("share_with_forks", 100, 0, 0.5, memory=300).failure is None
+
+
+# --- The log -----------------------------------------------------------------------------------------------------
+
+
+def test_megabytes_of_output_land_in_the_log_and_block_nothing(run: Run, log: Path) -> None:
+    assert run("print_lines", 4000, 1000).value == "printed"
+    assert log.stat().st_size == 4000 * 1001
+
+
+@pytest.mark.parametrize("line", ["from print", "from standard error", "from the C level", "from a worker"])
+def test_output_of_every_kind_lands_in_the_log(run: Run, log: Path, line: str) -> None:
+    run("print_everywhere")
+    assert line in log.read_text().splitlines()
+
+
+def test_nothing_is_printed_into_the_caller_s_own_output(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    run("print_everywhere")
+    assert "from" not in "".join(capfd.readouterr())
+
+
+def test_the_traceback_lands_in_the_log_too(run: Run, log: Path) -> None:
+    run("raise_error", "no")
+    assert "KeyError: 'no'" in log.read_text()
+
+
+def test_the_log_is_continued(run: Run, log: Path) -> None:
+    run("print_lines", 1, 3)
+    run("print_lines", 1, 5)
+    assert log.read_text() == "xxx\nxxxxx\n"
+
+
+def test_a_death_is_told_with_what_this_call_printed_last(run: Run) -> None:
+    run("print_and_exit", "the first call")
+    assert failure_of(run("print_and_exit", "the second call")).details == "the second call"
+
+
+# --- Whole scripts, each with a fork server of its own -----------------------------------------------------------
+
+
+@pytest.fixture
+def run_script(method: Method, tmp_path: Path) -> Callable[[str], Any]:
+    """Run a script that knows ``METHOD``, ``LOG`` and ``answer``, as Snakemake does: its path is set inside it."""
+    header = f"""
+import sys
+sys.path[:] = {sys.path!r}
+from pathlib import Path
+import json
+from reload_audit.isolation import call, prepare
+METHOD, LOG = {method!r}, Path({str(tmp_path / "script.log")!r})
+def answer(value):
+    Path({str(tmp_path / "answer.json")!r}).write_text(json.dumps(value))
+"""
+
+    def run_script(body: str) -> Any:
+        script = tmp_path / "script.py"
+        script.write_text(header + body)
+        inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHASHSEED")}
+        result = subprocess.run(
+            [sys.executable, script], capture_output=True, text=True, timeout=120, env=inherited, check=False
+        )
+        assert result.returncode == 0, result.stderr
+        return json.loads((tmp_path / "answer.json").read_text())
+
+    return run_script
+
+
+def test_the_calling_script_is_not_run_again(run_script: Callable[[str], Any], tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    run_script(f"""
+with open({str(runs)!r}, "a") as file:
+    file.write("once\\n")
+prepare(METHOD, hash_seed=0)
+answer(call("{TARGETS}:give", (1,), method=METHOD, log=LOG).value)
+""")
+    assert runs.read_text() == "once\n"
+
+
+def test_the_calling_script_keeps_its_name(run_script: Callable[[str], Any], tmp_path: Path) -> None:
+    body = f'call("{TARGETS}:give", (1,), method=METHOD, log=LOG)\nanswer(__file__)'
+    assert run_script(body) == str(tmp_path / "script.py")
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_hashes_are_those_of_the_prepared_seed(run_script: Callable[[str], Any], seed: int) -> None:
+    expected = subprocess.run(
+        [sys.executable, "-c", "print(hash('observation'))"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONHASHSEED": str(seed)},
+    )
+    found = run_script(f"""
+prepare(METHOD, hash_seed={seed})
+answer(call("{TARGETS}:hash_of", ("observation",), method=METHOD, log=LOG).value)
+""")
+    assert found == int(expected.stdout)
+
+
+def test_numerical_libraries_get_one_thread(run_script: Callable[[str], Any]) -> None:
+    names = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"]
+    found = run_script(f"""
+prepare(METHOD, hash_seed=0)
+answer(call("{TARGETS}:environment", {tuple(names)!r}, method=METHOD, log=LOG).value)
+""")
+    assert found == dict.fromkeys(names, "1")
+
+
+PRELOADED = """
+prepare("forkserver", hash_seed=0, preload=("{module}",))
+answer(call("unit.isolation_targets:is_imported", ("{module}",), method="forkserver", log=LOG).value)
+"""
+
+
+@pytest.mark.parametrize("method", ["forkserver"])
+def test_the_fork_server_has_imported_an_installed_module_in_advance(run_script: Callable[[str], Any]) -> None:
+    assert run_script(PRELOADED.format(module="numpy.polynomial")) is True
+
+
+@pytest.mark.parametrize("method", ["forkserver"])
+@pytest.mark.xfail(reason="before Python 3.12.8 and 3.13.1 the fork server does not get the caller's sys.path")
+def test_the_fork_server_has_imported_the_audit_s_own_modules_in_advance(run_script: Callable[[str], Any]) -> None:
+    assert run_script(PRELOADED.format(module="reload_audit.verdicts")) is True
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(
+            "forkserver",
+            marks=[
+                pytest.mark.slow,
+                pytest.mark.xfail(strict=True, reason="the child itself keeps the fork server, its parent, alive"),
+            ],
+        ),
+        "spawn",
+    ],
+)
+def test_nothing_outlives_a_caller_that_is_killed(method: Method, tmp_path: Path) -> None:
+    note, script = tmp_path / "pid", tmp_path / "script.py"
+    script.write_text(f"""
+import sys
+sys.path[:] = {sys.path!r}
+from pathlib import Path
+from reload_audit.isolation import call
+call("{TARGETS}:note_own_id_and_sleep", ({str(note)!r},), method={method!r}, log=Path({str(tmp_path / "log")!r}))
+""")
+    with subprocess.Popen([sys.executable, script]) as caller:
+        assert wait_until(lambda: note.exists() and bool(note.read_text()), 60.0)
+        caller.kill()
+
+    pid = int(note.read_text())
+    try:
+        assert wait_until(lambda: ended(pid), 5.0)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

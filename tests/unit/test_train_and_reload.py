@@ -1,0 +1,199 @@
+"""Train for real, reload in fresh processes: healthy models come out identical, broken ones as rows that say why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builders import training_spec
+from reload_audit.aggregation import aggregate
+from reload_audit.jobs.reload import reload_model
+from reload_audit.jobs.train import train_model
+from reload_audit.records import read_json
+from reload_audit.specs import ReloadSpec
+from reload_audit.verdicts import Criteria
+
+pytestmark = pytest.mark.slow
+
+RELOAD = ReloadSpec(n_envs=(2,), other_vec_env=True, isolation="forkserver", timeout=60, memory=4096)
+CANONICAL_ALONE = replace(RELOAD, n_envs=(), other_vec_env=False)
+CRITERIA = Criteria(alpha=0.05, fdr=0.05, margin_fraction=0.05, margin_std=0.2, looks=(10, 20))
+
+OFF_POLICY = {"learning_starts": 32, "buffer_size": 200, "batch_size": 16, "train_freq": 4}
+LSTM = {"policy_kwargs": {"lstm_hidden_size": 8}}
+
+HEALTHY: dict[str, dict[str, Any]] = {
+    "A2C": {"algo": "A2C", "hyperparams": {}},
+    "ARS": {"algo": "ARS", "hyperparams": {"n_delta": 2}, "env": "planted:Continuous"},
+    "CrossQ": {"algo": "CrossQ", "hyperparams": OFF_POLICY, "env": "planted:Continuous"},
+    "DDPG": {"algo": "DDPG", "hyperparams": OFF_POLICY, "env": "planted:Continuous"},
+    "DQN": {"algo": "DQN", "hyperparams": OFF_POLICY},
+    "MaskablePPO": {"algo": "MaskablePPO", "env": "planted:Masked"},
+    "PPO": {},
+    "QRDQN": {"algo": "QRDQN", "hyperparams": OFF_POLICY},
+    "RecurrentPPO": {"algo": "RecurrentPPO", "hyperparams": {"n_steps": 16, "batch_size": 16, **LSTM}},
+    "SAC": {"algo": "SAC", "hyperparams": OFF_POLICY, "env": "planted:Continuous"},
+    "TD3": {"algo": "TD3", "hyperparams": OFF_POLICY, "env": "planted:Continuous"},
+    "TQC": {"algo": "TQC", "hyperparams": OFF_POLICY, "env": "planted:Continuous"},
+    "TRPO": {"algo": "TRPO", "hyperparams": {"n_steps": 32, "batch_size": 32}},
+    "normalised dictionary": {"env": "planted:DictObservations", "normalize": {"norm_obs_keys": ["position"]}},
+    "normalised continuous": {"env": "planted:Continuous", "normalize": True, "n_envs": [3]},
+    "stacked images": {"env": "planted:Images", "frame_stack": 2, "total_timesteps": 32},
+    "hindsight": {
+        "algo": "SAC",
+        "env": "planted:Goals",
+        "hyperparams": {**OFF_POLICY, "replay_buffer_class": "stable_baselines3.HerReplayBuffer"},
+    },
+    "trained in subprocesses": {"vec_env": "subproc", "n_envs": [2]},
+    "monitored as a vector, wrapped": {"monitor": "vec", "wrappers": [{"planted.AddsOne": {"amount": 2.5}}]},
+    "schedules and noise": {
+        "algo": "TD3",
+        "env": "planted:Continuous",
+        "n_envs": [2],
+        "hyperparams": {
+            **OFF_POLICY,
+            "learning_rate": "lin_1e-3",
+            "action_noise": {
+                "class": "stable_baselines3.common.noise.NormalActionNoise",
+                "mean": [0.0],
+                "sigma": [0.1],
+            },
+        },
+    },
+    "registered, with arguments": {"env": "CartPole-v1", "env_kwargs": {"sutton_barto_reward": True}},
+}
+
+
+def audit(folder: Path, *, reload: dict[str, Any] | None = None, **experiment: Any) -> dict[str, Any]:
+    """Train, reload and judge one model; its entry of ``audit.json``, with the record it rests on."""
+    spec = training_spec(**experiment)
+    train_model(spec, folder / "trained", folder / "train.log", code="")
+    reload_model(
+        folder / "trained", folder / "record.json", folder / "reload.log", replace(RELOAD, **(reload or {})), CRITERIA
+    )
+    aggregate([folder / "record.json"], CRITERIA, {}, folder / "results")
+    (model,) = read_json(folder / "results/audit.json")["models"]
+    return {**model, "record": read_json(folder / "record.json")}
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_a_healthy_model_comes_out_identical(name, tmp_path):
+    model = audit(tmp_path, **HEALTHY[name])
+    assert (model["verdict"], model["reason"]) == ("identical", "")
+    assert {row["condition"]: row["reason"] for row in model["conditions"] if row["status"] == "error"} == {}
+    checks = [check for row in model["record"]["conditions"].values() for check in row["checks"]]
+    assert [check["check"] for check in checks if not check["passed"]] == []
+
+
+def test_every_condition_runs_in_a_process_of_its_own_that_did_not_train(tmp_path):
+    record = audit(tmp_path)["record"]
+    processes = [record["manifest"]["process"], *(row["process"] for row in record["conditions"].values())]
+    identities = {(process["host"], process["pid"], process["started"]) for process in processes}
+    assert len(identities) == len(processes) == 4
+
+
+def test_the_strict_isolation_gives_the_same_bits(tmp_path):
+    train_model(training_spec(), tmp_path / "trained", tmp_path / "log", code="")
+    episodes = []
+    for method in ("forkserver", "spawn"):
+        reload = replace(RELOAD, other_vec_env=False, isolation=method)
+        reload_model(tmp_path / "trained", tmp_path / method, tmp_path / "log", reload, CRITERIA)
+        episodes.append([row["episodes"] for row in read_json(tmp_path / method)["conditions"].values()])
+    assert episodes[0] == episodes[1]
+
+
+def test_the_manifest_says_what_was_trained(tmp_path):
+    record = audit(tmp_path, env="CartPole-v1", normalize=True, hyperparams={"n_steps": 32, "gamma": 0.9})
+    manifest = record["record"]["manifest"]
+    assert manifest["hyperparams"]["gamma"] == 0.9
+    assert manifest["hyperparams"]["clip_range"] == 0.2
+    assert manifest["acts_on"]["env_spec"]["max_episode_steps"] == 500
+    assert manifest["acts_on"]["vec_env_stack"] == ["VecNormalize", "DummyVecEnv"]
+    assert manifest["num_timesteps"] == 64
+    assert all(manifest["digests"].values())
+
+
+REWARD_LOST = {
+    "something drawn at construction": ("planted:ConstructionDraws", "process"),
+    "a curriculum that is not saved": ("planted:WarmsUp", "environment"),
+}
+
+
+@pytest.mark.parametrize("name", REWARD_LOST)
+def test_a_lost_reward_is_found_in_the_gap_where_it_was_lost(name, tmp_path):
+    env, gap = REWARD_LOST[name]
+    model = audit(tmp_path, env=env, total_timesteps=256)
+    assert (model["verdict"], model["gap"]) == ("degraded", gap)
+
+
+BROKEN = {
+    "planted:RaisesInTraining": "in training: RuntimeError: the simulator went away",
+    "planted:CrashesInTraining": "in training: the process was ended by SIGSEGV",
+    "planted:RaisesOnReload": "on reload: RuntimeError: the licence server is gone",
+    "planted:CrashesOnReload": "on reload: the process was ended by SIGSEGV",
+    "planted:ExitsOnReload": "on reload: the process ended by itself with exit status 0, without a result",
+    "planted:NoNumber": "on reload: NonFiniteReward: episode ",
+}
+
+
+@pytest.mark.parametrize("env", BROKEN)
+def test_whatever_breaks_is_an_error_row_with_its_reason(env, tmp_path):
+    model = audit(tmp_path, env=env)
+    assert model["verdict"] == "error"
+    assert model["reason"].startswith(BROKEN[env])
+
+
+def test_a_hanging_environment_is_an_error_row_with_the_limit(tmp_path):
+    model = audit(tmp_path, env="planted:HangsOnReload", reload={"timeout": 5})
+    assert (model["verdict"], model["reason"]) == ("error", "on reload: did not finish within 5 seconds")
+
+
+def test_a_memory_hungry_environment_is_an_error_row_with_the_limit(tmp_path):
+    model = audit(tmp_path, env="planted:FillsMemoryOnReload", reload={"memory": 1500})
+    assert model["verdict"] == "error"
+    assert model["reason"].startswith("on reload: held ")
+    assert model["reason"].endswith("the limit is 1500 MiB")
+
+
+def test_an_error_row_comes_with_the_log_of_what_happened(tmp_path):
+    model = audit(tmp_path, env="planted:RaisesOnReload")
+    assert "the licence server is gone" in Path(model["log"]).read_text()
+    failure = model["record"]["conditions"]["reload"]["failure"]
+    assert "planted.py" in failure["details"]
+
+
+TAMPERED = {
+    "parameters": lambda model: model.policy.optimizer.param_groups[0]["params"][0].data.add_(0.1),
+    "optimizer": lambda model: model.policy.optimizer.param_groups[0].update(lr=0.5),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_a_model_that_is_not_the_one_saved_is_named_by_what_differs(what, tmp_path):
+    from stable_baselines3 import PPO
+
+    train_model(training_spec(), tmp_path / "trained", tmp_path / "log", code="")
+    model = PPO.load(tmp_path / "trained/model.zip", device="cpu")
+    TAMPERED[what](model)
+    model.save(tmp_path / "trained/model.zip")
+    reload_model(tmp_path / "trained", tmp_path / "record.json", tmp_path / "log", CANONICAL_ALONE, CRITERIA)
+    checks = read_json(tmp_path / "record.json")["conditions"]["reload"]["checks"]
+    assert [check["check"] for check in checks if not check["passed"]] == [what]
+
+
+def test_statistics_that_are_gone_are_an_error_that_names_the_file(tmp_path):
+    train_model(training_spec(normalize=True), tmp_path / "trained", tmp_path / "log", code="")
+    (tmp_path / "trained/vecnormalize.pkl").unlink()
+    reload_model(tmp_path / "trained", tmp_path / "record.json", tmp_path / "log", CANONICAL_ALONE, CRITERIA)
+    assert "vecnormalize.pkl" in read_json(tmp_path / "record.json")["conditions"]["reload"]["failure"]["message"]
+
+
+def test_training_twice_gives_the_same_model_bit_for_bit(tmp_path):
+    for name in ("one", "two"):
+        train_model(training_spec(normalize=True), tmp_path / name, tmp_path / "log", code="")
+    one, two = (read_json(tmp_path / name / "manifest.json") for name in ("one", "two"))
+    assert one["digests"] == two["digests"]
+    assert read_json(tmp_path / "one/evaluations.json") == read_json(tmp_path / "two/evaluations.json")

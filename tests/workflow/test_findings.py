@@ -1,0 +1,77 @@
+"""A finding is a row, not a crashed job; only the gate turns verdicts into an exit status."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import pytest
+
+from builders import experiment
+from snakemake_runs import Run, Workspace, small_config
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Run]:
+    workspace = Workspace(tmp_path_factory.mktemp("findings") / "audit")
+    workspace.configure(
+        small_config(
+            experiment(name="healthy", n_envs=[1, 2]),
+            experiment(name="falls", env="planted:RaisesInTraining"),
+            experiment(name="crashes", env="planted:CrashesOnReload"),
+            experiment(name="loses", env="planted:ConstructionDraws"),
+        )
+    )
+    return workspace, workspace.snakemake()
+
+
+def models(workspace: Workspace) -> pd.DataFrame:
+    return pd.read_csv(workspace.folder / "results/models.csv", index_col="model")
+
+
+def test_every_model_gets_its_verdict_and_no_job_fails(audited):
+    workspace, run = audited
+    assert run.status == 0, run.output
+    assert models(workspace)["verdict"].to_dict() == {
+        "healthy-seed0-n1": "identical",
+        "healthy-seed0-n2": "identical",
+        "falls-seed0-n1": "error",
+        "crashes-seed0-n1": "error",
+        "loses-seed0-n1": "degraded",
+    }
+
+
+def test_the_summary_on_the_console_counts_and_names_the_worst(audited):
+    _, run = audited
+    assert "2 of 5 models still earn their train-time reward after reload; 1 is degraded and 2 ended" in run.output
+    assert "Verdicts: 2 identical, 1 degraded, 2 error." in run.output
+    assert re.search(r"falls-seed0-n1 +error .*the simulator went away", run.output)
+    assert "Report: results/report.html" in run.output
+
+
+def test_the_report_is_there(audited):
+    workspace, _ = audited
+    assert "loses-seed0-n1" in (workspace.folder / "results/report.html").read_text()
+
+
+def test_the_gate_fails_and_names_the_models(audited):
+    workspace, _ = audited
+    gate = workspace.snakemake("gate")
+    assert gate.status != 0
+    assert "loses-seed0-n1: degraded" in gate.output
+    assert "healthy" not in gate.output.partition("gate: models")[2]
+
+
+def test_the_gate_passes_what_it_is_not_told_to_stop(audited):
+    workspace, _ = audited
+    gate = workspace.snakemake("gate", "--config", "gate={'fail_on': ['inconclusive']}")
+    assert gate.status == 0, gate.output
+
+
+def test_the_same_tables_are_there_as_csv_and_parquet(audited):
+    workspace, _ = audited
+    parquet = pd.read_parquet(workspace.folder / "results/models.parquet").set_index("model")
+    numbers = parquet.select_dtypes("number").columns
+    pd.testing.assert_frame_equal(models(workspace)[numbers], parquet[numbers], check_dtype=False, check_exact=True)

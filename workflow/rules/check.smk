@@ -1,0 +1,39 @@
+"""Before anything runs: does every experiment's environment exist, and can its algorithm act there?
+
+Not a rule, because everything would have to wait for it and run again after it. It runs once for a configuration, in a process
+of its own, and leaves the resolved configuration beside the results.
+"""
+
+import importlib.util
+import json
+import subprocess
+
+import yaml
+
+CHECK_CODE = code_of("check.py")
+
+
+def check_experiments():
+    """Stop with one message that lists every experiment that cannot start."""
+    specs = list(configuration.one_spec_per_experiment(AUDIT))
+    environments = sorted(
+        environment_code(spec["environment"]["env"]) for spec in specs
+    )
+    checked = f"# Checked with {' '.join([CHECK_CODE, *environments])}\n{yaml.safe_dump(AUDIT, sort_keys=False)}"
+    marker = Path(workflow.pathvars.apply("<results>/config.yaml"))
+    if marker.exists() and marker.read_text(encoding="utf-8") == checked:
+        return
+    if importlib.util.find_spec("stable_baselines3") is None:
+        return  # jobs bring their own software, and say themselves what is wrong
+    print(f"Checking {CONFIG_SOURCE}: {len(specs)} experiments")
+    log = workflow.pathvars.apply("<logs>/check.log")
+    done = subprocess.run(
+        [sys.executable, source("check.py"), CONFIG_SOURCE, log],
+        input=json.dumps(specs),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if done.returncode:
+        raise WorkflowError(done.stderr.strip())
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.write_text(checked, encoding="utf-8")

@@ -1,0 +1,78 @@
+"""What all rules share: the resolved configuration, the models it names, and digests of the code behind each rule.
+
+Nothing here is heavier than the standard library, a YAML reader and a schema validator: on a cluster every job
+plans the workflow again.
+"""
+
+import functools
+
+CONDA_ENV = "../envs/audit.yaml"
+CONFIG_SOURCE = ", ".join(map(str, workflow.overwrite_configfiles or [DEFAULT_CONFIG]))
+
+
+def resolved_config():
+    """The configuration with defaults filled in, or one message with everything that is wrong with it."""
+    schema = configuration.read_yaml(source("../schemas/config.schema.yaml"))
+    try:
+        resolved = configuration.resolve(config, schema, CONFIG_SOURCE)
+        if workflow.is_main_process:
+            for folder in ("<results>", "<logs>"):
+                configuration.check_writable(workflow.pathvars.apply(folder))
+        return resolved
+    except configuration.ConfigError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def locate_library(module):
+    """The file of a module of the library; None for modules of others."""
+    if module.partition(".")[0] == "reload_audit":
+        path = module.replace(".", "/")
+        for candidate in (f"{path}.py", f"{path}/__init__.py"):
+            try:
+                return source(candidate)
+            except (OSError, WorkflowError):
+                continue
+    return None
+
+
+def code_of(script, *data):
+    """Digest of everything that a rule's script imports from the library, of its data files and the requirements."""
+    files = [source(file) for file in ("../../requirements.txt", *data)]
+    return code_digest(source(script), locate_library, files)
+
+
+AUDIT = resolved_config()
+MODELS = configuration.trained_models(AUDIT)
+TRAINING_CODE = code_of("train.py")
+RELOAD_CODE = code_of("reload.py")
+
+
+@functools.cache
+def environment_code(env):
+    """Digest of the user's own environment module and of what it imports from python_path."""
+    locate = locate_in(Path(folder) for folder in AUDIT["python_path"])
+    file = locate(env.partition(":")[0])
+    return code_digest(file, locate) if file else ""
+
+
+def spec_of(wildcards):
+    return MODELS[wildcards.model]
+
+
+def training_code(wildcards):
+    return TRAINING_CODE + environment_code(spec_of(wildcards)["environment"]["env"])
+
+
+def reload_code(wildcards):
+    return RELOAD_CODE + environment_code(spec_of(wildcards)["environment"]["env"])
+
+
+def show_summary():
+    """The closing words of a finished audit."""
+    summary = Path(workflow.pathvars.apply("<results>/summary.txt"))
+    if summary.exists():
+        print("", summary.read_text(encoding="utf-8"), sep="\n")
+
+
+wildcard_constraints:
+    model=r"[A-Za-z0-9][A-Za-z0-9_.-]*",

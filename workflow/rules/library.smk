@@ -1,0 +1,32 @@
+"""Make the library importable while planning, and refuse an unreadable default configuration by file and line."""
+
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+DEFAULT_CONFIG = Path("config/config.yaml")
+
+
+HERE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
+
+
+def source(path):
+    """A file of this workflow, by its path below workflow/scripts; fetched first where this is a remote module."""
+    local = (HERE / "../scripts" / path).resolve()
+    return local if local.exists() else Path(workflow.source_path(f"../scripts/{path}"))
+
+
+for module in ("code_digest", "configuration"):
+    source(f"reload_audit/{module}.py")
+sys.path.insert(0, str(source("reload_audit/__init__.py").parents[1]))
+
+from reload_audit import configuration
+from reload_audit.code_digest import code_digest, locate_in
+
+if DEFAULT_CONFIG.exists() and not workflow.overwrite_configfiles:
+    # Snakemake would refuse it too, without saying which file it is.
+    try:
+        configuration.read_yaml(DEFAULT_CONFIG)
+    except configuration.ConfigError as error:
+        raise WorkflowError(str(error)) from None

@@ -1,0 +1,71 @@
+"""Put all models together: result tables, verdicts, report. `gate` turns verdicts into an exit status.
+
+Input: one record a model. Output: episodes, conditions, models, processes; audit.json; report.html and summary.txt.
+"""
+
+DASHBOARD = [
+    f"reload_audit/dashboard/{name}"
+    for name in ("report.html.j2", "macros.html.j2", "report.css", "report.js")
+]
+
+
+rule aggregate:
+    input:
+        expand("<results>/reloaded/{model}.json", model=MODELS),
+    output:
+        episodes="<results>/episodes.parquet",
+        conditions="<results>/conditions.parquet",
+        models="<results>/models.parquet",
+        models_csv="<results>/models.csv",
+        processes_csv="<results>/processes.csv",
+        audit="<results>/audit.json",
+    log:
+        "<logs>/aggregate.log",
+    conda:
+        CONDA_ENV
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        settings={key: AUDIT[key] for key in ("evaluation", "verdict", "reload")},
+        code=code_of("aggregate.py"),
+    message:
+        "Comparing train time and reload"
+    script:
+        "../scripts/aggregate.py"
+
+
+rule report:
+    input:
+        "<results>/audit.json",
+    output:
+        html="<results>/report.html",
+        summary="<results>/summary.txt",
+    log:
+        "<logs>/report.log",
+    conda:
+        CONDA_ENV
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code_of("report.py", *DASHBOARD),
+    message:
+        "Writing {output.html}"
+    script:
+        "../scripts/report.py"
+
+
+rule gate:
+    input:
+        "<results>/audit.json",
+    log:
+        "<logs>/gate.log",
+    conda:
+        CONDA_ENV
+    params:
+        fail_on=AUDIT["gate"]["fail_on"],
+    message:
+        "Failing if a model is {params.fail_on}"
+    script:
+        "../scripts/gate.py"

@@ -1,0 +1,25 @@
+"""Train one model, save it, and measure at once what it earns: in place and as reference.
+
+Output: a folder with model.zip, vecnormalize.pkl (if normalised), evaluations.json and manifest.json. An experiment whose
+environment fails half-way leaves a manifest that says so: a finding, not a failed job.
+"""
+
+
+rule train:
+    output:
+        directory("<results>/trained/{model}"),
+    log:
+        "<logs>/train/{model}.log",
+    conda:
+        CONDA_ENV
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=720,
+    params:
+        spec=spec_of,
+        code=training_code,
+    message:
+        "Training {wildcards.model}"
+    script:
+        "../scripts/train.py"

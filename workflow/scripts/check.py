@@ -1,0 +1,23 @@
+"""Before anything runs: try every experiment. Training specs come as JSON on standard input.
+
+usage: check.py NAME_OF_THE_CONFIGURATION LOG
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from reload_audit.jobs.check import ConfigurationRefused, check_experiments
+
+
+def main(specs: list, source: str, log: Path) -> str | None:
+    """What is wrong, or None."""
+    try:
+        check_experiments(specs, source, log)
+    except ConfigurationRefused as error:
+        return str(error)
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(json.load(sys.stdin), sys.argv[1], Path(sys.argv[2])))

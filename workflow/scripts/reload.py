@@ -1,0 +1,24 @@
+"""Rule reload: one model, every condition, fresh processes."""
+
+from pathlib import Path
+
+from reload_audit.isolation import KilledFromOutside
+from reload_audit.jobs.reload import reload_model
+from reload_audit.logs import job_log
+from reload_audit.specs import ReloadSpec
+from reload_audit.verdicts import Criteria
+
+
+def main(folder: Path, reload: dict, verdict: dict, record: Path, log: Path) -> None:
+    reload_model(folder, record, log, ReloadSpec.from_dict(reload), Criteria.from_dict(verdict))
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0], expected=KilledFromOutside) as log:
+        main(
+            Path(snakemake.input[0]),
+            snakemake.params.reload,
+            snakemake.params.verdict,
+            Path(snakemake.output[0]),
+            log,
+        )

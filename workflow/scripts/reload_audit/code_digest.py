@@ -1,0 +1,72 @@
+"""What a script's result depends on, besides its input: the code that it imports. Standard library only."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+# A module named in a text is one that another process imports: see ``isolation.call``.
+_NAMED_MODULE = re.compile(r"^[A-Za-z_]\w*(\.\w+)+(:\w+)?$")
+
+Locate = Callable[[str], Path | None]
+
+
+def code_digest(script: Path, locate: Locate, also: Iterable[Path] = ()) -> str:
+    """A digest of a script, of all modules it leads to, and of further files.
+
+    :param locate: the file of a dotted module name, or None where the module is not ours
+    :param also: data files that decide results too: requirements, templates
+    """
+    files = sorted({script, *_imported_files(script, locate), *also})
+    content = hashlib.sha256()
+    for file in files:
+        content.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return content.hexdigest()[:16]
+
+
+def locate_in(folders: Iterable[Path]) -> Locate:
+    """A ``locate`` that looks for modules below the given folders."""
+    roots = list(folders)
+
+    def locate(module: str) -> Path | None:
+        relative = Path(*module.split("."))
+        for root in roots:
+            for candidate in (root / relative.with_suffix(".py"), root / relative / "__init__.py"):
+                if candidate.is_file():
+                    return candidate
+        return None
+
+    return locate
+
+
+def _imported_files(script: Path, locate: Locate) -> set[Path]:
+    found: set[Path] = set()
+    pending = [script]
+    while pending:
+        for module in _imported_modules(pending.pop()):
+            file = locate(module)
+            if file is not None and file not in found:
+                found.add(file)
+                pending.append(file)
+    return found
+
+
+def _imported_modules(file: Path) -> set[str]:
+    modules: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            modules.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            modules.add(node.module)
+            modules.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _NAMED_MODULE.match(node.value):
+            modules.add(node.value.partition(":")[0])
+    return modules | {parent for module in modules for parent in _parents(module)}
+
+
+def _parents(module: str) -> list[str]:
+    parts = module.split(".")
+    return [".".join(parts[:length]) for length in range(1, len(parts))]

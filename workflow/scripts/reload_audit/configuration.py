@@ -1,0 +1,256 @@
+"""Read the configuration: strict, with messages that say which key to change and to what.
+
+Runs whenever the workflow is planned, on a cluster once a job: only the standard library, a YAML reader
+and a JSON Schema validator are imported.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be used; the message lists every problem, one a line."""
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML's safe loader, which lets a repeated key win silently, made to refuse it."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for index, key in enumerate(keys):
+            if key in keys[:index]:
+                mark = node.value[index][0].start_mark
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} appears twice", mark)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML mapping.
+
+    :raises ConfigError: the file is missing, is not YAML, repeats a key or holds no mapping
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = yaml.load(file, Loader=_StrictLoader)  # a SafeLoader  # noqa: S506
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(f"{path}{where}: is not valid YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: is not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected keys and values at the top, found {_kind(content)}")
+    return content
+
+
+def resolve(config: dict[str, Any], schema: dict[str, Any], source: str) -> dict[str, Any]:
+    """The configuration with every default filled in.
+
+    :param config: what the user wrote
+    :param schema: the JSON Schema that says what may be written, and its defaults
+    :param source: the file's name, for messages
+    :raises ConfigError: it breaks the schema, or two experiments or two of their models share a name
+    """
+    config = _with_exponents(config)
+    validator = jsonschema.Draft202012Validator(schema)
+    problems = [
+        _explain(error) for error in sorted(validator.iter_errors(config), key=lambda e: list(map(str, e.path)))
+    ]
+    if not problems:
+        resolved: dict[str, Any] = _with_defaults(config, schema, schema)
+        problems = _inconsistencies(resolved)
+    if problems:
+        raise ConfigError("\n".join(f"{source}: {problem}" for problem in problems))
+    return resolved
+
+
+def check_writable(folder: str | Path) -> None:
+    """:raises ConfigError: files cannot be written into a folder, or it cannot be made"""
+    path = Path(folder).absolute()
+    nearest = next(parent for parent in (path, *path.parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"{folder}: cannot be written: {error.strerror}: {nearest}; expected a folder to write into"
+        ) from None
+
+
+def trained_models(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What to train: for every model's name its training spec, as plain data.
+
+    :param config: a resolved configuration
+    """
+    return {
+        model_name(experiment["name"], seed, n_envs): training_spec(config, experiment, seed, n_envs)
+        for experiment in config["experiments"]
+        for seed in experiment["seeds"]
+        for n_envs in experiment["n_envs"]
+    }
+
+
+def one_spec_per_experiment(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """The training spec of the first model of each experiment, in the order of the configuration."""
+    return [
+        training_spec(config, experiment, experiment["seeds"][0], experiment["n_envs"][0])
+        for experiment in config["experiments"]
+    ]
+
+
+def model_name(experiment: str, seed: int, n_envs: int) -> str:
+    return f"{experiment}-seed{seed}-n{n_envs}"
+
+
+def training_spec(config: dict[str, Any], experiment: dict[str, Any], seed: int, n_envs: int) -> dict[str, Any]:
+    """Everything that decides how one model is trained and measured, and nothing else: see ``specs.TrainingSpec``."""
+    environment_keys = ("env", "env_kwargs", "wrappers", "monitor", "normalize", "frame_stack")
+    training_keys = ("algo", "total_timesteps", "vec_env", "start_method", "hyperparams", "device")
+    return {
+        "model": model_name(experiment["name"], seed, n_envs),
+        "experiment": experiment["name"],
+        "seed": seed,
+        "n_envs": n_envs,
+        **{key: experiment[key] for key in training_keys},
+        "environment": {
+            **{key: experiment[key] for key in environment_keys},
+            "python_path": config["python_path"],
+        },
+        "evaluation": {**config["evaluation"], "looks": config["verdict"]["looks"]},
+    }
+
+
+_EXPONENT = re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
+
+
+def _with_exponents(value: Any) -> Any:
+    """Read ``3e-4`` and ``1e6`` as the numbers they are: Snakemake's YAML 1.1 takes them for texts."""
+    if isinstance(value, dict):
+        return {key: _with_exponents(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_exponents(item) for item in value]
+    return float(value) if isinstance(value, str) and _EXPONENT.match(value) else value
+
+
+def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
+    if "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
+    if isinstance(value, dict) and "properties" in schema:
+        filled = dict(value)
+        for key, subschema in schema["properties"].items():
+            if key not in filled and "default" in subschema:
+                filled[key] = copy.deepcopy(subschema["default"])
+            if key in filled:
+                filled[key] = _with_defaults(filled[key], subschema, root)
+        return filled
+    if isinstance(value, list) and "items" in schema:
+        return [_with_defaults(item, schema["items"], root) for item in value]
+    if schema.get("type") == "integer":
+        return int(value)  # 1e6 is an integer for JSON Schema too
+    return copy.deepcopy(value)
+
+
+def _inconsistencies(config: dict[str, Any]) -> list[str]:
+    problems = []
+    looks = config["verdict"]["looks"]
+    if looks != sorted(looks):
+        problems.append(f"verdict.looks: expected increasing numbers, found {looks}")
+    first_with: dict[str, int] = {}
+    for index, experiment in enumerate(config["experiments"]):
+        # Names become file names, and some file systems do not tell case apart.
+        first = first_with.setdefault(experiment["name"].lower(), index)
+        if first != index:
+            problems.append(
+                f"experiments[{index}].name: {experiment['name']!r} is already the name of experiments[{first}]; "
+                "expected names that differ"
+            )
+    return problems
+
+
+_SENTENCES = {
+    "minimum": "expected at least {expected}, found {found}",
+    "maximum": "expected at most {expected}, found {found}",
+    "exclusiveMinimum": "expected more than {expected}, found {found}",
+    "exclusiveMaximum": "expected less than {expected}, found {found}",
+    "minItems": "expected at least {expected} entry, found an empty list",
+    "minLength": "expected a text, found an empty one",
+    "pattern": "found {found!r}, expected a match of {expected}",
+}
+
+
+def _explain(error: jsonschema.ValidationError) -> str:
+    """What was found, what is expected and where, in words of the configuration instead of the schema."""
+    where = _where(error.absolute_path)
+    prefix = f"{where}: " if where else ""
+    found, expected = error.instance, error.validator_value
+    match error.validator:
+        case "additionalProperties":
+            known = list(error.schema.get("properties", {}))
+            unknown = [key for key in found if key not in known]
+            return "; ".join(f"{prefix}unknown key {key!r}{_closest(key, known)}" for key in unknown)
+        case "required":
+            missing = [key for key in expected if key not in found]
+            return f"{prefix}missing {', '.join(map(repr, missing))}; found only {sorted(map(str, found))}"
+        case "enum":
+            options = ", ".join(map(str, expected))
+            return f"{prefix}found {found!r}, expected one of {options}{_closest(found, expected)}"
+        case "type":
+            kinds = expected if isinstance(expected, list) else [expected]
+            return f"{prefix}expected {' or '.join(map(_article, kinds))}, found {_kind(found)}"
+        case "uniqueItems":
+            twice = sorted({str(item) for item in found if found.count(item) > 1})
+            return f"{prefix}expected each entry once, found {', '.join(twice)} more than once"
+        case "oneOf":
+            return _explain_alternatives(error, prefix)
+        case validator if validator in _SENTENCES:
+            return prefix + _SENTENCES[validator].format(found=found, expected=expected)
+    return f"{prefix}{error.message}"
+
+
+def _explain_alternatives(error: jsonschema.ValidationError, prefix: str) -> str:
+    """Of several alternatives, speak of the one whose type the user chose."""
+    inner = [suberror for suberror in error.context or [] if suberror.validator != "type"]
+    if inner:
+        return "; ".join(_explain(suberror) for suberror in inner)
+    expected = " or ".join(_article(alternative["type"]) for alternative in error.validator_value)
+    return f"{prefix}expected {expected}, found {_kind(error.instance)}"
+
+
+def _where(path: Any) -> str:
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _closest(found: Any, known: Any) -> str:
+    by_lower = {str(name).lower(): str(name) for name in known}
+    close = difflib.get_close_matches(str(found).lower(), by_lower, n=1, cutoff=0.5)
+    return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
+
+
+_KINDS = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "list": "list", "dict": "mapping"}
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    return f"{_article(_KINDS.get(type(value).__name__, type(value).__name__))} ({value!r:.60})"
+
+
+def _article(kind: str) -> str:
+    kind = {"object": "mapping", "array": "list"}.get(kind, kind)
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"

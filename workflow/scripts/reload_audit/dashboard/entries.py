@@ -1,0 +1,125 @@
+"""The audit's models as the report needs them: typed, whatever is missing filled in, the worst first."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reload_audit.dashboard.numbers import finite
+from reload_audit.verdicts import Verdict
+
+WORST_FIRST: tuple[Verdict, ...] = ("error", "degraded", "inconclusive", "improved", "equivalent", "identical")
+LOST: tuple[Verdict, ...] = ("error", "degraded")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What one condition gave; ``difference`` is from the reference, paired by episode."""
+
+    name: str
+    n_envs: int | None
+    mean: float | None
+    difference: float | None
+    n_episodes: int | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model.
+
+    :param anchor: the id of its row in the page; links lead there
+    """
+
+    anchor: str
+    name: str
+    experiment: str
+    algo: str
+    environment: str
+    n_envs: int
+    verdict: str
+    reason: str
+    gap: str
+    log: str
+    n_episodes: int | None
+    train_mean: float | None
+    train_std: float | None
+    reference_mean: float | None
+    reload_mean: float | None
+    reload_std: float | None
+    difference: float | None
+    ci_low: float | None
+    ci_high: float | None
+    margin: float | None
+    q: float | None
+    conditions: tuple[Condition, ...]
+
+    @property
+    def in_margins(self) -> float | None:
+        """The difference as a multiple of the margin, which compares models of different reward scales."""
+        if self.difference is None or self.margin is None:
+            return None
+        if self.margin == 0.0:
+            return 0.0 if self.difference == 0.0 else math.copysign(1e9, self.difference)
+        return round(self.difference / self.margin, 3)
+
+
+def entries(models: Iterable[Mapping[str, Any]]) -> list[Entry]:
+    """Every model of ``audit.json``, the worst verdicts first and by name among equals."""
+    ordered = sorted(models, key=lambda model: (WORST_FIRST.index(model["verdict"]), _by_name(model["model"])))
+    return [_entry(f"m{position}", model) for position, model in enumerate(ordered)]
+
+
+def worst_first(groups: Mapping[str, Sequence[Entry]]) -> list[tuple[str, Sequence[Entry]]]:
+    """Groups of models by name, those before the others in which a model lost its reward or failed."""
+
+    def key(group: tuple[str, Sequence[Entry]]) -> tuple[bool, list[tuple[int, str]]]:
+        name, members = group
+        return all(entry.verdict not in LOST for entry in members), _by_name(name)
+
+    return sorted(groups.items(), key=key)
+
+
+def _by_name(name: str) -> list[tuple[int, str]]:
+    """A sort key with which ``n8`` comes before ``n16``: texts and numbers take turns in it."""
+    parts = re.split("([0-9]+)", name)
+    return [(int(part), "") if position % 2 else (0, part) for position, part in enumerate(parts)]
+
+
+def _entry(anchor: str, model: Mapping[str, Any]) -> Entry:
+    return Entry(
+        anchor=anchor,
+        name=model["model"],
+        experiment=model.get("experiment") or "",
+        algo=model.get("algo") or "",
+        environment=model.get("env_id") or "",
+        n_envs=model.get("train_n_envs") or 0,
+        verdict=model["verdict"],
+        reason=model.get("reason") or "",
+        gap=model.get("gap") or "",
+        log=model.get("log") or "",
+        n_episodes=model.get("n_episodes"),
+        train_mean=finite(model.get("train_mean_reward")),
+        train_std=finite(model.get("train_std_reward")),
+        reference_mean=finite(model.get("reference_mean_reward")),
+        reload_mean=finite(model.get("reload_mean_reward")),
+        reload_std=finite(model.get("reload_std_reward")),
+        difference=finite(model.get("difference")),
+        ci_low=finite(model.get("ci_low")),
+        ci_high=finite(model.get("ci_high")),
+        margin=finite(model.get("margin")),
+        q=finite(model.get("q")),
+        conditions=tuple(_condition(condition) for condition in model.get("conditions") or ()),
+    )
+
+
+def _condition(condition: Mapping[str, Any]) -> Condition:
+    return Condition(
+        name=condition["condition"],
+        n_envs=condition.get("n_envs"),
+        mean=finite(condition.get("mean_reward")),
+        difference=finite(condition.get("difference")),
+        n_episodes=condition.get("n_episodes"),
+    )

@@ -1,0 +1,214 @@
+"""Build environments from a spec, seed every one of their episodes, and normalise them.
+
+The stack, from the inside out: environment, the user's wrappers, Monitor, :class:`SeededEpisodes`, VecEnv,
+VecMonitor (if asked for), VecNormalize, VecFrameStack, VecTransposeImage. It is RL Zoo's order.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, SupportsFloat
+
+import gymnasium as gym
+import numpy as np
+import torch as th
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import (
+    DummyVecEnv,
+    SubprocVecEnv,
+    VecEnv,
+    VecFrameStack,
+    VecMonitor,
+    VecNormalize,
+    unwrap_vec_normalize,
+)
+
+from reload_audit.imports import ImportProblem, extend_path, import_module, import_object
+from reload_audit.records import Digest
+from reload_audit.specs import EnvironmentSpec
+
+EPISODE_KEY = "reload_audit_episode"
+"""Under this key the ``info`` of an episode's last step holds what :class:`SeededEpisodes` recorded of it."""
+
+Normalizer = Callable[[VecEnv], VecNormalize]
+
+
+class EpisodeTooLong(RuntimeError):
+    """An episode does not end."""
+
+
+class SeededEpisodes(gym.Wrapper):
+    """Run given episodes, each reset with its own seed, and record them; pass everything through until asked to.
+
+    ``VecEnv.seed`` reaches only the first reset of each environment: the later ones, which the VecEnv makes by
+    itself, continue whatever generator is there. This wrapper supplies the seed of every one. When its episodes
+    are done it *parks*: the environment is neither stepped nor reset any more, so a slot that waits for
+    others does nothing that the protocol did not ask for.
+
+    Rewards are summed here, in double precision, because VecEnvs differ: DummyVecEnv hands them out as float32.
+    """
+
+    def __init__(self, env: gym.Env) -> None:
+        super().__init__(env)
+        self._queue: list[tuple[int, int]] | None = None
+        self._max_steps = 0
+        self._last_observation: Any = None
+        self._current: tuple[int, int] | None = None
+
+    def begin_episodes(self, episodes: Sequence[tuple[int, int]], max_steps: int) -> None:
+        """From the next reset on, run these episodes: pairs of index and seed."""
+        self._queue = list(episodes)
+        self._max_steps = max_steps
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        if self._queue is not None:
+            self._current = self._queue.pop(0) if self._queue else None
+            if self._current is None and self._last_observation is not None:
+                return self._last_observation, {}
+            seed = None if self._current is None else self._current[1]
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._last_observation = observation
+        if self._current is not None:
+            self._rewards: list[float] = []
+            self._observation_digest = Digest().add_observation(observation)
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        if self._queue is None:
+            observation, reward, terminated, truncated, info = self.env.step(action)
+            self._last_observation = observation
+            return observation, reward, terminated, truncated, info
+        if self._current is None:
+            return self._last_observation, 0.0, False, False, {}
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self._last_observation = observation
+        self._rewards.append(float(reward))
+        self._observation_digest.add_observation(observation)
+        if terminated or truncated:
+            info = {**info, EPISODE_KEY: self._record(bool(terminated))}
+        elif len(self._rewards) >= self._max_steps:
+            raise EpisodeTooLong(
+                f"the episode with seed {self._current[1]} did not end within {self._max_steps} steps; "
+                "expected an environment with a time limit (or a larger evaluation.max_episode_steps)"
+            )
+        return observation, reward, terminated, truncated, info
+
+    def wrapper_names(self) -> list[str]:
+        """Dotted class names from the outermost wrapper below this one to the environment itself."""
+        names, env = [], self.env
+        while True:
+            names.append(f"{type(env).__module__}.{type(env).__qualname__}")
+            if not isinstance(env, gym.Wrapper):
+                return names
+            env = env.env
+
+    def _record(self, terminated: bool) -> dict[str, Any]:
+        assert self._current is not None
+        index, seed = self._current
+        return {
+            "episode": index,
+            "seed": seed,
+            "reward": float(sum(self._rewards)),
+            "length": len(self._rewards),
+            "terminated": terminated,
+            "raw_observations": self._observation_digest.hexdigest(),
+            "rewards": Digest().add_array(np.asarray(self._rewards)).hexdigest(),
+        }
+
+
+def make_env(spec: EnvironmentSpec) -> gym.Env:
+    """One environment with the user's wrappers, without a monitor.
+
+    :raises ImportProblem: a name in the spec leads nowhere
+    :raises gymnasium.error.Error: Gymnasium does not know the id or refuses the arguments
+    """
+    extend_path(spec.python_path)
+    env = _make_unwrapped(spec)
+    for wrapper in spec.wrappers:
+        env = import_object(wrapper.name)(env, **wrapper.kwargs)
+    return env
+
+
+def build_vec_env(
+    spec: EnvironmentSpec,
+    n_envs: int,
+    *,
+    seed: int,
+    kind: str = "dummy",
+    start_method: str = "forkserver",
+    normalizer: Normalizer | None = None,
+) -> VecEnv:
+    """The whole vectorised stack, ready for ``learn`` or ``predict``.
+
+    :param seed: state that the global generators of a SubprocVecEnv's worker ``i`` start from, plus ``i``;
+        without it, whatever an environment draws from them would differ from run to run
+    :param normalizer: puts VecNormalize around; must be given where the spec normalises
+    """
+    makers: list[Callable[[], gym.Env]] = [
+        partial(_make_slot, spec, seed + index, os.getpid()) for index in range(n_envs)
+    ]
+    venv = _subproc_vec_env(makers, start_method) if kind == "subproc" else DummyVecEnv(makers)
+    if spec.monitor == "vec":
+        venv = VecMonitor(venv)
+    if spec.normalize is not None:
+        if normalizer is None:
+            raise ValueError("expected a normalizer, because the environment is normalised")
+        venv = normalizer(venv)
+    if spec.frame_stack is not None:
+        venv = VecFrameStack(venv, spec.frame_stack)
+    # Private in SB3, but it is the one place that knows when images must be transposed.
+    return BaseAlgorithm._wrap_env(venv, monitor_wrapper=False)
+
+
+def freeze_normalization(venv: VecEnv) -> None:
+    """Stop VecNormalize from updating its statistics and from rescaling rewards, if there is one."""
+    normalize = unwrap_vec_normalize(venv)
+    if normalize is not None:
+        normalize.training = False
+        normalize.norm_reward = False
+
+
+def seed_global_generators(seed: int) -> None:
+    """Seed Python's, NumPy's and PyTorch's global generators, and nothing else."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    th.manual_seed(seed)
+
+
+def _subproc_vec_env(makers: list[Callable[[], gym.Env]], start_method: str) -> VecEnv:
+    if start_method == "forkserver":
+        # Workers then share one import of PyTorch instead of paying for it each.
+        multiprocessing.set_forkserver_preload([__name__])
+    return SubprocVecEnv(makers, start_method=start_method)
+
+
+def _make_slot(spec: EnvironmentSpec, worker_seed: int, creator: int) -> gym.Env:
+    if os.getpid() != creator:
+        th.set_num_threads(1)
+        seed_global_generators(worker_seed)
+    env = make_env(spec)
+    if spec.monitor == "env":
+        env = Monitor(env)
+    return SeededEpisodes(env)
+
+
+def _make_unwrapped(spec: EnvironmentSpec) -> gym.Env:
+    module_name, colon, name = spec.env.partition(":")
+    if not colon:
+        return gym.make(spec.env, **spec.env_kwargs)
+    module = import_module(module_name)
+    if callable(getattr(module, name, None)):
+        env = getattr(module, name)(**spec.env_kwargs)
+        if not isinstance(env, gym.Env):
+            raise ImportProblem(f"{spec.env} gives {type(env).__name__}; expected a gymnasium.Env")
+        return env
+    if name not in gym.registry:
+        raise ImportProblem(
+            f"module {module_name!r} neither has a class {name!r} nor registers an environment of that id"
+        )
+    return gym.make(name, **spec.env_kwargs)

@@ -1,0 +1,104 @@
+"""What is recorded of an episode, and whether two records are the same, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One finished episode.
+
+    :param reward: sum of the environment's rewards as the VecEnv received them, in double precision
+    :param monitor_reward: what the monitor says, rounded to 6 decimals
+    :param step_reward: sum of what the outermost VecEnv handed out; another scale where rewards are normalised
+    :param trace: content digests over all steps of ``raw_observations``, ``rewards``,
+        ``policy_observations`` (one for each key of a dictionary) and ``actions``
+    """
+
+    episode: int
+    seed: int
+    reward: float
+    length: int
+    terminated: bool
+    monitor_reward: float | None
+    step_reward: float
+    trace: Mapping[str, str]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Episode:
+        numbers = {key: float(data[key]) for key in ("reward", "step_reward")}
+        monitor = data["monitor_reward"]
+        return cls(**{**data, **numbers, "monitor_reward": None if monitor is None else float(monitor)})
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class TrainTime:
+    """What a model earned right after training, over the same episode seeds.
+
+    :param in_place: on the environments it was trained in
+    :param reference: on freshly built ones
+    :param random_policy: what random actions earn there; None where they break the environment
+    """
+
+    in_place: Sequence[Episode]
+    reference: Sequence[Episode]
+    random_policy: Sequence[Episode] | None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TrainTime:
+        random_policy = data["random_policy"]
+        return cls(
+            episodes_from(data["in_place"]),
+            episodes_from(data["reference"]),
+            None if random_policy is None else episodes_from(random_policy),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def random_mean(self) -> float | None:
+        return None if self.random_policy is None else mean_reward(self.random_policy)
+
+
+def episodes_from(data: Sequence[Mapping[str, Any]]) -> list[Episode]:
+    return [Episode.from_dict(episode) for episode in data]
+
+
+def rewards(episodes: Sequence[Episode]) -> np.ndarray:
+    """Episode rewards, shape ``(n,)``."""
+    return np.asarray([episode.reward for episode in episodes], dtype=np.float64)
+
+
+def mean_reward(episodes: Sequence[Episode]) -> float:
+    return float(rewards(episodes).mean())
+
+
+def std_reward(episodes: Sequence[Episode]) -> float:
+    """Standard deviation with ddof 0, as ``evaluate_policy`` reports it."""
+    return float(rewards(episodes).std())
+
+
+def first_difference(a: Sequence[Episode], b: Sequence[Episode]) -> str | None:
+    """Which episode differs first between two lists of the same episodes, and in what; None if no bit does."""
+    for one, other in zip(a, b, strict=True):
+        components = [name for name in one.trace if one.trace[name] != other.trace.get(name)]
+        if one.length != other.length:
+            components.append("length")
+        if _bits(one.reward) != _bits(other.reward):
+            components.append("reward")
+        if components:
+            return f"episode {one.episode}: {', '.join(components)}"
+    return None
+
+
+def _bits(number: float) -> bytes:
+    return np.float64(number).tobytes()

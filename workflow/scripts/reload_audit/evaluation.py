@@ -1,0 +1,88 @@
+"""Evaluate one reloaded model under one condition: load, check, run episodes until the verdict is clear.
+
+Runs in a process of its own: see ``jobs.reload``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch as th
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
+
+from reload_audit import artifacts
+from reload_audit.environments import build_vec_env, freeze_normalization, seed_global_generators
+from reload_audit.episodes import Episode, TrainTime
+from reload_audit.records import read_json
+from reload_audit.rollouts import ModelPolicy, run_episodes
+from reload_audit.specs import CANONICAL, Condition, TrainingSpec
+from reload_audit.verdicts import Criteria, judge
+
+
+def evaluate(folder: str, spec_data: Mapping[str, Any], condition: Condition, criteria: Criteria) -> dict[str, Any]:
+    """Load the model in ``folder`` and evaluate it.
+
+    The canonical condition runs look by look until the verdict is clear; the others one look.
+
+    :param spec_data: the training spec, from the manifest
+    :return: ``checks`` of what was loaded against the manifest, ``episodes``, ``global_seed``
+    """
+    spec = TrainingSpec.from_dict(spec_data)
+    th.set_num_threads(1)
+    model = artifacts.load_model(Path(folder), spec.algo, spec.device)
+    # Loading seeds the global generators with the training seed, and an environment that draws from them would look
+    # healthy by that coincidence: put them into a state that training did not start from.
+    global_seed = (spec.seed + 2**31) % 2**32
+    seed_global_generators(global_seed)
+    normalized = spec.environment.normalize is not None
+    venv = build_vec_env(
+        spec.environment,
+        condition.n_envs,
+        seed=global_seed,
+        kind=condition.vec_env,
+        start_method=condition.start_method,
+        normalizer=artifacts.normalizer_from_file(Path(folder)) if normalized else None,
+    )
+    freeze_normalization(venv)
+    checks = check_against_manifest(read_json(Path(folder) / artifacts.MANIFEST), model, venv)
+    episodes = _run(spec, model, venv, condition, criteria, Path(folder))
+    venv.close()
+    return {"checks": checks, "episodes": [episode.to_dict() for episode in episodes], "global_seed": global_seed}
+
+
+def check_against_manifest(manifest: Mapping[str, Any], model: BaseAlgorithm, venv: VecEnv) -> list[dict[str, Any]]:
+    """Whether what was loaded is what was saved: one entry a check, with what was expected and found."""
+    normalize = unwrap_vec_normalize(venv)
+    acts_on = artifacts.spaces_and_spec(model, venv)
+    expected = {
+        **manifest["digests"],
+        **{name: manifest["acts_on"][name] for name in ("observation_space", "action_space", "env_spec", "env_stack")},
+        **{f"{name} version": version for name, version in manifest["versions"].items()},
+    }
+    found = {
+        **artifacts.content_digests(model, normalize),
+        **acts_on,
+        **{f"{name} version": version for name, version in artifacts.versions().items()},
+    }
+    return [
+        {"check": name, "passed": found.get(name) == value, "expected": value, "found": found.get(name)}
+        for name, value in expected.items()
+    ]
+
+
+def _run(
+    spec: TrainingSpec, model: BaseAlgorithm, venv: VecEnv, condition: Condition, criteria: Criteria, folder: Path
+) -> list[Episode]:
+    policy = ModelPolicy(model, condition.deterministic)
+    stops = criteria.looks_within(spec.evaluation.episodes)
+    canonical = condition.name == CANONICAL
+    train_time = TrainTime.from_dict(read_json(folder / artifacts.EVALUATIONS))
+    episodes: list[Episode] = []
+    for stop in stops if canonical else stops[:1]:
+        episodes += run_episodes(policy, venv, spec.evaluation, start=len(episodes), stop=stop)
+        if canonical and judge(train_time, episodes, criteria).decision is not None:
+            break
+    return episodes

@@ -1,0 +1,33 @@
+"""A job's log says why it failed: the last line of it is what a user reads first."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def job_log(path: str | Path, expected: type[Exception] | tuple[type[Exception], ...] = ()) -> Iterator[Path]:
+    """Append to a log whatever makes the block fail, then end the script with status 1.
+
+    :param expected: errors that speak to the user; they are logged as their message, all others with a traceback
+    """
+    log = Path(path)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("", encoding="utf-8")
+    try:
+        yield log
+    except expected as error:
+        _append(log, f"{error}\n")
+        sys.exit(1)
+    except Exception:
+        _append(log, traceback.format_exc())
+        sys.exit(1)
+
+
+def _append(log: Path, text: str) -> None:
+    with open(log, "a", encoding="utf-8") as file:
+        file.write(text)

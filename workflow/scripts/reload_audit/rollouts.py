@@ -1,0 +1,169 @@
+"""Run episodes under the protocol and record them, down to digests of every step."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from gymnasium import spaces
+from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+
+from reload_audit.environments import EPISODE_KEY
+from reload_audit.episodes import Episode
+from reload_audit.records import Digest
+from reload_audit.specs import EvaluationSpec
+
+_FLUSH_STEPS = 64
+
+Observations = np.ndarray | dict[str, np.ndarray]
+States = tuple[np.ndarray, ...] | None
+
+
+class NonFiniteReward(RuntimeError):
+    """An episode's reward is not a number, or infinite."""
+
+
+class Policy(Protocol):
+    """Chooses an action for every slot."""
+
+    def act(
+        self, observations: Observations, states: States, starts: np.ndarray, venv: VecEnv, /
+    ) -> tuple[np.ndarray, States]: ...
+
+
+class ModelPolicy:
+    """A model, given what its kind needs: recurrent states and episode starts, action masks."""
+
+    def __init__(self, model: BaseAlgorithm, deterministic: bool = True) -> None:
+        self._model = model
+        self._deterministic = deterministic
+        self._masked = type(model).__name__ == "MaskablePPO"
+
+    def act(
+        self, observations: Observations, states: States, starts: np.ndarray, venv: VecEnv
+    ) -> tuple[np.ndarray, States]:
+        masks = {"action_masks": get_action_masks(venv)} if self._masked else {}
+        return self._model.predict(
+            observations, state=states, episode_start=starts, deterministic=self._deterministic, **masks
+        )
+
+
+class RandomPolicy:
+    """Uniformly random actions, always the same ones; valid ones where the environment masks actions."""
+
+    def __init__(self, venv: VecEnv, seed: int) -> None:
+        self._spaces = [copy.deepcopy(venv.action_space) for _ in range(venv.num_envs)]
+        for slot, space in enumerate(self._spaces):
+            space.seed(seed + slot)
+        self._masked = is_masking_supported(venv)
+
+    def act(
+        self, _observations: Observations, _states: States, _starts: np.ndarray, venv: VecEnv
+    ) -> tuple[np.ndarray, States]:
+        if not self._masked:
+            return np.stack([space.sample() for space in self._spaces]), None
+        masks = get_action_masks(venv)
+        return np.stack([_sample_valid(space, mask) for space, mask in zip(self._spaces, masks, strict=True)]), None
+
+
+def run_episodes(policy: Policy, venv: VecEnv, evaluation: EvaluationSpec, start: int, stop: int) -> list[Episode]:
+    """Run episodes ``start`` to ``stop - 1``, in order of their index.
+
+    Slot ``i`` of ``S`` runs episodes ``start + i``, ``start + i + S``, and so on. Episodes are the same for every
+    number of slots, apart from the last bits of the actions: the batch size changes the order of sums in a matrix
+    product.
+
+    :param venv: built by :func:`reload_audit.environments.build_vec_env`
+    :raises EpisodeTooLong: an episode exceeds ``evaluation.max_episode_steps``
+    :raises NonFiniteReward: an episode earned NaN or an infinity
+    """
+    slots = venv.num_envs
+    for slot in range(slots):
+        queue = [(index, evaluation.seed + index) for index in range(start + slot, stop, slots)]
+        venv.env_method("begin_episodes", queue, evaluation.max_episode_steps, indices=slot)
+    observations: Any = venv.reset()  # never a tuple: SB3 does not train on such spaces
+    states: States = None
+    starts = np.ones(slots, dtype=bool)
+    step_rewards = np.zeros(slots)
+    trace = _Trace(slots)
+    episodes: list[Episode] = []
+    while len(episodes) < stop - start:
+        actions, states = policy.act(observations, states, starts, venv)
+        trace.add(observations, actions)
+        observations, rewards, starts, infos = venv.step(actions)
+        step_rewards += rewards
+        for slot in np.flatnonzero(starts).tolist():
+            episodes.append(_episode(infos[slot], float(step_rewards[slot]), trace.finish(slot)))
+            step_rewards[slot] = 0.0
+    return sorted(episodes, key=lambda episode: episode.episode)
+
+
+class _Trace:
+    """Digests what the policy saw and did, slot by slot.
+
+    Steps are collected and digested many at a time, because a digest's cost is mostly in its calls. Every array has a
+    digest of its own, so that it does not matter where the steps were cut.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._steps: list[dict[str, np.ndarray]] = []
+        self._digests: list[dict[str, Digest]] = [{} for _ in range(slots)]
+
+    def add(self, observations: Observations, actions: np.ndarray) -> None:
+        step = {"actions": actions}
+        if isinstance(observations, dict):
+            step |= {f"policy_observations.{key}": array for key, array in observations.items()}
+        else:
+            step["policy_observations"] = np.asarray(observations)
+        self._steps.append(step)
+        if len(self._steps) == _FLUSH_STEPS:
+            self._flush()
+
+    def finish(self, slot: int) -> dict[str, str]:
+        """The digests of the slot's episode, which ends with the step added last."""
+        self._flush()
+        digests = {name: digest.hexdigest() for name, digest in sorted(self._digests[slot].items())}
+        self._digests[slot] = {}
+        return digests
+
+    def _flush(self) -> None:
+        if not self._steps:
+            return
+        for name in self._steps[0]:
+            stacked = np.stack([step[name] for step in self._steps])
+            for slot in range(self._slots):
+                self._digests[slot].setdefault(name, Digest()).add_bytes(stacked[:, slot])
+        self._steps.clear()
+
+
+def _episode(info: Mapping[str, Any], step_reward: float, trace: Mapping[str, str]) -> Episode:
+    recorded = dict(info[EPISODE_KEY])
+    if not math.isfinite(recorded["reward"]):
+        raise NonFiniteReward(
+            f"episode {recorded['episode']} (seed {recorded['seed']}) earned {recorded['reward']}; expected a number"
+        )
+    inner_trace = {name: recorded.pop(name) for name in ("raw_observations", "rewards")}
+    monitor = info.get("episode")
+    return Episode(
+        **recorded,
+        monitor_reward=None if monitor is None else float(monitor["r"]),
+        step_reward=step_reward,
+        trace={**inner_trace, **trace},
+    )
+
+
+def _sample_valid(space: spaces.Space, mask: np.ndarray) -> Any:
+    flags = np.asarray(mask, dtype=np.int8)
+    if isinstance(space, spaces.MultiDiscrete):
+        return space.sample(mask=tuple(np.split(flags, np.cumsum(space.nvec)[:-1])))
+    if isinstance(space, spaces.MultiBinary):
+        # sb3-contrib gives a pair (may be 0, may be 1) for each bit; Gymnasium one number, 2 where both may be
+        pairs = flags.reshape(-1, 2)
+        return space.sample(mask=np.where(pairs.all(axis=1), 2, pairs[:, 1]).astype(np.int8))
+    return space.sample(mask=flags)

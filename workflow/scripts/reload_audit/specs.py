@@ -1,0 +1,171 @@
+"""Typed records of what to train, under which protocol to evaluate, and under which conditions.
+
+They are built from plain dictionaries (``from_dict``), because those are what Snakemake can compare to
+decide whether a job must run again, and what JSON can hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+VecEnvKind = Literal["dummy", "subproc"]
+
+
+@dataclass(frozen=True)
+class WrapperSpec:
+    """A Gymnasium wrapper by dotted name, with its keyword arguments."""
+
+    name: str
+    kwargs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class EnvironmentSpec:
+    """How one environment is built, whatever the number of them.
+
+    :param env: a registered id, ``module:Id-v0`` or ``package.module:EnvClass``
+    :param wrappers: innermost first
+    :param monitor: ``env`` for a Monitor on each environment, ``vec`` for a VecMonitor inside VecNormalize
+    :param normalize: arguments of VecNormalize, or None for a model trained without it
+    :param frame_stack: observations stacked by VecFrameStack, or None
+    :param python_path: folders to put on ``sys.path`` first
+    """
+
+    env: str
+    env_kwargs: Mapping[str, Any]
+    wrappers: tuple[WrapperSpec, ...]
+    monitor: Literal["env", "vec"]
+    normalize: Mapping[str, Any] | None
+    frame_stack: int | None
+    python_path: tuple[str, ...]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> EnvironmentSpec:
+        normalize = data["normalize"]
+        return cls(
+            env=data["env"],
+            env_kwargs=data["env_kwargs"],
+            wrappers=tuple(_wrapper(entry) for entry in data["wrappers"]),
+            monitor=data["monitor"],
+            normalize=None if normalize is False else {} if normalize is True else normalize,
+            frame_stack=data["frame_stack"],
+            python_path=tuple(data["python_path"]),
+        )
+
+
+@dataclass(frozen=True)
+class EvaluationSpec:
+    """The episode protocol: episode ``k`` is reset with ``seed + k`` in every condition.
+
+    :param episodes: how many are recorded at train time
+    :param n_envs: slots of the canonical condition
+    :param max_episode_steps: an episode that is longer is an error
+    :param looks: numbers of episodes that are run without interruption, one after the other
+    """
+
+    episodes: int
+    seed: int
+    n_envs: int
+    max_episode_steps: int
+    looks: tuple[int, ...]
+
+    @property
+    def stops(self) -> tuple[int, ...]:
+        """Numbers of episodes at the end of each look, up to all that are recorded."""
+        return (*(look for look in self.looks if look < self.episodes), self.episodes)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> EvaluationSpec:
+        return cls(**{**data, "looks": tuple(data["looks"])})
+
+
+@dataclass(frozen=True)
+class ReloadSpec:
+    """How models are reloaded.
+
+    :param n_envs: further conditions, one for each number of environments
+    :param other_vec_env: whether there is a condition with SubprocVecEnv
+    :param isolation: where each condition's fresh process comes from
+    :param timeout: seconds that one condition may take
+    :param memory: MiB that one condition may hold
+    """
+
+    n_envs: tuple[int, ...]
+    other_vec_env: bool
+    isolation: Literal["forkserver", "spawn"]
+    timeout: float
+    memory: int
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ReloadSpec:
+        return cls(**{**data, "n_envs": tuple(data["n_envs"])})
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """One model to train."""
+
+    model: str
+    experiment: str
+    algo: str
+    seed: int
+    n_envs: int
+    total_timesteps: int
+    vec_env: VecEnvKind
+    start_method: str
+    hyperparams: Mapping[str, Any]
+    device: str
+    environment: EnvironmentSpec
+    evaluation: EvaluationSpec
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TrainingSpec:
+        """From what ``configuration.training_spec`` made."""
+        return cls(
+            **{
+                **data,
+                "environment": EnvironmentSpec.from_dict(data["environment"]),
+                "evaluation": EvaluationSpec.from_dict(data["evaluation"]),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One way to evaluate a reloaded model. Whatever it does not name is as in the canonical condition.
+
+    :param name: unique among a model's conditions, and what the result tables call it
+    :param n_envs: slots
+    :param start_method: of the workers of a SubprocVecEnv. Conditions fork: they start from a fresh process
+        that has built nothing yet, where forking and a fork server give the same workers
+    """
+
+    name: str
+    n_envs: int
+    vec_env: VecEnvKind = "dummy"
+    deterministic: bool = True
+    start_method: str = "fork"
+
+
+CANONICAL = "reload"
+
+
+def conditions(evaluation: EvaluationSpec, reload: ReloadSpec, train_n_envs: int) -> tuple[Condition, ...]:
+    """The canonical condition, then those that change one factor of it.
+
+    :param train_n_envs: number of environments in training; what the SubprocVecEnv condition uses
+    """
+    chosen = [Condition(CANONICAL, evaluation.n_envs)]
+    chosen += [Condition(f"n_envs={n}", n) for n in reload.n_envs if n != evaluation.n_envs]
+    if reload.other_vec_env:
+        chosen.append(Condition("SubprocVecEnv", train_n_envs, vec_env="subproc"))
+    return tuple(chosen)
+
+
+def _wrapper(entry: str | Mapping[str, Any]) -> WrapperSpec:
+    if isinstance(entry, str):
+        return WrapperSpec(entry, {})
+    ((name, kwargs),) = entry.items()
+    return WrapperSpec(name, kwargs or {})

@@ -1,0 +1,238 @@
+"""From episode rewards to a verdict: margin, bounds, tests, sequential looks.
+
+Let ``d_k`` be the reload reward minus the train-time reward of episode ``k``. A loss counts only where
+it exceeds the margin, and a verdict is given only where the episodes seen can carry it. Every test is
+one-sided at ``alpha`` divided by the number of looks (Bonferroni), so looking several times at growing
+samples keeps the error rate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from scipy.special import stdtr, stdtrit
+
+from reload_audit.episodes import Episode, TrainTime, first_difference, mean_reward, rewards, std_reward
+
+Decision = Literal["degraded", "improved", "equivalent"]
+Verdict = Literal["identical", "equivalent", "degraded", "improved", "inconclusive", "error"]
+
+VERDICTS: tuple[Verdict, ...] = (
+    "identical",
+    "equivalent",
+    "improved",
+    "inconclusive",
+    "degraded",
+    "error",
+)
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """What counts as a difference, and how sure the audit has to be.
+
+    :param alpha: one-sided error rate of a model's test over all looks together
+    :param fdr: false discovery rate over all models, for ``degraded`` and for ``improved``
+    :param margin_fraction: part of the margin, as a fraction of ``|train reward - random reward|``
+    :param margin_std: part of the margin, in standard deviations of the train-time reward
+    :param looks: numbers of episodes at which a decision is tried, increasing
+    """
+
+    alpha: float
+    fdr: float
+    margin_fraction: float
+    margin_std: float
+    looks: tuple[int, ...]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Criteria:
+        """From the configuration's section ``verdict``."""
+        return cls(**{**data, "looks": tuple(data["looks"])})
+
+    @property
+    def alpha_per_look(self) -> float:
+        """Error rate of each one-sided test at one look."""
+        return self.alpha / len(self.looks)
+
+    def looks_within(self, episodes: int) -> tuple[int, ...]:
+        """The looks that ``episodes`` recorded episodes allow; the last one uses all of them, up to the last look."""
+        reachable = [look for look in self.looks[:-1] if look < episodes]
+        return (*reachable, min(episodes, self.looks[-1]))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A tested difference in mean episode reward, reload minus train time.
+
+    ``ci_low`` and ``ci_high`` are one-sided bounds, each holding with probability ``1 - alpha`` of
+    the look. ``p_degraded`` tests "the loss is not larger than the margin", ``p_improved`` its
+    mirror image; both are corrected for the number of looks.
+    """
+
+    n_episodes: int
+    difference: float
+    ci_low: float
+    ci_high: float
+    margin: float
+    p_degraded: float
+    p_improved: float
+
+    @property
+    def decision(self) -> Decision | None:
+        """What the bounds say, or None while they leave it open."""
+        if self.ci_high < -self.margin:
+            return "degraded"
+        if self.ci_low > self.margin:
+            return "improved"
+        if -self.margin <= self.ci_low and self.ci_high <= self.margin:
+            return "equivalent"
+        return None
+
+    @property
+    def detectable(self) -> float:
+        """The smallest observed loss that would have been called ``degraded`` with these episodes."""
+        return self.margin + (self.ci_high - self.difference)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What three measurements of a trained model say together.
+
+    :param comparison: reload against in place, the number people quote
+    :param environment_gap: reference against in place: only the environments are new
+    :param process_gap: reload against reference: only process and files are new
+    :param first_difference: the first bit that differs between reference and reload; None where none does
+    """
+
+    comparison: Comparison
+    environment_gap: Comparison
+    process_gap: Comparison
+    first_difference: str | None
+
+    @property
+    def decision(self) -> Decision | Literal["identical"] | None:
+        """The verdict as far as this model alone can tell; None while it is open."""
+        decision = self.comparison.decision
+        return "identical" if decision == "equivalent" and self.first_difference is None else decision
+
+
+def judge(train_time: TrainTime, reload: Sequence[Episode], criteria: Criteria) -> Judgement:
+    """Compare a reload with what was measured at train time, over the episodes that it has run so far.
+
+    The margin rests on all train-time episodes, so it is the same at every look.
+    """
+    n = len(reload)
+    in_place, reference = train_time.in_place[:n], train_time.reference[:n]
+    width = margin(mean_reward(train_time.in_place), std_reward(train_time.in_place), train_time.random_mean, criteria)
+    return Judgement(
+        comparison=compare_paired(rewards(reload) - rewards(in_place), width, criteria),
+        environment_gap=compare_paired(rewards(reference) - rewards(in_place), width, criteria),
+        process_gap=compare_paired(rewards(reload) - rewards(reference), width, criteria),
+        first_difference=first_difference(reference, reload),
+    )
+
+
+def margin(train_mean: float, train_std: float, random_mean: float | None, criteria: Criteria) -> float:
+    """The loss that is still no loss: the larger of a fraction of what was learned and a part of the noise.
+
+    :param train_mean: mean train-time episode reward
+    :param train_std: its standard deviation (ddof 0)
+    :param random_mean: mean episode reward of a random policy; None where it could not be measured,
+        then the noise part stands alone
+    """
+    learned = 0.0 if random_mean is None else abs(train_mean - random_mean)
+    return max(criteria.margin_fraction * learned, criteria.margin_std * train_std)
+
+
+def compare_paired(differences: Sequence[float] | np.ndarray, margin: float, criteria: Criteria) -> Comparison:
+    """Student's t on paired differences.
+
+    A percentile bootstrap was measured to raise two to four times the nominal false alarms below 50
+    episodes. Differences without any variance (deterministic environments) are decided as they stand.
+
+    :param differences: reload minus train-time reward, one number per episode seed, shape ``(n,)``
+    :raises ValueError: fewer than two episodes, or a difference that is not finite
+    """
+    d = np.asarray(differences, dtype=np.float64)
+    if d.size < 2 or not np.all(np.isfinite(d)):
+        raise ValueError(f"expected at least two finite differences, found {d.tolist()}")
+    n = int(d.size)
+    mean = float(d.mean())
+    if np.all(d == d[0]):
+        return _certain(n, float(d[0]), margin)
+    standard_error = float(d.std(ddof=1)) / math.sqrt(n)
+    return _t_comparison(n, mean, standard_error, n - 1, margin, criteria)
+
+
+def compare_unpaired(
+    train: tuple[float, float, int], reload: tuple[float, float, int], margin: float, criteria: Criteria
+) -> Comparison:
+    """Welch's t where of the train-time episodes only mean, std and number are known.
+
+    The claimed standard deviation enters as the larger of the two: with few claimed episodes of a bimodal
+    return plain Welch was measured to raise false alarms at 0.16 to 0.42.
+
+    :param train: claimed mean, standard deviation (ddof 0, as ``evaluate_policy`` reports it) and episodes
+    :param reload: the same of the reload
+    :raises ValueError: fewer than two episodes on either side
+    """
+    (train_mean, train_std, train_n), (reload_mean, reload_std, reload_n) = train, reload
+    if train_n < 2 or reload_n < 2:
+        raise ValueError(f"expected at least two episodes on each side, found {train_n} and {reload_n}")
+    difference = reload_mean - train_mean
+    reload_var = reload_std**2 * reload_n / (reload_n - 1)
+    train_var = max(train_std**2 * train_n / (train_n - 1), reload_var)
+    a, b = train_var / train_n, reload_var / reload_n
+    if a + b == 0.0:
+        return _certain(reload_n, difference, margin)
+    degrees = (a + b) ** 2 / (a**2 / (train_n - 1) + b**2 / (reload_n - 1))
+    return _t_comparison(reload_n, difference, math.sqrt(a + b), degrees, margin, criteria)
+
+
+def claim_too_imprecise(claim_std: float, claim_n: int, margin: float, criteria: Criteria) -> bool:
+    """Whether no number of reload episodes could decide against this claim: its own error reaches the margin."""
+    if claim_n < 2:
+        return True
+    standard_error = claim_std * math.sqrt(claim_n / (claim_n - 1)) / math.sqrt(claim_n)
+    quantile = float(stdtrit(claim_n - 1, 1 - criteria.alpha_per_look))
+    return quantile * standard_error >= margin
+
+
+def false_discovery_q(p_values: Sequence[float]) -> np.ndarray:
+    """Benjamini-Hochberg adjusted p-values (q), in the order given, shape ``(n,)``."""
+    from scipy.stats import false_discovery_control  # slow to import, needed once per audit
+
+    p = np.asarray(p_values, dtype=np.float64)
+    return p if p.size == 0 else np.asarray(false_discovery_control(p, method="bh"))
+
+
+def _certain(n: int, difference: float, margin: float) -> Comparison:
+    return Comparison(
+        n_episodes=n,
+        difference=difference,
+        ci_low=difference,
+        ci_high=difference,
+        margin=margin,
+        p_degraded=0.0 if difference < -margin else 1.0,
+        p_improved=0.0 if difference > margin else 1.0,
+    )
+
+
+def _t_comparison(
+    n: int, difference: float, standard_error: float, degrees: float, margin: float, criteria: Criteria
+) -> Comparison:
+    half_width = float(stdtrit(degrees, 1 - criteria.alpha_per_look)) * standard_error
+    looks = len(criteria.looks)
+    return Comparison(
+        n_episodes=n,
+        difference=difference,
+        ci_low=difference - half_width,
+        ci_high=difference + half_width,
+        margin=margin,
+        p_degraded=min(1.0, looks * float(stdtr(degrees, (difference + margin) / standard_error))),
+        p_improved=min(1.0, looks * float(stdtr(degrees, -(difference - margin) / standard_error))),
+    )
