@@ -95,7 +95,6 @@ def test_a_file_that_cannot_be_used_says_where_and_why(
     assert refusal(content).startswith(message)
 
 
-@pytest.mark.xfail(strict=True, raises=ConfigError, reason="the key << is looked at before it is merged")
 def test_keys_can_be_merged_from_an_anchor(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("a: &base {x: 1}\nb:\n  <<: *base\n  y: 2\n")
     assert read_yaml(tmp_path / "mine.yaml")["b"] == {"x": 1, "y": 2}
@@ -176,7 +175,6 @@ def test_whole_numbers_are_integers_wherever_integers_are_expected() -> None:
     assert [type(number) for number in numbers] == [int] * 3
 
 
-@pytest.mark.xfail(strict=True, reason="of a type that may also be null, only the text 'integer' is looked for")
 def test_a_whole_number_of_stacked_frames_is_an_integer() -> None:
     assert type(resolved(config(experiment(frame_stack=4.0)))["experiments"][0]["frame_stack"]) is int
 
@@ -191,7 +189,6 @@ def test_other_texts_among_hyperparameters_stay_texts(text: str) -> None:
     assert resolved(config(experiment(hyperparams={"a": text})))["experiments"][0]["hyperparams"] == {"a": text}
 
 
-@pytest.mark.xfail(strict=True, raises=ConfigError, reason="the name is taken for a number")
 def test_an_experiment_s_name_may_look_like_a_number() -> None:
     assert resolved(config(experiment(name="1e5")))["experiments"][0]["name"] == "1e5"
 
@@ -219,7 +216,7 @@ VERDICTS = "identical, equivalent, improved, inconclusive, degraded, error"
             config(gate={"fail_on": ["error", "degrade"]}),
             f"gate.fail_on[1]: found 'degrade', expected one of {VERDICTS}; did you mean 'degraded'?",
         ),
-        ({}, "missing 'experiments'; found only []"),
+        ({}, "missing 'experiments'; found only nothing"),
         ({"experiments": []}, "experiments: expected at least 1 entry, found an empty list"),
         ({"experiments": None}, "experiments: expected a list, found nothing"),
         ({"experiments": ["ppo"]}, "experiments[0]: expected a mapping, found a string ('ppo')"),
@@ -248,10 +245,16 @@ def test_a_mistake_is_named_with_its_place_and_what_is_expected(written: dict[st
         ({"algo": "PPOO"}, f".algo: found 'PPOO', expected one of {ALGORITHMS}; did you mean 'PPO'?"),
         ({"algo": "ppo"}, f".algo: found 'ppo', expected one of {ALGORITHMS}; did you mean 'PPO'?"),
         ({"env": ""}, ".env: expected a text, found an empty one"),
-        ({"name": "my model"}, ".name: found 'my model', expected a match of ^[A-Za-z0-9][A-Za-z0-9_.-]*$"),
-        ({"name": "../up"}, ".name: found '../up', expected a match of ^[A-Za-z0-9][A-Za-z0-9_.-]*$"),
+        (
+            {"name": "my model"},
+            ".name: found 'my model', expected letters, digits, '_', '.' and '-', a letter or digit first",
+        ),
+        (
+            {"name": "../up"},
+            ".name: found '../up', expected letters, digits, '_', '.' and '-', a letter or digit first",
+        ),
         ({"frame_stack": 1}, ".frame_stack: expected at least 2, found 1"),
-        ({"frame_stack": "4"}, ".frame_stack: expected an integer or a null, found a string ('4')"),
+        ({"frame_stack": "4"}, ".frame_stack: expected an integer or null, found a string ('4')"),
         ({"wrappers": [3]}, ".wrappers[0]: expected a string or a mapping, found an integer (3)"),
         ({"normalize": "yes"}, ".normalize: expected a boolean or a mapping, found a string ('yes')"),
         ({"normalize": None}, ".normalize: expected a boolean or a mapping, found nothing"),
@@ -268,7 +271,7 @@ def test_a_mistake_in_an_experiment_is_named_with_its_place(changes: dict[str, A
 def test_a_missing_key_is_named_with_what_is_there(key: str) -> None:
     written = experiment()
     del written[key]
-    assert complaint(config(written)) == f"{SOURCE}: experiments[0]: missing {key!r}; found only {sorted(written)}"
+    assert complaint(config(written)) == f"{SOURCE}: experiments[0]: missing {key!r}; found only {', '.join(written)}"
 
 
 @pytest.mark.parametrize("other", ["ppo", "PPO", "Ppo"])
@@ -288,7 +291,6 @@ def test_every_mistake_is_listed() -> None:
         assert sum(place in line for line in lines) == 1, f"{place} in {lines}"
 
 
-@pytest.mark.xfail(strict=True, reason="a wrong type inside the mapping is told as if the mapping were wrong")
 @pytest.mark.parametrize(
     ("changes", "place"),
     [
@@ -300,7 +302,6 @@ def test_a_wrong_type_inside_an_alternative_is_placed(changes: dict[str, Any], p
     assert complaint(config(experiment(**changes))) == f"{SOURCE}: experiments[0].{place}"
 
 
-@pytest.mark.xfail(strict=True, reason="the pattern's $ lets a last line break pass")
 def test_a_line_break_in_a_name_is_refused() -> None:
     complaint(config(experiment(name="ppo\n")))
 
@@ -346,7 +347,6 @@ def test_a_spec_holds_everything_an_experiment_says() -> None:
     }
 
 
-@pytest.mark.xfail(strict=True, reason="a YAML date is taken over as a Python date")
 def test_a_date_in_someone_s_arguments_is_refused_or_a_text(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("since: 2024-01-01\n")
     try:

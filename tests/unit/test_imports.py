@@ -87,7 +87,6 @@ def test_a_folder_is_put_there_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert sys.path == [str(tmp_path)]
 
 
-@pytest.mark.xfail(strict=True, reason="a folder that is already on the path stays where it is")
 def test_a_folder_comes_first_even_where_it_was_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", ["/elsewhere", str(tmp_path)])
     extend_path([str(tmp_path)])

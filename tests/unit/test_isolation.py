@@ -97,7 +97,7 @@ def test_the_usage_counts_the_memory_that_was_needed(run: Run) -> None:
     "method",
     [
         "forkserver",
-        pytest.param("spawn", marks=pytest.mark.xfail(strict=True, reason="ru_maxrss is inherited through exec")),
+        "spawn",
     ],
 )
 def test_the_usage_does_not_count_the_caller_s_memory(run: Run) -> None:
@@ -158,7 +158,6 @@ def test_a_real_segmentation_fault_is_survived(run: Run) -> None:
     assert failure_of(run("read_address_zero")).message.endswith("SIGSEGV")
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="signal.Signals knows no name for it")
 def test_death_by_a_signal_without_a_name_is_survived(run: Run) -> None:
     assert failure_of(run("die_of", signal.SIGRTMIN + 1)).kind == "signal"
 
@@ -171,7 +170,7 @@ def test_a_value_that_cannot_be_sent_says_so_in_the_details(run: Run) -> None:
     "method",
     [
         "forkserver",
-        pytest.param("spawn", marks=pytest.mark.xfail(strict=True, reason="killed when its pipe closes, then blamed")),
+        "spawn",
     ],
 )
 def test_a_process_that_takes_a_while_to_leave_is_not_said_to_be_killed(run: Run) -> None:
@@ -187,7 +186,6 @@ def test_arguments_that_cannot_be_unpacked_are_an_exit(method: Method, log: Path
     assert failure_of(call(f"{TARGETS}:give", (Unreadable(),), method=method, log=log)).kind == "exit"
 
 
-@pytest.mark.xfail(strict=True, raises=FileNotFoundError, reason="its end is read though the child never opened it")
 def test_a_child_that_dies_before_it_opens_the_log_is_an_exit(run: Run) -> None:
     from unit.isolation_targets import Unreadable
 
@@ -376,12 +374,6 @@ def test_the_fork_server_has_imported_an_installed_module_in_advance(run_script:
     assert run_script(PRELOADED.format(module="numpy.polynomial")) is True
 
 
-@pytest.mark.parametrize("method", ["forkserver"])
-@pytest.mark.xfail(reason="before Python 3.12.8 and 3.13.1 the fork server does not get the caller's sys.path")
-def test_the_fork_server_has_imported_the_audit_s_own_modules_in_advance(run_script: Callable[[str], Any]) -> None:
-    assert run_script(PRELOADED.format(module="reload_audit.verdicts")) is True
-
-
 @pytest.mark.parametrize(
     "method",
     [
@@ -389,7 +381,6 @@ def test_the_fork_server_has_imported_the_audit_s_own_modules_in_advance(run_scr
             "forkserver",
             marks=[
                 pytest.mark.slow,
-                pytest.mark.xfail(strict=True, reason="the child itself keeps the fork server, its parent, alive"),
             ],
         ),
         "spawn",

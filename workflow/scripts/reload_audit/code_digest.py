@@ -43,28 +43,43 @@ def locate_in(folders: Iterable[Path]) -> Locate:
 
 
 def _imported_files(script: Path, locate: Locate) -> set[Path]:
-    found: set[Path] = set()
-    pending = [script]
+    found: dict[Path, str] = {}
+    pending = [(script, script.stem)]
     while pending:
-        for module in _imported_modules(pending.pop()):
-            file = locate(module)
-            if file is not None and file not in found:
-                found.add(file)
-                pending.append(file)
-    return found
+        file, name = pending.pop()
+        for module in _imported_modules(file, name):
+            imported = locate(module)
+            if imported is not None and imported not in found:
+                found[imported] = module
+                pending.append((imported, module))
+    return set(found)
 
 
-def _imported_modules(file: Path) -> set[str]:
+def _imported_modules(file: Path, name: str) -> set[str]:
+    """Every module that a file may import, by its full name.
+
+    :param name: the file's own module name, which relative imports start from
+    """
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
     modules: set[str] = set()
     for node in ast.walk(ast.parse(file.read_bytes())):
         if isinstance(node, ast.Import):
             modules.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            modules.add(node.module)
-            modules.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(node, package)
+            modules.add(base)
+            modules.update(f"{base}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _NAMED_MODULE.match(node.value):
             modules.add(node.value.partition(":")[0])
     return modules | {parent for module in modules for parent in _parents(module)}
+
+
+def _absolute(node: ast.ImportFrom, package: str) -> str:
+    if not node.level:
+        return node.module or ""
+    parts = package.split(".")
+    base = parts[: len(parts) - (node.level - 1)]
+    return ".".join([*base, *([node.module] if node.module else [])])
 
 
 def _parents(module: str) -> list[str]:

@@ -7,6 +7,7 @@ and a JSON Schema validator are imported.
 from __future__ import annotations
 
 import copy
+import datetime
 import difflib
 import re
 import tempfile
@@ -25,11 +26,14 @@ class _StrictLoader(yaml.SafeLoader):
     """YAML's safe loader, which lets a repeated key win silently, made to refuse it."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for index, key in enumerate(keys):
-            if key in keys[:index]:
-                mark = node.value[index][0].start_mark
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} appears twice", mark)
+        seen = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue  # `<<: *base`, whose keys may well be overwritten
+            if key_node.value in seen:
+                problem = f"key {key_node.value!r} appears twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+            seen.add(key_node.value if isinstance(key_node.value, str) else id(key_node))
         return super().construct_mapping(node, deep)
 
 
@@ -39,8 +43,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     :raises ConfigError: the file is missing, is not YAML, repeats a key or holds no mapping
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            content = yaml.load(file, Loader=_StrictLoader)  # a SafeLoader  # noqa: S506
+        text = Path(path).read_bytes().decode("utf-8")
+        content = yaml.load(text, Loader=_StrictLoader)  # a SafeLoader  # noqa: S506
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -64,7 +68,7 @@ def resolve(config: dict[str, Any], schema: dict[str, Any], source: str) -> dict
     :param source: the file's name, for messages
     :raises ConfigError: it breaks the schema, or two experiments or two of their models share a name
     """
-    config = _with_exponents(config)
+    config = _as_data(config, schema, schema)
     validator = jsonschema.Draft202012Validator(schema)
     problems = [
         _explain(error) for error in sorted(validator.iter_errors(config), key=lambda e: list(map(str, e.path)))
@@ -136,18 +140,30 @@ def training_spec(config: dict[str, Any], experiment: dict[str, Any], seed: int,
 _EXPONENT = re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
 
 
-def _with_exponents(value: Any) -> Any:
-    """Read ``3e-4`` and ``1e6`` as the numbers they are: Snakemake's YAML 1.1 takes them for texts."""
+def _as_data(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
+    """Read ``3e-4`` and ``1e6`` as the numbers they are (YAML 1.1 takes them for texts), and dates as texts."""
+    schema = _referenced(schema, root)
     if isinstance(value, dict):
-        return {key: _with_exponents(item) for key, item in value.items()}
+        known = schema.get("properties", {})
+        return {key: _as_data(item, known.get(key, {}), root) for key, item in value.items()}
     if isinstance(value, list):
-        return [_with_exponents(item) for item in value]
-    return float(value) if isinstance(value, str) and _EXPONENT.match(value) else value
+        return [_as_data(item, schema.get("items", {}), root) for item in value]
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, str) and schema.get("type") != "string" and _EXPONENT.match(value):
+        return float(value)
+    return value
+
+
+def _referenced(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" in schema:
+        target: dict[str, Any] = root["$defs"][schema["$ref"].rpartition("/")[2]]
+        return target
+    return schema
 
 
 def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
-    if "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
+    schema = _referenced(schema, root)
     if isinstance(value, dict) and "properties" in schema:
         filled = dict(value)
         for key, subschema in schema["properties"].items():
@@ -158,7 +174,7 @@ def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> 
         return filled
     if isinstance(value, list) and "items" in schema:
         return [_with_defaults(item, schema["items"], root) for item in value]
-    if schema.get("type") == "integer":
+    if "integer" in schema.get("type", "") and isinstance(value, float):
         return int(value)  # 1e6 is an integer for JSON Schema too
     return copy.deepcopy(value)
 
@@ -187,7 +203,8 @@ _SENTENCES = {
     "exclusiveMaximum": "expected less than {expected}, found {found}",
     "minItems": "expected at least {expected} entry, found an empty list",
     "minLength": "expected a text, found an empty one",
-    "pattern": "found {found!r}, expected a match of {expected}",
+    "minProperties": "expected at least {expected} entry, found an empty mapping",
+    "maxProperties": "expected at most {expected} entry, found {found}",
 }
 
 
@@ -203,13 +220,16 @@ def _explain(error: jsonschema.ValidationError) -> str:
             return "; ".join(f"{prefix}unknown key {key!r}{_closest(key, known)}" for key in unknown)
         case "required":
             missing = [key for key in expected if key not in found]
-            return f"{prefix}missing {', '.join(map(repr, missing))}; found only {sorted(map(str, found))}"
+            given = ", ".join(map(str, found)) or "nothing"
+            return f"{prefix}missing {', '.join(map(repr, missing))}; found only {given}"
         case "enum":
             options = ", ".join(map(str, expected))
             return f"{prefix}found {found!r}, expected one of {options}{_closest(found, expected)}"
         case "type":
             kinds = expected if isinstance(expected, list) else [expected]
             return f"{prefix}expected {' or '.join(map(_article, kinds))}, found {_kind(found)}"
+        case "pattern":
+            return f"{prefix}found {found!r}, expected {error.schema.get('$comment', expected)}"
         case "uniqueItems":
             twice = sorted({str(item) for item in found if found.count(item) > 1})
             return f"{prefix}expected each entry once, found {', '.join(twice)} more than once"
@@ -222,9 +242,12 @@ def _explain(error: jsonschema.ValidationError) -> str:
 
 def _explain_alternatives(error: jsonschema.ValidationError, prefix: str) -> str:
     """Of several alternatives, speak of the one whose type the user chose."""
-    inner = [suberror for suberror in error.context or [] if suberror.validator != "type"]
-    if inner:
-        return "; ".join(_explain(suberror) for suberror in inner)
+    by_alternative: dict[Any, list[jsonschema.ValidationError]] = {}
+    for inner in error.context or []:
+        by_alternative.setdefault(inner.schema_path[0], []).append(inner)
+    for inners in by_alternative.values():
+        if not any(inner.validator == "type" and not inner.path for inner in inners):
+            return "; ".join(_explain(inner) for inner in inners)
     expected = " or ".join(_article(alternative["type"]) for alternative in error.validator_value)
     return f"{prefix}expected {expected}, found {_kind(error.instance)}"
 
@@ -237,8 +260,10 @@ def _where(path: Any) -> str:
 
 
 def _closest(found: Any, known: Any) -> str:
+    if not isinstance(found, str):
+        return ""
     by_lower = {str(name).lower(): str(name) for name in known}
-    close = difflib.get_close_matches(str(found).lower(), by_lower, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(found.lower(), by_lower, n=1, cutoff=0.5)
     return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
 
 
@@ -253,4 +278,6 @@ def _kind(value: Any) -> str:
 
 def _article(kind: str) -> str:
     kind = {"object": "mapping", "array": "list"}.get(kind, kind)
+    if kind == "null":
+        return kind
     return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"

@@ -183,7 +183,7 @@ def seed_global_generators(seed: int) -> None:
 def _subproc_vec_env(makers: list[Callable[[], gym.Env]], start_method: str) -> VecEnv:
     if start_method == "forkserver":
         # Workers then share one import of PyTorch instead of paying for it each.
-        multiprocessing.set_forkserver_preload([__name__])
+        multiprocessing.set_forkserver_preload(["stable_baselines3"])
     return SubprocVecEnv(makers, start_method=start_method)
 
 

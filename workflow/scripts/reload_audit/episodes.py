@@ -90,9 +90,9 @@ def std_reward(episodes: Sequence[Episode]) -> float:
 def first_difference(a: Sequence[Episode], b: Sequence[Episode]) -> str | None:
     """Which episode differs first between two lists of the same episodes, and in what; None if no bit does."""
     for one, other in zip(a, b, strict=True):
-        components = [name for name in one.trace if one.trace[name] != other.trace.get(name)]
-        if one.length != other.length:
-            components.append("length")
+        names = dict.fromkeys([*one.trace, *other.trace])
+        components = [name for name in names if one.trace.get(name) != other.trace.get(name)]
+        components += [name for name in ("length", "terminated") if getattr(one, name) != getattr(other, name)]
         if _bits(one.reward) != _bits(other.reward):
             components.append("reward")
         if components:

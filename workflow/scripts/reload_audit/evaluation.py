@@ -83,6 +83,6 @@ def _run(
     episodes: list[Episode] = []
     for stop in stops if canonical else stops[:1]:
         episodes += run_episodes(policy, venv, spec.evaluation, start=len(episodes), stop=stop)
-        if canonical and judge(train_time, episodes, criteria).decision is not None:
+        if canonical and judge(train_time, episodes, criteria).settled:
             break
     return episodes

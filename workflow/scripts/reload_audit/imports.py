@@ -15,8 +15,8 @@ class ImportProblem(ValueError):
 
 def extend_path(folders: Iterable[str]) -> None:
     """Put folders at the front of ``sys.path``, once, in the order given."""
-    absolute = [str(Path(folder).resolve()) for folder in folders]
-    sys.path[:0] = [folder for folder in absolute if folder not in sys.path]
+    first = list(dict.fromkeys(str(Path(folder).resolve()) for folder in folders))
+    sys.path[:] = first + [folder for folder in sys.path if folder not in first]
 
 
 def import_module(name: str) -> Any:
@@ -27,8 +27,11 @@ def import_module(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
+        missing = error.name or str(error)
+        importer = "" if f"{name}.".startswith(f"{missing}.") else f"importing {name!r}: "
         raise ImportProblem(
-            f"no module named {error.name!r}; expected an installed package, or a file in a folder of python_path"
+            f"{importer}no module named {missing!r}; "
+            "expected an installed package, or a file in a folder of python_path"
         ) from None
     except Exception as error:
         raise ImportProblem(f"importing {name!r} raised {type(error).__name__}: {error}") from error

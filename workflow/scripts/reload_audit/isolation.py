@@ -8,12 +8,12 @@ imported the libraries and nothing else: as fresh, and about four times cheaper 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import multiprocessing
 import os
 import resource
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -32,7 +32,6 @@ _POLL_SECONDS = 0.1
 _LINGER_SECONDS = 5.0
 _TAIL_BYTES = 4000
 _MIB = 2**20
-_PR_SET_PDEATHSIG = 1
 
 
 class KilledFromOutside(RuntimeError):
@@ -115,7 +114,8 @@ def call(
     context = multiprocessing.get_context(method)
     receiver, sender = context.Pipe(duplex=False)
     log.parent.mkdir(parents=True, exist_ok=True)
-    log_start = log.stat().st_size if log.exists() else 0
+    log.touch()
+    log_start = log.stat().st_size
     start = time.time()
     process = context.Process(target=_child, args=(target, arguments, sender, str(log)))  # type: ignore[attr-defined]
     with _without_main_module():
@@ -146,7 +146,7 @@ def raise_if_killed(failure: Failure | None) -> None:
 
 def _child(target: str, arguments: tuple[Any, ...], sender: Connection, log: str) -> None:
     os.setsid()  # a group of its own, so that its workers can be ended with it
-    _die_with_parent()
+    threading.Thread(target=_die_with_caller, daemon=True).start()
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
@@ -172,7 +172,6 @@ def _writable(text: str) -> str:
 
 def _own_usage(start: float) -> Usage:
     own, workers = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    kib = 1 if sys.platform != "darwin" else 1024  # ru_maxrss: KiB on Linux, bytes on macOS
     return Usage(
         host=os.uname().nodename,
         pid=os.getpid(),
@@ -180,8 +179,22 @@ def _own_usage(start: float) -> Usage:
         started=psutil.Process().create_time(),
         wall_seconds=time.time() - start,
         cpu_seconds=own.ru_utime + own.ru_stime + workers.ru_utime + workers.ru_stime,
-        peak_memory=max(own.ru_maxrss, workers.ru_maxrss) / 1024 / kib,
+        peak_memory=max(_own_peak(own.ru_maxrss), _mib(workers.ru_maxrss)),
     )
+
+
+def _own_peak(maxrss: int) -> float:
+    """MiB. ``ru_maxrss`` outlives exec, so a new interpreter would report what its caller once held."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return _mib(maxrss)
+
+
+def _mib(maxrss: int) -> float:
+    return maxrss / (_MIB if sys.platform == "darwin" else 1024)  # bytes on macOS, KiB elsewhere
 
 
 def _await(
@@ -192,6 +205,7 @@ def _await(
             try:
                 return receiver.recv(), None
             except EOFError:
+                process.join(_LINGER_SECONDS)  # it is on its way out; its exit status says why
                 return None, None
         if process.sentinel in wait([receiver, process.sentinel], _POLL_SECONDS) and not receiver.poll():
             return None, None
@@ -232,8 +246,8 @@ def _end(process: Any, grace: float) -> None:
 
 def _death(exitcode: int | None) -> Failure:
     if exitcode is not None and exitcode < 0:
-        name = signal.Signals(-exitcode).name
-        return Failure("signal", f"the process was ended by {name}", "")
+        known = {number.value: number.name for number in signal.Signals}
+        return Failure("signal", f"the process was ended by {known.get(-exitcode, f'signal {-exitcode}')}", "")
     return Failure("exit", f"the process ended by itself with exit status {exitcode}, without a result", "")
 
 
@@ -243,9 +257,12 @@ def _tail(log: Path, start: int) -> str:
         return file.read().decode(errors="replace").strip()
 
 
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _die_with_caller() -> None:
+    """End this process and its workers when the one that called is gone: nobody waits for the result any more."""
+    caller = multiprocessing.parent_process()
+    assert caller is not None
+    caller.join()
+    os.killpg(os.getpid(), signal.SIGKILL)
 
 
 @contextlib.contextmanager

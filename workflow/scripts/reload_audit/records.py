@@ -25,9 +25,11 @@ class Digest:
         self._hash = hashlib.blake2b(digest_size=8)
 
     def add_array(self, array: np.ndarray) -> Digest:
-        self._hash.update(f"{array.dtype.str}{array.shape}".encode())
-        self._hash.update(array.tobytes())
-        return self
+        """Add an array with its data type and shape."""
+        if array.dtype.hasobject:
+            return self.add(array.tolist())
+        self._mark(f"{array.dtype.str}{array.shape}")
+        return self.add_bytes(array)
 
     def add_bytes(self, array: np.ndarray) -> Digest:
         """Add an array's bytes alone: many at once then give what one by one gives."""
@@ -37,8 +39,9 @@ class Digest:
     def add_observation(self, observation: Any) -> Digest:
         """Add what an environment returned: an array, a number or a dictionary of them."""
         if isinstance(observation, Mapping):
+            self._mark(f"{{{len(observation)}")
             for key in sorted(observation):
-                self._hash.update(str(key).encode())
+                self._mark(str(key))
                 self.add_observation(observation[key])
             return self
         return self.add_array(np.asarray(observation))
@@ -46,24 +49,29 @@ class Digest:
     def add(self, value: Any) -> Digest:
         """Add anything that state dictionaries hold: tensors, arrays, numbers, texts, lists, dictionaries."""
         if isinstance(value, Mapping):
-            self._hash.update(b"{%d" % len(value))
+            self._mark(f"{{{len(value)}")
             for key in sorted(value, key=str):
-                self._hash.update(repr(key).encode())
+                self._mark(repr(key))
                 self.add(value[key])
         elif isinstance(value, list | tuple):
-            self._hash.update(b"[%d" % len(value))
+            self._mark(f"[{len(value)}")
             for item in value:
                 self.add(item)
         elif hasattr(value, "detach"):
-            self.add_array(value.detach().cpu().numpy())
+            self.add_array(_tensor_content(value))
         elif isinstance(value, np.ndarray):
             self.add_array(value)
         else:
-            self._hash.update(repr(value).encode())
+            self._mark(repr(value))
         return self
 
     def hexdigest(self) -> str:
         return self._hash.hexdigest()
+
+    def _mark(self, text: str) -> None:
+        """Add a text that cannot run into the next one."""
+        content = text.encode("utf-8", "surrogatepass")
+        self._hash.update(b"%d:" % len(content) + content)
 
 
 def digest(value: Any) -> str:
@@ -106,14 +114,27 @@ def read_json(path: str | Path) -> Any:
         return json.load(file)
 
 
+def _tensor_content(tensor: Any) -> np.ndarray:
+    """A PyTorch tensor as an array; NumPy has no bfloat16, but float32 holds every one of its numbers."""
+    detached = tensor.detach().cpu()
+    content: np.ndarray = (detached.float() if str(detached.dtype) == "torch.bfloat16" else detached).numpy()
+    return content
+
+
 def plain(value: Any) -> Any:
     """Reduce to what JSON can hold: NumPy numbers and arrays become Python's, anything else its ``repr``."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, set | frozenset):
+        return [plain(item) for item in sorted(value, key=repr)]
+    if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
+    if isinstance(value, np.ndarray):
+        return [plain(item) for item in value] if value.ndim else plain(value[()])
+    if isinstance(value, np.floating):
+        return plain(float(value))
+    if isinstance(value, np.generic):
+        return plain(value.item())
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if value is None or isinstance(value, bool | int | str):

@@ -119,6 +119,16 @@ class Judgement:
         decision = self.comparison.decision
         return "identical" if decision == "equivalent" and self.first_difference is None else decision
 
+    @property
+    def settled(self) -> bool:
+        """Whether more episodes could not change the decision.
+
+        Equal differences in some twenty episodes say little where one in twenty is lost: without variance there is
+        nothing to test, and only equal bits spare the remaining episodes.
+        """
+        no_variance = self.comparison.ci_low == self.comparison.ci_high
+        return self.decision is not None and (self.first_difference is None or not no_variance)
+
 
 def judge(train_time: TrainTime, reload: Sequence[Episode], criteria: Criteria) -> Judgement:
     """Compare a reload with what was measured at train time, over the episodes that it has run so far.
@@ -178,9 +188,11 @@ def compare_unpaired(
 
     :param train: claimed mean, standard deviation (ddof 0, as ``evaluate_policy`` reports it) and episodes
     :param reload: the same of the reload
-    :raises ValueError: fewer than two episodes on either side
+    :raises ValueError: fewer than two episodes on either side, or a number that is not finite
     """
     (train_mean, train_std, train_n), (reload_mean, reload_std, reload_n) = train, reload
+    if not np.all(np.isfinite([*train, *reload])):
+        raise ValueError(f"expected finite numbers, found {train} and {reload}")
     if train_n < 2 or reload_n < 2:
         raise ValueError(f"expected at least two episodes on each side, found {train_n} and {reload_n}")
     difference = reload_mean - train_mean
@@ -199,7 +211,7 @@ def claim_too_imprecise(claim_std: float, claim_n: int, margin: float, criteria:
         return True
     standard_error = claim_std * math.sqrt(claim_n / (claim_n - 1)) / math.sqrt(claim_n)
     quantile = float(stdtrit(claim_n - 1, 1 - criteria.alpha_per_look))
-    return quantile * standard_error >= margin
+    return standard_error > 0 and quantile * standard_error >= margin
 
 
 def false_discovery_q(p_values: Sequence[float]) -> np.ndarray:

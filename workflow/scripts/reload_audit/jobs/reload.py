@@ -12,7 +12,8 @@ from reload_audit.records import read_json, write_json
 from reload_audit.specs import Condition, EvaluationSpec, ReloadSpec, conditions
 from reload_audit.verdicts import Criteria
 
-_PRELOAD = ("torch._dynamo", "reload_audit.evaluation")
+# What takes long to import. Names of installed packages: a fork server does not look where its caller's modules are.
+_PRELOAD = ("torch._dynamo", "stable_baselines3", "sb3_contrib", "scipy.special")
 
 
 def reload_model(folder: Path, record: Path, log: Path, reload: ReloadSpec, criteria: Criteria) -> None:
