@@ -152,15 +152,12 @@ class Condition:
 CANONICAL = "reload"
 
 
-def conditions(evaluation: EvaluationSpec, reload: ReloadSpec, train_n_envs: int) -> tuple[Condition, ...]:
-    """The canonical condition, then those that change one factor of it.
-
-    :param train_n_envs: number of environments in training; what the SubprocVecEnv condition uses
-    """
+def conditions(evaluation: EvaluationSpec, reload: ReloadSpec) -> tuple[Condition, ...]:
+    """The canonical condition, then those that change one factor of it."""
     chosen = [Condition(CANONICAL, evaluation.n_envs)]
     chosen += [Condition(f"n_envs={n}", n) for n in reload.n_envs if n != evaluation.n_envs]
     if reload.other_vec_env:
-        chosen.append(Condition("SubprocVecEnv", train_n_envs, vec_env="subproc"))
+        chosen.append(Condition("SubprocVecEnv", evaluation.n_envs, vec_env="subproc"))
     return tuple(chosen)
 
 

@@ -27,7 +27,7 @@ def reload_model(folder: Path, record: Path, log: Path, reload: ReloadSpec, crit
     if manifest["failure"] is None:
         spec = manifest["spec"]
         isolation.prepare(reload.isolation, hash_seed=RELOAD_HASH_SEED, preload=_PRELOAD)
-        for condition in conditions(EvaluationSpec.from_dict(spec["evaluation"]), reload, spec["n_envs"]):
+        for condition in conditions(EvaluationSpec.from_dict(spec["evaluation"]), reload):
             outcome = isolation.call(
                 "reload_audit.evaluation:evaluate",
                 (str(folder), spec, condition, criteria),

@@ -1,0 +1,101 @@
+"""The default audit, with fewer seeds and steps: what its configuration promises, and the same bytes every time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pandas as pd
+import pytest
+
+from builders import ROOT
+from reload_audit.configuration import read_yaml
+from reload_audit.jobs import RELOAD_HASH_SEED, TRAIN_HASH_SEED
+from snakemake_runs import Run, Workspace
+
+pytestmark = pytest.mark.slow
+
+TABLES = ("episodes.parquet", "conditions.parquet", "models.parquet", "models.csv", "audit.json", "report.html")
+
+
+def audit(folder: Path, cores: int) -> tuple[Workspace, Run]:
+    workspace = Workspace(folder / "audit")
+    config = read_yaml(ROOT / "config/config.yaml")
+    for experiment in config["experiments"]:
+        experiment["seeds"] = [1]
+        experiment["n_envs"] = experiment["n_envs"][:2]
+        if experiment["name"] != "ppo-corridor":
+            experiment["total_timesteps"] = 1024
+    config["evaluation"]["episodes"] = 20
+    workspace.configure(config)
+    run = workspace.snakemake(cores=cores)
+    assert run.status == 0, run.output
+    return workspace, run
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return audit(tmp_path_factory.mktemp("first"), cores=4)[0]
+
+
+@pytest.fixture(scope="module")
+def models(audited: Workspace) -> pd.DataFrame:
+    return pd.read_csv(audited.folder / "results/models.csv", index_col="model")
+
+
+def test_healthy_experiments_are_identical_every_model_of_them(models):
+    healthy = models[models["experiment"] != "ppo-corridor"]
+    assert len(healthy) == 4
+    assert set(healthy["verdict"]) == {"identical"}
+
+
+def test_the_story_is_high_in_place_low_after_reload_and_degraded(models):
+    story = models[models["experiment"] == "ppo-corridor"]
+    assert set(story["verdict"]) == {"degraded"}
+    assert set(story["gap"]) == {"process"}
+    assert story["train_mean_reward"].between(45, 51).all()
+    assert story["reload_mean_reward"].between(-4, 10).all()
+
+
+def test_the_columns_users_rely_on_are_there(models):
+    promised = (
+        "experiment algo env_id train_seed train_n_envs ep_rew_mean train_mean_reward train_std_reward "
+        "reference_mean_reward reload_mean_reward reload_std_reward n_episodes difference ci_low ci_high margin p q "
+        "verdict reason"
+    )
+    assert set(promised.split()) <= set(models.columns)
+
+
+def test_every_condition_was_evaluated(audited):
+    conditions = pd.read_parquet(audited.folder / "results/conditions.parquet")
+    names = {"in_place", "reference", "reload", "n_envs=1", "n_envs=4", "n_envs=8", "SubprocVecEnv"}
+    assert set(conditions["condition"]) == names
+    assert set(conditions["status"]) == {"ok"}
+
+
+def test_the_same_number_of_environments_gives_the_same_bits_in_subprocesses(audited):
+    conditions = pd.read_parquet(audited.folder / "results/conditions.parquet")
+    healthy = conditions[~conditions["model"].str.contains("corridor")]
+    assert healthy[healthy["condition"] == "SubprocVecEnv"]["identical"].all()
+
+
+def test_every_reload_ran_in_a_process_that_did_not_train(audited):
+    processes = pd.read_csv(audited.folder / "results/processes.csv")
+    assert processes[processes["condition"] != "train"]["fresh"].astype(bool).all()
+
+
+def test_audit_json_fits_its_schema(audited):
+    schema = json.loads((ROOT / "workflow/schemas/audit.schema.json").read_text())
+    jsonschema.validate(json.loads((audited.folder / "results/audit.json").read_text()), schema)
+
+
+def test_an_audit_from_scratch_gives_the_same_bytes(audited, tmp_path_factory):
+    again, _ = audit(tmp_path_factory.mktemp("second"), cores=1)
+    for name in TABLES:
+        assert (audited.folder / "results" / name).read_bytes() == (again.folder / "results" / name).read_bytes(), name
+
+
+def test_train_time_and_reload_have_different_hash_seeds(audited):
+    manifest = json.loads(next((audited.folder / "results/trained").glob("*/manifest.json")).read_text())
+    assert manifest["machine"]["python_hash_seed"] == str(TRAIN_HASH_SEED) != str(RELOAD_HASH_SEED)

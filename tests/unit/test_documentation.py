@@ -1,0 +1,67 @@
+"""What is documented is what there is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from builders import ROOT, SCHEMA
+from reload_audit import tables
+from reload_audit.configuration import read_yaml, resolve
+
+CONFIG_README = (ROOT / "config/README.md").read_text()
+
+
+def documented() -> dict[str, set[str]]:
+    """The first column of each section's table."""
+    sections = re.split(r"^## `(\w+)`\n", CONFIG_README, flags=re.MULTILINE)
+    return {
+        name: set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+        for name, text in zip(sections[1::2], sections[2::2], strict=True)
+    }
+
+
+def sections() -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, schema in SCHEMA["properties"].items():
+        schema = SCHEMA["$defs"]["experiment"] if name == "experiments" else schema
+        yield name, schema.get("properties", {})
+
+
+@pytest.mark.parametrize(("name", "keys"), list(sections()))
+def test_every_key_of_the_configuration_is_documented_and_no_other(name, keys):
+    assert documented()[name] == set(keys)
+
+
+@pytest.mark.parametrize(("name", "keys"), list(sections()))
+def test_documented_defaults_are_the_defaults(name, keys):
+    for key, schema in keys.items():
+        if "default" in schema and name != "pathvars":
+            row = re.search(rf"^## `{name}`.*?^\| `{key}` \| `(.*?)` \|", CONFIG_README, re.MULTILINE | re.DOTALL)
+            assert row is not None, key
+            assert yaml.safe_load(row[1]) == schema["default"], key
+
+
+def test_the_default_configuration_is_valid_and_has_at_least_18_models():
+    config = resolve(read_yaml(ROOT / "config/config.yaml"), SCHEMA, "config/config.yaml")
+    assert sum(len(one["seeds"]) * len(one["n_envs"]) for one in config["experiments"]) >= 18
+
+
+def test_the_schema_of_audit_json_has_exactly_the_columns_of_the_tables():
+    schema = read_yaml(ROOT / "workflow/schemas/audit.schema.json")["$defs"]
+    assert set(schema["model"]["properties"]) == {*tables.MODELS.names, "conditions"}
+    assert set(schema["condition"]["properties"]) == set(tables.CONDITIONS.names)
+
+
+def test_environment_yml_installs_what_the_tests_ran_with():
+    environment = read_yaml(ROOT / "environment.yml")
+    assert environment["dependencies"][-1] == {"pip": ["-r requirements.txt"]}
+
+
+def test_what_is_pinned_is_pinned_exactly():
+    for file in ("requirements.txt", "requirements-dev.txt"):
+        lines = [line for line in (ROOT / file).read_text().splitlines() if line and line[0] not in "#-"]
+        assert [line for line in lines if "==" not in line] == []
