@@ -1,14 +1,26 @@
-"""Small experiments for tests."""
+"""Small experiments for tests, and the default criteria."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from reload_audit.configuration import read_yaml, resolve, trained_models
+from reload_audit.verdicts import Criteria
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+
+CRITERIA = Criteria(alpha=0.05, fdr=0.05, margin_fraction=0.05, margin_std=0.2, looks=(20, 40, 80, 160, 320))
+
+Moments = tuple[float, float, int]
+
+
+def moments(sample: np.ndarray) -> Moments:
+    """What a claim consists of: mean, standard deviation with ddof 0, number."""
+    return float(sample.mean()), float(sample.std()), len(sample)
 
 
 def resolved(**config: Any) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def check_experiments():
         return
     if importlib.util.find_spec("stable_baselines3") is None:
         return  # jobs bring their own software, and say themselves what is wrong
-    print(f"Checking {CONFIG_SOURCE}: {len(specs)} experiments")
+    print(f"Checking the experiments of {CONFIG_SOURCE}")
     log = workflow.pathvars.apply("<logs>/check.log")
     done = subprocess.run(
         [sys.executable, source("check.py"), CONFIG_SOURCE, log],

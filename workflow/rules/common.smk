@@ -5,9 +5,12 @@ plans the workflow again.
 """
 
 import functools
+import os
 
 CONDA_ENV = "../envs/audit.yaml"
-CONFIG_SOURCE = ", ".join(map(str, workflow.overwrite_configfiles or [DEFAULT_CONFIG]))
+CONFIG_SOURCE = ", ".join(
+    os.path.relpath(file) for file in workflow.overwrite_configfiles or [DEFAULT_CONFIG]
+)
 
 
 def resolved_config():

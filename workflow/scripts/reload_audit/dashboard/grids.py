@@ -107,9 +107,7 @@ def _column(members: Iterable[Entry], name: str) -> Column:
     match name:
         case "in_place":
             subtitle = "as trained"
-        case "SubprocVecEnv":
-            subtitle = "n_envs as trained"
-        case "reference" | "reload" if len(slots) == 1:
+        case "reference" | "reload" | "SubprocVecEnv" if len(slots) == 1:
             subtitle = f"n_envs={slots.pop()}"
         case _:
             subtitle = ""
