@@ -1,6 +1,6 @@
 """Audit saved Stable-Baselines3 models: do they still earn what they earned when they were trained?
 
-train (one job a model) -> reload (one job a model, fresh processes) -> aggregate -> report, gate
+train (one job per model) -> reload (one job per model, fresh processes) -> aggregate -> report, gate
 """
 
 from snakemake.utils import min_version

@@ -48,6 +48,13 @@ class Continuous(Draws):
     action_space = gym.spaces.Box(-2, 2, (1,), np.float32)
 
 
+class WritesToActions(Continuous):
+    def step(self, action: Any) -> Step:
+        outcome = super().step(action)
+        action *= 0.5
+        return outcome
+
+
 class DictObservations(Draws):
     observation_space = gym.spaces.Dict(
         {"position": gym.spaces.Box(-100, 100, (2,), np.float32), "colour": gym.spaces.Discrete(3)}
@@ -82,17 +89,64 @@ class Images(Draws):
 
 
 class Masked(Draws):
-    """Raises where an action is taken that its mask forbids."""
+    """Raises where an action is taken that its mask forbids, and where it is asked for a mask when all is over."""
 
     action_space = gym.spaces.Discrete(4)
 
     def action_masks(self) -> np.ndarray:
+        if self.left == 0:
+            raise RuntimeError("the game is over: there are no moves")
         return np.arange(4) == self.left % 4
 
     def step(self, action: Any) -> Step:
         if not self.action_masks()[int(action)]:
             raise ValueError(f"action {action} is masked")
         return super().step(action)
+
+
+class MasksFromOutside(gym.Wrapper):
+    def action_masks(self) -> np.ndarray:
+        return self.unwrapped.action_masks()
+
+
+class Lives(Draws):
+    """Three lives; a life is lost at every second step."""
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        observation, info = super().reset(**kwargs)
+        self.left = 6
+        return observation, info
+
+    @property
+    def lives(self) -> int:
+        return -(-self.left // 2)
+
+
+class EndsWithLife(gym.Wrapper):
+    """Ends an episode with each life and goes on in the next, as is customary in training on Atari."""
+
+    over = True
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        if self.over:
+            observation, info = self.env.reset(**kwargs)
+        else:
+            observation, _, terminated, truncated, info = self.env.step(0)
+            if terminated or truncated:
+                observation, info = self.env.reset(**kwargs)
+        self.over = False
+        self.lives = self.unwrapped.lives
+        return observation, info
+
+    def step(self, action: Any) -> Step:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self.over = terminated or truncated
+        return observation, reward, terminated or self.unwrapped.lives < self.lives, truncated, info
+
+
+class Clips(gym.RewardWrapper):
+    def reward(self, reward: Any) -> float:
+        return float(np.sign(reward))
 
 
 class Endless(Draws):
@@ -145,6 +199,13 @@ class CrashesOnReload(Draws):
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         if reloading():
             os.kill(os.getpid(), signal.SIGSEGV)
+        return super().reset(**kwargs)
+
+
+class KilledOnReload(Draws):
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        if reloading():
+            os.kill(os.getpid(), signal.SIGKILL)
         return super().reset(**kwargs)
 
 

@@ -147,3 +147,10 @@ class Unreadable:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return raise_error, ("cannot be unpacked",)
+
+
+def be_killed_the_first_time(note: str) -> str:
+    if not Path(note).exists():
+        Path(note).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "second try"

@@ -45,7 +45,7 @@ def test_a_training_frequency_becomes_the_tuple_that_sb3_wants():
 
 def test_text_that_looks_like_code_stays_text():
     text = "__import__('os').system('false')"
-    assert parse_hyperparams("PPO", {"policy": text}) == {"policy": text}
+    assert parse_hyperparams("PPO", {"tensorboard_log": text}) == {"tensorboard_log": text}
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,7 @@ def test_text_that_looks_like_code_stays_text():
             "policy_kwargs.activation_fn: module 'torch.nn' has no",
         ),
         ({"policy_kwargs": {"optimizer_class": "nowhere.Adam"}}, "policy_kwargs.optimizer_class: no module named"),
+        ({"policy": "nowhere.Policy"}, "policy: no module named 'nowhere'"),
         ({"target_kl": {"class": "builtins.float", "nothing": 1}}, "target_kl: {'class'"),
     ],
 )

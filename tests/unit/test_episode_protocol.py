@@ -37,7 +37,9 @@ def episodes_of(venv: VecEnv, cuts: tuple[int, ...] = (20,), policy: Any = None)
 class AlwaysZero:
     """The same actions whatever the number of slots: what is left to differ is the environment."""
 
-    def act(self, _observations: Any, _states: Any, starts: np.ndarray, _venv: VecEnv) -> tuple[np.ndarray, None]:
+    def act(
+        self, _observations: Any, _states: Any, starts: np.ndarray, _venv: VecEnv, _parked: np.ndarray
+    ) -> tuple[np.ndarray, None]:
         return np.zeros(len(starts), dtype=np.int64), None
 
 
@@ -128,6 +130,27 @@ def test_a_trace_tells_other_statistics_by_the_policys_observations_alone():
 def test_dictionary_observations_have_a_trace_for_each_key():
     trace = episodes_of(environment(4, env="planted:DictObservations"), policy=AlwaysZero())[0].trace
     assert {"policy_observations.position", "policy_observations.colour"} < set(trace)
+
+
+def test_an_episode_is_the_environments_own_where_wrappers_end_it_with_each_life_and_clip_rewards():
+    wrappers = ["planted.EndsWithLife", "planted.Clips"]
+    episodes = episodes_of(environment(4, env="planted:Lives", wrappers=wrappers), policy=AlwaysZero())
+    assert {episode.length for episode in episodes} == {6}
+    for episode in episodes:
+        assert episode.monitor_reward == pytest.approx(episode.reward, abs=1e-6)  # Monitor rounds
+
+
+def test_an_episode_ends_where_a_wrapper_further_out_cuts_it_short():
+    wrappers = [{"gymnasium.wrappers.TimeLimit": {"max_episode_steps": 4}}]
+    episodes = episodes_of(environment(4, wrappers=wrappers), policy=AlwaysZero())
+    assert [episode.episode for episode in episodes] == list(range(20))
+    assert max(episode.length for episode in episodes) == 4
+
+
+def test_an_environment_that_writes_to_its_actions_does_not_change_the_trace():
+    plain = episodes_of(environment(2, env="planted:Continuous"))
+    writing = episodes_of(environment(2, env="planted:WritesToActions"))
+    assert [one.trace["actions"] for one in plain] == [one.trace["actions"] for one in writing]
 
 
 def test_random_actions_respect_masks_and_are_always_the_same():

@@ -35,7 +35,7 @@ def at_most(nominal: float, trials: int) -> float:
 
 def run_looks(compare: Callable[[int], Comparison], episodes: int) -> Comparison:
     """What the audit does: look at growing samples, stop at the first decision."""
-    for look in CRITERIA.looks_within(episodes):
+    for look in (look for look in CRITERIA.looks if look <= episodes):
         comparison = compare(look)
         if comparison.decision is not None:
             return comparison

@@ -78,8 +78,24 @@ def test_without_variance_only_equal_bits_settle_a_verdict_before_the_last_episo
     same, other = (
         judge(train_time(constant, constant), reload, CRITERIA) for reload in (episodes(constant), other_bits)
     )
-    assert (same.decision, same.settled) == ("identical", True)
-    assert (other.decision, other.settled) == ("equivalent", False)
+    assert (same.decision, same.settled(CRITERIA)) == ("identical", True)
+    assert (other.decision, other.settled(CRITERIA)) == ("equivalent", False)
+
+
+def test_last_bits_that_differ_are_no_variance_that_could_settle_a_verdict() -> None:
+    constant = [500.0] * 20
+    reload = [500.0 + 1e-9 * k for k in range(20)]
+    judgement = judge(train_time(constant, constant), episodes(reload), replace(CRITERIA, margin_std=0.2))
+    assert (judgement.decision, judgement.settled(CRITERIA)) == ("equivalent", False)
+
+
+def test_a_loss_that_many_models_could_make_chance_takes_all_recorded_episodes() -> None:
+    """Whether it outlasts the false discovery rate depends on all models: evidence is taken while there is some."""
+    in_place = noise_around(50.0, seed=3, n=20)
+    clear, slight = (in_place - loss + 0.5 * noise_around(0.0, seed=4, n=20) for loss in (50.0, 3.0))
+    settled = [judge(train_time(in_place, in_place), episodes(reload), CRITERIA) for reload in (clear, slight)]
+    assert [judgement.decision for judgement in settled] == ["degraded", "degraded"]
+    assert [judgement.settled(CRITERIA) for judgement in settled] == [True, False]
 
 
 def test_another_way_to_end_is_not_identical() -> None:

@@ -13,13 +13,14 @@ from reload_audit.aggregation import aggregate
 from reload_audit.jobs.reload import reload_model
 from reload_audit.jobs.train import train_model
 from reload_audit.records import read_json
-from reload_audit.specs import ReloadSpec
+from reload_audit.specs import Limits, ReloadSpec
 from reload_audit.verdicts import Criteria
 
 pytestmark = pytest.mark.slow
 
 RELOAD = ReloadSpec(n_envs=(2,), other_vec_env=True, isolation="forkserver", timeout=60, memory=4096)
 CANONICAL_ALONE = replace(RELOAD, n_envs=(), other_vec_env=False)
+LIMITS = Limits(timeout=120, memory=4096)
 CRITERIA = Criteria(alpha=0.05, fdr=0.05, margin_fraction=0.05, margin_std=0.2, looks=(10, 20))
 
 OFF_POLICY = {"learning_starts": 32, "buffer_size": 200, "batch_size": 16, "train_freq": 4}
@@ -32,6 +33,19 @@ HEALTHY: dict[str, dict[str, Any]] = {
     "DDPG": {"algo": "DDPG", "hyperparams": OFF_POLICY, "env": "planted:Continuous"},
     "DQN": {"algo": "DQN", "hyperparams": OFF_POLICY},
     "MaskablePPO": {"algo": "MaskablePPO", "env": "planted:Masked"},
+    "masked by a wrapper": {"algo": "MaskablePPO", "env": "planted:Masked", "wrappers": ["planted.MasksFromOutside"]},
+    "lives as episodes, clipped rewards": {
+        "env": "planted:Lives",
+        "wrappers": ["planted.EndsWithLife", "planted.Clips"],
+    },
+    "cut short by a wrapper": {"wrappers": [{"gymnasium.wrappers.TimeLimit": {"max_episode_steps": 4}}]},
+    "a policy of one's own": {
+        "hyperparams": {
+            "n_steps": 32,
+            "batch_size": 32,
+            "policy": "stable_baselines3.common.policies.ActorCriticPolicy",
+        }
+    },
     "PPO": {},
     "QRDQN": {"algo": "QRDQN", "hyperparams": OFF_POLICY},
     "RecurrentPPO": {"algo": "RecurrentPPO", "hyperparams": {"n_steps": 16, "batch_size": 16, **LSTM}},
@@ -70,7 +84,7 @@ HEALTHY: dict[str, dict[str, Any]] = {
 def audit(folder: Path, *, reload: dict[str, Any] | None = None, **experiment: Any) -> dict[str, Any]:
     """Train, reload and judge one model; its entry of ``audit.json``, with the record it rests on."""
     spec = training_spec(**experiment)
-    train_model(spec, folder / "trained", folder / "train.log", code="")
+    train_model(spec, folder / "trained", folder / "train.log", code="", limits=LIMITS)
     reload_model(
         folder / "trained", folder / "record.json", folder / "reload.log", replace(RELOAD, **(reload or {})), CRITERIA
     )
@@ -96,7 +110,7 @@ def test_every_condition_runs_in_a_process_of_its_own_that_did_not_train(tmp_pat
 
 
 def test_the_strict_isolation_gives_the_same_bits(tmp_path):
-    train_model(training_spec(), tmp_path / "trained", tmp_path / "log", code="")
+    train_model(training_spec(), tmp_path / "trained", tmp_path / "log", code="", limits=LIMITS)
     episodes = []
     for method in ("forkserver", "spawn"):
         reload = replace(RELOAD, other_vec_env=False, isolation=method)
@@ -114,6 +128,24 @@ def test_the_manifest_says_what_was_trained(tmp_path):
     assert manifest["acts_on"]["vec_env_stack"] == ["VecNormalize", "DummyVecEnv"]
     assert manifest["num_timesteps"] == 64
     assert all(manifest["digests"].values())
+
+
+def test_training_that_takes_too_long_is_an_error_row(tmp_path):
+    train_model(
+        training_spec(total_timesteps=10**9), tmp_path / "trained", tmp_path / "log", code="", limits=Limits(8, 4096)
+    )
+    failure = read_json(tmp_path / "trained/manifest.json")["failure"]
+    assert failure["message"] == "did not finish within 8 seconds"
+
+
+def test_a_model_replaces_one_of_another_spec_and_keeps_one_of_its_own(tmp_path):
+    def manifest(spec: dict[str, Any]) -> dict[str, Any]:
+        train_model(spec, tmp_path / "trained", tmp_path / "log", code="", limits=LIMITS)
+        return read_json(tmp_path / "trained/manifest.json")
+
+    old = manifest(training_spec())
+    assert manifest(training_spec())["process"] == old["process"]
+    assert manifest(training_spec(total_timesteps=96))["num_timesteps"] == 96
 
 
 REWARD_LOST = {
@@ -135,6 +167,7 @@ BROKEN = {
     "planted:RaisesOnReload": "on reload: RuntimeError: the licence server is gone",
     "planted:CrashesOnReload": "on reload: the process was ended by SIGSEGV",
     "planted:ExitsOnReload": "on reload: the process ended by itself with exit status 0, without a result",
+    "planted:KilledOnReload": "on reload: the process was ended by SIGKILL, twice: for want of memory, or by somebody",
     "planted:NoNumber": "on reload: NonFiniteReward: episode ",
 }
 
@@ -153,9 +186,7 @@ def test_a_hanging_environment_is_an_error_row_with_the_limit(tmp_path):
 
 def test_a_memory_hungry_environment_is_an_error_row_with_the_limit(tmp_path):
     model = audit(tmp_path, env="planted:FillsMemoryOnReload", reload={"memory": 1500})
-    assert model["verdict"] == "error"
-    assert model["reason"].startswith("on reload: held ")
-    assert model["reason"].endswith("the limit is 1500 MiB")
+    assert (model["verdict"], model["reason"]) == ("error", "on reload: held more memory than its limit of 1500 MiB")
 
 
 def test_an_error_row_comes_with_the_log_of_what_happened(tmp_path):
@@ -175,7 +206,7 @@ TAMPERED = {
 def test_a_model_that_is_not_the_one_saved_is_named_by_what_differs(what, tmp_path):
     from stable_baselines3 import PPO
 
-    train_model(training_spec(), tmp_path / "trained", tmp_path / "log", code="")
+    train_model(training_spec(), tmp_path / "trained", tmp_path / "log", code="", limits=LIMITS)
     model = PPO.load(tmp_path / "trained/model.zip", device="cpu")
     TAMPERED[what](model)
     model.save(tmp_path / "trained/model.zip")
@@ -185,7 +216,7 @@ def test_a_model_that_is_not_the_one_saved_is_named_by_what_differs(what, tmp_pa
 
 
 def test_statistics_that_are_gone_are_an_error_that_names_the_file(tmp_path):
-    train_model(training_spec(normalize=True), tmp_path / "trained", tmp_path / "log", code="")
+    train_model(training_spec(normalize=True), tmp_path / "trained", tmp_path / "log", code="", limits=LIMITS)
     (tmp_path / "trained/vecnormalize.pkl").unlink()
     reload_model(tmp_path / "trained", tmp_path / "record.json", tmp_path / "log", CANONICAL_ALONE, CRITERIA)
     assert "vecnormalize.pkl" in read_json(tmp_path / "record.json")["conditions"]["reload"]["failure"]["message"]
@@ -193,7 +224,7 @@ def test_statistics_that_are_gone_are_an_error_that_names_the_file(tmp_path):
 
 def test_training_twice_gives_the_same_model_bit_for_bit(tmp_path):
     for name in ("one", "two"):
-        train_model(training_spec(normalize=True), tmp_path / name, tmp_path / "log", code="")
+        train_model(training_spec(normalize=True), tmp_path / name, tmp_path / "log", code="", limits=LIMITS)
     one, two = (read_json(tmp_path / name / "manifest.json") for name in ("one", "two"))
     assert one["digests"] == two["digests"]
     assert read_json(tmp_path / "one/evaluations.json") == read_json(tmp_path / "two/evaluations.json")

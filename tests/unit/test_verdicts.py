@@ -12,6 +12,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from builders import CRITERIA, Moments, moments
+from reload_audit.specs import EvaluationSpec
 from reload_audit.verdicts import (
     Comparison,
     claim_too_imprecise,
@@ -236,26 +237,26 @@ def test_degraded_by_bound_is_degraded_by_p(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("episodes", "looks"),
+    ("episodes", "stops"),
     [
         (2, (2,)),
-        (19, (19,)),
         (20, (20,)),
         (21, (20, 21)),
         (100, (20, 40, 80, 100)),
-        (160, (20, 40, 80, 160)),
-        (319, (20, 40, 80, 160, 319)),
         (320, (20, 40, 80, 160, 320)),
-        (5000, (20, 40, 80, 160, 320)),
+        (5000, (20, 40, 80, 160, 5000)),
     ],
 )
-def test_looks_end_with_the_recorded_episodes_and_at_the_last_look(episodes: int, looks: tuple[int, ...]) -> None:
-    assert CRITERIA.looks_within(episodes) == looks
+def test_looks_end_with_the_recorded_episodes_and_are_never_more_than_alpha_is_split_into(
+    episodes: int, stops: tuple[int, ...]
+) -> None:
+    evaluation = EvaluationSpec(episodes, seed=0, n_envs=20, max_episode_steps=1000, looks=CRITERIA.looks)
+    assert evaluation.stops == stops
+    assert len(stops) <= len(CRITERIA.looks)
 
 
 def test_a_single_look_has_all_of_alpha() -> None:
-    once = replace(CRITERIA, looks=(50,))
-    assert (once.alpha_per_look, once.looks_within(10), once.looks_within(99)) == (0.05, (10,), (50,))
+    assert replace(CRITERIA, looks=(50,)).alpha_per_look == 0.05
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 CONFIG = small_config(
     experiment(name="one", seeds=[0, 1]),
-    experiment(name="two", env="corridor:Corridor", normalize=True),
+    experiment(name="two", env="corridor:Corridor", normalize=True, wrappers=["planted.AddsOne"]),
 )
 
 
@@ -63,8 +63,8 @@ def test_touching_every_source_file_runs_nothing_again(workspace):
 
 
 def test_another_hyperparameter_trains_its_experiment_alone(workspace):
-    changed = experiment(name="two", env="corridor:Corridor", normalize=True)
-    changed["hyperparams"] = {**changed["hyperparams"], "gamma": 0.5}
+    two = CONFIG["experiments"][1]
+    changed = {**two, "hyperparams": {**two["hyperparams"], "gamma": 0.5}}
     workspace.configure({**CONFIG, "experiments": [CONFIG["experiments"][0], changed]})
     assert planned(workspace) == {"train": 1, "reload": 1, "aggregate": 1, "report": 1}
 
@@ -99,6 +99,11 @@ def test_another_gate_changes_no_result(workspace):
 def test_editing_a_library_module_runs_again_what_imports_it(module, rules, workspace):
     workspace.append(f"workflow/scripts/reload_audit/{module}.py", "\n# edited\n")
     assert set(planned(workspace)) == rules
+
+
+def test_editing_an_own_wrapper_or_policy_trains_again_what_uses_it(workspace):
+    workspace.append("tests/planted.py", "\n# edited\n")
+    assert planned(workspace) == {"train": 3, "reload": 3, "aggregate": 1, "report": 1}
 
 
 def test_editing_an_own_environment_trains_again_what_uses_it(workspace):

@@ -15,11 +15,9 @@ CHECK_CODE = code_of("check.py")
 
 def check_experiments():
     """Stop with one message that lists every experiment that cannot start."""
-    specs = list(configuration.one_spec_per_experiment(AUDIT))
-    environments = sorted(
-        environment_code(spec["environment"]["env"]) for spec in specs
-    )
-    checked = f"# Checked with {' '.join([CHECK_CODE, *environments])}\n{yaml.safe_dump(AUDIT, sort_keys=False)}"
+    experiments = configuration.one_spec_per_n_envs(AUDIT)
+    codes = f"{CHECK_CODE} {user_code(AUDIT['experiments'])}"
+    checked = f"# Checked with {codes}\n{yaml.safe_dump(AUDIT, sort_keys=False)}"
     marker = Path(workflow.pathvars.apply("<results>/config.yaml"))
     if marker.exists() and marker.read_text(encoding="utf-8") == checked:
         return
@@ -29,7 +27,7 @@ def check_experiments():
     log = workflow.pathvars.apply("<logs>/check.log")
     done = subprocess.run(
         [sys.executable, source("check.py"), CONFIG_SOURCE, log],
-        input=json.dumps(specs),
+        input=json.dumps(experiments),
         stderr=subprocess.PIPE,
         text=True,
     )

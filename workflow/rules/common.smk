@@ -4,7 +4,6 @@ Nothing here is heavier than the standard library, a YAML reader and a schema va
 plans the workflow again.
 """
 
-import functools
 import os
 
 CONDA_ENV = "../envs/audit.yaml"
@@ -49,13 +48,22 @@ MODELS = configuration.trained_models(AUDIT)
 TRAINING_CODE = code_of("train.py")
 RELOAD_CODE = code_of("reload.py")
 
+# A job holds what its processes may hold, and its own interpreter; it lasts as long as they may, one after the other.
+OVERHEAD_MB = 500
+OVERHEAD_MINUTES = 10
+RELOAD_CONDITIONS = (
+    1 + len(AUDIT["reload"]["n_envs"]) + AUDIT["reload"]["other_vec_env"]
+)
 
-@functools.cache
-def environment_code(env):
-    """Digest of the user's own environment module and of what it imports from python_path."""
-    locate = locate_in(Path(folder) for folder in AUDIT["python_path"])
-    file = locate(env.partition(":")[0])
-    return code_digest(file, locate) if file else ""
+
+def user_code(content):
+    """Digest of the user's own code on python_path that names in the configuration lead to."""
+    return named_code_digest(content, locate_in(map(Path, AUDIT["python_path"])))
+
+
+USER_CODE = {
+    experiment["name"]: user_code(experiment) for experiment in AUDIT["experiments"]
+}
 
 
 def spec_of(wildcards):
@@ -63,17 +71,20 @@ def spec_of(wildcards):
 
 
 def training_code(wildcards):
-    return TRAINING_CODE + environment_code(spec_of(wildcards)["environment"]["env"])
+    return TRAINING_CODE + USER_CODE[spec_of(wildcards)["experiment"]]
 
 
 def reload_code(wildcards):
-    return RELOAD_CODE + environment_code(spec_of(wildcards)["environment"]["env"])
+    return RELOAD_CODE + USER_CODE[spec_of(wildcards)["experiment"]]
 
 
 def show_summary():
-    """The closing words of a finished audit."""
-    summary = Path(workflow.pathvars.apply("<results>/summary.txt"))
-    if summary.exists():
+    """The closing words of a finished audit, if they are about what is there now."""
+    summary, audit = (
+        Path(workflow.pathvars.apply(f"<results>/{name}"))
+        for name in ("summary.txt", "audit.json")
+    )
+    if summary.exists() and summary.stat().st_mtime >= audit.stat().st_mtime:
         print("", summary.read_text(encoding="utf-8"), sep="\n")
 
 

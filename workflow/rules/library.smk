@@ -22,7 +22,7 @@ for module in ("code_digest", "configuration"):
 sys.path.insert(0, str(source("reload_audit/__init__.py").parents[1]))
 
 from reload_audit import configuration
-from reload_audit.code_digest import code_digest, locate_in
+from reload_audit.code_digest import code_digest, locate_in, named_code_digest
 
 if DEFAULT_CONFIG.exists() and not workflow.overwrite_configfiles:
     # Snakemake would refuse it too, without saying which file it is.

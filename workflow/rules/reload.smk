@@ -1,4 +1,4 @@
-"""Reload one model in fresh processes, one a condition, and measure what it earns now.
+"""Reload one model in fresh processes, one per condition, and measure what it earns now.
 
 Input: the model's folder. Output: one record with every episode, check and process.
 """
@@ -15,8 +15,8 @@ rule reload:
         CONDA_ENV
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=240,
+        mem_mb=AUDIT["reload"]["memory"] + OVERHEAD_MB,
+        runtime=AUDIT["reload"]["timeout"] * RELOAD_CONDITIONS // 60 + OVERHEAD_MINUTES,
     params:
         reload=AUDIT["reload"],
         verdict=AUDIT["verdict"],

@@ -1,6 +1,6 @@
 """Put all models together: result tables, verdicts, report. `gate` turns verdicts into an exit status.
 
-Input: one record a model. Output: episodes, conditions, models, processes; audit.json; report.html and summary.txt.
+Input: one record per model. Output: episodes, conditions, models, processes; audit.json; report.html and summary.txt.
 """
 
 DASHBOARD = [
@@ -58,14 +58,16 @@ rule report:
 
 rule gate:
     input:
-        "<results>/audit.json",
+        audit="<results>/audit.json",
+        summary="<results>/summary.txt",
     log:
         "<logs>/gate.log",
+    retries: 0
     conda:
         CONDA_ENV
     params:
         fail_on=AUDIT["gate"]["fail_on"],
     message:
-        "Failing if a model is {params.fail_on}"
+        "Looking for verdicts that must not pass: {params.fail_on}"
     script:
         "../scripts/gate.py"

@@ -14,11 +14,12 @@ rule train:
         CONDA_ENV
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=720,
+        mem_mb=AUDIT["training"]["memory"] + OVERHEAD_MB,
+        runtime=AUDIT["training"]["timeout"] // 60 + OVERHEAD_MINUTES,
     params:
         spec=spec_of,
         code=training_code,
+        limits=AUDIT["training"],
     message:
         "Training {wildcards.model}"
     script:

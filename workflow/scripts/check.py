@@ -1,4 +1,4 @@
-"""Before anything runs: try every experiment. Training specs come as JSON on standard input.
+"""Before anything runs: try every experiment. Their training specs come as JSON on standard input.
 
 usage: check.py NAME_OF_THE_CONFIGURATION LOG
 """
@@ -10,10 +10,10 @@ from pathlib import Path
 from reload_audit.jobs.check import ConfigurationRefused, check_experiments
 
 
-def main(specs: list, source: str, log: Path) -> str | None:
+def main(experiments: list, source: str, log: Path) -> str | None:
     """What is wrong, or None."""
     try:
-        check_experiments(specs, source, log)
+        check_experiments([(where, spec) for where, spec in experiments], source, log)
     except ConfigurationRefused as error:
         return str(error)
     return None

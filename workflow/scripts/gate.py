@@ -19,4 +19,4 @@ def main(audit: Path, fail_on: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], expected=GateClosed):
-        main(Path(snakemake.input[0]), snakemake.params.fail_on)
+        main(Path(snakemake.input.audit), snakemake.params.fail_on)

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from reload_audit.isolation import KilledFromOutside
 from reload_audit.jobs.reload import reload_model
 from reload_audit.logs import job_log
 from reload_audit.specs import ReloadSpec
@@ -14,7 +13,7 @@ def main(folder: Path, reload: dict, verdict: dict, record: Path, log: Path) -> 
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0], expected=KilledFromOutside) as log:
+    with job_log(snakemake.log[0]) as log:
         main(
             Path(snakemake.input[0]),
             snakemake.params.reload,

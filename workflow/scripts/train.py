@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from reload_audit.isolation import KilledFromOutside
 from reload_audit.jobs.train import train_model
 from reload_audit.logs import job_log
+from reload_audit.specs import Limits
 
 
-def main(spec: dict, code: str, folder: Path, log: Path) -> None:
-    train_model(spec, folder, log, code)
+def main(spec: dict, code: str, limits: dict, folder: Path, log: Path) -> None:
+    train_model(spec, folder, log, code, Limits(**limits))
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0], expected=KilledFromOutside) as log:
-        main(snakemake.params.spec, snakemake.params.code, Path(snakemake.output[0]), log)
+    with job_log(snakemake.log[0]) as log:
+        main(snakemake.params.spec, snakemake.params.code, snakemake.params.limits, Path(snakemake.output[0]), log)

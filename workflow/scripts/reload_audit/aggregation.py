@@ -299,7 +299,9 @@ def _process_rows(model: _Model) -> list[Row]:
     rows = [{"model": model.name, "condition": "train", "fresh": None, **trainer}]
     for measurement in model.measurements.values():
         if measurement.process is not trainer:
-            fresh = any(measurement.process[name] != trainer[name] for name in identity)
+            process = measurement.process
+            same_parent = (process["host"], process["parent_pid"]) == (trainer["host"], trainer["pid"])
+            fresh = not same_parent and any(process[name] != trainer[name] for name in identity)
             rows.append(
                 {"model": model.name, "condition": measurement.condition, "fresh": fresh, **measurement.process}
             )

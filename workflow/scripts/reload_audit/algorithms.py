@@ -49,10 +49,6 @@ def algorithm(name: str) -> type[BaseAlgorithm]:
     return found
 
 
-def uses_action_masks(name: str) -> bool:
-    return name == "MaskablePPO"
-
-
 def check_action_space(name: str, space: spaces.Space) -> None:
     """:raises ValueError: the algorithm cannot act in that space"""
     accepted = _ACTION_SPACES.get(name, _ANY_ACTION_SPACE)
@@ -108,7 +104,7 @@ def _parse(path: str, value: Any) -> Any:
     try:
         if isinstance(value, str) and (schedule := _SCHEDULE.match(value)):
             return LinearSchedule(float(schedule["start"]), 0.0, 1.0)
-        if isinstance(value, str) and _NAMES_OBJECT.search(key):
+        if isinstance(value, str) and (_NAMES_OBJECT.search(key) or (path == "policy" and "." in value)):
             return import_object(value)
         if isinstance(value, Mapping) and "class" in value:
             arguments = {name: _parse(f"{path}.{name}", item) for name, item in value.items() if name != "class"}

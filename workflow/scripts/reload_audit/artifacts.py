@@ -85,6 +85,12 @@ def content_digests(model: BaseAlgorithm, normalize: VecNormalize | None) -> dic
     }
 
 
+def normalizer_settings(normalize: VecNormalize) -> dict[str, Any]:
+    """VecNormalize's arguments, defaults filled in."""
+    names = ("norm_obs", "norm_reward", "norm_obs_keys", "clip_obs", "clip_reward", "gamma", "epsilon")
+    return {name: getattr(normalize, name) for name in names}
+
+
 def spaces_and_spec(model: BaseAlgorithm, venv: VecEnv) -> dict[str, Any]:
     """What the model acts on: spaces of the policy, registered spec and wrapper stack of the environments."""
     stack: list[str] = []
@@ -132,12 +138,13 @@ def _without_optimizers(states: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _normalizer_content(normalize: VecNormalize) -> dict[str, Any]:
-    settings = ("norm_obs", "norm_obs_keys", "clip_obs", "clip_reward", "gamma", "epsilon")
+    settings = normalizer_settings(normalize)
+    del settings["norm_reward"]  # off wherever it evaluates
     statistics = {"returns": _moments(normalize.ret_rms)}
     observations = getattr(normalize, "obs_rms", {})  # absent where observations are not normalised
     for key, moments in observations.items() if isinstance(observations, dict) else [("", observations)]:
         statistics[f"observations.{key}"] = _moments(moments)
-    return {"statistics": statistics, "settings": {name: getattr(normalize, name) for name in settings}}
+    return {"statistics": statistics, "settings": settings}
 
 
 def _moments(running: Any) -> list[np.ndarray]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 # A module named in a text is one that another process imports: see ``isolation.call``.
-_NAMED_MODULE = re.compile(r"^[A-Za-z_]\w*(\.\w+)+(:\w+)?$")
+_NAMED_MODULE = re.compile(r"^[A-Za-z_]\w*((\.\w+)+(:[\w.-]+)?|:[\w.-]+)$")
 
 Locate = Callable[[str], Path | None]
 
@@ -27,6 +28,16 @@ def code_digest(script: Path, locate: Locate, also: Iterable[Path] = ()) -> str:
     return content.hexdigest()[:16]
 
 
+def named_code_digest(content: Any, locate: Locate) -> str:
+    """A digest of all code that names in a configuration lead to: environments, wrappers, policies, optimizers.
+
+    :param content: plain data, in which every text such as ``package.module.Name`` or ``module:Name`` counts
+    """
+    modules = {module for text in _texts(content) if _NAMED_MODULE.match(text) for module in _candidates(text)}
+    files = sorted({file for module in modules if (file := locate(module)) is not None})
+    return hashlib.sha256("".join(code_digest(file, locate) for file in files).encode()).hexdigest()[:16]
+
+
 def locate_in(folders: Iterable[Path]) -> Locate:
     """A ``locate`` that looks for modules below the given folders."""
     roots = list(folders)
@@ -40,6 +51,24 @@ def locate_in(folders: Iterable[Path]) -> Locate:
         return None
 
     return locate
+
+
+def _texts(content: Any) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, Mapping):
+        for key, value in content.items():
+            yield from _texts(key)
+            yield from _texts(value)
+    elif isinstance(content, list | tuple):
+        for item in content:
+            yield from _texts(item)
+
+
+def _candidates(name: str) -> list[str]:
+    """``a.b:C`` may be the module ``a.b``; ``a.b.C`` the module ``a.b``, or ``a.b.C`` itself."""
+    module = name.partition(":")[0]
+    return [*_parents(module), module]
 
 
 def _imported_files(script: Path, locate: Locate) -> set[Path]:

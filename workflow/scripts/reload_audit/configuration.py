@@ -107,11 +107,12 @@ def trained_models(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def one_spec_per_experiment(config: dict[str, Any]) -> list[dict[str, Any]]:
-    """The training spec of the first model of each experiment, in the order of the configuration."""
+def one_spec_per_n_envs(config: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """What differs in more than the seed: where it stands in the configuration, and a training spec."""
     return [
-        training_spec(config, experiment, experiment["seeds"][0], experiment["n_envs"][0])
-        for experiment in config["experiments"]
+        (f"experiments[{index}] ({experiment['name']})", training_spec(config, experiment, experiment["seeds"][0], n))
+        for index, experiment in enumerate(config["experiments"])
+        for n in experiment["n_envs"]
     ]
 
 
@@ -151,7 +152,8 @@ def _as_data(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
     if isinstance(value, datetime.date):
         return value.isoformat()
     if isinstance(value, str) and schema.get("type") != "string" and _EXPONENT.match(value):
-        return float(value)
+        number = float(value)
+        return int(number) if number.is_integer() else number
     return value
 
 

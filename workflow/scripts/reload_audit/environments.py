@@ -1,7 +1,7 @@
 """Build environments from a spec, seed every one of their episodes, and normalise them.
 
-The stack, from the inside out: environment, the user's wrappers, Monitor, :class:`SeededEpisodes`, VecEnv,
-VecMonitor (if asked for), VecNormalize, VecFrameStack, VecTransposeImage. It is RL Zoo's order.
+The stack, from the inside out: environment, Monitor, :class:`SeededEpisodes`, the user's wrappers, VecEnv, VecMonitor
+(if asked for), VecNormalize, VecFrameStack, VecTransposeImage. It is the order of SB3's ``make_vec_env`` and of RL Zoo.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from reload_audit.imports import ImportProblem, extend_path, import_module, impo
 from reload_audit.records import Digest
 from reload_audit.specs import EnvironmentSpec
 
-EPISODE_KEY = "reload_audit_episode"
-"""Under this key the ``info`` of an episode's last step holds what :class:`SeededEpisodes` recorded of it."""
+PARKED_KEY = "reload_audit_parked"
+"""In the ``info`` of every step that a parked :class:`SeededEpisodes` does not make."""
 
 Normalizer = Callable[[VecEnv], VecNormalize]
 
@@ -50,7 +50,9 @@ class SeededEpisodes(gym.Wrapper):
     are done it *parks*: the environment is neither stepped nor reset any more, so a slot that waits for
     others does nothing that the protocol did not ask for.
 
-    Rewards are summed here, in double precision, because VecEnvs differ: DummyVecEnv hands them out as float32.
+    It sits inside the user's wrappers, beside the Monitor: an episode is the environment's own, also where a wrapper
+    ends it early for training (a life lost in Atari) or changes its rewards, and its reward is the monitor's. Rewards
+    are summed here in double precision, because VecEnvs differ: DummyVecEnv hands them out as float32.
     """
 
     def __init__(self, env: gym.Env) -> None:
@@ -59,76 +61,92 @@ class SeededEpisodes(gym.Wrapper):
         self._max_steps = 0
         self._last_observation: Any = None
         self._current: tuple[int, int] | None = None
+        self._parked = False
+        self._rewards: list[float] = []
+        self._finished: list[dict[str, Any]] = []
+        self._stack: list[str] = []
 
     def begin_episodes(self, episodes: Sequence[tuple[int, int]], max_steps: int) -> None:
         """From the next reset on, run these episodes: pairs of index and seed."""
         self._queue = list(episodes)
         self._max_steps = max_steps
+        self._current, self._parked, self._finished = None, False, []
+
+    def collect_episodes(self) -> tuple[list[dict[str, Any]], bool]:
+        """What has been recorded since the last call, and whether all is done and this slot parked."""
+        finished, self._finished = self._finished, []
+        return finished, self._parked
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        if self._queue is not None:
+        if self._queue is None:
+            self._last_observation, info = self.env.reset(seed=seed, options=options)
+            return self._last_observation, info
+        if self._current is not None and self._rewards:
+            self._finish(terminated=False)  # cut short by a wrapper further out
+        if self._current is None:
             self._current = self._queue.pop(0) if self._queue else None
-            if self._current is None and self._last_observation is not None:
-                return self._last_observation, {}
-            seed = None if self._current is None else self._current[1]
-        observation, info = self.env.reset(seed=seed, options=options)
-        self._last_observation = observation
-        if self._current is not None:
-            self._rewards: list[float] = []
-            self._observation_digest = Digest().add_observation(observation)
-        return observation, info
+        self._parked = self._current is None
+        if self._parked and self._last_observation is not None:
+            return self._last_observation, {}
+        seed = None if self._current is None else self._current[1]
+        self._last_observation, info = self.env.reset(seed=seed, options=options)
+        self._rewards = []
+        self._observations = Digest().add_observation(self._last_observation)
+        return self._last_observation, info
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        if self._queue is None:
-            observation, reward, terminated, truncated, info = self.env.step(action)
-            self._last_observation = observation
-            return observation, reward, terminated, truncated, info
-        if self._current is None:
-            return self._last_observation, 0.0, False, False, {}
+        if self._parked:
+            return self._last_observation, 0.0, False, False, {PARKED_KEY: True}
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._last_observation = observation
-        self._rewards.append(float(reward))
-        self._observation_digest.add_observation(observation)
-        if terminated or truncated:
-            info = {**info, EPISODE_KEY: self._record(bool(terminated))}
-        elif len(self._rewards) >= self._max_steps:
-            raise EpisodeTooLong(
-                f"the episode with seed {self._current[1]} did not end within {self._max_steps} steps; "
-                "expected an environment with a time limit (or a larger evaluation.max_episode_steps)"
-            )
+        if self._current is not None:
+            self._rewards.append(float(reward))
+            self._observations.add_observation(observation)
+            if terminated or truncated:
+                self._finish(bool(terminated))
+            elif len(self._rewards) >= self._max_steps:
+                raise EpisodeTooLong(
+                    f"the episode with seed {self._current[1]} did not end within {self._max_steps} steps; "
+                    "expected an environment with a time limit (or a larger evaluation.max_episode_steps)"
+                )
         return observation, reward, terminated, truncated, info
 
-    def wrapper_names(self) -> list[str]:
-        """Dotted class names from the outermost wrapper below this one to the environment itself."""
-        names, env = [], self.env
-        while True:
-            names.append(f"{type(env).__module__}.{type(env).__qualname__}")
-            if not isinstance(env, gym.Wrapper):
-                return names
-            env = env.env
+    def remember_stack(self, names: list[str]) -> None:
+        """Keep the names of all wrappers, those further out included."""
+        self._stack = names
 
-    def _record(self, terminated: bool) -> dict[str, Any]:
+    def wrapper_names(self) -> list[str]:
+        """Dotted class names from the outermost wrapper to the environment itself."""
+        return self._stack
+
+    def _finish(self, terminated: bool) -> None:
         assert self._current is not None
         index, seed = self._current
-        return {
-            "episode": index,
-            "seed": seed,
-            "reward": float(sum(self._rewards)),
-            "length": len(self._rewards),
-            "terminated": terminated,
-            "raw_observations": self._observation_digest.hexdigest(),
-            "rewards": Digest().add_array(np.asarray(self._rewards)).hexdigest(),
-        }
+        self._current = None
+        self._finished.append(
+            {
+                "episode": index,
+                "seed": seed,
+                "reward": float(sum(self._rewards)),
+                "length": len(self._rewards),
+                "terminated": terminated,
+                "raw_observations": self._observations.hexdigest(),
+                "rewards": Digest().add_array(np.asarray(self._rewards)).hexdigest(),
+            }
+        )
 
 
-def make_env(spec: EnvironmentSpec) -> gym.Env:
-    """One environment with the user's wrappers, without a monitor.
+def make_env(spec: EnvironmentSpec, inside: Sequence[Callable[[gym.Env], gym.Env]] = ()) -> gym.Env:
+    """One environment with the user's wrappers.
 
+    :param inside: put around the environment before the user's wrappers
     :raises ImportProblem: a name in the spec leads nowhere
     :raises gymnasium.error.Error: Gymnasium does not know the id or refuses the arguments
     """
     extend_path(spec.python_path)
     env = _make_unwrapped(spec)
+    for wrap in inside:
+        env = wrap(env)
     for wrapper in spec.wrappers:
         env = import_object(wrapper.name)(env, **wrapper.kwargs)
     return env
@@ -191,10 +209,18 @@ def _make_slot(spec: EnvironmentSpec, worker_seed: int, creator: int) -> gym.Env
     if os.getpid() != creator:
         th.set_num_threads(1)
         seed_global_generators(worker_seed)
-    env = make_env(spec)
-    if spec.monitor == "env":
-        env = Monitor(env)
-    return SeededEpisodes(env)
+    env = make_env(spec, [Monitor, SeededEpisodes] if spec.monitor == "env" else [SeededEpisodes])
+    env.get_wrapper_attr("remember_stack")(_wrapper_names(env))
+    return env
+
+
+def _wrapper_names(env: gym.Env) -> list[str]:
+    names = []
+    while True:
+        names.append(f"{type(env).__module__}.{type(env).__qualname__}")
+        if not isinstance(env, gym.Wrapper):
+            return names
+        env = env.env
 
 
 def _make_unwrapped(spec: EnvironmentSpec) -> gym.Env:

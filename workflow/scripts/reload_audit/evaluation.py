@@ -5,6 +5,7 @@ Runs in a process of its own: see ``jobs.reload``.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def evaluate(folder: str, spec_data: Mapping[str, Any], condition: Condition, cr
         condition.n_envs,
         seed=global_seed,
         kind=condition.vec_env,
-        start_method=condition.start_method,
+        start_method=_start_method(spec.device),
         normalizer=artifacts.normalizer_from_file(Path(folder)) if normalized else None,
     )
     freeze_normalization(venv)
@@ -73,16 +74,21 @@ def check_against_manifest(manifest: Mapping[str, Any], model: BaseAlgorithm, ve
     ]
 
 
+def _start_method(device: str) -> str:
+    """Fork where that is safe: this process has one thread that computes, and has built no environment yet."""
+    return "fork" if device == "cpu" and sys.platform == "linux" else "forkserver"
+
+
 def _run(
     spec: TrainingSpec, model: BaseAlgorithm, venv: VecEnv, condition: Condition, criteria: Criteria, folder: Path
 ) -> list[Episode]:
     policy = ModelPolicy(model, condition.deterministic)
-    stops = criteria.looks_within(spec.evaluation.episodes)
+    stops = spec.evaluation.stops
     canonical = condition.name == CANONICAL
     train_time = TrainTime.from_dict(read_json(folder / artifacts.EVALUATIONS))
     episodes: list[Episode] = []
     for stop in stops if canonical else stops[:1]:
         episodes += run_episodes(policy, venv, spec.evaluation, start=len(episodes), stop=stop)
-        if canonical and judge(train_time, episodes, criteria).settled:
+        if canonical and judge(train_time, episodes, criteria).settled(criteria):
             break
     return episodes

@@ -18,6 +18,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Literal
@@ -30,12 +31,9 @@ Method = Literal["forkserver", "spawn"]
 
 _POLL_SECONDS = 0.1
 _LINGER_SECONDS = 5.0
+_KILLED = ", twice: for want of memory, or by somebody else"
 _TAIL_BYTES = 4000
 _MIB = 2**20
-
-
-class KilledFromOutside(RuntimeError):
-    """A process was killed by somebody else: the scheduler, or the system for want of memory."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a call: exactly one of ``value`` and ``failure`` means something."""
+    """What became of a call: its value, unless there is a failure."""
 
     value: Any
     failure: Failure | None
@@ -92,6 +90,7 @@ def prepare(method: Method, *, hash_seed: int, preload: tuple[str, ...] = ()) ->
         os.environ[variable] = "1"
     os.environ["PYTHONHASHSEED"] = str(hash_seed)
     if method == "forkserver":
+        forkserver._forkserver._stop()  # type: ignore[attr-defined]  # one that runs has the environment of before
         multiprocessing.get_context("forkserver").set_forkserver_preload(list(preload))
 
 
@@ -106,11 +105,23 @@ def call(
 ) -> Outcome:
     """Call ``target`` (``package.module:function``) in a process of its own.
 
+    A process that is killed (by the system for want of memory, say, which may have been the fault of others) gets one
+    more try.
+
     :param arguments: picklable
     :param log: file that takes, at its end, all that the process and its workers print
     :param timeout: seconds
     :param memory: MiB that the process and its workers may hold together (shared pages counted once)
     """
+    outcome = _call_once(target, arguments, method, log, timeout, memory)
+    if outcome.failure is not None and outcome.failure.message.endswith(_KILLED):
+        outcome = _call_once(target, arguments, method, log, timeout, memory)
+    return outcome
+
+
+def _call_once(
+    target: str, arguments: tuple[Any, ...], method: Method, log: Path, timeout: float | None, memory: int | None
+) -> Outcome:
     context = multiprocessing.get_context(method)
     receiver, sender = context.Pipe(duplex=False)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -136,12 +147,6 @@ def call(
         failure = Failure(failure.kind, failure.message, _tail(log, log_start))
     usage = usage or Usage(os.uname().nodename, process.pid or 0, os.getpid(), start, time.time() - start, 0.0, 0.0)
     return Outcome(value, failure, usage)
-
-
-def raise_if_killed(failure: Failure | None) -> None:
-    """:raises KilledFromOutside: the failure says nothing about the model, and another try may well succeed"""
-    if failure is not None and failure.kind == "signal" and failure.message.endswith(("SIGTERM", "SIGKILL")):
-        raise KilledFromOutside(f"{failure.message}; expected it to end by itself\n{failure.details}")
 
 
 def _child(target: str, arguments: tuple[Any, ...], sender: Connection, log: str) -> None:
@@ -211,8 +216,8 @@ def _await(
             return None, None
         if timeout is not None and time.time() - start > timeout:
             return None, Failure("timeout", f"did not finish within {timeout:g} seconds", "")
-        if memory is not None and (held := _memory_held(process.pid, memory)) > memory:
-            return None, Failure("memory", f"held {held:.0f} MiB of memory; the limit is {memory} MiB", "")
+        if memory is not None and _memory_held(process.pid, memory) > memory:
+            return None, Failure("memory", f"held more memory than its limit of {memory} MiB", "")
 
 
 def _memory_held(pid: int, limit: int) -> float:
@@ -247,7 +252,9 @@ def _end(process: Any, grace: float) -> None:
 def _death(exitcode: int | None) -> Failure:
     if exitcode is not None and exitcode < 0:
         known = {number.value: number.name for number in signal.Signals}
-        return Failure("signal", f"the process was ended by {known.get(-exitcode, f'signal {-exitcode}')}", "")
+        name = known.get(-exitcode, f"signal {-exitcode}")
+        hint = _KILLED if -exitcode in (signal.SIGKILL, signal.SIGTERM) else ""
+        return Failure("signal", f"the process was ended by {name}{hint}", "")
     return Failure("exit", f"the process ended by itself with exit status {exitcode}, without a result", "")
 
 

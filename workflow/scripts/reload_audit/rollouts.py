@@ -9,11 +9,12 @@ from typing import Any, Protocol
 
 import numpy as np
 from gymnasium import spaces
-from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
+from sb3_contrib import MaskablePPO
+from sb3_contrib.common.maskable.utils import is_masking_supported
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
-from reload_audit.environments import EPISODE_KEY
+from reload_audit.environments import PARKED_KEY
 from reload_audit.episodes import Episode
 from reload_audit.records import Digest
 from reload_audit.specs import EvaluationSpec
@@ -28,11 +29,15 @@ class NonFiniteReward(RuntimeError):
     """An episode's reward is not a number, or infinite."""
 
 
+class EpisodesLost(RuntimeError):
+    """A wrapper starts episodes again without telling the VecEnv that they ended."""
+
+
 class Policy(Protocol):
     """Chooses an action for every slot."""
 
     def act(
-        self, observations: Observations, states: States, starts: np.ndarray, venv: VecEnv, /
+        self, observations: Observations, states: States, starts: np.ndarray, venv: VecEnv, parked: np.ndarray, /
     ) -> tuple[np.ndarray, States]: ...
 
 
@@ -42,12 +47,12 @@ class ModelPolicy:
     def __init__(self, model: BaseAlgorithm, deterministic: bool = True) -> None:
         self._model = model
         self._deterministic = deterministic
-        self._masked = type(model).__name__ == "MaskablePPO"
+        self._masks = _ActionMasks() if isinstance(model, MaskablePPO) else None
 
     def act(
-        self, observations: Observations, states: States, starts: np.ndarray, venv: VecEnv
+        self, observations: Observations, states: States, starts: np.ndarray, venv: VecEnv, parked: np.ndarray
     ) -> tuple[np.ndarray, States]:
-        masks = {"action_masks": get_action_masks(venv)} if self._masked else {}
+        masks = {} if self._masks is None else {"action_masks": self._masks.of(venv, parked)}
         return self._model.predict(
             observations, state=states, episode_start=starts, deterministic=self._deterministic, **masks
         )
@@ -60,14 +65,14 @@ class RandomPolicy:
         self._spaces = [copy.deepcopy(venv.action_space) for _ in range(venv.num_envs)]
         for slot, space in enumerate(self._spaces):
             space.seed(seed + slot)
-        self._masked = is_masking_supported(venv)
+        self._masks = _ActionMasks() if is_masking_supported(venv) else None
 
     def act(
-        self, _observations: Observations, _states: States, _starts: np.ndarray, venv: VecEnv
+        self, _observations: Observations, _states: States, _starts: np.ndarray, venv: VecEnv, parked: np.ndarray
     ) -> tuple[np.ndarray, States]:
-        if not self._masked:
+        if self._masks is None:
             return np.stack([space.sample() for space in self._spaces]), None
-        masks = get_action_masks(venv)
+        masks = self._masks.of(venv, parked)
         return np.stack([_sample_valid(space, mask) for space, mask in zip(self._spaces, masks, strict=True)]), None
 
 
@@ -81,26 +86,49 @@ def run_episodes(policy: Policy, venv: VecEnv, evaluation: EvaluationSpec, start
     :param venv: built by :func:`reload_audit.environments.build_vec_env`
     :raises EpisodeTooLong: an episode exceeds ``evaluation.max_episode_steps``
     :raises NonFiniteReward: an episode earned NaN or an infinity
+    :raises EpisodesLost: a wrapper hides the end of episodes
     """
     slots = venv.num_envs
     for slot in range(slots):
         queue = [(index, evaluation.seed + index) for index in range(start + slot, stop, slots)]
         venv.env_method("begin_episodes", queue, evaluation.max_episode_steps, indices=slot)
     observations: Any = venv.reset()  # never a tuple: SB3 does not train on such spaces
+    parked = np.asarray([done for _, done in venv.env_method("collect_episodes")])
     states: States = None
     starts = np.ones(slots, dtype=bool)
     step_rewards = np.zeros(slots)
     trace = _Trace(slots)
     episodes: list[Episode] = []
     while len(episodes) < stop - start:
-        actions, states = policy.act(observations, states, starts, venv)
+        if parked.all():
+            raise EpisodesLost(f"only {len(episodes)} of {stop - start} episodes ended in a way that can be seen")
+        actions, states = policy.act(observations, states, starts, venv, parked)
         trace.add(observations, actions)
         observations, rewards, starts, infos = venv.step(actions)
         step_rewards += rewards
-        for slot in np.flatnonzero(starts).tolist():
-            episodes.append(_episode(infos[slot], float(step_rewards[slot]), trace.finish(slot)))
-            step_rewards[slot] = 0.0
+        for slot in range(slots):
+            if not parked[slot] and (starts[slot] or PARKED_KEY in infos[slot]):
+                finished, parked[slot] = venv.env_method("collect_episodes", indices=slot)[0]
+                for recorded in finished:
+                    episodes.append(_episode(recorded, infos[slot], float(step_rewards[slot]), trace.finish(slot)))
+                    step_rewards[slot] = 0.0
     return sorted(episodes, key=lambda episode: episode.episode)
+
+
+class _ActionMasks:
+    """The environments' action masks, without asking one that is parked: its episode is over, it may have none."""
+
+    def __init__(self) -> None:
+        self._masks: np.ndarray | None = None
+
+    def of(self, venv: VecEnv, parked: np.ndarray) -> np.ndarray:
+        """Masks of all slots, shape ``(n_envs, n_actions)``; those of parked slots are of no consequence."""
+        live = np.flatnonzero(~parked).tolist()
+        masks = np.stack(venv.env_method("action_masks", indices=live))
+        if self._masks is None or len(self._masks) != venv.num_envs:
+            self._masks = np.ones((venv.num_envs, masks.shape[1]), dtype=masks.dtype)
+        self._masks[live] = masks
+        return self._masks
 
 
 class _Trace:
@@ -116,7 +144,7 @@ class _Trace:
         self._digests: list[dict[str, Digest]] = [{} for _ in range(slots)]
 
     def add(self, observations: Observations, actions: np.ndarray) -> None:
-        step = {"actions": actions}
+        step = {"actions": np.array(actions)}  # a copy: environments are given views, and may write to them
         if isinstance(observations, dict):
             step |= {f"policy_observations.{key}": array for key, array in observations.items()}
         else:
@@ -142,8 +170,9 @@ class _Trace:
         self._steps.clear()
 
 
-def _episode(info: Mapping[str, Any], step_reward: float, trace: Mapping[str, str]) -> Episode:
-    recorded = dict(info[EPISODE_KEY])
+def _episode(
+    recorded: dict[str, Any], info: Mapping[str, Any], step_reward: float, trace: Mapping[str, str]
+) -> Episode:
     if not math.isfinite(recorded["reward"]):
         raise NonFiniteReward(
             f"episode {recorded['episode']} (seed {recorded['seed']}) earned {recorded['reward']}; expected a number"

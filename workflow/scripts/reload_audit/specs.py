@@ -73,12 +73,23 @@ class EvaluationSpec:
 
     @property
     def stops(self) -> tuple[int, ...]:
-        """Numbers of episodes at the end of each look, up to all that are recorded."""
-        return (*(look for look in self.looks if look < self.episodes), self.episodes)
+        """Numbers of episodes at the end of each look, as many at most as there are looks; the last has them all.
+
+        Train time and reload both run their episodes in these portions, so that both make the same calls.
+        """
+        return (*(look for look in self.looks[:-1] if look < self.episodes), self.episodes)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> EvaluationSpec:
         return cls(**{**data, "looks": tuple(data["looks"])})
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What training one model may take: seconds, and MiB of memory."""
+
+    timeout: float
+    memory: int
 
 
 @dataclass(frozen=True)
@@ -138,15 +149,12 @@ class Condition:
 
     :param name: unique among a model's conditions, and what the result tables call it
     :param n_envs: slots
-    :param start_method: of the workers of a SubprocVecEnv. Conditions fork: they start from a fresh process
-        that has built nothing yet, where forking and a fork server give the same workers
     """
 
     name: str
     n_envs: int
     vec_env: VecEnvKind = "dummy"
     deterministic: bool = True
-    start_method: str = "fork"
 
 
 CANONICAL = "reload"

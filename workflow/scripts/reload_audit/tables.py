@@ -48,7 +48,7 @@ MODELS = pa.schema(
         ("log", _TEXT),
     ]
 )
-"""One row a verdict. Means and standard deviations are over the ``n_episodes`` that were compared."""
+"""One row per model. Means and standard deviations are over the ``n_episodes`` that were compared."""
 
 CONDITIONS = pa.schema(
     [
@@ -70,7 +70,7 @@ CONDITIONS = pa.schema(
         ("first_difference", _TEXT),
     ]
 )
-"""One row a model and condition, in place and reference included. Differences are from the reference, paired."""
+"""One row per model and condition, in place and reference included. Differences are from the reference, paired."""
 
 EPISODES = pa.schema(
     [
@@ -86,7 +86,7 @@ EPISODES = pa.schema(
         ("trace", _TEXT),
     ]
 )
-"""One row an episode; ``trace`` is one digest of all that happened in it."""
+"""One row per episode; ``trace`` is one digest of all that happened in it."""
 
 PROCESSES = pa.schema(
     [
@@ -102,7 +102,7 @@ PROCESSES = pa.schema(
         ("peak_memory", _NUMBER),
     ]
 )
-"""One row a process: which it was, and what it cost. ``fresh`` says that it is not the one that trained."""
+"""One row per process: which it was, and what it cost. ``fresh`` says that it is not the one that trained."""
 
 
 class ParquetTable:

@@ -133,14 +133,16 @@ def _fresh_environment(spec: TrainingSpec, model: BaseAlgorithm) -> VecEnv:
 
 
 def _describe(spec: TrainingSpec, model: BaseAlgorithm, venv: VecEnv) -> dict[str, Any]:
+    normalize = model.get_vec_normalize_env()
     finished = list(model.ep_info_buffer or [])
     hyperparams = {"policy": type(model.policy).__name__, **resolved_hyperparams(spec.algo, spec.hyperparams)}
     return {
         "num_timesteps": model.num_timesteps,
         "ep_rew_mean": float(safe_mean([episode["r"] for episode in finished])) if finished else None,
         "hyperparams": plain(hyperparams),
-        "normalized": model.get_vec_normalize_env() is not None,
-        "digests": artifacts.content_digests(model, model.get_vec_normalize_env()),
+        "normalized": normalize is not None,
+        "vecnormalize": None if normalize is None else artifacts.normalizer_settings(normalize),
+        "digests": artifacts.content_digests(model, normalize),
         "acts_on": artifacts.spaces_and_spec(model, venv),
         "versions": artifacts.versions(),
         "machine": artifacts.machine(),

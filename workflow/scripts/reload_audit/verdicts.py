@@ -31,6 +31,13 @@ VERDICTS: tuple[Verdict, ...] = (
 )
 
 
+_NEXT_TO_NOTHING = 1e-3
+"""Width of the bounds, in margins, below which the episodes are taken not to vary."""
+
+_MANY_MODELS = 10_000_000
+"""More models than any audit has."""
+
+
 @dataclass(frozen=True)
 class Criteria:
     """What counts as a difference, and how sure the audit has to be.
@@ -57,11 +64,6 @@ class Criteria:
     def alpha_per_look(self) -> float:
         """Error rate of each one-sided test at one look."""
         return self.alpha / len(self.looks)
-
-    def looks_within(self, episodes: int) -> tuple[int, ...]:
-        """The looks that ``episodes`` recorded episodes allow; the last one uses all of them, up to the last look."""
-        reachable = [look for look in self.looks[:-1] if look < episodes]
-        return (*reachable, min(episodes, self.looks[-1]))
 
 
 @dataclass(frozen=True)
@@ -119,15 +121,24 @@ class Judgement:
         decision = self.comparison.decision
         return "identical" if decision == "equivalent" and self.first_difference is None else decision
 
-    @property
-    def settled(self) -> bool:
-        """Whether more episodes could not change the decision.
+    def settled(self, criteria: Criteria) -> bool:
+        """Whether the remaining episodes can be spared.
 
-        Equal differences in some twenty episodes say little where one in twenty is lost: without variance there is
-        nothing to test, and only equal bits spare the remaining episodes.
+        Not while next to nothing varies, unless every bit is the same: twenty equal differences say little where one
+        episode in twenty is lost. And a loss or gain must be so clear that it outlasts the correction for the
+        number of models, which is not known here.
         """
-        no_variance = self.comparison.ci_low == self.comparison.ci_high
-        return self.decision is not None and (self.first_difference is None or not no_variance)
+        comparison = self.comparison
+        varies = comparison.ci_high - comparison.ci_low > _NEXT_TO_NOTHING * comparison.margin
+        match self.decision:
+            case None:
+                return False
+            case "identical":
+                return True
+            case "equivalent":
+                return varies
+            case _:
+                return varies and min(comparison.p_degraded, comparison.p_improved) <= criteria.fdr / _MANY_MODELS
 
 
 def judge(train_time: TrainTime, reload: Sequence[Episode], criteria: Criteria) -> Judgement:

@@ -2,8 +2,8 @@
 
 Nothing here imports PyTorch: only the fresh processes do.
 
-A model that fails to train, load or run is a finding, written down like any other. Only what may well succeed the
-next time (a process killed from outside) fails the job.
+A model that fails to train, load or run is a finding, written down like any other. Only what happens to the job itself
+(a full disk, a lost node) fails it.
 """
 
 FORMAT = 1

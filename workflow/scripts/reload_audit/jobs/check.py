@@ -12,19 +12,21 @@ from reload_audit.jobs import TRAIN_HASH_SEED
 _CHECK_SECONDS = 600.0
 
 
+Experiment = tuple[str, Mapping[str, Any]]
+
+
 class ConfigurationRefused(ValueError):
     """The configuration is well-formed, but an experiment in it cannot start; the message lists every problem."""
 
 
-def check_experiments(specs: Sequence[Mapping[str, Any]], source: str, log: Path) -> None:
+def check_experiments(experiments: Sequence[Experiment], source: str, log: Path) -> None:
     """Try every experiment's environment and algorithm.
 
-    :param specs: one training spec for each experiment, in the order of the configuration
+    :param experiments: where each stands in the configuration, and a training spec of it
     :param source: the configuration's name, for messages
     :raises ConfigurationRefused: one of them cannot start
     """
     isolation.prepare("spawn", hash_seed=TRAIN_HASH_SEED)
-    experiments = [(f"experiments[{index}] ({spec['experiment']})", spec) for index, spec in enumerate(specs)]
     outcome = _find_problems(experiments, log)
     problems = list(outcome.value or [])
     if outcome.failure is not None:
@@ -35,10 +37,10 @@ def check_experiments(specs: Sequence[Mapping[str, Any]], source: str, log: Path
                 problems.append(f"{where}.env: trying {spec['environment']['env']!r}: {outcome.failure.message}")
             problems += outcome.value or []
     if problems:
-        raise ConfigurationRefused("\n".join(f"{source}: {problem}" for problem in problems))
+        raise ConfigurationRefused("\n".join(f"{source}: {problem}" for problem in dict.fromkeys(problems)))
 
 
-def _find_problems(experiments: Sequence[tuple[str, Mapping[str, Any]]], log: Path) -> isolation.Outcome:
+def _find_problems(experiments: Sequence[Experiment], log: Path) -> isolation.Outcome:
     return isolation.call(
         "reload_audit.preflight:find_problems", (experiments,), method="spawn", log=log, timeout=_CHECK_SECONDS
     )

@@ -12,21 +12,28 @@ from typing import Any
 
 from reload_audit import isolation
 from reload_audit.jobs import FORMAT, TRAIN_HASH_SEED
-from reload_audit.records import write_json
+from reload_audit.records import read_json, write_json
+from reload_audit.specs import Limits
 
 
-def train_model(spec: Mapping[str, Any], folder: Path, log: Path, code: str) -> None:
+def train_model(spec: Mapping[str, Any], folder: Path, log: Path, code: str, limits: Limits) -> None:
     """Train one model into ``folder``, which appears complete or not at all.
 
     :param spec: a training spec (``configuration.training_spec``)
     :param log: takes the progress
     :param code: digest of the code that decides the result
-    :raises KilledFromOutside: training was killed; worth another try
+    :param limits: seconds and MiB that training may take
     """
     isolation.prepare("spawn", hash_seed=TRAIN_HASH_SEED)
     with _appearing_folder(folder) as building:
-        outcome = isolation.call("reload_audit.training:train", (spec, str(building)), method="spawn", log=log)
-        isolation.raise_if_killed(outcome.failure)
+        outcome = isolation.call(
+            "reload_audit.training:train",
+            (spec, str(building)),
+            method="spawn",
+            log=log,
+            timeout=limits.timeout,
+            memory=limits.memory,
+        )
         manifest = {
             "format": FORMAT,
             "model": spec["model"],
@@ -47,12 +54,25 @@ def _appearing_folder(folder: Path) -> Iterator[Path]:
     building.chmod(0o755)
     try:
         yield building
-        # A second copy of this job may have finished first (a restarted scheduler submits what still runs): both made
-        # the same model, so either will do.
-        with contextlib.suppress(FileExistsError):
-            if folder.exists() and not (folder / "manifest.json").exists():
-                shutil.rmtree(folder)
-            if not folder.exists():
-                building.rename(folder)
+        _put_in_place(building, folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _put_in_place(built: Path, folder: Path) -> None:
+    """Replace what is there, unless it is the same model: a second copy of this job may have finished first.
+
+    A restarted scheduler submits what still runs, and both copies make the same model, so either will do.
+    """
+    while not _is_same_model(built, folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # the copy has put its folder there just now: look again
+            built.rename(folder)
+            return
+
+
+def _is_same_model(one: Path, other: Path) -> bool:
+    if not (other / "manifest.json").exists():
+        return False
+    manifests = [read_json(folder / "manifest.json") for folder in (one, other)]
+    return all(manifests[0][key] == manifests[1][key] for key in ("spec", "code"))
