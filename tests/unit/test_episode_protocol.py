@@ -134,7 +134,8 @@ def test_dictionary_observations_have_a_trace_for_each_key():
 
 def test_an_episode_is_the_environments_own_where_wrappers_end_it_with_each_life_and_clip_rewards():
     wrappers = ["planted.EndsWithLife", "planted.Clips"]
-    episodes = episodes_of(environment(4, env="planted:Lives", wrappers=wrappers), policy=AlwaysZero())
+    episodes = episodes_of(environment(4, env="planted:Lives", wrappers=wrappers), cuts=(6, 20), policy=AlwaysZero())
+    assert [episode.episode for episode in episodes] == list(range(20))
     assert {episode.length for episode in episodes} == {6}
     for episode in episodes:
         assert episode.monitor_reward == pytest.approx(episode.reward, abs=1e-6)  # Monitor rounds

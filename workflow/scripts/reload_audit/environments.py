@@ -62,6 +62,7 @@ class SeededEpisodes(gym.Wrapper):
         self._last_observation: Any = None
         self._current: tuple[int, int] | None = None
         self._parked = False
+        self._over = False
         self._rewards: list[float] = []
         self._finished: list[dict[str, Any]] = []
         self._stack: list[str] = []
@@ -79,6 +80,7 @@ class SeededEpisodes(gym.Wrapper):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         if self._queue is None:
+            self._over = False
             self._last_observation, info = self.env.reset(seed=seed, options=options)
             return self._last_observation, info
         if self._current is not None and self._rewards:
@@ -90,6 +92,7 @@ class SeededEpisodes(gym.Wrapper):
             return self._last_observation, {}
         seed = None if self._current is None else self._current[1]
         self._last_observation, info = self.env.reset(seed=seed, options=options)
+        self._over = False
         self._rewards = []
         self._observations = Digest().add_observation(self._last_observation)
         return self._last_observation, info
@@ -97,12 +100,16 @@ class SeededEpisodes(gym.Wrapper):
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         if self._parked:
             return self._last_observation, 0.0, False, False, {PARKED_KEY: True}
+        if self._over and self._queue is not None:
+            # A wrapper that resets only when an episode is really over has missed that: say it again.
+            return self._last_observation, 0.0, True, False, {}
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._last_observation = observation
+        self._over = bool(terminated or truncated)
         if self._current is not None:
             self._rewards.append(float(reward))
             self._observations.add_observation(observation)
-            if terminated or truncated:
+            if self._over:
                 self._finish(bool(terminated))
             elif len(self._rewards) >= self._max_steps:
                 raise EpisodeTooLong(
