@@ -65,3 +65,9 @@ def test_what_is_pinned_is_pinned_exactly():
     for file in ("requirements.txt", "requirements-dev.txt"):
         lines = [line for line in (ROOT / file).read_text().splitlines() if line and line[0] not in "#-"]
         assert [line for line in lines if "==" not in line] == []
+
+
+def test_every_file_that_the_readme_links_to_is_there():
+    links = re.findall(r"\]\(((?!https?:)[^)#]+)\)", (ROOT / "README.md").read_text())
+    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert "docs/images/report.png" in links
