@@ -87,7 +87,8 @@ def test_every_reload_ran_in_a_process_that_did_not_train(audited):
 
 def test_audit_json_fits_its_schema(audited):
     schema = json.loads((ROOT / "workflow/schemas/audit.schema.json").read_text())
-    jsonschema.validate(json.loads((audited.folder / "results/audit.json").read_text()), schema)
+    audit = json.loads((audited.folder / "results/audit.json").read_text())
+    assert [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(audit)] == []
 
 
 def test_an_audit_from_scratch_gives_the_same_bytes(audited, tmp_path_factory):

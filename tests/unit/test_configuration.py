@@ -303,7 +303,7 @@ def test_a_wrong_type_inside_an_alternative_is_placed(changes: dict[str, Any], p
 
 
 def test_a_line_break_in_a_name_is_refused() -> None:
-    complaint(config(experiment(name="ppo\n")))
+    assert "expected letters, digits" in complaint(config(experiment(name="ppo\n")))
 
 
 # --- What to train -----------------------------------------------------------------------------------------------

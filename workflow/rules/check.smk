@@ -1,7 +1,7 @@
 """Before anything runs: does every experiment's environment exist, and can its algorithm act there?
 
-Not a rule, because everything would have to wait for it and run again after it. It runs once for a configuration, in a process
-of its own, and leaves the resolved configuration beside the results.
+Not a rule, because everything would have to wait for it and run again after it. It runs once for a configuration, in
+a process of its own, and leaves the resolved configuration beside the results.
 """
 
 import importlib.util

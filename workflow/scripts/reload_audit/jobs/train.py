@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -66,9 +67,13 @@ def _put_in_place(built: Path, folder: Path) -> None:
     """
     while not _is_same_model(built, folder):
         shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # the copy has put its folder there just now: look again
+        try:
             built.rename(folder)
-            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            continue  # the copy has put its folder there just now: look again
+        return
 
 
 def _is_same_model(one: Path, other: Path) -> bool:
