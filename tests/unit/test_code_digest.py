@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reload_audit.code_digest import code_digest, locate_in
+from reload_audit.code_digest import code_digest, locate_in, named_code_digest
 
 PROJECT = {
     "scripts/train.py": """
@@ -144,3 +144,23 @@ def test_the_first_folder_that_has_a_module_gives_it(project: Path) -> None:
     (project / "scripts/flat.py").write_text("")
     locate = locate_in([project / "scripts", project / "library"])
     assert locate("flat") == project / "scripts/flat.py"
+
+
+@pytest.mark.parametrize("name", ["robots.arm:Arm", "robots.arm.Arm", "robots:Arm"])
+def test_a_name_in_a_configuration_leads_through_a_package_and_its_relative_imports(name: str, tmp_path: Path) -> None:
+    (tmp_path / "robots").mkdir()
+    (tmp_path / "robots/__init__.py").write_text("from .arm import Arm")
+    (tmp_path / "robots/arm.py").write_text("from .base import Base")
+    (tmp_path / "robots/base.py").write_text("class Base: ...")
+    content = {"wrappers": [{name: {}}]}
+    before = named_code_digest(content, locate_in([tmp_path]))
+    (tmp_path / "robots/base.py").write_text("class Base: edited = True")
+    assert named_code_digest(content, locate_in([tmp_path])) != before
+
+
+def test_a_registered_entry_point_leads_to_its_module(tmp_path: Path) -> None:
+    (tmp_path / "registering.py").write_text("register('Mine-v0', entry_point='implementing:Env')")
+    (tmp_path / "implementing.py").write_text("class Env: ...")
+    before = named_code_digest("registering:Mine-v0", locate_in([tmp_path]))
+    (tmp_path / "implementing.py").write_text("class Env: edited = True")
+    assert named_code_digest("registering:Mine-v0", locate_in([tmp_path])) != before

@@ -15,13 +15,14 @@ _NAMED_MODULE = re.compile(r"^[A-Za-z_]\w*((\.\w+)+(:[\w.-]+)?|:[\w.-]+)$")
 Locate = Callable[[str], Path | None]
 
 
-def code_digest(script: Path, locate: Locate, also: Iterable[Path] = ()) -> str:
+def code_digest(script: Path, locate: Locate, also: Iterable[Path] = (), name: str = "") -> str:
     """A digest of a script, of all modules it leads to, and of further files.
 
     :param locate: the file of a dotted module name, or None where the module is not ours
     :param also: data files that decide results too: requirements, templates
+    :param name: the script's own module name, where it is part of a package and may import relatively
     """
-    files = sorted({script, *_imported_files(script, locate), *also})
+    files = sorted({script, *_imported_files(script, name or script.stem, locate), *also})
     content = hashlib.sha256()
     for file in files:
         content.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
@@ -34,8 +35,9 @@ def named_code_digest(content: Any, locate: Locate) -> str:
     :param content: plain data, in which every text such as ``package.module.Name`` or ``module:Name`` counts
     """
     modules = {module for text in _texts(content) if _NAMED_MODULE.match(text) for module in _candidates(text)}
-    files = sorted({file for module in modules if (file := locate(module)) is not None})
-    return hashlib.sha256("".join(code_digest(file, locate) for file in files).encode()).hexdigest()[:16]
+    found = [(file, module) for module in sorted(modules) if (file := locate(module)) is not None]
+    digests = [code_digest(file, locate, name=module) for file, module in found]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
 
 def locate_in(folders: Iterable[Path]) -> Locate:
@@ -71,12 +73,12 @@ def _candidates(name: str) -> list[str]:
     return [*_parents(module), module]
 
 
-def _imported_files(script: Path, locate: Locate) -> set[Path]:
+def _imported_files(script: Path, name: str, locate: Locate) -> set[Path]:
     found: dict[Path, str] = {}
-    pending = [(script, script.stem)]
+    pending = [(script, name)]
     while pending:
-        file, name = pending.pop()
-        for module in _imported_modules(file, name):
+        file, own_name = pending.pop()
+        for module in _imported_modules(file, own_name):
             imported = locate(module)
             if imported is not None and imported not in found:
                 found[imported] = module
