@@ -143,6 +143,88 @@ class TrainingSpec:
         )
 
 
+ClaimKind = Literal["explicit", "reference", "evaluations", "model_card", "best", "training"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A train-time reward that somebody or some file states.
+
+    :param kind: where it comes from, which decides how far it is believed: see ``claims``
+    :param std: standard deviation with ddof 0, as ``evaluate_policy`` reports it; None where it is not stated
+    :param n: episodes behind it; None where it is not stated
+    :param where: the file and place it was read from
+    """
+
+    kind: ClaimKind
+    mean: float
+    std: float | None
+    n: int | None
+    where: str
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Claim:
+        return cls(**data)
+
+
+@dataclass(frozen=True)
+class ExternalSpec:
+    """One model that somebody else trained: its files, and what is known of them.
+
+    :param source: how it was found
+    :param group: the folder or table that it was found by
+    :param role: ``best`` and ``checkpoint`` were saved during training, ``final`` at its end
+    :param deterministic: whether its claim was measured with deterministic actions
+    :param path: the zip
+    :param statistics: the VecNormalize statistics it would get in practice, if there are any
+    :param normalized: whether the run's own files say that it was trained with VecNormalize; None if they say nothing
+    :param n_envs: environments it was trained in, if known
+    :param environment: ``normalize`` in it is set exactly where there are statistics
+    :param named_by_user: whether the user named environment and wrappers; what a file names is imported only from
+        packages that are trusted
+    :param claim: what the user says it earned
+    :param evaluations: ``evaluations.npz`` of its run
+    :param model_card: ``README.md`` of its repository
+    :param results: ``results.json`` of its repository
+    :param monitors: ``*.monitor.csv`` of its run
+    :param recording: folder that a ReferenceRecorder or this workflow wrote, with reference episodes and manifest
+    :param problem: why it cannot be audited, where that shows without opening it
+    """
+
+    model: str
+    source: Literal["table", "zoo", "hub", "folder", "recorded"]
+    group: str
+    role: Literal["final", "best", "checkpoint"]
+    algo: str
+    device: str
+    deterministic: bool
+    path: str
+    statistics: str | None
+    normalized: bool | None
+    n_envs: int | None
+    environment: EnvironmentSpec
+    named_by_user: bool
+    claim: Claim | None
+    evaluations: str | None
+    model_card: str | None
+    results: str | None
+    monitors: tuple[str, ...]
+    recording: str | None
+    problem: str | None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ExternalSpec:
+        """From what ``discovery.find_models`` found."""
+        return cls(
+            **{
+                **data,
+                "environment": EnvironmentSpec.from_dict(data["environment"]),
+                "claim": None if data["claim"] is None else Claim.from_dict(data["claim"]),
+                "monitors": tuple(data["monitors"]),
+            }
+        )
+
+
 @dataclass(frozen=True)
 class Condition:
     """One way to evaluate a reloaded model. Whatever it does not name is as in the canonical condition.

@@ -1,0 +1,162 @@
+"""What is in a model's zip: settings as JSON, pickled values as notes, parameters still as files.
+
+SB3 writes ``data`` (JSON, with pickled values in base64 under ``:serialized:``), one ``*.pth`` for each state dictionary,
+``_stable_baselines3_version`` and, since 1.2, ``system_info.txt``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reload_audit.reading.files import read_bytes
+from reload_audit.reading.pickles import Parsed, Unreadable, parse
+from reload_audit.reading.trust import refuse_untrusted
+from reload_audit.reading.values import Values
+
+SERIALIZED = ":serialized:"
+
+_MAX_DATA = 2**26
+_MAX_MEMBERS = 1000
+_SYSTEM = re.compile(r"^(?:- )?(?P<name>[A-Za-z0-9 -]+): (?P<value>.*)$", re.MULTILINE)
+
+# Attributes that are functions of the training progress, or None. Acting needs none of them.
+SCHEDULES = (
+    *("learning_rate", "lr_schedule", "clip_range", "clip_range_vf", "exploration_schedule", "delta_std_schedule"),
+    "delta_std",
+)
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A model's zip, read and not executed.
+
+    :param settings: attributes that were saved as plain JSON
+    :param pickled: attributes that were saved as pickles, parsed
+    :param parameters: contents of the ``*.pth`` members, by name
+    :param saved_with: versions and platform, as far as the file tells: ``stable_baselines3``, ``python``, ...
+    :param trusted: packages that were trusted in reading it
+    """
+
+    settings: Mapping[str, Any]
+    pickled: Mapping[str, Parsed]
+    parameters: Mapping[str, bytes]
+    saved_with: Mapping[str, str]
+    trusted: Collection[str] = field(default=())
+
+    def value(self, attribute: str, default: Any = None) -> Any:
+        """An attribute's value, rebuilt if it was pickled.
+
+        :raises Unreadable: it cannot be rebuilt
+        """
+        if attribute in self.pickled:
+            try:
+                return Values(self.trusted).build(self.pickled[attribute].value)
+            except Unreadable as problem:
+                raise Unreadable(f"{attribute}: {problem}") from None
+        return self.settings.get(attribute, default)
+
+
+def read_model(path: str | Path, *, trusted: Collection[str] = (), max_bytes: int = 2**32) -> SavedModel:
+    """Read a model's zip without executing anything in it.
+
+    :param trusted: packages whose names may be mentioned besides those that models are made of
+    :param max_bytes: size that the file may have, and that its content may unpack to
+    :raises Unreadable: it is damaged, is no model, is too large, or mentions what is not trusted
+    """
+    members = _unpack(read_bytes(path, max_bytes), max_bytes)
+    settings, pickled = {}, {}
+    for attribute, item in _data(members).items():
+        if isinstance(item, dict) and SERIALIZED in item:
+            pickled[attribute] = _parsed(attribute, item[SERIALIZED], trusted)
+        else:
+            settings[attribute] = item
+    return SavedModel(
+        settings=settings,
+        pickled=pickled,
+        parameters={name: content for name, content in members.items() if name.endswith(".pth")},
+        saved_with=_saved_with(members),
+        trusted=tuple(trusted),
+    )
+
+
+def _unpack(content: bytes, max_bytes: int) -> dict[str, bytes]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = archive.infolist()
+            unpacked = sum(member.file_size for member in members)
+            if len(members) > _MAX_MEMBERS or unpacked > max_bytes:
+                raise Unreadable(
+                    f"expected a model's zip, found one of {len(members):,} members that unpacks to {unpacked:,} bytes; "
+                    f"at most {_MAX_MEMBERS:,} members and {max_bytes:,} bytes are unpacked (reload.memory)"
+                )
+            return {
+                member.filename: archive.read(member)
+                for member in members
+                if member.filename.endswith(".pth") or member.filename in _WANTED
+            }
+    except Unreadable:
+        raise
+    except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError, RuntimeError, ValueError, zlib.error) as error:
+        raise Unreadable(f"damaged zip: {error}") from None
+    except Exception as error:  # decompressors of other methods have errors of their own
+        raise Unreadable(f"damaged zip: {type(error).__name__}: {error}") from None
+
+
+_WANTED = ("data", "_stable_baselines3_version", "system_info.txt")
+
+
+def _data(members: Mapping[str, bytes]) -> dict[str, Any]:
+    if "data" not in members:
+        raise Unreadable(f"expected a model saved by SB3, found a zip of {', '.join(members)[:200] or 'other things'}")
+    if len(members["data"]) > _MAX_DATA:
+        raise Unreadable(f"expected settings of at most {_MAX_DATA:,} bytes, found {len(members['data']):,}")
+    try:
+        data = json.loads(members["data"].decode())
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"damaged settings: {error}") from None
+    if not isinstance(data, dict):
+        raise Unreadable(f"damaged settings: expected keys and values, found a {type(data).__name__}")
+    return data
+
+
+def _parsed(attribute: str, text: Any, trusted: Collection[str]) -> Parsed:
+    try:
+        parsed = parse(base64.b64decode(text, validate=True))
+        refuse_untrusted(parsed, trusted, schedule=attribute in SCHEDULES)
+    except (binascii.Error, TypeError, ValueError) as problem:
+        raise Unreadable(f"{_shown(attribute)}: {problem}") from None
+    return parsed
+
+
+def _saved_with(members: Mapping[str, bytes]) -> dict[str, str]:
+    saved = {}
+    names = {
+        "Stable-Baselines3": "stable_baselines3",
+        "Numpy": "numpy",
+        "PyTorch": "torch",
+        "Cloudpickle": "cloudpickle",
+        "Gymnasium": "gymnasium",
+        "OpenAI Gym": "gym",
+        "Gym": "gym",
+        "Python": "python",
+        "OS": "platform",
+    }
+    for found in _SYSTEM.finditer(members.get("system_info.txt", b"")[:10_000].decode(errors="replace")):
+        if found["name"] in names:
+            saved[names[found["name"]]] = _shown(found["value"].strip())
+    version = members.get("_stable_baselines3_version", b"")[:100].decode(errors="replace").strip()
+    return saved | ({"stable_baselines3": _shown(version)} if version else {})
+
+
+def _shown(text: str) -> str:
+    return text.encode("ascii", "backslashreplace").decode()[:200]

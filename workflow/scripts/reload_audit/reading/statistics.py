@@ -1,0 +1,125 @@
+"""The statistics of a VecNormalize that was saved: its numbers, and a new VecNormalize made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.running_mean_std import RunningMeanStd
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+from reload_audit.reading.files import read_bytes
+from reload_audit.reading.pickles import Parsed, Unreadable, parse
+from reload_audit.reading.trust import refuse_untrusted
+from reload_audit.reading.values import Values, attributes
+
+_MAX_BYTES = 2**28
+_VEC_NORMALIZE = "stable_baselines3.common.vec_env.vec_normalize.VecNormalize"
+_RUNNING_MEAN_STD = "stable_baselines3.common.running_mean_std.RunningMeanStd"
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Running mean and variance, of the shape of one observation or reward, and the number of samples in them."""
+
+    mean: np.ndarray
+    var: np.ndarray
+    count: float
+
+    def running(self) -> RunningMeanStd:
+        made = RunningMeanStd(shape=self.mean.shape)
+        made.mean, made.var, made.count = self.mean.copy(), self.var.copy(), self.count
+        return made
+
+
+@dataclass(frozen=True)
+class SavedStatistics:
+    """A ``vecnormalize.pkl``, read and not executed.
+
+    :param observations: for each key of a dictionary, or under ``""``; empty where observations are not normalised
+    :param settings: arguments of VecNormalize
+    :param parsed: the pickle itself
+    """
+
+    observations: Mapping[str, Moments]
+    rewards: Moments
+    settings: Mapping[str, Any]
+    parsed: Parsed
+
+    def around(self, venv: VecEnv) -> VecNormalize:
+        """A VecNormalize with these statistics around ``venv``, frozen, with rewards as they are.
+
+        :raises Unreadable: the observations there have another shape
+        """
+        try:
+            normalize = VecNormalize(venv, training=False, **{**self.settings, "norm_reward": False})
+        except (ValueError, TypeError, AssertionError) as error:
+            raise Unreadable(f"statistics that do not fit the environment: {error}") from None
+        normalize.ret_rms = self.rewards.running()
+        if self.observations:
+            known = normalize.obs_rms if isinstance(normalize.obs_rms, dict) else {"": normalize.obs_rms}
+            for key, expected in known.items():
+                found = self.observations.get(key)
+                if found is None or found.mean.shape != np.shape(expected.mean):
+                    shape = None if found is None else found.mean.shape
+                    raise Unreadable(
+                        f"statistics that do not fit the environment: expected them for observations "
+                        f"of shape {np.shape(expected.mean)}, found {shape}"
+                    )
+            running = {key: self.observations[key].running() for key in known}
+            normalize.obs_rms = running if isinstance(normalize.obs_rms, dict) else running[""]
+        return normalize
+
+
+def read_statistics(path: str | Path, trusted: Collection[str] = ()) -> SavedStatistics:
+    """Read a saved VecNormalize without executing anything in it.
+
+    :raises Unreadable: it is damaged, is something else, or mentions what is not trusted
+    """
+    parsed = parse(read_bytes(path, _MAX_BYTES))
+    refuse_untrusted(parsed, trusted)
+    saved = attributes(parsed.value, _VEC_NORMALIZE)
+    values = Values(trusted)
+    try:
+        settings = {
+            "norm_obs": bool(values.build(saved["norm_obs"])),
+            "norm_reward": bool(values.build(saved["norm_reward"])),
+            **{name: _number(values.build(saved[name])) for name in ("clip_obs", "clip_reward", "gamma", "epsilon")},
+        }
+        keys = values.build(saved.get("norm_obs_keys"))
+        rewards = _moments(values, saved["ret_rms"])
+        observations = _observations(values, saved.get("obs_rms")) if settings["norm_obs"] else {}
+    except KeyError as error:
+        raise Unreadable(f"damaged statistics: without {error}") from None
+    if rewards.mean.shape != ():
+        raise Unreadable(f"damaged statistics: expected one mean reward, found shape {rewards.mean.shape}")
+    if list(observations) != [""] and settings["norm_obs"]:
+        settings["norm_obs_keys"] = [str(key) for key in keys] if keys else sorted(observations)
+    return SavedStatistics(observations, rewards, settings, parsed)
+
+
+def _observations(values: Values, saved: Any) -> dict[str, Moments]:
+    if isinstance(saved, dict):
+        return {str(key): _moments(values, item) for key, item in saved.items()}
+    return {"": _moments(values, saved)}
+
+
+def _moments(values: Values, saved: Any) -> Moments:
+    content = attributes(saved, _RUNNING_MEAN_STD)
+    mean, var = (np.asarray(values.build(content[name]), dtype=np.float64) for name in ("mean", "var"))
+    if mean.shape != var.shape or not (np.isfinite(mean).all() and np.isfinite(var).all() and (var >= 0).all()):
+        raise Unreadable("damaged statistics: expected finite means and variances of one shape")
+    return Moments(mean, var, _number(values.build(content["count"])))
+
+
+def _number(value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise Unreadable(f"damaged statistics: expected a number, found {str(value)[:80]!r}") from None
+    if not np.isfinite(number):
+        raise Unreadable(f"damaged statistics: expected a finite number, found {number}")
+    return number

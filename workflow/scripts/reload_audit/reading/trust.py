@@ -1,0 +1,146 @@
+"""Which names a saved file may mention. Mentioning is all it does: see ``pickles``."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Collection, Iterator
+
+from reload_audit.reading.pickles import Global, Parsed, Unreadable, parse
+
+_CLASS_NAME = re.compile(r"^_?[A-Z]\w*$")
+
+# Packages whose classes may be mentioned: what models, policies, spaces and optimizers are made of.
+_PACKAGES_OF_CLASSES = (
+    "stable_baselines3",
+    "sb3_contrib",
+    "gymnasium.spaces",
+    "gym.spaces",
+    "torch.nn.modules",
+    "torch.optim",
+)
+
+_NUMPY_CORE = {
+    "multiarray": {"_reconstruct", "scalar"},
+    "numeric": {"_frombuffer"},
+}
+
+_NAMES: dict[str, set[str]] = {
+    "builtins": {
+        *("bool", "int", "float", "complex", "str", "bytes", "bytearray", "list", "tuple", "dict", "set", "frozenset"),
+        *("object", "slice", "range", "type"),
+    },
+    "collections": {"OrderedDict", "deque", "defaultdict"},
+    "copyreg": {"_reconstructor"},
+    "_codecs": {"encode"},
+    "abc": {"ABCMeta"},
+    "numpy": {
+        *("ndarray", "dtype", "bool_", "bool", "float16", "float32", "float64", "uint8", "uint16", "uint32", "uint64"),
+        *("int8", "int16", "int32", "int64"),
+    },
+    **{f"numpy.{core}.{module}": names for core in ("core", "_core") for module, names in _NUMPY_CORE.items()},
+    "numpy.random._pickle": {"__randomstate_ctor", "__generator_ctor", "__bit_generator_ctor"},
+    "numpy.random._mt19937": {"MT19937", "__pyx_unpickle_MT19937"},
+    "numpy.random._pcg64": {"PCG64", "PCG64DXSM"},
+    "numpy.random._generator": {"Generator"},
+    "numpy.random.mtrand": {"RandomState"},
+    "numpy.random.bit_generator": {"SeedSequence", "__pyx_unpickle_SeedSequence"},
+    "gym.utils.seeding": {"RandomNumberGenerator"},
+    "torch": {
+        *("Tensor", "Size", "device", "float16", "float32", "float64", "bfloat16", "int32", "int64", "uint8", "bool"),
+        *("FloatStorage", "DoubleStorage", "HalfStorage", "BFloat16Storage", "LongStorage", "IntStorage"),
+        *("ByteStorage", "BoolStorage"),
+    },
+    "torch._utils": {"_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter"},
+    "torch.storage": {"_load_from_bytes", "TypedStorage", "UntypedStorage"},
+}
+
+# Classes that run what they are given as soon as they are set up.
+_NEVER = {"CloudpickleWrapper"}
+
+_NESTED = "torch.storage._load_from_bytes"
+_LEGACY_PICKLES = 5
+_MAX_NESTED = 2**26
+
+_PYTHON_2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+
+# Functions that were saved as code. Where a schedule is expected they are passed over: acting needs no schedule.
+_SCHEDULE_PACKAGES = ("cloudpickle", "rl_zoo3")
+
+
+def refuse_untrusted(parsed: Parsed, trusted: Collection[str], *, schedule: bool = False) -> None:
+    """Refuse a pickle that mentions anything else than the short list above and what the user trusts.
+
+    :param trusted: packages and modules
+    :param schedule: whether the pickle stands where a schedule is expected, which is never needed
+    :raises Unreadable: with the first name that is not on the list
+    """
+    for found in _all_names(parsed):
+        if not _is_known(found) and not _in_packages(found.module, trusted):
+            if schedule and _in_packages(found.module, _SCHEDULE_PACKAGES):
+                continue
+            raise Unreadable(_refusal(found))
+
+
+def is_trusted(module: str, trusted: Collection[str]) -> bool:
+    """Whether the user trusts the package that a module belongs to."""
+    return _in_packages(module, trusted)
+
+
+def _all_names(parsed: Parsed) -> Iterator[Global]:
+    """What a pickle mentions, and what those mention that it carries inside: tensors bring a file of their own."""
+    yield from parsed.names
+    for call in parsed.calls:
+        if isinstance(call.function, Global) and str(call.function) == _NESTED:
+            match call.args:
+                case (bytes() as content,):
+                    yield from _names_in_tensors(content)
+                case _:
+                    raise Unreadable(f"damaged pickle: {_NESTED} without a file")
+
+
+def _names_in_tensors(content: bytes) -> Iterator[Global]:
+    """Names in a file of ``torch.save``: a zip with one pickle, or five pickles in a row (before PyTorch 1.6)."""
+    if content.startswith(b"PK"):
+        with _as_unreadable(), zipfile.ZipFile(io.BytesIO(content)) as archive:
+            pickles = [name for name in archive.namelist() if name.endswith("data.pkl")]
+            if sum(archive.getinfo(name).file_size for name in pickles) > _MAX_NESTED:
+                raise Unreadable(f"damaged pickle: tensors inside it that need more than {_MAX_NESTED} bytes")
+            for name in pickles:
+                yield from _all_names(parse(archive.read(name)))
+        return
+    for _ in range(_LEGACY_PICKLES):
+        parsed = parse(content)
+        yield from _all_names(parsed)
+        content = content[parsed.end :]
+
+
+@contextlib.contextmanager
+def _as_unreadable() -> Iterator[None]:
+    try:
+        yield
+    except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError, RuntimeError, zlib.error) as error:
+        raise Unreadable(f"damaged pickle: tensors inside it: {error}") from None
+
+
+def _is_known(found: Global) -> bool:
+    module = _PYTHON_2.get(found.module, found.module)
+    if found.name in _NAMES.get(module, ()):
+        return True
+    of_class = _CLASS_NAME.match(found.name) is not None and found.name not in _NEVER
+    return of_class and _in_packages(module, _PACKAGES_OF_CLASSES)
+
+
+def _in_packages(module: str, packages: Collection[str]) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def _refusal(found: Global) -> str:
+    name = f"{found.module}.{found.name}".encode("ascii", "backslashreplace").decode()[:200]
+    if _in_packages(found.module, ("cloudpickle",)):
+        return f"untrusted_pickle {name}: it holds a function or class as code, which is never executed"
+    package = found.module.partition(".")[0]
+    return f"untrusted_pickle {name}; if it is yours, add {package[:80]!r} to trust"

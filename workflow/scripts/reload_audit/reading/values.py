@@ -1,0 +1,277 @@
+"""From notes to values: arrays, spaces and containers, rebuilt from their numbers; classes, looked up by name.
+
+Only what is written out here is ever built. Forms are those that NumPy 1 and 2, gym 0.10 to 0.26 and Gymnasium pickle.
+"""
+
+from __future__ import annotations
+
+import collections
+import importlib
+import math
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from reload_audit.reading.pickles import Call, Global, Unreadable
+from reload_audit.reading.trust import is_trusted
+
+_DTYPE = re.compile(r"^[<>|=]?(b1|[iu][1248]|f[248]|bool|u?int(8|16|32|64)|float(16|32|64))$")
+_CLASS = re.compile(r"^_?[A-Za-z]\w*$")
+
+# Where classes may come from that a policy is made of.
+_LIBRARIES = ("stable_baselines3", "sb3_contrib", "torch.nn.modules", "torch.optim")
+
+_MAX_DIMENSIONS = 32
+
+
+class Values:
+    """Builds values out of one parsed pickle.
+
+    :param trusted: packages whose classes may be imported besides those of SB3, sb3-contrib and PyTorch
+    """
+
+    def __init__(self, trusted: Collection[str] = ()) -> None:
+        self._trusted = trusted
+        self._built: dict[int, Any] = {}
+        self._building: set[int] = set()
+
+    def build(self, node: Any) -> Any:
+        """The value that a parsed pickle describes.
+
+        :raises Unreadable: there is no rule for something in it, or its numbers do not fit together
+        """
+        try:
+            return self._build(node)
+        except RecursionError:
+            raise Unreadable("damaged pickle: nested too deeply") from None
+
+    def _build(self, node: Any) -> Any:
+        if node is None or isinstance(node, bool | int | float | str | bytes | bytearray):
+            return node
+        if id(node) in self._built:
+            return self._built[id(node)]
+        if id(node) in self._building:
+            raise Unreadable("damaged pickle: a value that contains itself")
+        self._building.add(id(node))
+        try:
+            value = self._compose(node)
+        except (TypeError, ValueError, AttributeError, KeyError, OverflowError, AssertionError, MemoryError) as error:
+            if isinstance(error, Unreadable):
+                raise
+            raise Unreadable(f"damaged pickle: {_described(node)}: {error or type(error).__name__}") from None
+        self._building.discard(id(node))
+        self._built[id(node)] = value
+        return value
+
+    def _compose(self, node: Any) -> Any:
+        if isinstance(node, list):
+            return [self._build(item) for item in node]
+        if isinstance(node, tuple):
+            return tuple(self._build(item) for item in node)
+        if isinstance(node, set | frozenset):
+            return type(node)(self._build(item) for item in node)
+        if isinstance(node, dict):
+            return {self._build(key): self._build(value) for key, value in node.items()}
+        if isinstance(node, Global):
+            return self.class_named(node)
+        if isinstance(node, Call) and isinstance(node.function, Global):
+            return self._call(node, node.function)
+        raise Unreadable(f"nothing is known about {_described(node)}")
+
+    def class_named(self, name: Global) -> type:
+        """The class that a pickle mentions, imported from SB3, sb3-contrib, PyTorch, NumPy or what the user trusts.
+
+        :raises Unreadable: it is not there, or is no class
+        """
+        if name.module in ("numpy", "builtins"):
+            return _scalar_type(name)
+        library = any(f"{name.module}.".startswith(f"{package}.") for package in _LIBRARIES)
+        if not _CLASS.match(name.name) or not (library or is_trusted(name.module, self._trusted)):
+            raise Unreadable(f"untrusted_pickle {name}: not a class that a policy is made of")
+        try:
+            found = getattr(importlib.import_module(name.module), name.name)
+        except (ImportError, AttributeError) as error:
+            raise Unreadable(f"needs {name}: {error}; expected a package that is installed") from None
+        if not isinstance(found, type):
+            raise Unreadable(f"untrusted_pickle {name}: expected a class, found {type(found).__name__}")
+        return found
+
+    def _call(self, node: Call, function: Global) -> Any:
+        if str(function) in ("copyreg._reconstructor", "copy_reg._reconstructor"):
+            match node.args:
+                case (Global() as cls, _, None):
+                    function = cls
+                case _:
+                    raise Unreadable("untrusted_pickle copyreg._reconstructor: of something that is no class")
+        if _is_space(function):
+            return self._space(node, function.name)
+        rule = _RULES.get(str(function))
+        if rule is None:
+            raise Unreadable(f"nothing is known about a call of {function}")
+        return rule(self, node)
+
+    def _array(self, node: Call) -> np.ndarray:
+        """``_reconstruct(ndarray, (0,), b"b")``, then the state (version, shape, dtype, Fortran order, bytes)."""
+        state = _one_state(node)
+        shape, dtype, fortran, content = state[-4], self._build(state[-3]), state[-2], self._build(state[-1])
+        return _shaped(content, dtype, self._build(shape), "F" if fortran else "C")
+
+    def _array_from_buffer(self, node: Call) -> np.ndarray:
+        content, dtype, shape, order = node.args
+        return _shaped(self._build(content), self._build(dtype), self._build(shape), order)
+
+    def _dtype(self, node: Call) -> np.dtype:
+        code = self._build(node.args[0])
+        if isinstance(code, type):
+            code = np.dtype(code).str
+        if isinstance(code, bytes):
+            code = code.decode("ascii")
+        if not isinstance(code, str) or not _DTYPE.match(code):
+            raise Unreadable(f"expected an array of plain numbers, found the data type {str(code)[:40]!r}")
+        dtype = np.dtype(code)
+        if not node.states:
+            return dtype
+        byte_order, subtype = self._build(_one_state(node)[1]), _one_state(node)[2]
+        if subtype is not None or byte_order not in ("<", ">", "|", "="):
+            raise Unreadable("expected an array of plain numbers, found a structured data type")
+        return dtype if byte_order in "|=" else dtype.newbyteorder(byte_order)
+
+    def _scalar(self, node: Call) -> Any:
+        dtype, content = (self._build(part) for part in node.args)
+        return _shaped(content, dtype, (), "C")[()]
+
+    def _encode(self, node: Call) -> bytes:
+        """Bytes as protocols before 3 write them: ``encode(text, "latin1")``."""
+        text, encoding = node.args
+        if encoding not in ("latin1", "latin-1"):
+            raise Unreadable(f"expected bytes encoded as latin1, found {str(encoding)[:40]!r}")
+        return str(text).encode("latin1")
+
+    def _ordered(self, node: Call) -> dict[Any, Any]:
+        pairs = list(self._build(node.args[0])) if node.args else []
+        return dict(pairs) | {self._build(key): self._build(value) for key, value in node.pairs}
+
+    def _deque(self, node: Call) -> collections.deque[Any]:
+        start, *rest = self._build(node.args) or ((),)
+        maxlen = rest[0] if rest else None
+        return collections.deque([*start, *map(self._build, node.items)], maxlen)
+
+    def _container(self, node: Call) -> Any:
+        """``set([...])`` and its kin, as protocols before 4 write them."""
+        kind = {"set": set, "frozenset": frozenset, "list": list, "tuple": tuple, "bytearray": bytearray}
+        (content,) = self._build(node.args) or ((),)
+        return kind[node.function.name](content.encode("latin1") if isinstance(content, str) else content)
+
+    def _ignored(self, _: Call) -> None:
+        """Random generators: the audit seeds its own."""
+
+    def _space(self, node: Call, name: str) -> spaces.Space:
+        state = {**dict(node.pairs), **_merged(node.states)}
+        build: Callable[[Any], Any] = self._build
+        match name:
+            case "Box":
+                low, high = build(state["low"]), build(state["high"])
+                dtype = build(state["dtype"]) if state.get("dtype") is not None else low.dtype
+                return spaces.Box(low, high, dtype=np.dtype(dtype).type)
+            case "Discrete":
+                return spaces.Discrete(int(build(state["n"])), start=int(build(state.get("start", 0))))
+            case "MultiDiscrete":
+                return spaces.MultiDiscrete(build(state["nvec"]))
+            case "MultiBinary":
+                n = build(state["n"])
+                return spaces.MultiBinary(int(n) if np.ndim(n) == 0 else [int(size) for size in n])
+            case "Dict":
+                return spaces.Dict(dict(build(state["spaces"])))
+            case "Tuple":
+                return spaces.Tuple(tuple(build(state["spaces"])))
+        raise Unreadable(f"nothing is known about the space {name}")
+
+
+_RULES: dict[str, Callable[[Values, Call], Any]] = {
+    **{f"numpy.{core}.multiarray._reconstruct": Values._array for core in ("core", "_core")},
+    **{f"numpy.{core}.numeric._frombuffer": Values._array_from_buffer for core in ("core", "_core")},
+    **{f"numpy.{core}.multiarray.scalar": Values._scalar for core in ("core", "_core")},
+    "numpy.dtype": Values._dtype,
+    "_codecs.encode": Values._encode,
+    "collections.OrderedDict": Values._ordered,
+    "collections.deque": Values._deque,
+    **{
+        f"{module}.{kind}": Values._container
+        for module in ("builtins", "__builtin__")
+        for kind in ("set", "frozenset", "list", "tuple", "bytearray")
+    },
+    **{
+        f"numpy.random._pickle.{name}": Values._ignored
+        for name in ("__randomstate_ctor", "__generator_ctor", "__bit_generator_ctor")
+    },
+    "gym.utils.seeding.RandomNumberGenerator": Values._ignored,
+}
+
+
+def attributes(node: Any, *classes: str) -> dict[str, Any]:
+    """What an instance of one of these classes (``module.Name``) holds, still as notes.
+
+    :raises Unreadable: it is something else
+    """
+    if isinstance(node, Call) and isinstance(node.function, Global):
+        found = node.function
+        if str(found) in ("copyreg._reconstructor", "copy_reg._reconstructor") and isinstance(node.args, tuple):
+            found = node.args[0]
+        if str(found) in classes:
+            return _merged(node.states)
+    raise Unreadable(f"expected {' or '.join(classes)}, found {_described(node)}")
+
+
+def _one_state(node: Call) -> Any:
+    if len(node.states) != 1 or not isinstance(node.states[0], tuple):
+        raise Unreadable(f"damaged pickle: {_described(node)} without its content")
+    return node.states[0]
+
+
+def _merged(states: list[Any]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for state in states:
+        parts = state if isinstance(state, tuple) else (state,)
+        for part in parts:
+            if part is not None and not isinstance(part, Mapping):
+                raise Unreadable(f"damaged pickle: expected attributes, found a {type(part).__name__}")
+            merged |= {str(key): value for key, value in (part or {}).items()}
+    return merged
+
+
+def _shaped(content: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
+    if isinstance(content, str):
+        content = content.encode("latin1")
+    if not isinstance(content, bytes | bytearray) or not isinstance(dtype, np.dtype):
+        raise Unreadable("expected an array of plain numbers")
+    sizes = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
+    if len(sizes) > _MAX_DIMENSIONS or not all(isinstance(size, int) and size >= 0 for size in sizes):
+        raise Unreadable(f"expected an array's shape, found {str(shape)[:80]}")
+    if math.prod(sizes) * dtype.itemsize != len(content):
+        raise Unreadable(f"damaged array: {len(content)} bytes for the shape {str(sizes)[:80]} of {dtype}")
+    array = np.frombuffer(bytes(content), dtype).reshape(sizes, order="F" if order == "F" else "C")
+    return array.astype(dtype.newbyteorder("="))  # a copy, to be written to
+
+
+def _scalar_type(name: Global) -> type:
+    kinds: dict[str, type] = {"bool": bool, "int": int, "float": float, "bool_": np.bool_}
+    if name.name in kinds:
+        return kinds[name.name]
+    if name.module == "numpy" and _DTYPE.match(name.name):
+        return np.dtype(name.name).type
+    raise Unreadable(f"nothing is known about {name}")
+
+
+def _is_space(function: Global) -> bool:
+    return any(f"{function.module}.".startswith(f"{package}.spaces.") for package in ("gym", "gymnasium"))
+
+
+def _described(node: Any) -> str:
+    if isinstance(node, Global):
+        return str(node)[:200]
+    if isinstance(node, Call):
+        return f"a call of {node.function}"[:200] if isinstance(node.function, Global) else "a call of a computed value"
+    return f"a {type(node).__name__}"
