@@ -1,6 +1,7 @@
 """Audit saved Stable-Baselines3 models: do they still earn what they earned when they were trained?
 
 train (one job per model) -> reload (one job per model, fresh processes) -> aggregate -> report, gate
+models that others trained -> audit_external (some at a time) ---------------^
 """
 
 from snakemake.utils import min_version
@@ -11,13 +12,16 @@ min_version("9.27")
 include: "workflow/rules/library.smk"
 
 
-configfile: "config/config.yaml"
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/check.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/reload.smk"
+include: "workflow/rules/external.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -29,6 +33,7 @@ rule all:
 
 
 onstart:
+    remember_external_models()
     check_experiments()
 
 

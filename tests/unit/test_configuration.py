@@ -196,6 +196,10 @@ def test_an_experiment_s_name_may_look_like_a_number() -> None:
 # --- Mistakes ----------------------------------------------------------------------------------------------------
 
 ALGORITHMS = "A2C, ARS, CrossQ, DDPG, DQN, MaskablePPO, PPO, QRDQN, RecurrentPPO, SAC, TD3, TQC, TRPO"
+NOTHING = (
+    "nothing to audit; expected entries under experiments (models to train), models (tables of models) "
+    "or runs (folders with models)"
+)
 VERDICTS = "identical, equivalent, improved, inconclusive, degraded, error"
 
 
@@ -216,8 +220,19 @@ VERDICTS = "identical, equivalent, improved, inconclusive, degraded, error"
             config(gate={"fail_on": ["error", "degrade"]}),
             f"gate.fail_on[1]: found 'degrade', expected one of {VERDICTS}; did you mean 'degraded'?",
         ),
-        ({}, "missing 'experiments'; found only nothing"),
-        ({"experiments": []}, "experiments: expected at least 1 entry, found an empty list"),
+        ({}, NOTHING),
+        ({"experiments": [], "models": [], "runs": []}, NOTHING),
+        ({"runs": [3]}, "runs[0]: expected a string or a mapping, found an integer (3)"),
+        ({"runs": "here"}, "runs: expected a list, found a string ('here')"),
+        ({"runs": [{"env": "X-v0"}]}, "runs[0]: missing 'folder'; found only env"),
+        ({"runs": [{"folder": "a", "enw": 1}]}, "runs[0]: unknown key 'enw'; did you mean 'env'?"),
+        ({"runs": [{"folder": "a", "n_envs": 0}]}, "runs[0].n_envs: expected at least 1, found 0"),
+        ({"runs": [{"folder": "a", "exclude": "b"}]}, "runs[0].exclude: expected a list, found a string ('b')"),
+        ({"models": 3}, "models: expected a string or a list, found an integer (3)"),
+        ({"models": ["a.tsv", "a.tsv"]}, "models: expected each entry once, found a.tsv more than once"),
+        (config(trust=["a b"]), "trust[0]: found 'a b', expected a package's dotted name"),
+        (config(env_versions={"A-v0": 1}), "env_versions.A-v0: expected a string, found an integer (1)"),
+        (config(reload={"batch": 0}), "reload.batch: expected at least 1, found 0"),
         ({"experiments": None}, "experiments: expected a list, found nothing"),
         ({"experiments": ["ppo"]}, "experiments[0]: expected a mapping, found a string ('ppo')"),
         (config(pathvars={"results": 1}), "pathvars.results: expected a string, found an integer (1)"),
@@ -304,6 +319,14 @@ def test_a_wrong_type_inside_an_alternative_is_placed(changes: dict[str, Any], p
 
 def test_a_line_break_in_a_name_is_refused() -> None:
     assert "expected letters, digits" in complaint(config(experiment(name="ppo\n")))
+
+
+@pytest.mark.parametrize("found", [{"models": "a.tsv"}, {"models": ["a.tsv"]}, {"runs": ["a", {"folder": "b"}]}])
+def test_models_that_others_trained_are_enough_to_audit(found: dict[str, Any]) -> None:
+    configuration = resolved(found)
+    assert trained_models(configuration) == {}
+    assert configuration["reload"]["batch"] == 8
+    assert resolved(configuration) == configuration
 
 
 # --- What to train -----------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ import pytest
 
 from reload_audit.dashboard import write_report
 from reload_audit.dashboard.entries import entries
+from reload_audit.dashboard.found import groups, particulars
 from reload_audit.dashboard.grids import grids
 from reload_audit.dashboard.numbers import number, probability, signed
 from reload_audit.dashboard.report import interval, render, settings
 from reload_audit.dashboard.scatter import SIZE, panels
-from reload_audit.summary import answer
 from reload_audit.verdicts import VERDICTS
 
 NASTY = "</script><img src=x onerror=alert(1)>"
@@ -57,8 +57,13 @@ def model(name: str = "cartpole-seed0-n1", verdict: str = "identical", **other: 
         "gap": "",
         "log": "logs/reload.log",
         "train_mean_reward": 50.0,
-        "train_std_reward": 4.0,
         "reference_mean_reward": 50.0,
+        "source": "trained",
+        "claim_kind": "in_place",
+        "claim_mean": 50.0,
+        "claim_std": 4.0,
+        "claim_n": 20,
+        "claim_source": None,
         **(dict.fromkeys(compared) if failed else compared),
         "conditions": [
             condition("in_place", 1, 51.0, 0.0, n_episodes=100),
@@ -70,6 +75,30 @@ def model(name: str = "cartpole-seed0-n1", verdict: str = "identical", **other: 
         ],
         **other,
     }
+
+
+def found(name: str = "ppo/CartPole-v1_1/best_model", verdict: str = "equivalent", **other: Any) -> dict[str, Any]:
+    """A model that others trained and say to have earned 50."""
+    claim = {"claim_kind": "explicit", "claim_mean": 50.0, "claim_std": 4.0, "claim_n": 300}
+    measured = {"train_mean_reward": None, "reference_mean_reward": None, "train_n_envs": None, "train_seed": None}
+    said = {
+        "experiment": "zoo/agents",
+        "source": "zoo",
+        "reason": "earns what is claimed",
+        "claim_source": "claims.csv, line 2",
+        "loaded_with": "spaces of gym rebuilt as Gymnasium's",
+        "plain_load_error": "ModuleNotFoundError: No module named 'gym'",
+        "sb3_saved": "1.3.0",
+        "sb3_loaded": "2.9.2",
+        "version_changes": "stable_baselines3 1.3.0 → 2.9.2",
+    }
+    return {**model(name, verdict), **measured, **said, **claim, "conditions": [], **other}
+
+
+TEXTS = (
+    *("model", "experiment", "algo", "env_id", "reason", "gap", "log", "claim_source"),
+    *("loaded_with", "plain_load_error", "sb3_saved", "sb3_loaded", "version_changes"),
+)
 
 
 def audit(models: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -107,51 +136,6 @@ class Page(HTMLParser):
 EVERY_VERDICT = [model(f"cartpole-seed{seed}-n1", verdict) for seed, verdict in enumerate(VERDICTS)]
 
 
-@pytest.mark.parametrize(
-    ("counts", "sentence"),
-    [
-        ({}, "No models were audited."),
-        (
-            {"identical": 15, "equivalent": 3, "degraded": 6},
-            "18 of 24 models still earn their train-time reward after reload; 6 are degraded.",
-        ),
-        (
-            {"identical": 1, "degraded": 1, "inconclusive": 2, "error": 1},
-            "1 of 5 models still earns its train-time reward after reload; "
-            "1 is degraded, 2 are inconclusive and 1 ended in an error.",
-        ),
-        (
-            {"identical": 8000, "improved": 102, "error": 1898},
-            "8,102 of 10,000 models still earn their train-time reward after reload, 102 of them more; "
-            "1,898 ended in an error.",
-        ),
-        ({"identical": 1}, "The model still earns its train-time reward after reload."),
-        ({"improved": 1}, "The model still earns its train-time reward after reload, and more."),
-        ({"equivalent": 2}, "Both models still earn their train-time reward after reload."),
-        ({"identical": 24}, "All 24 models still earn their train-time reward after reload."),
-        ({"degraded": 1}, "The model no longer earns its train-time reward after reload: it is degraded."),
-        ({"degraded": 3}, "All 3 models no longer earn their train-time reward after reload: all are degraded."),
-        ({"error": 1}, "The model ended in an error: there is nothing to compare."),
-        ({"error": 6}, "All 6 models ended in an error: there is nothing to compare."),
-        (
-            {"inconclusive": 1},
-            "Whether the model still earns its train-time reward after reload is open: it is inconclusive.",
-        ),
-        (
-            {"inconclusive": 2},
-            "Whether both models still earn their train-time reward after reload is open: both are inconclusive.",
-        ),
-        (
-            {"degraded": 2, "inconclusive": 1},
-            "None of the 3 models is known to still earn its train-time reward after reload: "
-            "2 are degraded and 1 is inconclusive.",
-        ),
-    ],
-)
-def test_one_sentence_answers_the_question(counts: dict[str, int], sentence: str) -> None:
-    assert answer(counts) == sentence
-
-
 def test_the_sentence_stands_at_the_top_of_the_page() -> None:
     sentence = "2 of 3 models still earn their train-time reward after reload; 1 is degraded."
     assert sentence in render(audit([model("a"), model("b"), model("c", "degraded")]))
@@ -170,22 +154,35 @@ def test_every_verdict_has_a_tile_that_is_a_button() -> None:
     assert tiles == list(VERDICTS)
 
 
-@pytest.mark.parametrize("field", ["model", "experiment", "algo", "env_id", "reason", "gap", "log"])
+@pytest.mark.parametrize("one", [model, found])
+@pytest.mark.parametrize("field", TEXTS)
 @pytest.mark.parametrize("text", [NASTY, "\"quotes\" & 'quotes' <b>", "🤖 naïve"])
-def test_what_others_wrote_appears_as_text_only(field: str, text: str) -> None:
-    harmless = Page(render(audit([model(verdict="error")])))
-    page = Page(render(audit([model(verdict="error", **({} if field == "model" else {field: text}))])))
+def test_what_others_wrote_appears_as_text_only(one: Callable[..., dict[str, Any]], field: str, text: str) -> None:
+    harmless = Page(render(audit([one(verdict="error")])))
+    page = Page(render(audit([{**one(verdict="error"), field: text}])))
     if field == "model":
-        page = Page(render(audit([model(text, "error")])))
         assert text in page.row_heads
     assert page.count("img") == 0
     assert page.count("script") == harmless.count("script") == 1
     assert page.count("b") == harmless.count("b")
+    assert {name for _, attributes in page.tags for name in attributes if name.startswith("on")} == set()
+
+
+@pytest.mark.parametrize("field", TEXTS)
+def test_what_turns_the_direction_of_writing_around_shows_as_its_escape(field: str) -> None:
+    html = render(audit([{**found(verdict="error"), field: "safe\u202egnp.exe\x1b[2J\u200f"}]))
+    assert not re.search("[\u200e\u200f\u202a-\u202e\u2066-\u2069\x1b]", html)
+
+
+def test_the_longest_texts_leave_a_page_that_can_be_read() -> None:
+    ordinary = len(render(audit([found(verdict="error")])))
+    endless = dict.fromkeys(TEXTS, "x" * 10_000 + "1" * 10_000)
+    assert len(render(audit([found(verdict="error", **endless)]))) < ordinary + 10_000
 
 
 def test_half_a_character_in_a_message_does_not_lose_the_report(tmp_path: Path) -> None:
     write_report(audit([model(verdict="error", reason="cannot read \udcff")]), tmp_path / "report.html")
-    assert "cannot read ?" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "cannot read \\udcff" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_same_audit_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -218,7 +215,7 @@ def test_no_one_and_only_failed_models_give_a_page_too(models: list[dict[str, An
 
 
 def test_models_that_never_trained_are_counted_though_they_cannot_be_drawn() -> None:
-    nothing = {"train_mean_reward": None, "train_std_reward": None, "reference_mean_reward": None, "conditions": []}
+    nothing = {"train_mean_reward": None, "claim_mean": None, "reference_mean_reward": None, "conditions": []}
     (panel,) = panels(entries([model("a", "error", **nothing), model("b")]))
     assert (panel.models, panel.unplaced, len(panel.marks)) == (2, 1, 1)
 
@@ -226,26 +223,34 @@ def test_models_that_never_trained_are_counted_though_they_cannot_be_drawn() -> 
 def test_missing_settings_and_fields_leave_a_page_with_less_in_it() -> None:
     html = render({"models": [{"model": "bare", "verdict": "error"}]})
     assert "bare" in Page(html).row_heads
-    assert settings({"settings": {}, "trained_with": [{"versions": None, "machine": None, "models": 1}]}) == []
+    assert settings({"settings": {}, "trained_with": [{"versions": None, "machine": None, "models": 1}]}, []) == []
 
 
 def test_the_settings_that_decided_are_printed() -> None:
-    said = settings(audit([model()]))
+    said = settings(audit([model()]), entries([model()]))
     assert said[0] == "margin: the larger of 5 % of |train − random policy| and 0.2 train-time std"
     assert "SB3 2.9.2" in said
 
 
 @pytest.mark.parametrize("missing", [None, "nan", "inf", float("nan")])
 def test_a_number_that_is_none_shows_as_a_dash(missing: Any) -> None:
-    (entry,) = entries([model(train_std_reward=missing, difference=missing)])
-    assert entry.train_std is None
-    assert number(entry.train_std) == signed(entry.difference) == "–"
+    (entry,) = entries([model(claim_std=missing, difference=missing)])
+    assert entry.claim_std is None
+    assert number(entry.claim_std) == signed(entry.difference) == "–"
     assert interval(entry) is None
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0"), (-0.0, "0"), (7201.2, "7,201"), (313.85, "313.9"), (-3.02, "−3.02"), (0.0134, "0.013")],
+    [
+        (0.0, "0"),
+        (-0.0, "0"),
+        (7201.2, "7,201"),
+        (313.85, "313.9"),
+        (-3.02, "−3.02"),
+        (0.0134, "0.013"),
+        (1e300, "1.0e+300"),
+    ],
 )
 def test_numbers_have_few_digits_and_a_true_minus(value: float, text: str) -> None:
     assert number(value) == text
@@ -270,7 +275,7 @@ def test_every_point_leads_to_its_models_row() -> None:
 
 
 def test_environments_have_panels_of_their_own() -> None:
-    found = panels(entries([model("a"), model("b", env_id="Pendulum-v1", train_mean_reward=-1200.0)]))
+    found = panels(entries([model("a"), model("b", env_id="Pendulum-v1", claim_mean=-1200.0)]))
     assert [panel.environment for panel in found] == ["CartPole-v1", "Pendulum-v1"]
 
 
@@ -314,3 +319,127 @@ def test_a_margin_of_zero_divides_nothing() -> None:
     assert interval(same).difference == 0.0  # type: ignore[union-attr]
     assert interval(lost).beyond == "left"  # type: ignore[union-attr]
     assert render(audit([model(verdict="degraded", margin=0.0)]))
+
+
+def test_models_of_others_are_no_experiment_with_seeds_and_n_envs() -> None:
+    html = render(audit([found()]))
+    assert grids(entries([found()])) == []
+    assert "averaged over seeds" not in html
+    assert "averaged over seeds" in render(audit([found(), model()]))
+    assert [grid.experiment for grid in grids(entries([found(), model()]))] == ["cartpole"]
+
+
+def test_a_point_without_train_time_reward_lies_at_what_is_claimed() -> None:
+    (panel,) = panels(entries([found()]))
+    assert panel.marks[0].x + panel.marks[0].y == pytest.approx(SIZE)
+    assert panel.reward == "claimed reward"
+    assert panels(entries([found(), model()]))[0].reward == "train-time or claimed reward"
+
+
+def test_a_claim_beyond_all_bounds_spoils_no_plot() -> None:
+    (panel,) = panels(entries([found(), found("boast", claim_mean=1e308, margin=1e308)]))
+    assert (len(panel.marks), panel.unplaced) == (1, 1)
+    assert render(audit([found(claim_mean=1e308, claim_std=1e308, difference=-1e308, margin=1e-300)]))
+
+
+def test_what_cannot_be_drawn_comes_after_what_can() -> None:
+    unclaimed = found("a", "error", env_id="Alien-v0", claim_mean=None)
+    assert [panel.environment for panel in panels(entries([unclaimed, found()]))] == ["CartPole-v1", "Alien-v0"]
+
+
+@pytest.mark.parametrize(
+    ("models", "title", "head"),
+    [
+        ([model()], "Train-time reward and reload reward", "Train mean ± std"),
+        ([found()], "Claimed reward and reload reward", "Claimed mean ± std"),
+        ([model(), found()], "Train-time or claimed reward and reload reward", "Claimed mean ± std"),
+    ],
+)
+def test_the_words_fit_the_kind_of_models(models: list[dict[str, Any]], title: str, head: str) -> None:
+    html = render(audit(models))
+    assert f">{title}<" in html
+    assert f">{head}<" in html
+
+
+def test_nothing_is_said_of_claims_where_all_models_were_trained_here() -> None:
+    assert "claim" not in re.sub(r"<(style|script)>.*?</\1>", "", render(audit(EVERY_VERDICT)), flags=re.DOTALL)
+
+
+def test_without_train_time_measurements_nothing_is_said_of_gaps() -> None:
+    assert ">Gap<" not in render(audit([found()]))
+    assert ">Gap<" in render(audit([found(source="recorded", claim_kind="reference")]))
+
+
+def test_the_kind_of_claim_stands_beside_it() -> None:
+    html = render(audit([found(claim_kind="model_card"), model()]))
+    assert '<small class="kind">model card</small>' in html
+    assert '<small class="kind">in place</small>' in html
+
+
+def test_a_claim_without_standard_deviation_shows_none() -> None:
+    assert "± –" not in render(audit([found(claim_std=None)]))
+
+
+def test_groups_are_folders_and_tables_with_losses_first() -> None:
+    mine = {"experiment": "mine.csv", "source": "table", "plain_load_error": None, "claim_kind": None}
+    first, second = groups(
+        entries([model(), found("a"), found("b", "degraded", plain_load_error=""), found("c", **mine)])
+    )
+    assert (first.name, first.models, first.unloadable, first.unread) == ("zoo/agents", 2, 1, 0)
+    assert (first.verdicts, first.claims) == ((("equivalent", 1), ("degraded", 1)), (("explicit", 2),))
+    assert (second.name, second.sources, second.unread, second.claims) == ("mine.csv", "table", 1, ())
+
+
+def test_every_row_of_a_found_model_belongs_to_a_group_that_can_be_picked() -> None:
+    many = [found(f"m{k}", experiment=f"folder{k}") for k in range(30)]
+    page = Page(render(audit([*many, model()])))
+    picks = [attrs["data-group"] for tag, attrs in page.tags if tag == "button" and "data-group" in attrs]
+    rows = [attrs["data-group"] for tag, attrs in page.tags if tag == "tr" and "data-group" in attrs]
+    assert sorted(picks) == sorted(rows) == sorted(map(str, range(30)))
+
+
+def test_the_particulars_of_a_found_model() -> None:
+    (entry,) = entries([found(conditions=[condition("reload", 20, 50.0, None), condition("n_envs=4", 4, 49.0, -1.0)])])
+    assert dict(particulars(entry, groups=2)) == {
+        "Found by": "zoo/agents",
+        "Claim": "explicit, over 300 episodes in claims.csv, line 2",
+        "Needed to load it": "spaces of gym rebuilt as Gymnasium's",
+        "A plain PPO.load": "would raise ModuleNotFoundError: No module named 'gym'",
+        "Versions": "stable_baselines3 1.3.0 → 2.9.2",
+        "Other conditions": "n_envs=4 49.00 (−1.00)",
+    }
+
+
+def test_what_is_not_known_of_a_found_model_is_left_out() -> None:
+    nothing = dict.fromkeys(
+        ("claim_n", "claim_source", "loaded_with", "plain_load_error", "version_changes", "sb3_saved")
+    )
+    (entry,) = entries([found(**nothing)])
+    assert particulars(entry, groups=1) == []
+    (entry,) = entries([found(**{**nothing, "plain_load_error": "", "sb3_saved": "2.9.2"})])
+    assert particulars(entry, groups=1) == [
+        ("A plain PPO.load", "would work"),
+        ("Versions", "stable_baselines3 2.9.2, as saved"),
+    ]
+
+
+def test_plain_loads_that_would_fail_are_counted_at_the_top() -> None:
+    error = "ModuleNotFoundError: No module named &#39;gym&#39; (1)"
+    said = f"1 of 2 found models would not load with a plain ALGO.load: {error}"
+    assert said in render(audit([found("a"), found("b", plain_load_error="")]))
+    assert "plain ALGO.load" not in render(audit([model()]))
+
+
+def test_the_versions_that_saved_found_models_are_printed() -> None:
+    models = [found(f"m{k}", sb3_saved=f"1.{k}.0") for k in range(7)]
+    assert "found models saved with SB3 1.0.0, 1.1.0, 1.2.0, 1.3.0, 1.4.0 and 2 others, loaded with 2.9.2" in settings(
+        audit(models), entries(models)
+    )
+
+
+def test_thousands_of_models_are_all_in_the_page_but_not_all_on_show() -> None:
+    html = render(audit([found(f"m{k}") for k in range(2000)]))
+    rows = [attrs for tag, attrs in Page(html).tags if tag == "tr" and "id" in attrs]
+    assert len(rows) == 2000
+    assert sum("hidden" not in attrs for attrs in rows) == 300
+    assert len(html) < 2000 * 1000

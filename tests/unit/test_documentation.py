@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from builders import ROOT, SCHEMA
+from published import CLAIMS_SCHEMA, MODELS_SCHEMA, discovered
 from reload_audit import tables
 from reload_audit.configuration import read_yaml, resolve
 
@@ -26,9 +27,15 @@ def documented() -> dict[str, set[str]]:
 
 
 def sections() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each key at the top, with the keys or columns below it."""
+    below = {
+        "experiments": SCHEMA["$defs"]["experiment"],
+        "runs": SCHEMA["properties"]["runs"]["items"]["oneOf"][1],
+        "models": MODELS_SCHEMA,
+        "claims": CLAIMS_SCHEMA,
+    }
     for name, schema in SCHEMA["properties"].items():
-        schema = SCHEMA["$defs"]["experiment"] if name == "experiments" else schema
-        yield name, schema.get("properties", {})
+        yield name, below.get(name, schema).get("properties", {})
 
 
 @pytest.mark.parametrize(("name", "keys"), list(sections()))
@@ -50,9 +57,24 @@ def test_the_default_configuration_is_valid_and_has_at_least_18_models():
     assert sum(len(one["seeds"]) * len(one["n_envs"]) for one in config["experiments"]) >= 18
 
 
+def test_what_a_folder_may_be_given_is_what_an_experiment_has():
+    experiment = SCHEMA["$defs"]["experiment"]["properties"]
+    for schema in (SCHEMA["properties"]["runs"]["items"]["oneOf"][1], MODELS_SCHEMA):
+        for key in ("algo", "env", "env_kwargs", "wrappers", "device"):
+            meaning = {word: schema["properties"][key].get(word) for word in ("type", "enum", "pattern", "items")}
+            assert meaning == {word: experiment[key].get(word) for word in meaning}, key
+
+
+def test_the_table_to_start_from_is_a_table():
+    example = (ROOT / "config/models.tsv").read_text()
+    assert discovered(models=str(ROOT / "config/models.tsv")) == []
+    filled = [line.removeprefix("# ") for line in example.splitlines() if "\t" in line]
+    assert {len(line.split("\t")) for line in filled} == {9}
+
+
 def test_the_schema_of_audit_json_has_exactly_the_columns_of_the_tables():
     schema = read_yaml(ROOT / "workflow/schemas/audit.schema.json")["$defs"]
-    assert set(schema["model"]["properties"]) == {*tables.MODELS.names, "conditions"}
+    assert set(schema["model"]["properties"]) == {*tables.MODELS.names, "claims", "conditions"}
     assert set(schema["condition"]["properties"]) == set(tables.CONDITIONS.names)
 
 
@@ -62,7 +84,7 @@ def test_environment_yml_installs_what_the_tests_ran_with():
 
 
 def test_what_is_pinned_is_pinned_exactly():
-    for file in ("requirements.txt", "requirements-dev.txt"):
+    for file in ("requirements.txt", "requirements-dev.txt", "requirements-extras.txt"):
         lines = [line for line in (ROOT / file).read_text().splitlines() if line and line[0] not in "#-"]
         assert [line for line in lines if "==" not in line] == []
 

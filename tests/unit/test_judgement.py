@@ -11,9 +11,7 @@ import pytest
 
 from builders import CRITERIA
 from reload_audit.episodes import Episode, TrainTime
-from reload_audit.verdicts import (
-    judge,
-)
+from reload_audit.judgement import judge
 
 
 def episode(k: int, reward: float, **changes: object) -> Episode:

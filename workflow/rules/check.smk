@@ -16,6 +16,8 @@ CHECK_CODE = code_of("check.py")
 def check_experiments():
     """Stop with one message that lists every experiment that cannot start."""
     experiments = configuration.one_spec_per_n_envs(AUDIT)
+    if not experiments:
+        return
     codes = f"{CHECK_CODE} {user_code(AUDIT['experiments'])}"
     checked = f"# Checked with {codes}\n{yaml.safe_dump(AUDIT, sort_keys=False)}"
     marker = Path(workflow.pathvars.apply("<results>/config.yaml"))

@@ -4,6 +4,7 @@ Nothing here is heavier than the standard library, a YAML reader and a schema va
 plans the workflow again.
 """
 
+import json
 import os
 
 CONDA_ENV = "../envs/audit.yaml"
@@ -43,10 +44,49 @@ def code_of(script, *data):
     return code_digest(source(script), locate_library, files)
 
 
+def external_models():
+    """Models that others trained. They are looked for once, when the workflow starts; its jobs read what was found."""
+    remembered = Path(workflow.pathvars.apply(EXTERNAL_MODELS))
+    if not workflow.is_main_process and remembered.exists():
+        return json.loads(remembered.read_text(encoding="utf-8"))
+    schemas = [
+        configuration.read_yaml(source(f"../schemas/{name}.schema.yaml"))
+        for name in ("models", "claims")
+    ]
+    try:
+        return discovery.find_models(AUDIT, *schemas)
+    except configuration.ConfigError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def remember_external_models():
+    """Say how many there are, and write them down for the jobs."""
+    if EXTERNAL:
+        print(
+            f"Models that others trained: {len(EXTERNAL)}",
+            file=sys.stderr,
+        )
+        remembered = Path(workflow.pathvars.apply(EXTERNAL_MODELS))
+        remembered.parent.mkdir(parents=True, exist_ok=True)
+        remembered.write_text(json.dumps(EXTERNAL, indent=1), encoding="utf-8")
+
+
 AUDIT = resolved_config()
 MODELS = configuration.trained_models(AUDIT)
+EXTERNAL_MODELS = "<results>/external/models.json"
+EXTERNAL = external_models()
+BATCHES = discovery.batches(EXTERNAL, AUDIT["reload"]["batch"])
+RELOAD = {key: value for key, value in AUDIT["reload"].items() if key != "batch"}
+EXTERNAL_POLICY = {
+    "evaluation": {**AUDIT["evaluation"], "looks": AUDIT["verdict"]["looks"]},
+    "trust": AUDIT["trust"],
+    "env_versions": AUDIT["env_versions"],
+    "max_bytes": AUDIT["reload"]["memory"]
+    * 2**18,  # a quarter of what a process may hold
+}
 TRAINING_CODE = code_of("train.py")
 RELOAD_CODE = code_of("reload.py")
+EXTERNAL_CODE = code_of("audit_external.py")
 
 # A job holds what its processes may hold, and its own interpreter; it lasts as long as they may, one after the other.
 OVERHEAD_MB = 500
@@ -78,6 +118,20 @@ def reload_code(wildcards):
     return RELOAD_CODE + USER_CODE[spec_of(wildcards)["experiment"]]
 
 
+def models_of_batch(wildcards):
+    return BATCHES[wildcards.batch]
+
+
+def files_of_batch(wildcards):
+    return [
+        file for model in models_of_batch(wildcards) for file in discovery.files(model)
+    ]
+
+
+def external_code(wildcards):
+    return EXTERNAL_CODE + user_code(models_of_batch(wildcards))
+
+
 def show_summary():
     """The closing words of a finished audit, if they are about what is there now."""
     summary, audit = (
@@ -90,3 +144,4 @@ def show_summary():
 
 wildcard_constraints:
     model=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+    batch=r"batch-\d+",

@@ -17,11 +17,25 @@ def source(path):
     return local if local.exists() else Path(workflow.source_path(f"../scripts/{path}"))
 
 
-for module in ("code_digest", "configuration"):
+DISCOVERY = (
+    "__init__",
+    "found",
+    "given",
+    "layouts",
+    "names",
+    "tree",
+    "untrusted",
+    "zips",
+)
+for module in (
+    "code_digest",
+    "configuration",
+    *(f"discovery/{name}" for name in DISCOVERY),
+):
     source(f"reload_audit/{module}.py")
 sys.path.insert(0, str(source("reload_audit/__init__.py").parents[1]))
 
-from reload_audit import configuration
+from reload_audit import configuration, discovery
 from reload_audit.code_digest import code_digest, locate_in, named_code_digest
 
 if DEFAULT_CONFIG.exists() and not workflow.overwrite_configfiles:

@@ -18,7 +18,7 @@ rule reload:
         mem_mb=AUDIT["reload"]["memory"] + OVERHEAD_MB,
         runtime=AUDIT["reload"]["timeout"] * RELOAD_CONDITIONS // 60 + OVERHEAD_MINUTES,
     params:
-        reload=AUDIT["reload"],
+        reload=RELOAD,
         verdict=AUDIT["verdict"],
         code=reload_code,
     message:

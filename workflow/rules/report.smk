@@ -12,6 +12,7 @@ DASHBOARD = [
 rule aggregate:
     input:
         expand("<results>/reloaded/{model}.json", model=MODELS),
+        expand("<results>/external/{batch}.json", batch=BATCHES),
     output:
         episodes="<results>/episodes.parquet",
         conditions="<results>/conditions.parquet",
@@ -27,7 +28,8 @@ rule aggregate:
         mem_mb=2000,
         runtime=30,
     params:
-        settings={key: AUDIT[key] for key in ("evaluation", "verdict", "reload")},
+        settings={key: AUDIT[key] for key in ("evaluation", "verdict")}
+        | {"reload": RELOAD},
         code=code_of("aggregate.py"),
     message:
         "Comparing train time and reload"

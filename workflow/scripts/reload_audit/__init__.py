@@ -4,4 +4,16 @@ Plain Python, usable without Snakemake. Importing the package itself imports not
 planning a workflow of ten thousand models stays cheap; each module says what it needs.
 """
 
+import importlib
+from typing import Any
+
 __version__ = "0.1.0"
+
+__all__ = ["ReferenceRecorder", "record_reference"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what people use in their own training scripts when they ask for it: it needs PyTorch and SB3."""
+    if name in __all__:
+        return getattr(importlib.import_module(".recorder", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

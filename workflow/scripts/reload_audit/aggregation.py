@@ -7,86 +7,57 @@ in which process it ran, goes to ``processes.csv``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from reload_audit import __version__, tables
-from reload_audit.episodes import Episode, TrainTime, episodes_from, first_difference, mean_reward, rewards, std_reward
-from reload_audit.records import digest, plain, read_json, write_json
-from reload_audit.specs import CANONICAL, EvaluationSpec
-from reload_audit.verdicts import VERDICTS, Comparison, Criteria, Judgement, compare_paired, false_discovery_q, judge
+from reload_audit.episodes import Episode, first_difference, mean_reward, rewards, std_reward
+from reload_audit.judgement import Judgement, strongest
+from reload_audit.model_record import Measurement, ModelRecord, read_records
+from reload_audit.reasons import gap, reason
+from reload_audit.records import digest, plain, write_json
+from reload_audit.specs import CANONICAL
+from reload_audit.verdicts import VERDICTS, Criteria, compare_paired, false_discovery_q
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class _Measurement:
-    """What one condition gave: episodes, or the reason why there are none."""
+class _Judged:
+    """A model's row, and what its verdict and reason rest on."""
 
-    condition: str
-    n_envs: int
-    vec_env: str
-    deterministic: bool
-    failure: str
-    episodes: Sequence[Episode]
-    process: Mapping[str, Any]
-    checks_failed: Sequence[str]
-
-
-@dataclass(frozen=True)
-class _Model:
-    """One model's record, decoded."""
-
-    name: str
-    manifest: Mapping[str, Any]
-    log: str
-    train_time: TrainTime | None
-    measurements: Mapping[str, _Measurement]
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> _Model:
-        manifest = record["manifest"]
-        train_time = None if record["train_time"] is None else TrainTime.from_dict(record["train_time"])
-        measurements: dict[str, _Measurement] = {}
-        if train_time is not None:
-            measurements |= _train_time_measurements(manifest, train_time)
-        measurements |= {name: _measurement(name, content) for name, content in record["conditions"].items()}
-        return cls(manifest["model"], manifest, record["log"], train_time, measurements)
-
-    @property
-    def failure(self) -> str:
-        """Why there is no verdict on rewards, or nothing."""
-        if self.manifest["failure"] is not None:
-            return f"in training: {self.manifest['failure']['message']}"
-        failure = self.measurements[CANONICAL].failure
-        return f"on reload: {failure}" if failure else ""
+    row: Row
+    judgement: Judgement | None
+    checks_failed: Sequence[Mapping[str, Any]]
 
 
 def aggregate(records: Iterable[Path], criteria: Criteria, settings: Mapping[str, Any], results: Path) -> None:
     """Write every result table, and ``audit.json``, into the folder ``results``.
 
-    :param records: one reload record a model, in the order of the tables
+    :param records: reload records, one a model trained here and one a batch of others', in the order of the tables
     :param settings: the sections of the configuration that decided, for ``audit.json``
     """
-    models, conditions, processes = [], [], []
-    judgements: list[Judgement | None] = []
+    models, claims, conditions, processes = [], [], [], []
+    judged: list[_Judged] = []
     software: list[Mapping[str, Any]] = []
     with tables.ParquetTable(results / "episodes.parquet", tables.EPISODES) as episodes:
         for path in records:
-            model = _Model.from_record(read_json(path))
-            judgement = _judge(model, criteria)
-            judgements.append(judgement)
-            models.append(_model_row(model, judgement))
-            conditions.append(_condition_rows(model, criteria))
-            processes += _process_rows(model)
-            software.append({key: model.manifest.get(key) for key in ("versions", "machine")})
-            episodes.add(_episode_rows(model))
-    _conclude(models, judgements, criteria)
+            for model in read_records(path):
+                judgement = model.judge(criteria)
+                models.append(_model_row(model, judgement))
+                judged.append(_Judged(models[-1], judgement, _checks_failed(model)))
+                claims.append([asdict(claim) for claim in model.claims])
+                conditions.append([_condition_row(model, found, criteria) for found in model.measurements.values()])
+                processes += _process_rows(model)
+                if model.external is None:
+                    software.append({key: model.manifest.get(key) for key in ("versions", "machine")})
+                episodes.add(_episode_rows(model))
+    _conclude(judged, criteria)
 
     tables.write_parquet(results / "models.parquet", models, tables.MODELS)
     tables.write_csv(results / "models.csv", models, tables.MODELS)
@@ -100,7 +71,10 @@ def aggregate(records: Iterable[Path], criteria: Criteria, settings: Mapping[str
         "settings": settings,
         "trained_with": _distinct(software),
         "counts": count_verdicts(models),
-        "models": [{**model, "conditions": rows} for model, rows in zip(models, conditions, strict=True)],
+        "models": [
+            {**model, "claims": said, "conditions": rows}
+            for model, said, rows in zip(models, claims, conditions, strict=True)
+        ],
     }
     write_json(results / "audit.json", audit)
 
@@ -113,68 +87,45 @@ def count_verdicts(models: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     return {str(verdict): count for verdict, count in counts.items()}
 
 
-def _train_time_measurements(manifest: Mapping[str, Any], train_time: TrainTime) -> dict[str, _Measurement]:
-    spec = manifest["spec"]
-    evaluation = EvaluationSpec.from_dict(spec["evaluation"])
-    process = manifest["process"]
-    return {
-        "in_place": _Measurement(
-            "in_place", spec["n_envs"], spec["vec_env"], True, "", train_time.in_place, process, ()
-        ),
-        "reference": _Measurement("reference", evaluation.n_envs, "dummy", True, "", train_time.reference, process, ()),
-    }
-
-
-def _measurement(name: str, content: Mapping[str, Any]) -> _Measurement:
-    failure = content["failure"]
-    return _Measurement(
-        condition=name,
-        n_envs=content["n_envs"],
-        vec_env=content["vec_env"],
-        deterministic=content["deterministic"],
-        failure="" if failure is None else failure["message"],
-        episodes=episodes_from(content["episodes"]),
-        process=content["process"],
-        checks_failed=[check["check"] for check in content["checks"] if not check["passed"]],
-    )
-
-
-def _judge(model: _Model, criteria: Criteria) -> Judgement | None:
-    if model.failure or model.train_time is None:
-        return None
-    return judge(model.train_time, model.measurements[CANONICAL].episodes, criteria)
-
-
-def _model_row(model: _Model, judgement: Judgement | None) -> Row:
-    """A row without verdict and reason, which need all models."""
-    spec = model.manifest["spec"]
-    reload = model.measurements[CANONICAL].episodes if CANONICAL in model.measurements else []
+def _model_row(model: ModelRecord, judgement: Judgement | None) -> Row:
+    """A row without q, verdict and gap, which need all models; ``reason`` says as yet why it failed."""
     row: Row = dict.fromkeys(tables.MODELS.names)
+    row |= _trained_row(model) if model.external is None else _external_row(model)
+    canonical = model.canonical
     row |= {
         "model": model.name,
-        "experiment": spec["experiment"],
-        "algo": spec["algo"],
-        "env_id": spec["environment"]["env"],
-        "train_seed": spec["seed"],
-        "train_n_envs": spec["n_envs"],
-        "num_timesteps": model.manifest.get("num_timesteps"),
-        "normalized": model.manifest.get("normalized"),
-        "ep_rew_mean": model.manifest.get("ep_rew_mean"),
         "gap": "",
         "reason": model.failure,
-        "checks_failed": ", ".join(model.measurements[CANONICAL].checks_failed) if reload else "",
+        "checks_failed": ", ".join(check["check"] for check in _checks_failed(model)),
+        "random_mean_reward": model.random_mean,
         "log": model.log,
     }
     if model.train_time is not None:
-        n = len(reload) or len(model.train_time.in_place)
-        row |= _moments("train", model.train_time.in_place[:n])
+        n = len(canonical.episodes) if canonical and canonical.episodes else None
         row |= _moments("reference", model.train_time.reference[:n])
-        row["random_mean_reward"] = model.train_time.random_mean
-    if judgement is not None:
-        comparison = judgement.comparison
-        row |= _moments("reload", reload)
+        quoted = model.train_time.quoted[:n]
+        row |= _moments("train", quoted)
         row |= {
-            "n_episodes": comparison.n_episodes,
+            "claim_kind": "reference" if model.train_time.in_place is None else "in_place",
+            "claim_mean": mean_reward(quoted),
+            "claim_std": std_reward(quoted),
+            "claim_n": len(quoted),
+        }
+    if canonical is not None and canonical.episodes:
+        row |= _moments("reload", canonical.episodes)
+        row["n_episodes"] = len(canonical.episodes)
+    claim = judgement.claim if judgement is not None else strongest(model.claims)
+    if claim is not None:
+        row |= {
+            "claim_kind": claim.kind,
+            "claim_mean": claim.mean,
+            "claim_std": claim.std,
+            "claim_n": claim.n,
+            "claim_source": claim.where,
+        }
+    if judgement is not None and judgement.comparison is not None:
+        comparison = judgement.comparison
+        row |= {
             "difference": comparison.difference,
             "ci_low": comparison.ci_low,
             "ci_high": comparison.ci_high,
@@ -184,74 +135,91 @@ def _model_row(model: _Model, judgement: Judgement | None) -> Row:
     return row
 
 
+def _checks_failed(model: ModelRecord) -> Sequence[Mapping[str, Any]]:
+    """Versions are no part of it: they nearly always differ, and have a column of their own."""
+    failed = [] if model.canonical is None else model.canonical.checks_failed
+    return [check for check in failed if not check["check"].endswith(" version")]
+
+
+def _trained_row(model: ModelRecord) -> Row:
+    manifest, spec = model.manifest, model.manifest["spec"]
+    checks = [] if model.canonical is None else model.canonical.checks
+    now = {check["check"].removesuffix(" version"): check["found"] for check in checks if "version" in check["check"]}
+    return {
+        "experiment": spec["experiment"],
+        "source": "trained",
+        "role": "final",
+        "algo": spec["algo"],
+        "env_id": spec["environment"]["env"],
+        "env_ran": spec["environment"]["env"],
+        "train_seed": spec["seed"],
+        "train_n_envs": spec["n_envs"],
+        "num_timesteps": manifest.get("num_timesteps"),
+        "normalized": manifest.get("normalized"),
+        "ep_rew_mean": manifest.get("ep_rew_mean"),
+        **_versions(manifest.get("versions", {}), now),
+    }
+
+
+def _external_row(model: ModelRecord) -> Row:
+    manifest, external = model.manifest, model.external or {}
+    training = [claim.mean for claim in model.claims if claim.kind == "training"]
+    return {
+        "experiment": external["group"],
+        "source": external["source"],
+        "role": external["role"],
+        "algo": external["algo"],
+        "env_id": external["environment"]["env"],
+        "env_ran": manifest.get("env_ran"),
+        "train_seed": manifest.get("train_seed"),
+        "train_n_envs": external["n_envs"],
+        "num_timesteps": manifest.get("num_timesteps"),
+        "normalized": manifest.get("normalized"),
+        "ep_rew_mean": training[0] if training else None,
+        "loaded_with": "; ".join(manifest.get("loaded_with", [])),
+        "remarks": "; ".join(manifest.get("remarks", [])),
+        **_versions(manifest.get("saved_with", {}), manifest.get("versions", {})),
+        "plain_load_error": manifest.get("plain_load_error"),
+    }
+
+
+def _versions(saved: Mapping[str, str], now: Mapping[str, str]) -> Row:
+    changes = [f"{name} {saved[name]} → {now[name]}" for name in now if name in saved and saved[name] != now[name]]
+    return {
+        "sb3_saved": saved.get("stable_baselines3"),
+        "sb3_loaded": now.get("stable_baselines3"),
+        "version_changes": "; ".join(changes),
+    }
+
+
 def _moments(name: str, episodes: Sequence[Episode]) -> Row:
     return {f"{name}_mean_reward": mean_reward(episodes), f"{name}_std_reward": std_reward(episodes)}
 
 
-def _conclude(models: Sequence[Row], judgements: Sequence[Judgement | None], criteria: Criteria) -> None:
+def _conclude(models: Sequence[_Judged], criteria: Criteria) -> None:
     """Fill in q, verdict, gap and reason: the false discovery rate is controlled over all models together."""
-    judged = [(model, judgement) for model, judgement in zip(models, judgements, strict=True) if judgement is not None]
-    q_degraded = false_discovery_q([judgement.comparison.p_degraded for _, judgement in judged])
-    q_improved = false_discovery_q([judgement.comparison.p_improved for _, judgement in judged])
-    for model, judgement in zip(models, judgements, strict=True):
+    tested = [
+        (model.row, model.judgement.comparison)
+        for model in models
+        if model.judgement is not None and model.judgement.comparison is not None
+    ]
+    q_degraded = false_discovery_q([comparison.p_degraded for _, comparison in tested])
+    q_improved = false_discovery_q([comparison.p_improved for _, comparison in tested])
+    for (row, comparison), lost, gained in zip(tested, q_degraded, q_improved, strict=True):
+        row["q"] = float(lost if comparison.difference < 0 else gained)
+    for model in models:
+        row, judgement = model.row, model.judgement
         if judgement is None:
-            model["verdict"] = "error"
-    for (model, judgement), lost, gained in zip(judged, q_degraded, q_improved, strict=True):
-        q = float(lost if judgement.comparison.difference < 0 else gained)
+            row["verdict"] = "error"
+            continue
         decision = judgement.decision
-        undecided = decision is None or (decision in ("degraded", "improved") and q > criteria.fdr)
-        model["q"] = q
-        model["verdict"] = "inconclusive" if undecided else decision
-        model["gap"] = _gap(judgement) if model["verdict"] in ("degraded", "improved") else ""
-        model["reason"] = _reason(model, judgement, criteria)
+        undecided = decision is None or (decision in ("degraded", "improved") and row["q"] > criteria.fdr)
+        row["verdict"] = "inconclusive" if undecided else decision
+        row["gap"] = gap(judgement) if row["verdict"] in ("degraded", "improved") else ""
+        row["reason"] = reason(row, judgement, model.checks_failed, criteria)
 
 
-def _gap(judgement: Judgement) -> str:
-    """Between which two of the three measurements the difference lies."""
-    gaps = {"environment": judgement.environment_gap, "process": judgement.process_gap}
-    beyond = [name for name, comparison in gaps.items() if comparison.decision in ("degraded", "improved")]
-    return " and ".join(beyond) or max(gaps, key=lambda name: abs(gaps[name].difference))
-
-
-_GAP_MEANS = {
-    "environment": "it appears as soon as environments are built anew: state that lives in them and is not saved",
-    "process": "it appears in the fresh process: lost or altered in saving and loading, or bound to the process",
-    "environment and process": "part of it appears when environments are built anew, part in the fresh process",
-}
-
-
-def _reason(model: Row, judgement: Judgement, criteria: Criteria) -> str:
-    comparison = judgement.comparison
-    match model["verdict"]:
-        case "identical":
-            reason = ""
-        case "equivalent":
-            reason = f"within the margin; the first bits that differ from the reference: {judgement.first_difference}"
-        case "degraded" | "improved":
-            word = "less" if comparison.difference < 0 else "more"
-            reason = f"earns {abs(comparison.difference):.4g} {word} than in place; {_GAP_MEANS[model['gap']]}"
-        case _:
-            reason = _inconclusive(comparison, model["q"], criteria)
-    if model["checks_failed"]:
-        reason += f"{'; ' if reason else ''}differs from its manifest in {model['checks_failed']}"
-    return reason
-
-
-def _inconclusive(comparison: Comparison, q: float, criteria: Criteria) -> str:
-    if comparison.decision is not None:
-        return f"beyond the margin, but not significant over all models (q = {q:.2g} > {criteria.fdr:g})"
-    return (
-        f"{comparison.n_episodes} episodes cannot tell: the difference lies between {comparison.ci_low:.4g} and "
-        f"{comparison.ci_high:.4g}, the margin is {comparison.margin:.4g}; "
-        f"a loss of {comparison.detectable:.4g} or more would have shown"
-    )
-
-
-def _condition_rows(model: _Model, criteria: Criteria) -> list[Row]:
-    return [_condition_row(model, measurement, criteria) for measurement in model.measurements.values()]
-
-
-def _condition_row(model: _Model, measurement: _Measurement, criteria: Criteria) -> Row:
+def _condition_row(model: ModelRecord, measurement: Measurement, criteria: Criteria) -> Row:
     row: Row = dict.fromkeys(tables.CONDITIONS.names)
     row |= {
         "model": model.name,
@@ -262,15 +230,19 @@ def _condition_row(model: _Model, measurement: _Measurement, criteria: Criteria)
         "status": "error" if measurement.failure else "ok",
         "reason": measurement.failure,
     }
-    if measurement.episodes and model.train_time is not None:
-        reference = model.train_time.reference[: len(measurement.episodes)]
-        difference = compare_paired(rewards(measurement.episodes) - rewards(reference), 0.0, criteria)
-        differs_at = first_difference(reference, measurement.episodes)
+    if measurement.episodes:
         row |= {
             "n_episodes": len(measurement.episodes),
             "mean_reward": mean_reward(measurement.episodes),
             "std_reward": std_reward(measurement.episodes),
             "mean_ep_length": float(np.mean([episode.length for episode in measurement.episodes])),
+        }
+    reference = model.reference[: len(measurement.episodes)]
+    if reference and (model.train_time is not None or measurement.condition != CANONICAL):
+        episodes = measurement.episodes[: len(reference)]
+        difference = compare_paired(rewards(episodes) - rewards(reference), 0.0, criteria)
+        differs_at = first_difference(reference, episodes)
+        row |= {
             "difference": difference.difference,
             "ci_low": difference.ci_low,
             "ci_high": difference.ci_high,
@@ -280,7 +252,7 @@ def _condition_row(model: _Model, measurement: _Measurement, criteria: Criteria)
     return row
 
 
-def _episode_rows(model: _Model) -> list[Row]:
+def _episode_rows(model: ModelRecord) -> list[Row]:
     return [
         {
             "model": model.name,
@@ -293,19 +265,20 @@ def _episode_rows(model: _Model) -> list[Row]:
     ]
 
 
-def _process_rows(model: _Model) -> list[Row]:
-    trainer = model.manifest["process"]
-    identity = ("host", "pid", "started")
-    rows = [{"model": model.name, "condition": "train", "fresh": None, **trainer}]
+def _process_rows(model: ModelRecord) -> list[Row]:
+    trainer = model.manifest.get("process")
+    rows = [] if trainer is None else [{"model": model.name, "condition": "train", "fresh": None, **trainer}]
     for measurement in model.measurements.values():
-        if measurement.process is not trainer:
-            process = measurement.process
-            same_parent = (process["host"], process["parent_pid"]) == (trainer["host"], trainer["pid"])
-            fresh = not same_parent and any(process[name] != trainer[name] for name in identity)
-            rows.append(
-                {"model": model.name, "condition": measurement.condition, "fresh": fresh, **measurement.process}
-            )
+        process = measurement.process
+        if process is not None and process is not trainer:
+            fresh = trainer is None or _is_another(process, trainer)
+            rows.append({"model": model.name, "condition": measurement.condition, "fresh": fresh, **process})
     return rows
+
+
+def _is_another(process: Mapping[str, Any], trainer: Mapping[str, Any]) -> bool:
+    same_parent = (process["host"], process["parent_pid"]) == (trainer["host"], trainer["pid"])
+    return not same_parent and any(process[name] != trainer[name] for name in ("host", "pid", "started"))
 
 
 def _distinct(entries: Iterable[Mapping[str, Any]]) -> list[Row]:

@@ -19,6 +19,7 @@ import numpy as np
 import torch as th
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.save_util import recursive_getattr
+from stable_baselines3.common.utils import safe_mean
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from reload_audit.algorithms import algorithm
@@ -89,6 +90,25 @@ def normalizer_settings(normalize: VecNormalize) -> dict[str, Any]:
     """VecNormalize's arguments, defaults filled in."""
     names = ("norm_obs", "norm_reward", "norm_obs_keys", "clip_obs", "clip_reward", "gamma", "epsilon")
     return {name: getattr(normalize, name) for name in names}
+
+
+def describe(model: BaseAlgorithm, venv: VecEnv) -> dict[str, Any]:
+    """What a manifest says of a model that has just been trained.
+
+    :param venv: environments that it acts in
+    """
+    normalize = model.get_vec_normalize_env()
+    finished = list(model.ep_info_buffer or [])
+    return {
+        "num_timesteps": model.num_timesteps,
+        "ep_rew_mean": float(safe_mean([episode["r"] for episode in finished])) if finished else None,
+        "normalized": normalize is not None,
+        "vecnormalize": None if normalize is None else normalizer_settings(normalize),
+        "digests": content_digests(model, normalize),
+        "acts_on": spaces_and_spec(model, venv),
+        "versions": versions(),
+        "machine": machine(),
+    }
 
 
 def spaces_and_spec(model: BaseAlgorithm, venv: VecEnv) -> dict[str, Any]:

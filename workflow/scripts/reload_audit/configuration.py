@@ -70,9 +70,7 @@ def resolve(config: dict[str, Any], schema: dict[str, Any], source: str) -> dict
     """
     config = _as_data(config, schema, schema)
     validator = jsonschema.Draft202012Validator(schema)
-    problems = [
-        _explain(error) for error in sorted(validator.iter_errors(config), key=lambda e: list(map(str, e.path)))
-    ]
+    problems = [explain(error) for error in sorted(validator.iter_errors(config), key=lambda e: list(map(str, e.path)))]
     if not problems:
         resolved: dict[str, Any] = _with_defaults(config, schema, schema)
         problems = _inconsistencies(resolved)
@@ -183,6 +181,11 @@ def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> 
 
 def _inconsistencies(config: dict[str, Any]) -> list[str]:
     problems = []
+    if not any(config[key] for key in ("experiments", "models", "runs")):
+        problems.append(
+            "nothing to audit; expected entries under experiments (models to train), models (tables of models) "
+            "or runs (folders with models)"
+        )
     looks = config["verdict"]["looks"]
     if looks != sorted(looks):
         problems.append(f"verdict.looks: expected increasing numbers, found {looks}")
@@ -210,8 +213,8 @@ _SENTENCES = {
 }
 
 
-def _explain(error: jsonschema.ValidationError) -> str:
-    """What was found, what is expected and where, in words of the configuration instead of the schema."""
+def explain(error: jsonschema.ValidationError) -> str:
+    """What breaks a schema: what was found, what is expected and where, in words of the configuration."""
     where = _where(error.absolute_path)
     prefix = f"{where}: " if where else ""
     found, expected = error.instance, error.validator_value
@@ -219,14 +222,14 @@ def _explain(error: jsonschema.ValidationError) -> str:
         case "additionalProperties":
             known = list(error.schema.get("properties", {}))
             unknown = [key for key in found if key not in known]
-            return "; ".join(f"{prefix}unknown key {key!r}{_closest(key, known)}" for key in unknown)
+            return "; ".join(f"{prefix}unknown key {key!r}{closest(key, known)}" for key in unknown)
         case "required":
             missing = [key for key in expected if key not in found]
             given = ", ".join(map(str, found)) or "nothing"
             return f"{prefix}missing {', '.join(map(repr, missing))}; found only {given}"
         case "enum":
             options = ", ".join(map(str, expected))
-            return f"{prefix}found {found!r}, expected one of {options}{_closest(found, expected)}"
+            return f"{prefix}found {found!r}, expected one of {options}{closest(found, expected)}"
         case "type":
             kinds = expected if isinstance(expected, list) else [expected]
             return f"{prefix}expected {' or '.join(map(_article, kinds))}, found {_kind(found)}"
@@ -249,7 +252,7 @@ def _explain_alternatives(error: jsonschema.ValidationError, prefix: str) -> str
         by_alternative.setdefault(inner.schema_path[0], []).append(inner)
     for inners in by_alternative.values():
         if not any(inner.validator == "type" and not inner.path for inner in inners):
-            return "; ".join(_explain(inner) for inner in inners)
+            return "; ".join(explain(inner) for inner in inners)
     expected = " or ".join(_article(alternative["type"]) for alternative in error.validator_value)
     return f"{prefix}expected {expected}, found {_kind(error.instance)}"
 
@@ -261,7 +264,8 @@ def _where(path: Any) -> str:
     return text
 
 
-def _closest(found: Any, known: Any) -> str:
+def closest(found: Any, known: Any) -> str:
+    """The known name that a mistyped one is most like, as a question; empty if there is none."""
     if not isinstance(found, str):
         return ""
     by_lower = {str(name).lower(): str(name) for name in known}

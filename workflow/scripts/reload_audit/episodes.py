@@ -43,26 +43,31 @@ class Episode:
 class TrainTime:
     """What a model earned right after training, over the same episode seeds.
 
-    :param in_place: on the environments it was trained in
+    :param in_place: on the environments it was trained in; None where somebody else trained it and recorded the rest
     :param reference: on freshly built ones
     :param random_policy: what random actions earn there; None where they break the environment
     """
 
-    in_place: Sequence[Episode]
+    in_place: Sequence[Episode] | None
     reference: Sequence[Episode]
     random_policy: Sequence[Episode] | None
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainTime:
-        random_policy = data["random_policy"]
+        in_place, random_policy = data["in_place"], data["random_policy"]
         return cls(
-            episodes_from(data["in_place"]),
+            None if in_place is None else episodes_from(in_place),
             episodes_from(data["reference"]),
             None if random_policy is None else episodes_from(random_policy),
         )
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    @property
+    def quoted(self) -> Sequence[Episode]:
+        """What people say that the model earned: in place, or else on freshly built environments."""
+        return self.reference if self.in_place is None else self.in_place
 
     @property
     def random_mean(self) -> float | None:

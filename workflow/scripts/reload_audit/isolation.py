@@ -40,12 +40,12 @@ _MIB = 2**20
 class Failure:
     """Why a call gave no value.
 
-    :param kind: ``exception``, ``signal``, ``exit``, ``timeout`` or ``memory``
+    :param kind: ``exception``, ``signal``, ``exit``, ``timeout``, ``memory``, or ``refused`` by what was called
     :param message: one line
     :param details: traceback, or what the process printed last
     """
 
-    kind: Literal["exception", "signal", "exit", "timeout", "memory"]
+    kind: Literal["exception", "signal", "exit", "timeout", "memory", "refused"]
     message: str
     details: str
 

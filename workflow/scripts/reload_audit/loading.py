@@ -13,6 +13,7 @@ import json
 import re
 import warnings
 import zipfile
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,9 +25,10 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from reload_audit.algorithms import algorithm
+from reload_audit.reading.files import pickles_of_tensors
 from reload_audit.reading.model_zip import SCHEDULES, SavedModel
-from reload_audit.reading.pickles import Call, Global, Parsed, Unreadable
-from reload_audit.reading.trust import is_trusted
+from reload_audit.reading.pickles import Call, Global, Parsed, Unreadable, described, refusing
+from reload_audit.reading.trust import PYTHON_2, is_trusted
 
 _NEEDED = ("policy_class", "policy_kwargs", "observation_space", "action_space")
 
@@ -44,7 +46,11 @@ _NO_TRAINING: dict[str, Any] = {
 
 _LEFT_OUT = {"env", "device", "_logger", "action_noise", "train_freq", *SCHEDULES}
 
-_PARAMETERS = re.compile(r"^[A-Za-z]\w*(\.[A-Za-z]\w*)*\.pth$")
+_PARAMETERS = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)*\.pth")
+
+# Single tensors beside the state dictionaries: SB3 puts each where its name says, so the names must be its own.
+_TENSOR_FILES = ("pytorch_variables.pth", "tensors.pth")
+_TENSORS = {"log_ent_coef", "ent_coef_tensor"}
 
 # What each argument of a policy must be, where it is a class: SB3 calls it.
 _KINDS: dict[str, type] = {
@@ -67,17 +73,14 @@ def load(saved: SavedModel, algo: str, device: str) -> Loaded:
 
     :raises Unreadable: a value it needs cannot be rebuilt, or SB3 refuses what is left
     """
-    content = _without_pickles(saved)
-    values = {name: saved.value(name) for name in _NEEDED}
-    _check_kinds(values, saved.trusted)
-    with warnings.catch_warnings(record=True) as caught:
+    with refusing(f"{algo} cannot be built of it"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        try:
-            model = algorithm(algo).load(content, device=device, custom_objects=values | _NO_TRAINING)
-        except Exception as error:
-            raise Unreadable(f"{algo} cannot be built of it: {type(error).__name__}: {_one_line(error)}") from error
+        content = _without_pickles(saved, algorithm(algo))
+        values = {name: saved.value(name) for name in _NEEDED}
+        _check_kinds(values, saved.trusted)
+        model = algorithm(algo).load(content, device=device, custom_objects=values | _NO_TRAINING)
     said = [_one_line(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
-    return Loaded(model, (*_notes(saved), *(f"SB3 warns: {text}" for text in dict.fromkeys(said))))
+    return Loaded(model, (*_notes(saved), *(f"SB3 warns: {text:.120}" for text in dict.fromkeys(said))))
 
 
 def plain_load_error(saved: SavedModel, statistics: Parsed | None) -> str:
@@ -88,50 +91,68 @@ def plain_load_error(saved: SavedModel, statistics: Parsed | None) -> str:
 
     :param statistics: the parsed ``vecnormalize.pkl``, if there is one
     """
-    for attribute, parsed in saved.pickled.items():
-        error = _import_error(parsed)
-        if isinstance(error, ImportError):
-            return f"{type(error).__name__}: {error}"
-        if error is not None and attribute in ("observation_space", "action_space"):
-            return "KeyError: The observation_space and action_space were not given, can't verify new environments"
-        if error is not None and attribute in _NEEDED:
-            return f"KeyError: '{attribute}'"
-    buffer = saved.pickled.get("replay_buffer_class")
-    if buffer is not None and str(buffer.value).endswith("HerReplayBuffer"):
-        return "AssertionError: You must pass an environment when using `HerReplayBuffer`"
-    error = None if statistics is None else _import_error(statistics)
-    return "" if error is None else f"VecNormalize.load: {type(error).__name__}: {error}"
+    with refusing("what a plain load would say is unknown"):
+        errors = {name: _unpickling_error(parsed, saved.trusted) for name, parsed in saved.pickled.items()}
+        raised = [error for error in errors.values() if not isinstance(error, _FORGIVEN)]
+        if raised:
+            return _said(raised[0])
+        present = {*saved.settings, *(name for name, error in errors.items() if error is None)}
+        if not present.issuperset(("observation_space", "action_space")):
+            return _said(
+                KeyError("The observation_space and action_space were not given, can't verify new environments")
+            )
+        if "policy_class" not in present:
+            return _said(KeyError("policy_class"))
+        buffer = saved.pickled.get("replay_buffer_class")
+        if buffer is not None and isinstance(buffer.value, Global) and buffer.value.name == "HerReplayBuffer":
+            return "AssertionError: You must pass an environment when using `HerReplayBuffer`"
+        error = None if statistics is None else _unpickling_error(statistics, saved.trusted)
+        return "" if error is None else f"VecNormalize.load: {_said(error)}"
 
 
-def _without_pickles(saved: SavedModel) -> io.BytesIO:
+def _without_pickles(saved: SavedModel, kind: type[BaseAlgorithm]) -> io.BytesIO:
     """The same zip, with placeholders for all that will be given to SB3 as objects."""
-    settings = {name: value for name, value in saved.settings.items() if name not in _LEFT_OUT}
+    settings = {
+        name: value
+        for name, value in saved.settings.items()
+        if name not in _LEFT_OUT and not hasattr(kind, name)  # a method cannot be replaced by a setting
+    }
     settings |= dict.fromkeys([*_NEEDED, *_NO_TRAINING])
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("data", json.dumps(settings))
         for name, parameters in saved.parameters.items():
-            if not _PARAMETERS.match(name):
-                raise Unreadable(f"expected parameters such as policy.pth, found {name[:200]!a}")
+            _check_parameters(name, parameters)
             archive.writestr(name, parameters)
     content.seek(0)
     return content
 
 
+def _check_parameters(name: str, content: bytes) -> None:
+    if not _PARAMETERS.fullmatch(name):
+        raise Unreadable(f"expected parameters such as policy.pth, found {name[:200]!a}")
+    with refusing(f"damaged {name}"):
+        pickles_of_tensors(content)  # PyTorch executes nothing in it either, but may never come to its end
+        if name in _TENSOR_FILES:
+            tensors = th.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            if tensors is not None and not (isinstance(tensors, dict) and _TENSORS.issuperset(tensors)):
+                raise Unreadable(f"{name}: expected {' or '.join(sorted(_TENSORS))}, found something else")
+
+
 def _check_kinds(values: dict[str, Any], trusted: Collection[str]) -> None:
     policy, arguments = values["policy_class"], values["policy_kwargs"]
     if not (isinstance(policy, type) and issubclass(policy, BasePolicy)):
-        raise Unreadable(f"policy_class: expected a policy of SB3, found {policy!r:.200}")
+        raise Unreadable(f"policy_class: expected a policy of SB3, found {described(policy)}")
     for name in ("observation_space", "action_space"):
         if not isinstance(values[name], spaces.Space):
-            raise Unreadable(f"{name}: expected a space, found {values[name]!r:.200}")
+            raise Unreadable(f"{name}: expected a space, found {described(values[name])}")
     if not isinstance(arguments, dict):
-        raise Unreadable(f"policy_kwargs: expected keys and values, found {arguments!r:.200}")
+        raise Unreadable(f"policy_kwargs: expected keys and values, found {described(arguments)}")
     for path, value in _classes_in(arguments, "policy_kwargs"):
         kind = object if is_trusted(value.__module__, trusted) else _KINDS.get(path.rpartition(".")[2])
         if kind is None or not issubclass(value, kind):
             raise Unreadable(
-                f"{path}: expected {'plain values' if kind is None else kind.__name__}, found {value!r:.200}"
+                f"{path}: expected {'plain values' if kind is None else kind.__name__}, found {described(value)}"
             )
 
 
@@ -141,7 +162,7 @@ def _classes_in(value: Any, path: str) -> Iterator[tuple[str, type]]:
     elif isinstance(value, dict):
         for key, item in value.items():
             yield from _classes_in(item, f"{path}.{key}")
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, list | tuple | set | frozenset | deque):
         for item in value:
             yield from _classes_in(item, path)
 
@@ -156,7 +177,8 @@ def _notes(saved: SavedModel) -> list[str]:
         notes.append(f"schedules saved as code, never executed: {', '.join(code)}")
     buffer = saved.pickled.get("replay_buffer_class")
     if buffer is not None:
-        notes.append(f"without its {str(buffer.value).rpartition('.')[2]}")
+        name = buffer.value.name if isinstance(buffer.value, Global) else "replay buffer"
+        notes.append(f"without its {name}")
     return notes
 
 
@@ -164,21 +186,37 @@ def _holds_code(parsed: Parsed) -> bool:
     return any(name.module.startswith(("cloudpickle", "rl_zoo3")) for name in parsed.names)
 
 
-def _import_error(parsed: Parsed) -> Exception | None:
-    """What a real unpickler would raise first. Only modules of well-known libraries are imported to find out."""
-    for name in parsed.names:
-        package = name.module.partition(".")[0]
+def _unpickling_error(parsed: Parsed, trusted: Collection[str]) -> Exception | None:
+    """What a real unpickler would raise first. Only modules of well-known or trusted packages are imported for it."""
+    for step in parsed.steps:
         try:
-            if importlib.util.find_spec(package) is None:
-                raise ModuleNotFoundError(f"No module named {package!r}")
-            if package in _HARMLESS:
-                getattr(importlib.import_module(name.module), name.name)
-        except (ImportError, AttributeError, ValueError) as error:
+            if isinstance(step, Global):
+                _look_up(PYTHON_2.get(step.module, step.module), step.name, trusted)
+            elif _is_code_of_another_python(step):
+                return TypeError("code() of another version of Python")
+        except Exception as error:
             return error
-    if any(_is_code_of_another_python(call) for call in parsed.calls):
-        return TypeError("code() of another version of Python")
     return None
 
+
+def _look_up(module: str, name: str, trusted: Collection[str]) -> None:
+    package = module.partition(".")[0]
+    if importlib.util.find_spec(package) is None:
+        raise ModuleNotFoundError(f"No module named {package!r}")
+    if package in _HARMLESS or is_trusted(module, trusted):
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            if not hasattr(found, part):
+                raise AttributeError(f"Can't get attribute {name!r} on {found!r}")
+            found = getattr(found, part)
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+# What SB3 only warns of when a value cannot be unpickled, to go on without it.
+_FORGIVEN = (RuntimeError, TypeError, AttributeError, type(None))
 
 _HARMLESS = {
     "stable_baselines3",
@@ -193,7 +231,7 @@ _HARMLESS = {
 
 
 def _is_code_of_another_python(call: Call) -> bool:
-    """Functions saved as code start with ``CodeType(...)``, whose number of arguments changed with Python 3.8 and 3.11."""
+    """A function saved as code starts with ``CodeType(...)``, with other arguments before Python 3.8 and 3.11."""
     made = call.function
     names_type = isinstance(made, Call) and isinstance(made.function, Global) and made.function.name == "_builtin_type"
     return names_type and made.args == ("CodeType",) and isinstance(call.args, Sequence) and len(call.args) != _CODE

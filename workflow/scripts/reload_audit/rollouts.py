@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -113,6 +113,25 @@ def run_episodes(policy: Policy, venv: VecEnv, evaluation: EvaluationSpec, start
                     episodes.append(_episode(recorded, infos[slot], float(step_rewards[slot]), trace.finish(slot)))
                     step_rewards[slot] = 0.0
     return sorted(episodes, key=lambda episode: episode.episode)
+
+
+def run_looks(
+    policy: Policy,
+    venv: VecEnv,
+    evaluation: EvaluationSpec,
+    stops: Sequence[int],
+    enough: Callable[[Sequence[Episode]], bool] = lambda _: False,
+) -> list[Episode]:
+    """Run episodes in portions, until they are enough.
+
+    :param stops: number of episodes after each portion
+    """
+    episodes: list[Episode] = []
+    for stop in stops:
+        episodes += run_episodes(policy, venv, evaluation, start=len(episodes), stop=stop)
+        if enough(episodes):
+            break
+    return episodes
 
 
 class _ActionMasks:

@@ -7,7 +7,7 @@ decide whether a job must run again, and what JSON can hold.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 VecEnvKind = Literal["dummy", "subproc"]
@@ -226,6 +226,31 @@ class ExternalSpec:
 
 
 @dataclass(frozen=True)
+class ExternalPolicy:
+    """How models that somebody else trained are treated, all alike.
+
+    :param evaluation: the episode protocol; a recorded reference brings its own
+    :param trust: packages that their files may name
+    :param env_versions: environment ids that give way to others
+    :param max_bytes: what a model's zip may unpack to
+    """
+
+    evaluation: EvaluationSpec
+    trust: tuple[str, ...]
+    env_versions: Mapping[str, str]
+    max_bytes: int
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ExternalPolicy:
+        return cls(
+            evaluation=EvaluationSpec.from_dict(data["evaluation"]),
+            trust=tuple(data["trust"]),
+            env_versions=data["env_versions"],
+            max_bytes=data["max_bytes"],
+        )
+
+
+@dataclass(frozen=True)
 class Condition:
     """One way to evaluate a reloaded model. Whatever it does not name is as in the canonical condition.
 
@@ -242,12 +267,13 @@ class Condition:
 CANONICAL = "reload"
 
 
-def conditions(evaluation: EvaluationSpec, reload: ReloadSpec) -> tuple[Condition, ...]:
+def conditions(evaluation: EvaluationSpec, reload: ReloadSpec, *, deterministic: bool = True) -> tuple[Condition, ...]:
     """The canonical condition, then those that change one factor of it."""
-    chosen = [Condition(CANONICAL, evaluation.n_envs)]
-    chosen += [Condition(f"n_envs={n}", n) for n in reload.n_envs if n != evaluation.n_envs]
+    canonical = Condition(CANONICAL, evaluation.n_envs, deterministic=deterministic)
+    chosen = [canonical]
+    chosen += [replace(canonical, name=f"n_envs={n}", n_envs=n) for n in reload.n_envs if n != evaluation.n_envs]
     if reload.other_vec_env:
-        chosen.append(Condition("SubprocVecEnv", evaluation.n_envs, vec_env="subproc"))
+        chosen.append(replace(canonical, name="SubprocVecEnv", vec_env="subproc"))
     return tuple(chosen)
 
 

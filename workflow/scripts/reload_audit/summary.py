@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 _WORST = 5
+_LONGEST_NAME = 60
+_LONGEST_REASON = 400
+_LONGEST_LOAD_ERROR = 120
+_LOAD_ERRORS = 3
+
+TRAIN_TIME, CLAIMED = "train-time reward", "claimed reward"
+OBSTACLES = ("no_claim", "claim_too_imprecise", "best_of_k", "claim_with_exploration")
 
 
 def summarize(audit: Mapping[str, Any], report: str) -> str:
@@ -14,21 +22,34 @@ def summarize(audit: Mapping[str, Any], report: str) -> str:
     :param audit: the content of ``audit.json``
     :param report: path of the HTML report
     """
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in audit["counts"].items() if count)
-    lines = [answer(audit["counts"]), *([f"Verdicts: {counts}."] if counts else [])]
-    lines += _table(_worst(audit["models"]))
+    models = audit["models"]
+    counts = ", ".join(_count(verdict, count, models) for verdict, count in audit["counts"].items() if count)
+    lines = [headline(models), *([f"Verdicts: {counts}."] if counts else [])]
+    lines += filter(None, [plain_loads(models)])
+    lines += _table(models)
     lines.append(f"Report: {report}")
     return "\n".join(lines) + "\n"
 
 
-def answer(counts: Mapping[str, int]) -> str:
-    """One sentence: how many models still earn their train-time reward, and what became of the others."""
+def headline(models: Sequence[Mapping[str, Any]]) -> str:
+    """One sentence about all models of an audit."""
+    counts = Counter(model["verdict"] for model in models)
+    unclaimed = sum(obstacle(model) == "no_claim" for model in models)
+    return answer(counts, reward_name(was_measured(model) for model in models), unclaimed)
+
+
+def answer(counts: Mapping[str, int], reward: str = TRAIN_TIME, unclaimed: int = 0) -> str:
+    """One sentence: how many models still earn the reward they are compared with, and what became of the others.
+
+    :param reward: what that reward is called, see :func:`reward_name`
+    :param unclaimed: how many of the inconclusive models nothing is claimed of
+    """
     total = sum(counts.values())
     if total == 0:
         return "No models were audited."
     earning = sum(counts.get(verdict, 0) for verdict in ("identical", "equivalent", "improved"))
     if earning == 0:
-        return _answer_without_success(counts, total)
+        return _answer_without_success(counts, total, reward, unclaimed)
     more = counts.get("improved", 0)
     if total == 1:
         subject, verb, whose = "The model", "earns", "its"
@@ -39,21 +60,91 @@ def answer(counts: Mapping[str, int]) -> str:
         subject = f"{earning:,} of {total:,} models"
     extra = "" if more == 0 else ", and more" if more == earning else f", {more:,} of them more"
     others = _others(counts)
-    return f"{subject} still {verb} {whose} train-time reward after reload{extra}{'; ' if others else ''}{others}."
+    return f"{subject} still {verb} {whose} {reward} after reload{extra}{'; ' if others else ''}{others}."
 
 
-def _answer_without_success(counts: Mapping[str, int], total: int) -> str:
+def reward_name(measured: Iterable[bool]) -> str:
+    """What the reward is called that reloads are compared with.
+
+    :param measured: for each model, whether it was measured at train time; otherwise somebody claims it
+    """
+    kinds = set(measured)
+    return f"train-time or {CLAIMED}" if len(kinds) == 2 else CLAIMED if kinds == {False} else TRAIN_TIME
+
+
+def is_found(model: Mapping[str, Any]) -> bool:
+    """Whether others trained it."""
+    return (model.get("source") or "trained") != "trained"
+
+
+def was_measured(model: Mapping[str, Any]) -> bool:
+    """Whether its reload is compared, or would have been, with episodes of train time rather than with a claim."""
+    kind = model.get("claim_kind")
+    return kind in ("in_place", "reference") if kind else model.get("source") in (None, "trained", "recorded")
+
+
+def obstacle(model: Mapping[str, Any]) -> str:
+    """Why a claim could not decide, or nothing; an inconclusive model's reason starts with that word."""
+    word = (model.get("reason") or "").partition(":")[0]
+    return word if model["verdict"] == "inconclusive" and word in OBSTACLES else ""
+
+
+def plain_loads(models: Iterable[Mapping[str, Any]]) -> str:
+    """How many found models a user's own ``ALGO.load(path)`` would not have loaded, and why; nothing if none."""
+    found = [model for model in models if is_found(model)]
+    errors = Counter(printable(model["plain_load_error"], _LONGEST_LOAD_ERROR) for model in found if _fails(model))
+    if not errors:
+        return ""
+    unread = sum(model.get("plain_load_error") is None for model in found)
+    unknown = f" ({unread:,} could not be read)" if unread else ""
+    said = "; ".join(f"{error} ({count:,})" for error, count in _most_common(errors)[:_LOAD_ERRORS])
+    more = f"; {len(errors) - _LOAD_ERRORS:,} other errors" if len(errors) > _LOAD_ERRORS else ""
+    models_found = f"{len(found):,} found models" if len(found) > 1 else "1 found model"
+    return f"{errors.total():,} of {models_found} would not load with a plain ALGO.load{unknown}: {said}{more}"
+
+
+def printable(text: str, longest: int) -> str:
+    """On one line, with characters that a terminal or browser would obey made visible, the middle left out.
+
+    Names and messages come from files of unknown origin. What turns the direction of writing around, moves the cursor
+    or is half a character shows as its escape.
+    """
+    line = " ".join(_ends(text, 4 * longest).split())
+    visible = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)
+    return _ends(visible, longest)
+
+
+def _ends(text: str, longest: int) -> str:
+    if len(text) <= longest:
+        return text
+    end = longest // 3
+    return f"{text[: longest - end - 1]}…{text[-end:]}"
+
+
+def _fails(model: Mapping[str, Any]) -> bool:
+    return bool(model.get("plain_load_error"))
+
+
+def _most_common(counted: Counter[str]) -> list[tuple[str, int]]:
+    """The most frequent first, by name among equals: the order of the models does not matter."""
+    return sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _answer_without_success(counts: Mapping[str, int], total: int, reward: str, unclaimed: int) -> str:
     """An inconclusive model may well earn its reward: only ``degraded`` says that it does not."""
     if total == 1:
         models, all_are, earn = "the model", "it is", "earns its"
     else:
         models = "both models" if total == 2 else f"all {total:,} models"
         all_are, earn = ("both" if total == 2 else "all") + " are", "earn their"
-    reward = "train-time reward after reload"
+    reward = f"{reward} after reload"
     if counts.get("degraded", 0) == total:
         return f"{models.capitalize()} no longer {earn} {reward}: {all_are} degraded."
     if counts.get("error", 0) == total:
         return f"{models.capitalize()} ended in an error: there is nothing to compare."
+    if unclaimed == total:
+        loads, it = ("loads and runs", "it") if total == 1 else ("load and run", "they")
+        return f"{models.capitalize()} {loads}, but nothing says what {it} earned: {all_are} inconclusive."
     if counts.get("inconclusive", 0) == total:
         return f"Whether {models} still {earn} {reward} is open: {all_are} inconclusive."
     return f"None of the {total:,} models is known to still earn its {reward}: {_others(counts)}."
@@ -71,33 +162,78 @@ def _others(counts: Mapping[str, int]) -> str:
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
 
 
-def _worst(models: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Models that do not load, then those that lost most, in units of their margin."""
-
-    def severity(model: Mapping[str, Any]) -> tuple[int, float]:
-        if model["verdict"] == "error":
-            return 0, 0.0
-        return 1, model["difference"] / model["margin"] if model["margin"] else 0.0
-
-    flagged = [model for model in models if model["verdict"] in ("error", "degraded")]
-    return sorted(flagged, key=severity)
+def _count(verdict: str, count: int, models: Iterable[Mapping[str, Any]]) -> str:
+    """``6 inconclusive (4 no_claim, 1 best_of_k)``."""
+    kinds = Counter(filter(None, map(obstacle, models))) if verdict == "inconclusive" else Counter()
+    why = ", ".join(f"{kinds[kind]} {kind}" for kind in OBSTACLES if kinds[kind])
+    return f"{count} {verdict}{f' ({why})' if why else ''}"
 
 
-def _table(flagged: Sequence[Mapping[str, Any]]) -> list[str]:
+def _worst(models: Iterable[Mapping[str, Any]], verdict: str) -> list[tuple[Mapping[str, Any], int]]:
+    """Models with a verdict, those that lost most in units of their margin first.
+
+    Of models that failed alike the first stands for all.
+
+    :return: each with the number of models that it stands for
+    """
+
+    def severity(model: Mapping[str, Any]) -> float:
+        return model["difference"] / model["margin"] if verdict == "degraded" and model["margin"] else 0.0
+
+    alike: dict[str, list[Mapping[str, Any]]] = {}
+    for model in sorted((model for model in models if model["verdict"] == verdict), key=severity):
+        alike.setdefault(model["reason"] if verdict == "error" else model["model"], []).append(model)
+    return [(group[0], len(group)) for group in alike.values()]
+
+
+def _table(models: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The worst models that failed, and the worst that lost their reward."""
+    failed, degraded = _worst(models, "error"), _worst(models, "degraded")
+    flagged = [*failed[:_WORST], *degraded[:_WORST]]
     if not flagged:
         return []
-    width = max(len(model["model"]) for model in flagged[:_WORST])
-    lines = ["", f"  {'model':<{width}}  verdict   in place → reload"]
-    lines += [
-        f"  {model['model']:<{width}}  {model['verdict']:<8}  "
-        f"{_reward(model, 'train')} → {_reward(model, 'reload')}  {model['reason']}"
-        for model in flagged[:_WORST]
-    ]
-    if len(flagged) > _WORST:
-        lines.append(f"  and {len(flagged) - _WORST} more")
+    found = any(is_found(model) for model, _ in flagged)
+    heads = ["model", "verdict", *(["claim"] if found else []), f"{'claimed' if found else 'in place'} → reload"]
+    rows = [[*_cells(model, found), _why(model, times)] for model, times in flagged]
+    widths = [max(map(len, column)) for column in zip(heads, *(row[:-1] for row in rows), strict=True)]
+    widths[-1] = 0
+    lines = ["", _line(heads, widths), *(_line(row, [*widths, 0]) for row in rows)]
+    left = sum(times for _, times in [*failed[_WORST:], *degraded[_WORST:]])
+    if left:
+        lines.append(f"  and {left:,} more")
     return [*lines, ""]
 
 
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _cells(model: Mapping[str, Any], found: bool) -> list[str]:
+    name = printable(model["model"], _LONGEST_NAME)
+    if not found:
+        return [name, model["verdict"], f"{_reward(model, 'train')} → {_reward(model, 'reload')}"]
+    rewards = f"{_claimed(model)} → {_reward(model, 'reload')}"
+    return [name, model["verdict"], (model["claim_kind"] or "–").replace("_", " "), rewards]
+
+
+def _why(model: Mapping[str, Any], times: int) -> str:
+    reason = printable(model["reason"], _LONGEST_REASON)
+    return f"{reason} ({times - 1:,} more like it)" if times > 1 else reason
+
+
+def _claimed(model: Mapping[str, Any]) -> str:
+    return _mean_and_std(model["claim_mean"], model["claim_std"])
+
+
 def _reward(model: Mapping[str, Any], stage: str) -> str:
-    mean, std = model[f"{stage}_mean_reward"], model[f"{stage}_std_reward"]
-    return "–" if mean is None else f"{mean:.2f} ± {std:.2f}"
+    return _mean_and_std(model[f"{stage}_mean_reward"], model[f"{stage}_std_reward"])
+
+
+def _mean_and_std(mean: float | None, std: float | None) -> str:
+    if mean is None:
+        return "–"
+    return _number(mean) if std is None else f"{_number(mean)} ± {_number(std)}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if abs(value) < 1e12 else f"{value:.2e}"

@@ -14,18 +14,17 @@ import numpy as np
 import torch as th
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.utils import safe_mean, set_random_seed
+from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from reload_audit import artifacts
 from reload_audit.algorithms import algorithm, default_policy, parse_hyperparams, resolved_hyperparams
-from reload_audit.environments import Normalizer, build_vec_env, freeze_normalization
-from reload_audit.episodes import Episode, TrainTime
+from reload_audit.environments import Normalizer, build_vec_env
+from reload_audit.episodes import TrainTime
 from reload_audit.records import plain, write_json
-from reload_audit.rollouts import ModelPolicy, RandomPolicy, run_episodes
-from reload_audit.specs import EvaluationSpec, TrainingSpec
+from reload_audit.reference import evaluate_in_looks, evaluate_random_policy, evaluate_reference
+from reload_audit.specs import TrainingSpec
 
-_RANDOM_POLICY_EPISODES = 20
 _PROGRESS_SECONDS = 10.0
 
 
@@ -53,8 +52,8 @@ def train(spec_data: Mapping[str, Any], folder: str) -> dict[str, Any]:
     _log("evaluating in place")
     in_place = evaluate_in_looks(model, venv, spec.evaluation)
     _log("evaluating on freshly built environments")
-    reference = _evaluate_reference(spec, model)
-    random_policy = _evaluate_random_policy(spec, model)
+    reference = evaluate_reference(model, spec.environment, spec.evaluation, spec.seed)
+    random_policy = evaluate_random_policy(model, spec.environment, spec.evaluation, spec.seed)
     evaluated = time.monotonic()
     write_json(Path(folder) / artifacts.EVALUATIONS, TrainTime(in_place, reference, random_policy).to_dict())
     venv.close()
@@ -85,15 +84,6 @@ def create_model(spec: TrainingSpec, venv: VecEnv) -> BaseAlgorithm:
     return algorithm(spec.algo)(policy, venv, seed=spec.seed, device=spec.device, **hyperparams)
 
 
-def evaluate_in_looks(model: BaseAlgorithm, venv: VecEnv, evaluation: EvaluationSpec) -> list[Episode]:
-    """All episodes of the protocol, look by look: exactly the calls that the reload makes, as far as it goes."""
-    freeze_normalization(venv)
-    episodes: list[Episode] = []
-    for stop in evaluation.stops:
-        episodes += run_episodes(ModelPolicy(model), venv, evaluation, start=len(episodes), stop=stop)
-    return episodes
-
-
 def _new_normalizer(spec: TrainingSpec) -> Normalizer:
     arguments = dict(spec.environment.normalize or {})
     if "gamma" not in arguments and "gamma" in spec.hyperparams:
@@ -101,52 +91,9 @@ def _new_normalizer(spec: TrainingSpec) -> Normalizer:
     return lambda venv: VecNormalize(venv, **arguments)
 
 
-def _evaluate_reference(spec: TrainingSpec, model: BaseAlgorithm) -> list[Episode]:
-    venv = _fresh_environment(spec, model)
-    try:
-        return evaluate_in_looks(model, venv, spec.evaluation)
-    finally:
-        venv.close()
-
-
-def _evaluate_random_policy(spec: TrainingSpec, model: BaseAlgorithm) -> list[Episode] | None:
-    """What a random policy earns, the zero of the margin's scale; None where random actions break the environment."""
-    venv = _fresh_environment(spec, model)
-    try:
-        policy = RandomPolicy(venv, seed=spec.evaluation.seed)
-        return run_episodes(policy, venv, spec.evaluation, start=0, stop=_RANDOM_POLICY_EPISODES)
-    except Exception as error:
-        _log(f"the random policy could not be measured: {type(error).__name__}: {error}")
-        return None
-    finally:
-        venv.close()
-
-
-def _fresh_environment(spec: TrainingSpec, model: BaseAlgorithm) -> VecEnv:
-    normalize = model.get_vec_normalize_env()
-    return build_vec_env(
-        spec.environment,
-        spec.evaluation.n_envs,
-        seed=spec.seed,
-        normalizer=None if normalize is None else artifacts.normalizer_from_memory(normalize),
-    )
-
-
 def _describe(spec: TrainingSpec, model: BaseAlgorithm, venv: VecEnv) -> dict[str, Any]:
-    normalize = model.get_vec_normalize_env()
-    finished = list(model.ep_info_buffer or [])
     hyperparams = {"policy": type(model.policy).__name__, **resolved_hyperparams(spec.algo, spec.hyperparams)}
-    return {
-        "num_timesteps": model.num_timesteps,
-        "ep_rew_mean": float(safe_mean([episode["r"] for episode in finished])) if finished else None,
-        "hyperparams": plain(hyperparams),
-        "normalized": normalize is not None,
-        "vecnormalize": None if normalize is None else artifacts.normalizer_settings(normalize),
-        "digests": artifacts.content_digests(model, normalize),
-        "acts_on": artifacts.spaces_and_spec(model, venv),
-        "versions": artifacts.versions(),
-        "machine": artifacts.machine(),
-    }
+    return {"hyperparams": plain(hyperparams), **artifacts.describe(model, venv)}
 
 
 class _Progress(BaseCallback):

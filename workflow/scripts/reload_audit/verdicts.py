@@ -1,4 +1,4 @@
-"""From episode rewards to a verdict: margin, bounds, tests, sequential looks.
+"""When a difference in reward counts: margin, bounds, tests, sequential looks.
 
 Let ``d_k`` be the reload reward minus the train-time reward of episode ``k``. A loss counts only where
 it exceeds the margin, and a verdict is given only where the episodes seen can carry it. Every test is
@@ -16,8 +16,6 @@ from typing import Any, Literal
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from reload_audit.episodes import Episode, TrainTime, first_difference, mean_reward, rewards, std_reward
-
 Decision = Literal["degraded", "improved", "equivalent"]
 Verdict = Literal["identical", "equivalent", "degraded", "improved", "inconclusive", "error"]
 
@@ -29,13 +27,6 @@ VERDICTS: tuple[Verdict, ...] = (
     "degraded",
     "error",
 )
-
-
-_NEXT_TO_NOTHING = 1e-3
-"""Width of the bounds, in margins, below which the episodes are taken not to vary."""
-
-_MANY_MODELS = 10_000_000
-"""More models than any audit has."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +55,18 @@ class Criteria:
     def alpha_per_look(self) -> float:
         """Error rate of each one-sided test at one look."""
         return self.alpha / len(self.looks)
+
+    @property
+    def episodes_to_meet_a_rare_loss(self) -> float:
+        """After how many equal episodes in a row a loss beyond the margin has become improbable.
+
+        A loss that reaches the margin on average, but takes all that was learned when it happens, happens in at least
+        ``margin_fraction`` of the episodes. It hides in ``n`` of them with a chance of at most
+        ``(1 - margin_fraction)**n``.
+        """
+        if not 0.0 < self.margin_fraction < 1.0:
+            return math.inf
+        return math.log(self.alpha) / math.log1p(-self.margin_fraction)
 
 
 @dataclass(frozen=True)
@@ -98,63 +101,6 @@ class Comparison:
     def detectable(self) -> float:
         """The smallest observed loss that would have been called ``degraded`` with these episodes."""
         return self.margin + (self.ci_high - self.difference)
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What three measurements of a trained model say together.
-
-    :param comparison: reload against in place, the number people quote
-    :param environment_gap: reference against in place: only the environments are new
-    :param process_gap: reload against reference: only process and files are new
-    :param first_difference: the first bit that differs between reference and reload; None where none does
-    """
-
-    comparison: Comparison
-    environment_gap: Comparison
-    process_gap: Comparison
-    first_difference: str | None
-
-    @property
-    def decision(self) -> Decision | Literal["identical"] | None:
-        """The verdict as far as this model alone can tell; None while it is open."""
-        decision = self.comparison.decision
-        return "identical" if decision == "equivalent" and self.first_difference is None else decision
-
-    def settled(self, criteria: Criteria) -> bool:
-        """Whether the remaining episodes can be spared.
-
-        Not while next to nothing varies, unless every bit is the same: twenty equal differences say little where one
-        episode in twenty is lost. And a loss or gain must be so clear that it outlasts the correction for the
-        number of models, which is not known here.
-        """
-        comparison = self.comparison
-        varies = comparison.ci_high - comparison.ci_low > _NEXT_TO_NOTHING * comparison.margin
-        match self.decision:
-            case None:
-                return False
-            case "identical":
-                return True
-            case "equivalent":
-                return varies
-            case _:
-                return varies and min(comparison.p_degraded, comparison.p_improved) <= criteria.fdr / _MANY_MODELS
-
-
-def judge(train_time: TrainTime, reload: Sequence[Episode], criteria: Criteria) -> Judgement:
-    """Compare a reload with what was measured at train time, over the episodes that it has run so far.
-
-    The margin rests on all train-time episodes, so it is the same at every look.
-    """
-    n = len(reload)
-    in_place, reference = train_time.in_place[:n], train_time.reference[:n]
-    width = margin(mean_reward(train_time.in_place), std_reward(train_time.in_place), train_time.random_mean, criteria)
-    return Judgement(
-        comparison=compare_paired(rewards(reload) - rewards(in_place), width, criteria),
-        environment_gap=compare_paired(rewards(reference) - rewards(in_place), width, criteria),
-        process_gap=compare_paired(rewards(reload) - rewards(reference), width, criteria),
-        first_difference=first_difference(reference, reload),
-    )
 
 
 def margin(train_mean: float, train_std: float, random_mean: float | None, criteria: Criteria) -> float:

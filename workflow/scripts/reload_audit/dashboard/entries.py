@@ -9,10 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from reload_audit.dashboard.numbers import finite
+from reload_audit.summary import is_found, printable, was_measured
 from reload_audit.verdicts import Verdict
 
 WORST_FIRST: tuple[Verdict, ...] = ("error", "degraded", "inconclusive", "improved", "equivalent", "identical")
 LOST: tuple[Verdict, ...] = ("error", "degraded")
+
+_LONGEST_NAME = 200
+_LONGEST_TEXT = 600
+_LONGEST_DETAIL = 400
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,11 @@ class Entry:
     """One model.
 
     :param anchor: the id of its row in the page; links lead there
+    :param found: whether others trained it
+    :param measured: whether it is compared with episodes of train time, rather than with a claim
+    :param train_mean: what was measured at train time, if anything was
+    :param claim_mean: what the reload is compared with: the same, or what somebody claims
+    :param plain_load_error: empty where a plain load works; None where that is not known
     """
 
     anchor: str
@@ -43,9 +53,21 @@ class Entry:
     reason: str
     gap: str
     log: str
+    found: bool
+    measured: bool
+    source: str
+    claim_kind: str
+    claim_mean: float | None
+    claim_std: float | None
+    claim_n: int | None
+    claim_source: str
+    loaded_with: str
+    plain_load_error: str | None
+    sb3_saved: str
+    sb3_loaded: str
+    version_changes: str
     n_episodes: int | None
     train_mean: float | None
-    train_std: float | None
     reference_mean: float | None
     reload_mean: float | None
     reload_std: float | None
@@ -84,25 +106,41 @@ def worst_first(groups: Mapping[str, Sequence[Entry]]) -> list[tuple[str, Sequen
 
 def _by_name(name: str) -> list[tuple[int, str]]:
     """A sort key with which ``n8`` comes before ``n16``: texts and numbers take turns in it."""
-    parts = re.split("([0-9]+)", name)
+    parts = re.split("([0-9]{1,15})", name)
     return [(int(part), "") if position % 2 else (0, part) for position, part in enumerate(parts)]
 
 
 def _entry(anchor: str, model: Mapping[str, Any]) -> Entry:
+    def text(key: str, longest: int) -> str:
+        return printable(model.get(key) or "", longest)
+
+    plain_load_error = model.get("plain_load_error")
     return Entry(
         anchor=anchor,
-        name=model["model"],
-        experiment=model.get("experiment") or "",
-        algo=model.get("algo") or "",
-        environment=model.get("env_id") or "",
+        name=text("model", _LONGEST_NAME),
+        experiment=text("experiment", _LONGEST_NAME),
+        algo=text("algo", _LONGEST_NAME),
+        environment=text("env_id", _LONGEST_NAME),
         n_envs=model.get("train_n_envs") or 0,
         verdict=model["verdict"],
-        reason=model.get("reason") or "",
-        gap=model.get("gap") or "",
-        log=model.get("log") or "",
+        reason=text("reason", _LONGEST_TEXT),
+        gap=text("gap", _LONGEST_NAME),
+        log=text("log", _LONGEST_NAME),
+        found=is_found(model),
+        measured=was_measured(model),
+        source=model.get("source") or "trained",
+        claim_kind=text("claim_kind", _LONGEST_NAME).replace("_", " "),
+        claim_mean=finite(model.get("claim_mean")),
+        claim_std=finite(model.get("claim_std")),
+        claim_n=model.get("claim_n"),
+        claim_source=text("claim_source", _LONGEST_NAME),
+        loaded_with=text("loaded_with", _LONGEST_DETAIL),
+        plain_load_error=None if plain_load_error is None else printable(plain_load_error, _LONGEST_NAME),
+        sb3_saved=text("sb3_saved", _LONGEST_NAME),
+        sb3_loaded=text("sb3_loaded", _LONGEST_NAME),
+        version_changes=text("version_changes", _LONGEST_DETAIL),
         n_episodes=model.get("n_episodes"),
         train_mean=finite(model.get("train_mean_reward")),
-        train_std=finite(model.get("train_std_reward")),
         reference_mean=finite(model.get("reference_mean_reward")),
         reload_mean=finite(model.get("reload_mean_reward")),
         reload_std=finite(model.get("reload_std_reward")),

@@ -64,9 +64,11 @@ class Grid:
 
 
 def grids(models: Sequence[Entry]) -> list[Grid]:
-    """A grid for each experiment, those with losses first."""
+    """A grid for each experiment that the workflow trained, those with losses first."""
     experiments: dict[str, list[Entry]] = {}
     for entry in models:
+        if entry.found:
+            continue
         experiments.setdefault(entry.experiment, []).append(entry)
     return [_grid(experiment, members) for experiment, members in worst_first(experiments)]
 

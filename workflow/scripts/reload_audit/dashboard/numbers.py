@@ -24,13 +24,13 @@ def count(value: int | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """About four significant digits: ``7,201``, ``313.9``, ``-3.02``, ``0.013``, ``1.0e-05``."""
+    """About four significant digits: ``7,201``, ``313.9``, ``-3.02``, ``0.013``, ``1.0e-05``, ``3.0e+20``."""
     if value is None:
         return MISSING
     size = abs(value)
     if size == 0:
         text = "0"
-    elif size < 0.001:
+    elif size < 0.001 or size >= 1e12:
         text = f"{value:.1e}"
     else:
         decimals = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 1 else 3

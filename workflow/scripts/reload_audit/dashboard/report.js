@@ -3,38 +3,59 @@
 (() => {
   const find = (selector) => [...document.querySelectorAll(selector)];
   const body = document.querySelector("#models tbody");
-  const rows = find("#models tbody tr");
+  let rows = find("#models tbody tr"); // in the order shown
   const heads = find("#models thead th");
   const tiles = find(".tile");
+  const groups = find(".group");
   const points = find(".plot a");
   const search = document.getElementById("search");
   const clear = document.getElementById("clear");
   const shown = document.getElementById("shown");
   const none = document.getElementById("none");
+  const more = document.getElementById("more");
+  let most = Number(more.dataset.most); // rows on show: the layout of thousands takes seconds
   const tip = document.getElementById("tip");
-  const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
+  const nameOf = new Map(groups.map((group) => [group.dataset.group, group.textContent]));
+  const texts = new Map(rows.map((row) => [row, `${row.textContent} ${nameOf.get(row.dataset.group) ?? ""}`.toLowerCase()]));
   const place = new Map(rows.map((row, index) => [row, index]));
   const rowOf = (point) => document.getElementById(point.getAttribute("href").slice(1));
 
   function filter() {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const verdicts = tiles.filter((tile) => tile.ariaPressed === "true").map((tile) => tile.dataset.verdict);
+    const pressed = (buttons, name) => buttons.filter((one) => one.ariaPressed === "true").map((one) => one.dataset[name]);
+    const verdicts = pressed(tiles, "verdict");
+    const folders = pressed(groups, "group");
+    const matching = new Set();
     for (const row of rows) {
       const text = texts.get(row);
-      const wanted = verdicts.length === 0 || verdicts.includes(row.className);
-      row.hidden = !(wanted && words.every((word) => text.includes(word)));
+      const wanted = (verdicts.length === 0 || verdicts.includes(row.className))
+        && (folders.length === 0 || folders.includes(row.dataset.group));
+      if (wanted && words.every((word) => text.includes(word))) matching.add(row);
+      row.hidden = !matching.has(row) || matching.size > most;
     }
-    for (const point of points) point.classList.toggle("dim", rowOf(point).hidden);
-    const left = rows.filter((row) => !row.hidden).length;
+    for (const point of points) point.classList.toggle("dim", !matching.has(rowOf(point)));
+    const left = matching.size;
+    more.hidden = left <= most;
+    more.textContent = `Show ${(left - most).toLocaleString("en")} more`;
     shown.value = `${left.toLocaleString("en")} of ${rows.length.toLocaleString("en")} ${rows.length === 1 ? "model" : "models"}`;
     none.hidden = left > 0;
-    clear.disabled = words.length === 0 && verdicts.length === 0;
+    clear.disabled = words.length === 0 && verdicts.length === 0 && folders.length === 0;
+  }
+
+  function showEvery() {
+    most = Infinity;
+    filter();
   }
 
   function showAll() {
     search.value = "";
-    for (const tile of tiles) tile.ariaPressed = "false";
+    for (const button of [...tiles, ...groups]) button.ariaPressed = "false";
     filter();
+  }
+
+  function reveal(row) {
+    if (row.hidden) showAll();
+    row.hidden = false; // alone, where it is beyond those on show
   }
 
   // What is written is what is sorted by, so the order never contradicts what can be read.
@@ -56,17 +77,18 @@
     for (const other of heads) other.removeAttribute("aria-sort");
     head.ariaSort = direction > 0 ? "ascending" : "descending";
     const keys = new Map(rows.map((row) => [row, key(row, column)]));
-    const ordered = [...rows].sort((a, b) => {
+    rows.sort((a, b) => {
       const [left, right] = [keys.get(a), keys.get(b)];
       if (left === null || right === null) return (left === null) - (right === null); // what is missing comes last
       return direction * compare(left, right);
     });
-    body.append(...ordered);
+    body.append(...rows);
+    filter();
   }
 
   function explain(point) {
     const [verdict, model, , , train, reload, difference] = [...rowOf(point).cells].map((cell) => cell.textContent.trim());
-    const lines = [model, verdict, `train ${train}`, `reload ${reload}`, `difference ${difference}`];
+    const lines = [model, verdict, `${heads[4].textContent.split(" ")[0].toLowerCase()} ${train}`, `reload ${reload}`, `difference ${difference}`];
     tip.replaceChildren(...lines.map((line) => Object.assign(document.createElement("div"), { textContent: line })));
     tip.hidden = false;
     const at = point.getBoundingClientRect();
@@ -76,19 +98,25 @@
   }
 
   for (const head of heads) head.firstElementChild.addEventListener("click", () => sort(head));
-  for (const tile of tiles) {
-    tile.addEventListener("click", () => {
-      tile.ariaPressed = tile.ariaPressed === "true" ? "false" : "true";
+  for (const button of [...tiles, ...groups]) {
+    button.addEventListener("click", () => {
+      button.ariaPressed = button.ariaPressed === "true" ? "false" : "true";
       filter();
     });
   }
   for (const point of points) {
     point.addEventListener("pointerenter", () => explain(point));
     point.addEventListener("pointerleave", () => { tip.hidden = true; });
-    point.addEventListener("click", () => { if (rowOf(point).hidden) showAll(); });
+    point.addEventListener("click", () => { reveal(rowOf(point)); });
   }
   search.addEventListener("input", filter);
   clear.addEventListener("click", showAll);
-  window.addEventListener("beforeprint", () => { for (const more of find("details")) more.open = true; });
+  more.addEventListener("click", showEvery);
+  window.addEventListener("beforeprint", () => {
+    for (const folded of find(".more")) folded.open = true;
+    showEvery();
+  });
   if (rows.length) filter(); // a reloaded page may still hold the last search
+  const linked = document.getElementById(location.hash.slice(1));
+  if (texts.has(linked)) reveal(linked);
 })();

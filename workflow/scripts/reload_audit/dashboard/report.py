@@ -16,22 +16,15 @@ from markupsafe import Markup
 
 from reload_audit.dashboard import numbers
 from reload_audit.dashboard.entries import Entry, entries
+from reload_audit.dashboard.found import groups, particulars
 from reload_audit.dashboard.grids import grids
 from reload_audit.dashboard.scatter import SIZE, panels
+from reload_audit.dashboard.words import Words, words
 from reload_audit.records import write_text
-from reload_audit.summary import answer
+from reload_audit.summary import headline, plain_loads
 from reload_audit.verdicts import VERDICTS
 
 _HERE = Path(__file__).parent
-
-MEANINGS = {
-    "identical": "Every bit of every episode is as in the reference, and the reward is within the margin of in place.",
-    "equivalent": "Not bit for bit the same, but enough episodes show that the difference lies within the margin.",
-    "improved": "Earns more than in place, by more than the margin, and not by chance.",
-    "inconclusive": "The episodes cannot tell, or among so many models it may be chance. The reason says which.",
-    "degraded": "Earns less than in place, by more than the margin, and not by chance.",
-    "error": "Could not be trained, loaded or run. The reason says what happened.",
-}
 
 _PACKAGES = {
     "stable_baselines3": "SB3",
@@ -39,6 +32,12 @@ _PACKAGES = {
     "torch": "PyTorch",
     "python": "Python",
 }
+
+_ROWS_SHOWN = 300
+"""Models in the table until more are asked for: a browser takes seconds to lay out thousands."""
+
+_VERSIONS = 5
+"""Versions that saved found models which are named."""
 
 _REACH = 3.2
 """Margins on either side of zero that an interval's drawing shows."""
@@ -80,51 +79,59 @@ def write_report(audit: Mapping[str, Any], path: Path) -> None:
 
 def render(audit: Mapping[str, Any]) -> str:
     """The report's HTML."""
-    models = entries(audit.get("models") or ())
-    counts = Counter(entry.verdict for entry in models)
+    content = audit.get("models") or ()
+    models = entries(content)
+    said, found = words(models), groups(models)
     script = (_HERE / "report.js").read_text(encoding="utf-8")
     page: str = _template().render(
-        answer=answer(counts),
-        settings=settings(audit),
-        tiles=tiles(counts),
+        answer=headline(content),
+        plain_loads=plain_loads(content),
+        settings=settings(audit, models),
+        words=said,
+        tiles=tiles(Counter(entry.verdict for entry in models), said),
         models=models,
         panels=panels(models),
         panel_size=SIZE,
         grids=grids(models),
+        groups=found,
+        group_numbers={group.name: position for position, group in enumerate(found)},
+        particulars=particulars,
+        rows_shown=_ROWS_SHOWN,
         interval=interval,
         reach=_REACH,
         style=(_HERE / "report.css").read_text(encoding="utf-8"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
-    # An exception's message may hold half a character, which UTF-8 cannot write.
-    return page.encode("utf-8", "replace").decode("utf-8")
+    return page
 
 
-def tiles(counts: Mapping[str, int]) -> list[Tile]:
+def tiles(counts: Mapping[str, int], said: Words) -> list[Tile]:
     """A tile for each verdict, in the verdicts' order."""
+    meanings = said.meanings
     total = sum(counts.values()) or 1
     return [
-        Tile(verdict, MEANINGS[verdict], counts.get(verdict, 0), counts.get(verdict, 0) / total) for verdict in VERDICTS
+        Tile(verdict, meanings[verdict], counts.get(verdict, 0), counts.get(verdict, 0) / total) for verdict in VERDICTS
     ]
 
 
-def settings(audit: Mapping[str, Any]) -> list[str]:
-    """What decided the verdicts, and which software trained the models: whatever of it the audit says."""
+def settings(audit: Mapping[str, Any], models: Sequence[Entry]) -> list[str]:
+    """What decided the verdicts, and which software trained or saved the models: whatever of it the audit says."""
     sections = audit.get("settings") or {}
     verdict = sections.get("verdict") or {}
-    said = [_margin_setting(verdict), *_test_settings(verdict), *_versions(audit.get("trained_with") or ())]
+    said = [_margin_setting(verdict, words(models)), *_test_settings(verdict)]
+    said += [*_versions(audit.get("trained_with") or ()), _saved_with(models)]
     tool = audit.get("tool") or {}
     said.append(f"{tool.get('name', '')} {tool.get('version', '')}".strip())
     return [text for text in said if text]
 
 
-def _margin_setting(verdict: Mapping[str, Any]) -> str:
+def _margin_setting(verdict: Mapping[str, Any], said: Words) -> str:
     parts = []
     if verdict.get("margin_fraction") is not None:
-        parts.append(f"{numbers.percent(verdict['margin_fraction'])} of |train − random policy|")
+        parts.append(f"{numbers.percent(verdict['margin_fraction'])} of |{said.quoted} − random policy|")
     if verdict.get("margin_std") is not None:
-        parts.append(f"{verdict['margin_std']:g} train-time std")
+        parts.append(f"{verdict['margin_std']:g} {said.reward.removesuffix(' reward')} std")
     return f"margin: {'the larger of ' if len(parts) > 1 else ''}{' and '.join(parts)}" if parts else ""
 
 
@@ -150,6 +157,18 @@ def _versions(trained_with: Sequence[Mapping[str, Any]]) -> list[str]:
         if found:
             said.append(f"{title} {', '.join(sorted(found))}")
     return said
+
+
+def _saved_with(models: Sequence[Entry]) -> str:
+    """Which versions saved the models of others, the most frequent few, and which loaded them."""
+    saved = Counter(entry.sb3_saved for entry in models if entry.found and entry.sb3_saved)
+    loaded = sorted({entry.sb3_loaded for entry in models if entry.found and entry.sb3_loaded})
+    if not saved or not loaded:
+        return ""
+    shown = sorted(sorted(saved, key=lambda version: (-saved[version], version))[:_VERSIONS])
+    left = len(saved) - _VERSIONS
+    more = f" and {left:,} other{'s' if left > 1 else ''}" if left > 0 else ""
+    return f"found models saved with SB3 {', '.join(shown)}{more}, loaded with {', '.join(loaded)}"
 
 
 def interval(entry: Entry) -> Interval | None:

@@ -1,4 +1,4 @@
-"""Train-time reward against reload reward: one square panel an environment, for their rewards have different scales."""
+"""Train-time or claimed reward against reload reward: one square panel an environment, as rewards differ in scale."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from dataclasses import dataclass
 
 from reload_audit.dashboard.entries import WORST_FIRST, Entry, worst_first
 from reload_audit.dashboard.numbers import MINUS
+from reload_audit.summary import reward_name
 
 SIZE = 240
 """Side of a panel's square, in its own units."""
+
+_LARGEST = 1e100
+"""No reward is larger; a file that says so would leave nothing to see of the others."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,14 @@ class Mark:
 class Panel:
     """One environment.
 
+    :param reward: what its models' reloads are compared with
     :param marks: in drawing order, so that the worst lie on top
     :param margins: an SVG path with every model's own margin, up and down from the diagonal
-    :param unplaced: number of models without train-time reward
+    :param unplaced: number of models without such a reward
     """
 
     environment: str
+    reward: str
     models: int
     ticks: tuple[Tick, ...]
     marks: tuple[Mark, ...]
@@ -59,19 +65,21 @@ class _Scale:
 
 
 def panels(models: Sequence[Entry]) -> list[Panel]:
-    """A panel for each environment, those with losses first."""
+    """A panel for each environment, those with losses first, those without anything to draw last."""
     environments: dict[str, list[Entry]] = {}
     for entry in models:
         environments.setdefault(entry.environment, []).append(entry)
-    return [_panel(environment, members) for environment, members in worst_first(environments)]
+    drawn = [_panel(environment, members) for environment, members in worst_first(environments)]
+    return sorted(drawn, key=lambda panel: not panel.marks)
 
 
 def _panel(environment: str, members: Sequence[Entry]) -> Panel:
-    placed = [entry for entry in members if entry.train_mean is not None]
+    placed = [entry for entry in members if _is_placed(entry)]
     scale = _scale(placed)
     drawn = sorted(placed, key=lambda entry: -WORST_FIRST.index(entry.verdict))
     return Panel(
         environment=environment,
+        reward=reward_name(entry.measured for entry in placed or members),
         models=len(members),
         ticks=_ticks(scale) if placed else (),
         marks=tuple(_mark(entry, scale) for entry in drawn),
@@ -80,29 +88,34 @@ def _panel(environment: str, members: Sequence[Entry]) -> Panel:
     )
 
 
+def _is_placed(entry: Entry) -> bool:
+    values = (entry.claim_mean, entry.margin or 0.0, entry.reload_mean or 0.0)
+    return all(value is not None and abs(value) < _LARGEST for value in values)
+
+
 def _scale(placed: Sequence[Entry]) -> _Scale:
     """The same for both axes, so that the diagonal means "as before"."""
     values = [entry.reload_mean for entry in placed if entry.reload_mean is not None]
     for entry in placed:
-        assert entry.train_mean is not None
-        values += [entry.train_mean - (entry.margin or 0.0), entry.train_mean + (entry.margin or 0.0)]
+        assert entry.claim_mean is not None
+        values += [entry.claim_mean - (entry.margin or 0.0), entry.claim_mean + (entry.margin or 0.0)]
     low, high = min(values, default=0.0), max(values, default=1.0)
     padding = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
     return _Scale(low - padding, high + padding)
 
 
 def _mark(entry: Entry, scale: _Scale) -> Mark:
-    assert entry.train_mean is not None
+    assert entry.claim_mean is not None
     reloaded = entry.reload_mean is not None
     y = 0.0 if entry.reload_mean is None else scale(entry.reload_mean)
-    return Mark(entry.anchor, entry.verdict, scale(entry.train_mean), round(SIZE - y, 1), reloaded)
+    return Mark(entry.anchor, entry.verdict, scale(entry.claim_mean), round(SIZE - y, 1), reloaded)
 
 
 def _margin(entry: Entry, scale: _Scale) -> str:
-    if not entry.margin or entry.train_mean is None:
+    if not entry.margin or entry.claim_mean is None:
         return ""
-    bottom, top = (round(SIZE - scale(entry.train_mean + side * entry.margin), 1) for side in (-1, 1))
-    return f"M{scale(entry.train_mean)} {bottom}V{top}"
+    bottom, top = (round(SIZE - scale(entry.claim_mean + side * entry.margin), 1) for side in (-1, 1))
+    return f"M{scale(entry.claim_mean)} {bottom}V{top}"
 
 
 def _ticks(scale: _Scale) -> tuple[Tick, ...]:

@@ -14,3 +14,7 @@ TRAIN_HASH_SEED = 0
 
 RELOAD_HASH_SEED = 1
 """PYTHONHASHSEED of a reload: another one, so that an environment that depends on hash order cannot hide."""
+
+PRELOAD = ("torch._dynamo", "stable_baselines3", "sb3_contrib", "scipy.special")
+"""What takes long to import. Names of installed packages: a fork server does not look where its caller's modules are.
+"""

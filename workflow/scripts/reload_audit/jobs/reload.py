@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from reload_audit import isolation
-from reload_audit.jobs import FORMAT, RELOAD_HASH_SEED
+from reload_audit.jobs import FORMAT, PRELOAD, RELOAD_HASH_SEED
 from reload_audit.records import read_json, write_json
 from reload_audit.specs import Condition, EvaluationSpec, ReloadSpec, conditions
 from reload_audit.verdicts import Criteria
-
-# What takes long to import. Names of installed packages: a fork server does not look where its caller's modules are.
-_PRELOAD = ("torch._dynamo", "stable_baselines3", "sb3_contrib", "scipy.special")
 
 
 def reload_model(folder: Path, record: Path, log: Path, reload: ReloadSpec, criteria: Criteria) -> None:
@@ -26,7 +23,7 @@ def reload_model(folder: Path, record: Path, log: Path, reload: ReloadSpec, crit
     results: dict[str, Any] = {}
     if manifest["failure"] is None:
         spec = manifest["spec"]
-        isolation.prepare(reload.isolation, hash_seed=RELOAD_HASH_SEED, preload=_PRELOAD)
+        isolation.prepare(reload.isolation, hash_seed=RELOAD_HASH_SEED, preload=PRELOAD)
         for condition in conditions(EvaluationSpec.from_dict(spec["evaluation"]), reload):
             outcome = isolation.call(
                 "reload_audit.evaluation:evaluate",

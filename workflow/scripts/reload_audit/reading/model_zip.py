@@ -1,25 +1,22 @@
 """What is in a model's zip: settings as JSON, pickled values as notes, parameters still as files.
 
-SB3 writes ``data`` (JSON, with pickled values in base64 under ``:serialized:``), one ``*.pth`` for each state dictionary,
-``_stable_baselines3_version`` and, since 1.2, ``system_info.txt``.
+SB3 writes ``data`` (JSON, with pickled values in base64 under ``:serialized:``), one ``*.pth`` for each state
+dictionary, ``_stable_baselines3_version`` and, since 1.2, ``system_info.txt``.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
-import io
+import copy
 import json
 import re
-import zipfile
-import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reload_audit.reading.files import read_bytes
-from reload_audit.reading.pickles import Parsed, Unreadable, parse
+from reload_audit.reading.files import open_zip, read_bytes, read_member
+from reload_audit.reading.pickles import MAX_INSTRUCTIONS, Parsed, Unreadable, parse, refusing
 from reload_audit.reading.trust import refuse_untrusted
 from reload_audit.reading.values import Values
 
@@ -53,8 +50,9 @@ class SavedModel:
     saved_with: Mapping[str, str]
     trusted: Collection[str] = field(default=())
 
+    @refusing("damaged settings")
     def value(self, attribute: str, default: Any = None) -> Any:
-        """An attribute's value, rebuilt if it was pickled.
+        """An attribute's value, rebuilt if it was pickled, for the caller to keep and change.
 
         :raises Unreadable: it cannot be rebuilt
         """
@@ -63,9 +61,10 @@ class SavedModel:
                 return Values(self.trusted).build(self.pickled[attribute].value)
             except Unreadable as problem:
                 raise Unreadable(f"{attribute}: {problem}") from None
-        return self.settings.get(attribute, default)
+        return copy.deepcopy(self.settings.get(attribute, default))
 
 
+@refusing("damaged model")
 def read_model(path: str | Path, *, trusted: Collection[str] = (), max_bytes: int = 2**32) -> SavedModel:
     """Read a model's zip without executing anything in it.
 
@@ -75,9 +74,11 @@ def read_model(path: str | Path, *, trusted: Collection[str] = (), max_bytes: in
     """
     members = _unpack(read_bytes(path, max_bytes), max_bytes)
     settings, pickled = {}, {}
+    instructions = MAX_INSTRUCTIONS
     for attribute, item in _data(members).items():
         if isinstance(item, dict) and SERIALIZED in item:
-            pickled[attribute] = _parsed(attribute, item[SERIALIZED], trusted)
+            pickled[attribute] = _parsed(attribute, item[SERIALIZED], trusted, instructions)
+            instructions -= pickled[attribute].instructions
         else:
             settings[attribute] = item
     return SavedModel(
@@ -90,26 +91,21 @@ def read_model(path: str | Path, *, trusted: Collection[str] = (), max_bytes: in
 
 
 def _unpack(content: bytes, max_bytes: int) -> dict[str, bytes]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = archive.infolist()
-            unpacked = sum(member.file_size for member in members)
-            if len(members) > _MAX_MEMBERS or unpacked > max_bytes:
-                raise Unreadable(
-                    f"expected a model's zip, found one of {len(members):,} members that unpacks to {unpacked:,} bytes; "
-                    f"at most {_MAX_MEMBERS:,} members and {max_bytes:,} bytes are unpacked (reload.memory)"
-                )
-            return {
-                member.filename: archive.read(member)
-                for member in members
-                if member.filename.endswith(".pth") or member.filename in _WANTED
-            }
-    except Unreadable:
-        raise
-    except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError, RuntimeError, ValueError, zlib.error) as error:
-        raise Unreadable(f"damaged zip: {error}") from None
-    except Exception as error:  # decompressors of other methods have errors of their own
-        raise Unreadable(f"damaged zip: {type(error).__name__}: {error}") from None
+    with refusing("damaged zip"), open_zip(content) as archive:
+        members = archive.infolist()
+        unpacked = sum(member.file_size for member in members)
+        if len(members) > _MAX_MEMBERS or unpacked > max_bytes:
+            raise Unreadable(
+                f"expected a model's zip, found one of {len(members):,} members that unpacks to {unpacked:,} bytes; "
+                f"at most {_MAX_MEMBERS:,} members and {max_bytes:,} bytes are unpacked (reload.memory)"
+            )
+        if len(members) > len({member.filename for member in members}):
+            raise Unreadable("damaged zip: two members of one name")
+        return {
+            member.filename: read_member(archive, member)
+            for member in members
+            if member.filename.endswith(".pth") or member.filename in _WANTED
+        }
 
 
 _WANTED = ("data", "_stable_baselines3_version", "system_info.txt")
@@ -120,22 +116,21 @@ def _data(members: Mapping[str, bytes]) -> dict[str, Any]:
         raise Unreadable(f"expected a model saved by SB3, found a zip of {', '.join(members)[:200] or 'other things'}")
     if len(members["data"]) > _MAX_DATA:
         raise Unreadable(f"expected settings of at most {_MAX_DATA:,} bytes, found {len(members['data']):,}")
-    try:
+    with refusing("damaged settings"):
         data = json.loads(members["data"].decode())
-    except (ValueError, RecursionError) as error:
-        raise Unreadable(f"damaged settings: {error}") from None
     if not isinstance(data, dict):
         raise Unreadable(f"damaged settings: expected keys and values, found a {type(data).__name__}")
     return data
 
 
-def _parsed(attribute: str, text: Any, trusted: Collection[str]) -> Parsed:
+def _parsed(attribute: str, text: Any, trusted: Collection[str], most: int) -> Parsed:
     try:
-        parsed = parse(base64.b64decode(text, validate=True))
-        refuse_untrusted(parsed, trusted, schedule=attribute in SCHEDULES)
-    except (binascii.Error, TypeError, ValueError) as problem:
-        raise Unreadable(f"{_shown(attribute)}: {problem}") from None
-    return parsed
+        with refusing("damaged settings"):
+            parsed = parse(base64.b64decode(text, validate=True), most)
+            refuse_untrusted(parsed, trusted, schedule=attribute in SCHEDULES)
+            return parsed
+    except Unreadable as problem:
+        raise Unreadable(f"{attribute[:100]}: {problem}") from None
 
 
 def _saved_with(members: Mapping[str, bytes]) -> dict[str, str]:
@@ -154,6 +149,8 @@ def _saved_with(members: Mapping[str, bytes]) -> dict[str, str]:
     for found in _SYSTEM.finditer(members.get("system_info.txt", b"")[:10_000].decode(errors="replace")):
         if found["name"] in names:
             saved[names[found["name"]]] = _shown(found["value"].strip())
+    if "platform" in saved:  # SB3 appends the kernel's build to what Python calls the platform
+        saved["platform"] = saved["platform"].partition(" ")[0]
     version = members.get("_stable_baselines3_version", b"")[:100].decode(errors="replace").strip()
     return saved | ({"stable_baselines3": _shown(version)} if version else {})
 

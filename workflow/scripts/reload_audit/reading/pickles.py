@@ -6,17 +6,41 @@ of what it says, which nobody acts on. Opcodes are those of Python's ``pickletoo
 
 from __future__ import annotations
 
+import contextlib
+import numbers
 import pickletools
-import struct
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-MAX_OPCODES = 1_000_000
+MAX_INSTRUCTIONS = 1_000_000
+
+_LONGEST_MESSAGE = 1000
 
 
 class Unreadable(ValueError):
-    """A saved file cannot be used; the message says why."""
+    """A saved file cannot be used; the message says why, in one line of printable characters."""
+
+    def __init__(self, message: str) -> None:
+        line = " ".join(message[:_LONGEST_MESSAGE].split())
+        super().__init__("".join(char if char.isprintable() else ascii(char)[1:-1] for char in line))
+
+
+@contextlib.contextmanager
+def refusing(what: str) -> Iterator[None]:
+    """Whatever goes wrong inside makes the file unreadable: its content decides what does, so no list is complete.
+
+    :param what: begins the message
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # nor does a filter of the caller's turn one into an error
+            yield
+    except Unreadable:
+        raise
+    except (Exception, SystemExit) as error:
+        raise Unreadable(f"{what}: {type(error).__name__}: {error}") from error
 
 
 @dataclass(eq=False, frozen=True)
@@ -30,7 +54,7 @@ class Global:
         return f"{self.module}.{self.name}"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Call:
     """Something that would be called, and what would be done with the result.
 
@@ -48,50 +72,113 @@ class Call:
     items: list[Any] = field(default_factory=list)
     pairs: list[tuple[Any, Any]] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        return f"a call of {self.function if isinstance(self.function, Global) else 'a computed value'}"
 
-@dataclass(eq=False, frozen=True)
+
+@dataclass(eq=False, frozen=True, repr=False)
 class PersistentId:
     """Something kept outside the pickle, such as the storage of a tensor."""
 
     pid: Any
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, frozen=True, repr=False)
 class Parsed:
     """What a pickle says.
 
     :param value: plain values with :class:`Global`, :class:`Call` and :class:`PersistentId` in them
-    :param names: everything it would import, in its own order, also where the value does not show it
-    :param calls: everything it would call, likewise
+    :param steps: everything it would import or call, in its own order, also where the value does not show it
+    :param instructions: how many it has
     :param end: number of bytes that were read; another pickle may follow
     """
 
     value: Any
-    names: tuple[Global, ...]
-    calls: tuple[Call, ...]
+    steps: tuple[Global | Call, ...]
+    instructions: int
     end: int
 
+    @property
+    def names(self) -> tuple[Global, ...]:
+        return tuple(step for step in self.steps if isinstance(step, Global))
 
-def parse(content: bytes) -> Parsed:
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        return tuple(step for step in self.steps if isinstance(step, Call))
+
+
+@refusing("damaged pickle")
+def parse(content: bytes, most: int = MAX_INSTRUCTIONS) -> Parsed:
     """Parse one pickle, from the beginning of ``content``.
 
-    :raises Unreadable: it is truncated, damaged, absurdly long, or uses what no saved model needs
+    :param most: instructions that it may have
+    :raises Unreadable: it is truncated, damaged, absurdly long or large, or uses what no saved model needs
     """
     parser = _Parser()
-    end = 0
-    try:
-        for number, (opcode, argument, position) in enumerate(pickletools.genops(content)):
-            if number >= MAX_OPCODES:
-                raise Unreadable(f"pickle of more than {MAX_OPCODES:,} instructions")
-            parser.do(opcode.name, argument)
-            end = (position or 0) + 1
-    except Unreadable:
-        raise
-    except (ValueError, IndexError, KeyError, TypeError, OverflowError, struct.error) as error:
-        raise Unreadable(f"damaged pickle: {error or type(error).__name__}") from None
-    if not parser.finished:
-        raise Unreadable("damaged pickle: it ends too early")
-    return Parsed(parser.result, tuple(parser.names), tuple(parser.calls), end)
+    count = end = 0
+    for opcode, argument, position in pickletools.genops(content):
+        count += 1
+        if count > most:
+            raise Unreadable(f"pickle of more than {most:,} instructions")
+        parser.do(opcode.name, argument)
+        end = (position or 0) + 1
+    _refuse_endless(parser.result)
+    return Parsed(parser.result, tuple(parser.steps), count, end)
+
+
+def _refuse_endless(value: Any) -> None:
+    """Refuse values that share their parts so often that going through them, as libraries do, would never end."""
+    sizes: dict[int, int] = {}
+    waiting = [(value, False)]
+    while waiting:
+        node, parts_are_known = waiting.pop()
+        if parts_are_known:
+            sizes[id(node)] = 1 + sum(sizes.get(id(part), 1) for part in _parts(node))
+            if sizes[id(node)] > MAX_INSTRUCTIONS:
+                raise Unreadable(f"damaged pickle: more than {MAX_INSTRUCTIONS:,} values, most of them the same")
+        elif id(node) not in sizes and (parts := _parts(node)):
+            sizes[id(node)] = 0  # if this is seen, it contains itself; going through that ends with an error
+            waiting.append((node, True))
+            waiting += [(part, False) for part in parts]
+
+
+def _parts(value: Any) -> Collection[Any]:
+    match value:
+        case list() | tuple() | set() | frozenset():
+            return value
+        case dict():
+            return [*value, *value.values()]
+        case Call():
+            return [value.function, value.args, value.kwargs, *value.states, *value.items, *value.pairs]
+        case PersistentId():
+            return [value.pid]
+    return ()
+
+
+def hashable(value: Any) -> Any:
+    """A value to look up by. Only flat ones: to hash a nest of tuples can take for ever, or the interpreter down.
+
+    :raises Unreadable: it is something else
+    """
+    for part in value if isinstance(value, tuple) else (value,):
+        plain = part is None or isinstance(part, str | bytes | float | Global | Call | type | numbers.Number)
+        if not plain or (isinstance(part, int) and abs(part) >= _LARGEST_KEY):
+            raise Unreadable(f"damaged pickle: it looks something up by a {type(value).__name__}")
+    return value
+
+
+def described(value: Any) -> str:
+    """A few words for a message. Never all of a value: what shares its parts can be without end when written out."""
+    if value is None or isinstance(value, bool | float | Global | Call | type):
+        return str(value)
+    if isinstance(value, str | bytes):
+        return repr(value[:80])
+    if isinstance(value, int) and abs(value) < _LARGEST_KEY:
+        return str(value)
+    return f"a {type(value).__name__}"
+
+
+_LARGEST_KEY = 2**60  # below the modulus of Python's hash: larger ones can be chosen to collide
 
 
 class _Parser:
@@ -99,9 +186,7 @@ class _Parser:
 
     def __init__(self) -> None:
         self.result: Any = None
-        self.finished = False
-        self.names: list[Global] = []
-        self.calls: list[Call] = []
+        self.steps: list[Global | Call] = []
         self._stack: list[Any] = []
         self._marks: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
@@ -154,7 +239,6 @@ class _Parser:
 
     def _stop(self, _: Any) -> None:
         self.result = self._stack.pop()
-        self.finished = True
 
     # Containers
 
@@ -182,7 +266,7 @@ class _Parser:
 
     def _frozenset(self, _: Any) -> None:
         items = self._to_mark()
-        self._stack.append(frozenset(map(_key, items)))
+        self._stack.append(frozenset(map(hashable, items)))
 
     def _append(self, _: Any) -> None:
         self._extend([self._stack.pop()])
@@ -201,7 +285,7 @@ class _Parser:
         items = self._to_mark()
         target = self._stack[-1]
         if isinstance(target, set):
-            target.update(map(_key, items))
+            target.update(map(hashable, items))
         else:
             self._extend(items)
 
@@ -220,7 +304,7 @@ class _Parser:
         if isinstance(target, Call):
             target.pairs.extend(pairs)
         elif isinstance(target, dict):
-            target.update((_key(key), value) for key, value in pairs)
+            target.update((hashable(key), value) for key, value in pairs)
         else:
             raise Unreadable(f"damaged pickle: it stores in a {type(target).__name__}")
 
@@ -230,7 +314,7 @@ class _Parser:
         if not isinstance(module, str) or not isinstance(name, str):
             raise Unreadable("untrusted_pickle: it computes the name of what it imports")
         found = Global(module, name)
-        self.names.append(found)
+        self.steps.append(found)
         return found
 
     def _global(self, argument: str) -> None:
@@ -262,14 +346,14 @@ class _Parser:
 
     def _call(self, function: Any, args: Any, kwargs: Any = None) -> None:
         call = Call(function, args, kwargs)
-        self.calls.append(call)
+        self.steps.append(call)
         self._stack.append(call)
 
     def _build(self, _: Any) -> None:
         state = self._stack.pop()
         target = self._stack[-1]
         if not isinstance(target, Call):
-            raise Unreadable(f"untrusted_pickle: it changes the attributes of {_described(target)}")
+            raise Unreadable(f"untrusted_pickle: it changes the attributes of {described(target)}")
         target.states.append(state)
 
     def _persid(self, argument: str) -> None:
@@ -296,15 +380,3 @@ _LITERALS = {
 }
 
 _IGNORED = {"PROTO", "FRAME", "READONLY_BUFFER"}
-
-
-def _key(value: Any) -> Any:
-    """A value to look up by. Anything deep is refused: hashing it could take the interpreter down."""
-    flat = value if isinstance(value, tuple) else (value,)
-    if all(part is None or isinstance(part, str | bytes | int | float | Global) for part in flat):
-        return value
-    raise Unreadable(f"damaged pickle: it looks something up by a {type(value).__name__}")
-
-
-def _described(target: Any) -> str:
-    return str(target) if isinstance(target, Global) else f"a {type(target).__name__}"

@@ -12,7 +12,7 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from reload_audit.reading.files import read_bytes
-from reload_audit.reading.pickles import Parsed, Unreadable, parse
+from reload_audit.reading.pickles import Parsed, Unreadable, described, parse, refusing
 from reload_audit.reading.trust import refuse_untrusted
 from reload_audit.reading.values import Values, attributes
 
@@ -49,15 +49,13 @@ class SavedStatistics:
     settings: Mapping[str, Any]
     parsed: Parsed
 
+    @refusing("statistics that do not fit the environment")
     def around(self, venv: VecEnv) -> VecNormalize:
         """A VecNormalize with these statistics around ``venv``, frozen, with rewards as they are.
 
         :raises Unreadable: the observations there have another shape
         """
-        try:
-            normalize = VecNormalize(venv, training=False, **{**self.settings, "norm_reward": False})
-        except (ValueError, TypeError, AssertionError) as error:
-            raise Unreadable(f"statistics that do not fit the environment: {error}") from None
+        normalize = VecNormalize(venv, training=False, **{**self.settings, "norm_reward": False})
         normalize.ret_rms = self.rewards.running()
         if self.observations:
             known = normalize.obs_rms if isinstance(normalize.obs_rms, dict) else {"": normalize.obs_rms}
@@ -74,6 +72,7 @@ class SavedStatistics:
         return normalize
 
 
+@refusing("damaged statistics")
 def read_statistics(path: str | Path, trusted: Collection[str] = ()) -> SavedStatistics:
     """Read a saved VecNormalize without executing anything in it.
 
@@ -83,21 +82,17 @@ def read_statistics(path: str | Path, trusted: Collection[str] = ()) -> SavedSta
     refuse_untrusted(parsed, trusted)
     saved = attributes(parsed.value, _VEC_NORMALIZE)
     values = Values(trusted)
-    try:
-        settings = {
-            "norm_obs": bool(values.build(saved["norm_obs"])),
-            "norm_reward": bool(values.build(saved["norm_reward"])),
-            **{name: _number(values.build(saved[name])) for name in ("clip_obs", "clip_reward", "gamma", "epsilon")},
-        }
-        keys = values.build(saved.get("norm_obs_keys"))
-        rewards = _moments(values, saved["ret_rms"])
-        observations = _observations(values, saved.get("obs_rms")) if settings["norm_obs"] else {}
-    except KeyError as error:
-        raise Unreadable(f"damaged statistics: without {error}") from None
+    settings: dict[str, Any] = {
+        **{name: _flag(values.build(saved[name])) for name in ("norm_obs", "norm_reward")},
+        **{name: _number(values.build(saved[name])) for name in ("clip_obs", "clip_reward", "gamma", "epsilon")},
+    }
+    keys = _keys(values.build(saved.get("norm_obs_keys")))
+    rewards = _moments(values, saved["ret_rms"])
+    observations = _observations(values, saved.get("obs_rms")) if settings["norm_obs"] else {}
     if rewards.mean.shape != ():
         raise Unreadable(f"damaged statistics: expected one mean reward, found shape {rewards.mean.shape}")
     if list(observations) != [""] and settings["norm_obs"]:
-        settings["norm_obs_keys"] = [str(key) for key in keys] if keys else sorted(observations)
+        settings["norm_obs_keys"] = keys or sorted(observations)
     return SavedStatistics(observations, rewards, settings, parsed)
 
 
@@ -109,17 +104,32 @@ def _observations(values: Values, saved: Any) -> dict[str, Moments]:
 
 def _moments(values: Values, saved: Any) -> Moments:
     content = attributes(saved, _RUNNING_MEAN_STD)
-    mean, var = (np.asarray(values.build(content[name]), dtype=np.float64) for name in ("mean", "var"))
+    mean, var = (_numbers(values.build(content[name])) for name in ("mean", "var"))
     if mean.shape != var.shape or not (np.isfinite(mean).all() and np.isfinite(var).all() and (var >= 0).all()):
         raise Unreadable("damaged statistics: expected finite means and variances of one shape")
     return Moments(mean, var, _number(values.build(content["count"])))
 
 
+def _numbers(value: Any) -> np.ndarray:
+    if not isinstance(value, np.ndarray | np.number | float | int):  # a nest of lists can be without end
+        raise Unreadable(f"damaged statistics: expected numbers, found {described(value)}")
+    return np.asarray(value)
+
+
 def _number(value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        raise Unreadable(f"damaged statistics: expected a number, found {str(value)[:80]!r}") from None
-    if not np.isfinite(number):
-        raise Unreadable(f"damaged statistics: expected a finite number, found {number}")
-    return number
+    numbers = _numbers(value)
+    if numbers.shape != () or numbers.dtype.kind not in "iuf" or np.isnan(numbers):
+        raise Unreadable(f"damaged statistics: expected a number, found {described(value)}")
+    return float(numbers)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise Unreadable(f"damaged statistics: expected true or false, found {described(value)}")
+    return bool(value)
+
+
+def _keys(value: Any) -> list[str]:
+    if not (value is None or (isinstance(value, list | tuple) and all(isinstance(key, str) for key in value))):
+        raise Unreadable(f"damaged statistics: expected keys of observations, found {described(value)}")
+    return list(value or ())

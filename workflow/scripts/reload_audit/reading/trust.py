@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
-import zipfile
-import zlib
 from collections.abc import Collection, Iterator
 
-from reload_audit.reading.pickles import Global, Parsed, Unreadable, parse
+from reload_audit.reading.files import pickles_of_tensors
+from reload_audit.reading.pickles import Global, Parsed, Unreadable, refusing
 
-_CLASS_NAME = re.compile(r"^_?[A-Z]\w*$")
+_CLASS_NAME = re.compile(r"_?[A-Z]\w*")
 
 # Packages whose classes may be mentioned: what models, policies, spaces and optimizers are made of.
 _PACKAGES_OF_CLASSES = (
@@ -48,7 +45,7 @@ _NAMES: dict[str, set[str]] = {
     "numpy.random._generator": {"Generator"},
     "numpy.random.mtrand": {"RandomState"},
     "numpy.random.bit_generator": {"SeedSequence", "__pyx_unpickle_SeedSequence"},
-    "gym.utils.seeding": {"RandomNumberGenerator"},
+    "gym.utils.seeding": {"RandomNumberGenerator", "RandomNumberGenerator._generator_ctor"},
     "torch": {
         *("Tensor", "Size", "device", "float16", "float32", "float64", "bfloat16", "int32", "int64", "uint8", "bool"),
         *("FloatStorage", "DoubleStorage", "HalfStorage", "BFloat16Storage", "LongStorage", "IntStorage"),
@@ -62,15 +59,17 @@ _NAMES: dict[str, set[str]] = {
 _NEVER = {"CloudpickleWrapper"}
 
 _NESTED = "torch.storage._load_from_bytes"
-_LEGACY_PICKLES = 5
-_MAX_NESTED = 2**26
+_MAX_NESTED = 100
+_MAX_INSTRUCTIONS = 100_000
 
-_PYTHON_2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+# Modules that had another name in Python 2, which pickles of protocols before 3 still use.
+PYTHON_2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 
 # Functions that were saved as code. Where a schedule is expected they are passed over: acting needs no schedule.
 _SCHEDULE_PACKAGES = ("cloudpickle", "rl_zoo3")
 
 
+@refusing("damaged pickle")
 def refuse_untrusted(parsed: Parsed, trusted: Collection[str], *, schedule: bool = False) -> None:
     """Refuse a pickle that mentions anything else than the short list above and what the user trusts.
 
@@ -93,44 +92,28 @@ def is_trusted(module: str, trusted: Collection[str]) -> bool:
 def _all_names(parsed: Parsed) -> Iterator[Global]:
     """What a pickle mentions, and what those mention that it carries inside: tensors bring a file of their own."""
     yield from parsed.names
+    tensors = {}
     for call in parsed.calls:
         if isinstance(call.function, Global) and str(call.function) == _NESTED:
             match call.args:
                 case (bytes() as content,):
-                    yield from _names_in_tensors(content)
+                    tensors[id(content)] = content  # the same file may be loaded any number of times
                 case _:
                     raise Unreadable(f"damaged pickle: {_NESTED} without a file")
-
-
-def _names_in_tensors(content: bytes) -> Iterator[Global]:
-    """Names in a file of ``torch.save``: a zip with one pickle, or five pickles in a row (before PyTorch 1.6)."""
-    if content.startswith(b"PK"):
-        with _as_unreadable(), zipfile.ZipFile(io.BytesIO(content)) as archive:
-            pickles = [name for name in archive.namelist() if name.endswith("data.pkl")]
-            if sum(archive.getinfo(name).file_size for name in pickles) > _MAX_NESTED:
-                raise Unreadable(f"damaged pickle: tensors inside it that need more than {_MAX_NESTED} bytes")
-            for name in pickles:
-                yield from _all_names(parse(archive.read(name)))
-        return
-    for _ in range(_LEGACY_PICKLES):
-        parsed = parse(content)
-        yield from _all_names(parsed)
-        content = content[parsed.end :]
-
-
-@contextlib.contextmanager
-def _as_unreadable() -> Iterator[None]:
-    try:
-        yield
-    except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError, RuntimeError, zlib.error) as error:
-        raise Unreadable(f"damaged pickle: tensors inside it: {error}") from None
+    if len(tensors) > _MAX_NESTED:
+        raise Unreadable(f"damaged pickle: more than {_MAX_NESTED} tensors inside it")
+    for content in tensors.values():
+        for pickled in pickles_of_tensors(content, _MAX_INSTRUCTIONS):
+            if any(str(name) == _NESTED for name in pickled.names):
+                raise Unreadable("damaged pickle: tensors inside tensors")
+            yield from pickled.names
 
 
 def _is_known(found: Global) -> bool:
-    module = _PYTHON_2.get(found.module, found.module)
+    module = PYTHON_2.get(found.module, found.module)
     if found.name in _NAMES.get(module, ()):
         return True
-    of_class = _CLASS_NAME.match(found.name) is not None and found.name not in _NEVER
+    of_class = _CLASS_NAME.fullmatch(found.name) is not None and found.name not in _NEVER
     return of_class and _in_packages(module, _PACKAGES_OF_CLASSES)
 
 
@@ -139,7 +122,7 @@ def _in_packages(module: str, packages: Collection[str]) -> bool:
 
 
 def _refusal(found: Global) -> str:
-    name = f"{found.module}.{found.name}".encode("ascii", "backslashreplace").decode()[:200]
+    name = str(found)[:200]
     if _in_packages(found.module, ("cloudpickle",)):
         return f"untrusted_pickle {name}: it holds a function or class as code, which is never executed"
     package = found.module.partition(".")[0]

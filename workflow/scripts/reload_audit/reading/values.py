@@ -9,22 +9,24 @@ import collections
 import importlib
 import math
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
-from reload_audit.reading.pickles import Call, Global, Unreadable
+from reload_audit.reading.pickles import Call, Global, Unreadable, described, hashable, refusing
 from reload_audit.reading.trust import is_trusted
 
-_DTYPE = re.compile(r"^[<>|=]?(b1|[iu][1248]|f[248]|bool|u?int(8|16|32|64)|float(16|32|64))$")
-_CLASS = re.compile(r"^_?[A-Za-z]\w*$")
+_DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|bool|u?int(8|16|32|64)|float(16|32|64))")
+_CLASS = re.compile(r"_?[A-Za-z]\w*")
 
 # Where classes may come from that a policy is made of.
 _LIBRARIES = ("stable_baselines3", "sb3_contrib", "torch.nn.modules", "torch.optim")
 
 _MAX_DIMENSIONS = 32
+_MAX_SIZE = 2**40
+_MAX_CHOICES = 2**20
 
 
 class Values:
@@ -38,15 +40,13 @@ class Values:
         self._built: dict[int, Any] = {}
         self._building: set[int] = set()
 
+    @refusing("damaged pickle")
     def build(self, node: Any) -> Any:
         """The value that a parsed pickle describes.
 
         :raises Unreadable: there is no rule for something in it, or its numbers do not fit together
         """
-        try:
-            return self._build(node)
-        except RecursionError:
-            raise Unreadable("damaged pickle: nested too deeply") from None
+        return self._build(node)
 
     def _build(self, node: Any) -> Any:
         if node is None or isinstance(node, bool | int | float | str | bytes | bytearray):
@@ -56,12 +56,7 @@ class Values:
         if id(node) in self._building:
             raise Unreadable("damaged pickle: a value that contains itself")
         self._building.add(id(node))
-        try:
-            value = self._compose(node)
-        except (TypeError, ValueError, AttributeError, KeyError, OverflowError, AssertionError, MemoryError) as error:
-            if isinstance(error, Unreadable):
-                raise
-            raise Unreadable(f"damaged pickle: {_described(node)}: {error or type(error).__name__}") from None
+        value = self._compose(node)
         self._building.discard(id(node))
         self._built[id(node)] = value
         return value
@@ -72,14 +67,14 @@ class Values:
         if isinstance(node, tuple):
             return tuple(self._build(item) for item in node)
         if isinstance(node, set | frozenset):
-            return type(node)(self._build(item) for item in node)
+            return type(node)(hashable(self._build(item)) for item in node)
         if isinstance(node, dict):
-            return {self._build(key): self._build(value) for key, value in node.items()}
+            return self._paired(node.items())
         if isinstance(node, Global):
             return self.class_named(node)
-        if isinstance(node, Call) and isinstance(node.function, Global):
-            return self._call(node, node.function)
-        raise Unreadable(f"nothing is known about {_described(node)}")
+        if isinstance(node, Call) and isinstance(made_by := _made_by(node), Global):
+            return self._call(node, made_by)
+        raise Unreadable(f"nothing is known about {described(node)}")
 
     def class_named(self, name: Global) -> type:
         """The class that a pickle mentions, imported from SB3, sb3-contrib, PyTorch, NumPy or what the user trusts.
@@ -89,7 +84,7 @@ class Values:
         if name.module in ("numpy", "builtins"):
             return _scalar_type(name)
         library = any(f"{name.module}.".startswith(f"{package}.") for package in _LIBRARIES)
-        if not _CLASS.match(name.name) or not (library or is_trusted(name.module, self._trusted)):
+        if not _CLASS.fullmatch(name.name) or not (library or is_trusted(name.module, self._trusted)):
             raise Unreadable(f"untrusted_pickle {name}: not a class that a policy is made of")
         try:
             found = getattr(importlib.import_module(name.module), name.name)
@@ -100,12 +95,6 @@ class Values:
         return found
 
     def _call(self, node: Call, function: Global) -> Any:
-        if str(function) in ("copyreg._reconstructor", "copy_reg._reconstructor"):
-            match node.args:
-                case (Global() as cls, _, None):
-                    function = cls
-                case _:
-                    raise Unreadable("untrusted_pickle copyreg._reconstructor: of something that is no class")
         if _is_space(function):
             return self._space(node, function.name)
         rule = _RULES.get(str(function))
@@ -120,8 +109,9 @@ class Values:
         return _shaped(content, dtype, self._build(shape), "F" if fortran else "C")
 
     def _array_from_buffer(self, node: Call) -> np.ndarray:
-        content, dtype, shape, order = node.args
-        return _shaped(self._build(content), self._build(dtype), self._build(shape), order)
+        content, dtype, shape, order, *axes = self._build(node.args)
+        array = _shaped(content, dtype, shape, order)
+        return array.transpose(*axes) if order == "K" and axes else array
 
     def _dtype(self, node: Call) -> np.dtype:
         code = self._build(node.args[0])
@@ -129,8 +119,8 @@ class Values:
             code = np.dtype(code).str
         if isinstance(code, bytes):
             code = code.decode("ascii")
-        if not isinstance(code, str) or not _DTYPE.match(code):
-            raise Unreadable(f"expected an array of plain numbers, found the data type {str(code)[:40]!r}")
+        if not isinstance(code, str) or not _DTYPE.fullmatch(code):
+            raise Unreadable(f"expected an array of plain numbers, found the data type {described(code)}")
         dtype = np.dtype(code)
         if not node.states:
             return dtype
@@ -146,13 +136,18 @@ class Values:
     def _encode(self, node: Call) -> bytes:
         """Bytes as protocols before 3 write them: ``encode(text, "latin1")``."""
         text, encoding = node.args
-        if encoding not in ("latin1", "latin-1"):
-            raise Unreadable(f"expected bytes encoded as latin1, found {str(encoding)[:40]!r}")
-        return str(text).encode("latin1")
+        if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+            raise Unreadable(
+                f"expected text encoded as latin1, found {described(text)} encoded as {described(encoding)}"
+            )
+        return text.encode("latin1")
 
     def _ordered(self, node: Call) -> dict[Any, Any]:
-        pairs = list(self._build(node.args[0])) if node.args else []
-        return dict(pairs) | {self._build(key): self._build(value) for key, value in node.pairs}
+        (pairs,) = node.args or ((),)
+        return self._paired([*pairs, *node.pairs])
+
+    def _paired(self, pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+        return {hashable(self._build(key)): self._build(value) for key, value in pairs}
 
     def _deque(self, node: Call) -> collections.deque[Any]:
         start, *rest = self._build(node.args) or ((),)
@@ -161,30 +156,45 @@ class Values:
 
     def _container(self, node: Call) -> Any:
         """``set([...])`` and its kin, as protocols before 4 write them."""
-        kind = {"set": set, "frozenset": frozenset, "list": list, "tuple": tuple, "bytearray": bytearray}
         (content,) = self._build(node.args) or ((),)
-        return kind[node.function.name](content.encode("latin1") if isinstance(content, str) else content)
-
-    def _ignored(self, _: Call) -> None:
-        """Random generators: the audit seeds its own."""
+        name = node.function.name
+        if name == "bytearray" and isinstance(content, str | bytes):
+            return bytearray(content.encode("latin1") if isinstance(content, str) else content)
+        if not isinstance(content, list | tuple) or name == "bytearray":
+            raise Unreadable(f"expected the content of a {name}, found {described(content)}")
+        if name in ("set", "frozenset"):
+            content = map(hashable, content)
+        return {"set": set, "frozenset": frozenset, "list": list, "tuple": tuple}[name](content)
 
     def _space(self, node: Call, name: str) -> spaces.Space:
-        state = {**dict(node.pairs), **_merged(node.states)}
+        state = _merged(node.states)
         build: Callable[[Any], Any] = self._build
         match name:
             case "Box":
                 low, high = build(state["low"]), build(state["high"])
-                dtype = build(state["dtype"]) if state.get("dtype") is not None else low.dtype
-                return spaces.Box(low, high, dtype=np.dtype(dtype).type)
+                if not isinstance(low, np.ndarray) or not isinstance(high, np.ndarray):
+                    raise Unreadable(f"expected bounds that are arrays, found {described(low)} and {described(high)}")
+                return spaces.Box(low, high, dtype=_number_type(build(state.get("dtype")), low.dtype))
             case "Discrete":
-                return spaces.Discrete(int(build(state["n"])), start=int(build(state.get("start", 0))))
+                dtype = _number_type(build(state.get("dtype")), np.dtype(np.int64))
+                n, start = _choices(build(state["n"])), _integer(build(state.get("start", 0)))
+                return spaces.Discrete(n, start=start, **({} if dtype is np.int64 else {"dtype": dtype}))
             case "MultiDiscrete":
-                return spaces.MultiDiscrete(build(state["nvec"]))
+                nvec, start = build(state["nvec"]), build(state.get("start"))
+                if not _whole_numbers(nvec) or not (start is None or _whole_numbers(start)):
+                    raise Unreadable("expected arrays of whole numbers")
+                _choices(int(nvec.sum(dtype=np.float64)))
+                dtype = _number_type(build(state.get("dtype")), nvec.dtype)
+                return spaces.MultiDiscrete(nvec, dtype=dtype, start=start)
             case "MultiBinary":
                 n = build(state["n"])
-                return spaces.MultiBinary(int(n) if np.ndim(n) == 0 else [int(size) for size in n])
+                if isinstance(n, np.ndarray | tuple | list):
+                    sizes = [_choices(size) for size in n]
+                    _choices(math.prod(sizes))
+                    return spaces.MultiBinary(sizes)
+                return spaces.MultiBinary(_choices(n))
             case "Dict":
-                return spaces.Dict(dict(build(state["spaces"])))
+                return spaces.Dict(collections.OrderedDict(build(state["spaces"])))  # a plain one would be sorted
             case "Tuple":
                 return spaces.Tuple(tuple(build(state["spaces"])))
         raise Unreadable(f"nothing is known about the space {name}")
@@ -203,11 +213,6 @@ _RULES: dict[str, Callable[[Values, Call], Any]] = {
         for module in ("builtins", "__builtin__")
         for kind in ("set", "frozenset", "list", "tuple", "bytearray")
     },
-    **{
-        f"numpy.random._pickle.{name}": Values._ignored
-        for name in ("__randomstate_ctor", "__generator_ctor", "__bit_generator_ctor")
-    },
-    "gym.utils.seeding.RandomNumberGenerator": Values._ignored,
 }
 
 
@@ -216,18 +221,26 @@ def attributes(node: Any, *classes: str) -> dict[str, Any]:
 
     :raises Unreadable: it is something else
     """
-    if isinstance(node, Call) and isinstance(node.function, Global):
-        found = node.function
-        if str(found) in ("copyreg._reconstructor", "copy_reg._reconstructor") and isinstance(node.args, tuple):
-            found = node.args[0]
-        if str(found) in classes:
-            return _merged(node.states)
-    raise Unreadable(f"expected {' or '.join(classes)}, found {_described(node)}")
+    if isinstance(node, Call) and isinstance(made_by := _made_by(node), Global) and str(made_by) in classes:
+        return _merged(node.states)
+    raise Unreadable(f"expected {' or '.join(classes)}, found {described(node)}")
+
+
+def _made_by(node: Call) -> Any:
+    """What is called: in protocols before 2, ``_reconstructor`` with a class stands for that class."""
+    if isinstance(node.function, Global) and str(node.function) in _RECONSTRUCTORS:
+        match node.args:
+            case (Global() as made, Global(), None):
+                return made
+    return node.function
+
+
+_RECONSTRUCTORS = ("copyreg._reconstructor", "copy_reg._reconstructor")
 
 
 def _one_state(node: Call) -> Any:
     if len(node.states) != 1 or not isinstance(node.states[0], tuple):
-        raise Unreadable(f"damaged pickle: {_described(node)} without its content")
+        raise Unreadable(f"damaged pickle: {described(node)} without its content")
     return node.states[0]
 
 
@@ -242,17 +255,17 @@ def _merged(states: list[Any]) -> dict[str, Any]:
     return merged
 
 
-def _shaped(content: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
+def _shaped(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
     if isinstance(content, str):
         content = content.encode("latin1")
     if not isinstance(content, bytes | bytearray) or not isinstance(dtype, np.dtype):
         raise Unreadable("expected an array of plain numbers")
-    sizes = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
-    if len(sizes) > _MAX_DIMENSIONS or not all(isinstance(size, int) and size >= 0 for size in sizes):
-        raise Unreadable(f"expected an array's shape, found {str(shape)[:80]}")
+    sizes = shape if isinstance(shape, tuple | list) else (shape,)
+    if len(sizes) > _MAX_DIMENSIONS or not all(isinstance(size, int) and 0 <= size < _MAX_SIZE for size in sizes):
+        raise Unreadable(f"expected an array's shape, found {', '.join(map(described, sizes[:8]))}")
     if math.prod(sizes) * dtype.itemsize != len(content):
-        raise Unreadable(f"damaged array: {len(content)} bytes for the shape {str(sizes)[:80]} of {dtype}")
-    array = np.frombuffer(bytes(content), dtype).reshape(sizes, order="F" if order == "F" else "C")
+        raise Unreadable(f"damaged array: {len(content)} bytes for the shape {tuple(sizes)} of {dtype}")
+    array: np.ndarray = np.ndarray(sizes, dtype, bytes(content), order="F" if order == "F" else "C")
     return array.astype(dtype.newbyteorder("="))  # a copy, to be written to
 
 
@@ -260,18 +273,37 @@ def _scalar_type(name: Global) -> type:
     kinds: dict[str, type] = {"bool": bool, "int": int, "float": float, "bool_": np.bool_}
     if name.name in kinds:
         return kinds[name.name]
-    if name.module == "numpy" and _DTYPE.match(name.name):
+    if name.module == "numpy" and _DTYPE.fullmatch(name.name):
         return np.dtype(name.name).type
     raise Unreadable(f"nothing is known about {name}")
 
 
+def _number_type(dtype: Any, default: np.dtype) -> Any:
+    """A space's data type, which gym noted as a class, Gymnasium as a ``dtype``, and both at times not at all."""
+    if not (
+        dtype is None or isinstance(dtype, np.dtype) or (isinstance(dtype, type) and issubclass(dtype, np.generic))
+    ):
+        raise Unreadable(f"expected a data type, found {described(dtype)}")
+    return np.dtype(default if dtype is None else dtype).type
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise Unreadable(f"expected a whole number, found {described(value)}")
+    return int(value)
+
+
+def _choices(value: Any) -> int:
+    """A number of actions or categories. Networks have weights for each of them."""
+    number = _integer(value)
+    if not 0 < number <= _MAX_CHOICES:
+        raise Unreadable(f"expected a space of 1 to {_MAX_CHOICES:,} choices, found {described(number)}")
+    return number
+
+
+def _whole_numbers(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "iu"
+
+
 def _is_space(function: Global) -> bool:
     return any(f"{function.module}.".startswith(f"{package}.spaces.") for package in ("gym", "gymnasium"))
-
-
-def _described(node: Any) -> str:
-    if isinstance(node, Global):
-        return str(node)[:200]
-    if isinstance(node, Call):
-        return f"a call of {node.function}"[:200] if isinstance(node.function, Global) else "a call of a computed value"
-    return f"a {type(node).__name__}"

@@ -1,0 +1,136 @@
+"""Against a claim, the strongest decides; what is weak by nature never makes a loss alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from builders import CRITERIA
+from reload_audit.episodes import Episode, TrainTime
+from reload_audit.judgement import STRENGTH, judge_by_claims, judge_external
+from reload_audit.specs import Claim, ClaimKind
+
+
+def episodes(mean: float, std: float = 1.0, n: int = 40) -> list[Episode]:
+    """Episodes whose rewards have exactly this mean and standard deviation."""
+    noise = np.random.default_rng(0).standard_normal(n)
+    noise = (noise - noise.mean()) / noise.std()
+    return [
+        Episode(k, k, float(reward), 10, True, float(reward), float(reward), {"actions": "a"})
+        for k, reward in enumerate(mean + std * noise)
+    ]
+
+
+def claim(kind: ClaimKind, mean: float, std: float | None = 1.0, n: int | None = 100) -> Claim:
+    return Claim(kind, mean, std, n, "somewhere")
+
+
+def decision(*claims: Claim, reload: Sequence[Episode]) -> tuple[object, str]:
+    judgement = judge_by_claims(claims, reload, 0.0, CRITERIA)
+    return judgement.decision, judgement.obstacle
+
+
+@pytest.mark.parametrize("kind", STRENGTH)
+def test_a_model_that_earns_what_is_claimed_is_equivalent_whatever_kind_of_claim_it_is(kind):
+    assert decision(claim(kind, 100.0), reload=episodes(100.0)) == ("equivalent", "")
+
+
+@pytest.mark.parametrize("kind", ["explicit", "evaluations", "model_card"])
+def test_a_fair_claim_makes_degraded_and_improved(kind):
+    assert decision(claim(kind, 100.0), reload=episodes(50.0)) == ("degraded", "")
+    assert decision(claim(kind, 100.0), reload=episodes(150.0)) == ("improved", "")
+
+
+def test_a_claim_that_is_off_by_two_margins_is_caught():
+    honest = claim("explicit", 100.0, 1.0, 300)
+    width = judge_by_claims([honest], episodes(100.0), 0.0, CRITERIA).comparison.margin
+    assert decision(replace(honest, mean=100.0 + 2 * width), reload=episodes(100.0))[0] == "degraded"
+    assert decision(replace(honest, mean=100.0 - 2 * width), reload=episodes(100.0))[0] == "improved"
+
+
+def test_the_best_of_many_evaluations_alone_never_makes_degraded():
+    assert decision(claim("best", 100.0), reload=episodes(50.0)) == (None, "best_of_k")
+    assert decision(claim("best", 100.0), reload=episodes(150.0)) == ("improved", "")
+
+
+def test_training_episodes_alone_make_neither_degraded_nor_improved():
+    assert decision(claim("training", 100.0), reload=episodes(50.0)) == (None, "claim_with_exploration")
+    assert decision(claim("training", 100.0), reload=episodes(150.0)) == (None, "claim_with_exploration")
+
+
+def test_both_weak_claims_together_make_degraded_because_their_faults_point_in_opposite_directions():
+    weak = claim("best", 100.0), claim("training", 90.0)
+    assert decision(*weak, reload=episodes(50.0)) == ("degraded", "")
+    assert decision(*weak, reload=episodes(90.0)) == (None, "best_of_k")
+
+
+def test_the_more_cautious_of_two_weak_claims_is_the_one_that_decides():
+    judgement = judge_by_claims([claim("best", 100.0), claim("training", 60.0)], episodes(50.0), 0.0, CRITERIA)
+    assert judgement.claim is not None
+    assert judgement.claim.kind == "training"
+
+
+@pytest.mark.parametrize("stronger", range(len(STRENGTH) - 1))
+def test_the_strongest_claim_decides_in_whatever_order_they_were_found(stronger):
+    strong, weak = claim(STRENGTH[stronger], 100.0), claim(STRENGTH[stronger + 1], 10.0)
+    for claims in ([strong, weak], [weak, strong]):
+        assert judge_by_claims(claims, episodes(100.0), 0.0, CRITERIA).claim == strong
+
+
+def test_without_any_claim_the_verdict_stays_open_and_more_episodes_are_of_no_use():
+    judgement = judge_by_claims([], episodes(50.0), 0.0, CRITERIA)
+    assert (judgement.decision, judgement.obstacle) == (None, "no_claim")
+    assert judgement.settled(CRITERIA)
+
+
+def test_a_claim_of_few_noisy_episodes_cannot_show_that_nothing_is_lost():
+    judgement = judge_by_claims([claim("model_card", 100.0, 50.0, 5)], episodes(100.0, 50.0), 0.0, CRITERIA)
+    assert (judgement.decision, judgement.obstacle) == (None, "claim_too_imprecise")
+    assert judgement.settled(CRITERIA)
+
+
+def test_a_claim_of_few_noisy_episodes_can_show_that_very_much_is_lost():
+    assert decision(claim("evaluations", -160.0, 100.0, 10), reload=episodes(-1356.0, 100.0)) == ("degraded", "")
+
+
+def test_a_claim_of_a_single_episode_decides_nothing():
+    assert decision(claim("explicit", 100.0, 0.0, 1), reload=episodes(0.0)) == (None, "claim_too_imprecise")
+
+
+def test_a_claim_that_names_no_episodes_counts_as_one_of_ten():
+    unnamed, ten = (
+        judge_by_claims([claim("explicit", 100.0, 5.0, n)], episodes(99.0, 5.0), 0.0, CRITERIA) for n in (None, 10)
+    )
+    assert unnamed.comparison == ten.comparison
+
+
+def test_a_claim_that_names_no_spread_is_given_that_of_the_reload():
+    unnamed, given = (
+        judge_by_claims([claim("explicit", 100.0, std, 100)], episodes(99.0, 5.0), 0.0, CRITERIA) for std in (None, 5.0)
+    )
+    assert unnamed.comparison.difference == given.comparison.difference
+    assert unnamed.comparison.margin == pytest.approx(given.comparison.margin)
+
+
+def test_rewards_that_never_vary_settle_once_a_rare_loss_would_have_shown():
+    perfect = claim("explicit", 500.0, 0.0, 300)
+    settled = [
+        judge_by_claims([perfect], episodes(500.0, 0.0, n), 22.0, CRITERIA).settled(CRITERIA) for n in (20, 40, 80)
+    ]
+    assert settled == [False, False, True]
+
+
+def test_a_recorded_reference_is_stronger_than_all_but_an_explicit_claim():
+    recorded = TrainTime(None, episodes(100.0), None)
+    other = claim("evaluations", 10.0)
+    assert judge_external(recorded, [other], episodes(100.0), None, CRITERIA).decision == "identical"
+    assert judge_external(recorded, [claim("explicit", 10.0)], episodes(100.0), 0.0, CRITERIA).decision == "improved"
+
+
+def test_a_recorded_reference_without_in_place_has_no_environment_gap():
+    judgement = judge_external(TrainTime(None, episodes(100.0), None), [], episodes(50.0), None, CRITERIA)
+    assert judgement.environment_gap is None
+    assert judgement.decision == "degraded"

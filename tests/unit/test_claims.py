@@ -1,0 +1,176 @@
+"""What is said of a model's reward is found in the files around it, and a file that cannot be read is only a remark."""
+
+from __future__ import annotations
+
+import collections
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reload_audit.claims import find_claims
+from reload_audit.reading.model_zip import SavedModel
+from reload_audit.reading.pickles import parse
+from reload_audit.specs import Claim, EnvironmentSpec, ExternalSpec
+
+SPEC = ExternalSpec(
+    model="m",
+    source="zoo",
+    group="runs",
+    role="final",
+    algo="PPO",
+    device="cpu",
+    deterministic=True,
+    path="m.zip",
+    statistics=None,
+    normalized=None,
+    n_envs=1,
+    environment=EnvironmentSpec("CartPole-v1", {}, (), "env", None, None, ()),
+    named_by_user=False,
+    claim=None,
+    evaluations=None,
+    model_card=None,
+    results=None,
+    monitors=(),
+    recording=None,
+    problem=None,
+)
+
+
+def saved(steps: Any = 1000, episodes: Any = ()) -> SavedModel:
+    buffer = collections.deque([{"r": reward, "l": 1, "t": 0.1} for reward in episodes], maxlen=100)
+    import cloudpickle
+
+    pickled = {"ep_info_buffer": parse(cloudpickle.dumps(buffer))} if episodes else {}
+    return SavedModel({"num_timesteps": steps}, pickled, {}, {})
+
+
+def found(model: SavedModel | None = None, **paths: Any) -> dict[str, Claim]:
+    claims, remarks = find_claims(replace(SPEC, **paths), model or saved())
+    assert remarks == []
+    return {claim.kind: claim for claim in claims}
+
+
+def remarks(model: SavedModel | None = None, **paths: Any) -> list[str]:
+    claims, remarks = find_claims(replace(SPEC, **paths), model or saved())
+    assert claims == []
+    return remarks
+
+
+def evaluations(folder: Path, timesteps: list[int], results: Any) -> str:
+    np.savez(folder / "evaluations.npz", timesteps=timesteps, results=results, ep_lengths=results)
+    return str(folder / "evaluations.npz")
+
+
+def test_the_row_of_evaluations_at_the_models_own_steps_is_its_claim(tmp_path):
+    path = evaluations(tmp_path, [500, 1000, 1500], [[1.0, 1.0], [2.0, 4.0], [9.0, 9.0]])
+    assert found(evaluations=path) == {"evaluations": Claim("evaluations", 3.0, 1.0, 2, f"{path}, row at 1,000 steps")}
+
+
+def test_for_a_best_model_that_row_was_chosen_because_it_is_the_best(tmp_path):
+    path = evaluations(tmp_path, [500, 1000], [[1.0, 1.0], [2.0, 4.0]])
+    assert list(found(evaluations=path, role="best")) == ["best"]
+
+
+@pytest.mark.parametrize("steps", [999, None, "1000", True])
+def test_evaluations_at_other_steps_are_no_claim(tmp_path, steps):
+    path = evaluations(tmp_path, [500, 1000], [[1.0, 1.0], [2.0, 4.0]])
+    assert found(saved(steps), evaluations=path) == {}
+
+
+def test_results_json_of_a_repository_is_a_claim(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps({"mean_reward": 250.5, "std_reward": 20.0, "n_eval_episodes": 10}))
+    assert found(results=str(path)) == {"model_card": Claim("model_card", 250.5, 20.0, 10, str(path))}
+
+
+CARD = """---
+library_name: stable-baselines3
+model-index:
+- name: PPO
+  results:
+  - metrics:
+    - type: mean_reward
+      value: {value}
+      name: mean_reward
+    task: {{type: reinforcement-learning}}
+    dataset: {{name: CartPole-v1, type: CartPole-v1}}
+---
+
+# A card
+"""
+
+
+@pytest.mark.parametrize(
+    ("value", "mean", "std"), [("500.00 +/- 0.00", 500.0, 0.0), ("-83.1 +/- 18.6", -83.1, 18.6), ("12.5", 12.5, None)]
+)
+def test_the_metric_of_a_model_card_is_a_claim(tmp_path, value, mean, std):
+    path = tmp_path / "README.md"
+    path.write_text(CARD.format(value=value))
+    assert found(model_card=str(path)) == {"model_card": Claim("model_card", mean, std, None, str(path))}
+
+
+@pytest.mark.parametrize("text", ["", "# no front matter", "---\nlicense: mit\n---\n", "---\n---\n", "---\n[]\n---\n"])
+def test_a_card_without_a_metric_is_no_claim(tmp_path, text):
+    path = tmp_path / "README.md"
+    path.write_text(text)
+    assert found(model_card=str(path)) == {}
+
+
+def test_the_last_training_episodes_in_the_zip_are_a_claim_with_exploration_in_it():
+    claim = found(saved(episodes=[10.0, 20.0]))["training"]
+    assert (claim.mean, claim.std, claim.n, claim.where) == (15.0, 5.0, 2, "m.zip, ep_info_buffer")
+
+
+def monitor(path: Path, start: float, rewards: list[float]) -> str:
+    rows = "".join(f"{reward},10,{10.0 * k + 1}\n" for k, reward in enumerate(rewards))
+    path.write_text(f'#{{"t_start": {start}, "env_id": "CartPole-v1"}}\nr,l,t\n{rows}')
+    return str(path)
+
+
+def test_without_them_the_tail_of_the_monitor_files_is_in_the_order_that_episodes_ended(tmp_path):
+    early = monitor(tmp_path / "0.monitor.csv", 0.0, [1.0] * 150)
+    late = monitor(tmp_path / "1.monitor.csv", 1000.0, [5.0] * 80)
+    claim = found(monitors=(late, early))["training"]
+    assert (claim.mean, claim.n) == (pytest.approx(0.2 * 1.0 + 0.8 * 5.0), 100)
+
+
+def test_the_monitor_files_say_nothing_of_a_model_saved_on_the_way(tmp_path):
+    path = monitor(tmp_path / "0.monitor.csv", 0.0, [1.0])
+    assert found(monitors=(path,), role="checkpoint") == {}
+
+
+def test_all_claims_are_kept(tmp_path):
+    table = Claim("explicit", 7.0, None, None, "table.tsv, line 2")
+    claims = found(saved(episodes=[1.0]), claim=table, evaluations=evaluations(tmp_path, [1000], [[3.0, 3.0]]))
+    assert list(claims) == ["explicit", "evaluations", "training"]
+
+
+DAMAGED: dict[str, Any] = {
+    "evaluations": [b"", b"PK\x03\x04 no zip", b"\x93NUMPY"],
+    "results": [b"", b"[]", b"{}", b'{"mean_reward": "much"}', b'{"mean_reward": 1e999}', b"[" * 100_000],
+    "model_card": [b"---\na: [\n---\n", b"---\n!!python/object/apply:os.system [touch x]\n---\n"],
+}
+
+
+@pytest.mark.parametrize(("key", "content"), [(key, content) for key in DAMAGED for content in DAMAGED[key]])
+def test_a_damaged_file_is_no_claim_and_one_remark(tmp_path, key, content):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    (remark,) = remarks(**{key: str(path)})
+    assert str(path) in remark
+
+
+def test_evaluations_that_hold_objects_are_not_unpickled(tmp_path):
+    path = evaluations(tmp_path, [1000], np.asarray([[object()]], dtype=object))
+    (remark,) = remarks(evaluations=path)
+    assert "Object arrays" in remark
+
+
+@pytest.mark.parametrize("results", [[[np.nan, 1.0]], [[np.inf, 1.0]]])
+def test_rewards_that_are_no_numbers_are_no_claim(tmp_path, results):
+    (remark,) = remarks(evaluations=evaluations(tmp_path, [1000], results))
+    assert "finite" in remark

@@ -1,0 +1,308 @@
+"""Files that are broken or mean harm become models with a problem: nothing runs, hangs or stops the others."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import struct
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from builders import ROOT
+from published import by_name, hub_repository, ordered, sb3_zip, text, zoo_run
+from reload_audit.discovery import files
+from reload_audit.discovery.untrusted import UnreadableError, literal, parse_yaml, read_yaml
+
+
+def odd_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def odd_folder(path: Path) -> None:
+    (path / "inner").mkdir(parents=True)
+
+
+def odd_dangling(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+def odd_loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def odd_outside(path: Path) -> None:
+    path.symlink_to(sb3_zip(path.parents[1] / "outside/secret.zip"))
+
+
+def odd_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def odd_socket(path: Path) -> None:
+    here = Path.cwd()
+    os.chdir(path.parent)  # a socket's path must be short
+    try:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(path.name)
+    finally:
+        os.chdir(here)
+
+
+ODD: list[tuple[Callable[[Path], None], str]] = [
+    (odd_pipe, "a named pipe"),
+    (odd_folder, "a folder"),
+    (odd_dangling, "which is not there"),
+    (odd_loop, "not there"),
+    (odd_outside, "which is outside of it"),
+    (odd_device, "a link to a device"),
+    (odd_socket, "a socket"),
+]
+
+
+@pytest.mark.parametrize(("make", "problem"), ODD)
+def test_what_is_no_file_is_a_problem_of_its_own(tmp_path: Path, make: Callable[[Path], None], problem: str) -> None:
+    sb3_zip(tmp_path / "runs/CartPole-v1.zip")
+    make(tmp_path / "runs/odd.zip")
+    found = by_name(runs=[str(tmp_path / "runs")])
+    assert found["odd"]["problem"].startswith(f"{tmp_path}/runs/odd.zip: expected a file")
+    assert problem in found["odd"]["problem"]
+    assert found["CartPole-v1"]["problem"] is None
+
+
+@pytest.mark.parametrize(("make", "problem"), ODD)
+def test_settings_that_are_no_file_are_a_problem_of_their_run(
+    tmp_path: Path, make: Callable[[Path], None], problem: str
+) -> None:
+    run = zoo_run(tmp_path / "ppo/CartPole-v1_1")
+    (run / "CartPole-v1/args.yml").unlink()
+    make(run / "CartPole-v1/args.yml")
+    zoo_run(tmp_path / "ppo/CartPole-v1_2")
+    found = by_name(runs=[str(tmp_path / "ppo")])
+    if make is odd_folder:
+        assert found["CartPole-v1_1"]["problem"] is None, "then there are no such settings"
+    else:
+        assert problem in found["CartPole-v1_1"]["problem"] or make is odd_outside
+    assert found["CartPole-v1_2"]["problem"] is None
+
+
+def test_statistics_that_are_no_file_are_a_problem(tmp_path: Path) -> None:
+    run = zoo_run(tmp_path / "ppo/CartPole-v1_1", config={"normalize": True})
+    odd_pipe(run / "CartPole-v1/vecnormalize.pkl")
+    (found,) = by_name(runs=[str(tmp_path)]).values()
+    assert found["problem"].endswith("vecnormalize.pkl: expected a file, found a named pipe")
+    assert files(found)[0].endswith(".zip")
+
+
+def test_measurements_that_are_no_files_are_left_out(tmp_path: Path) -> None:
+    run = hub_repository(tmp_path / "runs")
+    (run / "results.json").unlink()
+    odd_pipe(run / "results.json")
+    odd_pipe(run / "evaluations.npz")
+    odd_pipe(run / "0.monitor.csv")
+    (found,) = by_name(runs=[str(run)]).values()
+    assert (found["problem"], found["results"], found["evaluations"], found["monitors"]) == (None, None, None, [])
+
+
+# --- Zips --------------------------------------------------------------------------------------------------------
+
+
+def many_members(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for index in range(30_000):
+            archive.writestr(f"{index:040}", b"")
+
+
+def large_settings(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("data", "w") as member:
+        for _ in range(65):
+            member.write(b" " * 2**20)
+
+
+def lzma_settings(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("data", "{}")
+
+
+def damaged(path: Path) -> None:
+    content = sb3_zip(path).read_bytes()
+    path.write_bytes(content.replace(b"clip_range", b"clip_rangX", 1))
+
+
+def directory_elsewhere(path: Path) -> None:
+    path.write_bytes(b"PK\x06\x07" + struct.pack("<LQL", 0, 2**62, 1) + b"PK\x05\x06" + b"\xff" * 18)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"PK\x05\x06"),
+        lambda path: path.write_text("no zip"),
+        lambda path: sb3_zip(path) and path.write_bytes(path.read_bytes()[:-30]),
+        lambda path: sb3_zip(path) and path.write_bytes(b"\0" * 50 + path.read_bytes()[40:]),
+        many_members,
+        large_settings,
+        lzma_settings,
+        damaged,
+        directory_elsewhere,
+    ],
+)
+def test_a_zip_that_cannot_be_read_is_a_problem(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    sb3_zip(tmp_path / "CartPole-v1.zip")
+    make(tmp_path / "odd.zip")
+    found = by_name(runs=[str(tmp_path)])
+    assert "expected a zip that Stable-Baselines3 saved, found" in found["odd"]["problem"]
+    assert found["CartPole-v1"]["problem"] is None
+
+
+@pytest.mark.parametrize("data", ["[]", "{", "[" * 200_000, '{"policy_class": {":serialized:": "***"}}', "\xff"])
+def test_settings_in_a_zip_may_be_anything(tmp_path: Path, data: str) -> None:
+    with zipfile.ZipFile(tmp_path / "PPO-CartPole-v1.zip", "w") as archive:
+        archive.writestr("data", data.encode("latin-1"))
+    (found,) = by_name(runs=[str(tmp_path)]).values()
+    assert found["problem"] or found["algo"] == "PPO"
+
+
+# --- YAML --------------------------------------------------------------------------------------------------------
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)
+)
+MERGE_BOMB = "a0: &a0 {x: 1}\n" + "".join(
+    f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}\n" for i in range(1, 12)
+)
+HOSTILE = {
+    "runs code": "!!python/object/apply:os.system ['touch pwned']",
+    "runs code inside": "!!python/object/apply:collections.OrderedDict\n- - - algo\n    - !!python/name:os.system ''",
+    "makes an object": "x: !!python/object/new:subprocess.Popen [[touch, pwned]]",
+    "imports": "x: !!python/module:antigravity ''",
+    "tuple": "x: !!python/tuple [1]",
+    "merge bomb": MERGE_BOMB,
+    "alias bomb": BOMB + "env_kwargs: *a11\n",
+    "alias bomb for an id": BOMB + "env: *a11\n",
+    "alias bomb for wrappers": BOMB + "env_wrapper: *a11\n",
+    "alias bomb for a wrapper": BOMB + "env_wrapper: [[*a11], *a11]\n",
+    "brackets": "[" * 500_000,
+    "braces": "{a: " * 200_000,
+    "indented": "".join(" " * i + "a:\n" for i in range(1_000)),
+    "contains itself": "env_kwargs: &a [*a]",
+    "directives": "".join(f"%TAG !a{i}! tag:yaml.org,2002:\n" for i in range(20_000)),
+    "too large": "a: " + "x" * 2**20,
+    "many values": "[" + "1," * 60_000 + "]",
+    "broken": "a: [",
+    "tab": "a:\n\tb: 1",
+    "a list": "- 1",
+    "a text": "text",
+    "a list for a key": "{[1]: 2}",
+    "no pairs": "!!python/object/apply:collections.OrderedDict [[1, 2, 3]]",
+    "control characters": "a: \0",
+    "environment is a list": "{algo: ppo, env: [1]}",
+    "environment of two lines": '{algo: ppo, env: "a\\nb"}',
+    "wrapper is a number": "{env_wrapper: 3}",
+    "frames are a text": "{frame_stack: many}",
+    "arguments are a text": "{env_kwargs: text}",
+    "arguments call": "{env_kwargs: \"dict(a=open('x'))\"}",
+    "argument is no number": "{env_kwargs: {a: .nan}}",
+    "argument is no text": '{env_kwargs: {a: "\\uD800"}}',
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=list(HOSTILE))
+def test_hostile_settings_are_a_problem_of_their_run(
+    tmp_path: Path, content: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = zoo_run(tmp_path / "runs/ppo/CartPole-v1_1", args=content, config=content)
+    sb3_zip(run / "best_model.zip")
+    zoo_run(tmp_path / "runs/ppo/CartPole-v1_2")
+    start = time.monotonic()
+    found = by_name(runs=["runs"])
+
+    assert time.monotonic() - start < 5
+    assert found["ppo/CartPole-v1_1"]["problem"]
+    assert found["ppo/CartPole-v1_1/best_model"]["problem"] == found["ppo/CartPole-v1_1"]["problem"]
+    assert len(found["ppo/CartPole-v1_1"]["problem"]) < 1000
+    assert " at 0x" not in found["ppo/CartPole-v1_1"]["problem"], "it must be the same in every run"
+    assert found["ppo/CartPole-v1_2"]["problem"] is None
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize("content", [BOMB, "[" * 500_000, "&a [*a]", "!!python/name:os.system ''", "model-index: 3"])
+def test_a_hostile_card_says_nothing(tmp_path: Path, content: str) -> None:
+    folder = hub_repository(tmp_path / "ppo-CartPole-v1")
+    text(folder / "README.md", f"---\n{content}\n---\n")
+    (found,) = by_name(runs=[str(tmp_path)]).values()
+    assert (found["algo"], found["environment"]["env"], found["problem"]) == ("PPO", "CartPole-v1", None)
+
+
+def test_noise_is_refused_or_read_but_never_raises_anything_else(tmp_path: Path) -> None:
+    noise = random.Random(0)
+    good = ordered({"algo": "ppo", "env": "CartPole-v1", "env_kwargs": {"a": [1, 2.5, None, "x"]}}).encode()
+    for _ in range(300):
+        content = bytearray(good)
+        for _ in range(noise.randrange(1, 6)):
+            content[noise.randrange(len(content))] = noise.randrange(256)
+        (tmp_path / "noise.yml").write_bytes(content)
+        try:
+            read_yaml(str(tmp_path / "noise.yml"))
+        except UnreadableError as error:
+            assert "noise.yml" in str(error)  # noqa: PT017
+
+
+def test_plain_yaml_is_read_as_yaml_reads_it() -> None:
+    content = "{a: 1, b: 1.5, c: 1e3, d: true, e: no, f: ~, g: 'x', h: \"1\", i: [1], j: 0x1f, k: !!str 1, l: 1.0e+2}"
+    assert parse_yaml(content) == {
+        "a": 1,
+        "b": 1.5,
+        "c": "1e3",
+        "d": True,
+        "e": False,
+        "f": None,
+        "g": "x",
+        "h": "1",
+        "i": [1],
+        "j": 31,
+        "k": "1",
+        "l": 100.0,
+    }
+    assert parse_yaml("- &a [1]\n- *a\n- since: 2024-01-01\n") == [[1], [1], {"since": "2024-01-01"}]
+    assert parse_yaml("") is None
+
+
+@pytest.mark.parametrize("text", ["dict(a=1, b=dict(c='x'))", "{'a': 1, 'b': {'c': 'x'}}", "dict(a=1, b={'c': 'x'})"])
+def test_literals_are_read(text: str) -> None:
+    assert literal(text) == {"a": 1, "b": {"c": "x"}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "open('x')",
+        "dict(a=open('x'))",
+        "dict(**{})",
+        "dict([1])",
+        "a",
+        "{**{}}",
+        "(" * 5000,
+        "9" * 9000,
+        "{[]: 1}",
+        "\0",
+    ],
+)
+def test_what_is_no_literal_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        literal(text)
+
+
+def test_looking_for_models_imports_nothing_heavy() -> None:
+    code = "import sys, reload_audit.discovery; print({'numpy', 'torch', 'gymnasium', 'pickle'} & set(sys.modules))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow/scripts")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,121 @@
+"""An environment that moved on is found again; a name out of a file is imported only where that is trusted."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import gymnasium as gym
+import pytest
+
+from reload_audit.environment_ids import check_names, current, missing_extra, register_environments
+from reload_audit.reading.pickles import Unreadable
+from reload_audit.specs import EnvironmentSpec, WrapperSpec
+
+
+def environment(env: str, *wrappers: str) -> EnvironmentSpec:
+    return EnvironmentSpec(env, {}, tuple(WrapperSpec(name, {}) for name in wrappers), "env", None, None, ())
+
+
+MOVED = {
+    "LunarLander-v2": "LunarLander-v3",
+    "LunarLanderContinuous-v2": "LunarLanderContinuous-v3",
+    "Pendulum-v0": "Pendulum-v1",
+    "HalfCheetah-v2": "HalfCheetah-v4",
+    "HalfCheetah-v3": "HalfCheetah-v4",
+    "Reacher-v1": "Reacher-v4",
+    "BipedalWalker-v2": "BipedalWalker-v3",
+}
+
+
+@pytest.mark.parametrize("env", MOVED)
+def test_an_id_that_is_gone_gives_way_to_the_oldest_version_there_is(env):
+    ran, remark = current(environment(env), {})
+    assert (ran.env, remark) == (MOVED[env], f"{env} ran as {MOVED[env]}")
+
+
+@pytest.mark.parametrize("env", ["CartPole-v0", "CartPole-v1", "HalfCheetah-v4", "module:Env-v0", "Unheard-v7"])
+def test_what_exists_or_was_never_heard_of_stays(env):
+    ran, remark = current(environment(env), {})
+    assert (ran.env, remark) == (env, "")
+
+
+def test_what_the_configuration_says_comes_first():
+    ran, remark = current(environment("CartPole-v0"), {"CartPole-v0": "CartPole-v1"})
+    assert (ran.env, remark) == ("CartPole-v1", "CartPole-v0 ran as CartPole-v1")
+
+
+def test_an_older_version_never_stands_in_for_a_newer_one():
+    assert current(environment("Pendulum-v7"), {})[0].env == "Pendulum-v7"
+
+
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        "gymnasium.wrappers.FlattenObservation",
+        "stable_baselines3.common.atari_wrappers.AtariWrapper",
+        "sb3_contrib.common.wrappers.TimeFeatureWrapper",
+    ],
+)
+def test_wrappers_of_the_libraries_are_imported(wrapper):
+    check_names(environment("CartPole-v1", wrapper), [])
+
+
+UNTRUSTED = {
+    "os:system": [],
+    "planted:Draws": ["plante"],
+    "CartPole-v1|os.system": [],
+    "CartPole-v1|subprocess.Popen": ["sub"],
+    "CartPole-v1|gymnasium_wrappers.Evil": [],
+    "CartPole-v1|stable_baselines3.common.save_util.load_from_pkl": [],
+}
+
+
+@pytest.mark.parametrize("names", UNTRUSTED)
+def test_names_out_of_files_are_refused_unless_their_package_is_trusted(names):
+    env, _, wrapper = names.partition("|")
+    spec = environment(env, *filter(None, [wrapper]))
+    package = (wrapper or env).replace(":", ".").partition(".")[0]
+    with pytest.raises(Unreadable, match=f"add '{package}' to trust"):
+        check_names(spec, UNTRUSTED[names])
+    check_names(spec, [package])
+
+
+def test_a_trusted_package_is_imported_so_that_it_registers_its_environments(tmp_path, monkeypatch):
+    (tmp_path / "registers_one.py").write_text(
+        "import gymnasium\n"
+        "gymnasium.register('Registered-v0', entry_point='gymnasium.envs.classic_control:CartPoleEnv')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    register_environments("Registered-v0", ["registers_one"])
+    assert "Registered-v0" in gym.registry
+    del gym.registry["Registered-v0"]
+
+
+def test_a_trusted_package_that_does_not_import_is_named(tmp_path, monkeypatch):
+    (tmp_path / "raises_at_import.py").write_text("raise RuntimeError('no licence')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(Unreadable, match=r"raises_at_import.*no licence"):
+        register_environments("CartPole-v1", ["raises_at_import"])
+
+
+@pytest.mark.parametrize(
+    ("env", "extra", "package"),
+    [
+        ("HalfCheetah-v4", "mujoco", "mujoco"),
+        ("LunarLander-v3", "box2d", "Box2D"),
+        ("ALE/Pong-v5", "atari", "ale_py"),
+        ("BreakoutNoFrameskip-v4", "atari", "ale_py"),
+    ],
+)
+def test_a_missing_dependency_is_named_with_what_installs_it(env, extra, package):
+    if importlib.util.find_spec(package) is not None:
+        pytest.skip(f"{package} is installed here")
+    with pytest.raises(gym.error.Error) as error:
+        gym.make(env)
+    assert f"pip install 'gymnasium[{extra}]==" in missing_extra(error.value, env)
+
+
+def test_an_unknown_environment_needs_no_extra():
+    with pytest.raises(gym.error.Error) as error:
+        gym.make("Unheard-v7")
+    assert missing_extra(error.value, "Unheard-v7") == ""

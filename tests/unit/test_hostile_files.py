@@ -1,0 +1,266 @@
+"""No pickle found in an audited file is ever executed. Each of these would leave a file behind if it were."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch as th
+from stable_baselines3.common.logger import HumanOutputFormat
+
+from hostile import (
+    Hostile,
+    Reduced,
+    hostile_pickles,
+    members_of,
+    outcome,
+    save_tiny_model,
+    with_member,
+    with_observation_moments,
+    with_pickled,
+    with_settings,
+    zip_of,
+)
+from reload_audit.isolation import call
+from reload_audit.reading.model_zip import read_model
+from reload_audit.reading.pickles import Unreadable
+from reload_audit.reading.statistics import read_statistics
+
+NEEDED = ("policy_class", "policy_kwargs", "observation_space", "action_space")
+NOT_NEEDED = ("_last_obs", "ep_info_buffer", "rollout_buffer_class", "an attribute that SB3 does not know")
+NAMES = list(hostile_pickles(Path("marker")))
+
+# What says nothing that is not on the list of harmless names, so that it may stand where nobody looks.
+SILENT = {"PERSID", "a second pickle behind the first"}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    save_tiny_model(folder / "PPO.zip")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(files: Path) -> bytes:
+    return (files / "PPO.zip").read_bytes()
+
+
+@pytest.fixture
+def marker(tmp_path: Path) -> Iterator[Path]:
+    """Must not be there when the test is over."""
+    yield tmp_path / "marker"
+    assert not (tmp_path / "marker").exists()
+
+
+def read_as_model(content: bytes, folder: Path) -> str:
+    (folder / "model.zip").write_bytes(content)
+    return outcome(folder / "model.zip", "PPO")
+
+
+def test_the_model_they_are_put_into_loads(model: bytes, tmp_path: Path) -> None:
+    assert read_as_model(model, tmp_path) == "model"
+
+
+def test_they_are_many() -> None:
+    assert len({hostile.pickled for hostile in hostile_pickles(Path("marker")).values()}) >= 90
+
+
+@pytest.mark.slow
+def test_they_are_live(tmp_path: Path) -> None:
+    """Plain unpickling executes them, so that what follows is no test of duds."""
+    outcome = call("hostile:live_ones", (str(tmp_path),), method="spawn", log=tmp_path / "log", timeout=120)
+    assert outcome.value == [name for name, hostile in hostile_pickles(tmp_path).items() if hostile.live]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("attribute", "names"),
+    [
+        ("_last_obs", ["os.system", "protocol 5", "INST", "BUILD", "tensors, zipped", "an object of such a class"]),
+        ("learning_rate", ["a function", "a lambda"]),
+    ],
+)
+def test_they_are_live_in_models_too(attribute: str, names: list[str], model: bytes, tmp_path: Path) -> None:
+    arguments = (str(tmp_path), model, attribute, names)
+    outcome = call("hostile:live_in_models", arguments, method="spawn", log=tmp_path / "log", timeout=120)
+    assert outcome.value == names
+
+
+def refused_by_name(hostile: Hostile, came: str) -> bool:
+    return came.startswith("refused: ") and hostile.named in came
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_where_a_value_is_needed_they_are_refused_by_name(
+    name: str, model: bytes, tmp_path: Path, marker: Path
+) -> None:
+    hostile = hostile_pickles(marker)[name]
+    for attribute in NEEDED:
+        came = read_as_model(with_pickled(model, attribute, hostile.pickled), tmp_path)
+        assert refused_by_name(hostile, came), attribute
+        assert attribute in came
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in SILENT])
+def test_where_no_value_is_needed_they_are_refused_all_the_same(
+    name: str, model: bytes, tmp_path: Path, marker: Path
+) -> None:
+    hostile = hostile_pickles(marker)[name]
+    for attribute in NOT_NEEDED:
+        came = read_as_model(with_pickled(model, attribute, hostile.pickled), tmp_path)
+        assert refused_by_name(hostile, came), attribute
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_as_a_schedule_they_are_refused_or_left_out(name: str, model: bytes, tmp_path: Path, marker: Path) -> None:
+    hostile = hostile_pickles(marker)[name]
+    for attribute in ("learning_rate", "lr_schedule", "clip_range"):
+        came = read_as_model(with_pickled(model, attribute, hostile.pickled), tmp_path)
+        if hostile.named.startswith("cloudpickle") or name in SILENT:
+            assert came == "model"
+        else:
+            assert refused_by_name(hostile, came), attribute
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_as_statistics_they_are_refused(name: str, files: Path, tmp_path: Path, marker: Path) -> None:
+    hostile = hostile_pickles(marker)[name]
+    moments = with_observation_moments((files / "PPO.pkl").read_bytes(), hostile.pickled)
+    for content in (hostile.pickled, moments):
+        (tmp_path / "vecnormalize.pkl").write_bytes(content)
+        with pytest.raises(Unreadable) as refused:
+            read_statistics(tmp_path / "vecnormalize.pkl")
+        assert hostile.named in str(refused.value) or name in SILENT
+
+
+def test_what_only_calls_a_class_of_sb3_is_not_called(model: bytes, tmp_path: Path, marker: Path) -> None:
+    writes_a_file = pickle.dumps(Reduced(HumanOutputFormat, str(marker)))
+    for attribute in NEEDED:
+        assert read_as_model(with_pickled(model, attribute, writes_a_file), tmp_path).startswith("refused: ")
+    for attribute in NOT_NEEDED:
+        assert read_as_model(with_pickled(model, attribute, writes_a_file), tmp_path) == "model"
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [
+        ("policy_kwargs", {"activation_fn": "stable_baselines3.common.logger.HumanOutputFormat"}),
+        ("policy_kwargs", {"features_extractor_class": "stable_baselines3.common.policies.BasePolicy"}),
+        ("policy_kwargs", {"optimizer_class": "torch.nn.modules.activation.ReLU"}),
+        ("policy_kwargs", {"net_arch": "stable_baselines3.common.logger.HumanOutputFormat"}),
+        ("policy_class", "stable_baselines3.common.logger.HumanOutputFormat"),
+        ("policy_class", "gymnasium.spaces.box.Box"),
+        ("policy_class", "builtins.type"),
+    ],
+)
+def test_a_class_is_only_used_as_what_it_is(attribute: str, value: object, model: bytes, tmp_path: Path) -> None:
+    def by_name(dotted: object) -> bytes:
+        module, _, name = str(dotted).rpartition(".")
+        return f"c{module}\n{name}\n".encode()
+
+    if isinstance(value, dict):
+        ((key, named),) = value.items()
+        pickled = b"}U" + bytes([len(key)]) + key.encode() + by_name(named) + b"s."
+    else:
+        pickled = by_name(value) + b"."
+    assert read_as_model(with_pickled(model, attribute, pickled), tmp_path).startswith("refused: ")
+
+
+# --- Other places in a model's zip -------------------------------------------------------------------------------
+
+
+def hostile_tensors(marker: Path, *, zipped: bool) -> bytes:
+    content = io.BytesIO()
+    th.save(Reduced(os.system, f"touch {marker}"), content, _use_new_zipfile_serialization=zipped)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize(
+    "member",
+    [
+        *("policy.pth", "policy.optimizer.pth", "pytorch_variables.pth", "tensors.pth", "another.pth"),
+        *("../../x.pth", "/x.pth", "policy.__class__.pth", "__class__.pth", "policy.pth/.pth", ".pth", "a b.pth"),
+    ],
+)
+def test_parameters_are_not_executed(member: str, zipped: bool, model: bytes, tmp_path: Path, marker: Path) -> None:
+    content = with_member(model, member, hostile_tensors(marker, zipped=zipped))
+    assert read_as_model(content, tmp_path).startswith("refused: ")
+
+
+@pytest.mark.parametrize("member", ["../../x.pth", "policy.__class__.pth", "policy/../policy.pth", "po\nlicy.pth"])
+def test_parameters_have_names_of_parameters(member: str, model: bytes, tmp_path: Path) -> None:
+    came = read_as_model(with_member(model, member, members_of(model)["policy.pth"]), tmp_path)
+    assert came.startswith("refused: ")
+    assert "such as policy.pth" in came
+
+
+@pytest.mark.parametrize("name", ["policy.__class__", "policy_class", "policy.action_net.weight", "__class__", "", 3])
+def test_single_tensors_have_names_that_sb3_gives(name: object, model: bytes, tmp_path: Path) -> None:
+    """SB3 sets an attribute of whatever the name leads to."""
+    content = io.BytesIO()
+    th.save({name: th.zeros(3)}, content)
+    for member in ("pytorch_variables.pth", "tensors.pth"):
+        came = read_as_model(with_member(model, member, content.getvalue()), tmp_path)
+        assert came.startswith("refused: ")
+        assert "log_ent_coef" in came
+
+
+@pytest.mark.parametrize(
+    "setting", ["predict", "_setup_model", "set_parameters", "__class__", "logger", "get_parameters"]
+)
+def test_a_setting_does_not_take_the_place_of_a_method(setting: str, model: bytes, tmp_path: Path) -> None:
+    assert read_as_model(with_settings(model, **{setting: {"a": 1}}), tmp_path) == "model"
+
+
+@pytest.mark.parametrize("member", ["data", "policy.pth"])
+def test_two_members_of_one_name_are_refused(member: str, model: bytes, tmp_path: Path, marker: Path) -> None:
+    hostile = members_of(with_pickled(model, "_last_obs", hostile_pickles(marker)["os.system"].pickled))
+    members = members_of(model)
+    for first, second in ((members, hostile), (hostile, members)):
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            content = zip_of([(member, first[member]), *second.items()])
+        assert read_as_model(content, tmp_path) == "refused: damaged zip: two members of one name"
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"inside": {":serialized:": "gASVIAAAAAAAAACMBXBvc2l4lIwGc3lzdGVtlJOUjAR0cnVllIWUUpQu"}},
+        [{":serialized:": "gASVIAAAAAAAAACMBXBvc2l4lIwGc3lzdGVtlJOUjAR0cnVllIWUUpQu"}],
+        {":serialized": "gASVIAAAAAAAAACMBXBvc2l4lIwGc3lzdGVtlJOUjAR0cnVllIWUUpQu"},
+    ],
+)
+def test_what_looks_like_a_pickle_and_is_none_stays_plain(item: object, model: bytes, tmp_path: Path) -> None:
+    """SB3 unpickles only what is directly under an attribute."""
+    (tmp_path / "model.zip").write_bytes(with_settings(model, odd=item))
+    saved = read_model(tmp_path / "model.zip")
+    assert saved.settings["odd"] == item
+    assert "odd" not in saved.pickled
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    ["", ":serialized:", ":type:", "policy", "device", "_logger", "env", "__class__", "data", "\ud800", "a\nb"],
+)
+def test_odd_names_of_attributes_hide_nothing(attribute: str, model: bytes, tmp_path: Path, marker: Path) -> None:
+    hostile = hostile_pickles(marker)["os.system"]
+    assert refused_by_name(hostile, read_as_model(with_pickled(model, attribute, hostile.pickled), tmp_path))
+
+
+@pytest.mark.parametrize("text", [None, 3, [], {}, "", "!", "gASV", "gAR9", "gASV\n", "é", "\ud800", "Ti4=\0"])
+def test_odd_pickled_texts_are_refused(text: object, model: bytes, tmp_path: Path) -> None:
+    assert read_as_model(with_settings(model, odd={":serialized:": text}), tmp_path).startswith("refused: odd: ")
+
+
+def test_trust_does_not_reach_beyond_its_package(tmp_path: Path, model: bytes, marker: Path) -> None:
+    for name in ("os.system", "subprocess.run", "builtins.eval"):
+        pickled = hostile_pickles(marker)[name].pickled
+        (tmp_path / "model.zip").write_bytes(with_pickled(model, "_last_obs", pickled))
+        with pytest.raises(Unreadable, match=name):
+            read_model(tmp_path / "model.zip", trusted=("o", "os.path", "sub", "builtin", "my_package"))

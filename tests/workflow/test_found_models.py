@@ -1,0 +1,210 @@
+"""Models that others trained: found, read without being executed, and never more than a row of bad news."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from builders import ROOT, training_spec
+from reload_audit.jobs.train import train_model
+from reload_audit.specs import Limits
+from snakemake_runs import Run, Workspace, small_config
+
+pytestmark = pytest.mark.slow
+
+TRAINING_SCRIPT = """
+import sys
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import VecNormalize
+from reload_audit import ReferenceRecorder
+
+tiny = {"n_steps": 32, "batch_size": 32, "n_epochs": 1, "policy_kwargs": {"net_arch": [8]}}
+venv = VecNormalize(make_vec_env("CartPole-v1", n_envs=2))
+model = PPO("MlpPolicy", venv, seed=3, **tiny)
+found = sys.argv[1]
+model.learn(128, callback=ReferenceRecorder(f"{found}/recorded/cartpole", env="CartPole-v1", episodes=20, n_envs=4))
+model.save(f"{found}/plain/ppo-CartPole-v1.zip")
+venv.save(f"{found}/plain/vecnormalize.pkl")
+PPO("MlpPolicy", "Pendulum-v1", seed=3, **tiny).save(f"{found}/elsewhere/swings.zip")
+"""
+
+
+@dataclass(frozen=True)
+class TouchesFile:
+    """Creates a file when it is unpickled."""
+
+    path: str
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.path}",)
+
+
+def hostile(model: Path, target: Path, marker: Path) -> None:
+    """A copy of a model that creates a file when it is loaded as usual."""
+    with zipfile.ZipFile(model) as original, zipfile.ZipFile(target, "w") as archive:
+        for name in original.namelist():
+            content = original.read(name)
+            if name == "data":
+                data = json.loads(content)
+                code = base64.b64encode(pickle.dumps(TouchesFile(str(marker)))).decode()
+                data["lr_schedule"] = {":type:": "function", ":serialized:": code}
+                content = json.dumps(data).encode()
+            archive.writestr(name, content)
+
+
+def populate(found: Path) -> None:
+    for name in ("plain", "elsewhere"):
+        (found / name).mkdir(parents=True)
+    subprocess.run(
+        [sys.executable, "-c", TRAINING_SCRIPT, str(found)],
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "workflow/scripts")},
+    )
+    train_model(
+        training_spec(normalize=True, n_envs=[2]),
+        found / "trained-elsewhere",
+        found / "log",
+        code="",
+        limits=Limits(120, 4096),
+    )
+    odd = found / "odd"
+    odd.mkdir()
+    model = found / "plain/ppo-CartPole-v1.zip"
+    hostile(model, odd / "hostile-ppo-CartPole-v1.zip", found / "executed")
+    (odd / "cut-ppo-CartPole-v1.zip").write_bytes(model.read_bytes()[:5000])
+    os.mkfifo(odd / "pipe.zip")
+    (odd / "folder.zip").mkdir()
+    (odd / "dangling.zip").symlink_to(found / "nowhere.zip")
+    (odd / "leads-out.zip").symlink_to(found / "elsewhere/swings.zip")
+
+
+@dataclass(frozen=True)
+class Audited:
+    workspace: Workspace
+    run: Run
+    found: Path
+
+    @property
+    def models(self) -> pd.DataFrame:
+        return pd.read_csv(self.workspace.folder / "results/models.csv", index_col="model", keep_default_na=False)
+
+    @property
+    def conditions(self) -> pd.DataFrame:
+        return pd.read_parquet(self.workspace.folder / "results/conditions.parquet")
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory: pytest.TempPathFactory) -> Audited:
+    folder = tmp_path_factory.mktemp("found")
+    found = folder / "found"
+    populate(found)
+    table = folder / "models.tsv"
+    rows = [
+        ["name", "algo", "env", "model", "claim_mean", "claim_std", "claim_n"],
+        ["swings", "PPO", "Pendulum-v0", str(found / "elsewhere/swings.zip"), "-100", "50", "100"],
+        ["lands", "PPO", "LunarLander-v2", str(found / "elsewhere/swings.zip"), "", "", ""],
+        ["unclaimed", "PPO", "Pendulum-v1", str(found / "elsewhere/swings.zip"), "", "", ""],
+        ["missing", "PPO", "CartPole-v1", str(found / "nowhere.zip"), "", "", ""],
+        ["misfit", "PPO", "CartPole-v1", str(found / "elsewhere/swings.zip"), "", "", ""],
+    ]
+    table.write_text("\n".join("\t".join(row) for row in rows))
+    workspace = Workspace(folder / "audit")
+    config = small_config(
+        models=str(table),
+        runs=[str(found / name) for name in ("recorded", "plain", "odd", "trained-elsewhere")],
+        trust=["planted"],
+        reload={"n_envs": [2], "other_vec_env": False, "batch": 3},
+    )
+    del config["experiments"]
+    workspace.configure(config)
+    return Audited(workspace, workspace.snakemake(), found)
+
+
+def test_every_model_is_a_row_and_no_job_fails(audited):
+    assert audited.run.status == 0, audited.run.output
+    assert audited.models["verdict"].to_dict() == {
+        "cartpole": "identical",
+        "trained-elsewhere": "identical",
+        "ppo-CartPole-v1": "inconclusive",
+        "unclaimed": "inconclusive",
+        "swings": "degraded",
+        **dict.fromkeys(("lands", "missing", "misfit", "hostile-ppo-CartPole-v1", "cut-ppo-CartPole-v1"), "error"),
+        **dict.fromkeys(("pipe", "folder", "dangling", "leads-out"), "error"),
+    }
+
+
+def test_nothing_was_executed(audited):
+    assert not (audited.found / "executed").exists()
+    reason = audited.models.loc["hostile-ppo-CartPole-v1", "reason"]
+    assert "untrusted_pickle posix.system" in reason
+
+
+def test_a_model_recorded_in_somebodys_own_script_gets_the_bitwise_audit(audited):
+    row = audited.models.loc["cartpole"]
+    assert (row["source"], row["claim_kind"], row["checks_failed"]) == ("recorded", "reference", "")
+
+
+def test_what_the_workflow_trained_elsewhere_can_be_audited_here(audited):
+    row = audited.models.loc["trained-elsewhere"]
+    assert (row["source"], row["claim_kind"], row["normalized"]) == ("recorded", "in_place", "True")
+
+
+def test_a_model_that_nothing_is_said_of_is_compared_with_itself(audited):
+    row = audited.models.loc["unclaimed"]
+    assert (row["claim_kind"], row["reason"].partition(":")[0]) == ("", "no_claim")
+    conditions = audited.conditions[audited.conditions["model"] == "unclaimed"].set_index("condition")
+    assert list(conditions.index) == ["reload", "n_envs=2"]
+    assert conditions.loc["n_envs=2", "difference"] == pytest.approx(0.0, abs=0.1)
+
+
+def test_an_environment_that_moved_on_runs_as_its_successor_and_counts_as_a_possible_cause(audited):
+    row = audited.models.loc["swings"]
+    assert row["loaded_with"].startswith("Pendulum-v0 ran as Pendulum-v1")
+    assert row["reason"].endswith("Pendulum-v0 ran as Pendulum-v1, which may be the cause")
+
+
+REASONS = {
+    "missing": "No such file or directory",
+    "misfit": "its observations are Box",
+    "cut-ppo-CartPole-v1": "zip",
+    "pipe": "pipe",
+    "folder": "folder",
+    "dangling": "link",
+    "leads-out": "link",
+}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_bad_news_say_what_is_wrong(name, audited):
+    assert REASONS[name] in audited.models.loc[name, "reason"]
+
+
+def test_a_missing_optional_dependency_is_named_with_what_installs_it(audited):
+    assert "pip install 'gymnasium[box2d]" in audited.models.loc["lands", "reason"]
+
+
+def test_a_second_run_has_nothing_to_do(audited):
+    assert "Nothing to be done" in audited.workspace.snakemake().output
+
+
+def test_only_the_batch_of_a_changed_model_runs_again(audited):
+    batches = json.loads((audited.workspace.folder / "results/external/models.json").read_text())
+    assert len(batches) == 14
+    path = audited.found / "plain/ppo-CartPole-v1.zip"
+    path.touch()
+    assert "Nothing to be done" in audited.workspace.snakemake("-n").output
+    with open(path, "ab") as file:
+        file.write(b"another model")
+    assert audited.workspace.snakemake("-n").jobs["audit_external"] == 1

@@ -1,0 +1,32 @@
+"""Rule audit_external: a batch of models that others trained."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from reload_audit.jobs.external import audit_batch
+from reload_audit.logs import job_log
+from reload_audit.specs import ExternalPolicy, ReloadSpec
+from reload_audit.verdicts import Criteria
+
+
+def main(models: Sequence[dict], policy: dict, reload: dict, verdict: dict, records: Path, log: Path) -> None:
+    audit_batch(
+        models,
+        records,
+        log,
+        ExternalPolicy.from_dict(policy),
+        ReloadSpec.from_dict(reload),
+        Criteria.from_dict(verdict),
+    )
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]) as log:
+        main(
+            snakemake.params.models,
+            snakemake.params.policy,
+            snakemake.params.reload,
+            snakemake.params.verdict,
+            Path(snakemake.output[0]),
+            log,
+        )

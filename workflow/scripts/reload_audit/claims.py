@@ -1,0 +1,162 @@
+"""What the files around a model say that it earned: evaluations during training, model cards, training episodes.
+
+Each claim comes with its kind, which says how far it can be believed (``judgement.STRENGTH``). A file that cannot be
+read is no claim, and a remark.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from reload_audit.reading.files import read_bytes
+from reload_audit.reading.model_zip import SavedModel
+from reload_audit.reading.pickles import Unreadable
+from reload_audit.specs import Claim, ClaimKind, ExternalSpec
+
+_MAX_BYTES = 2**26
+_DAMAGE = (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError)
+_TAIL_EPISODES = 100  # SB3's ep_info_buffer holds as many
+
+_MEAN_AND_STD = re.compile(r"^\s*(?P<mean>[-+0-9.eE]+)\s*(?:\+/-|±)\s*(?P<std>[0-9.eE+-]+)\s*$")
+
+
+def find_claims(spec: ExternalSpec, saved: SavedModel) -> tuple[list[Claim], list[str]]:
+    """All that is said of what a model earned, and remarks on files that cannot be read.
+
+    :param saved: the model's own zip, which holds its last training episodes
+    """
+    claims = [] if spec.claim is None else [spec.claim]
+    remarks = []
+    steps = saved.settings.get("num_timesteps")
+    searches: list[tuple[str | None, Callable[[str], Claim | None]]] = [
+        (spec.evaluations, lambda path: _evaluation_at(path, steps, "best" if spec.role == "best" else "evaluations")),
+        (spec.results, _results_json),
+        (spec.model_card, _model_card),
+        (spec.path, lambda path: _training_episodes(path, saved)),
+    ]
+    for path, search in searches:
+        if path is not None:
+            try:
+                claims += filter(None, [search(path)])
+            except _DAMAGE as problem:
+                remarks.append(f"no claim from {path}: {_short(problem)}")
+    if spec.role == "final" and not any(claim.kind == "training" for claim in claims):
+        try:
+            claims += filter(None, [_monitor_tail(spec.monitors)])
+        except _DAMAGE as problem:
+            remarks.append(f"no claim from the monitor files: {_short(problem)}")
+    return claims, remarks
+
+
+def _evaluation_at(path: str, steps: Any, kind: ClaimKind) -> Claim | None:
+    """The row of ``evaluations.npz`` (EvalCallback) that was measured at exactly this number of steps."""
+    arrays = _read_npz(path)
+    timesteps, results = arrays["timesteps"], arrays["results"]
+    rows = np.flatnonzero(timesteps == steps)
+    if len(rows) == 0:
+        return None
+    rewards = np.asarray(results[rows[-1]], dtype=np.float64).ravel()
+    return _claim(kind, rewards, f"{path}, row at {steps:,} steps")
+
+
+def _read_npz(path: str) -> dict[str, np.ndarray]:
+    arrays = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(read_bytes(path, _MAX_BYTES))) as archive:
+            for name in ("timesteps", "results"):
+                if archive.getinfo(f"{name}.npy").file_size > _MAX_BYTES:
+                    raise Unreadable(f"{name} of more than {_MAX_BYTES:,} bytes")
+                content = io.BytesIO(archive.read(f"{name}.npy"))
+                arrays[name] = np.lib.format.read_array(content, allow_pickle=False)
+    except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError, RuntimeError, zlib.error, MemoryError) as error:
+        raise Unreadable(f"damaged: {error}") from None
+    if arrays["timesteps"].ndim != 1 or len(arrays["timesteps"]) != len(arrays["results"]):
+        raise Unreadable("expected one row of results for each entry of timesteps")
+    return arrays
+
+
+def _results_json(path: str) -> Claim | None:
+    """``results.json`` as RL Zoo and huggingface_sb3 push it to the Hub."""
+    content = json.loads(read_bytes(path, _MAX_BYTES))
+    n = content.get("n_eval_episodes")
+    return _checked(
+        Claim(
+            kind="model_card",
+            mean=float(content["mean_reward"]),
+            std=float(content["std_reward"]) if "std_reward" in content else None,
+            n=None if n is None else int(n),
+            where=path,
+        )
+    )
+
+
+def _model_card(path: str) -> Claim | None:
+    """The metric ``mean_reward`` in the front matter of a model card."""
+    text = read_bytes(path, _MAX_BYTES).decode("utf-8", "replace")
+    _, opening, rest = text.partition("---\n")
+    front_matter, closing, _ = rest.partition("\n---")
+    if not opening or not closing:
+        return None
+    try:
+        card = yaml.safe_load(front_matter)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise Unreadable(f"its front matter is not valid YAML: {error}") from None
+    for index in (card or {}).get("model-index") or []:
+        for result in index.get("results") or []:
+            for metric in result.get("metrics") or []:
+                if metric.get("type") == "mean_reward":
+                    found = _MEAN_AND_STD.match(str(metric["value"]))
+                    mean, std = (float(found["mean"]), float(found["std"])) if found else (float(metric["value"]), None)
+                    return _checked(Claim("model_card", mean, std, None, path))
+    return None
+
+
+def _training_episodes(path: str, saved: SavedModel) -> Claim | None:
+    """The last training episodes, exploration and all, that SB3 keeps in the zip."""
+    episodes = saved.value("ep_info_buffer") or []
+    return _claim("training", [float(episode["r"]) for episode in episodes], f"{path}, ep_info_buffer")
+
+
+def _monitor_tail(paths: Sequence[str]) -> Claim | None:
+    """The last training episodes in the run's monitor files, by their time of ending."""
+    episodes: list[tuple[float, float]] = []
+    for path in paths:
+        text = read_bytes(path, _MAX_BYTES).decode("utf-8", "replace")
+        lines = [line for line in text.splitlines() if not line.startswith("#")]
+        header = json.loads(text.splitlines()[0].lstrip("#")) if text.startswith("#") else {}
+        start = float(header.get("t_start", 0.0))
+        episodes += [(start + float(row["t"]), float(row["r"])) for row in csv.DictReader(lines)]
+    rewards = [reward for _, reward in sorted(episodes)[-_TAIL_EPISODES:]]
+    where = str(Path(paths[0]).parent / "*.monitor.csv") if paths else ""
+    return _claim("training", rewards, where)
+
+
+def _claim(kind: ClaimKind, rewards: Any, where: str) -> Claim | None:
+    values = np.asarray(rewards, dtype=np.float64)
+    if values.size == 0:
+        return None
+    return _checked(Claim(kind, float(values.mean()), float(values.std()), int(values.size), where))
+
+
+def _checked(claim: Claim) -> Claim:
+    if not math.isfinite(claim.mean) or not math.isfinite(claim.std or 0.0) or (claim.std or 0.0) < 0:
+        raise Unreadable(f"expected finite rewards, found {claim.mean} ± {claim.std}")
+    if claim.n is not None and claim.n < 1:
+        raise Unreadable(f"expected a number of episodes, found {claim.n}")
+    return claim
+
+
+def _short(problem: Exception) -> str:
+    return " ".join(f"{type(problem).__name__ if isinstance(problem, KeyError) else ''} {problem}".split())[:200]

@@ -1,0 +1,305 @@
+"""Read small files that strangers wrote: regular files only, bounded in size, and nothing in them is executed."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import json
+import math
+import os
+import re
+import reprlib
+import stat
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import yaml
+
+MIB = 1 << 20
+
+_MOST_NODES = 50_000
+_MOST_VALUES = 10_000
+_DEEPEST = 50
+_LONGEST_NUMBER = 64
+
+_PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}": kind for kind in ("str", "int", "float", "bool", "null", "seq", "map")}
+_ORDERED = "tag:yaml.org,2002:python/object/apply:collections.OrderedDict"
+_DIRECTIVE = re.compile(rb"^%(TAG|YAML)\b", re.MULTILINE)
+
+_Reader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxlevel, _BRIEF.maxstring, _BRIEF.maxother = 2, 100, 100
+
+
+class UnreadableError(ValueError):
+    """A file cannot be used; the message says what was expected and what was found, and names the file."""
+
+
+def opened(path: str) -> BinaryIO:
+    """Open a regular file to read from; anything else is refused instead of waited for.
+
+    :raises UnreadableError: it is missing, or a device, a pipe or the like
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        raise UnreadableError(f"{shown(path)}: cannot be read: {getattr(error, 'strerror', error)}") from None
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise UnreadableError(f"{shown(path)}: expected a file, found {kind_of(mode)}")
+    return open(descriptor, "rb")
+
+
+def read_bytes(path: str, limit: int = MIB) -> bytes:
+    """Read a regular file of at most ``limit`` bytes.
+
+    :raises UnreadableError: it is missing, too large, or a device, a pipe or the like
+    """
+    with opened(path) as file:
+        try:
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(min(size, limit) + 1)
+        except OSError as error:
+            raise UnreadableError(f"{shown(path)}: cannot be read: {error.strerror}") from None
+    if len(content) > limit:
+        raise UnreadableError(f"{shown(path)}: expected at most {limit} bytes, found more")
+    return content
+
+
+def read_yaml(path: str) -> Any:
+    """Read YAML as plain data. Besides YAML's own types only ``OrderedDict``, as RL Zoo writes it, is understood."""
+    content = read_bytes(path)
+    try:
+        return _parsed_yaml(content)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        problem = " ".join(str(error).split())
+        raise UnreadableError(f"{shown(path)}: expected YAML of plain values, found: {problem:.200}") from None
+
+
+def parse_yaml(text: str) -> Any:
+    """As :func:`read_yaml`.
+
+    :raises ValueError: it cannot be used
+    """
+    try:
+        return _parsed_yaml(text.encode())
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+
+
+def read_json(path: str, limit: int = MIB) -> Any:
+    """Read JSON."""
+    content = read_bytes(path, limit)
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise UnreadableError(f"{shown(path)}: expected JSON, found: {error!s:.200}") from None
+
+
+def literal(text: str) -> Any:
+    """The value of a Python literal, in which ``dict(name=literal)`` may be called.
+
+    :raises ValueError: it is anything else
+    """
+    try:
+        return _literal(ast.parse(text.strip()[:10_000], mode="eval").body)
+    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+        raise ValueError(f"expected a literal, such as a number or dict(name=1), found {brief(text)}") from None
+
+
+def plain_data(value: Any) -> Any:
+    """A copy of what a file says that JSON can hold.
+
+    :raises ValueError: JSON cannot hold it, or it is very large
+    """
+    return _plain(value, iter(range(_MOST_VALUES)), 0)
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """A mapping with texts for keys; an empty one for anything else."""
+    return {key: item for key, item in value.items() if isinstance(key, str)} if isinstance(value, dict) else {}
+
+
+def brief(value: object) -> str:
+    """A value for a message: cut short before it is written out, because aliases make small files huge."""
+    return _BRIEF.repr(value)
+
+
+def kind_of(mode: int) -> str:
+    """What a file is, in words."""
+    kinds = {
+        stat.S_IFREG: "a file",
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+        stat.S_IFLNK: "a link",
+    }
+    return kinds.get(stat.S_IFMT(mode), "something else")
+
+
+def shown(text: str) -> str:
+    """A text for people and for JSON: what cannot be printed, or is no Unicode, becomes a backslash escape."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+
+
+def _escaped(letter: str) -> str:
+    if "\udc80" <= letter <= "\udcff":  # a byte of a file name that is not UTF-8
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    return letter.encode("unicode_escape").decode("ascii")
+
+
+def _literal(node: ast.expr) -> Any:
+    if isinstance(node, ast.Call):
+        called_dict = isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args
+        if not called_dict or any(keyword.arg is None for keyword in node.keywords):
+            raise ValueError("expected a literal, found a call")
+        return {str(keyword.arg): _literal(keyword.value) for keyword in node.keywords}
+    if isinstance(node, ast.Dict) and None not in node.keys:
+        return {ast.literal_eval(key): _literal(item) for key, item in zip(node.keys, node.values, strict=True) if key}
+    return ast.literal_eval(node)
+
+
+def _plain(value: Any, budget: Iterator[int], depth: int) -> Any:
+    if next(budget, None) is None or depth > _DEEPEST:
+        raise ValueError("expected a small value, found a very large or deep one")
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise ValueError("expected texts for keys, found others")
+        "".join(value).encode()  # raises where it is no Unicode
+        return {key: _plain(item, budget, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, budget, depth + 1) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"expected finite numbers, found {value}")
+    if isinstance(value, str):
+        value.encode()
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise ValueError(f"expected plain values, found one of type {type(value).__name__}")
+
+
+# --- YAML ----------------------------------------------------------------------------------------------------------
+# PyYAML's own composer and constructor recurse without a bound (deep nesting ends the process), expand merge keys
+# without a bound, and take a quarter of a second for a hundred files. Its parser's events have none of these troubles.
+
+
+# A seed of its own is what tells the settings of most runs apart. Without it they are read once, whoever has them.
+_SEED = re.compile(rb"^  - - seed\n    - \d+\n", re.MULTILINE)
+
+
+def _parsed_yaml(content: bytes) -> Any:
+    return _parsed(_SEED.sub(b"", content))
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(content: bytes) -> Any:
+    if _DIRECTIVE.search(content):
+        raise ValueError("a directive")
+    reader = _Reader(content)
+    try:
+        builder = _Builder()
+        while type(event := reader.get_event()) is not yaml.StreamEndEvent:
+            if type(event) is yaml.DocumentEndEvent:
+                break
+            builder.take(event)
+    finally:
+        reader.dispose()
+    return builder.result
+
+
+class _Builder:
+    """Turns a parser's events into plain data, within bounds."""
+
+    def __init__(self) -> None:
+        self.result: Any = None
+        self._open: list[tuple[yaml.CollectionStartEvent, list[Any]]] = []
+        self._named: dict[str, Any] = {}
+        self._nodes = 0
+
+    def take(self, event: Any) -> None:
+        """Take the next event."""
+        match type(event):
+            case yaml.ScalarEvent:
+                self._put(event.anchor, _scalar(event))
+            case yaml.SequenceStartEvent | yaml.MappingStartEvent:
+                self._start(event)
+            case yaml.SequenceEndEvent | yaml.MappingEndEvent:
+                start, items = self._open.pop()
+                self._put(start.anchor, _collection(start, items))
+            case yaml.AliasEvent:
+                if event.anchor not in self._named:
+                    raise ValueError(f"the unknown alias {event.anchor!r:.50}")
+                self._put(None, self._named[event.anchor])
+
+    def _start(self, event: yaml.CollectionStartEvent) -> None:
+        if event.tag and event.tag not in _PLAIN_TAGS and event.tag != _ORDERED:
+            raise ValueError(f"the tag {event.tag!r:.100}")
+        if len(self._open) >= _DEEPEST:
+            raise ValueError(f"more than {_DEEPEST} levels")
+        self._open.append((event, []))
+
+    def _put(self, anchor: str | None, value: Any) -> None:
+        self._nodes += 1
+        if self._nodes > _MOST_NODES:
+            raise ValueError(f"more than {_MOST_NODES} values")
+        if anchor:
+            self._named[anchor] = value
+        if self._open:
+            self._open[-1][1].append(value)
+        else:
+            self.result = value
+
+
+def _collection(start: yaml.CollectionStartEvent, items: list[Any]) -> Any:
+    if start.tag == _ORDERED:
+        items = _paired(items)
+    elif isinstance(start, yaml.SequenceStartEvent):
+        return items
+    keys = items[::2]
+    if any(type(key) in (list, dict) for key in keys):
+        raise ValueError("a key that is not a plain value")
+    if "<<" in keys:
+        raise ValueError("a merge key")
+    return dict(zip(keys, items[1::2], strict=True))
+
+
+def _paired(items: list[Any]) -> list[Any]:
+    """Keys and values in turn, from the arguments that OrderedDict is called with: nothing, or a list of pairs."""
+    pairs = items[0] if len(items) == 1 else items
+    if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        raise ValueError("an OrderedDict that is not made of pairs")
+    return [item for pair in pairs for item in pair]
+
+
+def _scalar(event: yaml.ScalarEvent) -> Any:
+    if event.tag and event.tag != "!":
+        if event.tag not in _PLAIN_TAGS:
+            raise ValueError(f"the tag {event.tag!r:.100}")
+        return _resolved(event.value, event.tag)
+    return _resolved(event.value, "") if event.implicit[0] else event.value
+
+
+@functools.lru_cache(maxsize=8192)
+def _resolved(text: str, tag: str) -> Any:
+    """A plain scalar as YAML 1.1 reads it; dates and the like stay texts."""
+    if len(text) > _LONGEST_NUMBER:
+        return text
+    loader = yaml.SafeLoader("")
+    node = yaml.ScalarNode(tag or loader.resolve(yaml.ScalarNode, text, (True, False)), text)
+    match _PLAIN_TAGS.get(node.tag):
+        case "int":
+            return loader.construct_yaml_int(node)
+        case "float":
+            return loader.construct_yaml_float(node)
+        case "bool":
+            return loader.bool_values.get(text.lower(), text)
+        case "null":
+            return None
+    return text

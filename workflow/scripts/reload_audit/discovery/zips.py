@@ -1,0 +1,140 @@
+"""Look into a model's zip without loading it: is it one, and which algorithm saved it?"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+from reload_audit.discovery.untrusted import MIB, UnreadableError, opened, shown
+
+_LARGEST_DATA = 64 * MIB
+_LARGEST_DIRECTORY = MIB
+NOT_A_MODEL = "expected a zip that Stable-Baselines3 saved, found"
+
+# Modules that only one algorithm has its policy or its rollout buffer from.
+_BY_MODULE = {
+    "stable_baselines3.dqn.": "DQN",
+    "stable_baselines3.sac.": "SAC",
+    "sb3_contrib.ars.": "ARS",
+    "sb3_contrib.crossq.": "CrossQ",
+    "sb3_contrib.qrdqn.": "QRDQN",
+    "sb3_contrib.tqc.": "TQC",
+    "sb3_contrib.common.maskable.": "MaskablePPO",
+    "sb3_contrib.ppo_mask.": "MaskablePPO",
+    "sb3_contrib.common.recurrent.": "RecurrentPPO",
+    "sb3_contrib.ppo_recurrent.": "RecurrentPPO",
+}
+
+# Attributes that tell the others apart, the telling ones first.
+_BY_ATTRIBUTES = (
+    ({"n_delta"}, "ARS"),
+    ({"cg_max_steps"}, "TRPO"),
+    ({"clip_range", "n_epochs"}, "PPO"),
+    ({"top_quantiles_to_drop_per_net"}, "TQC"),
+    ({"n_quantiles", "exploration_rate"}, "QRDQN"),
+    ({"exploration_rate"}, "DQN"),
+    ({"target_policy_noise", "policy_delay"}, "TD3"),
+    ({"target_entropy", "policy_delay"}, "CrossQ"),
+    ({"target_entropy"}, "SAC"),
+    ({"gae_lambda", "n_steps", "ent_coef"}, "A2C"),
+)
+
+
+def is_model(path: str) -> bool:
+    """Whether a zip has the member ``data``, as every zip has that SB3 saved.
+
+    :raises UnreadableError: it is no zip
+    """
+    with _opened(path) as archive:
+        return "data" in archive.namelist()
+
+
+def settings(path: str) -> dict[str, Any] | None:
+    """What SB3 wrote into ``data``: attributes, with pickled ones left as they are; None where there is no ``data``.
+
+    :raises UnreadableError: it is no zip, or what it says cannot be read
+    """
+    with _opened(path) as archive:
+        if "data" not in archive.namelist():
+            return None
+        member = archive.getinfo("data")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise UnreadableError(f"{shown(path)}: {NOT_A_MODEL} an unusual compression")
+        with archive.open(member) as file:
+            content = file.read(_LARGEST_DATA + 1)
+        if len(content) > _LARGEST_DATA:
+            raise UnreadableError(f"{shown(path)}: {NOT_A_MODEL} more than {_LARGEST_DATA} bytes of settings")
+        data = json.loads(content)
+    if not isinstance(data, dict):
+        raise UnreadableError(f"{shown(path)}: {NOT_A_MODEL} settings that are no mapping")
+    return data
+
+
+def algorithm_of(data: dict[str, Any]) -> str:
+    """The algorithm that saved these settings; empty if they do not tell."""
+    for key in ("policy_class", "rollout_buffer_class"):
+        pickled = _pickled_text(data.get(key))
+        for module, name in _BY_MODULE.items():
+            if module in pickled:
+                return name
+    for attributes, name in _BY_ATTRIBUTES:
+        if attributes <= data.keys():
+            return "DDPG" if name == "TD3" and _is_ddpg(data) else name
+    return ""
+
+
+def _is_ddpg(data: dict[str, Any]) -> bool:
+    """DDPG is saved as the TD3 that it is, with the parts switched off in which TD3 differs."""
+    return data.get("policy_delay") == 1 and data.get("target_noise_clip") == 0
+
+
+def _pickled_text(value: object) -> str:
+    """A pickle names modules in plain letters; it is searched, not loaded."""
+    encoded = value.get(":serialized:") if isinstance(value, dict) else None
+    if not isinstance(encoded, str):
+        return ""
+    try:
+        return base64.b64decode(encoded[:MIB]).decode("latin-1")
+    except (binascii.Error, ValueError):
+        return ""
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[zipfile.ZipFile]:
+    try:
+        with opened(path) as file:
+            _check_directory(path, file)
+            with zipfile.ZipFile(file) as archive:
+                yield archive
+    except UnreadableError:
+        raise
+    except OSError as error:
+        raise UnreadableError(f"{shown(path)}: {NOT_A_MODEL}: {error.strerror}") from None
+    except (zipfile.BadZipFile, ValueError, RuntimeError, EOFError, zlib.error, struct.error) as error:
+        raise UnreadableError(f"{shown(path)}: {NOT_A_MODEL} something else: {shown(str(error)):.200}") from None
+
+
+def _check_directory(path: str, file: BinaryIO) -> None:
+    """Refuse a table of contents too large to be a model's, before Python reads all of it."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 2**16 - 42))
+    tail = file.read()
+    end = tail.rfind(b"PK\x05\x06")
+    if end < 0 or len(tail) - end < 22:
+        raise UnreadableError(f"{shown(path)}: {NOT_A_MODEL} {'no zip' if size else 'an empty file'}")
+    directory = struct.unpack_from("<L", tail, end + 12)[0]
+    locator = tail[end - 20 : end] if end >= 20 else b""
+    if locator.startswith(b"PK\x06\x07"):  # sizes of 64 bits are elsewhere
+        file.seek(struct.unpack_from("<Q", locator, 8)[0])
+        directory = struct.unpack_from("<Q", file.read(56), 40)[0]
+    if directory > _LARGEST_DIRECTORY:
+        raise UnreadableError(f"{shown(path)}: {NOT_A_MODEL} a table of contents of {directory} bytes")
+    file.seek(0)

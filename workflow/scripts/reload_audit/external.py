@@ -1,0 +1,197 @@
+"""Evaluate one model that others trained, under one condition: read, check, find claims, run episodes.
+
+Runs in a process of its own: see ``jobs.external``. Nothing that its files hold is executed.
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+
+from reload_audit import artifacts, environment_ids
+from reload_audit.claims import find_claims
+from reload_audit.environments import EpisodeTooLong
+from reload_audit.evaluation import check, check_against_manifest, fresh_environments
+from reload_audit.imports import ImportProblem
+from reload_audit.judgement import judge_external
+from reload_audit.loading import load, plain_load_error
+from reload_audit.reading.model_zip import SavedModel, read_model
+from reload_audit.reading.pickles import Unreadable
+from reload_audit.reading.statistics import SavedStatistics, read_statistics
+from reload_audit.recordings import Recording, read_recording
+from reload_audit.rollouts import ModelPolicy, NonFiniteReward, RandomPolicy, run_episodes, run_looks
+from reload_audit.specs import CANONICAL, Condition, EnvironmentSpec, ExternalPolicy, ExternalSpec
+from reload_audit.verdicts import Criteria
+
+_RANDOM_POLICY_EPISODES = 20
+_SPEAKING = (Unreadable, ImportProblem, EpisodeTooLong, NonFiniteReward)
+
+
+def evaluate_external(
+    spec: ExternalSpec, policy: ExternalPolicy, condition: Condition, criteria: Criteria, random_mean: float | None
+) -> dict[str, Any]:
+    """Load a model that others trained and evaluate it.
+
+    The canonical condition runs look by look until the verdict is clear; the others one look.
+
+    :param random_mean: what a random policy earns in its environment, if that could be measured
+    :return: ``found`` (what is in its files), ``checks``, ``episodes``, ``healthy`` (whether it is shown to earn what
+        it is said to earn), and ``problem``: why the rest is missing, or None
+    """
+    th.set_num_threads(1)
+    result: dict[str, Any] = {"found": {}, "checks": [], "episodes": [], "healthy": False, "problem": None}
+    try:
+        _evaluate(spec, policy, condition, criteria, random_mean, result)
+    except _SPEAKING as problem:
+        result["problem"] = str(problem)
+    except Exception as error:
+        traceback.print_exc()
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:1000]
+        result["problem"] = environment_ids.missing_extra(error, spec.environment.env) or said
+    return result
+
+
+def random_policy_reward(spec: ExternalSpec, policy: ExternalPolicy) -> float:
+    """Mean episode reward of a random policy in a model's environment."""
+    th.set_num_threads(1)
+    environment, _ = _environment(replace(spec.environment, normalize=None), spec, policy)
+    condition = Condition("random", policy.evaluation.n_envs)
+    venv, _ = fresh_environments(environment, condition, train_seed=0, device="cpu", normalizer=None)
+    episodes = run_episodes(
+        RandomPolicy(venv, policy.evaluation.seed), venv, policy.evaluation, start=0, stop=_RANDOM_POLICY_EPISODES
+    )
+    venv.close()
+    return float(np.mean([episode.reward for episode in episodes]))
+
+
+def _evaluate(
+    spec: ExternalSpec,
+    policy: ExternalPolicy,
+    condition: Condition,
+    criteria: Criteria,
+    random_mean: float | None,
+    result: dict[str, Any],
+) -> None:
+    """Fill in ``result`` step by step: what was found stays there, whatever comes after."""
+    found = result["found"]
+    saved = read_model(spec.path, trusted=policy.trust, max_bytes=policy.max_bytes)
+    claims, remarks = find_claims(spec, saved)
+    found |= {
+        "num_timesteps": _integer(saved.settings.get("num_timesteps")),
+        "train_seed": _integer(saved.settings.get("seed")),
+        "saved_with": dict(saved.saved_with),
+        "claims": [asdict(claim) for claim in claims],
+        "remarks": remarks,
+    }
+    recording = None if spec.recording is None else read_recording(spec.recording)
+    statistics = None if spec.statistics is None else read_statistics(spec.statistics, policy.trust)
+    found["normalized"] = statistics is not None
+    found["plain_load_error"] = plain_load_error(saved, None if statistics is None else statistics.parsed)
+    loaded = load(saved, spec.algo, spec.device)
+    environment, moved = _environment(spec.environment, spec, policy)
+    found["loaded_with"] = [*([moved] if moved else []), *loaded.notes]
+    found["env_ran"] = environment.env
+    found["versions"] = artifacts.versions() | {"platform": artifacts.machine()["platform"]}
+
+    venv, _ = fresh_environments(
+        environment,
+        condition,
+        train_seed=found["train_seed"] or 0,
+        device=spec.device,
+        normalizer=None if statistics is None else statistics.around,
+    )
+    _check_spaces(loaded.model, venv)
+    result["checks"] = _checks(spec, saved, statistics, recording, loaded.model, venv)
+    evaluation = policy.evaluation if recording is None else recording.evaluation
+    train_time = None if recording is None else recording.train_time
+    stops = evaluation.looks if recording is None else evaluation.stops
+    episodes = run_looks(
+        ModelPolicy(loaded.model, condition.deterministic),
+        venv,
+        evaluation,
+        stops,
+        lambda so_far: (
+            condition.name != CANONICAL
+            or judge_external(train_time, claims, so_far, random_mean, criteria).settled(criteria)
+        ),
+    )
+    venv.close()
+    judgement = judge_external(train_time, claims, episodes, random_mean, criteria)
+    result["episodes"] = [episode.to_dict() for episode in episodes]
+    result["healthy"] = judgement.decision in ("identical", "equivalent", "improved")
+
+
+def _environment(
+    environment: EnvironmentSpec, spec: ExternalSpec, policy: ExternalPolicy
+) -> tuple[EnvironmentSpec, str]:
+    if not spec.named_by_user:
+        environment_ids.check_names(environment, policy.trust)
+    environment_ids.register_environments(environment.env, policy.trust)
+    return environment_ids.current(environment, policy.env_versions)
+
+
+def _check_spaces(model: BaseAlgorithm, venv: VecEnv) -> None:
+    """SB3 would act in the wrong environment until something breaks."""
+    pairs = {
+        "observations": (model.observation_space, venv.observation_space),
+        "actions": (model.action_space, venv.action_space),
+    }
+    for what, (expected, offered) in pairs.items():
+        if not _fits(expected, offered):
+            raise Unreadable(f"its {what} are {expected!r:.300}, its environment's are {offered!r:.300}")
+
+
+def _fits(expected: spaces.Space, offered: spaces.Space) -> bool:
+    """Bounds may differ: gym wrote the largest float where Gymnasium writes infinity."""
+    if isinstance(expected, spaces.Dict) and isinstance(offered, spaces.Dict):
+        return set(expected) <= set(offered) and all(_fits(expected[key], offered[key]) for key in expected)
+    if isinstance(expected, spaces.Box) and isinstance(offered, spaces.Box):
+        return expected.shape == offered.shape
+    return expected == offered
+
+
+def _checks(
+    spec: ExternalSpec,
+    saved: SavedModel,
+    statistics: SavedStatistics | None,
+    recording: Recording | None,
+    model: BaseAlgorithm,
+    venv: VecEnv,
+) -> list[dict[str, Any]]:
+    """What the files alone say about whether they belong together."""
+    checks = [] if recording is None else check_against_manifest(recording.manifest, model, venv)
+    normalized = _trained_normalized(saved)
+    normalized = spec.normalized if normalized is None else normalized
+    if normalized is not None:
+        words = {True: "VecNormalize statistics", False: "none"}
+        checks.append(check("statistics", words[normalized], words[statistics is not None]))
+    steps = saved.settings.get("num_timesteps")
+    if statistics is not None and isinstance(steps, int) and spec.algo != "ARS":
+        counts = [statistics.rewards.count, *(moments.count for moments in statistics.observations.values())]
+        # SB3 1.2 and later counts one reward a step, earlier ones one observation; each starts at 1e-4.
+        belongs = any(abs(count - steps) < 1.0 for count in counts)
+        checks.append(check("statistics' steps", steps, [round(count) for count in counts], passed=belongs))
+    return checks
+
+
+def _trained_normalized(saved: SavedModel) -> bool | None:
+    """Whether a zip shows that its model was trained with VecNormalize; None if it does not tell.
+
+    On-policy algorithms keep the original of their first observation only if it was normalised. Off-policy ones keep
+    an original always, of the step before, so it proves nothing.
+    """
+    on_policy = "gae_lambda" in saved.settings
+    if not on_policy or saved.settings.get("_last_obs", "pickled") is None:
+        return None
+    return "_last_original_obs" in saved.pickled
+
+
+def _integer(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None

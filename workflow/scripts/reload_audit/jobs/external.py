@@ -1,0 +1,115 @@
+"""Audit a batch of models that others trained: every model and condition in a fresh process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from reload_audit import isolation
+from reload_audit.jobs import FORMAT, PRELOAD, RELOAD_HASH_SEED
+from reload_audit.reading.pickles import Unreadable
+from reload_audit.recordings import read_recording
+from reload_audit.records import digest, plain, write_json
+from reload_audit.specs import Condition, ExternalPolicy, ExternalSpec, ReloadSpec, conditions
+from reload_audit.verdicts import Criteria
+
+
+def audit_batch(
+    models: Sequence[Mapping[str, Any]],
+    records: Path,
+    log: Path,
+    policy: ExternalPolicy,
+    reload: ReloadSpec,
+    criteria: Criteria,
+) -> None:
+    """Audit models one after the other and write their records into one file.
+
+    :param models: what ``ExternalSpec.from_dict`` reads
+    :param records: the JSON file to write
+    :param log: takes what the processes print
+    """
+    isolation.prepare(reload.isolation, hash_seed=RELOAD_HASH_SEED, preload=PRELOAD)
+    batch = _Batch(log, policy, reload, criteria)
+    write_json(records, [batch.audit(ExternalSpec.from_dict(model), model) for model in models])
+
+
+class _Batch:
+    """What the models of a batch share: settings, and what a random policy earns in each environment."""
+
+    def __init__(self, log: Path, policy: ExternalPolicy, reload: ReloadSpec, criteria: Criteria) -> None:
+        self._log = log
+        self._policy = policy
+        self._reload = reload
+        self._criteria = criteria
+        self._random_means: dict[str, float | None] = {}
+
+    def audit(self, spec: ExternalSpec, data: Mapping[str, Any]) -> dict[str, Any]:
+        """One model's record. Conditions besides the canonical one run only where that leaves a question."""
+        found: Mapping[str, Any] = {}
+        results: dict[str, Any] = {}
+        problem, random_mean = spec.problem, None
+        recording = None
+        try:
+            recording = None if spec.recording is None else read_recording(spec.recording)
+        except Unreadable as unreadable:
+            problem = problem or str(unreadable)
+        if problem is None:
+            recorded = None if recording is None else recording.train_time.random_mean
+            random_mean = self._random_mean(spec) if recorded is None else recorded
+            evaluation = self._policy.evaluation if recording is None else recording.evaluation
+            for condition in conditions(evaluation, self._reload, deterministic=spec.deterministic):
+                outcome = self._call(
+                    "reload_audit.external:evaluate_external",
+                    spec,
+                    self._policy,
+                    condition,
+                    self._criteria,
+                    random_mean,
+                )
+                measured = outcome.value or {}
+                results[condition.name] = _condition_record(condition, outcome)
+                found = found or measured.get("found", {})
+                if measured.get("healthy") or not measured.get("episodes"):
+                    break
+        return {
+            "format": FORMAT,
+            "manifest": {"model": spec.model, "external": dict(data), "problem": problem, **found},
+            "random_mean": random_mean,
+            "train_time": None if recording is None else recording.train_time.to_dict(),
+            "conditions": results,
+            "log": str(self._log),
+        }
+
+    def _random_mean(self, spec: ExternalSpec) -> float | None:
+        key = digest(plain(asdict(replace(spec.environment, normalize=None))))
+        if key not in self._random_means:
+            self._random_means[key] = self._call(
+                "reload_audit.external:random_policy_reward", spec, self._policy
+            ).value
+        return self._random_means[key]
+
+    def _call(self, target: str, *arguments: Any) -> isolation.Outcome:
+        return isolation.call(
+            target,
+            arguments,
+            method=self._reload.isolation,
+            log=self._log,
+            timeout=self._reload.timeout,
+            memory=self._reload.memory,
+        )
+
+
+def _condition_record(condition: Condition, outcome: isolation.Outcome) -> dict[str, Any]:
+    measured = outcome.value or {}
+    failure = outcome.failure
+    if measured.get("problem"):
+        failure = isolation.Failure("refused", measured["problem"], "")
+    return {
+        **asdict(condition),
+        "failure": None if failure is None else asdict(failure),
+        "process": asdict(outcome.usage),
+        "checks": measured.get("checks", []),
+        "episodes": measured.get("episodes", []),
+    }

@@ -1,0 +1,133 @@
+"""What was measured of one model, decoded from its record: of a model trained here, or by others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reload_audit.episodes import Episode, TrainTime, episodes_from
+from reload_audit.judgement import Judgement, judge_external
+from reload_audit.records import read_json
+from reload_audit.specs import CANONICAL, Claim, EvaluationSpec
+from reload_audit.verdicts import Criteria
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one condition gave: episodes, or the reason why there are none.
+
+    :param process: which process it was, and what it cost; None where somebody else measured
+    """
+
+    condition: str
+    n_envs: int
+    vec_env: str
+    deterministic: bool
+    failure: str
+    episodes: Sequence[Episode]
+    process: Mapping[str, Any] | None
+    checks: Sequence[Mapping[str, Any]]
+
+    @property
+    def checks_failed(self) -> list[Mapping[str, Any]]:
+        return [check for check in self.checks if not check["passed"]]
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """One model's record.
+
+    :param manifest: what was trained, or what was found in somebody else's files
+    :param external: how it was found, for a model that others trained; None for one that this workflow trained
+    :param claims: what others say that it earned
+    :param random_mean: what a random policy earns in its environment
+    """
+
+    name: str
+    manifest: Mapping[str, Any]
+    external: Mapping[str, Any] | None
+    log: str
+    train_time: TrainTime | None
+    random_mean: float | None
+    claims: Sequence[Claim]
+    measurements: Mapping[str, Measurement]
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> ModelRecord:
+        manifest = record["manifest"]
+        train_time = None if record["train_time"] is None else TrainTime.from_dict(record["train_time"])
+        external = manifest.get("external")
+        measurements: dict[str, Measurement] = {}
+        if train_time is not None and external is None:
+            measurements |= _train_time_measurements(manifest, train_time)
+        measurements |= {name: _measurement(name, content) for name, content in record["conditions"].items()}
+        return cls(
+            name=manifest["model"],
+            manifest=manifest,
+            external=external,
+            log=record["log"],
+            train_time=train_time,
+            random_mean=record.get("random_mean") if train_time is None else train_time.random_mean,
+            claims=[Claim.from_dict(claim) for claim in manifest.get("claims", [])],
+            measurements=measurements,
+        )
+
+    @property
+    def canonical(self) -> Measurement | None:
+        return self.measurements.get(CANONICAL)
+
+    @property
+    def failure(self) -> str:
+        """Why there is no verdict on rewards, or nothing."""
+        if self.manifest.get("failure"):
+            return f"in training: {self.manifest['failure']['message']}"
+        if self.manifest.get("problem"):
+            return f"before reload: {self.manifest['problem']}"
+        if self.canonical is None:
+            return "on reload: nothing was measured"
+        return f"on reload: {self.canonical.failure}" if self.canonical.failure else ""
+
+    def judge(self, criteria: Criteria) -> Judgement | None:
+        """What the measurements say; None where there are none."""
+        if self.failure or self.canonical is None:
+            return None
+        return judge_external(self.train_time, self.claims, self.canonical.episodes, self.random_mean, criteria)
+
+    @property
+    def reference(self) -> Sequence[Episode]:
+        """What the conditions are compared with: the recorded reference, or else the canonical reload."""
+        if self.train_time is not None:
+            return self.train_time.reference
+        return [] if self.canonical is None else self.canonical.episodes
+
+
+def read_records(path: Path) -> Iterator[ModelRecord]:
+    """The records in a file: one of a trained model, or those of a batch."""
+    content = read_json(path)
+    for record in content if isinstance(content, list) else [content]:
+        yield ModelRecord.from_dict(record)
+
+
+def _train_time_measurements(manifest: Mapping[str, Any], train_time: TrainTime) -> dict[str, Measurement]:
+    spec, process = manifest["spec"], manifest["process"]
+    slots = EvaluationSpec.from_dict(spec["evaluation"]).n_envs
+    return {
+        "in_place": Measurement("in_place", spec["n_envs"], spec["vec_env"], True, "", train_time.quoted, process, ()),
+        "reference": Measurement("reference", slots, "dummy", True, "", train_time.reference, process, ()),
+    }
+
+
+def _measurement(name: str, content: Mapping[str, Any]) -> Measurement:
+    failure = content["failure"]
+    return Measurement(
+        condition=name,
+        n_envs=content["n_envs"],
+        vec_env=content["vec_env"],
+        deterministic=content["deterministic"],
+        failure="" if failure is None else failure["message"],
+        episodes=episodes_from(content["episodes"]),
+        process=content["process"],
+        checks=content["checks"],
+    )

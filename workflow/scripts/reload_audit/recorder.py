@@ -1,0 +1,164 @@
+"""Record, in a training script of your own, what the audit needs to compare a reload with bit by bit.
+
+Example::
+
+    model = PPO("MlpPolicy", make_vec_env("CartPole-v1", n_envs=4))
+    model.learn(100_000, callback=ReferenceRecorder("models/cartpole", env="CartPole-v1"))
+
+writes ``models/cartpole/`` with the model, its VecNormalize statistics, reference episodes and a manifest. An audit
+that has ``models`` among its ``runs`` finds it there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch as th
+from gymnasium import Env
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+
+from reload_audit import artifacts
+from reload_audit.algorithms import algorithm
+from reload_audit.episodes import TrainTime
+from reload_audit.jobs import FORMAT
+from reload_audit.records import write_json
+from reload_audit.reference import evaluate_random_policy, evaluate_reference, fresh_environments
+from reload_audit.specs import EnvironmentSpec, EvaluationSpec
+
+_LOOKS = (20, 40, 80, 160, 320)
+
+
+def record_reference(
+    model: BaseAlgorithm,
+    folder: str | Path,
+    env: str | type[Env],
+    *,
+    env_kwargs: Mapping[str, Any] | None = None,
+    wrappers: Sequence[str | Mapping[str, Any]] = (),
+    frame_stack: int | None = None,
+    episodes: int = 100,
+    seed: int = 1_000_000,
+    n_envs: int = 20,
+    max_episode_steps: int = 100_000,
+) -> Path:
+    """Save a model with its statistics, and what it earns now, on environments built anew.
+
+    Training can go on afterwards as if nothing had happened: the environments it is trained in are not touched, and the
+    global random generators are put back.
+
+    :param folder: takes ``model.zip``, ``vecnormalize.pkl`` (if there is one), ``evaluations.json``, ``manifest.json``
+    :param env: as in an experiment (a registered id, ``module:Id-v0``, ``package.module:EnvClass``), or its class
+    :param env_kwargs: keyword arguments of the environment
+    :param wrappers: dotted names, or ``{name: kwargs}``, the innermost first
+    :param frame_stack: observations stacked by VecFrameStack
+    :param episodes: how many are recorded
+    :param seed: episode ``k`` is reset with ``seed + k``
+    :param n_envs: environments side by side; a reload uses as many
+    :param max_episode_steps: an episode that is longer is an error
+    :return: the folder
+    :raises ValueError: the environment cannot be found by its name in another process, or the model is of no
+        algorithm of stable-baselines3 or sb3-contrib
+    :raises ImportProblem: a name leads nowhere
+    """
+    spec: dict[str, Any] = {
+        "algo": _algorithm_name(model),
+        "seed": model.seed,
+        "n_envs": model.n_envs,
+        "environment": {
+            "env": _name_of(env),
+            "env_kwargs": dict(env_kwargs or {}),
+            "wrappers": list(wrappers),
+            "monitor": "env",
+            "normalize": model.get_vec_normalize_env() is not None,
+            "frame_stack": frame_stack,
+            "python_path": [],
+        },
+        "evaluation": {
+            "episodes": episodes,
+            "seed": seed,
+            "n_envs": n_envs,
+            "max_episode_steps": max_episode_steps,
+            "looks": list(_LOOKS),
+        },
+    }
+    environment = EnvironmentSpec.from_dict(spec["environment"])
+    evaluation = EvaluationSpec.from_dict(spec["evaluation"])
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    artifacts.save(model, target)
+    with _as_a_reload_would():
+        reference = evaluate_reference(model, environment, evaluation, seed)
+        random_policy = evaluate_random_policy(model, environment, evaluation, seed)
+        venv = fresh_environments(model, environment, n_envs=1, seed=seed)
+        description = artifacts.describe(model, venv)
+        venv.close()
+    write_json(target / artifacts.EVALUATIONS, TrainTime(None, reference, random_policy).to_dict())
+    manifest = {"format": FORMAT, "model": target.name, "spec": spec, "failure": None, **description}
+    write_json(target / artifacts.MANIFEST, manifest, indent=2)
+    return target
+
+
+class ReferenceRecorder(BaseCallback):
+    """Calls :func:`record_reference` when training ends.
+
+    :param folder: where to save
+    :param env: the environment, by name or class
+    :param options: further arguments of :func:`record_reference`
+    """
+
+    def __init__(self, folder: str | Path, env: str | type[Env], **options: Any) -> None:
+        super().__init__()
+        self._folder = Path(folder)
+        self._env = _name_of(env)  # complains now, not when training is over
+        self._options = options
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_training_end(self) -> None:
+        record_reference(self.model, self._folder, self._env, **self._options)
+
+
+@contextlib.contextmanager
+def _as_a_reload_would() -> Iterator[None]:
+    """One thread, because more change the last bits; and global generators that are put back at the end."""
+    threads = th.get_num_threads()
+    states = random.getstate(), np.random.get_state(), th.get_rng_state()
+    th.set_num_threads(1)
+    try:
+        yield
+    finally:
+        th.set_num_threads(threads)
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        th.set_rng_state(states[2])
+
+
+def _algorithm_name(model: BaseAlgorithm) -> str:
+    name = type(model).__name__
+    try:
+        known = algorithm(name)
+    except AttributeError:
+        known = None
+    if known is not type(model):
+        raise ValueError(f"expected a model of stable-baselines3 or sb3-contrib, found a {name}")
+    return name
+
+
+def _name_of(env: str | type[Env]) -> str:
+    if isinstance(env, str):
+        return env
+    if not isinstance(env, type):
+        raise ValueError(f"expected an environment's name or class, found {env!r}")
+    if env.__module__ == "__main__" or "<locals>" in env.__qualname__:
+        raise ValueError(
+            f"{env.__qualname__} is defined in the training script itself, where no other process can import it; "
+            "move it into a module of its own, such as my_env.py, and pass my_env.EnvClass or 'my_env:EnvClass'"
+        )
+    return f"{env.__module__}:{env.__qualname__}"
