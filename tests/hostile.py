@@ -124,7 +124,7 @@ def _of_calls(shell: str, code: str, marker: Path) -> dict[str, Hostile]:
         "os.system": _call(system, command),
         "posix.system": _call(_name("posix", "system"), command),
         "os.popen": _call(_name("os", "popen"), command),
-        "posix.posix_spawn": _call(_name("posix", "posix_spawn"), _text("/usr/bin/touch"), words, b"}"),
+        "posix.posix_spawnp": _call(_name("posix", "posix_spawnp"), _text("touch"), words, b"}"),
         "posix.mkdir": _call(_name("posix", "mkdir"), path),
         "pty.spawn": _call(_name("pty", "spawn"), words),
         **{
@@ -317,8 +317,10 @@ def _of_opcodes(shell: str, code: str) -> dict[str, Hostile]:
         "PERSID": Hostile(b"Pos.system\n(" + command + b"tR.", "", live=False),
         "BINPERSID": Hostile(_whole(_call(system + b"Q", command)), "os.system", live=False),
         "NEXT_BUFFER": Hostile(_whole(_call(b"\x97", command), 5), "NEXT_BUFFER", live=False),
-        "Python 2: eval": Hostile(_whole(_call(_name("__builtin__", "eval"), _text(code)), 2), "__builtin__.eval"),
-        "Python 2: commands": Hostile(_whole(_call(_name("commands", "getoutput"), command), 2), "commands.getoutput"),
+        "Python 2: eval": Hostile(_whole(_call(_name("__builtin__", "eval"), _text(code)), 2), "builtins.eval"),
+        "Python 2: commands": Hostile(
+            _whole(_call(_name("commands", "getoutput"), command), 2), "subprocess.getoutput"
+        ),
         "Python 2: copy_reg": Hostile(
             _whole(
                 _call(
@@ -346,18 +348,18 @@ def live_ones(folder: str) -> list[str]:
     ]
 
 
-def live_in_models(folder: str, model: bytes, attribute: str, names: list[str]) -> list[str]:
-    """The same for some of them, put into a model's attribute and loaded by SB3."""
+def live_in_models(folder: str, model: bytes, places: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The same for some of them, each put into an attribute of a model that SB3 loads."""
     marker, path = Path(folder) / "marker", Path(folder) / "hostile.zip"
     th.set_num_threads(1)
     path.write_bytes(model)
     PPO.load(path)  # imports what it needs
     hostile = hostile_pickles(marker)
     found = []
-    for name in names:
+    for attribute, name in places:
         path.write_bytes(with_pickled(model, attribute, hostile[name].pickled))
         if _creates(marker, PPO.load, path):
-            found.append(name)
+            found.append((attribute, name))
     return found
 
 

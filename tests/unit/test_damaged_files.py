@@ -155,7 +155,7 @@ def test_a_bomb_is_not_unpacked(model: bytes, tmp_path: Path) -> None:
         read_model(tmp_path / "model.zip", max_bytes=2**23)
 
 
-@pytest.mark.parametrize("size", [0, 100, 2**31, 2**32 - 2])
+@pytest.mark.parametrize("size", [1, 100, 2**31, 2**32 - 2])
 def test_a_bomb_that_lies_about_its_size_is_not_unpacked(size: int, model: bytes, tmp_path: Path) -> None:
     bomb = compressed({"data": members_of(model)["data"], "policy.pth": bytes(2**26)}, zipfile.ZIP_DEFLATED)
     (tmp_path / "model.zip").write_bytes(with_declared_size(bomb, "policy.pth", size))
@@ -262,14 +262,16 @@ def test_of_a_setting_given_twice_the_last_counts_as_in_sb3(model: bytes, tmp_pa
     assert load(saved, "PPO", "cpu").model.gamma == 0.99
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400, "\ud800", -1, True, None, [], {}])
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), pytest.param(10**400, id="a huge number"), "\ud800", -1, True, None, [], {}]
+)
 def test_odd_settings_are_no_obstacle_or_a_reason(value: Any, model: bytes, tmp_path: Path) -> None:
     for setting in ("gamma", "seed", "use_sde", "n_steps", "sde_sample_freq", "\ud800"):
         assert read_as_model(with_settings(model, **{setting: value}), tmp_path).startswith(("refused: ", "model"))
 
 
 @pytest.mark.parametrize("attribute", NEEDED)
-@pytest.mark.parametrize("value", [None, 3, 2.5, True, "MlpPolicy", [], [1, [2]], {"a": 1}, float("nan"), 10**300])
+@pytest.mark.parametrize("value", [None, 3, 2.5, True, "MlpPolicy", [], [1, [2]], {"a": 1}, float("nan"), -1])
 def test_what_is_needed_must_be_what_it_is(attribute: str, value: Any, model: bytes, tmp_path: Path) -> None:
     if attribute == "policy_kwargs" and isinstance(value, dict):
         value = {"net_arch": "four"}
@@ -369,6 +371,7 @@ NESTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", NESTED)
 def test_what_is_nested_deeply_does_not_take_the_interpreter_down(
     kind: str, model: bytes, tmp_path: Path, soon: None
@@ -380,20 +383,11 @@ def test_what_is_nested_deeply_does_not_take_the_interpreter_down(
         read_statistics(tmp_path / "file.pkl")
 
 
-LONG = {
-    "constants": b"N0" * MAX_INSTRUCTIONS + b"N.",
-    "lists": b"](" + b"]" * MAX_INSTRUCTIONS + b"e.",
-    "memo": b"N" + b"\x94" * MAX_INSTRUCTIONS + b".",
-    "marks": b"(" * MAX_INSTRUCTIONS + b".",
-    "names": b"cos\nsystem\n0" * 500_001 + b".",
-}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", LONG)
-def test_a_pickle_of_very_many_instructions_is_refused(kind: str, soon: None) -> None:
-    with pytest.raises(Unreadable, match="more than 1,000,000 instructions"):
-        parse(LONG[kind])
+@pytest.mark.parametrize("kind", ["N0", "N\x94", "(", "]", "Nq\0", "cos\nsystem\n0"])
+def test_a_pickle_of_very_many_instructions_is_refused(kind: str) -> None:
+    with pytest.raises(Unreadable, match="more than 1,000 instructions"):
+        parse(kind.encode("latin-1") * 10**6 + b".", 1000)
+    assert MAX_INSTRUCTIONS == 10**6
 
 
 def test_the_instructions_of_all_pickles_in_a_model_are_counted_together(
@@ -608,9 +602,9 @@ def test_a_trusted_package_that_fails_is_a_reason(
 # --- Damage by chance --------------------------------------------------------------------------------------------
 
 DAMAGE = {
-    "PPO": ("PPO", {"pickles": 500, "zip": 50, "settings": 150, "parameters": 100, "tensors": 100}),
-    "SAC": ("SAC", {"pickles": 400, "zip": 50, "settings": 100, "parameters": 75, "tensors": 75}),
-    "statistics": (None, {"statistics": 600}),
+    "PPO": ("PPO", {"pickles": 300, "zip": 100, "settings": 75, "parameters": 50, "tensors": 50}),
+    "SAC": ("SAC", {"pickles": 200, "zip": 100, "settings": 50, "parameters": 50, "tensors": 50}),
+    "statistics": (None, {"statistics": 1200}),
 }
 
 

@@ -51,10 +51,15 @@ def model(files: Path) -> bytes:
 
 
 @pytest.fixture
-def marker(tmp_path: Path) -> Iterator[Path]:
+def marker(files: Path) -> Iterator[Path]:
     """Must not be there when the test is over."""
-    yield tmp_path / "marker"
-    assert not (tmp_path / "marker").exists()
+    yield files / "marker"
+    assert not (files / "marker").exists()
+
+
+@pytest.fixture(scope="module")
+def corpus(files: Path) -> dict[str, Hostile]:
+    return hostile_pickles(files / "marker")
 
 
 def read_as_model(content: bytes, folder: Path) -> str:
@@ -78,17 +83,12 @@ def test_they_are_live(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("attribute", "names"),
-    [
-        ("_last_obs", ["os.system", "protocol 5", "INST", "BUILD", "tensors, zipped", "an object of such a class"]),
-        ("learning_rate", ["a function", "a lambda"]),
-    ],
-)
-def test_they_are_live_in_models_too(attribute: str, names: list[str], model: bytes, tmp_path: Path) -> None:
-    arguments = (str(tmp_path), model, attribute, names)
+def test_they_are_live_in_models_too(model: bytes, tmp_path: Path) -> None:
+    values = ["os.system", "protocol 5", "INST", "BUILD", "tensors, zipped", "an object of such a class"]
+    places = [*(("_last_obs", name) for name in values), ("learning_rate", "a function"), ("learning_rate", "a lambda")]
+    arguments = (str(tmp_path), model, places)
     outcome = call("hostile:live_in_models", arguments, method="spawn", log=tmp_path / "log", timeout=120)
-    assert outcome.value == names
+    assert outcome.value == places
 
 
 def refused_by_name(hostile: Hostile, came: str) -> bool:
@@ -97,9 +97,9 @@ def refused_by_name(hostile: Hostile, came: str) -> bool:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_where_a_value_is_needed_they_are_refused_by_name(
-    name: str, model: bytes, tmp_path: Path, marker: Path
+    name: str, model: bytes, tmp_path: Path, marker: Path, corpus: dict[str, Hostile]
 ) -> None:
-    hostile = hostile_pickles(marker)[name]
+    hostile = corpus[name]
     for attribute in NEEDED:
         came = read_as_model(with_pickled(model, attribute, hostile.pickled), tmp_path)
         assert refused_by_name(hostile, came), attribute
@@ -108,17 +108,19 @@ def test_where_a_value_is_needed_they_are_refused_by_name(
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in SILENT])
 def test_where_no_value_is_needed_they_are_refused_all_the_same(
-    name: str, model: bytes, tmp_path: Path, marker: Path
+    name: str, model: bytes, tmp_path: Path, marker: Path, corpus: dict[str, Hostile]
 ) -> None:
-    hostile = hostile_pickles(marker)[name]
+    hostile = corpus[name]
     for attribute in NOT_NEEDED:
         came = read_as_model(with_pickled(model, attribute, hostile.pickled), tmp_path)
         assert refused_by_name(hostile, came), attribute
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_as_a_schedule_they_are_refused_or_left_out(name: str, model: bytes, tmp_path: Path, marker: Path) -> None:
-    hostile = hostile_pickles(marker)[name]
+def test_as_a_schedule_they_are_refused_or_left_out(
+    name: str, model: bytes, tmp_path: Path, marker: Path, corpus: dict[str, Hostile]
+) -> None:
+    hostile = corpus[name]
     for attribute in ("learning_rate", "lr_schedule", "clip_range"):
         came = read_as_model(with_pickled(model, attribute, hostile.pickled), tmp_path)
         if hostile.named.startswith("cloudpickle") or name in SILENT:
@@ -128,8 +130,10 @@ def test_as_a_schedule_they_are_refused_or_left_out(name: str, model: bytes, tmp
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_as_statistics_they_are_refused(name: str, files: Path, tmp_path: Path, marker: Path) -> None:
-    hostile = hostile_pickles(marker)[name]
+def test_as_statistics_they_are_refused(
+    name: str, files: Path, tmp_path: Path, marker: Path, corpus: dict[str, Hostile]
+) -> None:
+    hostile = corpus[name]
     moments = with_observation_moments((files / "PPO.pkl").read_bytes(), hostile.pickled)
     for content in (hostile.pickled, moments):
         (tmp_path / "vecnormalize.pkl").write_bytes(content)
@@ -219,8 +223,10 @@ def test_a_setting_does_not_take_the_place_of_a_method(setting: str, model: byte
 
 
 @pytest.mark.parametrize("member", ["data", "policy.pth"])
-def test_two_members_of_one_name_are_refused(member: str, model: bytes, tmp_path: Path, marker: Path) -> None:
-    hostile = members_of(with_pickled(model, "_last_obs", hostile_pickles(marker)["os.system"].pickled))
+def test_two_members_of_one_name_are_refused(
+    member: str, model: bytes, tmp_path: Path, marker: Path, corpus: dict[str, Hostile]
+) -> None:
+    hostile = members_of(with_pickled(model, "_last_obs", corpus["os.system"].pickled))
     members = members_of(model)
     for first, second in ((members, hostile), (hostile, members)):
         with pytest.warns(UserWarning, match="Duplicate name"):
@@ -248,8 +254,10 @@ def test_what_looks_like_a_pickle_and_is_none_stays_plain(item: object, model: b
     "attribute",
     ["", ":serialized:", ":type:", "policy", "device", "_logger", "env", "__class__", "data", "\ud800", "a\nb"],
 )
-def test_odd_names_of_attributes_hide_nothing(attribute: str, model: bytes, tmp_path: Path, marker: Path) -> None:
-    hostile = hostile_pickles(marker)["os.system"]
+def test_odd_names_of_attributes_hide_nothing(
+    attribute: str, model: bytes, tmp_path: Path, marker: Path, corpus: dict[str, Hostile]
+) -> None:
+    hostile = corpus["os.system"]
     assert refused_by_name(hostile, read_as_model(with_pickled(model, attribute, hostile.pickled), tmp_path))
 
 
@@ -258,9 +266,11 @@ def test_odd_pickled_texts_are_refused(text: object, model: bytes, tmp_path: Pat
     assert read_as_model(with_settings(model, odd={":serialized:": text}), tmp_path).startswith("refused: odd: ")
 
 
-def test_trust_does_not_reach_beyond_its_package(tmp_path: Path, model: bytes, marker: Path) -> None:
+def test_trust_does_not_reach_beyond_its_package(
+    tmp_path: Path, model: bytes, marker: Path, corpus: dict[str, Hostile]
+) -> None:
     for name in ("os.system", "subprocess.run", "builtins.eval"):
-        pickled = hostile_pickles(marker)[name].pickled
+        pickled = corpus[name].pickled
         (tmp_path / "model.zip").write_bytes(with_pickled(model, "_last_obs", pickled))
         with pytest.raises(Unreadable, match=name):
             read_model(tmp_path / "model.zip", trusted=("o", "os.path", "sub", "builtin", "my_package"))

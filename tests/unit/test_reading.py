@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import collections
 import io
 import json
@@ -9,7 +10,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cloudpickle
 import gymnasium as gym
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 import torch as th
 from gymnasium import spaces
+from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
@@ -49,7 +51,9 @@ SPACES: dict[str, spaces.Space] = {
     "box without bounds": spaces.Box(-np.inf, np.inf, (3,), np.float32),
     "box of whole numbers without bounds": spaces.Box(-np.inf, np.inf, (3,), np.int64),
     "box with bounds of its own": spaces.Box(np.array([-1, -2.5]), np.array([0, np.inf]), dtype=np.float64),
-    "box in Fortran order": spaces.Box(np.asfortranarray(np.arange(6.0).reshape(2, 3)), np.full((2, 3), 9.0)),
+    "box in Fortran order": spaces.Box(
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)), np.full((2, 3), 9.0), dtype=np.float64
+    ),
     "box of one number": spaces.Box(0.0, 1.0, (), np.float32),
     "box of truths": spaces.Box(0, 1, (3,), np.bool_),
     "image": image(),
@@ -197,8 +201,6 @@ print(json.dumps(found))
 
 
 def test_spaces_of_old_gym_are_read_as_gymnasium_s() -> None:
-    import base64
-
     made = subprocess.run([sys.executable, "-c", OLD_GYM], check=True, capture_output=True, text=True).stdout
     found = {key: read(base64.b64decode(pickled)) for key, pickled in json.loads(made).items()}
     assert len(found) == 6 * (4 * 4 + 2)
@@ -259,7 +261,7 @@ def as_numpy_1(value: Any, protocol: int) -> bytes:
             self.write(f"c{module.replace('numpy._core', 'numpy.core')}\n{found}\n".encode())
             self.memoize(obj)
 
-        dispatch = {
+        dispatch: ClassVar[dict[type, Any]] = {
             **pickle._Pickler.dispatch,
             type: save_global,
             type(len): save_global,
@@ -306,8 +308,6 @@ def test_plain_values_are_read(name: str, protocol: int) -> None:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_classes_of_policies_and_optimizers_are_read(protocol: int) -> None:
-    from stable_baselines3.common.policies import ActorCriticPolicy
-
     classes = {"a": ActorCriticPolicy, "b": th.nn.ReLU, "c": th.optim.RMSprop, "d": int, "e": np.float32}
     assert read(pickle.dumps(classes, protocol)) == classes
 

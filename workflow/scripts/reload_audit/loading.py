@@ -14,7 +14,7 @@ import re
 import warnings
 import zipfile
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,8 +27,8 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from reload_audit.algorithms import algorithm
 from reload_audit.reading.files import pickles_of_tensors
 from reload_audit.reading.model_zip import SCHEDULES, SavedModel
-from reload_audit.reading.pickles import Call, Global, Parsed, Unreadable, described, refusing
-from reload_audit.reading.trust import PYTHON_2, is_trusted
+from reload_audit.reading.pickles import Call, Global, Parsed, Unreadable, described, printable, refusing
+from reload_audit.reading.trust import is_trusted
 
 _NEEDED = ("policy_class", "policy_kwargs", "observation_space", "action_space")
 
@@ -75,11 +75,12 @@ def load(saved: SavedModel, algo: str, device: str) -> Loaded:
     """
     with refusing(f"{algo} cannot be built of it"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        content = _without_pickles(saved, algorithm(algo))
-        values = {name: saved.value(name) for name in _NEEDED}
+        kind = algorithm(algo)
+        values = {name: saved.value(name) for name in (*_NEEDED, *_numbers(saved))}
         _check_kinds(values, saved.trusted)
-        model = algorithm(algo).load(content, device=device, custom_objects=values | _NO_TRAINING)
-    said = [_one_line(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
+        given = values | _NO_TRAINING
+        model = kind.load(_without_pickles(saved, kind, given), device=device, custom_objects=given)
+    said = [printable(str(warning.message)) for warning in caught if issubclass(warning.category, UserWarning)]
     return Loaded(model, (*_notes(saved), *(f"SB3 warns: {text:.120}" for text in dict.fromkeys(said))))
 
 
@@ -110,14 +111,24 @@ def plain_load_error(saved: SavedModel, statistics: Parsed | None) -> str:
         return "" if error is None else f"VecNormalize.load: {_said(error)}"
 
 
-def _without_pickles(saved: SavedModel, kind: type[BaseAlgorithm]) -> io.BytesIO:
+def _numbers(saved: SavedModel) -> Iterator[str]:
+    """Attributes that are numbers of NumPy, which JSON does not know. TQC cannot do without its ``target_entropy``."""
+    for name, parsed in saved.pickled.items():
+        function = parsed.value.function if isinstance(parsed.value, Call) else None
+        if name not in _LEFT_OUT and isinstance(function, Global) and str(function) in _SCALARS:
+            yield name
+
+
+_SCALARS = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+
+
+def _without_pickles(saved: SavedModel, kind: type[BaseAlgorithm], given: Mapping[str, Any]) -> io.BytesIO:
     """The same zip, with placeholders for all that will be given to SB3 as objects."""
     settings = {
-        name: value
-        for name, value in saved.settings.items()
-        if name not in _LEFT_OUT and not hasattr(kind, name)  # a method cannot be replaced by a setting
+        **{name: value for name, value in saved.settings.items() if name not in _LEFT_OUT},
+        **dict.fromkeys(given),
     }
-    settings |= dict.fromkeys([*_NEEDED, *_NO_TRAINING])
+    settings = {name: value for name, value in settings.items() if not hasattr(kind, name)}  # methods stay
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("data", json.dumps(settings))
@@ -191,7 +202,7 @@ def _unpickling_error(parsed: Parsed, trusted: Collection[str]) -> Exception | N
     for step in parsed.steps:
         try:
             if isinstance(step, Global):
-                _look_up(PYTHON_2.get(step.module, step.module), step.name, trusted)
+                _look_up(step.module, step.name, trusted)
             elif _is_code_of_another_python(step):
                 return TypeError("code() of another version of Python")
         except Exception as error:
@@ -212,7 +223,7 @@ def _look_up(module: str, name: str, trusted: Collection[str]) -> None:
 
 
 def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    return printable(f"{type(error).__name__}: {error}")
 
 
 # What SB3 only warns of when a value cannot be unpickled, to go on without it.
@@ -238,7 +249,3 @@ def _is_code_of_another_python(call: Call) -> bool:
 
 
 _CODE = 18  # Python 3.11 and later
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())[:500]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from reload_audit.reading.files import open_zip, read_bytes, read_member
-from reload_audit.reading.pickles import MAX_INSTRUCTIONS, Parsed, Unreadable, parse, refusing
+from reload_audit.reading.pickles import MAX_INSTRUCTIONS, Parsed, Unreadable, parse, printable, refusing
 from reload_audit.reading.trust import refuse_untrusted
 from reload_audit.reading.values import Values
 
@@ -148,12 +148,8 @@ def _saved_with(members: Mapping[str, bytes]) -> dict[str, str]:
     }
     for found in _SYSTEM.finditer(members.get("system_info.txt", b"")[:10_000].decode(errors="replace")):
         if found["name"] in names:
-            saved[names[found["name"]]] = _shown(found["value"].strip())
+            saved[names[found["name"]]] = printable(found["value"])[:200]
     if "platform" in saved:  # SB3 appends the kernel's build to what Python calls the platform
         saved["platform"] = saved["platform"].partition(" ")[0]
-    version = members.get("_stable_baselines3_version", b"")[:100].decode(errors="replace").strip()
-    return saved | ({"stable_baselines3": _shown(version)} if version else {})
-
-
-def _shown(text: str) -> str:
-    return text.encode("ascii", "backslashreplace").decode()[:200]
+    version = printable(members.get("_stable_baselines3_version", b"")[:100].decode(errors="replace"))[:200]
+    return saved | ({"stable_baselines3": version} if version else {})

@@ -6,6 +6,7 @@ of what it says, which nobody acts on. Opcodes are those of Python's ``pickletoo
 
 from __future__ import annotations
 
+import _compat_pickle
 import contextlib
 import numbers
 import pickletools
@@ -23,8 +24,12 @@ class Unreadable(ValueError):
     """A saved file cannot be used; the message says why, in one line of printable characters."""
 
     def __init__(self, message: str) -> None:
-        line = " ".join(message[:_LONGEST_MESSAGE].split())
-        super().__init__("".join(char if char.isprintable() else ascii(char)[1:-1] for char in line))
+        super().__init__(printable(message[:_LONGEST_MESSAGE]))
+
+
+def printable(text: str) -> str:
+    """A text in one line, with escapes for what is no printable character."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in " ".join(text.split()))
 
 
 @contextlib.contextmanager
@@ -43,7 +48,7 @@ def refusing(what: str) -> Iterator[None]:
         raise Unreadable(f"{what}: {type(error).__name__}: {error}") from error
 
 
-@dataclass(eq=False, frozen=True)
+@dataclass(eq=False, frozen=True, slots=True)
 class Global:
     """Something that would be imported: ``name`` in ``module``."""
 
@@ -54,7 +59,7 @@ class Global:
         return f"{self.module}.{self.name}"
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, slots=True)
 class Call:
     """Something that would be called, and what would be done with the result.
 
@@ -76,14 +81,14 @@ class Call:
         return f"a call of {self.function if isinstance(self.function, Global) else 'a computed value'}"
 
 
-@dataclass(eq=False, frozen=True, repr=False)
+@dataclass(eq=False, frozen=True, repr=False, slots=True)
 class PersistentId:
     """Something kept outside the pickle, such as the storage of a tensor."""
 
     pid: Any
 
 
-@dataclass(eq=False, frozen=True, repr=False)
+@dataclass(eq=False, frozen=True, repr=False, slots=True)
 class Parsed:
     """What a pickle says.
 
@@ -139,20 +144,21 @@ def _refuse_endless(value: Any) -> None:
         elif id(node) not in sizes and (parts := _parts(node)):
             sizes[id(node)] = 0  # if this is seen, it contains itself; going through that ends with an error
             waiting.append((node, True))
-            waiting += [(part, False) for part in parts]
+            waiting += [(part, False) for part in parts if isinstance(part, _WITH_PARTS)]
+
+
+_CONTAINERS = (list, tuple, set, frozenset)
+_WITH_PARTS = (*_CONTAINERS, dict, Call, PersistentId)
 
 
 def _parts(value: Any) -> Collection[Any]:
-    match value:
-        case list() | tuple() | set() | frozenset():
-            return value
-        case dict():
-            return [*value, *value.values()]
-        case Call():
-            return [value.function, value.args, value.kwargs, *value.states, *value.items, *value.pairs]
-        case PersistentId():
-            return [value.pid]
-    return ()
+    if isinstance(value, dict):
+        return [*value, *value.values()]
+    if isinstance(value, Call):
+        return [value.function, value.args, value.kwargs, *value.states, *value.items, *value.pairs]
+    if isinstance(value, PersistentId):
+        return [value.pid]
+    return value if isinstance(value, _CONTAINERS) else ()
 
 
 def hashable(value: Any) -> Any:
@@ -190,6 +196,7 @@ class _Parser:
         self._stack: list[Any] = []
         self._marks: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
+        self._protocol = 0
 
     def do(self, opcode: str, argument: Any) -> None:
         if opcode in _CONSTANTS:
@@ -201,6 +208,9 @@ class _Parser:
             if instruction is None:
                 raise Unreadable(f"pickle with the instruction {opcode}, which no saved model needs")
             instruction(argument)
+
+    def _proto(self, version: int) -> None:
+        self._protocol = version
 
     # Stack and memo
 
@@ -313,6 +323,9 @@ class _Parser:
     def _name(self, module: Any, name: Any) -> Global:
         if not isinstance(module, str) or not isinstance(name, str):
             raise Unreadable("untrusted_pickle: it computes the name of what it imports")
+        if self._protocol < _PYTHON_3:
+            module, name = _compat_pickle.NAME_MAPPING.get((module, name), (module, name))
+            module = _compat_pickle.IMPORT_MAPPING.get(module, module)
         found = Global(module, name)
         self.steps.append(found)
         return found
@@ -379,4 +392,6 @@ _LITERALS = {
     *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
 }
 
-_IGNORED = {"PROTO", "FRAME", "READONLY_BUFFER"}
+_IGNORED = {"FRAME", "READONLY_BUFFER"}
+
+_PYTHON_3 = 3  # the first protocol that names things as Python 3 does

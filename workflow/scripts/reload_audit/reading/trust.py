@@ -62,9 +62,6 @@ _NESTED = "torch.storage._load_from_bytes"
 _MAX_NESTED = 100
 _MAX_INSTRUCTIONS = 100_000
 
-# Modules that had another name in Python 2, which pickles of protocols before 3 still use.
-PYTHON_2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
-
 # Functions that were saved as code. Where a schedule is expected they are passed over: acting needs no schedule.
 _SCHEDULE_PACKAGES = ("cloudpickle", "rl_zoo3")
 
@@ -110,11 +107,10 @@ def _all_names(parsed: Parsed) -> Iterator[Global]:
 
 
 def _is_known(found: Global) -> bool:
-    module = PYTHON_2.get(found.module, found.module)
-    if found.name in _NAMES.get(module, ()):
+    if found.name in _NAMES.get(found.module, ()):
         return True
     of_class = _CLASS_NAME.fullmatch(found.name) is not None and found.name not in _NEVER
-    return of_class and _in_packages(module, _PACKAGES_OF_CLASSES)
+    return of_class and _in_packages(found.module, _PACKAGES_OF_CLASSES)
 
 
 def _in_packages(module: str, packages: Collection[str]) -> bool:

@@ -158,9 +158,10 @@ class Values:
         """``set([...])`` and its kin, as protocols before 4 write them."""
         (content,) = self._build(node.args) or ((),)
         name = node.function.name
-        if name == "bytearray" and isinstance(content, str | bytes):
-            return bytearray(content.encode("latin1") if isinstance(content, str) else content)
-        if not isinstance(content, list | tuple) or name == "bytearray":
+        if name in ("bytes", "bytearray") and isinstance(content or b"", str | bytes):
+            encoded = content.encode("latin1") if isinstance(content, str) else content or b""
+            return encoded if name == "bytes" else bytearray(encoded)
+        if not isinstance(content, list | tuple) or name in ("bytes", "bytearray"):
             raise Unreadable(f"expected the content of a {name}, found {described(content)}")
         if name in ("set", "frozenset"):
             content = map(hashable, content)
@@ -208,11 +209,7 @@ _RULES: dict[str, Callable[[Values, Call], Any]] = {
     "_codecs.encode": Values._encode,
     "collections.OrderedDict": Values._ordered,
     "collections.deque": Values._deque,
-    **{
-        f"{module}.{kind}": Values._container
-        for module in ("builtins", "__builtin__")
-        for kind in ("set", "frozenset", "list", "tuple", "bytearray")
-    },
+    **{f"builtins.{kind}": Values._container for kind in ("set", "frozenset", "list", "tuple", "bytes", "bytearray")},
 }
 
 
@@ -228,14 +225,11 @@ def attributes(node: Any, *classes: str) -> dict[str, Any]:
 
 def _made_by(node: Call) -> Any:
     """What is called: in protocols before 2, ``_reconstructor`` with a class stands for that class."""
-    if isinstance(node.function, Global) and str(node.function) in _RECONSTRUCTORS:
+    if isinstance(node.function, Global) and str(node.function) == "copyreg._reconstructor":
         match node.args:
             case (Global() as made, Global(), None):
                 return made
     return node.function
-
-
-_RECONSTRUCTORS = ("copyreg._reconstructor", "copy_reg._reconstructor")
 
 
 def _one_state(node: Call) -> Any:
