@@ -34,7 +34,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 import planted
 from reload_audit.loading import load, plain_load_error
 from reload_audit.reading.model_zip import SERIALIZED, read_model
-from reload_audit.reading.pickles import Unreadable
+from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import read_statistics
 
 # --- Hostile pickles ---------------------------------------------------------------------------------------------

@@ -133,7 +133,7 @@ def monitor(path: Path, start: float, rewards: list[float]) -> str:
 
 def test_without_them_the_tail_of_the_monitor_files_is_in_the_order_that_episodes_ended(tmp_path):
     early = monitor(tmp_path / "0.monitor.csv", 0.0, [1.0] * 150)
-    late = monitor(tmp_path / "1.monitor.csv", 1000.0, [5.0] * 80)
+    late = monitor(tmp_path / "1.monitor.csv", 5000.0, [5.0] * 80)
     claim = found(monitors=(late, early))["training"]
     assert (claim.mean, claim.n) == (pytest.approx(0.2 * 1.0 + 0.8 * 5.0), 100)
 

@@ -30,7 +30,8 @@ from hostile import (
 from reload_audit.isolation import call
 from reload_audit.loading import load, plain_load_error
 from reload_audit.reading.model_zip import read_model
-from reload_audit.reading.pickles import MAX_INSTRUCTIONS, Unreadable, described, parse
+from reload_audit.reading.pickles import MAX_INSTRUCTIONS, described, parse
+from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import read_statistics
 from reload_audit.reading.values import Values
 

@@ -18,7 +18,8 @@ import pytest
 from builders import ROOT
 from published import by_name, hub_repository, ordered, sb3_zip, text, zoo_run
 from reload_audit.discovery import files
-from reload_audit.discovery.untrusted import UnreadableError, literal, parse_yaml, read_yaml
+from reload_audit.reading.refusal import Unreadable
+from reload_audit.reading.texts import literal, parse_yaml, read_yaml
 
 
 def odd_pipe(path: Path) -> None:
@@ -252,7 +253,7 @@ def test_noise_is_refused_or_read_but_never_raises_anything_else(tmp_path: Path)
         (tmp_path / "noise.yml").write_bytes(content)
         try:
             read_yaml(str(tmp_path / "noise.yml"))
-        except UnreadableError as error:
+        except Unreadable as error:
             assert "noise.yml" in str(error)  # noqa: PT017
 
 

@@ -8,7 +8,7 @@ import gymnasium as gym
 import pytest
 
 from reload_audit.environment_ids import check_names, current, missing_extra, register_environments
-from reload_audit.reading.pickles import Unreadable
+from reload_audit.reading.refusal import Unreadable
 from reload_audit.specs import EnvironmentSpec, WrapperSpec
 
 

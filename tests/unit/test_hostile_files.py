@@ -27,7 +27,7 @@ from hostile import (
 )
 from reload_audit.isolation import call
 from reload_audit.reading.model_zip import read_model
-from reload_audit.reading.pickles import Unreadable
+from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import read_statistics
 
 NEEDED = ("policy_class", "policy_kwargs", "observation_space", "action_space")

@@ -28,7 +28,7 @@ from reload_audit.algorithms import algorithm, default_policy
 from reload_audit.artifacts import content_digests
 from reload_audit.loading import load, plain_load_error
 from reload_audit.reading.model_zip import read_model
-from reload_audit.reading.pickles import Unreadable
+from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import read_statistics
 
 SHARED = Path(__file__).parents[3] / "shared/models/rl-trained-agents"

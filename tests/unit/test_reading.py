@@ -24,7 +24,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
 import planted
 from hostile import with_observation_moments
-from reload_audit.reading.pickles import Unreadable, parse
+from reload_audit.reading.pickles import parse
+from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import read_statistics
 from reload_audit.reading.trust import refuse_untrusted
 from reload_audit.reading.values import Values

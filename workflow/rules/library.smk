@@ -24,13 +24,14 @@ DISCOVERY = (
     "layouts",
     "names",
     "tree",
-    "untrusted",
     "zips",
 )
+READING = ("__init__", "files", "refusal", "texts")
 for module in (
     "code_digest",
     "configuration",
     *(f"discovery/{name}" for name in DISCOVERY),
+    *(f"reading/{name}" for name in READING),
 ):
     source(f"reload_audit/{module}.py")
 sys.path.insert(0, str(source("reload_audit/__init__.py").parents[1]))

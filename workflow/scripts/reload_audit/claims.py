@@ -11,22 +11,19 @@ import io
 import json
 import math
 import re
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from reload_audit.reading.files import read_bytes
+from reload_audit.reading.files import open_zip, read_bytes, read_member
 from reload_audit.reading.model_zip import SavedModel
-from reload_audit.reading.pickles import Unreadable
+from reload_audit.reading.refusal import Unreadable, refusing
+from reload_audit.reading.texts import parse_yaml, read_json
 from reload_audit.specs import Claim, ClaimKind, ExternalSpec
 
 _MAX_BYTES = 2**26
-_DAMAGE = (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError)
 _TAIL_EPISODES = 100  # SB3's ep_info_buffer holds as many
 
 _MEAN_AND_STD = re.compile(r"^\s*(?P<mean>[-+0-9.eE]+)\s*(?:\+/-|±)\s*(?P<std>[0-9.eE+-]+)\s*$")
@@ -49,14 +46,16 @@ def find_claims(spec: ExternalSpec, saved: SavedModel) -> tuple[list[Claim], lis
     for path, search in searches:
         if path is not None:
             try:
-                claims += filter(None, [search(path)])
-            except _DAMAGE as problem:
-                remarks.append(f"no claim from {path}: {_short(problem)}")
+                with refusing("damaged"):
+                    claims += filter(None, [search(path)])
+            except Unreadable as problem:
+                remarks.append(f"no claim from {path}: {problem}")
     if spec.role == "final" and not any(claim.kind == "training" for claim in claims):
         try:
-            claims += filter(None, [_monitor_tail(spec.monitors)])
-        except _DAMAGE as problem:
-            remarks.append(f"no claim from the monitor files: {_short(problem)}")
+            with refusing("damaged"):
+                claims += filter(None, [_monitor_tail(spec.monitors)])
+        except Unreadable as problem:
+            remarks.append(f"no claim from the monitor files: {problem}")
     return claims, remarks
 
 
@@ -73,15 +72,12 @@ def _evaluation_at(path: str, steps: Any, kind: ClaimKind) -> Claim | None:
 
 def _read_npz(path: str) -> dict[str, np.ndarray]:
     arrays = {}
-    try:
-        with zipfile.ZipFile(io.BytesIO(read_bytes(path, _MAX_BYTES))) as archive:
-            for name in ("timesteps", "results"):
-                if archive.getinfo(f"{name}.npy").file_size > _MAX_BYTES:
-                    raise Unreadable(f"{name} of more than {_MAX_BYTES:,} bytes")
-                content = io.BytesIO(archive.read(f"{name}.npy"))
-                arrays[name] = np.lib.format.read_array(content, allow_pickle=False)
-    except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError, RuntimeError, zlib.error, MemoryError) as error:
-        raise Unreadable(f"damaged: {error}") from None
+    with open_zip(read_bytes(path, _MAX_BYTES)) as archive:
+        for name in ("timesteps", "results"):
+            member = archive.getinfo(f"{name}.npy")
+            if member.file_size > _MAX_BYTES:
+                raise Unreadable(f"{name} of more than {_MAX_BYTES:,} bytes")
+            arrays[name] = np.lib.format.read_array(io.BytesIO(read_member(archive, member)), allow_pickle=False)
     if arrays["timesteps"].ndim != 1 or len(arrays["timesteps"]) != len(arrays["results"]):
         raise Unreadable("expected one row of results for each entry of timesteps")
     return arrays
@@ -89,7 +85,7 @@ def _read_npz(path: str) -> dict[str, np.ndarray]:
 
 def _results_json(path: str) -> Claim | None:
     """``results.json`` as RL Zoo and huggingface_sb3 push it to the Hub."""
-    content = json.loads(read_bytes(path, _MAX_BYTES))
+    content = read_json(path)
     n = content.get("n_eval_episodes")
     return _checked(
         Claim(
@@ -109,10 +105,7 @@ def _model_card(path: str) -> Claim | None:
     front_matter, closing, _ = rest.partition("\n---")
     if not opening or not closing:
         return None
-    try:
-        card = yaml.safe_load(front_matter)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise Unreadable(f"its front matter is not valid YAML: {error}") from None
+    card = parse_yaml(front_matter)
     for index in (card or {}).get("model-index") or []:
         for result in index.get("results") or []:
             for metric in result.get("metrics") or []:
@@ -156,7 +149,3 @@ def _checked(claim: Claim) -> Claim:
     if claim.n is not None and claim.n < 1:
         raise Unreadable(f"expected a number of episodes, found {claim.n}")
     return claim
-
-
-def _short(problem: Exception) -> str:
-    return " ".join(f"{type(problem).__name__ if isinstance(problem, KeyError) else ''} {problem}".split())[:200]

@@ -11,7 +11,7 @@ from dataclasses import replace
 import gymnasium as gym
 
 from reload_audit.imports import ImportProblem, import_module
-from reload_audit.reading.pickles import Unreadable
+from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.trust import is_trusted
 from reload_audit.specs import EnvironmentSpec
 

@@ -23,7 +23,7 @@ from reload_audit.imports import ImportProblem
 from reload_audit.judgement import judge_external
 from reload_audit.loading import load, plain_load_error
 from reload_audit.reading.model_zip import SavedModel, read_model
-from reload_audit.reading.pickles import Unreadable
+from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
 from reload_audit.recordings import Recording, read_recording
 from reload_audit.rollouts import ModelPolicy, NonFiniteReward, RandomPolicy, run_episodes, run_looks

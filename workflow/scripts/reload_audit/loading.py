@@ -25,9 +25,10 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from reload_audit.algorithms import algorithm
-from reload_audit.reading.files import pickles_of_tensors
 from reload_audit.reading.model_zip import SCHEDULES, SavedModel
-from reload_audit.reading.pickles import Call, Global, Parsed, Unreadable, described, printable, refusing
+from reload_audit.reading.pickles import Call, Global, Parsed, described
+from reload_audit.reading.refusal import Unreadable, printable, refusing
+from reload_audit.reading.tensors import pickles_of_tensors
 from reload_audit.reading.trust import is_trusted
 
 _NEEDED = ("policy_class", "policy_kwargs", "observation_space", "action_space")

@@ -6,15 +6,14 @@ from anywhere since, so they are read as what they are: data that may be wrong.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reload_audit.episodes import TrainTime
-from reload_audit.reading.files import read_bytes
-from reload_audit.reading.pickles import Unreadable
+from reload_audit.reading.refusal import Unreadable, refusing
+from reload_audit.reading.texts import read_json
 from reload_audit.specs import EvaluationSpec
 
 _MAX_BYTES = 2**28
@@ -36,17 +35,17 @@ def read_recording(folder: str | Path) -> Recording:
 
     :raises Unreadable: it is not what a recorder writes
     """
-    manifest, evaluations = (_read_json(Path(folder) / name) for name in ("manifest.json", "evaluations.json"))
-    try:
+    with refusing(f"{folder}: no recording of a reference"):
+        manifest, evaluations = (
+            read_json(Path(folder) / name, _MAX_BYTES) for name in ("manifest.json", "evaluations.json")
+        )
         evaluation = _evaluation(manifest["spec"]["evaluation"])
         for name in ("digests", "acts_on", "versions"):
             dict(manifest[name])
         train_time = TrainTime.from_dict(evaluations)
         numbers = [episode.episode for episode in train_time.reference]
         if numbers != list(range(evaluation.episodes)) or len(train_time.quoted) != len(numbers):
-            raise ValueError(f"expected the reference episodes 0 to {evaluation.episodes - 1}")
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise Unreadable(f"{folder}: no recording of a reference: {type(error).__name__}: {error}") from None
+            raise Unreadable(f"{folder}: expected the reference episodes 0 to {evaluation.episodes - 1}")
     return Recording(manifest, evaluation, train_time)
 
 
@@ -60,12 +59,3 @@ def _evaluation(data: Any) -> EvaluationSpec:
     if not evaluation.looks or not all(isinstance(look, int) and 1 < look <= _MAX_NUMBER for look in evaluation.looks):
         raise ValueError(f"evaluation.looks: expected numbers of episodes, found {evaluation.looks!r}")
     return evaluation
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(read_bytes(path, _MAX_BYTES))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, Unreadable):
-            raise
-        raise Unreadable(f"{path}: is no JSON: {error}") from None

@@ -19,7 +19,7 @@ from typing import Any
 from reload_audit.configuration import ConfigError, closest, trained_models
 from reload_audit.discovery import given, layouts, names, tree
 from reload_audit.discovery.found import GIVEN, Found
-from reload_audit.discovery.untrusted import shown
+from reload_audit.reading.refusal import shown
 
 LOOKED_FOR = (
     "RL Zoo's <env>/args.yml and <env>.zip, Hugging Face repositories, recordings with manifest.json and model.zip, "

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reload_audit.discovery.names import stochastic_by_custom
-from reload_audit.discovery.untrusted import shown
+from reload_audit.reading.refusal import shown
 
 # What a user can say about models, in an entry of `runs` or a row of a table.
 GIVEN = ("algo", "env", "env_kwargs", "wrappers", "frame_stack", "n_envs", "deterministic", "device")

@@ -14,9 +14,11 @@ from typing import Any
 import jsonschema
 
 from reload_audit.configuration import closest, explain
-from reload_audit.discovery import names, untrusted, zips
+from reload_audit.discovery import names, zips
 from reload_audit.discovery.found import GIVEN, Found
-from reload_audit.discovery.untrusted import MIB, UnreadableError, shown
+from reload_audit.reading import files, texts
+from reload_audit.reading.files import MIB
+from reload_audit.reading.refusal import Unreadable, shown
 
 _DELIMITERS = {".tsv": "\t", ".csv": ","}
 _CLAIM = ("claim_mean", "claim_std", "claim_n", "claim_kind")
@@ -98,7 +100,7 @@ def _problem_of_model(path: str) -> str | None:
         if zips.is_model(path):
             return None
         return f"{shown(path)}: {zips.NOT_A_MODEL} another zip, without a member 'data'"
-    except UnreadableError as error:
+    except Unreadable as error:
         return str(error)
 
 
@@ -107,7 +109,7 @@ def _problem_of_file(written: str, path: str) -> str | None:
         mode = os.stat(path).st_mode
     except (OSError, ValueError) as error:
         return f"{shown(written)}: expected a file of statistics, found {getattr(error, 'strerror', error)}"
-    kind = untrusted.kind_of(mode)
+    kind = files.kind_of(mode)
     return None if kind == "a file" else f"{shown(written)}: expected a file of statistics, found {kind}"
 
 
@@ -138,8 +140,8 @@ def _read(path: str, schema: Mapping[str, Any], problems: list[str], needed: tup
         problems.append(f"{shown(path)}: expected a table that ends in .tsv or .csv")
         return []
     try:
-        text = untrusted.read_bytes(os.path.expanduser(path), 64 * MIB).decode("utf-8-sig")
-    except UnreadableError as error:
+        text = files.read_bytes(os.path.expanduser(path), 64 * MIB).decode("utf-8-sig")
+    except Unreadable as error:
         problems.append(str(error))
         return []
     except UnicodeDecodeError as error:
@@ -219,7 +221,7 @@ def _value(cell: str, schema: Mapping[str, Any]) -> Any:
             return {"true": True, "false": False}.get(cell.lower(), cell)
         case "object" | "array":
             try:
-                return untrusted.plain_data(untrusted.parse_yaml(cell))
+                return texts.plain_data(texts.parse_yaml(cell))
             except ValueError:
                 return cell
     return cell

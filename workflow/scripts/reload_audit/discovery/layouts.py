@@ -10,10 +10,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from reload_audit.discovery import names, untrusted, zips
+from reload_audit.discovery import names, zips
 from reload_audit.discovery.found import Found
 from reload_audit.discovery.tree import Folder
-from reload_audit.discovery.untrusted import MIB, UnreadableError, mapping, shown
+from reload_audit.reading import files, texts
+from reload_audit.reading.files import MIB
+from reload_audit.reading.refusal import Unreadable, shown
+from reload_audit.reading.texts import mapping
 
 _CHECKPOINT = re.compile(r"^(?P<prefix>.*?)_?(?P<steps>\d+)_steps$")
 _NO_MODELS = re.compile(r"^(train_eval_metrics|replay.*)\.zip$")
@@ -153,7 +156,7 @@ def _evidence(folder: Folder) -> dict[str, Any]:
 def _algorithm_in_zip(found: Found) -> str:
     try:
         return zips.algorithm_of(zips.settings(found.path) or {})
-    except UnreadableError as error:
+    except Unreadable as error:
         found.problem = str(error)
         return ""
 
@@ -167,10 +170,10 @@ def _card(folder: Folder) -> dict[str, str]:
     if path is None:
         return {}
     try:
-        text = untrusted.read_bytes(path).decode("utf-8", "replace")
+        text = files.read_bytes(path).decode("utf-8", "replace")
         if not text.startswith("---"):
             return {}
-        model = _first(mapping(untrusted.parse_yaml(text[3:].partition("\n---")[0])).get("model-index"))
+        model = _first(mapping(texts.parse_yaml(text[3:].partition("\n---")[0])).get("model-index"))
         dataset = mapping(_first(model.get("results")).get("dataset"))
         card = {"algo": model.get("name"), "env": dataset.get("name")}
         return {key: value for key, value in card.items() if isinstance(value, str) and value.isprintable()}
@@ -212,8 +215,8 @@ def _results(folder: Folder) -> tuple[str | None, bool | None]:
     if path is None:
         return None, None
     try:
-        deterministic = mapping(untrusted.read_json(path)).get("is_deterministic")
-    except UnreadableError:
+        deterministic = mapping(texts.read_json(path)).get("is_deterministic")
+    except Unreadable:
         return path, None  # what it claims cannot be read either, which is said where it is needed
     return path, deterministic if isinstance(deterministic, bool) else None
 
@@ -244,7 +247,7 @@ def _peeked(folder: Folder, zip_name: str, title: str) -> Found | None:
         return found
     try:
         data = zips.settings(found.path)
-    except UnreadableError as error:
+    except Unreadable as error:
         found.problem = str(error)
         return found
     if data is None:
@@ -295,12 +298,12 @@ def _recorded(folder: Folder, title: str) -> Found:
     try:
         for name in ("manifest.json", "evaluations.json"):
             if not folder.has(name):
-                raise UnreadableError(f"{shown(os.path.join(folder.path, name))}: {folder.files[name]}")
+                raise Unreadable(f"{shown(os.path.join(folder.path, name))}: {folder.files[name]}")
         path = os.path.join(folder.path, "manifest.json")
-        _take_manifest(found, path, mapping(untrusted.read_json(path, 8 * MIB)))
+        _take_manifest(found, path, mapping(texts.read_json(path, 8 * MIB)))
         if found.normalized is False:
             found.statistics = None
-    except UnreadableError as error:
+    except Unreadable as error:
         found.problem = found.problem or str(error)
     return found
 
@@ -323,7 +326,7 @@ def _take_manifest(found: Found, path: str, manifest: dict[str, Any]) -> None:
             normalized=None if normalize is None else isinstance(normalize, dict) or normalize is True,
         )
     except ValueError as error:
-        raise UnreadableError(f"{shown(path)}: in spec, {error}") from None
+        raise Unreadable(f"{shown(path)}: in spec, {error}") from None
 
 
 # --- Settings of a run ---------------------------------------------------------------------------------------------
@@ -336,7 +339,7 @@ def _settings(folder: Folder) -> dict[str, Any]:
     try:
         args, config = _yaml_mapping(folder, "args.yml"), _yaml_mapping(folder, "config.yml")
         env_kwargs = args.get("env_kwargs") or _yaml_mapping(folder, "env_kwargs.yml") or config.get("env_kwargs")
-    except UnreadableError as error:
+    except Unreadable as error:
         return {**facts, "problem": str(error)}
     algo = args.get("algo")
     if algo == "her":  # which of old wrapped another algorithm
@@ -366,10 +369,10 @@ def _yaml_mapping(folder: Folder, name: str) -> dict[str, Any]:
         return {}
     path = os.path.join(folder.path, name)
     if problem:
-        raise UnreadableError(f"{shown(path)}: {problem}")
-    content = untrusted.read_yaml(path)
+        raise Unreadable(f"{shown(path)}: {problem}")
+    content = texts.read_yaml(path)
     if not isinstance(content, dict | None):
-        raise UnreadableError(f"{shown(path)}: expected keys and values, found {untrusted.brief(content)}")
+        raise Unreadable(f"{shown(path)}: expected keys and values, found {texts.brief(content)}")
     return mapping(content)
 
 
@@ -377,18 +380,18 @@ def _env(value: object) -> str:
     if value is None:
         return ""
     if not isinstance(value, str) or not value.isprintable() or len(value) > 200:
-        raise ValueError(f"expected an environment's id, found {untrusted.brief(value)}")
+        raise ValueError(f"expected an environment's id, found {texts.brief(value)}")
     return value
 
 
 def _keywords(value: object, key: str) -> dict[str, Any]:
     """Keyword arguments; how to render is left out, because nobody watches."""
-    content = untrusted.literal(value) if isinstance(value, str) else value
+    content = texts.literal(value) if isinstance(value, str) else value
     if content is None:
         return {}
-    plain = untrusted.plain_data(content)
+    plain = texts.plain_data(content)
     if not isinstance(plain, dict):
-        raise ValueError(f"expected {key} to be a mapping, found {untrusted.brief(value)}")
+        raise ValueError(f"expected {key} to be a mapping, found {texts.brief(value)}")
     plain.pop("render_mode", None)
     return plain
 
@@ -397,14 +400,14 @@ def _wrappers(value: object) -> list[Any]:
     """Wrappers as an experiment has them, under the names that they have now."""
     if not value:
         return []
-    entries = untrusted.plain_data(value if isinstance(value, list) else [value])
+    entries = texts.plain_data(value if isinstance(value, list) else [value])
     return [_wrapper(entry) for entry in entries]
 
 
 def _wrapper(entry: object) -> str | dict[str, Any]:
     name, kwargs = next(iter(entry.items())) if isinstance(entry, dict) and len(entry) == 1 else (entry, None)
     if not isinstance(name, str) or not name.isprintable() or "." not in name:
-        raise ValueError(f"expected a wrapper's dotted name, or one with its arguments, found {untrusted.brief(entry)}")
+        raise ValueError(f"expected a wrapper's dotted name, or one with its arguments, found {texts.brief(entry)}")
     keywords = _keywords(kwargs, f"the arguments of {name}")
     if _TIME_FEATURE.match(name):
         name = "sb3_contrib.common.wrappers.TimeFeatureWrapper"
@@ -432,7 +435,7 @@ def _frames(value: object) -> int | None:
         return None
     count = _count(value)
     if count is None:
-        raise ValueError(f"expected a number of frames to stack, found {untrusted.brief(value)}")
+        raise ValueError(f"expected a number of frames to stack, found {texts.brief(value)}")
     return count
 
 
@@ -456,6 +459,6 @@ def _normalize_arguments(value: object) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return untrusted.literal(value)
+        return texts.literal(value)
     except ValueError:
         return True  # arguments of some sort

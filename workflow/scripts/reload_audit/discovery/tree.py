@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from reload_audit.discovery.names import joined, own_name, repository
-from reload_audit.discovery.untrusted import kind_of, shown
+from reload_audit.reading.files import kind_of
+from reload_audit.reading.refusal import shown
 
 # The endings of files that discovery knows what to do with.
 _ENDINGS = (".zip", ".yml", ".yaml", ".json", ".pkl", ".npz", ".csv", ".md")

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from reload_audit.discovery.untrusted import MIB, UnreadableError, opened, shown
+from reload_audit.reading.files import MIB, opened
+from reload_audit.reading.refusal import Unreadable, shown
 
 _LARGEST_DATA = 64 * MIB
 _LARGEST_DIRECTORY = MIB
@@ -51,7 +52,7 @@ _BY_ATTRIBUTES = (
 def is_model(path: str) -> bool:
     """Whether a zip has the member ``data``, as every zip has that SB3 saved.
 
-    :raises UnreadableError: it is no zip
+    :raises Unreadable: it is no zip
     """
     with _opened(path) as archive:
         return "data" in archive.namelist()
@@ -60,21 +61,21 @@ def is_model(path: str) -> bool:
 def settings(path: str) -> dict[str, Any] | None:
     """What SB3 wrote into ``data``: attributes, with pickled ones left as they are; None where there is no ``data``.
 
-    :raises UnreadableError: it is no zip, or what it says cannot be read
+    :raises Unreadable: it is no zip, or what it says cannot be read
     """
     with _opened(path) as archive:
         if "data" not in archive.namelist():
             return None
         member = archive.getinfo("data")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise UnreadableError(f"{shown(path)}: {NOT_A_MODEL} an unusual compression")
+            raise Unreadable(f"{shown(path)}: {NOT_A_MODEL} an unusual compression")
         with archive.open(member) as file:
             content = file.read(_LARGEST_DATA + 1)
         if len(content) > _LARGEST_DATA:
-            raise UnreadableError(f"{shown(path)}: {NOT_A_MODEL} more than {_LARGEST_DATA} bytes of settings")
+            raise Unreadable(f"{shown(path)}: {NOT_A_MODEL} more than {_LARGEST_DATA} bytes of settings")
         data = json.loads(content)
     if not isinstance(data, dict):
-        raise UnreadableError(f"{shown(path)}: {NOT_A_MODEL} settings that are no mapping")
+        raise Unreadable(f"{shown(path)}: {NOT_A_MODEL} settings that are no mapping")
     return data
 
 
@@ -114,12 +115,12 @@ def _opened(path: str) -> Iterator[zipfile.ZipFile]:
             _check_directory(path, file)
             with zipfile.ZipFile(file) as archive:
                 yield archive
-    except UnreadableError:
+    except Unreadable:
         raise
     except OSError as error:
-        raise UnreadableError(f"{shown(path)}: {NOT_A_MODEL}: {error.strerror}") from None
+        raise Unreadable(f"{shown(path)}: {NOT_A_MODEL}: {error.strerror}") from None
     except (zipfile.BadZipFile, ValueError, RuntimeError, EOFError, zlib.error, struct.error) as error:
-        raise UnreadableError(f"{shown(path)}: {NOT_A_MODEL} something else: {shown(str(error)):.200}") from None
+        raise Unreadable(f"{shown(path)}: {NOT_A_MODEL} something else: {shown(str(error)):.200}") from None
 
 
 def _check_directory(path: str, file: BinaryIO) -> None:
@@ -129,12 +130,12 @@ def _check_directory(path: str, file: BinaryIO) -> None:
     tail = file.read()
     end = tail.rfind(b"PK\x05\x06")
     if end < 0 or len(tail) - end < 22:
-        raise UnreadableError(f"{shown(path)}: {NOT_A_MODEL} {'no zip' if size else 'an empty file'}")
+        raise Unreadable(f"{shown(path)}: {NOT_A_MODEL} {'no zip' if size else 'an empty file'}")
     directory = struct.unpack_from("<L", tail, end + 12)[0]
     locator = tail[end - 20 : end] if end >= 20 else b""
     if locator.startswith(b"PK\x06\x07"):  # sizes of 64 bits are elsewhere
         file.seek(struct.unpack_from("<Q", locator, 8)[0])
         directory = struct.unpack_from("<Q", file.read(56), 40)[0]
     if directory > _LARGEST_DIRECTORY:
-        raise UnreadableError(f"{shown(path)}: {NOT_A_MODEL} a table of contents of {directory} bytes")
+        raise Unreadable(f"{shown(path)}: {NOT_A_MODEL} a table of contents of {directory} bytes")
     file.seek(0)

@@ -9,7 +9,7 @@ from typing import Any
 
 from reload_audit import isolation
 from reload_audit.jobs import FORMAT, PRELOAD, RELOAD_HASH_SEED
-from reload_audit.reading.pickles import Unreadable
+from reload_audit.reading.refusal import Unreadable
 from reload_audit.recordings import read_recording
 from reload_audit.records import digest, plain, write_json
 from reload_audit.specs import Condition, ExternalPolicy, ExternalSpec, ReloadSpec, conditions
@@ -85,9 +85,7 @@ class _Batch:
     def _random_mean(self, spec: ExternalSpec) -> float | None:
         key = digest(plain(asdict(replace(spec.environment, normalize=None))))
         if key not in self._random_means:
-            self._random_means[key] = self._call(
-                "reload_audit.external:random_policy_reward", spec, self._policy
-            ).value
+            self._random_means[key] = self._call("reload_audit.external:random_policy_reward", spec, self._policy).value
         return self._random_means[key]
 
     def _call(self, target: str, *arguments: Any) -> isolation.Outcome:

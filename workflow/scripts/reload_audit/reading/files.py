@@ -3,44 +3,64 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
-from reload_audit.reading.pickles import MAX_INSTRUCTIONS, Parsed, Unreadable, parse, refusing
+from reload_audit.reading.refusal import Unreadable, shown
 
-_KINDS = {
-    stat.S_IFDIR: "a directory",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
+MIB = 1 << 20
 
 _ENTRY = b"PK\x01\x02"
 _MAX_ENTRIES = 100_000
-_LEGACY_PICKLES = 5
 
 
-@refusing("cannot be read")
-def read_bytes(path: str | Path, limit: int) -> bytes:
-    """A regular file's content.
+def opened(path: str | Path) -> BinaryIO:
+    """Open a regular file to read from; anything else is refused instead of waited for.
 
-    :param limit: bytes it may have
-    :raises Unreadable: it is no regular file, is too large, or cannot be read
+    :raises Unreadable: it is missing, or a device, a pipe or the like
     """
     try:
-        status = Path(path).stat()  # before opening it: opening a pipe waits for its writer
-        if not stat.S_ISREG(status.st_mode):
-            raise Unreadable(
-                f"{path}: expected a file, found {_KINDS.get(stat.S_IFMT(status.st_mode), 'another kind')}"
-            )
-        if status.st_size > limit:
-            raise Unreadable(f"{path}: expected at most {limit:,} bytes, found {status.st_size:,}")
-        with open(path, "rb") as file:
-            return file.read(status.st_size)
-    except OSError as error:
-        raise Unreadable(f"{path}: cannot be read: {error.strerror}") from None
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"{shown(str(path))}: cannot be read: {getattr(error, 'strerror', error)}") from None
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise Unreadable(f"{shown(str(path))}: expected a file, found {kind_of(mode)}")
+    return open(descriptor, "rb")
+
+
+def read_bytes(path: str | Path, limit: int = MIB) -> bytes:
+    """Read a regular file of at most ``limit`` bytes.
+
+    :raises Unreadable: it is missing, too large, or a device, a pipe or the like
+    """
+    with opened(path) as file:
+        try:
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(min(size, limit) + 1)
+        except OSError as error:
+            raise Unreadable(f"{shown(str(path))}: cannot be read: {error.strerror}") from None
+    if len(content) > limit:
+        raise Unreadable(f"{shown(str(path))}: expected at most {limit} bytes, found more")
+    return content
+
+
+def kind_of(mode: int) -> str:
+    """What a file is, in words."""
+    kinds = {
+        stat.S_IFREG: "a file",
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+        stat.S_IFLNK: "a link",
+    }
+    return kinds.get(stat.S_IFMT(mode), "something else")
 
 
 def open_zip(content: bytes) -> zipfile.ZipFile:
@@ -62,25 +82,3 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
         raise Unreadable(f"damaged zip: {member.filename[:100]!r} has an unusual compression")
     with archive.open(member) as file:
         return file.read(member.file_size)
-
-
-@refusing("damaged tensors")
-def pickles_of_tensors(content: bytes, most: int = MAX_INSTRUCTIONS) -> list[Parsed]:
-    """The pickles in a file of ``torch.save``: one in a zip, or five in a row (before PyTorch 1.6).
-
-    :param most: instructions that each may have
-    :raises Unreadable: one of them is damaged, or the zip would unpack to more than its own size
-    """
-    if content.startswith(b"PK"):
-        with open_zip(content) as archive:
-            members = archive.infolist()
-            stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
-            if not stored or sum(member.file_size for member in members) > len(content):
-                raise Unreadable("damaged tensors: expected an uncompressed zip, as PyTorch writes it")
-            pickles = [read_member(archive, member) for member in members if member.filename.endswith("data.pkl")]
-        return [parse(pickled, most) for pickled in pickles]
-    parsed = []
-    for _ in range(_LEGACY_PICKLES):
-        parsed.append(parse(content, most))
-        content = content[parsed[-1].end :]
-    return parsed

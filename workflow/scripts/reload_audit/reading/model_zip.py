@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from reload_audit.reading.files import open_zip, read_bytes, read_member
-from reload_audit.reading.pickles import MAX_INSTRUCTIONS, Parsed, Unreadable, parse, printable, refusing
+from reload_audit.reading.pickles import MAX_INSTRUCTIONS, Parsed, parse
+from reload_audit.reading.refusal import Unreadable, printable, refusing
 from reload_audit.reading.trust import refuse_untrusted
 from reload_audit.reading.values import Values
 

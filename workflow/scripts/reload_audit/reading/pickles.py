@@ -7,45 +7,15 @@ of what it says, which nobody acts on. Opcodes are those of Python's ``pickletoo
 from __future__ import annotations
 
 import _compat_pickle
-import contextlib
 import numbers
 import pickletools
-import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+from reload_audit.reading.refusal import Unreadable, refusing
+
 MAX_INSTRUCTIONS = 1_000_000
-
-_LONGEST_MESSAGE = 1000
-
-
-class Unreadable(ValueError):
-    """A saved file cannot be used; the message says why, in one line of printable characters."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(printable(message[:_LONGEST_MESSAGE]))
-
-
-def printable(text: str) -> str:
-    """A text in one line, with escapes for what is no printable character."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in " ".join(text.split()))
-
-
-@contextlib.contextmanager
-def refusing(what: str) -> Iterator[None]:
-    """Whatever goes wrong inside makes the file unreadable: its content decides what does, so no list is complete.
-
-    :param what: begins the message
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # nor does a filter of the caller's turn one into an error
-            yield
-    except Unreadable:
-        raise
-    except (Exception, SystemExit) as error:
-        raise Unreadable(f"{what}: {type(error).__name__}: {error}") from error
 
 
 @dataclass(eq=False, frozen=True, slots=True)

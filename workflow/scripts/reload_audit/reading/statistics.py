@@ -12,7 +12,8 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from reload_audit.reading.files import read_bytes
-from reload_audit.reading.pickles import Parsed, Unreadable, described, parse, refusing
+from reload_audit.reading.pickles import Parsed, described, parse
+from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.reading.trust import refuse_untrusted
 from reload_audit.reading.values import Values, attributes
 

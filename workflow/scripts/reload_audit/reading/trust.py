@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
-from reload_audit.reading.files import pickles_of_tensors
-from reload_audit.reading.pickles import Global, Parsed, Unreadable, refusing
+from reload_audit.reading.pickles import Global, Parsed
+from reload_audit.reading.refusal import Unreadable, refusing
+from reload_audit.reading.tensors import pickles_of_tensors
 
 _CLASS_NAME = re.compile(r"_?[A-Z]\w*")
 

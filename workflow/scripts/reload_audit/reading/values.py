@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from reload_audit.reading.pickles import Call, Global, Unreadable, described, hashable, refusing
+from reload_audit.reading.pickles import Call, Global, described, hashable
+from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.reading.trust import is_trusted
 
 _DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|bool|u?int(8|16|32|64)|float(16|32|64))")

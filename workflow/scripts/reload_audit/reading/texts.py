@@ -1,4 +1,4 @@
-"""Read small files that strangers wrote: regular files only, bounded in size, and nothing in them is executed."""
+"""YAML, JSON and Python literals that anybody may have written: bounded in size and depth, and nothing is executed."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import ast
 import functools
 import json
 import math
-import os
 import re
 import reprlib
-import stat
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import Any
 
 import yaml
 
-MIB = 1 << 20
+from reload_audit.reading.files import MIB, read_bytes
+from reload_audit.reading.refusal import Unreadable, shown
 
 _MOST_NODES = 50_000
 _MOST_VALUES = 10_000
@@ -33,50 +33,14 @@ _BRIEF = reprlib.Repr()
 _BRIEF.maxlevel, _BRIEF.maxstring, _BRIEF.maxother = 2, 100, 100
 
 
-class UnreadableError(ValueError):
-    """A file cannot be used; the message says what was expected and what was found, and names the file."""
-
-
-def opened(path: str) -> BinaryIO:
-    """Open a regular file to read from; anything else is refused instead of waited for.
-
-    :raises UnreadableError: it is missing, or a device, a pipe or the like
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
-        raise UnreadableError(f"{shown(path)}: cannot be read: {getattr(error, 'strerror', error)}") from None
-    mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(descriptor)
-        raise UnreadableError(f"{shown(path)}: expected a file, found {kind_of(mode)}")
-    return open(descriptor, "rb")
-
-
-def read_bytes(path: str, limit: int = MIB) -> bytes:
-    """Read a regular file of at most ``limit`` bytes.
-
-    :raises UnreadableError: it is missing, too large, or a device, a pipe or the like
-    """
-    with opened(path) as file:
-        try:
-            size = os.fstat(file.fileno()).st_size
-            content = file.read(min(size, limit) + 1)
-        except OSError as error:
-            raise UnreadableError(f"{shown(path)}: cannot be read: {error.strerror}") from None
-    if len(content) > limit:
-        raise UnreadableError(f"{shown(path)}: expected at most {limit} bytes, found more")
-    return content
-
-
-def read_yaml(path: str) -> Any:
+def read_yaml(path: str | Path) -> Any:
     """Read YAML as plain data. Besides YAML's own types only ``OrderedDict``, as RL Zoo writes it, is understood."""
     content = read_bytes(path)
     try:
         return _parsed_yaml(content)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem = " ".join(str(error).split())
-        raise UnreadableError(f"{shown(path)}: expected YAML of plain values, found: {problem:.200}") from None
+        raise Unreadable(f"{shown(str(path))}: expected YAML of plain values, found: {problem:.200}") from None
 
 
 def parse_yaml(text: str) -> Any:
@@ -90,13 +54,13 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(str(error)) from None
 
 
-def read_json(path: str, limit: int = MIB) -> Any:
+def read_json(path: str | Path, limit: int = MIB) -> Any:
     """Read JSON."""
     content = read_bytes(path, limit)
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise UnreadableError(f"{shown(path)}: expected JSON, found: {error!s:.200}") from None
+        raise Unreadable(f"{shown(str(path))}: expected JSON, found: {error!s:.200}") from None
 
 
 def literal(text: str) -> Any:
@@ -126,33 +90,6 @@ def mapping(value: Any) -> dict[str, Any]:
 def brief(value: object) -> str:
     """A value for a message: cut short before it is written out, because aliases make small files huge."""
     return _BRIEF.repr(value)
-
-
-def kind_of(mode: int) -> str:
-    """What a file is, in words."""
-    kinds = {
-        stat.S_IFREG: "a file",
-        stat.S_IFDIR: "a folder",
-        stat.S_IFIFO: "a named pipe",
-        stat.S_IFSOCK: "a socket",
-        stat.S_IFCHR: "a device",
-        stat.S_IFBLK: "a device",
-        stat.S_IFLNK: "a link",
-    }
-    return kinds.get(stat.S_IFMT(mode), "something else")
-
-
-def shown(text: str) -> str:
-    """A text for people and for JSON: what cannot be printed, or is no Unicode, becomes a backslash escape."""
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
-
-
-def _escaped(letter: str) -> str:
-    if "\udc80" <= letter <= "\udcff":  # a byte of a file name that is not UTF-8
-        return f"\\x{ord(letter) - 0xDC00:02x}"
-    return letter.encode("unicode_escape").decode("ascii")
 
 
 def _literal(node: ast.expr) -> Any:

@@ -1,0 +1,50 @@
+"""How a file is refused: with one line of printable characters, whatever it holds."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+
+_LONGEST_MESSAGE = 1000
+
+
+class Unreadable(ValueError):
+    """A saved file cannot be used; the message says why, in one line of printable characters."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message[:_LONGEST_MESSAGE]))
+
+
+def printable(text: str) -> str:
+    """A text in one line, as :func:`shown` shows it."""
+    return shown(" ".join(text.split()))
+
+
+def shown(text: str) -> str:
+    """A text for people and for JSON: what cannot be printed, or is no Unicode, becomes a backslash escape."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+
+
+def _escaped(letter: str) -> str:
+    if "\udc80" <= letter <= "\udcff":  # a byte of a file name that is not UTF-8
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    return letter.encode("unicode_escape").decode("ascii")
+
+
+@contextlib.contextmanager
+def refusing(what: str) -> Iterator[None]:
+    """Whatever goes wrong inside makes the file unreadable: its content decides what does, so no list is complete.
+
+    :param what: begins the message
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # nor does a filter of the caller's turn one into an error
+            yield
+    except Unreadable:
+        raise
+    except (Exception, SystemExit) as error:
+        raise Unreadable(f"{what}: {type(error).__name__}: {error}") from error
