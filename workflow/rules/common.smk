@@ -54,21 +54,23 @@ def external_models():
         for name in ("models", "claims")
     ]
     try:
-        return discovery.find_models(AUDIT, *schemas)
+        results = workflow.pathvars.apply("<results>")
+        return discovery.find_models(AUDIT, *schemas, results=results)
     except configuration.ConfigError as error:
         raise WorkflowError(str(error)) from None
 
 
 def remember_external_models():
     """Say how many there are, and write them down for the jobs."""
+    remembered = Path(workflow.pathvars.apply(EXTERNAL_MODELS))
     if EXTERNAL:
-        print(
-            f"Models that others trained: {len(EXTERNAL)}",
-            file=sys.stderr,
-        )
-        remembered = Path(workflow.pathvars.apply(EXTERNAL_MODELS))
+        print(f"Models that others trained: {len(EXTERNAL)}", file=sys.stderr)
         remembered.parent.mkdir(parents=True, exist_ok=True)
-        remembered.write_text(json.dumps(EXTERNAL, indent=1), encoding="utf-8")
+        complete = remembered.with_suffix(".new")
+        complete.write_text(json.dumps(EXTERNAL, indent=1), encoding="utf-8")
+        complete.replace(remembered)
+    else:
+        remembered.unlink(missing_ok=True)  # those of another configuration
 
 
 AUDIT = resolved_config()
@@ -101,6 +103,7 @@ def user_code(content):
     return named_code_digest(content, locate_in(map(Path, AUDIT["python_path"])))
 
 
+TRUSTED_CODE = package_digest(AUDIT["trust"], map(Path, AUDIT["python_path"]))
 USER_CODE = {
     experiment["name"]: user_code(experiment) for experiment in AUDIT["experiments"]
 }
@@ -123,13 +126,31 @@ def models_of_batch(wildcards):
 
 
 def files_of_batch(wildcards):
+    """What Snakemake watches. It reads braces and angle brackets in a path as its own."""
+    return [file for file in _files(wildcards) if not set(file) & set("{}<>")]
+
+
+def odd_files_of_batch(wildcards):
+    """What Snakemake cannot watch: size and time of such files, which are then part of what decides the result."""
+    odd = [file for file in _files(wildcards) if set(file) & set("{}<>")]
+    return [[file, os.stat(file).st_size, os.stat(file).st_mtime_ns] for file in odd]
+
+
+def _files(wildcards):
     return [
         file for model in models_of_batch(wildcards) for file in discovery.files(model)
     ]
 
 
+def minutes_of_batch(wildcards):
+    """As long as all its processes may last, one after the other."""
+    processes = len(models_of_batch(wildcards)) * (RELOAD_CONDITIONS + 1)
+    return AUDIT["reload"]["timeout"] * processes // 60 + OVERHEAD_MINUTES
+
+
 def external_code(wildcards):
-    return EXTERNAL_CODE + user_code(models_of_batch(wildcards))
+    named = [models_of_batch(wildcards), AUDIT["env_versions"]]
+    return EXTERNAL_CODE + user_code(named) + TRUSTED_CODE
 
 
 def show_summary():
@@ -144,4 +165,4 @@ def show_summary():
 
 wildcard_constraints:
     model=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
-    batch=r"batch-\d+",
+    batch=r"batch(-[01]+)?",

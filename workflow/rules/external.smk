@@ -17,10 +17,10 @@ rule audit_external:
     threads: 1
     resources:
         mem_mb=AUDIT["reload"]["memory"] + OVERHEAD_MB,
-        runtime=AUDIT["reload"]["timeout"] * (RELOAD_CONDITIONS + 1) // 60
-        + OVERHEAD_MINUTES,
+        runtime=minutes_of_batch,
     params:
         models=models_of_batch,
+        unwatched=odd_files_of_batch,
         policy=EXTERNAL_POLICY,
         reload=RELOAD,
         verdict=AUDIT["verdict"],

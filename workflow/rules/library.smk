@@ -37,7 +37,12 @@ for module in (
 sys.path.insert(0, str(source("reload_audit/__init__.py").parents[1]))
 
 from reload_audit import configuration, discovery
-from reload_audit.code_digest import code_digest, locate_in, named_code_digest
+from reload_audit.code_digest import (
+    code_digest,
+    locate_in,
+    named_code_digest,
+    package_digest,
+)
 
 if DEFAULT_CONFIG.exists() and not workflow.overwrite_configfiles:
     # Snakemake would refuse it too, without saying which file it is.

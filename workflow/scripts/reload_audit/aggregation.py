@@ -17,6 +17,7 @@ from reload_audit import __version__, tables
 from reload_audit.episodes import Episode, first_difference, mean_reward, rewards, std_reward
 from reload_audit.judgement import Judgement, strongest
 from reload_audit.model_record import Measurement, ModelRecord, read_records
+from reload_audit.reading.refusal import shown
 from reload_audit.reasons import gap, reason
 from reload_audit.records import digest, plain, write_json
 from reload_audit.specs import CANONICAL
@@ -132,7 +133,7 @@ def _model_row(model: ModelRecord, judgement: Judgement | None) -> Row:
             "margin": comparison.margin,
             "p": comparison.p_degraded if comparison.difference < 0 else comparison.p_improved,
         }
-    return row
+    return {name: shown(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def _checks_failed(model: ModelRecord) -> Sequence[Mapping[str, Any]]:
@@ -201,7 +202,7 @@ def _conclude(models: Sequence[_Judged], criteria: Criteria) -> None:
     tested = [
         (model.row, model.judgement.comparison)
         for model in models
-        if model.judgement is not None and model.judgement.comparison is not None
+        if model.judgement is not None and model.judgement.comparison is not None and not model.judgement.obstacle
     ]
     q_degraded = false_discovery_q([comparison.p_degraded for _, comparison in tested])
     q_improved = false_discovery_q([comparison.p_improved for _, comparison in tested])
@@ -213,6 +214,7 @@ def _conclude(models: Sequence[_Judged], criteria: Criteria) -> None:
             row["verdict"] = "error"
             continue
         decision = judgement.decision
+        # Only what may decide was counted: a q for each model whose claim cannot would thin out the others'.
         undecided = decision is None or (decision in ("degraded", "improved") and row["q"] > criteria.fdr)
         row["verdict"] = "inconclusive" if undecided else decision
         row["gap"] = gap(judgement) if row["verdict"] in ("degraded", "improved") else ""

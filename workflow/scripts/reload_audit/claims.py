@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,10 +19,12 @@ import numpy as np
 from reload_audit.reading.files import open_zip, read_bytes, read_member
 from reload_audit.reading.model_zip import SavedModel
 from reload_audit.reading.refusal import Unreadable, refusing
-from reload_audit.reading.texts import parse_yaml, read_json
+from reload_audit.reading.texts import front_matter, read_json
 from reload_audit.specs import Claim, ClaimKind, ExternalSpec
 
 _MAX_BYTES = 2**26
+_MAX_NUMBER = 2**31
+_LARGEST = 1e100
 _TAIL_EPISODES = 100  # SB3's ep_info_buffer holds as many
 
 _MEAN_AND_STD = re.compile(r"^\s*(?P<mean>[-+0-9.eE]+)\s*(?:\+/-|±)\s*(?P<std>[0-9.eE+-]+)\s*$")
@@ -38,7 +39,7 @@ def find_claims(spec: ExternalSpec, saved: SavedModel) -> tuple[list[Claim], lis
     remarks = []
     steps = saved.settings.get("num_timesteps")
     searches: list[tuple[str | None, Callable[[str], Claim | None]]] = [
-        (spec.evaluations, lambda path: _evaluation_at(path, steps, "best" if spec.role == "best" else "evaluations")),
+        (spec.evaluations, lambda path: _evaluation_at(path, steps, spec.role)),
         (spec.results, _results_json),
         (spec.model_card, _model_card),
         (spec.path, lambda path: _training_episodes(path, saved)),
@@ -59,14 +60,22 @@ def find_claims(spec: ExternalSpec, saved: SavedModel) -> tuple[list[Claim], lis
     return claims, remarks
 
 
-def _evaluation_at(path: str, steps: Any, kind: ClaimKind) -> Claim | None:
-    """The row of ``evaluations.npz`` (EvalCallback) that was measured at exactly this number of steps."""
+def _evaluation_at(path: str, steps: Any, role: str) -> Claim | None:
+    """The row of ``evaluations.npz`` (EvalCallback) that was measured at exactly this number of steps.
+
+    It was measured in the middle of ``learn``. A best model and a checkpoint are saved at that moment, but after the
+    last one SB3 updates the policy once more before a final model is saved: its row is about other weights. And a row
+    that is the highest of all is one that something may have been chosen for.
+    """
     arrays = _read_npz(path)
     timesteps, results = arrays["timesteps"], arrays["results"]
     rows = np.flatnonzero(timesteps == steps)
     if len(rows) == 0:
         return None
+    means = np.asarray(results, dtype=np.float64).reshape(len(results), -1).mean(axis=1)
     rewards = np.asarray(results[rows[-1]], dtype=np.float64).ravel()
+    highest = len(means) > 1 and means[rows[-1]] >= means.max()
+    kind: ClaimKind = "last_evaluation" if role == "final" else "best" if role == "best" or highest else "evaluations"
     return _claim(kind, rewards, f"{path}, row at {steps:,} steps")
 
 
@@ -101,12 +110,7 @@ def _results_json(path: str) -> Claim | None:
 def _model_card(path: str) -> Claim | None:
     """The metric ``mean_reward`` in the front matter of a model card."""
     text = read_bytes(path, _MAX_BYTES).decode("utf-8", "replace")
-    _, opening, rest = text.partition("---\n")
-    front_matter, closing, _ = rest.partition("\n---")
-    if not opening or not closing:
-        return None
-    card = parse_yaml(front_matter)
-    for index in (card or {}).get("model-index") or []:
+    for index in (front_matter(text) or {}).get("model-index") or []:
         for result in index.get("results") or []:
             for metric in result.get("metrics") or []:
                 if metric.get("type") == "mean_reward":
@@ -144,8 +148,8 @@ def _claim(kind: ClaimKind, rewards: Any, where: str) -> Claim | None:
 
 
 def _checked(claim: Claim) -> Claim:
-    if not math.isfinite(claim.mean) or not math.isfinite(claim.std or 0.0) or (claim.std or 0.0) < 0:
+    if not abs(claim.mean) < _LARGEST or not 0.0 <= (claim.std or 0.0) < _LARGEST:
         raise Unreadable(f"expected finite rewards, found {claim.mean} ± {claim.std}")
-    if claim.n is not None and claim.n < 1:
-        raise Unreadable(f"expected a number of episodes, found {claim.n}")
+    if claim.n is not None and not 1 <= claim.n < _MAX_NUMBER:
+        raise Unreadable(f"expected a number of episodes, found {claim.n:.3g}")
     return claim

@@ -40,6 +40,18 @@ def named_code_digest(content: Any, locate: Locate) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
 
+def package_digest(packages: Iterable[str], folders: Iterable[Path]) -> str:
+    """A digest of all files of packages and modules, because any of them may be named where nobody has looked yet."""
+    content = hashlib.sha256()
+    for folder in folders:
+        for package in sorted(packages):
+            path = folder / Path(*package.split("."))
+            for file in sorted([*path.rglob("*.py"), path.with_suffix(".py")]):
+                if file.is_file():
+                    content.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes() + b"\0")
+    return content.hexdigest()[:16]
+
+
 def locate_in(folders: Iterable[Path]) -> Locate:
     """A ``locate`` that looks for modules below the given folders."""
     roots = list(folders)

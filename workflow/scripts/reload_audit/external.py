@@ -6,6 +6,7 @@ Runs in a process of its own: see ``jobs.external``. Nothing that its files hold
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -17,20 +18,22 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from reload_audit import artifacts, environment_ids
 from reload_audit.claims import find_claims
+from reload_audit.environment_ids import is_missing
 from reload_audit.environments import EpisodeTooLong
+from reload_audit.episodes import Episode
 from reload_audit.evaluation import check, check_against_manifest, fresh_environments
-from reload_audit.imports import ImportProblem
-from reload_audit.judgement import judge_external
+from reload_audit.imports import ImportProblem, extend_path
+from reload_audit.judgement import Judgement, judge, judge_by_claims
 from reload_audit.loading import load, plain_load_error
 from reload_audit.reading.model_zip import SavedModel, read_model
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
 from reload_audit.recordings import Recording, read_recording
+from reload_audit.reference import RANDOM_POLICY_EPISODES
 from reload_audit.rollouts import ModelPolicy, NonFiniteReward, RandomPolicy, run_episodes, run_looks
 from reload_audit.specs import CANONICAL, Condition, EnvironmentSpec, ExternalPolicy, ExternalSpec
 from reload_audit.verdicts import Criteria
 
-_RANDOM_POLICY_EPISODES = 20
 _SPEAKING = (Unreadable, ImportProblem, EpisodeTooLong, NonFiniteReward)
 
 
@@ -46,6 +49,7 @@ def evaluate_external(
         it is said to earn), and ``problem``: why the rest is missing, or None
     """
     th.set_num_threads(1)
+    extend_path(spec.environment.python_path)  # where packages may be that are trusted
     result: dict[str, Any] = {"found": {}, "checks": [], "episodes": [], "healthy": False, "problem": None}
     try:
         _evaluate(spec, policy, condition, criteria, random_mean, result)
@@ -61,11 +65,12 @@ def evaluate_external(
 def random_policy_reward(spec: ExternalSpec, policy: ExternalPolicy) -> float:
     """Mean episode reward of a random policy in a model's environment."""
     th.set_num_threads(1)
+    extend_path(spec.environment.python_path)
     environment, _ = _environment(replace(spec.environment, normalize=None), spec, policy)
     condition = Condition("random", policy.evaluation.n_envs)
     venv, _ = fresh_environments(environment, condition, train_seed=0, device="cpu", normalizer=None)
     episodes = run_episodes(
-        RandomPolicy(venv, policy.evaluation.seed), venv, policy.evaluation, start=0, stop=_RANDOM_POLICY_EPISODES
+        RandomPolicy(venv, policy.evaluation.seed), venv, policy.evaluation, start=0, stop=RANDOM_POLICY_EPISODES
     )
     venv.close()
     return float(np.mean([episode.reward for episode in episodes]))
@@ -88,7 +93,7 @@ def _evaluate(
         "train_seed": _integer(saved.settings.get("seed")),
         "saved_with": dict(saved.saved_with),
         "claims": [asdict(claim) for claim in claims],
-        "remarks": remarks,
+        "remarks": [*remarks, *(f"trust: there is no package {name!r}" for name in policy.trust if is_missing(name))],
     }
     recording = None if spec.recording is None else read_recording(spec.recording)
     statistics = None if spec.statistics is None else read_statistics(spec.statistics, policy.trust)
@@ -109,30 +114,34 @@ def _evaluate(
     )
     _check_spaces(loaded.model, venv)
     result["checks"] = _checks(spec, saved, statistics, recording, loaded.model, venv)
-    evaluation = policy.evaluation if recording is None else recording.evaluation
-    train_time = None if recording is None else recording.train_time
-    stops = evaluation.looks if recording is None else evaluation.stops
+    if recording is not None and spec.judged_by_recording:
+        evaluation, train_time = recording.evaluation, recording.train_time
+        stops, criteria = evaluation.stops, replace(criteria, looks=evaluation.looks)
+    else:
+        evaluation, train_time = policy.evaluation, None
+        stops = evaluation.looks
+
+    def judged(episodes: Sequence[Episode]) -> Judgement:
+        if train_time is not None:
+            return judge(train_time, episodes, criteria)
+        return judge_by_claims(claims, episodes, random_mean, criteria)
+
     episodes = run_looks(
         ModelPolicy(loaded.model, condition.deterministic),
         venv,
         evaluation,
         stops,
-        lambda so_far: (
-            condition.name != CANONICAL
-            or judge_external(train_time, claims, so_far, random_mean, criteria).settled(criteria)
-        ),
+        lambda so_far: condition.name != CANONICAL or judged(so_far).settled(criteria),
     )
     venv.close()
-    judgement = judge_external(train_time, claims, episodes, random_mean, criteria)
     result["episodes"] = [episode.to_dict() for episode in episodes]
-    result["healthy"] = judgement.decision in ("identical", "equivalent", "improved")
+    result["healthy"] = judged(episodes).decision in ("identical", "equivalent", "improved")
 
 
 def _environment(
     environment: EnvironmentSpec, spec: ExternalSpec, policy: ExternalPolicy
 ) -> tuple[EnvironmentSpec, str]:
-    if not spec.named_by_user:
-        environment_ids.check_names(environment, policy.trust)
+    environment_ids.check_names(environment, spec.named_by_user, policy.trust)
     environment_ids.register_environments(environment.env, policy.trust)
     return environment_ids.current(environment, policy.env_versions)
 
@@ -167,8 +176,8 @@ def _checks(
 ) -> list[dict[str, Any]]:
     """What the files alone say about whether they belong together."""
     checks = [] if recording is None else check_against_manifest(recording.manifest, model, venv)
-    normalized = _trained_normalized(saved)
-    normalized = spec.normalized if normalized is None else normalized
+    # What a run says of itself comes first: only rewards may have been normalised, which no policy sees.
+    normalized = _trained_normalized(saved) if spec.normalized is None else spec.normalized
     if normalized is not None:
         words = {True: "VecNormalize statistics", False: "none"}
         checks.append(check("statistics", words[normalized], words[statistics is not None]))

@@ -24,13 +24,13 @@ _NEXT_TO_NOTHING = 1e-3
 _MANY_MODELS = 10_000_000
 """More models than any audit has."""
 
-STRENGTH: tuple[ClaimKind, ...] = ("explicit", "reference", "evaluations", "model_card", "best", "training")
+STRENGTH: tuple[ClaimKind, ...] = ("explicit", "evaluations", "model_card", "best", "last_evaluation", "training")
 """Kinds of claims, the strongest first."""
 
 _USUAL_EPISODES = 10
 """Episodes behind a claim that does not say: the default of ``evaluate_policy``."""
 
-Obstacle = Literal["", "no_claim", "claim_too_imprecise", "best_of_k", "claim_with_exploration"]
+Obstacle = Literal["", "no_claim", "claim_too_imprecise", "best_of_k", "before_last_update", "claim_with_exploration"]
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,11 @@ class Judgement:
         number of models, which is not known here.
         """
         comparison = self.comparison
-        if comparison is None or self.obstacle in ("no_claim", "claim_too_imprecise"):
+        if comparison is None:
             return True
+        if self.obstacle == "claim_too_imprecise":
+            hopeless = self.claim is not None and self.claim.n == 1
+            return hopeless or comparison.difference > -comparison.margin  # a large loss could yet show
         wide = comparison.ci_high - comparison.ci_low > _NEXT_TO_NOTHING * comparison.margin
         telling = wide or comparison.n_episodes >= criteria.episodes_to_meet_a_rare_loss
         match "identical" if self.decision == "identical" else comparison.decision:
@@ -106,8 +109,8 @@ def judge_by_claims(
 ) -> Judgement:
     """Compare a reload with what somebody says that the model earned. The strongest claim decides.
 
-    A best-of-k claim is too high by selection, one from training too low by exploration: neither makes a loss alone,
-    only both together do.
+    A best-of-k claim is too high by selection, the last evaluation is of other weights than the last update left, one
+    from training is too low by exploration: none of them makes a loss alone, only two kinds that agree do.
 
     :param claims: in any order
     :param random_mean: mean episode reward of a random policy; None where it could not be measured
@@ -117,14 +120,18 @@ def judge_by_claims(
     judged = [_judge_by_claim(claim, reload, random_mean, criteria) for claim in sorted(claims, key=_rank)]
     first = judged[0]
     weak = {found.claim.kind: found for found in reversed(judged) if found.claim and found.claim.kind in _WEAK}
-    both_lost = len(weak) == len(_WEAK) and all(_loss(found) < 1.0 for found in weak.values())
-    if both_lost and first.claim is not None and first.claim.kind in _WEAK:
+    all_lost = len(weak) > 1 and all(_loss(found) < 1.0 for found in weak.values())
+    if all_lost and first.claim is not None and first.claim.kind in _WEAK:
         cautious = max(weak.values(), key=_loss)
         return Judgement(cautious.comparison, cautious.claim)
     return first
 
 
-_WEAK: dict[ClaimKind, Obstacle] = {"best": "best_of_k", "training": "claim_with_exploration"}
+_WEAK: dict[ClaimKind, Obstacle] = {
+    "best": "best_of_k",
+    "last_evaluation": "before_last_update",
+    "training": "claim_with_exploration",
+}
 
 
 def strongest(claims: Sequence[Claim]) -> Claim | None:
@@ -134,22 +141,6 @@ def strongest(claims: Sequence[Claim]) -> Claim | None:
 
 def _rank(claim: Claim) -> int:
     return STRENGTH.index(claim.kind)
-
-
-def judge_external(
-    train_time: TrainTime | None,
-    claims: Sequence[Claim],
-    reload: Sequence[Episode],
-    random_mean: float | None,
-    criteria: Criteria,
-) -> Judgement:
-    """Compare the reload of a model that others trained with the strongest that is known of it.
-
-    :param train_time: what a ReferenceRecorder wrote, if there is one; only an explicit claim is stronger
-    """
-    if train_time is not None and not any(claim.kind == "explicit" for claim in claims):
-        return judge(train_time, reload, criteria)
-    return judge_by_claims(claims, reload, random_mean, criteria)
 
 
 def _judge_by_claim(
@@ -169,7 +160,7 @@ def _obstacle(claim: Claim, comparison: Comparison, imprecise: bool, n: int) -> 
         return "claim_too_imprecise"
     if comparison.decision == "degraded" and claim.kind in _WEAK:
         return _WEAK[claim.kind]
-    if comparison.decision == "improved" and claim.kind == "training":
+    if comparison.decision == "improved" and claim.kind in ("last_evaluation", "training"):
         return _WEAK[claim.kind]
     return ""
 

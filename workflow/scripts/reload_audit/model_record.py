@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from reload_audit.episodes import Episode, TrainTime, episodes_from
-from reload_audit.judgement import Judgement, judge_external
+from reload_audit.judgement import Judgement, judge, judge_by_claims
 from reload_audit.records import read_json
 from reload_audit.specs import CANONICAL, Claim, EvaluationSpec
 from reload_audit.verdicts import Criteria
@@ -43,6 +43,7 @@ class ModelRecord:
     :param external: how it was found, for a model that others trained; None for one that this workflow trained
     :param claims: what others say that it earned
     :param random_mean: what a random policy earns in its environment
+    :param looks: those of a recorded reference, which were the recorder's to choose; empty for the audit's own
     """
 
     name: str
@@ -53,6 +54,7 @@ class ModelRecord:
     random_mean: float | None
     claims: Sequence[Claim]
     measurements: Mapping[str, Measurement]
+    looks: tuple[int, ...]
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> ModelRecord:
@@ -72,6 +74,7 @@ class ModelRecord:
             random_mean=record.get("random_mean") if train_time is None else train_time.random_mean,
             claims=[Claim.from_dict(claim) for claim in manifest.get("claims", [])],
             measurements=measurements,
+            looks=tuple(record.get("looks", [])),
         )
 
     @property
@@ -93,7 +96,9 @@ class ModelRecord:
         """What the measurements say; None where there are none."""
         if self.failure or self.canonical is None:
             return None
-        return judge_external(self.train_time, self.claims, self.canonical.episodes, self.random_mean, criteria)
+        if self.train_time is None:
+            return judge_by_claims(self.claims, self.canonical.episodes, self.random_mean, criteria)
+        return judge(self.train_time, self.canonical.episodes, replace(criteria, looks=self.looks or criteria.looks))
 
     @property
     def reference(self) -> Sequence[Episode]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reload_audit.judgement import Judgement
+from reload_audit.reading.refusal import printable
 from reload_audit.specs import Claim
 from reload_audit.verdicts import Comparison, Criteria
 
@@ -40,7 +41,9 @@ def reason(
     """
     parts = [_main_reason(model, judgement, criteria)]
     if checks:
-        parts.append(f"its files do not agree: {', '.join(map(_disagreement, checks))}")
+        disagreement = f"its files do not agree: {', '.join(map(_disagreement, checks))}"
+        # What explains a loss comes before what it looks like.
+        parts.insert(0 if model["verdict"] in ("degraded", "improved") else 1, disagreement)
     moved = model["env_ran"] != model["env_id"]
     if moved and judgement.comparison is not None and model["verdict"] not in ("identical", "equivalent"):
         parts.append(f"{model['env_id']} ran as {model['env_ran']}, which may be the cause")
@@ -52,7 +55,7 @@ def _disagreement(check: Mapping[str, Any]) -> str:
 
 
 def _brief(value: Any) -> str:
-    text = " or ".join(f"{item:,}" for item in value) if _are_integers(value) else str(value)
+    text = " or ".join(f"{item:,}" for item in value) if _are_integers(value) else printable(str(value))
     return text if len(text) <= _BRIEF else f"{text[:_BRIEF]}…"
 
 
@@ -89,6 +92,8 @@ def _obstacle(obstacle: str, claim: Claim, comparison: Comparison) -> str:
     match obstacle:
         case "best_of_k":
             return f"{amount}, but choosing the best of many evaluations alone may explain it: {_said_by(claim)}"
+        case "before_last_update":
+            return f"{amount}, but the policy was updated once more after that evaluation: {_said_by(claim)}"
         case "claim_with_exploration":
             return f"{amount}, but training episodes explore: {_said_by(claim)}"
     return f"a claim of so few episodes cannot tell a loss of {comparison.margin:.4g}: {_said_by(claim)}"

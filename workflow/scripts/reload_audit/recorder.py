@@ -12,6 +12,7 @@ that has ``models`` among its ``runs`` finds it there.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -70,15 +71,7 @@ def record_reference(
         "algo": _algorithm_name(model),
         "seed": model.seed,
         "n_envs": model.n_envs,
-        "environment": {
-            "env": _name_of(env),
-            "env_kwargs": dict(env_kwargs or {}),
-            "wrappers": list(wrappers),
-            "monitor": "env",
-            "normalize": model.get_vec_normalize_env() is not None,
-            "frame_stack": frame_stack,
-            "python_path": [],
-        },
+        "environment": _environment(model, _name_of(env), env_kwargs, wrappers, frame_stack),
         "evaluation": {
             "episodes": episodes,
             "seed": seed,
@@ -91,6 +84,8 @@ def record_reference(
     evaluation = EvaluationSpec.from_dict(spec["evaluation"])
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
+    for name in (artifacts.MANIFEST, artifacts.STATISTICS):  # of another model; the new manifest comes last
+        (target / name).unlink(missing_ok=True)
     artifacts.save(model, target)
     with _as_a_reload_would():
         reference = evaluate_reference(model, environment, evaluation, seed)
@@ -105,24 +100,63 @@ def record_reference(
 
 
 class ReferenceRecorder(BaseCallback):
-    """Calls :func:`record_reference` when training ends.
+    """Calls :func:`record_reference` when training ends. What is wrong with its arguments is said before it begins.
 
     :param folder: where to save
     :param env: the environment, by name or class
     :param options: further arguments of :func:`record_reference`
+    :raises ValueError: the environment cannot be found by its name in another process, or, when training starts, is
+        not like the one that is trained in
+    :raises TypeError: an option is unknown
     """
 
     def __init__(self, folder: str | Path, env: str | type[Env], **options: Any) -> None:
         super().__init__()
+        inspect.signature(record_reference).bind(None, folder, env, **options)
         self._folder = Path(folder)
-        self._env = _name_of(env)  # complains now, not when training is over
+        self._env = _name_of(env)
         self._options = options
+
+    def _on_training_start(self) -> None:
+        chosen = {key: self._options[key] for key in ("env_kwargs", "wrappers", "frame_stack") if key in self._options}
+        environment = EnvironmentSpec.from_dict(_environment(self.model, self._env, **chosen))
+        with _as_a_reload_would():
+            try:
+                venv = fresh_environments(self.model, environment, n_envs=1, seed=0)
+            except AssertionError as error:
+                raise ValueError(f"{self._env} is not like the environment that is trained in: {error}") from None
+            venv.close()
+        for kind in ("observation_space", "action_space"):
+            trained, built = getattr(self.model, kind), getattr(venv, kind)
+            if trained != built:
+                raise ValueError(
+                    f"{self._env} is not like the environment that is trained in: expected the {kind} {trained}, "
+                    f"found {built}; are env_kwargs, wrappers or frame_stack missing?"
+                )
 
     def _on_step(self) -> bool:
         return True
 
     def _on_training_end(self) -> None:
         record_reference(self.model, self._folder, self._env, **self._options)
+
+
+def _environment(
+    model: BaseAlgorithm,
+    env: str,
+    env_kwargs: Mapping[str, Any] | None = None,
+    wrappers: Sequence[str | Mapping[str, Any]] = (),
+    frame_stack: int | None = None,
+) -> dict[str, Any]:
+    return {
+        "env": env,
+        "env_kwargs": dict(env_kwargs or {}),
+        "wrappers": list(wrappers),
+        "monitor": "env",
+        "normalize": model.get_vec_normalize_env() is not None,
+        "frame_stack": frame_stack,
+        "python_path": [],
+    }
 
 
 @contextlib.contextmanager

@@ -6,24 +6,37 @@ from anywhere since, so they are read as what they are: data that may be wrong.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reload_audit.episodes import TrainTime
+from reload_audit.episodes import Episode, TrainTime
 from reload_audit.reading.refusal import Unreadable, refusing
-from reload_audit.reading.texts import read_json
+from reload_audit.reading.texts import mapping, read_json
 from reload_audit.specs import EvaluationSpec
 
-_MAX_BYTES = 2**28
-_MAX_NUMBER = 10**7
-_MAX_SLOTS = 1000
+_MAX_BYTES = 2**24
+_LARGEST_REWARD = 1e100
+
+# The least and the most that each number of a protocol may be.
+_NUMBERS = {
+    "episodes": (2, 10**6),
+    "seed": (0, 2**32),
+    "n_envs": (1, 1000),
+    "max_episode_steps": (1, 10**9),
+}
+_DIGESTS = ("parameters", "optimizer", "normalizer")
+_ACTS_ON = ("observation_space", "action_space", "env_spec", "env_stack")
+_DIGEST = re.compile(r"[0-9a-f]{1,64}")
+_COMPONENT = re.compile(r"(raw_observations|rewards|actions|policy_observations(\.[\w .:/-]{1,100})?)")
+_VERSION = re.compile(r"[\w.+!-]{1,100}")
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A model's manifest, the protocol of its reference episodes, and the episodes."""
+    """A model's manifest as far as it is compared, the protocol of its reference episodes, and the episodes."""
 
     manifest: Mapping[str, Any]
     evaluation: EvaluationSpec
@@ -37,25 +50,62 @@ def read_recording(folder: str | Path) -> Recording:
     """
     with refusing(f"{folder}: no recording of a reference"):
         manifest, evaluations = (
-            read_json(Path(folder) / name, _MAX_BYTES) for name in ("manifest.json", "evaluations.json")
+            mapping(read_json(Path(folder) / name, _MAX_BYTES)) for name in ("manifest.json", "evaluations.json")
         )
         evaluation = _evaluation(manifest["spec"]["evaluation"])
-        for name in ("digests", "acts_on", "versions"):
-            dict(manifest[name])
         train_time = TrainTime.from_dict(evaluations)
-        numbers = [episode.episode for episode in train_time.reference]
-        if numbers != list(range(evaluation.episodes)) or len(train_time.quoted) != len(numbers):
-            raise Unreadable(f"{folder}: expected the reference episodes 0 to {evaluation.episodes - 1}")
-    return Recording(manifest, evaluation, train_time)
+        parts = {"reference": train_time.reference, "in_place": train_time.in_place}
+        for name, episodes in parts.items():
+            if episodes is not None:
+                _check_episodes(episodes, f"evaluations.json: {name}", evaluation.episodes)
+        if train_time.random_policy is not None:
+            _check_episodes(train_time.random_policy, "evaluations.json: random_policy", None)
+        compared = {
+            "digests": {name: _digest(manifest["digests"][name]) for name in _DIGESTS},
+            "acts_on": {name: manifest["acts_on"][name] for name in _ACTS_ON},
+            "versions": {
+                name: version
+                for name, version in mapping(manifest["versions"]).items()
+                if name.isidentifier() and name.isascii() and _VERSION.fullmatch(version)
+            },
+        }
+    return Recording(compared, evaluation, train_time)
 
 
 def _evaluation(data: Any) -> EvaluationSpec:
     evaluation = EvaluationSpec.from_dict(data)
-    limits = {"episodes": _MAX_NUMBER, "seed": 2**32, "n_envs": _MAX_SLOTS, "max_episode_steps": 10**9}
-    for name, limit in limits.items():
+    for name, (least, most) in _NUMBERS.items():
         number = getattr(evaluation, name)
-        if not isinstance(number, int) or not (name == "seed") <= number + (name == "seed") or number > limit:
-            raise ValueError(f"evaluation.{name}: expected a number up to {limit}, found {number!r}")
-    if not evaluation.looks or not all(isinstance(look, int) and 1 < look <= _MAX_NUMBER for look in evaluation.looks):
-        raise ValueError(f"evaluation.looks: expected numbers of episodes, found {evaluation.looks!r}")
+        if type(number) is not int or not least <= number <= most:
+            raise Unreadable(f"manifest.json: evaluation.{name}: expected {least} to {most}, found {number!r:.50}")
+    looks = [*evaluation.looks]
+    whole = all(type(look) is int and look > 1 for look in looks)
+    if not 1 <= len(looks) <= 100 or not whole or sorted(looks) != looks:
+        raise Unreadable("manifest.json: evaluation.looks: expected increasing numbers of episodes")
     return evaluation
+
+
+def _check_episodes(episodes: Sequence[Episode], where: str, count: int | None) -> None:
+    """:raises Unreadable: an episode is missing, or is not what an episode can be"""
+    expected = len(episodes) if count is None else count
+    if [episode.episode for episode in episodes] != list(range(expected)) or not episodes:
+        raise Unreadable(f"{where}: expected the episodes 0 to {expected - 1}")
+    for episode in episodes:
+        numbers = (episode.reward, episode.step_reward, episode.monitor_reward or 0.0)
+        whole = (episode.seed, episode.length)
+        trace = mapping(episode.trace)
+        if not (
+            all(abs(number) < _LARGEST_REWARD for number in numbers)
+            and all(type(number) is int and 0 <= number < 2**63 for number in whole)
+            and type(episode.terminated) is bool
+            and all(_COMPONENT.fullmatch(name) and _digest(trace[name]) for name in trace)
+        ):
+            raise Unreadable(
+                f"{where}: expected numbers and digests, found something else in episode {episode.episode}"
+            )
+
+
+def _digest(value: Any) -> str | None:
+    if value is not None and not (isinstance(value, str) and _DIGEST.fullmatch(value)):
+        raise Unreadable("expected digests, found something else")
+    return value

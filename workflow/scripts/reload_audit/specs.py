@@ -143,7 +143,7 @@ class TrainingSpec:
         )
 
 
-ClaimKind = Literal["explicit", "reference", "evaluations", "model_card", "best", "training"]
+ClaimKind = Literal["explicit", "evaluations", "model_card", "best", "last_evaluation", "training"]
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class ExternalSpec:
     :param normalized: whether the run's own files say that it was trained with VecNormalize; None if they say nothing
     :param n_envs: environments it was trained in, if known
     :param environment: ``normalize`` in it is set exactly where there are statistics
-    :param named_by_user: whether the user named environment and wrappers; what a file names is imported only from
+    :param named_by_user: which of ``env`` and ``wrappers`` the user named; what a file names is imported only from
         packages that are trusted
     :param claim: what the user says it earned
     :param evaluations: ``evaluations.npz`` of its run
@@ -203,7 +203,7 @@ class ExternalSpec:
     normalized: bool | None
     n_envs: int | None
     environment: EnvironmentSpec
-    named_by_user: bool
+    named_by_user: tuple[str, ...]
     claim: Claim | None
     evaluations: str | None
     model_card: str | None
@@ -221,8 +221,14 @@ class ExternalSpec:
                 "environment": EnvironmentSpec.from_dict(data["environment"]),
                 "claim": None if data["claim"] is None else Claim.from_dict(data["claim"]),
                 "monitors": tuple(data["monitors"]),
+                "named_by_user": tuple(data["named_by_user"]),
             }
         )
+
+    @property
+    def judged_by_recording(self) -> bool:
+        """Whether its recorded reference decides: only what the user says of this very model is stronger."""
+        return self.recording is not None and (self.claim is None or self.claim.kind != "explicit")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ _LONGEST_LOAD_ERROR = 120
 _LOAD_ERRORS = 3
 
 TRAIN_TIME, CLAIMED = "train-time reward", "claimed reward"
-OBSTACLES = ("no_claim", "claim_too_imprecise", "best_of_k", "claim_with_exploration")
+OBSTACLES = ("no_claim", "claim_too_imprecise", "best_of_k", "before_last_update", "claim_with_exploration")
 
 
 def summarize(audit: Mapping[str, Any], report: str) -> str:

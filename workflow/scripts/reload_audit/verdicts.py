@@ -112,7 +112,9 @@ def margin(train_mean: float, train_std: float, random_mean: float | None, crite
         then the noise part stands alone
     """
     learned = 0.0 if random_mean is None else abs(train_mean - random_mean)
-    return max(criteria.margin_fraction * learned, criteria.margin_std * train_std)
+    width = max(criteria.margin_fraction * learned, criteria.margin_std * train_std)
+    # Never nothing: the last digit of a claim, or of a sum, would decide.
+    return width or criteria.margin_fraction * abs(train_mean)
 
 
 def compare_paired(differences: Sequence[float] | np.ndarray, margin: float, criteria: Criteria) -> Comparison:
@@ -163,7 +165,7 @@ def compare_unpaired(
 
 
 def claim_too_imprecise(claim_std: float, claim_n: int, margin: float, criteria: Criteria) -> bool:
-    """Whether no number of reload episodes could decide against this claim: its own error reaches the margin."""
+    """Whether no number of reload episodes could show that nothing is lost: the claim's error reaches the margin."""
     if claim_n < 2:
         return True
     standard_error = claim_std * math.sqrt(claim_n / (claim_n - 1)) / math.sqrt(claim_n)

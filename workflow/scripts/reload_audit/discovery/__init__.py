@@ -28,19 +28,23 @@ LOOKED_FOR = (
 
 
 def find_models(
-    config: Mapping[str, Any], models_schema: Mapping[str, Any], claims_schema: Mapping[str, Any]
+    config: Mapping[str, Any],
+    models_schema: Mapping[str, Any],
+    claims_schema: Mapping[str, Any],
+    results: str | None = None,
 ) -> list[dict[str, Any]]:
     """All models that a configuration leads to and this workflow does not train, sorted by name.
 
     :param config: a resolved configuration
     :param models_schema: the JSON Schema of a row of a table of models
     :param claims_schema: the JSON Schema of a row of a table of claims
+    :param results: the audit's own folder, which is not looked into from a folder above it
     :return: for each model what ``specs.ExternalSpec.from_dict`` reads
     :raises ConfigError: a folder or table cannot be used, or what must be known of a model is nowhere said
     """
     problems: list[str] = []
     trained = trained_models(dict(config)) if config["experiments"] else {}
-    discovered = _in_runs(config["runs"], problems)
+    discovered = _in_runs(config["runs"], results, problems)
     rows = _in_tables(config["models"], models_schema, trained, problems)
     found = _laid_over(rows, discovered)
     named = _named(found, trained)
@@ -62,19 +66,27 @@ def files(entry: Mapping[str, Any]) -> list[str]:
 
 
 def batches(entries: Iterable[Mapping[str, Any]], size: int) -> dict[str, list[dict[str, Any]]]:
-    """Which models are audited by one job. A model's batch hardly ever changes when others come or go.
+    """Which models are audited by one job. When a model comes or goes, no batch changes but its own.
 
-    :param size: models in a batch, on average at most
+    A batch that is too large is split by the next bit of a digest of its models' names, which then is part of its name.
+
+    :param size: models in a batch at most
     """
     ordered = sorted((dict(entry) for entry in entries), key=lambda entry: str(entry["model"]))
-    count = 1
-    while count * size < len(ordered):
-        count *= 2
+    waiting = [("", [(_bits(str(entry["model"])), entry) for entry in ordered])]
     found: dict[str, list[dict[str, Any]]] = {}
-    for entry in ordered:
-        digest = hashlib.sha256(str(entry["model"]).encode("utf-8", "surrogatepass")).digest()
-        found.setdefault(f"batch-{int.from_bytes(digest[:8], 'big') % count:03d}", []).append(entry)
+    while waiting:
+        prefix, members = waiting.pop()
+        if len(members) > size:
+            waiting += [(prefix + bit, [member for member in members if member[0][len(prefix)] == bit]) for bit in "01"]
+        elif members:
+            found[f"batch-{prefix}" if prefix else "batch"] = [entry for _, entry in members]
     return dict(sorted(found.items()))
+
+
+def _bits(name: str) -> str:
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
+    return f"{int.from_bytes(digest, 'big'):0256b}"
 
 
 # --- Where models come from ----------------------------------------------------------------------------------------
@@ -84,7 +96,9 @@ def _paths(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
-def _in_runs(runs: list[str | dict[str, Any]], problems: list[str]) -> dict[str, tuple[str, Found]]:
+def _in_runs(
+    runs: list[str | dict[str, Any]], results: str | None, problems: list[str]
+) -> dict[str, tuple[str, Found]]:
     """For the real path of each zip the name of its root, and the model; the first entry that finds a zip has it."""
     discovered: dict[str, tuple[str, Found]] = {}
     for index, run in enumerate(runs):
@@ -95,7 +109,7 @@ def _in_runs(runs: list[str | dict[str, Any]], problems: list[str]) -> dict[str,
             kind = "a file" if os.path.isfile(folder) else "nothing there"
             problems.append(f"{where}: expected a folder with models, found {kind}: {shown(entry['folder'])}")
             continue
-        top = tree.read_tree(folder, entry.get("exclude", []))
+        top = tree.read_tree(folder, entry.get("exclude", []), results)
         title = tree.title(top)
         models = list(layouts.models_in(top, title))
         if not models:
@@ -202,6 +216,8 @@ def _main_models(models: Mapping[str, Found]) -> dict[tuple[str, ...], list[Foun
     with_final = {found.run for found in models.values() if found.role == "final"}
     main: dict[tuple[str, ...], list[Found]] = {}
     for found in models.values():
+        if found.recording:
+            continue  # what it earned itself is known better than what others like it earn
         if found.role == "final" or (found.role == "best" and found.run not in with_final):
             main.setdefault((found.algo, found.env), []).append(found)
     return main

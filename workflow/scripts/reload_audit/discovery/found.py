@@ -62,9 +62,9 @@ class Found:
         self.own |= given.keys()
 
     @property
-    def named_by_user(self) -> bool:
-        """Whether everything that is imported for its environment is the user's own word."""
-        return "env" in self.own and ("wrappers" in self.own or not self.wrappers)
+    def named_by_user(self) -> list[str]:
+        """What of all that is imported for its environment is the user's own word."""
+        return [key for key in ("env", "wrappers") if key in self.own]
 
     def questions(self) -> list[str]:
         """What is not known and must be, unless there is a problem already."""

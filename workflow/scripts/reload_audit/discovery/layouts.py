@@ -171,9 +171,7 @@ def _card(folder: Folder) -> dict[str, str]:
         return {}
     try:
         text = files.read_bytes(path).decode("utf-8", "replace")
-        if not text.startswith("---"):
-            return {}
-        model = _first(mapping(texts.parse_yaml(text[3:].partition("\n---")[0])).get("model-index"))
+        model = _first(mapping(texts.front_matter(text)).get("model-index"))
         dataset = mapping(_first(model.get("results")).get("dataset"))
         card = {"algo": model.get("name"), "env": dataset.get("name")}
         return {key: value for key, value in card.items() if isinstance(value, str) and value.isprintable()}
@@ -193,15 +191,17 @@ def _hub(folder: Folder, zip_names: list[str], card: dict[str, str], title: str)
     models = [found for name in zip_names if (found := _peeked(folder, name, title)) is not None]
     for found in models:
         stem = _stem(os.path.basename(found.path))
-        texts = [stem, *reversed(folder.label.split("/")), title]
-        algo = facts["algo"] or by_name or names.algorithm_in([stem]) or found.algo or names.algorithm_in(texts)
-        env = facts["env"] or card.get("env") or names.env_in(texts)
+        words = [stem, *reversed(folder.label.split("/")), title]
+        algo = facts["algo"] or by_name or names.algorithm_in([stem]) or found.algo or names.algorithm_in(words)
+        env = facts["env"] or card.get("env") or names.env_in(words)
         problem = found.problem or facts["problem"]
         if len(models) == 1:
             found.name = folder.label or title
         n_envs = facts["n_envs"] or found.n_envs
         _set(found, **{**facts, "source": "hub", "algo": algo, "env": env, "problem": problem, "n_envs": n_envs})
-        _set(found, model_card=folder.file("README.md"), results=results, deterministic=deterministic)
+        found.deterministic = deterministic
+        if len(models) == 1 or found.role == "final":  # a card speaks of what a repository is about
+            _set(found, model_card=folder.file("README.md"), results=results)
         _set(found, **_evidence(folder))
         if found.normalized is not False:
             _find_statistics(found, folder, stem)

@@ -75,11 +75,13 @@ class Folder:
             pending.extend(folder.folders[name] for name in sorted(folder.folders, reverse=True))
 
 
-def read_tree(root: str, exclude: Sequence[str]) -> Folder:
+def read_tree(root: str, exclude: Sequence[str], results: str | None = None) -> Folder:
     """List a folder and what is in it. Hidden folders are left out, and links to folders are not followed.
 
     :param exclude: patterns on paths relative to the root, in which ``*`` stands for any text, ``/`` included
+    :param results: a folder to leave out, unless it is the root itself
     """
+    own = None if results is None else os.path.realpath(results)
     excluded = _matcher(exclude)
     real = os.path.realpath(root)
     top = Folder(path=os.path.normpath(root), relative="", label="", real=real, boundary=_boundary(real))
@@ -87,6 +89,7 @@ def read_tree(root: str, exclude: Sequence[str]) -> Folder:
     while pending:
         folder = pending.pop()
         _list(folder, excluded)
+        folder.folders = {name: inner for name, inner in folder.folders.items() if inner.real != own}
         pending.extend(folder.folders.values())
     return top
 

@@ -52,14 +52,14 @@ class _Batch:
         problem, random_mean = spec.problem, None
         recording = None
         try:
-            recording = None if spec.recording is None else read_recording(spec.recording)
+            recording = read_recording(spec.recording) if spec.recording and spec.judged_by_recording else None
         except Unreadable as unreadable:
             problem = problem or str(unreadable)
         if problem is None:
-            recorded = None if recording is None else recording.train_time.random_mean
-            random_mean = self._random_mean(spec) if recorded is None else recorded
+            random_mean = self._random_mean(spec) if recording is None else None
             evaluation = self._policy.evaluation if recording is None else recording.evaluation
-            for condition in conditions(evaluation, self._reload, deterministic=spec.deterministic):
+            deterministic = spec.deterministic or recording is not None  # as reference episodes are
+            for condition in conditions(evaluation, self._reload, deterministic=deterministic):
                 outcome = self._call(
                     "reload_audit.external:evaluate_external",
                     spec,
@@ -73,17 +73,21 @@ class _Batch:
                 found = found or measured.get("found", {})
                 if measured.get("healthy") or not measured.get("episodes"):
                     break
+        if found and random_mean is None and recording is None:
+            remark = "what a random policy earns could not be measured: the margin rests on the claim alone"
+            found = {**found, "remarks": [*found["remarks"], remark]}
         return {
             "format": FORMAT,
             "manifest": {"model": spec.model, "external": dict(data), "problem": problem, **found},
             "random_mean": random_mean,
+            "looks": [] if recording is None else list(recording.evaluation.looks),
             "train_time": None if recording is None else recording.train_time.to_dict(),
             "conditions": results,
             "log": str(self._log),
         }
 
     def _random_mean(self, spec: ExternalSpec) -> float | None:
-        key = digest(plain(asdict(replace(spec.environment, normalize=None))))
+        key = digest([plain(asdict(replace(spec.environment, normalize=None))), spec.named_by_user])
         if key not in self._random_means:
             self._random_means[key] = self._call("reload_audit.external:random_policy_reward", spec, self._policy).value
         return self._random_means[key]

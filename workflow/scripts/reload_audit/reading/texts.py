@@ -26,6 +26,8 @@ _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}": kind for kind in ("str", "int", "flo
 _ORDERED = "tag:yaml.org,2002:python/object/apply:collections.OrderedDict"
 _DIRECTIVE = re.compile(rb"^%(TAG|YAML)\b", re.MULTILINE)
 
+_FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(.*?)\n---", re.DOTALL)
+
 _Reader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -52,6 +54,15 @@ def parse_yaml(text: str) -> Any:
         return _parsed_yaml(text.encode())
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(str(error)) from None
+
+
+def front_matter(text: str) -> Any:
+    """The metadata at the head of a model card, between two lines of dashes; None where there is none.
+
+    :raises ValueError: it cannot be used
+    """
+    found = _FRONT_MATTER.match(text)
+    return None if found is None else parse_yaml(found[1])
 
 
 def read_json(path: str | Path, limit: int = MIB) -> Any:
