@@ -29,7 +29,7 @@ SPEC = ExternalSpec(
     normalized=None,
     n_envs=1,
     environment=EnvironmentSpec("CartPole-v1", {}, (), "env", None, None, ()),
-    named_by_user=False,
+    named_by_user=(),
     claim=None,
     evaluations=None,
     model_card=None,
@@ -65,14 +65,26 @@ def evaluations(folder: Path, timesteps: list[int], results: Any) -> str:
     return str(folder / "evaluations.npz")
 
 
-def test_the_row_of_evaluations_at_the_models_own_steps_is_its_claim(tmp_path):
+def test_the_row_of_evaluations_at_a_checkpoints_own_steps_is_its_claim(tmp_path):
     path = evaluations(tmp_path, [500, 1000, 1500], [[1.0, 1.0], [2.0, 4.0], [9.0, 9.0]])
-    assert found(evaluations=path) == {"evaluations": Claim("evaluations", 3.0, 1.0, 2, f"{path}, row at 1,000 steps")}
+    assert found(evaluations=path, role="checkpoint") == {
+        "evaluations": Claim("evaluations", 3.0, 1.0, 2, f"{path}, row at 1,000 steps")
+    }
 
 
 def test_for_a_best_model_that_row_was_chosen_because_it_is_the_best(tmp_path):
     path = evaluations(tmp_path, [500, 1000], [[1.0, 1.0], [2.0, 4.0]])
     assert list(found(evaluations=path, role="best")) == ["best"]
+
+
+def test_so_may_any_model_have_been_whose_row_is_the_highest(tmp_path):
+    path = evaluations(tmp_path, [500, 1000], [[1.0, 1.0], [2.0, 4.0]])
+    assert list(found(evaluations=path, role="checkpoint")) == ["best"]
+
+
+def test_for_a_final_model_that_row_is_of_the_policy_before_its_last_update(tmp_path):
+    path = evaluations(tmp_path, [500, 1000], [[1.0, 1.0], [2.0, 4.0]])
+    assert list(found(evaluations=path)) == ["last_evaluation"]
 
 
 @pytest.mark.parametrize("steps", [999, None, "1000", True])
@@ -113,6 +125,19 @@ def test_the_metric_of_a_model_card_is_a_claim(tmp_path, value, mean, std):
     assert found(model_card=str(path)) == {"model_card": Claim("model_card", mean, std, None, str(path))}
 
 
+def test_a_card_with_the_line_ends_of_windows_is_read_all_the_same(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_bytes(CARD.format(value="1.0").replace("\n", "\r\n").encode())
+    assert found(model_card=str(path))["model_card"].mean == 1.0
+
+
+def test_a_monitor_file_with_an_endless_field_is_a_remark(tmp_path):
+    path = tmp_path / "0.monitor.csv"
+    path.write_text('#{"t_start": 0}\nr,l,t\n' + "1" * 200_000 + ",1,1\n")
+    (remark,) = remarks(monitors=(str(path),))
+    assert "field larger than field limit" in remark
+
+
 @pytest.mark.parametrize("text", ["", "# no front matter", "---\nlicense: mit\n---\n", "---\n---\n", "---\n[]\n---\n"])
 def test_a_card_without_a_metric_is_no_claim(tmp_path, text):
     path = tmp_path / "README.md"
@@ -146,12 +171,20 @@ def test_the_monitor_files_say_nothing_of_a_model_saved_on_the_way(tmp_path):
 def test_all_claims_are_kept(tmp_path):
     table = Claim("explicit", 7.0, None, None, "table.tsv, line 2")
     claims = found(saved(episodes=[1.0]), claim=table, evaluations=evaluations(tmp_path, [1000], [[3.0, 3.0]]))
-    assert list(claims) == ["explicit", "evaluations", "training"]
+    assert list(claims) == ["explicit", "last_evaluation", "training"]
 
 
 DAMAGED: dict[str, Any] = {
     "evaluations": [b"", b"PK\x03\x04 no zip", b"\x93NUMPY"],
-    "results": [b"", b"[]", b"{}", b'{"mean_reward": "much"}', b'{"mean_reward": 1e999}', b"[" * 100_000],
+    "results": [
+        b'{"mean_reward": 1, "std_reward": 1, "n_eval_episodes": 99999999999999999999}',
+        b"",
+        b"[]",
+        b"{}",
+        b'{"mean_reward": "much"}',
+        b'{"mean_reward": 1e999}',
+        b"[" * 100_000,
+    ],
     "model_card": [b"---\na: [\n---\n", b"---\n!!python/object/apply:os.system [touch x]\n---\n"],
 }
 

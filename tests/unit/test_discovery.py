@@ -412,24 +412,24 @@ def test_what_the_user_says_of_a_folder_counts_for_everything_in_it(tmp_path: Pa
     found = only(runs=[{"folder": str(tmp_path), **given, "wrappers": ["c.D"], "env_kwargs": {"a": 1}}])
     flat = {**found, **found["environment"]}
     assert {key: flat[key] for key in given} == given
-    assert (flat["wrappers"], flat["env_kwargs"], flat["named_by_user"]) == (["c.D"], {"a": 1}, True)
+    assert (flat["wrappers"], flat["env_kwargs"], flat["named_by_user"]) == (["c.D"], {"a": 1}, ["env", "wrappers"])
 
 
 @pytest.mark.parametrize(
     ("given", "wrapper", "named"),
     [
-        ({"env": "X-v0"}, None, True),
-        ({"env": "X-v0"}, "a.B", False),
-        ({"env": "X-v0", "wrappers": []}, "a.B", True),
-        ({"env": "X-v0", "wrappers": ["c.D"]}, None, True),
-        ({"wrappers": []}, None, False),
+        ({"env": "X-v0"}, None, ["env"]),
+        ({"env": "X-v0"}, "a.B", ["env"]),
+        ({"env": "X-v0", "wrappers": []}, "a.B", ["env", "wrappers"]),
+        ({"wrappers": ["c.D"]}, "a.B", ["wrappers"]),
+        ({}, "a.B", []),
     ],
 )
-def test_names_are_the_user_s_where_no_file_named_any(
-    tmp_path: Path, given: dict[str, Any], wrapper: str | None, named: bool
+def test_names_are_the_user_s_where_the_user_said_them(
+    tmp_path: Path, given: dict[str, Any], wrapper: str | None, named: list[str]
 ) -> None:
     zoo_run(tmp_path / "ppo/CartPole-v1_1", config={"env_wrapper": wrapper})
-    assert only(runs=[{"folder": str(tmp_path), **given}])["named_by_user"] is named
+    assert only(runs=[{"folder": str(tmp_path), **given}])["named_by_user"] == named
 
 
 @pytest.mark.parametrize("pattern", ["ppo", "ppo/", "ppo/*", "*_1", "*CartPole*"])
@@ -567,8 +567,10 @@ def test_every_model_is_in_one_batch(count: int, size: int) -> None:
 
 
 def test_a_new_model_changes_its_own_batch_only() -> None:
-    before, after = batches(named(100), 8), batches(named(101), 8)
-    assert sum(before.get(key) != batch for key, batch in after.items()) == 1
+    for count in range(60, 100):
+        before, after = batches(named(count), 8), batches(named(count + 1), 8)
+        unchanged = [key for key, batch in before.items() if after.get(key) == batch]
+        assert len(unchanged) >= len(before) - 1
     assert batches(reversed(named(100)), 8) == before
 
 

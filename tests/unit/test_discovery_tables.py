@@ -55,7 +55,7 @@ def test_a_row_is_a_model() -> None:
         "deterministic": False,
     }
     assert (found["path"], found["statistics"], found["problem"]) == ("a.zip", "a.pkl", None)
-    assert (found["normalized"], found["n_envs"], found["named_by_user"]) == (None, 4, True)
+    assert (found["normalized"], found["n_envs"], found["named_by_user"]) == (None, 4, ["env", "wrappers"])
     assert found["environment"] == {
         "env": "mine:Env",
         "env_kwargs": {"x": 1},
@@ -182,7 +182,7 @@ def test_a_row_answers_what_a_folder_leaves_open(tmp_path: Path) -> None:
     path = table(f"{HEADER}|vecnormalize", "one|PPO|X-v0|runs/one.zip|runs/vecnormalize.pkl")
     (found,) = discovered(models=path, runs=["runs"])
     assert (found["environment"]["env"], found["statistics"]) == ("X-v0", "runs/vecnormalize.pkl")
-    assert found["named_by_user"]
+    assert found["named_by_user"] == ["env"]
 
 
 def test_a_row_that_says_all_needs_no_settings_beside_the_model(tmp_path: Path) -> None:
@@ -264,11 +264,18 @@ def test_a_mistake_in_a_table_of_claims_is_named_with_its_line(runs: Path, lines
     assert message in complaint(runs=["runs"], claims=table(*lines, name="claims.tsv"))
 
 
-def test_claims_can_be_about_recordings_and_tables_too(tmp_path: Path) -> None:
+def test_claims_of_an_algorithm_are_about_tables_too_but_not_about_what_was_recorded(tmp_path: Path) -> None:
     recording(tmp_path / "runs/one", {"algo": "PPO", "environment": {"env": "X-v0"}})
     found = by_name(
         runs=["runs"],
         models=table(HEADER, "a|PPO|X-v0|a.zip"),
         claims=table("algo|env|claim_mean", "ppo|X-v0|7", name="claims.tsv"),
     )
-    assert {name: entry["claim"]["mean"] for name, entry in found.items()} == {"a": 7.0, "one": 7.0}
+    assert found["a"]["claim"]["mean"] == 7.0
+    assert found["one"]["claim"] is None
+
+
+def test_claims_by_name_are_about_recordings_too(tmp_path: Path) -> None:
+    recording(tmp_path / "runs/one", {"algo": "PPO", "environment": {"env": "X-v0"}})
+    found = by_name(runs=["runs"], claims=table("name|claim_mean", "one|7", name="claims.tsv"))
+    assert found["one"]["claim"]["mean"] == 7.0

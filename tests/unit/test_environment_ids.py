@@ -57,7 +57,7 @@ def test_an_older_version_never_stands_in_for_a_newer_one():
     ],
 )
 def test_wrappers_of_the_libraries_are_imported(wrapper):
-    check_names(environment("CartPole-v1", wrapper), [])
+    check_names(environment("CartPole-v1", wrapper), (), [])
 
 
 UNTRUSTED = {
@@ -67,6 +67,8 @@ UNTRUSTED = {
     "CartPole-v1|subprocess.Popen": ["sub"],
     "CartPole-v1|gymnasium_wrappers.Evil": [],
     "CartPole-v1|stable_baselines3.common.save_util.load_from_pkl": [],
+    "CartPole-v1|stable_baselines3.common.monitor.Monitor": [],
+    "CartPole-v1|gymnasium.wrappers.RecordVideo": [],
 }
 
 
@@ -76,8 +78,22 @@ def test_names_out_of_files_are_refused_unless_their_package_is_trusted(names):
     spec = environment(env, *filter(None, [wrapper]))
     package = (wrapper or env).replace(":", ".").partition(".")[0]
     with pytest.raises(Unreadable, match=f"add '{package}' to trust"):
-        check_names(spec, UNTRUSTED[names])
-    check_names(spec, [package])
+        check_names(spec, (), UNTRUSTED[names])
+    check_names(spec, (), [package])
+
+
+def test_each_of_environment_and_wrappers_is_free_where_the_user_named_it():
+    spec = environment("robot:Robot", "robot.Wrapper")
+    check_names(spec, ("env", "wrappers"), [])
+    for named, refused in ((("env",), "wrapper robot.Wrapper"), (("wrappers",), "environment robot:Robot")):
+        with pytest.raises(Unreadable, match=refused):
+            check_names(spec, named, [])
+
+
+@pytest.mark.parametrize("env", ["GymV21Environment-v0", "GymV26Environment-v0"])
+def test_an_environment_that_makes_others_by_name_is_refused(env):
+    with pytest.raises(Unreadable, match="makes others by their names"):
+        check_names(environment(env), (), [])
 
 
 def test_a_trusted_package_is_imported_so_that_it_registers_its_environments(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -81,6 +82,8 @@ def populate(found: Path) -> None:
     )
     odd = found / "odd"
     odd.mkdir()
+    (odd / "a {b} <results>").mkdir()
+    shutil.copy(found / "plain/ppo-CartPole-v1.zip", odd / "a {b} <results>/ppo-CartPole-v1.zip")
     model = found / "plain/ppo-CartPole-v1.zip"
     hostile(model, odd / "hostile-ppo-CartPole-v1.zip", found / "executed")
     (odd / "cut-ppo-CartPole-v1.zip").write_bytes(model.read_bytes()[:5000])
@@ -139,6 +142,7 @@ def test_every_model_is_a_row_and_no_job_fails(audited):
         "trained-elsewhere": "identical",
         "ppo-CartPole-v1": "inconclusive",
         "unclaimed": "inconclusive",
+        "a {b} <results>/ppo-CartPole-v1": "inconclusive",
         "swings": "degraded",
         **dict.fromkeys(("lands", "missing", "misfit", "hostile-ppo-CartPole-v1", "cut-ppo-CartPole-v1"), "error"),
         **dict.fromkeys(("pipe", "folder", "dangling", "leads-out"), "error"),
@@ -201,7 +205,7 @@ def test_a_second_run_has_nothing_to_do(audited):
 
 def test_only_the_batch_of_a_changed_model_runs_again(audited):
     batches = json.loads((audited.workspace.folder / "results/external/models.json").read_text())
-    assert len(batches) == 14
+    assert len(batches) == 15
     path = audited.found / "plain/ppo-CartPole-v1.zip"
     path.touch()
     assert "Nothing to be done" in audited.workspace.snakemake("-n").output

@@ -1,0 +1,103 @@
+"""A recording may come from anywhere: what a recorder writes is read, anything else is refused in one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reload_audit.reading.refusal import Unreadable
+from reload_audit.recordings import read_recording
+
+Content = dict[str, Any]
+
+
+def episode(k: int, reward: float = 1.0, **changes: Any) -> Content:
+    trace = {"raw_observations": "0a", "rewards": "1b", "actions": "2c", "policy_observations.left eye": "3d"}
+    numbers = {"reward": reward, "length": 3, "monitor_reward": reward, "step_reward": reward}
+    return {"episode": k, "seed": k, "terminated": True, "trace": trace, **numbers, **changes}
+
+
+def recorded() -> tuple[Content, Content]:
+    """What a recorder writes: manifest and evaluations."""
+    evaluation = {"episodes": 2, "seed": 0, "n_envs": 2, "max_episode_steps": 10, "looks": [20, 40]}
+    manifest = {
+        "spec": {"evaluation": evaluation},
+        "digests": {"parameters": "ab", "optimizer": "cd", "normalizer": None},
+        "acts_on": {"observation_space": "Box()", "action_space": "Box()", "env_spec": None, "env_stack": []},
+        "versions": {"stable_baselines3": "2.9.2"},
+    }
+    episodes = [episode(0), episode(1)]
+    return manifest, {"in_place": None, "reference": episodes, "random_policy": [episode(0, 0.0)]}
+
+
+def write(folder: Path, manifest: Any, evaluations: Any) -> Path:
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "evaluations.json").write_text(json.dumps(evaluations))
+    return folder
+
+
+def test_what_a_recorder_writes_is_read(tmp_path):
+    recording = read_recording(write(tmp_path, *recorded()))
+    assert [episode.reward for episode in recording.train_time.reference] == [1.0, 1.0]
+    assert (recording.evaluation.n_envs, recording.evaluation.looks) == (2, (20, 40))
+    assert recording.manifest["versions"] == {"stable_baselines3": "2.9.2"}
+
+
+def test_what_it_does_not_write_is_left_out(tmp_path):
+    manifest, evaluations = recorded()
+    manifest["versions"] |= {"<script>": "1", "numpy": "=cmd|calc", "\ud800": "1", "torch": "2.13.0+cpu"}
+    manifest["digests"]["\ud800"] = "ab"
+    recording = read_recording(write(tmp_path, manifest, evaluations))
+    assert set(recording.manifest["versions"]) == {"stable_baselines3", "torch"}
+    assert set(recording.manifest["digests"]) == {"parameters", "optimizer", "normalizer"}
+
+
+def evaluation(**changes: Any) -> Callable[[Content, Content], None]:
+    return lambda manifest, _: manifest["spec"]["evaluation"].update(changes)
+
+
+def first_episode(**changes: Any) -> Callable[[Content, Content], None]:
+    return lambda _, evaluations: evaluations["reference"][0].update(changes)
+
+
+SPOILED: dict[str, Callable[[Content, Content], Any]] = {
+    "no protocol": lambda manifest, _: manifest.pop("spec"),
+    "no digests": lambda manifest, _: manifest.pop("digests"),
+    "a digest that is none": lambda manifest, _: manifest["digests"].update(parameters="<b>"),
+    "no environment": lambda manifest, _: manifest["acts_on"].pop("env_spec"),
+    "no episodes wanted": evaluation(episodes=0),
+    "as many slots as there is memory for": evaluation(n_envs=10**9),
+    "true slots": evaluation(n_envs=True),
+    "no looks": evaluation(looks=[]),
+    "looks that are texts": evaluation(looks=["2"]),
+    "an episode too few": lambda _, evaluations: evaluations["reference"].pop(),
+    "an episode twice": first_episode(episode=1),
+    "a reward beyond all reason": first_episode(reward=1e308),
+    "a reward that is no number": first_episode(reward="nan"),
+    "a seed that no table can hold": first_episode(seed=2**70),
+    "half a character": first_episode(trace={"\ud800": "0a"}),
+    "a digest that is markup": first_episode(trace={"actions": "<script>"}),
+    "no random episodes": lambda _, evaluations: evaluations.update(random_policy=[]),
+    "a random reward that is no number": lambda _, evaluations: evaluations.update(random_policy=[episode(0, "nan")]),
+}
+
+
+@pytest.mark.parametrize("what", SPOILED)
+def test_anything_else_is_refused(what, tmp_path):
+    manifest, evaluations = recorded()
+    SPOILED[what](manifest, evaluations)
+    with pytest.raises(Unreadable) as refused:
+        read_recording(write(tmp_path, manifest, evaluations))
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"null", b"[" * 100_000, b"\xff\xfe", b'{"spec": NaN}'])
+@pytest.mark.parametrize("name", ["manifest.json", "evaluations.json"])
+def test_files_that_hold_something_else_are_refused(name, content, tmp_path):
+    (write(tmp_path, *recorded()) / name).write_bytes(content)
+    with pytest.raises(Unreadable):
+        read_recording(tmp_path)
