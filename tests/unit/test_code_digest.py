@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reload_audit.code_digest import code_digest, locate_in, named_code_digest
+from reload_audit.code_digest import code_digest, locate_in, named_code_digest, package_digest
 
 PROJECT = {
     "scripts/train.py": """
@@ -164,3 +164,22 @@ def test_a_registered_entry_point_leads_to_its_module(tmp_path: Path) -> None:
     before = named_code_digest("registering:Mine-v0", locate_in([tmp_path]))
     (tmp_path / "implementing.py").write_text("class Env: edited = True")
     assert named_code_digest("registering:Mine-v0", locate_in([tmp_path])) != before
+
+
+def test_the_digest_of_a_package_counts_all_its_files_and_no_others(tmp_path):
+    (tmp_path / "robots/parts").mkdir(parents=True)
+    (tmp_path / "robots/parts/arm.py").write_text("a = 1\n")
+    (tmp_path / "single.py").write_text("s = 1\n")
+    (tmp_path / "other.py").write_text("o = 1\n")
+
+    def digest() -> str:
+        return package_digest(["robots", "single", "not_here"], [tmp_path])
+
+    before = digest()
+    (tmp_path / "other.py").write_text("o = 2\n")
+    assert digest() == before
+    (tmp_path / "robots/parts/arm.py").write_text("a = 2\n")
+    after = digest()
+    assert after != before
+    (tmp_path / "single.py").write_text("s = 2\n")
+    assert digest() != after

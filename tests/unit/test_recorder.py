@@ -10,7 +10,8 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecNormalize
 
 import planted
-from reload_audit import ReferenceRecorder, artifacts, record_reference
+from builders import SCHEMA
+from reload_audit import ReferenceRecorder, artifacts, record_reference, recorder
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.recordings import read_recording
 
@@ -34,6 +35,10 @@ def test_training_goes_on_afterwards_bit_for_bit_as_if_nothing_had_been_recorded
         drawn = np.random.rand(), th.rand(1).item()
         digests[-1] |= {"drawn": drawn}
     assert digests[0] == digests[1]
+
+
+def test_the_looks_of_a_recording_are_those_of_the_configuration():
+    assert list(recorder._LOOKS) == SCHEMA["properties"]["verdict"]["properties"]["looks"]["default"]
 
 
 def test_recording_a_second_time_replaces_the_first(tmp_path):

@@ -212,3 +212,17 @@ def test_only_the_batch_of_a_changed_model_runs_again(audited):
     with open(path, "ab") as file:
         file.write(b"another model")
     assert audited.workspace.snakemake("-n").jobs["audit_external"] == 1
+
+
+def test_an_edit_of_a_trusted_package_runs_all_that_may_have_used_it_again(audited):
+    with open(audited.workspace.folder / "tests/planted.py", "a") as file:
+        file.write("# edited\n")
+    batches = len(list((audited.workspace.folder / "results/external").glob("batch*.json")))
+    assert audited.workspace.snakemake("-n").jobs["audit_external"] == batches
+
+
+def test_a_configuration_of_ones_own_is_the_whole_configuration(audited):
+    own = audited.workspace.folder / "own.yaml"
+    own.write_text(f"runs: [{audited.found}/recorded]\n")
+    jobs = audited.workspace.snakemake("-n", "--configfile", str(own), "--forceall").jobs
+    assert jobs == {"aggregate": 1, "all": 1, "audit_external": 1, "report": 1}

@@ -116,7 +116,7 @@ def _model_row(model: ModelRecord, judgement: Judgement | None) -> Row:
         row |= _moments("reload", canonical.episodes)
         row["n_episodes"] = len(canonical.episodes)
     claim = judgement.claim if judgement is not None else strongest(model.claims)
-    if claim is not None:
+    if claim is not None and model.train_time is None:
         row |= {
             "claim_kind": claim.kind,
             "claim_mean": claim.mean,

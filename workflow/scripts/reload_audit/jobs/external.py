@@ -68,12 +68,13 @@ class _Batch:
                     self._criteria,
                     random_mean,
                 )
-                measured = outcome.value or {}
+                value = outcome.value or {}
                 results[condition.name] = _condition_record(condition, outcome)
-                found = found or measured.get("found", {})
-                if measured.get("healthy") or not measured.get("episodes"):
+                found = found or value.get("found", {})
+                if value.get("healthy") or not value.get("episodes"):
                     break
-        if found and random_mean is None and recording is None:
+        measured = any(result["episodes"] for result in results.values())
+        if measured and random_mean is None and recording is None:
             remark = "what a random policy earns could not be measured: the margin rests on the claim alone"
             found = {**found, "remarks": [*found["remarks"], remark]}
         return {
