@@ -65,6 +65,22 @@ def hostile(model: Path, target: Path, marker: Path) -> None:
             archive.writestr(name, content)
 
 
+def hub_cache(repository: Path, model: Path) -> None:
+    """A repository as the Hub's cache has it: files are links to blobs."""
+    snapshot = repository / "snapshots/0a1b2c"
+    snapshot.mkdir(parents=True)
+    (repository / "blobs").mkdir()
+    contents = {
+        "ppo-CartPole-v1.zip": (model / "ppo-CartPole-v1.zip").read_bytes(),
+        "vec_normalize.pkl": (model / "vecnormalize.pkl").read_bytes(),
+        "results.json": b'{"mean_reward": 500.0, "std_reward": 0.0, "n_eval_episodes": 10, "is_deterministic": true}',
+        "README.md": b"---\nmodel-index:\n- name: PPO\n  results:\n  - dataset: {name: CartPole-v1}\n---\n# A card\n",
+    }
+    for index, (name, content) in enumerate(contents.items()):
+        (repository / f"blobs/{index}").write_bytes(content)
+        (snapshot / name).symlink_to(f"../../blobs/{index}")
+
+
 def populate(found: Path) -> None:
     for name in ("plain", "elsewhere"):
         (found / name).mkdir(parents=True)
@@ -80,6 +96,7 @@ def populate(found: Path) -> None:
         code="",
         limits=Limits(120, 4096),
     )
+    hub_cache(found / "models--me--ppo-CartPole-v1", found / "plain")
     odd = found / "odd"
     odd.mkdir()
     (odd / "a {b} <results>").mkdir()
@@ -126,7 +143,10 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Audited:
     workspace = Workspace(folder / "audit")
     config = small_config(
         models=str(table),
-        runs=[str(found / name) for name in ("recorded", "plain", "odd", "trained-elsewhere")],
+        runs=[
+            str(found / name)
+            for name in ("recorded", "plain", "odd", "trained-elsewhere", "models--me--ppo-CartPole-v1")
+        ],
         trust=["planted"],
         reload={"n_envs": [2], "other_vec_env": False, "batch": 3},
     )
@@ -144,6 +164,7 @@ def test_every_model_is_a_row_and_no_job_fails(audited):
         "unclaimed": "inconclusive",
         "a {b} <results>/ppo-CartPole-v1": "inconclusive",
         "swings": "degraded",
+        "me/ppo-CartPole-v1": "degraded",
         **dict.fromkeys(("lands", "missing", "misfit", "hostile-ppo-CartPole-v1", "cut-ppo-CartPole-v1"), "error"),
         **dict.fromkeys(("pipe", "folder", "dangling", "leads-out"), "error"),
     }
@@ -171,6 +192,16 @@ def test_a_model_that_nothing_is_said_of_is_compared_with_itself(audited):
     conditions = audited.conditions[audited.conditions["model"] == "unclaimed"].set_index("condition")
     assert list(conditions.index) == ["reload", "n_envs=2"]
     assert conditions.loc["n_envs=2", "difference"] == pytest.approx(0.0, abs=0.1)
+
+
+def test_a_repository_of_the_hub_is_compared_with_its_card(audited):
+    row = audited.models.loc["me/ppo-CartPole-v1"]
+    assert (row["source"], row["claim_kind"], row["claim_mean"], row["normalized"]) == (
+        "hub",
+        "model_card",
+        "500.0",
+        "True",
+    )
 
 
 def test_an_environment_that_moved_on_runs_as_its_successor_and_counts_as_a_possible_cause(audited):
@@ -205,7 +236,7 @@ def test_a_second_run_has_nothing_to_do(audited):
 
 def test_only_the_batch_of_a_changed_model_runs_again(audited):
     batches = json.loads((audited.workspace.folder / "results/external/models.json").read_text())
-    assert len(batches) == 15
+    assert len(batches) == 16
     path = audited.found / "plain/ppo-CartPole-v1.zip"
     path.touch()
     assert "Nothing to be done" in audited.workspace.snakemake("-n").output
