@@ -23,6 +23,7 @@ DISCOVERY = (
     "given",
     "layouts",
     "names",
+    "settings",
     "tree",
     "zips",
 )

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from reload_audit.discovery import names, zips
+from reload_audit.discovery import names, settings, zips
 from reload_audit.discovery.found import Found
 from reload_audit.discovery.tree import Folder
 from reload_audit.reading import files, texts
@@ -21,13 +21,6 @@ from reload_audit.reading.texts import mapping
 _CHECKPOINT = re.compile(r"^(?P<prefix>.*?)_?(?P<steps>\d+)_steps$")
 _NO_MODELS = re.compile(r"^(train_eval_metrics|replay.*)\.zip$")
 _SHARED_STATISTICS = ("vecnormalize.pkl", "vec_normalize.pkl", "VecNormalize.pkl")
-
-_TIME_FEATURE = re.compile(r"^(utils|rl_zoo3|sb3_contrib\.common)\.wrappers\.TimeFeatureWrapper$")
-_OLD_GYM = re.compile(r"^gym\.wrappers\.(?:\w+\.)?(\w+)$")
-_RENAMED = {"GrayScaleObservation": "GrayscaleObservation", "FrameStack": "FrameStackObservation"}
-
-# VecEnv wrappers that change nothing that a policy sees or earns, or that SB3 adds by itself.
-_HARMLESS = ("VecMonitor", "VecTransposeImage", "VecCheckNan")
 
 
 def models_in(top: Folder, title: str) -> Iterator[Found]:
@@ -124,7 +117,7 @@ def _run_of(zip_name: str, runs: dict[str, Folder]) -> str | None:
 
 def _zoo(folder: Folder, run: str, zip_names: list[str], title: str) -> Iterator[Found]:
     inner = folder.folders[run]
-    facts = _settings(inner)
+    facts = settings.read_settings(inner)
     algo = facts.pop("algo") or names.algorithm(os.path.basename(os.path.dirname(folder.real)))
     env = facts.pop("env") or names.env_of_folder(run)
     rewards_only = facts.pop("rewards_only")
@@ -184,7 +177,7 @@ def _first(value: object) -> dict[str, Any]:
 
 
 def _hub(folder: Folder, zip_names: list[str], card: dict[str, str], title: str) -> Iterator[Found]:
-    facts = _settings(folder)
+    facts = settings.read_settings(folder)
     rewards_only = facts.pop("rewards_only")
     results, deterministic = _results(folder)
     by_name = names.algorithm(card.get("algo"))
@@ -252,7 +245,7 @@ def _peeked(folder: Folder, zip_name: str, title: str) -> Found | None:
         return found
     if data is None:
         return None
-    return _set(found, algo=zips.algorithm_of(data), n_envs=_count(data.get("n_envs")))
+    return _set(found, algo=zips.algorithm_of(data), n_envs=settings.positive_integer(data.get("n_envs")))
 
 
 def _find_statistics(found: Found, folder: Folder, stem: str) -> None:
@@ -317,148 +310,13 @@ def _take_manifest(found: Found, path: str, manifest: dict[str, Any]) -> None:
         _set(
             found,
             algo=names.algorithm(spec.get("algo")),
-            env=_env(environment.get("env")),
-            env_kwargs=_keywords(environment.get("env_kwargs"), "env_kwargs"),
-            wrappers=_wrappers(environment.get("wrappers")),
-            frame_stack=_frames(environment.get("frame_stack")),
+            env=settings.environment_id(environment.get("env")),
+            env_kwargs=settings.keyword_arguments(environment.get("env_kwargs"), "env_kwargs"),
+            wrappers=settings.wrapper_list(environment.get("wrappers")),
+            frame_stack=settings.stacked_frames(environment.get("frame_stack")),
             monitor="vec" if monitor == "vec" else "env",
-            n_envs=_count(spec.get("n_envs")),
+            n_envs=settings.positive_integer(spec.get("n_envs")),
             normalized=None if normalize is None else isinstance(normalize, dict) or normalize is True,
         )
     except ValueError as error:
         raise Unreadable(f"{shown(path)}: in spec, {error}") from None
-
-
-# --- Settings of a run ---------------------------------------------------------------------------------------------
-
-
-def _settings(folder: Folder) -> dict[str, Any]:
-    """What RL Zoo noted of a run: ``args.yml``, ``config.yml`` and, in repositories, ``env_kwargs.yml``."""
-    facts: dict[str, Any] = {"algo": "", "env": "", "n_envs": None, "normalized": None, "rewards_only": False}
-    facts["problem"] = None
-    try:
-        args, config = _yaml_mapping(folder, "args.yml"), _yaml_mapping(folder, "config.yml")
-        env_kwargs = args.get("env_kwargs") or _yaml_mapping(folder, "env_kwargs.yml") or config.get("env_kwargs")
-    except Unreadable as error:
-        return {**facts, "problem": str(error)}
-    algo = args.get("algo")
-    if algo == "her":  # which of old wrapped another algorithm
-        algo = config.get("model_class")
-    where = f"{shown(folder.path)}: in args.yml and config.yml"
-    try:
-        facts |= {
-            "algo": names.algorithm(algo),
-            "env": _env(args.get("env")),
-            "env_kwargs": _keywords(env_kwargs, "env_kwargs"),
-            "wrappers": _wrappers(config.get("env_wrapper")),
-            "frame_stack": _frames(config.get("frame_stack")),
-        }
-        if "config.yml" in folder.files:
-            facts |= {"n_envs": _count(config.get("n_envs", 1)), "normalized": _normalized(config.get("normalize"))}
-            facts |= _vec_env_wrappers(config.get("vec_env_wrapper"), facts)
-            facts["rewards_only"] = not _normalizes_observations(config.get("normalize"))
-    except ValueError as error:
-        facts["problem"] = f"{where}, {error}"
-    return facts
-
-
-def _yaml_mapping(folder: Folder, name: str) -> dict[str, Any]:
-    """A YAML file's keys and values; empty where there is no such file."""
-    problem = folder.files.get(name)
-    if problem is None:
-        return {}
-    path = os.path.join(folder.path, name)
-    if problem:
-        raise Unreadable(f"{shown(path)}: {problem}")
-    content = texts.read_yaml(path)
-    if not isinstance(content, dict | None):
-        raise Unreadable(f"{shown(path)}: expected keys and values, found {texts.brief(content)}")
-    return mapping(content)
-
-
-def _env(value: object) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str) or not value.isprintable() or len(value) > 200:
-        raise ValueError(f"expected an environment's id, found {texts.brief(value)}")
-    return value
-
-
-def _keywords(value: object, key: str) -> dict[str, Any]:
-    """Keyword arguments; how to render is left out, because nobody watches."""
-    content = texts.literal(value) if isinstance(value, str) else value
-    if content is None:
-        return {}
-    plain = texts.plain_data(content)
-    if not isinstance(plain, dict):
-        raise ValueError(f"expected {key} to be a mapping, found {texts.brief(value)}")
-    plain.pop("render_mode", None)
-    return plain
-
-
-def _wrappers(value: object) -> list[Any]:
-    """Wrappers as an experiment has them, under the names that they have now."""
-    if not value:
-        return []
-    entries = texts.plain_data(value if isinstance(value, list) else [value])
-    return [_wrapper(entry) for entry in entries]
-
-
-def _wrapper(entry: object) -> str | dict[str, Any]:
-    name, kwargs = next(iter(entry.items())) if isinstance(entry, dict) and len(entry) == 1 else (entry, None)
-    if not isinstance(name, str) or not name.isprintable() or "." not in name:
-        raise ValueError(f"expected a wrapper's dotted name, or one with its arguments, found {texts.brief(entry)}")
-    keywords = _keywords(kwargs, f"the arguments of {name}")
-    if _TIME_FEATURE.match(name):
-        name = "sb3_contrib.common.wrappers.TimeFeatureWrapper"
-    old = _OLD_GYM.match(name)
-    if old:
-        name = f"gymnasium.wrappers.{_RENAMED.get(old[1], old[1])}"
-    return {name: keywords} if keywords else name
-
-
-def _vec_env_wrappers(value: object, facts: dict[str, Any]) -> dict[str, Any]:
-    """Stacked frames are known; other wrappers of a VecEnv are asked for."""
-    for entry in _wrappers(value):
-        name, kwargs = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
-        short = name.rpartition(".")[2]
-        if short == "VecFrameStack" and kwargs.keys() == {"n_stack"} and not facts["frame_stack"]:
-            facts["frame_stack"] = _frames(kwargs["n_stack"])
-        elif short not in _HARMLESS:
-            question = f"vec_env_wrapper {name} cannot be built here"
-            facts["open_questions"] = [(("wrappers", "frame_stack"), question)]
-    return facts
-
-
-def _frames(value: object) -> int | None:
-    if value is None or value in (0, 1):
-        return None
-    count = _count(value)
-    if count is None:
-        raise ValueError(f"expected a number of frames to stack, found {texts.brief(value)}")
-    return count
-
-
-def _count(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < 2**31:
-        return None
-    return int(value)
-
-
-def _normalized(value: object) -> bool:
-    return bool(_normalize_arguments(value))
-
-
-def _normalizes_observations(value: object) -> bool:
-    arguments = _normalize_arguments(value)
-    return not isinstance(arguments, dict) or bool(arguments.get("norm_obs", True))
-
-
-def _normalize_arguments(value: object) -> Any:
-    """RL Zoo takes ``true``, a mapping, or a text in which Python would find one."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return texts.literal(value)
-    except ValueError:
-        return True  # arguments of some sort
