@@ -88,8 +88,8 @@ def _evaluation(data: Any) -> EvaluationSpec:
 def _check_episodes(episodes: Sequence[Episode], where: str, count: int | None) -> None:
     """:raises Unreadable: an episode is missing, or is not what an episode can be"""
     expected = len(episodes) if count is None else count
-    if [episode.episode for episode in episodes] != list(range(expected)) or not episodes:
-        raise Unreadable(f"{where}: expected the episodes 0 to {expected - 1}")
+    if not episodes or [episode.episode for episode in episodes] != list(range(expected)):
+        raise Unreadable(f"{where}: expected episodes that are numbered from 0, {expected or 'some'} of them")
     for episode in episodes:
         numbers = (episode.reward, episode.step_reward, episode.monitor_reward or 0.0)
         whole = (episode.seed, episode.length)
