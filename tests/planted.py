@@ -248,7 +248,7 @@ class ConstructionDraws(Draws):
     """What a step earns is drawn at construction: gone with the instance."""
 
     def __init__(self) -> None:
-        self.level = float(np.random.default_rng().normal(0, 50)) if reloading() else 100.0
+        self.level = float(np.random.default_rng().normal(0, 10)) if reloading() else 100.0
 
     def step(self, action: Any) -> Step:
         observation, reward, *rest = super().step(action)
