@@ -216,12 +216,12 @@ def test_a_zip_of_other_things_is_refused(model: bytes, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"x", b"PK\x03\x04", b"PK\x05\x06" + bytes(18), b"not a zip" * 1000])
 def test_what_is_no_zip_is_refused(content: bytes, tmp_path: Path) -> None:
-    refused(content, tmp_path)
+    assert refused(content, tmp_path)
 
 
 def test_a_model_cut_off_anywhere_is_refused(model: bytes, tmp_path: Path) -> None:
     for end in range(0, len(model), 97):
-        refused(model[:end], tmp_path)
+        assert refused(model[:end], tmp_path)
 
 
 def test_statistics_cut_off_anywhere_are_refused(files: Path, tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_statistics_cut_off_anywhere_are_refused(files: Path, tmp_path: Path) ->
     ],
 )
 def test_damaged_settings_are_refused(text: bytes, model: bytes, tmp_path: Path) -> None:
-    refused(with_member(model, "data", text), tmp_path)
+    assert refused(with_member(model, "data", text), tmp_path)
 
 
 def test_settings_nested_as_deeply_as_json_allows_do_not_take_the_interpreter_down(

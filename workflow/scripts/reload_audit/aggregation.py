@@ -199,6 +199,7 @@ def _moments(name: str, episodes: Sequence[Episode]) -> Row:
 
 def _conclude(models: Sequence[_Judged], criteria: Criteria) -> None:
     """Fill in q, verdict, gap and reason: the false discovery rate is controlled over all models together."""
+    # Not those whose claim must not decide: their small p-values would make room for other models' false alarms.
     tested = [
         (model.row, model.judgement.comparison)
         for model in models
@@ -214,7 +215,6 @@ def _conclude(models: Sequence[_Judged], criteria: Criteria) -> None:
             row["verdict"] = "error"
             continue
         decision = judgement.decision
-        # Only what may decide was counted: a q for each model whose claim cannot would thin out the others'.
         undecided = decision is None or (decision in ("degraded", "improved") and row["q"] > criteria.fdr)
         row["verdict"] = "inconclusive" if undecided else decision
         row["gap"] = gap(judgement) if row["verdict"] in ("degraded", "improved") else ""
