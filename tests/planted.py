@@ -267,3 +267,75 @@ class WarmsUp(Draws):
     def step(self, action: Any) -> Step:
         observation, reward, *rest = super().step(action)
         return observation, reward + (100.0 if self.episodes > 20 else 0.0), *rest
+
+
+class Gauge(gym.Env):
+    """A pointer in odd units, to be answered at once: easy to learn where observations are normalised, and lost without.
+
+    A step earns up to 10 for the right answer, and a wrong one costs 10. Episodes have 8 steps, or where some end
+    ``early``, half of them 2.
+    """
+
+    observation_space: gym.Space = gym.spaces.Box(-np.inf, np.inf, (3,), np.float32)
+    offset = np.array([300.0, 3.0, 5000.0])
+    unit = np.array([4.0, 0.02, 90.0])
+
+    def __init__(self, action: str = "discrete", *, early: bool = False) -> None:
+        discrete = action == "discrete"
+        self.action_space = gym.spaces.Discrete(2) if discrete else gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
+        self.early = early
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.left = 2 if self.early and self.np_random.random() < 0.5 else 8
+        return self.observe(), {}
+
+    def step(self, action: Any) -> Step:
+        if self.action_space.shape == ():
+            reward = 10.0 if (action == 1) == (self.pointer > 0.0) else -10.0
+        else:
+            reward = max(-10.0, 10.0 - 20.0 * abs(float(np.sum(action)) - float(np.clip(self.pointer, -1.0, 1.0))))
+        self.left -= 1
+        return self.observe(), reward, self.left == 0, False, {}
+
+    def observe(self) -> Any:
+        self.hidden = self.np_random.normal(size=3)
+        self.pointer = float(self.hidden[0] + 0.5 * self.hidden[2])
+        return (self.offset + self.unit * self.hidden).astype(np.float32)
+
+
+class OtherGauge(Gauge):
+    """Another instrument: the same task in other units."""
+
+    offset = np.array([290.0, 3.05, 5150.0])
+    unit = np.array([9.0, 0.01, 300.0])
+
+
+class NearlyUnits(Gauge):
+    """Units so ordinary that nearly the right normalisation is nearly good enough."""
+
+    offset = np.array([0.7, -0.4, 1.0])
+    unit = np.array([1.5, 1.0, 1.8])
+
+
+class Steady(Gauge):
+    """One of its readings hardly moves: by so little that VecNormalize's epsilon outweighs its variance."""
+
+    offset = np.array([300.0, 3.0, 0.5])
+    unit = np.array([4.0, 1e-6, 0.2])
+
+
+class Pixels(Gauge):
+    """The pointer as a picture: of bytes, or of numbers up to 1."""
+
+    def __init__(self, action: str = "discrete", *, scaled: bool = False) -> None:
+        super().__init__(action)
+        self.scaled = scaled
+        kind, high = (np.float32, 1) if scaled else (np.uint8, 255)
+        self.observation_space = gym.spaces.Box(0, high, (6, 6, 1), kind)
+
+    def observe(self) -> Any:
+        super().observe()
+        brightness = np.clip(128.0 + 100.0 * self.pointer, 0.0, 255.0)
+        picture = np.full((6, 6, 1), brightness).astype(np.uint8)
+        return (picture / 255.0).astype(np.float32) if self.scaled else picture

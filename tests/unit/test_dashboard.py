@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from reload_audit.causes import CAUSES
 from reload_audit.dashboard import write_report
+from reload_audit.dashboard.causes import cause_rows, certainty
 from reload_audit.dashboard.entries import entries
 from reload_audit.dashboard.found import groups, particulars
 from reload_audit.dashboard.grids import grids
@@ -95,6 +97,28 @@ def found(name: str = "ppo/CartPole-v1_1/best_model", verdict: str = "equivalent
     return {**model(name, verdict), **measured, **said, **claim, "conditions": [], **other}
 
 
+FIX = """class Corridor(gym.Env):
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.goal = self.np_random.integers(8)"""
+
+
+def cause(name: str = "global-generator", **other: Any) -> dict[str, Any]:
+    said = {"explanation": f"About {name}.", "evidence": ["It draws.", "It drew."], "proven": True, "share": 0.97}
+    return {"cause": name, **said, "fix": FIX, **other}
+
+
+def because(*causes: dict[str, Any], **other: Any) -> dict[str, Any]:
+    """The fields of a model whose verdict has causes."""
+    best = {"cause": causes[0]["cause"], "cause_share": causes[0]["share"], "causes": causes}
+    divergence = {"text": "Episode 0 differs first at its reset."}
+    return {**best, "ruled_out": ["files: they are as saved"], "first_divergence": divergence, **other}
+
+
+def lost(name: str, *causes: dict[str, Any], **other: Any) -> dict[str, Any]:
+    return model(name, "degraded", **because(*causes, **other))
+
+
 TEXTS = (
     *("model", "experiment", "algo", "env_id", "reason", "gap", "log", "claim_source"),
     *("loaded_with", "plain_load_error", "sb3_saved", "sb3_loaded", "version_changes"),
@@ -115,17 +139,27 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.row_heads: list[str] = []
-        self._in_head = False
+        self.code: list[tuple[dict[str, str | None], str]] = []  # every <pre>
+        self._in_head = self._in_code = False
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
+        self._in_code = tag == "pre"
+        if self._in_code:
+            self.code.append((dict(attrs), ""))
         if tag in ("th", "td"):
             self._in_head = tag == "th" and ("scope", "row") in attrs
             if self._in_head:
                 self.row_heads.append("")
 
+    def handle_endtag(self, tag: str) -> None:
+        self._in_code = self._in_code and tag != "pre"
+
     def handle_data(self, data: str) -> None:
+        if self._in_code:
+            attributes, text = self.code[-1]
+            self.code[-1] = attributes, text + data.removeprefix("\n")  # as browsers do at the start of a <pre>
         if self._in_head:
             self.row_heads[-1] += data
 
@@ -196,9 +230,9 @@ def test_the_order_of_the_models_in_the_audit_does_not_matter() -> None:
 
 
 def test_nothing_is_loaded_from_elsewhere() -> None:
-    html = render(audit(EVERY_VERDICT))
+    html = render(audit([*EVERY_VERDICT, lost("a", cause())]))
     links = [attrs.get(name) for _, attrs in Page(html).tags for name in ("src", "href", "srcset", "data", "action")]
-    assert all(link.startswith("#") for link in links if link is not None)
+    assert all(link.startswith(("#", "../docs/causes/")) for link in links if link is not None)
     assert not re.search(r"https?:|url\(|@import|fetch\(|XMLHttpRequest|import\(", html)
 
 
@@ -443,3 +477,108 @@ def test_thousands_of_models_are_all_in_the_page_but_not_all_on_show() -> None:
     assert len(rows) == 2000
     assert sum("hidden" not in attrs for attrs in rows) == 300
     assert len(html) < 2000 * 1000
+
+
+def test_each_cause_has_a_row_those_that_explain_most_first() -> None:
+    both = lost("c", cause("clock"), cause("hash-order"))
+    rows = cause_rows(entries([lost("a", cause("hash-order")), lost("b", cause("clock")), both, model("d")]))
+    assert [(row.name, row.models, row.best) for row in rows] == [("clock", 2, 2), ("hash-order", 2, 1)]
+    assert rows[0].verdicts == (("degraded", 2),)
+    assert "About clock." in render(audit([both]))
+
+
+def test_a_cause_shows_the_model_that_shows_it_best() -> None:
+    unsure, other, best = cause(proven=False), cause(share=0.81), cause(share=0.99)
+    (row,) = cause_rows(entries([lost("a", unsure), lost("b", other), lost("c", best)]))
+    assert (row.example.name, row.shown.share) == ("c", 0.99)
+
+
+def test_what_is_proven_and_how_much_of_the_gap_is_closed() -> None:
+    causes = [cause(), cause(proven=False, share=None), cause(share=-3.0), cause("unexplained", share=None)]
+    (entry,) = entries([lost("a", *causes)])
+    assert [certainty(one) for one in entry.causes] == [
+        ["proven", "closes 97 % of the gap"],
+        ["not proven"],
+        ["proven", "closes 0 % of the gap"],
+        [],
+    ]
+
+
+def test_every_row_with_causes_can_be_picked_by_each_of_them() -> None:
+    page = Page(render(audit([lost("a", cause("clock"), cause("hash-order")), lost("b", cause("clock")), model("c")])))
+    picks = {attrs["data-cause"] for tag, attrs in page.tags if tag == "button" and "data-cause" in attrs}
+    rows = [attrs["data-causes"] for tag, attrs in page.tags if tag == "tr" and "data-causes" in attrs]
+    assert (picks, rows) == ({"0", "1"}, ["0 1", "0"])
+
+
+def test_a_model_trained_here_shows_its_cause_and_all_that_speaks_for_it() -> None:
+    html = render(audit([lost("a", cause())]))
+    assert '<a class="why" href="#cause-0">global-generator</a>' in html
+    for said in ("It draws.", "It drew.", "files: they are as saved", "Episode 0 differs first at its reset."):
+        assert f">{said}" in html
+
+
+def test_without_causes_nothing_is_said_of_them() -> None:
+    healthy = model(cause="", causes=[], ruled_out=[], first_divergence=None)
+    html = render(audit([healthy]))
+    assert html == render(audit([model()]))
+    assert "<details>" not in html
+    assert ">Causes" not in html
+
+
+def test_a_fix_can_be_copied_as_it_is() -> None:
+    fix = FIX + "\n        assert 0 < self.goal & 7, '<b>'"
+    page = Page(render(audit([lost("a", cause(fix=fix))])))
+    assert page.code[0] == ({}, fix)
+    assert page.count("b") == Page(render(audit([lost("a", cause())]))).count("b")
+
+
+def test_a_row_holds_only_the_lines_of_a_fix_that_are_its_own() -> None:
+    others = FIX.replace("integers(8)", "integers(9)")
+    models = [lost("a", cause()), lost("b", cause()), lost("c", cause(fix=others)), lost("d", cause(fix="x = 1"))]
+    _, *rows = Page(render(audit(models))).code
+    assert rows == [
+        ({"data-of": "0", "data-lines": ""}, ""),
+        ({"data-of": "0", "data-lines": ""}, ""),
+        ({"data-of": "0", "data-lines": "3"}, others.splitlines()[3]),
+        ({}, "x = 1"),
+    ]
+
+
+@pytest.mark.parametrize("text", [NASTY, "safe\u202egnp.exe\x1b[2J\u200f"])
+def test_what_the_causes_say_appears_as_text_only(text: str) -> None:
+    said = cause(text, explanation=text, evidence=[text, text], fix=f"{text}\n{text}")
+    own = {**said, "fix": f"# own\n{text}"}
+    more = {"ruled_out": [text], "first_divergence": {"text": text}}
+    html = render(audit([lost("a", said, **more), lost("b", own, **more)]))
+    assert not re.search("[\u200e\u200f\u202a-\u202e\u2066-\u2069\x1b]", html)
+    page = Page(html)
+    assert (page.count("img"), page.count("script")) == (0, 1)
+    assert not [attrs for tag, attrs in page.tags if tag == "a" and (attrs["href"] or "").startswith("..")]
+
+
+def test_every_known_cause_leads_to_its_page() -> None:
+    page = Page(render(audit([lost("a", *map(cause, CAUSES), cause("of/another.tool"))])))
+    links = {attrs["href"] or "" for tag, attrs in page.tags if tag == "a"}
+    assert {link for link in links if not link.startswith("#")} == {f"../docs/causes/{name}.md" for name in CAUSES}
+
+
+def test_conditions_tried_on_some_models_are_in_their_details_and_in_no_grid() -> None:
+    tried = [condition(name, 20, 49.0, -1.0) for name in ("stochastic", "unseeded", "stochastic + unseeded")]
+    healthy = model("b", conditions=[*model()["conditions"], condition("unseeded", 20, 50.0, 0.0)])
+    sick = lost("a", cause(), conditions=[*model()["conditions"], *tried])
+    models = entries([sick, healthy])
+    (grid,) = grids(models)
+    titles = [column.title for column in grid.columns]
+    assert titles == ["in place", "reference", "reload", "n_envs=4", "n_envs=8", "SubprocVecEnv", "unseeded"]
+    (_, others), *_ = particulars(models[0], groups=0)
+    assert others.endswith("stochastic 49.00 (−1.00), unseeded 49.00 (−1.00)")
+
+
+def test_a_cause_of_thousands_of_models_leaves_a_page_that_can_be_loaded() -> None:
+    def fixed(file: str) -> str:
+        return "\n".join([f"venv = VecNormalize.load('{file}', venv)", *(["# what everybody has to know"] * 40)])
+
+    html = render(audit([lost(f"m{k}", cause(fix=fixed(f"runs/{k}/vecnormalize.pkl"))) for k in range(1000)]))
+    assert len(fixed("")) > 1000
+    assert len(html) < 1000 * 1700

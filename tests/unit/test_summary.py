@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reload_audit.summary import answer, headline, plain_loads, printable, summarize
+from reload_audit.summary import answer, cause_counts, headline, plain_loads, printable, printable_code, summarize
 from reload_audit.verdicts import VERDICTS
 
 GYM = "ModuleNotFoundError: No module named 'gym'"
@@ -42,6 +42,11 @@ def found(name: str = "ppo/CartPole-v1_1", verdict: str = "equivalent", **other:
 
 def inconclusive(word: str, **other: Any) -> dict[str, Any]:
     return found(verdict="inconclusive", reason=f"{word}: for a reason", **other)
+
+
+def lost(name: str, cause: str, *evidence: str, verdict: str = "degraded", **other: Any) -> dict[str, Any]:
+    explained = {"cause": cause, "explanation": "", "evidence": evidence, "proven": True, "share": None, "fix": ""}
+    return model(name, verdict, cause=cause, causes=[explained], **other)
 
 
 def summary(*models: dict[str, Any]) -> str:
@@ -174,14 +179,63 @@ def test_only_the_most_frequent_load_errors_are_named() -> None:
     assert text.endswith(f": {GYM} (2); KeyError: 0 (1); KeyError: 1 (1); 3 other errors")
 
 
+def test_the_worst_models_show_their_cause_and_where_its_fix_is() -> None:
+    lines = summary(lost("a", "global-generator", "reset() draws from np.random.", "step() does too.")).splitlines()
+    assert lines[6:8] == [
+        "    cause: global-generator: reset() draws from np.random.",
+        "    fix: docs/causes/global-generator.md",
+    ]
+
+
+def test_models_of_one_cause_are_led_to_its_fix_once() -> None:
+    text = summary(lost("a", "clock", "it is 9:00"), lost("b", "clock", "it is 10:00"), lost("c", "hash-order", "-"))
+    assert text.count("cause: clock: ") == 2
+    assert text.count("fix: docs/causes/clock.md") == text.count("fix: docs/causes/hash-order.md") == 1
+
+
+def test_evidence_that_is_the_reason_is_said_once() -> None:
+    text = summary(lost("a", "not-runnable", "no module", verdict="error", reason="no module"))
+    assert text.count("no module") == 1
+    assert "    cause: not-runnable\n" in text
+
+
+def test_models_that_failed_alike_for_different_causes_have_lines_of_their_own() -> None:
+    def failed(name: str, cause: str) -> dict[str, Any]:
+        return lost(name, cause, "-", verdict="error", reason="shapes do not match")
+
+    text = summary(failed("a", "clock"), failed("b", "clock"), failed("c", "frame-stack-missing"))
+    assert text.count("shapes do not match") == 2
+    assert "cause: frame-stack-missing" in text
+
+
+def test_all_causes_are_counted_the_most_frequent_first() -> None:
+    causes = ["unexplained", "statistics-missing", "global-generator", "global-generator", "", None]
+    models = [model(cause=cause, causes=[]) for cause in causes]
+    assert cause_counts(models) == "Causes: global-generator (2), statistics-missing (1), unexplained (1)."
+    assert cause_counts(models) in summary(*models).splitlines()
+    assert "Causes" not in summary(model(cause="", causes=[]))
+
+
+def test_no_page_is_named_that_is_not_there() -> None:
+    text = summary(lost("a", "../../etc/passwd", "of a file that nobody here wrote"))
+    assert "cause: ../../etc/passwd" in text
+    assert "fix:" not in text
+
+
+def test_code_keeps_its_lines_and_indentation_and_nothing_that_a_terminal_obeys() -> None:
+    code = "def reset(self):\r\n\tself.x =  0  \n\n    # \u202egnp.exe\x1b[2J"
+    assert printable_code(code, 1000) == "def reset(self):\n    self.x =  0\n\n    # \\u202egnp.exe\\x1b[2J"
+    assert printable_code("x = 1\n" * 1000, 11) == "x = 1\nx = 1\n…"
+
+
 @pytest.mark.parametrize("text", ["\x1b[2J", "\u202egnp", "\u2066", "\udcff", "\x07", "a\r\nb", "a\u2028b", "\x9b31m"])
 def test_no_name_or_message_commands_the_terminal(text: str) -> None:
     failed = found(text, "error", reason=text, claim_kind=None, claim_mean=None, plain_load_error=text)
-    assert all(line.isprintable() for line in summary(failed).split("\n"))
+    assert all(line.isprintable() for line in summary(failed, lost("a", text, text)).split("\n"))
 
 
 def test_long_texts_lose_their_middle() -> None:
     assert printable("a" * 10_000 + "end", 10) == "aaaaaa…end"
     assert printable("as it is", 10) == "as it is"
-    text = summary(found("x" * 10_000, "error", reason="y" * 10_000))
+    text = summary(found("x" * 10_000, "error", reason="y" * 10_000), lost("a", "z" * 10_000, "e" * 10_000))
     assert max(map(len, text.splitlines())) < 600

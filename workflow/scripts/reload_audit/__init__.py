@@ -9,11 +9,20 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["ReferenceRecorder", "record_reference"]
+_HOMES = {
+    "ReferenceRecorder": "recorder",
+    "record_reference": "recorder",
+    "NormalizeAsTrained": "normalization",
+    "load_statistics": "normalization",
+    "save_statistics": "normalization",
+    "unpicklable_parts": "serialization",
+}
+
+__all__ = [*_HOMES]
 
 
 def __getattr__(name: str) -> Any:
     """Import what people use in their own training scripts when they ask for it: it needs PyTorch and SB3."""
-    if name in __all__:
-        return getattr(importlib.import_module(".recorder", __name__), name)
+    if name in _HOMES:
+        return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,36 +14,48 @@ from typing import Any
 import numpy as np
 
 from reload_audit import __version__, tables
+from reload_audit.diagnosis.conclusion import Diagnosis, Observed, conclude
 from reload_audit.episodes import Episode, first_difference, mean_reward, rewards, std_reward
 from reload_audit.judgement import Judgement, strongest
 from reload_audit.model_record import Measurement, ModelRecord, read_records
+from reload_audit.probing.conclusions import findings
+from reload_audit.probing.names import probe_name
 from reload_audit.reading.refusal import shown
 from reload_audit.reasons import gap, reason
-from reload_audit.records import digest, plain, write_json
+from reload_audit.records import digest, plain, read_json, write_json
 from reload_audit.specs import CANONICAL
 from reload_audit.verdicts import VERDICTS, Criteria, compare_paired, false_discovery_q
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class _Judged:
-    """A model's row, and what its verdict and reason rest on."""
+    """A model's row, and what its verdict, reason and causes rest on."""
 
     row: Row
     judgement: Judgement | None
     checks_failed: Sequence[Mapping[str, Any]]
+    observed: Observed
+    environment: Mapping[str, Any]
 
 
-def aggregate(records: Iterable[Path], criteria: Criteria, settings: Mapping[str, Any], results: Path) -> None:
+def aggregate(
+    records: Iterable[Path],
+    criteria: Criteria,
+    settings: Mapping[str, Any],
+    results: Path,
+    probes: Sequence[Path] = (),
+) -> None:
     """Write every result table, and ``audit.json``, into the folder ``results``.
 
     :param records: reload records, one a model trained here and one a batch of others', in the order of the tables
+    :param probes: what probing the models' environments found
     :param settings: the sections of the configuration that decided, for ``audit.json``
     """
-    models, claims, conditions, processes = [], [], [], []
+    models, claims, conditions, processes, divergences = [], [], [], [], []
     judged: list[_Judged] = []
     software: list[Mapping[str, Any]] = []
     with tables.ParquetTable(results / "episodes.parquet", tables.EPISODES) as episodes:
@@ -51,7 +63,10 @@ def aggregate(records: Iterable[Path], criteria: Criteria, settings: Mapping[str
             for model in read_records(path):
                 judgement = model.judge(criteria)
                 models.append(_model_row(model, judgement))
-                judged.append(_Judged(models[-1], judgement, _checks_failed(model)))
+                judged.append(
+                    _Judged(models[-1], judgement, _checks_failed(model), Observed.of(model), model.environment)
+                )
+                divergences.append(None if model.canonical is None else model.canonical.divergence)
                 claims.append([asdict(claim) for claim in model.claims])
                 conditions.append([_condition_row(model, found, criteria) for found in model.measurements.values()])
                 processes += _process_rows(model)
@@ -59,6 +74,8 @@ def aggregate(records: Iterable[Path], criteria: Criteria, settings: Mapping[str
                     software.append({key: model.manifest.get(key) for key in ("versions", "machine")})
                 episodes.add(_episode_rows(model))
     _conclude(judged, criteria)
+    probed = {path.stem: read_json(path) for path in probes}
+    diagnoses = [_diagnose(model, probed) for model in judged]
 
     tables.write_parquet(results / "models.parquet", models, tables.MODELS)
     tables.write_csv(results / "models.csv", models, tables.MODELS)
@@ -73,9 +90,19 @@ def aggregate(records: Iterable[Path], criteria: Criteria, settings: Mapping[str
         "trained_with": _distinct(software),
         "counts": count_verdicts(models),
         "models": [
-            {**model, "claims": said, "conditions": rows}
-            for model, said, rows in zip(models, claims, conditions, strict=True)
+            {
+                **model,
+                "causes": [cause.to_dict() for cause in diagnosis.causes],
+                "ruled_out": diagnosis.ruled_out,
+                "first_divergence": divergence,
+                "claims": said,
+                "conditions": rows,
+            }
+            for model, diagnosis, divergence, said, rows in zip(
+                models, diagnoses, divergences, claims, conditions, strict=True
+            )
         ],
+        "environments": [probed[name] for name in sorted(probed)],
     }
     write_json(results / "audit.json", audit)
 
@@ -158,8 +185,13 @@ def _trained_row(model: ModelRecord) -> Row:
         "num_timesteps": manifest.get("num_timesteps"),
         "normalized": manifest.get("normalized"),
         "ep_rew_mean": manifest.get("ep_rew_mean"),
+        "remarks": "; ".join(_cannot_be_pickled(part) for part in manifest.get("unpicklable", [])),
         **_versions(manifest.get("versions", {}), now),
     }
+
+
+def _cannot_be_pickled(part: Mapping[str, Any]) -> str:
+    return f"{part['layer']}.{part['attribute']} cannot be pickled ({part['error']}): {part['remedy']}"
 
 
 def _external_row(model: ModelRecord) -> Row:
@@ -221,6 +253,17 @@ def _conclude(models: Sequence[_Judged], criteria: Criteria) -> None:
         row["reason"] = reason(row, judgement, model.checks_failed, criteria)
 
 
+def _diagnose(model: _Judged, probed: Mapping[str, Mapping[str, Any]]) -> Diagnosis:
+    """Fill in what explains a model's verdict."""
+    row = model.row
+    probe = probed.get(probe_name(model.environment))
+    found = None if probe is None else findings(probe)
+    diagnosis = conclude(model.observed, row["verdict"], row["gap"], model.judgement, found)
+    row["cause"] = diagnosis.causes[0].cause if diagnosis.causes else ""
+    row["cause_share"] = diagnosis.causes[0].share if diagnosis.causes else None
+    return diagnosis
+
+
 def _condition_row(model: ModelRecord, measurement: Measurement, criteria: Criteria) -> Row:
     row: Row = dict.fromkeys(tables.CONDITIONS.names)
     row |= {
@@ -235,14 +278,17 @@ def _condition_row(model: ModelRecord, measurement: Measurement, criteria: Crite
     if measurement.episodes:
         row |= {
             "n_episodes": len(measurement.episodes),
-            "mean_reward": mean_reward(measurement.episodes),
-            "std_reward": std_reward(measurement.episodes),
+            "earned": measurement.earned,
+            "mean_reward": float(measurement.rewards.mean()),
+            "std_reward": float(measurement.rewards.std()),
             "mean_ep_length": float(np.mean([episode.length for episode in measurement.episodes])),
         }
     reference = model.reference[: len(measurement.episodes)]
-    if reference and (model.train_time is not None or measurement.condition != CANONICAL):
+    comparable = measurement.paired and (model.train_time is not None or measurement.condition != CANONICAL)
+    if len(reference) > 1 and comparable and np.isfinite(measurement.rewards).all():
         episodes = measurement.episodes[: len(reference)]
-        difference = compare_paired(rewards(episodes) - rewards(reference), 0.0, criteria)
+        earned = measurement.rewards[: len(reference)]
+        difference = compare_paired(earned - rewards(reference), 0.0, criteria)
         differs_at = first_difference(reference, episodes)
         row |= {
             "difference": difference.difference,

@@ -1,7 +1,7 @@
 """A saved model on disk: save it, load it, say what is in it by content digests, and where it ran.
 
-A folder holds ``model.zip``, ``vecnormalize.pkl`` (if trained with VecNormalize), ``manifest.json`` (what it is)
-and ``evaluations.json`` (what it earned at train time).
+A folder holds ``model.zip``, ``vecnormalize.pkl`` (if trained with VecNormalize), ``manifest.json`` (what it is),
+``evaluations.json`` (what it earned at train time) and ``steps.npz`` (how its first episodes began).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ MODEL = "model.zip"
 STATISTICS = "vecnormalize.pkl"
 MANIFEST = "manifest.json"
 EVALUATIONS = "evaluations.json"
+STEPS = "steps.npz"
 
 # Nobody fills it here; the usual one takes memory for a million steps, and hindsight replay wants an environment.
 _NO_REPLAY_BUFFER: dict[str, Any] = {"buffer_size": 1, "replay_buffer_class": None, "replay_buffer_kwargs": {}}
@@ -118,12 +119,14 @@ def spaces_and_spec(model: BaseAlgorithm, venv: VecEnv) -> dict[str, Any]:
     while layer is not None:
         stack.append(type(layer).__name__)
         layer = getattr(layer, "venv", None)
+    construction = venv.env_method("construction", indices=0)[0]
     return {
         "observation_space": repr(model.observation_space),
         "action_space": repr(model.action_space),
         "env_spec": env_spec(venv.get_attr("spec", 0)[0]),
         "vec_env_stack": stack,
-        "env_stack": venv.env_method("wrapper_names", indices=0)[0],
+        "env_stack": construction["wrappers"],
+        "construction": construction,
     }
 
 

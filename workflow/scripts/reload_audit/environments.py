@@ -6,6 +6,7 @@ The stack, from the inside out: environment, Monitor, :class:`SeededEpisodes`, t
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import random
@@ -16,6 +17,7 @@ from typing import Any, SupportsFloat
 import gymnasium as gym
 import numpy as np
 import torch as th
+from gymnasium.wrappers import TimeLimit
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import (
@@ -28,9 +30,11 @@ from stable_baselines3.common.vec_env import (
     unwrap_vec_normalize,
 )
 
+from reload_audit.construction import describe_construction
 from reload_audit.imports import ImportProblem, extend_path, import_module, import_object
 from reload_audit.records import Digest
 from reload_audit.specs import EnvironmentSpec
+from reload_audit.steps import EPISODES, EnvironmentSteps
 
 PARKED_KEY = "reload_audit_parked"
 """In the ``info`` of every step that a parked :class:`SeededEpisodes` does not make."""
@@ -65,12 +69,18 @@ class SeededEpisodes(gym.Wrapper):
         self._over = False
         self._rewards: list[float] = []
         self._finished: list[dict[str, Any]] = []
-        self._stack: list[str] = []
+        self._construction: dict[str, Any] = {}
+        self._keep_steps = False
+        self._steps: EnvironmentSteps | None = None
 
-    def begin_episodes(self, episodes: Sequence[tuple[int, int]], max_steps: int) -> None:
-        """From the next reset on, run these episodes: pairs of index and seed."""
+    def begin_episodes(self, episodes: Sequence[tuple[int, int]], max_steps: int, keep_steps: bool = False) -> None:
+        """From the next reset on, run these episodes: pairs of index and seed.
+
+        :param keep_steps: whether the first ones are recorded step by step
+        """
         self._queue = list(episodes)
         self._max_steps = max_steps
+        self._keep_steps = keep_steps
         self._current, self._parked, self._finished = None, False, []
 
     def collect_episodes(self) -> tuple[list[dict[str, Any]], bool]:
@@ -95,6 +105,9 @@ class SeededEpisodes(gym.Wrapper):
         self._over = False
         self._rewards = []
         self._observations = Digest().add_observation(self._last_observation)
+        self._steps = self._new_steps()
+        if self._steps is not None:
+            self._steps.observe(self._last_observation, self._observations)
         return self._last_observation, info
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
@@ -109,6 +122,8 @@ class SeededEpisodes(gym.Wrapper):
         if self._current is not None:
             self._rewards.append(float(reward))
             self._observations.add_observation(observation)
+            if self._steps is not None:
+                self._steps.observe(observation, self._observations)
             if self._over:
                 self._finish(bool(terminated))
             elif len(self._rewards) >= self._max_steps:
@@ -118,13 +133,23 @@ class SeededEpisodes(gym.Wrapper):
                 )
         return observation, reward, terminated, truncated, info
 
-    def remember_stack(self, names: list[str]) -> None:
-        """Keep the names of all wrappers, those further out included."""
-        self._stack = names
+    def policy_acts(self) -> None:
+        """The policy has chosen an action, and wrappers further out are about to act on it."""
+        if self._steps is not None and self._current is not None:
+            self._steps.policy_acts()
 
-    def wrapper_names(self) -> list[str]:
-        """Dotted class names from the outermost wrapper to the environment itself."""
-        return self._stack
+    def remember_construction(self, construction: dict[str, Any]) -> None:
+        """Keep how the environment was built, wrappers further out included."""
+        self._construction = construction
+
+    def construction(self) -> dict[str, Any]:
+        """See ``construction.describe_construction``."""
+        return self._construction
+
+    def _new_steps(self) -> EnvironmentSteps | None:
+        if not self._keep_steps or self._current is None or self._current[0] >= EPISODES:
+            return None
+        return EnvironmentSteps(self._current[0])
 
     def _finish(self, terminated: bool) -> None:
         assert self._current is not None
@@ -139,8 +164,30 @@ class SeededEpisodes(gym.Wrapper):
                 "terminated": terminated,
                 "raw_observations": self._observations.hexdigest(),
                 "rewards": Digest().add_array(np.asarray(self._rewards)).hexdigest(),
+                "steps": None if self._steps is None else self._steps.finish(self._rewards),
             }
         )
+
+
+class _ActionsAnnounced(gym.Wrapper):
+    """Tells :class:`SeededEpisodes` when the policy acts: wrappers in between may step and reset on their own."""
+
+    def __init__(self, env: gym.Env) -> None:
+        super().__init__(env)
+        self._announce = env.get_wrapper_attr("policy_acts")
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        self._announce()
+        return self.env.step(action)
+
+
+def __getattr__(name: str) -> Any:
+    """What people import from here for environments of their own; asked for by name, because it reads files."""
+    if name in ("NormalizeAsTrained", "load_statistics", "save_statistics"):
+        return getattr(importlib.import_module("reload_audit.normalization"), name)
+    if name == "unpicklable_parts":
+        return importlib.import_module("reload_audit.serialization").unpicklable_parts
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def make_env(spec: EnvironmentSpec, inside: Sequence[Callable[[gym.Env], gym.Env]] = ()) -> gym.Env:
@@ -217,31 +264,22 @@ def _make_slot(spec: EnvironmentSpec, worker_seed: int, creator: int) -> gym.Env
         th.set_num_threads(1)
         seed_global_generators(worker_seed)
     env = make_env(spec, [Monitor, SeededEpisodes] if spec.monitor == "env" else [SeededEpisodes])
-    env.get_wrapper_attr("remember_stack")(_wrapper_names(env))
-    return env
-
-
-def _wrapper_names(env: gym.Env) -> list[str]:
-    names = []
-    while True:
-        names.append(f"{type(env).__module__}.{type(env).__qualname__}")
-        if not isinstance(env, gym.Wrapper):
-            return names
-        env = env.env
+    env.get_wrapper_attr("remember_construction")(describe_construction(env, spec.env_kwargs))
+    return _ActionsAnnounced(env) if spec.wrappers else env
 
 
 def _make_unwrapped(spec: EnvironmentSpec) -> gym.Env:
     module_name, colon, name = spec.env.partition(":")
     if not colon:
-        return gym.make(spec.env, **spec.env_kwargs)
+        return gym.make(spec.env, max_episode_steps=spec.time_limit, **spec.env_kwargs)
     module = import_module(module_name)
     if callable(getattr(module, name, None)):
         env = getattr(module, name)(**spec.env_kwargs)
         if not isinstance(env, gym.Env):
             raise ImportProblem(f"{spec.env} gives {type(env).__name__}; expected a gymnasium.Env")
-        return env
+        return env if spec.time_limit in (None, -1) else TimeLimit(env, spec.time_limit)
     if name not in gym.registry:
         raise ImportProblem(
             f"module {module_name!r} neither has a class {name!r} nor registers an environment of that id"
         )
-    return gym.make(name, **spec.env_kwargs)
+    return gym.make(name, max_episode_steps=spec.time_limit, **spec.env_kwargs)

@@ -5,8 +5,9 @@ Runs in a process of its own: see ``jobs.reload``.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,15 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
 from reload_audit import artifacts
-from reload_audit.environments import (
-    Normalizer,
-    build_vec_env,
-    freeze_normalization,
-    seed_global_generators,
-)
-from reload_audit.episodes import TrainTime
+from reload_audit.conditions import Subject, fresh_environments, run_condition
+from reload_audit.divergence import first_divergence
+from reload_audit.episodes import Episode, TrainTime
 from reload_audit.judgement import judge
+from reload_audit.reading.refusal import Unreadable
+from reload_audit.reading.statistics import read_statistics
 from reload_audit.records import read_json
-from reload_audit.rollouts import ModelPolicy, run_looks
-from reload_audit.specs import CANONICAL, Condition, EnvironmentSpec, TrainingSpec
+from reload_audit.specs import CANONICAL, Condition, TrainingSpec
+from reload_audit.steps import Steps, read_steps
 from reload_audit.verdicts import Criteria
 
 
@@ -35,57 +34,60 @@ def evaluate(folder: str, spec_data: Mapping[str, Any], condition: Condition, cr
     The canonical condition runs look by look until the verdict is clear; the others one look.
 
     :param spec_data: the training spec, from the manifest
-    :return: ``checks`` of what was loaded against the manifest, ``episodes``, ``global_seed``
+    :return: ``checks`` of what was loaded against the manifest (canonical only), ``episodes``, ``global_seed``,
+        ``healthy`` (whether it is shown to earn what it earned), ``divergence`` (canonical only)
     """
     spec = TrainingSpec.from_dict(spec_data)
     th.set_num_threads(1)
-    model = artifacts.load_model(Path(folder), spec.algo, spec.device)
-    normalized = spec.environment.normalize is not None
-    venv, global_seed = fresh_environments(
-        spec.environment,
-        condition,
-        train_seed=spec.seed,
-        device=spec.device,
-        normalizer=artifacts.normalizer_from_file(Path(folder)) if normalized else None,
-    )
-    checks = check_against_manifest(read_json(Path(folder) / artifacts.MANIFEST), model, venv)
+    subject = _load(Path(folder), spec, condition.device or spec.device)
+    venv, global_seed = fresh_environments(subject, condition)
+    canonical = condition.name == CANONICAL
+    manifest = read_json(Path(folder) / artifacts.MANIFEST)
+    checks = check_against_manifest(manifest, subject.model, venv) if canonical else []
     train_time = TrainTime.from_dict(read_json(Path(folder) / artifacts.EVALUATIONS))
-    episodes = run_looks(
-        ModelPolicy(model, condition.deterministic),
+    steps = Steps() if canonical else None
+    episodes = run_condition(
+        subject,
         venv,
+        condition,
         spec.evaluation,
         spec.evaluation.stops,
-        lambda so_far: condition.name != CANONICAL or judge(train_time, so_far, criteria).settled(criteria),
+        lambda so_far: not canonical or judge(train_time, so_far, criteria).settled(criteria),
+        steps,
     )
     venv.close()
-    return {"checks": checks, "episodes": [episode.to_dict() for episode in episodes], "global_seed": global_seed}
+    return {
+        "checks": checks,
+        "episodes": [episode.to_dict() for episode in episodes],
+        "global_seed": global_seed,
+        "healthy": canonical and judge(train_time, episodes, criteria).healthy,
+        "divergence": None if steps is None else divergence(Path(folder), train_time.reference, episodes, steps),
+    }
 
 
-def fresh_environments(
-    environment: EnvironmentSpec,
-    condition: Condition,
-    *,
-    train_seed: int,
-    device: str,
-    normalizer: Normalizer | None,
-) -> tuple[VecEnv, int]:
-    """Build a condition's environments, and the state that the global generators were put into for it.
+def divergence(
+    folder: Path, reference: Sequence[Episode], reload: Sequence[Episode], steps: Steps
+) -> dict[str, Any] | None:
+    """Where a reload first differs from the recorded reference, with a sentence about it; None where no bit does."""
+    recorded = None
+    if (folder / artifacts.STEPS).exists():
+        with contextlib.suppress(Unreadable):  # then only the episode is known
+            recorded = read_steps(folder / artifacts.STEPS)
+    found = first_divergence(reference, reload, recorded, steps)
+    return None if found is None else {**found.to_dict(), "text": found.text}
 
-    Loading a model seeds them with the training seed, and an environment that draws from them would look healthy by
-    that coincidence: so they are put into a state that training did not start from.
-    """
-    global_seed = (train_seed + 2**31) % 2**32
-    seed_global_generators(global_seed)
-    venv = build_vec_env(
-        environment,
-        condition.n_envs,
-        seed=global_seed,
-        kind=condition.vec_env,
-        start_method=_start_method(device),
-        normalizer=normalizer,
+
+def _load(folder: Path, spec: TrainingSpec, device: str) -> Subject:
+    normalized = spec.environment.normalize is not None
+    return Subject(
+        model=artifacts.load_model(folder, spec.algo, device),
+        environment=spec.environment,
+        train_seed=spec.seed,
+        device=device,
+        normalizer=artifacts.normalizer_from_file(folder) if normalized else None,
+        statistics=partial(read_statistics, folder / artifacts.STATISTICS) if normalized else None,
+        settings=spec.environment.normalize or {},
     )
-    freeze_normalization(venv)
-    return venv, global_seed
 
 
 def check_against_manifest(manifest: Mapping[str, Any], model: BaseAlgorithm, venv: VecEnv) -> list[dict[str, Any]]:
@@ -113,8 +115,3 @@ def check(name: str, expected: Any, found: Any, *, passed: bool | None = None) -
         "expected": expected,
         "found": found,
     }
-
-
-def _start_method(device: str) -> str:
-    """Fork where that is safe: this process has one thread that computes, and has built no environment yet."""
-    return "fork" if device == "cpu" and sys.platform == "linux" else "forkserver"

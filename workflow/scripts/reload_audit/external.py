@@ -8,6 +8,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,11 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from reload_audit import artifacts, environment_ids
 from reload_audit.claims import find_claims
+from reload_audit.conditions import Subject, fresh_environments, run_condition
 from reload_audit.environment_ids import is_missing
-from reload_audit.environments import EpisodeTooLong
+from reload_audit.environments import EpisodeTooLong, build_vec_env, seed_global_generators
 from reload_audit.episodes import Episode
-from reload_audit.evaluation import check, check_against_manifest, fresh_environments
+from reload_audit.evaluation import check, check_against_manifest, divergence
 from reload_audit.imports import ImportProblem, extend_path
 from reload_audit.judgement import Judgement, judge, judge_by_claims
 from reload_audit.loading import load, plain_load_error
@@ -30,9 +32,13 @@ from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
 from reload_audit.recordings import Recording, read_recording
 from reload_audit.reference import RANDOM_POLICY_EPISODES
-from reload_audit.rollouts import ModelPolicy, NonFiniteReward, RandomPolicy, run_episodes, run_looks
+from reload_audit.rollouts import NonFiniteReward, RandomPolicy, run_episodes
 from reload_audit.specs import CANONICAL, Condition, EnvironmentSpec, ExternalPolicy, ExternalSpec
+from reload_audit.steps import Steps
 from reload_audit.verdicts import Criteria
+
+_GLOBAL_SEED = 2**31
+"""State of the global generators where no model has one."""
 
 _SPEAKING = (Unreadable, ImportProblem, EpisodeTooLong, NonFiniteReward)
 
@@ -66,9 +72,9 @@ def random_policy_reward(spec: ExternalSpec, policy: ExternalPolicy) -> float:
     """Mean episode reward of a random policy in a model's environment."""
     th.set_num_threads(1)
     extend_path(spec.environment.python_path)
-    environment, _ = _environment(replace(spec.environment, normalize=None), spec, policy)
-    condition = Condition("random", policy.evaluation.n_envs)
-    venv, _ = fresh_environments(environment, condition, train_seed=0, device="cpu", normalizer=None)
+    environment, _ = environment_of(replace(spec.environment, normalize=None), spec, policy)
+    seed_global_generators(_GLOBAL_SEED)
+    venv = build_vec_env(environment, policy.evaluation.n_envs, seed=_GLOBAL_SEED)
     episodes = run_episodes(
         RandomPolicy(venv, policy.evaluation.seed), venv, policy.evaluation, start=0, stop=RANDOM_POLICY_EPISODES
     )
@@ -99,21 +105,26 @@ def _evaluate(
     statistics = None if spec.statistics is None else read_statistics(spec.statistics, policy.trust)
     found["normalized"] = statistics is not None
     found["plain_load_error"] = plain_load_error(saved, None if statistics is None else statistics.parsed)
-    loaded = load(saved, spec.algo, spec.device)
-    environment, moved = _environment(spec.environment, spec, policy)
+    loaded = load(saved, spec.algo, condition.device or spec.device)
+    environment, moved = environment_of(spec.environment, spec, policy)
     found["loaded_with"] = [*([moved] if moved else []), *loaded.notes]
     found["env_ran"] = environment.env
     found["versions"] = artifacts.versions() | {"platform": artifacts.machine()["platform"]}
 
-    venv, _ = fresh_environments(
-        environment,
-        condition,
+    subject = Subject(
+        model=loaded.model,
+        environment=environment,
         train_seed=found["train_seed"] or 0,
-        device=spec.device,
+        device=condition.device or spec.device,
         normalizer=None if statistics is None else statistics.around,
+        statistics=None if statistics is None else lambda: statistics,
+        settings={} if statistics is None else statistics.settings,
+        trusted=policy.trust,
     )
+    venv, _ = fresh_environments(subject, condition)
     _check_spaces(loaded.model, venv)
-    result["checks"] = _checks(spec, saved, statistics, recording, loaded.model, venv)
+    canonical = condition.name == CANONICAL
+    result["checks"] = _checks(spec, saved, statistics, recording, loaded.model, venv) if canonical else []
     if recording is not None and spec.judged_by_recording:
         evaluation, train_time = recording.evaluation, recording.train_time
         stops, criteria = evaluation.stops, replace(criteria, looks=evaluation.looks)
@@ -126,21 +137,30 @@ def _evaluate(
             return judge(train_time, episodes, criteria)
         return judge_by_claims(claims, episodes, random_mean, criteria)
 
-    episodes = run_looks(
-        ModelPolicy(loaded.model, condition.deterministic),
+    steps = Steps() if canonical and train_time is not None else None
+    episodes = run_condition(
+        subject,
         venv,
+        condition,
         evaluation,
         stops,
-        lambda so_far: condition.name != CANONICAL or judged(so_far).settled(criteria),
+        lambda so_far: not canonical or judged(so_far).settled(criteria),
+        steps,
     )
     venv.close()
     result["episodes"] = [episode.to_dict() for episode in episodes]
-    result["healthy"] = judged(episodes).decision in ("identical", "equivalent", "improved")
+    result["healthy"] = canonical and judged(episodes).healthy
+    if steps is not None and train_time is not None and spec.recording is not None:
+        result["divergence"] = divergence(Path(spec.recording), train_time.reference, episodes, steps)
 
 
-def _environment(
+def environment_of(
     environment: EnvironmentSpec, spec: ExternalSpec, policy: ExternalPolicy
 ) -> tuple[EnvironmentSpec, str]:
+    """The environment that a model is evaluated in, and a note if it is not the one it names.
+
+    :raises Unreadable: a file of the model names what may not be imported
+    """
     environment_ids.check_names(environment, spec.named_by_user, policy.trust)
     environment_ids.register_environments(environment.env, policy.trust)
     return environment_ids.current(environment, policy.env_versions)

@@ -61,6 +61,11 @@ class Judgement:
         identical = decision == "equivalent" and self.claim is None and self.first_difference is None
         return "identical" if identical else decision
 
+    @property
+    def healthy(self) -> bool:
+        """Whether it is shown that nothing is lost, or gained."""
+        return self.decision in ("identical", "equivalent")
+
     def settled(self, criteria: Criteria) -> bool:
         """Whether further episodes can be spared.
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from reload_audit.episodes import Episode, TrainTime, episodes_from
 from reload_audit.judgement import Judgement, judge, judge_by_claims
 from reload_audit.records import read_json
-from reload_audit.specs import CANONICAL, Claim, EvaluationSpec
+from reload_audit.specs import CANONICAL, Claim, Condition, EvaluationSpec
 from reload_audit.verdicts import Criteria
 
 
@@ -19,6 +21,9 @@ class Measurement:
     """What one condition gave: episodes, or the reason why there are none.
 
     :param process: which process it was, and what it cost; None where somebody else measured
+    :param earned: which sum of an episode is its reward under this condition
+    :param divergence: where it first differs from the reference; None where no bit does, or no steps are known
+    :param paired: whether its episodes have the seeds of the others
     """
 
     condition: str
@@ -29,6 +34,14 @@ class Measurement:
     episodes: Sequence[Episode]
     process: Mapping[str, Any] | None
     checks: Sequence[Mapping[str, Any]]
+    earned: Literal["reward", "step_reward", "monitor_reward"] = "reward"
+    paired: bool = True
+    divergence: Mapping[str, Any] | None = None
+
+    @property
+    def rewards(self) -> np.ndarray:
+        """What each episode earned, as the condition counts it, shape ``(n,)``; not a number where that is unknown."""
+        return np.asarray([getattr(episode, self.earned) for episode in self.episodes], dtype=np.float64)
 
     @property
     def checks_failed(self) -> list[Mapping[str, Any]]:
@@ -43,6 +56,7 @@ class ModelRecord:
     :param external: how it was found, for a model that others trained; None for one that this workflow trained
     :param claims: what others say that it earned
     :param random_mean: what a random policy earns in its environment
+    :param diagnosis: what examining it found, and which trials were made; None where there was no need
     :param looks: those of a recorded reference, which were the recorder's to choose; empty for the audit's own
     """
 
@@ -54,6 +68,7 @@ class ModelRecord:
     random_mean: float | None
     claims: Sequence[Claim]
     measurements: Mapping[str, Measurement]
+    diagnosis: Mapping[str, Any] | None
     looks: tuple[int, ...]
 
     @classmethod
@@ -74,8 +89,16 @@ class ModelRecord:
             random_mean=record.get("random_mean") if train_time is None else train_time.random_mean,
             claims=[Claim.from_dict(claim) for claim in manifest.get("claims", [])],
             measurements=measurements,
+            diagnosis=record.get("diagnosis"),
             looks=tuple(record.get("looks", [])),
         )
+
+    @property
+    def environment(self) -> Mapping[str, Any]:
+        """How its environment is built, as the workflow planned it."""
+        spec: Mapping[str, Any] = self.manifest["spec"] if self.external is None else self.external
+        environment: Mapping[str, Any] = spec["environment"]
+        return environment
 
     @property
     def canonical(self) -> Measurement | None:
@@ -126,6 +149,9 @@ def _train_time_measurements(manifest: Mapping[str, Any], train_time: TrainTime)
 
 def _measurement(name: str, content: Mapping[str, Any]) -> Measurement:
     failure = content["failure"]
+    condition = Condition.from_dict(
+        {field.name: content[field.name] for field in fields(Condition)[1:]} | {"name": name}
+    )
     return Measurement(
         condition=name,
         n_envs=content["n_envs"],
@@ -135,4 +161,7 @@ def _measurement(name: str, content: Mapping[str, Any]) -> Measurement:
         episodes=episodes_from(content["episodes"]),
         process=content["process"],
         checks=content["checks"],
+        earned=condition.earned,
+        paired=condition.seeding == "episodes",
+        divergence=content.get("divergence"),
     )

@@ -31,6 +31,7 @@ from reload_audit.jobs import FORMAT
 from reload_audit.records import write_json
 from reload_audit.reference import evaluate_random_policy, evaluate_reference, fresh_environments
 from reload_audit.specs import EnvironmentSpec, EvaluationSpec
+from reload_audit.steps import Steps
 
 _LOOKS = (20, 40, 80, 160, 320)
 
@@ -53,7 +54,8 @@ def record_reference(
     Training can go on afterwards as if nothing had happened: the environments it is trained in are not touched, and the
     global random generators are put back.
 
-    :param folder: takes ``model.zip``, ``vecnormalize.pkl`` (if there is one), ``evaluations.json``, ``manifest.json``
+    :param folder: takes ``model.zip``, ``vecnormalize.pkl`` (if there is one), ``evaluations.json``, ``steps.npz``,
+        ``manifest.json``
     :param env: as in an experiment (a registered id, ``module:Id-v0``, ``package.module:EnvClass``), or its class
     :param env_kwargs: keyword arguments of the environment
     :param wrappers: dotted names, or ``{name: kwargs}``, the innermost first
@@ -84,16 +86,19 @@ def record_reference(
     evaluation = EvaluationSpec.from_dict(spec["evaluation"])
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    for name in (artifacts.MANIFEST, artifacts.STATISTICS):  # of another model; the new manifest comes last
+    # Those of another model; the new manifest comes last.
+    for name in (artifacts.MANIFEST, artifacts.STATISTICS, artifacts.STEPS):
         (target / name).unlink(missing_ok=True)
     artifacts.save(model, target)
+    steps = Steps()
     with _as_a_reload_would():
-        reference = evaluate_reference(model, environment, evaluation, seed)
+        reference = evaluate_reference(model, environment, evaluation, seed, steps)
         random_policy = evaluate_random_policy(model, environment, evaluation, seed)
         venv = fresh_environments(model, environment, n_envs=1, seed=seed)
         description = artifacts.describe(model, venv)
         venv.close()
     write_json(target / artifacts.EVALUATIONS, TrainTime(None, reference, random_policy).to_dict())
+    steps.save(target / artifacts.STEPS)
     manifest = {"format": FORMAT, "model": target.name, "spec": spec, "failure": None, **description}
     write_json(target / artifacts.MANIFEST, manifest, indent=2)
     return target

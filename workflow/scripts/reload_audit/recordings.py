@@ -62,7 +62,10 @@ def read_recording(folder: str | Path) -> Recording:
             _check_episodes(train_time.random_policy, "evaluations.json: random_policy", None)
         compared = {
             "digests": {name: _digest(manifest["digests"][name]) for name in _DIGESTS},
-            "acts_on": {name: manifest["acts_on"][name] for name in _ACTS_ON},
+            "acts_on": {
+                **{name: manifest["acts_on"][name] for name in _ACTS_ON},
+                "construction": manifest["acts_on"].get("construction"),  # not in older ones
+            },
             "versions": {
                 name: version
                 for name, version in mapping(manifest["versions"]).items()

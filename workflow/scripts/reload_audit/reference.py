@@ -10,26 +10,34 @@ from reload_audit.environments import build_vec_env, freeze_normalization
 from reload_audit.episodes import Episode
 from reload_audit.rollouts import ModelPolicy, RandomPolicy, run_episodes, run_looks
 from reload_audit.specs import EnvironmentSpec, EvaluationSpec
+from reload_audit.steps import Steps
 
 RANDOM_POLICY_EPISODES = 20
 
 
-def evaluate_in_looks(model: BaseAlgorithm, venv: VecEnv, evaluation: EvaluationSpec) -> list[Episode]:
+def evaluate_in_looks(
+    model: BaseAlgorithm, venv: VecEnv, evaluation: EvaluationSpec, steps: Steps | None = None
+) -> list[Episode]:
     """All episodes of the protocol, look by look: exactly the calls that the reload makes, as far as it goes."""
     freeze_normalization(venv)
-    return run_looks(ModelPolicy(model), venv, evaluation, evaluation.stops)
+    return run_looks(ModelPolicy(model), venv, evaluation, evaluation.stops, steps=steps)
 
 
 def evaluate_reference(
-    model: BaseAlgorithm, environment: EnvironmentSpec, evaluation: EvaluationSpec, seed: int
+    model: BaseAlgorithm,
+    environment: EnvironmentSpec,
+    evaluation: EvaluationSpec,
+    seed: int,
+    steps: Steps | None = None,
 ) -> list[Episode]:
     """The reference episodes.
 
     :param seed: of the global generators in worker processes, if the environments have any
+    :param steps: takes the first steps of the first episodes, if given
     """
     venv = fresh_environments(model, environment, evaluation.n_envs, seed)
     try:
-        return evaluate_in_looks(model, venv, evaluation)
+        return evaluate_in_looks(model, venv, evaluation, steps)
     finally:
         venv.close()
 

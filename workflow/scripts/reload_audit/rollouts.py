@@ -18,6 +18,7 @@ from reload_audit.environments import PARKED_KEY
 from reload_audit.episodes import Episode
 from reload_audit.records import Digest
 from reload_audit.specs import EvaluationSpec
+from reload_audit.steps import EPISODES, EpisodeSteps, PolicySteps, Steps
 
 _FLUSH_STEPS = 64
 
@@ -42,17 +43,26 @@ class Policy(Protocol):
 
 
 class ModelPolicy:
-    """A model, given what its kind needs: recurrent states and episode starts, action masks."""
+    """A model, given what its kind needs: recurrent states and episode starts, action masks.
 
-    def __init__(self, model: BaseAlgorithm, deterministic: bool = True) -> None:
+    :param carry_state: without it, every step is the first of an episode to a recurrent policy
+    :param give_masks: without it, a policy that masks actions chooses among all
+    """
+
+    def __init__(
+        self, model: BaseAlgorithm, deterministic: bool = True, *, carry_state: bool = True, give_masks: bool = True
+    ) -> None:
         self._model = model
         self._deterministic = deterministic
-        self._masks = _ActionMasks() if isinstance(model, MaskablePPO) else None
+        self._carry_state = carry_state
+        self._masks = _ActionMasks() if isinstance(model, MaskablePPO) and give_masks else None
 
     def act(
         self, observations: Observations, states: States, starts: np.ndarray, venv: VecEnv, parked: np.ndarray
     ) -> tuple[np.ndarray, States]:
         masks = {} if self._masks is None else {"action_masks": self._masks.of(venv, parked)}
+        if not self._carry_state:
+            states, starts = None, np.ones_like(starts)
         return self._model.predict(
             observations, state=states, episode_start=starts, deterministic=self._deterministic, **masks
         )
@@ -76,7 +86,9 @@ class RandomPolicy:
         return np.stack([_sample_valid(space, mask) for space, mask in zip(self._spaces, masks, strict=True)]), None
 
 
-def run_episodes(policy: Policy, venv: VecEnv, evaluation: EvaluationSpec, start: int, stop: int) -> list[Episode]:
+def run_episodes(
+    policy: Policy, venv: VecEnv, evaluation: EvaluationSpec, start: int, stop: int, steps: Steps | None = None
+) -> list[Episode]:
     """Run episodes ``start`` to ``stop - 1``, in order of their index.
 
     Slot ``i`` of ``S`` runs episodes ``start + i``, ``start + i + S``, and so on. Episodes are the same for every
@@ -84,6 +96,7 @@ def run_episodes(policy: Policy, venv: VecEnv, evaluation: EvaluationSpec, start
     product.
 
     :param venv: built by :func:`reload_audit.environments.build_vec_env`
+    :param steps: takes the first steps of the first episodes, if given
     :raises EpisodeTooLong: an episode exceeds ``evaluation.max_episode_steps``
     :raises NonFiniteReward: an episode earned NaN or an infinity
     :raises EpisodesLost: a wrapper hides the end of episodes
@@ -91,13 +104,13 @@ def run_episodes(policy: Policy, venv: VecEnv, evaluation: EvaluationSpec, start
     slots = venv.num_envs
     for slot in range(slots):
         queue = [(index, evaluation.seed + index) for index in range(start + slot, stop, slots)]
-        venv.env_method("begin_episodes", queue, evaluation.max_episode_steps, indices=slot)
+        venv.env_method("begin_episodes", queue, evaluation.max_episode_steps, steps is not None, indices=slot)
     observations: Any = venv.reset()  # never a tuple: SB3 does not train on such spaces
     parked = np.asarray([done for _, done in venv.env_method("collect_episodes")])
     states: States = None
     starts = np.ones(slots, dtype=bool)
     step_rewards = np.zeros(slots)
-    trace = _Trace(slots)
+    trace = _Trace(slots, None if steps is None else start)
     episodes: list[Episode] = []
     while len(episodes) < stop - start:
         if parked.all():
@@ -110,7 +123,11 @@ def run_episodes(policy: Policy, venv: VecEnv, evaluation: EvaluationSpec, start
             if not parked[slot] and (starts[slot] or PARKED_KEY in infos[slot]):
                 finished, parked[slot] = venv.env_method("collect_episodes", indices=slot)[0]
                 for recorded in finished:
-                    episodes.append(_episode(recorded, infos[slot], float(step_rewards[slot]), trace.finish(slot)))
+                    digests, policy_steps = trace.finish(slot)
+                    seen = recorded.pop("steps")
+                    if steps is not None and seen is not None and policy_steps is not None:
+                        steps.add(recorded["episode"], seen, policy_steps)
+                    episodes.append(_episode(recorded, infos[slot], float(step_rewards[slot]), digests))
                     step_rewards[slot] = 0.0
     return sorted(episodes, key=lambda episode: episode.episode)
 
@@ -121,14 +138,16 @@ def run_looks(
     evaluation: EvaluationSpec,
     stops: Sequence[int],
     enough: Callable[[Sequence[Episode]], bool] = lambda _: False,
+    steps: Steps | None = None,
 ) -> list[Episode]:
     """Run episodes in portions, until they are enough.
 
     :param stops: number of episodes after each portion
+    :param steps: takes the first steps of the first episodes, if given
     """
     episodes: list[Episode] = []
     for stop in stops:
-        episodes += run_episodes(policy, venv, evaluation, start=len(episodes), stop=stop)
+        episodes += run_episodes(policy, venv, evaluation, start=len(episodes), stop=stop, steps=steps)
         if enough(episodes):
             break
     return episodes
@@ -155,12 +174,17 @@ class _Trace:
 
     Steps are collected and digested many at a time, because a digest's cost is mostly in its calls. Every array has a
     digest of its own, so that it does not matter where the steps were cut.
+
+    :param first: episode that the first slot begins with, if the first steps of episodes are kept
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, first: int | None = None) -> None:
         self._slots = slots
         self._steps: list[dict[str, np.ndarray]] = []
+        self._begun = [0] * slots  # which of these steps is the first that is not yet in a slot's digests
         self._digests: list[dict[str, Digest]] = [{} for _ in range(slots)]
+        self._episodes = None if first is None else list(range(first, first + slots))
+        self._kept = [self._new_steps(slot) for slot in range(slots)]
 
     def add(self, observations: Observations, actions: np.ndarray) -> None:
         step = {"actions": np.array(actions)}  # a copy: environments are given views, and may write to them
@@ -170,23 +194,37 @@ class _Trace:
             step["policy_observations"] = np.asarray(observations)
         self._steps.append(step)
         if len(self._steps) == _FLUSH_STEPS:
-            self._flush()
+            stacked = {name: np.stack([step[name] for step in self._steps]) for name in step}
+            for slot, begun in enumerate(self._begun):
+                self._take(slot, {name: array[begun:, slot] for name, array in stacked.items()})
+            self._steps.clear()
+            self._begun = [0] * self._slots
 
-    def finish(self, slot: int) -> dict[str, str]:
-        """The digests of the slot's episode, which ends with the step added last."""
-        self._flush()
+    def finish(self, slot: int) -> tuple[dict[str, str], EpisodeSteps | None]:
+        """The digests of the slot's episode, which ends with the step added last, and its first steps if kept."""
+        new = self._steps[self._begun[slot] :]
+        if new:
+            self._take(slot, {name: np.stack([step[name][slot] for step in new]) for name in new[0]})
+        self._begun[slot] = len(self._steps)
         digests = {name: digest.hexdigest() for name, digest in sorted(self._digests[slot].items())}
+        kept = self._kept[slot]
         self._digests[slot] = {}
-        return digests
+        if self._episodes is not None:
+            self._episodes[slot] += self._slots
+        self._kept[slot] = self._new_steps(slot)
+        return digests, None if kept is None else kept.finish()
 
-    def _flush(self) -> None:
-        if not self._steps:
-            return
-        for name in self._steps[0]:
-            stacked = np.stack([step[name] for step in self._steps])
-            for slot in range(self._slots):
-                self._digests[slot].setdefault(name, Digest()).add_bytes(stacked[:, slot])
-        self._steps.clear()
+    def _take(self, slot: int, steps: dict[str, np.ndarray]) -> None:
+        for name, array in steps.items():
+            self._digests[slot].setdefault(name, Digest()).add_bytes(array)
+        kept = self._kept[slot]
+        if kept is not None:
+            kept.add(steps)
+
+    def _new_steps(self, slot: int) -> PolicySteps | None:
+        if self._episodes is None or self._episodes[slot] >= EPISODES:
+            return None
+        return PolicySteps(self._episodes[slot])
 
 
 def _episode(

@@ -7,7 +7,7 @@ decide whether a job must run again, and what JSON can hold.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 VecEnvKind = Literal["dummy", "subproc"]
@@ -31,6 +31,7 @@ class EnvironmentSpec:
     :param normalize: arguments of VecNormalize, or None for a model trained without it
     :param frame_stack: observations stacked by VecFrameStack, or None
     :param python_path: folders to put on ``sys.path`` first
+    :param time_limit: steps after which an episode is truncated, -1 for no limit; None as the environment is registered
     """
 
     env: str
@@ -40,6 +41,7 @@ class EnvironmentSpec:
     normalize: Mapping[str, Any] | None
     frame_stack: int | None
     python_path: tuple[str, ...]
+    time_limit: int | None = None
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> EnvironmentSpec:
@@ -101,6 +103,7 @@ class ReloadSpec:
     :param isolation: where each condition's fresh process comes from
     :param timeout: seconds that one condition may take
     :param memory: MiB that one condition may hold
+    :param conditions: whether those that find a cause run only where a reward is lost, or for every model
     """
 
     n_envs: tuple[int, ...]
@@ -108,6 +111,7 @@ class ReloadSpec:
     isolation: Literal["forkserver", "spawn"]
     timeout: float
     memory: int
+    conditions: Literal["needed", "all"] = "needed"
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ReloadSpec:
@@ -256,25 +260,76 @@ class ExternalPolicy:
         )
 
 
+Statistics = Literal["loaded", "none", "fresh", "updating", "swapped", "twice", "wrapper", "posted wrapper", "file"]
+RewardScale = Literal["raw", "normalized", "monitor outside"]
+Seeding = Literal["episodes", "evaluate_policy", "unseeded"]
+
+
 @dataclass(frozen=True)
 class Condition:
     """One way to evaluate a reloaded model. Whatever it does not name is as in the canonical condition.
 
     :param name: unique among a model's conditions, and what the result tables call it
     :param n_envs: slots
+    :param statistics: those of VecNormalize: ``loaded`` and frozen; ``none``; ``fresh``, estimated from episodes of its
+        own, then frozen; loaded and still ``updating``; with mean and variance ``swapped``; applied ``twice``; applied
+        by a Gymnasium ``wrapper`` that reproduces VecNormalize, or by the ``posted wrapper`` that does not; of another
+        ``file``
+    :param statistics_file: that file
+    :param reward: on the environment's scale, on VecNormalize's, or as a monitor outside VecNormalize reports it
+    :param seeding: every episode with its own seed; only the first, as SB3's ``evaluate_policy`` does; or none
+    :param carry_state: whether a recurrent policy is given its state
+    :param give_masks: whether a policy that masks actions is given the masks
+    :param episodes_before: episodes that every environment has seen before the first that counts
+    :param environment: what is other of :class:`EnvironmentSpec`: ``time_limit``, ``frame_stack``; ``env_kwargs`` and
+        ``wrappers`` are added to what is there
+    :param processor: ``baseline`` for the instructions that every processor of this kind has
+    :param device: where the policy runs, if not as usual
+    :param episodes: how many are run, if not those of the first look; the canonical condition runs as many as it needs
     """
 
     name: str
     n_envs: int
     vec_env: VecEnvKind = "dummy"
     deterministic: bool = True
+    statistics: Statistics = "loaded"
+    statistics_file: str | None = None
+    reward: RewardScale = "raw"
+    seeding: Seeding = "episodes"
+    carry_state: bool = True
+    give_masks: bool = True
+    episodes_before: int = 0
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    processor: Literal["native", "baseline"] = "native"
+    device: str | None = None
+    episodes: int | None = None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Condition:
+        return cls(**data)
+
+    @property
+    def earned(self) -> Literal["reward", "step_reward", "monitor_reward"]:
+        """Which sum of an episode is its reward here."""
+        return _EARNED[self.reward]
+
+    def changes(self, canonical: Condition) -> dict[str, Any]:
+        """The factors that are other than in the canonical condition."""
+        mine, its = asdict(self), asdict(canonical)
+        return {key: value for key, value in mine.items() if key not in ("name", "episodes") and value != its[key]}
 
 
 CANONICAL = "reload"
 
+_EARNED: dict[RewardScale, Literal["reward", "step_reward", "monitor_reward"]] = {
+    "raw": "reward",
+    "normalized": "step_reward",
+    "monitor outside": "monitor_reward",
+}
+
 
 def conditions(evaluation: EvaluationSpec, reload: ReloadSpec, *, deterministic: bool = True) -> tuple[Condition, ...]:
-    """The canonical condition, then those that change one factor of it."""
+    """The canonical condition, then those that the configuration asks for, each with one factor of it changed."""
     canonical = Condition(CANONICAL, evaluation.n_envs, deterministic=deterministic)
     chosen = [canonical]
     chosen += [replace(canonical, name=f"n_envs={n}", n_envs=n) for n in reload.n_envs if n != evaluation.n_envs]

@@ -6,11 +6,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from reload_audit.causes import CAUSES
+
 _WORST = 5
 _LONGEST_NAME = 60
 _LONGEST_REASON = 400
 _LONGEST_LOAD_ERROR = 120
 _LOAD_ERRORS = 3
+_LONGEST_CAUSE = 60
+_LONGEST_EVIDENCE = 240
 
 TRAIN_TIME, CLAIMED = "train-time reward", "claimed reward"
 OBSTACLES = ("no_claim", "claim_too_imprecise", "best_of_k", "before_last_update", "claim_with_exploration")
@@ -25,7 +29,7 @@ def summarize(audit: Mapping[str, Any], report: str) -> str:
     models = audit["models"]
     counts = ", ".join(_count(verdict, count, models) for verdict, count in audit["counts"].items() if count)
     lines = [headline(models), *([f"Verdicts: {counts}."] if counts else [])]
-    lines += filter(None, [plain_loads(models)])
+    lines += filter(None, [cause_counts(models), plain_loads(models)])
     lines += _table(models)
     lines.append(f"Report: {report}")
     return "\n".join(lines) + "\n"
@@ -103,15 +107,37 @@ def plain_loads(models: Iterable[Mapping[str, Any]]) -> str:
     return f"{errors.total():,} of {models_found} would not load with a plain ALGO.load{unknown}: {said}{more}"
 
 
+def cause_counts(models: Iterable[Mapping[str, Any]]) -> str:
+    """How many models each cause is the best explanation of, the most frequent first; nothing where none is needed."""
+    counts = Counter(printable(model["cause"], _LONGEST_CAUSE) for model in models if model.get("cause"))
+    said = ", ".join(f"{cause} ({count:,})" for cause, count in _most_common(counts))
+    return f"Causes: {said}." if said else ""
+
+
+def cause_page(cause: str) -> str:
+    """Where a cause and its fix are described, from the top of the repository; nothing for what is no known cause."""
+    return f"docs/causes/{cause}.md" if cause in CAUSES else ""
+
+
 def printable(text: str, longest: int) -> str:
     """On one line, with characters that a terminal or browser would obey made visible, the middle left out.
 
     Names and messages come from files of unknown origin. What turns the direction of writing around, moves the cursor
     or is half a character shows as its escape.
     """
-    line = " ".join(_ends(text, 4 * longest).split())
-    visible = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)
-    return _ends(visible, longest)
+    return _ends(_visible(" ".join(_ends(text, 4 * longest).split())), longest)
+
+
+def printable_code(text: str, longest: int) -> str:
+    """As :func:`printable`, but lines and indentation stay as they are, and what is too long is cut at its end."""
+    lines = text[:longest].replace("\r\n", "\n").expandtabs(4).strip("\n").split("\n")
+    return "\n".join([*(_visible(line).rstrip() for line in lines), *(["…"] if len(text) > longest else [])])
+
+
+def _visible(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def _ends(text: str, longest: int) -> str:
@@ -172,7 +198,7 @@ def _count(verdict: str, count: int, models: Iterable[Mapping[str, Any]]) -> str
 def _worst(models: Iterable[Mapping[str, Any]], verdict: str) -> list[tuple[Mapping[str, Any], int]]:
     """Models with a verdict, those that lost most in units of their margin first.
 
-    Of models that failed alike the first stands for all.
+    Of models that failed alike, of the same cause, the first stands for all.
 
     :return: each with the number of models that it stands for
     """
@@ -180,9 +206,10 @@ def _worst(models: Iterable[Mapping[str, Any]], verdict: str) -> list[tuple[Mapp
     def severity(model: Mapping[str, Any]) -> float:
         return model["difference"] / model["margin"] if verdict == "degraded" and model["margin"] else 0.0
 
-    alike: dict[str, list[Mapping[str, Any]]] = {}
+    alike: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for model in sorted((model for model in models if model["verdict"] == verdict), key=severity):
-        alike.setdefault(model["reason"] if verdict == "error" else model["model"], []).append(model)
+        what = model["reason"] if verdict == "error" else model["model"]
+        alike.setdefault((what, model.get("cause") or ""), []).append(model)
     return [(group[0], len(group)) for group in alike.values()]
 
 
@@ -197,7 +224,10 @@ def _table(models: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = [[*_cells(model, found), _why(model, times)] for model, times in flagged]
     widths = [max(map(len, column)) for column in zip(heads, *(row[:-1] for row in rows), strict=True)]
     widths[-1] = 0
-    lines = ["", _line(heads, widths), *(_line(row, [*widths, 0]) for row in rows)]
+    lines = ["", _line(heads, widths)]
+    pages: set[str] = set()
+    for row, (model, _) in zip(rows, flagged, strict=True):
+        lines += [_line(row, [*widths, 0]), *_cause(model, pages)]
     left = sum(times for _, times in [*failed[_WORST:], *degraded[_WORST:]])
     if left:
         lines.append(f"  and {left:,} more")
@@ -219,6 +249,26 @@ def _cells(model: Mapping[str, Any], found: bool) -> list[str]:
 def _why(model: Mapping[str, Any], times: int) -> str:
     reason = printable(model["reason"], _LONGEST_REASON)
     return f"{reason} ({times - 1:,} more like it)" if times > 1 else reason
+
+
+def _cause(model: Mapping[str, Any], pages: set[str]) -> list[str]:
+    """What explains a model's verdict, and where the fix is.
+
+    :param pages: those that are named already; a new one is added
+    """
+    if not model.get("cause"):
+        return []
+    causes = model.get("causes") or [{}]
+    evidence = next(iter(causes[0].get("evidence") or ()), "")
+    said = [printable(model["cause"], _LONGEST_CAUSE)]
+    if evidence and evidence != model["reason"]:
+        said.append(printable(evidence, _LONGEST_EVIDENCE))
+    lines = [f"    cause: {': '.join(said)}"]
+    page = cause_page(model["cause"])
+    if page and page not in pages:
+        pages.add(page)
+        lines.append(f"    fix: {page}")
+    return lines
 
 
 def _claimed(model: Mapping[str, Any]) -> str:

@@ -19,11 +19,14 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from reload_audit import artifacts
 from reload_audit.algorithms import algorithm, default_policy, parse_hyperparams, resolved_hyperparams
+from reload_audit.divergence import first_divergence
 from reload_audit.environments import Normalizer, build_vec_env
 from reload_audit.episodes import TrainTime
 from reload_audit.records import plain, write_json
 from reload_audit.reference import evaluate_in_looks, evaluate_random_policy, evaluate_reference
+from reload_audit.serialization import unpicklable_parts
 from reload_audit.specs import TrainingSpec
+from reload_audit.steps import Steps
 
 _PROGRESS_SECONDS = 10.0
 
@@ -50,16 +53,19 @@ def train(spec_data: Mapping[str, Any], folder: str) -> dict[str, Any]:
     manifest = _describe(spec, model, venv)
 
     _log("evaluating in place")
-    in_place = evaluate_in_looks(model, venv, spec.evaluation)
+    in_place_steps, steps = Steps(), Steps()
+    in_place = evaluate_in_looks(model, venv, spec.evaluation, in_place_steps)
     _log("evaluating on freshly built environments")
-    reference = evaluate_reference(model, spec.environment, spec.evaluation, spec.seed)
+    reference = evaluate_reference(model, spec.environment, spec.evaluation, spec.seed, steps)
     random_policy = evaluate_random_policy(model, spec.environment, spec.evaluation, spec.seed)
     evaluated = time.monotonic()
     write_json(Path(folder) / artifacts.EVALUATIONS, TrainTime(in_place, reference, random_policy).to_dict())
+    steps.save(Path(folder) / artifacts.STEPS)
+    parted = first_divergence(in_place, reference, in_place_steps, steps)
     venv.close()
     seconds = {"learn": learned - start, "evaluate": evaluated - learned}
     _log(f"done: learned for {seconds['learn']:.1f} s, evaluated for {seconds['evaluate']:.1f} s")
-    return {**manifest, "seconds": seconds}
+    return {**manifest, "in_place_divergence": None if parted is None else parted.to_dict(), "seconds": seconds}
 
 
 def training_environment(spec: TrainingSpec) -> VecEnv:
@@ -93,7 +99,11 @@ def _new_normalizer(spec: TrainingSpec) -> Normalizer:
 
 def _describe(spec: TrainingSpec, model: BaseAlgorithm, venv: VecEnv) -> dict[str, Any]:
     hyperparams = {"policy": type(model.policy).__name__, **resolved_hyperparams(spec.algo, spec.hyperparams)}
-    return {"hyperparams": plain(hyperparams), **artifacts.describe(model, venv)}
+    return {
+        "hyperparams": plain(hyperparams),
+        "unpicklable": [part.to_dict() for part in unpicklable_parts(venv)],
+        **artifacts.describe(model, venv),
+    }
 
 
 class _Progress(BaseCallback):

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from reload_audit.dashboard.numbers import finite
-from reload_audit.summary import is_found, printable, was_measured
+from reload_audit.summary import is_found, printable, printable_code, was_measured
 from reload_audit.verdicts import Verdict
 
 WORST_FIRST: tuple[Verdict, ...] = ("error", "degraded", "inconclusive", "improved", "equivalent", "identical")
 LOST: tuple[Verdict, ...] = ("error", "degraded")
+TOGETHER = " + "
+"""Stands in the name of a condition between the two that it joins."""
 
 _LONGEST_NAME = 200
 _LONGEST_TEXT = 600
 _LONGEST_DETAIL = 400
+_LONGEST_FIX = 6_000
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,24 @@ class Condition:
 
 
 @dataclass(frozen=True)
+class NamedCause:
+    """One cause of a model's verdict.
+
+    :param evidence: sentences
+    :param proven: whether files or a contrast show it by themselves
+    :param share: how much of the gap its remedy closes, 1 for all; None where that is not known
+    :param fix: code to paste
+    """
+
+    name: str
+    explanation: str
+    evidence: tuple[str, ...]
+    proven: bool
+    share: float | None
+    fix: str
+
+
+@dataclass(frozen=True)
 class Entry:
     """One model.
 
@@ -41,6 +62,9 @@ class Entry:
     :param train_mean: what was measured at train time, if anything was
     :param claim_mean: what the reload is compared with: the same, or what somebody claims
     :param plain_load_error: empty where a plain load works; None where that is not known
+    :param causes: what explains its verdict, the best explanation first
+    :param ruled_out: what was looked at or tried and does not explain it
+    :param divergence: where reference and reload differ first
     """
 
     anchor: str
@@ -77,6 +101,9 @@ class Entry:
     margin: float | None
     q: float | None
     conditions: tuple[Condition, ...]
+    causes: tuple[NamedCause, ...]
+    ruled_out: tuple[str, ...]
+    divergence: str
 
     @property
     def in_margins(self) -> float | None:
@@ -150,12 +177,30 @@ def _entry(anchor: str, model: Mapping[str, Any]) -> Entry:
         margin=finite(model.get("margin")),
         q=finite(model.get("q")),
         conditions=tuple(_condition(condition) for condition in model.get("conditions") or ()),
+        causes=tuple(_named_cause(cause) for cause in model.get("causes") or ()),
+        ruled_out=_sentences(model.get("ruled_out")),
+        divergence=printable((model.get("first_divergence") or {}).get("text") or "", _LONGEST_DETAIL),
     )
+
+
+def _named_cause(cause: Mapping[str, Any]) -> NamedCause:
+    return NamedCause(
+        name=printable(cause["cause"], _LONGEST_NAME),
+        explanation=printable(cause.get("explanation") or "", _LONGEST_DETAIL),
+        evidence=_sentences(cause.get("evidence")),
+        proven=bool(cause.get("proven")),
+        share=finite(cause.get("share")),
+        fix=printable_code(cause.get("fix") or "", _LONGEST_FIX),
+    )
+
+
+def _sentences(texts: Iterable[str] | None) -> tuple[str, ...]:
+    return tuple(printable(text, _LONGEST_DETAIL) for text in texts or ())
 
 
 def _condition(condition: Mapping[str, Any]) -> Condition:
     return Condition(
-        name=condition["condition"],
+        name=printable(condition["condition"], _LONGEST_NAME),
         n_envs=condition.get("n_envs"),
         mean=finite(condition.get("mean_reward")),
         difference=finite(condition.get("difference")),

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from reload_audit.dashboard.entries import WORST_FIRST, Condition, Entry, worst_first
+from reload_audit.dashboard.entries import TOGETHER, WORST_FIRST, Condition, Entry, worst_first
 from reload_audit.dashboard.numbers import count, number, signed
 from reload_audit.specs import CANONICAL
 
@@ -42,8 +42,13 @@ def groups(models: Sequence[Entry]) -> list[Group]:
 def particulars(entry: Entry, groups: int) -> list[tuple[str, str]]:
     """What the table of models has no column for, each under its title; whatever of it is known.
 
+    Of a model trained here the rest of the page says it, but for what was tried to explain a verdict.
+
     :param groups: how many there are; which one it is of matters only among several
     """
+    if not entry.found:
+        tried = _conditions(c for c in entry.conditions if c.name not in ("in_place", "reference"))
+        return [("Other conditions", tried)] if tried and entry.causes else []
     algo = entry.algo or "ALGO"
     plain_load = "" if entry.plain_load_error is None else entry.plain_load_error or "would work"
     known = [
@@ -89,7 +94,7 @@ def _conditions(conditions: Iterable[Condition]) -> str:
         if condition.mean is None
         else f"{condition.name} {number(condition.mean)} ({signed(condition.difference)})"
         for condition in conditions
-        if condition.name != CANONICAL
+        if condition.name != CANONICAL and TOGETHER not in condition.name
     )
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from reload_audit.dashboard.entries import WORST_FIRST, Condition, Entry, worst_first
+from reload_audit.dashboard.entries import TOGETHER, WORST_FIRST, Condition, Entry, worst_first
 from reload_audit.dashboard.numbers import signed
 
 _FIRST = ("in_place", "reference", "reload")
@@ -91,8 +91,11 @@ def _grid(experiment: str, members: Sequence[Entry]) -> Grid:
     )
 
 
-def _condition_names(members: Iterable[Entry]) -> list[str]:
-    """In place, reference, reload, then ``n_envs=k`` by number, then whatever else there is."""
+def _condition_names(members: Sequence[Entry]) -> list[str]:
+    """In place, reference, reload, then ``n_envs=k`` by number, then whatever else every model was tried under.
+
+    What was tried on some models to find a cause is among their own details.
+    """
 
     def place(name: str) -> tuple[float, int]:
         if name in _FIRST:
@@ -100,8 +103,15 @@ def _condition_names(members: Iterable[Entry]) -> list[str]:
         key, _, value = name.partition("=")
         return (float(value), 0) if key == "n_envs" and value.isdecimal() else (math.inf, 0)
 
-    names = dict.fromkeys(condition.name for entry in members for condition in entry.conditions)
-    return sorted(names, key=place)
+    tried = [[condition.name for condition in entry.conditions] for entry in members if entry.conditions]
+    names = dict.fromkeys(name for own in tried for name in own if TOGETHER not in name)
+    asked = [name for name in names if _is_asked_for(name) or all(name in own for own in tried)]
+    return sorted(asked, key=place)
+
+
+def _is_asked_for(name: str) -> bool:
+    """Whether the configuration asks for a condition, of all models that run."""
+    return name in (*_FIRST, "SubprocVecEnv") or name.startswith("n_envs=")
 
 
 def _column(members: Iterable[Entry], name: str) -> Column:

@@ -7,6 +7,7 @@
   const heads = find("#models thead th");
   const tiles = find(".tile");
   const groups = find(".group");
+  const causes = find(".cause");
   const points = find(".plot a");
   const search = document.getElementById("search");
   const clear = document.getElementById("clear");
@@ -25,11 +26,13 @@
     const pressed = (buttons, name) => buttons.filter((one) => one.ariaPressed === "true").map((one) => one.dataset[name]);
     const verdicts = pressed(tiles, "verdict");
     const folders = pressed(groups, "group");
+    const reasons = pressed(causes, "cause");
     const matching = new Set();
     for (const row of rows) {
       const text = texts.get(row);
       const wanted = (verdicts.length === 0 || verdicts.includes(row.className))
-        && (folders.length === 0 || folders.includes(row.dataset.group));
+        && (folders.length === 0 || folders.includes(row.dataset.group))
+        && (reasons.length === 0 || (row.dataset.causes ?? "").split(" ").some((cause) => reasons.includes(cause)));
       if (wanted && words.every((word) => text.includes(word))) matching.add(row);
       row.hidden = !matching.has(row) || matching.size > most;
     }
@@ -39,7 +42,7 @@
     more.textContent = `Show ${(left - most).toLocaleString("en")} more`;
     shown.value = `${left.toLocaleString("en")} of ${rows.length.toLocaleString("en")} ${rows.length === 1 ? "model" : "models"}`;
     none.hidden = left > 0;
-    clear.disabled = words.length === 0 && verdicts.length === 0 && folders.length === 0;
+    clear.disabled = words.length === 0 && verdicts.length === 0 && folders.length === 0 && reasons.length === 0;
   }
 
   function showEvery() {
@@ -49,13 +52,42 @@
 
   function showAll() {
     search.value = "";
-    for (const button of [...tiles, ...groups]) button.ariaPressed = "false";
+    for (const button of [...tiles, ...groups, ...causes]) button.ariaPressed = "false";
     filter();
   }
 
   function reveal(row) {
     if (row.hidden) showAll();
     row.hidden = false; // alone, where it is beyond those on show
+  }
+
+  // The lines of a fix that a row holds, put into the fix of the cause's example.
+  function complete(pre) {
+    const lines = document.querySelector(`#cause-${pre.dataset.of} pre`).textContent.split("\n");
+    const own = pre.textContent.split("\n");
+    for (const [index, number] of pre.dataset.lines.split(" ").filter(Boolean).entries()) lines[number] = own[index];
+    pre.textContent = lines.join("\n");
+    delete pre.dataset.lines;
+  }
+
+  function makeCopyable(pre) {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: "Copy" });
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(pre.textContent);
+        button.textContent = "Copied";
+      } catch {
+        getSelection().selectAllChildren(pre); // where a page may not write to the clipboard
+      }
+    });
+    const box = Object.assign(document.createElement("div"), { className: "code" });
+    pre.replaceWith(box);
+    box.append(pre, button);
+  }
+
+  function unfold(details) {
+    for (const pre of details.querySelectorAll("pre[data-lines]")) complete(pre);
+    for (const pre of details.querySelectorAll(":not(.code) > pre")) makeCopyable(pre);
   }
 
   // What is written is what is sorted by, so the order never contradicts what can be read.
@@ -98,7 +130,7 @@
   }
 
   for (const head of heads) head.firstElementChild.addEventListener("click", () => sort(head));
-  for (const button of [...tiles, ...groups]) {
+  for (const button of [...tiles, ...groups, ...causes]) {
     button.addEventListener("click", () => {
       button.ariaPressed = button.ariaPressed === "true" ? "false" : "true";
       filter();
@@ -107,13 +139,21 @@
   for (const point of points) {
     point.addEventListener("pointerenter", () => explain(point));
     point.addEventListener("pointerleave", () => { tip.hidden = true; });
-    point.addEventListener("click", () => { reveal(rowOf(point)); });
   }
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href^='#']");
+    if (!link) return;
+    const row = rowOf(link);
+    if (texts.has(row)) reveal(row);
+    const folded = row?.closest("details");
+    if (folded) folded.open = true;
+  });
+  document.addEventListener("toggle", (event) => { if (event.target.open) unfold(event.target); }, true);
   search.addEventListener("input", filter);
   clear.addEventListener("click", showAll);
   more.addEventListener("click", showEvery);
   window.addEventListener("beforeprint", () => {
-    for (const folded of find(".more")) folded.open = true;
+    for (const folded of find(".more, .fix")) folded.open = true;
     showEvery();
   });
   if (rows.length) filter(); // a reloaded page may still hold the last search

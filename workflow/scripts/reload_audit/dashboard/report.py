@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from reload_audit.dashboard import numbers
+from reload_audit.dashboard.causes import cause_rows, certainty, own_lines
 from reload_audit.dashboard.entries import Entry, entries
 from reload_audit.dashboard.found import groups, particulars
 from reload_audit.dashboard.grids import grids
@@ -81,7 +83,7 @@ def render(audit: Mapping[str, Any]) -> str:
     """The report's HTML."""
     content = audit.get("models") or ()
     models = entries(content)
-    said, found = words(models), groups(models)
+    said, found, causes = words(models), groups(models), cause_rows(models)
     script = (_HERE / "report.js").read_text(encoding="utf-8")
     page: str = _template().render(
         answer=headline(content),
@@ -96,6 +98,10 @@ def render(audit: Mapping[str, Any]) -> str:
         groups=found,
         group_numbers={group.name: position for position, group in enumerate(found)},
         particulars=particulars,
+        causes=causes,
+        cause_numbers={cause.name: position for position, cause in enumerate(causes)},
+        certainty=certainty,
+        own_lines=own_lines,
         rows_shown=_ROWS_SHOWN,
         interval=interval,
         reach=_REACH,
@@ -189,6 +195,7 @@ def _in_margins(value: float, margin: float) -> float:
     return round(max(-_REACH, min(_REACH, value / margin)), 2)
 
 
+@cache
 def _template() -> Template:
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

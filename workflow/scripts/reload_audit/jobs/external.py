@@ -9,11 +9,15 @@ from typing import Any
 
 from reload_audit import isolation
 from reload_audit.jobs import FORMAT, PRELOAD, RELOAD_HASH_SEED
+from reload_audit.jobs.diagnosis import Processes, Target, condition_record, diagnose
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.recordings import read_recording
 from reload_audit.records import digest, plain, write_json
-from reload_audit.specs import Condition, ExternalPolicy, ExternalSpec, ReloadSpec, conditions
+from reload_audit.specs import CANONICAL, Condition, ExternalPolicy, ExternalSpec, ReloadSpec, conditions
 from reload_audit.verdicts import Criteria
+
+_EVALUATE = "reload_audit.external:evaluate_external"
+_EXAMINE = "reload_audit.diagnosis.examination:examine_external"
 
 
 def audit_batch(
@@ -39,6 +43,7 @@ class _Batch:
     """What the models of a batch share: settings, and what a random policy earns in each environment."""
 
     def __init__(self, log: Path, policy: ExternalPolicy, reload: ReloadSpec, criteria: Criteria) -> None:
+        self._processes = Processes(reload, log)
         self._log = log
         self._policy = policy
         self._reload = reload
@@ -49,6 +54,7 @@ class _Batch:
         """One model's record. Conditions besides the canonical one run only where that leaves a question."""
         found: Mapping[str, Any] = {}
         results: dict[str, Any] = {}
+        diagnosis: dict[str, Any] | None = None
         problem, random_mean = spec.problem, None
         recording = None
         try:
@@ -59,20 +65,8 @@ class _Batch:
             random_mean = self._random_mean(spec) if recording is None else None
             evaluation = self._policy.evaluation if recording is None else recording.evaluation
             deterministic = spec.deterministic or recording is not None  # as reference episodes are
-            for condition in conditions(evaluation, self._reload, deterministic=deterministic):
-                outcome = self._call(
-                    "reload_audit.external:evaluate_external",
-                    spec,
-                    self._policy,
-                    condition,
-                    self._criteria,
-                    random_mean,
-                )
-                value = outcome.value or {}
-                results[condition.name] = _condition_record(condition, outcome)
-                found = found or value.get("found", {})
-                if value.get("healthy") or not value.get("episodes"):
-                    break
+            planned = conditions(evaluation, self._reload, deterministic=deterministic)
+            found, results, diagnosis = self._measure(spec, planned, random_mean)
         measured = any(result["episodes"] for result in results.values())
         if measured and random_mean is None and recording is None:
             remark = "what a random policy earns could not be measured: the margin rests on the claim alone"
@@ -84,35 +78,41 @@ class _Batch:
             "looks": [] if recording is None else list(recording.evaluation.looks),
             "train_time": None if recording is None else recording.train_time.to_dict(),
             "conditions": results,
+            "diagnosis": diagnosis,
             "log": str(self._log),
         }
+
+    def _measure(
+        self, spec: ExternalSpec, planned: Sequence[Condition], random_mean: float | None
+    ) -> tuple[Mapping[str, Any], dict[str, Any], dict[str, Any] | None]:
+        """What was found in the model's files, the records of its conditions, and what may explain them."""
+        results: dict[str, Any] = {}
+        found: Mapping[str, Any] = {}
+
+        def arguments(condition: Condition) -> tuple[Any, ...]:
+            return spec, self._policy, condition, self._criteria, random_mean
+
+        forced = self._reload.conditions == "all"
+        canonical = planned[0]
+        for condition in planned:
+            outcome = self._processes.call(_EVALUATE, *arguments(condition))
+            results[condition.name] = condition_record(condition, outcome)
+            found = found or (outcome.value or {}).get("found", {})
+            healthy = results[CANONICAL]["healthy"]
+            if not results[CANONICAL]["episodes"] or (healthy and not forced):
+                break
+        if results[CANONICAL]["healthy"] and not forced:
+            return found, results, None
+        episodes = results[CANONICAL]["episodes"]
+        examined = (spec, self._policy, canonical, episodes, random_mean, self._criteria, forced)
+        target = Target(_EXAMINE, examined, _EVALUATE, arguments)
+        diagnosis, tried = diagnose(self._processes, target, canonical, results)
+        return found, {**results, **tried}, diagnosis
 
     def _random_mean(self, spec: ExternalSpec) -> float | None:
         key = digest([plain(asdict(replace(spec.environment, normalize=None))), spec.named_by_user])
         if key not in self._random_means:
-            self._random_means[key] = self._call("reload_audit.external:random_policy_reward", spec, self._policy).value
+            self._random_means[key] = self._processes.call(
+                "reload_audit.external:random_policy_reward", spec, self._policy
+            ).value
         return self._random_means[key]
-
-    def _call(self, target: str, *arguments: Any) -> isolation.Outcome:
-        return isolation.call(
-            target,
-            arguments,
-            method=self._reload.isolation,
-            log=self._log,
-            timeout=self._reload.timeout,
-            memory=self._reload.memory,
-        )
-
-
-def _condition_record(condition: Condition, outcome: isolation.Outcome) -> dict[str, Any]:
-    measured = outcome.value or {}
-    failure = outcome.failure
-    if measured.get("problem"):
-        failure = isolation.Failure("refused", measured["problem"], "")
-    return {
-        **asdict(condition),
-        "failure": None if failure is None else asdict(failure),
-        "process": asdict(outcome.usage),
-        "checks": measured.get("checks", []),
-        "episodes": measured.get("episodes", []),
-    }

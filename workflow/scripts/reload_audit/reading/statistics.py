@@ -31,6 +31,12 @@ class Moments:
     count: float
 
     def running(self) -> RunningMeanStd:
+        """SB3's own object with these numbers.
+
+        :raises Unreadable: a variance is negative
+        """
+        if (self.var < 0).any():
+            raise Unreadable(f"damaged statistics: expected variances of at least 0, found {self.var.min():.6g}")
         made = RunningMeanStd(shape=self.mean.shape)
         made.mean, made.var, made.count = self.mean.copy(), self.var.copy(), self.count
         return made
@@ -39,6 +45,8 @@ class Moments:
 @dataclass(frozen=True)
 class SavedStatistics:
     """A ``vecnormalize.pkl``, read and not executed.
+
+    Variances may be negative here, where mean and variance have changed places: nothing is made of them then.
 
     :param observations: for each key of a dictionary, or under ``""``; empty where observations are not normalised
     :param settings: arguments of VecNormalize
@@ -50,11 +58,19 @@ class SavedStatistics:
     settings: Mapping[str, Any]
     parsed: Parsed
 
+    @refusing("damaged statistics")
+    def attribute(self, name: str) -> Any:
+        """Any other attribute of the saved VecNormalize, such as ``old_obs``; None where it has none of that name.
+
+        :raises Unreadable: it cannot be rebuilt
+        """
+        return Values().build(attributes(self.parsed.value, _VEC_NORMALIZE).get(name))
+
     @refusing("statistics that do not fit the environment")
     def around(self, venv: VecEnv) -> VecNormalize:
         """A VecNormalize with these statistics around ``venv``, frozen, with rewards as they are.
 
-        :raises Unreadable: the observations there have another shape
+        :raises Unreadable: the observations there have another shape, or a variance is negative
         """
         normalize = VecNormalize(venv, training=False, **{**self.settings, "norm_reward": False})
         normalize.ret_rms = self.rewards.running()
@@ -106,7 +122,7 @@ def _observations(values: Values, saved: Any) -> dict[str, Moments]:
 def _moments(values: Values, saved: Any) -> Moments:
     content = attributes(saved, _RUNNING_MEAN_STD)
     mean, var = (_numbers(values.build(content[name])) for name in ("mean", "var"))
-    if mean.shape != var.shape or not (np.isfinite(mean).all() and np.isfinite(var).all() and (var >= 0).all()):
+    if mean.shape != var.shape or not (np.isfinite(mean).all() and np.isfinite(var).all()):
         raise Unreadable("damaged statistics: expected finite means and variances of one shape")
     return Moments(mean, var, _number(values.build(content["count"])))
 

@@ -1,0 +1,86 @@
+"""Audit models that lie in folders, in fresh processes as the workflow does, without the workflow around it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from builders import ROOT, resolved
+from published import CLAIMS_SCHEMA, MODELS_SCHEMA
+from reload_audit import isolation
+from reload_audit.aggregation import aggregate
+from reload_audit.artifacts import MANIFEST
+from reload_audit.discovery import find_models
+from reload_audit.jobs import FORMAT, PRELOAD, TRAIN_HASH_SEED
+from reload_audit.jobs.external import audit_batch
+from reload_audit.jobs.probe import ProbeSpec, probe_environment
+from reload_audit.probing.names import probe_name, probed
+from reload_audit.records import read_json, write_json
+from reload_audit.specs import ExternalPolicy, ReloadSpec
+from reload_audit.verdicts import Criteria
+
+LIMITS = {"timeout": 120, "memory": 4096}
+PROBE = ProbeSpec(seeds=2, steps=20, episodes=25, isolation="forkserver", timeout=60, memory=4096)
+
+
+def audit_table(rows: Sequence[Mapping[str, Any]], folder: Path, **sections: Any) -> dict[str, dict[str, Any]]:
+    """Audit a table of models; what ``audit.json`` says of each, by its name."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    folder.mkdir(parents=True, exist_ok=True)
+    table = folder / "models.tsv"
+    cells = [columns, *([_cell(row.get(name)) for name in columns] for row in rows)]
+    table.write_text("".join("\t".join(line) + "\n" for line in cells), encoding="utf-8")
+    return audit_found(folder, models=str(table), **sections)
+
+
+def audit_found(folder: Path, *, probe: bool = False, **config: Any) -> dict[str, dict[str, Any]]:
+    """Audit what a configuration finds; what ``audit.json`` says of each model, by its name.
+
+    :param probe: whether the models' environments are probed too, each once
+    """
+    reload = {"n_envs": [], "other_vec_env": False, **LIMITS, **config.pop("reload", {})}
+    config = resolved(**{"python_path": [str(ROOT / "tests"), str(ROOT / "examples")], "reload": reload, **config})
+    models = find_models(config, MODELS_SCHEMA, CLAIMS_SCHEMA)
+    policy = ExternalPolicy.from_dict(
+        {
+            "evaluation": {**config["evaluation"], "looks": config["verdict"]["looks"]},
+            "trust": config["trust"],
+            "env_versions": config["env_versions"],
+            "max_bytes": 2**30,
+        }
+    )
+    reloading = ReloadSpec.from_dict({key: value for key, value in config["reload"].items() if key != "batch"})
+    criteria = Criteria.from_dict(config["verdict"])
+    records = folder / "records.json"
+    audit_batch(models, records, folder / "audit.log", policy, reloading, criteria)
+    environments = {probe_name(model["environment"]): model for model in models} if probe else {}
+    for name, model in environments.items():
+        record = folder / "probes" / f"{name}.json"
+        probe_environment(probed(model["environment"]), None, None, PROBE, record, folder / "probe.log")
+    aggregate([records], criteria, {}, folder, [folder / "probes" / f"{name}.json" for name in environments])
+    return {model["model"]: model for model in read_json(folder / "audit.json")["models"]}
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else json.dumps(value) if isinstance(value, dict | list) else str(value)
+
+
+def train_all(specs: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """Train models into folders of their names, as the workflow does, but all from one fork server."""
+    isolation.prepare("forkserver", hash_seed=TRAIN_HASH_SEED, preload=PRELOAD)
+    for spec in specs:
+        target = folder / spec["model"]
+        target.mkdir(parents=True)
+        outcome = isolation.call(
+            "reload_audit.training:train",
+            (spec, str(target)),
+            method="forkserver",
+            log=folder / "train.log",
+            **LIMITS,
+        )
+        assert outcome.failure is None, outcome.failure
+        manifest = {"format": FORMAT, "model": spec["model"], "spec": spec, "code": "", "failure": None}
+        write_json(target / MANIFEST, {**manifest, "process": asdict(outcome.usage), **outcome.value})

@@ -1,0 +1,255 @@
+"""Plant one fault, or two that mask each other, and see what the audit names: the confusion matrix.
+
+Every model is trained for real, has its reward measured as people measure it, and is audited in fresh processes. Of
+each there is a healthy twin.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch as th
+from gymnasium.wrappers import RescaleAction
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecMonitor, VecNormalize, unwrap_vec_normalize
+
+import planted
+from audits import audit_table
+from faults import FAULTS, Material
+from reload_audit.algorithms import algorithm
+from reload_audit.artifacts import MODEL, STATISTICS, save
+from reload_audit.conditions import PostedNormalizer
+from reload_audit.reading.statistics import read_statistics
+
+pytestmark = pytest.mark.slow
+
+EPISODES = 160
+SMALL = {"net_arch": [16]}
+OFF_POLICY = {"learning_starts": 50, "batch_size": 64, "train_freq": 4, "gradient_steps": 2, "gamma": 0.1}
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an algorithm learns to read a gauge in two seconds."""
+
+    hyperparams: dict[str, Any]
+    steps: int
+    n_envs: int = 2
+    action: str = "discrete"
+
+
+RECIPES = {
+    "PPO": Recipe({"n_steps": 64, "batch_size": 64, "learning_rate": 1e-2, "gamma": 0.5}, 2048, n_envs=4),
+    "A2C": Recipe({"n_steps": 8, "learning_rate": 1e-2, "gamma": 0.5}, 3200, n_envs=4),
+    "DQN": Recipe({**OFF_POLICY, "learning_rate": 5e-3, "target_update_interval": 50}, 1200),
+    "SAC": Recipe({**OFF_POLICY, "learning_rate": 1e-2}, 800, action="continuous"),
+}
+
+
+@dataclass
+class Workshop:
+    """Trains and saves models of one algorithm, and measures what they earn."""
+
+    algo: str
+    folder: Path
+    rows: list[Row] = field(default_factory=list)
+    expected: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def recipe(self) -> Recipe:
+        return RECIPES[self.algo]
+
+    def environment(self, kind: type[gym.Env], n_envs: int | None = None, **options: Any) -> VecEnv:
+        return make_vec_env(kind, n_envs or self.recipe.n_envs, env_kwargs={"action": self.recipe.action}, **options)
+
+    def train(
+        self, name: str, venv: VecEnv, *, part: float = 1.0, seed: int = 0, normalized: bool = True
+    ) -> tuple[BaseAlgorithm, Path]:
+        """Train on ``venv`` and save; the model, and the folder that it is in."""
+        wrapped = VecNormalize(venv) if normalized and unwrap_vec_normalize(venv) is None else venv
+        policy_kwargs = {"policy_kwargs": dict(SMALL)}
+        model = algorithm(self.algo)("MlpPolicy", wrapped, seed=seed, **self.recipe.hyperparams, **policy_kwargs)
+        model.learn(int(part * self.recipe.steps))
+        folder = self.folder / name
+        folder.mkdir(parents=True)
+        save(model, folder)
+        return model, folder
+
+    def copy(self, source: Path, name: str) -> Path:
+        return Path(shutil.copytree(source, self.folder / name))
+
+    def earned(self, model: BaseAlgorithm, venv: VecEnv, *, deterministic: bool = True) -> dict[str, Any]:
+        """A claim, measured with SB3's own means."""
+        venv.seed(7)
+        rewards, _ = evaluate_policy(
+            model, venv, n_eval_episodes=EPISODES, deterministic=deterministic, return_episode_rewards=True, warn=False
+        )
+        return {"claim_mean": float(np.mean(rewards)), "claim_std": float(np.std(rewards)), "claim_n": EPISODES}
+
+    def frozen(self, folder: Path, venv: VecEnv) -> VecNormalize:
+        normalize = VecNormalize.load(str(folder / STATISTICS), venv)
+        normalize.training = normalize.norm_reward = False
+        return normalize
+
+    def claim(self, folder: Path, kind: type[gym.Env] = planted.Gauge, *, deterministic: bool = True) -> dict[str, Any]:
+        """What the model in a folder earns when everything is done right."""
+        venv = self.environment(kind)
+        return self.earned(
+            algorithm(self.algo).load(folder / MODEL),
+            self.frozen(folder, venv) if (folder / STATISTICS).exists() else venv,
+            deterministic=deterministic,
+        )
+
+    def add(self, fault: str, folder: Path, claim: dict[str, Any], *causes: str, env: str = "Gauge", **more: Any) -> None:
+        """A row of the table of models, and the causes that it should be given."""
+        statistics = folder / STATISTICS
+        name = f"{self.algo}/{fault}".replace(",", "").replace(" ", "-")
+        self.expected[name] = causes
+        self.rows.append(
+            {
+                "name": name,
+                "algo": self.algo,
+                "env": f"planted:{env}",
+                "env_kwargs": {"action": self.recipe.action},
+                "model": str(folder / MODEL),
+                "vecnormalize": str(statistics) if statistics.exists() else None,
+                "n_envs": self.recipe.n_envs,
+                **claim,
+                **more,
+            }
+        )
+
+
+def plant(shop: Workshop) -> None:
+    """All faults of one algorithm, and the healthy twins."""
+    healthy, folder = shop.train("healthy", shop.environment(planted.Gauge))
+    _, early = shop.train("early", shop.environment(planted.Gauge), part=0.1)
+    _, checkpoint = shop.train("checkpoint", shop.environment(planted.OtherGauge), part=0.5)
+    _, agent = shop.train("agent", shop.environment(planted.OtherGauge), seed=1)
+    claim = shop.claim(folder)
+    shop.add("healthy", folder, claim)
+    material = Material(shop.algo, lambda: shop.environment(planted.OtherGauge, 1), checkpoint, agent)
+    for name in ("lost", "of a checkpoint", "of another seed", "left in training mode"):
+        broken = shop.copy(folder, f"statistics {name}")
+        FAULTS[f"statistics {name}"].plant(broken, material)
+        shop.add(f"statistics {name}", broken, claim, FAULTS[f"statistics {name}"].cause)
+    for name, donor in {"mean and variance swapped": agent, "parameters of a checkpoint": early}.items():
+        broken = shop.copy(folder, name)
+        FAULTS[name].plant(broken, replace(material, checkpoint=donor))
+        shop.add(name, broken, claim, FAULTS[name].cause)
+    plant_claims(shop, healthy, folder)
+    plant_surroundings(shop)
+    plant_pairs(shop, early, replace(material, agent=agent))
+
+
+def plant_claims(shop: Workshop, model: BaseAlgorithm, folder: Path) -> None:
+    """Rewards that were measured in another way than people would think."""
+    _, half = shop.train("half trained", shop.environment(planted.Gauge), part=0.1)
+    shop.add("half trained", half, shop.claim(half))
+    shop.add("measured stochastically", half, shop.claim(half, deterministic=False), "policy-mode")
+
+    unmonitored = DummyVecEnv([lambda: planted.Gauge(shop.recipe.action)])
+    normalize = shop.frozen(folder, unmonitored)
+    normalize.norm_reward = True
+    shop.add("measured normalised", folder, shop.earned(model, normalize), "reward-normalized")
+
+    plain = DummyVecEnv([lambda: planted.Gauge(shop.recipe.action)] * shop.recipe.n_envs)
+    monitored, watched = shop.train("monitored outside", VecMonitor(VecNormalize(plain)))
+    buffer = [episode["r"] for episode in monitored.ep_info_buffer or []]
+    reported = {"claim_mean": float(np.mean(buffer)), "claim_std": float(np.std(buffer)), "claim_n": len(buffer)}
+    shop.add("monitored inside", watched, shop.claim(watched))
+    shop.add("monitored outside", watched, reported, "monitor-outside-vecnormalize")
+
+    nearly, twice = shop.train("normalised twice", shop.environment(planted.NearlyUnits))
+    doubled = shop.frozen(twice, shop.frozen(twice, shop.environment(planted.NearlyUnits)))
+    shop.add("normalised once", twice, shop.claim(twice, planted.NearlyUnits), env="NearlyUnits")
+    shop.add("normalised twice", twice, shop.earned(nearly, doubled), "vecnormalize-twice", env="NearlyUnits")
+
+    steady, posted = shop.train("posted wrapper", shop.environment(planted.Steady))
+    moments = read_statistics(posted / STATISTICS).observations[""]
+    wrapped = make_vec_env(
+        planted.Steady,
+        4,
+        env_kwargs={"action": shop.recipe.action},
+        wrapper_class=PostedNormalizer,
+        wrapper_kwargs={"moments": moments},
+    )
+    shop.add("VecNormalize", posted, shop.claim(posted, planted.Steady), env="Steady")
+    shop.add("posted wrapper", posted, shop.earned(steady, wrapped), "normalizer-not-equivalent", env="Steady")
+
+
+def plant_surroundings(shop: Workshop) -> None:
+    """Environments that are built otherwise than in training."""
+    model, stacked = shop.train("frames stacked", VecFrameStack(VecNormalize(shop.environment(planted.Gauge)), 3))
+    venv = VecFrameStack(shop.frozen(stacked, shop.environment(planted.Gauge)), 3)
+    claim = shop.earned(model, venv)
+    shop.add("frames stacked", stacked, claim, frame_stack=3)
+    shop.add("frame stack forgotten", stacked, claim, "frame-stack-missing")
+
+    model, bytes_ = shop.train("pixels", shop.environment(planted.Pixels), normalized=False)
+    claim = shop.earned(model, shop.environment(planted.Pixels))
+    shop.add("pixels", bytes_, claim, env="Pixels")
+    scaled = {"env_kwargs": {"action": shop.recipe.action, "scaled": True}}
+    shop.add("pixels scaled", bytes_, claim, "observation-dtype", env="Pixels", **scaled)
+
+    if shop.recipe.action == "continuous":
+        wide = {"min_action": np.float32(-3.0), "max_action": np.float32(3.0)}
+        venv = shop.environment(planted.Gauge, wrapper_class=RescaleAction, wrapper_kwargs=wide)
+        model, rescaled = shop.train("actions rescaled", venv)
+        claim = shop.earned(model, shop.frozen(rescaled, venv))
+        wrapper = {"gymnasium.wrappers:RescaleAction": {"min_action": -3.0, "max_action": 3.0}}
+        shop.add("actions rescaled", rescaled, claim, wrappers=[wrapper])
+        shop.add("actions no longer rescaled", rescaled, claim, "action-space-rescaled")
+        (rescaled / STATISTICS).rename(rescaled / "moved.pkl")
+        shop.add("actions and statistics", rescaled, claim, "action-space-rescaled", "statistics-missing")
+
+
+def plant_pairs(shop: Workshop, early: Path, material: Material) -> None:
+    """Two faults at once: to repair one of them alone does not bring the reward back.
+
+    :param early: a model that has begun to learn, so that it matters how its actions are chosen
+    """
+    claim = shop.claim(early, deterministic=False)
+    for name, donor in {"lost": material.agent, "of another seed": material.agent}.items():
+        broken = shop.copy(early, f"statistics {name}, stochastic")
+        FAULTS[f"statistics {name}"].plant(broken, replace(material, agent=donor))
+        cause = FAULTS[f"statistics {name}"].cause
+        shop.add(f"statistics {name}, measured stochastically", broken, claim, cause, "policy-mode")
+    broken = shop.copy(early, "swapped, stochastic")
+    FAULTS["mean and variance swapped"].plant(broken, material)
+    shop.add("mean and variance swapped, measured stochastically", broken, claim, "statistics-swapped", "policy-mode")
+
+
+@pytest.fixture(scope="module", params=RECIPES)
+def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """What was planted, and what the audit says, by model."""
+    th.set_num_threads(1)
+    shop = Workshop(request.param, tmp_path_factory.mktemp(request.param))
+    plant(shop)
+    yield shop, audit_table(shop.rows, shop.folder / "audit", evaluation={"n_envs": 10}, verdict={"looks": [20, 40, 80, 160]})
+
+
+def test_every_planted_fault_is_named_first_and_no_healthy_twin_has_a_cause(
+    matrix: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop, models = matrix
+    named = {name: [cause["cause"] for cause in models[name]["causes"]] for name in shop.expected}
+    with capsys.disabled():
+        print(f"\n{'planted':40} named")
+        for name, causes in named.items():
+            right = tuple(causes[: len(shop.expected[name])]) == shop.expected[name]
+            print(f"{name:40} {', '.join(causes) or '-'}{'' if right else '   <-- expected ' + str(shop.expected[name])}")
+    wrong = {name: causes for name, causes in named.items() if set(causes[: len(shop.expected[name])]) != set(shop.expected[name])}
+    assert not wrong
+    assert not [name for name, causes in named.items() if causes and not shop.expected[name]]

@@ -1,0 +1,62 @@
+"""Train in environments with one fault each, audit the models, and see what is named: the other confusion matrix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audits import audit_found, train_all
+from builders import training_spec
+
+pytestmark = pytest.mark.slow
+
+FAULTY = {
+    "Field": "",
+    "DrawsFromNumPy": "global-generator",
+    "DrawsFromRandom": "global-generator",
+    "DrawsFromTorch": "global-generator",
+    "DrawsOnceFromNumPy": "global-generator",
+    "Unseeded": "unseeded-generator",
+    "UnseededFromTheStart": "unseeded-generator",
+    "ForgetsToSeed": "unseeded-generator",
+    "IgnoresTheSeed": "seed-ignored",
+    "DependsOnHashes": "hash-order",
+    "ReadsTheClock": "clock",
+    "Shares": "shared-between-instances",
+    "Exhausts": "survives-reset",
+    "Advances": "curriculum",
+    "DrawsAtConstruction": "random-construction",
+    "CachesForTheProcess": "process-cache",
+}
+"""Environments of examples/faulty.py, and what each has to be named."""
+
+OFF_POLICY = {"learning_starts": 32, "buffer_size": 200, "batch_size": 16, "train_freq": 4}
+RECIPES: dict[str, dict[str, Any]] = {
+    "PPO": {"hyperparams": {"n_steps": 32, "batch_size": 32, "n_epochs": 1}},
+    "A2C": {"hyperparams": {}},
+    "SAC": {"hyperparams": OFF_POLICY, "env_kwargs": {"action": "continuous"}},
+}
+
+
+@pytest.fixture(scope="module", params=RECIPES)
+def named(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What the audit says of a model of each environment, by the environment's class."""
+    folder = tmp_path_factory.mktemp(request.param)
+    recipe = {"algo": request.param, "total_timesteps": 192, "n_envs": [2], **RECIPES[request.param]}
+    specs = [training_spec(name=env, env=f"faulty:{env}", **recipe) for env in FAULTY]
+    train_all(specs, folder / "trained")
+    models = audit_found(folder / "audit", runs=[str(folder / "trained")], probe=True)
+    assert len(models) == len(FAULTY)
+    return {model["env_id"].partition(":")[2]: model for model in models.values()}
+
+
+def test_every_fault_of_an_environment_is_named_first(
+    named: dict[str, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with capsys.disabled():
+        print(f"\n{'planted':24} {'verdict':14} named")
+        for env, model in named.items():
+            print(f"{env:24} {model['verdict']:14} {', '.join(cause['cause'] for cause in model['causes']) or '-'}")
+    assert {env: model["cause"] for env, model in named.items()} == FAULTY

@@ -1,0 +1,94 @@
+"""Why a reloaded model may earn something else: every cause the audit can name, and what was found of one.
+
+An instrument (forensics, probe, conditions) returns findings; ``diagnosis`` ranks them. The causes themselves are in
+``causes.yaml``. Each has a page under docs/causes with its symptom, its mechanism, how the audit proves it, and its fix.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from string import Template
+from typing import Any, Literal
+
+import yaml
+
+from reload_audit.reading.refusal import shown
+
+Instrument = Literal["forensics", "probe", "conditions", "claims"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that an instrument saw and that may explain a lost reward.
+
+    :param cause: key of :data:`CAUSES`
+    :param proof: whether what was seen shows by itself that this is so; otherwise it is only worth trying
+    :param evidence: one sentence, with the numbers
+    :param details: what the fix names: a file, an attribute, a number
+    """
+
+    cause: str
+    instrument: Instrument
+    proof: bool
+    evidence: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Finding:
+        return cls(**data)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One cause.
+
+    :param group: where it lies
+    :param explanation: one sentence
+    :param fix: code to paste; ``$name`` stands for a finding's detail
+    :param defaults: for details that a finding does not have
+    :param language: of the fix; YAML is for the audit's own configuration
+    """
+
+    group: str
+    explanation: str
+    fix: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    language: Literal["python", "yaml"] = "python"
+
+    def fix_with(self, details: Mapping[str, Any]) -> str:
+        """The fix, with details filled in so that none of them can be more than a value, whatever a file is called.
+
+        ``$name`` is the identifier at the end of ``attribute``: ``doors`` of ``Corridor.doors[3]``.
+        """
+        known = {**self.defaults, **{key: value for key, value in details.items() if value is not None}}
+        named = re.search(r"(\w+)(\[.*)?$", str(details.get("attribute") or ""))
+        if named and named[1].isidentifier():
+            known["name"] = named[1]
+        return Template(self.fix).safe_substitute({key: _written(value) for key, value in known.items()})
+
+
+def _written(value: Any) -> str:
+    """A value as code or comment has it; a text as it stands between double quotes, in one line."""
+    if isinstance(value, str):
+        return shown(value.replace("\\", "\\\\").replace('"', '\\"'))
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return f"{value:_}" if type(value) is int else repr(value)
+
+
+def _read(path: Path) -> Iterator[tuple[str, Cause]]:
+    for group, causes in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+        for name, cause in causes.items():
+            yield name, Cause(group, **cause)
+
+
+CAUSES: dict[str, Cause] = dict(_read(Path(__file__).with_suffix(".yaml")))
+"""By identifier, which is also the name of its page."""
+
+UNEXPLAINED = "unexplained"

@@ -1,0 +1,341 @@
+"""From a verdict, and all that was seen, to a ranked list of causes, each with its evidence and its fix.
+
+A cause is named only with evidence: files or a contrast that show it, or a condition that closes most of the gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from reload_audit.causes import CAUSES, UNEXPLAINED, Finding
+from reload_audit.diagnosis.trials import EXPLAINS, Trial, share_closed
+from reload_audit.episodes import mean_reward
+from reload_audit.judgement import Judgement
+from reload_audit.model_record import ModelRecord
+from reload_audit.specs import Condition
+
+_NEXT_TO_NOTHING = 0.2
+"""Share of the gap below which a remedy shows that what it remedies is not the cause."""
+
+_ONLY_IN_A_FRESH_PROCESS = ("hash-order", "process-cache")
+_ONLY_ON_NEW_ENVIRONMENTS = ("curriculum",)
+
+_OBSTACLES = {
+    "no_claim": "no-claim",
+    "claim_too_imprecise": "claim-too-imprecise",
+    "best_of_k": "best-of-k",
+    "before_last_update": "before-last-update",
+    "claim_with_exploration": "training-episodes",
+}
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One cause, as it is reported.
+
+    :param evidence: sentences with numbers
+    :param proven: whether files or a contrast show it by themselves
+    :param share: how much of the gap the remedy closes; None where that was not measured
+    :param fix: code to paste
+    """
+
+    cause: str
+    explanation: str
+    evidence: tuple[str, ...]
+    proven: bool
+    share: float | None
+    fix: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What explains a verdict, the best explanation first, and what was ruled out."""
+
+    causes: tuple[Explanation, ...] = ()
+    ruled_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What is kept of a model's record to explain its verdict: numbers, no episodes.
+
+    :param now: mean reward under the canonical condition; None where it failed
+    :param failure: why there are no rewards, or nothing
+    :param checks: how many checks there were, and how many failed
+    :param examined: what examining its files found; None where it was not examined
+    :param means: for each condition its mean reward, as it counts it, and why there is none
+    """
+
+    now: float | None
+    failure: str
+    checks: tuple[int, int]
+    examined: Mapping[str, Any] | None
+    means: Mapping[str, tuple[float | None, str]]
+
+    @classmethod
+    def of(cls, model: ModelRecord) -> Observed:
+        canonical = model.canonical
+        return cls(
+            now=mean_reward(canonical.episodes) if canonical is not None and canonical.episodes else None,
+            failure=model.failure,
+            checks=(0, 0) if canonical is None else (len(canonical.checks), len(canonical.checks_failed)),
+            examined=model.diagnosis,
+            means={name: (_mean(found.rewards), found.failure) for name, found in model.measurements.items()},
+        )
+
+
+def _mean(rewards: np.ndarray) -> float | None:
+    return float(rewards.mean()) if rewards.size and np.isfinite(rewards).all() else None
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What a trial gave."""
+
+    trial: Trial
+    mean: float | None
+    share: float | None
+    failure: str
+
+    @property
+    def explains(self) -> bool:
+        return self.share is not None and self.share >= EXPLAINS
+
+
+@dataclass
+class _Candidate:
+    """A cause that something speaks for."""
+
+    cause: str
+    findings: list[Finding] = field(default_factory=list)
+    trials: list[_Measured] = field(default_factory=list)
+    together: _Measured | None = None
+
+    @property
+    def proven(self) -> bool:
+        return any(finding.proof for finding in self.findings)
+
+    @property
+    def best(self) -> _Measured | None:
+        """The trial that closes most of the gap, or one that runs where nothing else did."""
+        ran = [tried for tried in self.trials if tried.mean is not None]
+        return max(ran, key=lambda tried: -np.inf if tried.share is None else tried.share, default=None)
+
+    @property
+    def share(self) -> float | None:
+        return None if self.best is None else self.best.share
+
+    @property
+    def details(self) -> dict[str, Any]:
+        known: dict[str, Any] = {}
+        for finding in reversed(self.findings):
+            known |= finding.details
+        return known | (dict(self.best.trial.details) if self.best is not None else {})
+
+
+def conclude(
+    model: Observed, verdict: str, gap: str, judgement: Judgement | None, probed: Sequence[Finding] | None
+) -> Diagnosis:
+    """Name the causes of a verdict that is neither ``identical`` nor ``equivalent``.
+
+    :param gap: between which measurements the difference lies; empty where that is not known
+    :param probed: what the probe found in the model's environment; None where it was not probed
+    """
+    if verdict in ("identical", "equivalent"):
+        return Diagnosis()
+    goal = _target(model, judgement)
+    measured = list(_measured(model, goal))
+    candidates = _candidates(model, probed or (), measured)
+    for candidate in _obstacles(verdict, judgement, model):
+        candidates.setdefault(candidate.cause, candidate).findings.extend(candidate.findings)
+    most = max((candidate.share or 0.0 for candidate in candidates.values()), default=0.0)
+    ranked = sorted(
+        ((_weight(candidate, gap, most, runs=judgement is not None), candidate) for candidate in candidates.values()),
+        key=lambda item: (-item[0], -(item[1].share or 0.0), _place(item[1].cause)),
+    )
+    named = [candidate for weight, candidate in ranked if weight >= _NAMED]
+    named = [candidate for candidate in named if candidate.cause not in _LAST_RESORTS] or named[:1]
+    said = [_explained(candidate, goal, model) for candidate in named]
+    present = [candidate for weight, candidate in ranked if weight < _NAMED]
+    ruled_out = tuple(_ruled_out(present, measured, named, goal, model, probed))
+    if not said:
+        nothing = "nothing that was looked at or tried explains it"
+        said = [Explanation(UNEXPLAINED, "Nothing that was tried explains it.", (nothing,), False, None, "")]
+    return Diagnosis(tuple(said), ruled_out)
+
+
+_NAMED = 2.0
+
+
+_AS_GOOD = 0.02
+"""Shares that differ by no more say the same."""
+
+
+def _weight(candidate: _Candidate, gap: str, most: float, *, runs: bool) -> float:
+    """How much speaks for a candidate; below :data:`_NAMED` it is no cause.
+
+    :param most: the largest share that any single trial closes. Where nothing else speaks for a candidate, only that
+        counts: many a wrong way to measure comes near a reward that is lost altogether
+    :param runs: whether the model was measured as it is
+    """
+    best = candidate.best
+    if candidate.together is not None:
+        return 3.8
+    if best is not None and best.share is not None:
+        if best.explains and candidate.findings:
+            return 5.0 if candidate.proven else 4.2
+        if best.explains:
+            return 4.0 if best.share >= most - _AS_GOOD else 1.0
+        if best.share < _NEXT_TO_NOTHING:
+            return 1.0
+        return 3.5 if candidate.proven else 1.0
+    if best is not None and not runs:
+        return 5.0  # with its remedy the model runs, without it does not
+    if not candidate.proven:
+        return 0.0
+    if candidate.cause in _LAST_RESORTS:
+        return _LAST_RESORTS[candidate.cause]
+    excluded = (gap == "environment" and candidate.cause in _ONLY_IN_A_FRESH_PROCESS) or (
+        gap == "process" and candidate.cause in _ONLY_ON_NEW_ENVIRONMENTS
+    )
+    return 2.0 if excluded else 4.5
+
+
+_LAST_RESORTS = {
+    "best-of-k": 3.0,
+    "before-last-update": 3.0,
+    "training-episodes": 3.0,
+    "claim-too-imprecise": 3.0,
+    "not-runnable": 2.5,
+    "no-claim": 2.2,
+    "too-few-episodes": 2.1,
+}
+"""What explains a verdict only where nothing about the model does."""
+
+
+def _target(model: Observed, judgement: Judgement | None) -> float | None:
+    """The reward that is to be explained."""
+    if judgement is None or judgement.comparison is None or model.now is None:
+        return None
+    return model.now - judgement.comparison.difference
+
+
+def _measured(model: Observed, goal: float | None) -> Iterator[_Measured]:
+    for data in (model.examined or {}).get("trials", []):
+        trial = Trial.from_dict(data)
+        mean, failure = model.means.get(trial.condition.name, (None, "it was not tried"))
+        share = None if mean is None or goal is None or model.now is None else share_closed(goal, model.now, mean)
+        yield _Measured(trial, mean, share, failure)
+    for data in (model.examined or {}).get("estimates", []):
+        if goal is not None and model.now is not None:
+            trial = Trial(Condition(data["name"], 0), (data["cause"],), data["details"])
+            yield _Measured(trial, data["mean"], share_closed(goal, model.now, data["mean"]), "")
+
+
+def _candidates(model: Observed, probed: Sequence[Finding], measured: Sequence[_Measured]) -> dict[str, _Candidate]:
+    candidates: dict[str, _Candidate] = {}
+    for finding in [*map(Finding.from_dict, (model.examined or {}).get("findings", [])), *probed]:
+        candidates.setdefault(finding.cause, _Candidate(finding.cause)).findings.append(finding)
+    for tried in measured:
+        if len(tried.trial.causes) == 1:
+            (cause,) = tried.trial.causes
+            candidates.setdefault(cause, _Candidate(cause)).trials.append(tried)
+    alone = any(tried.explains for tried in measured if len(tried.trial.causes) == 1)
+    both = [tried for tried in measured if len(tried.trial.causes) > 1 and tried.explains]
+    if both and not alone:
+        # The best pair; among equals the one that more findings speak for.
+        best = max(both, key=lambda tried: (_spoken_for(tried, candidates), tried.share or 0.0))
+        for cause in best.trial.causes:
+            candidates.setdefault(cause, _Candidate(cause)).together = best
+    return candidates
+
+
+def _spoken_for(tried: _Measured, candidates: Mapping[str, _Candidate]) -> int:
+    return sum(candidates[cause].proven for cause in tried.trial.causes if cause in candidates)
+
+
+def _obstacles(verdict: str, judgement: Judgement | None, model: Observed) -> Iterator[_Candidate]:
+    """What stands in the way of an answer, where it is not the model."""
+    if verdict == "error":
+        yield _found("not-runnable", model.failure)
+    elif judgement is not None and verdict == "inconclusive":
+        cause = _OBSTACLES.get(judgement.obstacle, "too-few-episodes")
+        comparison, claim = judgement.comparison, judgement.claim
+        if comparison is None:
+            yield _found(cause, "there is no table, no evaluations.npz, no model card and no training episode")
+        elif claim is not None and judgement.obstacle:
+            n = "an unknown number of" if claim.n is None else f"{claim.n:,}"
+            yield _found(cause, f"the claim is {claim.mean:.4g} over {n} episodes ({claim.where})")
+        else:
+            yield _found(
+                cause,
+                f"after {comparison.n_episodes} episodes the difference lies between {comparison.ci_low:.4g} and "
+                f"{comparison.ci_high:.4g}; the margin is {comparison.margin:.4g}",
+            )
+
+
+def _found(cause: str, evidence: str) -> _Candidate:
+    return _Candidate(cause, [Finding(cause, "claims", proof=True, evidence=evidence)])
+
+
+def _explained(candidate: _Candidate, goal: float | None, model: Observed) -> Explanation:
+    cause = CAUSES[candidate.cause]
+    evidence = [finding.evidence for finding in candidate.findings]
+    tried = candidate.best
+    if tried is not None:
+        evidence.append(_said(tried, goal, model))
+    if candidate.together is not None:
+        evidence.append(f"two factors together: {_said(candidate.together, goal, model)}")
+    return Explanation(
+        cause=candidate.cause,
+        explanation=cause.explanation,
+        evidence=tuple(dict.fromkeys(evidence)),
+        proven=candidate.proven,
+        share=candidate.together.share if candidate.together is not None else candidate.share,
+        fix=cause.fix_with(candidate.details),
+    )
+
+
+def _said(tried: _Measured, goal: float | None, model: Observed) -> str:
+    name, now = tried.trial.condition.name, model.now
+    if tried.mean is None:
+        return f"{name}: {tried.failure or 'nothing was measured'}"
+    if now is None:
+        return f"{name}: it runs, and earns {tried.mean:.4g}"
+    if goal is None or tried.share is None:
+        return f"{name}: it earns {tried.mean:.4g} instead of {now:.4g}"
+    closed = f"{max(tried.share, 0.0):.0%} of the gap" if tried.share >= _NEXT_TO_NOTHING else "next to nothing"
+    return f"{name}: it earns {tried.mean:.4g} instead of {now:.4g}, which closes {closed} (to {goal:.4g})"
+
+
+def _ruled_out(
+    present: Sequence[_Candidate],
+    measured: Sequence[_Measured],
+    named: Sequence[_Candidate],
+    goal: float | None,
+    model: Observed,
+    probed: Sequence[Finding] | None,
+) -> Iterator[str]:
+    for candidate in present:
+        for finding in candidate.findings:
+            yield f"{candidate.cause}: {finding.evidence}, but that is not what the reward is lost to"
+    causes = {candidate.cause for candidate in named}
+    for tried in measured:
+        if tried.trial.causes and not causes & set(tried.trial.causes):
+            yield f"{' and '.join(tried.trial.causes)}: {_said(tried, goal, model)}"
+    checks, failed = model.checks
+    if checks and not failed:
+        yield f"files: what was loaded is what was saved, by {checks} checks"
+    if probed is not None and not probed:
+        yield "environment: the probe found no hidden state and no randomness beyond the seed"
+
+
+def _place(cause: str) -> int:
+    return list(CAUSES).index(cause)

@@ -1,0 +1,67 @@
+"""Find statistics near a model that are its own: what a fix can name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from reload_audit.forensics.pairing import counts_of, pairing
+from reload_audit.forensics.statistics import FoundStatistics, excluded
+from reload_audit.forensics.traces import traces_of
+from reload_audit.reading.model_zip import SavedModel
+from reload_audit.reading.refusal import Unreadable
+from reload_audit.reading.statistics import read_statistics
+
+_MOST_FOLDERS = 50
+_MOST_FILES = 20
+_MOST_BYTES = 2**23
+_MOST_ENTRIES = 10_000
+_SUFFIX = ".pkl"
+
+
+def find_statistics(path: str | Path, saved: SavedModel, algo: str = "") -> list[FoundStatistics]:
+    """Statistics in a model's folder, or in the folders beside and above it, that are its own by bits or by counts.
+
+    :return: proved ones first; nothing where none fits
+    """
+    traces = traces_of(saved, algo, None)
+    found = []
+    for candidate in _nearby(Path(path), traces.num_timesteps):
+        try:
+            statistics = read_statistics(candidate)
+        except Unreadable:
+            continue
+        paired, counts = pairing(traces, statistics), counts_of(statistics)
+        fits = paired == "unknown" and counts is not None and counts.steps == traces.num_timesteps
+        if paired == "own" or (fits and not excluded(saved, statistics, traces)):
+            found.append(FoundStatistics(str(candidate), paired == "own"))
+    return sorted(found, key=lambda one: not one.proved)
+
+
+def _nearby(path: Path, steps: int | None) -> list[Path]:
+    """Files that are called like statistics: in the model's folder, folders in it, and the one above.
+
+    Those that share the model's name, or are called by its number of steps, come first.
+    """
+    folder = path.parent
+    places = [folder, *_entries(folder, folders=True)[:_MOST_FOLDERS], folder.parent]
+    files = [file for place in places for file in _entries(place, folders=False)]
+    files.sort(key=lambda file: path.stem not in file.name and f"_{steps}_" not in file.name)
+    return files[:_MOST_FILES]
+
+
+def _entries(folder: Path, *, folders: bool) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            first = [entry for _, entry in zip(range(_MOST_ENTRIES), entries, strict=False)]
+            return sorted(Path(entry.path) for entry in first if _is_wanted(entry, folders))
+    except OSError:
+        return []
+
+
+def _is_wanted(entry: os.DirEntry[str], folders: bool) -> bool:
+    if folders:
+        return entry.is_dir(follow_symlinks=False)
+    name = entry.name.lower()
+    called_so = name.endswith(_SUFFIX) and ("normalize" in name or "vec_norm" in name or "vecnorm" in name)
+    return called_so and entry.is_file() and entry.stat().st_size <= _MOST_BYTES

@@ -1,0 +1,277 @@
+"""What the files say of VecNormalize statistics: whether there must be any, and whether these belong to the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from reload_audit import artifacts
+from reload_audit.causes import Finding
+from reload_audit.forensics.pairing import (
+    Counts,
+    Pairing,
+    counts_of,
+    environments_of,
+    old_observation,
+    pairing,
+    setting,
+)
+from reload_audit.forensics.traces import Observation, Traces, space_of
+from reload_audit.reading.model_zip import SavedModel
+from reload_audit.reading.refusal import Unreadable, refusing
+from reload_audit.reading.statistics import Moments, SavedStatistics
+from reload_audit.reading.texts import mapping
+from reload_audit.records import digest
+
+MISSING = "statistics-missing"
+CHECKPOINT = "statistics-of-another-checkpoint"
+AGENT = "statistics-of-another-agent"
+UPDATED = "statistics-updated-since"
+SWAPPED = "statistics-swapped"
+
+
+@dataclass(frozen=True)
+class FoundStatistics:
+    """Statistics near a model that may be its own.
+
+    :param proved: whether their bits, not only their counts, show that they are
+    """
+
+    path: str
+    proved: bool
+
+
+# --- There are none ----------------------------------------------------------------------------------------------
+
+
+def missing(
+    saved: SavedModel,
+    traces: Traces,
+    normalized: bool | None,
+    manifest: Mapping[str, Any],
+    others: Sequence[FoundStatistics],
+) -> list[Finding]:
+    """A finding where a model was trained with VecNormalize, for a model without statistics.
+
+    Off-policy algorithms always keep an original observation, which proves nothing: only its type may.
+    """
+    if normalized is False or traces.never_normalized:
+        return []
+    proof = True
+    if mapping(manifest.get("digests")).get("normalizer"):
+        evidence = "The manifest says that it was saved with VecNormalize statistics"
+    elif traces.on_policy and traces.original and not _passed_on(traces):
+        evidence = "The zip holds an observation from before VecNormalize (_last_original_obs)"
+    elif any(other.proved for other in others):
+        evidence = "Statistics in another place give the model's last observation bit for bit"
+    elif normalized:
+        evidence = "The run's own files say that it was trained with VecNormalize"
+    elif cast := _cast(traces):
+        evidence = f"The policy's last observation is float32, as VecNormalize makes it, its original {cast}"
+    elif beyond := _out_of_space(saved, traces):
+        proof = False
+        evidence = f"The policy's last observation reaches {beyond:.3g}, outside its space; its original is inside"
+    else:
+        return []
+    return [Finding(MISSING, "forensics", proof, f"{evidence}, and there are no statistics.", _file(others))]
+
+
+def _passed_on(traces: Traces) -> bool:
+    """Whether the policy got observations of a type that VecNormalize does not make: it normalised only rewards."""
+    return bool(traces.last) and all(part.dtype != np.float32 for part in (traces.last or {}).values())
+
+
+def _cast(traces: Traces) -> str:
+    """The type of an original observation that became float32; empty where none did."""
+    if traces.on_policy or not traces.original or not traces.last or traces.original.keys() != traces.last.keys():
+        return ""
+    kinds = [(str(part.dtype), str(traces.original[key].dtype)) for key, part in traces.last.items()]
+    return next((original for last, original in kinds if last == "float32" != original), "")
+
+
+def _out_of_space(saved: SavedModel, traces: Traces) -> float | None:
+    """The largest number of a last observation that is outside its space while its original is not."""
+    if traces.on_policy or not traces.original or not traces.last:
+        return None
+    outside, largest = _outside(saved, traces.last)
+    return largest if outside and not _outside(saved, traces.original)[0] else None
+
+
+def _file(others: Sequence[FoundStatistics]) -> dict[str, Any]:
+    """The statistics that a fix names: those that are proved, or the only ones that fit."""
+    proved = [other.path for other in others if other.proved]
+    fitting = proved or [other.path for other in others]
+    return {"file": fitting[0]} if len(fitting) == 1 or proved else {}
+
+
+def _outside(saved: SavedModel, observation: Observation) -> tuple[bool, float]:
+    """Whether a plain observation exceeds its space, and its largest number."""
+    space = space_of(saved, "observation_space")
+    low, high, part = getattr(space, "low", None), getattr(space, "high", None), observation.get("")
+    if low is None or high is None or part is None or part.shape[1:] != low.shape:
+        return False, 0.0
+    return bool(((part < low - 1e-3) | (part > high + 1e-3)).any()), float(np.abs(part).max(initial=0.0))
+
+
+# --- There are some ----------------------------------------------------------------------------------------------
+
+
+def belonging(
+    saved: SavedModel,
+    statistics: SavedStatistics,
+    traces: Traces,
+    *,
+    role: str,
+    normalized: bool | None,
+    manifest: Mapping[str, Any],
+    others: Sequence[FoundStatistics],
+) -> list[Finding]:
+    """A finding where statistics are not those that a model was trained with; at most one, the most certain."""
+    if not statistics.observations:
+        return []  # rewards alone were normalised, which no policy sees
+    recorded = mapping(manifest.get("digests")).get("normalizer")
+    if recorded and recorded == _content_digest(statistics):
+        return []
+    paired = pairing(traces, statistics)
+    if paired == "own" and not recorded:
+        return []
+    finding = (
+        _never_normalized(traces, normalized, manifest)
+        or _of_another_shape(saved, statistics)
+        or _changed_places(statistics, paired, recorded)
+        or _of_another_moment(statistics, traces, role, paired, bool(recorded))
+        or _of_another_agent(statistics, traces, paired, bool(recorded), others)
+    )
+    if finding is None:
+        return []
+    return [replace(finding, details={**finding.details, **_file(others)})]
+
+
+def _never_normalized(traces: Traces, normalized: bool | None, manifest: Mapping[str, Any]) -> Finding | None:
+    if traces.never_normalized:
+        evidence = "The zip shows that training used no VecNormalize (_last_original_obs is empty)"
+    elif "normalizer" in mapping(manifest.get("digests")) and not mapping(manifest["digests"])["normalizer"]:
+        evidence = "The manifest says that it was saved without VecNormalize"
+    elif normalized is False:
+        return Finding(
+            AGENT, "forensics", False, "The run's own files say that it was trained without VecNormalize statistics."
+        )
+    else:
+        return None
+    return Finding(AGENT, "forensics", True, f"{evidence}, and yet there are statistics.")
+
+
+def excluded(saved: SavedModel, statistics: SavedStatistics, traces: Traces) -> bool:
+    """Whether statistics are certainly of another agent, though they may have counted as many steps."""
+    paired = pairing(traces, statistics)
+    return bool(_of_another_shape(saved, statistics) or _of_another_agent(statistics, traces, paired, False, ()))
+
+
+def _of_another_shape(saved: SavedModel, statistics: SavedStatistics) -> Finding | None:
+    """Frames may have been stacked, and images transposed, after they were normalised: sizes may be multiples."""
+    space = space_of(saved, "observation_space")
+    parts = getattr(space, "spaces", {"": space})
+    if not isinstance(parts, Mapping):
+        return None
+    for key, moments in statistics.observations.items():
+        expected = getattr(parts.get(key), "shape", None)
+        if key not in parts:
+            evidence = f"The statistics are of observations {key!r:.50}, which the model does not have."
+            return Finding(AGENT, "forensics", True, evidence)
+        size = int(np.prod(expected)) if expected is not None else 0
+        if expected is not None and (moments.mean.size == 0 or size % moments.mean.size):
+            evidence = f"The statistics are of observations of shape {moments.mean.shape}, the model's are {expected}."
+            return Finding(AGENT, "forensics", True, evidence)
+    return None
+
+
+def _changed_places(statistics: SavedStatistics, paired: Pairing, recorded: Any) -> Finding | None:
+    if paired == "swapped":
+        evidence = "The model's last observation comes out bit for bit if mean and variance change places."
+    elif recorded and recorded == _content_digest(statistics, swapped=True):
+        evidence = "The statistics have the digest in the manifest if mean and variance change places."
+    else:
+        negative = [moments for moments in statistics.observations.values() if (moments.var < 0).any()]
+        if not negative or any((moments.mean < 0).any() for moments in statistics.observations.values()):
+            return None
+        least = min(float(moments.var.min()) for moments in negative)
+        evidence = f"A variance is {least:.6g}, and no mean is negative: they have changed places."
+    return Finding(SWAPPED, "forensics", True, evidence)
+
+
+def _of_another_moment(
+    statistics: SavedStatistics, traces: Traces, role: str, paired: Pairing, recorded: bool
+) -> Finding | None:
+    counts, steps = counts_of(statistics), traces.num_timesteps
+    if counts is None or steps is None or counts.steps == steps:
+        return None
+    in_one_go = counts.resets == traces.n_envs
+    later = counts.steps > steps
+    evidence = f"The statistics have counted {counts.steps:,} steps, the model {steps:,}"
+    if not in_one_go:
+        evidence += f"; {counts.resets:,} observations stem from resets, where learning once makes {traces.n_envs}"
+    known = paired == "other" or recorded or _counts_prove(statistics, traces, counts, role)
+    return Finding(
+        UPDATED if later and not in_one_go and role == "final" else CHECKPOINT,
+        "forensics",
+        known,
+        f"{evidence}.",
+        {"statistics_steps": counts.steps, "num_timesteps": steps},
+    )
+
+
+def _counts_prove(statistics: SavedStatistics, traces: Traces, counts: Counts, role: str) -> bool:
+    """Whether steps that differ cannot come about otherwise, where observations cannot be compared.
+
+    They differ for innocent reasons if a model learned more than once, counting from zero; if its statistics were
+    loaded, or frozen; if they were warmed up before. The number of updates excludes the first. Statistics that were
+    frozen are saved so. Warming up takes a reset of its own, and shows in the bits at the end of training, unless
+    something else used the same VecNormalize after it.
+    """
+    if not traces.counted_from_zero or setting(statistics, "training") is not True:
+        return False
+    if counts.resets == traces.n_envs:
+        return True
+    compared = traces.last is not None and old_observation(statistics) is not None
+    assert traces.num_timesteps is not None
+    return role == "final" and compared and counts.steps > traces.num_timesteps
+
+
+def _of_another_agent(
+    statistics: SavedStatistics, traces: Traces, paired: Pairing, recorded: bool, others: Sequence[FoundStatistics]
+) -> Finding | None:
+    counts, envs = counts_of(statistics), environments_of(statistics)
+    if recorded:
+        evidence = "The statistics do not have the digest in the manifest, though they have counted as many steps"
+    elif paired == "other":
+        evidence = "Normalising the last original observation in the zip does not give the last one that the policy saw"
+    elif counts and envs and traces.last and traces.n_envs != envs == counts.resets:
+        evidence = f"The statistics stem from {envs} environments, the model from {traces.n_envs}"
+    elif paired == "unknown" and any(one.proved for one in others):
+        evidence = "Other statistics give the model's last observation bit for bit, these do not"
+    else:
+        return None
+    return Finding(AGENT, "forensics", True, f"{evidence}.")
+
+
+def _content_digest(statistics: SavedStatistics, *, swapped: bool = False) -> str | None:
+    """The digest that a manifest has of the same VecNormalize; None where something is missing."""
+    names = ("norm_obs", "norm_reward", "norm_obs_keys", "clip_obs", "clip_reward", "gamma", "epsilon")
+    parts = {
+        key: Moments(part.var, part.mean, part.count) if swapped else part
+        for key, part in statistics.observations.items()
+    }
+    try:
+        with refusing("damaged statistics"):
+            content = SimpleNamespace(
+                **{name: statistics.attribute(name) for name in names},
+                ret_rms=statistics.rewards,
+                obs_rms=parts[""] if list(parts) == [""] else parts,
+            )
+            return digest(artifacts._normalizer_content(content))  # type: ignore[arg-type]
+    except Unreadable:
+        return None

@@ -1,0 +1,135 @@
+"""Find out why a model does not earn what it earned: examine it, then try conditions, each in a fresh process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from reload_audit import isolation
+from reload_audit.diagnosis.trials import EXPLAINS, Trial, pairs, share_closed
+from reload_audit.specs import CANONICAL, Condition, ReloadSpec
+
+_BASELINE_PROCESSOR = {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE"}
+"""What makes PyTorch and MKL use the instructions that every processor of this kind has."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The functions that examine and evaluate a model, and what they are called with.
+
+    :param examine: ``package.module:function``; takes ``examine_arguments``
+    :param evaluate: the same; ``evaluate_arguments`` makes its arguments for a condition
+    """
+
+    examine: str
+    examine_arguments: tuple[Any, ...]
+    evaluate: str
+    evaluate_arguments: Callable[[Condition], tuple[Any, ...]]
+
+
+class Processes:
+    """Starts fresh processes, all alike."""
+
+    def __init__(self, reload: ReloadSpec, log: Path) -> None:
+        self._reload = reload
+        self._log = log
+
+    def call(self, target: str, *arguments: Any) -> isolation.Outcome:
+        return isolation.call(
+            target,
+            arguments,
+            method=self._reload.isolation,
+            log=self._log,
+            timeout=self._reload.timeout,
+            memory=self._reload.memory,
+        )
+
+    def evaluate(self, target: str, condition: Condition, *arguments: Any) -> dict[str, Any]:
+        """The record of one condition."""
+        if condition.processor == "native":
+            return condition_record(condition, self.call(target, *arguments))
+        kept = {name: os.environ.get(name) for name in _BASELINE_PROCESSOR}
+        os.environ.update(_BASELINE_PROCESSOR)
+        try:  # only a new interpreter reads them
+            outcome = isolation.call(
+                target,
+                arguments,
+                method="spawn",
+                log=self._log,
+                timeout=self._reload.timeout,
+                memory=self._reload.memory,
+            )
+        finally:
+            for name, value in kept.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+        return condition_record(condition, outcome)
+
+
+def diagnose(
+    processes: Processes, target: Target, canonical: Condition, records: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Examine a model and try conditions until one explains what it earns.
+
+    :param records: conditions that have been measured, the canonical one among them
+    :return: what the examination found, and the records of further conditions
+    """
+    outcome = processes.call(target.examine, *target.examine_arguments)
+    if outcome.failure is not None:
+        return {"failure": outcome.failure.message}, {}
+    examined = outcome.value
+    trials = [Trial.from_dict(trial) for trial in examined["trials"]]
+    measured: dict[str, Any] = {}
+
+    def run(tried: Iterable[Trial]) -> None:
+        for trial in tried:
+            condition = trial.condition
+            if condition.name not in records:
+                arguments = target.evaluate_arguments(condition)
+                measured[condition.name] = processes.evaluate(target.evaluate, condition, *arguments)
+
+    run(trials)
+    goal, now = examined["target"], _mean(canonical, records[CANONICAL])
+    healthy = records[CANONICAL]["healthy"]
+    if not healthy and goal is not None and now is not None and not _explained(trials, measured, goal, now):
+        paired = pairs(
+            canonical, [trial for trial in trials if _mean(trial.condition, measured.get(trial.condition.name))]
+        )
+        run(paired)
+        trials += paired
+    return {**examined, "failure": "", "trials": [trial.to_dict() for trial in trials]}, measured
+
+
+def condition_record(condition: Condition, outcome: isolation.Outcome) -> dict[str, Any]:
+    """What is kept of a condition: what it was, and its episodes or why there are none."""
+    measured = outcome.value or {}
+    failure = outcome.failure
+    if measured.get("problem"):
+        failure = isolation.Failure("refused", measured["problem"], "")
+    return {
+        **asdict(condition),
+        "failure": None if failure is None else asdict(failure),
+        "process": asdict(outcome.usage),
+        "checks": measured.get("checks", []),
+        "episodes": measured.get("episodes", []),
+        "healthy": measured.get("healthy", False),
+        "divergence": measured.get("divergence"),
+    }
+
+
+def _explained(trials: Sequence[Trial], measured: Mapping[str, Any], goal: float, now: float) -> bool:
+    means = [_mean(trial.condition, measured.get(trial.condition.name)) for trial in trials if trial.causes]
+    return any(mean is not None and share_closed(goal, now, mean) >= EXPLAINS for mean in means)
+
+
+def _mean(condition: Condition, record: Mapping[str, Any] | None) -> float | None:
+    """Mean reward, as the condition counts it; None where it failed."""
+    earned = [episode[condition.earned] for episode in (record or {}).get("episodes", [])]
+    if not earned or None in earned:
+        return None
+    return sum(map(float, earned)) / len(earned)

@@ -1,0 +1,119 @@
+"""Draw the actions of every episode once, for all scenarios: random ones, and what a model itself would do."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch as th
+from stable_baselines3.common.vec_env import VecEnv
+
+from reload_audit import artifacts, environment_ids
+from reload_audit.environments import Normalizer, build_vec_env, freeze_normalization, seed_global_generators
+from reload_audit.imports import extend_path
+from reload_audit.loading import load
+from reload_audit.probing.scenarios import Planned, Play
+from reload_audit.reading.model_zip import read_model
+from reload_audit.reading.refusal import Unreadable
+from reload_audit.reading.statistics import read_statistics
+from reload_audit.records import read_json
+from reload_audit.rollouts import ModelPolicy, Policy, RandomPolicy
+from reload_audit.specs import EnvironmentSpec, ExternalPolicy, ExternalSpec, TrainingSpec
+
+_GLOBAL_SEED = 11
+_PATIENCE = 20.0
+"""Seconds after which no further episode is planned."""
+
+
+def plan_for_trained(environment: EnvironmentSpec, folder: str, seeds: int, steps: int) -> Planned:
+    """For an environment in which this workflow trained a model."""
+    th.set_num_threads(1)
+    plays = list(_random_plays(environment, seeds, steps))
+    manifest = read_json(Path(folder) / artifacts.MANIFEST)
+    if manifest["failure"] is not None:
+        return Planned(environment, "", tuple(plays), "its training failed")
+    spec = TrainingSpec.from_dict(manifest["spec"])
+    model = artifacts.load_model(Path(folder), spec.algo, spec.device)
+    normalizer = None if spec.environment.normalize is None else artifacts.normalizer_from_file(Path(folder))
+    plays += _plays("model", lambda _: ModelPolicy(model), spec.environment, normalizer, seeds, steps)
+    return Planned(environment, "", tuple(plays), "")
+
+
+def plan_for_found(
+    environment: EnvironmentSpec, model: Mapping[str, Any], policy: ExternalPolicy, seeds: int, steps: int
+) -> Planned:
+    """For an environment in which somebody else trained a model. Only trusted names are imported, nothing executed.
+
+    :raises Unreadable: the environment must not be imported, or is not there
+    """
+    th.set_num_threads(1)
+    spec = ExternalSpec.from_dict(model)
+    extend_path(environment.python_path)
+    environment_ids.check_names(environment, spec.named_by_user, policy.trust)
+    environment_ids.register_environments(environment.env, policy.trust)
+    current, remark = environment_ids.current(environment, policy.env_versions)
+    try:
+        plays = list(_random_plays(current, seeds, steps))
+    except Exception as error:
+        missing = environment_ids.missing_extra(error, environment.env)
+        if missing:
+            raise Unreadable(missing) from None
+        raise
+    try:
+        plays += _plays_of_found(spec, current, policy, seeds, steps)
+        problem = ""
+    except Exception as error:  # a model that does not load is no reason not to look at its environment
+        problem = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return Planned(current, remark, tuple(plays), problem)
+
+
+def plan_for_environment(environment: EnvironmentSpec, seeds: int, steps: int) -> Planned:
+    """For an environment alone."""
+    th.set_num_threads(1)
+    return Planned(environment, "", tuple(_random_plays(environment, seeds, steps)), "there is no model")
+
+
+def _plays_of_found(
+    spec: ExternalSpec, current: EnvironmentSpec, policy: ExternalPolicy, seeds: int, steps: int
+) -> list[Play]:
+    saved = read_model(spec.path, trusted=policy.trust, max_bytes=policy.max_bytes)
+    model = load(saved, spec.algo, spec.device).model
+    statistics = None if spec.statistics is None else read_statistics(spec.statistics, policy.trust)
+    whole = replace(spec.environment, env=current.env)
+    around = None if statistics is None else statistics.around
+    return list(_plays("model", lambda _: ModelPolicy(model), whole, around, seeds, steps))
+
+
+def _random_plays(environment: EnvironmentSpec, seeds: int, steps: int) -> Iterator[Play]:
+    return _plays("random", lambda venv: RandomPolicy(venv, seed=7), environment, None, seeds, steps)
+
+
+def _plays(
+    source: str, policy: Any, environment: EnvironmentSpec, normalizer: Normalizer | None, seeds: int, steps: int
+) -> Iterator[Play]:
+    start = time.monotonic()
+    for seed in range(seeds):
+        if seed and time.monotonic() - start > _PATIENCE:
+            return
+        seed_global_generators(_GLOBAL_SEED)
+        venv = build_vec_env(environment, 1, seed=_GLOBAL_SEED, normalizer=normalizer)
+        freeze_normalization(venv)
+        yield Play(seed, source, tuple(_actions(policy(venv), venv, seed, steps, start)))
+        venv.close()
+
+
+def _actions(policy: Policy, venv: VecEnv, seed: int, steps: int, start: float) -> Iterator[Any]:
+    venv.seed(seed)
+    observations: Any = venv.reset()
+    states, starts, parked = None, np.ones(1, dtype=bool), np.zeros(1, dtype=bool)
+    for _ in range(steps):
+        actions, states = policy.act(observations, states, starts, venv, parked)
+        yield copy.deepcopy(actions[0])  # environments are given views, and may write to them
+        observations, _, starts, _ = venv.step(actions)
+        if starts[0] or time.monotonic() - start > _PATIENCE:
+            return

@@ -1,0 +1,114 @@
+"""What Gymnasium's and SB3's own checkers say, and whether vectorised environments agree with a single one."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch as th
+from gymnasium.utils import env_checker as gymnasium_checker
+from stable_baselines3.common import env_checker as sb3_checker
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
+
+from reload_audit.environments import make_env, seed_global_generators
+from reload_audit.probing.scenarios import Play
+from reload_audit.probing.traces import first_difference, Moment, Trace, moment
+from reload_audit.specs import EnvironmentSpec
+
+_GLOBAL_SEED = 20_000
+
+# A fork server would import PyTorch again, for an environment or two.
+_START_METHOD = "fork" if sys.platform == "linux" else "forkserver"
+
+_LONGEST_QUOTE = 300
+_MOST_QUOTES = 10
+
+
+def check(spec: EnvironmentSpec) -> list[dict[str, Any]]:
+    """For each checker its name, the error it ended with or None, and its warnings."""
+    th.set_num_threads(1)
+    return [
+        _checked(
+            "gymnasium", lambda: gymnasium_checker.check_env(make_env(spec).unwrapped, skip_render_check=True)
+        ),
+        _checked("stable_baselines3", lambda: sb3_checker.check_env(make_env(spec), skip_render_check=True)),
+    ]
+
+
+def _checked(name: str, checker: Callable[[], None]) -> dict[str, Any]:
+    error = None
+    seed_global_generators(_GLOBAL_SEED)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            checker()
+        except Exception as raised:
+            error = _quoted(f"{type(raised).__name__}: {raised}")
+    said = dict.fromkeys(_quoted(str(warning.message)) for warning in caught if warning.category is UserWarning)
+    return {"checker": name, "error": error, "warnings": list(said)[:_MOST_QUOTES]}
+
+
+def _quoted(text: str) -> str:
+    return " ".join(text.replace("\x1b[33m", "").replace("\x1b[0m", "").split())[:_LONGEST_QUOTE]
+
+
+def compare_vectorized(spec: EnvironmentSpec, plays: Sequence[Play]) -> list[dict[str, Any]]:
+    """For DummyVecEnv and SubprocVecEnv, whether their episodes are those of single environments, up to the data types.
+
+    :param plays: with consecutive seeds, because that is how a VecEnv seeds its environments
+    """
+    th.set_num_threads(1)
+    makers = [partial(make_env, spec)] * len(plays)
+    single = [_trace(DummyVecEnv(makers[:1]), [play])[0] for play in plays]
+    compared = []
+    for name, venv in (
+        ("DummyVecEnv", DummyVecEnv(makers)),
+        ("SubprocVecEnv", SubprocVecEnv([partial(_seeded, spec)] * len(plays), start_method=_START_METHOD)),
+    ):
+        difference = first_difference(single, _trace(venv, plays))
+        compared.append(
+            {"vec_env": name, "n_envs": len(plays), "difference": None if difference is None else difference.to_dict()}
+        )
+    return compared
+
+
+def _seeded(spec: EnvironmentSpec) -> gym.Env:
+    """As in this process: what a worker draws from global generators is for others to find."""
+    th.set_num_threads(1)
+    seed_global_generators(_GLOBAL_SEED)
+    return make_env(spec)
+
+
+def _trace(venv: VecEnv, plays: Sequence[Play]) -> list[Trace]:
+    seed_global_generators(_GLOBAL_SEED)
+    venv.seed(plays[0].seed)
+    observations: Any = venv.reset()
+    moments = [[moment(_of_slot(observations, slot))] for slot in range(len(plays))]
+    over = [False] * len(plays)
+    for step in range(max(len(play.actions) for play in plays)):
+        chosen = [play.actions[min(step, len(play.actions) - 1)] for play in plays]
+        observations, rewards, dones, infos = venv.step(np.stack(chosen))
+        for slot, play in enumerate(plays):
+            if not over[slot] and step < len(play.actions):
+                moments[slot].append(_moment(_of_slot(observations, slot), rewards[slot], dones[slot], infos[slot]))
+                over[slot] = bool(dones[slot])
+    venv.close()
+    return [Trace(play.seed, play.source, tuple(seen)) for play, seen in zip(plays, moments, strict=True)]
+
+
+def _moment(observation: Any, reward: Any, done: Any, info: dict[str, Any]) -> Moment:
+    if done:  # a VecEnv has already begun the next episode
+        observation = info["terminal_observation"]
+    truncated = bool(info.get("TimeLimit.truncated", False))
+    return moment(observation, float(np.float32(reward)), bool(done) and not truncated, truncated)
+
+
+def _of_slot(observations: Any, slot: int) -> Any:
+    if isinstance(observations, dict):
+        return {key: np.array(array[slot]) for key, array in observations.items()}
+    return np.array(observations[slot])

@@ -1,0 +1,114 @@
+"""Which code is the environment's own, rather than a library's, and how a place in it is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.envs.registration import load_env_creator
+
+from reload_audit.imports import ImportProblem, extend_path, import_module, import_object
+from reload_audit.specs import EnvironmentSpec
+
+_FOLDERS = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+_LIBRARIES = tuple({str(path) + os.sep for folder in _FOLDERS for path in (folder, folder.resolve())})
+_OWN = str(Path(__file__).resolve().parents[1]) + os.sep
+
+
+class Code:
+    """The modules that an environment and its wrappers come from, and whatever else no library brought along."""
+
+    def __init__(self, spec: EnvironmentSpec) -> None:
+        extend_path(spec.python_path)
+        self._spec = spec
+        self._parts: tuple[str, ...] = ()
+        self._known: dict[str, bool] = {}
+        self._modules: list[ModuleType] = []
+        self._seen = 0
+
+    def import_modules(self) -> None:
+        """Import all of it, without making an environment.
+
+        :raises ImportProblem: one of the modules cannot be imported
+        """
+        files = [getattr(sys.modules[_package(module)], "__file__", None) for module in _modules(self._spec)]
+        self._parts = tuple(file.removesuffix("__init__.py") for file in files if file is not None)
+        self._known.clear()
+        self._seen = 0
+
+    def holds(self, file: str) -> bool:
+        """Whether a source file is part of it."""
+        if file not in self._known:
+            self._known[file] = self._holds(file)
+        return self._known[file]
+
+    def modules(self) -> list[ModuleType]:
+        """Those that are imported by now."""
+        if len(sys.modules) != self._seen:
+            self._seen = len(sys.modules)
+            files = [(module, getattr(module, "__file__", None)) for module in list(sys.modules.values())]
+            self._modules = [module for module, file in files if isinstance(file, str) and self.holds(file)]
+        return self._modules
+
+    def place(self, frame: FrameType) -> str:
+        """File, line and function, as a person would look for them."""
+        return f"{shown(frame.f_code.co_filename)}:{frame.f_lineno} in {frame.f_code.co_name}"
+
+    def nearest(self, frame: FrameType | None) -> FrameType | None:
+        """The innermost frame of the environment's own code, from this one outwards."""
+        while frame is not None and not self.holds(frame.f_code.co_filename):
+            frame = frame.f_back
+        return frame
+
+    def _holds(self, file: str) -> bool:
+        if file.startswith("<"):
+            return False
+        if file.startswith(_LIBRARIES):  # most are, and looking at the disk for each takes long
+            return file.startswith(self._parts)
+        resolved = str(Path(file).resolve())
+        return not resolved.startswith((*_LIBRARIES, _OWN)) or resolved.startswith(self._parts)
+
+
+def _modules(spec: EnvironmentSpec) -> Iterator[str]:
+    """Import what the environment and its wrappers come from, and tell the names.
+
+    :raises ImportProblem: one of them cannot be imported
+    """
+    module_name, colon, name = spec.env.partition(":")
+    if colon:
+        import_module(module_name)
+        yield module_name
+    known = gym.registry.get(name if colon else spec.env)
+    if known is not None and known.entry_point is not None:
+        creator: Any = known.entry_point
+        if isinstance(creator, str):
+            try:
+                creator = load_env_creator(creator)
+            except ImportError as error:
+                raise ImportProblem(f"{spec.env}: {error}") from error
+        yield str(creator.__module__)
+    for wrapper in spec.wrappers:
+        yield str(import_object(wrapper.name).__module__)
+
+
+def _package(module: str) -> str:
+    """What belongs together: a whole package, but of Gymnasium's and SB3's only the one module."""
+    top = module.partition(".")[0]
+    return module if top in ("gymnasium", "stable_baselines3", "sb3_contrib") else top
+
+
+@cache
+def shown(file: str) -> str:
+    """Relative to the working directory or to where Python found it, so that it means the same elsewhere."""
+    path = Path(file).resolve()
+    for folder in (Path.cwd(), *(Path(entry or ".").resolve() for entry in sys.path)):
+        if path.is_relative_to(folder) and not {"site-packages", ".venv"} & set(path.relative_to(folder).parts):
+            return path.relative_to(folder).as_posix()
+    return path.name

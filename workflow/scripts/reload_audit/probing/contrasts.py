@@ -1,0 +1,381 @@
+"""Compare scenarios, and go after every difference until its mechanism is shown. Decides what runs; runs nothing itself.
+
+Each contrast changes one thing: see ``CONTRASTS``. Where nothing differs, that is all. Where something does, further
+scenarios intervene: another state for one generator in one phase only, the same entropy for one line of code only, one
+attribute put back to what it was. What makes the difference, or makes it vanish, is named.
+
+What cannot be told apart in principle: state that no attribute holds (in an extension module, a closure, a file) can be
+shown to exist, but not named. Whether a number that only ever grows is a curriculum or merely something that reset()
+forgets is a question of intention; it is called a curriculum. And what happens only after more episodes than are run,
+and is not announced by a number that grows, is not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from reload_audit.isolation import Failure
+from reload_audit.probing.scenarios import GLOBAL, PHASES, Before, Leaf, Result, Scenario
+from reload_audit.probing.traces import Difference, Trace, first_difference
+
+Runner = Callable[[Scenario], Result | Failure]
+
+CONTRASTS = {
+    "repeat": "the same again, in another fresh process",
+    "same instance": "the same episode a second time, on the same instance",
+    "two instances": "the same episode on a second instance",
+    "global generators": "NumPy's, Python's and PyTorch's global generators in another state",
+    "another instance": "another instance reset and stepped in between",
+    "many episodes": "an instance that has run other episodes before",
+    "used process": "a process in which another instance has run other episodes before",
+    "hash order": "another PYTHONHASHSEED",
+    "clock": "another time of day",
+}
+"""What differs from the baseline, by name."""
+
+_EVERYWHERE = dict.fromkeys(GLOBAL, PHASES)
+_SUSPECTS = 12
+"""Attributes that are put back one by one, at most."""
+
+_FAR = 1000.0
+"""Times that a number that grew in the prelude goes on growing, to see what would then be."""
+
+
+@dataclass
+class Probed:
+    """What became of the contrasts.
+
+    :param contrasts: for each what it changes, whether the episodes differ (None where that could not be seen), where
+        they first do, and the failure
+    :param held: what was held still in all contrasts but ``repeat``, because otherwise no two runs are the same:
+        ``nothing``, ``entropy``, ``clocks``, ``entropy and clocks``; ``none`` where not even that helps
+    :param generators: global generators that matter: in which phases, where they are drawn from
+    :param entropy: places that ask for entropy that matters
+    :param clock: places that read a clock, if that matters
+    :param hash_order: what differs under another PYTHONHASHSEED, if the episodes do
+    :param state: what episodes, or other instances, leave behind that matters
+    """
+
+    contrasts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    held: str = "nothing"
+    generators: list[dict[str, Any]] = field(default_factory=list)
+    entropy: list[dict[str, Any]] = field(default_factory=list)
+    clock: dict[str, Any] | None = None
+    hash_order: dict[str, Any] | None = None
+    state: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Contrasts:
+    """All contrasts of one environment.
+
+    :param run: runs a scenario in a fresh process
+    """
+
+    def __init__(self, run: Runner, episodes: int) -> None:
+        self._run = run
+        self._control = Scenario(episodes=episodes)
+        self._results: dict[str, Result] = {}
+        self.probed = Probed()
+
+    def compare(self) -> Failure | None:
+        """Run the contrasts.
+
+        :return: why there is no baseline, if there is none
+        """
+        baseline = self._run(self._control)
+        if isinstance(baseline, Failure):
+            return baseline
+        self._baseline = baseline
+        repeat = self._contrast("repeat", self._control)
+        if repeat is not None and not self._find_control(repeat):
+            return None
+        self._clocks()
+        self._generators()
+        for name, before in _BEFORE.items():
+            self._used_before(name, before)
+        self._far_curriculum()
+        return None
+
+    def compare_hash_order(self) -> None:
+        """The last one, once fresh processes have another PYTHONHASHSEED."""
+        if self.probed.held == "none":
+            return
+        result = self._contrast_result("hash order", self._control)
+        if result is not None:
+            watched = self._run(replace(self._control, watched=True))
+            changed = [] if isinstance(result, Failure) else _changed(self._baseline.after, result.after)
+            lines = [] if isinstance(watched, Failure) else watched.order_lines
+            self.probed.hash_order = {"attributes": changed, "lines": lines[:5]}
+
+    # --- One contrast ----------------------------------------------------------------------------------------------
+
+    def _contrast(self, name: str, scenario: Scenario, baseline: Result | None = None) -> Difference | None:
+        result = self._run(scenario)
+        self.probed.contrasts[name] = entry = _entry(CONTRASTS[name])
+        if isinstance(result, Failure):
+            entry["failure"] = asdict(result)
+            return None
+        found = _difference(result, baseline or self._baseline)
+        entry["differs"] = found is not None
+        entry["difference"] = None if found is None else found.to_dict()
+        self._results[name] = result
+        return found
+
+    def _first_variant(self, name: str, scenario: Scenario) -> Scenario | None:
+        """The first of two variants that differs. What is drawn but once in a process may be the same by chance."""
+        for variant in (scenario, replace(scenario, variant=scenario.variant + 1)):
+            if self._contrast(name, variant) is not None:
+                return variant
+            if name not in _TWO_VARIANTS or self.probed.contrasts[name]["failure"] is not None:
+                break
+        return None
+
+    def _contrast_result(self, name: str, scenario: Scenario) -> Result | None:
+        """The result, if it differs."""
+        return None if self._contrast(name, scenario) is None else self._results[name]
+
+    def _same(self, scenario: Scenario) -> bool:
+        result = self._run(scenario)
+        return not isinstance(result, Failure) and _difference(result, self._baseline) is None
+
+    def _repeats(self, scenario: Scenario) -> Result | None:
+        """The scenario's result, if two fresh processes agree on it."""
+        one, other = self._run(scenario), self._run(scenario)
+        if isinstance(one, Failure) or isinstance(other, Failure):
+            return None
+        return one if _difference(one, other) is None else None
+
+    # --- What makes two equal processes differ: entropy, or a clock --------------------------------------------------
+
+    def _find_control(self, repeat: Difference) -> bool:
+        """Hold still what makes repeats differ, so that the other contrasts can still be told."""
+        for held, changes in _CONTROLS.items():
+            control = replace(self._control, **changes)
+            result = self._repeats(control)
+            if result is not None:
+                self.probed.held = held
+                if "entropy" in held:
+                    self._entropy(control)
+                if "clocks" in held:
+                    self.probed.clock = {"lines": self._clock_lines(), "difference": repeat.to_dict()}
+                self._control, self._baseline = control, result
+                return True
+        self.probed.held = "none"
+        return False
+
+    def _entropy(self, control: Scenario) -> None:
+        """Which lines ask for the entropy that matters: with it fixed for one of them alone, what repeats?"""
+        noted = self._run(replace(self._control, noted_entropy=True, clock=control.clock))
+        asked = {} if isinstance(noted, Failure) else noted.asked
+        guilty = [place for place in asked if self._repeats(replace(control, fixed_entropy=frozenset({place})))]
+        if not guilty:
+            guilty = [
+                place
+                for place in asked
+                if len(asked) > 1 and not self._repeats(replace(control, fixed_entropy=frozenset(set(asked) - {place})))
+            ]
+        pair = self._run(replace(self._control, before="same", clock=control.clock))
+        stable = not isinstance(pair, Failure) and first_difference(pair.firsts, pair.traces) is None
+        second = self._run(replace(self._control, clock=control.clock))
+        changed = [] if isinstance(second, Failure) else _changed(self._baseline.after, second.after)
+        for place in guilty or [""]:
+            self.probed.entropy.append(
+                {
+                    "where": place,
+                    "phase": asked.get(place, ""),
+                    "attributes": changed,
+                    "same instance repeats": stable,
+                    "proved": bool(place),
+                    "difference": self.probed.contrasts["repeat"]["difference"],
+                }
+            )
+
+    def _clocks(self) -> None:
+        if self._control.clock == "frozen":
+            self.probed.contrasts["clock"] = {
+                **_entry(CONTRASTS["clock"]),
+                "differs": True,
+                "difference": (self.probed.clock or {}).get("difference"),
+            }
+            return
+        found = self._contrast("clock", replace(self._control, clock="shifted"))
+        if found is not None:
+            self.probed.clock = {"lines": self._clock_lines(), "difference": found.to_dict()}
+
+    def _clock_lines(self) -> list[str]:
+        watched = self._run(replace(self._control, watched=True))
+        return [] if isinstance(watched, Failure) else list(watched.clocks)
+
+    # --- Global generators ---------------------------------------------------------------------------------------------
+
+    def _generators(self) -> None:
+        scenario = self._first_variant("global generators", replace(self._control, others=_EVERYWHERE))
+        if scenario is None:
+            return
+        watched = self._run(replace(self._control, watched=True))
+        draws = {} if isinstance(watched, Failure) else watched.draws
+        for generator in GLOBAL:
+            changed = self._run(replace(scenario, others={generator: PHASES}))
+            if isinstance(changed, Failure):
+                continue
+            difference = _difference(changed, self._baseline)
+            if difference is None:
+                continue
+            phases = [phase for phase in PHASES if not self._same(replace(self._control, others={generator: (phase,)}))]
+            places = [place for place, phase in draws.get(generator, {}).items() if phase in phases]
+            self.probed.generators.append(
+                {
+                    "generator": generator,
+                    "phases": phases,
+                    "where": places[:5],
+                    "attributes": _changed(self._baseline.after, changed.after),
+                    "difference": difference.to_dict(),
+                }
+            )
+
+    # --- State that instances, classes and modules carry along -----------------------------------------------------------
+
+    def _used_before(self, name: str, before: Before) -> None:
+        scenario = self._first_variant(name, replace(self._control, before=before, variant=_FIRST_VARIANT.get(name, 0)))
+        if scenario is None:
+            return
+        used = self._results[name]
+        suspects = self._suspects(used, scenario)
+        culprits = self._culprits(scenario, list(dict.fromkeys(leaf["root"] for leaf in suspects))[:_SUSPECTS])
+        named = [leaf for leaf in suspects if leaf["root"] in culprits]
+        self.probed.state.append(
+            {
+                "contrast": name,
+                "attributes": named,
+                "proved": bool(culprits),
+                "history": _histories(named, used.history),
+                "counts only": name == "many episodes" and self._counts_only(scenario, used),
+                "difference": self.probed.contrasts[name]["difference"],
+            }
+        )
+
+    def _suspects(self, used: Result, scenario: Scenario) -> list[dict[str, Any]]:
+        if scenario.before != "interleaved":
+            return _changed(self._baseline.before, used.before)
+        watched = self._run(replace(scenario, watched=True))
+        if isinstance(watched, Failure):
+            return []
+        return [_change(path, *leaves) for path, leaves in watched.touched.items()]
+
+    def _culprits(self, scenario: Scenario, suspects: Sequence[str]) -> list[str]:
+        """The fewest attributes that make the difference vanish when they are put back to what they were."""
+
+        def heals(restored: Iterable[str]) -> bool:
+            result = self._run(replace(scenario, restored=tuple(restored)))
+            return not isinstance(result, Failure) and _difference(result, self._baseline) is None
+
+        if not suspects or not heals(suspects):
+            return []
+        for suspect in suspects:
+            if len(suspects) == 1 or heals([suspect]):
+                return [suspect]
+        needed = list(suspects)
+        for suspect in suspects:
+            fewer = [name for name in needed if name != suspect]
+            if heals(fewer):
+                needed = fewer
+        return needed
+
+    def _counts_only(self, scenario: Scenario, used: Result) -> bool:
+        """Whether as many episodes, but other ones, have the same effect."""
+        others = self._run(replace(scenario, variant=scenario.variant + 5))
+        return not isinstance(others, Failure) and first_difference(used.traces, others.traces) is None
+
+    def _far_curriculum(self) -> None:
+        """Numbers that grew in the prelude without consequence: what if they went on growing?"""
+        if self.probed.contrasts["many episodes"]["differs"] is not False:
+            return
+        before = self._baseline.before[0]
+        for path, history in self._results["many episodes"].history.items():
+            leaf = before.get(path)
+            if leaf is None or leaf.root != path or not grows(history):
+                continue
+            far = history[0] + _FAR * (history[-1] - history[0])
+            result = self._run(replace(self._control, moved={path: far}))
+            difference = None if isinstance(result, Failure) else _difference(result, self._baseline)
+            if difference is not None:
+                self.probed.state.append(
+                    {
+                        "contrast": "far beyond",
+                        "attributes": [{**_change(path, leaf, leaf), "found": f"{far:g}"}],
+                        "proved": False,
+                        "history": {path: history},
+                        "counts only": True,
+                        "difference": difference.to_dict(),
+                    }
+                )
+
+
+_BEFORE: Mapping[str, Before] = {
+    "same instance": "same",
+    "two instances": "twin",
+    "another instance": "interleaved",
+    "many episodes": "episodes",
+    "used process": "strangers",
+}
+
+_TWO_VARIANTS = ("global generators", "used process")
+_FIRST_VARIANT = {"used process": 10}
+
+_CONTROLS: Mapping[str, Mapping[str, Any]] = {
+    "entropy": {"fixed_entropy": None},
+    "clocks": {"clock": "frozen"},
+    "entropy and clocks": {"fixed_entropy": None, "clock": "frozen"},
+}
+
+
+def grows(history: Sequence[float]) -> bool:
+    """Whether a number moves in one direction only, and more than once."""
+    steps = [later - earlier for earlier, later in zip(history, history[1:], strict=False)]
+    moved = [step for step in steps if step != 0]
+    return len(moved) > 1 and (min(moved) > 0 or max(moved) < 0)
+
+
+def _difference(result: Result, baseline: Result) -> Difference | None:
+    """Between the episodes of one process where they are a pair, else between processes."""
+    found = first_difference(result.firsts, result.traces) if result.firsts else None
+    return found or first_difference(_comparable(baseline.traces, result.traces), result.traces)
+
+
+def _comparable(baseline: Sequence[Trace], traces: Sequence[Trace]) -> Sequence[Trace]:
+    return baseline[: len(traces)]
+
+
+def _entry(what: str) -> dict[str, Any]:
+    return {"what": what, "differs": None, "difference": None, "failure": None}
+
+
+def _changed(before: Sequence[Mapping[str, Leaf]], after: Sequence[Mapping[str, Leaf]]) -> list[dict[str, Any]]:
+    """What differs between two processes, with its values where it first does so."""
+    found: dict[str, dict[str, Any]] = {}
+    for one, other in zip(before, after, strict=False):
+        for path, leaf in other.items():
+            if path in one and one[path].digest != leaf.digest:
+                found.setdefault(path, _change(path, one[path], leaf))
+            elif path not in one and leaf.kind != "cache":
+                found.setdefault(path, {**_change(path, leaf, leaf), "expected": "nothing"})
+    return sorted(found.values(), key=lambda change: (change["scope"] != "instance", change["kind"] != "generator"))
+
+
+def _change(path: str, one: Leaf, other: Leaf) -> dict[str, Any]:
+    return {
+        "attribute": path,
+        "root": other.root,
+        "scope": other.scope,
+        "kind": other.kind,
+        "expected": one.text,
+        "found": other.text,
+    }
+
+
+def _histories(changes: Iterable[Mapping[str, Any]], histories: Mapping[str, list[float]]) -> dict[str, list[float]]:
+    return {
+        change["attribute"]: histories[change["attribute"]] for change in changes if change["attribute"] in histories
+    }

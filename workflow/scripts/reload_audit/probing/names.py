@@ -1,0 +1,26 @@
+"""Which models share an environment, and how the file with what is known of it is called. Standard library only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_KEYS = ("env", "env_kwargs", "wrappers", "python_path")
+
+
+def probed(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """What distinguishes environments: what is put around them for a model (statistics, frames, monitor) does not.
+
+    :param environment: as ``specs.EnvironmentSpec.from_dict`` reads it
+    """
+    return {key: environment[key] for key in _KEYS} | {"monitor": "env", "normalize": False, "frame_stack": None}
+
+
+def probe_name(environment: Mapping[str, Any]) -> str:
+    """A readable name that differs where environments do, whatever the file system thinks of case."""
+    content = json.dumps(probed(environment), sort_keys=True, default=str)
+    readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", environment["env"]).strip("-.")[:60] or "environment"
+    return f"{readable}-{hashlib.sha256(content.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

@@ -1,0 +1,125 @@
+"""What is asked of a process that runs episodes under a scenario, and what it answers. Plain data, quick to import."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from reload_audit.probing.traces import Trace
+from reload_audit.specs import EnvironmentSpec
+
+Phase = Literal["import", "construct", "reset", "step"]
+PHASES: tuple[Phase, ...] = ("import", "construct", "reset", "step")
+
+GLOBAL = ("np.random", "random", "torch")
+"""The global generators, as they are shown."""
+
+Scope = Literal["instance", "class", "module"]
+Clock = Literal["real", "shifted", "frozen"]
+Before = Literal["nothing", "same", "episodes", "twin", "strangers", "interleaved"]
+
+REAL_ENTROPY: frozenset[str] = frozenset()
+"""No place of the code gets anything but what the operating system gives."""
+
+
+@dataclass(frozen=True)
+class Play:
+    """A seed to reset with, and the actions to take then.
+
+    :param source: whose actions: ``random`` or ``model``
+    """
+
+    seed: int
+    source: str
+    actions: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What will be run.
+
+    :param environment: as it can be made today, and a remark where that is another one than was asked for
+    :param model: why there are no actions of a model; empty where there are
+    """
+
+    environment: EnvironmentSpec
+    remark: str
+    plays: tuple[Play, ...]
+    model: str
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """How the episodes are run; by default as the baseline is.
+
+    :param before: what happens to the process before each measured episode. ``nothing``; the ``same`` episode, or other
+        ``episodes``, on the same instance; the same episode on a ``twin`` of it, or others on ``strangers``; or, with
+        ``interleaved``, another instance is reset and stepped in between
+    :param episodes: how many others at most, of ``prelude_steps`` steps in all
+    :param others: phases in which a global generator starts from another state, by generator
+    :param variant: which other episodes, and which other state
+    :param fixed_entropy: places in the code for which the operating system's entropy is always the same; None for all
+    :param noted_entropy: whether to note who asks for it
+    :param restored: attributes that are put back to what they were before ``before``
+    :param moved: numbers that are set before the measured reset
+    :param watched: whether to find out which lines draw, or read a clock
+    """
+
+    before: Before = "nothing"
+    episodes: int = 25
+    prelude_steps: int = 2000
+    others: Mapping[str, tuple[Phase, ...]] = field(default_factory=dict)
+    variant: int = 0
+    clock: Clock = "real"
+    fixed_entropy: frozenset[str] | None = REAL_ENTROPY
+    noted_entropy: bool = False
+    restored: tuple[str, ...] = ()
+    moved: Mapping[str, float] = field(default_factory=dict)
+    watched: bool = False
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One value inside an attribute.
+
+    :param root: the attribute that it is part of, and that can be put back
+    :param kind: ``generator``, ``cache`` (of a function, which can be cleared) or ``value``
+    :param number: the value, where it is a finite number
+    """
+
+    root: str
+    scope: Scope
+    kind: Literal["generator", "cache", "value"]
+    digest: str
+    text: str
+    number: float | None
+
+
+@dataclass
+class Result:
+    """What the episodes were, and what else was seen.
+
+    :param firsts: the same episodes before the measured ones: on the same instance, or on its twin
+    :param before: all that an environment carries along, before each measured reset
+    :param after: the same after it
+    :param drawn: phases in which each global generator was drawn from
+    :param history: numbers before each episode of the first prelude
+    :param asked: places that asked for entropy, with the phase
+    :param draws: by generator, places that drew from it, with the phase
+    :param clocks: places that read a clock, with the phase
+    :param order_lines: places that make sets or ask for hashes
+    :param touched: what another instance changed of the measured one's: its value before and after
+    """
+
+    traces: list[Trace] = field(default_factory=list)
+    firsts: list[Trace] = field(default_factory=list)
+    before: list[dict[str, Leaf]] = field(default_factory=list)
+    after: list[dict[str, Leaf]] = field(default_factory=list)
+    drawn: dict[str, list[Phase]] = field(default_factory=dict)
+    history: dict[str, list[float]] = field(default_factory=dict)
+    asked: dict[str, str] = field(default_factory=dict)
+    draws: dict[str, dict[str, str]] = field(default_factory=dict)
+    clocks: dict[str, str] = field(default_factory=dict)
+    order_lines: list[str] = field(default_factory=list)
+    touched: dict[str, tuple[Leaf, Leaf]] = field(default_factory=dict)

@@ -1,0 +1,90 @@
+"""Which lines of an environment's code draw from a global generator, or read a clock. Found by following it line by line."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from reload_audit.probing import generators
+from reload_audit.probing.clocks import reads_clock
+from reload_audit.probing.code import Code, shown
+from reload_audit.probing.scenarios import GLOBAL
+
+_SET_MAKERS = {"set", "frozenset", "hash"}
+
+
+class Watch:
+    """Notes, while it follows the code, where the state of a global generator changes and where a clock is read.
+
+    :param code: what to follow
+    """
+
+    def __init__(self, code: Code) -> None:
+        self._code = code
+        self._here = ""
+        self._known: dict[str, int] = {}
+        self.phase = "import"
+        self.draws: dict[str, dict[str, str]] = {name: {} for name in GLOBAL}
+        self.clocks: dict[str, str] = {}
+        self.files: set[str] = set()
+
+    @contextlib.contextmanager
+    def following(self) -> Iterator[None]:
+        """Follow whatever the block runs."""
+        self._known = generators.fingerprints()
+        sys.settrace(self._entered)
+        sys.setprofile(self._called)
+        try:
+            yield
+        finally:
+            sys.settrace(None)
+            sys.setprofile(None)
+
+    def forget_states(self) -> None:
+        """Somebody else has changed the global generators."""
+        self._known = generators.fingerprints()
+
+    def order_lines(self) -> list[str]:
+        """Where the code that ran makes sets or asks for hashes."""
+        return [place for file in sorted(self.files) for place in _order_lines(file)]
+
+    def _entered(self, frame: FrameType, event: str, _: Any) -> Callable | None:
+        if not self._code.holds(frame.f_code.co_filename):
+            return None
+        self.files.add(frame.f_code.co_filename)
+        self._note()
+        self._here = self._code.place(frame)
+        return self._moved
+
+    def _moved(self, frame: FrameType, event: str, _: Any) -> Callable | None:
+        self._note()
+        outer = self._code.nearest(frame.f_back) if event == "return" else frame
+        self._here = "" if outer is None else self._code.place(outer)
+        return self._moved
+
+    def _note(self) -> None:
+        """Whatever was drawn since the last line began was drawn by that line."""
+        known = generators.fingerprints()
+        for name, fingerprint in known.items():
+            if fingerprint != self._known[name] and self._here:
+                self.draws[name].setdefault(self._here, self.phase)
+        self._known = known
+
+    def _called(self, frame: FrameType, event: str, function: Any) -> None:
+        if event == "c_call" and reads_clock(function):
+            outer = self._code.nearest(frame)
+            if outer is not None:
+                self.clocks.setdefault(self._code.place(outer), self.phase)
+
+
+def _order_lines(file: str) -> Iterator[str]:
+    with contextlib.suppress(OSError, SyntaxError, ValueError):
+        for node in ast.walk(ast.parse(Path(file).read_bytes())):
+            called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _SET_MAKERS
+            if isinstance(node, ast.expr) and (called or isinstance(node, ast.Set | ast.SetComp)):
+                yield f"{shown(file)}:{node.lineno}"
