@@ -65,7 +65,7 @@ class DrawsFromNumPy(Field):
     """Draws from NumPy's global generator."""
 
     def plant(self) -> float:
-        return 10.0 * np.random.randint(1, KINDS + 1)  # noqa: NPY002
+        return 10.0 * np.random.randint(1, KINDS + 1)
 
 
 class DrawsFromRandom(Field):
@@ -89,7 +89,7 @@ class DrawsOnceFromNumPy(Field):
 
     def plant(self) -> float:
         if DrawsOnceFromNumPy.yields is None:
-            DrawsOnceFromNumPy.yields = 10.0 * np.random.randint(1, KINDS + 1)  # noqa: NPY002
+            DrawsOnceFromNumPy.yields = 10.0 * np.random.randint(1, KINDS + 1)
         return DrawsOnceFromNumPy.yields
 
 
@@ -225,7 +225,7 @@ class DrawsAtConstructionFromNumPy(Field):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.soil = 10.0 * np.random.randint(KINDS + 1)  # noqa: NPY002
+        self.soil = 10.0 * np.random.randint(KINDS + 1)
 
     def plant(self) -> float:
         return super().plant() + self.soil

@@ -318,11 +318,20 @@ class NearlyUnits(Gauge):
     unit = np.array([1.5, 1.0, 1.8])
 
 
-class Steady(Gauge):
-    """One of its readings hardly moves: by so little that VecNormalize's epsilon outweighs its variance."""
+class Spiky(Gauge):
+    """Three readings more, which say nothing but for a spike now and then: more often than in training, when it was
+    ``rare``.
+    """
 
-    offset = np.array([300.0, 3.0, 0.5])
-    unit = np.array([4.0, 1e-6, 0.2])
+    observation_space: gym.Space = gym.spaces.Box(-np.inf, np.inf, (6,), np.float32)
+
+    def __init__(self, action: str = "discrete", *, rare: bool = False) -> None:
+        super().__init__(action)
+        self.often = 0.02 if rare else 0.5
+
+    def observe(self) -> Any:
+        spikes = np.where(self.np_random.random(3) < self.often, self.np_random.choice([-1e3, 1e3], 3), 0.0)
+        return np.concatenate([super().observe(), spikes]).astype(np.float32)
 
 
 class Pixels(Gauge):
@@ -336,6 +345,6 @@ class Pixels(Gauge):
 
     def observe(self) -> Any:
         super().observe()
-        brightness = np.clip(128.0 + 100.0 * self.pointer, 0.0, 255.0)
-        picture = np.full((6, 6, 1), brightness).astype(np.uint8)
+        brightness = self.pointer if self.action_space.shape else 1000.0 * self.pointer
+        picture = np.full((6, 6, 1), 127.5 + 127.5 * np.clip(brightness, -1.0, 1.0)).astype(np.uint8)
         return (picture / 255.0).astype(np.float32) if self.scaled else picture

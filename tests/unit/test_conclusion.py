@@ -88,7 +88,7 @@ def test_a_condition_that_closes_the_gap_names_its_cause_with_numbers() -> None:
     (cause,) = diagnosis.causes
     assert cause.cause == "policy-mode"
     assert cause.share == pytest.approx(0.98)
-    assert "it earns 49 instead of 0, which closes 98% of the gap (to 50)" in cause.evidence[-1]
+    assert "it earns 49 instead of 0, which closes 98 % of the gap (to 50)" in cause.evidence[-1]
 
 
 def test_a_mismatch_whose_remedy_changes_nothing_is_not_the_cause() -> None:

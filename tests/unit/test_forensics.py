@@ -13,7 +13,7 @@ import pytest
 from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import CheckpointCallback, EvalCallback
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecExtractDictObs, VecMonitor, VecNormalize
 
 import planted
 from builders import training_spec
@@ -303,6 +303,22 @@ def test_learning_twice_freezing_and_evaluating_is_no_fault(algo: str, tmp_path:
     assert [finding for finding in examined(tmp_path, algo).findings if finding.proof] == []
 
 
+def test_going_on_with_new_statistics_is_no_fault(tmp_path: Path) -> None:
+    spec = spec_of("PPO")
+    model = create_model(spec, training_environment(spec)).learn(48)
+    model.set_env(training_environment(spec))
+    model.learn(48, callback=CheckpointCallback(24, str(tmp_path), save_vecnormalize=True), reset_num_timesteps=False)
+    (tmp_path / "rl_model_72_steps.zip").rename(tmp_path / MODEL)
+    (tmp_path / "rl_model_vecnormalize_72_steps.pkl").rename(tmp_path / STATISTICS)
+    assert [finding for finding in examined(tmp_path, "PPO").findings if finding.proof] == []
+
+
+def test_one_part_of_normalised_observations_is_no_fault(tmp_path: Path) -> None:
+    venv = VecExtractDictObs(VecNormalize(DummyVecEnv([planted.Goals])), "observation")
+    save(PPO("MlpPolicy", venv, n_steps=16, batch_size=16, n_epochs=1).learn(32), tmp_path)
+    assert examined(tmp_path, "PPO").findings == []
+
+
 def test_a_model_that_starts_from_anothers_parameters_is_no_proof_of_a_fault(
     runs: Mapping[str, Path], algo: str, tmp_path: Path
 ) -> None:
@@ -323,7 +339,7 @@ def test_a_model_that_starts_from_anothers_parameters_is_no_proof_of_a_fault(
         ("actions rescaled", "A2C", "Continuous", {"low": -1.0, "high": 1.0}),
         ("frames stacked", "A2C", "Continuous", {"k": 3}),
         ("frames stacked", "PPO", "Images", {"k": 3}),
-        ("observations of another type", "PPO", "Images", {"dtype": "float32"}),
+        ("observations of another type", "PPO", "Images", {"dtype": "float32", "low": 0.0, "high": 255.0}),
     ],
 )
 def test_a_fault_in_the_environment_is_named_with_what_undoes_it(

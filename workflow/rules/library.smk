@@ -33,6 +33,7 @@ for module in (
     "configuration",
     *(f"discovery/{name}" for name in DISCOVERY),
     *(f"reading/{name}" for name in READING),
+    *(f"probing/{name}" for name in ("__init__", "names")),
 ):
     source(f"reload_audit/{module}.py")
 sys.path.insert(0, str(source("reload_audit/__init__.py").parents[1]))

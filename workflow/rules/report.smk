@@ -1,6 +1,6 @@
 """Put all models together: result tables, verdicts, report. `gate` turns verdicts into an exit status.
 
-Input: one record per model. Output: episodes, conditions, models, processes; audit.json; report.html and summary.txt.
+Input: one record per model, one probe per environment. Output: episodes, conditions, models, processes; audit.json; report.html and summary.txt.
 """
 
 DASHBOARD = [
@@ -11,8 +11,9 @@ DASHBOARD = [
 
 rule aggregate:
     input:
-        expand("<results>/reloaded/{model}.json", model=MODELS),
-        expand("<results>/external/{batch}.json", batch=BATCHES),
+        records=expand("<results>/reloaded/{model}.json", model=MODELS)
+        + expand("<results>/external/{batch}.json", batch=BATCHES),
+        probes=expand("<results>/probes/{probe}.json", probe=PROBES),
     output:
         episodes="<results>/episodes.parquet",
         conditions="<results>/conditions.parquet",
@@ -30,7 +31,7 @@ rule aggregate:
     params:
         settings={key: AUDIT[key] for key in ("evaluation", "verdict")}
         | {"reload": RELOAD},
-        code=code_of("aggregate.py"),
+        code=code_of("aggregate.py", "reload_audit/causes.yaml"),
     message:
         "Comparing train time and reload"
     script:

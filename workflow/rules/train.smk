@@ -1,7 +1,7 @@
 """Train one model, save it, and measure at once what it earns: in place and as reference.
 
-Output: a folder with model.zip, vecnormalize.pkl (if normalised), evaluations.json and manifest.json. An experiment whose
-environment fails half-way leaves a manifest that says so: a finding, not a failed job.
+Output: a folder with model.zip, vecnormalize.pkl (if normalised), evaluations.json, steps.npz and manifest.json. An
+experiment whose environment fails half-way leaves a manifest that says so: a finding, not a failed job.
 """
 
 

@@ -8,10 +8,16 @@ from reload_audit.logs import job_log
 from reload_audit.verdicts import Criteria
 
 
-def main(records: Sequence[str], settings: dict, results: Path) -> None:
-    aggregate(map(Path, records), Criteria.from_dict(settings["verdict"]), settings, results)
+def main(records: Sequence[str], probes: Sequence[str], settings: dict, results: Path) -> None:
+    criteria = Criteria.from_dict(settings["verdict"])
+    aggregate(map(Path, records), criteria, settings, results, [Path(probe) for probe in probes])
 
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0]):
-        main(snakemake.input, snakemake.params.settings, Path(snakemake.output.audit).parent)
+        main(
+            snakemake.input.records,
+            snakemake.input.probes,
+            snakemake.params.settings,
+            Path(snakemake.output.audit).parent,
+        )

@@ -83,7 +83,7 @@ def content_digests(model: BaseAlgorithm, normalize: VecNormalize | None) -> dic
     return {
         "parameters": digest([_without_optimizers(states), tensors]),
         "optimizer": digest({name: state for name, state in states.items() if "optimizer" in name}),
-        "normalizer": None if normalize is None else digest(_normalizer_content(normalize)),
+        "normalizer": None if normalize is None else digest(normalizer_content(normalize)),
     }
 
 
@@ -160,7 +160,8 @@ def _without_optimizers(states: Mapping[str, Any]) -> dict[str, Any]:
     return {name: state for name, state in states.items() if "optimizer" not in name}
 
 
-def _normalizer_content(normalize: VecNormalize) -> dict[str, Any]:
+def normalizer_content(normalize: VecNormalize) -> dict[str, Any]:
+    """What the digest of a normalizer is of."""
     settings = normalizer_settings(normalize)
     del settings["norm_reward"]  # off wherever it evaluates
     statistics = {"returns": _moments(normalize.ret_rms)}

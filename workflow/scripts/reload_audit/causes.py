@@ -1,7 +1,7 @@
 """Why a reloaded model may earn something else: every cause the audit can name, and what was found of one.
 
-An instrument (forensics, probe, conditions) returns findings; ``diagnosis`` ranks them. The causes themselves are in
-``causes.yaml``. Each has a page under docs/causes with its symptom, its mechanism, how the audit proves it, and its fix.
+An instrument (forensics, probe, conditions) returns findings; ``diagnosis`` ranks them. What each cause is, and
+its fix, is in ``causes.yaml``; docs/causes has a page of each, with its symptom, its mechanism, and how it is proved.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def _evaluation_at(path: str, steps: Any, role: str) -> Claim | None:
     last one SB3 updates the policy once more before a final model is saved: its row is about other weights. And a row
     that is the highest of all is one that something may have been chosen for.
     """
-    arrays = _read_npz(path)
+    arrays = read_npz(path)
     timesteps, results = arrays["timesteps"], arrays["results"]
     rows = np.flatnonzero(timesteps == steps)
     if len(rows) == 0:
@@ -79,7 +79,8 @@ def _evaluation_at(path: str, steps: Any, role: str) -> Claim | None:
     return _claim(kind, rewards, f"{path}, row at {steps:,} steps")
 
 
-def _read_npz(path: str) -> dict[str, np.ndarray]:
+def read_npz(path: str) -> dict[str, np.ndarray]:
+    """The arrays of ``evaluations.npz``."""
     arrays = {}
     with open_zip(read_bytes(path, _MAX_BYTES)) as archive:
         for name in ("timesteps", "results"):

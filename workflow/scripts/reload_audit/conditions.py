@@ -128,28 +128,30 @@ class PostedNormalizer(gym.ObservationWrapper):
 
 def rescale_action(env: gym.Env, low: Any, high: Any) -> gym.Env:
     """Take actions between these bounds, scalars or of the action's shape, and rescale them to the environment's."""
-    dtype = env.action_space.dtype
-    return RescaleAction(env, np.asarray(low, dtype), np.asarray(high, dtype))
+    assert isinstance(env.action_space, gym.spaces.Box)
+    bounds = env.action_space.low
+    return RescaleAction(env, *(np.broadcast_to(bound, bounds.shape).astype(bounds.dtype) for bound in (low, high)))
 
 
 def observe_as(env: gym.Env, dtype: str, low: Any = None, high: Any = None) -> gym.Env:
-    """Give observations as another type of numbers, rescaled from the environment's bounds to these where both have any.
+    """Give observations as another type of numbers, rescaled from the environment's bounds, if it has any, to these.
 
     :param low: scalar; None for no bounds
     """
     space = env.observation_space
     assert isinstance(space, gym.spaces.Box)
-    bounds = (space.low.min(), space.high.max(), low, high)
-    rescale = all(isinstance(bound, int | float | np.number) and abs(bound) < _INFINITE for bound in bounds)
+    bounds = (float(space.low.min()), float(space.high.max()))
+    finite = low is not None and high is not None and max(map(abs, bounds)) < _INFINITE
 
     def convert(observation: np.ndarray) -> np.ndarray:
         values = np.asarray(observation, dtype=np.float64)
-        if rescale:
+        if finite:
             values = low + (values - bounds[0]) * (high - low) / (bounds[1] - bounds[0])
         return (np.rint(values) if np.dtype(dtype).kind in "iu" else values).astype(dtype)
 
-    limits = (low, high) if rescale else (space.low.min(), space.high.max())
-    return TransformObservation(env, convert, gym.spaces.Box(*limits, space.shape, np.dtype(dtype).type))
+    limits = (low, high) if finite else bounds
+    kind: Any = np.dtype(dtype)
+    return TransformObservation(env, convert, gym.spaces.Box(*limits, space.shape, kind))
 
 
 def _altered(environment: EnvironmentSpec, changes: Mapping[str, Any]) -> EnvironmentSpec:

@@ -271,7 +271,7 @@ def _make_slot(spec: EnvironmentSpec, worker_seed: int, creator: int) -> gym.Env
 def _make_unwrapped(spec: EnvironmentSpec) -> gym.Env:
     module_name, colon, name = spec.env.partition(":")
     if not colon:
-        return gym.make(spec.env, max_episode_steps=spec.time_limit, **spec.env_kwargs)
+        return gym.make(spec.env, **_registered_arguments(spec))
     module = import_module(module_name)
     if callable(getattr(module, name, None)):
         env = getattr(module, name)(**spec.env_kwargs)
@@ -282,4 +282,10 @@ def _make_unwrapped(spec: EnvironmentSpec) -> gym.Env:
         raise ImportProblem(
             f"module {module_name!r} neither has a class {name!r} nor registers an environment of that id"
         )
-    return gym.make(name, max_episode_steps=spec.time_limit, **spec.env_kwargs)
+    return gym.make(name, **_registered_arguments(spec))
+
+
+def _registered_arguments(spec: EnvironmentSpec) -> dict[str, Any]:
+    """``max_episode_steps`` may be among the user's own arguments, too."""
+    limit = {} if spec.time_limit is None else {"max_episode_steps": spec.time_limit}
+    return {**spec.env_kwargs, **limit}

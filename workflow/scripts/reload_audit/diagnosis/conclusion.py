@@ -18,8 +18,18 @@ from reload_audit.judgement import Judgement
 from reload_audit.model_record import ModelRecord
 from reload_audit.specs import Condition
 
+_EXPLAINS_WITH_PROOF = 0.7
+"""Share of the gap that is enough where files or probe show the cause."""
+
+_EXPLAINS_BUT_FOR_NOISE = 0.6
+_STANDARD_ERRORS = 3.0
+"""Or this share, where the rest of the gap is no more than so many standard errors."""
+
 _NEXT_TO_NOTHING = 0.2
 """Share of the gap below which a remedy shows that what it remedies is not the cause."""
+
+_UNTESTED = ("parameters-of-another-checkpoint", "env-changed")
+"""What no condition can undo: a sign of it counts where nothing else does."""
 
 _ONLY_IN_A_FRESH_PROCESS = ("hash-order", "process-cache")
 _ONLY_ON_NEW_ENVIRONMENTS = ("curriculum",)
@@ -71,6 +81,8 @@ class Observed:
     :param checks: how many checks there were, and how many failed
     :param examined: what examining its files found; None where it was not examined
     :param means: for each condition its mean reward, as it counts it, and why there is none
+    :param errors: for each condition that mean's standard error
+    :param context: what every fix may name: ``algo`` and, if it is registered, ``env``
     """
 
     now: float | None
@@ -78,6 +90,8 @@ class Observed:
     checks: tuple[int, int]
     examined: Mapping[str, Any] | None
     means: Mapping[str, tuple[float | None, str]]
+    errors: Mapping[str, float] = field(default_factory=dict)
+    context: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, model: ModelRecord) -> Observed:
@@ -88,7 +102,19 @@ class Observed:
             checks=(0, 0) if canonical is None else (len(canonical.checks), len(canonical.checks_failed)),
             examined=model.diagnosis,
             means={name: (_mean(found.rewards), found.failure) for name, found in model.measurements.items()},
+            errors={name: _standard_error(found.rewards) for name, found in model.measurements.items()},
+            context=_context(model),
         )
+
+
+def _standard_error(rewards: np.ndarray) -> float:
+    return float(rewards.std(ddof=1) / np.sqrt(rewards.size)) if rewards.size > 1 else 0.0
+
+
+def _context(model: ModelRecord) -> dict[str, str]:
+    spec = model.manifest["spec"] if model.external is None else model.external
+    env = spec["environment"]["env"]
+    return {"algo": spec["algo"], **({} if ":" in env else {"env": env})}
 
 
 def _mean(rewards: np.ndarray) -> float | None:
@@ -97,16 +123,24 @@ def _mean(rewards: np.ndarray) -> float | None:
 
 @dataclass(frozen=True)
 class _Measured:
-    """What a trial gave."""
+    """What a trial gave.
+
+    :param moved: how far it moved the reward towards the target, 1 for all the way, more for beyond
+    :param rest: what is left of the gap, in standard errors
+    """
 
     trial: Trial
     mean: float | None
-    share: float | None
     failure: str
+    share: float | None = None
+    moved: float = 0.0
+    rest: float = np.inf
 
     @property
     def explains(self) -> bool:
-        return self.share is not None and self.share >= EXPLAINS
+        if self.share is None:
+            return False
+        return self.share >= EXPLAINS or (self.share >= _EXPLAINS_BUT_FOR_NOISE and self.rest <= _STANDARD_ERRORS)
 
 
 @dataclass
@@ -151,7 +185,9 @@ def conclude(
     if verdict in ("identical", "equivalent"):
         return Diagnosis()
     goal = _target(model, judgement)
-    measured = list(_measured(model, goal))
+    claim = None if judgement is None else judgement.claim
+    goal_error = 0.0 if claim is None or not claim.n else (claim.std or 0.0) / float(np.sqrt(claim.n))
+    measured = list(_measured(model, goal, goal_error))
     candidates = _candidates(model, probed or (), measured)
     for candidate in _obstacles(verdict, judgement, model):
         candidates.setdefault(candidate.cause, candidate).findings.extend(candidate.findings)
@@ -166,8 +202,8 @@ def conclude(
     present = [candidate for weight, candidate in ranked if weight < _NAMED]
     ruled_out = tuple(_ruled_out(present, measured, named, goal, model, probed))
     if not said:
-        nothing = "nothing that was looked at or tried explains it"
-        said = [Explanation(UNEXPLAINED, "Nothing that was tried explains it.", (nothing,), False, None, "")]
+        cause, evidence = CAUSES[UNEXPLAINED], f"{len(ruled_out)} explanations were ruled out"
+        said = [Explanation(UNEXPLAINED, cause.explanation, (evidence,), False, None, cause.fix_with(model.context))]
     return Diagnosis(tuple(said), ruled_out)
 
 
@@ -189,17 +225,16 @@ def _weight(candidate: _Candidate, gap: str, most: float, *, runs: bool) -> floa
     if candidate.together is not None:
         return 3.8
     if best is not None and best.share is not None:
-        if best.explains and candidate.findings:
-            return 5.0 if candidate.proven else 4.2
-        if best.explains:
-            return 4.0 if best.share >= most - _AS_GOOD else 1.0
-        if best.share < _NEXT_TO_NOTHING:
+        if candidate.proven:
+            effect = max(tried.moved for tried in candidate.trials)
+            return 5.0 if best.share >= _EXPLAINS_WITH_PROOF else 3.5 if effect >= _NEXT_TO_NOTHING else 1.0
+        if not best.explains:
             return 1.0
-        return 3.5 if candidate.proven else 1.0
+        return 4.2 if candidate.findings else 4.0 if best.share >= most - _AS_GOOD else 1.0
     if best is not None and not runs:
         return 5.0  # with its remedy the model runs, without it does not
     if not candidate.proven:
-        return 0.0
+        return 2.4 if candidate.findings and candidate.cause in _UNTESTED else 0.0
     if candidate.cause in _LAST_RESORTS:
         return _LAST_RESORTS[candidate.cause]
     excluded = (gap == "environment" and candidate.cause in _ONLY_IN_A_FRESH_PROCESS) or (
@@ -227,16 +262,28 @@ def _target(model: Observed, judgement: Judgement | None) -> float | None:
     return model.now - judgement.comparison.difference
 
 
-def _measured(model: Observed, goal: float | None) -> Iterator[_Measured]:
-    for data in (model.examined or {}).get("trials", []):
-        trial = Trial.from_dict(data)
-        mean, failure = model.means.get(trial.condition.name, (None, "it was not tried"))
-        share = None if mean is None or goal is None or model.now is None else share_closed(goal, model.now, mean)
-        yield _Measured(trial, mean, share, failure)
-    for data in (model.examined or {}).get("estimates", []):
-        if goal is not None and model.now is not None:
-            trial = Trial(Condition(data["name"], 0), (data["cause"],), data["details"])
-            yield _Measured(trial, data["mean"], share_closed(goal, model.now, data["mean"]), "")
+def _measured(model: Observed, goal: float | None, goal_error: float) -> Iterator[_Measured]:
+    examined = model.examined or {}
+    tried = [(Trial.from_dict(data), None) for data in examined.get("trials", [])]
+    tried += [
+        (Trial(Condition(data["name"], 0), (data["cause"],), data["details"]), data["mean"])
+        for data in examined.get("estimates", [])
+    ]
+    for trial, estimate in tried:
+        name = trial.condition.name
+        mean, failure = (estimate, "") if estimate is not None else model.means.get(name, (None, "it was not tried"))
+        if mean is None or goal is None or model.now is None or goal == model.now:
+            yield _Measured(trial, mean, failure)
+            continue
+        error = float(np.hypot(goal_error, model.errors.get(name, 0.0)))
+        yield _Measured(
+            trial,
+            mean,
+            failure,
+            share=share_closed(goal, model.now, mean),
+            moved=(mean - model.now) / (goal - model.now),
+            rest=abs(goal - mean) / error if error else np.inf,
+        )
 
 
 def _candidates(model: Observed, probed: Sequence[Finding], measured: Sequence[_Measured]) -> dict[str, _Candidate]:
@@ -248,13 +295,18 @@ def _candidates(model: Observed, probed: Sequence[Finding], measured: Sequence[_
             (cause,) = tried.trial.causes
             candidates.setdefault(cause, _Candidate(cause)).trials.append(tried)
     alone = any(tried.explains for tried in measured if len(tried.trial.causes) == 1)
-    both = [tried for tried in measured if len(tried.trial.causes) > 1 and tried.explains]
+    both = [tried for tried in measured if len(tried.trial.causes) > 1 and _explains_together(tried, candidates)]
     if both and not alone:
         # The best pair; among equals the one that more findings speak for.
         best = max(both, key=lambda tried: (_spoken_for(tried, candidates), tried.share or 0.0))
         for cause in best.trial.causes:
             candidates.setdefault(cause, _Candidate(cause)).together = best
     return candidates
+
+
+def _explains_together(tried: _Measured, candidates: Mapping[str, _Candidate]) -> bool:
+    proven = tried.share is not None and tried.share >= _EXPLAINS_WITH_PROOF and _spoken_for(tried, candidates) > 0
+    return proven or tried.explains
 
 
 def _spoken_for(tried: _Measured, candidates: Mapping[str, _Candidate]) -> int:
@@ -299,7 +351,7 @@ def _explained(candidate: _Candidate, goal: float | None, model: Observed) -> Ex
         evidence=tuple(dict.fromkeys(evidence)),
         proven=candidate.proven,
         share=candidate.together.share if candidate.together is not None else candidate.share,
-        fix=cause.fix_with(candidate.details),
+        fix=cause.fix_with({**model.context, **candidate.details}),
     )
 
 
@@ -311,7 +363,9 @@ def _said(tried: _Measured, goal: float | None, model: Observed) -> str:
         return f"{name}: it runs, and earns {tried.mean:.4g}"
     if goal is None or tried.share is None:
         return f"{name}: it earns {tried.mean:.4g} instead of {now:.4g}"
-    closed = f"{max(tried.share, 0.0):.0%} of the gap" if tried.share >= _NEXT_TO_NOTHING else "next to nothing"
+    if tried.moved > 1.0 + _NEXT_TO_NOTHING:
+        return f"{name}: it earns {tried.mean:.4g} instead of {now:.4g}, which goes beyond the gap (to {goal:.4g})"
+    closed = f"{100 * max(tried.share, 0.0):.0f} % of the gap" if tried.share >= _NEXT_TO_NOTHING else "next to nothing"
     return f"{name}: it earns {tried.mean:.4g} instead of {now:.4g}, which closes {closed} (to {goal:.4g})"
 
 
@@ -328,8 +382,12 @@ def _ruled_out(
             yield f"{candidate.cause}: {finding.evidence}, but that is not what the reward is lost to"
     causes = {candidate.cause for candidate in named}
     for tried in measured:
-        if tried.trial.causes and not causes & set(tried.trial.causes):
-            yield f"{' and '.join(tried.trial.causes)}: {_said(tried, goal, model)}"
+        if len(tried.trial.causes) == 1 and not causes & set(tried.trial.causes):
+            yield f"{tried.trial.causes[0]}: {_said(tried, goal, model)}"
+    both = [tried for tried in measured if len(tried.trial.causes) > 1 and tried.share is not None]
+    if both and not any(candidate.together for candidate in named):
+        best = max(both, key=lambda tried: tried.share or 0.0)
+        yield f"{len(both)} pairs of factors: the one that closes most is {_said(best, goal, model)}"
     checks, failed = model.checks
     if checks and not failed:
         yield f"files: what was loaded is what was saved, by {checks} checks"

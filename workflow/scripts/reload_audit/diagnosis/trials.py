@@ -160,7 +160,8 @@ _REMEDIES: dict[str, Callable[[Mapping[str, Any]], list[Changes]]] = {
 def _other_ways_to_measure(canonical: Condition, facts: Circumstances, findings: Sequence[Finding]) -> Iterator[Trial]:
     """Other habits of measuring, and other files, that may be behind a reward that somebody states."""
     mode = "stochastic" if canonical.deterministic else "deterministic"
-    yield Trial(replace(canonical, name=mode, deterministic=not canonical.deterministic), ("policy-mode",))
+    other_mode = replace(canonical, name=mode, deterministic=not canonical.deterministic)
+    yield Trial(other_mode, ("policy-mode",), {"deterministic": other_mode.deterministic})
     if facts.recurrent:
         yield Trial(replace(canonical, name="state dropped", carry_state=False), ("recurrent-state-dropped",))
     if facts.maskable:

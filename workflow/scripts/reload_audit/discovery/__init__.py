@@ -59,7 +59,8 @@ def find_models(
 def files(entry: Mapping[str, Any]) -> list[str]:
     """The files whose change must run the audit of this model again."""
     recording = entry["recording"]
-    recorded = [os.path.join(recording, name) for name in ("manifest.json", "evaluations.json")] if recording else []
+    beside = ("manifest.json", "evaluations.json", "steps.npz")  # the last is not in older ones
+    recorded = [os.path.join(recording, name) for name in beside] if recording else []
     single = [entry[key] for key in ("path", "statistics", "evaluations", "model_card", "results")]
     candidates = [*(path for path in single if path), *entry["monitors"], *recorded]
     return [path for path in dict.fromkeys(candidates) if os.path.isfile(path)]

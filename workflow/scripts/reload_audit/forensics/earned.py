@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from reload_audit.causes import Finding
-from reload_audit.claims import _read_npz as read_evaluations
+from reload_audit.claims import read_npz
 from reload_audit.forensics.traces import Traces
 from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.reading.statistics import SavedStatistics
@@ -119,7 +119,7 @@ def best_of_many(claims: Sequence[Claim], evaluations: str | None) -> list[Findi
         return []
     try:
         with refusing("damaged"):
-            results = read_evaluations(evaluations)["results"]
+            results = read_npz(evaluations)["results"]
             means = np.asarray(results, dtype=np.float64).reshape(len(results), -1).mean(axis=1)
             each = int(np.asarray(results[0]).size) if len(results) else 0
     except Unreadable:

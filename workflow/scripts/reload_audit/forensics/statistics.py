@@ -140,7 +140,7 @@ def belonging(
     if paired == "own" and not recorded:
         return []
     finding = (
-        _never_normalized(traces, normalized, manifest)
+        _never_normalized(traces, normalized, manifest, paired)
         or _of_another_shape(saved, statistics)
         or _changed_places(statistics, paired, recorded)
         or _of_another_moment(statistics, traces, role, paired, bool(recorded))
@@ -151,15 +151,16 @@ def belonging(
     return [replace(finding, details={**finding.details, **_file(others)})]
 
 
-def _never_normalized(traces: Traces, normalized: bool | None, manifest: Mapping[str, Any]) -> Finding | None:
+def _never_normalized(
+    traces: Traces, normalized: bool | None, manifest: Mapping[str, Any], paired: Pairing
+) -> Finding | None:
     if traces.never_normalized:
         evidence = "The zip shows that training used no VecNormalize (_last_original_obs is empty)"
     elif "normalizer" in mapping(manifest.get("digests")) and not mapping(manifest["digests"])["normalizer"]:
         evidence = "The manifest says that it was saved without VecNormalize"
     elif normalized is False:
-        return Finding(
-            AGENT, "forensics", False, "The run's own files say that it was trained without VecNormalize statistics."
-        )
+        evidence = "The run's own files say that it was trained without VecNormalize, and yet there are statistics."
+        return Finding(AGENT, "forensics", paired == "other", evidence)
     else:
         return None
     return Finding(AGENT, "forensics", True, f"{evidence}, and yet there are statistics.")
@@ -172,10 +173,13 @@ def excluded(saved: SavedModel, statistics: SavedStatistics, traces: Traces) -> 
 
 
 def _of_another_shape(saved: SavedModel, statistics: SavedStatistics) -> Finding | None:
-    """Frames may have been stacked, and images transposed, after they were normalised: sizes may be multiples."""
+    """Frames may have been stacked, and images transposed, after they were normalised: sizes may be multiples.
+
+    One part of a dictionary may have been taken out (VecExtractDictObs): nothing is said then.
+    """
     space = space_of(saved, "observation_space")
     parts = getattr(space, "spaces", {"": space})
-    if not isinstance(parts, Mapping):
+    if not isinstance(parts, Mapping) or (list(parts) == [""] != list(statistics.observations)):
         return None
     for key, moments in statistics.observations.items():
         expected = getattr(parts.get(key), "shape", None)
@@ -227,18 +231,19 @@ def _of_another_moment(
 def _counts_prove(statistics: SavedStatistics, traces: Traces, counts: Counts, role: str) -> bool:
     """Whether steps that differ cannot come about otherwise, where observations cannot be compared.
 
-    They differ for innocent reasons if a model learned more than once, counting from zero; if its statistics were
-    loaded, or frozen; if they were warmed up before. The number of updates excludes the first. Statistics that were
-    frozen are saved so. Warming up takes a reset of its own, and shows in the bits at the end of training, unless
-    something else used the same VecNormalize after it.
+    They differ for innocent reasons if a model learned more than once, counting from zero; if it went on with new
+    statistics, or with frozen ones; if they were warmed up before. The number of updates excludes the first, the step
+    that learning began with the second, statistics that were frozen are saved so. Warming up takes a reset of its
+    own, and shows in the bits at the end of training, unless something else used the same VecNormalize after it.
     """
     if not traces.counted_from_zero or setting(statistics, "training") is not True:
         return False
-    if counts.resets == traces.n_envs:
-        return True
-    compared = traces.last is not None and old_observation(statistics) is not None
     assert traces.num_timesteps is not None
-    return role == "final" and compared and counts.steps > traces.num_timesteps
+    later = counts.steps > traces.num_timesteps
+    if counts.resets == traces.n_envs:
+        return later or traces.began_at == 0
+    compared = traces.last is not None and old_observation(statistics) is not None
+    return role == "final" and compared and later
 
 
 def _of_another_agent(
@@ -272,6 +277,6 @@ def _content_digest(statistics: SavedStatistics, *, swapped: bool = False) -> st
                 ret_rms=statistics.rewards,
                 obs_rms=parts[""] if list(parts) == [""] else parts,
             )
-            return digest(artifacts._normalizer_content(content))  # type: ignore[arg-type]
+            return digest(artifacts.normalizer_content(content))  # type: ignore[arg-type]
     except Unreadable:
         return None

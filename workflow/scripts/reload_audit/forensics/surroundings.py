@@ -103,8 +103,10 @@ def _kinds(trained: spaces.Box, offered: spaces.Box) -> list[Finding]:
 
 def _same_shape(trained: spaces.Box, offered: spaces.Box) -> bool:
     """SB3 puts the channels of images first, of those that it takes for images."""
-    shape = offered.shape
-    return trained.shape in (shape, (*shape[1:], *shape[:1]) if len(shape) == 3 else shape)
+    if len(trained.shape) != 3 or len(offered.shape) != 3:
+        return trained.shape == offered.shape
+    first = [(*shape[-1:], *shape[:-1]) for shape in (trained.shape, offered.shape)]
+    return trained.shape in (offered.shape, first[1]) or offered.shape == first[0]
 
 
 def _agree(one: np.ndarray, other: np.ndarray) -> bool:

@@ -35,6 +35,7 @@ class Traces:
     """What a zip tells of the training behind it; None for what it does not tell.
 
     :param num_timesteps: steps since the last time they were counted from zero
+    :param began_at: that number when it last began to learn
     :param trained_steps: steps by the number of updates, ever; on-policy only
     :param rollout: steps between two updates; on-policy only
     :param n_envs: environments that it was last trained in
@@ -47,6 +48,7 @@ class Traces:
 
     on_policy: bool
     num_timesteps: int | None
+    began_at: int | None
     trained_steps: int | None
     rollout: int | None
     n_envs: int | None
@@ -78,6 +80,7 @@ def traces_of(saved: SavedModel, algo: str, n_envs: int | None) -> Traces:
     return Traces(
         on_policy=on_policy,
         num_timesteps=whole(saved.settings.get("num_timesteps")),
+        began_at=whole(saved.settings.get("_num_timesteps_at_start")),
         trained_steps=None if rollout is None or updates is None else updates * rollout,
         rollout=rollout,
         n_envs=envs,

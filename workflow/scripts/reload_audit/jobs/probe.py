@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from reload_audit import isolation
 from reload_audit.isolation import Failure, Method
 from reload_audit.jobs import FORMAT, RELOAD_HASH_SEED, TRAIN_HASH_SEED
-from reload_audit.probing.contrasts import Contrasts, Probed
+from reload_audit.probing.contrasts import Contrasts
 from reload_audit.probing.scenarios import Planned, Play, Result, Scenario
 from reload_audit.records import write_json
 from reload_audit.specs import EnvironmentSpec, ExternalPolicy
 
-PRELOAD = ("stable_baselines3", "sb3_contrib", "time_machine")
+PRELOAD = ("stable_baselines3", "sb3_contrib", "time_machine", "yaml")
 _MOST_TIMEOUTS = 2
 
 
@@ -79,6 +79,7 @@ class Prober:
         self._probe = probe
         self._log = log
         self._plays: tuple[Play, ...] = ()
+        self._trusted: tuple[str, ...] = ()
         self._timeouts = 0
         self._processes = 0
         self._contrasts = Contrasts(self._run, probe.episodes)
@@ -99,8 +100,10 @@ class Prober:
             self._rest["failure"] = asdict(failure)
             return False
         pair = [play for play in self._plays if play.source == "random"][:2]
-        self._rest["checks"] = self._quoted("reload_audit.probing.checkers:check", self._spec)
-        self._rest["vectorized"] = self._quoted("reload_audit.probing.checkers:compare_vectorized", self._spec, pair)
+        self._rest["checks"] = self._quoted("reload_audit.probing.checkers:check", self._spec, self._trusted)
+        self._rest["vectorized"] = self._quoted(
+            "reload_audit.probing.checkers:compare_vectorized", self._spec, pair, self._trusted
+        )
         return True
 
     def probe_hash_order(self) -> None:
@@ -120,20 +123,23 @@ class Prober:
             "seconds": time.monotonic() - self._start,
         }
 
-    def _plan(self, model: Mapping[str, Any] | None, policy: ExternalPolicy | None) -> Planned | Failure:
+    def _plan(self, model: Mapping[str, Any] | None, policy: ExternalPolicy | None) -> Any:
+        """What is planned, or a failure."""
         size = (self._probe.seeds, self._probe.steps)
         if model is None:
             return self._call("reload_audit.probing.actions:plan_for_environment", self._spec, *size)
         if policy is None:
-            planned = self._call("reload_audit.probing.actions:plan_for_trained", self._spec, model["folder"], *size)
-        else:
-            planned = self._call("reload_audit.probing.actions:plan_for_found", self._spec, model, policy, *size)
-        return planned
+            return self._call("reload_audit.probing.actions:plan_for_trained", self._spec, model["folder"], *size)
+        self._trusted = policy.trust
+        return self._call("reload_audit.probing.actions:plan_for_found", self._spec, model, policy, *size)
 
     def _run(self, scenario: Scenario) -> Result | Failure:
         if self._timeouts >= _MOST_TIMEOUTS:
             return Failure("timeout", "not tried, because other scenarios did not finish in time", "")
-        return self._call("reload_audit.probing.scenario:run", self._spec, self._plays, scenario)
+        outcome: Result | Failure = self._call(
+            "reload_audit.probing.scenario:run", self._spec, self._plays, scenario, self._trusted
+        )
+        return outcome
 
     def _quoted(self, target: str, *arguments: Any) -> list[dict[str, Any]]:
         value = self._call(target, *arguments)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,9 +16,11 @@ from gymnasium.utils import env_checker as gymnasium_checker
 from stable_baselines3.common import env_checker as sb3_checker
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
+from reload_audit.environment_ids import register_environments
 from reload_audit.environments import make_env, seed_global_generators
+from reload_audit.imports import extend_path
 from reload_audit.probing.scenarios import Play
-from reload_audit.probing.traces import first_difference, Moment, Trace, moment
+from reload_audit.probing.traces import Moment, Trace, first_difference, moment
 from reload_audit.specs import EnvironmentSpec
 
 _GLOBAL_SEED = 20_000
@@ -29,13 +32,16 @@ _LONGEST_QUOTE = 300
 _MOST_QUOTES = 10
 
 
-def check(spec: EnvironmentSpec) -> list[dict[str, Any]]:
-    """For each checker its name, the error it ended with or None, and its warnings."""
+def check(spec: EnvironmentSpec, trusted: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """For each checker its name, the error it ended with or None, and its warnings.
+
+    :param trusted: packages that may have registered the environment
+    """
     th.set_num_threads(1)
+    extend_path(spec.python_path)
+    register_environments(spec.env, trusted)
     return [
-        _checked(
-            "gymnasium", lambda: gymnasium_checker.check_env(make_env(spec).unwrapped, skip_render_check=True)
-        ),
+        _checked("gymnasium", lambda: gymnasium_checker.check_env(make_env(spec).unwrapped, skip_render_check=True)),
         _checked("stable_baselines3", lambda: sb3_checker.check_env(make_env(spec), skip_render_check=True)),
     ]
 
@@ -57,30 +63,42 @@ def _quoted(text: str) -> str:
     return " ".join(text.replace("\x1b[33m", "").replace("\x1b[0m", "").split())[:_LONGEST_QUOTE]
 
 
-def compare_vectorized(spec: EnvironmentSpec, plays: Sequence[Play]) -> list[dict[str, Any]]:
+def compare_vectorized(
+    spec: EnvironmentSpec, plays: Sequence[Play], trusted: tuple[str, ...] = ()
+) -> list[dict[str, Any]]:
     """For DummyVecEnv and SubprocVecEnv, whether their episodes are those of single environments, up to the data types.
+
+    Looked at is what comes before the first of them ends.
 
     :param plays: with consecutive seeds, because that is how a VecEnv seeds its environments
     """
     th.set_num_threads(1)
-    makers = [partial(make_env, spec)] * len(plays)
+    extend_path(spec.python_path)
+    register_environments(spec.env, trusted)
+    makers: list[Callable[[], gym.Env]] = [partial(make_env, spec)] * len(plays)
     single = [_trace(DummyVecEnv(makers[:1]), [play])[0] for play in plays]
     compared = []
     for name, venv in (
         ("DummyVecEnv", DummyVecEnv(makers)),
-        ("SubprocVecEnv", SubprocVecEnv([partial(_seeded, spec)] * len(plays), start_method=_START_METHOD)),
+        ("SubprocVecEnv", SubprocVecEnv([partial(_seeded, spec, trusted)] * len(plays), start_method=_START_METHOD)),
     ):
-        difference = first_difference(single, _trace(venv, plays))
+        traces = _trace(venv, plays)
+        beginnings = [
+            replace(one, moments=one.moments[: len(other.moments)]) for one, other in zip(single, traces, strict=True)
+        ]
+        difference = first_difference(beginnings, traces)
         compared.append(
             {"vec_env": name, "n_envs": len(plays), "difference": None if difference is None else difference.to_dict()}
         )
     return compared
 
 
-def _seeded(spec: EnvironmentSpec) -> gym.Env:
+def _seeded(spec: EnvironmentSpec, trusted: tuple[str, ...]) -> gym.Env:
     """As in this process: what a worker draws from global generators is for others to find."""
     th.set_num_threads(1)
     seed_global_generators(_GLOBAL_SEED)
+    extend_path(spec.python_path)
+    register_environments(spec.env, trusted)
     return make_env(spec)
 
 
@@ -89,14 +107,12 @@ def _trace(venv: VecEnv, plays: Sequence[Play]) -> list[Trace]:
     venv.seed(plays[0].seed)
     observations: Any = venv.reset()
     moments = [[moment(_of_slot(observations, slot))] for slot in range(len(plays))]
-    over = [False] * len(plays)
-    for step in range(max(len(play.actions) for play in plays)):
-        chosen = [play.actions[min(step, len(play.actions) - 1)] for play in plays]
+    for chosen in zip(*(play.actions for play in plays), strict=False):
         observations, rewards, dones, infos = venv.step(np.stack(chosen))
-        for slot, play in enumerate(plays):
-            if not over[slot] and step < len(play.actions):
-                moments[slot].append(_moment(_of_slot(observations, slot), rewards[slot], dones[slot], infos[slot]))
-                over[slot] = bool(dones[slot])
+        for slot in range(len(plays)):
+            moments[slot].append(_moment(_of_slot(observations, slot), rewards[slot], dones[slot], infos[slot]))
+        if dones.any():  # the actions would not be those of the episode that now begins
+            break
     venv.close()
     return [Trace(play.seed, play.source, tuple(seen)) for play, seen in zip(plays, moments, strict=True)]
 

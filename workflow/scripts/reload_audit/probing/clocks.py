@@ -27,12 +27,12 @@ READERS_OF_DATES = {"now", "utcnow", "today"}
 
 
 @contextlib.contextmanager
-def clock(which: Clock) -> Iterator[None]:
+def clock(which: Clock, variant: int = 0) -> Iterator[None]:
     """Let all clocks show something else, for code that is imported while they do."""
     if which == "real":
         yield
     elif which == "shifted":
-        with time_machine.travel(dt.datetime.now(dt.UTC) + _SHIFT, tick=True):
+        with time_machine.travel(dt.datetime.now(dt.UTC) + _SHIFT * (1 + variant), tick=True):
             yield
     else:
         with time_machine.travel(_FROZEN, tick=False), _stopwatches_stopped():

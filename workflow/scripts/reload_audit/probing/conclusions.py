@@ -18,11 +18,22 @@ def findings(probe: Mapping[str, Any]) -> list[Finding]:
     found = [*_entropy(probe), *_clock(probe), *_generators(probe), *_hash_order(probe)]
     known = {finding.details.get("attribute") for finding in found} - {None}
     found += [finding for finding in _state(probe) if finding.details.get("attribute") not in known]
+    found += list(_failures(probe))
     if probe["held"] == "none":
         difference = probe["contrasts"]["repeat"]["difference"]
         evidence = f"{_said(difference)} {_STILL_DIFFERS}, also with entropy and clocks held still."
         found.append(Finding("nondeterministic-environment", "probe", True, evidence, _place(difference)))
     return found
+
+
+def _failures(probe: Mapping[str, Any]) -> Iterator[Finding]:
+    """The first contrast that could not be run, although the baseline was."""
+    for entry in probe["contrasts"].values():
+        if entry["failure"] is not None:
+            failure = entry["failure"]
+            evidence = f"The environment runs at first, but not with {entry['what']}: {failure['message']}."
+            yield Finding("not-runnable", "probe", failure["kind"] != "timeout", evidence)
+            return
 
 
 def _entropy(probe: Mapping[str, Any]) -> Iterator[Finding]:
@@ -43,11 +54,10 @@ def _entropy(probe: Mapping[str, Any]) -> Iterator[Finding]:
 def _clock(probe: Mapping[str, Any]) -> Iterator[Finding]:
     clock = probe["clock"]
     if clock is not None:
-        held = probe["held"] in ("clocks", "entropy and clocks")
         evidence = (
             f"{_said(clock['difference'])} {_STILL_DIFFERS}, and no longer with clocks that stand still"
-            if held
-            else f"{_said(clock['difference'])} 407 days later"
+            if clock["changed"] == "repeat"
+            else f"{_said(clock['difference'])} at another time of day"
         )
         read = f"; a clock is read at {_listed(clock['lines'])}" if clock["lines"] else ""
         details = {**_where(clock["lines"][0] if clock["lines"] else ""), **_place(clock["difference"])}

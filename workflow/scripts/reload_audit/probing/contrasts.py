@@ -1,4 +1,4 @@
-"""Compare scenarios, and go after every difference until its mechanism is shown. Decides what runs; runs nothing itself.
+"""Compare scenarios, and go after every difference until its mechanism is shown. Decides what runs, and runs nothing.
 
 Each contrast changes one thing: see ``CONTRASTS``. Where nothing differs, that is all. Where something does, further
 scenarios intervene: another state for one generator in one phase only, the same entropy for one line of code only, one
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 from reload_audit.isolation import Failure
@@ -109,7 +110,7 @@ class Contrasts:
             lines = [] if isinstance(watched, Failure) else watched.order_lines
             self.probed.hash_order = {"attributes": changed, "lines": lines[:5]}
 
-    # --- One contrast ----------------------------------------------------------------------------------------------
+    # --- One contrast ------------------------------------------------------------------------------------------------
 
     def _contrast(self, name: str, scenario: Scenario, baseline: Result | None = None) -> Difference | None:
         result = self._run(scenario)
@@ -140,12 +141,15 @@ class Contrasts:
         result = self._run(scenario)
         return not isinstance(result, Failure) and _difference(result, self._baseline) is None
 
-    def _repeats(self, scenario: Scenario) -> Result | None:
-        """The scenario's result, if two fresh processes agree on it."""
+    def _repeats(self, scenario: Scenario) -> Result | Failure | None:
+        """The scenario's result, if two fresh processes agree on it; None if they do not."""
         one, other = self._run(scenario), self._run(scenario)
-        if isinstance(one, Failure) or isinstance(other, Failure):
-            return None
-        return one if _difference(one, other) is None else None
+        if isinstance(one, Failure):
+            return one
+        return other if isinstance(other, Failure) or _difference(one, other) is None else None
+
+    def _settles(self, scenario: Scenario) -> bool:
+        return isinstance(self._repeats(scenario), Result)
 
     # --- What makes two equal processes differ: entropy, or a clock --------------------------------------------------
 
@@ -154,12 +158,18 @@ class Contrasts:
         for held, changes in _CONTROLS.items():
             control = replace(self._control, **changes)
             result = self._repeats(control)
+            if isinstance(result, Failure):
+                break
             if result is not None:
                 self.probed.held = held
                 if "entropy" in held:
                     self._entropy(control)
                 if "clocks" in held:
-                    self.probed.clock = {"lines": self._clock_lines(), "difference": repeat.to_dict()}
+                    self.probed.clock = {
+                        "changed": "repeat",
+                        "lines": self._clock_lines(),
+                        "difference": repeat.to_dict(),
+                    }
                 self._control, self._baseline = control, result
                 return True
         self.probed.held = "none"
@@ -169,12 +179,12 @@ class Contrasts:
         """Which lines ask for the entropy that matters: with it fixed for one of them alone, what repeats?"""
         noted = self._run(replace(self._control, noted_entropy=True, clock=control.clock))
         asked = {} if isinstance(noted, Failure) else noted.asked
-        guilty = [place for place in asked if self._repeats(replace(control, fixed_entropy=frozenset({place})))]
+        guilty = [place for place in asked if self._settles(replace(control, fixed_entropy=frozenset({place})))]
         if not guilty:
             guilty = [
                 place
                 for place in asked
-                if len(asked) > 1 and not self._repeats(replace(control, fixed_entropy=frozenset(set(asked) - {place})))
+                if len(asked) > 1 and not self._settles(replace(control, fixed_entropy=frozenset(set(asked) - {place})))
             ]
         pair = self._run(replace(self._control, before="same", clock=control.clock))
         stable = not isinstance(pair, Failure) and first_difference(pair.firsts, pair.traces) is None
@@ -200,15 +210,21 @@ class Contrasts:
                 "difference": (self.probed.clock or {}).get("difference"),
             }
             return
-        found = self._contrast("clock", replace(self._control, clock="shifted"))
-        if found is not None:
-            self.probed.clock = {"lines": self._clock_lines(), "difference": found.to_dict()}
+        if self._first_variant("clock", replace(self._control, clock="shifted")) is None:
+            return
+        difference = self.probed.contrasts["clock"]["difference"]
+        self.probed.clock = {"changed": "clock", "lines": self._clock_lines(), "difference": difference}
+        control = replace(self._control, clock="frozen")
+        baseline = self._run(control)
+        if not isinstance(baseline, Failure):
+            self.probed.held = "clocks" if self.probed.held == "nothing" else "entropy and clocks"
+            self._control, self._baseline = control, baseline
 
     def _clock_lines(self) -> list[str]:
         watched = self._run(replace(self._control, watched=True))
         return [] if isinstance(watched, Failure) else list(watched.clocks)
 
-    # --- Global generators ---------------------------------------------------------------------------------------------
+    # --- Global generators -------------------------------------------------------------------------------------------
 
     def _generators(self) -> None:
         scenario = self._first_variant("global generators", replace(self._control, others=_EVERYWHERE))
@@ -235,7 +251,7 @@ class Contrasts:
                 }
             )
 
-    # --- State that instances, classes and modules carry along -----------------------------------------------------------
+    # --- State that instances, classes and modules carry along -------------------------------------------------------
 
     def _used_before(self, name: str, before: Before) -> None:
         scenario = self._first_variant(name, replace(self._control, before=before, variant=_FIRST_VARIANT.get(name, 0)))
@@ -321,7 +337,7 @@ _BEFORE: Mapping[str, Before] = {
     "used process": "strangers",
 }
 
-_TWO_VARIANTS = ("global generators", "used process")
+_TWO_VARIANTS = ("clock", "global generators", "used process")
 _FIRST_VARIANT = {"used process": 10}
 
 _CONTROLS: Mapping[str, Mapping[str, Any]] = {
@@ -333,7 +349,7 @@ _CONTROLS: Mapping[str, Mapping[str, Any]] = {
 
 def grows(history: Sequence[float]) -> bool:
     """Whether a number moves in one direction only, and more than once."""
-    steps = [later - earlier for earlier, later in zip(history, history[1:], strict=False)]
+    steps = [later - earlier for earlier, later in pairwise(history)]
     moved = [step for step in steps if step != 0]
     return len(moved) > 1 and (min(moved) > 0 or max(moved) < 0)
 

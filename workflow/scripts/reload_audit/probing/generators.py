@@ -1,4 +1,4 @@
-"""Generators of random numbers, global ones and others: their states, and what the operating system gives unseeded ones.
+"""Generators of random numbers, global ones and others: their states, and what seeds unseeded ones.
 
 A generator that nobody seeds takes its state from the operating system's entropy. Here that can be replaced by numbers
 that are the same every time: what then repeats itself has been shown to depend on it, and on who asked for it.
@@ -139,7 +139,7 @@ class Entropy:
     @contextlib.contextmanager
     def replaced(self) -> Iterator[None]:
         """Stand in for the operating system as long as the block runs."""
-        seed_of_random, seed_of_torch = random.Random.seed, th.seed
+        seed_of_random = random.Random.seed
 
         def seed(generator: random.Random, a: Any = None, version: int = 2) -> None:
             if a is None and not isinstance(generator, random.SystemRandom):
@@ -160,10 +160,10 @@ class Entropy:
         kept = [(owner, name, getattr(owner, name)) for owner, name, _ in replaced]
         for owner, name, value in replaced:
             setattr(owner, name, value)
-        random.seed = random._inst.seed  # type: ignore[attr-defined]  # bound when ``random`` was imported
+        random.seed = random._inst.seed  # bound when ``random`` was imported
         try:
             yield
         finally:
             for owner, name, value in kept:
                 setattr(owner, name, value)
-            random.seed = random._inst.seed  # type: ignore[attr-defined]
+            random.seed = random._inst.seed

@@ -13,6 +13,7 @@ import numpy as np
 import torch as th
 from gymnasium import spaces
 
+from reload_audit.environment_ids import register_environments
 from reload_audit.environments import make_env
 from reload_audit.probing import generators, state
 from reload_audit.probing.clocks import clock
@@ -32,15 +33,21 @@ _STRANGERS = 5
 """Episodes that strangers run at most."""
 
 
-def run(spec: EnvironmentSpec, plays: Sequence[Play], scenario: Scenario) -> Result:
-    """Measure every play, each on an environment of its own."""
+def run(spec: EnvironmentSpec, plays: Sequence[Play], scenario: Scenario, trusted: tuple[str, ...] = ()) -> Result:
+    """Measure every play, each on an environment of its own.
+
+    :param trusted: packages that may have registered the environment
+    """
     th.set_num_threads(1)
-    return _Run(spec, plays, scenario).result()
+    return _Run(spec, plays, scenario, trusted).result()
 
 
 class _Run:
-    def __init__(self, spec: EnvironmentSpec, plays: Sequence[Play], scenario: Scenario) -> None:
+    def __init__(
+        self, spec: EnvironmentSpec, plays: Sequence[Play], scenario: Scenario, trusted: tuple[str, ...]
+    ) -> None:
         self._spec = spec
+        self._trusted = trusted
         self._plays = plays
         self._scenario = scenario
         self._code = Code(spec)
@@ -52,10 +59,10 @@ class _Run:
 
     def result(self) -> Result:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(clock(self._scenario.clock))
+            stack.enter_context(clock(self._scenario.clock, self._scenario.variant))
             if self._entropy is not None:
                 stack.enter_context(self._entropy.replaced())
-            self._do("import", self._code.import_modules)
+            self._do("import", self._import)
             for play in self._plays:
                 self._measure(play)
         if self._entropy is not None:
@@ -64,6 +71,10 @@ class _Run:
             self._result.draws, self._result.clocks = self._watch.draws, self._watch.clocks
             self._result.order_lines = self._watch.order_lines()
         return self._result
+
+    def _import(self) -> None:
+        register_environments(self._spec.env, self._trusted)
+        self._code.import_modules()
 
     def _measure(self, play: Play) -> None:
         before, restored = self._scenario.before, self._scenario.restored

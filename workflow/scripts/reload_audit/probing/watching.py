@@ -1,4 +1,4 @@
-"""Which lines of an environment's code draw from a global generator, or read a clock. Found by following it line by line."""
+"""Which lines of an environment's code draw from a global generator, or read a clock."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Watch:
         """Where the code that ran makes sets or asks for hashes."""
         return [place for file in sorted(self.files) for place in _order_lines(file)]
 
-    def _entered(self, frame: FrameType, event: str, _: Any) -> Callable | None:
+    def _entered(self, frame: FrameType, _event: str, _: Any) -> Callable | None:
         if not self._code.holds(frame.f_code.co_filename):
             return None
         self.files.add(frame.f_code.co_filename)

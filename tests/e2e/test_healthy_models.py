@@ -1,0 +1,98 @@
+"""Over two hundred healthy models of many kinds: no instrument finds anything, and the audit names no cause."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import VecNormalize
+
+import faulty
+import planted
+from audits import audit_found
+from reload_audit import record_reference
+from reload_audit.algorithms import algorithm
+from reload_audit.artifacts import MODEL, STATISTICS
+from reload_audit.forensics import examine, find_statistics
+from reload_audit.reading.model_zip import read_model
+from reload_audit.reading.statistics import read_statistics
+from reload_audit.records import read_json
+
+pytestmark = pytest.mark.slow
+
+OFF_POLICY = {"learning_starts": 16, "buffer_size": 200, "batch_size": 16, "train_freq": 4}
+RECIPES: dict[str, tuple[dict[str, Any], list[type]]] = {
+    "PPO": ({"n_steps": 16, "batch_size": 16, "n_epochs": 2}, [planted.Draws, planted.DictObservations, planted.Gauge]),
+    "A2C": ({}, [planted.Continuous, planted.Gauge, faulty.Field]),
+    "TRPO": ({"n_steps": 16, "batch_size": 16}, [planted.Draws, faulty.Field]),
+    "DQN": (OFF_POLICY, [planted.Draws, faulty.Field]),
+    "SAC": (OFF_POLICY, [planted.Continuous]),
+    "TD3": (OFF_POLICY, [planted.Continuous]),
+}
+SEEDS = range(6)
+
+
+def recipes() -> Iterator[tuple[str, dict[str, Any], type, bool, int, int]]:
+    for algo, (hyperparams, environments) in RECIPES.items():
+        for env, normalize, n_envs, seed in itertools.product(environments, (False, True), (1, 3), SEEDS):
+            yield algo, hyperparams, env, normalize and algo != "DQN", n_envs, seed
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trained and recorded models, a folder each."""
+    th.set_num_threads(1)
+    target = tmp_path_factory.mktemp("healthy")
+    for number, (algo, hyperparams, env, normalize, n_envs, seed) in enumerate(recipes()):
+        venv = make_vec_env(env, n_envs)
+        if normalize:
+            keys = ["position"] if isinstance(venv.observation_space, spaces.Dict) else None
+            venv = VecNormalize(venv, norm_obs_keys=keys)
+        policy = "MultiInputPolicy" if isinstance(venv.observation_space, spaces.Dict) else "MlpPolicy"
+        small = {"policy_kwargs": {"net_arch": [8]}, "seed": seed, "device": "cpu"}
+        model = algorithm(algo)(policy, venv, **hyperparams, **small)
+        model.learn(48)
+        record_reference(model, target / f"{algo}-{env.__name__}-{number}", env, episodes=10, n_envs=5)
+    return target
+
+
+def test_there_are_over_two_hundred(folder: Path) -> None:
+    assert len(list(folder.iterdir())) > 200
+
+
+def test_files_of_healthy_models_give_rise_to_no_finding(folder: Path) -> None:
+    """Neither with what was recorded beside them, nor as somebody else's zip, of which nothing else is known."""
+    found = {}
+    for path in folder.iterdir():
+        saved = read_model(path / MODEL)
+        statistics = read_statistics(path / STATISTICS) if (path / STATISTICS).exists() else None
+        algo = path.name.partition("-")[0]
+        for manifest in (None, read_json(path / "manifest.json")):
+            others = find_statistics(path / MODEL, saved, algo)
+            examination = examine(saved, statistics, algo=algo, manifest=manifest, others=others)
+            if examination.findings:
+                found[path.name] = examination.findings
+    assert not found
+
+
+def test_healthy_models_are_identical_and_have_no_cause(folder: Path, tmp_path: Path) -> None:
+    models = audit_found(tmp_path, runs=[str(folder)], trust=["planted", "faulty"], probe=True)
+    assert {model["verdict"] for model in models.values()} == {"identical"}
+    assert {model["cause"] for model in models.values()} == {""}
+
+
+def test_healthy_environments_give_rise_to_no_finding(folder: Path, tmp_path: Path) -> None:
+    """Forced to look for a cause, the audit finds none."""
+    one_of_each = {path.name.rpartition("-")[0]: path for path in sorted(folder.iterdir())}
+    runs = [str(path) for path in one_of_each.values()]
+    models = audit_found(tmp_path, runs=runs, trust=["planted", "faulty"], reload={"conditions": "all"}, probe=False)
+    assert {model["verdict"] for model in models.values()} == {"identical"}
+    assert not [model["causes"] for model in models.values() if model["causes"]]
+    conditions = [condition for model in models.values() for condition in model["conditions"]]
+    assert {condition["condition"] for condition in conditions} > {"stochastic", "n_envs=1", "unseeded"}

@@ -1,0 +1,215 @@
+"""Every planted fault is named, exactly, with the line or attribute to blame; what is healthy is left alone."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import faulty
+from builders import ROOT
+from reload_audit import isolation
+from reload_audit.causes import CAUSES, Finding
+from reload_audit.jobs import RELOAD_HASH_SEED, TRAIN_HASH_SEED
+from reload_audit.jobs.probe import PRELOAD, Prober, ProbeSpec
+from reload_audit.probing.conclusions import findings
+from reload_audit.probing.names import probe_name, probed
+from reload_audit.records import plain
+
+PROBE = ProbeSpec(seeds=2, steps=20, episodes=6, isolation="forkserver", timeout=60.0, memory=4096)
+
+# By environment: the cause, and what its details must say.
+FAULTS: dict[str, tuple[str, dict[str, str]]] = {
+    "faulty:DrawsFromNumPy": ("global-generator", {"generator": "np.random"}),
+    "faulty:DrawsFromRandom": ("global-generator", {"generator": "random"}),
+    "faulty:DrawsFromTorch": ("global-generator", {"generator": "torch"}),
+    "corridor:Corridor": ("global-generator", {"generator": "np.random", "attribute": "Corridor.right_doors"}),
+    "faulty:Unseeded": ("unseeded-generator", {}),
+    "faulty:UnseededFromTheStart": ("unseeded-generator", {"attribute": "generator"}),
+    "faulty:ForgetsToSeed": ("unseeded-generator", {"attribute": "_np_random"}),
+    "faulty:IgnoresTheSeed": ("seed-ignored", {"attribute": "generator"}),
+    "faulty:DependsOnHashes": ("hash-order", {"attribute": "crop"}),
+    "faulty:ReadsTheClock": ("clock", {}),
+    "faulty:ReadsElapsedTime": ("clock", {}),
+    "faulty:Shares": ("shared-between-instances", {"attribute": "Shares.yields"}),
+    "faulty:Exhausts": ("survives-reset", {"attribute": "soil"}),
+    "faulty:Advances": ("curriculum", {"attribute": "seasons"}),
+    "faulty:AdvancesLate": ("curriculum", {"attribute": "seasons"}),
+    "faulty:DrawsAtConstruction": ("random-construction", {"attribute": "soil"}),
+    "faulty:DrawsAtConstructionFromNumPy": ("random-construction", {"attribute": "soil", "generator": "np.random"}),
+    "faulty:CachesForTheProcess": ("process-cache", {"attribute": "CachesForTheProcess.yields"}),
+}
+
+# The function in which the culprit draws, reads the clock, or iterates over a set.
+PLACES = {
+    "faulty:DrawsFromNumPy": (faulty.DrawsFromNumPy.plant, "randint"),
+    "faulty:DrawsFromRandom": (faulty.DrawsFromRandom.plant, "randint"),
+    "faulty:DrawsFromTorch": (faulty.DrawsFromTorch.plant, "randint"),
+    "faulty:Unseeded": (faulty.Unseeded.plant, "default_rng"),
+    "faulty:UnseededFromTheStart": (faulty.UnseededFromTheStart.__init__, "default_rng"),
+    "faulty:ForgetsToSeed": (faulty.Field.reset, "np_random"),
+    "faulty:DependsOnHashes": (faulty.DependsOnHashes.plant, "crops = {"),
+    "faulty:ReadsTheClock": (faulty.ReadsTheClock.plant, "time.time"),
+    "faulty:ReadsElapsedTime": (faulty.ReadsElapsedTime.plant, "perf_counter"),
+    "faulty:DrawsAtConstruction": (faulty.DrawsAtConstruction.__init__, "default_rng"),
+    "faulty:DrawsAtConstructionFromNumPy": (faulty.DrawsAtConstructionFromNumPy.__init__, "randint"),
+}
+
+HEALTHY = (
+    *("CartPole-v1", "Pendulum-v1", "boiler:Boiler", "corridor:RepairedCorridor", "planted:Masked"),
+    *("faulty:Field", "faulty:PaysAtTheEnd", "faulty:EndlessField"),
+)
+
+
+def environment(name: str, **kwargs: Any) -> dict[str, Any]:
+    folders = [str(ROOT / "tests"), str(ROOT / "examples")]
+    return probed({"env": name, "env_kwargs": kwargs, "wrappers": [], "python_path": folders})
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the file of each environment would hold. All share two fork servers."""
+    log = tmp_path_factory.mktemp("probing") / "probe.log"
+    probers = {name: Prober(environment(name), PROBE, log) for name in (*FAULTS, *HEALTHY)}
+    isolation.prepare("forkserver", hash_seed=TRAIN_HASH_SEED, preload=PRELOAD)
+    going_on = [prober for prober in probers.values() if prober.probe()]
+    isolation.prepare("forkserver", hash_seed=RELOAD_HASH_SEED, preload=PRELOAD)
+    for prober in going_on:
+        prober.probe_hash_order()
+    return {name: json.loads(json.dumps(plain(prober.result()))) for name, prober in probers.items()}
+
+
+def only(found: list[Finding]) -> Finding:
+    assert len(found) == 1, [finding.evidence for finding in found]
+    return found[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAULTS)
+def test_the_fault_of_an_environment_is_the_one_thing_found(results, name):
+    cause, details = FAULTS[name]
+    finding = only(findings(results[name]))
+    assert finding.cause == cause
+    assert finding.cause in CAUSES
+    assert {key: finding.details.get(key) for key in details} == details
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PLACES)
+def test_the_line_to_blame_is_named(results, name):
+    function, text = PLACES[name]
+    lines, first = inspect.getsourcelines(function)
+    (line,) = [first + offset for offset, line in enumerate(lines) if text in line][:1]
+    where = only(findings(results[name])).details["where"]
+    assert re.match(r"(.*)faulty\.py:(\d+)", where)[2] == str(line), where
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAULTS)
+def test_evidence_says_seed_and_component_and_is_a_sentence(results, name):
+    finding = only(findings(results[name]))
+    assert re.match(
+        r"With seed \d and random actions, (observation|reward)\S* is .* instead of .*\.$", finding.evidence
+    )
+    assert finding.details["component"] in finding.evidence
+    assert finding.proof is (name != "faulty:AdvancesLate")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HEALTHY)
+def test_a_healthy_environment_has_no_finding(results, name):
+    result = results[name]
+    assert result["failure"] is None
+    assert findings(result) == []
+    assert all(contrast["differs"] is False for contrast in result["contrasts"].values()), result["contrasts"]
+    assert all(compared["difference"] is None for compared in result["vectorized"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["faulty:Shares", "faulty:IgnoresTheSeed", "faulty:Exhausts", "faulty:Advances"])
+def test_state_is_proved_by_putting_it_back(results, name):
+    assert all(entry["proved"] for entry in results[name]["state"])
+    assert "put back, the episodes are the same, bit for bit" in only(findings(results[name])).evidence
+
+
+@pytest.mark.slow
+def test_the_checkers_of_gymnasium_and_sb3_are_quoted(results):
+    said = {check["checker"]: check for check in results["Pendulum-v1"]["checks"]}
+    assert said["stable_baselines3"]["warnings"][0].startswith("We recommend you to use a symmetric and normalized Box")
+    said = {check["checker"]: check for check in results["faulty:Unseeded"]["checks"]}
+    assert said["gymnasium"]["error"].startswith("AssertionError: Deterministic step observations are not equivalent")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "kwargs", "message"),
+    [
+        ("planted:RaisesInConstructor", {"port": 99}, "ConnectionError: no simulator on port 99"),
+        ("planted:Missing", {}, "neither has a class 'Missing'"),
+    ],
+)
+def test_an_environment_that_does_not_run_is_a_result_that_says_why(tmp_path, name, kwargs, message):
+    prober = Prober(environment(name, **kwargs), PROBE, tmp_path / "probe.log")
+    assert not prober.probe()
+    finding = only(findings(prober.result()))
+    assert finding.cause == "not-runnable"
+    assert message in finding.evidence
+
+
+@pytest.mark.slow
+def test_an_environment_that_crashes_once_it_has_been_used_has_that_as_its_finding(tmp_path):
+    prober = Prober(environment("planted:CrashesInTraining"), PROBE, tmp_path / "probe.log")
+    prober.probe()
+    finding = only(findings(prober.result()))
+    assert finding.cause == "not-runnable"
+    assert "an instance that has run other episodes before: the process was ended by SIGSEGV" in finding.evidence
+
+
+@pytest.mark.slow
+def test_what_hangs_is_given_up_soon(tmp_path):
+    """Everything else is known all the same."""
+    (tmp_path / "hanging.py").write_text(HANGING)
+    spec = {**environment("hanging:Hangs"), "python_path": [str(tmp_path), str(ROOT / "tests")]}
+    prober = Prober(spec, replace(PROBE, timeout=3.0), tmp_path / "probe.log")
+    prober.probe()
+    contrasts = prober.result()["contrasts"]
+    assert contrasts["repeat"]["differs"] is False
+    assert contrasts["many episodes"]["failure"]["message"] == "did not finish within 3 seconds"
+
+
+HANGING = """
+import time
+import planted
+
+class Hangs(planted.Draws):
+    resets = 0
+
+    def reset(self, **kwargs):
+        self.resets += 1
+        if self.resets > 3:
+            time.sleep(3600)
+        return super().reset(**kwargs)
+"""
+
+
+def name_of(**changes: Any) -> str:
+    spec = {"env": "a.b:Env", "env_kwargs": {}, "wrappers": [], "python_path": [], "monitor": "env"}
+    return probe_name({**spec, "normalize": False, "frame_stack": None} | changes)
+
+
+def test_models_share_the_probe_of_their_environment_whatever_is_put_around_it():
+    assert name_of() == name_of(normalize=True, frame_stack=4, monitor="vec")
+
+
+def test_other_environments_have_other_probes():
+    others = [name_of(), name_of(env="A.b:Env"), name_of(env_kwargs={"a": 1}), name_of(wrappers=["x.Y"])]
+    assert len({name.lower() for name in others}) == len(others)
+
+
+def test_names_of_probes_are_readable_file_names():
+    assert re.fullmatch(r"a\.b-Env-[0-9a-f]{8}", name_of())
+    assert "/" not in name_of(env="ALE/Pong-v5")

@@ -1,0 +1,35 @@
+"""Rule probe: one environment, every contrast, fresh processes."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from reload_audit.jobs.probe import ProbeSpec, probe_environment
+from reload_audit.logs import job_log
+from reload_audit.specs import ExternalPolicy
+
+
+def main(
+    environment: Mapping,
+    found: Mapping | None,
+    files: Sequence[str],
+    policy: Mapping,
+    probe: Mapping,
+    record: Path,
+    log: Path,
+) -> None:
+    model = {"folder": files[0]} if found is None else found
+    allowed = None if found is None else ExternalPolicy.from_dict(policy)
+    probe_environment(environment, model, allowed, ProbeSpec.from_dict(probe), record, log)
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]) as log:
+        main(
+            snakemake.params.environment,
+            snakemake.params.found,
+            snakemake.input,
+            snakemake.params.policy,
+            snakemake.params.probe,
+            Path(snakemake.output[0]),
+            log,
+        )
