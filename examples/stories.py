@@ -1,4 +1,4 @@
-"""The corridor in three ways of losing its reward, and repaired as the audit's fixes say: what is paired belongs together.
+"""The corridor, losing its reward in three ways, and each time repaired as the audit's printed fix says.
 
 Each faulty environment is learned by heart in ten environments side by side, earns about 50 right after training, and
 next to nothing once the model is loaded: what the agent knows is no longer there. The first of them is
@@ -15,13 +15,13 @@ import numpy as np
 from boiler import Boiler
 from corridor import DOOR_STICKS, DOORS, MAX_STEPS, ROOMS
 
-MOVES = 5
-EPISODES_BETWEEN_MOVES = 8
+MOVES = 2
+EPISODES_BETWEEN_MOVES = 5
 RUST_LEFT = 0.9995
 
 
 class DoorsOfALevel(gym.Env):
-    """The repair of :class:`corridor.Corridor`, whose doors came from NumPy's global generator: a level decides them."""
+    """The repair of :class:`corridor.Corridor`, whose doors came from a global generator: a level decides them."""
 
     observation_space = gym.spaces.Box(0.0, 1.0, (ROOMS,), np.float32)
     action_space = gym.spaces.Discrete(DOORS)
@@ -136,11 +136,18 @@ class HasItsOwnRust(SharesItsRust):
 class SteadyBoiler(Boiler):
     """The boiler with eight more sensors, whose readings stand still but for their last digits.
 
-    VecNormalize's epsilon, which is inside the root, all but hides them. Whoever adds it to the standard deviation
-    instead, or leaves it out, shows them to the policy at full size.
+    VecNormalize's epsilon, inside the root, makes them smaller, and its clipping bounds what a broken one does.
+
+    :param broken: whether one of them is broken, and reads 1
     """
 
     observation_space = gym.spaces.Box(-np.inf, np.inf, (12,), np.float32)
 
+    def __init__(self, *, broken: bool = False) -> None:
+        self.broken = broken
+
     def _observe(self) -> np.ndarray:
-        return np.append(super()._observe(), self.np_random.normal(0.0, 1e-5, 8)).astype(np.float32)
+        readings = self.np_random.normal(0.0, 1e-5, 8)
+        if self.broken:
+            readings[0] = 1.0
+        return np.append(super()._observe(), readings).astype(np.float32)

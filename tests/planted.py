@@ -270,7 +270,7 @@ class WarmsUp(Draws):
 
 
 class Gauge(gym.Env):
-    """A pointer in odd units, to be answered at once: easy to learn where observations are normalised, and lost without.
+    """A pointer in odd units, to be answered at once: easy to learn where observations are normalised, lost without.
 
     A step earns up to 10 for the right answer, and a wrong one costs 10. Episodes have 8 steps, or where some end
     ``early``, half of them 2.
@@ -348,3 +348,38 @@ class Pixels(Gauge):
         brightness = self.pointer if self.action_space.shape else 1000.0 * self.pointer
         picture = np.full((6, 6, 1), 127.5 + 127.5 * np.clip(brightness, -1.0, 1.0)).astype(np.uint8)
         return (picture / 255.0).astype(np.float32) if self.scaled else picture
+
+
+class Recall(gym.Env):
+    """What is shown at the first step is asked for at all others."""
+
+    observation_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.shown = int(self.np_random.integers(2))
+        self.left = 5
+        return np.array([2 * self.shown - 1, 1], np.float32), {}
+
+    def step(self, action: Any) -> Step:
+        self.left -= 1
+        return np.zeros(2, np.float32), 10.0 if action == self.shown else -10.0, self.left == 0, False, {}
+
+
+class Costly(Draws):
+    """Only the mask tells which action earns; the other costs more."""
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        outcome = super().reset(**kwargs)
+        self.allowed = int(self.np_random.integers(2))
+        return outcome
+
+    def action_masks(self) -> np.ndarray:
+        return np.arange(2) == self.allowed
+
+    def step(self, action: Any) -> Step:
+        observation, _, *rest = super().step(action)
+        reward = 10.0 if action == self.allowed else -30.0
+        self.allowed = int(self.np_random.integers(2))
+        return observation, reward, *rest

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from audits import audit_found, train_all
-from builders import training_spec
+from builders import ROOT, training_spec
 
 pytestmark = pytest.mark.slow
 
@@ -60,3 +60,62 @@ def test_every_fault_of_an_environment_is_named_first(
         for env, model in named.items():
             print(f"{env:24} {model['verdict']:14} {', '.join(cause['cause'] for cause in model['causes']) or '-'}")
     assert {env: model["cause"] for env, model in named.items()} == FAULTY
+
+
+SEASON = """
+import gymnasium as gym
+from faulty import Field
+
+gym.register("Season-v0", entry_point="season:Season", max_episode_steps=6)
+
+
+class Season(Field):
+    def __init__(self, price: float = 1.0) -> None:
+        super().__init__(limit=20, price=price)
+
+    def plant(self) -> float:
+        return super().plant() + 5.0
+"""
+EDITS = {
+    "env-kwargs": ("price: float = 1.0", "price: float = 3.0"),
+    "time-limit": ("max_episode_steps=6", "max_episode_steps=12"),
+    "env-changed": ("+ 5.0", "- 8.0"),
+}
+
+
+@pytest.fixture(scope="module")
+def seasoned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an environment's module, and a model that was trained in it."""
+    folder = tmp_path_factory.mktemp("season")
+    (folder / "season.py").write_text(SEASON)
+    spec = training_spec(name="season", env="season:Season-v0", total_timesteps=64)
+    path = [str(folder), *spec["environment"]["python_path"]]
+    train_all([{**spec, "environment": {**spec["environment"], "python_path": path}}], folder / "trained")
+    return folder
+
+
+def audited(folder: Path, target: Path) -> dict[str, Any]:
+    paths = [str(folder), str(ROOT / "examples")]
+    (model,) = audit_found(target, runs=[str(folder / "trained")], trust=["season"], python_path=paths).values()
+    return model
+
+
+def test_an_environment_that_was_not_edited_gives_identical_episodes(seasoned: Path, tmp_path: Path) -> None:
+    assert audited(seasoned, tmp_path)["verdict"] == "identical"
+
+
+@pytest.mark.parametrize("cause", EDITS)
+def test_an_environment_that_was_edited_after_training_is_told_by_what_was_edited(
+    seasoned: Path, tmp_path: Path, cause: str
+) -> None:
+    """A default, a registered time limit, or the code itself: what was recorded at train time says which."""
+    original, edited = EDITS[cause]
+    (seasoned / "season.py").write_text(SEASON.replace(original, edited))
+    try:
+        model = audited(seasoned, tmp_path / "edited")
+    finally:
+        (seasoned / "season.py").write_text(SEASON)
+    assert model["verdict"] in ("improved", "degraded")
+    assert model["cause"] == cause
+    if cause != "env-changed":
+        assert model["cause_share"] == 1.0

@@ -35,13 +35,14 @@ RECIPES: dict[str, tuple[dict[str, Any], list[type]]] = {
     "SAC": (OFF_POLICY, [planted.Continuous]),
     "TD3": (OFF_POLICY, [planted.Continuous]),
 }
-SEEDS = range(6)
+SEEDS = range(5)
 
 
 def recipes() -> Iterator[tuple[str, dict[str, Any], type, bool, int, int]]:
     for algo, (hyperparams, environments) in RECIPES.items():
-        for env, normalize, n_envs, seed in itertools.product(environments, (False, True), (1, 3), SEEDS):
-            yield algo, hyperparams, env, normalize and algo != "DQN", n_envs, seed
+        kinds = (False,) if algo == "DQN" else (False, True)
+        for env, normalize, n_envs, seed in itertools.product(environments, kinds, (1, 3), SEEDS):
+            yield algo, hyperparams, env, normalize, n_envs, seed
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +88,8 @@ def test_healthy_models_are_identical_and_have_no_cause(folder: Path, tmp_path: 
     assert {model["cause"] for model in models.values()} == {""}
 
 
-def test_healthy_environments_give_rise_to_no_finding(folder: Path, tmp_path: Path) -> None:
-    """Forced to look for a cause, the audit finds none."""
-    one_of_each = {path.name.rpartition("-")[0]: path for path in sorted(folder.iterdir())}
+def test_healthy_models_have_no_cause_even_where_every_condition_is_forced(folder: Path, tmp_path: Path) -> None:
+    one_of_each = {path.name.partition("-")[0]: path for path in sorted(folder.iterdir())}
     runs = [str(path) for path in one_of_each.values()]
     models = audit_found(tmp_path, runs=runs, trust=["planted", "faulty"], reload={"conditions": "all"}, probe=False)
     assert {model["verdict"] for model in models.values()} == {"identical"}

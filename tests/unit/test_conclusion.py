@@ -1,4 +1,4 @@
-"""From what was seen to what is said: a cause is named with evidence only, and the one that explains most comes first."""
+"""From what was seen to what is said: a cause is named only with evidence, and what explains most comes first."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from builders import CRITERIA
-from reload_audit.causes import CAUSES, Finding
+from reload_audit.causes import CAUSES
 from reload_audit.diagnosis.conclusion import Observed, conclude
 from reload_audit.diagnosis.trials import Circumstances, Trial, pairs, plan, share_closed
+from reload_audit.finding import Finding
 from reload_audit.judgement import Judgement
 from reload_audit.specs import CANONICAL, Claim, Condition
 from reload_audit.verdicts import compare_unpaired
@@ -113,6 +114,12 @@ def test_of_ways_to_measure_that_come_near_only_the_nearest_counts() -> None:
     """A reward that is lost altogether resembles many wrong ways to measure."""
     tried = {"statistics=twice": (("vecnormalize-twice",), 45.0), "reward normalized": (("reward-normalized",), 50.0)}
     assert named(observed(tried=tried)) == ["reward-normalized"]
+
+
+def test_of_trials_with_the_same_mean_the_one_with_the_stated_spread_counts() -> None:
+    tried = {"statistics=twice": (("vecnormalize-twice",), 50.0), "reward normalized": (("reward-normalized",), 50.0)}
+    spreads = {"statistics=twice": (0.1, 100), "reward normalized": (5.0, 100)}
+    assert named(replace(observed(tried=tried), spreads=spreads)) == ["reward-normalized"]
 
 
 def test_a_sign_decides_between_equals() -> None:

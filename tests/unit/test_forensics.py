@@ -20,8 +20,8 @@ from builders import training_spec
 from faults import FAULTS, Material, swap_mean_and_variance
 from hostile import with_member, with_settings
 from reload_audit.artifacts import MODEL, STATISTICS, content_digests, save
-from reload_audit.causes import Finding
 from reload_audit.environments import build_vec_env
+from reload_audit.finding import Finding
 from reload_audit.forensics import (
     Examination,
     examine,

@@ -13,7 +13,8 @@ import pytest
 import faulty
 from builders import ROOT
 from reload_audit import isolation
-from reload_audit.causes import CAUSES, Finding
+from reload_audit.causes import CAUSES
+from reload_audit.finding import Finding
 from reload_audit.jobs import RELOAD_HASH_SEED, TRAIN_HASH_SEED
 from reload_audit.jobs.probe import PRELOAD, Prober, ProbeSpec
 from reload_audit.probing.conclusions import findings

@@ -1,4 +1,4 @@
-"""Why a reloaded model may earn something else: every cause the audit can name, and what was found of one.
+"""Why a reloaded model may earn something else: every cause that the audit can name.
 
 An instrument (forensics, probe, conditions) returns findings; ``diagnosis`` ranks them. What each cause is, and
 its fix, is in ``causes.yaml``; docs/causes has a page of each, with its symptom, its mechanism, and how it is proved.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
 from typing import Any, Literal
@@ -16,32 +16,6 @@ from typing import Any, Literal
 import yaml
 
 from reload_audit.reading.refusal import shown
-
-Instrument = Literal["forensics", "probe", "conditions", "claims"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that an instrument saw and that may explain a lost reward.
-
-    :param cause: key of :data:`CAUSES`
-    :param proof: whether what was seen shows by itself that this is so; otherwise it is only worth trying
-    :param evidence: one sentence, with the numbers
-    :param details: what the fix names: a file, an attribute, a number
-    """
-
-    cause: str
-    instrument: Instrument
-    proof: bool
-    evidence: str
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Finding:
-        return cls(**data)
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -149,9 +149,8 @@ def observe_as(env: gym.Env, dtype: str, low: Any = None, high: Any = None) -> g
             values = low + (values - bounds[0]) * (high - low) / (bounds[1] - bounds[0])
         return (np.rint(values) if np.dtype(dtype).kind in "iu" else values).astype(dtype)
 
-    limits = (low, high) if finite else bounds
-    kind: Any = np.dtype(dtype)
-    return TransformObservation(env, convert, gym.spaces.Box(*limits, space.shape, kind))
+    arguments: dict[str, Any] = dict(zip(("low", "high"), (low, high) if finite else bounds, strict=True))
+    return TransformObservation(env, convert, gym.spaces.Box(shape=space.shape, dtype=np.dtype(dtype), **arguments))
 
 
 def _altered(environment: EnvironmentSpec, changes: Mapping[str, Any]) -> EnvironmentSpec:

@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.wrappers import TimeLimit
 
-from reload_audit.causes import Finding
+from reload_audit.finding import Finding
 from reload_audit.records import plain
 
 _BRIEF = 80

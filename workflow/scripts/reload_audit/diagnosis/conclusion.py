@@ -6,14 +6,15 @@ A cause is named only with evidence: files or a contrast that show it, or a cond
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from reload_audit.causes import CAUSES, UNEXPLAINED, Finding
+from reload_audit.causes import CAUSES, UNEXPLAINED
 from reload_audit.diagnosis.trials import EXPLAINS, Trial, share_closed
 from reload_audit.episodes import mean_reward
+from reload_audit.finding import Finding
 from reload_audit.judgement import Judgement
 from reload_audit.model_record import ModelRecord
 from reload_audit.specs import Condition
@@ -81,7 +82,7 @@ class Observed:
     :param checks: how many checks there were, and how many failed
     :param examined: what examining its files found; None where it was not examined
     :param means: for each condition its mean reward, as it counts it, and why there is none
-    :param errors: for each condition that mean's standard error
+    :param spreads: for each condition the standard deviation of its rewards (ddof 1), and how many there are
     :param context: what every fix may name: ``algo`` and, if it is registered, ``env``
     """
 
@@ -90,7 +91,7 @@ class Observed:
     checks: tuple[int, int]
     examined: Mapping[str, Any] | None
     means: Mapping[str, tuple[float | None, str]]
-    errors: Mapping[str, float] = field(default_factory=dict)
+    spreads: Mapping[str, tuple[float, int]] = field(default_factory=dict)
     context: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -102,13 +103,13 @@ class Observed:
             checks=(0, 0) if canonical is None else (len(canonical.checks), len(canonical.checks_failed)),
             examined=model.diagnosis,
             means={name: (_mean(found.rewards), found.failure) for name, found in model.measurements.items()},
-            errors={name: _standard_error(found.rewards) for name, found in model.measurements.items()},
+            spreads={
+                name: (float(found.rewards.std(ddof=1)), found.rewards.size)
+                for name, found in model.measurements.items()
+                if found.rewards.size > 1
+            },
             context=_context(model),
         )
-
-
-def _standard_error(rewards: np.ndarray) -> float:
-    return float(rewards.std(ddof=1) / np.sqrt(rewards.size)) if rewards.size > 1 else 0.0
 
 
 def _context(model: ModelRecord) -> dict[str, str]:
@@ -127,6 +128,7 @@ class _Measured:
 
     :param moved: how far it moved the reward towards the target, 1 for all the way, more for beyond
     :param rest: what is left of the gap, in standard errors
+    :param surprise: how badly mean and spread fit the target's; a sum of squares of standard normal numbers
     """
 
     trial: Trial
@@ -135,6 +137,7 @@ class _Measured:
     share: float | None = None
     moved: float = 0.0
     rest: float = np.inf
+    surprise: float = np.inf
 
     @property
     def explains(self) -> bool:
@@ -184,17 +187,16 @@ def conclude(
     """
     if verdict in ("identical", "equivalent"):
         return Diagnosis()
-    goal = _target(model, judgement)
-    claim = None if judgement is None else judgement.claim
-    goal_error = 0.0 if claim is None or not claim.n else (claim.std or 0.0) / float(np.sqrt(claim.n))
-    measured = list(_measured(model, goal, goal_error))
+    target = _Target.of(model, judgement)
+    goal = target.mean
+    measured = list(_measured(model, target))
     candidates = _candidates(model, probed or (), measured)
     for candidate in _obstacles(verdict, judgement, model):
         candidates.setdefault(candidate.cause, candidate).findings.extend(candidate.findings)
-    most = max((candidate.share or 0.0 for candidate in candidates.values()), default=0.0)
+    least = min((tried.surprise for tried in measured if len(tried.trial.causes) == 1), default=np.inf)
     ranked = sorted(
-        ((_weight(candidate, gap, most, runs=judgement is not None), candidate) for candidate in candidates.values()),
-        key=lambda item: (-item[0], -(item[1].share or 0.0), _place(item[1].cause)),
+        ((_weight(candidate, gap, least, runs=judgement is not None), candidate) for candidate in candidates.values()),
+        key=lambda item: (-item[0], _surprise(item[1]), -(item[1].share or 0.0), _place(item[1].cause)),
     )
     named = [candidate for weight, candidate in ranked if weight >= _NAMED]
     named = [candidate for candidate in named if candidate.cause not in _LAST_RESORTS] or named[:1]
@@ -210,15 +212,19 @@ def conclude(
 _NAMED = 2.0
 
 
-_AS_GOOD = 0.02
-"""Shares that differ by no more say the same."""
+_AS_GOOD = 9.0
+"""Surprises that differ by no more say the same."""
 
 
-def _weight(candidate: _Candidate, gap: str, most: float, *, runs: bool) -> float:
+def _surprise(candidate: _Candidate) -> float:
+    return np.inf if candidate.best is None else candidate.best.surprise
+
+
+def _weight(candidate: _Candidate, gap: str, least: float, *, runs: bool) -> float:
     """How much speaks for a candidate; below :data:`_NAMED` it is no cause.
 
-    :param most: the largest share that any single trial closes. Where nothing else speaks for a candidate, only that
-        counts: many a wrong way to measure comes near a reward that is lost altogether
+    :param least: the least surprise of any single trial. Where nothing else speaks for a candidate, only trials that
+        fit as well count: many a wrong way to measure comes near a reward that is lost altogether
     :param runs: whether the model was measured as it is
     """
     best = candidate.best
@@ -230,7 +236,8 @@ def _weight(candidate: _Candidate, gap: str, most: float, *, runs: bool) -> floa
             return 5.0 if best.share >= _EXPLAINS_WITH_PROOF else 3.5 if effect >= _NEXT_TO_NOTHING else 1.0
         if not best.explains:
             return 1.0
-        return 4.2 if candidate.findings else 4.0 if best.share >= most - _AS_GOOD else 1.0
+        as_good = best.surprise == least or best.surprise <= least + _AS_GOOD
+        return 4.2 if candidate.findings else 4.0 if as_good else 1.0
     if best is not None and not runs:
         return 5.0  # with its remedy the model runs, without it does not
     if not candidate.proven:
@@ -255,35 +262,57 @@ _LAST_RESORTS = {
 """What explains a verdict only where nothing about the model does."""
 
 
-def _target(model: Observed, judgement: Judgement | None) -> float | None:
-    """The reward that is to be explained."""
-    if judgement is None or judgement.comparison is None or model.now is None:
-        return None
-    return model.now - judgement.comparison.difference
+@dataclass(frozen=True)
+class _Target:
+    """The reward that is to be explained; its spread is known only of some claims."""
+
+    mean: float | None
+    std: float | None = None
+    n: int | None = None
+
+    @classmethod
+    def of(cls, model: Observed, judgement: Judgement | None) -> _Target:
+        if judgement is None or judgement.comparison is None or model.now is None:
+            return cls(None)
+        mean = model.now - judgement.comparison.difference
+        claim = judgement.claim
+        return cls(mean) if claim is None or not claim.n else cls(mean, claim.std, claim.n)
 
 
-def _measured(model: Observed, goal: float | None, goal_error: float) -> Iterator[_Measured]:
+def _measured(model: Observed, target: _Target) -> Iterator[_Measured]:
     examined = model.examined or {}
-    tried = [(Trial.from_dict(data), None) for data in examined.get("trials", [])]
-    tried += [
-        (Trial(Condition(data["name"], 0), (data["cause"],), data["details"]), data["mean"])
-        for data in examined.get("estimates", [])
-    ]
-    for trial, estimate in tried:
+    for data in examined.get("trials", []):
+        trial = Trial.from_dict(data)
         name = trial.condition.name
-        mean, failure = (estimate, "") if estimate is not None else model.means.get(name, (None, "it was not tried"))
-        if mean is None or goal is None or model.now is None or goal == model.now:
-            yield _Measured(trial, mean, failure)
-            continue
-        error = float(np.hypot(goal_error, model.errors.get(name, 0.0)))
-        yield _Measured(
-            trial,
-            mean,
-            failure,
-            share=share_closed(goal, model.now, mean),
-            moved=(mean - model.now) / (goal - model.now),
-            rest=abs(goal - mean) / error if error else np.inf,
-        )
+        mean, failure = model.means.get(name, (None, "it was not tried"))
+        yield _compared(model, target, _Measured(trial, mean, failure), model.spreads.get(name))
+    for data in examined.get("estimates", []):
+        trial = Trial(Condition(data["name"], 0), (data["cause"],), data["details"])
+        yield _compared(model, target, _Measured(trial, data["mean"], ""), None)
+
+
+def _compared(model: Observed, target: _Target, found: _Measured, spread: tuple[float, int] | None) -> _Measured:
+    """With what it says of the gap, if there is one."""
+    goal, now, mean = target.mean, model.now, found.mean
+    if mean is None or goal is None or now is None or goal == now:
+        return found
+    std, n = spread or (0.0, 1)
+    error = float(np.hypot(std / np.sqrt(n), (target.std or 0.0) / np.sqrt(target.n or 1)))
+    rest = abs(goal - mean) / error if error else np.inf
+    return replace(
+        found,
+        share=share_closed(goal, now, mean),
+        moved=(mean - now) / (goal - now),
+        rest=rest,
+        surprise=rest**2 + _surprising_spread(target, std, n),
+    )
+
+
+def _surprising_spread(target: _Target, std: float, n: int) -> float:
+    """How badly two spreads fit each other: the logarithm of a standard deviation has the error ``1 / sqrt(2 n)``."""
+    if not target.std or not target.n or not std:
+        return 0.0
+    return float(np.log(std / target.std) ** 2 / (0.5 / n + 0.5 / target.n))
 
 
 def _candidates(model: Observed, probed: Sequence[Finding], measured: Sequence[_Measured]) -> dict[str, _Candidate]:

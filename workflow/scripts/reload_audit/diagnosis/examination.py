@@ -16,13 +16,13 @@ import torch as th
 from gymnasium import spaces
 
 from reload_audit import artifacts
-from reload_audit.causes import Finding
 from reload_audit.claims import find_claims
 from reload_audit.construction import changes
 from reload_audit.diagnosis.trials import Circumstances, plan
 from reload_audit.environments import build_vec_env
 from reload_audit.episodes import TrainTime, episodes_from, mean_reward
 from reload_audit.external import environment_of
+from reload_audit.finding import Finding
 from reload_audit.forensics import examine, find_statistics, traces_of, training_on_another_scale
 from reload_audit.judgement import Judgement, judge, judge_by_claims
 from reload_audit.reading.model_zip import SavedModel, read_model
@@ -36,6 +36,8 @@ from reload_audit.verdicts import Criteria
 _EPISODES_BEFORE = 200
 """Episodes that an environment sees before it counts as used, at most."""
 
+
+_WITHOUT_END = 10**9
 
 _LOOPS = 200
 _MOST_CLAIMED = 1000
@@ -180,7 +182,7 @@ def _examine(
             observation_space=built.observation_space,
             action_space=built.action_space,
             evaluations=files.evaluations,
-            max_episode_steps=None if built.construction is None else built.construction["time_limit"],
+            max_episode_steps=_longest(built, episodes),
             others=find_statistics(files.zip, saved, files.algo),
             unreadable_statistics=files.statistics is not None and statistics is None,
         )
@@ -245,6 +247,12 @@ def _episodes_trained(files: _Files, facts: Mapping[str, Any], episodes: Sequenc
         return _EPISODES_BEFORE
     seen: int = steps * len(lengths) // (sum(lengths) * (files.n_envs or 1))
     return max(1, min(seen, _EPISODES_BEFORE))
+
+
+def _longest(built: _Built, episodes: Sequence[Mapping[str, Any]]) -> int | None:
+    """Steps after which the environment ends an episode, or, where it does not say, the longest that was measured."""
+    limit: int | None = None if built.construction is None else built.construction["time_limit"]
+    return limit or max((episode["length"] for episode in episodes), default=_WITHOUT_END)
 
 
 def _reward_scale(

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
-from reload_audit.causes import Finding
+from reload_audit.finding import Finding
 from reload_audit.specs import Condition
 
 EXPLAINS = 0.8
@@ -167,11 +167,12 @@ def _other_ways_to_measure(canonical: Condition, facts: Circumstances, findings:
     if facts.maskable:
         yield Trial(replace(canonical, name="no masks", give_masks=False), ("action-masks-missing",))
     if not facts.statistics:
+        yield Trial(replace(canonical, name="statistics=fresh", statistics="fresh"), ("statistics-missing",))
         return
     if facts.norm_reward:
         yield Trial(replace(canonical, name="reward normalized", reward="normalized"), ("reward-normalized",))
-        outside = replace(canonical, name="monitor outside", reward="monitor outside")
         if any(finding.cause == "monitor-outside-vecnormalize" for finding in findings):
+            outside = replace(canonical, name="monitor outside", reward="monitor outside")
             yield Trial(outside, ("monitor-outside-vecnormalize",))
     yield Trial(replace(canonical, name="statistics=updating", statistics="updating"), ("training-mode",))
     yield Trial(replace(canonical, name="statistics=twice", statistics="twice"), ("vecnormalize-twice",))

@@ -12,7 +12,7 @@ from typing import Any
 
 from gymnasium import spaces
 
-from reload_audit.causes import Finding
+from reload_audit.finding import Finding
 from reload_audit.forensics.earned import (
     best_of_many,
     episode_facts,

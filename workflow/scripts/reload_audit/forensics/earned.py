@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from reload_audit.causes import Finding
 from reload_audit.claims import read_npz
+from reload_audit.finding import Finding
 from reload_audit.forensics.traces import Traces
 from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.reading.statistics import SavedStatistics
@@ -19,6 +19,7 @@ from reload_audit.specs import Claim
 _FEWEST = 10
 _SHARE = 0.2
 _CLEARLY = 1.5
+_LAST = 20
 
 
 def episode_facts(traces: Traces, statistics: SavedStatistics | None) -> dict[str, Any]:
@@ -108,7 +109,8 @@ def training_on_another_scale(
     """
     if statistics is None or traces.monitor != "VecMonitor":
         return None
-    rewards, lengths = ([getattr(one, name) for one in traces.episodes] for name in ("reward", "length"))
+    last = traces.episodes[-_LAST:]  # by a policy that is nearly the one that was saved
+    rewards, lengths = ([getattr(one, name) for one in last] for name in ("reward", "length"))
     return monitor_outside(float(np.mean(rewards)), float(np.mean(lengths)), raw, raw_length, statistics)
 
 

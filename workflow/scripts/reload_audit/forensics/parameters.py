@@ -9,7 +9,7 @@ from typing import Any
 
 import torch as th
 
-from reload_audit.causes import Finding
+from reload_audit.finding import Finding
 from reload_audit.forensics.traces import Traces, whole
 from reload_audit.reading.model_zip import SavedModel
 from reload_audit.reading.refusal import Unreadable, refusing

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from reload_audit import artifacts
-from reload_audit.causes import Finding
+from reload_audit.finding import Finding
 from reload_audit.forensics.pairing import (
     Counts,
     Pairing,

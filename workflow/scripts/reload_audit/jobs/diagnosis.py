@@ -97,9 +97,8 @@ def diagnose(
     goal, now = examined["target"], _mean(canonical, records[CANONICAL])
     healthy = records[CANONICAL]["healthy"]
     if not healthy and goal is not None and now is not None and not _explained(trials, measured, goal, now):
-        paired = pairs(
-            canonical, [trial for trial in trials if _mean(trial.condition, measured.get(trial.condition.name))]
-        )
+        ran = [trial for trial in trials if _mean(trial.condition, measured.get(trial.condition.name)) is not None]
+        paired = pairs(canonical, ran)
         run(paired)
         trials += paired
     return {**examined, "failure": "", "trials": [trial.to_dict() for trial in trials]}, measured

@@ -97,7 +97,7 @@ class Prober:
             self._rest |= {"remark": planned.remark, "model": planned.model}
             failure = self._contrasts.compare()
         if failure is not None:
-            self._rest["failure"] = asdict(failure)
+            self._rest["failure"] = {**asdict(failure), "message": _speaking(failure.message)}
             return False
         pair = [play for play in self._plays if play.source == "random"][:2]
         self._rest["checks"] = self._quoted("reload_audit.probing.checkers:check", self._spec, self._trusted)
@@ -158,3 +158,8 @@ class Prober:
         self._processes += 1
         self._timeouts += outcome.failure is not None and outcome.failure.kind == "timeout"
         return outcome.value if outcome.failure is None else outcome.failure
+
+
+def _speaking(message: str) -> str:
+    """Without the name of an error that was written for people."""
+    return message.removeprefix("Unreadable: ").removeprefix("ImportProblem: ")

@@ -37,6 +37,9 @@ CONTRASTS = {
 """What differs from the baseline, by name."""
 
 _EVERYWHERE = dict.fromkeys(GLOBAL, PHASES)
+_REPEATS = 6
+"""Runs of the baseline at most."""
+
 _SUSPECTS = 12
 """Attributes that are put back one by one, at most."""
 
@@ -68,6 +71,17 @@ class Probed:
     state: list[dict[str, Any]] = field(default_factory=list)
 
 
+class _NotRepeatable(Exception):
+    """Two runs under the baseline differ.
+
+    :param repeat: what becomes of the contrast of that name
+    """
+
+    def __init__(self, repeat: dict[str, Any]) -> None:
+        super().__init__()
+        self.repeat = repeat
+
+
 class Contrasts:
     """All contrasts of one environment.
 
@@ -89,24 +103,44 @@ class Contrasts:
         if isinstance(baseline, Failure):
             return baseline
         self._baseline = baseline
-        repeat = self._contrast("repeat", self._control)
-        if repeat is not None and not self._find_control(repeat):
-            return None
+        try:
+            if self._repeat() is None or self._find_control():
+                self._compare()
+        except _NotRepeatable as caught:  # what was equal at first was so by chance
+            self.probed = Probed(contrasts={"repeat": caught.repeat})
+            if self._find_control():
+                self._compare()
+        return None
+
+    def _repeat(self) -> Difference | None:
+        """Twice; more often where generators differ, although what they gave did not."""
+        for attempt in range(_REPEATS):
+            found = self._contrast("repeat", self._control)
+            if found is not None or self.probed.contrasts["repeat"]["failure"] is not None:
+                return found
+            if attempt and not _generators_changed(self._baseline, self._results["repeat"]):
+                return None
+        return None
+
+    def _compare(self) -> None:
         self._clocks()
         self._generators()
         for name, before in _BEFORE.items():
             self._used_before(name, before)
         self._far_curriculum()
-        return None
 
     def compare_hash_order(self) -> None:
         """The last one, once fresh processes have another PYTHONHASHSEED."""
         if self.probed.held == "none":
             return
-        result = self._contrast_result("hash order", self._control)
-        if result is not None:
+        if self._contrast("hash order", self._control) is None:
+            return
+        if not self._settles(self._control):
+            self.probed.contrasts["hash order"]["differs"] = None
+        else:
+            result = self._results["hash order"]
             watched = self._run(replace(self._control, watched=True))
-            changed = [] if isinstance(result, Failure) else _changed(self._baseline.after, result.after)
+            changed = _changed(self._baseline.after, result.after)
             lines = [] if isinstance(watched, Failure) else watched.order_lines
             self.probed.hash_order = {"attributes": changed, "lines": lines[:5]}
 
@@ -128,33 +162,43 @@ class Contrasts:
         """The first of two variants that differs. What is drawn but once in a process may be the same by chance."""
         for variant in (scenario, replace(scenario, variant=scenario.variant + 1)):
             if self._contrast(name, variant) is not None:
+                self._check_baseline()
                 return variant
             if name not in _TWO_VARIANTS or self.probed.contrasts[name]["failure"] is not None:
                 break
         return None
 
-    def _contrast_result(self, name: str, scenario: Scenario) -> Result | None:
-        """The result, if it differs."""
-        return None if self._contrast(name, scenario) is None else self._results[name]
+    def _check_baseline(self) -> None:
+        """:raises _NotRepeatable: the baseline does not give the same any more, although nothing has changed"""
+        if self.probed.held == "nothing":
+            result = self._run(self._control)
+            found = None if isinstance(result, Failure) else _difference(result, self._baseline)
+            if found is not None:
+                raise _NotRepeatable({**_entry(CONTRASTS["repeat"]), "differs": True, "difference": found.to_dict()})
 
     def _same(self, scenario: Scenario) -> bool:
         result = self._run(scenario)
         return not isinstance(result, Failure) and _difference(result, self._baseline) is None
 
     def _repeats(self, scenario: Scenario) -> Result | Failure | None:
-        """The scenario's result, if two fresh processes agree on it; None if they do not."""
-        one, other = self._run(scenario), self._run(scenario)
-        if isinstance(one, Failure):
-            return one
-        return other if isinstance(other, Failure) or _difference(one, other) is None else None
+        """The scenario's result, if three fresh processes agree on it, generators included; None if they do not."""
+        first = self._run(scenario)
+        if isinstance(first, Failure):
+            return first
+        for _ in range(2):
+            other = self._run(scenario)
+            if isinstance(other, Failure) or _difference(first, other) or _generators_changed(first, other):
+                return None
+        return first
 
     def _settles(self, scenario: Scenario) -> bool:
         return isinstance(self._repeats(scenario), Result)
 
     # --- What makes two equal processes differ: entropy, or a clock --------------------------------------------------
 
-    def _find_control(self, repeat: Difference) -> bool:
+    def _find_control(self) -> bool:
         """Hold still what makes repeats differ, so that the other contrasts can still be told."""
+        difference = self.probed.contrasts["repeat"]["difference"]
         for held, changes in _CONTROLS.items():
             control = replace(self._control, **changes)
             result = self._repeats(control)
@@ -168,7 +212,7 @@ class Contrasts:
                     self.probed.clock = {
                         "changed": "repeat",
                         "lines": self._clock_lines(),
-                        "difference": repeat.to_dict(),
+                        "difference": difference,
                     }
                 self._control, self._baseline = control, result
                 return True
@@ -240,13 +284,14 @@ class Contrasts:
             if difference is None:
                 continue
             phases = [phase for phase in PHASES if not self._same(replace(self._control, others={generator: (phase,)}))]
+            there = self._run(replace(scenario, others={generator: tuple(phases)}))
             places = [place for place, phase in draws.get(generator, {}).items() if phase in phases]
             self.probed.generators.append(
                 {
                     "generator": generator,
                     "phases": phases,
                     "where": places[:5],
-                    "attributes": _changed(self._baseline.after, changed.after),
+                    "attributes": [] if isinstance(there, Failure) else _changed(self._baseline.after, there.after),
                     "difference": difference.to_dict(),
                 }
             )
@@ -341,8 +386,8 @@ _TWO_VARIANTS = ("clock", "global generators", "used process")
 _FIRST_VARIANT = {"used process": 10}
 
 _CONTROLS: Mapping[str, Mapping[str, Any]] = {
+    "clocks": {"clock": "frozen"},  # first: what a clock says may well be the same three times
     "entropy": {"fixed_entropy": None},
-    "clocks": {"clock": "frozen"},
     "entropy and clocks": {"fixed_entropy": None, "clock": "frozen"},
 }
 
@@ -378,6 +423,10 @@ def _changed(before: Sequence[Mapping[str, Leaf]], after: Sequence[Mapping[str, 
             elif path not in one and leaf.kind != "cache":
                 found.setdefault(path, {**_change(path, leaf, leaf), "expected": "nothing"})
     return sorted(found.values(), key=lambda change: (change["scope"] != "instance", change["kind"] != "generator"))
+
+
+def _generators_changed(one: Result, other: Result) -> bool:
+    return any(change["kind"] == "generator" for change in _changed(one.after, other.after))
 
 
 def _change(path: str, one: Leaf, other: Leaf) -> dict[str, Any]:

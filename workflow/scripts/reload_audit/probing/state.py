@@ -60,7 +60,7 @@ def roots(env: gym.Env | None, code: Code) -> dict[str, Root]:
                 for attribute, held in list(vars(value).items()):
                     if _may_change(attribute, held):
                         found[f"{value.__qualname__}.{attribute}"] = Root(value, attribute, "class")
-            elif _may_change(name, value) and getattr(value, "__module__", module.__name__) == module.__name__:
+            elif _may_change(name, value) and not _is_imported_function(value, module):
                 found[f"{module.__name__}.{name}"] = Root(module, name, "module")
     return found
 
@@ -132,6 +132,10 @@ def _may_change(name: str, value: Any) -> bool:
     if isinstance(value, functools._lru_cache_wrapper):
         return True
     return not callable(value) or generators.is_generator(value)
+
+
+def _is_imported_function(value: Any, module: ModuleType) -> bool:
+    return isinstance(value, functools._lru_cache_wrapper) and value.__module__ != module.__name__
 
 
 def _walk(value: Any, path: str, depth: int, seen: set[int]) -> Iterator[tuple[str, Any]]:
