@@ -14,9 +14,9 @@ from reload_audit import isolation
 from reload_audit.aggregation import aggregate
 from reload_audit.artifacts import MANIFEST
 from reload_audit.discovery import find_models
-from reload_audit.jobs import FORMAT, PRELOAD, TRAIN_HASH_SEED
+from reload_audit.jobs import FORMAT, PRELOAD, RELOAD_HASH_SEED, TRAIN_HASH_SEED, probe
 from reload_audit.jobs.external import audit_batch
-from reload_audit.jobs.probe import ProbeSpec, probe_environment
+from reload_audit.jobs.probe import Prober, ProbeSpec
 from reload_audit.probing.names import probe_name, probed
 from reload_audit.records import read_json, write_json
 from reload_audit.specs import ExternalPolicy, ReloadSpec
@@ -36,10 +36,10 @@ def audit_table(rows: Sequence[Mapping[str, Any]], folder: Path, **sections: Any
     return audit_found(folder, models=str(table), **sections)
 
 
-def audit_found(folder: Path, *, probe: bool = False, **config: Any) -> dict[str, dict[str, Any]]:
+def audit_found(folder: Path, *, probes: Path | None = None, **config: Any) -> dict[str, dict[str, Any]]:
     """Audit what a configuration finds; what ``audit.json`` says of each model, by its name.
 
-    :param probe: whether the models' environments are probed too, each once
+    :param probes: a folder that takes what probing the models' environments finds; what is there is not probed again
     """
     reload = {"n_envs": [], "other_vec_env": False, **LIMITS, **config.pop("reload", {})}
     config = resolved(**{"python_path": [str(ROOT / "tests"), str(ROOT / "examples")], "reload": reload, **config})
@@ -56,12 +56,27 @@ def audit_found(folder: Path, *, probe: bool = False, **config: Any) -> dict[str
     criteria = Criteria.from_dict(config["verdict"])
     records = folder / "records.json"
     audit_batch(models, records, folder / "audit.log", policy, reloading, criteria)
-    environments = {probe_name(model["environment"]): model for model in models} if probe else {}
-    for name, model in environments.items():
-        record = folder / "probes" / f"{name}.json"
-        probe_environment(probed(model["environment"]), None, None, PROBE, record, folder / "probe.log")
-    aggregate([records], criteria, {}, folder, [folder / "probes" / f"{name}.json" for name in environments])
+    probed_files = [] if probes is None else probe_all([model["environment"] for model in models], probes)
+    aggregate([records], criteria, {}, folder, probed_files)
     return {model["model"]: model for model in read_json(folder / "audit.json")["models"]}
+
+
+def probe_all(environments: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
+    """Probe distinct environments, all from two fork servers; a file of each."""
+    files = {folder / f"{probe_name(environment)}.json": environment for environment in environments}
+    log = folder / "probe.log"
+    probers = {
+        file: Prober(probed(environment), PROBE, log) for file, environment in files.items() if not file.exists()
+    }
+    if probers:
+        isolation.prepare("forkserver", hash_seed=TRAIN_HASH_SEED, preload=probe.PRELOAD)
+        going_on = [prober for prober in probers.values() if prober.probe()]
+        isolation.prepare("forkserver", hash_seed=RELOAD_HASH_SEED, preload=probe.PRELOAD)
+        for prober in going_on:
+            prober.probe_hash_order()
+    for file, prober in probers.items():
+        write_json(file, prober.result())
+    return list(files)
 
 
 def _cell(value: Any) -> str:

@@ -7,6 +7,7 @@ each there is a healthy twin.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ class Workshop:
 
     @property
     def recipe(self) -> Recipe:
-        return RECIPES[self.algo]
+        return RECIPES.get(self.algo, RECIPES["PPO"])
 
     def environment(self, kind: type[gym.Env], n_envs: int | None = None, **options: Any) -> VecEnv:
         return make_vec_env(kind, n_envs or self.recipe.n_envs, env_kwargs={"action": self.recipe.action}, **options)
@@ -329,14 +330,14 @@ def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def test_every_planted_fault_is_named_first_and_no_healthy_twin_has_a_cause(
-    matrix: Any, capsys: pytest.CaptureFixture[str]
+    matrix: Any, record_property: Callable[[str, str], None]
 ) -> None:
     shop, models = matrix
     named = {name: [cause["cause"] for cause in models[name]["causes"]] for name in shop.expected}
     right = {name: set(named[name][: len(causes) or None]) == set(causes) for name, causes in shop.expected.items()}
-    with capsys.disabled():
-        print(f"\n{'planted':60} named")
-        for name, causes in named.items():
-            missed = "" if right[name] else f"   <-- expected {', '.join(shop.expected[name]) or 'none'}"
-            print(f"{name:60} {', '.join(causes) or '-'}{missed}")
-    assert all(right.values())
+    lines = []
+    for name, causes in named.items():
+        missed = "" if right[name] else f"   <-- expected {', '.join(shop.expected[name]) or 'none'}"
+        lines.append(f"{name:60} {', '.join(causes) or '-'}{missed}")
+    record_property("confusion matrix", "\n".join(lines))
+    assert all(right.values()), "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from audits import audit_found, train_all
 from builders import ROOT, training_spec
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("environment causes")]
 
 FAULTY = {
     "Field": "",
@@ -40,26 +41,35 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def probes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What probing the environments found: once for all algorithms."""
+    return tmp_path_factory.mktemp("probes")
+
+
 @pytest.fixture(scope="module", params=RECIPES)
-def named(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def named(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, probes: Path
+) -> dict[str, dict[str, Any]]:
     """What the audit says of a model of each environment, by the environment's class."""
     folder = tmp_path_factory.mktemp(request.param)
     recipe = {"algo": request.param, "total_timesteps": 192, "n_envs": [2], **RECIPES[request.param]}
     specs = [training_spec(name=env, env=f"faulty:{env}", **recipe) for env in FAULTY]
     train_all(specs, folder / "trained")
-    models = audit_found(folder / "audit", runs=[str(folder / "trained")], trust=["faulty"], probe=True)
+    models = audit_found(folder / "audit", runs=[str(folder / "trained")], trust=["faulty"], probes=probes)
     assert len(models) == len(FAULTY)
     return {model["env_id"].partition(":")[2]: model for model in models.values()}
 
 
 def test_every_fault_of_an_environment_is_named_first(
-    named: dict[str, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+    named: dict[str, dict[str, Any]], record_property: Callable[[str, str], None]
 ) -> None:
-    with capsys.disabled():
-        print(f"\n{'planted':24} {'verdict':14} named")
-        for env, model in named.items():
-            print(f"{env:24} {model['verdict']:14} {', '.join(cause['cause'] for cause in model['causes']) or '-'}")
-    assert {env: model["cause"] for env, model in named.items()} == FAULTY
+    lines = [
+        f"{model['algo']}/{env:24} {model['verdict']:14} {', '.join(cause['cause'] for cause in model['causes'])}"
+        for env, model in named.items()
+    ]
+    record_property("confusion matrix", "\n".join(lines))
+    assert {env: model["cause"] for env, model in named.items()} == FAULTY, "\n".join(lines)
 
 
 SEASON = """

@@ -24,7 +24,7 @@ from reload_audit.reading.model_zip import read_model
 from reload_audit.reading.statistics import read_statistics
 from reload_audit.records import read_json
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("healthy models")]
 
 OFF_POLICY = {"learning_starts": 16, "buffer_size": 200, "batch_size": 16, "train_freq": 4}
 RECIPES: dict[str, tuple[dict[str, Any], list[type]]] = {
@@ -83,7 +83,7 @@ def test_files_of_healthy_models_give_rise_to_no_finding(folder: Path) -> None:
 
 
 def test_healthy_models_are_identical_and_have_no_cause(folder: Path, tmp_path: Path) -> None:
-    models = audit_found(tmp_path, runs=[str(folder)], trust=["planted", "faulty"], probe=True)
+    models = audit_found(tmp_path, runs=[str(folder)], trust=["planted", "faulty"], probes=tmp_path / "probes")
     assert {model["verdict"] for model in models.values()} == {"identical"}
     assert {model["cause"] for model in models.values()} == {""}
 
@@ -91,7 +91,7 @@ def test_healthy_models_are_identical_and_have_no_cause(folder: Path, tmp_path: 
 def test_healthy_models_have_no_cause_even_where_every_condition_is_forced(folder: Path, tmp_path: Path) -> None:
     one_of_each = {path.name.partition("-")[0]: path for path in sorted(folder.iterdir())}
     runs = [str(path) for path in one_of_each.values()]
-    models = audit_found(tmp_path, runs=runs, trust=["planted", "faulty"], reload={"conditions": "all"}, probe=False)
+    models = audit_found(tmp_path, runs=runs, trust=["planted", "faulty"], reload={"conditions": "all"})
     assert {model["verdict"] for model in models.values()} == {"identical"}
     assert not [model["causes"] for model in models.values() if model["causes"]]
     conditions = [condition for model in models.values() for condition in model["conditions"]]

@@ -35,7 +35,7 @@ from reload_audit.reading.statistics import read_statistics
 from reload_audit.records import read_json
 from reload_audit.specs import ReloadSpec
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stories")]
 
 TRUST = ["corridor", "stories"]
 BY_HEART = {"n_steps": 32, "batch_size": 64, "n_epochs": 4, "learning_rate": 3e-3, "gamma": 0.9, "ent_coef": 0.01}
@@ -146,7 +146,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def lost(trained: Path) -> Models:
     """What the audit says of the models that were trained in faulty environments, by environment."""
-    return by_environment(audit_found(trained / "lost", runs=[str(trained / "faulty")], trust=TRUST, probe=True))
+    return by_environment(
+        audit_found(trained / "lost", runs=[str(trained / "faulty")], trust=TRUST, probes=trained / "probes")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +253,7 @@ BOILER = {
     "algo": "PPO",
     "env": named(stories.SteadyBoiler),
     "n_envs": [8],
-    "total_timesteps": 6144,
+    "total_timesteps": 4096,
     "normalize": True,
     "monitor": "vec",
     "hyperparams": {"n_steps": 128, "batch_size": 128, "learning_rate": 3e-3, "gamma": 0.9},
@@ -280,7 +282,7 @@ def shipped(boiler: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 
 
 def test_the_stack_cannot_be_pickled() -> None:
-    venv = VecMonitor(VecNormalize(make_vec_env(stories.SteadyBoiler)))
+    venv = VecMonitor(VecNormalize(DummyVecEnv([stories.SteadyBoiler])))
     with pytest.raises(TypeError, match="cannot pickle 'mappingproxy' object"):
         pickle.dumps(venv)
 
@@ -328,10 +330,11 @@ np.savez("episode.npz", seen=seen, rewards=rewards)
 def episode(model: PPO, venv: VecEnv) -> tuple[np.ndarray, np.ndarray]:
     """Observations as the policy sees them, and rewards, of one episode in one environment."""
     venv.seed(SEED)
-    observation, seen, rewards, over = venv.reset(), [], [], False
+    observation, seen, rewards, over = np.asarray(venv.reset()), [], [], False
     while not over:
-        seen.append(np.asarray(observation)[0])
-        observation, reward, dones, _ = venv.step(model.predict(observation, deterministic=True)[0])
+        seen.append(observation[0])
+        following, reward, dones, _ = venv.step(model.predict(observation, deterministic=True)[0])
+        observation = np.asarray(following)
         rewards.append(reward[0])
         over = bool(dones[0])
     return np.array(seen), np.array(rewards)
@@ -387,9 +390,9 @@ model = PPO.load("model.zip", env=VecNormalize.load("kept.pkl", make_vec_env("Bo
 
 {fix}
 venv.seed(0)
-one = evaluate_policy(model, venv, n_eval_episodes=40)[0]
+one = evaluate_policy(model, venv, n_eval_episodes=20)[0]
 env.reset(seed=0)
-other = evaluate_policy(model, make_vec_env(lambda: env, seed=0), n_eval_episodes=40)[0]
+other = evaluate_policy(model, make_vec_env(lambda: env, seed=0), n_eval_episodes=20)[0]
 with open("earned.json", "w") as file:
     json.dump([one, other], file)
 """
@@ -427,4 +430,4 @@ def test_the_commonly_posted_wrapper_shows_the_policy_other_numbers_and_earns_an
 
 def reward(model: PPO, venv: VecEnv) -> float:
     venv.seed(SEED)
-    return float(np.mean(evaluate_policy(model, venv, n_eval_episodes=40, warn=False)[0]))
+    return float(np.mean(evaluate_policy(model, venv, n_eval_episodes=20, warn=False)[0]))

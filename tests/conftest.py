@@ -1,0 +1,15 @@
+"""What the tests have to say at their end."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the confusion matrices: what was planted, and what the audit named."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    tables = [text for report in reports for name, text in report.user_properties if name == "confusion matrix"]
+    if tables:
+        terminalreporter.section("planted, and named")
+        for table in tables:
+            terminalreporter.write_line(table)
