@@ -41,7 +41,8 @@ from reload_audit.reading.statistics import read_statistics
 
 pytestmark = pytest.mark.slow
 
-EPISODES = 160
+EPISODES = 400
+MANY = 800  # where episodes differ much
 SMALL = {"net_arch": [16]}
 OFF_POLICY = {"learning_starts": 50, "batch_size": 64, "train_freq": 4, "gradient_steps": 2, "gamma": 0.1}
 
@@ -64,7 +65,7 @@ class Recipe:
 
 RECIPES = {
     "PPO": Recipe({"n_steps": 64, "batch_size": 64, "learning_rate": 1e-2, "gamma": 0.5}, 2048, n_envs=4),
-    "A2C": Recipe({"n_steps": 8, "learning_rate": 1e-2, "gamma": 0.5}, 3200, n_envs=4),
+    "A2C": Recipe({"n_steps": 8, "learning_rate": 1e-2, "gamma": 0.5}, 3200, 0.05, n_envs=4),
     "DQN": Recipe(
         {**OFF_POLICY, "learning_rate": 5e-3, "target_update_interval": 50, "exploration_final_eps": 0.3}, 1200, 0.5
     ),
@@ -108,13 +109,15 @@ class Workshop:
     def copy(self, source: Path, name: str) -> Path:
         return Path(shutil.copytree(source, self.folder / name))
 
-    def earned(self, model: BaseAlgorithm, venv: VecEnv, *, deterministic: bool = True) -> dict[str, Any]:
+    def earned(
+        self, model: BaseAlgorithm, venv: VecEnv, *, deterministic: bool = True, episodes: int = EPISODES
+    ) -> dict[str, Any]:
         """A claim, measured with SB3's own means."""
         venv.seed(7)
         rewards, _ = evaluate_policy(
-            model, venv, n_eval_episodes=EPISODES, deterministic=deterministic, return_episode_rewards=True, warn=False
+            model, venv, n_eval_episodes=episodes, deterministic=deterministic, return_episode_rewards=True, warn=False
         )
-        return {"claim_mean": float(np.mean(rewards)), "claim_std": float(np.std(rewards)), "claim_n": EPISODES}
+        return {"claim_mean": float(np.mean(rewards)), "claim_std": float(np.std(rewards)), "claim_n": episodes}
 
     def frozen(self, folder: Path, venv: VecEnv) -> VecNormalize:
         normalize = VecNormalize.load(str(folder / STATISTICS), venv)
@@ -156,7 +159,7 @@ def plant(shop: Workshop) -> None:
     """All faults of one algorithm, and the healthy twins."""
     healthy, folder = shop.train("healthy", shop.environment(planted.Gauge))
     _, early = shop.train("early", shop.environment(planted.Gauge), part=shop.recipe.early)
-    _, checkpoint = shop.train("checkpoint", shop.environment(planted.OtherGauge), part=0.5)
+    _, checkpoint = shop.train("checkpoint", shop.environment(planted.OtherGauge), part=0.7)
     _, agent = shop.train("agent", shop.environment(planted.OtherGauge), seed=1)
     claim = shop.claim(folder)
     shop.add("healthy", folder, claim)
@@ -259,7 +262,7 @@ def plant_habits(folder: Path) -> Workshop:
     early = {"action": "discrete", "early": True}
     model, path = shop.train("early ends", make_vec_env(planted.Gauge, 8, env_kwargs=early))
     venv = shop.frozen(path, make_vec_env(planted.Gauge, 8, env_kwargs=early))
-    claim = shop.earned(model, venv)
+    claim = shop.earned(model, venv, episodes=MANY)
     shop.add("all episodes", path, claim, env_kwargs=early, n_envs=8)
     first = np.concatenate([rewards_of_first_finished(model, venv, 12) for _ in range(12)])
     biased = {"claim_mean": float(first.mean()), "claim_std": float(first.std()), "claim_n": 12}
@@ -287,9 +290,9 @@ def plant_habits(folder: Path) -> Workshop:
     path = unmasked.keep(masked, "masked")
     for fault, masks, causes in (("masks given", True, ()), ("masks not given", False, ("action-masks-missing",))):
         rewards, _ = evaluate_masked(
-            masked, make_vec_env(planted.Costly, 2), EPISODES, use_masking=masks, return_episode_rewards=True
+            masked, make_vec_env(planted.Costly, 2), MANY, use_masking=masks, return_episode_rewards=True
         )
-        claim = {"claim_mean": float(np.mean(rewards)), "claim_std": float(np.std(rewards)), "claim_n": EPISODES}
+        claim = {"claim_mean": float(np.mean(rewards)), "claim_std": float(np.std(rewards)), "claim_n": MANY}
         unmasked.add(fault, path, claim, *causes, env="Costly", env_kwargs={})
     return shop
 
@@ -325,7 +328,7 @@ def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     else:
         shop = Workshop(request.param, folder)
         plant(shop)
-    looks = {"looks": [20, 40, 80, 160]}
+    looks = {"looks": [20, 40, 80, 160, 320, 640]}
     return shop, audit_table(shop.rows, folder / "audit", evaluation={"n_envs": 10}, verdict=looks)
 
 

@@ -24,6 +24,7 @@ NOTHING_KNOWN = Circumstances(
     lost=True,
     environment_gap=False,
     statistics=False,
+    never_normalized=False,
     paired=False,
     norm_reward=False,
     dictionary=False,
@@ -80,7 +81,7 @@ def test_where_nothing_speaks_for_a_cause_it_says_so_and_lists_what_was_tried() 
     diagnosis = conclude(observed(tried={"stochastic": (("policy-mode",), 3.0)}), "degraded", "", LOST, probed=[])
     assert [cause.cause for cause in diagnosis.causes] == ["unexplained"]
     assert any("policy-mode: stochastic: it earns 3" in text for text in diagnosis.ruled_out)
-    assert any("8 checks" in text for text in diagnosis.ruled_out)
+    assert any("(8 in all)" in text for text in diagnosis.ruled_out)
     assert any("probe" in text for text in diagnosis.ruled_out)
 
 
@@ -159,6 +160,11 @@ def test_a_remedy_with_which_a_model_runs_that_otherwise_does_not_is_its_cause()
     model = observed(sign("frame-stack-missing", k=3), tried=tried, now=None)
     assert named(model, "error")[0] == "frame-stack-missing"
     assert named(observed(now=None), "error") == ["not-runnable"]
+
+
+def test_a_model_that_does_not_run_is_not_explained_by_what_its_environment_hides() -> None:
+    hidden = Finding("global-generator", "probe", True, "differs")
+    assert named(observed(now=None), "error", probed=[hidden]) == ["not-runnable"]
 
 
 def test_what_the_probe_proves_must_fit_where_the_loss_appears() -> None:

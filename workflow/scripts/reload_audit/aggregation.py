@@ -102,7 +102,7 @@ def aggregate(
                 models, diagnoses, divergences, claims, conditions, strict=True
             )
         ],
-        "environments": [probed[name] for name in sorted(probed)],
+        "environments": [_environment(name, probed[name]) for name in sorted(probed)],
     }
     write_json(results / "audit.json", audit)
 
@@ -143,7 +143,7 @@ def _model_row(model: ModelRecord, judgement: Judgement | None) -> Row:
         row |= _moments("reload", canonical.episodes)
         row["n_episodes"] = len(canonical.episodes)
     claim = judgement.claim if judgement is not None else strongest(model.claims)
-    if claim is not None and model.train_time is None:
+    if claim is not None and (model.train_time is None or judgement is not None):
         row |= {
             "claim_kind": claim.kind,
             "claim_mean": claim.mean,
@@ -251,6 +251,16 @@ def _conclude(models: Sequence[_Judged], criteria: Criteria) -> None:
         row["verdict"] = "inconclusive" if undecided else decision
         row["gap"] = gap(judgement) if row["verdict"] in ("degraded", "improved") else ""
         row["reason"] = reason(row, judgement, model.checks_failed, criteria)
+
+
+def _environment(name: str, probe: Mapping[str, Any]) -> Row:
+    """What is said of an environment that was probed; how long that took is nothing that a result may depend on."""
+    return {
+        "name": name,
+        "environment": probe["environment"],
+        "findings": [finding.to_dict() for finding in findings(probe)],
+        **{key: probe[key] for key in ("failure", "remark", "contrasts", "checks", "vectorized")},
+    }
 
 
 def _diagnose(model: _Judged, probed: Mapping[str, Mapping[str, Any]]) -> Diagnosis:

@@ -181,12 +181,19 @@ class _ActionsAnnounced(gym.Wrapper):
         return self.env.step(action)
 
 
+_REMEDIES = {
+    "NormalizeAsTrained": ".normalization",
+    "load_statistics": ".normalization",
+    "save_statistics": ".normalization",
+    "unpicklable_parts": ".serialization",
+}
+"""What people import from here for environments of their own, and where it is."""
+
+
 def __getattr__(name: str) -> Any:
-    """What people import from here for environments of their own; asked for by name, because it reads files."""
-    if name in ("NormalizeAsTrained", "load_statistics", "save_statistics"):
-        return getattr(importlib.import_module("reload_audit.normalization"), name)
-    if name == "unpicklable_parts":
-        return importlib.import_module("reload_audit.serialization").unpicklable_parts
+    """Import a remedy when it is asked for: training does not depend on it."""
+    if name in _REMEDIES:
+        return getattr(importlib.import_module(_REMEDIES[name], "reload_audit"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -25,7 +25,7 @@ from reload_audit.environments import EpisodeTooLong, build_vec_env, seed_global
 from reload_audit.episodes import Episode
 from reload_audit.evaluation import check, check_against_manifest, divergence
 from reload_audit.imports import ImportProblem, extend_path
-from reload_audit.judgement import Judgement, judge, judge_by_claims
+from reload_audit.judgement import Judgement, judge_by_claims, judge_recorded
 from reload_audit.loading import load, plain_load_error
 from reload_audit.reading.model_zip import SavedModel, read_model
 from reload_audit.reading.refusal import Unreadable
@@ -134,7 +134,7 @@ def _evaluate(
 
     def judged(episodes: Sequence[Episode]) -> Judgement:
         if train_time is not None:
-            return judge(train_time, episodes, criteria)
+            return judge_recorded(train_time, claims, episodes, criteria)
         return judge_by_claims(claims, episodes, random_mean, criteria)
 
     steps = Steps() if canonical and train_time is not None else None
@@ -197,7 +197,7 @@ def _checks(
     """What the files alone say about whether they belong together."""
     checks = [] if recording is None else check_against_manifest(recording.manifest, model, venv)
     # What a run says of itself comes first: only rewards may have been normalised, which no policy sees.
-    normalized = _trained_normalized(saved) if spec.normalized is None else spec.normalized
+    normalized = trained_normalized(saved) if spec.normalized is None else spec.normalized
     if normalized is not None:
         words = {True: "VecNormalize statistics", False: "none"}
         checks.append(check("statistics", words[normalized], words[statistics is not None]))
@@ -210,7 +210,7 @@ def _checks(
     return checks
 
 
-def _trained_normalized(saved: SavedModel) -> bool | None:
+def trained_normalized(saved: SavedModel) -> bool | None:
     """Whether a zip shows that its model was trained with VecNormalize; None if it does not tell.
 
     On-policy algorithms keep the original of their first observation only if it was normalised. Off-policy ones keep

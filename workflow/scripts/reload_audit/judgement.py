@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from reload_audit.episodes import Episode, TrainTime, first_difference, mean_reward, rewards, std_reward
@@ -107,6 +107,24 @@ def judge(train_time: TrainTime, reload: Sequence[Episode], criteria: Criteria) 
         process_gap=compare_paired(rewards(reload) - rewards(reference), width, criteria),
         first_difference=first_difference(reference, reload),
     )
+
+
+def judge_recorded(
+    train_time: TrainTime, claims: Sequence[Claim], reload: Sequence[Episode], criteria: Criteria
+) -> Judgement:
+    """The same of a model that was recorded when it was trained, perhaps on freshly built environments only.
+
+    Then nobody knows what it earned where it was trained, but for its last training episodes: a reload that is like the
+    reference, and earns less than those, is not known to be healthy.
+    """
+    judged = judge(train_time, reload, criteria)
+    training = [claim for claim in claims if claim.kind == "training"]
+    if train_time.in_place is not None or not training:
+        return judged
+    by_claim = judge_by_claims(training, reload, train_time.random_mean, criteria)
+    if by_claim.obstacle != "claim_with_exploration" or _loss(by_claim) == 1.0:
+        return judged
+    return replace(judged, comparison=by_claim.comparison, claim=by_claim.claim, obstacle=by_claim.obstacle)
 
 
 def judge_by_claims(

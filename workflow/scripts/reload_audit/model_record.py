@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from reload_audit.episodes import Episode, TrainTime, episodes_from
-from reload_audit.judgement import Judgement, judge, judge_by_claims
+from reload_audit.judgement import Judgement, judge_by_claims, judge_recorded
 from reload_audit.records import read_json
 from reload_audit.specs import CANONICAL, Claim, Condition, EvaluationSpec
 from reload_audit.verdicts import Criteria
@@ -121,7 +121,8 @@ class ModelRecord:
             return None
         if self.train_time is None:
             return judge_by_claims(self.claims, self.canonical.episodes, self.random_mean, criteria)
-        return judge(self.train_time, self.canonical.episodes, replace(criteria, looks=self.looks or criteria.looks))
+        criteria = replace(criteria, looks=self.looks or criteria.looks)
+        return judge_recorded(self.train_time, self.claims, self.canonical.episodes, criteria)
 
     @property
     def reference(self) -> Sequence[Episode]:

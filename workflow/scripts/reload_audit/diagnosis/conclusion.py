@@ -115,7 +115,12 @@ class Observed:
 def _context(model: ModelRecord) -> dict[str, str]:
     spec = model.manifest["spec"] if model.external is None else model.external
     env = spec["environment"]["env"]
-    return {"algo": spec["algo"], **({} if ":" in env else {"env": env})}
+    module, colon, name = env.partition(":")
+    if not colon:
+        return {"algo": spec["algo"], "env": env, "env_code": f'"{env}"'}
+    if name.isidentifier():
+        return {"algo": spec["algo"], "env_code": name, "env_import": f"from {module} import {name}"}
+    return {"algo": spec["algo"], "env_code": f'"{env}"'}
 
 
 def _mean(rewards: np.ndarray) -> float | None:
@@ -190,7 +195,9 @@ def conclude(
     target = _Target.of(model, judgement)
     goal = target.mean
     measured = list(_measured(model, target))
-    candidates = _candidates(model, probed or (), measured)
+    # What an environment draws or keeps changes rewards; it makes nothing fail.
+    blamed = [finding for finding in probed or () if verdict != "error" or finding.cause == "not-runnable"]
+    candidates = _candidates(model, blamed, measured)
     for candidate in _obstacles(verdict, judgement, model):
         candidates.setdefault(candidate.cause, candidate).findings.extend(candidate.findings)
     least = min((tried.surprise for tried in measured if len(tried.trial.causes) == 1), default=np.inf)
@@ -390,6 +397,8 @@ def _said(tried: _Measured, goal: float | None, model: Observed) -> str:
         return f"{name}: {tried.failure or 'nothing was measured'}"
     if now is None:
         return f"{name}: it runs, and earns {tried.mean:.4g}"
+    if tried.mean == now:
+        return f"{name}: it still earns {now:.4g}"
     if goal is None or tried.share is None:
         return f"{name}: it earns {tried.mean:.4g} instead of {now:.4g}"
     if tried.moved > 1.0 + _NEXT_TO_NOTHING:
@@ -416,10 +425,10 @@ def _ruled_out(
     both = [tried for tried in measured if len(tried.trial.causes) > 1 and tried.share is not None]
     if both and not any(candidate.together for candidate in named):
         best = max(both, key=lambda tried: tried.share or 0.0)
-        yield f"{len(both)} pairs of factors: the one that closes most is {_said(best, goal, model)}"
+        yield f"pairs of factors, {len(both)} in all; the one that closes most: {_said(best, goal, model)}"
     checks, failed = model.checks
     if checks and not failed:
-        yield f"files: what was loaded is what was saved, by {checks} checks"
+        yield f"files: what was loaded is what was saved, as far as it can be checked ({checks} in all)"
     if probed is not None and not probed:
         yield "environment: the probe found no hidden state and no randomness beyond the seed"
 

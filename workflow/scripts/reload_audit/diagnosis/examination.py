@@ -21,10 +21,10 @@ from reload_audit.construction import changes
 from reload_audit.diagnosis.trials import Circumstances, plan
 from reload_audit.environments import build_vec_env
 from reload_audit.episodes import TrainTime, episodes_from, mean_reward
-from reload_audit.external import environment_of
+from reload_audit.external import environment_of, trained_normalized
 from reload_audit.finding import Finding
 from reload_audit.forensics import examine, find_statistics, traces_of, training_on_another_scale
-from reload_audit.judgement import Judgement, judge, judge_by_claims
+from reload_audit.judgement import Judgement, judge, judge_by_claims, judge_recorded
 from reload_audit.reading.model_zip import SavedModel, read_model
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
@@ -44,7 +44,7 @@ _MOST_CLAIMED = 1000
 """Episodes of a claim up to which it matters which of them ended first."""
 
 _EPISODES_OF_A_TRIAL = 100
-"""As many as the canonical condition ran, and at most so many."""
+"""Against a claim; else the same as the canonical condition ran, which are paired with those of train time."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def examine_external(
     if episodes:
         measured = episodes_from(episodes)
         judgement = (
-            judge(recording.train_time, measured, criteria)
+            judge_recorded(recording.train_time, claims, measured, criteria)
             if recording is not None and by_recording
             else judge_by_claims(claims, measured, random_mean, criteria)
         )
@@ -186,7 +186,7 @@ def _examine(
             others=find_statistics(files.zip, saved, files.algo),
             unreadable_statistics=files.statistics is not None and statistics is None,
         )
-        facts |= examination.facts
+        facts |= examination.facts | {"trained_normalized": trained_normalized(saved)}
         findings += examination.findings
         then = ((files.manifest or {}).get("acts_on") or {}).get("construction")
         findings += _reward_scale(saved, statistics, files, episodes)
@@ -195,7 +195,7 @@ def _examine(
     if judgement is not None and judgement.comparison is not None:
         target = mean_reward(episodes_from(episodes)) - judgement.comparison.difference
     trials = plan(
-        replace(canonical, episodes=min(len(episodes), _EPISODES_OF_A_TRIAL) or None),
+        replace(canonical, episodes=_EPISODES_OF_A_TRIAL if claimed and episodes else len(episodes) or None),
         _circumstances(
             files, facts, statistics, judgement, episodes, claimed=claimed, deterministic=canonical.deterministic
         ),
@@ -228,6 +228,7 @@ def _circumstances(
         lost=not episodes or (comparison is not None and comparison.decision in ("degraded", "improved")),
         environment_gap=gap is not None and gap.decision in ("degraded", "improved"),
         statistics=statistics is not None,
+        never_normalized=facts.get("trained_normalized") is False,
         paired=bool(facts.get("statistics_paired")),
         norm_reward=statistics is not None and bool(statistics.settings["norm_reward"]),
         dictionary=statistics is not None and list(statistics.observations) != [""],

@@ -45,9 +45,10 @@ class Circumstances:
 
     :param claimed: whether its reward was stated by somebody, so that nobody knows how it was measured
     :param lost: whether a loss or gain is shown, or the model does not run at all
-    :param environment_gap: whether the loss appears as soon as environments are built anew
+    :param environment_gap: whether the loss is known to appear as soon as environments are built anew
     :param statistics: whether there are VecNormalize statistics
-    :param paired: whether they are proved to be its own
+    :param never_normalized: whether it is proved that the model was trained without VecNormalize
+    :param paired: whether the statistics are proved to be its own
     :param norm_reward: whether they normalise rewards
     :param dictionary: whether observations are dictionaries
     :param episodes_trained: episodes that each training environment has seen
@@ -57,6 +58,7 @@ class Circumstances:
     lost: bool
     environment_gap: bool
     statistics: bool
+    never_normalized: bool
     paired: bool
     norm_reward: bool
     dictionary: bool
@@ -78,7 +80,7 @@ def plan(
     trials = list(_for_findings(canonical, findings)) if facts.lost or forced else []
     if (facts.lost and facts.claimed) or forced:
         trials += _other_ways_to_measure(canonical, facts, findings)
-    if facts.lost and facts.environment_gap:
+    if facts.lost and (facts.environment_gap or facts.claimed):
         # What training's environments had seen and new ones have not.
         warm = replace(canonical, name="used environments", episodes_before=facts.episodes_trained)
         trials.append(Trial(warm, ("curriculum",)))
@@ -167,7 +169,8 @@ def _other_ways_to_measure(canonical: Condition, facts: Circumstances, findings:
     if facts.maskable:
         yield Trial(replace(canonical, name="no masks", give_masks=False), ("action-masks-missing",))
     if not facts.statistics:
-        yield Trial(replace(canonical, name="statistics=fresh", statistics="fresh"), ("statistics-missing",))
+        if not facts.never_normalized:
+            yield Trial(replace(canonical, name="statistics=fresh", statistics="fresh"), ("statistics-missing",))
         return
     if facts.norm_reward:
         yield Trial(replace(canonical, name="reward normalized", reward="normalized"), ("reward-normalized",))
