@@ -37,7 +37,7 @@ OFF_POLICY = {"learning_starts": 32, "buffer_size": 200, "batch_size": 16, "trai
 RECIPES: dict[str, dict[str, Any]] = {
     "PPO": {"hyperparams": {"n_steps": 32, "batch_size": 32, "n_epochs": 1}},
     "A2C": {"hyperparams": {}},
-    "SAC": {"hyperparams": OFF_POLICY, "env_kwargs": {"action": "continuous"}},
+    "DQN": {"hyperparams": OFF_POLICY},
 }
 
 

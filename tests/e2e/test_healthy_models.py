@@ -35,6 +35,7 @@ RECIPES: dict[str, tuple[dict[str, Any], list[type]]] = {
     "SAC": (OFF_POLICY, [planted.Continuous]),
     "TD3": (OFF_POLICY, [planted.Continuous]),
 }
+ENVIRONMENTS = {env.__name__: env for _, environments in RECIPES.values() for env in environments}
 SEEDS = range(5)
 
 
@@ -73,10 +74,12 @@ def test_files_of_healthy_models_give_rise_to_no_finding(folder: Path) -> None:
     for path in folder.iterdir():
         saved = read_model(path / MODEL)
         statistics = read_statistics(path / STATISTICS) if (path / STATISTICS).exists() else None
-        algo = path.name.partition("-")[0]
+        algo, name, _ = path.name.split("-")
+        env = ENVIRONMENTS[name]()
+        there = {"observation_space": env.observation_space, "action_space": env.action_space, "longest_episode": 8}
         for manifest in (None, read_json(path / "manifest.json")):
             others = find_statistics(path / MODEL, saved, algo)
-            examination = examine(saved, statistics, algo=algo, manifest=manifest, others=others)
+            examination = examine(saved, statistics, algo=algo, manifest=manifest, others=others, **there)
             if examination.findings:
                 found[path.name] = examination.findings
     assert not found

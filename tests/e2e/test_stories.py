@@ -222,7 +222,7 @@ def with_progress(trained: Path, lost: Models) -> Models:
     ``again`` is a model that was trained with the repair; the other is the very one that had lost its reward.
     """
     fix = lost["MovesItsDoors"]["causes"][0]["fix"]
-    saving = fix[fix.index("# ... save") :].replace("Your-Env-v0", "Doors-v0")
+    saving = fix[fix.index("# ... save") :].replace("MovesItsDoors", "MovesItsDoorsFrom")
     run(TRAIN_AGAIN.format(hyperparams=BY_HEART, steps=STEPS, fix=saving), trained)
     progress = json.loads((trained / "env_kwargs.json").read_text())
     (before,) = (trained / "faulty").glob("MovesItsDoors-*")

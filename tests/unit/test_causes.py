@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import ast
-import json
+import inspect
 import re
 import subprocess
 import sys
 import textwrap
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import gymnasium as gym
 import jsonschema
 import numpy as np
 import pytest
+import sb3_contrib
+import stable_baselines3
 import torch
 import yaml
+from gymnasium.envs.classic_control import CartPoleEnv
 from sb3_contrib import MaskablePPO, RecurrentPPO
 from stable_baselines3 import PPO
-from stable_baselines3.common import callbacks, vec_env
+from stable_baselines3.common import vec_env
 from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.evaluation import evaluate_policy
-from stable_baselines3.common.vec_env.base_vec_env import VecEnvWrapper
 
 import planted
 from builders import ROOT, SCHEMA
-from reload_audit import NormalizeAsTrained, ReferenceRecorder, save_statistics
 from reload_audit.causes import CAUSES, UNEXPLAINED, Cause
 
 PAGES = ROOT / "docs/causes"
@@ -97,14 +95,19 @@ def test_a_fix_is_short_complete_without_details_and_says_first_what_it_is_for(n
     fix = CAUSES[name].fix_with({})
     assert "$" not in fix
     assert fix.startswith("# ")
-    assert 3 <= len([line for line in fix.splitlines() if line]) <= 12
+    assert 3 <= len([line for line in fix.splitlines() if line]) <= 16
     assert [line for line in fix.splitlines() if len(line) > 130] == []
 
 
 @every_cause
 def test_no_default_is_for_a_detail_that_the_fix_does_not_name(name):
     cause = CAUSES[name]
-    assert set(cause.defaults) == set(re.findall(r"\$(\w+)", cause.fix)) | ({"attribute"} & set(cause.defaults))
+    named = set(re.findall(r"\$(\w+)", cause.fix)) - AS_CODE
+    assert set(cause.defaults) == named | ({"attribute"} & set(cause.defaults))
+
+
+AS_CODE = {"algo", "library", "env", "env_code", "env_import", "env_made"}
+"""What every fix may name, and what stands there without quotes."""
 
 
 def test_naming_causes_needs_neither_torch_nor_gymnasium():
@@ -144,8 +147,43 @@ HOSTILE = 'x"); import os  # \n__import__("os").system("id")\\'
 @every_cause
 def test_whatever_a_file_is_called_a_fix_stays_the_code_that_it_is(name):
     cause = CAUSES[name]
-    details = dict.fromkeys(("file", "where", "attribute", "generator", "env", "dtype", "wrappers"), HOSTILE)
+    details = dict.fromkeys(("file", "where", "attribute", "generator", "dtype", "wrappers", *AS_CODE), HOSTILE)
     assert shape(cause.fix_with(details), cause) == shape(cause.fix_with({}), cause)
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        {"env_code": '"Robot-v0"; import os'},
+        {"env_code": '"Robot-v0"\n'},
+        {"env_code": "Robot"},
+        {"env_code": "Robot", "env_import": "from os import system"},
+        {"env_code": "Robot", "env_import": "from robot import Robot\nimport os"},
+        {"env_code": "Robot()", "env_import": "from robot import Robot()"},
+        {"algo": "PPO.load; os"},
+    ],
+)
+def test_what_does_not_look_like_an_environment_or_an_algorithm_is_not_named(details):
+    for name in ("nondeterministic-environment", "best-of-k"):
+        assert CAUSES[name].fix_with(details) == CAUSES[name].fix_with({})
+
+
+def test_an_environment_is_made_from_its_id_or_from_its_class():
+    fix = CAUSES["nondeterministic-environment"].fix_with
+    assert 'check_environments_match(gym.make("Robot-v0"), ' in fix({"env_code": '"Robot-v0"'})
+    of_class = fix({"env_code": "Robot", "env_import": "from robots.arm import Robot"})
+    assert "\nfrom robots.arm import Robot\n" in of_class
+    assert "check_environments_match(Robot(), Robot(), " in of_class
+
+
+@pytest.mark.parametrize("library", [stable_baselines3, sb3_contrib], ids=lambda library: library.__name__)
+def test_an_algorithm_is_imported_from_the_library_that_has_it(library):
+    algorithms = [
+        name for name in library.__all__ if inspect.isclass(getattr(library, name)) and name != "HerReplayBuffer"
+    ]
+    assert len(algorithms) > 5
+    for algo in algorithms:
+        assert f"\nfrom {library.__name__} import {algo}\n" in CAUSES["best-of-k"].fix_with({"algo": algo})
 
 
 def shape(fix: str, cause: Cause) -> Any:
@@ -179,8 +217,12 @@ IN_PYTHON = [name for name, cause in CAUSES.items() if cause.language == "python
 @pytest.mark.parametrize("name", [name for name in IN_PYTHON if _is_of_an_environment(name)])
 def test_what_a_fix_of_an_environment_sets_depends_on_arguments_and_seed_alone(name):
     fix = CAUSES[name].fix_with({"attribute": "Field.soil"}).partition("\n# ... save")[0]
-    names = dict(IMPORTED)
-    exec(f"class Repaired(gym.Env):\n{textwrap.indent(fix, '    ')}", names)  # noqa: S102
+    imports, methods = (
+        "\n".join(line for line in fix.split("\n") if line.startswith("import ") is imported)
+        for imported in (True, False)
+    )
+    names: dict[str, Any] = {"gym": gym}
+    exec(f"{imports}\nclass Repaired(gym.Env):\n{textwrap.indent(methods, '    ')}", names)  # noqa: S102
     states = []
     for _ in range(2):
         env = names["Repaired"]()
@@ -214,31 +256,40 @@ class Progresses(planted.Draws):
 
 
 ENVS: dict[str, Callable[..., gym.Env]] = {
-    "Plain-v0": gym.make,
+    "CartPole-v1": CartPoleEnv,
     "Progresses-v0": Progresses,
     "Continuous-v0": planted.Continuous,
     "Masked-v0": planted.Masked,
     "Whole-v0": planted.Images,
 }
 
+IN_ENV = {
+    "curriculum": "Progresses-v0",
+    "env-kwargs": "Progresses-v0",
+    "action-space-rescaled": "Continuous-v0",
+    "observation-dtype": "Whole-v0",
+}
+
 DETAILS: dict[str, dict[str, Any]] = {
-    "curriculum": {"env": "Progresses-v0", "attribute": "soil"},
-    "env-kwargs": {"env": "Progresses-v0", "env_kwargs": {"soil": 7}},
-    "action-space-rescaled": {"env": "Continuous-v0", "low": -1.0, "high": [0.5]},
+    "curriculum": {"attribute": "soil"},
+    "env-kwargs": {"env_kwargs": {"soil": 7}},
+    "action-space-rescaled": {"low": -1.0, "high": [0.5]},
     "time-limit": {"max_episode_steps": 50},
-    "observation-dtype": {"env": "Whole-v0", "dtype": "float32"},
-    "action-masks-missing": {"env": "Masked-v0"},
+    "observation-dtype": {"dtype": "float32"},
     "policy-mode": {"deterministic": False},
+    "statistics-missing": {"file": "saved.pkl"},
 }
 
 EFFECTS: dict[str, Callable[[dict[str, Any]], bool]] = {
     "curriculum": lambda made: made["venv"].get_attr("soil") == [5],
     "env-kwargs": lambda made: made["venv"].get_attr("soil") == [7],
-    "time-limit": lambda made: made["venv"].get_attr("spec")[0].max_episode_steps == 50,
+    "time-limit": lambda made: made["venv"].get_attr("_max_episode_steps") == [50],
     "action-space-rescaled": lambda made: (made["env"].action_space.low, made["env"].action_space.high) == (-1.0, 0.5),
     "frame-stack-missing": lambda made: made["venv"].observation_space.shape == (16,),
     "observation-dtype": lambda made: made["env"].observation_space.dtype == np.float32,
-    "statistics-missing": lambda made: not (made["venv"].training or made["venv"].norm_reward),
+    "statistics-missing": lambda made: (
+        not (made["venv"].training or made["venv"].norm_reward) and made["venv"].obs_rms.count > 30
+    ),
     "statistics-of-another-checkpoint": lambda made: (
         Path("best/vecnormalize.pkl").exists() and len(list(Path("checkpoints").glob("*.pkl"))) == 2
     ),
@@ -253,31 +304,20 @@ EFFECTS: dict[str, Callable[[dict[str, Any]], bool]] = {
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[PPO, vec_env.VecNormalize]]:
     torch.set_num_threads(1)
     for name, entry_point in ENVS.items():
-        if name != "Plain-v0":
+        if name not in gym.registry:
             gym.register(name, entry_point=entry_point)
     venv = vec_env.VecNormalize(make_vec_env("CartPole-v1", n_envs=2))
     model = PPO("MlpPolicy", venv, n_steps=32, batch_size=32, n_epochs=1, device="cpu").learn(128)
     yield model, venv
-    for name in set(ENVS) & set(gym.registry):
+    for name in set(ENVS) - {"CartPole-v1"}:
         del gym.registry[name]
-
-
-IMPORTED: dict[str, Any] = {
-    **{key: value for module in (vec_env, callbacks) for key, value in vars(module).items() if key[0].isupper()},
-    **{module.__name__: module for module in (gymnasium, json, torch, zipfile)},
-    **{thing.__name__: thing for thing in (NormalizeAsTrained, Path, PPO, ReferenceRecorder, VecEnvWrapper)},
-    **{thing.__name__: thing for thing in (evaluate_policy, make_vec_env, save_statistics)},
-    "gym": gym,
-    "np": np,
-    "sync_envs_normalization": vec_env.sync_envs_normalization,
-}
 
 
 @pytest.fixture
 def names(
     request: pytest.FixtureRequest, trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, Any]:
-    """What a script has at hand when a fix is pasted into it."""
+    """What a script has at hand when a fix is pasted into it: no imports."""
     monkeypatch.chdir(tmp_path)
     model, venv = trained
     observation = venv.reset()
@@ -285,7 +325,7 @@ def names(
         model.save(file)
     venv.save("vecnormalize.pkl")
     observations = np.zeros((3, 4), np.float32)
-    available = IMPORTED | {
+    available = {
         "model": PPO.load("model.zip", env=venv),
         "venv": venv,
         "trained": venv,
@@ -309,6 +349,7 @@ def _recurrent() -> dict[str, Any]:
 
 CIRCUMSTANCES: dict[str, Callable[[], dict[str, Any]]] = {
     "curriculum": lambda: {"venv": make_vec_env("Progresses-v0", env_kwargs={"soil": 5})},
+    "statistics-missing": lambda: {"model": PPO.load("model.zip")},
     "action-masks-missing": _masked,
     "recurrent-state-dropped": _recurrent,
 }
@@ -317,13 +358,21 @@ SMALLER = {"100_000": "128", "10_000": "32", "n_eval_episodes=400": "n_eval_epis
 SMALLER |= {"n_eval_episodes=100": "n_eval_episodes=4", "SaveStatistics())": "SaveStatistics(), eval_freq=32)"}
 
 
+RUN = [name for name in IN_PYTHON if not _is_of_an_environment(name) or name == "curriculum"]
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
-    "name", [name for name in IN_PYTHON if not _is_of_an_environment(name) or name == "curriculum"]
+    ("name", "of_class"),
+    [(name, of_class) for name in RUN for of_class in (False, True) if not of_class or "$env_" in CAUSES[name].fix],
 )
-def test_a_fix_runs_as_it_is_printed(name, names):
-    fix = CAUSES[name].fix_with({"env": "CartPole-v1", "file": "vecnormalize.pkl", **DETAILS.get(name, {})})
+def test_a_fix_runs_as_it_is_printed_and_brings_its_imports(name, of_class, names):
+    env = IN_ENV.get(name, "CartPole-v1")
+    made = ENVS[env]
+    imported = {"env_code": made.__name__, "env_import": f"from {made.__module__} import {made.__name__}"}
+    details = imported if of_class else {"env_code": f'"{env}"'}
+    fix = CAUSES[name].fix_with({"file": "vecnormalize.pkl", **details, **DETAILS.get(name, {})})
     fix = fix[fix.find("# ... save") :] if name == "curriculum" else fix
     for written, smaller in SMALLER.items():
         fix = fix.replace(written, smaller)

@@ -9,7 +9,8 @@ import pytest
 
 from builders import CRITERIA
 from reload_audit.causes import CAUSES
-from reload_audit.diagnosis.conclusion import Observed, conclude
+from reload_audit.diagnosis.conclusion import conclude
+from reload_audit.diagnosis.observed import Observed, Tried
 from reload_audit.diagnosis.trials import Circumstances, Trial, pairs, plan, share_closed
 from reload_audit.finding import Finding
 from reload_audit.judgement import Judgement
@@ -21,6 +22,7 @@ CLAIM = Claim("explicit", 50.0, 5.0, 100, "models.tsv, line 2")
 LOST = Judgement(compare_unpaired((50.0, 5.0, 100), (0.0, 5.0, 100), 2.5, CRITERIA), CLAIM)
 NOTHING_KNOWN = Circumstances(
     claimed=True,
+    runs=True,
     lost=True,
     environment_gap=False,
     statistics=False,
@@ -61,9 +63,12 @@ def observed(
         checks=(8, 0),
         examined={
             "findings": [finding.to_dict() for finding in findings],
-            "trials": [trial(name, *causes).to_dict() for name, (causes, _) in tried.items()],
+            "trials": [{"name": name, "causes": causes, "details": {}} for name, (causes, _) in tried.items()],
         },
-        means={name: (mean, "" if mean is not None else "it crashed") for name, (_, mean) in tried.items()},
+        tried={
+            name: Tried(None, "it crashed") if mean is None else Tried(mean, n=100, moved=mean - (now or 0.0))
+            for name, (_, mean) in tried.items()
+        },
     )
 
 
@@ -119,8 +124,54 @@ def test_of_ways_to_measure_that_come_near_only_the_nearest_counts() -> None:
 
 def test_of_trials_with_the_same_mean_the_one_with_the_stated_spread_counts() -> None:
     tried = {"statistics=twice": (("vecnormalize-twice",), 50.0), "reward normalized": (("reward-normalized",), 50.0)}
-    spreads = {"statistics=twice": (0.1, 100), "reward normalized": (5.0, 100)}
-    assert named(replace(observed(tried=tried), spreads=spreads)) == ["reward-normalized"]
+    model = observed(tried=tried)
+    spread = {"statistics=twice": 0.1, "reward normalized": 5.0}
+    spreads = {name: replace(found, std=spread[name]) for name, found in model.tried.items()}
+    assert named(replace(model, tried=spreads)) == ["reward-normalized"]
+
+
+def test_a_trial_that_hits_the_target_beats_one_that_only_comes_near() -> None:
+    tried = {"exact": (("reward-normalized",), 50.0), "near": (("vecnormalize-twice",), 42.0)}
+    model = observed(tried=tried)
+    noisy = {**model.tried, "near": replace(model.tried["near"], std=30.0)}
+    assert named(replace(model, tried=noisy))[0] == "reward-normalized"
+
+
+def test_what_lies_within_the_noise_has_not_moved_the_reward() -> None:
+    model = observed(
+        proof("statistics-of-another-checkpoint"), tried={"x": (("statistics-of-another-checkpoint",), 12.0)}
+    )
+    still = {"x": replace(model.tried["x"], moved=0.0)}
+    assert named(replace(model, tried=still)) == ["unexplained"]
+
+
+def test_a_condition_that_explains_comes_before_what_the_probe_found_but_nobody_measured() -> None:
+    hidden = [Finding("clock", "probe", True, "differs")]
+    model = observed(tried={"stochastic": (("policy-mode",), 50.0)})
+    assert named(model, probed=hidden)[0] == "policy-mode"
+
+
+def test_an_unproved_sign_does_not_push_aside_that_the_best_of_many_is_too_high() -> None:
+    model = observed(sign("parameters-of-another-checkpoint"))
+    assert named(model, "inconclusive", judgement=replace(LOST, obstacle="best_of_k"))[0] == "best-of-k"
+
+
+def test_a_model_of_which_nothing_is_claimed_has_nothing_that_hidden_state_could_explain() -> None:
+    hidden = [Finding("global-generator", "probe", True, "differs")]
+    assert (
+        named(observed(), "inconclusive", judgement=Judgement(None, obstacle="no_claim"), probed=hidden)[0]
+        == "no-claim"
+    )
+
+
+def test_a_model_that_runs_is_not_explained_by_a_probe_that_does_not() -> None:
+    broken = [Finding("not-runnable", "probe", True, "a second instance finds its port taken")]
+    assert named(observed(), probed=broken) == ["unexplained"]
+
+
+def test_an_examination_that_failed_is_said() -> None:
+    model = replace(observed(), examined={"failure": "it ran out of memory", "findings": [], "trials": []})
+    assert any("ran out of memory" in text for text in conclude(model, "degraded", "", LOST, None).ruled_out)
 
 
 def test_a_sign_decides_between_equals() -> None:
@@ -170,8 +221,8 @@ def test_a_model_that_does_not_run_is_not_explained_by_what_its_environment_hide
 def test_what_the_probe_proves_must_fit_where_the_loss_appears() -> None:
     """A fresh process alone cannot lose what a new environment in the old process has lost already."""
     hidden = [Finding("hash-order", "probe", True, "differs"), Finding("curriculum", "probe", True, "differs")]
-    assert named(observed(), gap="environment", probed=hidden)[0] == "curriculum"
-    assert named(observed(), gap="process", probed=hidden)[0] == "hash-order"
+    assert named(observed(), gap="environment", probed=hidden) == ["curriculum"]
+    assert named(observed(), gap="process", probed=hidden) == ["hash-order"]
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def lost(name: str, *causes: dict[str, Any], **other: Any) -> dict[str, Any]:
 
 TEXTS = (
     *("model", "experiment", "algo", "env_id", "reason", "gap", "log", "claim_source"),
-    *("loaded_with", "plain_load_error", "sb3_saved", "sb3_loaded", "version_changes"),
+    *("loaded_with", "plain_load_error", "sb3_saved", "sb3_loaded", "version_changes", "remarks"),
 )
 
 
@@ -455,6 +455,22 @@ def test_what_is_not_known_of_a_found_model_is_left_out() -> None:
         ("A plain PPO.load", "would work"),
         ("Versions", "stable_baselines3 2.9.2, as saved"),
     ]
+
+
+@pytest.mark.parametrize("one", [model, found])
+def test_remarks_on_a_model_are_in_its_details(one: Callable[..., dict[str, Any]]) -> None:
+    said = "VecMonitor.class_attributes cannot be pickled"
+    assert f"<dt>Remarks<dd>{said}" in render(audit([one(remarks=said)]))
+    assert "Remarks" not in render(audit([one(remarks="")]))
+
+
+def test_a_long_path_in_a_text_shows_as_its_file_and_whole_where_it_is_pointed_at() -> None:
+    path = f"/{'deep/' * 12}model.zip"
+    html = render(audit([lost("a", cause(evidence=[f"{path}: it cannot be read"]), reason=f"{path} and b/short.zip")]))
+    shown = f'<span title="{path}">…/model.zip</span>'
+    assert f"{shown} and b/short.zip" in html
+    assert html.count(f"{shown}: it cannot be read") == 2
+    assert path not in html.replace(shown, "")
 
 
 def test_plain_loads_that_would_fail_are_counted_at_the_top() -> None:

@@ -216,6 +216,30 @@ def test_all_causes_are_counted_the_most_frequent_first() -> None:
     assert "Causes" not in summary(model(cause="", causes=[]))
 
 
+def test_a_cause_of_models_that_are_not_listed_names_one_of_them_and_its_page() -> None:
+    models = [lost(name, "curriculum", "-", verdict="inconclusive") for name in ("b", "a")]
+    lines = summary(*models, lost("c", "clock", "-", verdict="improved"), lost("d", "hash-order", "-")).splitlines()
+    first = lines.index("Causes: curriculum (2), clock (1), hash-order (1).")
+    assert lines[first + 1 : first + 4] == [
+        "  curriculum (2): a, docs/causes/curriculum.md",
+        "  clock (1): c, docs/causes/clock.md",
+        "",
+    ]
+
+
+def test_only_the_most_frequent_of_such_causes_are_named() -> None:
+    lines = summary(*(lost("a", cause, "-", verdict="inconclusive") for cause in "gfedcba")).splitlines()
+    assert [line for line in lines if line.startswith("  ")] == [
+        *(f"  {cause} (1): a" for cause in "abcde"),
+        "  and 2 more",
+    ]
+
+
+def test_a_cause_that_is_listed_is_not_named_apart() -> None:
+    text = summary(lost("a", "clock", "it is 9:00"), lost("b", "clock", "it is 10:00", verdict="inconclusive"))
+    assert text.count("docs/causes/clock.md") == 1
+
+
 def test_no_page_is_named_that_is_not_there() -> None:
     text = summary(lost("a", "../../etc/passwd", "of a file that nobody here wrote"))
     assert "cause: ../../etc/passwd" in text

@@ -55,6 +55,8 @@ OVERHEAD_MINUTES = 10
 RELOAD_CONDITIONS = (
     1 + len(AUDIT["reload"]["n_envs"]) + AUDIT["reload"]["other_vec_env"]
 )
+# To examine a model that has lost its reward, to try conditions, and to end the last of them.
+DIAGNOSIS = 3
 
 
 def user_code(content):

@@ -69,7 +69,7 @@ def _files(wildcards):
 
 def minutes_of_batch(wildcards):
     """As long as all its processes may last, one after the other."""
-    processes = len(models_of_batch(wildcards)) * (RELOAD_CONDITIONS + 1)
+    processes = len(models_of_batch(wildcards)) * (RELOAD_CONDITIONS + DIAGNOSIS + 1)
     return AUDIT["reload"]["timeout"] * processes // 60 + OVERHEAD_MINUTES
 
 

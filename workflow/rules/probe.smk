@@ -48,8 +48,19 @@ def model_of_probe(wildcards):
     ]
 
 
+# Of a model that others trained no claims: they decide nothing here.
+OF_NO_CONCERN = {
+    key: None for key in ("claim", "evaluations", "model_card", "results")
+} | {"monitors": []}
+
+
 def found_model_of_probe(wildcards):
-    return PROBES[wildcards.probe].get("found")
+    entry = PROBES[wildcards.probe].get("found")
+    return None if entry is None else entry | OF_NO_CONCERN
+
+
+def policy_of_probe(wildcards):
+    return EXTERNAL_POLICY if "found" in PROBES[wildcards.probe] else None
 
 
 def probe_code(wildcards):
@@ -73,7 +84,7 @@ rule probe:
     params:
         environment=probed_environment,
         found=found_model_of_probe,
-        policy=EXTERNAL_POLICY,
+        policy=policy_of_probe,
         probe=PROBE,
         code=probe_code,
     message:

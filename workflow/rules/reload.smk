@@ -16,7 +16,8 @@ rule reload:
     threads: 1
     resources:
         mem_mb=AUDIT["reload"]["memory"] + OVERHEAD_MB,
-        runtime=AUDIT["reload"]["timeout"] * RELOAD_CONDITIONS // 60 + OVERHEAD_MINUTES,
+        runtime=AUDIT["reload"]["timeout"] * (RELOAD_CONDITIONS + DIAGNOSIS) // 60
+        + OVERHEAD_MINUTES,
     params:
         reload=RELOAD,
         verdict=AUDIT["verdict"],

@@ -12,7 +12,7 @@ def main(
     environment: Mapping,
     found: Mapping | None,
     files: Sequence[str],
-    policy: Mapping,
+    policy: Mapping | None,
     probe: Mapping,
     record: Path,
     log: Path,

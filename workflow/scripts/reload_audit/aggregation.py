@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from reload_audit import __version__, tables
-from reload_audit.diagnosis.conclusion import Diagnosis, Observed, conclude
+from reload_audit.diagnosis.conclusion import Diagnosis, conclude
+from reload_audit.diagnosis.observed import Observed
 from reload_audit.episodes import Episode, first_difference, mean_reward, rewards, std_reward
 from reload_audit.judgement import Judgement, strongest
 from reload_audit.model_record import Measurement, ModelRecord, read_records
@@ -259,8 +260,16 @@ def _environment(name: str, probe: Mapping[str, Any]) -> Row:
         "name": name,
         "environment": probe["environment"],
         "findings": [finding.to_dict() for finding in findings(probe)],
-        **{key: probe[key] for key in ("failure", "remark", "contrasts", "checks", "vectorized")},
+        **{key: _without_details(probe[key]) for key in ("failure", "remark", "contrasts", "checks", "vectorized")},
     }
+
+
+def _without_details(content: Any) -> Any:
+    """Failures without the ends of logs, which hold paths and addresses."""
+    if isinstance(content, Mapping):
+        failure = content.keys() == {"kind", "message", "details"}
+        return {key: _without_details(value) for key, value in content.items() if not (failure and key == "details")}
+    return [_without_details(item) for item in content] if isinstance(content, list) else content
 
 
 def _diagnose(model: _Judged, probed: Mapping[str, Mapping[str, Any]]) -> Diagnosis:

@@ -38,13 +38,39 @@ class Cause:
     def fix_with(self, details: Mapping[str, Any]) -> str:
         """The fix, with details filled in so that none of them can be more than a value, whatever a file is called.
 
-        ``$name`` is the identifier at the end of ``attribute``: ``doors`` of ``Corridor.doors[3]``.
+        ``$name`` is the identifier at the end of ``attribute``: ``doors`` of ``Corridor.doors[3]``. Algorithm and
+        environment stand in a fix as code: they are named only if they look like it, see :func:`_algorithm` and
+        :func:`_environment`.
         """
         known = {**self.defaults, **{key: value for key, value in details.items() if value is not None}}
         named = re.search(r"(\w+)(\[.*)?$", str(details.get("attribute") or ""))
         if named and named[1].isidentifier():
             known["name"] = named[1]
-        return Template(self.fix).safe_substitute({key: _written(value) for key, value in known.items()})
+        written = {key: _written(value) for key, value in known.items()}
+        written |= _algorithm(str(details.get("algo"))) | _environment(details)
+        fix = self.fix if written["env_import"] else self.fix.replace("$env_import\n", "")
+        return Template(fix).safe_substitute(written)
+
+
+def _algorithm(name: str) -> dict[str, str]:
+    """An algorithm and the library that it is imported from."""
+    if name in CONTRIB:
+        return {"algo": name, "library": "sb3_contrib"}
+    return {"algo": name if re.fullmatch(r"[A-Z]\w*[0-9A-Z]", name) else "PPO", "library": "stable_baselines3"}
+
+
+def _environment(details: Mapping[str, Any]) -> dict[str, str]:
+    """How environments are made.
+
+    :param details: ``env_code``: an id in quotes, or the name of a class or function, which ``env_import`` imports
+    """
+    code, origin = str(details.get("env_code")), str(details.get("env_import"))
+    if re.fullmatch(r'"[\w:./-]+"', code):
+        return {"env": code.strip('"'), "env_code": code, "env_import": "", "env_made": f"gym.make({code})"}
+    imported = re.fullmatch(r"from ([\w.]+) import (\w+)", origin)
+    if imported and imported[2] == code:
+        return {"env": f"{imported[1]}:{code}", "env_code": code, "env_import": origin, "env_made": f"{code}()"}
+    return _environment({"env_code": '"Your-Env-v0"'})
 
 
 def _written(value: Any) -> str:
@@ -66,3 +92,6 @@ CAUSES: dict[str, Cause] = dict(_read(Path(__file__).with_suffix(".yaml")))
 """By identifier, which is also the name of its page."""
 
 UNEXPLAINED = "unexplained"
+
+CONTRIB = ("ARS", "CrossQ", "MaskablePPO", "QRDQN", "RecurrentPPO", "TQC", "TRPO")
+"""Algorithms of sb3-contrib; all others are of stable-baselines3."""

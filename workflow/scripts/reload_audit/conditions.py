@@ -101,7 +101,8 @@ def run_condition(
         normalize = unwrap_vec_normalize(venv)
         assert normalize is not None
         normalize.training = True
-        run_episodes(policy, venv, before, start=0, stop=max(_BURN_IN_EPISODES, condition.n_envs))
+        explorer = ModelPolicy(subject.model, deterministic=False)  # as in training, which saw more than one best action
+        run_episodes(explorer, venv, before, start=0, stop=max(_BURN_IN_EPISODES, condition.n_envs))
         normalize.training = False
     if condition.episodes_before:
         run_episodes(policy, venv, before, start=0, stop=condition.episodes_before * condition.n_envs)

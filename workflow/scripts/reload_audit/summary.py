@@ -15,6 +15,7 @@ _LONGEST_LOAD_ERROR = 120
 _LOAD_ERRORS = 3
 _LONGEST_CAUSE = 60
 _LONGEST_EVIDENCE = 240
+_OTHER_CAUSES = 5
 
 TRAIN_TIME, CLAIMED = "train-time reward", "claimed reward"
 OBSTACLES = ("no_claim", "claim_too_imprecise", "best_of_k", "before_last_update", "claim_with_exploration")
@@ -29,8 +30,9 @@ def summarize(audit: Mapping[str, Any], report: str) -> str:
     models = audit["models"]
     counts = ", ".join(_count(verdict, count, models) for verdict, count in audit["counts"].items() if count)
     lines = [headline(models), *([f"Verdicts: {counts}."] if counts else [])]
-    lines += filter(None, [cause_counts(models), plain_loads(models)])
-    lines += _table(models)
+    flagged, left = _flagged(models)
+    lines += [*filter(None, [cause_counts(models)]), *_other_causes(models, flagged)]
+    lines += [*filter(None, [plain_loads(models)]), *_table(flagged, left)]
     lines.append(f"Report: {report}")
     return "\n".join(lines) + "\n"
 
@@ -213,10 +215,35 @@ def _worst(models: Iterable[Mapping[str, Any]], verdict: str) -> list[tuple[Mapp
     return [(group[0], len(group)) for group in alike.values()]
 
 
-def _table(models: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The worst models that failed, and the worst that lost their reward."""
+def _flagged(models: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[Mapping[str, Any], int]], int]:
+    """The worst models that failed, and the worst that lost their reward.
+
+    :return: each with the number of models that it stands for, and how many are left out
+    """
     failed, degraded = _worst(models, "error"), _worst(models, "degraded")
-    flagged = [*failed[:_WORST], *degraded[:_WORST]]
+    left = sum(times for _, times in [*failed[_WORST:], *degraded[_WORST:]])
+    return [*failed[:_WORST], *degraded[:_WORST]], left
+
+
+def _other_causes(models: Sequence[Mapping[str, Any]], flagged: Sequence[tuple[Mapping[str, Any], int]]) -> list[str]:
+    """For each cause that no flagged model shows, a model of it and its page; the most frequent causes first."""
+    shown = {model.get("cause") for model, _ in flagged}
+    others: dict[str, list[str]] = {}
+    for model in models:
+        cause = model.get("cause")
+        if cause and cause not in shown:
+            others.setdefault(cause, []).append(printable(model["model"], _LONGEST_NAME))
+    ordered = sorted(others.items(), key=lambda item: (-len(item[1]), item[0]))
+    lines = []
+    for cause, names in ordered[:_OTHER_CAUSES]:
+        page = cause_page(cause)
+        said = f"{printable(cause, _LONGEST_CAUSE)} ({len(names):,}): {min(names)}"
+        lines.append(f"  {said}{f', {page}' if page else ''}")
+    return [*lines, *([f"  and {len(ordered) - _OTHER_CAUSES:,} more"] if len(ordered) > _OTHER_CAUSES else [])]
+
+
+def _table(flagged: Sequence[tuple[Mapping[str, Any], int]], left: int) -> list[str]:
+    """The flagged models, each with its cause."""
     if not flagged:
         return []
     found = any(is_found(model) for model, _ in flagged)
@@ -228,7 +255,6 @@ def _table(models: Sequence[Mapping[str, Any]]) -> list[str]:
     pages: set[str] = set()
     for row, (model, _) in zip(rows, flagged, strict=True):
         lines += [_line(row, [*widths, 0]), *_cause(model, pages)]
-    left = sum(times for _, times in [*failed[_WORST:], *degraded[_WORST:]])
     if left:
         lines.append(f"  and {left:,} more")
     return [*lines, ""]

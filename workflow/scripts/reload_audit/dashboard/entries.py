@@ -62,6 +62,7 @@ class Entry:
     :param train_mean: what was measured at train time, if anything was
     :param claim_mean: what the reload is compared with: the same, or what somebody claims
     :param plain_load_error: empty where a plain load works; None where that is not known
+    :param remarks: what else was noticed: what cannot be pickled, files that cannot be read
     :param causes: what explains its verdict, the best explanation first
     :param ruled_out: what was looked at or tried and does not explain it
     :param divergence: where reference and reload differ first
@@ -90,6 +91,7 @@ class Entry:
     sb3_saved: str
     sb3_loaded: str
     version_changes: str
+    remarks: str
     n_episodes: int | None
     train_mean: float | None
     reference_mean: float | None
@@ -166,6 +168,7 @@ def _entry(anchor: str, model: Mapping[str, Any]) -> Entry:
         sb3_saved=text("sb3_saved", _LONGEST_NAME),
         sb3_loaded=text("sb3_loaded", _LONGEST_NAME),
         version_changes=text("version_changes", _LONGEST_DETAIL),
+        remarks=text("remarks", _LONGEST_TEXT),
         n_episodes=model.get("n_episodes"),
         train_mean=finite(model.get("train_mean_reward")),
         reference_mean=finite(model.get("reference_mean_reward")),

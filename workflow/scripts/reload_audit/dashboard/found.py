@@ -42,13 +42,14 @@ def groups(models: Sequence[Entry]) -> list[Group]:
 def particulars(entry: Entry, groups: int) -> list[tuple[str, str]]:
     """What the table of models has no column for, each under its title; whatever of it is known.
 
-    Of a model trained here the rest of the page says it, but for what was tried to explain a verdict.
+    Of a model trained here the rest of the page says it, but for remarks and what was tried to explain a verdict.
 
     :param groups: how many there are; which one it is of matters only among several
     """
     if not entry.found:
         tried = _conditions(c for c in entry.conditions if c.name not in ("in_place", "reference"))
-        return [("Other conditions", tried)] if tried and entry.causes else []
+        known = [("Other conditions", tried if entry.causes else ""), ("Remarks", entry.remarks)]
+        return [(title, text) for title, text in known if text]
     algo = entry.algo or "ALGO"
     plain_load = "" if entry.plain_load_error is None else entry.plain_load_error or "would work"
     known = [
@@ -58,6 +59,7 @@ def particulars(entry: Entry, groups: int) -> list[tuple[str, str]]:
         (f"A plain {algo}.load", f"would raise {plain_load}" if entry.plain_load_error else plain_load),
         ("Versions", entry.version_changes or _version(entry)),
         ("Other conditions", _conditions(entry.conditions)),
+        ("Remarks", entry.remarks),
     ]
     return [(title, text) for title, text in known if text]
 

@@ -41,6 +41,9 @@ _ROWS_SHOWN = 300
 _VERSIONS = 5
 """Versions that saved found models which are named."""
 
+_LONGEST_PATH = 60
+"""Characters of a path in a text that are shown; of a longer one only the file's name is."""
+
 _REACH = 3.2
 """Margins on either side of zero that an interval's drawing shows."""
 
@@ -203,7 +206,19 @@ def _template() -> Template:
     for name in ("count", "number", "signed", "probability", "percent"):
         environment.filters[name] = getattr(numbers, name)
     environment.filters["breakable"] = _breakable
+    environment.filters["short_paths"] = _short_paths
     return environment.get_template("report.html.j2")
+
+
+def _short_paths(text: str) -> Markup:
+    """A text in which a long path is only its file's name, with the path as title; ``join`` and ``format`` escape."""
+    parts: list[str] = re.split(r"""((?:[^\s/:;,'"()]*/)+[^\s/:;,'"()]+)""", text)
+    return Markup("").join(
+        Markup('<span title="{}">…/{}</span>').format(part, part.rpartition("/")[2])
+        if position % 2 and len(part) > _LONGEST_PATH
+        else part
+        for position, part in enumerate(parts)
+    )
 
 
 def _breakable(name: str) -> Markup:

@@ -7,24 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
 
 from reload_audit.causes import CAUSES, UNEXPLAINED
-from reload_audit.diagnosis.trials import EXPLAINS, Trial, share_closed
-from reload_audit.episodes import mean_reward
+from reload_audit.diagnosis.observed import STANDARD_ERRORS, Observed, Tried
+from reload_audit.diagnosis.trials import EXPLAINS, EXPLAINS_WITH_PROOF, share_closed
 from reload_audit.finding import Finding
 from reload_audit.judgement import Judgement
-from reload_audit.model_record import ModelRecord
-from reload_audit.specs import Condition
-
-_EXPLAINS_WITH_PROOF = 0.7
-"""Share of the gap that is enough where files or probe show the cause."""
 
 _EXPLAINS_BUT_FOR_NOISE = 0.6
-_STANDARD_ERRORS = 3.0
-"""Or this share, where the rest of the gap is no more than so many standard errors."""
+"""Or this share, where the rest of the gap is within the noise."""
+
+_ROUNDING = 0.01
+"""Part of a gap that no claim is precise to."""
 
 _NEXT_TO_NOTHING = 0.2
 """Share of the gap below which a remedy shows that what it remedies is not the cause."""
@@ -74,71 +72,19 @@ class Diagnosis:
 
 
 @dataclass(frozen=True)
-class Observed:
-    """What is kept of a model's record to explain its verdict: numbers, no episodes.
-
-    :param now: mean reward under the canonical condition; None where it failed
-    :param failure: why there are no rewards, or nothing
-    :param checks: how many checks there were, and how many failed
-    :param examined: what examining its files found; None where it was not examined
-    :param means: for each condition its mean reward, as it counts it, and why there is none
-    :param spreads: for each condition the standard deviation of its rewards (ddof 1), and how many there are
-    :param context: what every fix may name: ``algo`` and, if it is registered, ``env``
-    """
-
-    now: float | None
-    failure: str
-    checks: tuple[int, int]
-    examined: Mapping[str, Any] | None
-    means: Mapping[str, tuple[float | None, str]]
-    spreads: Mapping[str, tuple[float, int]] = field(default_factory=dict)
-    context: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, model: ModelRecord) -> Observed:
-        canonical = model.canonical
-        return cls(
-            now=mean_reward(canonical.episodes) if canonical is not None and canonical.episodes else None,
-            failure=model.failure,
-            checks=(0, 0) if canonical is None else (len(canonical.checks), len(canonical.checks_failed)),
-            examined=model.diagnosis,
-            means={name: (_mean(found.rewards), found.failure) for name, found in model.measurements.items()},
-            spreads={
-                name: (float(found.rewards.std(ddof=1)), found.rewards.size)
-                for name, found in model.measurements.items()
-                if found.rewards.size > 1
-            },
-            context=_context(model),
-        )
-
-
-def _context(model: ModelRecord) -> dict[str, str]:
-    spec = model.manifest["spec"] if model.external is None else model.external
-    env = spec["environment"]["env"]
-    module, colon, name = env.partition(":")
-    if not colon:
-        return {"algo": spec["algo"], "env": env, "env_code": f'"{env}"'}
-    if name.isidentifier():
-        return {"algo": spec["algo"], "env_code": name, "env_import": f"from {module} import {name}"}
-    return {"algo": spec["algo"], "env_code": f'"{env}"'}
-
-
-def _mean(rewards: np.ndarray) -> float | None:
-    return float(rewards.mean()) if rewards.size and np.isfinite(rewards).all() else None
-
-
-@dataclass(frozen=True)
 class _Measured:
-    """What a trial gave.
+    """A trial, and what it says of the gap.
 
+    :param share: how much of the gap it closes; None where there is no gap to close
     :param moved: how far it moved the reward towards the target, 1 for all the way, more for beyond
     :param rest: what is left of the gap, in standard errors
     :param surprise: how badly mean and spread fit the target's; a sum of squares of standard normal numbers
     """
 
-    trial: Trial
-    mean: float | None
-    failure: str
+    name: str
+    causes: tuple[str, ...]
+    details: Mapping[str, Any]
+    tried: Tried
     share: float | None = None
     moved: float = 0.0
     rest: float = np.inf
@@ -146,9 +92,9 @@ class _Measured:
 
     @property
     def explains(self) -> bool:
-        if self.share is None:
+        if self.share is None or self.moved <= 0.0:
             return False
-        return self.share >= EXPLAINS or (self.share >= _EXPLAINS_BUT_FOR_NOISE and self.rest <= _STANDARD_ERRORS)
+        return self.share >= EXPLAINS or (self.share >= _EXPLAINS_BUT_FOR_NOISE and self.rest <= STANDARD_ERRORS)
 
 
 @dataclass
@@ -167,8 +113,8 @@ class _Candidate:
     @property
     def best(self) -> _Measured | None:
         """The trial that closes most of the gap, or one that runs where nothing else did."""
-        ran = [tried for tried in self.trials if tried.mean is not None]
-        return max(ran, key=lambda tried: -np.inf if tried.share is None else tried.share, default=None)
+        ran = [measured for measured in self.trials if measured.tried.mean is not None]
+        return max(ran, key=lambda found: -np.inf if found.share is None else found.share, default=None)
 
     @property
     def share(self) -> float | None:
@@ -179,7 +125,7 @@ class _Candidate:
         known: dict[str, Any] = {}
         for finding in reversed(self.findings):
             known |= finding.details
-        return known | (dict(self.best.trial.details) if self.best is not None else {})
+        return known | (dict(self.best.details) if self.best is not None else {})
 
 
 def conclude(
@@ -196,19 +142,20 @@ def conclude(
     goal = target.mean
     measured = list(_measured(model, target))
     # What an environment draws or keeps changes rewards; it makes nothing fail.
-    blamed = [finding for finding in probed or () if verdict != "error" or finding.cause == "not-runnable"]
+    blamed = [finding for finding in probed or () if (verdict == "error") == (finding.cause == "not-runnable")]
     candidates = _candidates(model, blamed, measured)
     for candidate in _obstacles(verdict, judgement, model):
         candidates.setdefault(candidate.cause, candidate).findings.extend(candidate.findings)
-    least = min((tried.surprise for tried in measured if len(tried.trial.causes) == 1), default=np.inf)
+    least = min((found.surprise for found in measured if len(found.causes) == 1 and found.explains), default=np.inf)
     ranked = sorted(
-        ((_weight(candidate, gap, least, runs=judgement is not None), candidate) for candidate in candidates.values()),
+        ((_level(candidate, gap, least, judgement), candidate) for candidate in candidates.values()),
         key=lambda item: (-item[0], _surprise(item[1]), -(item[1].share or 0.0), _place(item[1].cause)),
     )
-    named = [candidate for weight, candidate in ranked if weight >= _NAMED]
-    named = [candidate for candidate in named if candidate.cause not in _LAST_RESORTS] or named[:1]
+    named = [candidate for level, candidate in ranked if level > Level.NO_CAUSE]
+    if len(named) > 1 and named[0].cause not in _OBSTACLE_CAUSES:
+        named = [candidate for candidate in named if candidate.cause not in _OBSTACLE_CAUSES]
     said = [_explained(candidate, goal, model) for candidate in named]
-    present = [candidate for weight, candidate in ranked if weight < _NAMED]
+    present = [candidate for level, candidate in ranked if level is Level.NO_CAUSE]
     ruled_out = tuple(_ruled_out(present, measured, named, goal, model, probed))
     if not said:
         cause, evidence = CAUSES[UNEXPLAINED], f"{len(ruled_out)} explanations were ruled out"
@@ -216,7 +163,23 @@ def conclude(
     return Diagnosis(tuple(said), ruled_out)
 
 
-_NAMED = 2.0
+class Level(IntEnum):
+    """How much speaks for a cause, the strongest last."""
+
+    NO_CAUSE = 0
+    TOO_FEW_EPISODES = 1
+    SIGN_OF_WHAT_NO_CONDITION_UNDOES = 2
+    DOES_NOT_RUN = 3
+    HIDDEN_BUT_NOTHING_TO_EXPLAIN = 4
+    NO_CLAIM = 5
+    NUMERICS = 6
+    OBSTACLE = 7
+    PROVEN_AND_PART_OF_IT = 8
+    BOTH_TOGETHER = 9
+    PROVEN_AND_NOT_MEASURED = 10
+    EXPLAINS = 11
+    EXPLAINS_WITH_A_SIGN = 12
+    PROVEN_AND_EXPLAINS = 13
 
 
 _AS_GOOD = 9.0
@@ -227,46 +190,61 @@ def _surprise(candidate: _Candidate) -> float:
     return np.inf if candidate.best is None else candidate.best.surprise
 
 
-def _weight(candidate: _Candidate, gap: str, least: float, *, runs: bool) -> float:
-    """How much speaks for a candidate; below :data:`_NAMED` it is no cause.
+def _level(candidate: _Candidate, gap: str, least: float, judgement: Judgement | None) -> Level:
+    """How much speaks for a candidate.
 
-    :param least: the least surprise of any single trial. Where nothing else speaks for a candidate, only trials that
-        fit as well count: many a wrong way to measure comes near a reward that is lost altogether
-    :param runs: whether the model was measured as it is
+    :param least: the least surprise of any single trial that explains. Where nothing else speaks for a candidate, only
+        trials that fit as well count: many a wrong way to measure comes near a reward that is lost altogether
     """
     best = candidate.best
-    if candidate.together is not None:
-        return 3.8
+    if candidate.cause in _OBSTACLE_CAUSES and not candidate.trials:
+        return _OBSTACLE_CAUSES[candidate.cause] if candidate.proven else Level.NO_CAUSE
     if best is not None and best.share is not None:
-        if candidate.proven:
-            effect = max(tried.moved for tried in candidate.trials)
-            return 5.0 if best.share >= _EXPLAINS_WITH_PROOF else 3.5 if effect >= _NEXT_TO_NOTHING else 1.0
-        if not best.explains:
-            return 1.0
-        as_good = best.surprise == least or best.surprise <= least + _AS_GOOD
-        return 4.2 if candidate.findings else 4.0 if as_good else 1.0
-    if best is not None and not runs:
-        return 5.0  # with its remedy the model runs, without it does not
+        return _measured_level(candidate, best, least)
+    if best is not None and judgement is None:
+        return Level.PROVEN_AND_EXPLAINS  # with its remedy the model runs, without it does not
+    if candidate.together is not None:
+        return Level.BOTH_TOGETHER
     if not candidate.proven:
-        return 2.4 if candidate.findings and candidate.cause in _UNTESTED else 0.0
-    if candidate.cause in _LAST_RESORTS:
-        return _LAST_RESORTS[candidate.cause]
+        untested = candidate.findings and candidate.cause in _UNTESTED
+        return Level.SIGN_OF_WHAT_NO_CONDITION_UNDOES if untested else Level.NO_CAUSE
     excluded = (gap == "environment" and candidate.cause in _ONLY_IN_A_FRESH_PROCESS) or (
         gap == "process" and candidate.cause in _ONLY_ON_NEW_ENVIRONMENTS
     )
-    return 2.0 if excluded else 4.5
+    if excluded:
+        return Level.NO_CAUSE
+    if judgement is not None and judgement.comparison is None and candidate.findings[0].instrument == "probe":
+        return Level.HIDDEN_BUT_NOTHING_TO_EXPLAIN
+    return Level.PROVEN_AND_NOT_MEASURED
 
 
-_LAST_RESORTS = {
-    "best-of-k": 3.0,
-    "before-last-update": 3.0,
-    "training-episodes": 3.0,
-    "claim-too-imprecise": 3.0,
-    "not-runnable": 2.5,
-    "no-claim": 2.2,
-    "too-few-episodes": 2.1,
+def _measured_level(candidate: _Candidate, best: _Measured, least: float) -> Level:
+    """The same of a candidate whose remedy was tried."""
+    if candidate.proven:
+        if best.share is not None and best.share >= EXPLAINS_WITH_PROOF and best.moved > 0.0:
+            return Level.PROVEN_AND_EXPLAINS
+        if candidate.together is not None:
+            return Level.BOTH_TOGETHER
+        part = max(found.moved for found in candidate.trials) >= _NEXT_TO_NOTHING
+        return Level.PROVEN_AND_PART_OF_IT if part else Level.NO_CAUSE
+    if best.explains and candidate.findings:
+        return Level.EXPLAINS_WITH_A_SIGN
+    if best.explains and best.surprise <= least + _AS_GOOD:
+        return Level.EXPLAINS
+    return Level.BOTH_TOGETHER if candidate.together is not None else Level.NO_CAUSE
+
+
+_OBSTACLE_CAUSES = {
+    "best-of-k": Level.OBSTACLE,
+    "before-last-update": Level.OBSTACLE,
+    "training-episodes": Level.OBSTACLE,
+    "claim-too-imprecise": Level.OBSTACLE,
+    "numerics": Level.NUMERICS,
+    "not-runnable": Level.DOES_NOT_RUN,
+    "no-claim": Level.NO_CLAIM,
+    "too-few-episodes": Level.TOO_FEW_EPISODES,
 }
-"""What explains a verdict only where nothing about the model does."""
+"""What explains a verdict where nothing about the model does better."""
 
 
 @dataclass(frozen=True)
@@ -288,30 +266,29 @@ class _Target:
 
 def _measured(model: Observed, target: _Target) -> Iterator[_Measured]:
     examined = model.examined or {}
-    for data in examined.get("trials", []):
-        trial = Trial.from_dict(data)
-        name = trial.condition.name
-        mean, failure = model.means.get(name, (None, "it was not tried"))
-        yield _compared(model, target, _Measured(trial, mean, failure), model.spreads.get(name))
-    for data in examined.get("estimates", []):
-        trial = Trial(Condition(data["name"], 0), (data["cause"],), data["details"])
-        yield _compared(model, target, _Measured(trial, data["mean"], ""), None)
+    for trial in examined.get("trials") or ():
+        tried = model.tried.get(trial["name"], Tried(None, "it was not tried"))
+        yield _compared(model, target, _Measured(trial["name"], tuple(trial["causes"]), trial["details"], tried))
+    for data in examined.get("estimates") or ():
+        estimate = Tried(data["mean"], moved=np.inf)
+        yield _compared(model, target, _Measured(data["name"], (data["cause"],), data["details"], estimate))
 
 
-def _compared(model: Observed, target: _Target, found: _Measured, spread: tuple[float, int] | None) -> _Measured:
+def _compared(model: Observed, target: _Target, found: _Measured) -> _Measured:
     """With what it says of the gap, if there is one."""
-    goal, now, mean = target.mean, model.now, found.mean
-    if mean is None or goal is None or now is None or goal == now:
+    goal, now, tried = target.mean, model.now, found.tried
+    if tried.mean is None or goal is None or now is None or goal == now:
         return found
-    std, n = spread or (0.0, 1)
-    error = float(np.hypot(std / np.sqrt(n), (target.std or 0.0) / np.sqrt(target.n or 1)))
-    rest = abs(goal - mean) / error if error else np.inf
+    gap = goal - now
+    noise = np.hypot(tried.std / np.sqrt(tried.n or 1), (target.std or 0.0) / np.sqrt(target.n or 1))
+    rest = abs(goal - tried.mean) / max(float(noise), _ROUNDING * abs(gap))
+    moved = tried.mean - now if tried.moved == np.inf else tried.moved
     return replace(
         found,
-        share=share_closed(goal, now, mean),
-        moved=(mean - now) / (goal - now),
+        share=share_closed(goal, now, tried.mean),
+        moved=moved / gap,
         rest=rest,
-        surprise=rest**2 + _surprising_spread(target, std, n),
+        surprise=rest**2 + _surprising_spread(target, tried.std, tried.n or 1),
     )
 
 
@@ -327,26 +304,26 @@ def _candidates(model: Observed, probed: Sequence[Finding], measured: Sequence[_
     for finding in [*map(Finding.from_dict, (model.examined or {}).get("findings", [])), *probed]:
         candidates.setdefault(finding.cause, _Candidate(finding.cause)).findings.append(finding)
     for tried in measured:
-        if len(tried.trial.causes) == 1:
-            (cause,) = tried.trial.causes
+        if len(tried.causes) == 1:
+            (cause,) = tried.causes
             candidates.setdefault(cause, _Candidate(cause)).trials.append(tried)
-    alone = any(tried.explains for tried in measured if len(tried.trial.causes) == 1)
-    both = [tried for tried in measured if len(tried.trial.causes) > 1 and _explains_together(tried, candidates)]
+    alone = any(tried.explains for tried in measured if len(tried.causes) == 1)
+    both = [tried for tried in measured if len(tried.causes) > 1 and _explains_together(tried, candidates)]
     if both and not alone:
-        # The best pair; among equals the one that more findings speak for.
+        # The best pair: the one that more findings speak for, and among equals the one that closes more.
         best = max(both, key=lambda tried: (_spoken_for(tried, candidates), tried.share or 0.0))
-        for cause in best.trial.causes:
+        for cause in best.causes:
             candidates.setdefault(cause, _Candidate(cause)).together = best
     return candidates
 
 
 def _explains_together(tried: _Measured, candidates: Mapping[str, _Candidate]) -> bool:
-    proven = tried.share is not None and tried.share >= _EXPLAINS_WITH_PROOF and _spoken_for(tried, candidates) > 0
-    return proven or tried.explains
+    enough = tried.share is not None and tried.share >= EXPLAINS_WITH_PROOF and tried.moved > 0.0
+    return tried.explains or (enough and _spoken_for(tried, candidates) > 0)
 
 
 def _spoken_for(tried: _Measured, candidates: Mapping[str, _Candidate]) -> int:
-    return sum(candidates[cause].proven for cause in tried.trial.causes if cause in candidates)
+    return sum(candidates[cause].proven for cause in tried.causes if cause in candidates)
 
 
 def _obstacles(verdict: str, judgement: Judgement | None, model: Observed) -> Iterator[_Candidate]:
@@ -367,6 +344,8 @@ def _obstacles(verdict: str, judgement: Judgement | None, model: Observed) -> It
                 f"after {comparison.n_episodes} episodes the difference lies between {comparison.ci_low:.4g} and "
                 f"{comparison.ci_high:.4g}; the margin is {comparison.margin:.4g}",
             )
+    if model.divergence is not None and model.divergence.get("implies") == "numerics":
+        yield _found("numerics", str(model.divergence["text"]))
 
 
 def _found(cause: str, evidence: str) -> _Candidate:
@@ -391,20 +370,21 @@ def _explained(candidate: _Candidate, goal: float | None, model: Observed) -> Ex
     )
 
 
-def _said(tried: _Measured, goal: float | None, model: Observed) -> str:
-    name, now = tried.trial.condition.name, model.now
-    if tried.mean is None:
-        return f"{name}: {tried.failure or 'nothing was measured'}"
+def _said(found: _Measured, goal: float | None, model: Observed) -> str:
+    now, mean = model.now, found.tried.mean
+    if mean is None:
+        return f"{found.name}: {found.tried.failure or 'nothing was measured'}"
     if now is None:
-        return f"{name}: it runs, and earns {tried.mean:.4g}"
-    if tried.mean == now:
-        return f"{name}: it still earns {now:.4g}"
-    if goal is None or tried.share is None:
-        return f"{name}: it earns {tried.mean:.4g} instead of {now:.4g}"
-    if tried.moved > 1.0 + _NEXT_TO_NOTHING:
-        return f"{name}: it earns {tried.mean:.4g} instead of {now:.4g}, which goes beyond the gap (to {goal:.4g})"
-    closed = f"{100 * max(tried.share, 0.0):.0f} % of the gap" if tried.share >= _NEXT_TO_NOTHING else "next to nothing"
-    return f"{name}: it earns {tried.mean:.4g} instead of {now:.4g}, which closes {closed} (to {goal:.4g})"
+        return f"{found.name}: it runs, and earns {mean:.4g}"
+    if mean == now or found.tried.moved == 0.0:
+        return f"{found.name}: it earns {mean:.4g}, which is no change"
+    earns = f"{found.name}: it earns {mean:.4g} instead of {now:.4g}"
+    if goal is None or found.share is None:
+        return earns
+    if found.moved > 1.0 + _NEXT_TO_NOTHING:
+        return f"{earns}, which goes beyond the gap (to {goal:.4g})"
+    closed = f"{100 * found.share:.0f} % of the gap" if found.share >= _NEXT_TO_NOTHING else "next to nothing"
+    return f"{earns}, which closes {closed} (to {goal:.4g})"
 
 
 def _ruled_out(
@@ -420,12 +400,14 @@ def _ruled_out(
             yield f"{candidate.cause}: {finding.evidence}, but that is not what the reward is lost to"
     causes = {candidate.cause for candidate in named}
     for tried in measured:
-        if len(tried.trial.causes) == 1 and not causes & set(tried.trial.causes):
-            yield f"{tried.trial.causes[0]}: {_said(tried, goal, model)}"
-    both = [tried for tried in measured if len(tried.trial.causes) > 1 and tried.share is not None]
+        if len(tried.causes) == 1 and not causes & set(tried.causes):
+            yield f"{tried.causes[0]}: {_said(tried, goal, model)}"
+    both = [tried for tried in measured if len(tried.causes) > 1 and tried.share is not None]
     if both and not any(candidate.together for candidate in named):
         best = max(both, key=lambda tried: tried.share or 0.0)
         yield f"pairs of factors, {len(both)} in all; the one that closes most: {_said(best, goal, model)}"
+    if (model.examined or {}).get("failure"):
+        yield f"its files could not be examined: {(model.examined or {})['failure']}"
     checks, failed = model.checks
     if checks and not failed:
         yield f"files: what was loaded is what was saved, as far as it can be checked ({checks} in all)"

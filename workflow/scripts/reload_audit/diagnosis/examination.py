@@ -24,6 +24,7 @@ from reload_audit.episodes import TrainTime, episodes_from, mean_reward
 from reload_audit.external import environment_of, trained_normalized
 from reload_audit.finding import Finding
 from reload_audit.forensics import examine, find_statistics, traces_of, training_on_another_scale
+from reload_audit.imports import extend_path
 from reload_audit.judgement import Judgement, judge, judge_by_claims, judge_recorded
 from reload_audit.reading.model_zip import SavedModel, read_model
 from reload_audit.reading.refusal import Unreadable
@@ -37,9 +38,11 @@ _EPISODES_BEFORE = 200
 """Episodes that an environment sees before it counts as used, at most."""
 
 
-_WITHOUT_END = 10**9
+_STEPS_BEFORE = 10_000
+"""And steps, at most."""
 
 _LOOPS = 200
+_MOST_ENVIRONMENTS = 64
 _MOST_CLAIMED = 1000
 """Episodes of a claim up to which it matters which of them ended first."""
 
@@ -82,6 +85,7 @@ def examine_trained(
     :return: ``facts``, ``findings`` and ``trials``; ``target``: the reward that is to be explained, or None
     """
     spec = TrainingSpec.from_dict(spec_data)
+    extend_path(spec.environment.python_path)
     statistics = Path(folder) / artifacts.STATISTICS
     files = _Files(
         zip=str(Path(folder) / artifacts.MODEL),
@@ -111,6 +115,7 @@ def examine_external(
     forced: bool,
 ) -> dict[str, Any]:
     """The same for a model that somebody else trained."""
+    extend_path(spec.environment.python_path)
     environment = None
     with contextlib.suppress(Exception):  # whatever is wrong with it, the canonical condition has said so
         environment, _ = environment_of(spec.environment, spec, policy)
@@ -138,7 +143,7 @@ def examine_external(
     if episodes:
         measured = episodes_from(episodes)
         judgement = (
-            judge_recorded(recording.train_time, claims, measured, criteria)
+            judge_recorded(recording.train_time, claims, measured, replace(criteria, looks=recording.evaluation.looks))
             if recording is not None and by_recording
             else judge_by_claims(claims, measured, random_mean, criteria)
         )
@@ -182,7 +187,8 @@ def _examine(
             observation_space=built.observation_space,
             action_space=built.action_space,
             evaluations=files.evaluations,
-            max_episode_steps=_longest(built, episodes),
+            max_episode_steps=None if built.construction is None else built.construction["time_limit"],
+            longest_episode=max((episode["length"] for episode in episodes), default=None),
             others=find_statistics(files.zip, saved, files.algo),
             unreadable_statistics=files.statistics is not None and statistics is None,
         )
@@ -194,18 +200,23 @@ def _examine(
     target = None
     if judgement is not None and judgement.comparison is not None:
         target = mean_reward(episodes_from(episodes)) - judgement.comparison.difference
-    trials = plan(
-        replace(canonical, episodes=_EPISODES_OF_A_TRIAL if claimed and episodes else len(episodes) or None),
-        _circumstances(
-            files, facts, statistics, judgement, episodes, claimed=claimed, deterministic=canonical.deterministic
-        ),
-        findings,
-        forced=forced,
+    trials = (
+        []
+        if saved is None
+        else plan(
+            replace(canonical, episodes=_EPISODES_OF_A_TRIAL if claimed and episodes else len(episodes) or None),
+            _circumstances(
+                files, facts, statistics, judgement, episodes, claimed=claimed, deterministic=canonical.deterministic
+            ),
+            findings,
+            forced=forced,
+        )
     )
     return {
         "facts": plain(facts),
         "findings": [plain(finding.to_dict()) for finding in findings],
         "target": target,
+        "pairs": judgement is not None and not judgement.obstacle,
         "estimates": [] if files.n_envs is None else _estimates(judgement, episodes, files.n_envs),
         "trials": [trial.to_dict() for trial in trials],
     }
@@ -225,6 +236,7 @@ def _circumstances(
     gap = None if judgement is None else judgement.environment_gap
     return Circumstances(
         claimed=claimed,
+        runs=bool(episodes),
         lost=not episodes or (comparison is not None and comparison.decision in ("degraded", "improved")),
         environment_gap=gap is not None and gap.decision in ("degraded", "improved"),
         statistics=statistics is not None,
@@ -244,16 +256,11 @@ def _circumstances(
 def _episodes_trained(files: _Files, facts: Mapping[str, Any], episodes: Sequence[Mapping[str, Any]]) -> int:
     """How many episodes each training environment has seen, as far as it can be told."""
     steps, lengths = facts.get("num_timesteps"), [episode["length"] for episode in episodes]
-    if not isinstance(steps, int) or not lengths:
-        return _EPISODES_BEFORE
+    if not isinstance(steps, int) or not sum(lengths):
+        return 1
     seen: int = steps * len(lengths) // (sum(lengths) * (files.n_envs or 1))
-    return max(1, min(seen, _EPISODES_BEFORE))
-
-
-def _longest(built: _Built, episodes: Sequence[Mapping[str, Any]]) -> int | None:
-    """Steps after which the environment ends an episode, or, where it does not say, the longest that was measured."""
-    limit: int | None = None if built.construction is None else built.construction["time_limit"]
-    return limit or max((episode["length"] for episode in episodes), default=_WITHOUT_END)
+    affordable: int = _STEPS_BEFORE * len(lengths) // sum(lengths)
+    return max(1, min(seen, affordable, _EPISODES_BEFORE))
 
 
 def _reward_scale(

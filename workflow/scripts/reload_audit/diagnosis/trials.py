@@ -16,6 +16,9 @@ from reload_audit.specs import Condition
 EXPLAINS = 0.8
 """Share of a gap that a condition has to close to explain it."""
 
+EXPLAINS_WITH_PROOF = 0.7
+"""Share that is enough where files or probe show the cause."""
+
 MAX_PAIRS = 30
 _TOGETHER = " + "
 
@@ -44,6 +47,7 @@ class Circumstances:
     """What decides which trials make sense for a model.
 
     :param claimed: whether its reward was stated by somebody, so that nobody knows how it was measured
+    :param runs: whether the canonical condition gave episodes
     :param lost: whether a loss or gain is shown, or the model does not run at all
     :param environment_gap: whether the loss is known to appear as soon as environments are built anew
     :param statistics: whether there are VecNormalize statistics
@@ -55,6 +59,7 @@ class Circumstances:
     """
 
     claimed: bool
+    runs: bool
     lost: bool
     environment_gap: bool
     statistics: bool
@@ -78,13 +83,13 @@ def plan(
     :param forced: every condition that is possible, for a table of what the model is sensitive to
     """
     trials = list(_for_findings(canonical, findings)) if facts.lost or forced else []
-    if (facts.lost and facts.claimed) or forced:
+    if facts.runs and ((facts.lost and facts.claimed) or forced):
         trials += _other_ways_to_measure(canonical, facts, findings)
-    if facts.lost and (facts.environment_gap or facts.claimed):
+    if facts.runs and facts.lost and (facts.environment_gap or facts.claimed):
         # What training's environments had seen and new ones have not.
         warm = replace(canonical, name="used environments", episodes_before=facts.episodes_trained)
         trials.append(Trial(warm, ("curriculum",)))
-    if forced:
+    if facts.runs and forced:
         trials += _sensitivity(canonical, facts)
     return list({trial.condition.name: trial for trial in reversed(trials)}.values())[::-1]
 
@@ -92,7 +97,7 @@ def plan(
 def pairs(canonical: Condition, trials: Sequence[Trial]) -> list[Trial]:
     """Two factors at once, of those trials that speak for a cause and do not exclude each other."""
     paired = []
-    for one, other in combinations([trial for trial in trials if trial.causes], 2):
+    for one, other in combinations([trial for trial in trials if trial.causes and not _is_long(trial)], 2):
         changed = one.condition.changes(canonical), other.condition.changes(canonical)
         if one.causes == other.causes or set(changed[0]) & set(changed[1]) or _senseless({**changed[0], **changed[1]}):
             continue
@@ -101,6 +106,11 @@ def pairs(canonical: Condition, trials: Sequence[Trial]) -> list[Trial]:
         )
         paired.append(Trial(both, (*one.causes, *other.causes), {**one.details, **other.details}))
     return paired[:MAX_PAIRS]
+
+
+def _is_long(trial: Trial) -> bool:
+    """Many episodes come before those that count."""
+    return trial.condition.episodes_before > 0
 
 
 def _senseless(changes: Mapping[str, Any]) -> bool:

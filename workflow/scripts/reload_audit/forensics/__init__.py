@@ -69,6 +69,7 @@ def examine(
     action_space: spaces.Space | None = None,
     evaluations: str | None = None,
     max_episode_steps: int | None = None,
+    longest_episode: int | None = None,
     others: Sequence[FoundStatistics] = (),
     unreadable_statistics: bool = False,
 ) -> Examination:
@@ -81,6 +82,7 @@ def examine(
     :param observation_space: of the environment as built, with stacked frames, but not normalised
     :param evaluations: ``evaluations.npz`` of its run
     :param max_episode_steps: time limit of the environment as built
+    :param longest_episode: steps of the longest episode that was measured in it
     :param others: other statistics that may be its own, from :func:`find_statistics`
     :param unreadable_statistics: whether there are statistics that cannot be read
     """
@@ -96,7 +98,7 @@ def examine(
             findings += missing(saved, traces, normalized, recorded, others)
     findings += compare_actions(space_of(saved, "action_space"), action_space)
     findings += compare_observations(space_of(saved, "observation_space"), observation_space, statistics)
-    findings += time_limit(traces, max_episode_steps)
+    findings += time_limit(traces, max_episode_steps, longest_episode)
     findings += best_of_many(claims, evaluations)
     facts = {
         **_training_facts(saved, traces),

@@ -48,27 +48,29 @@ def reward_scale(statistics: SavedStatistics | None) -> float | None:
     return math.sqrt(square) if 0 < square < math.inf else None
 
 
-def time_limit(traces: Traces, max_episode_steps: int | None) -> list[Finding]:
+def time_limit(traces: Traces, max_episode_steps: int | None, longest_episode: int | None) -> list[Finding]:
     """A finding where training episodes were longer than the environment allows, or many ended at one earlier step.
 
     The latter is no proof: an environment may end by itself then.
 
     :param max_episode_steps: of the environment as built; None where it has none, or that is not known
+    :param longest_episode: that was measured now; None where none was
     """
-    if max_episode_steps is None or not traces.episodes:
+    if not traces.episodes:
         return []
     lengths = Counter(episode.length for episode in traces.episodes)
     longest, total = max(lengths), lengths.total()
-    of_them = f"{lengths[longest]} of the last {total} training episodes"
     details = {"max_episode_steps": longest}
-    if longest > max_episode_steps:
+    if max_episode_steps is not None and longest > max_episode_steps:
         evidence = f"Training episodes had up to {longest} steps, the environment ends them after {max_episode_steps}."
         return [Finding("time-limit", "forensics", True, evidence, details)]
-    if longest < max_episode_steps and total >= _FEWEST and lengths[longest] >= max(3, _SHARE * total):
-        evidence = (
-            f"{of_them} had exactly {longest} steps and none had more; the environment allows {max_episode_steps}."
+    piled_up = total >= _FEWEST and lengths[longest] >= max(3, _SHARE * total)
+    if piled_up and longest < (max_episode_steps or math.inf) and longest < (longest_episode or math.inf):
+        then = f"{lengths[longest]} of the last {total} training episodes had exactly {longest} steps and none had more"
+        now = (
+            f"the environment allows {max_episode_steps}" if max_episode_steps else "the environment has no time limit"
         )
-        return [Finding("time-limit", "forensics", False, evidence, details)]
+        return [Finding("time-limit", "forensics", False, f"{then}; {now}.", details)]
     return []
 
 
@@ -110,6 +112,8 @@ def training_on_another_scale(
     if statistics is None or traces.monitor != "VecMonitor":
         return None
     last = traces.episodes[-_LAST:]  # by a policy that is nearly the one that was saved
+    if not last:
+        return None
     rewards, lengths = ([getattr(one, name) for one in last] for name in ("reward", "length"))
     return monitor_outside(float(np.mean(rewards)), float(np.mean(lengths)), raw, raw_length, statistics)
 

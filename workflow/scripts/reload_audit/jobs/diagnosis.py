@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from reload_audit import isolation
-from reload_audit.diagnosis.trials import EXPLAINS, Trial, pairs, share_closed
+from reload_audit.diagnosis.trials import EXPLAINS, EXPLAINS_WITH_PROOF, Trial, pairs, share_closed
 from reload_audit.specs import CANONICAL, Condition, ReloadSpec
 
 _BASELINE_PROCESSOR = {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE"}
@@ -36,6 +37,7 @@ class Processes:
     def __init__(self, reload: ReloadSpec, log: Path) -> None:
         self._reload = reload
         self._log = log
+        self.timeout = reload.timeout
 
     def call(self, target: str, *arguments: Any) -> isolation.Outcome:
         return isolation.call(
@@ -74,7 +76,7 @@ class Processes:
 def diagnose(
     processes: Processes, target: Target, canonical: Condition, records: Mapping[str, Mapping[str, Any]]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Examine a model and try conditions until one explains what it earns.
+    """Examine a model and try conditions until one explains what it earns, as long as one condition may take.
 
     :param records: conditions that have been measured, the canonical one among them
     :return: what the examination found, and the records of further conditions
@@ -83,25 +85,33 @@ def diagnose(
     if outcome.failure is not None:
         return {"failure": outcome.failure.message}, {}
     examined = outcome.value
-    trials = [Trial.from_dict(trial) for trial in examined["trials"]]
+    failure = records[CANONICAL]["failure"]
+    hopeless = failure is not None and failure["kind"] not in _SAYS_WHY
+    trials = [] if hopeless else [Trial.from_dict(trial) for trial in examined["trials"]]
     measured: dict[str, Any] = {}
+    deadline = time.monotonic() + processes.timeout
 
     def run(tried: Iterable[Trial]) -> None:
         for trial in tried:
             condition = trial.condition
-            if condition.name not in records:
+            if condition.name not in records and time.monotonic() < deadline:
                 arguments = target.evaluate_arguments(condition)
                 measured[condition.name] = processes.evaluate(target.evaluate, condition, *arguments)
 
     run(trials)
     goal, now = examined["target"], _mean(canonical, records[CANONICAL])
-    healthy = records[CANONICAL]["healthy"]
-    if not healthy and goal is not None and now is not None and not _explained(trials, measured, goal, now):
+    proven = {finding["cause"] for finding in examined["findings"] if finding["proof"]}
+    wanted = examined["pairs"] and not records[CANONICAL]["healthy"]
+    if wanted and goal is not None and now is not None and not _explained(trials, measured, goal, now, proven):
         ran = [trial for trial in trials if _mean(trial.condition, measured.get(trial.condition.name)) is not None]
         paired = pairs(canonical, ran)
         run(paired)
         trials += paired
     return {**examined, "failure": "", "trials": [trial.to_dict() for trial in trials]}, measured
+
+
+_SAYS_WHY = ("refused", "exception")
+"""Kinds of failures that a condition may remedy: what crashed, hung or filled the memory would do so again."""
 
 
 def condition_record(condition: Condition, outcome: isolation.Outcome) -> dict[str, Any]:
@@ -121,9 +131,14 @@ def condition_record(condition: Condition, outcome: isolation.Outcome) -> dict[s
     }
 
 
-def _explained(trials: Sequence[Trial], measured: Mapping[str, Any], goal: float, now: float) -> bool:
-    means = [_mean(trial.condition, measured.get(trial.condition.name)) for trial in trials if trial.causes]
-    return any(mean is not None and share_closed(goal, now, mean) >= EXPLAINS for mean in means)
+def _explained(trials: Sequence[Trial], measured: Mapping[str, Any], goal: float, now: float, proven: set[str]) -> bool:
+    """Whether one factor alone closes enough of the gap."""
+    for trial in trials:
+        mean = _mean(trial.condition, measured.get(trial.condition.name))
+        enough = EXPLAINS_WITH_PROOF if proven & {*trial.causes} else EXPLAINS
+        if trial.causes and mean is not None and share_closed(goal, now, mean) >= enough:
+            return True
+    return False
 
 
 def _mean(condition: Condition, record: Mapping[str, Any] | None) -> float | None:

@@ -67,12 +67,10 @@ def _clock(probe: Mapping[str, Any]) -> Iterator[Finding]:
 def _generators(probe: Mapping[str, Any]) -> Iterator[Finding]:
     for entry in probe["generators"]:
         construction = entry["phases"] == ["construct"]
-        where = f" at {_listed(entry['where'])}" if entry["where"] else ""
         kept = [change for change in entry["attributes"] if construction or change["scope"] != "instance"]
-        phases = " and ".join(_PHASES[phase] for phase in entry["phases"])
         evidence = (
             f"{_said(entry['difference'])} when only the state of {entry['generator']} is another one; "
-            f"it is drawn from {phases}{where}.{_attributes(kept)}"
+            f"it is drawn from {_drawn(entry['phases'], entry['where'])}.{_attributes(kept)}"
         )
         details = {
             "generator": entry["generator"],
@@ -81,6 +79,14 @@ def _generators(probe: Mapping[str, Any]) -> Iterator[Finding]:
             **_place(entry["difference"]),
         }
         yield Finding("random-construction" if construction else "global-generator", "probe", True, evidence, details)
+
+
+def _drawn(phases: Sequence[str], places: Sequence[str]) -> str:
+    """When and where; ``in reset()`` goes without saying at ``corridor.py:37 in reset``."""
+    methods = {place.rpartition(" in ")[2].replace("__init__", "construct") for place in places}
+    when = " and ".join(_PHASES[phase] for phase in phases if phase not in methods)
+    where = f"at {_listed(places)}" if places else ""
+    return ", ".join(filter(None, [when, where]))
 
 
 _PHASES = {

@@ -45,10 +45,6 @@ class Watch:
             sys.settrace(None)
             sys.setprofile(None)
 
-    def forget_states(self) -> None:
-        """Somebody else has changed the global generators."""
-        self._known = generators.fingerprints()
-
     def order_lines(self) -> list[str]:
         """Where the code that ran makes sets or asks for hashes."""
         return [place for file in sorted(self.files) for place in _order_lines(file)]
