@@ -101,7 +101,7 @@ def run_condition(
         normalize = unwrap_vec_normalize(venv)
         assert normalize is not None
         normalize.training = True
-        explorer = ModelPolicy(subject.model, deterministic=False)  # as in training, which saw more than one best action
+        explorer = ModelPolicy(subject.model, deterministic=False)  # as in training
         run_episodes(explorer, venv, before, start=0, stop=max(_BURN_IN_EPISODES, condition.n_envs))
         normalize.training = False
     if condition.episodes_before:

@@ -144,8 +144,8 @@ def conclude(
     # What an environment draws or keeps changes rewards; it makes nothing fail.
     blamed = [finding for finding in probed or () if (verdict == "error") == (finding.cause == "not-runnable")]
     candidates = _candidates(model, blamed, measured)
-    for candidate in _obstacles(verdict, judgement, model):
-        candidates.setdefault(candidate.cause, candidate).findings.extend(candidate.findings)
+    for finding in _obstacles(verdict, judgement, model):
+        candidates.setdefault(finding.cause, _Candidate(finding.cause)).findings.append(finding)
     least = min((found.surprise for found in measured if len(found.causes) == 1 and found.explains), default=np.inf)
     ranked = sorted(
         ((_level(candidate, gap, least, judgement), candidate) for candidate in candidates.values()),
@@ -200,7 +200,9 @@ def _level(candidate: _Candidate, gap: str, least: float, judgement: Judgement |
     if candidate.cause in _OBSTACLE_CAUSES and not candidate.trials:
         return _OBSTACLE_CAUSES[candidate.cause] if candidate.proven else Level.NO_CAUSE
     if best is not None and best.share is not None:
-        return _measured_level(candidate, best, least)
+        level = _measured_level(candidate, best, least, gap)
+        biased = judgement is not None and judgement.obstacle in _BIASED
+        return Level.NO_CAUSE if biased and level is Level.EXPLAINS else level
     if best is not None and judgement is None:
         return Level.PROVEN_AND_EXPLAINS  # with its remedy the model runs, without it does not
     if candidate.together is not None:
@@ -218,7 +220,11 @@ def _level(candidate: _Candidate, gap: str, least: float, judgement: Judgement |
     return Level.PROVEN_AND_NOT_MEASURED
 
 
-def _measured_level(candidate: _Candidate, best: _Measured, least: float) -> Level:
+_BIASED = ("best_of_k", "before_last_update", "claim_too_imprecise")
+"""Obstacles that make a claim no number to come near to."""
+
+
+def _measured_level(candidate: _Candidate, best: _Measured, least: float, gap: str) -> Level:
     """The same of a candidate whose remedy was tried."""
     if candidate.proven:
         if best.share is not None and best.share >= EXPLAINS_WITH_PROOF and best.moved > 0.0:
@@ -226,6 +232,8 @@ def _measured_level(candidate: _Candidate, best: _Measured, least: float) -> Lev
         if candidate.together is not None:
             return Level.BOTH_TOGETHER
         part = max(found.moved for found in candidate.trials) >= _NEXT_TO_NOTHING
+        # What the probe has shown, and where the loss appears, fit together, however long it would take to undo.
+        part = part or (gap == "environment" and candidate.cause in _ONLY_ON_NEW_ENVIRONMENTS)
         return Level.PROVEN_AND_PART_OF_IT if part else Level.NO_CAUSE
     if best.explains and candidate.findings:
         return Level.EXPLAINS_WITH_A_SIGN
@@ -326,7 +334,7 @@ def _spoken_for(tried: _Measured, candidates: Mapping[str, _Candidate]) -> int:
     return sum(candidates[cause].proven for cause in tried.causes if cause in candidates)
 
 
-def _obstacles(verdict: str, judgement: Judgement | None, model: Observed) -> Iterator[_Candidate]:
+def _obstacles(verdict: str, judgement: Judgement | None, model: Observed) -> Iterator[Finding]:
     """What stands in the way of an answer, where it is not the model."""
     if verdict == "error":
         yield _found("not-runnable", model.failure)
@@ -348,8 +356,8 @@ def _obstacles(verdict: str, judgement: Judgement | None, model: Observed) -> It
         yield _found("numerics", str(model.divergence["text"]))
 
 
-def _found(cause: str, evidence: str) -> _Candidate:
-    return _Candidate(cause, [Finding(cause, "claims", proof=True, evidence=evidence)])
+def _found(cause: str, evidence: str) -> Finding:
+    return Finding(cause, "claims", proof=True, evidence=evidence)
 
 
 def _explained(candidate: _Candidate, goal: float | None, model: Observed) -> Explanation:
