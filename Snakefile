@@ -23,6 +23,7 @@ include: "workflow/rules/check.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/reload.smk"
 include: "workflow/rules/external.smk"
+include: "workflow/rules/environments.smk"
 include: "workflow/rules/probe.smk"
 include: "workflow/rules/report.smk"
 
