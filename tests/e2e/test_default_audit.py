@@ -58,11 +58,22 @@ def test_the_story_is_high_in_place_low_after_reload_and_degraded(models):
     assert story["reload_mean_reward"].between(-4, 10).all()
 
 
+def test_the_story_has_its_cause_its_line_and_its_fix(audited, models):
+    assert set(models["cause"].dropna()) == {"global-generator"}
+    content = json.loads((audited.folder / "results/audit.json").read_text())
+    (story,) = [model for model in content["models"] if model["verdict"] == "degraded"]
+    cause = story["causes"][0]
+    source = (ROOT / "examples/corridor.py").read_text().splitlines()
+    (line,) = [number for number, text in enumerate(source, 1) if "np.random.randint(" in text]
+    assert any(f"corridor.py:{line}" in evidence for evidence in cause["evidence"])
+    assert "default_rng(level)" in cause["fix"]
+
+
 def test_the_columns_users_rely_on_are_there(models):
     promised = (
         "experiment algo env_id train_seed train_n_envs ep_rew_mean train_mean_reward train_std_reward "
         "reference_mean_reward reload_mean_reward reload_std_reward n_episodes difference ci_low ci_high margin p q "
-        "verdict reason"
+        "verdict reason cause"
     )
     assert set(promised.split()) <= set(models.columns)
 

@@ -256,4 +256,4 @@ def test_a_configuration_of_ones_own_is_the_whole_configuration(audited):
     own = audited.workspace.folder / "own.yaml"
     own.write_text(f"runs: [{audited.found}/recorded]\n")
     jobs = audited.workspace.snakemake("-n", "--configfile", str(own), "--forceall").jobs
-    assert jobs == {"aggregate": 1, "all": 1, "audit_external": 1, "report": 1}
+    assert jobs == {"aggregate": 1, "all": 1, "audit_external": 1, "probe": 1, "report": 1}

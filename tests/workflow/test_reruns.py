@@ -25,7 +25,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace.configure(CONFIG)
     run = workspace.snakemake()
     assert run.status == 0, run.output
-    assert run.jobs == {"all": 1, "train": 3, "reload": 3, "aggregate": 1, "report": 1}
+    assert run.jobs == {"all": 1, "train": 3, "reload": 3, "probe": 2, "aggregate": 1, "report": 1}
     return workspace
 
 
@@ -66,7 +66,7 @@ def test_another_hyperparameter_trains_its_experiment_alone(workspace):
     two = CONFIG["experiments"][1]
     changed = {**two, "hyperparams": {**two["hyperparams"], "gamma": 0.5}}
     workspace.configure({**CONFIG, "experiments": [CONFIG["experiments"][0], changed]})
-    assert planned(workspace) == {"train": 1, "reload": 1, "aggregate": 1, "report": 1}
+    assert planned(workspace) == {"train": 1, "reload": 1, "probe": 1, "aggregate": 1, "report": 1}
 
 
 def test_a_further_seed_trains_one_further_model(workspace):
@@ -88,9 +88,13 @@ def test_another_gate_changes_no_result(workspace):
 @pytest.mark.parametrize(
     ("module", "rules"),
     [
-        ("training", {"train", "reload", "aggregate", "report"}),
-        ("environments", {"train", "reload", "aggregate", "report"}),
+        ("training", {"train", "reload", "probe", "aggregate", "report"}),
+        ("environments", {"train", "reload", "probe", "aggregate", "report"}),
         ("evaluation", {"reload", "aggregate", "report"}),
+        ("diagnosis/examination", {"reload", "aggregate", "report"}),
+        ("normalization", {"reload", "aggregate", "report"}),
+        ("probing/scenario", {"probe", "aggregate", "report"}),
+        ("diagnosis/conclusion", {"aggregate", "report"}),
         ("aggregation", {"aggregate", "report"}),
         ("dashboard/report", {"report"}),
         ("summary", {"report"}),
@@ -103,12 +107,12 @@ def test_editing_a_library_module_runs_again_what_imports_it(module, rules, work
 
 def test_editing_an_own_wrapper_or_policy_trains_again_what_uses_it(workspace):
     workspace.append("tests/planted.py", "\n# edited\n")
-    assert planned(workspace) == {"train": 3, "reload": 3, "aggregate": 1, "report": 1}
+    assert planned(workspace) == {"train": 3, "reload": 3, "probe": 2, "aggregate": 1, "report": 1}
 
 
 def test_editing_an_own_environment_trains_again_what_uses_it(workspace):
     workspace.append("examples/corridor.py", "\n# edited\n")
-    assert planned(workspace) == {"train": 1, "reload": 1, "aggregate": 1, "report": 1}
+    assert planned(workspace) == {"train": 1, "reload": 1, "probe": 1, "aggregate": 1, "report": 1}
 
 
 def test_another_version_of_a_dependency_trains_everything_again(workspace):

@@ -71,7 +71,8 @@ def changes(then: Any, now: Mapping[str, Any]) -> list[Finding]:
             found.append(Finding("env-changed", "forensics", True, evidence, details))
     elif then["code"] and now["code"] and then["code"] != now["code"]:
         evidence = f"the file that {then['wrappers'][-1]} is in was {then['code']}, now {now['code']} (content digests)"
-        found.append(Finding("env-changed", "forensics", True, evidence, {"wrappers": then["wrappers"][-1]}))
+        # A comment changes it, too.
+        found.append(Finding("env-changed", "forensics", False, evidence, {"wrappers": then["wrappers"][-1]}))
     return found
 
 
