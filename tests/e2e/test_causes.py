@@ -174,7 +174,8 @@ def plant(shop: Workshop) -> None:
         shop.add(name, broken, claim, FAULTS[name].cause)
     plant_claims(shop, healthy, folder, early)
     plant_surroundings(shop)
-    plant_pairs(shop, early, material)
+    if shop.algo != "DQN":
+        plant_pairs(shop, early, material)
 
 
 def plant_claims(shop: Workshop, model: BaseAlgorithm, folder: Path, early: Path) -> None:

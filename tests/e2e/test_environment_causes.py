@@ -41,6 +41,10 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
+SOME = [*FAULTY][::3]
+"""For further algorithms: what an environment hides does not depend on them, but how it shows does."""
+
+
 @pytest.fixture(scope="module")
 def probes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What probing the environments found: once for all algorithms."""
@@ -54,10 +58,11 @@ def named(
     """What the audit says of a model of each environment, by the environment's class."""
     folder = tmp_path_factory.mktemp(request.param)
     recipe = {"algo": request.param, "total_timesteps": 192, "n_envs": [2], **RECIPES[request.param]}
-    specs = [training_spec(name=env, env=f"faulty:{env}", **recipe) for env in FAULTY]
+    environments = FAULTY if request.param == "PPO" else SOME
+    specs = [training_spec(name=env, env=f"faulty:{env}", **recipe) for env in environments]
     train_all(specs, folder / "trained")
     models = audit_found(folder / "audit", runs=[str(folder / "trained")], trust=["faulty"], probes=probes)
-    assert len(models) == len(FAULTY)
+    assert len(models) == len(environments)
     return {model["env_id"].partition(":")[2]: model for model in models.values()}
 
 
@@ -69,7 +74,9 @@ def test_every_fault_of_an_environment_is_named_first(
         for env, model in named.items()
     ]
     record_property("confusion matrix", "\n".join(lines))
-    assert {env: model["cause"] for env, model in named.items()} == FAULTY, "\n".join(lines)
+    assert {env: model["cause"] for env, model in named.items()} == {env: FAULTY[env] for env in named}, "\n".join(
+        lines
+    )
 
 
 SEASON = """

@@ -106,8 +106,8 @@ def run_condition(
         normalize.training = False
     if condition.episodes_before:
         run_episodes(policy, venv, before, start=0, stop=condition.episodes_before * condition.n_envs)
-    if condition.episodes is not None:
-        stops = [condition.episodes]
+    if condition.n_episodes is not None:
+        stops = [condition.n_episodes]
     if condition.seeding != "episodes":
         return _as_people_do(subject.model, venv, condition, evaluation, stops[0])
     return run_looks(policy, venv, evaluation, stops, enough, steps)

@@ -89,9 +89,15 @@ def prepare(method: Method, *, hash_seed: int, preload: tuple[str, ...] = ()) ->
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
         os.environ[variable] = "1"
     os.environ["PYTHONHASHSEED"] = str(hash_seed)
-    if method == "forkserver":
+    wanted = (hash_seed, preload)
+    if method == "forkserver" and _running != [wanted]:
         forkserver._forkserver._stop()  # type: ignore[attr-defined]  # one that runs has the environment of before
         multiprocessing.get_context("forkserver").set_forkserver_preload(list(preload))
+        _running[:] = [wanted]
+
+
+_running: list[tuple[int, tuple[str, ...]]] = []
+"""What the fork server of this process was started for, if there is one: starting it takes seconds."""
 
 
 def call(

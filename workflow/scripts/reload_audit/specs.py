@@ -285,7 +285,7 @@ class Condition:
         ``wrappers`` are added to what is there
     :param processor: ``baseline`` for the instructions that every processor of this kind has
     :param device: where the policy runs, if not as usual
-    :param episodes: how many are run, if not those of the first look; the canonical condition runs as many as it needs
+    :param n_episodes: how many are run, if not those of the first look; canonically as many as are needed
     """
 
     name: str
@@ -302,7 +302,7 @@ class Condition:
     environment: Mapping[str, Any] = field(default_factory=dict)
     processor: Literal["native", "baseline"] = "native"
     device: str | None = None
-    episodes: int | None = None
+    n_episodes: int | None = None
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Condition:
@@ -316,7 +316,7 @@ class Condition:
     def changes(self, canonical: Condition) -> dict[str, Any]:
         """The factors that are other than in the canonical condition."""
         mine, its = asdict(self), asdict(canonical)
-        return {key: value for key, value in mine.items() if key not in ("name", "episodes") and value != its[key]}
+        return {key: value for key, value in mine.items() if key not in ("name", "n_episodes") and value != its[key]}
 
 
 CANONICAL = "reload"

@@ -204,7 +204,7 @@ def _examine(
         []
         if saved is None
         else plan(
-            replace(canonical, episodes=_EPISODES_OF_A_TRIAL if claimed and episodes else len(episodes) or None),
+            replace(canonical, n_episodes=_EPISODES_OF_A_TRIAL if claimed and episodes else len(episodes) or None),
             _circumstances(
                 files, facts, statistics, judgement, episodes, claimed=claimed, deterministic=canonical.deterministic
             ),
