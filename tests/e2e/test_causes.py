@@ -260,13 +260,13 @@ def plant_habits(folder: Path) -> Workshop:
     """Habits of measuring that not every algorithm knows, or that need more than a model and a number."""
     shop = Workshop("PPO", folder)
     early = {"action": "discrete", "early": True}
-    model, path = shop.train("early ends", make_vec_env(planted.Gauge, 8, env_kwargs=early))
-    venv = shop.frozen(path, make_vec_env(planted.Gauge, 8, env_kwargs=early))
+    model, path = shop.train("early ends", make_vec_env(planted.Gauge, 32, env_kwargs=early), n_steps=8)
+    venv = shop.frozen(path, make_vec_env(planted.Gauge, 32, env_kwargs=early))
     claim = shop.earned(model, venv, episodes=MANY)
-    shop.add("all episodes", path, claim, env_kwargs=early, n_envs=8)
-    first = np.concatenate([rewards_of_first_finished(model, venv, 12) for _ in range(12)])
-    biased = {"claim_mean": float(first.mean()), "claim_std": float(first.std()), "claim_n": 12}
-    shop.add("episodes that ended first", path, biased, "short-episode-bias", env_kwargs=early, n_envs=8)
+    shop.add("all episodes", path, claim, env_kwargs=early, n_envs=32)
+    first = np.concatenate([rewards_of_first_finished(model, venv, 24) for _ in range(12)])
+    biased = {"claim_mean": float(first.mean()), "claim_std": float(first.std()), "claim_n": 24}
+    shop.add("episodes that ended first", path, biased, "short-episode-bias", env_kwargs=early, n_envs=32)
 
     short = make_vec_env(lambda: TimeLimit(planted.Gauge(), 4), 4)  # inside the monitor, as Gymnasium makes it
     model, path = shop.train("time limit", short)
