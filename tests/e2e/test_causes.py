@@ -172,9 +172,9 @@ def plant(shop: Workshop) -> None:
         broken = shop.copy(folder, name)
         FAULTS[name].plant(broken, replace(material, checkpoint=donor))
         shop.add(name, broken, claim, FAULTS[name].cause)
-    plant_claims(shop, healthy, folder, early)
-    plant_surroundings(shop)
-    if shop.algo != "DQN":
+    if shop.algo != "DQN":  # of which the files are enough
+        plant_claims(shop, healthy, folder, early)
+        plant_surroundings(shop)
         plant_pairs(shop, early, material)
 
 
