@@ -91,9 +91,18 @@ def prepare(method: Method, *, hash_seed: int, preload: tuple[str, ...] = ()) ->
     os.environ["PYTHONHASHSEED"] = str(hash_seed)
     wanted = (hash_seed, preload)
     if method == "forkserver" and _running != [wanted]:
-        forkserver._forkserver._stop()  # type: ignore[attr-defined]  # one that runs has the environment of before
+        _stop_server()  # one that runs has the environment of before
         multiprocessing.get_context("forkserver").set_forkserver_preload(list(preload))
         _running[:] = [wanted]
+
+
+def _stop_server() -> None:
+    """End the fork server. It is killed: left to itself it waits for everybody who has inherited its pipe."""
+    server = forkserver._forkserver  # type: ignore[attr-defined]
+    if server._forkserver_pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(server._forkserver_pid, signal.SIGKILL)
+    server._stop()
 
 
 _running: list[tuple[int, tuple[str, ...]]] = []
