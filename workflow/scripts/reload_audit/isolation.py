@@ -98,7 +98,7 @@ def prepare(method: Method, *, hash_seed: int, preload: tuple[str, ...] = ()) ->
 
 def _stop_server() -> None:
     """End the fork server. It is killed: left to itself it waits for everybody who has inherited its pipe."""
-    server = forkserver._forkserver  # type: ignore[attr-defined]
+    server: Any = forkserver._forkserver
     if server._forkserver_pid is not None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(server._forkserver_pid, signal.SIGKILL)
