@@ -41,6 +41,8 @@ _EPISODES_BEFORE = 200
 _STEPS_BEFORE = 10_000
 """And steps, at most."""
 
+_WITHOUT_END = 10**9
+
 _LOOPS = 200
 _MOST_ENVIRONMENTS = 64
 _MOST_CLAIMED = 1000
@@ -188,7 +190,8 @@ def _examine(
             action_space=built.action_space,
             evaluations=files.evaluations,
             max_episode_steps=None if built.construction is None else built.construction["time_limit"],
-            longest_episode=max((episode["length"] for episode in episodes), default=None),
+            # Without episodes and without a limit, they may have no end.
+            longest_episode=max((episode["length"] for episode in episodes), default=_WITHOUT_END),
             others=find_statistics(files.zip, saved, files.algo),
             unreadable_statistics=files.statistics is not None and statistics is None,
         )

@@ -56,7 +56,7 @@ def time_limit(traces: Traces, max_episode_steps: int | None, longest_episode: i
     :param max_episode_steps: of the environment as built; None where it has none, or that is not known
     :param longest_episode: that was measured now; None where none was
     """
-    if not traces.episodes:
+    if not traces.episodes or (max_episode_steps is None and longest_episode is None):
         return []
     lengths = Counter(episode.length for episode in traces.episodes)
     longest, total = max(lengths), lengths.total()
