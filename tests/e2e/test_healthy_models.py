@@ -95,7 +95,7 @@ def test_healthy_models_are_identical_and_have_no_cause(folder: Path, tmp_path: 
 
 
 def test_healthy_models_have_no_cause_even_where_every_condition_is_forced(folder: Path, tmp_path: Path) -> None:
-    runs = [str(sorted(folder.glob(f"{algo}-*"))[-1]) for algo in ("PPO", "SAC")]
+    runs = [str(sorted(folder.glob(f"{kind}-*"))[-1]) for kind in ("PPO-Draws", "SAC-Continuous")]
     probes = tmp_path / "probes"
     models = audit_found(tmp_path, runs=runs, trust=["planted", "faulty"], reload={"conditions": "all"}, probes=probes)
     assert not [path.name for path in probes.glob("*.json") if findings(read_json(path))]

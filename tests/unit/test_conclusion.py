@@ -111,6 +111,15 @@ def test_a_mismatch_whose_remedy_changes_nothing_is_not_the_cause() -> None:
     assert any(text.startswith("statistics-of-another-checkpoint") for text in ruled_out)
 
 
+def test_training_episodes_explore_and_where_that_explains_them_nothing_else_is_supposed() -> None:
+    claim = replace(CLAIM, kind="training")
+    judgement = replace(LOST, claim=claim, obstacle="claim_with_exploration")
+    tried = {"stochastic": (("policy-mode",), 49.0), "statistics=twice": (("vecnormalize-twice",), 50.0)}
+    assert named(observed(tried=tried), "inconclusive", judgement=judgement) == ["policy-mode"]
+    tried["stochastic"] = (("policy-mode",), 1.0)
+    assert named(observed(tried=tried), "inconclusive", judgement=judgement) == ["vecnormalize-twice"]
+
+
 def test_a_proof_comes_before_a_coincidence() -> None:
     tried = {"statistics=fresh": (("statistics-missing",), 48.0), "stochastic": (("policy-mode",), 50.0)}
     assert named(observed(proof("statistics-missing"), tried=tried))[0] == "statistics-missing"

@@ -23,6 +23,7 @@ from reload_audit import artifacts, record_reference
 from reload_audit.divergence import Divergence, first_divergence
 from reload_audit.environments import build_vec_env, freeze_normalization
 from reload_audit.episodes import Episode
+from reload_audit.jobs import TRAIN_HASH_SEED
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.rollouts import ModelPolicy, run_looks
 from reload_audit.specs import EnvironmentSpec, EvaluationSpec, TrainingSpec
@@ -381,7 +382,8 @@ def test_digests_are_the_same_for_all_time():
     assert step_digests(np.arange(6, dtype=np.float32).reshape(2, 3)).tolist() == [37102, 44985]
 
 
-def test_training_writes_the_steps_of_its_reference_and_says_where_in_place_parts_from_it(tmp_path):
+def test_training_writes_the_steps_of_its_reference_and_says_where_in_place_parts_from_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONHASHSEED", str(TRAIN_HASH_SEED))
     spec = training_spec(env="planted:ConstructionDraws")
     assert train(spec, str(tmp_path))["in_place_divergence"] is None
     assert len(read_steps(tmp_path / artifacts.STEPS).episodes) == 20

@@ -446,20 +446,36 @@ def test_a_claim_is_not_the_best_where_all_evaluations_are_equal(runs: Mapping[s
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("settings", "left"),
     [
-        {"num_timesteps": "many", "_n_updates": -3, "n_envs": [1], "n_steps": 1e300, "n_epochs": 0},
-        {"_last_obs": {"a": 1}, "_last_original_obs": [1], "ep_info_buffer": 3, "batch_size": 0},
-        {"ep_info_buffer": [{"r": "x", "l": 3}, {"r": 1e300, "l": 1}, 7, {"r": 1.0, "l": -1}]},
-        {"observation_space": None, "action_space": {}, "policy_delay": 0},
+        (
+            {"num_timesteps": "many", "_n_updates": -3, "n_envs": [1], "n_steps": 1e300, "n_epochs": 0},
+            {"num_timesteps": None, "n_envs": 1, "trained_steps": None, "optimizer_steps_expected": {}},
+        ),
+        (
+            {"_last_obs": {"a": 1}, "_last_original_obs": [1], "ep_info_buffer": 3, "batch_size": 0},
+            {"num_timesteps": 144, "statistics_pairing": "unknown", "training_episodes": 0, "monitor": None},
+        ),
+        (
+            {"ep_info_buffer": [{"r": "x", "l": 3}, {"r": 1e300, "l": 1}, 7, {"r": 1.0, "l": -1}]},
+            {"num_timesteps": 144, "statistics_pairing": "own", "training_episodes": 0, "monitor": None},
+        ),
     ],
 )
 def test_settings_that_make_no_sense_are_facts_that_are_missing(
-    runs: Mapping[str, Path], algo: str, broken: Path, settings: dict[str, Any]
+    runs: Mapping[str, Path], algo: str, broken: Path, settings: dict[str, Any], left: dict[str, Any]
 ) -> None:
     (broken / MODEL).write_bytes(with_settings((broken / MODEL).read_bytes(), **settings))
-    facts = examined(broken, algo, manifest=True, observation_space=box(0, 1), action_space=box(0, 1)).facts
+    facts = examined(broken, algo, manifest=True).facts
     json.dumps(facts, allow_nan=False)
+    assert {name: facts[name] for name in left} == left
+
+
+def test_spaces_that_make_no_sense_are_compared_with_nothing(runs: Mapping[str, Path], algo: str, broken: Path) -> None:
+    (broken / MODEL).write_bytes(
+        with_settings((broken / MODEL).read_bytes(), observation_space=None, action_space={}, policy_delay=0)
+    )
+    assert examined(broken, algo, observation_space=box(0, 1), action_space=box(0, 1)).findings == []
 
 
 def test_parameters_that_cannot_be_read_are_no_finding(runs: Mapping[str, Path], algo: str, broken: Path) -> None:

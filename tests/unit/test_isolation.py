@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from reload_audit.isolation import Failure, Method, Outcome, call
+from reload_audit.isolation import Failure, Method, Outcome, call, prepare
 
 Run = Callable[..., Outcome]
 
@@ -26,6 +26,12 @@ TARGETS = "unit.isolation_targets"  # tests/ is on the path
 @pytest.fixture(params=["forkserver", "spawn"])
 def method(request: pytest.FixtureRequest) -> Method:
     return request.param
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _server_of_its_own() -> None:
+    """What other tests have imported into a fork server counts as the memory of every process that it forks."""
+    prepare("forkserver", hash_seed=0)
 
 
 @pytest.fixture

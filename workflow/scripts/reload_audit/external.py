@@ -25,7 +25,7 @@ from reload_audit.environments import EpisodeTooLong, build_vec_env, seed_global
 from reload_audit.episodes import Episode
 from reload_audit.evaluation import check, check_against_manifest, divergence
 from reload_audit.imports import ImportProblem, extend_path
-from reload_audit.judgement import Judgement, judge_by_claims, judge_recorded
+from reload_audit.judgement import Judgement, judge_found
 from reload_audit.loading import load, plain_load_error
 from reload_audit.reading.model_zip import SavedModel, read_model
 from reload_audit.reading.refusal import Unreadable
@@ -133,9 +133,7 @@ def _evaluate(
         stops = evaluation.looks
 
     def judged(episodes: Sequence[Episode]) -> Judgement:
-        if train_time is not None:
-            return judge_recorded(train_time, claims, episodes, criteria)
-        return judge_by_claims(claims, episodes, random_mean, criteria)
+        return judge_found(train_time, claims, episodes, random_mean, criteria)
 
     steps = Steps() if canonical and train_time is not None else None
     episodes = run_condition(

@@ -109,14 +109,23 @@ def judge(train_time: TrainTime, reload: Sequence[Episode], criteria: Criteria) 
     )
 
 
-def judge_recorded(
-    train_time: TrainTime, claims: Sequence[Claim], reload: Sequence[Episode], criteria: Criteria
+def judge_found(
+    train_time: TrainTime | None,
+    claims: Sequence[Claim],
+    reload: Sequence[Episode],
+    random_mean: float | None,
+    criteria: Criteria,
 ) -> Judgement:
-    """The same of a model that was recorded when it was trained, perhaps on freshly built environments only.
+    """Judge a model by what was recorded when it was trained, or else by what is said of it.
 
-    Then nobody knows what it earned where it was trained, but for its last training episodes: a reload that is like the
-    reference, and earns less than those, is not known to be healthy.
+    A recording may be of freshly built environments only. Then nobody knows what the model earned where it was trained,
+    but for its last training episodes: a reload that is like the reference, and earns less than those, is not known to
+    be healthy.
+
+    :param train_time: None where nothing was recorded, or the user's own words count for more
     """
+    if train_time is None:
+        return judge_by_claims(claims, reload, random_mean, criteria)
     judged = judge(train_time, reload, criteria)
     training = [claim for claim in claims if claim.kind == "training"]
     if train_time.in_place is not None or not training:

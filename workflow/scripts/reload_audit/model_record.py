@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from reload_audit.episodes import Episode, TrainTime, episodes_from
-from reload_audit.judgement import Judgement, judge_by_claims, judge_recorded
+from reload_audit.judgement import Judgement, judge_found
 from reload_audit.records import read_json
 from reload_audit.specs import CANONICAL, Claim, Condition, EvaluationSpec
 from reload_audit.verdicts import Criteria
@@ -119,10 +119,8 @@ class ModelRecord:
         """What the measurements say; None where there are none."""
         if self.failure or self.canonical is None:
             return None
-        if self.train_time is None:
-            return judge_by_claims(self.claims, self.canonical.episodes, self.random_mean, criteria)
         criteria = replace(criteria, looks=self.looks or criteria.looks)
-        return judge_recorded(self.train_time, self.claims, self.canonical.episodes, criteria)
+        return judge_found(self.train_time, self.claims, self.canonical.episodes, self.random_mean, criteria)
 
     @property
     def reference(self) -> Sequence[Episode]:

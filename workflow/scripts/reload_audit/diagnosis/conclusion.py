@@ -151,7 +151,9 @@ def conclude(
         ((_level(candidate, gap, least, judgement), candidate) for candidate in candidates.values()),
         key=lambda item: (-item[0], _surprise(item[1]), -(item[1].share or 0.0), _place(item[1].cause)),
     )
-    named = [candidate for level, candidate in ranked if level > Level.NO_CAUSE]
+    # What nothing but a trial speaks for is not needed where something that more speaks for explains.
+    needless = Level.EXPLAINS if ranked and ranked[0][0] > Level.EXPLAINS else Level.NO_CAUSE
+    named = [candidate for level, candidate in ranked if level not in (Level.NO_CAUSE, needless)]
     if len(named) > 1 and named[0].cause not in _OBSTACLE_CAUSES:
         named = [candidate for candidate in named if candidate.cause not in _OBSTACLE_CAUSES]
     said = [_explained(candidate, goal, model) for candidate in named]
@@ -352,6 +354,8 @@ def _obstacles(verdict: str, judgement: Judgement | None, model: Observed) -> It
                 f"after {comparison.n_episodes} episodes the difference lies between {comparison.ci_low:.4g} and "
                 f"{comparison.ci_high:.4g}; the margin is {comparison.margin:.4g}",
             )
+        if judgement.obstacle == "claim_with_exploration":
+            yield Finding("policy-mode", "claims", proof=False, evidence="in training, actions are stochastic")
     if model.divergence is not None and model.divergence.get("implies") == "numerics":
         yield _found("numerics", str(model.divergence["text"]))
 

@@ -25,7 +25,7 @@ from reload_audit.external import environment_of, trained_normalized
 from reload_audit.finding import Finding
 from reload_audit.forensics import examine, find_statistics, traces_of, training_on_another_scale
 from reload_audit.imports import extend_path
-from reload_audit.judgement import Judgement, judge, judge_by_claims, judge_recorded
+from reload_audit.judgement import Judgement, judge, judge_found
 from reload_audit.reading.model_zip import SavedModel, read_model
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
@@ -140,16 +140,12 @@ def examine_external(
     claims: list[Claim] = []
     with contextlib.suppress(Unreadable):
         claims, _ = find_claims(spec, read_model(spec.path, trusted=policy.trust, max_bytes=policy.max_bytes))
-    by_recording = recording is not None and spec.judged_by_recording
-    judgement = None
-    if episodes:
-        measured = episodes_from(episodes)
-        judgement = (
-            judge_recorded(recording.train_time, claims, measured, replace(criteria, looks=recording.evaluation.looks))
-            if recording is not None and by_recording
-            else judge_by_claims(claims, measured, random_mean, criteria)
-        )
-    return _examine(files, canonical, judgement, episodes, claims=claims, claimed=not by_recording, forced=forced)
+    train_time = None
+    if recording is not None and spec.judged_by_recording:
+        train_time, criteria = recording.train_time, replace(criteria, looks=recording.evaluation.looks)
+    judgement = judge_found(train_time, claims, episodes_from(episodes), random_mean, criteria) if episodes else None
+    claimed = train_time is None
+    return _examine(files, canonical, judgement, episodes, claims=claims, claimed=claimed, forced=forced)
 
 
 def _examine(
