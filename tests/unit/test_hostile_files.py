@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch as th
+from stable_baselines3 import PPO
 from stable_baselines3.common.logger import HumanOutputFormat
+from stable_baselines3.common.type_aliases import TrainFrequencyUnit
 
 from hostile import (
     Hostile,
@@ -274,3 +276,18 @@ def test_trust_does_not_reach_beyond_its_package(
         (tmp_path / "model.zip").write_bytes(with_pickled(model, "_last_obs", pickled))
         with pytest.raises(Unreadable, match=name):
             read_model(tmp_path / "model.zip", trusted=("o", "os.path", "sub", "builtin", "my_package"))
+
+
+def test_members_of_enumerations_may_be_written_as_python_3_11_0_to_3_11_3_write_them(
+    model: bytes, tmp_path: Path
+) -> None:
+    step = pickle.dumps(Reduced(getattr, TrainFrequencyUnit, "STEP"))
+    assert read_as_model(with_pickled(model, "train_freq", step), tmp_path) == "model"
+
+
+@pytest.mark.parametrize(
+    "arguments", [(PPO, "load"), ("", "join"), (TrainFrequencyUnit, "STEP", 0), (TrainFrequencyUnit, "__class__")]
+)
+def test_other_attributes_may_not_be_asked_for(model: bytes, tmp_path: Path, arguments: tuple) -> None:
+    asked = pickle.dumps([Reduced(getattr, TrainFrequencyUnit, "STEP"), Reduced(getattr, *arguments)])
+    assert "untrusted_pickle builtins.getattr" in read_as_model(with_pickled(model, "train_freq", asked), tmp_path)

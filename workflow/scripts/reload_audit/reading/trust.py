@@ -10,6 +10,7 @@ from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.reading.tensors import pickles_of_tensors
 
 _CLASS_NAME = re.compile(r"_?[A-Z]\w*")
+_CONSTANT = re.compile(r"[A-Z][A-Z0-9_]*")
 
 # Packages whose classes may be mentioned: what models, policies, spaces and optimizers are made of.
 _PACKAGES_OF_CLASSES = (
@@ -59,6 +60,9 @@ _NAMES: dict[str, set[str]] = {
 # Classes that run what they are given as soon as they are set up.
 _NEVER = {"CloudpickleWrapper"}
 
+_MEMBER = "builtins.getattr"
+"""How Python 3.11.0 to 3.11.3 write a member of an enumeration: ``getattr(TrainFrequencyUnit, "STEP")``."""
+
 _NESTED = "torch.storage._load_from_bytes"
 _MAX_NESTED = 100
 _MAX_INSTRUCTIONS = 100_000
@@ -78,6 +82,8 @@ def refuse_untrusted(parsed: Parsed, trusted: Collection[str], *, schedule: bool
     for found in _all_names(parsed):
         if not _is_known(found) and not _in_packages(found.module, trusted):
             if schedule and _in_packages(found.module, _SCHEDULE_PACKAGES):
+                continue
+            if str(found) == _MEMBER and _is_of_members_only(parsed):
                 continue
             raise Unreadable(_refusal(found))
 
@@ -112,6 +118,15 @@ def _is_known(found: Global) -> bool:
         return True
     of_class = _CLASS_NAME.fullmatch(found.name) is not None and found.name not in _NEVER
     return of_class and _in_packages(found.module, _PACKAGES_OF_CLASSES)
+
+
+def _is_of_members_only(parsed: Parsed) -> bool:
+    """Whether ``getattr`` is asked for nothing but constants of classes, which must themselves be known."""
+    asked = [call.args for call in parsed.calls if isinstance(call.function, Global) and str(call.function) == _MEMBER]
+    return bool(asked) and all(
+        len(args) == 2 and isinstance(args[0], Global) and isinstance(args[1], str) and _CONSTANT.fullmatch(args[1])
+        for args in asked
+    )
 
 
 def _in_packages(module: str, packages: Collection[str]) -> bool:
