@@ -12,7 +12,7 @@ audit: .venv/audit
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
 
 test: lint
-	$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: .venv/dev
 	$(BIN)/ruff check .

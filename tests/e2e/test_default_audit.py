@@ -14,7 +14,7 @@ from reload_audit.configuration import read_yaml
 from reload_audit.jobs import RELOAD_HASH_SEED, TRAIN_HASH_SEED
 from snakemake_runs import Run, Workspace
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("default audit")]
+pytestmark = pytest.mark.slow
 
 TABLES = ("episodes.parquet", "conditions.parquet", "models.parquet", "models.csv", "audit.json", "report.html")
 

@@ -11,7 +11,7 @@ import pytest
 from audits import audit_found, train_all
 from builders import ROOT, training_spec
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("environment causes")]
+pytestmark = pytest.mark.slow
 
 FAULTY = {
     "Field": "",

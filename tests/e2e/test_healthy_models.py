@@ -25,7 +25,7 @@ from reload_audit.reading.model_zip import read_model
 from reload_audit.reading.statistics import read_statistics
 from reload_audit.records import read_json
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("healthy models")]
+pytestmark = pytest.mark.slow
 
 OFF_POLICY = {"learning_starts": 16, "buffer_size": 200, "batch_size": 16, "train_freq": 4}
 RECIPES: dict[str, tuple[dict[str, Any], list[type]]] = {

@@ -18,7 +18,6 @@ AGENTS = SHARED / "rl-trained-agents"
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("published models"),
     pytest.mark.skipif(not AGENTS.is_dir(), reason=f"the published agents are not at {AGENTS}"),
 ]
 

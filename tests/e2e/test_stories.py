@@ -34,7 +34,7 @@ from reload_audit.reading.statistics import read_statistics
 from reload_audit.records import read_json
 from reload_audit.specs import ReloadSpec
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stories")]
+pytestmark = pytest.mark.slow
 
 TRUST = ["corridor", "stories"]
 BY_HEART = {"n_steps": 32, "batch_size": 64, "n_epochs": 4, "learning_rate": 3e-3, "gamma": 0.9, "ent_coef": 0.01}

@@ -10,7 +10,7 @@ import pytest
 from builders import experiment
 from snakemake_runs import Run, Workspace, small_config
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("findings")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

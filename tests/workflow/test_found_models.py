@@ -22,7 +22,7 @@ from reload_audit.jobs.train import train_model
 from reload_audit.specs import Limits
 from snakemake_runs import Run, Workspace, small_config
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("found models")]
+pytestmark = pytest.mark.slow
 
 TRAINING_SCRIPT = """
 import sys

@@ -11,7 +11,7 @@ import pytest
 from builders import experiment
 from snakemake_runs import Workspace, small_config
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("reruns")]
+pytestmark = pytest.mark.slow
 
 CONFIG = small_config(
     experiment(name="one", seeds=[0, 1]),
