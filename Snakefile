@@ -1,6 +1,6 @@
 """Audit saved Stable-Baselines3 models: do they still earn what they earned when they were trained?
 
-train (one job per model) -> reload (one job per model, fresh processes) -> aggregate -> report, gate
+train (one job per model) -> reload (one job per model, fresh processes) -> aggregate -> report, summarize -> gate
 models that others trained -> audit_external (some at a time) ---------------^
 """
 
@@ -33,6 +33,10 @@ rule all:
     input:
         "<results>/report.html",
         "<results>/audit.json",
+        "<results>/summary.txt",
+        "<results>/summary.md",
+        "<results>/junit.xml",
+        "<results>/model_cards",
 
 
 onstart:

@@ -8,11 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+
 from builders import ROOT, resolved
 from published import CLAIMS_SCHEMA, MODELS_SCHEMA
 from reload_audit import isolation
 from reload_audit.aggregation import aggregate
 from reload_audit.artifacts import MANIFEST
+from reload_audit.configuration import read_yaml
 from reload_audit.discovery import find_models
 from reload_audit.jobs import FORMAT, PRELOAD, RELOAD_HASH_SEED, TRAIN_HASH_SEED, probe
 from reload_audit.jobs.external import audit_batch
@@ -23,6 +26,7 @@ from reload_audit.specs import ExternalPolicy, ReloadSpec
 from reload_audit.verdicts import Criteria
 
 LIMITS = {"timeout": 120, "memory": 4096}
+AUDIT_SCHEMA = read_yaml(ROOT / "workflow/schemas/audit.schema.json")
 PROBE = ProbeSpec(seeds=2, steps=20, episodes=25, isolation="forkserver", timeout=60, memory=4096)
 
 
@@ -57,8 +61,11 @@ def audit_found(folder: Path, *, probes: Path | None = None, **config: Any) -> d
     records = folder / "records.json"
     audit_batch(models, records, folder / "audit.log", policy, reloading, criteria)
     probed_files = [] if probes is None else probe_all([model["environment"] for model in models], probes)
-    aggregate([records], criteria, {}, folder, probed_files)
-    return {model["model"]: model for model in read_json(folder / "audit.json")["models"]}
+    settings = {key: config[key] for key in ("evaluation", "verdict", "reload")}
+    aggregate([records], criteria, settings, folder, probed_files)
+    audit = read_json(folder / "audit.json")
+    jsonschema.validate(audit, AUDIT_SCHEMA)
+    return {model["model"]: model for model in audit["models"]}
 
 
 def probe_all(environments: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:

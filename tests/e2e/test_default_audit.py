@@ -17,6 +17,8 @@ from snakemake_runs import Run, Workspace
 pytestmark = pytest.mark.slow
 
 TABLES = ("episodes.parquet", "conditions.parquet", "models.parquet", "models.csv", "audit.json", "report.html")
+SUMMARIES = ("summary.txt", "summary.md", "junit.xml")
+FIGURES = tuple(f"figures/{name}.{kind}" for name in ("scores", "causes", "n_envs", "seeds") for kind in ("svg", "png"))
 
 
 def audit(folder: Path, cores: int) -> tuple[Workspace, Run]:
@@ -104,7 +106,7 @@ def test_audit_json_fits_its_schema(audited):
 
 def test_an_audit_from_scratch_gives_the_same_bytes(audited, tmp_path_factory):
     again, _ = audit(tmp_path_factory.mktemp("second"), cores=1)
-    for name in TABLES:
+    for name in (*TABLES, *SUMMARIES, *FIGURES):
         assert (audited.folder / "results" / name).read_bytes() == (again.folder / "results" / name).read_bytes(), name
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reload_audit.configuration import ConfigError, read_yaml, resolve, trained_models
+from reload_audit.configuration import ConfigError, only, read_yaml, resolve, trained_models
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
@@ -409,3 +409,25 @@ def test_what_is_done_with_the_models_later_does_not_change_their_specs(sections
 
 def test_what_is_measured_at_train_time_changes_every_spec() -> None:
     assert len(changed_models(BEFORE, {**BEFORE, "evaluation": {"episodes": 10}})) == 3
+
+
+# --- Some models alone -------------------------------------------------------------------------------------------
+
+TRAINED = {"ppo-seed0-n1": {"seed": 0}, "ppo-seed1-n1": {"seed": 1}}
+FOUND = [{"model": "zoo/PPO 1"}, {"model": "zoo/PPO 2"}]
+
+
+def test_without_names_all_models_are_audited() -> None:
+    assert only([], TRAINED, FOUND, "mine.yaml") == (TRAINED, FOUND)
+
+
+def test_models_that_are_named_are_audited_alone() -> None:
+    chosen = only(["zoo/PPO 2", "ppo-seed1-n1"], TRAINED, FOUND, "mine.yaml")
+    assert chosen == ({"ppo-seed1-n1": {"seed": 1}}, [{"model": "zoo/PPO 2"}])
+
+
+def test_a_name_that_no_model_has_is_refused_with_the_closest() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^mine.yaml: only: there is no model 'ppo-seed1'; did you mean 'ppo-seed1-n1'"
+    ):
+        only(["ppo-seed1"], TRAINED, FOUND, "mine.yaml")

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
+from reload_audit import tables
 from reload_audit.causes import CAUSES
-from reload_audit.dashboard import write_report
+from reload_audit.dashboard import write_figures, write_report
 from reload_audit.dashboard.causes import cause_rows, certainty
+from reload_audit.dashboard.charts import SCORES_SHOWN
+from reload_audit.dashboard.details import details
 from reload_audit.dashboard.entries import entries
-from reload_audit.dashboard.found import groups, particulars
-from reload_audit.dashboard.grids import grids
-from reload_audit.dashboard.numbers import number, probability, signed
-from reload_audit.dashboard.report import interval, render, settings
-from reload_audit.dashboard.scatter import SIZE, panels
+from reload_audit.dashboard.grids import cells, seeds
+from reload_audit.dashboard.numbers import number, signed
+from reload_audit.dashboard.payload import read
+from reload_audit.dashboard.report import bars, render, setting_texts
+from reload_audit.dashboard.scores import places
 from reload_audit.verdicts import VERDICTS
 
 NASTY = "</script><img src=x onerror=alert(1)>"
@@ -59,6 +65,7 @@ def model(name: str = "cartpole-seed0-n1", verdict: str = "identical", **other: 
         "gap": "",
         "log": "logs/reload.log",
         "train_mean_reward": 50.0,
+        "random_mean_reward": 10.0,
         "reference_mean_reward": 50.0,
         "source": "trained",
         "claim_kind": "in_place",
@@ -133,41 +140,50 @@ def audit(models: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 class Page(HTMLParser):
-    """What a browser makes of a report: its elements, and the text of its table of models."""
+    """What a browser makes of a report before its script runs."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.row_heads: list[str] = []
-        self.code: list[tuple[dict[str, str | None], str]] = []  # every <pre>
-        self._in_head = self._in_code = False
+        self.code: list[str] = []  # every <pre>
+        self._in_code = False
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
         self._in_code = tag == "pre"
         if self._in_code:
-            self.code.append((dict(attrs), ""))
-        if tag in ("th", "td"):
-            self._in_head = tag == "th" and ("scope", "row") in attrs
-            if self._in_head:
-                self.row_heads.append("")
+            self.code.append("")
 
     def handle_endtag(self, tag: str) -> None:
         self._in_code = self._in_code and tag != "pre"
 
     def handle_data(self, data: str) -> None:
         if self._in_code:
-            attributes, text = self.code[-1]
-            self.code[-1] = attributes, text + data.removeprefix("\n")  # as browsers do at the start of a <pre>
-        if self._in_head:
-            self.row_heads[-1] += data
+            self.code[-1] += data.removeprefix("\n")  # as browsers do at the start of a <pre>
 
     def count(self, tag: str) -> int:
         return sum(found == tag for found, _ in self.tags)
 
+    def buttons(self, kind: str) -> list[str | None]:
+        return [attrs[f"data-{kind}"] for tag, attrs in self.tags if tag == "button" and f"data-{kind}" in attrs]
+
 
 EVERY_VERDICT = [model(f"cartpole-seed{seed}-n1", verdict) for seed, verdict in enumerate(VERDICTS)]
+
+
+def column(html: str, name: str) -> list[Any]:
+    """A column of the table, as the page's script unpacks it."""
+    found = read(html)["columns"][name]
+    return [found["words"][position] for position in found["at"]] if isinstance(found, dict) else found
+
+
+def visible(html: str) -> str:
+    """The page's own text, without what is packed and what is code."""
+    return re.sub(r"<(style|script)[^>]*>.*?</\1>", "", html, flags=re.DOTALL)
+
+
+# --- The page ----------------------------------------------------------------------------------------------------
 
 
 def test_the_sentence_stands_at_the_top_of_the_page() -> None:
@@ -177,15 +193,29 @@ def test_the_sentence_stands_at_the_top_of_the_page() -> None:
 
 def test_every_model_has_a_row_the_worst_first_and_numbers_in_names_in_order() -> None:
     names = ["p-n16", "p-n8", "p-n1"]
-    page = Page(render(audit([model(name, v) for v in ("identical", "error") for name in (n + v for n in names)])))
-    rows = [head for head in page.row_heads if head.startswith("p-")]
-    assert rows == ["p-n1error", "p-n8error", "p-n16error", "p-n1identical", "p-n8identical", "p-n16identical"]
+    html = render(audit([model(name, v) for v in ("identical", "error") for name in (n + v for n in names)]))
+    assert column(html, "model") == [
+        *("p-n1error", "p-n8error", "p-n16error"),
+        *("p-n1identical", "p-n8identical", "p-n16identical"),
+    ]
 
 
 def test_every_verdict_has_a_tile_that_is_a_button() -> None:
-    page = Page(render(audit(EVERY_VERDICT)))
-    tiles = [attrs["data-verdict"] for tag, attrs in page.tags if tag == "button" and "data-verdict" in attrs]
-    assert tiles == list(VERDICTS)
+    assert Page(render(audit(EVERY_VERDICT))).buttons("verdict") == list(VERDICTS)
+
+
+def test_causes_environments_and_experiments_can_be_filtered_by() -> None:
+    page = Page(render(audit([lost("a", cause()), model("b"), found("c", env_id="Pendulum-v1")])))
+    assert page.buttons("cause") == ["global-generator"]
+    assert page.buttons("environment") == ["CartPole-v1", "Pendulum-v1"]
+    assert page.buttons("group") == ["cartpole", "zoo/agents"]
+
+
+def test_bars_with_most_losses_come_first_and_are_as_long_as_their_models_are_many() -> None:
+    pairs = [("a", "identical")] * 4 + [("b", "identical"), ("b", "degraded")]
+    first, second = bars(pairs)
+    assert (first.name, first.count, first.share) == ("b", 2, 0.5)
+    assert (second.name, second.verdicts) == ("a", (("identical", 4),))
 
 
 @pytest.mark.parametrize("one", [model, found])
@@ -193,11 +223,12 @@ def test_every_verdict_has_a_tile_that_is_a_button() -> None:
 @pytest.mark.parametrize("text", [NASTY, "\"quotes\" & 'quotes' <b>", "🤖 naïve"])
 def test_what_others_wrote_appears_as_text_only(one: Callable[..., dict[str, Any]], field: str, text: str) -> None:
     harmless = Page(render(audit([one(verdict="error")])))
-    page = Page(render(audit([{**one(verdict="error"), field: text}])))
+    html = render(audit([{**one(verdict="error"), field: text}]))
+    page = Page(html)
     if field == "model":
-        assert text in page.row_heads
+        assert column(html, "model") == [text]
     assert page.count("img") == 0
-    assert page.count("script") == harmless.count("script") == 1
+    assert page.count("script") == harmless.count("script")
     assert page.count("b") == harmless.count("b")
     assert {name for _, attributes in page.tags for name in attributes if name.startswith("on")} == set()
 
@@ -205,7 +236,8 @@ def test_what_others_wrote_appears_as_text_only(one: Callable[..., dict[str, Any
 @pytest.mark.parametrize("field", TEXTS)
 def test_what_turns_the_direction_of_writing_around_shows_as_its_escape(field: str) -> None:
     html = render(audit([{**found(verdict="error"), field: "safe\u202egnp.exe\x1b[2J\u200f"}]))
-    assert not re.search("[\u200e\u200f\u202a-\u202e\u2066-\u2069\x1b]", html)
+    for text in (html, json.dumps(read(html), ensure_ascii=False)):
+        assert not re.search("[\u200e\u200f\u202a-\u202e\u2066-\u2069\x1b]", text)
 
 
 def test_the_longest_texts_leave_a_page_that_can_be_read() -> None:
@@ -216,7 +248,7 @@ def test_the_longest_texts_leave_a_page_that_can_be_read() -> None:
 
 def test_half_a_character_in_a_message_does_not_lose_the_report(tmp_path: Path) -> None:
     write_report(audit([model(verdict="error", reason="cannot read \udcff")]), tmp_path / "report.html")
-    assert "cannot read \\udcff" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert column((tmp_path / "report.html").read_text(encoding="utf-8"), "reason") == ["cannot read \\udcff"]
 
 
 def test_the_same_audit_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -233,37 +265,75 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
     html = render(audit([*EVERY_VERDICT, lost("a", cause())]))
     links = [attrs.get(name) for _, attrs in Page(html).tags for name in ("src", "href", "srcset", "data", "action")]
     assert all(link.startswith(("#", "../docs/causes/")) for link in links if link is not None)
-    assert not re.search(r"https?:|url\(|@import|fetch\(|XMLHttpRequest|import\(", html)
+    own = html.replace("http://www.w3.org/2000/svg", "")
+    assert not re.search(r"https?:|@import|fetch\(|XMLHttpRequest|import\(", own)
 
 
 def test_the_page_itself_forbids_any_script_but_its_own() -> None:
     policy = next(a["content"] for tag, a in Page(render(audit([]))).tags if tag == "meta" and "http-equiv" in a)
-    assert re.fullmatch(r"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-[\w+/]{43}='", policy or "")
+    allowed = r"script-src( 'sha256-[\w+/]{43}='){4}"
+    assert re.fullmatch(rf"default-src 'none'; style-src 'unsafe-inline'; {allowed}", policy or "")
 
 
 @pytest.mark.parametrize("models", [[], [model()], [model(f"m{k}", "error") for k in range(6)]])
 def test_no_one_and_only_failed_models_give_a_page_too(models: list[dict[str, Any]]) -> None:
-    page = Page(render(audit(models)))
-    assert {m["model"] for m in models} <= set(page.row_heads)
-    assert page.count("caption") >= 1
-
-
-def test_models_that_never_trained_are_counted_though_they_cannot_be_drawn() -> None:
-    nothing = {"train_mean_reward": None, "claim_mean": None, "reference_mean_reward": None, "conditions": []}
-    (panel,) = panels(entries([model("a", "error", **nothing), model("b")]))
-    assert (panel.models, panel.unplaced, len(panel.marks)) == (2, 1, 1)
+    columns = read(render(audit(models)))["columns"]
+    assert {m["model"] for m in models} == set(columns.get("model", []))
 
 
 def test_missing_settings_and_fields_leave_a_page_with_less_in_it() -> None:
-    html = render({"models": [{"model": "bare", "verdict": "error"}]})
-    assert "bare" in Page(html).row_heads
-    assert settings({"settings": {}, "trained_with": [{"versions": None, "machine": None, "models": 1}]}, []) == []
+    assert column(render({"models": [{"model": "bare", "verdict": "error"}]}), "model") == ["bare"]
+    trained_with = [{"versions": None, "machine": None, "models": 1}]
+    assert setting_texts({"settings": {}, "trained_with": trained_with}, []) == []
 
 
 def test_the_settings_that_decided_are_printed() -> None:
-    said = settings(audit([model()]), entries([model()]))
+    said = setting_texts(audit([model()]), entries([model()]))
     assert said[0] == "margin: the larger of 5 % of |train − random policy| and 0.2 train-time std"
     assert "SB3 2.9.2" in said
+
+
+@pytest.mark.parametrize(
+    ("models", "title"),
+    [
+        ([model()], "Train-time reward and reload reward, as scores"),
+        ([found()], "Claimed reward and reload reward, as scores"),
+        ([model(), found()], "Train-time or claimed reward and reload reward, as scores"),
+    ],
+)
+def test_the_words_fit_the_kind_of_models(models: list[dict[str, Any]], title: str) -> None:
+    assert f">{title}<" in render(audit(models))
+
+
+def test_nothing_is_said_of_claims_where_all_models_were_trained_here() -> None:
+    assert "claim" not in visible(render(audit(EVERY_VERDICT)))
+
+
+def test_models_of_others_are_no_experiment_with_seeds_and_n_envs() -> None:
+    assert "seed by seed" not in render(audit([found()]))
+    assert "seed by seed" in render(audit([found(), model()]))
+
+
+def test_a_long_path_in_a_text_shows_as_its_file_and_whole_where_it_is_pointed_at() -> None:
+    path = f"/{'deep/' * 12}model.zip"
+    html = render(audit([lost("a", cause(evidence=[f"{path}: it cannot be read"]))]))
+    assert f'<span title="{path}">…/model.zip</span>: it cannot be read' in html
+
+
+def test_plain_loads_that_would_fail_are_counted_at_the_top() -> None:
+    error = "ModuleNotFoundError: No module named &#39;gym&#39; (1)"
+    said = f"1 of 2 found models would not load with a plain ALGO.load: {error}"
+    assert said in render(audit([found("a"), found("b", plain_load_error="")]))
+    assert "plain ALGO.load" not in render(audit([model()]))
+
+
+def test_the_versions_that_saved_found_models_are_printed() -> None:
+    models = [found(f"m{k}", sb3_saved=f"1.{k}.0") for k in range(7)]
+    said = "found models saved with SB3 1.0.0, 1.1.0, 1.2.0, 1.3.0, 1.4.0 and 2 others, loaded with 2.9.2"
+    assert said in setting_texts(audit(models), entries(models))
+
+
+# --- Numbers -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("missing", [None, "nan", "inf", float("nan")])
@@ -271,7 +341,7 @@ def test_a_number_that_is_none_shows_as_a_dash(missing: Any) -> None:
     (entry,) = entries([model(claim_std=missing, difference=missing)])
     assert entry.claim_std is None
     assert number(entry.claim_std) == signed(entry.difference) == "–"
-    assert interval(entry) is None
+    assert column(render(audit([model(difference=missing)])), "difference") == [None]
 
 
 @pytest.mark.parametrize(
@@ -290,209 +360,171 @@ def test_numbers_have_few_digits_and_a_true_minus(value: float, text: str) -> No
     assert number(value) == text
 
 
-def test_tiny_probabilities_do_not_pretend_to_digits() -> None:
-    assert (probability(1e-12), probability(0.0123), probability(1.0)) == ("< 0.0001", "0.012", "1")
+def test_a_model_that_earns_as_before_is_written_once() -> None:
+    """Most models are of this kind, and a page has to hold ten thousand of them."""
+    html = render(audit([model("a"), model("b", "degraded")]))
+    assert dict(zip(column(html, "model"), column(html, "same"), strict=True)) == {"a": 1, "b": 0}
+    assert dict(zip(column(html, "model"), column(html, "after"), strict=True)) == {"a": None, "b": -3}
 
 
-def test_a_point_lies_on_the_diagonal_where_the_reload_earns_the_same() -> None:
-    (panel,) = panels(entries(EVERY_VERDICT))
-    same = next(mark for mark in panel.marks if mark.verdict == "identical")
-    assert same.x + same.y == pytest.approx(SIZE)
+# --- Scores ------------------------------------------------------------------------------------------------------
 
 
-def test_every_point_leads_to_its_models_row() -> None:
-    page = Page(render(audit(EVERY_VERDICT)))
-    targets = [attrs["href"] for tag, attrs in page.tags if tag == "a"]
-    rows = {attrs["id"] for tag, attrs in page.tags if tag == "tr" and "id" in attrs}
-    assert len(targets) == len(EVERY_VERDICT)
-    assert {(target or "")[1:] for target in targets} == rows
+def test_a_score_is_0_for_a_random_policy_and_1_for_the_best_of_the_environment() -> None:
+    best, other, gone = places(entries([model("a"), model("b", claim_mean=30.0), model("c", "degraded")]))[::-1]
+    assert best is not None
+    assert other is not None
+    assert gone is not None
+    places_of = {(place.x, place.y, place.at) for place in (best, other, gone)}
+    assert places_of == {(1.0, 1.0, ""), (0.5, 1.0, ""), (1.0, SCORES_SHOWN[0], "below")}
 
 
-def test_environments_have_panels_of_their_own() -> None:
-    found = panels(entries([model("a"), model("b", env_id="Pendulum-v1", claim_mean=-1200.0)]))
-    assert [panel.environment for panel in found] == ["CartPole-v1", "Pendulum-v1"]
+def test_each_environment_has_a_scale_of_its_own() -> None:
+    models = [model("a"), model("b", env_id="Pendulum-v1", claim_mean=-200.0, random_mean_reward=-1200.0)]
+    assert [place and place.x for place in places(entries(models))] == [1.0, 1.0]
+
+
+def test_what_could_not_be_reloaded_stands_on_the_lower_edge() -> None:
+    (place,) = places(entries([model(verdict="error")]))
+    assert place is not None
+    assert (place.x, place.y, place.at) == (1.0, SCORES_SHOWN[0], "nowhere")
+
+
+@pytest.mark.parametrize(
+    "unknown", [{"claim_mean": None}, {"random_mean_reward": None}, {"random_mean_reward": 50.0}, {"claim_mean": 1e308}]
+)
+def test_without_a_scale_a_model_has_no_place_and_the_page_says_so(unknown: dict[str, Any]) -> None:
+    assert places(entries([model(**unknown)])) == [None]
+    html = render(audit([model(**unknown)]))
+    assert column(html, "x") == [None]
+
+
+# --- Experiments -------------------------------------------------------------------------------------------------
 
 
 def test_columns_are_the_conditions_with_n_envs_by_size() -> None:
-    (grid,) = grids(entries([model()]))
-    titles = [column.title for column in grid.columns]
+    titles = [cell["condition"] for cell in sorted(cells(entries([model()])), key=lambda cell: cell["place"])]
     assert titles == ["in place", "reference", "reload", "n_envs=4", "n_envs=8", "SubprocVecEnv"]
 
 
 def test_rows_are_the_n_envs_of_training() -> None:
-    (grid,) = grids(entries([model(f"m{n}", train_n_envs=n) for n in (8, 1, 16)]))
-    assert [row.n_envs for row in grid.rows] == [1, 8, 16]
+    rows = cells(entries([model(f"m{n}", train_n_envs=n) for n in (8, 1, 16)]))
+    assert list(dict.fromkeys(row["n_envs"] for row in rows)) == [1, 8, 16]
 
 
 def test_a_cell_averages_over_seeds_and_says_how_many_it_could() -> None:
-    (grid,) = grids(entries([model("a"), model("b", "degraded"), model("c", "error")]))
-    reload = grid.rows[0].cells[2]
-    assert (reload.mean, reload.difference, reload.evaluated, reload.models) == (23.5, -26.5, 2, 3)
+    rows = cells(entries([model("a"), model("b", "degraded"), model("c", "error")]))
+    reload = rows[2]
+    assert (reload["condition"], reload["mean"], reload["difference"]) == ("reload", "23.50", "−26.50")
+    assert (reload["models"], reload["differences"]) == ("2 of 3", "−26.50, −53.00 to 0")
+    assert reload["margins"] == -13.25
 
 
 def test_in_place_is_averaged_over_the_episodes_that_the_reload_ran() -> None:
-    (grid,) = grids(entries([model()]))
-    assert grid.rows[0].cells[0].mean == 50.0  # not 51, the mean of all train-time episodes
+    assert cells(entries([model()]))[0]["mean"] == "50.00"  # not 51, the mean of all train-time episodes
 
 
-@pytest.mark.parametrize(("verdict", "tone"), [("identical", ""), ("inconclusive", ""), ("degraded", "less")])
-def test_a_cell_is_coloured_only_beyond_the_margin(verdict: str, tone: str) -> None:
-    (grid,) = grids(entries([model(verdict=verdict)]))
-    assert grid.rows[0].cells[2].tone == tone
+def test_conditions_tried_on_some_models_are_on_their_pages_and_in_no_grid() -> None:
+    tried = [condition(name, 20, 49.0, -1.0) for name in ("stochastic", "unseeded", "stochastic + unseeded")]
+    healthy = model("b", conditions=[*model()["conditions"], condition("unseeded", 20, 50.0, 0.0)])
+    sick = lost("a", cause(), conditions=[*model()["conditions"], *tried])
+    titles = [cell["condition"] for cell in cells(entries([sick, healthy]))]
+    assert titles == ["in place", "reference", "reload", "n_envs=4", "n_envs=8", "SubprocVecEnv", "unseeded"]
+    of_sick = read(render(audit([sick, healthy])))["details"][0]["conditions"]
+    assert [found["condition"] for found in of_sick][-1] == "stochastic + unseeded"
 
 
-def test_an_interval_beyond_the_drawing_is_an_arrow() -> None:
-    (lost,) = entries([model(verdict="degraded")])
-    (kept,) = entries([model()])
-    assert (interval(lost).beyond, interval(kept).beyond) == ("left", "")  # type: ignore[union-attr]
+def test_a_model_has_a_line_from_in_place_to_reload() -> None:
+    rows = seeds(entries([model("a"), model("b", "error")]))
+    assert [(row["model"], row["stage"], row["mean"]) for row in rows if row["panel"] == "cartpole, n_envs=1"] == [
+        *(("b", "in place", 50.0), ("b", "reference", 50.0)),
+        *(("a", "in place", 50.0), ("a", "reference", 50.0), ("a", "reload", 50.0)),
+    ]
 
 
 def test_a_margin_of_zero_divides_nothing() -> None:
-    (same,) = entries([model(margin=0.0, ci_low=0.0, ci_high=0.0)])
-    (lost,) = entries([model(verdict="degraded", margin=0.0)])
-    assert interval(same).difference == 0.0  # type: ignore[union-attr]
-    assert interval(lost).beyond == "left"  # type: ignore[union-attr]
-    assert render(audit([model(verdict="degraded", margin=0.0)]))
+    rows = cells(entries([model(verdict="degraded", margin=0.0)]))
+    assert rows[2]["margins"] == -1e9
+    assert render(audit([model(verdict="degraded", margin=0.0), model("same", margin=0.0)]))
 
 
-def test_models_of_others_are_no_experiment_with_seeds_and_n_envs() -> None:
-    html = render(audit([found()]))
-    assert grids(entries([found()])) == []
-    assert "averaged over seeds" not in html
-    assert "averaged over seeds" in render(audit([found(), model()]))
-    assert [grid.experiment for grid in grids(entries([found(), model()]))] == ["cartpole"]
+# --- One model ---------------------------------------------------------------------------------------------------
 
 
-def test_a_point_without_train_time_reward_lies_at_what_is_claimed() -> None:
-    (panel,) = panels(entries([found()]))
-    assert panel.marks[0].x + panel.marks[0].y == pytest.approx(SIZE)
-    assert panel.reward == "claimed reward"
-    assert panels(entries([found(), model()]))[0].reward == "train-time or claimed reward"
+def panel(**model: Any) -> dict[str, Any]:
+    """What the page knows of a single model besides its row."""
+    (only,) = read(render(audit([model])))["details"]
+    return only
 
 
-def test_a_claim_beyond_all_bounds_spoils_no_plot() -> None:
-    (panel,) = panels(entries([found(), found("boast", claim_mean=1e308, margin=1e308)]))
-    assert (len(panel.marks), panel.unplaced) == (1, 1)
-    assert render(audit([found(claim_mean=1e308, claim_std=1e308, difference=-1e308, margin=1e-300)]))
-
-
-def test_what_cannot_be_drawn_comes_after_what_can() -> None:
-    unclaimed = found("a", "error", env_id="Alien-v0", claim_mean=None)
-    assert [panel.environment for panel in panels(entries([unclaimed, found()]))] == ["CartPole-v1", "Alien-v0"]
-
-
-@pytest.mark.parametrize(
-    ("models", "title", "head"),
-    [
-        ([model()], "Train-time reward and reload reward", "Train mean ± std"),
-        ([found()], "Claimed reward and reload reward", "Claimed mean ± std"),
-        ([model(), found()], "Train-time or claimed reward and reload reward", "Claimed mean ± std"),
-    ],
-)
-def test_the_words_fit_the_kind_of_models(models: list[dict[str, Any]], title: str, head: str) -> None:
-    html = render(audit(models))
-    assert f">{title}<" in html
-    assert f">{head}<" in html
-
-
-def test_nothing_is_said_of_claims_where_all_models_were_trained_here() -> None:
-    assert "claim" not in re.sub(r"<(style|script)>.*?</\1>", "", render(audit(EVERY_VERDICT)), flags=re.DOTALL)
-
-
-def test_without_train_time_measurements_nothing_is_said_of_gaps() -> None:
-    assert ">Gap<" not in render(audit([found()]))
-    assert ">Gap<" in render(audit([found(source="recorded", claim_kind="reference")]))
-
-
-def test_the_kind_of_claim_stands_beside_it() -> None:
-    html = render(audit([found(claim_kind="model_card"), model()]))
-    assert '<small class="kind">model card</small>' in html
-    assert '<small class="kind">in place</small>' in html
-
-
-def test_a_claim_without_standard_deviation_shows_none() -> None:
-    assert "± –" not in render(audit([found(claim_std=None)]))
-
-
-def test_groups_are_folders_and_tables_with_losses_first() -> None:
-    mine = {"experiment": "mine.csv", "source": "table", "plain_load_error": None, "claim_kind": None}
-    first, second = groups(
-        entries([model(), found("a"), found("b", "degraded", plain_load_error=""), found("c", **mine)])
-    )
-    assert (first.name, first.models, first.unloadable, first.unread) == ("zoo/agents", 2, 1, 0)
-    assert (first.verdicts, first.claims) == ((("equivalent", 1), ("degraded", 1)), (("explicit", 2),))
-    assert (second.name, second.sources, second.unread, second.claims) == ("mine.csv", "table", 1, ())
-
-
-def test_every_row_of_a_found_model_belongs_to_a_group_that_can_be_picked() -> None:
-    many = [found(f"m{k}", experiment=f"folder{k}") for k in range(30)]
-    page = Page(render(audit([*many, model()])))
-    picks = [attrs["data-group"] for tag, attrs in page.tags if tag == "button" and "data-group" in attrs]
-    rows = [attrs["data-group"] for tag, attrs in page.tags if tag == "tr" and "data-group" in attrs]
-    assert sorted(picks) == sorted(rows) == sorted(map(str, range(30)))
-
-
-def test_the_particulars_of_a_found_model() -> None:
-    (entry,) = entries([found(conditions=[condition("reload", 20, 50.0, None), condition("n_envs=4", 4, 49.0, -1.0)])])
-    assert dict(particulars(entry, groups=2)) == {
-        "Found by": "zoo/agents",
-        "Claim": "explicit, over 300 episodes in claims.csv, line 2",
+def test_the_panel_of_a_found_model() -> None:
+    assert dict(panel(**found())["details"]) == {
         "Needed to load it": "spaces of gym rebuilt as Gymnasium's",
         "A plain PPO.load": "would raise ModuleNotFoundError: No module named 'gym'",
         "Versions": "stable_baselines3 1.3.0 → 2.9.2",
-        "Other conditions": "n_envs=4 49.00 (−1.00)",
     }
+    assert column(render(audit([found(claim_kind="model_card")])), "kind") == ["model card"]
 
 
-def test_what_is_not_known_of_a_found_model_is_left_out() -> None:
-    nothing = dict.fromkeys(
-        ("claim_n", "claim_source", "loaded_with", "plain_load_error", "version_changes", "sb3_saved")
-    )
+def test_what_is_not_known_of_a_model_is_left_out() -> None:
+    nothing = dict.fromkeys(("loaded_with", "plain_load_error", "version_changes", "sb3_saved"))
     (entry,) = entries([found(**nothing)])
-    assert particulars(entry, groups=1) == []
+    assert details(entry) == []
     (entry,) = entries([found(**{**nothing, "plain_load_error": "", "sb3_saved": "2.9.2"})])
-    assert particulars(entry, groups=1) == [
+    assert details(entry) == [
         ("A plain PPO.load", "would work"),
         ("Versions", "stable_baselines3 2.9.2, as saved"),
     ]
 
 
 @pytest.mark.parametrize("one", [model, found])
-def test_remarks_on_a_model_are_in_its_details(one: Callable[..., dict[str, Any]]) -> None:
+def test_remarks_on_a_model_are_in_its_panel(one: Callable[..., dict[str, Any]]) -> None:
     said = "VecMonitor.class_attributes cannot be pickled"
-    assert f"<dt>Remarks<dd>{said}" in render(audit([one(remarks=said)]))
-    assert "Remarks" not in render(audit([one(remarks="")]))
+    assert ["Remarks", said] in panel(**one(remarks=said))["details"]
 
 
-def test_a_long_path_in_a_text_shows_as_its_file_and_whole_where_it_is_pointed_at() -> None:
-    path = f"/{'deep/' * 12}model.zip"
-    html = render(audit([lost("a", cause(evidence=[f"{path}: it cannot be read"]), reason=f"{path} and b/short.zip")]))
-    shown = f'<span title="{path}">…/model.zip</span>'
-    assert f"{shown} and b/short.zip" in html
-    assert html.count(f"{shown}: it cannot be read") == 2
-    assert path not in html.replace(shown, "")
+def test_all_claims_are_named_not_only_the_one_that_decides() -> None:
+    claims = [
+        {"kind": "explicit", "mean": 50.0, "std": 4.0, "n": 300, "where": "claims.csv, line 2"},
+        {"kind": "model_card", "mean": 48.5, "std": None, "n": None, "where": "README.md"},
+    ]
+    assert panel(**found(claims=claims))["claims"] == [
+        "explicit: 50.00 ± 4.00 over 300 episodes (claims.csv, line 2)",
+        "model card: 48.50 (README.md)",
+    ]
 
 
-def test_plain_loads_that_would_fail_are_counted_at_the_top() -> None:
-    error = "ModuleNotFoundError: No module named &#39;gym&#39; (1)"
-    said = f"1 of 2 found models would not load with a plain ALGO.load: {error}"
-    assert said in render(audit([found("a"), found("b", plain_load_error="")]))
-    assert "plain ALGO.load" not in render(audit([model()]))
+def test_the_first_divergence_has_the_values_of_both_sides() -> None:
+    differences = [{"component": "raw_observations", "index": [2], "reference": 0.5, "reload": 0.25}]
+    known = {"text": "Episode 0 differs first at step 3.", "differences": differences}
+    said = panel(**lost("a", cause(), first_divergence=known))
+    assert said["divergence"] == "Episode 0 differs first at step 3."
+    assert said["differences"] == [["raw observations[2]", "0.5", "0.25"]]
 
 
-def test_the_versions_that_saved_found_models_are_printed() -> None:
-    models = [found(f"m{k}", sb3_saved=f"1.{k}.0") for k in range(7)]
-    assert "found models saved with SB3 1.0.0, 1.1.0, 1.2.0, 1.3.0, 1.4.0 and 2 others, loaded with 2.9.2" in settings(
-        audit(models), entries(models)
-    )
+def test_the_probe_of_a_models_environment_is_with_it() -> None:
+    finding = {"cause": "clock", "instrument": "probe", "proof": True, "evidence": "It reads the clock.", "details": {}}
+    content = audit([lost("a", cause(), probe="Corridor-1f")])
+    content["environments"] = [{"name": "Corridor-1f", "findings": [finding], "remark": ""}]
+    said = read(render(content))
+    assert said["details"][0]["probe"] == "Corridor-1f"
+    assert said["environments"]["Corridor-1f"]["findings"] == [{"cause": "clock", "evidence": "It reads the clock."}]
 
 
-def test_thousands_of_models_are_all_in_the_page_but_not_all_on_show() -> None:
-    html = render(audit([found(f"m{k}") for k in range(2000)]))
-    rows = [attrs for tag, attrs in Page(html).tags if tag == "tr" and "id" in attrs]
-    assert len(rows) == 2000
-    assert sum("hidden" not in attrs for attrs in rows) == 300
-    assert len(html) < 2000 * 1000
+def test_the_episodes_of_a_model_that_lost_its_reward_are_paired(tmp_path: Path) -> None:
+    rows = [
+        {"model": name, "condition": stage, "episode": episode, "seed": episode, "reward": reward + episode}
+        for name in ("a", "b")
+        for stage, reward in (("in_place", 50.0), ("reference", 50.0), ("reload", -3.0), ("stochastic", 1.0))
+        for episode in range(3)
+    ]
+    tables.write_parquet(tmp_path / "episodes.parquet", rows, tables.EPISODES)
+    said = read(render(audit([lost("a", cause()), model("b")]), tmp_path / "episodes.parquet"))["details"]
+    assert said[0]["pairs"] == {"in_place": [50, 51, 52], "reference": [50, 51, 52], "reload": [-3, -2, -1]}
+    assert "pairs" not in said[1]
+
+
+# --- Causes ------------------------------------------------------------------------------------------------------
 
 
 def test_each_cause_has_a_row_those_that_explain_most_first() -> None:
@@ -520,81 +552,72 @@ def test_what_is_proven_and_how_much_of_the_gap_is_closed() -> None:
     ]
 
 
-def test_every_row_with_causes_can_be_picked_by_each_of_them() -> None:
-    page = Page(render(audit([lost("a", cause("clock"), cause("hash-order")), lost("b", cause("clock")), model("c")])))
-    picks = {attrs["data-cause"] for tag, attrs in page.tags if tag == "button" and "data-cause" in attrs}
-    rows = [attrs["data-causes"] for tag, attrs in page.tags if tag == "tr" and "data-causes" in attrs]
-    assert (picks, rows) == ({"0", "1"}, ["0 1", "0"])
-
-
-def test_a_model_trained_here_shows_its_cause_and_all_that_speaks_for_it() -> None:
-    html = render(audit([lost("a", cause())]))
-    assert '<a class="why" href="#cause-0">global-generator</a>' in html
-    for said in ("It draws.", "It drew.", "files: they are as saved", "Episode 0 differs first at its reset."):
-        assert f">{said}" in html
+def test_a_model_shows_its_causes_and_all_that_speaks_for_them() -> None:
+    said = panel(**lost("a", cause(), cause("clock")))
+    assert [one["cause"] for one in said["causes"]] == ["global-generator", "clock"]
+    assert said["causes"][0]["evidence"] == ["It draws.", "It drew."]
+    assert said["causes"][0]["fix"] == FIX
+    assert said["ruled_out"] == ["files: they are as saved"]
 
 
 def test_without_causes_nothing_is_said_of_them() -> None:
     healthy = model(cause="", causes=[], ruled_out=[], first_divergence=None)
     html = render(audit([healthy]))
     assert html == render(audit([model()]))
-    assert "<details>" not in html
     assert ">Causes" not in html
 
 
 def test_a_fix_can_be_copied_as_it_is() -> None:
     fix = FIX + "\n        assert 0 < self.goal & 7, '<b>'"
-    page = Page(render(audit([lost("a", cause(fix=fix))])))
-    assert page.code[0] == ({}, fix)
-    assert page.count("b") == Page(render(audit([lost("a", cause())]))).count("b")
-
-
-def test_a_row_holds_only_the_lines_of_a_fix_that_are_its_own() -> None:
-    others = FIX.replace("integers(8)", "integers(9)")
-    models = [lost("a", cause()), lost("b", cause()), lost("c", cause(fix=others)), lost("d", cause(fix="x = 1"))]
-    _, *rows = Page(render(audit(models))).code
-    assert rows == [
-        ({"data-of": "0", "data-lines": ""}, ""),
-        ({"data-of": "0", "data-lines": ""}, ""),
-        ({"data-of": "0", "data-lines": "3"}, others.splitlines()[3]),
-        ({}, "x = 1"),
-    ]
+    html = render(audit([lost("a", cause(fix=fix))]))
+    assert Page(html).code == [fix]
+    assert read(html)["details"][0]["causes"][0]["fix"] == fix
 
 
 @pytest.mark.parametrize("text", [NASTY, "safe\u202egnp.exe\x1b[2J\u200f"])
 def test_what_the_causes_say_appears_as_text_only(text: str) -> None:
     said = cause(text, explanation=text, evidence=[text, text], fix=f"{text}\n{text}")
-    own = {**said, "fix": f"# own\n{text}"}
-    more = {"ruled_out": [text], "first_divergence": {"text": text}}
-    html = render(audit([lost("a", said, **more), lost("b", own, **more)]))
-    assert not re.search("[\u200e\u200f\u202a-\u202e\u2066-\u2069\x1b]", html)
+    html = render(audit([lost("a", said, ruled_out=[text], first_divergence={"text": text})]))
+    assert not re.search("[\u200e\u200f\u202a-\u202e\u2066-\u2069\x1b]", html + json.dumps(read(html)))
     page = Page(html)
-    assert (page.count("img"), page.count("script")) == (0, 1)
+    assert (page.count("img"), page.count("script")) == (0, Page(render(audit([model()]))).count("script"))
     assert not [attrs for tag, attrs in page.tags if tag == "a" and (attrs["href"] or "").startswith("..")]
 
 
 def test_every_known_cause_leads_to_its_page() -> None:
-    page = Page(render(audit([lost("a", *map(cause, CAUSES), cause("of/another.tool"))])))
-    links = {attrs["href"] or "" for tag, attrs in page.tags if tag == "a"}
-    assert {link for link in links if not link.startswith("#")} == {f"../docs/causes/{name}.md" for name in CAUSES}
+    html = render(audit([lost("a", *map(cause, CAUSES), cause("of/another.tool"))]))
+    links = {attrs["href"] or "" for tag, attrs in Page(html).tags if tag == "a"}
+    pages = {f"../docs/causes/{name}.md" for name in CAUSES}
+    assert {link for link in links if not link.startswith("#")} == pages
+    assert {f"../{said['page']}" for said in read(html)["causes"].values() if said["page"]} == pages
 
 
-def test_conditions_tried_on_some_models_are_in_their_details_and_in_no_grid() -> None:
-    tried = [condition(name, 20, 49.0, -1.0) for name in ("stochastic", "unseeded", "stochastic + unseeded")]
-    healthy = model("b", conditions=[*model()["conditions"], condition("unseeded", 20, 50.0, 0.0)])
-    sick = lost("a", cause(), conditions=[*model()["conditions"], *tried])
-    models = entries([sick, healthy])
-    (grid,) = grids(models)
-    titles = [column.title for column in grid.columns]
-    assert titles == ["in place", "reference", "reload", "n_envs=4", "n_envs=8", "SubprocVecEnv", "unseeded"]
-    (_, others), *_ = particulars(models[0], groups=0)
-    assert others.endswith("stochastic 49.00 (−1.00), unseeded 49.00 (−1.00)")
+# --- Ten thousand models -----------------------------------------------------------------------------------------
 
 
-def test_a_cause_of_thousands_of_models_leaves_a_page_that_can_be_loaded() -> None:
-    def fixed(file: str) -> str:
-        return "\n".join([f"venv = VecNormalize.load('{file}', venv)", *(["# what everybody has to know"] * 40)])
+def test_details_of_the_worst_are_in_the_page_whatever_their_number(tmp_path: Path) -> None:
+    def fix(number: int) -> str:
+        return f"model = '{hashlib.sha512(str(number).encode()).hexdigest() * 4}'"
 
-    html = render(audit([lost(f"m{k}", cause(fix=fixed(f"runs/{k}/vecnormalize.pkl"))) for k in range(1000)]))
-    assert len(fixed("")) > 1000
-    assert len(html) < 1000 * 1700
+    models = [lost(f"m{k}", cause(fix=fix(k))) for k in range(4000)]
+    content = read(render(audit([*models, model("healthy")])))
+    assert len(content["columns"]["model"]) == 4001
+    assert 0 < content["detailed"] < 4001
+    assert len(content["details"]) == content["detailed"]
+
+
+# --- Figures -----------------------------------------------------------------------------------------------------
+
+
+def test_the_main_plots_are_files_too(tmp_path: Path) -> None:
+    write_figures(audit([*EVERY_VERDICT, lost("a", cause())]), tmp_path / "figures")
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert names == {f"{name}.{kind}" for name in ("scores", "causes", "n_envs", "seeds") for kind in ("svg", "png")}
+    for path in (tmp_path / "figures").glob("*.svg"):
+        assert ElementTree.parse(path).getroot().tag.endswith("}svg")  # noqa: S314
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in (tmp_path / "figures").glob("*.png"))
+
+
+def test_what_there_is_nothing_to_draw_of_is_no_file(tmp_path: Path) -> None:
+    write_figures(audit([]), tmp_path / "figures")
+    assert list((tmp_path / "figures").iterdir()) == []

@@ -6,52 +6,14 @@ from typing import Any
 
 import pytest
 
+from audited import audit, found, inconclusive, lost, model
 from reload_audit.summary import answer, cause_counts, headline, plain_loads, printable, printable_code, summarize
-from reload_audit.verdicts import VERDICTS
 
 GYM = "ModuleNotFoundError: No module named 'gym'"
 
 
-def model(name: str = "small-seed0-n1", verdict: str = "identical", **other: Any) -> dict[str, Any]:
-    """A model trained here that earned 50 in place, and 10 after reload if it is degraded."""
-    earned = {"degraded": 10.0, "error": None}.get(verdict, 50.0)
-    return {
-        "model": name,
-        "source": "trained",
-        "verdict": verdict,
-        "reason": "",
-        "train_mean_reward": 50.0,
-        "train_std_reward": 4.0,
-        "reload_mean_reward": earned,
-        "reload_std_reward": None if earned is None else 1.0,
-        "difference": None if earned is None else earned - 50.0,
-        "margin": 2.0,
-        "claim_kind": "in_place",
-        "claim_mean": 50.0,
-        "claim_std": 4.0,
-        "plain_load_error": None,
-        **other,
-    }
-
-
-def found(name: str = "ppo/CartPole-v1_1", verdict: str = "equivalent", **other: Any) -> dict[str, Any]:
-    """The same model, trained by others."""
-    claim = {"source": "zoo", "claim_kind": "explicit", "train_mean_reward": None, "train_std_reward": None}
-    return model(name, verdict, **{**claim, "plain_load_error": "", **other})
-
-
-def inconclusive(word: str, **other: Any) -> dict[str, Any]:
-    return found(verdict="inconclusive", reason=f"{word}: for a reason", **other)
-
-
-def lost(name: str, cause: str, *evidence: str, verdict: str = "degraded", **other: Any) -> dict[str, Any]:
-    explained = {"cause": cause, "explanation": "", "evidence": evidence, "proven": True, "share": None, "fix": ""}
-    return model(name, verdict, cause=cause, causes=[explained], **other)
-
-
 def summary(*models: dict[str, Any]) -> str:
-    counts = {verdict: sum(one["verdict"] == verdict for one in models) for verdict in VERDICTS}
-    return summarize({"counts": counts, "models": models}, "results/report.html")
+    return summarize(audit(*models), "results/report.html")
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,15 @@ def test_the_report_is_there(audited):
     assert "loses-seed0-n1" in (workspace.folder / "results/report.html").read_text()
 
 
+def test_the_same_is_there_for_pull_requests_and_for_what_shows_test_results(audited):
+    workspace, run = audited
+    results = workspace.folder / "results"
+    assert (results / "summary.txt").read_text() in run.output
+    assert "| degraded | 1 |" in (results / "summary.md").read_text()
+    assert 'tests="5" failures="1" errors="2" skipped="0"' in (results / "junit.xml").read_text()
+    assert list((results / "model_cards").glob("*.patch")) == []
+
+
 def test_the_gate_fails_and_names_the_models(audited):
     workspace, _ = audited
     gate = workspace.snakemake("gate")

@@ -234,6 +234,19 @@ def test_a_second_run_has_nothing_to_do(audited):
     assert "Nothing to be done" in audited.workspace.snakemake().output
 
 
+def test_one_model_alone_is_audited_beside_the_others_to_the_same_bits(audited):
+    before = (audited.workspace.folder / "results/audit.json").read_bytes()
+    run = audited.workspace.snakemake(
+        *("--configfile", "results/config.yaml", "--config", 'only=["swings"]'),
+        'pathvars={"results":"results/only","logs":"logs/only"}',
+    )
+    assert run.jobs == {"all": 1, "audit_external": 1, "probe": 1, "aggregate": 1, "report": 1, "summarize": 1}
+    (alone,) = json.loads((audited.workspace.folder / "results/only/audit.json").read_text())["models"]
+    among = next(model for model in json.loads(before)["models"] if model["model"] == "swings")
+    assert alone | {"q": None, "log": None} == among | {"q": None, "log": None}  # q is of all models together
+    assert (audited.workspace.folder / "results/audit.json").read_bytes() == before
+
+
 def test_only_the_batch_of_a_changed_model_runs_again(audited):
     batches = json.loads((audited.workspace.folder / "results/external/models.json").read_text())
     assert len(batches) == 16
@@ -256,4 +269,4 @@ def test_a_configuration_of_ones_own_is_the_whole_configuration(audited):
     own = audited.workspace.folder / "own.yaml"
     own.write_text(f"runs: [{audited.found}/recorded]\n")
     jobs = audited.workspace.snakemake("-n", "--configfile", str(own), "--forceall").jobs
-    assert jobs == {"aggregate": 1, "all": 1, "audit_external": 1, "probe": 1, "report": 1}
+    assert jobs == {"aggregate": 1, "all": 1, "audit_external": 1, "probe": 1, "report": 1, "summarize": 1}

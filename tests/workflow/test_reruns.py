@@ -25,7 +25,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace.configure(CONFIG)
     run = workspace.snakemake()
     assert run.status == 0, run.output
-    assert run.jobs == {"all": 1, "train": 3, "reload": 3, "probe": 2, "aggregate": 1, "report": 1}
+    assert run.jobs == {"all": 1, "train": 3, "reload": 3, "probe": 2, "aggregate": 1, "report": 1, "summarize": 1}
     return workspace
 
 
@@ -66,18 +66,18 @@ def test_another_hyperparameter_trains_its_experiment_alone(workspace):
     two = CONFIG["experiments"][1]
     changed = {**two, "hyperparams": {**two["hyperparams"], "gamma": 0.5}}
     workspace.configure({**CONFIG, "experiments": [CONFIG["experiments"][0], changed]})
-    assert planned(workspace) == {"train": 1, "reload": 1, "probe": 1, "aggregate": 1, "report": 1}
+    assert planned(workspace) == {"train": 1, "reload": 1, "probe": 1, "aggregate": 1, "report": 1, "summarize": 1}
 
 
 def test_a_further_seed_trains_one_further_model(workspace):
     more = [experiment(name="one", seeds=[0, 1, 7]), CONFIG["experiments"][1]]
     workspace.configure({**CONFIG, "experiments": more})
-    assert planned(workspace) == {"train": 1, "reload": 1, "aggregate": 1, "report": 1}
+    assert planned(workspace) == {"train": 1, "reload": 1, "aggregate": 1, "report": 1, "summarize": 1}
 
 
 def test_another_margin_reloads_but_does_not_train(workspace):
     workspace.configure({**CONFIG, "verdict": {"looks": [10, 20], "margin_std": 0.1}})
-    assert planned(workspace) == {"reload": 3, "aggregate": 1, "report": 1}
+    assert planned(workspace) == {"reload": 3, "aggregate": 1, "report": 1, "summarize": 1}
 
 
 def test_another_gate_changes_no_result(workspace):
@@ -88,16 +88,17 @@ def test_another_gate_changes_no_result(workspace):
 @pytest.mark.parametrize(
     ("module", "rules"),
     [
-        ("training", {"train", "reload", "probe", "aggregate", "report"}),
-        ("environments", {"train", "reload", "probe", "aggregate", "report"}),
-        ("evaluation", {"reload", "aggregate", "report"}),
-        ("diagnosis/examination", {"reload", "aggregate", "report"}),
-        ("normalization", {"reload", "aggregate", "report"}),
-        ("probing/scenario", {"probe", "aggregate", "report"}),
-        ("diagnosis/conclusion", {"aggregate", "report"}),
-        ("aggregation", {"aggregate", "report"}),
+        ("training", {"train", "reload", "probe", "aggregate", "report", "summarize"}),
+        ("environments", {"train", "reload", "probe", "aggregate", "report", "summarize"}),
+        ("evaluation", {"reload", "aggregate", "report", "summarize"}),
+        ("diagnosis/examination", {"reload", "aggregate", "report", "summarize"}),
+        ("normalization", {"reload", "aggregate", "report", "summarize"}),
+        ("probing/scenario", {"probe", "aggregate", "report", "summarize"}),
+        ("diagnosis/conclusion", {"aggregate", "report", "summarize"}),
+        ("aggregation", {"aggregate", "report", "summarize"}),
         ("dashboard/report", {"report"}),
-        ("summary", {"report"}),
+        ("summary", {"report", "summarize"}),
+        ("junit", {"summarize"}),
     ],
 )
 def test_editing_a_library_module_runs_again_what_imports_it(module, rules, workspace):
@@ -107,12 +108,12 @@ def test_editing_a_library_module_runs_again_what_imports_it(module, rules, work
 
 def test_editing_an_own_wrapper_or_policy_trains_again_what_uses_it(workspace):
     workspace.append("tests/planted.py", "\n# edited\n")
-    assert planned(workspace) == {"train": 3, "reload": 3, "probe": 2, "aggregate": 1, "report": 1}
+    assert planned(workspace) == {"train": 3, "reload": 3, "probe": 2, "aggregate": 1, "report": 1, "summarize": 1}
 
 
 def test_editing_an_own_environment_trains_again_what_uses_it(workspace):
     workspace.append("examples/corridor.py", "\n# edited\n")
-    assert planned(workspace) == {"train": 1, "reload": 1, "probe": 1, "aggregate": 1, "report": 1}
+    assert planned(workspace) == {"train": 1, "reload": 1, "probe": 1, "aggregate": 1, "report": 1, "summarize": 1}
 
 
 def test_another_version_of_a_dependency_trains_everything_again(workspace):

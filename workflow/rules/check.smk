@@ -16,15 +16,20 @@ CHECK_CODE = code_of("check.py")
 def check_experiments():
     """Stop with one message that lists every experiment that cannot start."""
     experiments = configuration.one_spec_per_n_envs(AUDIT)
-    if not experiments:
-        return
     codes = f"{CHECK_CODE} {user_code(AUDIT['experiments'])}"
     checked = f"# Checked with {codes}\n{yaml.safe_dump(AUDIT, sort_keys=False)}"
     marker = Path(workflow.pathvars.apply("<results>/config.yaml"))
     if marker.exists() and marker.read_text(encoding="utf-8") == checked:
         return
-    if importlib.util.find_spec("stable_baselines3") is None:
-        return  # jobs bring their own software, and say themselves what is wrong
+    if experiments and importlib.util.find_spec("stable_baselines3") is not None:
+        _check(
+            experiments
+        )  # else jobs bring their own software, and say themselves what is wrong
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.write_text(checked, encoding="utf-8")
+
+
+def _check(experiments):
     print(f"Checking the experiments of {CONFIG_SOURCE}")
     log = workflow.pathvars.apply("<logs>/check.log")
     done = subprocess.run(
@@ -35,5 +40,3 @@ def check_experiments():
     )
     if done.returncode:
         raise WorkflowError(done.stderr.strip())
-    marker.parent.mkdir(parents=True, exist_ok=True)
-    marker.write_text(checked, encoding="utf-8")

@@ -88,7 +88,12 @@ def show_summary():
         for name in ("summary.txt", "audit.json")
     )
     if summary.exists() and summary.stat().st_mtime >= audit.stat().st_mtime:
-        print("", summary.read_text(encoding="utf-8"), sep="\n")
+        source("reload_audit/console.py")
+        from reload_audit import console
+
+        print()
+        console.show(summary.read_text(encoding="utf-8"))
+        print()
 
 
 wildcard_constraints:

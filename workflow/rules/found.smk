@@ -3,18 +3,23 @@
 import json
 
 
-def external_models():
-    """Models that others trained. They are looked for once, when the workflow starts; its jobs read what was found."""
+def all_models():
+    """Models to train, and those that others trained, or those of them that the user wants alone.
+
+    The latter are looked for once, when the workflow starts; its jobs read what was found.
+    """
     remembered = Path(workflow.pathvars.apply(EXTERNAL_MODELS))
-    if not workflow.is_main_process and remembered.exists():
-        return json.loads(remembered.read_text(encoding="utf-8"))
-    schemas = [
-        configuration.read_yaml(source(f"../schemas/{name}.schema.yaml"))
-        for name in ("models", "claims")
-    ]
     try:
-        results = workflow.pathvars.apply("<results>")
-        return discovery.find_models(AUDIT, *schemas, results=results)
+        if not workflow.is_main_process and remembered.exists():
+            found = json.loads(remembered.read_text(encoding="utf-8"))
+        else:
+            schemas = [
+                configuration.read_yaml(source(f"../schemas/{name}.schema.yaml"))
+                for name in ("models", "claims")
+            ]
+            results = workflow.pathvars.apply("<results>")
+            found = discovery.find_models(AUDIT, *schemas, results=results)
+        return configuration.only(AUDIT["only"], MODELS, found, CONFIG_SOURCE)
     except configuration.ConfigError as error:
         raise WorkflowError(str(error)) from None
 
@@ -33,7 +38,7 @@ def remember_external_models():
 
 
 EXTERNAL_MODELS = "<results>/external/models.json"
-EXTERNAL = external_models()
+MODELS, EXTERNAL = all_models()
 BATCHES = discovery.batches(EXTERNAL, AUDIT["reload"]["batch"])
 EXTERNAL_POLICY = {
     "evaluation": {**AUDIT["evaluation"], "looks": AUDIT["verdict"]["looks"]},

@@ -1,11 +1,22 @@
-"""Put all models together: result tables, verdicts, report. `gate` turns verdicts into an exit status.
+"""Put all models together: result tables, verdicts, report, summaries. `gate` turns verdicts into an exit status.
 
-Input: one record per model, one probe per environment. Output: episodes, conditions, models, processes; audit.json; report.html and summary.txt.
+Input: one record per model, one probe per environment. Output: episodes, conditions, models, processes; audit.json; report.html; summary.txt, summary.md, junit.xml and patches of model cards.
 """
 
 DASHBOARD = [
     f"reload_audit/dashboard/{name}"
-    for name in ("report.html.j2", "macros.html.j2", "report.css", "report.js")
+    for name in (
+        "page/report.html.j2",
+        "page/report.css",
+        *(
+            f"page/{part}.js"
+            for part in ("unpack", "plots", "filters", "table", "panel", "main")
+        ),
+        "vendor/tabulator.min.css",
+        "vendor/tabulator.min.js",
+        "vendor/vega-interpreter.min.js",
+        "vendor/vega.min.js",
+    )
 ]
 
 
@@ -40,10 +51,11 @@ rule aggregate:
 
 rule report:
     input:
-        "<results>/audit.json",
+        audit="<results>/audit.json",
+        episodes="<results>/episodes.parquet",
     output:
         html="<results>/report.html",
-        summary="<results>/summary.txt",
+        figures=directory("<results>/figures"),
     log:
         "<logs>/report.log",
     conda:
@@ -52,11 +64,37 @@ rule report:
         mem_mb=2000,
         runtime=30,
     params:
+        folders={
+            name: workflow.pathvars.apply(f"<{name}>") for name in ("results", "logs")
+        },
         code=code_of("report.py", *DASHBOARD),
     message:
         "Writing {output.html}"
     script:
         "../scripts/report.py"
+
+
+rule summarize:
+    input:
+        "<results>/audit.json",
+    output:
+        text="<results>/summary.txt",
+        markdown="<results>/summary.md",
+        junit="<results>/junit.xml",
+        model_cards=directory("<results>/model_cards"),
+    log:
+        "<logs>/summarize.log",
+    conda:
+        CONDA_ENV
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code_of("summarize.py", "reload_audit/causes.yaml"),
+    message:
+        "Writing {output.text}, {output.markdown} and {output.junit}"
+    script:
+        "../scripts/summarize.py"
 
 
 rule gate:

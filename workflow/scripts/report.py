@@ -1,19 +1,19 @@
-"""Rule report: the HTML report and the closing summary."""
+"""Rule report: the HTML report, and its main plots as files."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from reload_audit.dashboard import write_report
+from reload_audit.dashboard import write_figures, write_report
 from reload_audit.logs import job_log
-from reload_audit.records import read_json, write_text
-from reload_audit.summary import summarize
+from reload_audit.records import read_json
 
 
-def main(audit: Path, html: Path, summary: Path) -> None:
+def main(audit: Path, episodes: Path, html: Path, figures: Path, folders: Mapping[str, str]) -> None:
     content = read_json(audit)
-    write_report(content, html)
-    write_text(summary, summarize(content, str(html)))
+    write_report(content, html, episodes, folders)
+    write_figures(content, figures)
 
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0]):
-        main(Path(snakemake.input[0]), Path(snakemake.output.html), Path(snakemake.output.summary))
+        main(*map(Path, (*snakemake.input, *snakemake.output)), snakemake.params.folders)

@@ -76,7 +76,8 @@ def aggregate(
                 episodes.add(_episode_rows(model))
     _conclude(judged, criteria)
     probed = {path.stem: read_json(path) for path in probes}
-    diagnoses = [_diagnose(model, probed) for model in judged]
+    probe_names = [probe_name(model.environment) for model in judged]
+    diagnoses = [_diagnose(model, probed.get(name)) for model, name in zip(judged, probe_names, strict=True)]
 
     tables.write_parquet(results / "models.parquet", models, tables.MODELS)
     tables.write_csv(results / "models.csv", models, tables.MODELS)
@@ -96,11 +97,12 @@ def aggregate(
                 "causes": [cause.to_dict() for cause in diagnosis.causes],
                 "ruled_out": diagnosis.ruled_out,
                 "first_divergence": divergence,
+                "probe": probe if probe in probed else None,
                 "claims": said,
                 "conditions": rows,
             }
-            for model, diagnosis, divergence, said, rows in zip(
-                models, diagnoses, divergences, claims, conditions, strict=True
+            for model, diagnosis, divergence, probe, said, rows in zip(
+                models, diagnoses, divergences, probe_names, claims, conditions, strict=True
             )
         ],
         "environments": [_environment(name, probed[name]) for name in sorted(probed)],
@@ -272,10 +274,12 @@ def _without_details(content: Any) -> Any:
     return [_without_details(item) for item in content] if isinstance(content, list) else content
 
 
-def _diagnose(model: _Judged, probed: Mapping[str, Mapping[str, Any]]) -> Diagnosis:
-    """Fill in what explains a model's verdict."""
+def _diagnose(model: _Judged, probe: Mapping[str, Any] | None) -> Diagnosis:
+    """Fill in what explains a model's verdict.
+
+    :param probe: what probing its environment found; None where it was not probed
+    """
     row = model.row
-    probe = probed.get(probe_name(model.environment))
     found = None if probe is None else findings(probe)
     diagnosis = conclude(model.observed, row["verdict"], row["gap"], model.judgement, found)
     row["cause"] = diagnosis.causes[0].cause if diagnosis.causes else ""

@@ -105,6 +105,29 @@ def trained_models(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
+def only(
+    wanted: list[str], trained: dict[str, dict[str, Any]], found: list[dict[str, Any]], source: str
+) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
+    """Those of the models that the user wants alone; all, if none is named.
+
+    :param trained: training specs by model name
+    :param found: models that others trained
+    :raises ConfigError: there is no model of a name
+    """
+    if not wanted:
+        return trained, found
+    known = [*trained, *(str(model["model"]) for model in found)]
+    unknown = [name for name in wanted if name not in set(known)]
+    if unknown:
+        raise ConfigError(
+            "\n".join(f"{source}: only: there is no model {name!r}{closest(name, known)}" for name in unknown)
+        )
+    return (
+        {name: spec for name, spec in trained.items() if name in wanted},
+        [model for model in found if model["model"] in wanted],
+    )
+
+
 def one_spec_per_n_envs(config: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """What differs in more than the seed: where it stands in the configuration, and a training spec."""
     return [

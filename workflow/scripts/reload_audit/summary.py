@@ -9,7 +9,7 @@ from typing import Any
 from reload_audit.causes import CAUSES
 
 _WORST = 5
-_LONGEST_NAME = 60
+LONGEST_NAME = 60
 _LONGEST_REASON = 400
 _LONGEST_LOAD_ERROR = 120
 _LOAD_ERRORS = 3
@@ -21,19 +21,20 @@ TRAIN_TIME, CLAIMED = "train-time reward", "claimed reward"
 OBSTACLES = ("no_claim", "claim_too_imprecise", "best_of_k", "before_last_update", "claim_with_exploration")
 
 
-def summarize(audit: Mapping[str, Any], report: str) -> str:
+def summarize(audit: Mapping[str, Any], report: str, cards: str = "") -> str:
     """A few lines for the console.
 
     :param audit: the content of ``audit.json``
     :param report: path of the HTML report
+    :param cards: what is to be said of model cards, if anything
     """
     models = audit["models"]
     counts = ", ".join(_count(verdict, count, models) for verdict, count in audit["counts"].items() if count)
     lines = [headline(models), *([f"Verdicts: {counts}."] if counts else [])]
-    flagged, left = _flagged(models)
-    lines += [*filter(None, [cause_counts(models)]), *_other_causes(models, flagged)]
-    lines += [*filter(None, [plain_loads(models)]), *_table(flagged, left)]
-    lines.append(f"Report: {report}")
+    worst, left = flagged(models)
+    lines += [*filter(None, [cause_counts(models)]), *_other_causes(models, worst)]
+    lines += [*filter(None, [plain_loads(models)]), *_table(worst, left)]
+    lines += [*filter(None, [cards]), f"Report: {report}"]
     return "\n".join(lines) + "\n"
 
 
@@ -111,14 +112,60 @@ def plain_loads(models: Iterable[Mapping[str, Any]]) -> str:
 
 def cause_counts(models: Iterable[Mapping[str, Any]]) -> str:
     """How many models each cause is the best explanation of, the most frequent first; nothing where none is needed."""
-    counts = Counter(printable(model["cause"], _LONGEST_CAUSE) for model in models if model.get("cause"))
-    said = ", ".join(f"{cause} ({count:,})" for cause, count in _most_common(counts))
+    said = ", ".join(f"{cause} ({count:,})" for cause, count in counted_causes(models))
     return f"Causes: {said}." if said else ""
+
+
+def counted_causes(models: Iterable[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    """Each cause that is the best explanation of models, with their number; the most frequent first."""
+    return _most_common(Counter(printable(model["cause"], _LONGEST_CAUSE) for model in models if model.get("cause")))
 
 
 def cause_page(cause: str) -> str:
     """Where a cause and its fix are described, from the top of the repository; nothing for what is no known cause."""
     return f"docs/causes/{cause}.md" if cause in CAUSES else ""
+
+
+def why_undecided(models: Iterable[Mapping[str, Any]]) -> str:
+    """``4 no_claim, 1 best_of_k``: what stands in the way of a verdict on inconclusive models."""
+    kinds = Counter(filter(None, map(obstacle, models)))
+    return ", ".join(f"{kinds[kind]:,} {kind}" for kind in OBSTACLES if kinds[kind])
+
+
+def flagged(models: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[Mapping[str, Any], int]], int]:
+    """The worst models that failed, and the worst that lost their reward.
+
+    :return: each with the number of models that it stands for, and how many are left out
+    """
+    failed, degraded = _worst(models, "error"), _worst(models, "degraded")
+    left = sum(times for _, times in [*failed[_WORST:], *degraded[_WORST:]])
+    return [*failed[:_WORST], *degraded[:_WORST]], left
+
+
+def rewards(model: Mapping[str, Any]) -> str:
+    """``50.00 ± 4.00 → 10.00 ± 1.00``: what the model earned or is said to have earned, and its reload."""
+    claimed = _mean_and_std(model["claim_mean"], model["claim_std"])
+    return f"{claimed} → {_mean_and_std(model['reload_mean_reward'], model['reload_std_reward'])}"
+
+
+def why(model: Mapping[str, Any], times: int = 1) -> str:
+    """The reason of a verdict.
+
+    :param times: the number of models that this one stands for
+    """
+    reason = printable(model["reason"], _LONGEST_REASON)
+    return f"{reason} ({times - 1:,} more like it)" if times > 1 else reason
+
+
+def explained(model: Mapping[str, Any]) -> str:
+    """The best explanation of a verdict, with its evidence unless that is the reason; nothing without a cause."""
+    if not model.get("cause"):
+        return ""
+    evidence = next(iter((model.get("causes") or [{}])[0].get("evidence") or ()), "")
+    said = [printable(model["cause"], _LONGEST_CAUSE)]
+    if evidence and evidence != model["reason"]:
+        said.append(printable(evidence, _LONGEST_EVIDENCE))
+    return ": ".join(said)
 
 
 def printable(text: str, longest: int) -> str:
@@ -192,9 +239,8 @@ def _others(counts: Mapping[str, int]) -> str:
 
 def _count(verdict: str, count: int, models: Iterable[Mapping[str, Any]]) -> str:
     """``6 inconclusive (4 no_claim, 1 best_of_k)``."""
-    kinds = Counter(filter(None, map(obstacle, models))) if verdict == "inconclusive" else Counter()
-    why = ", ".join(f"{kinds[kind]} {kind}" for kind in OBSTACLES if kinds[kind])
-    return f"{count} {verdict}{f' ({why})' if why else ''}"
+    undecided = why_undecided(models) if verdict == "inconclusive" else ""
+    return f"{count:,} {verdict}{f' ({undecided})' if undecided else ''}"
 
 
 def _worst(models: Iterable[Mapping[str, Any]], verdict: str) -> list[tuple[Mapping[str, Any], int]]:
@@ -206,7 +252,7 @@ def _worst(models: Iterable[Mapping[str, Any]], verdict: str) -> list[tuple[Mapp
     """
 
     def severity(model: Mapping[str, Any]) -> float:
-        return model["difference"] / model["margin"] if verdict == "degraded" and model["margin"] else 0.0
+        return float(model["difference"]) / float(model["margin"]) if verdict == "degraded" and model["margin"] else 0.0
 
     alike: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for model in sorted((model for model in models if model["verdict"] == verdict), key=severity):
@@ -215,24 +261,14 @@ def _worst(models: Iterable[Mapping[str, Any]], verdict: str) -> list[tuple[Mapp
     return [(group[0], len(group)) for group in alike.values()]
 
 
-def _flagged(models: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[Mapping[str, Any], int]], int]:
-    """The worst models that failed, and the worst that lost their reward.
-
-    :return: each with the number of models that it stands for, and how many are left out
-    """
-    failed, degraded = _worst(models, "error"), _worst(models, "degraded")
-    left = sum(times for _, times in [*failed[_WORST:], *degraded[_WORST:]])
-    return [*failed[:_WORST], *degraded[:_WORST]], left
-
-
-def _other_causes(models: Sequence[Mapping[str, Any]], flagged: Sequence[tuple[Mapping[str, Any], int]]) -> list[str]:
+def _other_causes(models: Sequence[Mapping[str, Any]], worst: Sequence[tuple[Mapping[str, Any], int]]) -> list[str]:
     """For each cause that no flagged model shows, a model of it and its page; the most frequent causes first."""
-    shown = {model.get("cause") for model, _ in flagged}
+    shown = {model.get("cause") for model, _ in worst}
     others: dict[str, list[str]] = {}
     for model in models:
         cause = model.get("cause")
         if cause and cause not in shown:
-            others.setdefault(cause, []).append(printable(model["model"], _LONGEST_NAME))
+            others.setdefault(cause, []).append(printable(model["model"], LONGEST_NAME))
     ordered = sorted(others.items(), key=lambda item: (-len(item[1]), item[0]))
     lines = []
     for cause, names in ordered[:_OTHER_CAUSES]:
@@ -242,18 +278,18 @@ def _other_causes(models: Sequence[Mapping[str, Any]], flagged: Sequence[tuple[M
     return [*lines, *([f"  and {len(ordered) - _OTHER_CAUSES:,} more"] if len(ordered) > _OTHER_CAUSES else [])]
 
 
-def _table(flagged: Sequence[tuple[Mapping[str, Any], int]], left: int) -> list[str]:
-    """The flagged models, each with its cause."""
-    if not flagged:
+def _table(worst: Sequence[tuple[Mapping[str, Any], int]], left: int) -> list[str]:
+    """The worst models, each with its cause."""
+    if not worst:
         return []
-    found = any(is_found(model) for model, _ in flagged)
+    found = any(is_found(model) for model, _ in worst)
     heads = ["model", "verdict", *(["claim"] if found else []), f"{'claimed' if found else 'in place'} → reload"]
-    rows = [[*_cells(model, found), _why(model, times)] for model, times in flagged]
+    rows = [[*_cells(model, found), why(model, times)] for model, times in worst]
     widths = [max(map(len, column)) for column in zip(heads, *(row[:-1] for row in rows), strict=True)]
     widths[-1] = 0
     lines = ["", _line(heads, widths)]
     pages: set[str] = set()
-    for row, (model, _) in zip(rows, flagged, strict=True):
+    for row, (model, _) in zip(rows, worst, strict=True):
         lines += [_line(row, [*widths, 0]), *_cause(model, pages)]
     if left:
         lines.append(f"  and {left:,} more")
@@ -265,16 +301,8 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _cells(model: Mapping[str, Any], found: bool) -> list[str]:
-    name = printable(model["model"], _LONGEST_NAME)
-    if not found:
-        return [name, model["verdict"], f"{_reward(model, 'train')} → {_reward(model, 'reload')}"]
-    rewards = f"{_claimed(model)} → {_reward(model, 'reload')}"
-    return [name, model["verdict"], (model["claim_kind"] or "–").replace("_", " "), rewards]
-
-
-def _why(model: Mapping[str, Any], times: int) -> str:
-    reason = printable(model["reason"], _LONGEST_REASON)
-    return f"{reason} ({times - 1:,} more like it)" if times > 1 else reason
+    kind = [(model["claim_kind"] or "–").replace("_", " ")] if found else []
+    return [printable(model["model"], LONGEST_NAME), model["verdict"], *kind, rewards(model)]
 
 
 def _cause(model: Mapping[str, Any], pages: set[str]) -> list[str]:
@@ -282,34 +310,22 @@ def _cause(model: Mapping[str, Any], pages: set[str]) -> list[str]:
 
     :param pages: those that are named already; a new one is added
     """
-    if not model.get("cause"):
-        return []
-    causes = model.get("causes") or [{}]
-    evidence = next(iter(causes[0].get("evidence") or ()), "")
-    said = [printable(model["cause"], _LONGEST_CAUSE)]
-    if evidence and evidence != model["reason"]:
-        said.append(printable(evidence, _LONGEST_EVIDENCE))
-    lines = [f"    cause: {': '.join(said)}"]
-    page = cause_page(model["cause"])
+    said = explained(model)
+    lines = [f"    cause: {said}"] if said else []
+    page = cause_page(model["cause"]) if said else ""
     if page and page not in pages:
         pages.add(page)
         lines.append(f"    fix: {page}")
     return lines
 
 
-def _claimed(model: Mapping[str, Any]) -> str:
-    return _mean_and_std(model["claim_mean"], model["claim_std"])
-
-
-def _reward(model: Mapping[str, Any], stage: str) -> str:
-    return _mean_and_std(model[f"{stage}_mean_reward"], model[f"{stage}_std_reward"])
-
-
-def _mean_and_std(mean: float | None, std: float | None) -> str:
+def _mean_and_std(mean: Any, std: Any) -> str:
     if mean is None:
         return "–"
     return _number(mean) if std is None else f"{_number(mean)} ± {_number(std)}"
 
 
-def _number(value: float) -> str:
-    return f"{value:.2f}" if abs(value) < 1e12 else f"{value:.2e}"
+def _number(value: Any) -> str:
+    """A number of ``audit.json``, or the text that it has in place of one that is not finite."""
+    number = float(value)
+    return f"{number:.2f}" if abs(number) < 1e12 else f"{number:.2e}"

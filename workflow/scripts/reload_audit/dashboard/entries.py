@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reload_audit.dashboard.numbers import finite
+from reload_audit.dashboard.numbers import count, finite, number
 from reload_audit.summary import is_found, printable, printable_code, was_measured
 from reload_audit.verdicts import Verdict
 
@@ -21,6 +20,7 @@ _LONGEST_NAME = 200
 _LONGEST_TEXT = 600
 _LONGEST_DETAIL = 400
 _LONGEST_FIX = 6_000
+_DIFFERENCES = 6
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,13 @@ class Condition:
     name: str
     n_envs: int | None
     mean: float | None
+    std: float | None
     difference: float | None
+    ci_low: float | None
+    ci_high: float | None
+    identical: bool | None
     n_episodes: int | None
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -56,24 +61,29 @@ class NamedCause:
 class Entry:
     """One model.
 
-    :param anchor: the id of its row in the page; links lead there
     :param found: whether others trained it
     :param measured: whether it is compared with episodes of train time, rather than with a claim
     :param train_mean: what was measured at train time, if anything was
     :param claim_mean: what the reload is compared with: the same, or what somebody claims
     :param plain_load_error: empty where a plain load works; None where that is not known
     :param remarks: what else was noticed: what cannot be pickled, files that cannot be read
+    :param key: its name as it is, which may hold what a browser would obey; ``name`` is for showing
+    :param claims: all that is said of what it earned, the deciding claim among them; sentences
+    :param probe: the environment that was probed for it, by its name in ``audit.json``
     :param causes: what explains its verdict, the best explanation first
     :param ruled_out: what was looked at or tried and does not explain it
     :param divergence: where reference and reload differ first
+    :param differences: in what: component, its value in the reference, its value after reload
     """
 
-    anchor: str
+    key: str
     name: str
     experiment: str
     algo: str
     environment: str
     n_envs: int
+    seed: int | None
+    steps: int | None
     verdict: str
     reason: str
     gap: str
@@ -86,6 +96,9 @@ class Entry:
     claim_std: float | None
     claim_n: int | None
     claim_source: str
+    claims: tuple[str, ...]
+    checks_failed: str
+    probe: str
     loaded_with: str
     plain_load_error: str | None
     sb3_saved: str
@@ -93,6 +106,7 @@ class Entry:
     version_changes: str
     remarks: str
     n_episodes: int | None
+    random_mean: float | None
     train_mean: float | None
     reference_mean: float | None
     reload_mean: float | None
@@ -106,21 +120,13 @@ class Entry:
     causes: tuple[NamedCause, ...]
     ruled_out: tuple[str, ...]
     divergence: str
-
-    @property
-    def in_margins(self) -> float | None:
-        """The difference as a multiple of the margin, which compares models of different reward scales."""
-        if self.difference is None or self.margin is None:
-            return None
-        if self.margin == 0.0:
-            return 0.0 if self.difference == 0.0 else math.copysign(1e9, self.difference)
-        return round(self.difference / self.margin, 3)
+    differences: tuple[tuple[str, str, str], ...]
 
 
 def entries(models: Iterable[Mapping[str, Any]]) -> list[Entry]:
     """Every model of ``audit.json``, the worst verdicts first and by name among equals."""
     ordered = sorted(models, key=lambda model: (WORST_FIRST.index(model["verdict"]), _by_name(model["model"])))
-    return [_entry(f"m{position}", model) for position, model in enumerate(ordered)]
+    return [_entry(model) for model in ordered]
 
 
 def worst_first(groups: Mapping[str, Sequence[Entry]]) -> list[tuple[str, Sequence[Entry]]]:
@@ -139,18 +145,21 @@ def _by_name(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if position % 2 else (0, part) for position, part in enumerate(parts)]
 
 
-def _entry(anchor: str, model: Mapping[str, Any]) -> Entry:
+def _entry(model: Mapping[str, Any]) -> Entry:
     def text(key: str, longest: int) -> str:
         return printable(model.get(key) or "", longest)
 
     plain_load_error = model.get("plain_load_error")
+    divergence = model.get("first_divergence") or {}
     return Entry(
-        anchor=anchor,
+        key=model["model"],
         name=text("model", _LONGEST_NAME),
         experiment=text("experiment", _LONGEST_NAME),
         algo=text("algo", _LONGEST_NAME),
         environment=text("env_id", _LONGEST_NAME),
         n_envs=model.get("train_n_envs") or 0,
+        seed=model.get("train_seed"),
+        steps=model.get("num_timesteps"),
         verdict=model["verdict"],
         reason=text("reason", _LONGEST_TEXT),
         gap=text("gap", _LONGEST_NAME),
@@ -163,6 +172,9 @@ def _entry(anchor: str, model: Mapping[str, Any]) -> Entry:
         claim_std=finite(model.get("claim_std")),
         claim_n=model.get("claim_n"),
         claim_source=text("claim_source", _LONGEST_NAME),
+        claims=tuple(_claim(claim) for claim in model.get("claims") or ()),
+        checks_failed=text("checks_failed", _LONGEST_DETAIL),
+        probe=text("probe", _LONGEST_NAME),
         loaded_with=text("loaded_with", _LONGEST_DETAIL),
         plain_load_error=None if plain_load_error is None else printable(plain_load_error, _LONGEST_NAME),
         sb3_saved=text("sb3_saved", _LONGEST_NAME),
@@ -170,6 +182,7 @@ def _entry(anchor: str, model: Mapping[str, Any]) -> Entry:
         version_changes=text("version_changes", _LONGEST_DETAIL),
         remarks=text("remarks", _LONGEST_TEXT),
         n_episodes=model.get("n_episodes"),
+        random_mean=finite(model.get("random_mean_reward")),
         train_mean=finite(model.get("train_mean_reward")),
         reference_mean=finite(model.get("reference_mean_reward")),
         reload_mean=finite(model.get("reload_mean_reward")),
@@ -182,7 +195,8 @@ def _entry(anchor: str, model: Mapping[str, Any]) -> Entry:
         conditions=tuple(_condition(condition) for condition in model.get("conditions") or ()),
         causes=tuple(_named_cause(cause) for cause in model.get("causes") or ()),
         ruled_out=_sentences(model.get("ruled_out")),
-        divergence=printable((model.get("first_divergence") or {}).get("text") or "", _LONGEST_DETAIL),
+        divergence=printable(divergence.get("text") or "", _LONGEST_DETAIL),
+        differences=tuple(_difference(found) for found in (divergence.get("differences") or ())[:_DIFFERENCES]),
     )
 
 
@@ -197,6 +211,27 @@ def _named_cause(cause: Mapping[str, Any]) -> NamedCause:
     )
 
 
+def _difference(found: Mapping[str, Any]) -> tuple[str, str, str]:
+    component = str(found.get("component") or "").replace("_", " ")
+    index = found.get("index")
+    where = "" if index is None else f"[{', '.join(map(str, index))}]"
+    before, after = ("not kept" if found.get(side) is None else str(found[side]) for side in ("reference", "reload"))
+    return (
+        printable(f"{component}{where}", _LONGEST_NAME),
+        printable(before, _LONGEST_NAME),
+        printable(after, _LONGEST_NAME),
+    )
+
+
+def _claim(claim: Mapping[str, Any]) -> str:
+    """``model card: 500 ± 0 over 10 episodes (README.md)``."""
+    kind = printable(claim.get("kind") or "", _LONGEST_NAME).replace("_", " ")
+    std, n = finite(claim.get("std")), claim.get("n")
+    earned = number(finite(claim.get("mean"))) + (f" ± {number(std)}" if std is not None else "")
+    where = printable(claim.get("where") or "", _LONGEST_DETAIL)
+    return f"{kind}: {earned}{f' over {count(n)} episodes' if n is not None else ''}{f' ({where})' if where else ''}"
+
+
 def _sentences(texts: Iterable[str] | None) -> tuple[str, ...]:
     return tuple(printable(text, _LONGEST_DETAIL) for text in texts or ())
 
@@ -206,6 +241,11 @@ def _condition(condition: Mapping[str, Any]) -> Condition:
         name=printable(condition["condition"], _LONGEST_NAME),
         n_envs=condition.get("n_envs"),
         mean=finite(condition.get("mean_reward")),
+        std=finite(condition.get("std_reward")),
         difference=finite(condition.get("difference")),
+        ci_low=finite(condition.get("ci_low")),
+        ci_high=finite(condition.get("ci_high")),
+        identical=condition.get("identical"),
         n_episodes=condition.get("n_episodes"),
+        reason=printable(condition.get("reason") or "", _LONGEST_DETAIL),
     )

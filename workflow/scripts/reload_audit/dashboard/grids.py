@@ -1,94 +1,79 @@
-"""Mean rewards of an experiment: number of environments in training by condition of evaluation."""
+"""Experiments: mean rewards by number of environments in training and condition of evaluation, and seed by seed."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
-from reload_audit.dashboard.entries import TOGETHER, WORST_FIRST, Condition, Entry, worst_first
-from reload_audit.dashboard.numbers import signed
+from reload_audit.dashboard.entries import TOGETHER, Condition, Entry, worst_first
+from reload_audit.dashboard.numbers import number, signed
 
 _FIRST = ("in_place", "reference", "reload")
 _TITLES = {"in_place": "in place"}
 
+MOST = 12
+"""Experiments that are drawn, those with losses first."""
 
-@dataclass(frozen=True)
-class Cell:
-    """Models that differ in their seed only, averaged.
+_MOST_PANELS = 24
+_LONGEST_TITLE = 60
 
-    :param tone: ``less`` or ``more`` than the reference by over the margin, or nothing
-    :param heat: how much so, 0 to 1
-    :param details: a sentence for who wants to know more
-    """
-
-    mean: float | None
-    difference: float | None
-    evaluated: int
-    models: int
-    tone: str = ""
-    heat: float = 0.0
-    details: str = ""
+Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Column:
-    """One condition: its title, and what it means in small print."""
-
-    title: str
-    subtitle: str
-
-
-@dataclass(frozen=True)
-class Row:
-    """Models trained with the same number of environments.
-
-    :param margin: the mean of theirs, which decides what is coloured
-    """
-
-    n_envs: int
-    margin: float | None
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True)
-class Grid:
-    """One experiment."""
-
-    experiment: str
-    subject: str
-    verdicts: tuple[tuple[str, int], ...]
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-
-
-def grids(models: Sequence[Entry]) -> list[Grid]:
-    """A grid for each experiment that the workflow trained, those with losses first."""
-    experiments: dict[str, list[Entry]] = {}
+def experiments(models: Iterable[Entry]) -> dict[str, Sequence[Entry]]:
+    """The models that the workflow trained, by experiment, those with losses first; without those that never ran."""
+    found: dict[str, list[Entry]] = {}
     for entry in models:
-        if entry.found:
-            continue
-        experiments.setdefault(entry.experiment, []).append(entry)
-    return [_grid(experiment, members) for experiment, members in worst_first(experiments)]
+        if not entry.found and entry.conditions:
+            found.setdefault(entry.experiment, []).append(entry)
+    return dict(worst_first(found)[:MOST])
 
 
-def _grid(experiment: str, members: Sequence[Entry]) -> Grid:
-    names = _condition_names(members)
-    counted = Counter(entry.verdict for entry in members)
-    subjects = sorted({f"{entry.algo} on {entry.environment}" for entry in members})
+def cells(models: Iterable[Entry]) -> list[Row]:
+    """A row for each experiment, n_envs in training and condition, averaged over seeds.
+
+    :return: ``margins``: the mean difference from the reference, in mean margins; None where there is none
+    """
     rows = []
-    for n_envs in sorted({entry.n_envs for entry in members}):
-        trained_alike = [entry for entry in members if entry.n_envs == n_envs]
-        margin = _mean(entry.margin for entry in trained_alike if entry.margin is not None)
-        rows.append(Row(n_envs, margin, tuple(_cell(trained_alike, name, margin) for name in names)))
-    return Grid(
-        experiment=experiment,
-        subject=", ".join(subjects),
-        verdicts=tuple((verdict, counted[verdict]) for verdict in reversed(WORST_FIRST) if counted[verdict]),
-        columns=tuple(_column(members, name) for name in names),
-        rows=tuple(rows),
-    )
+    for rank, (experiment, members) in enumerate(experiments(models).items()):
+        for n_envs in sorted({entry.n_envs for entry in members}):
+            alike = [entry for entry in members if entry.n_envs == n_envs]
+            for place, name in enumerate(_condition_names(members)):
+                row = _cell(alike, name)
+                rows.append({"experiment": _title(experiment), "rank": rank, "n_envs": n_envs, "place": place, **row})
+    return rows
+
+
+def seeds(models: Iterable[Entry]) -> list[Row]:
+    """Three rows for each model, with what it earned in place, as reference and after reload."""
+    rows: list[Row] = []
+    panels: set[tuple[str, int]] = set()
+    for experiment, members in experiments(models).items():
+        for n_envs in sorted({entry.n_envs for entry in members}):
+            panels.add((experiment, n_envs))
+            if len(panels) > _MOST_PANELS:
+                return rows
+            panel = f"{_title(experiment)}, n_envs={n_envs}"
+            for entry in members:
+                if entry.n_envs == n_envs:
+                    known = {"experiment": _title(experiment), "panel": panel, "rank": len(panels)}
+                    rows += [known | stage for stage in _stages(entry)]
+    return rows
+
+
+def _title(experiment: str) -> str:
+    return experiment if len(experiment) <= _LONGEST_TITLE else f"{experiment[: _LONGEST_TITLE - 1]}…"
+
+
+def _stages(entry: Entry) -> list[Row]:
+    means = {"in place": entry.train_mean, "reference": entry.reference_mean, "reload": entry.reload_mean}
+    return [
+        {"model": entry.name, "verdict": entry.verdict, "stage": stage, "mean": mean, "reward": number(mean)}
+        for stage, mean in means.items()
+        if mean is not None
+    ]
 
 
 def _condition_names(members: Sequence[Entry]) -> list[str]:
@@ -103,7 +88,7 @@ def _condition_names(members: Sequence[Entry]) -> list[str]:
         key, _, value = name.partition("=")
         return (float(value), 0) if key == "n_envs" and value.isdecimal() else (math.inf, 0)
 
-    tried = [[condition.name for condition in entry.conditions] for entry in members if entry.conditions]
+    tried = [[condition.name for condition in entry.conditions] for entry in members]
     names = dict.fromkeys(name for own in tried for name in own if TOGETHER not in name)
     asked = [name for name in names if _is_asked_for(name) or all(name in own for own in tried)]
     return sorted(asked, key=place)
@@ -114,32 +99,24 @@ def _is_asked_for(name: str) -> bool:
     return name in (*_FIRST, "SubprocVecEnv") or name.startswith("n_envs=")
 
 
-def _column(members: Iterable[Entry], name: str) -> Column:
-    slots = {c.n_envs for entry in members for c in entry.conditions if c.name == name and c.n_envs is not None}
-    match name:
-        case "in_place":
-            subtitle = "as trained"
-        case "reference" | "reload" | "SubprocVecEnv" if len(slots) == 1:
-            subtitle = f"n_envs={slots.pop()}"
-        case _:
-            subtitle = ""
-    return Column(_TITLES.get(name, name), subtitle)
-
-
-def _cell(models: Sequence[Entry], name: str, margin: float | None) -> Cell:
-    measured = [
-        _measured(entry, condition) for entry in models for condition in entry.conditions if condition.name == name
-    ]
+def _cell(models: Sequence[Entry], name: str) -> Row:
+    measured = [_measured(entry, found) for entry in models for found in entry.conditions if found.name == name]
     evaluated = [condition for condition in measured if condition.mean is not None]
     differences = [condition.difference for condition in evaluated if condition.difference is not None]
-    cell = Cell(
-        mean=_mean(condition.mean for condition in evaluated if condition.mean is not None),
-        difference=_mean(differences) if name != "reference" else None,
-        evaluated=len(evaluated),
-        models=len(models),
-        details=_details(evaluated, differences),
-    )
-    return _heated(cell, margin)
+    margin = _mean(entry.margin for entry in models if entry.margin is not None)
+    difference = _mean(differences) if name != "reference" else None
+    said = signed(difference) if difference is not None else ""
+    if len(differences) > 1 and min(differences) != max(differences):
+        said += f", {signed(min(differences))} to {signed(max(differences))}"
+    return {
+        "condition": _TITLES.get(name, name),
+        "mean": number(_mean(condition.mean for condition in evaluated if condition.mean is not None)),
+        "difference": signed(difference) if difference is not None else "",
+        "differences": said,
+        "margins": _in_margins(difference, margin),
+        "margin": number(margin),
+        "models": f"{len(evaluated)} of {len(models)}",
+    }
 
 
 def _measured(entry: Entry, condition: Condition) -> Condition:
@@ -158,24 +135,12 @@ def _measured(entry: Entry, condition: Condition) -> Condition:
     return condition
 
 
-def _heated(cell: Cell, margin: float | None) -> Cell:
-    """Coloured where the mean difference leaves the margin, fully at five margins."""
-    if cell.difference is None or margin is None or abs(cell.difference) <= margin:
-        return cell
-    heat = 1.0 if margin == 0.0 else min(1.0, abs(cell.difference) / margin / 5)
-    return replace(cell, tone="less" if cell.difference < 0 else "more", heat=round(heat, 2))
-
-
-def _details(evaluated: Sequence[Condition], differences: Sequence[float]) -> str:
-    """On how many episodes a cell rests, and what its average hides."""
-    lengths = [condition.n_episodes for condition in evaluated if condition.n_episodes is not None]
-    if not lengths:
-        return "no episodes"
-    few, many = min(lengths), max(lengths)
-    text = f"{few} episodes a model" if few == many else f"{few} to {many} episodes a model"
-    if len(differences) > 1 and min(differences) != max(differences):
-        text += f"; differences from {signed(min(differences))} to {signed(max(differences))}"
-    return text
+def _in_margins(difference: float | None, margin: float | None) -> float | None:
+    if difference is None or margin is None:
+        return None
+    if margin == 0.0:
+        return 0.0 if difference == 0.0 else math.copysign(1e9, difference)
+    return round(difference / margin, 3)
 
 
 def _mean(values: Iterable[float]) -> float | None:

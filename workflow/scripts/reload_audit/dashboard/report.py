@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,17 +17,28 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from reload_audit.dashboard import numbers
-from reload_audit.dashboard.causes import cause_rows, certainty, own_lines
-from reload_audit.dashboard.entries import Entry, entries
-from reload_audit.dashboard.found import groups, particulars
-from reload_audit.dashboard.grids import grids
-from reload_audit.dashboard.scatter import SIZE, panels
+from reload_audit.dashboard.causes import cause_rows, certainty
+from reload_audit.dashboard.charts import COLORS, MARGINS_SHOWN, ON_DARK, compiled
+from reload_audit.dashboard.entries import LOST, Entry, entries
+from reload_audit.dashboard.episodes import read_pairs
+from reload_audit.dashboard.grids import MOST, experiments
+from reload_audit.dashboard.payload import environment_findings, pack, parts
+from reload_audit.dashboard.scores import band, left_edge, places
 from reload_audit.dashboard.words import Words, words
 from reload_audit.records import write_text
 from reload_audit.summary import headline, plain_loads
 from reload_audit.verdicts import VERDICTS
 
 _HERE = Path(__file__).parent
+
+LIBRARIES = ("vega.min.js", "vega-interpreter.min.js", "tabulator.min.js")
+"""Front-end libraries, in the order in which they are run; see ``vendor/README.md``."""
+
+SCRIPTS = ("unpack.js", "plots.js", "filters.js", "table.js", "panel.js", "main.js")
+"""The page's own script, in parts that share one scope."""
+
+FOLDERS = {"results": "results", "logs": "logs"}
+"""Where a workflow writes to unless it is told otherwise."""
 
 _PACKAGES = {
     "stable_baselines3": "SB3",
@@ -35,17 +47,14 @@ _PACKAGES = {
     "python": "Python",
 }
 
-_ROWS_SHOWN = 300
-"""Models in the table until more are asked for: a browser takes seconds to lay out thousands."""
-
 _VERSIONS = 5
 """Versions that saved found models which are named."""
 
 _LONGEST_PATH = 60
 """Characters of a path in a text that are shown; of a longer one only the file's name is."""
 
-_REACH = 3.2
-"""Margins on either side of zero that an interval's drawing shows."""
+_BARS = 200
+"""Environments, and folders or experiments, that can be filtered by."""
 
 
 @dataclass(frozen=True)
@@ -59,58 +68,59 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A tested difference in units of the margin; beyond the drawing's reach it is cut there.
+class Bar:
+    """Models that share something, by verdict; ``share`` of the longest bar."""
 
-    :param beyond: ``left`` or ``right`` where the difference itself is out of reach
-    """
-
-    low: float
-    difference: float
-    high: float
-    beyond: str
+    name: str
+    count: int
+    share: float
+    verdicts: tuple[tuple[str, int], ...]
 
 
-def write_report(audit: Mapping[str, Any], path: Path) -> None:
+def write_report(
+    audit: Mapping[str, Any], path: Path, episodes: Path | None = None, folders: Mapping[str, str] = FOLDERS
+) -> None:
     """Write the report of an audit as one HTML file that needs no network.
 
     The same audit gives the same bytes.
 
     :param audit: the content of ``audit.json``
     :param path: the HTML file; it appears complete or not at all
+    :param episodes: ``episodes.parquet`` of the same audit; without it no single episodes are drawn
+    :param folders: ``results`` and ``logs`` of the audit, for the commands that run a model again
     """
-    write_text(path, render(audit))
+    write_text(path, render(audit, episodes, folders))
 
 
-def render(audit: Mapping[str, Any]) -> str:
+def render(audit: Mapping[str, Any], episodes: Path | None = None, folders: Mapping[str, str] = FOLDERS) -> str:
     """The report's HTML."""
     content = audit.get("models") or ()
     models = entries(content)
-    said, found, causes = words(models), groups(models), cause_rows(models)
-    script = (_HERE / "report.js").read_text(encoding="utf-8")
+    said, causes = words(models), cause_rows(models)
+    script = _script(_settings(audit, models, said) | {"folders": dict(folders)})
+    libraries = {name: (_HERE / "vendor" / name).read_text(encoding="utf-8") for name in LIBRARIES}
     page: str = _template().render(
         answer=headline(content),
         plain_loads=plain_loads(content),
-        settings=settings(audit, models),
+        settings=setting_texts(audit, models),
         words=said,
         tiles=tiles(Counter(entry.verdict for entry in models), said),
         models=models,
-        panels=panels(models),
-        panel_size=SIZE,
-        grids=grids(models),
-        groups=found,
-        group_numbers={group.name: position for position, group in enumerate(found)},
-        particulars=particulars,
+        scored=any(entry.random_mean is not None and entry.claim_mean is not None for entry in models),
         causes=causes,
-        cause_numbers={cause.name: position for position, cause in enumerate(causes)},
+        cause_bars=bars((entry.causes[0].name, entry.verdict) for entry in models if entry.causes),
+        environment_bars=bars((entry.environment, entry.verdict) for entry in models),
+        group_bars=bars((entry.experiment, entry.verdict) for entry in models),
+        experiments=experiments(models),
+        more_experiments=max(0, len({entry.experiment for entry in models if not entry.found}) - MOST),
+        margins_shown=MARGINS_SHOWN,
         certainty=certainty,
-        own_lines=own_lines,
-        rows_shown=_ROWS_SHOWN,
-        interval=interval,
-        reach=_REACH,
-        style=(_HERE / "report.css").read_text(encoding="utf-8"),
+        style=(_HERE / "vendor" / "tabulator.min.css").read_text(encoding="utf-8") + _style(),
+        libraries={name.partition(".")[0]: pack(text) for name, text in libraries.items()},
+        specifications=pack(json.dumps({name: json.dumps(chart) for name, chart in compiled().items()})),
+        parts=parts(models, environment_findings(audit), read_pairs(episodes, models)),
         script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        hashes=[_hash(script), *map(_hash, libraries.values())],
     )
     return page
 
@@ -124,7 +134,30 @@ def tiles(counts: Mapping[str, int], said: Words) -> list[Tile]:
     ]
 
 
-def settings(audit: Mapping[str, Any], models: Sequence[Entry]) -> list[str]:
+def bars(pairs: Iterable[tuple[str, str]]) -> list[Bar]:
+    """A bar for each name, those with most models that lost their reward or failed first, then the longest.
+
+    :param pairs: of each model, what it shares with others, and its verdict
+    """
+    counted: dict[str, Counter[str]] = {}
+    for name, verdict in pairs:
+        counted.setdefault(name, Counter())[verdict] += 1
+    longest = max((verdicts.total() for verdicts in counted.values()), default=1)
+    ordered = sorted(
+        counted.items(), key=lambda item: (-sum(item[1][verdict] for verdict in LOST), -item[1].total(), item[0])
+    )
+    return [
+        Bar(
+            name=name,
+            count=verdicts.total(),
+            share=verdicts.total() / longest,
+            verdicts=tuple((verdict, verdicts[verdict]) for verdict in VERDICTS if verdicts[verdict]),
+        )
+        for name, verdicts in ordered[:_BARS]
+    ]
+
+
+def setting_texts(audit: Mapping[str, Any], models: Sequence[Entry]) -> list[str]:
     """What decided the verdicts, and which software trained or saved the models: whatever of it the audit says."""
     sections = audit.get("settings") or {}
     verdict = sections.get("verdict") or {}
@@ -133,6 +166,36 @@ def settings(audit: Mapping[str, Any], models: Sequence[Entry]) -> list[str]:
     tool = audit.get("tool") or {}
     said.append(f"{tool.get('name', '')} {tool.get('version', '')}".strip())
     return [text for text in said if text]
+
+
+def _settings(audit: Mapping[str, Any], models: Sequence[Entry], said: Words) -> dict[str, Any]:
+    """What the script needs to know besides the models."""
+    verdict = (audit.get("settings") or {}).get("verdict") or {}
+    placed = [{"x": place.x} for place in places(models) if place is not None]
+    return {
+        "before": said.short,
+        "onDark": {color: ON_DARK[verdict] for verdict, color in COLORS.items()},
+        "band": band(verdict.get("margin_fraction") or 0.0),
+        "left": left_edge(placed) if placed else 0.0,
+    }
+
+
+def _script(settings: Mapping[str, Any]) -> str:
+    """The page's script: its parts in one function, so that nothing of them is seen from outside."""
+    texts = [(_HERE / "page" / name).read_text(encoding="utf-8").strip() for name in SCRIPTS]
+    known = json.dumps(settings, ensure_ascii=True).replace("<", "\\u003c")
+    return "\n".join(['"use strict";', "(() => {", f"const SETTINGS = {known};", *texts, "})();"])
+
+
+def _style() -> str:
+    """The page's own style, after the colours of the verdicts."""
+    light, dark = ("".join(f"--{name}:{color};" for name, color in colors.items()) for colors in (COLORS, ON_DARK))
+    colors = f":root{{{light}}}\n@media screen and (prefers-color-scheme: dark) {{ :root{{{dark}}} }}"
+    return f"{colors}\n{(_HERE / 'page' / 'report.css').read_text(encoding='utf-8')}"
+
+
+def _hash(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _margin_setting(verdict: Mapping[str, Any], said: Words) -> str:
@@ -180,30 +243,16 @@ def _saved_with(models: Sequence[Entry]) -> str:
     return f"found models saved with SB3 {', '.join(shown)}{more}, loaded with {', '.join(loaded)}"
 
 
-def interval(entry: Entry) -> Interval | None:
-    """A model's interval, to be drawn against its margin; None where nothing was compared."""
-    if entry.difference is None or entry.ci_low is None or entry.ci_high is None or entry.margin is None:
-        return None
-    low, difference, high = (
-        _in_margins(value, entry.margin) for value in (entry.ci_low, entry.difference, entry.ci_high)
-    )
-    return Interval(
-        low, difference, high, beyond="left" if difference <= -_REACH else "right" if difference >= _REACH else ""
-    )
-
-
-def _in_margins(value: float, margin: float) -> float:
-    if margin == 0.0:
-        return 0.0 if value == 0.0 else _REACH if value > 0 else -_REACH
-    return round(max(-_REACH, min(_REACH, value / margin)), 2)
-
-
 @cache
 def _template() -> Template:
     environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_HERE / "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    for name in ("count", "number", "signed", "probability", "percent"):
+    for name in ("count", "number", "signed", "percent"):
         environment.filters[name] = getattr(numbers, name)
     environment.filters["breakable"] = _breakable
     environment.filters["short_paths"] = _short_paths

@@ -27,6 +27,7 @@ _ORDERED = "tag:yaml.org,2002:python/object/apply:collections.OrderedDict"
 _DIRECTIVE = re.compile(rb"^%(TAG|YAML)\b", re.MULTILINE)
 
 _FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(.*?)\n---", re.DOTALL)
+_LONGEST_PLACED = 100_000
 
 _Reader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -63,6 +64,31 @@ def front_matter(text: str) -> Any:
     """
     found = _FRONT_MATTER.match(text)
     return None if found is None else parse_yaml(found[1])
+
+
+class Placed(str):
+    """A YAML scalar's text, with where it stands: ``start`` and ``end`` count characters, quotes included."""
+
+    __slots__ = ("end", "start")
+
+    start: int
+    end: int
+
+
+def placed_front_matter(text: str) -> Any:
+    """As :func:`front_matter`, but every scalar is a :class:`Placed` text, with its place in ``text``.
+
+    :raises ValueError: it cannot be used, it is very long, or it has aliases: what they stand for stands elsewhere
+    """
+    found = _FRONT_MATTER.match(text)
+    if found is None:
+        return None
+    if len(found[1]) > _LONGEST_PLACED:
+        raise ValueError(f"more than {_LONGEST_PLACED:,} characters")
+    try:
+        return _built(found[1], _PlacingBuilder(found.start(1)))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(str(error)) from None
 
 
 def read_json(path: str | Path, limit: int = MIB) -> Any:
@@ -148,11 +174,14 @@ def _parsed_yaml(content: bytes) -> Any:
 
 @functools.lru_cache(maxsize=1024)
 def _parsed(content: bytes) -> Any:
-    if _DIRECTIVE.search(content):
+    return _built(content, _Builder())
+
+
+def _built(content: bytes | str, builder: _Builder) -> Any:
+    if _DIRECTIVE.search(content if isinstance(content, bytes) else content.encode()):
         raise ValueError("a directive")
     reader = _Reader(content)
     try:
-        builder = _Builder()
         while type(event := reader.get_event()) is not yaml.StreamEndEvent:
             if type(event) is yaml.DocumentEndEvent:
                 break
@@ -175,7 +204,7 @@ class _Builder:
         """Take the next event."""
         match type(event):
             case yaml.ScalarEvent:
-                self._put(event.anchor, _scalar(event))
+                self._put(event.anchor, self._scalar(event))
             case yaml.SequenceStartEvent | yaml.MappingStartEvent:
                 self._start(event)
             case yaml.SequenceEndEvent | yaml.MappingEndEvent:
@@ -185,6 +214,9 @@ class _Builder:
                 if event.anchor not in self._named:
                     raise ValueError(f"the unknown alias {event.anchor!r:.50}")
                 self._put(None, self._named[event.anchor])
+
+    def _scalar(self, event: Any) -> Any:
+        return _scalar(event)
 
     def _start(self, event: yaml.CollectionStartEvent) -> None:
         if event.tag and event.tag not in _PLAIN_TAGS and event.tag != _ORDERED:
@@ -203,6 +235,27 @@ class _Builder:
             self._open[-1][1].append(value)
         else:
             self.result = value
+
+
+class _PlacingBuilder(_Builder):
+    """Keeps scalars as they are written, with where they stand.
+
+    :param offset: of the YAML in the text that places are counted in
+    """
+
+    def __init__(self, offset: int) -> None:
+        super().__init__()
+        self._offset = offset
+
+    def take(self, event: Any) -> None:
+        if type(event) is yaml.AliasEvent:
+            raise ValueError("an alias")
+        super().take(event)
+
+    def _scalar(self, event: Any) -> Placed:
+        placed = Placed(event.value)
+        placed.start, placed.end = (self._offset + mark.index for mark in (event.start_mark, event.end_mark))
+        return placed
 
 
 def _collection(start: yaml.CollectionStartEvent, items: list[Any]) -> Any:

@@ -1,0 +1,54 @@
+"""Whatever an audit holds, as long as its schema allows it: there is a page, and nothing is lost on the way to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+
+from anything import audits
+from builders import ROOT
+from fleet import episodes, fleet
+from reload_audit.dashboard import payload, write_report
+from reload_audit.records import plain, read_json
+from reload_audit.summary import printable
+
+LONGEST_NAME = 200
+
+
+def page(audit: dict[str, Any]) -> str:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "report.html"
+        write_report(audit, path)
+        return path.read_text(encoding="utf-8")
+
+
+@settings(deadline=None, max_examples=60)
+@given(audits())
+def test_every_audit_has_a_page_with_all_its_models(audit: dict[str, Any]) -> None:
+    for content in (audit, plain(audit)):  # as it is in memory, and as it is read back
+        names = payload.read(page(content))["columns"]["model"]
+        assert sorted(names) == sorted(printable(model["model"], LONGEST_NAME) for model in audit["models"])
+
+
+@pytest.mark.parametrize("n", [0, 1, 9, 100])
+def test_made_up_fleets_are_what_the_schema_allows(n: int) -> None:
+    audit = plain(fleet(n))
+    jsonschema.validate(audit, read_json(ROOT / "workflow/schemas/audit.schema.json"))
+    assert len({model["model"] for model in audit["models"]}) == n
+    assert audit == plain(fleet(n))
+
+
+def test_the_episodes_of_a_fleet_are_those_behind_its_numbers() -> None:
+    audit = fleet(300)
+    table = episodes(audit).to_pandas()
+    means = table.groupby(["model", "condition"])["reward"].agg(["mean", "size"])
+    for model in audit["models"]:
+        for row in model["conditions"]:
+            if (model["model"], row["condition"]) in means.index:
+                mean, size = means.loc[(model["model"], row["condition"])]
+                assert (size, mean) == (row["n_episodes"], pytest.approx(row["mean_reward"]))

@@ -1,0 +1,75 @@
+"""The closing words on a terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import pytest
+
+from audited import HOSTILE, audit, lost, model
+from builders import ROOT
+from reload_audit.summary import summarize
+
+SHOW = (
+    "import sys; from reload_audit import console; console.show(open(sys.argv[1], encoding='utf-8', newline='').read())"
+)
+
+
+@pytest.fixture
+def text(tmp_path):
+    models = [lost(name, "clock", name, reason=f"{name} {'long ' * 80}") for name in HOSTILE]
+    path = tmp_path / "summary.txt"
+    path.write_text(summarize(audit(model(), model("e", "error"), *models), "results/report.html"), encoding="utf-8")
+    return path
+
+
+def shown(path, terminal: bool, show: str = SHOW, **environment: str) -> str:
+    """What is printed, on a terminal of its own or into a pipe."""
+    variables = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": "workflow/scripts",
+        "PYTHONIOENCODING": "utf-8",
+        "TERM": "xterm-256color",
+    }
+    command = [sys.executable, "-c", show, str(path)]
+    arguments = {"cwd": ROOT, "env": variables | environment, "check": True}
+    if not terminal:
+        return subprocess.run(command, stdout=subprocess.PIPE, **arguments).stdout.decode()
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(command, stdout=theirs, cwd=ROOT, env=variables | environment)
+    os.close(theirs)
+    parts = []
+    while True:
+        try:
+            parts.append(os.read(ours, 65536))
+        except OSError:  # the other end is closed
+            break
+        if not parts[-1]:
+            break
+    os.close(ours)
+    assert process.wait() == 0
+    return b"".join(parts).decode().replace("\r\n", "\n")
+
+
+def test_a_file_or_a_pipe_gets_the_very_bytes(text):
+    assert shown(text, terminal=False) == text.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_a_terminal_that_wants_no_colours_gets_none(text, environment):
+    assert shown(text, terminal=True, **environment) == text.read_text(encoding="utf-8")
+
+
+def test_a_terminal_gets_the_same_words_in_colour(text):
+    printed = shown(text, terminal=True, COLORTERM="truecolor")
+    assert "\x1b[1;38;2;213;94;0mdegraded\x1b[0m" in printed
+    assert re.sub(r"\x1b\[[0-9;]*m", "", printed) == text.read_text(encoding="utf-8")
+
+
+def test_what_plans_a_workflow_needs_no_rich(text):
+    without = f"import sys; sys.modules['rich'] = None; {SHOW}"
+    assert shown(text, terminal=True, show=without) == text.read_text(encoding="utf-8")

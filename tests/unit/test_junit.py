@@ -1,0 +1,120 @@
+"""The verdicts for systems that show test results."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+
+from audited import HOSTILE, audit, found, inconclusive, lost, model
+from reload_audit.junit import write_junit
+from reload_audit.summary import printable
+
+RESULT = ({"type", "message"}, frozenset())
+ELEMENTS = {
+    "testsuites": ({"name", "tests", "failures", "errors"}, {"testsuite"}),
+    "testsuite": ({"name", "tests", "failures", "errors", "skipped"}, {"testcase"}),
+    "testcase": ({"name", "classname"}, {"failure", "error", "skipped", "system-out"}),
+    **dict.fromkeys(("failure", "error", "skipped"), RESULT),
+    "system-out": (set(), frozenset()),
+}
+"""Of each element its attributes and what may be in it: the part that the audit needs of Jenkins' junit-10.xsd."""
+
+
+def written(tmp_path: Path, *models: dict[str, Any]) -> Path:
+    path = tmp_path / "junit.xml"
+    write_junit(audit(*models), path)
+    return path
+
+
+def suite(tmp_path: Path, *models: dict[str, Any]) -> TestSuite:
+    (only,) = JUnitXml.fromfile(str(written(tmp_path, *models)))
+    return only
+
+
+def case(tmp_path: Path, one: dict[str, Any]) -> TestCase:
+    (only,) = suite(tmp_path, one)
+    return only
+
+
+@pytest.mark.parametrize(
+    ("one", "result"),
+    [
+        (lost("a", "clock", "it is 9:00"), [Failure]),
+        (model("a", "error", reason="no module"), [Error]),
+        (inconclusive("no_claim"), [Skipped]),
+        (model("a", "identical"), []),
+        (found("a", "equivalent"), []),
+        (found("a", "improved", reason="earns more"), []),
+    ],
+)
+def test_a_lost_reward_fails_an_error_is_one_and_an_open_question_is_skipped(tmp_path, one, result):
+    assert [type(found) for found in case(tmp_path, one).result] == result
+
+
+def test_a_model_stands_in_its_experiment(tmp_path):
+    shown = case(tmp_path, model("ppo-seed0-n1", experiment="ppo"))
+    assert (shown.classname, shown.name) == ("ppo", "ppo-seed0-n1")
+
+
+def test_the_suite_counts(tmp_path):
+    models = [model(), found(), inconclusive("no_claim"), lost("a", "clock"), *[model("b", "error")] * 2]
+    shown = suite(tmp_path, *models)
+    assert (shown.tests, shown.failures, shown.errors, shown.skipped) == (6, 1, 2, 1)
+
+
+def test_the_message_says_why_and_the_text_how_to_repair_it(tmp_path):
+    fix = "def reset(self):\n    self.x = 0\n"
+    explained = {"explanation": "Depends on the time of day.", "fix": fix}
+    one = lost("a", "clock", "It is 9:00.", "It was 8:00.", reason="earns 40 less", explained=explained)
+    (failure,) = case(tmp_path, one).result
+    assert failure.message == "earns 40 less; clock: It is 9:00."
+    assert failure.text.split("\n") == [
+        "degraded: 50.00 ± 4.00 → 10.00 ± 1.00",
+        "",
+        "clock: Depends on the time of day.",
+        "  - It is 9:00.",
+        "  - It was 8:00.",
+        "  docs/causes/clock.md",
+        "",
+        "Fix:",
+        "",
+        "def reset(self):",
+        "    self.x = 0",
+    ]
+
+
+def test_what_passes_says_with_which_verdict(tmp_path):
+    assert case(tmp_path, found("a", "improved", reason="earns more")).system_out.split("\n") == [
+        "improved: 50.00 ± 4.00 → 50.00 ± 1.00",
+        "earns more",
+    ]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_any_text_gives_valid_xml_and_is_shown(tmp_path, text):
+    explained = {"explanation": text, "fix": text}
+    one = lost(text, text, text, reason=text, experiment=text, explained=explained)
+    shown = case(tmp_path, one)
+    (failure,) = shown.result
+    assert shown.name == shown.classname == printable(text, 1000)
+    assert all(line.isprintable() for line in [shown.name, failure.message, *failure.text.split("\n")])
+
+
+def test_it_is_what_jenkins_takes(tmp_path):
+    models = [model(), found(), inconclusive("no_claim"), lost("a", "clock", "-"), model("b", "error", reason="-")]
+    for element in ET.parse(written(tmp_path, *models)).iter():  # noqa: S314 - written by this test
+        attributes, children = ELEMENTS[element.tag]
+        assert element.attrib.keys() == attributes
+        assert {child.tag for child in element} <= children
+
+
+def test_ten_thousand_models_take_seconds(tmp_path):
+    models = [lost(f"m{k}", "clock", "e" * 400, explained={"fix": "x = 1\n" * 50}) for k in range(10_000)]
+    start = time.perf_counter()
+    assert written(tmp_path, *models).stat().st_size < 20_000_000
+    assert time.perf_counter() - start < 20

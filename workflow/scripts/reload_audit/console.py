@@ -1,0 +1,46 @@
+"""The closing words on a terminal, in colour."""
+
+from __future__ import annotations
+
+import os
+
+COLOURS = {
+    "identical": "#0072B2",
+    "equivalent": "#56B4E9",
+    "improved": "#009E73",
+    "inconclusive": "#E69F00",
+    "degraded": "#D55E00",
+}
+"""Those of Okabe and Ito, which colour-blind people can tell apart; the report has the same."""
+
+
+def show(text: str) -> None:
+    """Print a summary: in colour on a terminal that has them, otherwise, or where NO_COLOR is set, as it is.
+
+    What plans a workflow may have no rich: each rule's own environment has it.
+    """
+    try:
+        from rich.console import Console
+        from rich.highlighter import RegexHighlighter
+        from rich.theme import Theme
+    except ImportError:
+        print(text, end="")
+        return
+
+    class Highlighter(RegexHighlighter):
+        base_style = "audit."
+        highlights = [  # noqa: RUF012
+            r"\A(?P<headline>[^\n]+)",
+            *(rf"\b(?P<{verdict}>{verdict})\b" for verdict in [*COLOURS, "error"]),
+            r"(?m)^ +(?P<label>cause|fix):",
+            r"(?P<path>docs/causes/[\w-]+\.md)",
+            r"(?m)^Report: (?P<report>[^\n]+)",
+        ]
+
+    styles = {f"audit.{verdict}": f"bold {colour}" for verdict, colour in COLOURS.items()}
+    styles |= {"audit.error": "bold reverse", "audit.headline": "bold", "audit.label": "dim", "audit.path": "underline"}
+    console = Console(theme=Theme(styles | {"audit.report": "underline"}), highlighter=Highlighter())
+    if console.is_terminal and console.color_system and not os.environ.get("NO_COLOR"):
+        console.print(text, end="", markup=False, emoji=False, soft_wrap=True)
+    else:
+        print(text, end="")

@@ -1,0 +1,104 @@
+// What is shown: verdicts, causes, environments, groups, words and a selection of scores, all of which must hold.
+
+const KINDS = {
+  verdict: (row) => [row.verdict],
+  cause: (row) => [row.cause],
+  environment: (row) => [row.environment],
+  group: (row) => [row.experiment],
+};
+
+class Filters {
+  constructor(rows, changed) {
+    this.rows = rows;
+    this.changed = changed;
+    this.chosen = Object.fromEntries(Object.keys(KINDS).map((kind) => [kind, new Set()]));
+    this.words = [];
+    this.brush = null;
+    this.buttons = [...document.querySelectorAll(".tile, .bar")].map((button) => {
+      const kind = Object.keys(KINDS).find((name) => button.dataset[name] !== undefined);
+      button.addEventListener("click", () => this.toggle(kind, button.dataset[kind]));
+      return { button, kind, name: button.dataset[kind] };
+    });
+  }
+
+  get any() {
+    return this.words.length > 0 || this.brush !== null || Object.values(this.chosen).some((chosen) => chosen.size > 0);
+  }
+
+  toggle(kind, name) {
+    if (!this.chosen[kind].delete(name)) this.chosen[kind].add(name);
+    this.update();
+  }
+
+  search(text) {
+    this.words = text.toLowerCase().split(/\s+/).filter(Boolean);
+    this.update();
+  }
+
+  select(brush) {
+    this.brush = brush;
+    this.update(false);
+  }
+
+  clear() {
+    for (const chosen of Object.values(this.chosen)) chosen.clear();
+    this.words = [];
+    this.brush = null;
+    this.update();
+  }
+
+  // :param except: a kind that is left out, to count what choosing another of its names would show
+  matches(row, except = null) {
+    for (const [kind, namesOf] of Object.entries(KINDS)) {
+      const chosen = this.chosen[kind];
+      if (kind !== except && chosen.size > 0 && !namesOf(row).some((name) => chosen.has(name))) return false;
+    }
+    if (this.words.length > 0) {
+      row.text ??= [row.model, row.environment, row.algorithm, row.experiment, row.verdict, ...row.causes, row.reason].join(" ").toLowerCase();
+      if (!this.words.every((word) => row.text.includes(word))) return false;
+    }
+    if (this.brush !== null && except !== "brush") {
+      const { x, y } = this.brush;
+      return row.x !== null && row.x >= x[0] && row.x <= x[1] && row.y >= y[0] && row.y <= y[1];
+    }
+    return true;
+  }
+
+  update(redraw = true) {
+    for (const { button, kind, name } of this.buttons) button.ariaPressed = String(this.chosen[kind].has(name));
+    this.count();
+    this.changed(redraw);
+  }
+
+  // How many models each bar stands for, among those that everything else lets through.
+  count() {
+    for (const kind of ["cause", "environment", "group"]) {
+      const counted = new Map();
+      for (const row of this.rows) {
+        if (!this.matches(row, kind)) continue;
+        const [name] = KINDS[kind](row);
+        const verdicts = counted.get(name) ?? {};
+        verdicts[row.verdict] = (verdicts[row.verdict] ?? 0) + 1;
+        counted.set(name, verdicts);
+      }
+      for (const bar of this.buttons.filter((one) => one.kind === kind)) showCount(bar.button, counted.get(bar.name) ?? {});
+    }
+  }
+}
+
+function showCount(button, verdicts) {
+  const track = button.querySelector(".track");
+  const segments = [...track.children];
+  track.dataset.longest ??= segments.reduce((sum, segment) => sum + Number(segment.style.flexGrow), 0);
+  let total = 0;
+  for (const segment of segments) {
+    if (segment.className === "rest") continue;
+    const count = verdicts[segment.className] ?? 0;
+    segment.style.flexGrow = count;
+    segment.hidden = count === 0;
+    total += count;
+  }
+  segments.at(-1).style.flexGrow = Math.max(0, track.dataset.longest - total);
+  button.querySelector(".count").textContent = countText(total);
+  button.classList.toggle("none", total === 0);
+}

@@ -1,0 +1,192 @@
+// One model's own page: a panel with a link, #model=name.
+
+const panel = document.getElementById("panel");
+const chunks = new Map();
+
+async function detailsOf(index, audit) {
+  if (index >= audit.detailed) return null;
+  const number = Math.floor(index / audit.chunk);
+  if (!chunks.has(number)) chunks.set(number, unpackJson(`details-${number}`));
+  return (await chunks.get(number))[index % audit.chunk] ?? null;
+}
+
+function code(text) {
+  const pre = element("pre", {}, text);
+  const copy = element("button", { type: "button", class: "copy" }, "Copy");
+  copy.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(pre.textContent);
+      copy.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(pre); // where a page may not write to the clipboard
+    }
+  });
+  return element("div", { class: "code" }, pre, copy);
+}
+
+function part(name, title, ...content) {
+  const said = content.flat().filter(Boolean);
+  return said.length ? element("section", { "data-part": name }, element("h3", {}, title), said) : null;
+}
+
+function list(sentences) {
+  return sentences.length ? element("ul", {}, sentences.map((sentence) => element("li", {}, sentence))) : null;
+}
+
+function terms(pairs) {
+  const known = pairs.filter(([, text]) => text);
+  return known.length ? element("dl", {}, known.flatMap(([title, text]) => [element("dt", {}, title), element("dd", {}, text)])) : null;
+}
+
+function chart(label) {
+  return element("div", { class: "chart", "data-label": label });
+}
+
+function claimPart(row, details) {
+  const over = (n) => (n === null ? "" : ` over ${countText(n)} episodes`);
+  const kind = row.kind.replace("in place", "in place: in the training process, on the environments trained in");
+  return part("claim", "Before and after", terms([
+    ["Before", row.before === null ? "nothing says what it earned" : `${rewardText(row.before, row.before_std)}${over(row.claim_n)}${kind ? `, ${kind}` : ""}`],
+    ["After reload", row.after === null ? "" : `${rewardText(row.after, row.after_std)}${over(row.n_episodes)}`],
+    ["Difference", row.difference === null ? "" : `${signedText(row.difference)} (${intervalText(row)}${row.q === null ? "" : `, q ${probabilityText(row.q)}`})`],
+    ["Random policy", row.random === null ? "" : numberText(row.random)],
+    ["Gap", row.gap],
+    ...(details?.claims?.length ? [["Claims", list(details.claims)]] : []),
+    ...(details?.details ?? []),
+    ["Log", row.verdict === "error" ? details?.log : ""],
+  ]));
+}
+
+function causesPart(details, audit) {
+  const found = (details?.causes ?? []).map(({ cause: name, certainty, evidence, fix }) => {
+    const known = audit.causes[name] ?? {};
+    const title = known.page ? element("a", { href: `../${known.page}` }, name) : name;
+    const said = certainty.map((text) => element("span", { class: "sure" }, text));
+    return element("article", {}, element("h4", {}, title, " ", said), element("p", {}, known.explanation ?? ""), list(evidence), fix ? code(fix) : null);
+  });
+  return part("causes", found.length > 1 ? "Causes, the best explanation first" : "Cause", found);
+}
+
+function closes(condition, row) {
+  if (row.before === null || row.after === null || row.before === row.after || condition.mean === null) return 0;
+  return 1 - Math.abs(row.before - condition.mean) / Math.abs(row.before - row.after);
+}
+
+function conditionRows(row, conditions) {
+  return conditions.filter((condition) => condition.mean !== null).map((condition, place) => {
+    const closed = ["in_place", "reference", "reload"].includes(condition.condition) ? 0 : closes(condition, row);
+    const paired = condition.low !== null && condition.difference !== null;
+    return {
+      place,
+      condition: condition.condition.replace("in_place", "in place"),
+      mean: condition.mean,
+      low: paired ? condition.mean + condition.low - condition.difference : condition.mean,
+      high: paired ? condition.mean + condition.high - condition.difference : condition.mean,
+      kind: closed >= 0.8 ? "closes" : condition.condition === "reload" ? "reload" : "other",
+      closes: closed >= 0.8 ? `closes ${Math.round(100 * closed)} %` : "",
+      reward: rewardText(condition.mean, condition.std),
+      interval: condition.identical ? "bit for bit as the reference" : paired ? `difference from the reference ${signedText(condition.low)} to ${signedText(condition.high)}` : "",
+      episodes: condition.n,
+    };
+  });
+}
+
+function target(row) {
+  return row.before === null ? [] : [{ mean: row.before, low: row.before - (row.margin ?? 0), high: row.before + (row.margin ?? 0) }];
+}
+
+function conditionsPart(row, details, charted) {
+  const conditions = details?.conditions ?? [];
+  const rows = conditionRows(row, conditions);
+  const failed = conditions.filter((condition) => condition.mean === null && condition.reason);
+  const holder = chart("Mean reward under each condition");
+  if (rows.length) charted.push(() => draw("conditions", holder, { conditions: rows, target: target(row) }, { width: Math.max(160, holder.clientWidth - 300) }));
+  return part("conditions", "Under other conditions", rows.length ? holder : null, list(failed.map(({ condition, reason }) => `${condition} failed: ${reason}`)));
+}
+
+function episodesPart(row, details, charted) {
+  const { in_place: inPlace, reference, reload } = details?.pairs ?? {};
+  const holder = chart("Rewards of single episodes");
+  const width = () => Math.max(160, holder.clientWidth - 80);
+  const before = inPlace ?? reference;
+  if (before && reload) {
+    const paired = (stage, after) => (after ?? []).flatMap((reward, episode) => (reward === null || (before[episode] ?? null) === null || episode >= reload.length ? [] : [{ stage, episode, before: before[episode], after: reward }]));
+    const pairs = [...(inPlace ? paired("reference", reference) : []), ...paired("reload", reload)];
+    const all = pairs.flatMap((pair) => [pair.before, pair.after]);
+    const diagonal = [Math.min(...all), Math.max(...all)].map((reward) => ({ reward }));
+    if (pairs.length) charted.push(() => draw("pairs", holder, { pairs, diagonal }, { width: width() }));
+    return part("episodes", "Episodes, paired by seed", pairs.length ? holder : null);
+  }
+  if (reload) {
+    const episodes = reload.flatMap((reward, episode) => (reward === null ? [] : [{ episode, reward, verdict: row.verdict }]));
+    if (episodes.length) charted.push(() => draw("episodes", holder, { episodes, target: target(row) }, { width: width() }));
+    return part("episodes", "Episodes after reload", episodes.length ? holder : null);
+  }
+  const same = row.verdict === "identical" ? `All ${countText(row.n_episodes)} episodes are as in the reference, bit for bit.` : "";
+  return part("episodes", "Episodes", same ? element("p", {}, same) : null);
+}
+
+function divergencePart(details) {
+  const differences = details?.differences ?? [];
+  const head = element("tr", {}, ["", "reference", "reload"].map((title) => element("th", { scope: "col" }, title)));
+  const rows = differences.map(([component, ...values]) => element("tr", {}, element("th", { scope: "row" }, component), values.map((value) => element("td", {}, value))));
+  const table = rows.length ? element("table", {}, element("thead", {}, head), element("tbody", {}, rows)) : null;
+  return part("divergence", "Where reload and reference part first", details?.divergence ? element("p", {}, details.divergence) : null, table);
+}
+
+function environmentPart(details, audit) {
+  const probed = audit.environments[details?.probe];
+  if (!probed) return null;
+  const found = probed.findings.map(({ cause: name, evidence }) => `${name}: ${evidence}`);
+  const said = found.length ? list(found) : element("p", {}, "The probe found no hidden state, and no randomness beyond the seed.");
+  return part("environment", "Its environment", said, probed.remark ? element("p", {}, probed.remark) : null);
+}
+
+function shellQuoted(text) {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+function commandPart(row) {
+  const { results, logs } = SETTINGS.folders;
+  const start = `snakemake --cores 1 --configfile ${shellQuoted(`${results}/config.yaml`)}`;
+  const only = `only=${JSON.stringify([row.model])}`;
+  const folders = `pathvars=${JSON.stringify({ results: `${results}/only`, logs: `${logs}/only` })}`;
+  return part("command", "Audit this model again",
+    element("p", {}, row.source === "trained" ? "Alone and from the beginning, training included, beside these results:" : "Alone, beside these results:"),
+    code(`${start} --config ${shellQuoted(only)} ${shellQuoted(folders)}`),
+    row.source === "trained" ? element("p", {}, "Reload it once more, from the files that training left:") : null,
+    row.source === "trained" ? code(`${start} --force ${shellQuoted(`${results}/reloaded/${row.model}.json`)}`) : null,
+  );
+}
+
+// :param go: what the buttons do: close, or step to the next model or the one before
+function heading(row, go) {
+  const button = (label, text, action, id = null) => element("button", { type: "button", id, autofocus: id !== null, "aria-label": label, title: label, onclick: action }, text);
+  const trained = row.source === "trained" ? `, seed ${row.seed}, n_envs ${row.n_envs}` : "";
+  return element("header", {},
+    element("div", {}, badge(row.verdict), element("h2", { id: "panel-title" }, row.model)),
+    element("nav", {}, button("Previous model", "\u2039", () => go.step(-1)), button("Next model", "\u203a", () => go.step(1)), button("Close", "\u00d7", go.close, "close")),
+    element("p", {}, `${row.algorithm || "unknown algorithm"} on ${row.environment || "an unknown environment"}, ${row.experiment}${trained}`),
+    row.reason ? element("p", { class: "reason" }, row.reason) : null,
+  );
+}
+
+async function showPanel(row, audit, go) {
+  const details = await detailsOf(row.index, audit);
+  const charted = [];
+  panel.replaceChildren(...[
+    heading(row, go),
+    causesPart(details, audit),
+    claimPart(row, details),
+    conditionsPart(row, details, charted),
+    episodesPart(row, details, charted),
+    divergencePart(details),
+    environmentPart(details, audit),
+    details?.ruled_out?.length ? part("ruled-out", "Ruled out", list(details.ruled_out)) : null,
+    details === null ? element("p", { class: "note" }, "The evidence on this model did not fit into this page; it is in audit.json.") : null,
+    commandPart(row),
+  ].filter(Boolean));
+  if (!panel.open) panel.showModal();
+  panel.scrollTop = 0;
+  for (const drawn of charted) drawn();
+}

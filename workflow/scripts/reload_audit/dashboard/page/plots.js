@@ -1,0 +1,122 @@
+// Charts: Vega draws what Vega-Lite was compiled to. Colours follow the page's, light or dark.
+
+let charts = {}; // specifications, as texts
+const darkness = matchMedia("(prefers-color-scheme: dark)");
+const views = new Map(); // by container
+const tip = document.getElementById("tip");
+
+function styleOf(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+function look() {
+  const [text, soft, line, grid] = ["text", "soft", "line", "grid"].map(styleOf);
+  const font = getComputedStyle(document.body).fontFamily;
+  const axis = { labelColor: soft, titleColor: soft, domainColor: line, tickColor: line, gridColor: grid };
+  return {
+    axis: { ...axis, labelFont: font, titleFont: font, titleFontWeight: 500, labelFontSize: 11, titleFontSize: 12 },
+    title: { color: text, font },
+    header: { labelColor: text },
+    legend: { labelColor: text, titleColor: text, labelFont: font, labelFontSize: 12 },
+    style: { "group-title": { fill: text, font }, cell: { stroke: line, fill: "transparent" } },
+    text: { font },
+  };
+}
+
+function specification(name) {
+  const swap = (text, [light, dark]) => text.replaceAll(light, dark);
+  return JSON.parse(darkness.matches ? Object.entries(SETTINGS.onDark).reduce(swap, charts[name]) : charts[name]);
+}
+
+// :param data: rows, by the name that the chart gives them
+// :param signals: values of the chart's own parameters
+// :param describe: from what a mark has for a tooltip to its names and texts
+function draw(name, container, data, { signals = {}, width = null, describe = (value) => value } = {}) {
+  views.get(container)?.finalize();
+  const view = new vega.View(vega.parse(specification(name), look(), { ast: true }), {
+    expr: vegaInterpreter.expressionInterpreter,
+    renderer: "canvas",
+    container,
+    hover: true,
+    logLevel: vega.Error,
+  });
+  view.tooltip((_handler, event, _item, value) => explain(event, value && describe(value)));
+  for (const [key, rows] of Object.entries(data)) view.data(key, rows);
+  const all = { ink: styleOf("text"), soft: styleOf("soft"), ...signals };
+  const known = view.getState().signals;
+  for (const [key, value] of Object.entries(all)) if (key in known) view.signal(key, value);
+  if (width !== null) view.width(width);
+  view.run();
+  container.firstElementChild?.setAttribute("role", "img");
+  container.firstElementChild?.setAttribute("aria-label", container.dataset.label ?? name);
+  views.set(container, view);
+  return view;
+}
+
+function explain(event, value) {
+  tip.hidden = !value;
+  if (!value) return;
+  const rows = Object.entries(value).filter(([, text]) => text !== "" && text !== null && text !== "null");
+  tip.replaceChildren(...rows.map(([name, text]) => element("div", {}, element("span", {}, `${name.replaceAll("_", " ")} `), String(text))));
+  const left = Math.min(event.clientX + 14, document.documentElement.clientWidth - tip.offsetWidth - 8);
+  const above = event.clientY - tip.offsetHeight - 12;
+  tip.style.left = `${Math.max(8, left)}px`;
+  tip.style.top = `${above > 4 ? above : event.clientY + 16}px`;
+}
+
+const scores = { container: document.getElementById("scores"), view: null };
+
+function scorePoint({ index, x, y, at, verdict }) {
+  return { index, x, y, at, verdict };
+}
+
+function scoreTip(row) {
+  const { model, verdict, environment, cause } = row;
+  return { model, verdict, environment, before: rewardText(row.before, row.before_std), after: rewardText(row.after, row.after_std), cause };
+}
+
+// The worst come first in the page, and are drawn last, on top.
+function scorePoints(rows) {
+  return rows.filter((row) => row.x !== null).map(scorePoint).reverse();
+}
+
+function fitScores() {
+  const { clientWidth, clientHeight } = scores.container;
+  return scores.view?.width(Math.max(240, clientWidth - 62)).height(Math.max(260, clientHeight - 46));
+}
+
+// :param all: every row, by its index
+function drawScores(rows, all, onBrush, onClick) {
+  const points = scorePoints(rows);
+  if (!points.length) return;
+  const size = points.length > 2000 ? 12 : points.length > 300 ? 26 : 60;
+  const opacity = points.length > 2000 ? 0.5 : 0.75;
+  scores.view = draw("scores", scores.container, { models: points, band: SETTINGS.band }, { signals: { size, opacity, left: SETTINGS.left }, describe: ({ index }) => (index === undefined ? null : scoreTip(all[index])) });
+  fitScores();
+  scores.view.addSignalListener("brush", (_name, value) => onBrush(value.x ? { x: [...value.x].sort((a, b) => a - b), y: [...value.y].sort((a, b) => a - b) } : null));
+  scores.view.addEventListener("click", (_event, item) => {
+    if (item?.datum?.index !== undefined) onClick(item.datum.index);
+  });
+}
+
+function showScores(rows) {
+  scores.view?.data("models", scorePoints(rows)).run();
+}
+
+// As many panels in a row as there is room for.
+function panelsInARow(container, width) {
+  return Math.max(1, Math.floor((container.clientWidth + 20) / width));
+}
+
+function drawExperiments(audit, rows) {
+  const shown = new Set(rows.map((row) => row.experiment.slice(0, 59)));
+  const some = (found) => found.filter((row) => shown.has(row.experiment.replace("\u2026", "").slice(0, 59)));
+  const grid = document.getElementById("grid");
+  const seeds = document.getElementById("seeds");
+  if (!grid) return;
+  const cells = some(audit.cells);
+  const conditions = new Set(cells.map((cell) => cell.condition)).size;
+  const width = 82 * conditions + 90;
+  draw("grid", grid, { cells }, { signals: { columns: panelsInARow(grid, width) } });
+  draw("seeds", seeds, { seeds: some(audit.seeds) }, { signals: { columns: panelsInARow(seeds, 290) } });
+}

@@ -1,0 +1,138 @@
+// The table of models: Tabulator draws the rows that are in view.
+
+const REACH = 3.2; // margins on either side of zero that an interval's drawing shows
+const PRINTED = 300; // models on paper
+const SVG = "http://www.w3.org/2000/svg";
+
+function badge(verdict) {
+  return element("span", { class: `badge ${verdict}` }, verdict);
+}
+
+function reward(mean, std) {
+  if (mean === null || std === null) return numberText(mean);
+  return element("span", {}, numberText(mean), " ", element("small", {}, `\u00b1 ${numberText(std)}`));
+}
+
+function inMargins(value, margin) {
+  if (margin === 0) return Math.sign(value) * (value === 0 ? 0 : Infinity);
+  return value / margin;
+}
+
+// The interval of a difference, in margins, on a field that is the margin.
+function interval(row) {
+  if (row.low === null || row.high === null || row.margin === null || row.difference === null) return MISSING;
+  const [low, middle, high] = [row.low, row.difference, row.high].map((value) => Math.max(-REACH, Math.min(REACH, inMargins(value, row.margin))));
+  const drawing = document.createElementNS(SVG, "svg");
+  drawing.setAttribute("viewBox", `${-REACH} -.6 ${2 * REACH} 1.2`);
+  drawing.setAttribute("class", row.verdict);
+  const add = (tag, attributes) => {
+    const made = document.createElementNS(SVG, tag);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    drawing.append(made);
+  };
+  add("path", { class: "band", d: "M-1-.6h2v1.2h-2z" });
+  add("path", { class: "zero", d: "M0-.6v1.2" });
+  if (middle <= -REACH) add("path", { d: "M-2.6-.35L-3.1 0l.5 .35" });
+  else if (middle >= REACH) add("path", { d: "M2.6-.35L3.1 0l-.5 .35" });
+  else {
+    add("path", { d: `M${low} 0H${high}` });
+    add("circle", { cx: middle, cy: 0, r: 0.2 });
+  }
+  return drawing;
+}
+
+function intervalText(row) {
+  if (row.low === null || row.high === null || row.margin === null) return "";
+  return `${signedText(row.low)} to ${signedText(row.high)}, margin \u00b1${numberText(row.margin)}`;
+}
+
+const numeric = (field) => ({ sorter: "number", sorterParams: { alignEmptyValues: "bottom" }, hozAlign: "right", headerHozAlign: "right", field });
+const byText = { sorter: "string", sorterParams: { locale: "en", alignEmptyValues: "bottom" } };
+const shown = (build) => (cell) => build(cell.getRow().getData());
+
+function columnsOf() {
+  return [
+    { title: "Verdict", field: "verdict", sorter: (_a, _b, a, b) => a.getData().index - b.getData().index, formatter: shown((row) => badge(row.verdict)), width: 114 },
+    { title: "Model", field: "model", ...byText, formatter: shown((row) => clamped(row.model)), widthGrow: 7, minWidth: 170, cssClass: "name" },
+    { title: "Algorithm", field: "algorithm", ...byText, width: 96 },
+    { title: "Environment", field: "environment", ...byText, formatter: shown((row) => clamped(row.environment)), widthGrow: 2, minWidth: 126 },
+    { title: `${SETTINGS.before}, mean \u00b1 std`, ...numeric("before"), formatter: shown((row) => reward(row.before, row.before_std)), width: 116 },
+    { title: "Reload, mean \u00b1 std", ...numeric("after"), formatter: shown((row) => reward(row.after, row.after_std)), width: 116 },
+    { title: "Difference", ...numeric("difference"), formatter: shown((row) => signedText(row.difference)), width: 88 },
+    { title: "Interval in \u00b1 margin", ...numeric("margins"), field: "interval", formatter: shown(interval), tooltip: (_event, cell) => intervalText(cell.getRow().getData()), width: 98 },
+    { title: "Episodes", ...numeric("n_episodes"), formatter: shown((row) => countText(row.n_episodes)), width: 78 },
+    { title: "q", ...numeric("q"), formatter: shown((row) => probabilityText(row.q)), width: 72 },
+    { title: "Cause", field: "cause", ...byText, formatter: shown(cause), widthGrow: 2, minWidth: 136 },
+  ].map((column) => ({ headerSortTristate: false, resizable: false, vertAlign: "middle", ...column }));
+}
+
+// A text on two lines at most; the whole of it on hovering.
+function clamped(text, title = text) {
+  return element("span", { class: "clamp", title }, text);
+}
+
+function cause(row) {
+  return row.cause ? clamped(row.cause, row.reason) : "";
+}
+
+function makeTable(rows, open) {
+  for (const row of rows) row.interval = row.difference === null || row.margin === null ? null : inMargins(row.difference, row.margin);
+  const many = rows.length > 14;
+  const table = new Tabulator("#table", {
+    data: rows,
+    index: "index",
+    columns: columnsOf(),
+    layout: "fitColumns",
+    height: many ? "min(620px, 82vh)" : false,
+    renderVertical: many ? "virtual" : "basic",
+    rowHeight: 37,
+    headerSortElement: "<span aria-hidden=\"true\"></span>",
+    placeholder: "No model matches.",
+    printAsHtml: true,
+    printStyled: false,
+    printRowRange: () => table.getRows("active").slice(0, PRINTED),
+    rowFormatter: (row) => {
+      const made = row.getElement();
+      made.tabIndex = 0;
+      made.dataset.index = row.getData().index;
+    },
+  });
+  const holder = document.getElementById("table");
+  table.on("rowClick", (event, row) => {
+    if (!getSelection().toString() || event.detail === 0) open(row.getData().index);
+  });
+  holder.addEventListener("keydown", (event) => {
+    const row = event.target.closest(".tabulator-row");
+    if (!row || event.target !== row) return;
+    if (event.key === "Enter") open(Number(row.dataset.index));
+    const next = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
+    if (next && row[next]) {
+      event.preventDefault();
+      row[next].focus();
+    }
+  });
+  return new Promise((resolve) => table.on("tableBuilt", () => resolve(table)));
+}
+
+const FIELDS = {
+  model: "model", verdict: "verdict", algorithm: "algorithm", environment: "environment", group: "experiment", source: "source",
+  train_n_envs: "n_envs", train_seed: "seed", claim_kind: "kind", claim_mean: "before", claim_std: "before_std", claim_n: "claim_n",
+  reload_mean_reward: "after", reload_std_reward: "after_std", difference: "difference", ci_low: "low", ci_high: "high", margin: "margin",
+  n_episodes: "n_episodes", q: "q", cause: "cause", cause_share: "share", gap: "gap", reason: "reason",
+};
+
+// Numbers as such; of texts, those that a spreadsheet would take for a formula begin with an apostrophe.
+function csvCell(value) {
+  if (value === null || value === undefined) return "";
+  if (typeof value === "number") return String(value);
+  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll("\"", "\"\"")}"` : text;
+}
+
+function downloadCsv(rows) {
+  const lines = [Object.keys(FIELDS), ...rows.map((row) => Object.values(FIELDS).map((field) => row[field]))];
+  const text = lines.map((line) => line.map(csvCell).join(",")).join("\r\n");
+  const link = element("a", { href: URL.createObjectURL(new Blob([`${text}\r\n`], { type: "text/csv" })), download: "models.csv" });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}

@@ -1,0 +1,79 @@
+// The compressed parts of the page: libraries, charts, and what was audited.
+
+async function unpack(id) {
+  const text = document.getElementById(id).textContent;
+  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).text();
+}
+
+async function unpackJson(id) {
+  return JSON.parse(await unpack(id));
+}
+
+// The page's policy allows exactly the libraries that it came with, by their hashes.
+async function runLibrary(id) {
+  const script = document.createElement("script");
+  script.textContent = await unpack(id);
+  document.head.append(script);
+}
+
+// From columns to a row a model. What was left out because it is as before is filled in.
+function rowsOf(columns) {
+  const names = Object.keys(columns);
+  const value = (name, index) => {
+    const column = columns[name];
+    return column.words ? column.words[column.at[index]] : column[index];
+  };
+  const count = names.length ? (columns.model ?? []).length : 0;
+  return Array.from({ length: count }, (_, index) => {
+    const row = { index };
+    for (const name of names) row[name] = value(name, index);
+    if (row.same) Object.assign(row, { after: row.before, after_std: row.before_std });
+    row.causes = [row.cause, ...(row.other_causes || [])].filter(Boolean);
+    return row;
+  });
+}
+
+const MINUS = "\u2212"; // as wide as a plus, unlike the hyphen
+const MISSING = "\u2013";
+
+const FORMATS = [0, 1, 2, 3].map((digits) => new Intl.NumberFormat("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+
+// About four significant digits, as the static parts of the page have them.
+function numberText(value) {
+  if (value === null || value === undefined) return MISSING;
+  const size = Math.abs(value);
+  if (size === 0) return "0";
+  if (size < 0.001 || size >= 1e12) return value.toExponential(1).replace("-", MINUS).replace("e\u2212", "e-");
+  const decimals = size >= 1000 ? 0 : size >= 100 ? 1 : size >= 1 ? 2 : 3;
+  return FORMATS[decimals].format(value).replace("-", MINUS);
+}
+
+function signedText(value) {
+  return (value > 0 ? "+" : "") + numberText(value);
+}
+
+function probabilityText(value) {
+  if (value === null || value === undefined) return MISSING;
+  return value < 0.0001 ? "< 0.0001" : String(Number(value.toPrecision(2)));
+}
+
+function rewardText(mean, std) {
+  return mean === null || std === null ? numberText(mean) : `${numberText(mean)} \u00b1 ${numberText(std)}`;
+}
+
+function countText(value) {
+  return value === null || value === undefined ? MISSING : value.toLocaleString("en");
+}
+
+// An element with attributes and children; texts become text, never markup.
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== undefined && value !== false) made.setAttribute(name, value === true ? "" : value);
+  }
+  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
+  return made;
+}

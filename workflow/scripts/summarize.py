@@ -1,0 +1,24 @@
+"""Rule summarize: the closing words, the same for a pull request, JUnit XML, and patches of model cards."""
+
+from pathlib import Path
+
+from reload_audit import markdown, summary
+from reload_audit.junit import write_junit
+from reload_audit.logs import job_log
+from reload_audit.model_cards import FOLDER, about_cards, suggestions, write_patches
+from reload_audit.records import read_json, write_text
+
+
+def main(audit: Path) -> None:
+    content, results = read_json(audit), audit.parent
+    report = str(results / "report.html")
+    cards = suggestions(content)
+    write_patches(cards, results / FOLDER)
+    write_junit(content, results / "junit.xml")
+    write_text(results / "summary.txt", summary.summarize(content, report, about_cards(cards)))
+    write_text(results / "summary.md", markdown.summarize(content, report, cards))
+
+
+if __name__ == "__main__":
+    with job_log(snakemake.log[0]):
+        main(Path(snakemake.input[0]))
