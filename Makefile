@@ -1,12 +1,13 @@
 # Everything from a machine that has Python 3.11 or newer, git and make.
 #   make audit [CORES=8] [ARGS="--configfile mine.yaml"]   train, save, reload, evaluate, report
 #   make test                                              lint, then the whole test suite
+#   make screenshots                                       the pictures in docs/images, from results/report.html
 PYTHON ?= python3
 CORES ?= 8
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: audit test lint format clean
+.PHONY: audit test lint format screenshots clean
 
 audit: .venv/audit
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
@@ -25,6 +26,9 @@ format: .venv/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow/rules
+
+screenshots: .venv/dev
+	$(BIN)/python docs/screenshots.py
 
 clean:
 	rm -rf .venv results/* logs .snakemake

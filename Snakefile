@@ -9,6 +9,9 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/library.smk"
 
 
@@ -36,6 +39,7 @@ rule all:
         "<results>/summary.txt",
         "<results>/summary.md",
         "<results>/junit.xml",
+        "<results>/flagged.csv",
         "<results>/model_cards",
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import zipfile
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from builders import experiment
+from reload_audit.dashboard.payload import read
 from snakemake_runs import Run, Workspace, small_config
 
 pytestmark = pytest.mark.slow
@@ -51,9 +54,27 @@ def test_the_summary_on_the_console_counts_and_names_the_worst(audited):
     assert "Report: results/report.html" in run.output
 
 
-def test_the_report_is_there(audited):
+def test_the_report_is_there_with_every_model(audited):
     workspace, _ = audited
-    assert "loses-seed0-n1" in (workspace.folder / "results/report.html").read_text()
+    content = read((workspace.folder / "results/report.html").read_text())
+    assert set(content["columns"]["model"]) == set(models(workspace).index)
+    assert (workspace.folder / "results/figures/scores.svg").exists()
+
+
+def test_models_that_need_a_look_are_a_table_of_their_own_the_worst_first(audited):
+    workspace, _ = audited
+    flagged = pd.read_csv(workspace.folder / "results/flagged.csv")
+    assert list(flagged["model"]) == ["crashes-seed0-n1", "falls-seed0-n1", "loses-seed0-n1"]
+
+
+def test_snakemake_s_own_report_holds_a_few_results_whatever_the_number_of_models(audited):
+    workspace, _ = audited
+    run = workspace.snakemake("--report", "report.zip")
+    assert run.status == 0, run.output
+    with zipfile.ZipFile(workspace.folder / "report.zip") as archive:
+        names = [Path(name).name for name in archive.namelist() if "/data/raw/" in name]
+    figures = ["causes.svg", "n_envs.svg", "scores.svg", "seeds.svg"]
+    assert sorted(names) == sorted([*figures, "flagged.csv", "report.html", "summary.txt"])
 
 
 def test_the_same_is_there_for_pull_requests_and_for_what_shows_test_results(audited):

@@ -54,8 +54,19 @@ rule report:
         audit="<results>/audit.json",
         episodes="<results>/episodes.parquet",
     output:
-        html="<results>/report.html",
-        figures=directory("<results>/figures"),
+        html=report(
+            "<results>/report.html",
+            caption="../report/dashboard.rst",
+            category="Reload audit",
+            labels={"result": "dashboard", "models": "all"},
+        ),
+        figures=report(
+            directory("<results>/figures"),
+            patterns=["{figure}.svg"],
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
     log:
         "<logs>/report.log",
     conda:
@@ -78,9 +89,20 @@ rule summarize:
     input:
         "<results>/audit.json",
     output:
-        text="<results>/summary.txt",
+        text=report(
+            "<results>/summary.txt",
+            caption="../report/summary.rst",
+            category="Reload audit",
+            labels={"result": "summary", "models": "the worst"},
+        ),
         markdown="<results>/summary.md",
         junit="<results>/junit.xml",
+        flagged=report(
+            "<results>/flagged.csv",
+            caption="../report/flagged.rst",
+            category="Reload audit",
+            labels={"result": "table", "models": "flagged"},
+        ),
         model_cards=directory("<results>/model_cards"),
     log:
         "<logs>/summarize.log",

@@ -1,4 +1,4 @@
-"""Rule summarize: the closing words, the same for a pull request, JUnit XML, and patches of model cards."""
+"""Rule summarize: the closing words, the same for a pull request, flagged models, JUnit XML, patches of model cards."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ from reload_audit.junit import write_junit
 from reload_audit.logs import job_log
 from reload_audit.model_cards import FOLDER, about_cards, suggestions, write_patches
 from reload_audit.records import read_json, write_text
+from reload_audit.tables import write_flagged
 
 
 def main(audit: Path) -> None:
@@ -14,6 +15,7 @@ def main(audit: Path) -> None:
     report = str(results / "report.html")
     cards = suggestions(content)
     write_patches(cards, results / FOLDER)
+    write_flagged(results / "flagged.csv", content["models"])
     write_junit(content, results / "junit.xml")
     write_text(results / "summary.txt", summary.summarize(content, report, about_cards(cards)))
     write_text(results / "summary.md", markdown.summarize(content, report, cards))

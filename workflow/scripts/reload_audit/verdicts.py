@@ -28,6 +28,8 @@ VERDICTS: tuple[Verdict, ...] = (
     "error",
 )
 
+WORST_FIRST: tuple[Verdict, ...] = ("error", "degraded", "inconclusive", "improved", "equivalent", "identical")
+
 
 @dataclass(frozen=True)
 class Criteria:

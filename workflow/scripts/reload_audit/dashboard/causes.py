@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reload_audit.causes import UNEXPLAINED
-from reload_audit.dashboard.entries import WORST_FIRST, Entry, NamedCause
+from reload_audit.dashboard.entries import Entry, NamedCause
 from reload_audit.dashboard.numbers import percent
 from reload_audit.summary import cause_page
+from reload_audit.verdicts import WORST_FIRST
 
 
 @dataclass(frozen=True)

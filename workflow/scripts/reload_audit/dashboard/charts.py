@@ -279,7 +279,7 @@ def _adaptable(specification: dict[str, Any]) -> dict[str, Any]:
     specification["autosize"] = {"type": "pad"}
     layout = specification.get("layout")
     if layout:
-        layout["columns"] = {"signal": "columns"}
+        layout |= {"columns": {"signal": "columns"}, "align": "each"}
         specification["signals"] = [*specification.get("signals", []), {"name": "columns", "value": 2}]
     return specification
 

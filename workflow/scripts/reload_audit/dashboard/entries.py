@@ -9,9 +9,8 @@ from typing import Any
 
 from reload_audit.dashboard.numbers import count, finite, number
 from reload_audit.summary import is_found, printable, printable_code, was_measured
-from reload_audit.verdicts import Verdict
+from reload_audit.verdicts import WORST_FIRST, Verdict
 
-WORST_FIRST: tuple[Verdict, ...] = ("error", "degraded", "inconclusive", "improved", "equivalent", "identical")
 LOST: tuple[Verdict, ...] = ("error", "degraded")
 TOGETHER = " + "
 """Stands in the name of a condition between the two that it joins."""
