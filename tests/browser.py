@@ -136,6 +136,7 @@ class Tab:
     def row(self, model: str) -> Locator:
         """The row of a model, brought into sight by a search for its name."""
         self.page.fill("#search", model)
+        self.page.wait_for_timeout(150)  # rows are made anew, and a new one has no focus
         return self.rows().filter(has=self.page.locator(_cell("model"), has_text=model)).first
 
     def column(self, field: str) -> list[str]:

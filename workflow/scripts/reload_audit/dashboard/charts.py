@@ -205,7 +205,7 @@ def pairs() -> Chart:
 
     Data: ``pairs`` and ``diagonal``.
     """
-    axes = {"axis": alt.Axis(tickCount=6), "scale": alt.Scale(zero=False)}
+    axes = {"axis": alt.Axis(tickCount=6), "scale": alt.Scale(zero=False, padding=12)}
     diagonal = (
         alt.Chart(alt.NamedData("diagonal"))
         .mark_line(strokeDash=[4, 3], strokeWidth=1, color=alt.ExprRef("soft"))
@@ -224,12 +224,12 @@ def pairs() -> Chart:
             tooltip=[alt.Tooltip(f"{field}:Q") for field in ("episode", "before", "after")],
         )
     )
-    return alt.layer(diagonal, points).properties(width=400, height=230).add_params(_SOFT)
+    return alt.layer(diagonal, points).properties(width=300, height=300).add_params(_SOFT)
 
 
 def episodes() -> Chart:
     """The episodes of one model that nobody recorded, against what is claimed. Data: ``episodes`` and ``target``."""
-    title = "reward; dashed: claimed, with its margin"
+    title = "reward"
     target = alt.Chart(alt.NamedData("target"))
     band = target.mark_rect(opacity=0.18, color="#888888").encode(y=alt.Y("low:Q"), y2="high:Q")
     goal = target.mark_rule(strokeDash=[4, 3], color=alt.ExprRef("soft")).encode(y="mean:Q")
@@ -237,8 +237,12 @@ def episodes() -> Chart:
         alt.Chart(alt.NamedData("episodes"))
         .mark_point(filled=True, size=40, opacity=0.8)
         .encode(
-            x=alt.X("episode:Q", axis=alt.Axis(title="episode", tickMinStep=1, grid=False)),
-            y=alt.Y("reward:Q", axis=alt.Axis(title=title), scale=alt.Scale(zero=False)),
+            x=alt.X(
+                "episode:Q",
+                axis=alt.Axis(title="episode", tickMinStep=1, grid=False),
+                scale=alt.Scale(padding=10),
+            ),
+            y=alt.Y("reward:Q", axis=alt.Axis(title=title), scale=alt.Scale(zero=False, padding=10)),
             color=_verdict(False),
             tooltip=[alt.Tooltip(f"{field}:Q") for field in ("episode", "reward")],
         )

@@ -15,7 +15,7 @@ LOST: tuple[Verdict, ...] = ("error", "degraded")
 TOGETHER = " + "
 """Stands in the name of a condition between the two that it joins."""
 
-_LONGEST_NAME = 200
+LONGEST_NAME = 200
 _LONGEST_TEXT = 600
 _LONGEST_DETAIL = 400
 _LONGEST_FIX = 6_000
@@ -152,32 +152,32 @@ def _entry(model: Mapping[str, Any]) -> Entry:
     divergence = model.get("first_divergence") or {}
     return Entry(
         key=model["model"],
-        name=text("model", _LONGEST_NAME),
-        experiment=text("experiment", _LONGEST_NAME),
-        algo=text("algo", _LONGEST_NAME),
-        environment=text("env_id", _LONGEST_NAME),
+        name=text("model", LONGEST_NAME),
+        experiment=text("experiment", LONGEST_NAME),
+        algo=text("algo", LONGEST_NAME),
+        environment=text("env_id", LONGEST_NAME),
         n_envs=model.get("train_n_envs") or 0,
         seed=model.get("train_seed"),
         steps=model.get("num_timesteps"),
         verdict=model["verdict"],
         reason=text("reason", _LONGEST_TEXT),
-        gap=text("gap", _LONGEST_NAME),
-        log=text("log", _LONGEST_NAME),
+        gap=text("gap", LONGEST_NAME),
+        log=text("log", LONGEST_NAME),
         found=is_found(model),
         measured=was_measured(model),
         source=model.get("source") or "trained",
-        claim_kind=text("claim_kind", _LONGEST_NAME).replace("_", " "),
+        claim_kind=text("claim_kind", LONGEST_NAME).replace("_", " "),
         claim_mean=finite(model.get("claim_mean")),
         claim_std=finite(model.get("claim_std")),
         claim_n=model.get("claim_n"),
-        claim_source=text("claim_source", _LONGEST_NAME),
+        claim_source=text("claim_source", LONGEST_NAME),
         claims=tuple(_claim(claim) for claim in model.get("claims") or ()),
         checks_failed=text("checks_failed", _LONGEST_DETAIL),
-        probe=text("probe", _LONGEST_NAME),
+        probe=text("probe", LONGEST_NAME),
         loaded_with=text("loaded_with", _LONGEST_DETAIL),
-        plain_load_error=None if plain_load_error is None else printable(plain_load_error, _LONGEST_NAME),
-        sb3_saved=text("sb3_saved", _LONGEST_NAME),
-        sb3_loaded=text("sb3_loaded", _LONGEST_NAME),
+        plain_load_error=None if plain_load_error is None else printable(plain_load_error, LONGEST_NAME),
+        sb3_saved=text("sb3_saved", LONGEST_NAME),
+        sb3_loaded=text("sb3_loaded", LONGEST_NAME),
         version_changes=text("version_changes", _LONGEST_DETAIL),
         remarks=text("remarks", _LONGEST_TEXT),
         n_episodes=model.get("n_episodes"),
@@ -201,7 +201,7 @@ def _entry(model: Mapping[str, Any]) -> Entry:
 
 def _named_cause(cause: Mapping[str, Any]) -> NamedCause:
     return NamedCause(
-        name=printable(cause["cause"], _LONGEST_NAME),
+        name=printable(cause["cause"], LONGEST_NAME),
         explanation=printable(cause.get("explanation") or "", _LONGEST_DETAIL),
         evidence=_sentences(cause.get("evidence")),
         proven=bool(cause.get("proven")),
@@ -216,15 +216,15 @@ def _difference(found: Mapping[str, Any]) -> tuple[str, str, str]:
     where = "" if index is None else f"[{', '.join(map(str, index))}]"
     before, after = ("not kept" if found.get(side) is None else str(found[side]) for side in ("reference", "reload"))
     return (
-        printable(f"{component}{where}", _LONGEST_NAME),
-        printable(before, _LONGEST_NAME),
-        printable(after, _LONGEST_NAME),
+        printable(f"{component}{where}", LONGEST_NAME),
+        printable(before, LONGEST_NAME),
+        printable(after, LONGEST_NAME),
     )
 
 
 def _claim(claim: Mapping[str, Any]) -> str:
     """``model card: 500 ± 0 over 10 episodes (README.md)``."""
-    kind = printable(claim.get("kind") or "", _LONGEST_NAME).replace("_", " ")
+    kind = printable(claim.get("kind") or "", LONGEST_NAME).replace("_", " ")
     std, n = finite(claim.get("std")), claim.get("n")
     earned = number(finite(claim.get("mean"))) + (f" ± {number(std)}" if std is not None else "")
     where = printable(claim.get("where") or "", _LONGEST_DETAIL)
@@ -237,7 +237,7 @@ def _sentences(texts: Iterable[str] | None) -> tuple[str, ...]:
 
 def _condition(condition: Mapping[str, Any]) -> Condition:
     return Condition(
-        name=printable(condition["condition"], _LONGEST_NAME),
+        name=printable(condition["condition"], LONGEST_NAME),
         n_envs=condition.get("n_envs"),
         mean=finite(condition.get("mean_reward")),
         std=finite(condition.get("std_reward")),

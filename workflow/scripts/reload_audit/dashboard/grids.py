@@ -18,6 +18,7 @@ MOST = 12
 
 _MOST_PANELS = 24
 _LONGEST_TITLE = 60
+_MOST_MARGINS = 1e9
 
 Row = dict[str, Any]
 
@@ -40,8 +41,10 @@ def cells(models: Iterable[Entry]) -> list[Row]:
     for rank, (experiment, members) in enumerate(experiments(models).items()):
         for n_envs in sorted({entry.n_envs for entry in members}):
             alike = [entry for entry in members if entry.n_envs == n_envs]
+            # Means before and after are of the same models.
+            complete = [entry for entry in alike if entry.reload_mean is not None] or alike
             for place, name in enumerate(_condition_names(members)):
-                row = _cell(alike, name)
+                row = _cell(complete, name, of=len(alike))
                 rows.append({"experiment": _title(experiment), "rank": rank, "n_envs": n_envs, "place": place, **row})
     return rows
 
@@ -99,7 +102,7 @@ def _is_asked_for(name: str) -> bool:
     return name in (*_FIRST, "SubprocVecEnv") or name.startswith("n_envs=")
 
 
-def _cell(models: Sequence[Entry], name: str) -> Row:
+def _cell(models: Sequence[Entry], name: str, of: int) -> Row:
     measured = [_measured(entry, found) for entry in models for found in entry.conditions if found.name == name]
     evaluated = [condition for condition in measured if condition.mean is not None]
     differences = [condition.difference for condition in evaluated if condition.difference is not None]
@@ -115,7 +118,7 @@ def _cell(models: Sequence[Entry], name: str) -> Row:
         "differences": said,
         "margins": _in_margins(difference, margin),
         "margin": number(margin),
-        "models": f"{len(evaluated)} of {len(models)}",
+        "models": f"{len(evaluated)} of {of}",
     }
 
 
@@ -138,11 +141,11 @@ def _measured(entry: Entry, condition: Condition) -> Condition:
 def _in_margins(difference: float | None, margin: float | None) -> float | None:
     if difference is None or margin is None:
         return None
-    if margin == 0.0:
-        return 0.0 if difference == 0.0 else math.copysign(1e9, difference)
+    if margin == 0.0 or abs(difference) / _MOST_MARGINS > margin:
+        return 0.0 if difference == 0.0 else math.copysign(_MOST_MARGINS, difference)
     return round(difference / margin, 3)
 
 
 def _mean(values: Iterable[float]) -> float | None:
     found = list(values)
-    return math.fsum(found) / len(found) if found else None
+    return math.fsum(value / len(found) for value in found) if found else None

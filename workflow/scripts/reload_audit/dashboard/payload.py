@@ -17,7 +17,7 @@ from typing import Any
 from reload_audit.dashboard import grids
 from reload_audit.dashboard.causes import certainty
 from reload_audit.dashboard.details import details
-from reload_audit.dashboard.entries import Entry
+from reload_audit.dashboard.entries import LONGEST_NAME, Entry
 from reload_audit.dashboard.episodes import Pairs
 from reload_audit.dashboard.scores import places
 from reload_audit.summary import cause_page, printable
@@ -95,6 +95,7 @@ def _row(entry: Entry) -> dict[str, Any]:
     same = entry.reload_mean == entry.claim_mean and entry.reload_std == entry.claim_std
     row = {
         "model": entry.name,
+        "key": _key(entry),
         "verdict": entry.verdict,
         "algorithm": entry.algo,
         "environment": entry.environment,
@@ -123,6 +124,11 @@ def _row(entry: Entry) -> dict[str, Any]:
         "other_causes": [cause.name for cause in entry.causes[1:]] or 0,
     }
     return _brief(row)
+
+
+def _key(entry: Entry) -> str | None:
+    """The name as it is, for links and commands, where it is shown shortened; None where both are the same."""
+    return entry.key if entry.key != entry.name and entry.key.isprintable() else None
 
 
 def _placed(place: Any) -> dict[str, Any]:
@@ -199,9 +205,9 @@ def _detailed(entry: Entry, pairs: Pairs | None) -> dict[str, Any]:
 def environment_findings(audit: Mapping[str, Any]) -> dict[str, Any]:
     """What the probes of an audit found, by the name that models refer to."""
     return {
-        environment["name"]: {
+        printable(environment["name"], LONGEST_NAME): {
             "findings": [
-                {"cause": finding["cause"], "evidence": printable(finding["evidence"], 600)}
+                {"cause": printable(finding["cause"], LONGEST_NAME), "evidence": printable(finding["evidence"], 600)}
                 for finding in environment.get("findings") or ()
             ],
             "remark": printable(environment.get("remark") or "", 400),

@@ -19,14 +19,14 @@ from markupsafe import Markup
 from reload_audit.dashboard import numbers
 from reload_audit.dashboard.causes import cause_rows, certainty
 from reload_audit.dashboard.charts import COLORS, MARGINS_SHOWN, ON_DARK, compiled
-from reload_audit.dashboard.entries import LOST, Entry, entries
+from reload_audit.dashboard.entries import Entry, entries
 from reload_audit.dashboard.episodes import read_pairs
 from reload_audit.dashboard.grids import MOST, experiments
 from reload_audit.dashboard.payload import environment_findings, pack, parts
 from reload_audit.dashboard.scores import band, left_edge, places
 from reload_audit.dashboard.words import Words, words
 from reload_audit.records import write_text
-from reload_audit.summary import headline, plain_loads
+from reload_audit.summary import headline, plain_loads, printable
 from reload_audit.verdicts import VERDICTS
 
 _HERE = Path(__file__).parent
@@ -52,6 +52,9 @@ _VERSIONS = 5
 
 _LONGEST_PATH = 60
 """Characters of a path in a text that are shown; of a longer one only the file's name is."""
+
+_LONGEST_SETTING = 300
+"""Characters of one setting that are shown."""
 
 _BARS = 200
 """Environments, and folders or experiments, that can be filtered by."""
@@ -97,7 +100,7 @@ def render(audit: Mapping[str, Any], episodes: Path | None = None, folders: Mapp
     content = audit.get("models") or ()
     models = entries(content)
     said, causes = words(models), cause_rows(models)
-    script = _script(_settings(audit, models, said) | {"folders": dict(folders)})
+    script = _script(_settings(audit, models) | {"folders": dict(folders)})
     libraries = {name: (_HERE / "vendor" / name).read_text(encoding="utf-8") for name in LIBRARIES}
     page: str = _template().render(
         answer=headline(content),
@@ -135,7 +138,7 @@ def tiles(counts: Mapping[str, int], said: Words) -> list[Tile]:
 
 
 def bars(pairs: Iterable[tuple[str, str]]) -> list[Bar]:
-    """A bar for each name, those with most models that lost their reward or failed first, then the longest.
+    """A bar for each name, those with most models that lost their reward first, then those with most that failed.
 
     :param pairs: of each model, what it shares with others, and its verdict
     """
@@ -144,7 +147,8 @@ def bars(pairs: Iterable[tuple[str, str]]) -> list[Bar]:
         counted.setdefault(name, Counter())[verdict] += 1
     longest = max((verdicts.total() for verdicts in counted.values()), default=1)
     ordered = sorted(
-        counted.items(), key=lambda item: (-sum(item[1][verdict] for verdict in LOST), -item[1].total(), item[0])
+        counted.items(),
+        key=lambda item: (-item[1]["degraded"], -item[1]["error"], -item[1].total(), item[0]),
     )
     return [
         Bar(
@@ -165,15 +169,14 @@ def setting_texts(audit: Mapping[str, Any], models: Sequence[Entry]) -> list[str
     said += [*_versions(audit.get("trained_with") or ()), _saved_with(models)]
     tool = audit.get("tool") or {}
     said.append(f"{tool.get('name', '')} {tool.get('version', '')}".strip())
-    return [text for text in said if text]
+    return [printable(text, _LONGEST_SETTING) for text in said if text]
 
 
-def _settings(audit: Mapping[str, Any], models: Sequence[Entry], said: Words) -> dict[str, Any]:
+def _settings(audit: Mapping[str, Any], models: Sequence[Entry]) -> dict[str, Any]:
     """What the script needs to know besides the models."""
     verdict = (audit.get("settings") or {}).get("verdict") or {}
     placed = [{"x": place.x} for place in places(models) if place is not None]
     return {
-        "before": said.short,
         "onDark": {color: ON_DARK[verdict] for verdict, color in COLORS.items()},
         "band": band(verdict.get("margin_fraction") or 0.0),
         "left": left_edge(placed) if placed else 0.0,

@@ -10,6 +10,9 @@ from typing import Any
 from reload_audit.dashboard.charts import SCORES_SHOWN
 from reload_audit.dashboard.entries import Entry
 
+_INSIDE = 0.025
+"""Distance from the edge of what is drawn there."""
+
 _LARGEST = 1e100
 """No reward is larger; a file that says so would leave nothing to see of the others."""
 
@@ -59,10 +62,11 @@ def _place(entry: Entry, scale: tuple[float, float] | None) -> Place | None:
     zero, most = scale
     x = min(max((entry.claim_mean - zero) / most, low), high)
     if entry.reload_mean is None:
-        return Place(round(x, 4), low, "nowhere")
+        return Place(round(x, 4), round(low + _INSIDE, 4), "nowhere")
     y = (entry.reload_mean - zero) / most
     at = "below" if y < low else "above" if y > high else ""
-    return Place(round(x, 4), round(min(max(y, low), high), 4), at)
+    y = low + _INSIDE if at == "below" else high - _INSIDE if at == "above" else y
+    return Place(round(x, 4), round(y, 4), at)
 
 
 def band(fraction: float) -> list[dict[str, float]]:
@@ -79,5 +83,5 @@ def band(fraction: float) -> list[dict[str, float]]:
 
 def left_edge(points: Sequence[Mapping[str, Any]]) -> float:
     """Where the axis of scores before begins: hardly any model is as bad as a random policy."""
-    leftmost = min(0.5, *(float(point["x"]) for point in points))
+    leftmost = min(0.7, *(float(point["x"]) for point in points))
     return max(SCORES_SHOWN[0], leftmost - 0.05)

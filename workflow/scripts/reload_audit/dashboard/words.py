@@ -18,7 +18,6 @@ class Words:
     :param as_before: completes "it earns what …"
     :param than: completes "earns less than …"
     :param quoted: the same in a formula
-    :param short: head of its column
     :param measured: whether any model was measured at train time
     :param found: whether any model was trained by others
     """
@@ -27,7 +26,6 @@ class Words:
     as_before: str
     than: str
     quoted: str
-    short: str
     measured: bool
     found: bool
 
@@ -60,7 +58,6 @@ def words(models: Sequence[Entry]) -> Words:
         as_before=_either("it earned in place", "is claimed", measured, claimed, ", or what "),
         than=_either("in place", "is claimed", measured, claimed, ", or than "),
         quoted=_either("train", "claimed", measured, claimed, " or "),
-        short="Claimed" if found else "Train",
         measured=measured,
         found=found,
     )

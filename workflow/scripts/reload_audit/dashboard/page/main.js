@@ -1,5 +1,14 @@
 // Puts the parts together: what is chosen in one place shows in all.
 
+// The model that the address names, if any; others may have written it.
+function linked() {
+  try {
+    return decodeURIComponent((/^#model=(.*)$/s.exec(location.hash) ?? [])[1] ?? "");
+  } catch {
+    return "";
+  }
+}
+
 async function start() {
   const holder = document.getElementById("scores");
   const [audit] = await Promise.all([
@@ -13,7 +22,8 @@ async function start() {
   const clear = document.getElementById("clear");
   const said = document.getElementById("shown");
   const filters = new Filters(rows, changed);
-  const address = (row) => `#model=${encodeURIComponent(row.model)}`;
+  const nameOf = (row) => row.key ?? row.model;
+  const address = (row) => `#model=${encodeURIComponent(nameOf(row))}`;
   const open = (index) => { location.hash = address(rows[index]); };
   let left = rows;
 
@@ -55,8 +65,9 @@ async function start() {
   }
 
   function follow() {
-    const name = decodeURIComponent((/^#model=(.*)$/s.exec(location.hash) ?? [])[1] ?? "");
-    const row = name && rows.find((one) => one.model === name);
+    const name = linked();
+    const row = name && rows.find((one) => nameOf(one) === name);
+    if (row) current = row.index;
     if (row) showPanel(row, audit, { close: () => panel.close(), step });
     else if (panel.open) panel.close();
   }
@@ -64,17 +75,17 @@ async function start() {
   // The next of the models that are shown, in the table's order.
   function step(by) {
     const order = table.getData("active");
-    const at = order.findIndex((row) => address(row) === location.hash);
+    const at = order.findIndex((row) => row.index === current);
     const next = order[at + by];
     if (next) open(next.index);
   }
 
   let opener = null;
+  let current = null; // index of the model whose panel it is
   panel.addEventListener("close", () => {
-    const index = rows.find((row) => address(row) === location.hash)?.index;
     history.replaceState(null, "", location.pathname + location.search);
     tip.hidden = true;
-    const row = document.querySelector(`.tabulator-row[data-index="${index}"]`);
+    const row = document.querySelector(`.tabulator-row[data-index="${current}"]`);
     (row ?? opener)?.focus();
   });
   panel.addEventListener("click", (event) => {
@@ -92,6 +103,10 @@ async function start() {
   window.addEventListener("hashchange", () => { opener = document.activeElement; follow(); });
   darkness.addEventListener("change", drawAll);
   const without = rows.filter((row) => row.x === null).length;
+  const printed = document.getElementById("printed");
+  window.addEventListener("beforeprint", () => {
+    printed.textContent = left.length > PRINTED ? `The first ${countText(PRINTED)} of ${countText(left.length)} models are printed; all are in models.csv.` : "";
+  });
   const unplaced = document.getElementById("unplaced");
   if (unplaced && without && without < rows.length) {
     unplaced.textContent = `${countText(without)} of ${countText(rows.length)} models have no score: nothing is claimed of them, or what a random policy earns is not known.`;

@@ -3,6 +3,11 @@
 const panel = document.getElementById("panel");
 const chunks = new Map();
 
+// A value by a name that strangers gave: no object has one of "constructor" here.
+function own(object, name) {
+  return Object.hasOwn(object, name) ? object[name] : undefined;
+}
+
 async function detailsOf(index, audit) {
   if (index >= audit.detailed) return null;
   const number = Math.floor(index / audit.chunk);
@@ -11,7 +16,7 @@ async function detailsOf(index, audit) {
 }
 
 function code(text) {
-  const pre = element("pre", {}, text);
+  const pre = element("pre", { tabindex: 0 }, text); // what scrolls must be reachable
   const copy = element("button", { type: "button", class: "copy" }, "Copy");
   copy.addEventListener("click", async () => {
     try {
@@ -51,7 +56,7 @@ function claimPart(row, details) {
     ["Difference", row.difference === null ? "" : `${signedText(row.difference)} (${intervalText(row)}${row.q === null ? "" : `, q ${probabilityText(row.q)}`})`],
     ["Random policy", row.random === null ? "" : numberText(row.random)],
     ["Gap", row.gap],
-    ...(details?.claims?.length ? [["Claims", list(details.claims)]] : []),
+    ...((details?.claims?.length ?? 0) > 1 || (row.kind !== "in place" && details?.claims?.length) ? [["Claims", list(details.claims)]] : []),
     ...(details?.details ?? []),
     ["Log", row.verdict === "error" ? details?.log : ""],
   ]));
@@ -59,7 +64,7 @@ function claimPart(row, details) {
 
 function causesPart(details, audit) {
   const found = (details?.causes ?? []).map(({ cause: name, certainty, evidence, fix }) => {
-    const known = audit.causes[name] ?? {};
+    const known = own(audit.causes, name) ?? {};
     const title = known.page ? element("a", { href: `../${known.page}` }, name) : name;
     const said = certainty.map((text) => element("span", { class: "sure" }, text));
     return element("article", {}, element("h4", {}, title, " ", said), element("p", {}, known.explanation ?? ""), list(evidence), fix ? code(fix) : null);
@@ -101,7 +106,11 @@ function conditionsPart(row, details, charted) {
   const failed = conditions.filter((condition) => condition.mean === null && condition.reason);
   const holder = chart("Mean reward under each condition");
   if (rows.length) charted.push(() => draw("conditions", holder, { conditions: rows, target: target(row) }, { width: Math.max(160, holder.clientWidth - 300) }));
-  return part("conditions", "Under other conditions", rows.length ? holder : null, list(failed.map(({ condition, reason }) => `${condition} failed: ${reason}`)));
+  const cells = ({ condition, reward, interval, episodes, closes }) => [condition, reward, interval || MISSING, countText(episodes), closes];
+  const head = element("tr", {}, ["condition", "mean \u00b1 std", "compared with the reference", "episodes", "gap"].map((title) => element("th", { scope: "col" }, title)));
+  const body = rows.map((shown) => element("tr", {}, cells(shown).map((text) => element("td", {}, text))));
+  const table = rows.length ? element("details", {}, element("summary", {}, "As a table"), element("table", {}, element("thead", {}, head), element("tbody", {}, body))) : null;
+  return part("conditions", "Under other conditions", rows.length ? holder : null, table, list(failed.map(({ condition, reason }) => `${condition} failed: ${reason}`)));
 }
 
 function episodesPart(row, details, charted) {
@@ -114,13 +123,13 @@ function episodesPart(row, details, charted) {
     const pairs = [...(inPlace ? paired("reference", reference) : []), ...paired("reload", reload)];
     const all = pairs.flatMap((pair) => [pair.before, pair.after]);
     const diagonal = [Math.min(...all), Math.max(...all)].map((reward) => ({ reward }));
-    if (pairs.length) charted.push(() => draw("pairs", holder, { pairs, diagonal }, { width: width() }));
+    if (pairs.length) charted.push(() => draw("pairs", holder, { pairs, diagonal }));
     return part("episodes", "Episodes, paired by seed", pairs.length ? holder : null);
   }
   if (reload) {
     const episodes = reload.flatMap((reward, episode) => (reward === null ? [] : [{ episode, reward, verdict: row.verdict }]));
     if (episodes.length) charted.push(() => draw("episodes", holder, { episodes, target: target(row) }, { width: width() }));
-    return part("episodes", "Episodes after reload", episodes.length ? holder : null);
+    return part("episodes", "Episodes after reload; dashed: claimed, with its margin", episodes.length ? holder : null);
   }
   const same = row.verdict === "identical" ? `All ${countText(row.n_episodes)} episodes are as in the reference, bit for bit.` : "";
   return part("episodes", "Episodes", same ? element("p", {}, same) : null);
@@ -128,14 +137,14 @@ function episodesPart(row, details, charted) {
 
 function divergencePart(details) {
   const differences = details?.differences ?? [];
-  const head = element("tr", {}, ["", "reference", "reload"].map((title) => element("th", { scope: "col" }, title)));
+  const head = element("tr", {}, ["component", "reference", "reload"].map((title) => element("th", { scope: "col" }, title)));
   const rows = differences.map(([component, ...values]) => element("tr", {}, element("th", { scope: "row" }, component), values.map((value) => element("td", {}, value))));
   const table = rows.length ? element("table", {}, element("thead", {}, head), element("tbody", {}, rows)) : null;
   return part("divergence", "Where reload and reference part first", details?.divergence ? element("p", {}, details.divergence) : null, table);
 }
 
 function environmentPart(details, audit) {
-  const probed = audit.environments[details?.probe];
+  const probed = own(audit.environments, details?.probe);
   if (!probed) return null;
   const found = probed.findings.map(({ cause: name, evidence }) => `${name}: ${evidence}`);
   const said = found.length ? list(found) : element("p", {}, "The probe found no hidden state, and no randomness beyond the seed.");
@@ -149,7 +158,7 @@ function shellQuoted(text) {
 function commandPart(row) {
   const { results, logs } = SETTINGS.folders;
   const start = `snakemake --cores 1 --configfile ${shellQuoted(`${results}/config.yaml`)}`;
-  const only = `only=${JSON.stringify([row.model])}`;
+  const only = `only=${JSON.stringify([row.key ?? row.model])}`;
   const folders = `pathvars=${JSON.stringify({ results: `${results}/only`, logs: `${logs}/only` })}`;
   return part("command", "Audit this model again",
     element("p", {}, row.source === "trained" ? "Alone and from the beginning, training included, beside these results:" : "Alone, beside these results:"),

@@ -2,6 +2,9 @@
 
 const REACH = 3.2; // margins on either side of zero that an interval's drawing shows
 const PRINTED = 300; // models on paper
+const ROW = 37; // pixels
+const HEAD = 46;
+const SHOWN = 14.5; // half a row says that there are more
 const SVG = "http://www.w3.org/2000/svg";
 
 function badge(verdict) {
@@ -52,26 +55,29 @@ const shown = (build) => (cell) => build(cell.getRow().getData());
 
 function columnsOf() {
   return [
-    { title: "Verdict", field: "verdict", sorter: (_a, _b, a, b) => a.getData().index - b.getData().index, formatter: shown((row) => badge(row.verdict)), width: 114 },
-    { title: "Model", field: "model", ...byText, formatter: shown((row) => clamped(row.model)), widthGrow: 7, minWidth: 170, cssClass: "name" },
-    { title: "Algorithm", field: "algorithm", ...byText, width: 96 },
-    { title: "Environment", field: "environment", ...byText, formatter: shown((row) => clamped(row.environment)), widthGrow: 2, minWidth: 126 },
-    { title: `${SETTINGS.before}, mean \u00b1 std`, ...numeric("before"), formatter: shown((row) => reward(row.before, row.before_std)), width: 116 },
-    { title: "Reload, mean \u00b1 std", ...numeric("after"), formatter: shown((row) => reward(row.after, row.after_std)), width: 116 },
-    { title: "Difference", ...numeric("difference"), formatter: shown((row) => signedText(row.difference)), width: 88 },
-    { title: "Interval in \u00b1 margin", ...numeric("margins"), field: "interval", formatter: shown(interval), tooltip: (_event, cell) => intervalText(cell.getRow().getData()), width: 98 },
-    { title: "Episodes", ...numeric("n_episodes"), formatter: shown((row) => countText(row.n_episodes)), width: 78 },
+    { title: "Verdict", field: "verdict", sorter: (_a, _b, a, b) => a.getData().index - b.getData().index, formatter: shown((row) => badge(row.verdict)), width: 120 },
+    { title: "Model", field: "model", ...byText, formatter: shown((row) => clamped(row.model)), widthGrow: 7, minWidth: 160, cssClass: "name" },
+    { title: "Algorithm", field: "algorithm", ...byText, formatter: shown((row) => clamped(row.algorithm)), width: 100 },
+    { title: "Environment", field: "environment", ...byText, formatter: shown((row) => clamped(row.environment)), widthGrow: 2, minWidth: 122 },
+    { title: `Before, mean \u00b1 std`, ...numeric("before"), formatter: shown((row) => reward(row.before, row.before_std)), width: 113 },
+    { title: "Reload, mean \u00b1 std", ...numeric("after"), formatter: shown((row) => reward(row.after, row.after_std)), width: 113 },
+    { title: "Difference", ...numeric("difference"), formatter: shown((row) => signedText(row.difference)), width: 84 },
+    { title: "Interval in \u00b1 margin", ...numeric("margins"), field: "interval", hozAlign: "center", headerHozAlign: "center", formatter: shown(interval), tooltip: (_event, cell) => intervalText(cell.getRow().getData()), width: 96 },
+    { title: "Episodes", ...numeric("n_episodes"), formatter: shown((row) => countText(row.n_episodes)), width: 74 },
     { title: "q", ...numeric("q"), formatter: shown((row) => probabilityText(row.q)), width: 72 },
-    { title: "Cause", field: "cause", ...byText, formatter: shown(cause), widthGrow: 2, minWidth: 136 },
+    { title: "Cause", field: "cause", ...byText, formatter: shown(cause), widthGrow: 3, minWidth: 134 },
   ].map((column) => ({ headerSortTristate: false, resizable: false, vertAlign: "middle", ...column }));
 }
 
-// A text on two lines at most; the whole of it on hovering.
+// A text on two lines at most, broken after what joins its parts; the whole of it on hovering.
 function clamped(text, title = text) {
-  return element("span", { class: "clamp", title }, text);
+  const parts = text.split(/(?<=[-_/.:])/).flatMap((part) => [part, element("wbr")]);
+  return element("span", { class: "clamp", title }, parts);
 }
 
+// Of a model without rewards the reason is all there is to know.
 function cause(row) {
+  if (row.verdict === "error") return clamped(`${row.cause || "error"}: ${row.reason}`, row.reason);
   return row.cause ? clamped(row.cause, row.reason) : "";
 }
 
@@ -83,9 +89,10 @@ function makeTable(rows, open) {
     index: "index",
     columns: columnsOf(),
     layout: "fitColumns",
-    height: many ? "min(620px, 82vh)" : false,
+    autoResize: false, // it makes rows anew for a change of height, too, and they lose the focus
+    height: many ? HEAD + ROW * SHOWN : false,
     renderVertical: many ? "virtual" : "basic",
-    rowHeight: 37,
+    rowHeight: ROW,
     headerSortElement: "<span aria-hidden=\"true\"></span>",
     placeholder: "No model matches.",
     printAsHtml: true,
@@ -111,7 +118,20 @@ function makeTable(rows, open) {
       row[next].focus();
     }
   });
-  return new Promise((resolve) => table.on("tableBuilt", () => resolve(table)));
+  const fit = (found) => {
+    if (many) table.setHeight(Math.max(HEAD + 2 * ROW, HEAD + ROW * Math.min(SHOWN, found.length) + 1));
+  };
+  return new Promise((resolve) => table.on("tableBuilt", () => {
+    // Rows have the focus, one by one; what holds them is no stop of its own.
+    holder.querySelector(".tabulator-tableholder").removeAttribute("tabindex");
+    let width = holder.clientWidth;
+    new ResizeObserver(() => {
+      if (holder.clientWidth !== width) table.redraw();
+      width = holder.clientWidth;
+    }).observe(holder);
+    table.on("dataFiltered", (_filters, found) => fit(found));
+    resolve(table);
+  }));
 }
 
 const FIELDS = {
