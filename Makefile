@@ -2,12 +2,13 @@
 #   make audit [CORES=8] [ARGS="--configfile mine.yaml"]   train, save, reload, evaluate, report
 #   make test                                              lint, then the whole test suite
 #   make screenshots                                       the pictures in docs/images, from results/report.html
+#   make scaling                                           what 100 to 10,000 models cost, into docs/scaling.md
 PYTHON ?= python3
 CORES ?= 8
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: audit test lint format screenshots clean
+.PHONY: audit test lint format screenshots scaling clean
 
 audit: .venv/audit
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
@@ -30,6 +31,9 @@ format: .venv/dev
 screenshots: .venv/dev
 	$(BIN)/python docs/screenshots.py
 
+scaling: .venv/audit
+	$(BIN)/python benchmarks/scaling.py --write docs/scaling.md
+
 clean:
 	rm -rf .venv results/* logs .snakemake
 
@@ -39,6 +43,6 @@ clean:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-.venv/dev: requirements-dev.txt .venv/audit
+.venv/dev: requirements-dev.txt requirements-cluster.txt .venv/audit
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@

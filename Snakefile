@@ -22,11 +22,12 @@ if not workflow.overwrite_configfiles:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/found.smk"
+include: "workflow/rules/environments.smk"
+include: "workflow/rules/resources.smk"
 include: "workflow/rules/check.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/reload.smk"
 include: "workflow/rules/external.smk"
-include: "workflow/rules/environments.smk"
 include: "workflow/rules/probe.smk"
 include: "workflow/rules/report.smk"
 

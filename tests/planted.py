@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -185,6 +186,22 @@ class CrashesInTraining(Draws):
         self.steps += 1
         if self.steps > 20:
             os.kill(os.getpid(), signal.SIGSEGV)
+        return super().step(action)
+
+
+class KilledOnceInTraining(Draws):
+    """As if the machine went down at the 200th step, the first time."""
+
+    steps = 0
+
+    def __init__(self, marker: str) -> None:
+        self.marker = marker
+
+    def step(self, action: Any) -> Step:
+        self.steps += 1
+        if self.steps == 200 and not Path(self.marker).exists():
+            Path(self.marker).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
         return super().step(action)
 
 

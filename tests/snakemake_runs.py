@@ -64,6 +64,18 @@ class Workspace:
         )
         return Run(done.returncode, done.stdout)
 
+    def start(self, log: Path, *arguments: str) -> subprocess.Popen:
+        """A snakemake that runs while the test goes on; what it prints goes into ``log``."""
+        with open(log, "w") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "snakemake", *arguments],
+                cwd=self.folder,
+                env={**os.environ, "PYTHONPATH": ""},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
     def append(self, path: str, text: str) -> None:
         with open(self.folder / path, "a") as file:
             file.write(text)

@@ -325,7 +325,7 @@ def test_a_line_break_in_a_name_is_refused() -> None:
 def test_models_that_others_trained_are_enough_to_audit(found: dict[str, Any]) -> None:
     configuration = resolved(found)
     assert trained_models(configuration) == {}
-    assert configuration["reload"]["batch"] == 8
+    assert configuration["reload"]["batch"] is None
     assert resolved(configuration) == configuration
 
 

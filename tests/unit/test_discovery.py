@@ -16,7 +16,7 @@ import stable_baselines3
 from builders import ROOT
 from published import by_name, discovered, hub_repository, ordered, other_zip, recording, sb3_zip, text, zoo_run
 from reload_audit.configuration import ConfigError
-from reload_audit.discovery import batches, files
+from reload_audit.discovery import batches, files, usual_size
 from reload_audit.discovery.names import ALGORITHMS
 from reload_audit.discovery.zips import algorithm_of, settings
 from reload_audit.specs import ExternalSpec
@@ -592,3 +592,8 @@ def test_the_published_agents_are_found_with_all_that_is_known_of_them(tmp_path:
     shutil.copytree(SHARED / "rl-trained-agents", tmp_path / "copy")
     moved = discovered(runs=[str(tmp_path / "copy")])
     assert [entry["model"] for entry in moved] == [entry["model"] for entry in found]
+
+
+@pytest.mark.parametrize(("count", "fewest", "most"), [(8, 2, 8), (100, 25, 60), (1000, 40, 100), (10_000, 313, 800)])
+def test_batches_are_few_for_many_models_and_share_out_few_models(count: int, fewest: int, most: int) -> None:
+    assert fewest <= len(batches(named(count), usual_size(count))) <= most

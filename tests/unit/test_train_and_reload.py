@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +14,12 @@ import pytest
 
 from builders import training_spec
 from reload_audit.aggregation import aggregate
+from reload_audit.checkpoints import Checkpoints
 from reload_audit.jobs.reload import reload_model
 from reload_audit.jobs.train import train_model
 from reload_audit.records import read_json
-from reload_audit.specs import Limits, ReloadSpec
+from reload_audit.specs import Limits, ReloadSpec, TrainingSpec
+from reload_audit.training import create_model, training_environment
 from reload_audit.verdicts import Criteria
 
 pytestmark = pytest.mark.slow
@@ -228,3 +234,47 @@ def test_training_twice_gives_the_same_model_bit_for_bit(tmp_path):
     one, two = (read_json(tmp_path / name / "manifest.json") for name in ("one", "two"))
     assert one["digests"] == two["digests"]
     assert read_json(tmp_path / "one/evaluations.json") == read_json(tmp_path / "two/evaluations.json")
+
+
+@pytest.mark.parametrize(
+    "recipe", [{"normalize": True}, {"algo": "DQN", "hyperparams": OFF_POLICY}], ids=["PPO normalized", "DQN"]
+)
+def test_an_interrupted_training_goes_on_from_its_last_checkpoint_and_says_so(recipe, tmp_path):
+    killed = {"env": "planted:KilledOnceInTraining", "env_kwargs": {"marker": str(tmp_path / "killed")}}
+    model = audit(tmp_path, **killed, **recipe, total_timesteps=320, checkpoint_every=64)
+    manifest = model["record"]["manifest"]
+    assert manifest["resumed_from"] in (128, 192)  # killed at 200
+    assert manifest["num_timesteps"] == 320
+    assert model["verdict"] == "identical"
+    assert f"went on from {manifest['resumed_from']} steps" in model["remarks"]
+    assert not (tmp_path / ".checkpoints/trained").exists()
+
+
+def test_a_checkpoint_of_another_experiment_is_of_no_use(tmp_path):
+    spec = training_spec(total_timesteps=320, checkpoint_every=64)
+    checkpoints = Checkpoints(tmp_path / ".checkpoints/trained", [spec, "older code"])
+    venv = training_environment(TrainingSpec.from_dict(spec))
+    checkpoints.save(create_model(TrainingSpec.from_dict(spec), venv))
+    assert checkpoints.last() is not None
+    train_model(spec, tmp_path / "trained", tmp_path / "log", code="", limits=LIMITS)
+    assert read_json(tmp_path / "trained/manifest.json")["resumed_from"] is None
+
+
+def test_checkpoints_alone_change_no_bit_of_a_training(tmp_path):
+    for name, every in (("with", 64), ("without", None)):
+        spec = training_spec(total_timesteps=256, checkpoint_every=every, normalize=True)
+        train_model(spec, tmp_path / name, tmp_path / "log", code="", limits=LIMITS)
+    with_some, without = (read_json(tmp_path / name / "manifest.json") for name in ("with", "without"))
+    assert with_some["digests"] == without["digests"]
+
+
+def test_what_a_killed_training_left_is_cleared_away_and_what_others_train_is_not(tmp_path):
+    finished = subprocess.Popen([sys.executable, "-c", ""])
+    finished.wait()
+    host = platform.node()
+    dead, alive = (tmp_path / f".other@{host}@{pid}@x" for pid in (finished.pid, os.getpid()))
+    elsewhere = tmp_path / f".other@not-{host}@{finished.pid}@x"
+    for folder in (dead, alive, elsewhere):
+        folder.mkdir()
+    train_model(training_spec(), tmp_path / "trained", tmp_path / "log", code="", limits=LIMITS)
+    assert (dead.exists(), alive.exists(), elsewhere.exists()) == (False, True, True)

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -256,6 +257,14 @@ def test_only_the_batch_of_a_changed_model_runs_again(audited):
     with open(path, "ab") as file:
         file.write(b"another model")
     assert audited.workspace.snakemake("-n").jobs["audit_external"] == 1
+
+
+def test_and_of_that_batch_only_the_changed_model(audited):
+    run = audited.workspace.snakemake()
+    assert run.jobs["audit_external"] == 1
+    logs = [path.read_text() for path in (audited.workspace.folder / "logs/external").glob("*.log")]
+    (said,) = re.findall(r"(\d+) of (\d+) models are as they were", "".join(logs))
+    assert 0 < int(said[0]) < int(said[1])
 
 
 def test_an_edit_of_a_trusted_package_runs_all_that_may_have_used_it_again(audited):

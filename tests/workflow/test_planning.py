@@ -13,7 +13,7 @@ SCRIPTS = ROOT / "workflow/scripts"
 IMPORTS = """
 import sys
 before = set(sys.modules)
-from reload_audit import code_digest, configuration, discovery
+from reload_audit import code_digest, configuration, discovery, resources
 print(*sorted(set(sys.modules) - before))
 """
 
@@ -33,7 +33,7 @@ def test_planning_imports_nothing_heavy():
 def test_a_workflow_that_is_used_from_afar_fetches_all_that_planning_imports():
     rules = (ROOT / "workflow/rules/library.smk").read_text()
     packages = {name: re.search(rf"{name.upper()} = \((.*?)\)", rules, re.DOTALL) for name in ("discovery", "reading")}
-    fetched = {"reload_audit", "reload_audit.code_digest", "reload_audit.configuration"}
+    fetched = {f"reload_audit{module}" for module in ("", ".code_digest", ".configuration", ".resources")}
     for name, found in packages.items():
         assert found is not None
         fetched |= {f"reload_audit.{name}.{module}" for module in re.findall(r'"(\w+)"', found[1])}

@@ -69,6 +69,12 @@ def test_another_hyperparameter_trains_its_experiment_alone(workspace):
     assert planned(workspace) == {"train": 1, "reload": 1, "probe": 1, "aggregate": 1, "report": 1, "summarize": 1}
 
 
+def test_more_memory_or_time_trains_nothing_again(workspace):
+    one, two = CONFIG["experiments"]
+    workspace.configure({**CONFIG, "experiments": [{**one, "resources": {"mem_mb": 9000, "runtime": 90}}, two]})
+    assert planned(workspace) == {}
+
+
 def test_a_further_seed_trains_one_further_model(workspace):
     more = [experiment(name="one", seeds=[0, 1, 7]), CONFIG["experiments"][1]]
     workspace.configure({**CONFIG, "experiments": more})

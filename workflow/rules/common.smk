@@ -4,6 +4,7 @@ Nothing here is heavier than the standard library, a YAML reader and a schema va
 plans the workflow again.
 """
 
+import functools
 import os
 
 CONDA_ENV = "../envs/audit.yaml"
@@ -25,6 +26,7 @@ def resolved_config():
         raise WorkflowError(str(error)) from None
 
 
+@functools.cache
 def locate_library(module):
     """The file of a module of the library; None for modules of others."""
     if module.partition(".")[0] == "reload_audit":
@@ -49,23 +51,16 @@ RELOAD = {key: value for key, value in AUDIT["reload"].items() if key != "batch"
 TRAINING_CODE = code_of("train.py")
 RELOAD_CODE = code_of("reload.py")
 
-# A job holds what its processes may hold, and its own interpreter; it lasts as long as they may, one after the other.
-OVERHEAD_MB = 500
-OVERHEAD_MINUTES = 10
-RELOAD_CONDITIONS = (
-    1 + len(AUDIT["reload"]["n_envs"]) + AUDIT["reload"]["other_vec_env"]
-)
-# To examine a model that has lost its reward, to try conditions, and to end the last of them.
-DIAGNOSIS = 3
-
 
 def user_code(content):
     """Digest of the user's own code on python_path that names in the configuration lead to."""
     return named_code_digest(content, locate_in(map(Path, AUDIT["python_path"])))
 
 
+# Without what its jobs ask a cluster for, which decides no result.
 USER_CODE = {
-    experiment["name"]: user_code(experiment) for experiment in AUDIT["experiments"]
+    experiment["name"]: user_code({**experiment, "resources": None})
+    for experiment in AUDIT["experiments"]
 }
 
 

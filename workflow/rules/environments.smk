@@ -5,9 +5,6 @@ from reload_audit.probing.names import probe_name, probed
 PROBE_CODE = code_of("probe.py")
 PROBE = AUDIT["probe"] | {key: RELOAD[key] for key in ("isolation", "memory")}
 
-# Its contrasts, and what goes after those that differ; most take a second.
-PROBE_MINUTES = AUDIT["probe"]["timeout"] * 3 // 60 + OVERHEAD_MINUTES
-
 
 def first_models():
     """For each distinct environment the model that stands for it, trained here or by others.

@@ -16,8 +16,9 @@ rule audit_external:
         CONDA_ENV
     threads: 1
     resources:
-        mem_mb=AUDIT["reload"]["memory"] + OVERHEAD_MB,
-        runtime=minutes_of_batch,
+        mem_mb=memory_of(auditing),
+        runtime=minutes_of(auditing),
+        gpu=gpus_of(auditing),
     params:
         models=models_of_batch,
         unwatched=odd_files_of_batch,

@@ -1,5 +1,6 @@
 """Models that others trained: which there are, in which batches, and what decides the result of each batch."""
 
+import functools
 import json
 
 
@@ -39,7 +40,9 @@ def remember_external_models():
 
 EXTERNAL_MODELS = "<results>/external/models.json"
 MODELS, EXTERNAL = all_models()
-BATCHES = discovery.batches(EXTERNAL, AUDIT["reload"]["batch"])
+BATCHES = discovery.batches(
+    EXTERNAL, AUDIT["reload"]["batch"] or discovery.usual_size(len(EXTERNAL))
+)
 EXTERNAL_POLICY = {
     "evaluation": {**AUDIT["evaluation"], "looks": AUDIT["verdict"]["looks"]},
     "trust": AUDIT["trust"],
@@ -57,25 +60,19 @@ def models_of_batch(wildcards):
 
 def files_of_batch(wildcards):
     """What Snakemake watches. It reads braces and angle brackets in a path as its own."""
-    return [file for file in _files(wildcards) if not set(file) & set("{}<>")]
+    return [file for file in _files(wildcards.batch) if not set(file) & set("{}<>")]
 
 
 def odd_files_of_batch(wildcards):
     """What Snakemake cannot watch: size and time of such files, which are then part of what decides the result."""
-    odd = [file for file in _files(wildcards) if set(file) & set("{}<>")]
-    return [[file, os.stat(file).st_size, os.stat(file).st_mtime_ns] for file in odd]
+    odd = [file for file in _files(wildcards.batch) if set(file) & set("{}<>")]
+    stats = [(file, os.stat(file)) for file in odd if os.path.isfile(file)]
+    return [[file, stat.st_size, stat.st_mtime_ns] for file, stat in stats]
 
 
-def _files(wildcards):
-    return [
-        file for model in models_of_batch(wildcards) for file in discovery.files(model)
-    ]
-
-
-def minutes_of_batch(wildcards):
-    """As long as all its processes may last, one after the other."""
-    processes = len(models_of_batch(wildcards)) * (RELOAD_CONDITIONS + DIAGNOSIS + 1)
-    return AUDIT["reload"]["timeout"] * processes // 60 + OVERHEAD_MINUTES
+@functools.cache
+def _files(batch):
+    return [file for model in BATCHES[batch] for file in discovery.files(model)]
 
 
 def external_code(wildcards):

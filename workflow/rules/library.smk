@@ -31,6 +31,7 @@ READING = ("__init__", "files", "refusal", "texts")
 for module in (
     "code_digest",
     "configuration",
+    "resources",
     *(f"discovery/{name}" for name in DISCOVERY),
     *(f"reading/{name}" for name in READING),
     *(f"probing/{name}" for name in ("__init__", "names")),
@@ -38,7 +39,7 @@ for module in (
     source(f"reload_audit/{module}.py")
 sys.path.insert(0, str(source("reload_audit/__init__.py").parents[1]))
 
-from reload_audit import configuration, discovery
+from reload_audit import configuration, discovery, resources
 from reload_audit.code_digest import (
     code_digest,
     locate_in,

@@ -16,8 +16,9 @@ rule probe:
         CONDA_ENV
     threads: 1
     resources:
-        mem_mb=RELOAD["memory"] + OVERHEAD_MB,
-        runtime=PROBE_MINUTES,
+        mem_mb=memory_of(probing),
+        runtime=minutes_of(probing),
+        gpu=gpus_of(probing),
     params:
         environment=probed_environment,
         found=found_model_of_probe,

@@ -15,9 +15,9 @@ rule reload:
         CONDA_ENV
     threads: 1
     resources:
-        mem_mb=AUDIT["reload"]["memory"] + OVERHEAD_MB,
-        runtime=AUDIT["reload"]["timeout"] * (RELOAD_CONDITIONS + DIAGNOSIS) // 60
-        + OVERHEAD_MINUTES,
+        mem_mb=memory_of(reloading),
+        runtime=minutes_of(reloading),
+        gpu=gpus_of(reloading),
     params:
         reload=RELOAD,
         verdict=AUDIT["verdict"],

@@ -20,6 +20,12 @@ DASHBOARD = [
 ]
 
 
+# They read one JSON file: the queue of a cluster would take longer.
+localrules:
+    summarize,
+    gate,
+
+
 rule aggregate:
     input:
         records=expand("<results>/reloaded/{model}.json", model=MODELS)
@@ -37,8 +43,8 @@ rule aggregate:
     conda:
         CONDA_ENV
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory_of(aggregating),
+        runtime=minutes_of(aggregating),
     params:
         settings={key: AUDIT[key] for key in ("evaluation", "verdict")}
         | {"reload": RELOAD},
@@ -72,8 +78,8 @@ rule report:
     conda:
         CONDA_ENV
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory_of(aggregating),
+        runtime=minutes_of(aggregating),
     params:
         folders={
             name: workflow.pathvars.apply(f"<{name}>") for name in ("results", "logs")
@@ -108,9 +114,6 @@ rule summarize:
         "<logs>/summarize.log",
     conda:
         CONDA_ENV
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         code=code_of("summarize.py", "reload_audit/causes.yaml"),
     message:

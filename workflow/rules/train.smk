@@ -12,10 +12,11 @@ rule train:
         "<logs>/train/{model}.log",
     conda:
         CONDA_ENV
-    threads: 1
+    threads: threads_of(training)
     resources:
-        mem_mb=AUDIT["training"]["memory"] + OVERHEAD_MB,
-        runtime=AUDIT["training"]["timeout"] // 60 + OVERHEAD_MINUTES,
+        mem_mb=memory_of(training),
+        runtime=minutes_of(training),
+        gpu=gpus_of(training),
     params:
         spec=spec_of,
         code=training_code,

@@ -9,7 +9,9 @@ from reload_audit.specs import ExternalPolicy, ReloadSpec
 from reload_audit.verdicts import Criteria
 
 
-def main(models: Sequence[dict], policy: dict, reload: dict, verdict: dict, records: Path, log: Path) -> None:
+def main(
+    models: Sequence[dict], policy: dict, reload: dict, verdict: dict, records: Path, log: Path, code: str
+) -> None:
     audit_batch(
         models,
         records,
@@ -17,11 +19,12 @@ def main(models: Sequence[dict], policy: dict, reload: dict, verdict: dict, reco
         ExternalPolicy.from_dict(policy),
         ReloadSpec.from_dict(reload),
         Criteria.from_dict(verdict),
+        code=code,
     )
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]) as log:
+    with job_log(snakemake.log[0], mem_mb=snakemake.resources.mem_mb) as log:
         main(
             snakemake.params.models,
             snakemake.params.policy,
@@ -29,4 +32,5 @@ if __name__ == "__main__":
             snakemake.params.verdict,
             Path(snakemake.output[0]),
             log,
+            snakemake.params.code,
         )

@@ -23,7 +23,7 @@ def main(
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]) as log:
+    with job_log(snakemake.log[0], mem_mb=snakemake.resources.mem_mb) as log:
         main(
             snakemake.params.environment,
             snakemake.params.found,

@@ -13,7 +13,7 @@ def main(folder: Path, reload: dict, verdict: dict, record: Path, log: Path) -> 
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]) as log:
+    with job_log(snakemake.log[0], mem_mb=snakemake.resources.mem_mb) as log:
         main(
             Path(snakemake.input[0]),
             snakemake.params.reload,

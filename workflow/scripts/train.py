@@ -12,5 +12,5 @@ def main(spec: dict, code: str, limits: dict, folder: Path, log: Path) -> None:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]) as log:
+    with job_log(snakemake.log[0], mem_mb=snakemake.resources.mem_mb) as log:
         main(snakemake.params.spec, snakemake.params.code, snakemake.params.limits, Path(snakemake.output[0]), log)

@@ -188,9 +188,16 @@ def _trained_row(model: ModelRecord) -> Row:
         "num_timesteps": manifest.get("num_timesteps"),
         "normalized": manifest.get("normalized"),
         "ep_rew_mean": manifest.get("ep_rew_mean"),
-        "remarks": "; ".join(_cannot_be_pickled(part) for part in manifest.get("unpicklable", [])),
+        "remarks": "; ".join([*_resumed(manifest), *map(_cannot_be_pickled, manifest.get("unpicklable", []))]),
         **_versions(manifest.get("versions", {}), now),
     }
+
+
+def _resumed(manifest: Mapping[str, Any]) -> list[str]:
+    steps = manifest.get("resumed_from")
+    if steps is None:
+        return []
+    return [f"training was interrupted and went on from {steps:,} steps, on environments that started anew"]
 
 
 def _cannot_be_pickled(part: Mapping[str, Any]) -> str:

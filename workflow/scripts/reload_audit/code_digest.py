@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -67,16 +68,18 @@ def locate_in(folders: Iterable[Path]) -> Locate:
     return locate
 
 
-def _texts(content: Any) -> Iterator[str]:
-    if isinstance(content, str):
-        yield content
-    elif isinstance(content, Mapping):
-        for key, value in content.items():
-            yield from _texts(key)
-            yield from _texts(value)
-    elif isinstance(content, list | tuple):
-        for item in content:
-            yield from _texts(item)
+def _texts(content: Any) -> set[str]:
+    found: set[str] = set()
+    pending = [content]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, str):
+            found.add(item)
+        elif isinstance(item, dict):
+            pending += [*item, *item.values()]
+        elif isinstance(item, list | tuple):
+            pending += item
+    return found
 
 
 def _candidates(name: str) -> list[str]:
@@ -98,14 +101,19 @@ def _imported_files(script: Path, name: str, locate: Locate) -> set[Path]:
     return set(found)
 
 
-def _imported_modules(file: Path, name: str) -> set[str]:
+def _imported_modules(file: Path, name: str) -> frozenset[str]:
     """Every module that a file may import, by its full name.
 
     :param name: the file's own module name, which relative imports start from
     """
-    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    return _modules_named_in(file.read_bytes(), name if file.name == "__init__.py" else name.rpartition(".")[0])
+
+
+@functools.cache
+def _modules_named_in(content: bytes, package: str) -> frozenset[str]:
+    """Parsing takes longest when a workflow is planned, and many scripts lead to the same modules."""
     modules: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    for node in ast.walk(ast.parse(content)):
         if isinstance(node, ast.Import):
             modules.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -114,7 +122,7 @@ def _imported_modules(file: Path, name: str) -> set[str]:
             modules.update(f"{base}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _NAMED_MODULE.match(node.value):
             modules.add(node.value.partition(":")[0])
-    return modules | {parent for module in modules for parent in _parents(module)}
+    return frozenset(modules | {parent for module in modules for parent in _parents(module)})
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str:

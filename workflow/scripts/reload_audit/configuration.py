@@ -144,7 +144,9 @@ def model_name(experiment: str, seed: int, n_envs: int) -> str:
 def training_spec(config: dict[str, Any], experiment: dict[str, Any], seed: int, n_envs: int) -> dict[str, Any]:
     """Everything that decides how one model is trained and measured, and nothing else: see ``specs.TrainingSpec``."""
     environment_keys = ("env", "env_kwargs", "wrappers", "monitor", "normalize", "frame_stack")
-    training_keys = ("algo", "total_timesteps", "vec_env", "start_method", "hyperparams", "device")
+    training_keys = (
+        *("algo", "total_timesteps", "checkpoint_every", "vec_env", "start_method", "hyperparams", "device"),
+    )
     return {
         "model": model_name(experiment["name"], seed, n_envs),
         "experiment": experiment["name"],

@@ -8,16 +8,22 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from reload_audit import job_memory
+
 
 @contextlib.contextmanager
-def job_log(path: str | Path, expected: type[Exception] | tuple[type[Exception], ...] = ()) -> Iterator[Path]:
+def job_log(
+    path: str | Path, expected: type[Exception] | tuple[type[Exception], ...] = (), *, mem_mb: int | None = None
+) -> Iterator[Path]:
     """Append to a log whatever makes the block fail, then end the script with status 1.
 
     :param expected: errors that speak to the user; they are logged as their message, all others with a traceback
+    :param mem_mb: what the job has asked for; that it was too little makes the block fail too
     """
     log = Path(path)
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("", encoding="utf-8")
+    killed_before = job_memory.kills()
     try:
         yield log
     except expected as error:
@@ -25,6 +31,9 @@ def job_log(path: str | Path, expected: type[Exception] | tuple[type[Exception],
         sys.exit(1)
     except Exception:
         _append(log, traceback.format_exc())
+        sys.exit(1)
+    if mem_mb is not None and job_memory.kills() > killed_before and job_memory.is_limited_to(mem_mb):
+        _append(log, f"The job held more than the {mem_mb} MB it had asked for, and processes of it were killed.\n")
         sys.exit(1)
 
 

@@ -48,7 +48,9 @@ class Digest:
 
     def add(self, value: Any) -> Digest:
         """Add anything that state dictionaries hold: tensors, arrays, numbers, texts, lists, dictionaries."""
-        if isinstance(value, Mapping):
+        if isinstance(value, str | int | float):  # nearly always, and the other questions take longer
+            self._mark(repr(value))
+        elif isinstance(value, Mapping):
             self._mark(f"{{{len(value)}")
             for key in sorted(value, key=str):
                 self._mark(repr(key))

@@ -120,7 +120,10 @@ class ReloadSpec:
 
 @dataclass(frozen=True)
 class TrainingSpec:
-    """One model to train."""
+    """One model to train.
+
+    :param checkpoint_every: environment steps; None for no checkpoints
+    """
 
     model: str
     experiment: str
@@ -134,6 +137,7 @@ class TrainingSpec:
     device: str
     environment: EnvironmentSpec
     evaluation: EvaluationSpec
+    checkpoint_every: int | None = None
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainingSpec:

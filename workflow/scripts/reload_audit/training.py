@@ -19,6 +19,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from reload_audit import artifacts
 from reload_audit.algorithms import algorithm, default_policy, parse_hyperparams, resolved_hyperparams
+from reload_audit.checkpoints import Checkpoints, SaveCheckpoints, load_into
 from reload_audit.divergence import first_divergence
 from reload_audit.environments import Normalizer, build_vec_env
 from reload_audit.episodes import TrainTime
@@ -31,7 +32,7 @@ from reload_audit.steps import Steps
 _PROGRESS_SECONDS = 10.0
 
 
-def train(spec_data: Mapping[str, Any], folder: str) -> dict[str, Any]:
+def train(spec_data: Mapping[str, Any], folder: str, checkpoints: str = "", code: str = "") -> dict[str, Any]:
     """Train, save into ``folder``, evaluate, and return the measured part of the manifest.
 
     The order matters. Model and statistics are saved before anything else, because evaluating changes the last
@@ -39,15 +40,27 @@ def train(spec_data: Mapping[str, Any], folder: str) -> dict[str, Any]:
     the environments as training left them. The random policy comes last, because nothing after it can be disturbed.
 
     :param spec_data: what ``TrainingSpec.from_dict`` reads
+    :param checkpoints: folder of this model's checkpoints, if it is to have some
+    :param code: digest of the code that decides the training; a checkpoint of other code is of no use
     """
     spec = TrainingSpec.from_dict(spec_data)
     th.set_num_threads(1)
     set_random_seed(spec.seed)
-    venv = training_environment(spec)
+    kept = Checkpoints(Path(checkpoints), [spec_data, code]) if spec.checkpoint_every and checkpoints else None
+    checkpoint = None if kept is None else kept.last()
+    venv = training_environment(spec, checkpoint)
     model = create_model(spec, venv)
+    callbacks: list[BaseCallback] = [_Progress(spec.total_timesteps)]
+    if kept is not None and spec.checkpoint_every is not None:
+        callbacks.append(SaveCheckpoints(kept, spec.checkpoint_every))
+    if checkpoint is not None:
+        model = load_into(model, checkpoint)
+        _log(f"resuming from the checkpoint at {model.num_timesteps:,} steps")
+    resumed_from = model.num_timesteps if checkpoint is not None else None
 
     start = time.monotonic()
-    model.learn(spec.total_timesteps, callback=_Progress(spec.total_timesteps))
+    left = spec.total_timesteps - model.num_timesteps
+    model.learn(left, callback=callbacks, reset_num_timesteps=checkpoint is None)
     learned = time.monotonic()
     artifacts.save(model, Path(folder))
     manifest = _describe(spec, model, venv)
@@ -65,18 +78,22 @@ def train(spec_data: Mapping[str, Any], folder: str) -> dict[str, Any]:
     venv.close()
     seconds = {"learn": learned - start, "evaluate": evaluated - learned}
     _log(f"done: learned for {seconds['learn']:.1f} s, evaluated for {seconds['evaluate']:.1f} s")
+    manifest["resumed_from"] = resumed_from
     return {**manifest, "in_place_divergence": None if parted is None else parted.to_dict(), "seconds": seconds}
 
 
-def training_environment(spec: TrainingSpec) -> VecEnv:
-    """The environments that an experiment trains in."""
+def training_environment(spec: TrainingSpec, checkpoint: Path | None = None) -> VecEnv:
+    """The environments that an experiment trains in.
+
+    :param checkpoint: whose statistics VecNormalize goes on with
+    """
     return build_vec_env(
         spec.environment,
         spec.n_envs,
         seed=spec.seed,
         kind=spec.vec_env,
         start_method=spec.start_method,
-        normalizer=_new_normalizer(spec),
+        normalizer=_new_normalizer(spec) if checkpoint is None else artifacts.normalizer_from_file(checkpoint),
     )
 
 

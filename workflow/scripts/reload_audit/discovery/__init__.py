@@ -85,6 +85,14 @@ def batches(entries: Iterable[Mapping[str, Any]], size: int) -> dict[str, list[d
     return dict(sorted(found.items()))
 
 
+def usual_size(models: int) -> int:
+    """Models in a batch, where nobody says: some sixty jobs for a thousand, and no job of hours for ten thousand.
+
+    A job takes seconds to start, on a cluster a minute; a small model takes some seconds.
+    """
+    return min(max(4, models // 40), 32)
+
+
 def _bits(name: str) -> str:
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
     return f"{int.from_bytes(digest, 'big'):0256b}"

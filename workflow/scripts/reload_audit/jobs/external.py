@@ -10,6 +10,7 @@ from typing import Any
 from reload_audit import isolation
 from reload_audit.jobs import FORMAT, PRELOAD, RELOAD_HASH_SEED
 from reload_audit.jobs.diagnosis import Processes, Target, condition_record, diagnose
+from reload_audit.jobs.kept import Kept
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.recordings import read_recording
 from reload_audit.records import digest, plain, write_json
@@ -27,16 +28,28 @@ def audit_batch(
     policy: ExternalPolicy,
     reload: ReloadSpec,
     criteria: Criteria,
+    *,
+    code: str = "",
 ) -> None:
     """Audit models one after the other and write their records into one file.
 
     :param models: what ``ExternalSpec.from_dict`` reads
-    :param records: the JSON file to write
+    :param records: the JSON file to write; beside it, in ``kept/``, lies what need not be done again
     :param log: takes what the processes print
+    :param code: digest of the code that decides the records
     """
+    kept = Kept(records.parent / "kept", records.stem, [asdict(part) for part in (policy, reload, criteria)] + [code])
+    audited = kept.find(models)
+    if audited:
+        with open(log, "a", encoding="utf-8") as file:
+            file.write(f"{len(audited)} of {len(models)} models are as they were when they were audited before\n")
     isolation.prepare(reload.isolation, hash_seed=RELOAD_HASH_SEED, preload=PRELOAD)
     batch = _Batch(log, policy, reload, criteria)
-    write_json(records, [batch.audit(ExternalSpec.from_dict(model), model) for model in models])
+    for model in models:
+        if model["model"] not in audited:
+            audited[model["model"]] = record = batch.audit(ExternalSpec.from_dict(model), model)
+            kept.add(model, record)
+    write_json(records, [{**audited[model["model"]], "log": str(log)} for model in models])
 
 
 class _Batch:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
+import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from reload_audit import isolation
 from reload_audit.jobs import FORMAT, TRAIN_HASH_SEED
@@ -26,10 +31,11 @@ def train_model(spec: Mapping[str, Any], folder: Path, log: Path, code: str, lim
     :param limits: seconds and MiB that training may take
     """
     isolation.prepare("spawn", hash_seed=TRAIN_HASH_SEED)
+    checkpoints = folder.parent / ".checkpoints" / folder.name
     with _appearing_folder(folder) as building:
         outcome = isolation.call(
             "reload_audit.training:train",
-            (spec, str(building)),
+            (spec, str(building), str(checkpoints), code),
             method="spawn",
             log=log,
             timeout=limits.timeout,
@@ -45,19 +51,30 @@ def train_model(spec: Mapping[str, Any], folder: Path, log: Path, code: str, lim
             **(outcome.value or {}),
         }
         write_json(building / "manifest.json", manifest, indent=2)
+    shutil.rmtree(checkpoints, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def _appearing_folder(folder: Path) -> Iterator[Path]:
     """A temporary folder to fill; becomes ``folder`` when the block ends, vanishes when it raises."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    _remove_leftovers(folder.parent)
+    mark = f".{folder.name}@{platform.node()}@{os.getpid()}@"
+    building = Path(tempfile.mkdtemp(prefix=mark, dir=folder.parent))
     building.chmod(0o755)
     try:
         yield building
         _put_in_place(building, folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _remove_leftovers(parent: Path) -> None:
+    """Folders of jobs of this machine that were killed while they trained."""
+    for path in parent.glob(f".*@{glob.escape(platform.node())}@*@*"):
+        pid = path.name.split("@")[-2]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _put_in_place(built: Path, folder: Path) -> None:

@@ -1,0 +1,156 @@
+"""The workflow on a real Slurm: both profiles give the bytes that a local run gives, whatever happens to their jobs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builders import experiment, training_spec
+from reload_audit.jobs.train import train_model
+from reload_audit.specs import Limits
+from slurm import Slurm, why_not
+from snakemake_runs import Workspace, small_config
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+
+TABLES = ("models.csv", "models.parquet", "conditions.parquet", "episodes.parquet", "summary.txt", "flagged.csv")
+
+ENVIRONMENT = "limits:ExceedsLimits"
+CONFIG = small_config(
+    experiment(name="healthy", env=ENVIRONMENT, seeds=[0, 1]),
+    experiment(name="slow", env=ENVIRONMENT, resources={"runtime": 1}),
+    experiment(name="greedy", env=ENVIRONMENT, resources={"mem_mb": 1600}),
+    runs=[{"folder": "found", "env": ENVIRONMENT}],
+    python_path=["tests"],
+)
+
+QUICK = ("--latency-wait", "10")
+PLUGIN = ("--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "3", *QUICK)
+SBATCH = ("--workflow-profile", "profiles/sbatch", "--seconds-between-status-checks", "1", *QUICK)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """A finished run, and all that was printed."""
+
+    status: int
+    output: str
+    results: Path
+
+
+@dataclass(frozen=True)
+class Audits:
+    local: Audit
+    plugin: Audit
+    sbatch: Audit
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
+    reason = why_not()
+    if reason is not None:
+        if os.environ.get("CI_REQUIRES_SLURM"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    cluster = Slurm(tmp_path_factory.mktemp("slurm"))
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def audits(slurm: Slurm, tmp_path_factory: pytest.TempPathFactory) -> Audits:
+    """All three at the same time: on a cluster most of it is waiting."""
+    folder = tmp_path_factory.mktemp("audits")
+    found = folder / "found"
+    train_model(training_spec(env="planted:Draws"), found / "recorded", folder / "log", "", Limits(120, 4096))
+    (found / "plain").mkdir()
+    shutil.copy(found / "recorded/model.zip", found / "plain/ppo.zip")
+    workspaces = {name: Workspace(folder / name) for name in ("local", "plugin", "sbatch")}
+    for workspace in workspaces.values():
+        workspace.configure(CONFIG)
+        shutil.copytree(found, workspace.folder / "found")
+    with ThreadPoolExecutor() as pool:
+        sbatch = pool.submit(run_with_faults, workspaces["sbatch"], slurm)
+        plugin = pool.submit(run, workspaces["plugin"], *PLUGIN)
+        local = pool.submit(run, workspaces["local"], "--cores", "1")
+        return Audits(local.result(), plugin.result(), sbatch.result())
+
+
+def run(workspace: Workspace, *arguments: str) -> Audit:
+    log = workspace.folder / "run.log"
+    process = workspace.start(log, *arguments)
+    try:
+        status = process.wait(timeout=400)
+    finally:
+        process.kill()
+    return Audit(status, log.read_text(), workspace.folder / "results")
+
+
+def run_with_faults(workspace: Workspace, slurm: Slurm) -> Audit:
+    """One job is cancelled, one requeued; slurmctld and Snakemake are restarted; a node is drained."""
+    log = workspace.folder / "interrupted.log"
+    interrupted = workspace.start(log, *SBATCH)
+    try:
+        slurm.cancel(until(lambda: slurm.running("train.healthy-seed0-n1"), "a job to cancel").number)
+        slurm.requeue(until(lambda: slurm.running("train.healthy-seed1-n1"), "a job to requeue").number)
+        slow = until(lambda: slurm.running("train.slow-seed0-n1"), "the slow job")
+        until(lambda: "CANCELLED" in log.read_text(), "a failed job")
+        slurm.restart_controller()
+    finally:
+        interrupted.kill()
+        interrupted.wait()
+    assert workspace.snakemake("--unlock").status == 0
+    slurm.drain(slow.node)
+    finished = run(workspace, *SBATCH)
+    return Audit(finished.status, log.read_text() + finished.output, finished.results)
+
+
+def until(happened: Callable[[], Any], what: str, seconds: float = 120) -> Any:
+    end = time.monotonic() + seconds
+    while not (value := happened()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {seconds:g} seconds for {what}")
+        time.sleep(0.2)
+    return value
+
+
+@pytest.mark.parametrize("profile", ["plugin", "sbatch"])
+def test_a_cluster_gives_every_byte_that_a_local_run_gives(profile, audits):
+    audit = getattr(audits, profile)
+    assert audits.local.status == 0, audits.local.output
+    assert audit.status == 0, audit.output
+    for table in TABLES:
+        assert (audit.results / table).read_bytes() == (audits.local.results / table).read_bytes(), table
+
+
+def test_models_of_all_kinds_were_audited(audits):
+    models = (audits.local.results / "models.csv").read_text()
+    for model in ("healthy-seed0-n1", "healthy-seed1-n1", "slow-seed0-n1", "greedy-seed0-n1", "recorded", "plain/ppo"):
+        assert f"\n{model}," in models
+
+
+def test_what_ended_a_job_is_said(audits):
+    assert ": CANCELLED\n" in audits.sbatch.output
+    assert ": TIMEOUT\n" in audits.sbatch.output
+
+
+def test_a_job_that_outlived_its_snakemake_is_not_submitted_again(audits):
+    assert re.search(r"^train.slow-seed0-n1: Slurm job \d+ does this already$", audits.sbatch.output, re.MULTILINE)
+
+
+def test_a_job_that_was_killed_for_memory_asks_for_more(audits):
+    """Even where Slurm's word on it goes unheard, because Snakemake is being restarted."""
+    workspace = audits.sbatch.results.parent
+    assert {file.name for file in workspace.glob("greedy-*")} == {"greedy-with-1600-MB", "greedy-with-3200-MB"}

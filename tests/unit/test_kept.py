@@ -1,0 +1,87 @@
+"""A batch that runs again audits only those of its models that changed, and nothing that was finished is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reload_audit.jobs.kept import Kept
+
+POLICY = {"looks": [20, 40]}
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> list[dict[str, Any]]:
+    """Three models with a file each."""
+    (tmp_path / "zips").mkdir()
+    nothing = dict.fromkeys(("statistics", "evaluations", "model_card", "results", "recording"))
+    found = [{**nothing, "model": name, "path": str(tmp_path / f"zips/{name}.zip"), "monitors": []} for name in "abc"]
+    for model in found:
+        Path(str(model["path"])).write_text(str(model["model"]))
+    return found
+
+
+def record(model: dict[str, Any], failure: Any = None) -> dict[str, Any]:
+    return {"manifest": {"model": model["model"]}, "conditions": {"reload": {"failure": failure}}}
+
+
+def audited(folder: Path, models: list[dict[str, Any]], batch: str = "batch", decides: Any = POLICY) -> list[str]:
+    """Audit a batch; the names of the models for which there was something to do."""
+    kept = Kept(folder, batch, decides)
+    found = kept.find(models)
+    left = [model for model in models if model["model"] not in found]
+    for model in left:
+        kept.add(model, record(model))
+    return [model["model"] for model in left]
+
+
+def test_the_second_time_there_is_nothing_to_do(models: list[dict[str, Any]], tmp_path: Path) -> None:
+    assert audited(tmp_path, models) == ["a", "b", "c"]
+    assert audited(tmp_path, models) == []
+    assert Kept(tmp_path, "batch", POLICY).find(models)["b"] == record(models[1])
+
+
+def test_a_new_or_changed_model_leaves_its_neighbours_as_they_are(models: list[dict[str, Any]], tmp_path: Path) -> None:
+    audited(tmp_path, models[:2])
+    assert audited(tmp_path, models) == ["c"]
+    Path(models[0]["path"]).write_text("trained once more")
+    assert audited(tmp_path, models) == ["a"]
+    assert audited(tmp_path, [*models[:2], {**models[2], "claim_mean": 3.0}]) == ["c"]
+
+
+def test_whatever_else_decides_does_them_all_again(models: list[dict[str, Any]], tmp_path: Path) -> None:
+    audited(tmp_path, models)
+    assert audited(tmp_path, models, decides={"looks": [20]}) == ["a", "b", "c"]
+
+
+def test_a_job_that_was_killed_goes_on_where_it_was(models: list[dict[str, Any]], tmp_path: Path) -> None:
+    audited(tmp_path, models[:2])
+    content = (tmp_path / "batch.jsonl").read_bytes()
+    (tmp_path / "batch.jsonl").write_bytes(content[:-20])  # in the middle of its last line
+    assert audited(tmp_path, models) == ["b", "c"]
+
+
+def test_batches_that_are_split_or_put_together_keep_what_they_know(
+    models: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    audited(tmp_path, models)
+    assert audited(tmp_path, models[:1], "batch-0") == []
+    assert audited(tmp_path, models[1:], "batch-1") == []
+    (tmp_path / "batch.jsonl").unlink()
+    assert audited(tmp_path, models, "batch") == []
+
+
+def test_a_failure_is_tried_again(models: list[dict[str, Any]], tmp_path: Path) -> None:
+    kept = Kept(tmp_path, "batch", POLICY)
+    kept.find(models)
+    kept.add(models[0], record(models[0], failure={"kind": "memory", "message": "too much", "details": ""}))
+    kept.add(models[1], {**record(models[1]), "conditions": {}})
+    assert audited(tmp_path, models) == ["a", "b", "c"]
+
+
+def test_models_that_are_gone_are_forgotten(models: list[dict[str, Any]], tmp_path: Path) -> None:
+    audited(tmp_path, models)
+    audited(tmp_path, models[:1])
+    assert audited(tmp_path, models) == ["b", "c"]

@@ -1,0 +1,143 @@
+"""Ten times as many models take about ten times as long; ``benchmarks/scaling.py`` has the seconds of ten thousand.
+
+Times are compared only with each other, and are those of the processor: another process does not matter much.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builders import CRITERIA, experiment, resolved
+from fleet import fleet
+from published import discovered, hub_repository, recording
+from reload_audit import discovery
+from reload_audit.aggregation import aggregate
+from reload_audit.code_digest import locate_in, named_code_digest
+from reload_audit.configuration import trained_models
+from reload_audit.dashboard import write_report
+from reload_audit.episodes import Episode
+from reload_audit.junit import write_junit
+from reload_audit.markdown import summarize
+from reload_audit.model_cards import suggestions
+from reload_audit.probing.names import probe_name
+from reload_audit.records import read_json, write_json
+from reload_audit.specs import CANONICAL, Condition
+
+FEW, MANY = 200, 2_000
+MOST = 2.5
+"""Times the growth of the number of models. What grows with its square would be ten times."""
+
+SPEC = {"algo": "PPO", "seed": 0, "n_envs": 1, "environment": {"env": "CartPole-v1", "monitor": "env"}}
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """The fastest of three."""
+    readings = []
+    for _ in range(3):
+        start = time.process_time()
+        work()
+        readings.append(time.process_time() - start)
+    return min(readings)
+
+
+def grows_no_faster_than_the_models(few: Callable[[], object], many: Callable[[], object]) -> bool:
+    few()  # what is loaded once
+    return seconds(many) < MOST * MANY / FEW * seconds(few)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
+    """Configurations that lead to few and to many models, half of them recordings, half of them with a card."""
+    configurations = {}
+    for count in (FEW, MANY):
+        folder = tmp_path_factory.mktemp("models")
+        templates = hub_repository(folder / "hub-0"), recording(folder / "recorded-0", SPEC)
+        for index in range(1, count // 2):
+            for template in templates:
+                copy = folder / f"{template.name[:-2]}-{index}"
+                copy.mkdir()
+                for file in template.iterdir():
+                    os.link(file, copy / file.name)
+        configurations[count] = {"runs": [str(folder)]}
+    return configurations
+
+
+def test_finding_models(found):
+    assert {count: len(discovered(**config)) for count, config in found.items()} == {FEW: FEW, MANY: MANY}
+    assert grows_no_faster_than_the_models(*(lambda config=found[n]: discovered(**config) for n in (FEW, MANY)))
+
+
+def test_what_is_planned_of_models_once_they_are_found(found, tmp_path):
+    def plan(entries: list[dict[str, Any]]) -> None:
+        batches = discovery.batches(entries, discovery.usual_size(len(entries)))
+        for batch in batches.values():
+            named_code_digest(batch, locate_in([tmp_path]))
+            for entry in batch:
+                discovery.files(entry)
+                probe_name(entry["environment"])
+
+    assert grows_no_faster_than_the_models(*(lambda n=n: plan(discovered(**found[n])) for n in (FEW, MANY)))
+
+
+def test_a_table_of_models(tmp_path):
+    tables = {}
+    for count in (FEW, MANY):
+        tables[count] = tmp_path / f"{count}.tsv"
+        rows = [f"m{index}\tPPO\tCartPole-v1\tm{index}.zip\t500" for index in range(count)]
+        tables[count].write_text("\n".join(["name\talgo\tenv\tmodel\tclaim_mean", *rows]))
+    assert grows_no_faster_than_the_models(*(lambda n=n: discovered(models=str(tables[n])) for n in (FEW, MANY)))
+
+
+def test_models_to_train():
+    def plan(count: int) -> None:
+        trained_models(resolved(experiments=[experiment(seeds=list(range(count)))]))
+
+    assert grows_no_faster_than_the_models(lambda: plan(FEW), lambda: plan(MANY))
+
+
+def record(name: str) -> dict[str, Any]:
+    """Of a model that nothing is claimed of."""
+    environment = {"env": "CartPole-v1", "env_kwargs": {}, "wrappers": [], "python_path": []}
+    external = {"model": name, "group": "models", "source": "folder", "role": "final", "algo": "PPO", "n_envs": 1}
+    trace = {"raw_observations": f"{name}-a", "rewards": f"{name}-b", "actions": f"{name}-c"}
+    episodes = [Episode(k, 1_000_000 + k, 50.0 + k, 50 + k, True, None, 50.0 + k, trace).to_dict() for k in range(20)]
+    measured = {"failure": None, "episodes": episodes, "process": None, "checks": [], "divergence": None}
+    return {
+        "manifest": {"model": name, "external": {**external, "environment": environment}, "claims": []},
+        "random_mean": 20.0,
+        "train_time": None,
+        "conditions": {CANONICAL: {**asdict(Condition(CANONICAL, 20)), **measured}},
+        "log": "audit.log",
+    }
+
+
+def test_aggregation(tmp_path):
+    def batches(count: int) -> list[Path]:
+        files = []
+        for first in range(0, count, 20):
+            files.append(tmp_path / f"{count}-{first}.json")
+            write_json(files[-1], [record(f"m{index}") for index in range(first, first + 20)])
+        return files
+
+    few, many = batches(FEW), batches(MANY)
+    assert grows_no_faster_than_the_models(
+        lambda: aggregate(few, CRITERIA, {}, tmp_path / "few"), lambda: aggregate(many, CRITERIA, {}, tmp_path / "many")
+    )
+    assert len(read_json(tmp_path / "many/audit.json")["models"]) == MANY
+
+
+def test_what_is_written_of_an_audit(tmp_path):
+    def write(audit: dict[str, Any]) -> None:
+        write_report(audit, tmp_path / "report.html")
+        write_junit(audit, tmp_path / "junit.xml")
+        summarize(audit, "report.html", suggestions(audit))
+
+    few, many = fleet(FEW), fleet(MANY)
+    assert grows_no_faster_than_the_models(lambda: write(few), lambda: write(many))

@@ -1,0 +1,162 @@
+"""What a job asks a cluster for: memory, minutes, cores and GPUs, estimated from what it has to do.
+
+An estimate decides no result. It is generous for most models; where it was not, the cluster ends the job, and the next
+attempt asks for twice as much, until the limits of the configuration are reached, which the job enforces itself.
+
+Runs whenever the workflow is planned: only the standard library is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+OVERHEAD_MB = 600
+"""Two processes of Snakemake, the job's own interpreter, and a fork server that has imported the libraries."""
+
+OVERHEAD_MINUTES = 10
+"""To start all that on a slow file system, and what goes before and after."""
+
+_MODEL_MB = 900  # PyTorch, SB3, a small policy and its environments
+_WORKER_MB = 350  # one environment of a SubprocVecEnv
+_CUDA_MB = 4000  # CUDA's libraries in the memory of the host
+
+_TRANSITION_MB = {False: 0.001, True: 0.06}  # in a replay buffer; of images: two stacks of four of 84 by 84
+
+_SECONDS_PER_STEP = {
+    "A2C": 0.01,
+    "ARS": 0.01,
+    "CrossQ": 0.1,
+    "DDPG": 0.06,
+    "DQN": 0.02,
+    "MaskablePPO": 0.01,
+    "PPO": 0.01,
+    "QRDQN": 0.02,
+    "RecurrentPPO": 0.03,
+    "SAC": 0.06,
+    "TD3": 0.06,
+    "TQC": 0.1,
+    "TRPO": 0.01,
+}
+"""On one slow core, in an environment that takes some milliseconds itself."""
+
+_IMAGES = 5  # times as many seconds
+
+_OFF_POLICY = frozenset({"CrossQ", "DDPG", "DQN", "QRDQN", "SAC", "TD3", "TQC"})
+_BUFFER_SIZE = 1_000_000  # SB3's default
+
+_EVALUATION_MINUTES = 20  # right after training: 200 episodes of 1,000 steps, of five milliseconds each
+_RELOAD_MINUTES = 60
+_FOUND_MINUTES = 15
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a job asks for at its first attempt, and how far later attempts may go.
+
+    :param mem_mb: MB
+    :param runtime: minutes
+    :param most_mem_mb: MB that no attempt exceeds
+    :param most_runtime: minutes that no attempt exceeds
+    :param threads: cores
+    :param gpu: GPUs; None for none
+    """
+
+    mem_mb: int
+    runtime: int
+    most_mem_mb: int
+    most_runtime: int
+    threads: int = 1
+    gpu: int | None = None
+
+    def memory(self, attempt: int) -> int:
+        return _doubled(self.mem_mb, attempt, self.most_mem_mb)
+
+    def minutes(self, attempt: int) -> int:
+        return _doubled(self.runtime, attempt, self.most_runtime)
+
+
+def training_request(spec: Mapping[str, Any], limits: Mapping[str, int], given: Mapping[str, int]) -> Request:
+    """What training one model and its evaluation right after ask for.
+
+    :param spec: a training spec (``configuration.training_spec``)
+    :param limits: ``timeout`` in seconds and ``memory`` in MiB
+    :param given: what the user says instead: ``threads``, ``mem_mb``, ``runtime``, ``gpu``
+    """
+    most_mem_mb = limits["memory"] + OVERHEAD_MB
+    most_runtime = limits["timeout"] // 60 + OVERHEAD_MINUTES
+    workers = spec["n_envs"] if spec["vec_env"] == "subproc" else 0
+    mem_mb = OVERHEAD_MB + _MODEL_MB + workers * _WORKER_MB + _replay_buffer_mb(spec) + _cuda_mb(spec["device"])
+    return Request(
+        mem_mb=given.get("mem_mb") or min(mem_mb, most_mem_mb),
+        runtime=given.get("runtime")
+        or min(OVERHEAD_MINUTES + _EVALUATION_MINUTES + _training_minutes(spec), most_runtime),
+        most_mem_mb=most_mem_mb,
+        most_runtime=most_runtime,
+        threads=given.get("threads") or max(1, workers),
+        gpu=given.get("gpu", gpus(spec["device"])) or None,
+    )
+
+
+def reload_request(device: str, limits: Mapping[str, int], processes: int) -> Request:
+    """What reloading one trained model asks for.
+
+    :param limits: ``timeout`` in seconds and ``memory`` in MiB that one condition may take
+    :param processes: that may run one after the other
+    """
+    return _reload(_RELOAD_MINUTES, [device], limits, processes)
+
+
+def batch_request(devices: list[str], limits: Mapping[str, int], processes: int) -> Request:
+    """What auditing a batch of models that others trained asks for.
+
+    :param devices: of each model
+    :param limits: as of :func:`reload_request`
+    :param processes: that may run one after the other, for all models together
+    """
+    return _reload(_FOUND_MINUTES * len(devices), devices, limits, processes)
+
+
+def gpus(device: str) -> int:
+    """GPUs that a PyTorch device needs; ``auto`` takes what there is, and asks for none."""
+    return int(device.startswith("cuda"))
+
+
+def _doubled(first: int, attempt: int, most: int) -> int:
+    return min(first << (attempt - 1), max(first, most))
+
+
+def _reload(minutes: int, devices: list[str], limits: Mapping[str, int], processes: int) -> Request:
+    most_mem_mb = limits["memory"] + OVERHEAD_MB
+    most_runtime = limits["timeout"] * processes // 60 + OVERHEAD_MINUTES
+    return Request(
+        mem_mb=min(OVERHEAD_MB + _MODEL_MB + max(map(_cuda_mb, devices)), most_mem_mb),
+        runtime=min(OVERHEAD_MINUTES + minutes, most_runtime),
+        most_mem_mb=most_mem_mb,
+        most_runtime=most_runtime,
+        gpu=max(map(gpus, devices)) or None,
+    )
+
+
+def _cuda_mb(device: str) -> int:
+    return gpus(device) * _CUDA_MB
+
+
+def _replay_buffer_mb(spec: Mapping[str, Any]) -> int:
+    """Memory is taken as the buffer fills, so never more than there are steps."""
+    if spec["algo"] not in _OFF_POLICY:
+        return 0
+    transitions = min(spec["hyperparams"].get("buffer_size", _BUFFER_SIZE), spec["total_timesteps"])
+    return int(transitions * _TRANSITION_MB[_sees_images(spec)])
+
+
+def _training_minutes(spec: Mapping[str, Any]) -> int:
+    seconds = spec["total_timesteps"] * _SECONDS_PER_STEP[spec["algo"]]
+    return int(seconds * (_IMAGES if _sees_images(spec) else 1) / 60)
+
+
+def _sees_images(spec: Mapping[str, Any]) -> bool:
+    """As far as names tell: environments are not built to find out."""
+    policy, env = str(spec["hyperparams"].get("policy", "")), spec["environment"]["env"]
+    return policy.startswith("Cnn") or "ALE/" in env or "NoFrameskip" in env
