@@ -41,7 +41,7 @@ def probing(wildcards):
 
 def aggregating(wildcards):
     """All records at once."""
-    mem_mb = resources.OVERHEAD_MB + 1000 + len(MODELS) + len(EXTERNAL)
+    mem_mb = resources.OVERHEAD_MB + 1000 + (len(MODELS) + len(EXTERNAL)) // 5
     return resources.Request(mem_mb, 30, most_mem_mb=8 * mem_mb, most_runtime=240)
 
 
