@@ -15,7 +15,10 @@ GREEDY_MB = 1600
 
 
 class ExceedsLimits(Draws):
-    """Where profiles/sbatch trains `slow`, it sleeps for minutes, once; `greedy` it trains only with enough memory."""
+    """Where profiles/sbatch trains `slow`, it sleeps for minutes, once; `greedy` it trains only with enough memory.
+
+    `healthy` it keeps running for some seconds, once, so that its job can be found and cancelled.
+    """
 
     fed = False
 
@@ -24,6 +27,9 @@ class ExceedsLimits(Draws):
         if job.startswith("train.slow") and not Path("slept").exists():
             Path("slept").touch()
             time.sleep(600)
+        if job.startswith("train.healthy") and not Path(f"paused-{job}").exists():
+            Path(f"paused-{job}").touch()
+            time.sleep(15)
         if job.startswith("train.greedy") and not ExceedsLimits.fed:
             ExceedsLimits.fed = True
             Path(f"greedy-with-{os.environ['SLURM_MEM_PER_NODE']}-MB").touch()
