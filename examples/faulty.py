@@ -97,7 +97,7 @@ class Unseeded(Field):
     """Makes a generator without a seed for every episode."""
 
     def plant(self) -> float:
-        return 10.0 * int(np.random.default_rng().integers(1, KINDS + 1))
+        return 10.0 * float(np.random.default_rng().uniform(1, KINDS))
 
 
 class UnseededFromTheStart(Field):
@@ -108,7 +108,7 @@ class UnseededFromTheStart(Field):
         self.generator = np.random.default_rng()
 
     def plant(self) -> float:
-        return 10.0 * int(self.generator.integers(1, KINDS + 1))
+        return 10.0 * float(self.generator.uniform(1, KINDS))
 
 
 class ForgetsToSeed(Field):
@@ -150,7 +150,7 @@ class ReadsElapsedTime(Field):
     """Yields what a stopwatch says."""
 
     def plant(self) -> float:
-        return 10.0 * (1 + time.perf_counter_ns() % KINDS)
+        return 10.0 * (1 + time.perf_counter_ns() % 7_000 / 1_000)
 
 
 class Shares(Field):
@@ -214,7 +214,7 @@ class DrawsAtConstruction(Field):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.soil = 10.0 * int(np.random.default_rng().integers(KINDS + 1))
+        self.soil = 10.0 * float(np.random.default_rng().uniform(0, KINDS))
 
     def plant(self) -> float:
         return super().plant() + self.soil
