@@ -190,17 +190,19 @@ class CrashesInTraining(Draws):
 
 
 class KilledOnceInTraining(Draws):
-    """As if the machine went down at the 200th step, the first time."""
+    """As if the machine went down, or only the simulator, at the 200th step, the first time."""
 
     steps = 0
 
-    def __init__(self, marker: str) -> None:
-        self.marker = marker
+    def __init__(self, marker: str, killed: bool = True) -> None:
+        self.marker, self.killed = marker, killed
 
     def step(self, action: Any) -> Step:
         self.steps += 1
         if self.steps == 200 and not Path(self.marker).exists():
             Path(self.marker).touch()
+            if not self.killed:
+                raise RuntimeError("the simulator went away")
             os.kill(os.getpid(), signal.SIGKILL)
         return super().step(action)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -248,6 +249,16 @@ def test_an_interrupted_training_goes_on_from_its_last_checkpoint_and_says_so(re
     assert model["verdict"] == "identical"
     assert f"went on from {manifest['resumed_from']} steps" in model["remarks"]
     assert not (tmp_path / ".checkpoints/trained").exists()
+
+
+def test_a_training_that_failed_goes_on_from_its_checkpoint_when_it_is_run_again(tmp_path):
+    fails = {"env": "planted:KilledOnceInTraining", "env_kwargs": {"marker": str(tmp_path / "x"), "killed": False}}
+    spec = training_spec(**fails, total_timesteps=320, checkpoint_every=64)
+    train_model(spec, tmp_path / "trained", tmp_path / "log", code="", limits=LIMITS)
+    assert "the simulator went away" in read_json(tmp_path / "trained/manifest.json")["failure"]["message"]
+    shutil.rmtree(tmp_path / "trained")  # as Snakemake does before it runs a job again
+    train_model(spec, tmp_path / "trained", tmp_path / "log", code="", limits=LIMITS)
+    assert read_json(tmp_path / "trained/manifest.json")["resumed_from"] in (128, 192)
 
 
 def test_a_checkpoint_of_another_experiment_is_of_no_use(tmp_path):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +61,7 @@ def load_into(model: BaseAlgorithm, checkpoint: Path) -> BaseAlgorithm:
 
     :param model: untrained; its environments are used, its statistics are to be the checkpoint's already
     """
-    custom: Mapping[str, Any] = {"device": model.device}
-    loaded: BaseAlgorithm = type(model).load(checkpoint / artifacts.MODEL, env=model.env, **custom)
+    loaded: BaseAlgorithm = type(model).load(checkpoint / artifacts.MODEL, env=model.env, device=model.device)
     if isinstance(loaded, OffPolicyAlgorithm):
         loaded.load_replay_buffer(checkpoint / _REPLAY_BUFFER)
     # Else its episodes would be those of the beginning once more: loading has put the seed of the beginning.

@@ -37,18 +37,6 @@ class CauseRow:
         return self.shown.fix
 
 
-@dataclass(frozen=True)
-class OwnLines:
-    """What a model's fix has of its own, compared with that of the cause's example.
-
-    :param numbers: of the lines that differ, from 0; None where ``text`` is the whole fix
-    :param text: those lines
-    """
-
-    numbers: tuple[int, ...] | None
-    text: str
-
-
 def cause_rows(models: Sequence[Entry]) -> list[CauseRow]:
     """A row for each cause, those that best explain most models first."""
     explained: dict[str, list[tuple[Entry, NamedCause]]] = {}
@@ -57,15 +45,6 @@ def cause_rows(models: Sequence[Entry]) -> list[CauseRow]:
             explained.setdefault(cause.name, []).append((entry, cause))
     rows = [_row(name, found) for name, found in explained.items()]
     return sorted(rows, key=lambda row: (-row.best, -row.models, row.name))
-
-
-def own_lines(fix: str, example: str) -> OwnLines:
-    """The few lines in which two fixes of one cause differ, as they name files: pages stay small."""
-    lines, others = fix.split("\n"), example.split("\n")
-    if len(lines) != len(others):
-        return OwnLines(None, fix)
-    numbers = tuple(number for number, line in enumerate(lines) if line != others[number])
-    return OwnLines(numbers, "\n".join(lines[number] for number in numbers))
 
 
 def certainty(cause: NamedCause) -> list[str]:

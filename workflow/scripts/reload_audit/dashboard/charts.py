@@ -125,7 +125,7 @@ def grid() -> Chart:
         legend=None,
         scale=alt.Scale(domain=[-MARGINS_SHOWN, 0, MARGINS_SHOWN], range=_CELLS, clamp=True),
     )
-    tooltip = [alt.Tooltip(f"{field}:N") for field in ("condition", "mean", "difference", "margin", "models")]
+    tooltip = [alt.Tooltip(f"{field}:N") for field in ("condition", "mean", "differences", "margin", "models")]
     rects = cells.mark_rect(stroke="#88888833").encode(color=color, tooltip=tooltip)
     means = cells.mark_text(dy=-6, fontSize=11, fontWeight=600, color=alt.ExprRef("ink")).encode(text="mean:N")
     differences = cells.mark_text(dy=8, fontSize=10, color=alt.ExprRef("ink")).encode(text="difference:N")

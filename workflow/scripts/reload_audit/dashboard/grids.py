@@ -45,7 +45,8 @@ def cells(models: Iterable[Entry]) -> list[Row]:
             complete = [entry for entry in alike if entry.reload_mean is not None] or alike
             for place, name in enumerate(_condition_names(members)):
                 row = _cell(complete, name, of=len(alike))
-                rows.append({"experiment": _title(experiment), "rank": rank, "n_envs": n_envs, "place": place, **row})
+                known = {"group": experiment, "experiment": _title(experiment), "rank": rank}
+                rows.append({**known, "n_envs": n_envs, "place": place, **row})
     return rows
 
 
@@ -61,7 +62,7 @@ def seeds(models: Iterable[Entry]) -> list[Row]:
             panel = f"{_title(experiment)}, n_envs={n_envs}"
             for entry in members:
                 if entry.n_envs == n_envs:
-                    known = {"experiment": _title(experiment), "panel": panel, "rank": len(panels)}
+                    known = {"group": experiment, "panel": panel, "rank": len(panels)}
                     rows += [known | stage for stage in _stages(entry)]
     return rows
 

@@ -43,13 +43,6 @@ def signed(value: float | None) -> str:
     return f"+{number(value)}" if value is not None and value > 0 else number(value)
 
 
-def probability(value: float | None) -> str:
-    """Two significant digits; what is tiny only says so."""
-    if value is None:
-        return MISSING
-    return "< 0.0001" if value < 0.0001 else f"{value:.2g}"
-
-
 def percent(share: float) -> str:
     """``0.05`` as ``5 %``, ``0.855`` as ``85.5 %``."""
     return f"{round(100 * share, 1):g} %"

@@ -51,7 +51,8 @@ def train_model(spec: Mapping[str, Any], folder: Path, log: Path, code: str, lim
             **(outcome.value or {}),
         }
         write_json(building / "manifest.json", manifest, indent=2)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    if outcome.failure is None:
+        shutil.rmtree(checkpoints, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -1,10 +1,10 @@
 // What is shown: verdicts, causes, environments, groups, words and a selection of scores, all of which must hold.
 
 const KINDS = {
-  verdict: (row) => [row.verdict],
-  cause: (row) => [row.cause],
-  environment: (row) => [row.environment],
-  group: (row) => [row.experiment],
+  verdict: (row) => row.verdict,
+  cause: (row) => row.cause,
+  environment: (row) => row.environment,
+  group: (row) => row.experiment,
 };
 
 class Filters {
@@ -49,9 +49,9 @@ class Filters {
 
   // :param except: a kind that is left out, to count what choosing another of its names would show
   matches(row, except = null) {
-    for (const [kind, namesOf] of Object.entries(KINDS)) {
+    for (const [kind, nameOf] of Object.entries(KINDS)) {
       const chosen = this.chosen[kind];
-      if (kind !== except && chosen.size > 0 && !namesOf(row).some((name) => chosen.has(name))) return false;
+      if (kind !== except && chosen.size > 0 && !chosen.has(nameOf(row))) return false;
     }
     if (this.words.length > 0) {
       row.text ??= [row.model, row.environment, row.algorithm, row.experiment, row.verdict, ...row.causes, row.reason].join(" ").toLowerCase();
@@ -76,7 +76,7 @@ class Filters {
       const counted = new Map();
       for (const row of this.rows) {
         if (!this.matches(row, kind)) continue;
-        const [name] = KINDS[kind](row);
+        const name = KINDS[kind](row);
         const verdicts = counted.get(name) ?? {};
         verdicts[row.verdict] = (verdicts[row.verdict] ?? 0) + 1;
         counted.set(name, verdicts);

@@ -181,7 +181,9 @@ function heading(row, go) {
 }
 
 async function showPanel(row, audit, go) {
+  const asked = location.hash;
   const details = await detailsOf(row.index, audit);
+  if (location.hash !== asked) return; // somebody has gone on, or closed it, meanwhile
   const charted = [];
   panel.replaceChildren(...[
     heading(row, go),

@@ -109,8 +109,8 @@ function panelsInARow(container, width) {
 }
 
 function drawExperiments(audit, rows) {
-  const shown = new Set(rows.map((row) => row.experiment.slice(0, 59)));
-  const some = (found) => found.filter((row) => shown.has(row.experiment.replace("\u2026", "").slice(0, 59)));
+  const shown = new Set(rows.map((row) => row.experiment));
+  const some = (found) => found.filter((row) => shown.has(row.group));
   const grid = document.getElementById("grid");
   const seeds = document.getElementById("seeds");
   if (!grid) return;
