@@ -24,6 +24,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/found.smk"
 include: "workflow/rules/environments.smk"
 include: "workflow/rules/resources.smk"
+include: "workflow/rules/intact.smk"
 include: "workflow/rules/check.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/reload.smk"
@@ -47,7 +48,13 @@ rule all:
 onstart:
     remember_external_models()
     check_experiments()
+    LEDGER.close()
 
 
 onsuccess:
+    LEDGER.write(results_of_audit())
     show_summary()
+
+
+onerror:
+    LEDGER.write(results_of_audit())

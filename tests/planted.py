@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -250,6 +251,53 @@ class FillsMemoryOnReload(Draws):
                 hoard.append(np.ones(2**22))
                 time.sleep(0.01)
         return super().reset(**kwargs)
+
+
+class DeadlocksOnReload(Draws):
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        if reloading():
+            lock = threading.Lock()
+            lock.acquire()
+            lock.acquire()
+        return super().reset(**kwargs)
+
+
+class ForksOnReload(Draws):
+    """Its children go on where it does, as far as they get."""
+
+    forked = False
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        if reloading() and not ForksOnReload.forked:
+            ForksOnReload.forked = True
+            os.fork()
+        return super().reset(**kwargs)
+
+
+class PrintsOnReload(Draws):
+    """Some 20 megabytes an episode."""
+
+    def step(self, action: Any) -> Step:
+        if reloading():
+            print("x" * 4_000_000)
+        return super().step(action)
+
+
+class RaisesInClose(Draws):
+    def close(self) -> None:
+        if reloading():
+            raise RuntimeError("the window is gone")
+
+
+class ExitsInClose(Draws):
+    def close(self) -> None:
+        if reloading():
+            os._exit(0)
+
+
+class OtherShapeOnReload(Draws):
+    def observe(self) -> Any:
+        return np.zeros(7, np.float32) if reloading() else super().observe()
 
 
 class AddsOne(gym.RewardWrapper):

@@ -16,6 +16,7 @@ import yaml
 from builders import ROOT, experiment
 
 _COPIED = ("Snakefile", "workflow", "profiles", "examples", "requirements.txt", "config", "tests")
+TABLES = ("episodes.parquet", "conditions.parquet", "models.csv", "audit.json", "summary.txt", "junit.xml")
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,10 @@ class Workspace:
         with open(self.folder / path, "a") as file:
             file.write(text)
 
+    def tables(self) -> dict[str, bytes]:
+        """Every byte of what an audit tells machines: the same again, whatever happened on the way."""
+        return {name: (self.folder / "results" / name).read_bytes() for name in TABLES}
+
 
 def small_config(*experiments: dict[str, Any], **sections: Any) -> dict[str, Any]:
     """A configuration whose audit takes seconds."""
@@ -91,3 +96,11 @@ def small_config(*experiments: dict[str, Any], **sections: Any) -> dict[str, Any
         "reload": {"n_envs": [2], "other_vec_env": False},
         **sections,
     }
+
+
+def config_with_a_failure() -> dict[str, Any]:
+    """Two models that earn what they earned, and one whose training fails."""
+    return small_config(
+        experiment(name="healthy", normalize=True, n_envs=[1, 2]),
+        experiment(name="falls", env="planted:RaisesInTraining"),
+    )

@@ -112,6 +112,36 @@ def print_lines(lines: int, width: int) -> str:
     return "printed"
 
 
+def print_for_ever() -> None:
+    print("the beginning")
+    line = b"x" * 100_000 + b"\n"
+    while True:
+        os.write(1, line)
+
+
+def print_much() -> None:
+    print("the beginning")
+    print_lines(20_000, 1000)
+    print("the end")
+
+
+def fork_and_go_on(times: int) -> int:
+    """Its copies return too, and have other things to say."""
+    children = sum(os.fork() > 0 for _ in range(times))
+    if children < times:
+        time.sleep(0.2)
+        return -1
+    time.sleep(1.0)
+    return children
+
+
+def fork_and_raise_in_the_child() -> str:
+    if os.fork() == 0:
+        raise RuntimeError("in the child")
+    time.sleep(1.0)
+    return "in the parent"
+
+
 def print_everywhere() -> None:
     print("from print")
     print("from standard error", file=sys.stderr)

@@ -154,6 +154,11 @@ def test_leaving_without_a_value_is_an_exit_with_its_status(run: Run, status: in
     assert f"exit status {status}," in failure.message
 
 
+def test_of_a_process_that_forks_only_the_parent_speaks(run: Run) -> None:
+    assert run("fork_and_go_on", 3).value == 3
+    assert run("fork_and_raise_in_the_child").value == "in the parent"
+
+
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGKILL", "SIGTERM"])
 def test_death_by_a_signal_names_the_signal(run: Run, name: str) -> None:
     failure = failure_of(run("die_of", signal.Signals[name]))
@@ -275,6 +280,22 @@ def test_memory_within_the_limit_is_left_alone(run: Run) -> None:
 def test_megabytes_of_output_land_in_the_log_and_block_nothing(run: Run, log: Path) -> None:
     assert run("print_lines", 4000, 1000).value == "printed"
     assert log.stat().st_size == 4000 * 1001
+
+
+def test_of_too_much_output_the_beginning_and_the_end_are_kept(run: Run, log: Path) -> None:
+    run("print_lines", 1, 5)
+    assert run("print_much").failure is None
+    text = log.read_text()
+    assert text.startswith("xxxxx\nthe beginning\n")
+    assert text.endswith("x\nthe end\n")
+    assert text.count("[... cut") == 1
+    assert log.stat().st_size < 9 * 2**20
+
+
+def test_endless_output_does_not_fill_the_disk(run: Run, log: Path) -> None:
+    assert failure_of(run("print_for_ever", timeout=8)).kind == "timeout"
+    assert log.stat().st_size < 9 * 2**20
+    assert log.read_text().startswith("the beginning\n")
 
 
 @pytest.mark.parametrize("line", ["from print", "from standard error", "from the C level", "from a worker"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
 import shutil
@@ -14,35 +13,20 @@ from pathlib import Path
 
 import pytest
 
-from builders import experiment
-from snakemake_runs import Workspace, small_config
+from snakemake_runs import Workspace, config_with_a_failure
 
 pytestmark = pytest.mark.slow
 
 KILLS = 20
-TABLES = ("episodes.parquet", "conditions.parquet", "models.csv", "audit.json", "summary.txt", "junit.xml")
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = Workspace(tmp_path_factory.mktemp("undisturbed") / "audit")
-    configure(workspace)
+    workspace.configure(config_with_a_failure())
     run = workspace.snakemake()
     assert run.status == 0, run.output
     return workspace
-
-
-def configure(workspace: Workspace) -> None:
-    workspace.configure(
-        small_config(
-            experiment(name="healthy", normalize=True, n_envs=[1, 2]),
-            experiment(name="falls", env="planted:RaisesInTraining"),
-        )
-    )
-
-
-def tables(workspace: Workspace) -> dict[str, bytes]:
-    return {name: (workspace.folder / "results" / name).read_bytes() for name in TABLES}
 
 
 def start(workspace: Workspace) -> subprocess.Popen[bytes]:
@@ -60,7 +44,7 @@ def start(workspace: Workspace) -> subprocess.Popen[bytes]:
 
 def test_killed_at_twenty_moments_it_ends_with_the_same_bytes(undisturbed: Workspace, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "audit")
-    configure(workspace)
+    workspace.configure(config_with_a_failure())
     moments = random.Random(0)
     killed = 0
     for number in range(KILLS):
@@ -79,12 +63,12 @@ def test_killed_at_twenty_moments_it_ends_with_the_same_bytes(undisturbed: Works
     assert killed >= KILLS / 2
     run = workspace.snakemake()
     assert run.status == 0, run.output
-    assert tables(workspace) == tables(undisturbed)
+    assert workspace.tables() == undisturbed.tables()
 
 
 def test_a_second_snakemake_in_the_same_folder_is_told_so(undisturbed: Workspace, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "audit")
-    configure(workspace)
+    workspace.configure(config_with_a_failure())
     first = start(workspace)
     try:
         deadline = time.monotonic() + 60
@@ -95,30 +79,4 @@ def test_a_second_snakemake_in_the_same_folder_is_told_so(undisturbed: Workspace
         assert "lock" in second.output
     finally:
         first.wait(timeout=300)
-    assert tables(workspace) == tables(undisturbed)
-
-
-def test_a_table_that_is_gone_is_made_again(undisturbed: Workspace) -> None:
-    before = tables(undisturbed)
-    (undisturbed.folder / "results/audit.json").unlink()
-    assert set(undisturbed.snakemake().jobs) == {"aggregate", "report", "summarize", "all"}
-    assert tables(undisturbed) == before
-
-
-def test_a_folder_that_can_no_longer_be_written_to_loses_nothing(undisturbed: Workspace, tmp_path: Path) -> None:
-    """As on a full disk: the jobs say why they failed, and what was finished counts the next time."""
-    workspace = Workspace(tmp_path / "audit")
-    configure(workspace)
-    blocked = workspace.folder / "results/reloaded"
-    blocked.parent.mkdir()
-    blocked.write_text("a file where a folder has to be")
-    run = workspace.snakemake()
-    assert run.status != 0
-    assert "reloaded" in run.output
-    trained = {path.name: path.stat().st_mtime_ns for path in (workspace.folder / "results/trained").iterdir()}
-    assert len(trained) == 3
-    with contextlib.suppress(FileNotFoundError):
-        blocked.unlink()
-    assert workspace.snakemake().status == 0
-    assert trained == {path.name: path.stat().st_mtime_ns for path in (workspace.folder / "results/trained").iterdir()}
-    assert tables(workspace) == tables(undisturbed)
+    assert workspace.tables() == undisturbed.tables()

@@ -36,9 +36,7 @@ def model_of_probe(wildcards):
     model = PROBES[wildcards.probe]
     if "trained" in model:
         return workflow.pathvars.apply(f"<results>/trained/{model['trained']}")
-    return [
-        file for file in discovery.files(model["found"]) if not set(file) & set("{}<>")
-    ]
+    return [file for file in discovery.files(model["found"]) if not is_odd(file)]
 
 
 # Of a model that others trained no claims: they decide nothing here.

@@ -2,6 +2,9 @@
 
 import functools
 import json
+import time
+
+NOW = time.time()
 
 
 def all_models():
@@ -59,15 +62,20 @@ def models_of_batch(wildcards):
 
 
 def files_of_batch(wildcards):
-    """What Snakemake watches. It reads braces and angle brackets in a path as its own."""
-    return [file for file in _files(wildcards.batch) if not set(file) & set("{}<>")]
+    """What Snakemake watches."""
+    return [file for file in _files(wildcards.batch) if not is_odd(file)]
 
 
 def odd_files_of_batch(wildcards):
     """What Snakemake cannot watch: size and time of such files, which are then part of what decides the result."""
-    odd = [file for file in _files(wildcards.batch) if set(file) & set("{}<>")]
+    odd = [file for file in _files(wildcards.batch) if is_odd(file)]
     stats = [(file, os.stat(file)) for file in odd if os.path.isfile(file)]
     return [[file, stat.st_size, stat.st_mtime_ns] for file, stat in stats]
+
+
+def is_odd(file):
+    """Snakemake reads braces and angle brackets in a path as its own, and refuses outputs older than an input."""
+    return bool(set(file) & set("{}<>")) or os.path.getmtime(file) > NOW
 
 
 @functools.cache

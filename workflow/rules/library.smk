@@ -31,6 +31,7 @@ READING = ("__init__", "files", "refusal", "texts")
 for module in (
     "code_digest",
     "configuration",
+    "ledger",
     "resources",
     *(f"discovery/{name}" for name in DISCOVERY),
     *(f"reading/{name}" for name in READING),

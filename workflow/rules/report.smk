@@ -28,9 +28,8 @@ localrules:
 
 rule aggregate:
     input:
-        records=expand("<results>/reloaded/{model}.json", model=MODELS)
-        + expand("<results>/external/{batch}.json", batch=BATCHES),
-        probes=expand("<results>/probes/{probe}.json", probe=PROBES),
+        records=records,
+        probes=PROBE_RECORDS,
     output:
         episodes="<results>/episodes.parquet",
         conditions="<results>/conditions.parquet",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from reload_audit.aggregation import aggregate
 from reload_audit.logs import job_log
+from reload_audit.records import DamagedFileError
 from reload_audit.verdicts import Criteria
 
 
@@ -14,7 +15,7 @@ def main(records: Sequence[str], probes: Sequence[str], settings: dict, results:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
+    with job_log(snakemake.log[0], expected=DamagedFileError):
         main(
             snakemake.input.records,
             snakemake.input.probes,

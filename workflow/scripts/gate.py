@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reload_audit.logs import job_log
-from reload_audit.records import read_json
+from reload_audit.records import DamagedFileError, read_json
 
 
 class GateClosed(Exception):
@@ -18,5 +18,5 @@ def main(audit: Path, fail_on: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0], expected=GateClosed):
+    with job_log(snakemake.log[0], expected=(GateClosed, DamagedFileError)):
         main(Path(snakemake.input.audit), snakemake.params.fail_on)

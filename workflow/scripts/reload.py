@@ -4,6 +4,7 @@ from pathlib import Path
 
 from reload_audit.jobs.reload import reload_model
 from reload_audit.logs import job_log
+from reload_audit.records import DamagedFileError
 from reload_audit.specs import ReloadSpec
 from reload_audit.verdicts import Criteria
 
@@ -13,7 +14,7 @@ def main(folder: Path, reload: dict, verdict: dict, record: Path, log: Path) -> 
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0], mem_mb=snakemake.resources.mem_mb) as log:
+    with job_log(snakemake.log[0], expected=DamagedFileError, mem_mb=snakemake.resources.mem_mb) as log:
         main(
             Path(snakemake.input[0]),
             snakemake.params.reload,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from reload_audit.dashboard import write_figures, write_report
 from reload_audit.logs import job_log
-from reload_audit.records import read_json
+from reload_audit.records import DamagedFileError, read_json
 
 
 def main(audit: Path, episodes: Path, html: Path, figures: Path, folders: Mapping[str, str]) -> None:
@@ -15,5 +15,5 @@ def main(audit: Path, episodes: Path, html: Path, figures: Path, folders: Mappin
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
+    with job_log(snakemake.log[0], expected=DamagedFileError):
         main(*map(Path, (*snakemake.input, *snakemake.output)), snakemake.params.folders)

@@ -6,7 +6,7 @@ from reload_audit import markdown, summary
 from reload_audit.junit import write_junit
 from reload_audit.logs import job_log
 from reload_audit.model_cards import FOLDER, about_cards, suggestions, write_patches
-from reload_audit.records import read_json, write_text
+from reload_audit.records import DamagedFileError, read_json, write_text
 from reload_audit.tables import write_flagged
 
 
@@ -22,5 +22,5 @@ def main(audit: Path) -> None:
 
 
 if __name__ == "__main__":
-    with job_log(snakemake.log[0]):
+    with job_log(snakemake.log[0], expected=DamagedFileError):
         main(Path(snakemake.input[0]))

@@ -31,9 +31,14 @@ Method = Literal["forkserver", "spawn"]
 
 _POLL_SECONDS = 0.1
 _LINGER_SECONDS = 5.0
+_STOPPING_SECONDS = 0.01
 _KILLED = ", twice: for want of memory, or by somebody else"
 _TAIL_BYTES = 4000
 _MIB = 2**20
+_MOST_PRINTED = 8 * _MIB
+_KEPT_OF_BEGINNING = _MIB
+_KEPT_OF_END = 2**16
+_CUT = b"\n[... cut: there is more than a log may hold ...]\n"
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,8 @@ def call(
     more try.
 
     :param arguments: picklable
-    :param log: file that takes, at its end, all that the process and its workers print
+    :param log: file that takes, at its end, what the process and its workers print: of more than 8 MiB only how it
+        begins and ends
     :param timeout: seconds
     :param memory: MiB that the process and its workers may hold together (shared pages counted once)
     """
@@ -141,7 +147,7 @@ def _call_once(
     receiver, sender = context.Pipe(duplex=False)
     log.parent.mkdir(parents=True, exist_ok=True)
     log.touch()
-    log_start = log.stat().st_size
+    printed = _Printed(log, start=log.stat().st_size)
     start = time.time()
     process = context.Process(target=_child, args=(target, arguments, sender, str(log)))  # type: ignore[attr-defined]
     with _without_main_module():
@@ -149,17 +155,19 @@ def _call_once(
     sender.close()
     message: Any = None
     try:
-        message, failure = _await(process, receiver, start, timeout, memory)
+        message, failure = _await(process, receiver, start, timeout, memory, printed)
     finally:
         _end(process, grace=_LINGER_SECONDS if message is not None else 0.0)
         receiver.close()
+        if printed.is_too_much():
+            printed.cut()
     if message is None and failure is None:
         failure = _death(process.exitcode)
     value, usage = None, None
     if message is not None:
         value, failure, usage = message
     if failure is not None and not failure.details:
-        failure = Failure(failure.kind, failure.message, _tail(log, log_start))
+        failure = Failure(failure.kind, failure.message, printed.tail())
     usage = usage or Usage(os.uname().nodename, process.pid or 0, os.getpid(), start, time.time() - start, 0.0, 0.0)
     return Outcome(value, failure, usage)
 
@@ -173,16 +181,25 @@ def _child(target: str, arguments: tuple[Any, ...], sender: Connection, log: str
     sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
     start = time.time()
+    pid = os.getpid()
     value: Any = None
     failure = None
     try:
         value = import_object(target)(*arguments)
     except BaseException as error:
+        _leave_if_forked(pid)
         traceback.print_exc()
         message = " ".join(f"{type(error).__name__}: {error}".split())[:1000]
         failure = Failure("exception", _writable(message), _writable(traceback.format_exc()[-_TAIL_BYTES:]))
+    _leave_if_forked(pid)
     sender.send((value, failure, _own_usage(start)))
     sender.close()
+
+
+def _leave_if_forked(pid: int) -> None:
+    """What was called may have forked, and its copy goes on where it did; the value is to come once."""
+    if os.getpid() != pid:
+        os._exit(0)
 
 
 def _writable(text: str) -> str:
@@ -218,9 +235,12 @@ def _mib(maxrss: int) -> float:
 
 
 def _await(
-    process: Any, receiver: Connection, start: float, timeout: float | None, memory: int | None
+    process: Any, receiver: Connection, start: float, timeout: float | None, memory: int | None, printed: _Printed
 ) -> tuple[Any, Failure | None]:
     while True:
+        if printed.is_too_much():
+            with _stopped(process.pid):
+                printed.cut()
         if receiver.poll():
             try:
                 return receiver.recv(), None
@@ -233,6 +253,45 @@ def _await(
             return None, Failure("timeout", f"did not finish within {timeout:g} seconds", "")
         if memory is not None and _memory_held(process.pid, memory) > memory:
             return None, Failure("memory", f"held more memory than its limit of {memory} MiB", "")
+
+
+@dataclass(frozen=True)
+class _Printed:
+    """What a process prints, in a log from some byte on."""
+
+    log: Path
+    start: int
+
+    def tail(self) -> str:
+        """The end of it."""
+        with open(self.log, "rb") as file:
+            file.seek(max(self.start, self.log.stat().st_size - _TAIL_BYTES))
+            return file.read().decode(errors="replace").strip()
+
+    def is_too_much(self) -> bool:
+        return self.log.stat().st_size - self.start > _MOST_PRINTED
+
+    def cut(self) -> None:
+        """Leave the middle out."""
+        with open(self.log, "r+b") as file:
+            file.seek(-_KEPT_OF_END, os.SEEK_END)
+            end = file.read()
+            file.truncate(self.start + _KEPT_OF_BEGINNING)
+        with open(self.log, "ab") as file:
+            file.write(_CUT + end)
+
+
+@contextlib.contextmanager
+def _stopped(group: int) -> Iterator[None]:
+    """Let a process and its workers wait."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGSTOP)
+    time.sleep(_STOPPING_SECONDS)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGCONT)
 
 
 def _memory_held(pid: int, limit: int) -> float:
@@ -271,12 +330,6 @@ def _death(exitcode: int | None) -> Failure:
         hint = _KILLED if -exitcode in (signal.SIGKILL, signal.SIGTERM) else ""
         return Failure("signal", f"the process was ended by {name}{hint}", "")
     return Failure("exit", f"the process ended by itself with exit status {exitcode}, without a result", "")
-
-
-def _tail(log: Path, start: int) -> str:
-    with open(log, "rb") as file:
-        file.seek(max(start, log.stat().st_size - _TAIL_BYTES))
-        return file.read().decode(errors="replace").strip()
 
 
 def _die_with_caller() -> None:

@@ -111,9 +111,25 @@ def write_json(path: str | Path, content: Any, *, indent: int | None = None) -> 
     write_text(path, json.dumps(plain(content), allow_nan=False, indent=indent) + "\n")
 
 
+class DamagedFileError(Exception):
+    """A file that the audit wrote is no longer what was written."""
+
+    def __init__(self, path: str | Path, damage: object) -> None:
+        super().__init__(
+            f"{path} is no longer what the audit wrote there: {damage}. "
+            "Delete it (of a trained model: its folder) and run snakemake again, which makes it again."
+        )
+
+
 def read_json(path: str | Path) -> Any:
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
+    """Read what :func:`write_json` wrote.
+
+    :raises DamagedFileError: if it is not JSON any more
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DamagedFileError(path, error) from None
 
 
 def _tensor_content(tensor: Any) -> np.ndarray:

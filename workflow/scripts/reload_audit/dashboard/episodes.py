@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reload_audit.dashboard.entries import Entry
+from reload_audit.records import DamagedFileError
 
 _STAGES = ("in_place", "reference", "reload")
 
@@ -38,15 +40,19 @@ def read_pairs(path: Path | None, models: Sequence[Entry]) -> dict[str, Pairs]:
 
     :param path: ``episodes.parquet``; None where there is none
     :param models: the worst first
+    :raises DamagedFileError: if the file is no Parquet any more
     """
     wanted = [entry for entry in models if entry.verdict != "identical"][:MOST_MODELS]
     if path is None or not wanted:
         return {}
-    table = pq.read_table(
-        path,
-        columns=["model", "condition", "episode", "reward"],
-        filters=[("model", "in", {entry.key for entry in wanted}), ("condition", "in", set(_STAGES))],
-    )
+    try:
+        table = pq.read_table(
+            path,
+            columns=["model", "condition", "episode", "reward"],
+            filters=[("model", "in", {entry.key for entry in wanted}), ("condition", "in", set(_STAGES))],
+        )
+    except (pa.ArrowException, OSError) as error:
+        raise DamagedFileError(path, error) from None
     frame = table.to_pandas().sort_values(["model", "condition", "episode"], kind="stable")
     found: dict[str, Pairs] = {}
     for (model, condition), group in frame.groupby(["model", "condition"], sort=False):

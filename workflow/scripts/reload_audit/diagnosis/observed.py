@@ -81,14 +81,18 @@ class Observed:
 
 
 def _brief(examined: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Without facts, and of trials no more than their names, causes and details: an audit may hold thousands."""
+    """Without facts, and of trials no more than their names, causes and details: an audit may hold thousands.
+
+    An examination that failed itself found nothing.
+    """
     if examined is None:
         return None
     trials = [
         {"name": trial["condition"]["name"], "causes": trial["causes"], "details": trial["details"]}
         for trial in examined.get("trials", [])
     ]
-    return {**{key: examined.get(key) for key in ("findings", "estimates", "failure")}, "trials": trials}
+    found = {key: examined.get(key, []) for key in ("findings", "estimates")}
+    return {**found, "failure": examined.get("failure"), "trials": trials}
 
 
 def _context(model: ModelRecord) -> dict[str, str]:

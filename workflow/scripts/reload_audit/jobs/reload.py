@@ -25,6 +25,7 @@ def reload_model(folder: Path, record: Path, log: Path, reload: ReloadSpec, crit
     :param log: takes what the processes print
     """
     manifest = read_json(folder / "manifest.json")
+    train_time = None if manifest["failure"] else read_json(folder / "evaluations.json")
     results: dict[str, Any] = {}
     diagnosis: dict[str, Any] | None = None
     if manifest["failure"] is None:
@@ -46,7 +47,6 @@ def reload_model(folder: Path, record: Path, log: Path, reload: ReloadSpec, crit
             )
             diagnosis, tried = diagnose(processes, target, canonical, results)
             results |= tried
-    train_time = None if manifest["failure"] else read_json(folder / "evaluations.json")
     write_json(
         record,
         {

@@ -63,6 +63,7 @@ def _appearing_folder(folder: Path) -> Iterator[Path]:
     mark = f".{folder.name}@{platform.node()}@{os.getpid()}@"
     building = Path(tempfile.mkdtemp(prefix=mark, dir=folder.parent))
     building.chmod(0o755)
+    (building / ".snakemake_timestamp").touch()  # else Snakemake makes it, and on a full disk cannot, and discards all
     try:
         yield building
         _put_in_place(building, folder)

@@ -1,0 +1,195 @@
+"""Disks that fill up or fail, results that were truncated or edited, clocks that jump: noticed, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from snakemake_runs import Run, Workspace, config_with_a_failure
+
+pytestmark = pytest.mark.slow
+
+RECORD = "results/reloaded/healthy-seed0-n1.json"
+TRAINED = "results/trained/healthy-seed0-n2"
+MODELS = "results/models.csv"
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    workspace = Workspace(tmp_path_factory.mktemp("audited") / "audit")
+    workspace.configure(config_with_a_failure())
+    run = workspace.snakemake()
+    assert run.status == 0, run.output
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def undisturbed(audited: Workspace) -> dict[str, bytes]:
+    return audited.tables()
+
+
+# --- Results that are not what was written ---------------------------------------------------------------------------
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def replace_text(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_a_truncated_record_an_edited_table_and_a_cut_model_are_noticed_and_made_again(audited, undisturbed):
+    truncate(audited.folder / RECORD)
+    replace_text(audited.folder / MODELS, "identical", "identicai")
+    truncate(audited.folder / TRAINED / "model.zip")
+    planned = audited.snakemake("--dry-run")
+    run = audited.snakemake()
+    assert run.status == 0, run.output
+    for output in (planned.output, run.output):
+        for path, difference in (
+            (RECORD, "bytes instead of"),
+            (MODELS, "other content"),
+            (TRAINED, "bytes instead of"),
+        ):
+            assert any(path in line and difference in line for line in output.splitlines()), output
+    assert planned.jobs == run.jobs
+    assert run.jobs == {"train": 1, "reload": 2, "aggregate": 1, "report": 1, "summarize": 1, "all": 1}
+    assert audited.tables() == undisturbed
+    assert "Nothing to be done" in audited.snakemake().output
+
+
+def test_results_that_only_have_other_time_stamps_are_the_same(audited):
+    """As in a copy of them all."""
+    now = time.time()
+    for path in sorted((audited.folder / "results").rglob("*"), key=lambda path: path.stat().st_mtime_ns):
+        now += 0.01
+        os.utime(path, (now, now))
+    assert "Changed since" not in audited.snakemake("--dry-run").output
+
+
+def test_what_was_edited_can_be_kept(audited, undisturbed):
+    replace_text(audited.folder / MODELS, "identical", "identicai")
+    assert audited.snakemake("--touch").status == 0
+    assert "Changed since" not in audited.snakemake("--dry-run").output
+    replace_text(audited.folder / MODELS, "identicai", "identical")
+    assert audited.snakemake().status == 0
+    assert audited.tables() == undisturbed
+
+
+def test_damage_that_nothing_was_known_of_ends_in_one_message(audited, undisturbed):
+    """As after a power failure: the run before never came to its end."""
+    (audited.folder / "results/.written.json").unlink()
+    truncate(audited.folder / RECORD)
+    run = audited.snakemake()
+    assert run.status != 0
+    assert f"{RECORD} is no longer what the audit wrote there" in run.output
+    assert "Traceback" not in run.output
+    (audited.folder / RECORD).unlink()
+    assert audited.snakemake().status == 0
+    assert audited.tables() == undisturbed
+
+
+def test_a_table_that_is_gone_is_made_again(audited, undisturbed):
+    (audited.folder / "results/audit.json").unlink()
+    assert set(audited.snakemake().jobs) == {"aggregate", "report", "summarize", "all"}
+    assert audited.tables() == undisturbed
+
+
+# --- Disks -----------------------------------------------------------------------------------------------------------
+
+
+class Disk:
+    """A file system of its own for the results of a workspace."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir()
+
+    def mount(self, options: str) -> bool:
+        return self._run(f"mount -t tmpfs -o {options} none") == 0
+
+    def remount(self, options: str) -> None:
+        assert self._run(f"mount -o remount,{options}") == 0
+
+    def unmount(self) -> None:
+        self._run("umount --lazy")
+
+    def _run(self, command: str) -> int:
+        return subprocess.run([*command.split(), self._folder], check=False).returncode
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    workspace = Workspace(tmp_path / "audit")
+    workspace.configure(config_with_a_failure())
+    return workspace
+
+
+@pytest.fixture
+def disk(workspace: Workspace) -> Iterator[Disk]:
+    disk = Disk(workspace.folder / "results")
+    if not disk.mount("size=100m"):
+        pytest.skip("only root can mount a disk that is small, or fails")
+    try:
+        yield disk
+    finally:
+        disk.unmount()
+
+
+def trained(workspace: Workspace) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in workspace.folder.glob("results/trained/[!.]*")}
+
+
+def says_why(run: Run, why: str) -> bool:
+    return run.status != 0 and why in run.output
+
+
+@pytest.mark.parametrize("kibibytes", [100, 250, 600])
+def test_a_full_disk_is_said_and_loses_nothing(kibibytes, workspace, disk, undisturbed):
+    disk.remount(f"size={kibibytes}k")
+    run = workspace.snakemake()
+    assert says_why(run, "No space left on device"), run.output
+    before = trained(workspace)
+    disk.remount("size=100m")
+    run = workspace.snakemake()
+    assert run.status == 0, run.output
+    assert before.items() <= trained(workspace).items()
+    assert workspace.tables() == undisturbed
+
+
+def test_a_disk_that_becomes_read_only_half_way_loses_nothing(workspace, disk, undisturbed):
+    log = workspace.folder / "interrupted.txt"
+    running = workspace.start(log, "--cores", "1")
+    while running.poll() is None and not list((workspace.folder / "results").glob("reloaded/*.json")):
+        time.sleep(0.05)
+    disk.remount("ro")
+    assert running.wait(timeout=300) != 0
+    assert "Read-only file system" in log.read_text()
+    disk.remount("rw")
+    before = trained(workspace)
+    run = workspace.snakemake()
+    assert run.status == 0, run.output
+    assert before.items() <= trained(workspace).items()
+    assert workspace.tables() == undisturbed
+
+
+# --- Clocks ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("days", [-2, 2])
+def test_a_clock_that_was_wrong_while_half_of_it_was_made_changes_no_result(days, workspace, undisturbed):
+    assert workspace.snakemake("results/reloaded/healthy-seed0-n1.json", TRAINED).status == 0
+    for path in (workspace.folder / "results").rglob("*"):
+        moment = path.stat().st_mtime + 86_400 * days
+        os.utime(path, (moment, moment))
+    run = workspace.snakemake()
+    assert run.status == 0, run.output
+    assert workspace.tables() == undisturbed

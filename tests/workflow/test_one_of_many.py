@@ -1,0 +1,111 @@
+"""Whatever one of a thousand models does, the others have the rows of models alone, and it has an honest one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from builders import training_spec
+from reload_audit.jobs.train import train_model
+from reload_audit.specs import Limits
+from snakemake_runs import Run, Workspace, small_config
+
+pytestmark = pytest.mark.slow
+
+MODELS = 1000
+
+BROKEN = {
+    "crashes": ("CrashesOnReload", "the process was ended by SIGSEGV"),
+    "exits": ("ExitsOnReload", "the process ended by itself with exit status 0, without a result"),
+    "deadlocks": ("DeadlocksOnReload", "did not finish within 30 seconds"),
+    "leaks": ("FillsMemoryOnReload", "held more memory than its limit of 2000 MiB"),
+    "raises": ("RaisesOnReload", "RuntimeError: the licence server is gone"),
+    "raises-in-close": ("RaisesInClose", "RuntimeError: the window is gone"),
+    "exits-in-close": ("ExitsInClose", "the process ended by itself with exit status 0, without a result"),
+    "no-number": ("NoNumber", "earned nan; expected a number"),
+    "other-shape": ("OtherShapeOnReload", "could not broadcast input array from shape (7,) into shape (3,)"),
+    "cut": ("Draws", "damaged zip"),
+}
+"""Folder, environment and reason."""
+
+HARMLESS = {"forks": "ForksOnReload", "prints": "PrintsOnReload"}
+"""What does not keep the rewards from being measured."""
+
+
+@dataclass(frozen=True)
+class Audited:
+    run: Run
+    results: Path
+    models: pd.DataFrame
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory: pytest.TempPathFactory) -> Audited:
+    folder = tmp_path_factory.mktemp("many")
+    environments = {name: env for name, (env, _) in BROKEN.items()} | HARMLESS
+    for env in {"Draws", *environments.values()}:
+        spec = training_spec(env=f"planted:{env}")
+        train_model(spec, folder / "templates" / env, folder / "log", "", Limits(300, 4096))
+    workspace = Workspace(folder / "audit")
+    fleet = workspace.folder / "fleet"
+    for number in range(MODELS - len(environments)):
+        shutil.copytree(folder / "templates/Draws", fleet / f"healthy-{number:04}", copy_function=os.link)
+    for name, env in environments.items():
+        shutil.copytree(folder / "templates" / env, fleet / name)
+    os.truncate(fleet / "cut/model.zip", 5000)
+    workspace.configure(
+        small_config(
+            experiments=[],
+            runs=["fleet"],
+            trust=["planted"],
+            reload={"n_envs": [2], "other_vec_env": False, "timeout": 30, "memory": 2000},
+            probe={"timeout": 30},
+        )
+    )
+    run = workspace.snakemake()
+    results = workspace.folder / "results"
+    return Audited(run, results, pd.read_csv(results / "models.csv", index_col="model"))
+
+
+def test_no_job_fails(audited):
+    assert audited.run.status == 0, audited.run.output
+    assert "1 of " not in audited.run.output.partition("Error in rule")[2]
+
+
+def test_every_other_model_has_the_row_that_it_has_alone(audited):
+    healthy = audited.models[audited.models.index.str.startswith("healthy-")]
+    assert len(healthy) == MODELS - len(BROKEN) - len(HARMLESS)
+    assert set(healthy["verdict"]) == {"identical"}
+    differing = [column for column in healthy.columns if healthy[column].nunique(dropna=False) > 1]
+    assert set(differing) <= {"path", "log"}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_the_broken_one_is_an_error_with_its_reason(name, audited):
+    row = audited.models.loc[name]
+    assert row["verdict"] == "error"
+    assert BROKEN[name][1] in row["reason"]
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_harms_nothing_earns_what_it_earned(name, audited):
+    assert audited.models.loc[name, "verdict"] == "identical"
+
+
+def test_no_log_holds_megabytes(audited):
+    logs = audited.results.parent / "logs"
+    assert max(file.stat().st_size for file in logs.rglob("*.log")) < 32 * 2**20
+
+
+def test_the_report_counts_them_all(audited):
+    counts = json.loads((audited.results / "audit.json").read_text())["counts"]
+    assert {verdict: count for verdict, count in counts.items() if count} == {
+        "identical": MODELS - len(BROKEN),
+        "error": len(BROKEN),
+    }

@@ -1,0 +1,144 @@
+"""What the outputs were when a run ended, so that one that was truncated or edited since is noticed.
+
+Snakemake looks at time stamps alone: it takes a damaged output for a new one, and a clock's word for the time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+_READERS = 8
+"""Threads that read files: on a network file system each file is a wait."""
+
+_APART = 0.001
+"""Seconds between two time stamps."""
+
+Entry = dict[str, Any]
+
+
+class Ledger:
+    """The sizes, time stamps and digests of outputs: files, or folders of files.
+
+    :param path: where they are kept; there is nothing while a run goes on, for then they change
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._entries = _read(path)
+
+    def changed(self, outputs: Iterable[str]) -> dict[str, str]:
+        """The outputs that are not what they were, and in what; those that are gone are Snakemake's to notice.
+
+        Only what has another time stamp is read: every file of a copy has, and is the same.
+        """
+        if not self._path.exists():
+            return {}
+        now = self._describe(output for output in outputs if output in self._entries)
+        changed = {output: entry for output, entry in now.items() if entry["digest"] != self._entries[output]["digest"]}
+        differences = {output: _difference(self._entries[output], entry) for output, entry in changed.items()}
+        self._write({output: entry for output, entry in now.items() if output not in changed})
+        return differences
+
+    def close(self) -> None:
+        """From now on outputs change: should the run be killed, nothing is known of them."""
+        self._path.unlink(missing_ok=True)
+
+    def write(self, outputs: Iterable[str]) -> None:
+        """Take down what the outputs are now. What was known of others stays."""
+        self._write(self._describe(outputs))
+
+    def _describe(self, outputs: Iterable[str]) -> dict[str, Entry]:
+        """What outputs are that are unknown, or have another time stamp than was known."""
+        stamps = {output: _stamp(output) for output in outputs}
+        new = [path for path, stamp in stamps.items() if stamp and stamp != self._entries.get(path, {}).get("stamp")]
+        with ThreadPoolExecutor(_READERS) as pool:
+            return {path: entry for path, entry in zip(new, pool.map(_entry, new), strict=True) if entry is not None}
+
+    def _write(self, entries: Mapping[str, Entry]) -> None:
+        if entries or not self._path.exists():
+            self._entries |= entries
+            complete = self._path.with_name(f"{self._path.name}.new")
+            complete.write_text(json.dumps(self._entries), encoding="utf-8")
+            complete.replace(self._path)
+
+
+def bring_back(outputs: Iterable[str], now: float) -> int:
+    """Stamp outputs that are stamped later than now anew, in their order: some clock was ahead when they were written.
+
+    Snakemake refuses whatever is made from them, until that time has come.
+
+    :param now: seconds since 1970
+    :return: how many there were
+    """
+    carriers = [_stamped(Path(output)) for output in outputs]
+    late = sorted((path for path in carriers if path.exists() and path.stat().st_mtime > now), key=_time)
+    for number, path in enumerate(late, 1):
+        moment = now - (len(late) - number) * _APART
+        os.utime(path, (moment, moment))
+    return len(late)
+
+
+def _stamped(output: Path) -> Path:
+    """What carries the time stamp that Snakemake looks at."""
+    inside = output / ".snakemake_timestamp"
+    return inside if inside.exists() else output
+
+
+def _time(path: Path) -> float:
+    return path.stat().st_mtime
+
+
+def _read(path: Path) -> dict[str, Entry]:
+    try:
+        entries: dict[str, Entry] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return entries
+
+
+def _entry(output: str) -> Entry | None:
+    """What an output is; None if it went away or cannot be read."""
+    content, size = hashlib.sha256(), 0
+    try:
+        for file, _ in _files(output):
+            with open(file, "rb") as opened:
+                size += os.fstat(opened.fileno()).st_size
+                content.update(f"{file.removeprefix(output)}\n".encode("utf-8", "surrogateescape"))
+                content.update(hashlib.file_digest(opened, "sha256").digest())
+        return {"stamp": _stamp(output), "size": size, "digest": content.hexdigest()}
+    except OSError:
+        return None
+
+
+def _stamp(output: str) -> list[list[int]]:
+    """Size and time stamp of every file; nothing where there is none."""
+    try:
+        return [[found.st_size, found.st_mtime_ns] for _, found in _files(output)]
+    except OSError:
+        return []
+
+
+def _files(output: str) -> Iterator[tuple[str, os.stat_result]]:
+    """The file itself, or those of a folder, but for Snakemake's own, whose names begin with a dot."""
+    found = Path(output).stat()
+    if stat.S_ISREG(found.st_mode):
+        yield output, found
+        return
+    for entry in sorted(os.scandir(output), key=lambda entry: entry.name):
+        if entry.is_dir():
+            yield from _files(entry.path)
+        elif not entry.name.startswith("."):
+            yield entry.path, entry.stat()
+
+
+def _difference(then: Entry, now: Entry) -> str:
+    if then["size"] == now["size"]:
+        return "other content than was written"
+    return f"{now['size']:,} bytes instead of {then['size']:,}"
