@@ -25,7 +25,7 @@ from reload_audit.environments import build_vec_env, freeze_normalization
 from reload_audit.episodes import Episode
 from reload_audit.jobs import TRAIN_HASH_SEED
 from reload_audit.reading.refusal import Unreadable
-from reload_audit.rollouts import ModelPolicy, run_looks
+from reload_audit.rollouts import ModelPolicy, Policy, run_looks
 from reload_audit.specs import EnvironmentSpec, EvaluationSpec, TrainingSpec
 from reload_audit.steps import EPISODES, STEPS, EpisodeSteps, Steps, read_steps, step_digests
 from reload_audit.training import create_model, train
@@ -98,7 +98,7 @@ class Repeats(gym.Wrapper):
 gym.register("Planned-v0", entry_point=Planned)
 
 
-class Steady:
+class Steady(Policy):
     """Does the same in every slot; something else in the one call it is told, if any."""
 
     def __init__(self, call: int | None = None, change: float = 0.5) -> None:

@@ -14,7 +14,7 @@ import planted
 from builders import training_spec
 from reload_audit.environments import EpisodeTooLong, build_vec_env, freeze_normalization
 from reload_audit.episodes import Episode, first_difference
-from reload_audit.rollouts import ModelPolicy, NonFiniteReward, RandomPolicy, run_episodes
+from reload_audit.rollouts import ModelPolicy, NonFiniteReward, Policy, RandomPolicy, run_episodes
 from reload_audit.specs import EvaluationSpec, TrainingSpec
 
 EVALUATION = EvaluationSpec(episodes=20, seed=500, n_envs=4, max_episode_steps=1000, looks=(10, 20))
@@ -34,7 +34,7 @@ def episodes_of(venv: VecEnv, cuts: tuple[int, ...] = (20,), policy: Any = None)
     return episodes
 
 
-class AlwaysZero:
+class AlwaysZero(Policy):
     """The same actions whatever the number of slots: what is left to differ is the environment."""
 
     def act(

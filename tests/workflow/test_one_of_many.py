@@ -23,7 +23,7 @@ MODELS = 1000
 BROKEN = {
     "crashes": ("CrashesOnReload", "the process was ended by SIGSEGV"),
     "exits": ("ExitsOnReload", "the process ended by itself with exit status 0, without a result"),
-    "deadlocks": ("DeadlocksOnReload", "did not finish within 30 seconds"),
+    "deadlocks": ("DeadlocksOnReload", "did not finish within 60 seconds"),
     "leaks": ("FillsMemoryOnReload", "held more memory than its limit of 2000 MiB"),
     "raises": ("RaisesOnReload", "RuntimeError: the licence server is gone"),
     "raises-in-close": ("RaisesInClose", "RuntimeError: the window is gone"),
@@ -64,8 +64,8 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Audited:
             experiments=[],
             runs=["fleet"],
             trust=["planted"],
-            reload={"n_envs": [2], "other_vec_env": False, "timeout": 30, "memory": 2000},
-            probe={"timeout": 30},
+            reload={"n_envs": [2], "other_vec_env": False, "timeout": 60, "memory": 2000},
+            probe={"timeout": 60},
         )
     )
     run = workspace.snakemake()

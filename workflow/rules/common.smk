@@ -76,6 +76,15 @@ def reload_code(wildcards):
     return RELOAD_CODE + USER_CODE[spec_of(wildcards)["experiment"]]
 
 
+def plan_only_when_jobs_end():
+    """Spare the main process half of its work, or a core where jobs are many.
+
+    With a limit on jobs per second, which is Snakemake's default, every job that ends leaves one more timer behind: each
+    makes Snakemake look at the inputs of all jobs that wait, once a second, until none waits.
+    """
+    workflow.scheduler.job_rate_limiter = None
+
+
 def show_summary():
     """The closing words of a finished audit, if they are about what is there now."""
     summary, audit = (

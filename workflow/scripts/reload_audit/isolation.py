@@ -149,8 +149,10 @@ def _call_once(
     log.touch()
     printed = _Printed(log, start=log.stat().st_size)
     start = time.time()
-    process = context.Process(target=_child, args=(target, arguments, sender, str(log)))  # type: ignore[attr-defined]
-    with _without_main_module():
+    python_path = os.environ.get("PYTHONPATH")
+    call = (target, arguments, sender, str(log), python_path)
+    process = context.Process(target=_child, args=call)  # type: ignore[attr-defined]
+    with _without_main_module(), _library_on_path(python_path):
         process.start()
     sender.close()
     message: Any = None
@@ -172,7 +174,8 @@ def _call_once(
     return Outcome(value, failure, usage)
 
 
-def _child(target: str, arguments: tuple[Any, ...], sender: Connection, log: str) -> None:
+def _child(target: str, arguments: tuple[Any, ...], sender: Connection, log: str, python_path: str | None) -> None:
+    _set_python_path(python_path)
     os.setsid()  # a group of its own, so that its workers can be ended with it
     threading.Thread(target=_die_with_caller, daemon=True).start()
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -350,3 +353,21 @@ def _without_main_module() -> Iterator[None]:
         yield
     finally:
         vars(main).update(kept)
+
+
+@contextlib.contextmanager
+def _library_on_path(python_path: str | None) -> Iterator[None]:
+    """Let a fork server that starts meanwhile find this library: it does not look where its caller's modules are."""
+    library = str(Path(__file__).parents[1])
+    _set_python_path(os.pathsep.join(filter(None, (library, python_path))))
+    try:
+        yield
+    finally:
+        _set_python_path(python_path)
+
+
+def _set_python_path(python_path: str | None) -> None:
+    if python_path is None:
+        os.environ.pop("PYTHONPATH", None)
+    else:
+        os.environ["PYTHONPATH"] = python_path

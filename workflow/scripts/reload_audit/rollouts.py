@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import abc
+import contextlib
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
@@ -34,15 +36,21 @@ class EpisodesLost(RuntimeError):
     """A wrapper starts episodes again without telling the VecEnv that they ended."""
 
 
-class Policy(Protocol):
+class Policy(abc.ABC):
     """Chooses an action for every slot."""
 
+    @abc.abstractmethod
     def act(
         self, observations: Observations, states: States, starts: np.ndarray, venv: VecEnv, parked: np.ndarray, /
-    ) -> tuple[np.ndarray, States]: ...
+    ) -> tuple[np.ndarray, States]:
+        """The actions, shape ``(n_envs, ...)``, and the states that go with the next step."""
+
+    def acting(self) -> contextlib.AbstractContextManager[None]:
+        """For as long as it acts."""
+        return contextlib.nullcontext()
 
 
-class ModelPolicy:
+class ModelPolicy(Policy):
     """A model, given what its kind needs: recurrent states and episode starts, action masks.
 
     :param carry_state: without it, every step is the first of an episode to a recurrent policy
@@ -67,8 +75,23 @@ class ModelPolicy:
             observations, state=states, episode_start=starts, deterministic=self._deterministic, **masks
         )
 
+    @contextlib.contextmanager
+    def acting(self) -> Iterator[None]:
+        """Evaluation mode is set once: ``predict`` sets it in every step, module by module, a quarter of its time."""
+        policy = self._model.policy
+        policy.set_training_mode(False)
+        policy.set_training_mode = _leave_mode  # type: ignore[method-assign, assignment]
+        try:
+            yield
+        finally:
+            del policy.set_training_mode
 
-class RandomPolicy:
+
+def _leave_mode(_training: bool) -> None:
+    """In place of ``set_training_mode``, where the mode is the right one already."""
+
+
+class RandomPolicy(Policy):
     """Uniformly random actions, always the same ones; valid ones where the environment masks actions."""
 
     def __init__(self, venv: VecEnv, seed: int) -> None:
@@ -101,6 +124,13 @@ def run_episodes(
     :raises NonFiniteReward: an episode earned NaN or an infinity
     :raises EpisodesLost: a wrapper hides the end of episodes
     """
+    with policy.acting():
+        return _run_episodes(policy, venv, evaluation, start, stop, steps)
+
+
+def _run_episodes(
+    policy: Policy, venv: VecEnv, evaluation: EvaluationSpec, start: int, stop: int, steps: Steps | None
+) -> list[Episode]:
     slots = venv.num_envs
     for slot in range(slots):
         queue = [(index, evaluation.seed + index) for index in range(start + slot, stop, slots)]

@@ -15,6 +15,12 @@ TRAIN_HASH_SEED = 0
 RELOAD_HASH_SEED = 1
 """PYTHONHASHSEED of a reload: another one, so that an environment that depends on hash order cannot hide."""
 
-PRELOAD = ("torch._dynamo", "stable_baselines3", "sb3_contrib", "scipy.special")
-"""What takes long to import. Names of installed packages: a fork server does not look where its caller's modules are.
-"""
+PRELOAD = (
+    "stable_baselines3",
+    "sb3_contrib",
+    "scipy.special",
+    "reload_audit.evaluation",
+    "reload_audit.external",
+    "reload_audit.diagnosis.examination",
+)
+"""What takes long to import: libraries, and our own part of what a fresh process does. Nothing of a model's."""
