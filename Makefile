@@ -3,12 +3,14 @@
 #   make test                                              lint, then the whole test suite
 #   make screenshots                                       the pictures in docs/images, from results/report.html
 #   make scaling                                           what 100 to 10,000 models cost, into docs/scaling.md
+#   make bench                                             how fast it is beside RL Zoo and a script, into docs/benchmarks.md
 PYTHON ?= python3
 CORES ?= 8
 ARGS ?=
 BIN := .venv/bin
+BENCH := build/bench/venv
 
-.PHONY: audit test lint format screenshots scaling clean
+.PHONY: audit test lint format screenshots scaling bench clean
 
 audit: .venv/audit
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
@@ -34,8 +36,11 @@ screenshots: .venv/dev
 scaling: .venv/audit
 	$(BIN)/python benchmarks/scaling.py --write docs/scaling.md
 
+bench: $(BENCH)/ready
+	$(BENCH)/bin/python benchmarks/bench.py --write docs/benchmarks.md $(ARGS)
+
 clean:
-	rm -rf .venv results/* logs .snakemake
+	rm -rf .venv build/bench results/* logs .snakemake
 
 .venv/audit: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0])'
@@ -45,4 +50,10 @@ clean:
 
 .venv/dev: requirements-dev.txt requirements-cluster.txt .venv/audit
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# Apart from .venv: what RL Zoo brings along must not change what the tests see.
+$(BENCH)/ready: benchmarks/requirements.txt requirements.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@touch $@

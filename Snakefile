@@ -49,6 +49,7 @@ onstart:
     remember_external_models()
     check_experiments()
     LEDGER.close()
+    plan_only_when_jobs_end()
 
 
 onsuccess:

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,8 @@ def populate(found: Path) -> None:
     (odd / "folder.zip").mkdir()
     (odd / "dangling.zip").symlink_to(found / "nowhere.zip")
     (odd / "leads-out.zip").symlink_to(found / "elsewhere/swings.zip")
+    tomorrow = time.time() + 86_400  # a clock was ahead
+    os.utime(found / "elsewhere/swings.zip", (tomorrow, tomorrow))
 
 
 @dataclass(frozen=True)

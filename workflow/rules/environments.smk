@@ -36,7 +36,8 @@ def model_of_probe(wildcards):
     model = PROBES[wildcards.probe]
     if "trained" in model:
         return workflow.pathvars.apply(f"<results>/trained/{model['trained']}")
-    return [file for file in discovery.files(model["found"]) if not is_odd(file)]
+    files = discovery.files(model["found"])
+    return [file for file, odd in watched(files) if odd is None]
 
 
 # Of a model that others trained no claims: they decide nothing here.

@@ -63,24 +63,30 @@ def models_of_batch(wildcards):
 
 def files_of_batch(wildcards):
     """What Snakemake watches."""
-    return [file for file in _files(wildcards.batch) if not is_odd(file)]
+    return [file for file, odd in _files(wildcards.batch) if odd is None]
 
 
 def odd_files_of_batch(wildcards):
     """What Snakemake cannot watch: size and time of such files, which are then part of what decides the result."""
-    odd = [file for file in _files(wildcards.batch) if is_odd(file)]
-    stats = [(file, os.stat(file)) for file in odd if os.path.isfile(file)]
-    return [[file, stat.st_size, stat.st_mtime_ns] for file, stat in stats]
-
-
-def is_odd(file):
-    """Snakemake reads braces and angle brackets in a path as its own, and refuses outputs older than an input."""
-    return bool(set(file) & set("{}<>")) or os.path.getmtime(file) > NOW
+    return [[file, *odd] for file, odd in _files(wildcards.batch) if odd is not None]
 
 
 @functools.cache
 def _files(batch):
-    return [file for model in BATCHES[batch] for file in discovery.files(model)]
+    return [
+        file for model in BATCHES[batch] for file in watched(discovery.files(model))
+    ]
+
+
+def watched(files):
+    """Each with None, or with size and time if Snakemake cannot watch it.
+
+    It reads braces and angle brackets in a path as its own, and refuses outputs that are older than an input.
+    """
+    for file in files:
+        stat = os.stat(file)
+        is_odd = set(file) & set("{}<>") or stat.st_mtime > NOW
+        yield file, (stat.st_size, stat.st_mtime_ns) if is_odd else None
 
 
 def external_code(wildcards):

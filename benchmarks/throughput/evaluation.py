@@ -1,0 +1,37 @@
+"""The audit's evaluation beside stepping the same environments, and what its traces cost."""
+
+from __future__ import annotations
+
+import json
+from statistics import median
+
+from . import models, processes
+from .readings import Part, Ratio, Target, number, ratio, table
+from .settings import Settings
+
+EPISODES = 20
+"""The first look: what a healthy model takes."""
+
+BESIDE_STEPS = Target(1.5, at_least=False)
+TRACES = Target(10, at_least=False)
+
+
+def measure(settings: Settings) -> Part:
+    """One model of each environment."""
+    ratios: list[Ratio] = []
+    rows = []
+    for env in settings.environments:
+        (model,) = models.trained(env, 1, settings.folder, settings.cores, settings.training_share)
+        command = processes.module("evaluating", model.recorded, EPISODES, settings.repeats)
+        (done,) = processes.run_all([command], 1, settings.folder / "evaluation.log")
+        seconds: dict[str, list[float]] = json.loads(done.printed)
+        print(f"evaluation, {env}: {done.printed.strip()}", flush=True)
+        audited, untraced = seconds["audited"], seconds["untraced"]
+        traces = tuple(100 * (a - u) / a for a, u in zip(audited, untraced, strict=True))
+        ratios += [
+            ratio(f"{env}: evaluation / steps alone", audited, seconds["stepped"], BESIDE_STEPS),
+            Ratio(f"{env}: traces, % of evaluation", traces, TRACES),
+        ]
+        rows.append((env, *(number(1000 * median(values)) for values in seconds.values())))
+    header = ("environment", "evaluation, ms", "without traces", "steps alone", "policy alone")
+    return Part("evaluation", ratios, [f"### Evaluation of {EPISODES} episodes", table(header, rows)])
