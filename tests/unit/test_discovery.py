@@ -594,6 +594,8 @@ def test_the_published_agents_are_found_with_all_that_is_known_of_them(tmp_path:
     assert [entry["model"] for entry in moved] == [entry["model"] for entry in found]
 
 
-@pytest.mark.parametrize(("count", "fewest", "most"), [(8, 2, 8), (32, 3, 8), (100, 10, 25), (1000, 40, 100), (10_000, 313, 800)])
+@pytest.mark.parametrize(
+    ("count", "fewest", "most"), [(8, 2, 8), (32, 3, 8), (100, 10, 25), (1000, 40, 100), (10_000, 313, 800)]
+)
 def test_batches_are_few_for_many_models_and_share_out_few_models(count: int, fewest: int, most: int) -> None:
     assert fewest <= len(batches(named(count), usual_size(count))) <= most

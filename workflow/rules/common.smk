@@ -33,9 +33,11 @@ def locate_library(module):
         path = module.replace(".", "/")
         for candidate in (f"{path}.py", f"{path}/__init__.py"):
             try:
-                return source(candidate)
+                file = source(candidate)
             except (OSError, WorkflowError):
                 continue
+            if file.exists():
+                return file
     return None
 
 

@@ -8,13 +8,18 @@ from snakemake.exceptions import WorkflowError
 DEFAULT_CONFIG = Path("config/config.yaml")
 
 
-HERE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
+SCRIPTS = (
+    Path(workflow.current_basedir.get_path_or_uri(secret_free=True)) / "../scripts"
+).resolve()
 
 
 def source(path):
     """A file of this workflow, by its path below workflow/scripts; fetched first where this is a remote module."""
-    local = (HERE / "../scripts" / path).resolve()
-    return local if local.exists() else Path(workflow.source_path(f"../scripts/{path}"))
+    return (
+        SCRIPTS / path
+        if SCRIPTS.exists()
+        else Path(workflow.source_path(f"../scripts/{path}"))
+    )
 
 
 DISCOVERY = (

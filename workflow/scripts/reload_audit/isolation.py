@@ -30,6 +30,9 @@ from reload_audit.imports import import_object
 Method = Literal["forkserver", "spawn"]
 
 _POLL_SECONDS = 0.1
+_WEIGH_SECONDS = 0.5
+"""Between two looks at the memory, each of which reads something of every process of the machine."""
+
 _LINGER_SECONDS = 5.0
 _STOPPING_SECONDS = 0.01
 _KILLED = ", twice: for want of memory, or by somebody else"
@@ -157,7 +160,7 @@ def _call_once(
     sender.close()
     message: Any = None
     try:
-        message, failure = _await(process, receiver, start, timeout, memory, printed)
+        message, failure = _await(process, receiver, timeout, memory, printed)
     finally:
         _end(process, grace=_LINGER_SECONDS if message is not None else 0.0)
         receiver.close()
@@ -238,8 +241,9 @@ def _mib(maxrss: int) -> float:
 
 
 def _await(
-    process: Any, receiver: Connection, start: float, timeout: float | None, memory: int | None, printed: _Printed
+    process: Any, receiver: Connection, timeout: float | None, memory: int | None, printed: _Printed
 ) -> tuple[Any, Failure | None]:
+    start = weighed = time.monotonic()  # which no clock that is set right moves
     while True:
         if printed.is_too_much():
             with _stopped(process.pid):
@@ -252,10 +256,13 @@ def _await(
                 return None, None
         if process.sentinel in wait([receiver, process.sentinel], _POLL_SECONDS) and not receiver.poll():
             return None, None
-        if timeout is not None and time.time() - start > timeout:
+        now = time.monotonic()
+        if timeout is not None and now - start > timeout:
             return None, Failure("timeout", f"did not finish within {timeout:g} seconds", "")
-        if memory is not None and _memory_held(process.pid, memory) > memory:
-            return None, Failure("memory", f"held more memory than its limit of {memory} MiB", "")
+        if memory is not None and now - weighed > _WEIGH_SECONDS:
+            weighed = now
+            if _memory_held(process.pid, memory) > memory:
+                return None, Failure("memory", f"held more memory than its limit of {memory} MiB", "")
 
 
 @dataclass(frozen=True)

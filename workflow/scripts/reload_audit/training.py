@@ -5,6 +5,7 @@ Runs in a process of its own: see ``jobs.train``.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -62,6 +63,7 @@ def train(spec_data: Mapping[str, Any], folder: str, checkpoints: str = "", code
     left = spec.total_timesteps - model.num_timesteps
     model.learn(left, callback=callbacks, reset_num_timesteps=checkpoint is None)
     learned = time.monotonic()
+    _remove_empty_log(model)
     artifacts.save(model, Path(folder))
     manifest = _describe(spec, model, venv)
 
@@ -80,6 +82,14 @@ def train(spec_data: Mapping[str, Any], folder: str, checkpoints: str = "", code
     _log(f"done: learned for {seconds['learn']:.1f} s, evaluated for {seconds['evaluate']:.1f} s")
     manifest["resumed_from"] = resumed_from
     return {**manifest, "in_place_divergence": None if parted is None else parted.to_dict(), "seconds": seconds}
+
+
+def _remove_empty_log(model: BaseAlgorithm) -> None:
+    """SB3 makes a temporary folder for a log that nobody writes."""
+    folder = Path(model.logger.get_dir() or "")
+    if folder.name.startswith("SB3-"):
+        with contextlib.suppress(OSError):  # somebody did write
+            folder.rmdir()
 
 
 def training_environment(spec: TrainingSpec, checkpoint: Path | None = None) -> VecEnv:
