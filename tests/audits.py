@@ -17,7 +17,7 @@ from reload_audit.aggregation import aggregate
 from reload_audit.artifacts import MANIFEST
 from reload_audit.configuration import read_yaml
 from reload_audit.discovery import find_models
-from reload_audit.jobs import FORMAT, PRELOAD, RELOAD_HASH_SEED, TRAIN_HASH_SEED, probe
+from reload_audit.jobs import FORMAT, LIBRARIES, RELOAD_HASH_SEED, TRAIN_HASH_SEED, probe
 from reload_audit.jobs.external import audit_batch
 from reload_audit.jobs.probe import Prober, ProbeSpec
 from reload_audit.probing.names import probe_name, probed
@@ -92,7 +92,7 @@ def _cell(value: Any) -> str:
 
 def train_all(specs: Sequence[Mapping[str, Any]], folder: Path) -> None:
     """Train models into folders of their names, as the workflow does, but all from one fork server."""
-    isolation.prepare("forkserver", hash_seed=TRAIN_HASH_SEED, preload=PRELOAD)
+    isolation.prepare("forkserver", hash_seed=TRAIN_HASH_SEED, preload=LIBRARIES)
     for spec in specs:
         target = folder / spec["model"]
         target.mkdir(parents=True)

@@ -15,12 +15,5 @@ TRAIN_HASH_SEED = 0
 RELOAD_HASH_SEED = 1
 """PYTHONHASHSEED of a reload: another one, so that an environment that depends on hash order cannot hide."""
 
-PRELOAD = (
-    "stable_baselines3",
-    "sb3_contrib",
-    "scipy.special",
-    "reload_audit.evaluation",
-    "reload_audit.external",
-    "reload_audit.diagnosis.examination",
-)
-"""What takes long to import: libraries, and our own part of what a fresh process does. Nothing of a model's."""
+LIBRARIES = ("stable_baselines3", "sb3_contrib", "scipy.special")
+"""What takes long to import: fork servers do so once for all their processes. Nothing of a model's is among it."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reload_audit import isolation
-from reload_audit.jobs import FORMAT, PRELOAD, RELOAD_HASH_SEED
+from reload_audit.jobs import FORMAT, LIBRARIES, RELOAD_HASH_SEED
 from reload_audit.jobs.diagnosis import Processes, Target, condition_record, diagnose
 from reload_audit.jobs.kept import Kept
 from reload_audit.reading.refusal import Unreadable
@@ -19,6 +19,8 @@ from reload_audit.verdicts import Criteria
 
 _EVALUATE = "reload_audit.external:evaluate_external"
 _EXAMINE = "reload_audit.diagnosis.examination:examine_external"
+
+PRELOAD = (*LIBRARIES, *(target.partition(":")[0] for target in (_EVALUATE, _EXAMINE)))
 
 
 def audit_batch(

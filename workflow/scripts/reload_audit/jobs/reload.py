@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from reload_audit import isolation
-from reload_audit.jobs import FORMAT, PRELOAD, RELOAD_HASH_SEED
+from reload_audit.jobs import FORMAT, LIBRARIES, RELOAD_HASH_SEED
 from reload_audit.jobs.diagnosis import Processes, Target, diagnose
 from reload_audit.records import read_json, write_json
 from reload_audit.specs import CANONICAL, EvaluationSpec, ReloadSpec, conditions
@@ -14,6 +14,8 @@ from reload_audit.verdicts import Criteria
 
 _EVALUATE = "reload_audit.evaluation:evaluate"
 _EXAMINE = "reload_audit.diagnosis.examination:examine_trained"
+
+PRELOAD = (*LIBRARIES, *(target.partition(":")[0] for target in (_EVALUATE, _EXAMINE)))
 
 
 def reload_model(folder: Path, record: Path, log: Path, reload: ReloadSpec, criteria: Criteria) -> None:
