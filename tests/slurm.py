@@ -131,6 +131,11 @@ class Slurm:
         self._end("slurmctld")
         self._start_controller()
 
+    def restart_node(self, node: str) -> None:
+        """What runs there goes on."""
+        self._end(node)
+        _start("slurmd", "-N", node)
+
     def drain(self, node: str) -> None:
         self.ask("scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=test")
 

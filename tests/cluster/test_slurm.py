@@ -101,7 +101,7 @@ def run(workspace: Workspace, *arguments: str) -> Audit:
 
 
 def run_with_faults(workspace: Workspace, slurm: Slurm) -> Audit:
-    """One job is cancelled, one requeued; slurmctld and Snakemake are restarted; a node is drained."""
+    """One job is cancelled, one requeued; slurmctld, a slurmd and Snakemake are restarted; a node is drained."""
     log = workspace.folder / "interrupted.log"
     interrupted = workspace.start(log, *SBATCH)
     try:
@@ -110,6 +110,7 @@ def run_with_faults(workspace: Workspace, slurm: Slurm) -> Audit:
         slow = until(lambda: slurm.running("train.slow-seed0-n1"), "the slow job")
         until(lambda: "CANCELLED" in log.read_text(), "a failed job")
         slurm.restart_controller()
+        slurm.restart_node(slow.node)
     finally:
         interrupted.kill()
         interrupted.wait()
