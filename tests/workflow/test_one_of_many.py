@@ -1,4 +1,4 @@
-"""Whatever one of a thousand models does, the others have the rows of models alone, and it has an honest one."""
+"""Whatever one of many models does, the others have the rows of models alone, and it has an honest one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from snakemake_runs import Run, Workspace, small_config
 
 pytestmark = pytest.mark.slow
 
-MODELS = 1000
+MODELS = int(os.environ.get("TEST_MODELS", "200"))
+"""A thousand take some minutes more, and give the same."""
 
 BROKEN = {
     "crashes": ("CrashesOnReload", "the process was ended by SIGSEGV"),
