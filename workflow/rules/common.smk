@@ -8,6 +8,7 @@ import functools
 import os
 
 CONDA_ENV = "../envs/audit.yaml"
+SNAKEMAKES_OWN_LIMIT = (100, 1)  # jobs, seconds
 CONFIG_SOURCE = ", ".join(
     os.path.relpath(file) for file in workflow.overwrite_configfiles or [DEFAULT_CONFIG]
 )
@@ -81,10 +82,12 @@ def reload_code(wildcards):
 def plan_only_when_jobs_end():
     """Spare the main process half of its work, or a core where jobs are many.
 
-    With a limit on jobs per second, which is Snakemake's default, every job that ends leaves one more timer behind: each
-    makes Snakemake look at the inputs of all jobs that wait, once a second, until none waits.
+    With a limit on jobs per second, every job that ends leaves one more timer behind: each makes Snakemake look at the
+    inputs of all jobs that wait, once a second, until none waits. Only a limit that somebody asked for is worth that.
     """
-    workflow.scheduler.job_rate_limiter = None
+    limit = workflow.scheduling_settings.max_jobs_per_timespan
+    if limit is not None and (limit.max_jobs, limit.timespan) == SNAKEMAKES_OWN_LIMIT:
+        workflow.scheduler.job_rate_limiter = None
 
 
 def show_summary():

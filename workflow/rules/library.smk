@@ -11,14 +11,13 @@ DEFAULT_CONFIG = Path("config/config.yaml")
 SCRIPTS = (
     Path(workflow.current_basedir.get_path_or_uri(secret_free=True)) / "../scripts"
 ).resolve()
+IS_HERE = SCRIPTS.is_dir()
 
 
 def source(path):
     """A file of this workflow, by its path below workflow/scripts; fetched first where this is a remote module."""
     return (
-        SCRIPTS / path
-        if SCRIPTS.exists()
-        else Path(workflow.source_path(f"../scripts/{path}"))
+        SCRIPTS / path if IS_HERE else Path(workflow.source_path(f"../scripts/{path}"))
     )
 
 
