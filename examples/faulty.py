@@ -143,7 +143,7 @@ class ReadsTheClock(Field):
     """Yields what the time of day says."""
 
     def plant(self) -> float:
-        return 10.0 * (1 + int(time.time() / 10) % KINDS)
+        return 10.0 * (1 + time.time() * 1_000 % KINDS)
 
 
 class ReadsElapsedTime(Field):

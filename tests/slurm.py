@@ -77,9 +77,13 @@ def why_not() -> str | None:
         return f"not installed: {', '.join(missing)} (Debian: slurmctld slurmd slurm-client munge)"
     if os.geteuid() != 0:
         return "only root can start Slurm"
-    if (_ETC / "slurm.conf").exists():
-        return f"{_ETC}/slurm.conf exists: this machine belongs to a cluster, or a test run was killed"
+    if (_ETC / "slurm.conf").exists() and not _is_ours(_ETC / "slurm.conf"):
+        return f"{_ETC}/slurm.conf exists: this machine belongs to a cluster"
     return None
+
+
+def _is_ours(conf: Path) -> bool:
+    return conf.is_symlink() and conf.exists() and f"SlurmctldPort={_PORT}" in conf.read_text()
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,8 @@ class Slurm:
         self.enforces_memory = _can_make_memory_cgroups()
 
     def start(self) -> None:
+        if _is_ours(_ETC / "slurm.conf"):  # of a run of tests that was killed
+            Slurm((_ETC / "slurm.conf").resolve().parent).stop()
         folder = self._folder
         (folder / "state").mkdir(parents=True)
         files = {"key-file": self._munge_key(), "socket": folder / "munge.socket", "pid-file": folder / "munged.pid"}
@@ -185,10 +191,9 @@ class Slurm:
 
     def _end(self, name: str) -> None:
         file = self._folder / f"{name}.pid"
-        if file.exists():
-            pid = int(file.read_text())
+        if file.exists() and _is_daemon(pid := int(file.read_text())):
             os.kill(pid, signal.SIGTERM)
-            _until(lambda: not _runs(pid), f"the end of {name}")
+            _until(lambda: not _is_daemon(pid), f"the end of {name}")
 
 
 def _can_make_memory_cgroups() -> bool:
@@ -206,11 +211,13 @@ def _start(*command: str) -> None:
     subprocess.run(command, check=True, timeout=30, stdin=subprocess.DEVNULL, start_new_session=True)
 
 
-def _runs(pid: int) -> bool:
+def _is_daemon(pid: int) -> bool:
+    """Whether that is a process of Slurm's, and runs."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        name, _, state = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
     except OSError:
         return False
+    return name in ("munged", "slurmctld", "slurmd") and state.split()[0] != "Z"
 
 
 def _until(happened: Callable[[], bool], what: str, seconds: float = 60) -> None:
