@@ -104,3 +104,12 @@ def config_with_a_failure() -> dict[str, Any]:
         experiment(name="healthy", normalize=True, n_envs=[1, 2]),
         experiment(name="falls", env="planted:RaisesInTraining"),
     )
+
+
+def finished_audit(folder: Path) -> Workspace:
+    """Of :func:`config_with_a_failure`, undisturbed."""
+    workspace = Workspace(folder)
+    workspace.configure(config_with_a_failure())
+    run = workspace.snakemake()
+    assert run.status == 0, run.output
+    return workspace

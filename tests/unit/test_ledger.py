@@ -125,6 +125,13 @@ def test_a_ledger_that_is_damaged_itself_knows_nothing(content, ledger, record):
     assert changed(ledger, record) == {}
 
 
+def test_where_it_cannot_be_written_nothing_is_known_and_nothing_fails(tmp_path, record):
+    ledger = tmp_path / "a file/ledger.json"
+    (tmp_path / "a file").touch()
+    Ledger(ledger).write([str(record)])
+    assert changed(ledger, record) == {}
+
+
 def test_stamps_of_the_future_come_back_in_their_order(tmp_path):
     now = time.time()
     for name, moment in {"last": now + 9000, "first": now + 10, "past": now - 10}.items():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from snakemake_runs import Run, Workspace, config_with_a_failure
+from snakemake_runs import Run, Workspace, config_with_a_failure, finished_audit
 
 pytestmark = pytest.mark.slow
 
@@ -21,11 +21,7 @@ MODELS = "results/models.csv"
 
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    workspace = Workspace(tmp_path_factory.mktemp("audited") / "audit")
-    workspace.configure(config_with_a_failure())
-    run = workspace.snakemake()
-    assert run.status == 0, run.output
-    return workspace
+    return finished_audit(tmp_path_factory.mktemp("audited") / "audit")
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,12 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from snakemake_runs import Workspace, config_with_a_failure
+from snakemake_runs import Workspace, config_with_a_failure, finished_audit
 
 pytestmark = pytest.mark.slow
 
@@ -22,24 +21,12 @@ KILLS = 20
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    workspace = Workspace(tmp_path_factory.mktemp("undisturbed") / "audit")
-    workspace.configure(config_with_a_failure())
-    run = workspace.snakemake()
-    assert run.status == 0, run.output
-    return workspace
+    return finished_audit(tmp_path_factory.mktemp("undisturbed") / "audit")
 
 
 def start(workspace: Workspace) -> subprocess.Popen[bytes]:
-    """Snakemake in a session of its own, so that it can be killed with or without its jobs."""
-    with open(workspace.folder / "output.txt", "ab") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", "snakemake", "--cores", "2"],
-            cwd=workspace.folder,
-            env={**os.environ, "PYTHONPATH": ""},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    """In a session of its own, so that it can be killed with or without its jobs."""
+    return workspace.start(workspace.folder / "output.txt", "--cores", "2")
 
 
 def test_killed_at_twenty_moments_it_ends_with_the_same_bytes(undisturbed: Workspace, tmp_path: Path) -> None:

@@ -31,14 +31,14 @@ def results_of_audit():
 @functools.cache
 def look_at_results():
     """Snakemake looks at time stamps alone. So it is told what to make again, and stamps that cannot be are set right."""
-    results = results_of_audit()
-    damaged = LEDGER.changed(results)
+    outputs = results_of_audit()
+    damaged = LEDGER.changed(outputs)
     if damaged:
         heading = "Changed since they were written, so they are made again (to keep them as they are: --touch):"
         lines = [f"  {output}: {difference}" for output, difference in damaged.items()]
         print("\n".join((heading, *lines)), file=sys.stderr)
         workflow.dag.forcefiles.update(damaged)
-    late = 0 if workflow.dryrun else bring_back(results, time.time())
+    late = 0 if workflow.dryrun else bring_back(outputs, time.time())
     if late:
         print(
             f"Results that a clock which was ahead has stamped later than now: {late}. They are stamped now.",

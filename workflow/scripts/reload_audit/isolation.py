@@ -153,8 +153,8 @@ def _call_once(
     printed = _Printed(log, start=log.stat().st_size)
     start = time.time()
     python_path = os.environ.get("PYTHONPATH")
-    call = (target, arguments, sender, str(log), python_path)
-    process = context.Process(target=_child, args=call)  # type: ignore[attr-defined]
+    given = (target, arguments, sender, str(log), python_path)
+    process = context.Process(target=_child, args=given)  # type: ignore[attr-defined]
     with _without_main_module(), _library_on_path(python_path):
         process.start()
     sender.close()

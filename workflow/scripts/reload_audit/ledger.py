@@ -5,6 +5,7 @@ Snakemake looks at time stamps alone: it takes a damaged output for a new one, a
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -62,9 +63,12 @@ class Ledger:
             return {path: entry for path, entry in zip(new, pool.map(_entry, new), strict=True) if entry is not None}
 
     def _write(self, entries: Mapping[str, Entry]) -> None:
-        if entries or not self._path.exists():
-            self._entries |= entries
-            complete = self._path.with_name(f"{self._path.name}.new")
+        """Nothing is known afterwards where nothing can be written: a full disk, the results of somebody else."""
+        if not entries and self._path.exists():
+            return
+        self._entries |= entries
+        complete = self._path.with_name(f"{self._path.name}.new")
+        with contextlib.suppress(OSError):
             complete.write_text(json.dumps(self._entries), encoding="utf-8")
             complete.replace(self._path)
 
