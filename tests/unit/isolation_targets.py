@@ -149,6 +149,29 @@ def print_everywhere() -> None:
     subprocess.run([sys.executable, "-c", "print('from a worker')"], check=True)
 
 
+def save_to_a_full_disk() -> None:
+    """As SB3 does it: the archive within the archive cannot be ended, which raises once more."""
+    with open("/dev/full", "wb", buffering=0) as file:
+        try:
+            file.write(b"weights")
+        except OSError:
+            raise RuntimeError("unexpected pos") from None
+
+
+def print_to_a_full_disk() -> str:
+    with open("/dev/full", "w") as full:
+        os.dup2(full.fileno(), 1)
+        os.dup2(full.fileno(), 2)
+    print("lost")
+    print("lost too", file=sys.stderr, flush=True)
+    return "measured"
+
+
+def raise_with_a_log_on_a_full_disk() -> None:
+    print_to_a_full_disk()
+    raise KeyError("why")
+
+
 def print_and_exit(text: str) -> None:
     print(text, flush=True)
     os._exit(1)

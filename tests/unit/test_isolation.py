@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -272,6 +273,20 @@ def test_memory_that_forks_share_counts_once(run: Run) -> None:
 
 def test_memory_within_the_limit_is_left_alone(run: Run) -> None:
     assert run("share_with_forks", 100, 0, 0.5, memory=300).failure is None
+
+
+# --- Full disks --------------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_is_no_fault_of_what_was_called(run: Run) -> None:
+    with pytest.raises(OSError, match="RuntimeError: unexpected pos") as raised:
+        run("save_to_a_full_disk")
+    assert raised.value.errno == errno.ENOSPC
+
+
+def test_what_a_log_has_no_room_for_is_lost_and_nothing_else(run: Run) -> None:
+    assert run("print_to_a_full_disk").value == "measured"
+    assert failure_of(run("raise_with_a_log_on_a_full_disk")).message == "KeyError: 'why'"
 
 
 # --- The log -----------------------------------------------------------------------------------------------------

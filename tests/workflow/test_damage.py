@@ -148,7 +148,7 @@ def says_why(run: Run, why: str) -> bool:
     return run.status != 0 and why in run.output
 
 
-@pytest.mark.parametrize("kibibytes", [250, 600])
+@pytest.mark.parametrize("kibibytes", [100, 250, 600])
 def test_a_full_disk_is_said_and_loses_nothing(kibibytes, workspace, disk, undisturbed):
     disk.remount(f"size={kibibytes}k")
     run = workspace.snakemake()

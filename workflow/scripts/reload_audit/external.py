@@ -20,6 +20,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from reload_audit import artifacts, environment_ids
 from reload_audit.claims import find_claims
 from reload_audit.conditions import Subject, fresh_environments, run_condition
+from reload_audit.disks import is_out_of_space
 from reload_audit.environment_ids import is_missing
 from reload_audit.environments import EpisodeTooLong, build_vec_env, seed_global_generators
 from reload_audit.episodes import Episode
@@ -62,6 +63,8 @@ def evaluate_external(
     except _SPEAKING as problem:
         result["problem"] = str(problem)
     except Exception as error:
+        if is_out_of_space(error):
+            raise
         traceback.print_exc()
         said = " ".join(f"{type(error).__name__}: {error}".split())[:1000]
         result["problem"] = environment_ids.missing_extra(error, spec.environment.env) or said

@@ -8,6 +8,7 @@ imported the libraries and nothing else: as fresh, and about four times cheaper 
 from __future__ import annotations
 
 import contextlib
+import errno
 import multiprocessing
 import os
 import resource
@@ -25,6 +26,7 @@ from typing import Any, Literal
 
 import psutil
 
+from reload_audit.disks import forgiving_text, is_out_of_space
 from reload_audit.imports import import_object
 
 Method = Literal["forkserver", "spawn"]
@@ -48,12 +50,13 @@ _CUT = b"\n[... cut: there is more than a log may hold ...]\n"
 class Failure:
     """Why a call gave no value.
 
-    :param kind: ``exception``, ``signal``, ``exit``, ``timeout``, ``memory``, or ``refused`` by what was called
+    :param kind: ``exception``, ``signal``, ``exit``, ``timeout``, ``memory``, ``refused`` by what was called, or
+        ``space``, which no outcome has: a full disk is no fault of what was called
     :param message: one line
     :param details: traceback, or what the process printed last
     """
 
-    kind: Literal["exception", "signal", "exit", "timeout", "memory", "refused"]
+    kind: Literal["exception", "signal", "exit", "timeout", "memory", "refused", "space"]
     message: str
     details: str
 
@@ -136,6 +139,7 @@ def call(
         begins and ends
     :param timeout: seconds
     :param memory: MiB that the process and its workers may hold together (shared pages counted once)
+    :raises OSError: a disk was full
     """
     outcome = _call_once(target, arguments, method, log, timeout, memory)
     if outcome.failure is not None and outcome.failure.message.endswith(_KILLED):
@@ -171,6 +175,8 @@ def _call_once(
     value, usage = None, None
     if message is not None:
         value, failure, usage = message
+    if failure is not None and failure.kind == "space":
+        raise OSError(errno.ENOSPC, failure.message)
     if failure is not None and not failure.details:
         failure = Failure(failure.kind, failure.message, printed.tail())
     usage = usage or Usage(os.uname().nodename, process.pid or 0, os.getpid(), start, time.time() - start, 0.0, 0.0)
@@ -184,8 +190,7 @@ def _child(target: str, arguments: tuple[Any, ...], sender: Connection, log: str
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+    sys.stdout, sys.stderr = forgiving_text(1), forgiving_text(2)
     start = time.time()
     pid = os.getpid()
     value: Any = None
@@ -196,7 +201,8 @@ def _child(target: str, arguments: tuple[Any, ...], sender: Connection, log: str
         _leave_if_forked(pid)
         traceback.print_exc()
         message = " ".join(f"{type(error).__name__}: {error}".split())[:1000]
-        failure = Failure("exception", _writable(message), _writable(traceback.format_exc()[-_TAIL_BYTES:]))
+        details = _writable(traceback.format_exc()[-_TAIL_BYTES:])
+        failure = Failure("space" if is_out_of_space(error) else "exception", _writable(message), details)
     _leave_if_forked(pid)
     sender.send((value, failure, _own_usage(start)))
     sender.close()

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reload_audit import job_memory
+from reload_audit.disks import is_out_of_space
+
+_ROOM = "A disk is full, or a quota used up ({}). Make room and run snakemake again: what is finished is kept.\n"
 
 
 @contextlib.contextmanager
@@ -29,8 +32,8 @@ def job_log(
     except expected as error:
         _append(log, f"{error}\n")
         sys.exit(1)
-    except Exception:
-        _append(log, traceback.format_exc())
+    except Exception as error:
+        _append(log, _ROOM.format(error) if is_out_of_space(error) else traceback.format_exc())
         sys.exit(1)
     if mem_mb is not None and job_memory.kills() > killed_before and job_memory.is_limited_to(mem_mb):
         _append(log, f"The job held more than the {mem_mb} MB it had asked for, and processes of it were killed.\n")
@@ -38,5 +41,8 @@ def job_log(
 
 
 def _append(log: Path, text: str) -> None:
-    with open(log, "a", encoding="utf-8") as file:
-        file.write(text)
+    try:
+        with open(log, "a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError:  # then let the one who runs it read it
+        print(text, file=sys.stderr)

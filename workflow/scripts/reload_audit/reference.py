@@ -6,6 +6,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from reload_audit import artifacts
+from reload_audit.disks import is_out_of_space
 from reload_audit.environments import build_vec_env, freeze_normalization
 from reload_audit.episodes import Episode
 from reload_audit.rollouts import ModelPolicy, RandomPolicy, run_episodes, run_looks
@@ -51,6 +52,8 @@ def evaluate_random_policy(
         policy = RandomPolicy(venv, seed=evaluation.seed)
         return run_episodes(policy, venv, evaluation, start=0, stop=RANDOM_POLICY_EPISODES)
     except Exception as error:
+        if is_out_of_space(error):
+            raise
         print(f"the random policy could not be measured: {type(error).__name__}: {error}", flush=True)
         return None
     finally:

@@ -1,0 +1,43 @@
+"""A full disk is no finding about a model."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+from typing import Any, TextIO
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def is_out_of_space(error: BaseException) -> bool:
+    """Whether an error came of a full disk or an exhausted quota, itself or by what it was raised from.
+
+    PyTorch, for one, has another error of its own when the file that it saves to cannot grow.
+    """
+    seen: list[BaseException | None] = [None]
+    while error not in seen:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        seen.append(error)
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return False
+
+
+class _Forgiving(io.FileIO):
+    """A file that takes what there is room for."""
+
+    def write(self, content: Any) -> int:
+        with contextlib.suppress(OSError):
+            super().write(content)
+        return len(content)
+
+
+def forgiving_text(descriptor: int) -> TextIO:
+    """Text to a descriptor, line by line; what its disk has no room for is lost, and nobody who prints fails by it."""
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Forgiving(descriptor, "w", closefd=False)),
+        encoding="utf-8",
+        errors="backslashreplace",
+        line_buffering=True,
+    )
