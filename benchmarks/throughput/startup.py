@@ -14,12 +14,15 @@ from .settings import Settings
 
 SHOWN = 10
 
+_FORK_SERVER = (
+    "import importlib; from reload_audit.jobs.reload import PRELOAD; "
+    "[importlib.import_module(name) for name in PRELOAD]"
+)
+
 IMPORTS = {
-    "fork server of a reload job": "import importlib; from reload_audit.jobs import PRELOAD; "
-    "[importlib.import_module(name) for name in PRELOAD]",
+    "fork server of a reload job": _FORK_SERVER,
     "reload job's own interpreter": "import reload_audit.jobs.reload, reload_audit.jobs.external",
-    "process of one evaluation, beyond the fork server": "import importlib; from reload_audit.jobs import PRELOAD; "
-    "[importlib.import_module(name) for name in PRELOAD]; import reload_audit.external",
+    "process of one evaluation, beyond the fork server": f"{_FORK_SERVER}; import reload_audit.external",
     "training process": "import reload_audit.training",
 }
 

@@ -14,6 +14,7 @@ rule probe:
         "<logs>/probe/{probe}.log",
     conda:
         CONDA_ENV
+    priority: 1  # the longest of what runs towards the end: not last and alone
     threads: 1
     resources:
         mem_mb=memory_of(probing),

@@ -24,7 +24,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from reload_audit.algorithms import algorithm
 from reload_audit.environments import Normalizer
-from reload_audit.optimizers import build_without_compiler
+from reload_audit.optimizers import spare_compiler
 from reload_audit.records import digest, plain
 
 MODEL = "model.zip"
@@ -52,7 +52,7 @@ def load_model(folder: Path, algo: str, device: str) -> BaseAlgorithm:
 
     SB3 seeds the global generators in doing so, if the model was trained with a seed.
     """
-    build_without_compiler()
+    spare_compiler()
     return algorithm(algo).load(folder / MODEL, device=device, custom_objects=_NO_REPLAY_BUFFER)
 
 

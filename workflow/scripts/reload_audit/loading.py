@@ -25,7 +25,7 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from reload_audit.algorithms import algorithm
-from reload_audit.optimizers import build_without_compiler
+from reload_audit.optimizers import spare_compiler
 from reload_audit.reading.model_zip import SCHEDULES, SavedModel
 from reload_audit.reading.pickles import Call, Global, Parsed, described
 from reload_audit.reading.refusal import Unreadable, printable, refusing
@@ -81,7 +81,7 @@ def load(saved: SavedModel, algo: str, device: str) -> Loaded:
         values = {name: saved.value(name) for name in (*_NEEDED, *_numbers(saved))}
         _check_kinds(values, saved.trusted)
         given = values | _NO_TRAINING
-        build_without_compiler()
+        spare_compiler()
         model = kind.load(_without_pickles(saved, kind, given), device=device, custom_objects=given)
     said = [printable(str(warning.message)) for warning in caught if issubclass(warning.category, UserWarning)]
     return Loaded(model, (*_notes(saved), *(f"SB3 warns: {text:.120}" for text in dict.fromkeys(said))))

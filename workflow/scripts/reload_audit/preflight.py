@@ -15,7 +15,7 @@ import gymnasium as gym
 from reload_audit.algorithms import HyperparameterProblem, algorithm, check_action_space, default_policy
 from reload_audit.environments import make_env
 from reload_audit.imports import ImportProblem
-from reload_audit.optimizers import build_without_compiler
+from reload_audit.optimizers import spare_compiler
 from reload_audit.specs import TrainingSpec
 from reload_audit.training import create_model, training_environment
 
@@ -69,7 +69,7 @@ def _algorithm_problem(spec: TrainingSpec) -> str | None:
         known = algorithm(spec.algo).policy_aliases
         if policy not in known and "." not in policy:
             return f"hyperparams.policy: {spec.algo} has no {policy!r}; expected one of {', '.join(known)}"
-        build_without_compiler()
+        spare_compiler()
         create_model(spec, venv)
     except HyperparameterProblem as problem:
         return f"hyperparams.{problem}"

@@ -14,7 +14,7 @@ from gymnasium import spaces
 from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.utils import is_masking_supported
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from reload_audit.environments import PARKED_KEY
 from reload_audit.episodes import Episode
@@ -124,8 +124,29 @@ def run_episodes(
     :raises NonFiniteReward: an episode earned NaN or an infinity
     :raises EpisodesLost: a wrapper hides the end of episodes
     """
-    with policy.acting():
+    with policy.acting(), _shallow_infos(venv):
         return _run_episodes(policy, venv, evaluation, start, stop, steps)
+
+
+@contextlib.contextmanager
+def _shallow_infos(venv: VecEnv) -> Iterator[None]:
+    """DummyVecEnv copies every info in depth, in every step. Here nobody keeps one, or writes to what is in it."""
+    inner = venv.unwrapped
+    if not isinstance(inner, DummyVecEnv):
+        yield
+        return
+    inner.buf_infos = _Infos(inner.buf_infos)
+    try:
+        yield
+    finally:
+        inner.buf_infos = list(inner.buf_infos)
+
+
+class _Infos(list[dict[str, Any]]):
+    """Infos whose copies in depth are shallow ones."""
+
+    def __deepcopy__(self, _memo: Any) -> list[dict[str, Any]]:
+        return [dict(info) for info in self]
 
 
 def _run_episodes(

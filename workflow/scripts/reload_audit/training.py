@@ -24,6 +24,7 @@ from reload_audit.checkpoints import Checkpoints, SaveCheckpoints, load_into
 from reload_audit.divergence import first_divergence
 from reload_audit.environments import Normalizer, build_vec_env
 from reload_audit.episodes import TrainTime
+from reload_audit.optimizers import spare_compiler
 from reload_audit.records import plain, write_json
 from reload_audit.reference import evaluate_in_looks, evaluate_random_policy, evaluate_reference
 from reload_audit.serialization import unpicklable_parts
@@ -46,6 +47,7 @@ def train(spec_data: Mapping[str, Any], folder: str, checkpoints: str = "", code
     """
     spec = TrainingSpec.from_dict(spec_data)
     th.set_num_threads(1)
+    spare_compiler()
     set_random_seed(spec.seed)
     kept = Checkpoints(Path(checkpoints), [spec_data, code]) if spec.checkpoint_every and checkpoints else None
     checkpoint = None if kept is None else kept.last()

@@ -86,11 +86,11 @@ def batches(entries: Iterable[Mapping[str, Any]], size: int) -> dict[str, list[d
 
 
 def usual_size(models: int) -> int:
-    """Models in a batch, where nobody says: some sixty jobs for a thousand, and no job of hours for ten thousand.
+    """Models in a batch, where nobody says: some fifty jobs for a thousand, and no job of hours for ten thousand.
 
     A job takes as long to start as ten small models take, on a cluster longer. Few models are shared out all the same.
     """
-    return min(max(4, min(models // 3, 10), models // 40), 32)
+    return min(max(4, min(models // 3, 10), models // 16), 32)
 
 
 def _bits(name: str) -> str:
