@@ -12,9 +12,9 @@ rule probe:
         "<results>/probes/{probe}.json",
     log:
         "<logs>/probe/{probe}.log",
+    priority: 1  # the longest of what runs towards the end: not last and alone
     conda:
         CONDA_ENV
-    priority: 1  # the longest of what runs towards the end: not last and alone
     threads: 1
     resources:
         mem_mb=memory_of(probing),
