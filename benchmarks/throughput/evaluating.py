@@ -79,24 +79,24 @@ class NoTrace:
         return {}, None
 
 
-class NoDigest:
-    """Stands in for a digest."""
+class NoSteps:
+    """Stands in for what digests what an environment gives."""
 
-    def add_array(self, _: Any) -> NoDigest:
-        """Nothing is added."""
-        return self
+    def __init__(self, *_: Any, **__: Any) -> None: ...
 
-    add_bytes = add_observation = add = add_array
+    def observe(self, _: Any) -> None: ...
 
-    def hexdigest(self) -> str:
-        """Nothing was added."""
-        return ""
+    def policy_acts(self) -> None: ...
+
+    def finish(self, _: Any) -> tuple[str, None]:
+        """Nothing was kept."""
+        return "", None
 
 
 @contextlib.contextmanager
 def without_traces() -> Iterator[None]:
     """Evaluate as the audit does, but look at nothing."""
-    with mock.patch.object(rollouts, "_Trace", NoTrace), mock.patch.object(environments, "Digest", NoDigest):
+    with mock.patch.object(rollouts, "_Trace", NoTrace), mock.patch.object(environments, "EnvironmentSteps", NoSteps):
         yield
 
 

@@ -104,10 +104,9 @@ class SeededEpisodes(gym.Wrapper):
         self._last_observation, info = self.env.reset(seed=seed, options=options)
         self._over = False
         self._rewards = []
-        self._observations = Digest().add_observation(self._last_observation)
-        self._steps = self._new_steps()
-        if self._steps is not None:
-            self._steps.observe(self._last_observation, self._observations)
+        episode = 0 if self._current is None else self._current[0]
+        self._steps = EnvironmentSteps(episode, keep=self._keep_steps and episode < EPISODES)
+        self._steps.observe(self._last_observation)
         return self._last_observation, info
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
@@ -119,11 +118,9 @@ class SeededEpisodes(gym.Wrapper):
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._last_observation = observation
         self._over = bool(terminated or truncated)
-        if self._current is not None:
+        if self._current is not None and self._steps is not None:
             self._rewards.append(float(reward))
-            self._observations.add_observation(observation)
-            if self._steps is not None:
-                self._steps.observe(observation, self._observations)
+            self._steps.observe(observation)
             if self._over:
                 self._finish(bool(terminated))
             elif len(self._rewards) >= self._max_steps:
@@ -135,7 +132,7 @@ class SeededEpisodes(gym.Wrapper):
 
     def policy_acts(self) -> None:
         """The policy has chosen an action, and wrappers further out are about to act on it."""
-        if self._steps is not None and self._current is not None:
+        if self._current is not None and self._steps is not None:
             self._steps.policy_acts()
 
     def remember_construction(self, construction: dict[str, Any]) -> None:
@@ -146,15 +143,12 @@ class SeededEpisodes(gym.Wrapper):
         """See ``construction.describe_construction``."""
         return self._construction
 
-    def _new_steps(self) -> EnvironmentSteps | None:
-        if not self._keep_steps or self._current is None or self._current[0] >= EPISODES:
-            return None
-        return EnvironmentSteps(self._current[0])
-
     def _finish(self, terminated: bool) -> None:
         assert self._current is not None
+        assert self._steps is not None
         index, seed = self._current
         self._current = None
+        observed, steps = self._steps.finish(self._rewards)
         self._finished.append(
             {
                 "episode": index,
@@ -162,9 +156,9 @@ class SeededEpisodes(gym.Wrapper):
                 "reward": float(sum(self._rewards)),
                 "length": len(self._rewards),
                 "terminated": terminated,
-                "raw_observations": self._observations.hexdigest(),
+                "raw_observations": observed,
                 "rewards": Digest().add_array(np.asarray(self._rewards)).hexdigest(),
-                "steps": None if self._steps is None else self._steps.finish(self._rewards),
+                "steps": steps,
             }
         )
 

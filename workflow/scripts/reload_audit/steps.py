@@ -37,6 +37,8 @@ ASKED_AT = "asked_at"
 """Not a component: at which step each action was chosen, where wrappers make steps of their own."""
 
 _MARKS = STEPS + 64
+_MOST_WAITING = 64
+_MOST_WAITING_BYTES = 2**16
 _VALUE_BYTES = 2**14  # of the first episode; half as many of every further one
 _MAX_BYTES = 2**22
 _NUMBERS = (np.ndarray, np.generic, int, float)
@@ -130,47 +132,103 @@ def read_steps(path: str | Path) -> Steps:
 
 
 class EnvironmentSteps:
-    """Collects what an environment gives in one episode."""
+    """Collects what an environment gives in one episode: a digest of all observations, and the first of them.
 
-    def __init__(self, episode: int) -> None:
-        self._room = _VALUE_BYTES >> episode
-        self._digests: list[str] = []
+    Arrays are copied at once, because environments write to theirs again, and digested many at a time.
+
+    :param keep: whether steps are kept one by one
+    """
+
+    def __init__(self, episode: int, keep: bool) -> None:
+        self._keep = keep
+        self._room = _VALUE_BYTES >> episode if keep else 0
+        self._digest = Digest()
+        self._observed = 0
+        self._digests: list[bytes] = []
         self._values: list[dict[str, np.ndarray]] = []
         self._asked_at: list[int] = []
-        self._next = 0
+        self._waiting: list[bytes] = []
+        self._most_waiting = 0
+        self._dtype: np.dtype | None = None
+        self._shape: tuple[int, ...] = ()
 
-    def observe(self, observation: Any, so_far: Digest) -> None:
-        """Add what ``reset`` or ``step`` gave.
-
-        :param so_far: digest of all observations of the episode, this one included
-        """
-        step = self._next
-        self._next += 1
-        if step < STEPS or (step % MARK_EVERY == 0 and len(self._digests) < _MARKS):
-            self._digests.append(so_far.hexdigest()[:4])
-            if self._room:
-                self._keep(observation)
+    def observe(self, observation: Any) -> None:
+        """Add what ``reset`` or ``step`` gave."""
+        if type(observation) is not np.ndarray or observation.dtype.hasobject:
+            self._observe_other(observation)
+            return
+        if observation.dtype != self._dtype or observation.shape != self._shape:
+            self._digest_waiting()
+            self._dtype, self._shape = observation.dtype, observation.shape
+            self._most_waiting = min(max(1, _MOST_WAITING_BYTES // max(1, observation.nbytes)), _MOST_WAITING)
+        self._observed += 1
+        self._waiting.append(observation.tobytes())
+        if len(self._waiting) == self._most_waiting:
+            self._digest_waiting()
 
     def policy_acts(self) -> None:
         """The policy has chosen an action for what was observed last."""
-        if len(self._asked_at) < STEPS:
-            self._asked_at.append(min(self._next - 1, np.iinfo(np.uint16).max))
+        if self._keep and len(self._asked_at) < STEPS:
+            self._asked_at.append(min(self._observed - 1, np.iinfo(np.uint16).max))
 
-    def finish(self, rewards: Sequence[float]) -> EpisodeSteps:
+    def finish(self, rewards: Sequence[float]) -> tuple[str, EpisodeSteps | None]:
         """The episode is over.
 
         :param rewards: of all its steps
+        :return: the digest of its observations, and its first steps if they are kept
         """
+        self._digest_waiting()
+        if not self._keep:
+            return self._digest.hexdigest(), None
         earned = np.asarray(rewards[:STEPS], dtype=np.float64)
-        observed = np.frombuffer(bytes.fromhex("".join(self._digests)), dtype=">u2").astype(np.uint16)
+        observed = np.frombuffer(b"".join(self._digests), dtype=">u2").astype(np.uint16)
         digests = {"raw_observations": observed, "rewards": step_digests(earned)}
         if self._asked_at != list(range(len(self._asked_at))):
             digests[ASKED_AT] = np.asarray(self._asked_at, dtype=np.uint16)
         values = _stacked(self._values)
         kept = max((len(rows) for rows in values.values()), default=0)
-        return EpisodeSteps(digests, values | {"rewards": earned[: max(0, kept - 1)]})
+        return self._digest.hexdigest(), EpisodeSteps(digests, values | {"rewards": earned[: max(0, kept - 1)]})
 
-    def _keep(self, observation: Any) -> None:
+    def _observe_other(self, observation: Any) -> None:
+        """Numbers, dictionaries, and whatever else environments give."""
+        self._digest_waiting()
+        self._digest.add_observation(observation)
+        step = self._observed
+        self._observed += 1
+        if self._keep and (step < STEPS or (step % MARK_EVERY == 0 and len(self._digests) < _MARKS)):
+            self._digests.append(self._digest.start())
+            if self._room:
+                self._keep_values(observation)
+
+    def _digest_waiting(self) -> None:
+        contents, self._waiting = self._waiting, []
+        step = self._observed - len(contents)
+        while contents:
+            assert self._dtype is not None
+            if not self._keep:
+                taken = len(contents)
+                self._digest.add_arrays(self._dtype, self._shape, contents)
+            elif step < STEPS:
+                taken = min(len(contents), STEPS - step)
+                self._digests += self._digest.add_each(self._dtype, self._shape, contents[:taken])
+                self._keep_arrays(contents[:taken])
+            else:
+                marked = -(-step // MARK_EVERY) * MARK_EVERY
+                taken = min(len(contents), marked + 1 - step)
+                self._digest.add_arrays(self._dtype, self._shape, contents[:taken])
+                if step + taken > marked and len(self._digests) < _MARKS:
+                    self._digests.append(self._digest.start())
+                    self._keep_arrays(contents[taken - 1 : taken])
+            contents = contents[taken:]
+            step += taken
+
+    def _keep_arrays(self, contents: Sequence[bytes]) -> None:
+        for content in contents:
+            if not self._room:
+                return
+            self._keep_values(np.ndarray(self._shape, self._dtype, content))
+
+    def _keep_values(self, observation: Any) -> None:
         """Keep the values while there is room for them."""
         arrays = _copies(observation)
         self._room -= sum(array.nbytes for array in arrays.values()) + 8
