@@ -30,7 +30,7 @@ def measure(settings: Settings) -> Part:
         wall, (done,) = processes.timed(
             [processes.snakemake(settings.cores, None)], 1, settings.folder / "overhead.log", here
         )
-        runs.append({"wall": wall, "largest process, MiB": done.mib, **spent(here)})
+        runs.append({"wall": wall, "largest process, MiB": done.mib, **spent(here, wall * settings.cores)})
         said = ", ".join(f"{name} {value:.1f}" for name, value in runs[-1].items())
         print(f"overhead, {repeat + 1} of {settings.repeats}: {said}", flush=True)
     cores = settings.cores
@@ -43,8 +43,11 @@ def measure(settings: Settings) -> Part:
     return Part("orchestration", ratios, ["### Where the default audit's time goes", table(header, rows)])
 
 
-def spent(folder: Path) -> dict[str, float]:
-    """Seconds of a finished audit: of learning, evaluating, reloading and probing; then of jobs, rule by rule."""
+def spent(folder: Path, available: float) -> dict[str, float]:
+    """Seconds of a finished audit: of learning, evaluating, reloading and probing; of jobs, rule by rule; of what else.
+
+    :param available: wall seconds times cores
+    """
     manifests = [json.loads(path.read_text()) for path in folder.glob("results/trained/*/manifest.json")]
     with open(folder / "results/processes.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -53,11 +56,16 @@ def spent(folder: Path) -> dict[str, float]:
     for job in jobs.read(folder):
         by_rule[f"jobs of rule {job.rule}"] += job.seconds
     reloads = [row for row in rows if row["fresh"] == "True"]
+    learn, evaluate = (sum(manifest["seconds"][kind] for manifest in manifests) for kind in ("learn", "evaluate"))
+    reload = sum(float(row["wall_seconds"]) for row in reloads)
     return {
-        "learn": sum(manifest["seconds"]["learn"] for manifest in manifests),
-        "evaluate": sum(manifest["seconds"]["evaluate"] for manifest in manifests),
-        "reload": sum(float(row["wall_seconds"]) for row in reloads),
+        "learn": learn,
+        "evaluate": evaluate,
+        "reload": reload,
         "probe": sum(probe["seconds"] for probe in probes),
+        "starts and files of training jobs": by_rule["jobs of rule train"] - learn - evaluate,
+        "starts and files of reload jobs": by_rule["jobs of rule reload"] - reload,
+        "no job on a core": available - sum(by_rule.values()),
         "peak of a training process, MiB": _peak([row for row in rows if row["fresh"] != "True"]),
         "peak of a reload process, MiB": _peak(reloads),
         **by_rule,

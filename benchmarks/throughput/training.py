@@ -24,23 +24,34 @@ def measure(settings: Settings) -> Part:
     shutil.rmtree(here, ignore_errors=True)
     here.mkdir(parents=True)
     _write_settings(here, settings.timesteps)
-    names = ("workflow", "zoo", "floor", "learned", "floor learned")
+    names = ("workflow", "evaluating", "zoo", "floor", "learned", "floor learned")
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for repeat in range(settings.repeats):
-        whole, learned = _workflow(here, settings.cores)
+        whole, evaluating, learned = _workflow(here, settings.cores)
         floor = _floor(here, settings)
         zoo = _zoo(here, settings)
-        for name, value in zip(names, (whole, zoo, floor[0], learned, floor[1]), strict=True):
+        for name, value in zip(names, (whole, evaluating, zoo, floor[0], learned, floor[1]), strict=True):
             seconds[name].append(value)
         said = ", ".join(f"{name} {values[-1]:.1f} s" for name, values in seconds.items())
         print(f"training, {repeat + 1} of {settings.repeats}: {said}", flush=True)
+    unevaluated = [
+        whole - all_cores for whole, all_cores in zip(seconds["workflow"], seconds["evaluating"], strict=True)
+    ]
     ratios = [
         ratio("grid: this workflow / RL Zoo's loop", seconds["zoo"], seconds["workflow"], BESIDE_ZOO),
         ratio("grid: this workflow / bare learn calls", seconds["floor"], seconds["workflow"], BESIDE_FLOOR),
+        ratio("grid: this workflow without evaluating / RL Zoo's loop", seconds["zoo"], unevaluated),
+        ratio("grid: this workflow without evaluating / bare learn calls", seconds["floor"], unevaluated),
+        ratio("grid: bare learn calls / RL Zoo's loop", seconds["zoo"], seconds["floor"]),
         ratio("its learn calls / bare learn calls", seconds["floor learned"], seconds["learned"], BESIDE_FLOOR),
     ]
-    shown = {"this workflow": "workflow", "RL Zoo's train in a loop": "zoo", "bare learn calls": "floor"}
-    rows = [(name, *_cells(seconds[key], settings)) for name, key in shown.items()]
+    shown = {
+        "this workflow": seconds["workflow"],
+        "the same without evaluating": unevaluated,
+        "RL Zoo's train in a loop": seconds["zoo"],
+        "bare learn calls": seconds["floor"],
+    }
+    rows = [(name, *_cells(values, settings)) for name, values in shown.items()]
     header = ("by", "seconds", "models per core-hour", "environment steps per core-second")
     title = f"### Training: PPO on {ENV}, {len(GRID)} models of {settings.timesteps:,} steps"
     return Part("training", ratios, [title, table(header, rows)])
@@ -69,8 +80,8 @@ def _write_settings(here: Path, timesteps: int) -> None:
     (here / "zoo.yml").write_text(json.dumps(zoo))
 
 
-def _workflow(here: Path, cores: int) -> tuple[float, float]:
-    """Seconds of its training jobs with all around them, and of the learn calls in them."""
+def _workflow(here: Path, cores: int) -> tuple[float, float, float]:
+    """Seconds of its training jobs with all around them; of their evaluations, as if on all cores; of learn calls."""
     for name in ("results", "logs", ".snakemake"):
         shutil.rmtree(here / name, ignore_errors=True)
     command = processes.snakemake(cores, "config.yaml", "--until", "train")
@@ -78,7 +89,8 @@ def _workflow(here: Path, cores: int) -> tuple[float, float]:
     manifests = [json.loads(path.read_text()) for path in sorted(here.glob("results/trained/*/manifest.json"))]
     if len(manifests) != len(GRID):
         raise RuntimeError(f"expected {len(GRID)} models, found {len(manifests)}")
-    return seconds, sum(manifest["seconds"]["learn"] for manifest in manifests)
+    evaluating = sum(manifest["seconds"]["evaluate"] for manifest in manifests) / cores
+    return seconds, evaluating, sum(manifest["seconds"]["learn"] for manifest in manifests)
 
 
 def _zoo(here: Path, settings: Settings) -> float:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
 
 Decision = Literal["degraded", "improved", "equivalent"]
 Verdict = Literal["identical", "equivalent", "degraded", "improved", "inconclusive", "error"]
@@ -171,7 +170,7 @@ def claim_too_imprecise(claim_std: float, claim_n: int, margin: float, criteria:
     if claim_n < 2:
         return True
     standard_error = claim_std * math.sqrt(claim_n / (claim_n - 1)) / math.sqrt(claim_n)
-    quantile = float(stdtrit(claim_n - 1, 1 - criteria.alpha_per_look))
+    quantile = _student_quantile(claim_n - 1, 1 - criteria.alpha_per_look)
     return standard_error > 0 and quantile * standard_error >= margin
 
 
@@ -181,6 +180,20 @@ def false_discovery_q(p_values: Sequence[float]) -> np.ndarray:
 
     p = np.asarray(p_values, dtype=np.float64)
     return p if p.size == 0 else np.asarray(false_discovery_control(p, method="bh"))
+
+
+def _student_probability(degrees: float, value: float) -> float:
+    """That a variable with Student's t distribution is at most so large."""
+    from scipy.special import stdtr  # slow to import, and most jobs judge nothing
+
+    return float(stdtr(degrees, value))
+
+
+def _student_quantile(degrees: float, probability: float) -> float:
+    """The value that such a variable exceeds with the rest of the probability."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, probability))
 
 
 def _certain(n: int, difference: float, margin: float) -> Comparison:
@@ -198,7 +211,7 @@ def _certain(n: int, difference: float, margin: float) -> Comparison:
 def _t_comparison(
     n: int, difference: float, standard_error: float, degrees: float, margin: float, criteria: Criteria
 ) -> Comparison:
-    half_width = float(stdtrit(degrees, 1 - criteria.alpha_per_look)) * standard_error
+    half_width = _student_quantile(degrees, 1 - criteria.alpha_per_look) * standard_error
     looks = len(criteria.looks)
     return Comparison(
         n_episodes=n,
@@ -206,6 +219,6 @@ def _t_comparison(
         ci_low=difference - half_width,
         ci_high=difference + half_width,
         margin=margin,
-        p_degraded=min(1.0, looks * float(stdtr(degrees, (difference + margin) / standard_error))),
-        p_improved=min(1.0, looks * float(stdtr(degrees, -(difference - margin) / standard_error))),
+        p_degraded=min(1.0, looks * _student_probability(degrees, (difference + margin) / standard_error)),
+        p_improved=min(1.0, looks * _student_probability(degrees, -(difference - margin) / standard_error)),
     )
