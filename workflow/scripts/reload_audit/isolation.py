@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import multiprocessing
 import os
 import resource
@@ -31,6 +32,7 @@ from reload_audit.imports import import_object
 
 Method = Literal["forkserver", "spawn"]
 
+_LAST = "reload_audit.frozen"
 _POLL_SECONDS = 0.1
 _WEIGH_SECONDS = 0.5
 """Between two looks at the memory, each of which reads something of every process of the machine."""
@@ -103,7 +105,7 @@ def prepare(method: Method, *, hash_seed: int, preload: tuple[str, ...] = ()) ->
     wanted = (hash_seed, preload)
     if method == "forkserver" and _running != [wanted]:
         _stop_server()  # one that runs has the environment of before
-        multiprocessing.get_context("forkserver").set_forkserver_preload(list(preload))
+        multiprocessing.get_context("forkserver").set_forkserver_preload([*preload, _LAST])
         _running[:] = [wanted]
 
 
@@ -206,6 +208,7 @@ def _child(target: str, arguments: tuple[Any, ...], sender: Connection, log: str
     _leave_if_forked(pid)
     sender.send((value, failure, _own_usage(start)))
     sender.close()
+    gc.freeze()  # else a new interpreter looks through all that PyTorch has made for garbage, before it ends
 
 
 def _leave_if_forked(pid: int) -> None:
