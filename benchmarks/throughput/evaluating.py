@@ -160,10 +160,11 @@ class Evaluation:
     def predicted(self) -> float:
         """The model's forward passes alone, on the same number of observations of the same kind."""
         seen = np.stack([self._model.observation_space.sample() for _ in range(self._evaluation.n_envs)])
-        start = time.perf_counter()
-        for _ in self._actions:
-            self._model.predict(seen, deterministic=True)
-        return time.perf_counter() - start
+        with ModelPolicy(self._model).acting():
+            start = time.perf_counter()
+            for _ in self._actions:
+                self._model.predict(seen, deterministic=True)
+            return time.perf_counter() - start
 
     def _plain(self, seeds: Sequence[int]) -> gym.Env:
         return Given(Monitor(gym.make(self._environment.env)), seeds)

@@ -27,9 +27,11 @@ def measure(settings: Settings) -> Part:
         seconds: dict[str, list[float]] = json.loads(done.printed)
         print(f"evaluation, {env}: {done.printed.strip()}", flush=True)
         audited, untraced = seconds["audited"], seconds["untraced"]
+        without_policy = [a - p for a, p in zip(audited, seconds["predicted"], strict=True)]
         traces = tuple(100 * (a - u) / a for a, u in zip(audited, untraced, strict=True))
         ratios += [
             ratio(f"{env}: evaluation / steps alone", audited, seconds["stepped"], BESIDE_STEPS),
+            ratio(f"{env}: evaluation less its forward passes / steps alone", without_policy, seconds["stepped"]),
             Ratio(f"{env}: traces, % of evaluation", traces, TRACES),
         ]
         rows.append((env, *(number(1000 * median(values)) for values in seconds.values())))

@@ -90,7 +90,7 @@ def usual_size(models: int) -> int:
 
     A job takes as long to start as ten small models take, on a cluster longer. Few models are shared out all the same.
     """
-    return min(max(4, min(models // 3, 10), models // 16), 32)
+    return min(max(4, min(models // 3, 10), models // 8), 32)
 
 
 def _bits(name: str) -> str:
