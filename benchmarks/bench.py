@@ -75,7 +75,7 @@ if __name__ == "__main__":
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--environments", nargs="+", choices=ENVIRONMENTS, default=ENVIRONMENTS, metavar="ENV")
     parser.add_argument("--models", type=int, default=256, help="saved models in each audit")
-    parser.add_argument("--timesteps", type=int, default=32_768, help="of each model of the training grid")
+    parser.add_argument("--timesteps", type=int, default=16_384, help="of each model of the training grid")
     parser.add_argument("--quick", action="store_true", help="one small run of everything")
     parser.add_argument("--folder", type=Path, default=ROOT / "build/bench", help="keeps the models that are trained")
     parser.add_argument("--write", type=Path, metavar="DOCUMENT", help="takes the tables, if all is measured")
