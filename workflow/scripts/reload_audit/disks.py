@@ -15,12 +15,13 @@ def is_out_of_space(error: BaseException) -> bool:
 
     PyTorch, for one, has another error of its own when the file that it saves to cannot grow.
     """
-    seen: list[BaseException | None] = [None]
-    while error not in seen:
-        if isinstance(error, OSError) and error.errno in _FULL:
+    chain: BaseException | None = error
+    seen: set[int] = set()  # a chain may be a ring
+    while chain is not None and id(chain) not in seen:
+        if isinstance(chain, OSError) and chain.errno in _FULL:
             return True
-        seen.append(error)
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+        seen.add(id(chain))
+        chain = chain.__cause__ or chain.__context__
     return False
 
 

@@ -32,7 +32,7 @@ from reload_audit.imports import import_object
 
 Method = Literal["forkserver", "spawn"]
 
-_LAST = "reload_audit.frozen"
+_IMPORTED_LAST = "reload_audit.frozen"
 _POLL_SECONDS = 0.1
 _WEIGH_SECONDS = 0.5
 """Between two looks at the memory, each of which reads something of every process of the machine."""
@@ -105,7 +105,7 @@ def prepare(method: Method, *, hash_seed: int, preload: tuple[str, ...] = ()) ->
     wanted = (hash_seed, preload)
     if method == "forkserver" and _running != [wanted]:
         _stop_server()  # one that runs has the environment of before
-        multiprocessing.get_context("forkserver").set_forkserver_preload([*preload, _LAST])
+        multiprocessing.get_context("forkserver").set_forkserver_preload([*preload, _IMPORTED_LAST])
         _running[:] = [wanted]
 
 

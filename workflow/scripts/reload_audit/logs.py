@@ -11,7 +11,7 @@ from pathlib import Path
 from reload_audit import job_memory
 from reload_audit.disks import is_out_of_space
 
-_ROOM = "A disk is full, or a quota used up ({}). Make room and run snakemake again: what is finished is kept.\n"
+_DISK_FULL = "A disk is full, or a quota used up ({}). Make room and run snakemake again: what is finished is kept.\n"
 
 
 @contextlib.contextmanager
@@ -33,7 +33,7 @@ def job_log(
         _append(log, f"{error}\n")
         sys.exit(1)
     except Exception as error:
-        _append(log, _ROOM.format(error) if is_out_of_space(error) else traceback.format_exc())
+        _append(log, _DISK_FULL.format(error) if is_out_of_space(error) else traceback.format_exc())
         sys.exit(1)
     if mem_mb is not None and job_memory.kills() > killed_before and job_memory.is_limited_to(mem_mb):
         _append(log, f"The job held more than the {mem_mb} MB it had asked for, and processes of it were killed.\n")

@@ -28,7 +28,7 @@ def _spare_building() -> None:
     The answer is kept beside the method, so it can be given before: call the method.
     """
     for method in vars(Optimizer).values():
-        if _is(method, "_disable_dynamo.<locals>.inner"):
+        if _is_named(method, "_disable_dynamo.<locals>.inner"):
             wrapped = method.__wrapped__
             wrapped.__dict__.setdefault("__dynamo_disable", wrapped)
 
@@ -37,7 +37,7 @@ def _spare_stepping() -> None:
     """``step`` is wrapped to tell the compiler of a break before and after it, which without one does nothing."""
     for kind in _kinds(Optimizer):
         step = vars(kind).get("step")
-        if _is(step, "_use_grad_for_differentiable.<locals>._use_grad"):
+        if _is_named(step, "_use_grad_for_differentiable.<locals>._use_grad"):
             kind.step = _without_breaks(step)  # type: ignore[method-assign]
 
 
@@ -52,7 +52,7 @@ def _without_breaks(step: Any) -> Callable[..., Any]:
     return without_breaks
 
 
-def _is(function: Any, name: str) -> bool:
+def _is_named(function: Any, name: str) -> bool:
     """Whether a function is the one of this name in PyTorch's source, whatever it was wrapped to look like."""
     return getattr(getattr(function, "__code__", None), "co_qualname", None) == name
 

@@ -88,7 +88,7 @@ def batches(entries: Iterable[Mapping[str, Any]], size: int) -> dict[str, list[d
 def usual_size(models: int) -> int:
     """Models in a batch, where nobody says: some fifty jobs for a thousand, and no job of hours for ten thousand.
 
-    A job takes as long to start as ten small models take, on a cluster longer. Few models are shared out all the same.
+    A job takes as long to start as five small models take, on a cluster longer. Few models are shared out all the same.
     """
     return min(max(4, min(models // 3, 10), models // 8), 32)
 
