@@ -93,13 +93,14 @@ def _publish(folder: Path, model: Any, mean: float, std: float) -> None:
 
 def audit(folder: Path) -> None:
     """Audit the three, one by one as a batch does, and probe their environment; note how long each took."""
-    from reload_audit import isolation
-    from reload_audit.jobs import PRELOAD, RELOAD_HASH_SEED
+    from reload_audit.jobs import PRELOAD
     from reload_audit.jobs.external import audit_batch
     from reload_audit.jobs.probe import ProbeSpec, probe_environment
-    from reload_audit.probing.names import probe_name, probed
-    from reload_audit.specs import ExternalPolicy, ReloadSpec
-    from reload_audit.verdicts import Criteria
+    from reload_audit.judging.comparison import Criteria
+    from reload_audit.processes import isolation
+    from reload_audit.processes.fork_servers import RELOAD_HASH_SEED
+    from reload_audit.records.probe_names import probe_name, probed
+    from reload_audit.records.specs import ExternalPolicy, ReloadSpec
 
     config = _resolved({"runs": [str(folder / "templates")]})
     criteria, log = Criteria.from_dict(config["verdict"]), folder / "audit.log"
@@ -127,7 +128,7 @@ def audit(folder: Path) -> None:
 
 def copy(folder: Path, size: int) -> None:
     """As many models as ``size``: files are links to the three, records are theirs under other names."""
-    from reload_audit import discovery
+    from reload_audit.planning.discovery import find_models
 
     kinds = [kind for kind, share in SHARES.items() for _ in range(share)]
     here, templates = folder / str(size), folder / "templates"
@@ -154,12 +155,12 @@ def copy(folder: Path, size: int) -> None:
     (results / "external").mkdir(parents=True)
     (results / "external/models.json").write_text(json.dumps(entries, indent=1))
     records = {kind: json.loads((folder / f"audited/{kind}.json").read_text())[0] for kind in SHARES}
-    batches = discovery.batches(entries, discovery.usual_size(size))
+    batches = find_models.batches(entries, find_models.usual_size(size))
     for name, batch in batches.items():
         copies = [_renamed(records[entry["model"].partition("-")[0]], entry) for entry in batch]
         (results / f"external/{name}.json").write_text(json.dumps(copies))
     shutil.copytree(folder / "audited/probes", results / "probes")
-    files = {name: [file for entry in batch for file in discovery.files(entry)] for name, batch in batches.items()}
+    files = {name: [file for entry in batch for file in find_models.files(entry)] for name, batch in batches.items()}
     _write_bare(here, files, size)
 
 
@@ -224,7 +225,7 @@ def _write_bare(here: Path, files: dict[str, list[str]], size: int) -> None:
 
 def find(folder: Path, config: str) -> None:
     """Find the models that a configuration leads to."""
-    from reload_audit.configuration import read_yaml
+    from reload_audit.planning.configuration import read_yaml
 
     print(len(_found(_resolved(read_yaml(folder / config)))))
 
@@ -272,14 +273,14 @@ def gate(folder: Path) -> None:
 
 
 def _resolved(config: dict[str, Any]) -> dict[str, Any]:
-    from reload_audit.configuration import read_yaml, resolve
+    from reload_audit.planning.configuration import read_yaml, resolve
 
     return resolve(config, read_yaml(SCHEMAS / "config.schema.yaml"), "config.yaml")
 
 
 def _found(config: dict[str, Any]) -> list[dict[str, Any]]:
-    from reload_audit.configuration import read_yaml
-    from reload_audit.discovery import find_models
+    from reload_audit.planning.configuration import read_yaml
+    from reload_audit.planning.discovery.find_models import find_models
 
     schemas = [read_yaml(SCHEMAS / f"{name}.schema.yaml") for name in ("models", "claims")]
     return find_models(config, *schemas)

@@ -21,11 +21,13 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from reload_audit import artifacts, environments, rollouts
-from reload_audit.environments import build_vec_env, freeze_normalization
-from reload_audit.rollouts import ModelPolicy, run_episodes
-from reload_audit.specs import EnvironmentSpec, EvaluationSpec
-from reload_audit.steps import Steps
+from reload_audit.environments import build
+from reload_audit.environments.build import build_vec_env, freeze_normalization
+from reload_audit.evaluation import rollouts
+from reload_audit.evaluation.rollouts import ModelPolicy, run_episodes
+from reload_audit.models import model_folder
+from reload_audit.records.specs import EnvironmentSpec, EvaluationSpec
+from reload_audit.records.steps import Steps
 
 
 class Remembering(ModelPolicy):
@@ -96,7 +98,7 @@ class NoSteps:
 @contextlib.contextmanager
 def without_traces() -> Iterator[None]:
     """Evaluate as the audit does, but look at nothing."""
-    with mock.patch.object(rollouts, "_Trace", NoTrace), mock.patch.object(environments, "EnvironmentSteps", NoSteps):
+    with mock.patch.object(rollouts, "_Trace", NoTrace), mock.patch.object(build, "EnvironmentSteps", NoSteps):
         yield
 
 
@@ -109,7 +111,9 @@ class Evaluation:
         self._evaluation = EvaluationSpec.from_dict(spec["evaluation"])
         self._episodes = episodes
         self._model = PPO.load(folder / "model.zip", device="cpu")
-        self._normalizer = artifacts.normalizer_from_file(folder) if self._environment.normalize is not None else None
+        self._normalizer = (
+            model_folder.normalizer_from_file(folder) if self._environment.normalize is not None else None
+        )
         remembering = Remembering(self._model)
         self.reward = self.run(remembering, None)[1]
         self._actions = remembering.actions

@@ -60,8 +60,8 @@ def sequential(width: float, shift: float, trials: int) -> Spent:
 
     A recorded reference ends at some number of episodes, a claim does not: here the last look is the end.
     """
-    from reload_audit.judgement import Judgement
-    from reload_audit.verdicts import compare_paired
+    from reload_audit.judging.comparison import compare_paired
+    from reload_audit.judging.judgement import Judgement
 
     criteria = usual_criteria()
     rng = np.random.default_rng(1)
@@ -79,7 +79,7 @@ def sequential(width: float, shift: float, trials: int) -> Spent:
 
 def fixed_number(width: float, shift: float, right: float, trials: int) -> int:
     """The least number of episodes that, looked at once, is decided rightly as often."""
-    from reload_audit.verdicts import compare_paired
+    from reload_audit.judging.comparison import compare_paired
 
     criteria = replace(usual_criteria(), looks=(1,))
 
@@ -107,8 +107,8 @@ def _truth(shift: float) -> Any:
 
 def usual_criteria() -> Any:
     """What the configuration's section ``verdict`` is where nobody says."""
-    from reload_audit.configuration import read_yaml, resolve
-    from reload_audit.verdicts import Criteria
+    from reload_audit.judging.comparison import Criteria
+    from reload_audit.planning.configuration import read_yaml, resolve
 
     from .processes import ROOT
 

@@ -22,8 +22,8 @@ _FORK_SERVER = (
 IMPORTS = {
     "fork server of a reload job": _FORK_SERVER,
     "reload job's own interpreter": "import reload_audit.jobs.reload, reload_audit.jobs.external",
-    "process of one evaluation, beyond the fork server": f"{_FORK_SERVER}; import reload_audit.external",
-    "training process": "import reload_audit.training",
+    "process of one evaluation, beyond the fork server": f"{_FORK_SERVER}; import reload_audit.evaluation.external",
+    "training process": "import reload_audit.training.train",
 }
 
 _LINE = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)")

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from builders import experiment, training_spec
 from reload_audit.jobs.train import train_model
-from reload_audit.specs import Limits
-from slurm import Slurm, why_not
-from snakemake_runs import Workspace, small_config
+from reload_audit.records.specs import Limits
+from support.builders import experiment, training_spec
+from support.slurm import Slurm, why_not
+from support.snakemake_runs import Workspace, small_config
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -32,7 +32,7 @@ CONFIG = small_config(
     experiment(name="slow", env=ENVIRONMENT, resources={"runtime": 1}),
     experiment(name="greedy", env=ENVIRONMENT, resources={"mem_mb": 1600}),
     runs=[{"folder": "found", "env": ENVIRONMENT}],
-    python_path=["tests"],
+    python_path=["tests/environments"],
 )
 
 QUICK = ("--latency-wait", "10")

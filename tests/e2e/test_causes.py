@@ -14,6 +14,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import planted
 import pytest
 import torch as th
 from gymnasium.wrappers import RescaleAction, TimeLimit
@@ -31,13 +32,12 @@ from stable_baselines3.common.vec_env import (
     unwrap_vec_normalize,
 )
 
-import planted
-from audits import audit_table
-from faults import FAULTS, Material
-from reload_audit.algorithms import algorithm
-from reload_audit.artifacts import MODEL, STATISTICS, save
-from reload_audit.conditions import PostedNormalizer
+from reload_audit.evaluation.conditions import PostedNormalizer
+from reload_audit.models.algorithms import algorithm
+from reload_audit.models.model_folder import MODEL, STATISTICS, save
 from reload_audit.reading.statistics import read_statistics
+from support.external_audits import audit_table
+from support.faults import FAULTS, Material
 
 pytestmark = pytest.mark.slow
 

@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import Phase, given, settings
 
-from anything import HOSTILE, audits
-from browser import Tab, chromium
-from fleet import episodes, fleet
-from reload_audit.dashboard import write_report
-from reload_audit.records import plain, read_json, write_json
-from reload_audit.verdicts import VERDICTS
+from reload_audit.judging.comparison import VERDICTS
+from reload_audit.records.storage import plain, read_json, write_json
+from reload_audit.reports.dashboard.report import write_report
+from support.any_audit import HOSTILE, audits
+from support.browser import Tab, chromium
+from support.fleet import episodes, fleet
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

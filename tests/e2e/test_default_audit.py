@@ -9,10 +9,10 @@ import jsonschema
 import pandas as pd
 import pytest
 
-from builders import ROOT
-from reload_audit.configuration import read_yaml
-from reload_audit.jobs import RELOAD_HASH_SEED, TRAIN_HASH_SEED
-from snakemake_runs import Run, Workspace
+from reload_audit.planning.configuration import read_yaml
+from reload_audit.processes.fork_servers import RELOAD_HASH_SEED, TRAIN_HASH_SEED
+from support.builders import ROOT
+from support.snakemake_runs import Run, Workspace
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from audits import audit_found, train_all
-from builders import ROOT, training_spec
+from support.builders import ROOT, training_spec
+from support.external_audits import audit_found, train_all
 
 pytestmark = pytest.mark.slow
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import planted
 import pytest
 import torch as th
 from gymnasium import spaces
@@ -14,16 +15,16 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecNormalize
 
 import faulty
-import planted
-from audits import audit_found
 from reload_audit import record_reference
-from reload_audit.algorithms import algorithm
-from reload_audit.artifacts import MODEL, STATISTICS
-from reload_audit.forensics import examine, find_statistics
+from reload_audit.forensics.examine_files import examine_files
+from reload_audit.forensics.search import find_statistics
+from reload_audit.models.algorithms import algorithm
+from reload_audit.models.model_folder import MODEL, STATISTICS
 from reload_audit.probing.conclusions import findings
 from reload_audit.reading.model_zip import read_model
 from reload_audit.reading.statistics import read_statistics
-from reload_audit.records import read_json
+from reload_audit.records.storage import read_json
+from support.external_audits import audit_found
 
 pytestmark = pytest.mark.slow
 
@@ -80,7 +81,7 @@ def test_files_of_healthy_models_give_rise_to_no_finding(folder: Path) -> None:
         there = {"observation_space": env.observation_space, "action_space": env.action_space, "longest_episode": 8}
         for manifest in (None, read_json(path / "manifest.json")):
             others = find_statistics(path / MODEL, saved, algo)
-            examination = examine(saved, statistics, algo=algo, manifest=manifest, others=others, **there)
+            examination = examine_files(saved, statistics, algo=algo, manifest=manifest, others=others, **there)
             if examination.findings:
                 found[path.name] = examination.findings
     assert not found

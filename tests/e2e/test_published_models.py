@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from builders import ROOT
-from snakemake_runs import Workspace
+from support.builders import ROOT
+from support.snakemake_runs import Workspace
 
 SHARED = ROOT.parent / "shared/models"
 AGENTS = SHARED / "rl-trained-agents"

@@ -23,16 +23,16 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, Ve
 
 import corridor
 import stories
-from audits import audit_found, train_all
-from builders import CRITERIA, ROOT, training_spec
-from reload_audit.aggregation import aggregate
-from reload_audit.artifacts import MANIFEST, MODEL, STATISTICS
-from reload_audit.conditions import PostedNormalizer
-from reload_audit.environments import save_statistics
+from reload_audit import save_statistics
+from reload_audit.evaluation.conditions import PostedNormalizer
 from reload_audit.jobs.reload import reload_model
+from reload_audit.models.model_folder import MANIFEST, MODEL, STATISTICS
 from reload_audit.reading.statistics import read_statistics
-from reload_audit.records import read_json
-from reload_audit.specs import ReloadSpec
+from reload_audit.records.specs import ReloadSpec
+from reload_audit.records.storage import read_json
+from reload_audit.results.aggregate import aggregate
+from support.builders import CRITERIA, ROOT, training_spec
+from support.external_audits import audit_found, train_all
 
 pytestmark = pytest.mark.slow
 
@@ -308,7 +308,7 @@ import numpy as np
 import torch
 from stable_baselines3 import PPO
 
-from reload_audit.environments import NormalizeAsTrained
+from reload_audit.environments.build import NormalizeAsTrained
 from stories import SteadyBoiler
 
 torch.set_num_threads(1)
@@ -380,7 +380,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecNormalize
 
-from reload_audit.environments import NormalizeAsTrained, save_statistics
+from reload_audit.environments.build import NormalizeAsTrained, save_statistics
 
 torch.set_num_threads(1)
 gym.register("Boiler-v0", entry_point="stories:SteadyBoiler")

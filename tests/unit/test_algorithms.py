@@ -10,7 +10,7 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.noise import NormalActionNoise
 
-from reload_audit.algorithms import (
+from reload_audit.models.algorithms import (
     HyperparameterProblem,
     check_action_space,
     default_policy,

@@ -10,12 +10,13 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 
-from anything import audits
-from builders import ROOT
-from fleet import episodes, fleet
-from reload_audit.dashboard import payload, write_report
-from reload_audit.records import plain, read_json
-from reload_audit.summary import printable
+from reload_audit.records.storage import plain, read_json
+from reload_audit.reports.dashboard import payload
+from reload_audit.reports.dashboard.report import write_report
+from reload_audit.reports.summary import printable
+from support.any_audit import audits
+from support.builders import ROOT
+from support.fleet import episodes, fleet
 
 LONGEST_NAME = 200
 

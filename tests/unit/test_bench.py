@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import ROOT
+from support.builders import ROOT
 
 sys.path.append(str(ROOT / "benchmarks"))
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from builders import CRITERIA
-from reload_audit.episodes import Episode, TrainTime
-from reload_audit.judgement import STRENGTH, judge, judge_by_claims
-from reload_audit.specs import Claim, ClaimKind
+from reload_audit.judging.judgement import STRENGTH, judge, judge_by_claims
+from reload_audit.records.episodes import Episode, TrainTime
+from reload_audit.records.specs import Claim, ClaimKind
+from support.builders import CRITERIA
 
 
 def episodes(mean: float, std: float = 1.0, n: int = 40) -> list[Episode]:

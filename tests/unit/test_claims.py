@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reload_audit.claims import find_claims
+from reload_audit.models.claims import find_claims
 from reload_audit.reading.model_zip import SavedModel
 from reload_audit.reading.pickles import parse
-from reload_audit.specs import Claim, EnvironmentSpec, ExternalSpec
+from reload_audit.records.specs import Claim, EnvironmentSpec, ExternalSpec
 
 SPEC = ExternalSpec(
     model="m",

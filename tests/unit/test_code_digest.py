@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reload_audit.code_digest import code_digest, locate_in, named_code_digest, package_digest
+from reload_audit.planning.code_digest import code_digest, locate_in, named_code_digest, package_digest
 
 PROJECT = {
     "scripts/train.py": """

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from builders import CRITERIA
-from reload_audit.causes import CAUSES
-from reload_audit.diagnosis.conclusion import conclude
-from reload_audit.diagnosis.observed import Observed, Tried
+from reload_audit.causes.catalogue import CAUSES
+from reload_audit.causes.finding import Finding
+from reload_audit.diagnosis.conclude import conclude
+from reload_audit.diagnosis.evidence import Observed, Tried
 from reload_audit.diagnosis.trials import Circumstances, Trial, pairs, plan, share_closed
-from reload_audit.finding import Finding
-from reload_audit.judgement import Judgement
-from reload_audit.specs import CANONICAL, Claim, Condition
-from reload_audit.verdicts import compare_unpaired
+from reload_audit.judging.comparison import compare_unpaired
+from reload_audit.judging.judgement import Judgement
+from reload_audit.records.specs import CANONICAL, Claim, Condition
+from support.builders import CRITERIA
 
 CANON = Condition(CANONICAL, 10)
 CLAIM = Claim("explicit", 50.0, 5.0, 100, "models.tsv, line 2")

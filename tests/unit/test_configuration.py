@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reload_audit.configuration import ConfigError, only, read_yaml, resolve, trained_models
+from reload_audit.planning.configuration import ConfigError, only, read_yaml, resolve, trained_models
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")

@@ -10,13 +10,15 @@ import sys
 
 import pytest
 
-from audited import HOSTILE, audit, lost, model
-from builders import ROOT
-from reload_audit.summary import summarize
+from reload_audit.reports.summary import summarize
+from support.audit_contents import HOSTILE, audit, lost, model
+from support.builders import ROOT
 
-SHOW = (
-    "import sys; from reload_audit import console; console.show(open(sys.argv[1], encoding='utf-8', newline='').read())"
-)
+SHOW = """
+import sys
+from reload_audit.reports import console
+console.show(open(sys.argv[1], encoding="utf-8", newline="").read())
+"""
 
 
 @pytest.fixture

@@ -18,7 +18,14 @@ from typing import Any
 import pytest
 import torch as th
 
-from hostile import (
+from reload_audit.models.load_untrusted import load, plain_load_error
+from reload_audit.processes.isolation import call
+from reload_audit.reading.model_zip import read_model
+from reload_audit.reading.pickles import MAX_INSTRUCTIONS, described, parse
+from reload_audit.reading.refusal import Unreadable
+from reload_audit.reading.statistics import read_statistics
+from reload_audit.reading.values import Values
+from support.hostile_files import (
     members_of,
     outcome,
     save_tiny_model,
@@ -27,13 +34,6 @@ from hostile import (
     with_settings,
     zip_of,
 )
-from reload_audit.isolation import call
-from reload_audit.loading import load, plain_load_error
-from reload_audit.reading.model_zip import read_model
-from reload_audit.reading.pickles import MAX_INSTRUCTIONS, described, parse
-from reload_audit.reading.refusal import Unreadable
-from reload_audit.reading.statistics import read_statistics
-from reload_audit.reading.values import Values
 
 DEEP = 10**5
 NEEDED = ("policy_class", "policy_kwargs", "observation_space", "action_space")

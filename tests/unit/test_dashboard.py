@@ -13,19 +13,19 @@ from xml.etree import ElementTree
 
 import pytest
 
-from reload_audit import tables
-from reload_audit.causes import CAUSES
-from reload_audit.dashboard import write_figures, write_report
-from reload_audit.dashboard.causes import cause_rows, certainty
-from reload_audit.dashboard.charts import SCORES_SHOWN
-from reload_audit.dashboard.details import details
-from reload_audit.dashboard.entries import entries
-from reload_audit.dashboard.grids import cells, seeds
-from reload_audit.dashboard.numbers import number, signed
-from reload_audit.dashboard.payload import read
-from reload_audit.dashboard.report import bars, render, setting_texts
-from reload_audit.dashboard.scores import places
-from reload_audit.verdicts import VERDICTS
+from reload_audit.causes.catalogue import CAUSES
+from reload_audit.judging.comparison import VERDICTS
+from reload_audit.reports.dashboard.causes import cause_rows, certainty
+from reload_audit.reports.dashboard.charts import SCORES_SHOWN
+from reload_audit.reports.dashboard.details import details
+from reload_audit.reports.dashboard.entries import entries
+from reload_audit.reports.dashboard.figures import write_figures
+from reload_audit.reports.dashboard.grids import cells, seeds
+from reload_audit.reports.dashboard.number_format import number, signed
+from reload_audit.reports.dashboard.payload import read
+from reload_audit.reports.dashboard.report import bars, render, setting_texts, write_report
+from reload_audit.reports.dashboard.scores import places
+from reload_audit.results import tables
 
 NASTY = "</script><img src=x onerror=alert(1)>"
 SETTINGS = {

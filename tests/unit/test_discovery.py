@@ -13,13 +13,23 @@ import pytest
 import sb3_contrib
 import stable_baselines3
 
-from builders import ROOT
-from published import by_name, discovered, hub_repository, ordered, other_zip, recording, sb3_zip, text, zoo_run
-from reload_audit.configuration import ConfigError
-from reload_audit.discovery import batches, files, usual_size
-from reload_audit.discovery.names import ALGORITHMS
-from reload_audit.discovery.zips import algorithm_of, settings
-from reload_audit.specs import ExternalSpec
+from reload_audit.planning.configuration import ConfigError
+from reload_audit.planning.discovery.find_models import batches, files, usual_size
+from reload_audit.planning.discovery.names import ALGORITHMS
+from reload_audit.planning.discovery.zips import algorithm_of, settings
+from reload_audit.records.specs import ExternalSpec
+from support.builders import ROOT
+from support.published_layouts import (
+    by_name,
+    discovered,
+    hub_repository,
+    ordered,
+    other_zip,
+    recording,
+    sb3_zip,
+    text,
+    zoo_run,
+)
 
 SHARED = ROOT.parent / "shared/models"
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from builders import ROOT
-from published import by_name, hub_repository, ordered, sb3_zip, text, zoo_run
-from reload_audit.discovery import files
+from reload_audit.planning.discovery.find_models import files
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.texts import literal, parse_yaml, read_yaml
+from support.builders import ROOT
+from support.published_layouts import by_name, hub_repository, ordered, sb3_zip, text, zoo_run
 
 
 def odd_pipe(path: Path) -> None:
@@ -303,7 +303,10 @@ def test_what_is_no_literal_is_refused(text: str) -> None:
 
 
 def test_looking_for_models_imports_nothing_heavy() -> None:
-    code = "import sys, reload_audit.discovery; print({'numpy', 'torch', 'gymnasium', 'pickle'} & set(sys.modules))"
+    code = (
+        "import sys, reload_audit.planning.discovery.find_models;"
+        "print({'numpy', 'torch', 'gymnasium', 'pickle'} & {*sys.modules})"
+    )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow/scripts")}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

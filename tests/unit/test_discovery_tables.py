@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from published import by_name, discovered, recording, sb3_zip, text, zoo_run
-from reload_audit.configuration import ConfigError
-from reload_audit.specs import Claim, ExternalSpec
+from reload_audit.planning.configuration import ConfigError
+from reload_audit.records.specs import Claim, ExternalSpec
+from support.published_layouts import by_name, discovered, recording, sb3_zip, text, zoo_run
 
 
 @pytest.fixture(autouse=True)

@@ -12,23 +12,24 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import planted
 import pytest
 from sb3_contrib import RecurrentPPO
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
-import planted
-from builders import training_spec
-from reload_audit import artifacts, record_reference
-from reload_audit.divergence import Divergence, first_divergence
-from reload_audit.environments import build_vec_env, freeze_normalization
-from reload_audit.episodes import Episode
-from reload_audit.jobs import TRAIN_HASH_SEED
+from reload_audit import record_reference
+from reload_audit.environments.build import build_vec_env, freeze_normalization
+from reload_audit.evaluation.divergence import Divergence, first_divergence
+from reload_audit.evaluation.rollouts import ModelPolicy, Policy, run_looks
+from reload_audit.models import model_folder
+from reload_audit.processes.fork_servers import TRAIN_HASH_SEED
 from reload_audit.reading.refusal import Unreadable
-from reload_audit.rollouts import ModelPolicy, Policy, run_looks
-from reload_audit.specs import EnvironmentSpec, EvaluationSpec, TrainingSpec
-from reload_audit.steps import EPISODES, STEPS, EpisodeSteps, Steps, read_steps, step_digests
-from reload_audit.training import create_model, train
+from reload_audit.records.episodes import Episode
+from reload_audit.records.specs import EnvironmentSpec, EvaluationSpec, TrainingSpec
+from reload_audit.records.steps import EPISODES, STEPS, EpisodeSteps, Steps, read_steps, step_digests
+from reload_audit.training.train import create_model, train
+from support.builders import training_spec
 
 SEED = 500
 
@@ -386,7 +387,7 @@ def test_training_writes_the_steps_of_its_reference_and_says_where_in_place_part
     monkeypatch.setenv("PYTHONHASHSEED", str(TRAIN_HASH_SEED))
     spec = training_spec(env="planted:ConstructionDraws")
     assert train(spec, str(tmp_path))["in_place_divergence"] is None
-    assert len(read_steps(tmp_path / artifacts.STEPS).episodes) == 20
+    assert len(read_steps(tmp_path / model_folder.STEPS).episodes) == 20
     later = train(training_spec(env="planted:WarmsUp", total_timesteps=512), str(tmp_path))["in_place_divergence"]
     assert (later["episode"], later["step"], later["implies"]) == (0, 1, "reward")
 
@@ -396,9 +397,9 @@ def test_a_recorded_model_reloaded_does_not_part_from_its_recording(tmp_path):
     recorded = model(venv)
     record_reference(recorded, tmp_path, "planted:Continuous", episodes=4, n_envs=2, seed=SEED)
     spec = TrainingSpec.from_dict(training_spec(env="planted:Continuous")).environment
-    loaded = artifacts.load_model(tmp_path, "PPO", "cpu")
+    loaded = model_folder.load_model(tmp_path, "PPO", "cpu")
     episodes, steps = ran(build_vec_env(spec, 2, seed=1), ModelPolicy(loaded), 4)
-    assert_same_steps(read_steps(tmp_path / artifacts.STEPS), steps)
+    assert_same_steps(read_steps(tmp_path / model_folder.STEPS), steps)
     assert len(episodes) == 4
 
 

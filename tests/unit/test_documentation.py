@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from builders import ROOT, SCHEMA
-from published import CLAIMS_SCHEMA, MODELS_SCHEMA, discovered
-from reload_audit import tables
-from reload_audit.configuration import read_yaml, resolve
+from reload_audit.planning.configuration import read_yaml, resolve
+from reload_audit.results import tables
+from support.builders import ROOT, SCHEMA
+from support.published_layouts import CLAIMS_SCHEMA, MODELS_SCHEMA, discovered
 
 CONFIG_README = (ROOT / "config/README.md").read_text()
 

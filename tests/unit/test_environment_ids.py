@@ -7,9 +7,9 @@ import importlib.util
 import gymnasium as gym
 import pytest
 
-from reload_audit.environment_ids import check_names, current, missing_extra, register_environments
+from reload_audit.environments.ids import check_names, current, missing_extra, register_environments
 from reload_audit.reading.refusal import Unreadable
-from reload_audit.specs import EnvironmentSpec, WrapperSpec
+from reload_audit.records.specs import EnvironmentSpec, WrapperSpec
 
 
 def environment(env: str, *wrappers: str) -> EnvironmentSpec:

@@ -6,16 +6,16 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import planted
 import pytest
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-import planted
-from builders import training_spec
-from reload_audit.environments import EpisodeTooLong, build_vec_env, freeze_normalization
-from reload_audit.episodes import Episode, first_difference
-from reload_audit.rollouts import ModelPolicy, NonFiniteReward, Policy, RandomPolicy, run_episodes
-from reload_audit.specs import EvaluationSpec, TrainingSpec
+from reload_audit.environments.build import EpisodeTooLong, build_vec_env, freeze_normalization
+from reload_audit.evaluation.rollouts import ModelPolicy, NonFiniteReward, Policy, RandomPolicy, run_episodes
+from reload_audit.records.episodes import Episode, first_difference
+from reload_audit.records.specs import EvaluationSpec, TrainingSpec
+from support.builders import training_spec
 
 EVALUATION = EvaluationSpec(episodes=20, seed=500, n_envs=4, max_episode_steps=1000, looks=(10, 20))
 
@@ -170,7 +170,7 @@ def test_random_actions_respect_masks_and_are_always_the_same():
     ],
 )
 def test_random_actions_respect_masks_of_composite_spaces(space, mask, allowed):
-    from reload_audit.rollouts import _sample_valid
+    from reload_audit.evaluation.rollouts import _sample_valid
 
     assert {tuple(int(part) for part in _sample_valid(space, np.asarray(mask))) for _ in range(50)} == allowed
 

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import pytest
 
-from builders import CRITERIA, moments
-from reload_audit.verdicts import (
+from reload_audit.judging.comparison import (
     Comparison,
     compare_paired,
     compare_unpaired,
     false_discovery_q,
 )
+from support.builders import CRITERIA, moments
 
 Noise = Callable[[np.random.Generator, int], np.ndarray]
 

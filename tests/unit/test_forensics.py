@@ -9,33 +9,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import planted
 import pytest
 from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import CheckpointCallback, EvalCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecExtractDictObs, VecMonitor, VecNormalize
 
-import planted
-from builders import training_spec
-from faults import FAULTS, Material, swap_mean_and_variance
-from hostile import with_member, with_settings
-from reload_audit.artifacts import MODEL, STATISTICS, content_digests, save
-from reload_audit.environments import build_vec_env
-from reload_audit.finding import Finding
-from reload_audit.forensics import (
-    Examination,
-    examine,
-    find_statistics,
-    monitor_outside,
-    traces_of,
-    training_on_another_scale,
-)
+from reload_audit.causes.finding import Finding
+from reload_audit.environments.build import build_vec_env
+from reload_audit.forensics.earned import monitor_outside, training_on_another_scale
+from reload_audit.forensics.examine_files import FileFindings, examine_files
+from reload_audit.forensics.search import find_statistics
 from reload_audit.forensics.surroundings import compare_actions, compare_observations
+from reload_audit.forensics.traces import traces_of
+from reload_audit.models.model_folder import MODEL, STATISTICS, content_digests, save
 from reload_audit.reading.model_zip import read_model
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import read_statistics
-from reload_audit.specs import Claim, TrainingSpec
-from reload_audit.training import create_model, training_environment
+from reload_audit.records.specs import Claim, TrainingSpec
+from reload_audit.training.train import create_model, training_environment
+from support.builders import training_spec
+from support.faults import FAULTS, Material, swap_mean_and_variance
+from support.hostile_files import with_member, with_settings
 
 ON_POLICY = {"n_steps": 16, "policy_kwargs": {"net_arch": [4]}}
 OFF_POLICY = {
@@ -84,9 +80,9 @@ def train(folder: Path, algo: str, seed: int = 0, **overrides: Any) -> Path:
     return folder
 
 
-def examined(folder: Path, algo: str, *, manifest: bool = False, **known: Any) -> Examination:
+def examined(folder: Path, algo: str, *, manifest: bool = False, **known: Any) -> FileFindings:
     statistics = folder / STATISTICS
-    return examine(
+    return examine_files(
         read_model(folder / MODEL),
         read_statistics(statistics) if statistics.exists() else None,
         algo=algo,

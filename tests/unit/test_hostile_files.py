@@ -14,7 +14,11 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.logger import HumanOutputFormat
 from stable_baselines3.common.type_aliases import TrainFrequencyUnit
 
-from hostile import (
+from reload_audit.processes.isolation import call
+from reload_audit.reading.model_zip import read_model
+from reload_audit.reading.refusal import Unreadable
+from reload_audit.reading.statistics import read_statistics
+from support.hostile_files import (
     Hostile,
     Reduced,
     hostile_pickles,
@@ -27,10 +31,6 @@ from hostile import (
     with_settings,
     zip_of,
 )
-from reload_audit.isolation import call
-from reload_audit.reading.model_zip import read_model
-from reload_audit.reading.refusal import Unreadable
-from reload_audit.reading.statistics import read_statistics
 
 NEEDED = ("policy_class", "policy_kwargs", "observation_space", "action_space")
 NOT_NEEDED = ("_last_obs", "ep_info_buffer", "rollout_buffer_class", "an attribute that SB3 does not know")

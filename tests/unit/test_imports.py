@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reload_audit.imports import ImportProblem, extend_path, import_module, import_object
+from reload_audit.processes.imports import ImportProblem, extend_path, import_module, import_object
 
 
 @pytest.fixture

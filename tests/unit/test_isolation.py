@@ -17,11 +17,11 @@ from typing import Any
 import psutil
 import pytest
 
-from reload_audit.isolation import Failure, Method, Outcome, call, prepare
+from reload_audit.processes.isolation import Failure, Method, Outcome, call, prepare
 
 Run = Callable[..., Outcome]
 
-TARGETS = "unit.isolation_targets"  # tests/ is on the path
+TARGETS = "support.isolation_targets"  # tests/ is on the path
 
 
 @pytest.fixture(params=["forkserver", "spawn"])
@@ -197,7 +197,7 @@ def test_a_process_that_takes_a_while_to_leave_is_not_said_to_be_killed(run: Run
 
 
 def test_arguments_that_cannot_be_unpacked_are_an_exit(method: Method, log: Path) -> None:
-    from unit.isolation_targets import Unreadable
+    from support.isolation_targets import Unreadable
 
     log.parent.mkdir()
     log.touch()
@@ -205,7 +205,7 @@ def test_arguments_that_cannot_be_unpacked_are_an_exit(method: Method, log: Path
 
 
 def test_a_child_that_dies_before_it_opens_the_log_is_an_exit(run: Run) -> None:
-    from unit.isolation_targets import Unreadable
+    from support.isolation_targets import Unreadable
 
     assert failure_of(run("give", Unreadable())).kind == "exit"
 
@@ -351,7 +351,7 @@ import sys
 sys.path[:] = {sys.path!r}
 from pathlib import Path
 import json
-from reload_audit.isolation import call, prepare
+from reload_audit.processes.isolation import call, prepare
 METHOD, LOG = {method!r}, Path({str(tmp_path / "script.log")!r})
 def answer(value):
     Path({str(tmp_path / "answer.json")!r}).write_text(json.dumps(value))
@@ -413,7 +413,7 @@ answer(call("{TARGETS}:environment", {tuple(names)!r}, method=METHOD, log=LOG).v
 
 PRELOADED = """
 prepare("forkserver", hash_seed=0, preload=("{module}",))
-answer(call("unit.isolation_targets:is_imported", ("{module}",), method="forkserver", log=LOG).value)
+answer(call("support.isolation_targets:is_imported", ("{module}",), method="forkserver", log=LOG).value)
 """
 
 
@@ -440,7 +440,7 @@ def test_nothing_outlives_a_caller_that_is_killed(method: Method, tmp_path: Path
 import sys
 sys.path[:] = {sys.path!r}
 from pathlib import Path
-from reload_audit.isolation import call
+from reload_audit.processes.isolation import call
 call("{TARGETS}:note_own_id_and_sleep", ({str(note)!r},), method={method!r}, log=Path({str(tmp_path / "log")!r}))
 """)
     with subprocess.Popen([sys.executable, script]) as caller:

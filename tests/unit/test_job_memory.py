@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reload_audit.job_memory import is_limited_to, kills
+from reload_audit.processes.job_memory import is_limited_to, kills
 
 MIB = 2**20
 

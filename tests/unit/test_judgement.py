@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from builders import CRITERIA
-from reload_audit.episodes import Episode, TrainTime
-from reload_audit.judgement import judge
+from reload_audit.judging.judgement import judge
+from reload_audit.records.episodes import Episode, TrainTime
+from support.builders import CRITERIA
 
 
 def episode(k: int, reward: float, **changes: object) -> Episode:

@@ -10,9 +10,9 @@ from xml.etree import ElementTree as ET
 import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from audited import HOSTILE, audit, found, inconclusive, lost, model
-from reload_audit.junit import write_junit
-from reload_audit.summary import printable
+from reload_audit.reports.junit import write_junit
+from reload_audit.reports.summary import printable
+from support.audit_contents import HOSTILE, audit, found, inconclusive, lost, model
 
 RESULT = ({"type", "message"}, frozenset())
 ELEMENTS = {

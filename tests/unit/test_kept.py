@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reload_audit.jobs.kept import Kept
+from reload_audit.jobs.batch_cache import Kept
 
 POLICY = {"looks": [20, 40]}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reload_audit.ledger import Ledger, bring_back
+from reload_audit.planning.ledger import Ledger, bring_back
 
 
 @pytest.fixture

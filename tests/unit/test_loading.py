@@ -13,6 +13,7 @@ from typing import Any
 import cloudpickle
 import gymnasium as gym
 import numpy as np
+import planted
 import pytest
 import torch as th
 from stable_baselines3 import PPO, SAC, HerReplayBuffer
@@ -22,14 +23,13 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-import planted
-from hostile import members_of, pickled_attributes, with_member, with_pickled, with_settings, zip_of
-from reload_audit.algorithms import algorithm, default_policy
-from reload_audit.artifacts import content_digests
-from reload_audit.loading import load, plain_load_error
+from reload_audit.models.algorithms import algorithm, default_policy
+from reload_audit.models.load_untrusted import load, plain_load_error
+from reload_audit.models.model_folder import content_digests
 from reload_audit.reading.model_zip import read_model
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import read_statistics
+from support.hostile_files import members_of, pickled_attributes, with_member, with_pickled, with_settings, zip_of
 
 SHARED = Path(__file__).parents[3] / "shared/models/rl-trained-agents"
 

@@ -8,9 +8,9 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from audited import HOSTILE, audit, found, inconclusive, lost, model
-from reload_audit.markdown import code, summarize
-from reload_audit.model_cards import Suggestion
+from reload_audit.reports.markdown import code, summarize
+from reload_audit.reports.model_cards import Suggestion
+from support.audit_contents import HOSTILE, audit, found, inconclusive, lost, model
 
 GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 OWN_HTML = {"<br>", "<details>", "</details>"}

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from audited import HOSTILE, audit, found
-from reload_audit.model_cards import Suggestion, about_cards, patch_names, suggestions, write_patches
 from reload_audit.reading.texts import front_matter
+from reload_audit.reports.model_cards import Suggestion, about_cards, patch_names, suggestions, write_patches
+from support.audit_contents import HOSTILE, audit, found
 
 CARD = """---
 library_name: stable-baselines3   # as the library writes it

@@ -15,6 +15,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import planted
 import pytest
 from gymnasium import spaces
 from hypothesis import given, settings
@@ -32,9 +33,10 @@ from stable_baselines3.common.vec_env import (
     VecNormalize,
 )
 
-import planted
-from builders import ROOT
-from reload_audit.normalization import (
+from reload_audit.reading.refusal import Unreadable
+from reload_audit.reading.statistics import Moments
+from reload_audit.records.storage import Digest
+from reload_audit.remedies.statistics_file import (
     NormalizeAsTrained,
     Source,
     Statistics,
@@ -42,9 +44,7 @@ from reload_audit.normalization import (
     save_statistics,
     statistics_of,
 )
-from reload_audit.reading.refusal import Unreadable
-from reload_audit.reading.statistics import Moments
-from reload_audit.records import Digest
+from support.builders import ROOT
 
 FILES = ("npz", "json")
 KINDS = pytest.mark.parametrize("kind", FILES)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reload_audit.isolation import call, prepare
+from reload_audit.processes.isolation import call, prepare
 
 OPTIMIZERS = ["Adam", "AdamW", "RMSprop", "SGD"]
 
@@ -18,7 +18,7 @@ def parameters_learned(optimizer: str, spare: bool) -> tuple[list[bytes], bool]:
     import torch as th
     from stable_baselines3 import PPO
 
-    from reload_audit.optimizers import spare_compiler
+    from reload_audit.models.without_dynamo import spare_compiler
 
     if spare:
         spare_compiler()
@@ -51,7 +51,7 @@ def steps_with_the_compiler_imported() -> list[float]:
     """A parameter before and after the compiler is imported, when PyTorch's own ``step`` is back."""
     import torch as th
 
-    from reload_audit.optimizers import spare_compiler
+    from reload_audit.models.without_dynamo import spare_compiler
 
     spare_compiler()
     parameter = th.ones(1, dtype=th.float64, requires_grad=True)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from builders import training_spec
 from reload_audit.jobs.check import ConfigurationRefused, check_experiments
-from reload_audit.preflight import find_problems
+from reload_audit.training.preflight import find_problems
+from support.builders import training_spec
 
 CASES: dict[str, tuple[dict[str, Any], str]] = {
     "an id that nobody registered": ({"env": "CartPoole-v1"}, "here.env: 'CartPoole-v1' cannot be made: "),

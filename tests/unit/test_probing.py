@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 import faulty
-from builders import ROOT
-from reload_audit import isolation
-from reload_audit.causes import CAUSES
-from reload_audit.finding import Finding
-from reload_audit.jobs import RELOAD_HASH_SEED, TRAIN_HASH_SEED
+from reload_audit.causes.catalogue import CAUSES
+from reload_audit.causes.finding import Finding
 from reload_audit.jobs.probe import PRELOAD, Prober, ProbeSpec
 from reload_audit.probing.conclusions import findings
-from reload_audit.probing.names import probe_name, probed
-from reload_audit.records import plain
+from reload_audit.processes import isolation
+from reload_audit.processes.fork_servers import RELOAD_HASH_SEED, TRAIN_HASH_SEED
+from reload_audit.records.probe_names import probe_name, probed
+from reload_audit.records.storage import plain
+from support.builders import ROOT
 
 PROBE = ProbeSpec(seeds=2, steps=20, episodes=6, isolation="forkserver", timeout=60.0, memory=4096)
 
@@ -67,7 +67,7 @@ HEALTHY = (
 
 
 def environment(name: str, **kwargs: Any) -> dict[str, Any]:
-    folders = [str(ROOT / "tests"), str(ROOT / "examples")]
+    folders = [str(ROOT / "tests/environments"), str(ROOT / "examples")]
     return probed({"env": name, "env_kwargs": kwargs, "wrappers": [], "python_path": folders})
 
 
@@ -174,7 +174,7 @@ def test_an_environment_that_crashes_once_it_has_been_used_has_that_as_its_findi
 def test_what_hangs_is_given_up_soon(tmp_path):
     """Everything else is known all the same."""
     (tmp_path / "hanging.py").write_text(HANGING)
-    spec = {**environment("hanging:Hangs"), "python_path": [str(tmp_path), str(ROOT / "tests")]}
+    spec = {**environment("hanging:Hangs"), "python_path": [str(tmp_path), str(ROOT / "tests/environments")]}
     prober = Prober(spec, replace(PROBE, timeout=3.0), tmp_path / "probe.log")
     prober.probe()
     contrasts = prober.result()["contrasts"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from builders import ROOT
+from support.builders import ROOT
 
 CLUSTERS = ("slurm", "sbatch")
 

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import cloudpickle
 import gymnasium as gym
 import numpy as np
+import planted
 import pytest
 import torch as th
 from gymnasium import spaces
@@ -22,13 +23,12 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
-import planted
-from hostile import with_observation_moments
 from reload_audit.reading.pickles import parse
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import read_statistics
 from reload_audit.reading.trust import refuse_untrusted
 from reload_audit.reading.values import Values
+from support.hostile_files import with_observation_moments
 
 PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import planted
 import pytest
 import torch as th
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecNormalize
 
-import planted
-from builders import SCHEMA
-from reload_audit import ReferenceRecorder, artifacts, record_reference, recorder
+from reload_audit import ReferenceRecorder, record_reference
+from reload_audit.models import model_folder
+from reload_audit.models.recording import read_recording
 from reload_audit.reading.refusal import Unreadable
-from reload_audit.recordings import read_recording
+from reload_audit.training import recorder
+from support.builders import SCHEMA
 
 QUICK = {"episodes": 4, "n_envs": 2}
 
@@ -31,7 +33,7 @@ def test_training_goes_on_afterwards_bit_for_bit_as_if_nothing_had_been_recorded
         if record:
             record_reference(trained, tmp_path / "recorded", "CartPole-v1", **QUICK)
         trained.learn(64, reset_num_timesteps=False)
-        digests.append(artifacts.content_digests(trained, trained.get_vec_normalize_env()))
+        digests.append(model_folder.content_digests(trained, trained.get_vec_normalize_env()))
         drawn = np.random.rand(), th.rand(1).item()
         digests[-1] |= {"drawn": drawn}
     assert digests[0] == digests[1]
@@ -47,7 +49,7 @@ def test_recording_a_second_time_replaces_the_first(tmp_path):
     record_reference(first, tmp_path, "CartPole-v1", **QUICK)
     second.learn(192)
     record_reference(second, tmp_path, "CartPole-v1", **QUICK)
-    expected = artifacts.content_digests(second, second.get_vec_normalize_env())
+    expected = model_folder.content_digests(second, second.get_vec_normalize_env())
     assert read_recording(tmp_path).manifest["digests"] == expected
 
 

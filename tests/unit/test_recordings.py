@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from reload_audit.models.recording import read_recording
 from reload_audit.reading.refusal import Unreadable
-from reload_audit.recordings import read_recording
 
 Content = dict[str, Any]
 

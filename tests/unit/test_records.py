@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch as th
 
-from reload_audit.records import Digest, atomic_path, digest, plain, read_json, write_json, write_text
+from reload_audit.records.storage import Digest, atomic_path, digest, plain, read_json, write_json, write_text
 
 
 def state_dict(bias: float = 0.5) -> dict[str, Any]:

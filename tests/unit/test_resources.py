@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from builders import training_spec
-from reload_audit.resources import (
+from reload_audit.planning.job_requests import (
     OVERHEAD_MB,
     OVERHEAD_MINUTES,
     Request,
@@ -15,6 +14,7 @@ from reload_audit.resources import (
     reload_request,
     training_request,
 )
+from support.builders import training_spec
 
 LIMITS = {"timeout": 86400, "memory": 8192}
 

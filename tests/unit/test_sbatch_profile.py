@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from builders import ROOT
+from support.builders import ROOT
 
 PROFILE = ROOT / "profiles/sbatch"
 

@@ -14,21 +14,21 @@ from typing import Any
 
 import pytest
 
-from builders import CRITERIA, experiment, resolved
-from fleet import fleet
-from published import discovered, hub_repository, recording
-from reload_audit import discovery
-from reload_audit.aggregation import aggregate
-from reload_audit.code_digest import locate_in, named_code_digest
-from reload_audit.configuration import trained_models
-from reload_audit.dashboard import write_report
-from reload_audit.episodes import Episode
-from reload_audit.junit import write_junit
-from reload_audit.markdown import summarize
-from reload_audit.model_cards import suggestions
-from reload_audit.probing.names import probe_name
-from reload_audit.records import read_json, write_json
-from reload_audit.specs import CANONICAL, Condition
+from reload_audit.planning.code_digest import locate_in, named_code_digest
+from reload_audit.planning.configuration import trained_models
+from reload_audit.planning.discovery import find_models
+from reload_audit.records.episodes import Episode
+from reload_audit.records.probe_names import probe_name
+from reload_audit.records.specs import CANONICAL, Condition
+from reload_audit.records.storage import read_json, write_json
+from reload_audit.reports.dashboard.report import write_report
+from reload_audit.reports.junit import write_junit
+from reload_audit.reports.markdown import summarize
+from reload_audit.reports.model_cards import suggestions
+from reload_audit.results.aggregate import aggregate
+from support.builders import CRITERIA, experiment, resolved
+from support.fleet import fleet
+from support.published_layouts import discovered, hub_repository, recording
 
 FEW, MANY = 200, 2_000
 MOST = 2.5
@@ -76,11 +76,11 @@ def test_finding_models(found):
 
 def test_what_is_planned_of_models_once_they_are_found(found, tmp_path):
     def plan(entries: list[dict[str, Any]]) -> None:
-        batches = discovery.batches(entries, discovery.usual_size(len(entries)))
+        batches = find_models.batches(entries, find_models.usual_size(len(entries)))
         for batch in batches.values():
             named_code_digest(batch, locate_in([tmp_path]))
             for entry in batch:
-                discovery.files(entry)
+                find_models.files(entry)
                 probe_name(entry["environment"])
 
     assert grows_no_faster_than_the_models(*(lambda n=n: plan(discovered(**found[n])) for n in (FEW, MANY)))

@@ -17,6 +17,7 @@ from typing import Any
 import cloudpickle
 import gymnasium as gym
 import numpy as np
+import planted
 import pytest
 import torch as th
 from stable_baselines3.common.env_util import make_vec_env
@@ -30,8 +31,7 @@ from stable_baselines3.common.vec_env import (
     VecNormalize,
 )
 
-import planted
-from reload_audit.serialization import Obstacle, unpicklable_parts
+from reload_audit.remedies.unpicklable import Obstacle, unpicklable_parts
 
 CART = partial(gym.make, "CartPole-v1")
 

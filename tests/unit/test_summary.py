@@ -6,8 +6,16 @@ from typing import Any
 
 import pytest
 
-from audited import audit, found, inconclusive, lost, model
-from reload_audit.summary import answer, cause_counts, headline, plain_loads, printable, printable_code, summarize
+from reload_audit.reports.summary import (
+    answer,
+    cause_counts,
+    headline,
+    plain_loads,
+    printable,
+    printable_code,
+    summarize,
+)
+from support.audit_contents import audit, found, inconclusive, lost, model
 
 GYM = "ModuleNotFoundError: No module named 'gym'"
 

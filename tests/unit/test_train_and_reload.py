@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from builders import training_spec
-from reload_audit.aggregation import aggregate
-from reload_audit.checkpoints import Checkpoints
 from reload_audit.jobs.reload import reload_model
 from reload_audit.jobs.train import train_model
-from reload_audit.records import read_json
-from reload_audit.specs import Limits, ReloadSpec, TrainingSpec
-from reload_audit.training import create_model, training_environment
-from reload_audit.verdicts import Criteria
+from reload_audit.judging.comparison import Criteria
+from reload_audit.records.specs import Limits, ReloadSpec, TrainingSpec
+from reload_audit.records.storage import read_json
+from reload_audit.results.aggregate import aggregate
+from reload_audit.training.checkpoints import Checkpoints
+from reload_audit.training.train import create_model, training_environment
+from support.builders import training_spec
 
 pytestmark = pytest.mark.slow
 

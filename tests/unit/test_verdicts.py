@@ -11,9 +11,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
-from builders import CRITERIA, Moments, moments
-from reload_audit.specs import EvaluationSpec
-from reload_audit.verdicts import (
+from reload_audit.judging.comparison import (
     Comparison,
     claim_too_imprecise,
     compare_paired,
@@ -21,6 +19,8 @@ from reload_audit.verdicts import (
     false_discovery_q,
     margin,
 )
+from reload_audit.records.specs import EvaluationSpec
+from support.builders import CRITERIA, Moments, moments
 
 # --- Paired: the same numbers as statsmodels ---------------------------------------------------------------------
 

@@ -16,18 +16,18 @@ from typing import Any
 
 import pandas as pd
 import pytest
-
-from builders import ROOT, experiment, resolved, training_spec
 from counting import Planning, Process, calls, counted, planned
-from reload_audit import discovery
-from reload_audit.configuration import read_yaml
+
 from reload_audit.jobs.train import train_model
-from reload_audit.specs import Limits, TrainingSpec
-from snakemake_runs import Run, Workspace, small_config
+from reload_audit.planning.configuration import read_yaml
+from reload_audit.planning.discovery import find_models
+from reload_audit.records.specs import Limits, TrainingSpec
+from support.builders import ROOT, experiment, resolved, training_spec
+from support.snakemake_runs import Run, Workspace, small_config
 
 pytestmark = pytest.mark.slow
 
-BUDGETS = read_yaml(ROOT / "tests/budgets.yaml")
+BUDGETS = read_yaml(ROOT / "tests/support/budgets.yaml")
 
 ENVIRONMENT = {"env": "counting:counted_environment", "env_kwargs": {"name": "Draws"}}
 ONLY_ON_RELOAD = {"env": "counting:counted_environment", "env_kwargs": {"name": "ConstructionDraws"}}
@@ -162,15 +162,15 @@ def test_training_steps_environments_for_training_and_the_three_measurements(aud
 
 
 def test_a_step_of_an_environment_takes_few_calls(template):
-    from reload_audit import artifacts
-    from reload_audit.environments import build_vec_env
-    from reload_audit.rollouts import ModelPolicy, run_episodes
-    from reload_audit.steps import Steps
+    from reload_audit.environments.build import build_vec_env
+    from reload_audit.evaluation.rollouts import ModelPolicy, run_episodes
+    from reload_audit.models import model_folder
+    from reload_audit.records.steps import Steps
 
     spec = TrainingSpec.from_dict(json.loads((template / "manifest.json").read_text())["spec"])
     environment = replace(spec.environment, env="planted:Draws", env_kwargs={})
-    policy = ModelPolicy(artifacts.load_model(template, "PPO", "cpu"))
-    normalizer = artifacts.normalizer_from_file(template)
+    policy = ModelPolicy(model_folder.load_model(template, "PPO", "cpu"))
+    normalizer = model_folder.normalizer_from_file(template)
     venv = build_vec_env(environment, 16, seed=0, normalizer=normalizer)
     lengths = []
 
@@ -310,10 +310,10 @@ def plans(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Plans:
 def _remember_models(config: dict[str, Any], file: Path) -> str:
     """Write the file that jobs read, and name a batch whose size both audits have."""
     schemas = [read_yaml(ROOT / f"workflow/schemas/{name}.schema.yaml") for name in ("models", "claims")]
-    found = discovery.find_models(resolved(**config), *schemas)
+    found = find_models.find_models(resolved(**config), *schemas)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(found, indent=1))
-    return next(name for name, models in discovery.batches(found, 10).items() if len(models) == 7)
+    return next(name for name, models in find_models.batches(found, 10).items() if len(models) == 7)
 
 
 def test_planning_imports_this_library_alone_beside_what_snakemake_imports(plans):

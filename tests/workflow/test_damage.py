@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from snakemake_runs import Run, Workspace, config_with_a_failure, finished_audit
+from support.snakemake_runs import Run, Workspace, config_with_a_failure, finished_audit
 
 pytestmark = pytest.mark.slow
 

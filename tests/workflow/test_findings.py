@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from builders import experiment
-from reload_audit.dashboard.payload import read
-from snakemake_runs import Run, Workspace, small_config
+from reload_audit.reports.dashboard.payload import read
+from support.builders import experiment
+from support.snakemake_runs import Run, Workspace, small_config
 
 pytestmark = pytest.mark.slow
 

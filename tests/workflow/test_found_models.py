@@ -19,10 +19,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from builders import ROOT, training_spec
 from reload_audit.jobs.train import train_model
-from reload_audit.specs import Limits
-from snakemake_runs import Run, Workspace, small_config
+from reload_audit.records.specs import Limits
+from support.builders import ROOT, training_spec
+from support.snakemake_runs import Run, Workspace, small_config
 
 pytestmark = pytest.mark.slow
 
@@ -271,7 +271,7 @@ def test_and_of_that_batch_only_the_changed_model(audited):
 
 
 def test_an_edit_of_a_trusted_package_runs_all_that_may_have_used_it_again(audited):
-    with open(audited.workspace.folder / "tests/planted.py", "a") as file:
+    with open(audited.workspace.folder / "tests/environments/planted.py", "a") as file:
         file.write("# edited\n")
     batches = len(list((audited.workspace.folder / "results/external").glob("batch*.json")))
     assert audited.workspace.snakemake("-n").jobs["audit_external"] == batches

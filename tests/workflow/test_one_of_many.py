@@ -11,10 +11,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from builders import training_spec
 from reload_audit.jobs.train import train_model
-from reload_audit.specs import Limits
-from snakemake_runs import Run, Workspace, small_config
+from reload_audit.records.specs import Limits
+from support.builders import training_spec
+from support.snakemake_runs import Run, Workspace, small_config
 
 pytestmark = pytest.mark.slow
 

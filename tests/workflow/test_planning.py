@@ -6,14 +6,17 @@ import re
 import subprocess
 import sys
 
-from builders import ROOT
+from support.builders import ROOT
 
 SCRIPTS = ROOT / "workflow/scripts"
 
 IMPORTS = """
 import sys
 before = set(sys.modules)
-from reload_audit import code_digest, configuration, discovery, resources
+from reload_audit.planning import code_digest
+from reload_audit.planning import configuration
+from reload_audit.planning.discovery import find_models
+from reload_audit.planning import job_requests
 print(*sorted(set(sys.modules) - before))
 """
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from builders import experiment
-from snakemake_runs import Run, Workspace, small_config
+from support.builders import experiment
+from support.snakemake_runs import Run, Workspace, small_config
 
 
 @pytest.fixture

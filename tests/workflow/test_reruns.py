@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from builders import experiment
-from snakemake_runs import Workspace, small_config
+from support.builders import experiment
+from support.snakemake_runs import Workspace, small_config
 
 pytestmark = pytest.mark.slow
 
@@ -113,7 +113,7 @@ def test_editing_a_library_module_runs_again_what_imports_it(module, rules, work
 
 
 def test_editing_an_own_wrapper_or_policy_trains_again_what_uses_it(workspace):
-    workspace.append("tests/planted.py", "\n# edited\n")
+    workspace.append("tests/environments/planted.py", "\n# edited\n")
     assert planned(workspace) == {"train": 3, "reload": 3, "probe": 2, "aggregate": 1, "report": 1, "summarize": 1}
 
 

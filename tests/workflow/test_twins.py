@@ -11,30 +11,31 @@ from pathlib import Path
 
 import pytest
 
-from builders import CRITERIA, ROOT
-from reload_audit.aggregation import aggregate
+from reload_audit.results.aggregate import aggregate
+from support.builders import CRITERIA, ROOT
 
 pytestmark = pytest.mark.slow
 
 TABLES = ("models.csv", "models.parquet", "conditions.parquet", "episodes.parquet")
+ENVIRONMENTS = ROOT / "tests/environments"
 WRITTEN = ("trained/manifest.json", "trained/evaluations.json", "trained/model.zip", "reloaded.json", "found.json")
 
 JOBS = f"""
 from pathlib import Path
-from builders import CRITERIA, resolved, training_spec
-from published import CLAIMS_SCHEMA, MODELS_SCHEMA
-from reload_audit.discovery import find_models
+from support.builders import CRITERIA, resolved, training_spec
+from support.published_layouts import CLAIMS_SCHEMA, MODELS_SCHEMA
+from reload_audit.planning.discovery.find_models import find_models
 from reload_audit.jobs.external import audit_batch
 from reload_audit.jobs.reload import reload_model
 from reload_audit.jobs.train import train_model
-from reload_audit.specs import ExternalPolicy, Limits, ReloadSpec
+from reload_audit.records.specs import ExternalPolicy, Limits, ReloadSpec
 
 log = Path("log")
 reload = ReloadSpec(n_envs=(2,), other_vec_env=False, isolation="forkserver", timeout=60, memory=4096)
 train_model(training_spec(normalize=True), Path("trained"), log, "code", Limits(120, 4096))
 reload_model(Path("trained"), Path("reloaded.json"), log, reload, CRITERIA)
 
-config = resolved(runs=[{{"folder": "trained", "env": "planted:Draws"}}], python_path=[{str(ROOT / "tests")!r}])
+config = resolved(runs=[{{"folder": "trained", "env": "planted:Draws"}}], python_path=[{str(ENVIRONMENTS)!r}])
 policy = {{
     "evaluation": {{**config["evaluation"], "looks": config["verdict"]["looks"]}},
     "trust": [],
@@ -48,7 +49,7 @@ audit_batch(models, Path("found.json"), log, ExternalPolicy.from_dict(policy), r
 
 def start(folder: Path) -> subprocess.Popen:
     """Train a model, reload it, and audit it as one that somebody else trained."""
-    path = os.pathsep.join(str(ROOT / part) for part in ("workflow/scripts", "examples", "tests"))
+    path = os.pathsep.join(str(ROOT / part) for part in ("workflow/scripts", "examples", "tests", "tests/environments"))
     folder.mkdir(exist_ok=True)
     return subprocess.Popen([sys.executable, "-c", JOBS], cwd=folder, env={**os.environ, "PYTHONPATH": path})
 

@@ -97,8 +97,8 @@ def show_summary():
         for name in ("summary.txt", "audit.json")
     )
     if summary.exists() and summary.stat().st_mtime >= audit.stat().st_mtime:
-        source("reload_audit/console.py")
-        from reload_audit import console
+        source("reload_audit/reports/console.py")
+        from reload_audit.reports import console
 
         print()
         console.show(summary.read_text(encoding="utf-8"))

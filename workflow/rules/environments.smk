@@ -1,6 +1,6 @@
 """Which distinct environments there are, which model stands for each, and what decides the result of its probe."""
 
-from reload_audit.probing.names import probe_name, probed
+from reload_audit.records.probe_names import probe_name, probed
 
 PROBE_CODE = code_of("probe.py")
 PROBE = AUDIT["probe"] | {key: RELOAD[key] for key in ("isolation", "memory")}

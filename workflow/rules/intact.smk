@@ -6,7 +6,7 @@ The main process takes down what the results are when a run ends, and compares w
 import functools
 import time
 
-from reload_audit.ledger import Ledger, bring_back
+from reload_audit.planning.ledger import Ledger, bring_back
 
 LEDGER = Ledger(Path(workflow.pathvars.apply("<results>/.written.json")))
 

@@ -21,31 +21,35 @@ def source(path):
     )
 
 
-DISCOVERY = (
-    "__init__",
-    "found",
-    "given",
-    "layouts",
-    "names",
-    "settings",
-    "tree",
-    "zips",
-)
-READING = ("__init__", "files", "refusal", "texts")
 for module in (
-    "code_digest",
-    "configuration",
-    "ledger",
-    "resources",
-    *(f"discovery/{name}" for name in DISCOVERY),
-    *(f"reading/{name}" for name in READING),
-    *(f"probing/{name}" for name in ("__init__", "names")),
+    "planning/__init__",
+    "planning/code_digest",
+    "planning/configuration",
+    "planning/ledger",
+    "planning/job_requests",
+    *(
+        f"planning/discovery/{name}"
+        for name in (
+            "__init__",
+            "candidate",
+            "find_models",
+            "layouts",
+            "names",
+            "settings",
+            "tables",
+            "tree",
+            "zips",
+        )
+    ),
+    *(f"reading/{name}" for name in ("__init__", "files", "refusal", "texts")),
+    *(f"records/{name}" for name in ("__init__", "probe_names")),
 ):
     source(f"reload_audit/{module}.py")
 sys.path.insert(0, str(source("reload_audit/__init__.py").parents[1]))
 
-from reload_audit import configuration, discovery, resources
-from reload_audit.code_digest import (
+from reload_audit.planning import configuration, job_requests
+from reload_audit.planning.discovery import find_models as discovery
+from reload_audit.planning.code_digest import (
     code_digest,
     locate_in,
     named_code_digest,

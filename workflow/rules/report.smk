@@ -4,7 +4,7 @@ Input: one record per model, one probe per environment. Output: episodes, condit
 """
 
 DASHBOARD = [
-    f"reload_audit/dashboard/{name}"
+    f"reload_audit/reports/dashboard/{name}"
     for name in (
         "page/report.html.j2",
         "page/report.css",
@@ -47,7 +47,7 @@ rule aggregate:
     params:
         settings={key: AUDIT[key] for key in ("evaluation", "verdict")}
         | {"reload": RELOAD},
-        code=code_of("aggregate.py", "reload_audit/causes.yaml"),
+        code=code_of("aggregate.py", "reload_audit/causes/causes.yaml"),
     message:
         "Comparing train time and reload"
     script:
@@ -114,7 +114,7 @@ rule summarize:
     conda:
         CONDA_ENV
     params:
-        code=code_of("summarize.py", "reload_audit/causes.yaml"),
+        code=code_of("summarize.py", "reload_audit/causes/causes.yaml"),
     message:
         "Writing {output.text}, {output.markdown} and {output.junit}"
     script:

@@ -18,31 +18,31 @@ GIVEN_RESOURCES = {
 def training(wildcards):
     spec = spec_of(wildcards)
     given = GIVEN_RESOURCES[spec["experiment"]]
-    return resources.training_request(spec, AUDIT["training"], given)
+    return job_requests.training_request(spec, AUDIT["training"], given)
 
 
 def reloading(wildcards):
     device = spec_of(wildcards)["device"]
-    return resources.reload_request(device, AUDIT["reload"], RELOAD_PROCESSES)
+    return job_requests.reload_request(device, AUDIT["reload"], RELOAD_PROCESSES)
 
 
 def auditing(wildcards):
     """One process more for each model: what a random policy earns."""
     devices = [model["device"] for model in models_of_batch(wildcards)]
     processes = len(devices) * (RELOAD_PROCESSES + 1)
-    return resources.batch_request(devices, AUDIT["reload"], processes)
+    return job_requests.batch_request(devices, AUDIT["reload"], processes)
 
 
 def probing(wildcards):
     ((source, model),) = PROBES[wildcards.probe].items()
     device = model["device"] if source == "found" else MODELS[model]["device"]
-    return resources.reload_request(device, PROBE_LIMITS, PROBE_PROCESSES)
+    return job_requests.reload_request(device, PROBE_LIMITS, PROBE_PROCESSES)
 
 
 def aggregating(wildcards):
     """All records at once."""
-    mem_mb = resources.OVERHEAD_MB + 1000 + (len(MODELS) + len(EXTERNAL)) // 5
-    return resources.Request(mem_mb, 30, most_mem_mb=8 * mem_mb, most_runtime=240)
+    mem_mb = job_requests.OVERHEAD_MB + 1000 + (len(MODELS) + len(EXTERNAL)) // 5
+    return job_requests.Request(mem_mb, 30, most_mem_mb=8 * mem_mb, most_runtime=240)
 
 
 def threads_of(request):

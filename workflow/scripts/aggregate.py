@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from reload_audit.aggregation import aggregate
-from reload_audit.logs import job_log
-from reload_audit.records import DamagedFileError
-from reload_audit.verdicts import Criteria
+from reload_audit.judging.comparison import Criteria
+from reload_audit.processes.job_log import job_log
+from reload_audit.records.storage import DamagedFileError
+from reload_audit.results.aggregate import aggregate
 
 
 def main(records: Sequence[str], probes: Sequence[str], settings: dict, results: Path) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from reload_audit.logs import job_log
-from reload_audit.records import DamagedFileError, read_json
+from reload_audit.processes.job_log import job_log
+from reload_audit.records.storage import DamagedFileError, read_json
 
 
 class GateClosed(Exception):

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reload_audit.jobs.probe import ProbeSpec, probe_environment
-from reload_audit.logs import job_log
-from reload_audit.specs import ExternalPolicy
+from reload_audit.processes.job_log import job_log
+from reload_audit.records.specs import ExternalPolicy
 
 
 def main(

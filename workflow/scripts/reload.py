@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from reload_audit.jobs.reload import reload_model
-from reload_audit.logs import job_log
-from reload_audit.records import DamagedFileError
-from reload_audit.specs import ReloadSpec
-from reload_audit.verdicts import Criteria
+from reload_audit.judging.comparison import Criteria
+from reload_audit.processes.job_log import job_log
+from reload_audit.records.specs import ReloadSpec
+from reload_audit.records.storage import DamagedFileError
 
 
 def main(folder: Path, reload: dict, verdict: dict, record: Path, log: Path) -> None:

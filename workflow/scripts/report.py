@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from reload_audit.dashboard import write_figures, write_report
-from reload_audit.logs import job_log
-from reload_audit.records import DamagedFileError, read_json
+from reload_audit.processes.job_log import job_log
+from reload_audit.records.storage import DamagedFileError, read_json
+from reload_audit.reports.dashboard.figures import write_figures
+from reload_audit.reports.dashboard.report import write_report
 
 
 def main(audit: Path, episodes: Path, html: Path, figures: Path, folders: Mapping[str, str]) -> None:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from reload_audit import markdown, summary
-from reload_audit.junit import write_junit
-from reload_audit.logs import job_log
-from reload_audit.model_cards import FOLDER, about_cards, suggestions, write_patches
-from reload_audit.records import DamagedFileError, read_json, write_text
-from reload_audit.tables import write_flagged
+from reload_audit.processes.job_log import job_log
+from reload_audit.records.storage import DamagedFileError, read_json, write_text
+from reload_audit.reports import markdown, summary
+from reload_audit.reports.junit import write_junit
+from reload_audit.reports.model_cards import FOLDER, about_cards, suggestions, write_patches
+from reload_audit.results.tables import write_flagged
 
 
 def main(audit: Path) -> None:

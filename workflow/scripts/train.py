@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from reload_audit.jobs.train import train_model
-from reload_audit.logs import job_log
-from reload_audit.specs import Limits
+from reload_audit.processes.job_log import job_log
+from reload_audit.records.specs import Limits
 
 
 def main(spec: dict, code: str, limits: dict, folder: Path, log: Path) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "ReferenceRecorder": "recorder",
-    "record_reference": "recorder",
-    "NormalizeAsTrained": "normalization",
-    "load_statistics": "normalization",
-    "save_statistics": "normalization",
-    "unpicklable_parts": "serialization",
+    "ReferenceRecorder": "training.recorder",
+    "record_reference": "training.recorder",
+    "NormalizeAsTrained": "remedies.statistics_file",
+    "load_statistics": "remedies.statistics_file",
+    "save_statistics": "remedies.statistics_file",
+    "unpicklable_parts": "remedies.unpicklable",
 }
 
 __all__ = [*_HOMES]

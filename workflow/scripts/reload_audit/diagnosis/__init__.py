@@ -1,5 +1,1 @@
-"""Why a model earns something else: plan what to try, and conclude from all that was seen.
-
-Cheap first. ``examination`` reads the files and plans trials; ``trials`` are conditions, one factor at a time and then
-pairs, each of which would speak for a cause; ``conclusion`` ranks what forensics, probe and trials say together.
-"""
+"""Why a model earns something else: examine its files, plan conditions to try, and rank the causes they speak for."""

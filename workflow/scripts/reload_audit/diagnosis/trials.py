@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
-from reload_audit.finding import Finding
-from reload_audit.specs import Condition
+from reload_audit.causes.finding import Finding
+from reload_audit.records.specs import Condition
 
 EXPLAINS = 0.8
 """Share of a gap that a condition has to close to explain it."""
@@ -152,11 +152,13 @@ _REMEDIES: dict[str, Callable[[Mapping[str, Any]], list[Changes]]] = {
     "statistics-updated-since": _other_statistics,
     "statistics-swapped": lambda _: [("statistics=swapped", {"statistics": "swapped"})],
     "action-space-rescaled": lambda details: _wrapped(
-        "actions rescaled", "reload_audit.conditions:rescale_action", {key: details[key] for key in ("low", "high")}
+        "actions rescaled",
+        "reload_audit.evaluation.conditions:rescale_action",
+        {key: details[key] for key in ("low", "high")},
     ),
     "observation-dtype": lambda details: _wrapped(
         f"observations as {details['dtype']}",
-        "reload_audit.conditions:observe_as",
+        "reload_audit.evaluation.conditions:observe_as",
         {key: details[key] for key in ("dtype", "low", "high") if key in details},
     ),
     "frame-stack-missing": lambda details: [

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from reload_audit.claims import read_npz
-from reload_audit.finding import Finding
+from reload_audit.causes.finding import Finding
 from reload_audit.forensics.traces import Traces
+from reload_audit.models.claims import read_npz
 from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.reading.statistics import SavedStatistics
-from reload_audit.specs import Claim
+from reload_audit.records.specs import Claim
 
 _FEWEST = 10
 _SHARE = 0.2

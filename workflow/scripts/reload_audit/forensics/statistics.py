@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reload_audit import artifacts
-from reload_audit.finding import Finding
+from reload_audit.causes.finding import Finding
 from reload_audit.forensics.pairing import (
     Counts,
     Pairing,
@@ -21,11 +20,12 @@ from reload_audit.forensics.pairing import (
     setting,
 )
 from reload_audit.forensics.traces import Observation, Traces, space_of
+from reload_audit.models import model_folder
 from reload_audit.reading.model_zip import SavedModel
 from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.reading.statistics import Moments, SavedStatistics
 from reload_audit.reading.texts import mapping
-from reload_audit.records import digest
+from reload_audit.records.storage import digest
 
 MISSING = "statistics-missing"
 CHECKPOINT = "statistics-of-another-checkpoint"
@@ -277,6 +277,6 @@ def _content_digest(statistics: SavedStatistics, *, swapped: bool = False) -> st
                 ret_rms=statistics.rewards,
                 obs_rms=parts[""] if list(parts) == [""] else parts,
             )
-            return digest(artifacts.normalizer_content(content))  # type: ignore[arg-type]
+            return digest(model_folder.normalizer_content(content))  # type: ignore[arg-type]
     except Unreadable:
         return None

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space
 
-from reload_audit.finding import Finding
+from reload_audit.causes.finding import Finding
 from reload_audit.reading.statistics import SavedStatistics
 
 _INFINITE = 1e38

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reload_audit import isolation
-from reload_audit.jobs import TRAIN_HASH_SEED
+from reload_audit.processes import isolation
+from reload_audit.processes.fork_servers import TRAIN_HASH_SEED
 
 _CHECK_SECONDS = 600.0
 
@@ -42,5 +42,5 @@ def check_experiments(experiments: Sequence[Experiment], source: str, log: Path)
 
 def _find_problems(experiments: Sequence[Experiment], log: Path) -> isolation.Outcome:
     return isolation.call(
-        "reload_audit.preflight:find_problems", (experiments,), method="spawn", log=log, timeout=_CHECK_SECONDS
+        "reload_audit.training.preflight:find_problems", (experiments,), method="spawn", log=log, timeout=_CHECK_SECONDS
     )

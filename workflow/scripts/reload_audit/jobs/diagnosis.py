@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from reload_audit import isolation
 from reload_audit.diagnosis.trials import EXPLAINS, EXPLAINS_WITH_PROOF, Trial, pairs, share_closed
-from reload_audit.specs import CANONICAL, Condition, ReloadSpec
+from reload_audit.processes import isolation
+from reload_audit.records.specs import CANONICAL, Condition, ReloadSpec
 
 _BASELINE_PROCESSOR = {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE"}
 """What makes PyTorch and MKL use the instructions that every processor of this kind has."""

@@ -7,18 +7,26 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from reload_audit import isolation
-from reload_audit.jobs import FORMAT, LIBRARIES, RELOAD_HASH_SEED
+from reload_audit.jobs.batch_cache import Kept
 from reload_audit.jobs.diagnosis import Processes, Target, condition_record, diagnose
-from reload_audit.jobs.kept import Kept
+from reload_audit.judging.comparison import Criteria
+from reload_audit.models.recording import read_recording
+from reload_audit.processes import isolation
+from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED
 from reload_audit.reading.refusal import Unreadable
-from reload_audit.recordings import read_recording
-from reload_audit.records import digest, plain, write_json
-from reload_audit.specs import CANONICAL, Condition, ExternalPolicy, ExternalSpec, ReloadSpec, conditions
-from reload_audit.verdicts import Criteria
+from reload_audit.records.specs import (
+    CANONICAL,
+    FORMAT,
+    Condition,
+    ExternalPolicy,
+    ExternalSpec,
+    ReloadSpec,
+    conditions,
+)
+from reload_audit.records.storage import digest, plain, write_json
 
-_EVALUATE = "reload_audit.external:evaluate_external"
-_EXAMINE = "reload_audit.diagnosis.examination:examine_external"
+_EVALUATE = "reload_audit.evaluation.external:evaluate_external"
+_EXAMINE = "reload_audit.diagnosis.examine:examine_external"
 
 PRELOAD = (*LIBRARIES, *(target.partition(":")[0] for target in (_EVALUATE, _EXAMINE)))
 
@@ -128,6 +136,6 @@ class _Batch:
         key = digest([plain(asdict(replace(spec.environment, normalize=None))), spec.named_by_user])
         if key not in self._random_means:
             self._random_means[key] = self._processes.call(
-                "reload_audit.external:random_policy_reward", spec, self._policy
+                "reload_audit.evaluation.external:random_policy_reward", spec, self._policy
             ).value
         return self._random_means[key]

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from reload_audit import isolation
-from reload_audit.isolation import Failure, Method
-from reload_audit.jobs import FORMAT, RELOAD_HASH_SEED, TRAIN_HASH_SEED
 from reload_audit.probing.contrasts import Contrasts
 from reload_audit.probing.scenarios import Planned, Play, Result, Scenario
-from reload_audit.records import write_json
-from reload_audit.specs import EnvironmentSpec, ExternalPolicy
+from reload_audit.processes import isolation
+from reload_audit.processes.fork_servers import RELOAD_HASH_SEED, TRAIN_HASH_SEED
+from reload_audit.processes.isolation import Failure, Method
+from reload_audit.records.specs import FORMAT, EnvironmentSpec, ExternalPolicy
+from reload_audit.records.storage import write_json
 
 PRELOAD = ("stable_baselines3", "sb3_contrib", "time_machine", "yaml")
 _MOST_TIMEOUTS = 2

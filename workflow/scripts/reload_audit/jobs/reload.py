@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reload_audit import isolation
-from reload_audit.jobs import FORMAT, LIBRARIES, RELOAD_HASH_SEED
 from reload_audit.jobs.diagnosis import Processes, Target, diagnose
-from reload_audit.records import read_json, write_json
-from reload_audit.specs import CANONICAL, EvaluationSpec, ReloadSpec, conditions
-from reload_audit.verdicts import Criteria
+from reload_audit.judging.comparison import Criteria
+from reload_audit.processes import isolation
+from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED
+from reload_audit.records.specs import CANONICAL, FORMAT, EvaluationSpec, ReloadSpec, conditions
+from reload_audit.records.storage import read_json, write_json
 
-_EVALUATE = "reload_audit.evaluation:evaluate"
-_EXAMINE = "reload_audit.diagnosis.examination:examine_trained"
+_EVALUATE = "reload_audit.evaluation.trained:evaluate"
+_EXAMINE = "reload_audit.diagnosis.examine:examine_trained"
 
 PRELOAD = (*LIBRARIES, *(target.partition(":")[0] for target in (_EVALUATE, _EXAMINE)))
 

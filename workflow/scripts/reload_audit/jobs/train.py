@@ -16,10 +16,10 @@ from typing import Any
 
 import psutil
 
-from reload_audit import isolation
-from reload_audit.jobs import FORMAT, TRAIN_HASH_SEED
-from reload_audit.records import read_json, write_json
-from reload_audit.specs import Limits
+from reload_audit.processes import isolation
+from reload_audit.processes.fork_servers import TRAIN_HASH_SEED
+from reload_audit.records.specs import FORMAT, Limits
+from reload_audit.records.storage import read_json, write_json
 
 
 def train_model(spec: Mapping[str, Any], folder: Path, log: Path, code: str, limits: Limits) -> None:
@@ -34,7 +34,7 @@ def train_model(spec: Mapping[str, Any], folder: Path, log: Path, code: str, lim
     checkpoints = folder.parent / ".checkpoints" / folder.name
     with _appearing_folder(folder) as building:
         outcome = isolation.call(
-            "reload_audit.training:train",
+            "reload_audit.training.train:train",
             (spec, str(building), str(checkpoints), code),
             method="spawn",
             log=log,

@@ -1,4 +1,1 @@
-"""Probe an environment: same seeds, same actions, one thing changed; what differs, and by which mechanism.
-
-``contrasts`` decides what to run, ``scenario`` runs it in a process of its own, ``conclusions`` says what follows.
-"""
+"""Whether an environment is reproducible: the same seeds and actions twice, with one thing changed."""

@@ -13,17 +13,18 @@ import numpy as np
 import torch as th
 from stable_baselines3.common.vec_env import VecEnv
 
-from reload_audit import artifacts, environment_ids
-from reload_audit.environments import Normalizer, build_vec_env, freeze_normalization, seed_global_generators
-from reload_audit.imports import extend_path
-from reload_audit.loading import load
+from reload_audit.environments import ids
+from reload_audit.environments.build import Normalizer, build_vec_env, freeze_normalization, seed_global_generators
+from reload_audit.evaluation.rollouts import ModelPolicy, Policy, RandomPolicy
+from reload_audit.models import model_folder
+from reload_audit.models.load_untrusted import load
 from reload_audit.probing.scenarios import Planned, Play
+from reload_audit.processes.imports import extend_path
 from reload_audit.reading.model_zip import read_model
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import read_statistics
-from reload_audit.records import read_json
-from reload_audit.rollouts import ModelPolicy, Policy, RandomPolicy
-from reload_audit.specs import EnvironmentSpec, ExternalPolicy, ExternalSpec, TrainingSpec
+from reload_audit.records.specs import EnvironmentSpec, ExternalPolicy, ExternalSpec, TrainingSpec
+from reload_audit.records.storage import read_json
 
 _GLOBAL_SEED = 11
 _PATIENCE = 20.0
@@ -34,12 +35,12 @@ def plan_for_trained(environment: EnvironmentSpec, folder: str, seeds: int, step
     """For an environment in which this workflow trained a model."""
     th.set_num_threads(1)
     plays = list(_random_plays(environment, seeds, steps))
-    manifest = read_json(Path(folder) / artifacts.MANIFEST)
+    manifest = read_json(Path(folder) / model_folder.MANIFEST)
     if manifest["failure"] is not None:
         return Planned(environment, "", tuple(plays), "its training failed")
     spec = TrainingSpec.from_dict(manifest["spec"])
-    model = artifacts.load_model(Path(folder), spec.algo, spec.device)
-    normalizer = None if spec.environment.normalize is None else artifacts.normalizer_from_file(Path(folder))
+    model = model_folder.load_model(Path(folder), spec.algo, spec.device)
+    normalizer = None if spec.environment.normalize is None else model_folder.normalizer_from_file(Path(folder))
     plays += _plays("model", lambda _: ModelPolicy(model), spec.environment, normalizer, seeds, steps)
     return Planned(environment, "", tuple(plays), "")
 
@@ -54,13 +55,13 @@ def plan_for_found(
     th.set_num_threads(1)
     spec = ExternalSpec.from_dict(model)
     extend_path(environment.python_path)
-    environment_ids.check_names(environment, spec.named_by_user, policy.trust)
-    environment_ids.register_environments(environment.env, policy.trust)
-    current, remark = environment_ids.current(environment, policy.env_versions)
+    ids.check_names(environment, spec.named_by_user, policy.trust)
+    ids.register_environments(environment.env, policy.trust)
+    current, remark = ids.current(environment, policy.env_versions)
     try:
         plays = list(_random_plays(current, seeds, steps))
     except Exception as error:
-        missing = environment_ids.missing_extra(error, environment.env)
+        missing = ids.missing_extra(error, environment.env)
         if missing:
             raise Unreadable(missing) from None
         raise

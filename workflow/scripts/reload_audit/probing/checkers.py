@@ -16,12 +16,12 @@ from gymnasium.utils import env_checker as gymnasium_checker
 from stable_baselines3.common import env_checker as sb3_checker
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
-from reload_audit.environment_ids import register_environments
-from reload_audit.environments import make_env, seed_global_generators
-from reload_audit.imports import extend_path
+from reload_audit.environments.build import make_env, seed_global_generators
+from reload_audit.environments.ids import register_environments
 from reload_audit.probing.scenarios import Play
 from reload_audit.probing.traces import Moment, Trace, first_difference, moment
-from reload_audit.specs import EnvironmentSpec
+from reload_audit.processes.imports import extend_path
+from reload_audit.records.specs import EnvironmentSpec
 
 _GLOBAL_SEED = 20_000
 

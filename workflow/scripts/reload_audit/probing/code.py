@@ -14,8 +14,8 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.envs.registration import load_env_creator
 
-from reload_audit.imports import ImportProblem, extend_path, import_module, import_object
-from reload_audit.specs import EnvironmentSpec
+from reload_audit.processes.imports import ImportProblem, extend_path, import_module, import_object
+from reload_audit.records.specs import EnvironmentSpec
 
 _FOLDERS = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
 _LIBRARIES = tuple({str(path) + os.sep for folder in _FOLDERS for path in (folder, folder.resolve())})

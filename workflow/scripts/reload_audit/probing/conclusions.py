@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from reload_audit.finding import Finding
+from reload_audit.causes.finding import Finding
 from reload_audit.probing.contrasts import grows
 
 _STILL_DIFFERS = "for the same seed and actions in two fresh processes"

@@ -17,9 +17,9 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from reload_audit.isolation import Failure
 from reload_audit.probing.scenarios import GLOBAL, PHASES, Before, Leaf, Result, Scenario
 from reload_audit.probing.traces import Difference, Trace, first_difference
+from reload_audit.processes.isolation import Failure
 
 Runner = Callable[[Scenario], Result | Failure]
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch as th
 
-from reload_audit.records import Digest
+from reload_audit.records.storage import Digest
 
 Place = Callable[[FrameType | None], str]
 

@@ -13,15 +13,15 @@ import numpy as np
 import torch as th
 from gymnasium import spaces
 
-from reload_audit.environment_ids import register_environments
-from reload_audit.environments import make_env
+from reload_audit.environments.build import make_env
+from reload_audit.environments.ids import register_environments
 from reload_audit.probing import generators, state
 from reload_audit.probing.clocks import clock
 from reload_audit.probing.code import Code
 from reload_audit.probing.scenarios import GLOBAL, PHASES, REAL_ENTROPY, Leaf, Phase, Play, Result, Scenario
 from reload_audit.probing.traces import Moment, Trace, moment
 from reload_audit.probing.watching import Watch
-from reload_audit.specs import EnvironmentSpec
+from reload_audit.records.specs import EnvironmentSpec
 
 _USUAL, _OTHER = 20_000, 70_000
 """What the seeds of the global generators begin with."""

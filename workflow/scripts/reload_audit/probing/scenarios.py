@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from reload_audit.probing.traces import Trace
-from reload_audit.specs import EnvironmentSpec
+from reload_audit.records.specs import EnvironmentSpec
 
 Phase = Literal["import", "construct", "reset", "step"]
 PHASES: tuple[Phase, ...] = ("import", "construct", "reset", "step")

@@ -21,7 +21,7 @@ import torch as th
 from reload_audit.probing import generators
 from reload_audit.probing.code import Code
 from reload_audit.probing.scenarios import Leaf, Scope
-from reload_audit.records import Digest
+from reload_audit.records.storage import Digest
 
 _DEPTH = 5
 _MOST_LEAVES = 4000

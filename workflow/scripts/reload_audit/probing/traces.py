@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reload_audit.records import Digest
+from reload_audit.records.storage import Digest
 
 _SHOWN = 256
 """Numbers of an observation that are kept to be shown; of what lies beyond, only whether it differs is known."""

@@ -1,0 +1,452 @@
+"""Small environments for tests: healthy ones of every kind, and some with one fault each.
+
+Faults that must not show in training ask which process they are in: train time and reload have different, fixed
+hash seeds.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from reload_audit.processes.fork_servers import RELOAD_HASH_SEED
+
+Step = tuple[Any, float, bool, bool, dict[str, Any]]
+
+
+def reloading() -> bool:
+    return os.environ.get("PYTHONHASHSEED") == str(RELOAD_HASH_SEED)
+
+
+class Draws(gym.Env):
+    """Every observation and reward is a draw from the environment's own generator; an episode has 3 to 8 steps."""
+
+    observation_space: gym.Space = gym.spaces.Box(-1, 1, (3,), np.float32)
+    action_space: gym.Space = gym.spaces.Discrete(2)
+    steps_of_all = 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.left = int(self.np_random.integers(3, 9))
+        return self.observe(), {}
+
+    def step(self, action: Any) -> Step:
+        Draws.steps_of_all += 1
+        self.left -= 1
+        return self.observe(), float(self.np_random.normal()) + float(np.sum(action)), self.left == 0, False, {}
+
+    def observe(self) -> Any:
+        return self.np_random.uniform(-1, 1, 3).astype(np.float32)
+
+
+class Continuous(Draws):
+    action_space = gym.spaces.Box(-2, 2, (1,), np.float32)
+
+
+class WritesToActions(Continuous):
+    def step(self, action: Any) -> Step:
+        outcome = super().step(action)
+        action *= 0.5
+        return outcome
+
+
+class DictObservations(Draws):
+    observation_space = gym.spaces.Dict(
+        {"position": gym.spaces.Box(-100, 100, (2,), np.float32), "colour": gym.spaces.Discrete(3)}
+    )
+
+    def observe(self) -> Any:
+        return {
+            "position": self.np_random.normal(50, 10, 2).astype(np.float32),
+            "colour": int(self.np_random.integers(3)),
+        }
+
+
+class Goals(Continuous):
+    """What hindsight experience replay needs."""
+
+    observation_space = gym.spaces.Dict(
+        {key: gym.spaces.Box(-1, 1, (3,), np.float32) for key in ("observation", "achieved_goal", "desired_goal")}
+    )
+
+    def observe(self) -> Any:
+        return {key: self.np_random.uniform(-1, 1, 3).astype(np.float32) for key in self.observation_space.spaces}
+
+    def compute_reward(self, achieved: np.ndarray, desired: np.ndarray, _info: Any) -> np.ndarray:
+        return -np.linalg.norm(achieved - desired, axis=-1)
+
+
+class Images(Draws):
+    observation_space = gym.spaces.Box(0, 255, (36, 36, 3), np.uint8)
+
+    def observe(self) -> Any:
+        return self.np_random.integers(0, 256, (36, 36, 3), dtype=np.uint8)
+
+
+class Masked(Draws):
+    """Raises where an action is taken that its mask forbids, and where it is asked for a mask when all is over."""
+
+    action_space = gym.spaces.Discrete(4)
+
+    def action_masks(self) -> np.ndarray:
+        if self.left == 0:
+            raise RuntimeError("the game is over: there are no moves")
+        return np.arange(4) == self.left % 4
+
+    def step(self, action: Any) -> Step:
+        if not self.action_masks()[int(action)]:
+            raise ValueError(f"action {action} is masked")
+        return super().step(action)
+
+
+class MasksFromOutside(gym.Wrapper):
+    def action_masks(self) -> np.ndarray:
+        return self.unwrapped.action_masks()
+
+
+class Lives(Draws):
+    """Three lives; a life is lost at every second step."""
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        observation, info = super().reset(**kwargs)
+        self.left = 6
+        return observation, info
+
+    @property
+    def lives(self) -> int:
+        return -(-self.left // 2)
+
+
+class EndsWithLife(gym.Wrapper):
+    """Ends an episode with each life and goes on in the next, as is customary in training on Atari."""
+
+    over = True
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        if self.over:
+            observation, info = self.env.reset(**kwargs)
+        else:
+            observation, _, terminated, truncated, info = self.env.step(0)
+            if terminated or truncated:
+                observation, info = self.env.reset(**kwargs)
+        self.over = False
+        self.lives = self.unwrapped.lives
+        return observation, info
+
+    def step(self, action: Any) -> Step:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self.over = terminated or truncated
+        return observation, reward, terminated or self.unwrapped.lives < self.lives, truncated, info
+
+
+class Clips(gym.RewardWrapper):
+    def reward(self, reward: Any) -> float:
+        return float(np.sign(reward))
+
+
+class Endless(Draws):
+    def step(self, action: Any) -> Step:
+        self.left = 10
+        return super().step(action)
+
+
+class NoNumber(Draws):
+    """Earns NaN, but only after a reload."""
+
+    def step(self, action: Any) -> Step:
+        observation, reward, *rest = super().step(action)
+        return observation, float("nan") if reloading() else reward, *rest
+
+
+class RaisesInConstructor(Draws):
+    def __init__(self, port: int = 80) -> None:
+        raise ConnectionError(f"no simulator on port {port}")
+
+
+class RaisesInTraining(Draws):
+    steps = 0
+
+    def step(self, action: Any) -> Step:
+        self.steps += 1
+        if self.steps > 20:
+            raise RuntimeError("the simulator went away")
+        return super().step(action)
+
+
+class CrashesInTraining(Draws):
+    steps = 0
+
+    def step(self, action: Any) -> Step:
+        self.steps += 1
+        if self.steps > 20:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return super().step(action)
+
+
+class KilledOnceInTraining(Draws):
+    """As if the machine went down, or only the simulator, at the 200th step, the first time."""
+
+    steps = 0
+
+    def __init__(self, marker: str, killed: bool = True) -> None:
+        self.marker, self.killed = marker, killed
+
+    def step(self, action: Any) -> Step:
+        self.steps += 1
+        if self.steps == 200 and not Path(self.marker).exists():
+            Path(self.marker).touch()
+            if not self.killed:
+                raise RuntimeError("the simulator went away")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().step(action)
+
+
+class RaisesOnReload(Draws):
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        if reloading():
+            raise RuntimeError("the licence server is gone")
+        return super().reset(**kwargs)
+
+
+class CrashesOnReload(Draws):
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        if reloading():
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return super().reset(**kwargs)
+
+
+class KilledOnReload(Draws):
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        if reloading():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().reset(**kwargs)
+
+
+class ExitsOnReload(Draws):
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        if reloading():
+            os._exit(0)
+        return super().reset(**kwargs)
+
+
+class HangsOnReload(Draws):
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        if reloading():
+            time.sleep(3600)
+        return super().reset(**kwargs)
+
+
+class FillsMemoryOnReload(Draws):
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        if reloading():
+            hoard = []
+            while True:
+                hoard.append(np.ones(2**22))
+                time.sleep(0.01)
+        return super().reset(**kwargs)
+
+
+class DeadlocksOnReload(Draws):
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        if reloading():
+            lock = threading.Lock()
+            lock.acquire()
+            lock.acquire()
+        return super().reset(**kwargs)
+
+
+class ForksOnReload(Draws):
+    """Its children go on where it does, as far as they get."""
+
+    forked = False
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        if reloading() and not ForksOnReload.forked:
+            ForksOnReload.forked = True
+            os.fork()
+        return super().reset(**kwargs)
+
+
+class PrintsOnReload(Draws):
+    """Some 20 megabytes an episode."""
+
+    def step(self, action: Any) -> Step:
+        if reloading():
+            print("x" * 4_000_000)
+        return super().step(action)
+
+
+class RaisesInClose(Draws):
+    def close(self) -> None:
+        if reloading():
+            raise RuntimeError("the window is gone")
+
+
+class ExitsInClose(Draws):
+    def close(self) -> None:
+        if reloading():
+            os._exit(0)
+
+
+class OtherShapeOnReload(Draws):
+    def observe(self) -> Any:
+        return np.zeros(7, np.float32) if reloading() else super().observe()
+
+
+class AddsOne(gym.RewardWrapper):
+    """A wrapper with an argument."""
+
+    def __init__(self, env: gym.Env, amount: float = 1.0) -> None:
+        super().__init__(env)
+        self.amount = amount
+
+    def reward(self, reward: Any) -> float:
+        return float(reward) + self.amount
+
+
+class ConstructionDraws(Draws):
+    """What a step earns is drawn at construction: gone with the instance."""
+
+    def __init__(self) -> None:
+        self.level = float(np.random.default_rng().normal(0, 10)) if reloading() else 100.0
+
+    def step(self, action: Any) -> Step:
+        observation, reward, *rest = super().step(action)
+        return observation, reward + self.level, *rest
+
+
+class WarmsUp(Draws):
+    """A curriculum that moves with the number of episodes, and is saved nowhere."""
+
+    episodes = 0
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        self.episodes += 1
+        return super().reset(**kwargs)
+
+    def step(self, action: Any) -> Step:
+        observation, reward, *rest = super().step(action)
+        return observation, reward + (100.0 if self.episodes > 20 else 0.0), *rest
+
+
+class Gauge(gym.Env):
+    """A pointer in odd units, to be answered at once: easy to learn where observations are normalised, lost without.
+
+    A step earns up to 10 for the right answer, and a wrong one costs 10. Episodes have 8 steps, or where some end
+    ``early``, half of them 2.
+    """
+
+    observation_space: gym.Space = gym.spaces.Box(-np.inf, np.inf, (3,), np.float32)
+    offset = np.array([300.0, 3.0, 5000.0])
+    unit = np.array([4.0, 0.02, 90.0])
+
+    def __init__(self, action: str = "discrete", *, early: bool = False) -> None:
+        discrete = action == "discrete"
+        self.action_space = gym.spaces.Discrete(2) if discrete else gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
+        self.early = early
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.left = 2 if self.early and self.np_random.random() < 0.5 else 8
+        return self.observe(), {}
+
+    def step(self, action: Any) -> Step:
+        if self.action_space.shape == ():
+            reward = 10.0 if (action == 1) == (self.pointer > 0.0) else -10.0
+        else:
+            reward = max(-10.0, 10.0 - 20.0 * abs(float(np.sum(action)) - float(np.clip(self.pointer, -1.0, 1.0))))
+        self.left -= 1
+        return self.observe(), reward, self.left == 0, False, {}
+
+    def observe(self) -> Any:
+        self.hidden = self.np_random.normal(size=3)
+        self.pointer = float(self.hidden[0] + 0.5 * self.hidden[2])
+        return (self.offset + self.unit * self.hidden).astype(np.float32)
+
+
+class OtherGauge(Gauge):
+    """Another instrument: the same task in other units."""
+
+    offset = np.array([290.0, 3.05, 5150.0])
+    unit = np.array([9.0, 0.01, 300.0])
+
+
+class NearlyUnits(Gauge):
+    """Units so ordinary that wrong ways to normalise them cost something, but not everything, and not the same."""
+
+    offset = np.array([2.0, 2.0, 2.0])
+    unit = np.array([3.0, 3.0, 3.0])
+
+
+class Spiky(Gauge):
+    """Three readings more, which say nothing but for a spike now and then: more often than in training, when it was
+    ``rare``.
+    """
+
+    observation_space: gym.Space = gym.spaces.Box(-np.inf, np.inf, (6,), np.float32)
+
+    def __init__(self, action: str = "discrete", *, rare: bool = False) -> None:
+        super().__init__(action)
+        self.often = 0.02 if rare else 0.5
+
+    def observe(self) -> Any:
+        spikes = np.where(self.np_random.random(3) < self.often, self.np_random.choice([-1e3, 1e3], 3), 0.0)
+        return np.concatenate([super().observe(), spikes]).astype(np.float32)
+
+
+class Pixels(Gauge):
+    """The pointer as a picture: of bytes, or of numbers up to 1."""
+
+    def __init__(self, action: str = "discrete", *, scaled: bool = False) -> None:
+        super().__init__(action)
+        self.scaled = scaled
+        kind, high = (np.float32, 1) if scaled else (np.uint8, 255)
+        self.observation_space = gym.spaces.Box(0, high, (6, 6, 1), kind)
+
+    def observe(self) -> Any:
+        super().observe()
+        brightness = self.pointer if self.action_space.shape else 1000.0 * self.pointer
+        picture = np.full((6, 6, 1), 127.5 + 127.5 * np.clip(brightness, -1.0, 1.0)).astype(np.uint8)
+        return (picture / 255.0).astype(np.float32) if self.scaled else picture
+
+
+class Recall(gym.Env):
+    """What is shown at the first step is asked for at all others."""
+
+    observation_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.shown = int(self.np_random.integers(2))
+        self.left = 5
+        return np.array([2 * self.shown - 1, 1], np.float32), {}
+
+    def step(self, action: Any) -> Step:
+        self.left -= 1
+        return np.zeros(2, np.float32), 10.0 if action == self.shown else -10.0, self.left == 0, False, {}
+
+
+class Costly(Draws):
+    """Only the mask tells which action earns; the other costs more."""
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        outcome = super().reset(**kwargs)
+        self.allowed = int(self.np_random.integers(2))
+        return outcome
+
+    def action_masks(self) -> np.ndarray:
+        return np.arange(2) == self.allowed
+
+    def step(self, action: Any) -> Step:
+        observation, _, *rest = super().step(action)
+        reward = 10.0 if action == self.allowed else -30.0
+        self.allowed = int(self.np_random.integers(2))
+        return observation, reward, *rest

@@ -1,0 +1,1 @@
+"""What the tests share: builders of small inputs, real workflow runs, browsers, a Slurm."""

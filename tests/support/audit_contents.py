@@ -1,0 +1,80 @@
+"""What ``audit.json`` says of models, as far as summaries need it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reload_audit.judging.comparison import VERDICTS
+
+HOSTILE = (
+    "a|b\\|c",
+    "```",
+    "`a` ``b``",
+    "<img src=x onerror=alert(1)>",
+    "</details><script>",
+    "@everyone #123 GH-1 https://a.example www.a.example me@a.example 0123456789abcdef0123456789abcdef01234567",
+    "![x](https://a.example/x.png) [y](javascript:alert(1)) $\\sqrt{3}$ **bold** ~~gone~~",
+    "a\nb\r\n| c | d |\n# heading",
+    "\x00\x1b[2J\x07",
+    "\u202egnp.exe\u2066",
+    "half \udcff of \ud800",
+    "\ufffe\uffff",
+    "]]> &amp; &#x0; <!-- -->",
+    "[bold red]no[/] :smile:",
+    " ",
+)
+"""Names and messages that must be shown and not obeyed."""
+
+CRITERIA = {"alpha": 0.05, "fdr": 0.05, "margin_fraction": 0.05, "margin_std": 0.2, "looks": [20, 40, 80]}
+
+
+def model(name: str = "small-seed0-n1", verdict: str = "identical", **other: Any) -> dict[str, Any]:
+    """A model trained here that earned 50 in place, and 10 after reload if it is degraded."""
+    earned = {"degraded": 10.0, "error": None}.get(verdict, 50.0)
+    return {
+        "model": name,
+        "experiment": "small",
+        "source": "trained",
+        "env_id": "CartPole-v1",
+        "env_ran": "CartPole-v1",
+        "verdict": verdict,
+        "reason": "",
+        "train_mean_reward": 50.0,
+        "train_std_reward": 4.0,
+        "reload_mean_reward": earned,
+        "reload_std_reward": None if earned is None else 1.0,
+        "random_mean_reward": 0.0,
+        "n_episodes": None if earned is None else 20,
+        "difference": None if earned is None else earned - 50.0,
+        "margin": 2.0,
+        "claim_kind": "in_place",
+        "claim_mean": 50.0,
+        "claim_std": 4.0,
+        "claims": [],
+        "causes": [],
+        "plain_load_error": None,
+        **other,
+    }
+
+
+def found(name: str = "ppo/CartPole-v1_1", verdict: str = "equivalent", **other: Any) -> dict[str, Any]:
+    """The same model, trained by others."""
+    claim = {"source": "zoo", "claim_kind": "explicit", "train_mean_reward": None, "train_std_reward": None}
+    return model(name, verdict, **{**claim, "plain_load_error": "", **other})
+
+
+def inconclusive(word: str, **other: Any) -> dict[str, Any]:
+    """A found model that something stands in the way of."""
+    return found(verdict="inconclusive", reason=f"{word}: for a reason", **other)
+
+
+def lost(name: str, cause: str, *evidence: str, verdict: str = "degraded", **other: Any) -> dict[str, Any]:
+    """A model whose verdict has a cause."""
+    explained = {"cause": cause, "explanation": "", "evidence": evidence, "proven": True, "share": None, "fix": ""}
+    return model(name, verdict, **{"cause": cause, "causes": [explained | other.pop("explained", {})], **other})
+
+
+def audit(*models: dict[str, Any]) -> dict[str, Any]:
+    """All of it."""
+    counts = {verdict: sum(one["verdict"] == verdict for one in models) for verdict in VERDICTS}
+    return {"settings": {"verdict": CRITERIA}, "counts": counts, "models": models}

@@ -1,0 +1,50 @@
+"""Small experiments for tests, and the default criteria."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reload_audit.judging.comparison import Criteria
+from reload_audit.planning.configuration import read_yaml, resolve, trained_models
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
+
+CRITERIA = Criteria(alpha=0.05, fdr=0.05, margin_fraction=0.05, margin_std=0.2, looks=(20, 40, 80, 160, 320))
+
+Moments = tuple[float, float, int]
+
+
+def moments(sample: np.ndarray) -> Moments:
+    """What a claim consists of: mean, standard deviation with ddof 0, number."""
+    return float(sample.mean()), float(sample.std()), len(sample)
+
+
+def resolved(**config: Any) -> dict[str, Any]:
+    """A configuration with its defaults, made quick where it does not say otherwise."""
+    quick = {"evaluation": {"episodes": 20, "n_envs": 4}, "reload": {"n_envs": [2]}, "verdict": {"looks": [10, 20]}}
+    return resolve({**quick, **config}, SCHEMA, "config.yaml")
+
+
+def experiment(**overrides: Any) -> dict[str, Any]:
+    """A healthy experiment that trains in a second."""
+    small = {
+        "name": "small",
+        "algo": "PPO",
+        "env": "planted:Draws",
+        "total_timesteps": 64,
+        "hyperparams": {"n_steps": 32, "batch_size": 32, "n_epochs": 1},
+    }
+    return {**small, **overrides}
+
+
+def training_spec(**overrides: Any) -> dict[str, Any]:
+    """The training spec of the one model of such an experiment."""
+    config = resolved(
+        experiments=[experiment(**overrides)], python_path=[str(ROOT / "tests/environments"), str(ROOT / "examples")]
+    )
+    (spec,) = trained_models(config).values()
+    return spec

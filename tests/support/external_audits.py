@@ -1,0 +1,111 @@
+"""Audit models that lie in folders, in fresh processes as the workflow does, without the workflow around it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from reload_audit.jobs import probe
+from reload_audit.jobs.external import audit_batch
+from reload_audit.jobs.probe import Prober, ProbeSpec
+from reload_audit.judging.comparison import Criteria
+from reload_audit.models.model_folder import MANIFEST
+from reload_audit.planning.configuration import read_yaml
+from reload_audit.planning.discovery.find_models import find_models
+from reload_audit.processes import isolation
+from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED, TRAIN_HASH_SEED
+from reload_audit.records.probe_names import probe_name, probed
+from reload_audit.records.specs import FORMAT, ExternalPolicy, ReloadSpec
+from reload_audit.records.storage import read_json, write_json
+from reload_audit.results.aggregate import aggregate
+from support.builders import ROOT, resolved
+from support.published_layouts import CLAIMS_SCHEMA, MODELS_SCHEMA
+
+LIMITS = {"timeout": 120, "memory": 4096}
+AUDIT_SCHEMA = read_yaml(ROOT / "workflow/schemas/audit.schema.json")
+PROBE = ProbeSpec(seeds=2, steps=20, episodes=25, isolation="forkserver", timeout=60, memory=4096)
+
+
+def audit_table(rows: Sequence[Mapping[str, Any]], folder: Path, **sections: Any) -> dict[str, dict[str, Any]]:
+    """Audit a table of models; what ``audit.json`` says of each, by its name."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    folder.mkdir(parents=True, exist_ok=True)
+    table = folder / "models.tsv"
+    cells = [columns, *([_cell(row.get(name)) for name in columns] for row in rows)]
+    table.write_text("".join("\t".join(line) + "\n" for line in cells), encoding="utf-8")
+    return audit_found(folder, models=str(table), **sections)
+
+
+def audit_found(folder: Path, *, probes: Path | None = None, **config: Any) -> dict[str, dict[str, Any]]:
+    """Audit what a configuration finds; what ``audit.json`` says of each model, by its name.
+
+    :param probes: a folder that takes what probing the models' environments finds; what is there is not probed again
+    """
+    reload = {"n_envs": [], "other_vec_env": False, **LIMITS, **config.pop("reload", {})}
+    config = resolved(
+        **{"python_path": [str(ROOT / "tests/environments"), str(ROOT / "examples")], "reload": reload, **config}
+    )
+    models = find_models(config, MODELS_SCHEMA, CLAIMS_SCHEMA)
+    policy = ExternalPolicy.from_dict(
+        {
+            "evaluation": {**config["evaluation"], "looks": config["verdict"]["looks"]},
+            "trust": config["trust"],
+            "env_versions": config["env_versions"],
+            "max_bytes": 2**30,
+        }
+    )
+    reloading = ReloadSpec.from_dict({key: value for key, value in config["reload"].items() if key != "batch"})
+    criteria = Criteria.from_dict(config["verdict"])
+    records = folder / "records.json"
+    audit_batch(models, records, folder / "audit.log", policy, reloading, criteria)
+    probed_files = [] if probes is None else probe_all([model["environment"] for model in models], probes)
+    settings = {key: config[key] for key in ("evaluation", "verdict", "reload")}
+    aggregate([records], criteria, settings, folder, probed_files)
+    audit = read_json(folder / "audit.json")
+    jsonschema.validate(audit, AUDIT_SCHEMA)
+    return {model["model"]: model for model in audit["models"]}
+
+
+def probe_all(environments: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
+    """Probe distinct environments, all from two fork servers; a file of each."""
+    files = {folder / f"{probe_name(environment)}.json": environment for environment in environments}
+    log = folder / "probe.log"
+    probers = {
+        file: Prober(probed(environment), PROBE, log) for file, environment in files.items() if not file.exists()
+    }
+    if probers:
+        isolation.prepare("forkserver", hash_seed=TRAIN_HASH_SEED, preload=probe.PRELOAD)
+        going_on = [prober for prober in probers.values() if prober.probe()]
+        isolation.prepare("forkserver", hash_seed=RELOAD_HASH_SEED, preload=probe.PRELOAD)
+        for prober in going_on:
+            prober.probe_hash_order()
+    for file, prober in probers.items():
+        write_json(file, prober.result())
+    return list(files)
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else json.dumps(value) if isinstance(value, dict | list) else str(value)
+
+
+def train_all(specs: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """Train models into folders of their names, as the workflow does, but all from one fork server."""
+    isolation.prepare("forkserver", hash_seed=TRAIN_HASH_SEED, preload=LIBRARIES)
+    for spec in specs:
+        target = folder / spec["model"]
+        target.mkdir(parents=True)
+        outcome = isolation.call(
+            "reload_audit.training.train:train",
+            (spec, str(target)),
+            method="forkserver",
+            log=folder / "train.log",
+            **LIMITS,
+        )
+        assert outcome.failure is None, outcome.failure
+        manifest = {"format": FORMAT, "model": spec["model"], "spec": spec, "code": "", "failure": None}
+        write_json(target / MANIFEST, {**manifest, "process": asdict(outcome.usage), **outcome.value})

@@ -1,0 +1,110 @@
+"""Folders as people publish their models, made small: RL Zoo's, Hugging Face's, recordings, loose zips."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from reload_audit.planning.configuration import read_yaml
+from reload_audit.planning.discovery.find_models import find_models
+from support.builders import ROOT, resolved
+
+MODELS_SCHEMA = read_yaml(ROOT / "workflow/schemas/models.schema.yaml")
+CLAIMS_SCHEMA = read_yaml(ROOT / "workflow/schemas/claims.schema.yaml")
+
+PPO_SETTINGS = {"clip_range": 0.2, "n_epochs": 10, "n_envs": 4}
+
+
+def discovered(**config: Any) -> list[dict[str, Any]]:
+    """What a configuration finds."""
+    return find_models(resolved(**config), MODELS_SCHEMA, CLAIMS_SCHEMA)
+
+
+def by_name(**config: Any) -> dict[str, dict[str, Any]]:
+    """What a configuration finds, by name."""
+    return {entry["model"]: entry for entry in discovered(**config)}
+
+
+def sb3_zip(path: Path, settings: Mapping[str, Any] | None = None) -> Path:
+    """A zip with the member that tells SB3's from others."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("data", json.dumps(PPO_SETTINGS if settings is None else settings))
+    return path
+
+
+def other_zip(path: Path) -> Path:
+    """A zip of something else."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("holiday.jpg", b"")
+    return path
+
+
+def text(path: Path, content: str = "") -> Path:
+    """A file, with the folders that lead to it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+def ordered(content: Mapping[str, Any]) -> str:
+    """YAML as RL Zoo writes an ``OrderedDict``."""
+    pairs = yaml.safe_dump([[[key, value] for key, value in content.items()]])
+    return f"!!python/object/apply:collections.OrderedDict\n{pairs}"
+
+
+def zoo_run(
+    folder: Path,
+    env: str = "CartPole-v1",
+    args: Mapping[str, Any] | str | None = None,
+    config: Mapping[str, Any] | str | None = None,
+    statistics: bool = False,
+) -> Path:
+    """A run of RL Zoo with its final model; ``args`` and ``config`` are mappings or the files' texts."""
+    name = env.replace("/", "-")
+    sb3_zip(folder / f"{name}.zip")
+    known = {"algo": folder.parent.name, "env": env, "env_kwargs": None}
+    text(folder / name / "args.yml", args if isinstance(args, str) else ordered({**known, **(args or {})}))
+    text(folder / name / "config.yml", config if isinstance(config, str) else ordered({"n_envs": 8, **(config or {})}))
+    if statistics:
+        text(folder / name / "vecnormalize.pkl")
+    text(folder / "evaluations.npz")
+    text(folder / "0.monitor.csv")
+    return folder
+
+
+CARD = """---
+library_name: stable-baselines3
+model-index:
+- name: {algo}
+  results:
+  - task: {{type: reinforcement-learning, name: reinforcement-learning}}
+    dataset: {{name: {env}, type: {env}}}
+    metrics: [{{type: mean_reward, value: 500.00 +/- 0.00, name: mean_reward, verified: false}}]
+---
+# **{algo}** Agent playing **{env}**
+"""
+
+
+def hub_repository(folder: Path, zip_name: str = "ppo-CartPole-v1.zip", env: str = "CartPole-v1") -> Path:
+    """A repository as ``package_to_hub`` of huggingface_sb3 makes it."""
+    sb3_zip(folder / zip_name)
+    text(folder / "README.md", CARD.format(algo="PPO", env=env))
+    text(folder / "results.json", json.dumps({"mean_reward": 500.0, "is_deterministic": True, "n_eval_episodes": 10}))
+    text(folder / "config.json", "{}")
+    other_zip(folder / "train_eval_metrics.zip")
+    return folder
+
+
+def recording(folder: Path, spec: Mapping[str, Any]) -> Path:
+    """A folder as this workflow's ``train`` leaves it."""
+    sb3_zip(folder / "model.zip")
+    text(folder / "manifest.json", json.dumps({"format": 1, "model": folder.name, "spec": spec}))
+    text(folder / "evaluations.json", "{}")
+    return folder

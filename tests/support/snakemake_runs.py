@@ -1,0 +1,115 @@
+"""Run the real workflow on a copy of the repository."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from support.builders import ROOT, experiment
+
+_COPIED = ("Snakefile", "workflow", "profiles", "examples", "requirements.txt", "config", "tests")
+TABLES = ("episodes.parquet", "conditions.parquet", "models.csv", "audit.json", "summary.txt", "junit.xml")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished call of snakemake."""
+
+    status: int
+    output: str
+
+    @property
+    def jobs(self) -> dict[str, int]:
+        """How many jobs of each rule were planned, from the table that snakemake prints."""
+        table = re.search(r"^job +count\n[- ]+\n(.*?)^total", self.output, re.MULTILINE | re.DOTALL)
+        return (
+            {} if table is None else {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", table[1], re.MULTILINE)}
+        )
+
+
+class Workspace:
+    """A copy of the workflow with a configuration of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True)
+        for name in _COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "unit", "e2e"))
+            else:
+                shutil.copy2(source, folder / name)
+
+    def configure(self, config: dict[str, Any] | str) -> None:
+        text = config if isinstance(config, str) else yaml.safe_dump(config, sort_keys=False)
+        (self.folder / "config/config.yaml").write_text(text)
+
+    def snakemake(self, *arguments: str, cores: int = 2) -> Run:
+        environment = {**os.environ, "PYTHONPATH": ""}
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=1200,
+        )
+        return Run(done.returncode, done.stdout)
+
+    def start(self, log: Path, *arguments: str) -> subprocess.Popen:
+        """A snakemake that runs while the test goes on; what it prints goes into ``log``."""
+        with open(log, "w") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "snakemake", *arguments],
+                cwd=self.folder,
+                env={**os.environ, "PYTHONPATH": ""},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def append(self, path: str, text: str) -> None:
+        with open(self.folder / path, "a") as file:
+            file.write(text)
+
+    def tables(self) -> dict[str, bytes]:
+        """Every byte of what an audit tells machines: the same again, whatever happened on the way."""
+        return {name: (self.folder / "results" / name).read_bytes() for name in TABLES}
+
+
+def small_config(*experiments: dict[str, Any], **sections: Any) -> dict[str, Any]:
+    """A configuration whose audit takes seconds."""
+    return {
+        "python_path": ["tests/environments", "examples"],
+        "experiments": list(experiments) or [experiment()],
+        "evaluation": {"episodes": 20, "n_envs": 4},
+        "verdict": {"looks": [10, 20]},
+        "reload": {"n_envs": [2], "other_vec_env": False},
+        **sections,
+    }
+
+
+def config_with_a_failure() -> dict[str, Any]:
+    """Two models that earn what they earned, and one whose training fails."""
+    return small_config(
+        experiment(name="healthy", normalize=True, n_envs=[1, 2]),
+        experiment(name="falls", env="planted:RaisesInTraining"),
+    )
+
+
+def finished_audit(folder: Path) -> Workspace:
+    """Of :func:`config_with_a_failure`, undisturbed."""
+    workspace = Workspace(folder)
+    workspace.configure(config_with_a_failure())
+    run = workspace.snakemake()
+    assert run.status == 0, run.output
+    return workspace

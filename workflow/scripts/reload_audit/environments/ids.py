@@ -1,0 +1,137 @@
+"""Environment ids that were, and what to run in their place; which names out of files may be imported at all."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+import gymnasium as gym
+
+from reload_audit.processes.imports import ImportProblem, import_module
+from reload_audit.reading.refusal import Unreadable
+from reload_audit.reading.trust import is_trusted
+from reload_audit.records.specs import EnvironmentSpec
+
+_VERSIONED = re.compile(r"^(?P<name>.+)-v(?P<version>\d+)$")
+
+# Wrappers that files may name: their arguments are plain values, and they write no files.
+_WRAPPERS = {
+    *(
+        f"stable_baselines3.common.atari_wrappers.{name}"
+        for name in (
+            *("AtariWrapper", "ClipRewardEnv", "EpisodicLifeEnv", "FireResetEnv", "MaxAndSkipEnv", "NoopResetEnv"),
+            *("StickyActionEnv", "WarpFrame"),
+        )
+    ),
+    "sb3_contrib.common.wrappers.TimeFeatureWrapper",
+    *(
+        f"gymnasium.wrappers.{name}"
+        for name in (
+            *("AtariPreprocessing", "ClipAction", "DelayObservation", "DtypeObservation", "FilterObservation"),
+            *("FlattenObservation", "FrameStackObservation", "GrayscaleObservation", "MaxAndSkipObservation"),
+            *("NormalizeObservation", "RescaleAction", "RescaleObservation", "ReshapeObservation"),
+            *("ResizeObservation", "StickyAction", "TimeAwareObservation", "TimeLimit"),
+        )
+    ),
+}
+
+# Registered, but only to make environments of other packages by whatever name they are given.
+_ADAPTERS = {"GymV21Environment-v0", "GymV26Environment-v0"}
+
+# What registers its environments only when it is imported, and the ids that it is asked for.
+_REGISTERED_BY = {"ale_py": re.compile(r"^ALE/|(NoFrameskip|Deterministic)-v\d$")}
+
+_EXTRAS = {"Box2D": "box2d", "mujoco": "mujoco", "ale_py": "atari"}
+"""What optional environments need, and the extra of the requirements that installs it."""
+
+
+def check_names(environment: EnvironmentSpec, named_by_user: Collection[str], trusted: Collection[str]) -> None:
+    """Refuse to import what a model's files name, unless it comes with the libraries or the user trusts it.
+
+    :param named_by_user: ``env``, ``wrappers`` or both, where they are the user's own words
+    :raises Unreadable: with the first such name
+    """
+    module, colon, _ = environment.env.partition(":")
+    if "env" not in named_by_user:
+        if environment.env in _ADAPTERS:
+            raise Unreadable(f"its files name the environment {environment.env}, which makes others by their names")
+        if colon and not is_trusted(module, trusted):
+            raise Unreadable(_untrusted("environment", environment.env, module))
+    if "wrappers" not in named_by_user:
+        for wrapper in environment.wrappers:
+            name = wrapper.name.replace(":", ".")
+            module = name.rpartition(".")[0]
+            if name not in _WRAPPERS and not is_trusted(module, trusted):
+                raise Unreadable(_untrusted("wrapper", wrapper.name, module))
+
+
+def register_environments(env: str, trusted: Collection[str]) -> None:
+    """Import the packages that may have registered an environment: those that the user trusts, and Atari's.
+
+    :raises Unreadable: one of them raises when it is imported
+    """
+    packages = [package for package, ids in _REGISTERED_BY.items() if ids.search(env) and env not in gym.registry]
+    for package in (*packages, *trusted):
+        if not is_missing(package):
+            try:
+                import_module(package)
+            except ImportProblem as problem:
+                raise Unreadable(f"trust: {problem}") from None
+
+
+def is_missing(package: str) -> bool:
+    """Whether a package can not be imported. A file may mention one that is trusted all the same."""
+    return importlib.util.find_spec(package.partition(".")[0]) is None
+
+
+def current(environment: EnvironmentSpec, replacements: Mapping[str, str]) -> tuple[EnvironmentSpec, str]:
+    """The environment as it can be made today, and a remark if that is another one than was asked for.
+
+    An id that no longer exists gives way to the oldest version that does and is not older.
+
+    :param replacements: ids that the user wants to give way to others
+    """
+    env = environment.env
+    successor = replacements.get(env) or (env if ":" in env else _oldest_successor(env))
+    if successor == env:
+        return environment, ""
+    return replace(environment, env=successor), f"{env} ran as {successor}"
+
+
+def missing_extra(error: BaseException, env: str) -> str:
+    """Which extra of the requirements an environment needs, judging by the error it gave; empty if none."""
+    if not isinstance(error, gym.error.Error | ImportError):
+        return ""
+    for package, extra in _EXTRAS.items():
+        ids = _REGISTERED_BY.get(package)
+        wanted = package.lower() in str(error).lower() or (ids is not None and ids.search(env) is not None)
+        if wanted and is_missing(package):
+            return f"{env} needs {package}, which is not installed: pip install 'gymnasium[{extra}]=={gym.__version__}'"
+    return ""
+
+
+def _oldest_successor(env: str) -> str:
+    asked = _VERSIONED.match(env)
+    if asked is None or _exists(env):
+        return env
+    versions = {
+        int(found["version"]): registered
+        for registered in gym.registry
+        if (found := _VERSIONED.match(registered)) and found["name"] == asked["name"] and _exists(registered)
+    }
+    newer = [version for version in versions if version > int(asked["version"])]
+    return versions[min(newer)] if newer else env
+
+
+def _exists(env: str) -> bool:
+    """Whether there is something behind an id: Gymnasium keeps MuJoCo's -v2 and -v3 only to say that they left."""
+    spec = gym.registry.get(env)
+    return spec is not None and not getattr(spec.entry_point, "__name__", "").startswith("_raise")
+
+
+def _untrusted(kind: str, name: str, module: str) -> str:
+    package = module.partition(".")[0]
+    return f"its files name the {kind} {name[:200]}; to import that, add {package!r} to trust (and have it installed)"

@@ -1,0 +1,241 @@
+"""Carry out a condition: build its environments around a loaded model, and run its episodes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.wrappers import RescaleAction, TransformObservation
+from sb3_contrib import MaskablePPO
+from sb3_contrib.common.maskable.evaluation import evaluate_policy as evaluate_maskable_policy
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize, unwrap_vec_normalize
+
+from reload_audit.environments.build import Normalizer, build_vec_env, freeze_normalization, seed_global_generators
+from reload_audit.evaluation.rollouts import ModelPolicy, run_episodes, run_looks
+from reload_audit.reading.refusal import Unreadable
+from reload_audit.reading.statistics import Moments, SavedStatistics, read_statistics
+from reload_audit.records.episodes import Episode
+from reload_audit.records.specs import Condition, EnvironmentSpec, EvaluationSpec, WrapperSpec
+from reload_audit.records.steps import Steps
+
+_BURN_IN_EPISODES = 60
+_OTHER_EPISODES = 10_000_000
+"""Added to the episodes' seeds wherever episodes do not count: none of them is met again."""
+
+
+_INFINITE = 1e38
+"""Bounds beyond it are none: gym wrote the largest float32 where Gymnasium writes infinity."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A loaded model, with all that evaluating it takes.
+
+    :param normalizer: puts its statistics around environments; None for a model without any
+    :param statistics: reads its statistics; None for a model without any
+    :param settings: VecNormalize's arguments, where they are known
+    :param trusted: packages that files of statistics may name
+    """
+
+    model: BaseAlgorithm
+    environment: EnvironmentSpec
+    train_seed: int
+    device: str
+    normalizer: Normalizer | None = None
+    statistics: Callable[[], SavedStatistics] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    trusted: Sequence[str] = ()
+
+
+def fresh_environments(subject: Subject, condition: Condition) -> tuple[VecEnv, int]:
+    """Build a condition's environments, and the state that the global generators were put into for it.
+
+    Loading a model seeds them with the training seed, and an environment that draws from them would look healthy by
+    that coincidence: so they are put into a state that training did not start from.
+    """
+    global_seed = (subject.train_seed + 2**31) % 2**32
+    seed_global_generators(global_seed)
+    environment, normalizer = _normalized(subject, condition, _altered(subject.environment, condition.environment))
+    venv = build_vec_env(
+        environment,
+        condition.n_envs,
+        seed=global_seed,
+        kind=condition.vec_env,
+        start_method=_start_method(subject.device),
+        normalizer=normalizer,
+    )
+    freeze_normalization(venv)
+    normalize = unwrap_vec_normalize(venv)
+    if normalize is not None:
+        normalize.training = condition.statistics == "updating"
+        normalize.norm_reward = condition.reward != "raw"
+    return (VecMonitor(venv) if condition.reward == "monitor outside" else venv), global_seed
+
+
+def run_condition(
+    subject: Subject,
+    venv: VecEnv,
+    condition: Condition,
+    evaluation: EvaluationSpec,
+    stops: Sequence[int],
+    enough: Callable[[Sequence[Episode]], bool] = lambda _: False,
+    steps: Steps | None = None,
+) -> list[Episode]:
+    """Run a condition's episodes in the environments built for it.
+
+    :param stops: number of episodes after each look
+    :param enough: whether further looks can be spared
+    :param steps: takes the first steps of the first episodes, if given
+    """
+    policy = ModelPolicy(
+        subject.model, condition.deterministic, carry_state=condition.carry_state, give_masks=condition.give_masks
+    )
+    before = replace(evaluation, seed=evaluation.seed + _OTHER_EPISODES)
+    if condition.statistics == "fresh":
+        normalize = unwrap_vec_normalize(venv)
+        assert normalize is not None
+        normalize.training = True
+        explorer = ModelPolicy(subject.model, deterministic=False)  # as in training
+        run_episodes(explorer, venv, before, start=0, stop=max(_BURN_IN_EPISODES, condition.n_envs))
+        normalize.training = False
+    if condition.episodes_before:
+        run_episodes(policy, venv, before, start=0, stop=condition.episodes_before * condition.n_envs)
+    if condition.n_episodes is not None:
+        stops = [condition.n_episodes]
+    if condition.seeding != "episodes":
+        return _as_people_do(subject.model, venv, condition, evaluation, stops[0])
+    return run_looks(policy, venv, evaluation, stops, enough, steps)
+
+
+class PostedNormalizer(gym.ObservationWrapper):
+    """The wrapper that is commonly posted in place of VecNormalize. It divides by ``std + 1e-8`` and does not clip.
+
+    Kept because it is a cause: rewards are measured with it.
+    """
+
+    def __init__(self, env: gym.Env, moments: Moments) -> None:
+        super().__init__(env)
+        self._mean, self._std = moments.mean, np.sqrt(moments.var)
+
+    def observation(self, observation: Any) -> np.ndarray:
+        return np.asarray((observation - self._mean) / (self._std + 1e-8), dtype=np.float32)
+
+
+def rescale_action(env: gym.Env, low: Any, high: Any) -> gym.Env:
+    """Take actions between these bounds, scalars or of the action's shape, and rescale them to the environment's."""
+    assert isinstance(env.action_space, gym.spaces.Box)
+    bounds = env.action_space.low
+    return RescaleAction(env, *(np.broadcast_to(bound, bounds.shape).astype(bounds.dtype) for bound in (low, high)))
+
+
+def observe_as(env: gym.Env, dtype: str, low: Any = None, high: Any = None) -> gym.Env:
+    """Give observations as another type of numbers, rescaled from the environment's bounds, if it has any, to these.
+
+    :param low: scalar; None for no bounds
+    """
+    space = env.observation_space
+    assert isinstance(space, gym.spaces.Box)
+    bounds = (float(space.low.min()), float(space.high.max()))
+    finite = low is not None and high is not None and max(map(abs, bounds)) < _INFINITE
+
+    def convert(observation: np.ndarray) -> np.ndarray:
+        values = np.asarray(observation, dtype=np.float64)
+        if finite:
+            values = low + (values - bounds[0]) * (high - low) / (bounds[1] - bounds[0])
+        return (np.rint(values) if np.dtype(dtype).kind in "iu" else values).astype(dtype)
+
+    arguments: dict[str, Any] = dict(zip(("low", "high"), (low, high) if finite else bounds, strict=True))
+    return TransformObservation(env, convert, gym.spaces.Box(shape=space.shape, dtype=np.dtype(dtype), **arguments))
+
+
+def _altered(environment: EnvironmentSpec, changes: Mapping[str, Any]) -> EnvironmentSpec:
+    wrappers = tuple(WrapperSpec(name, kwargs) for name, kwargs in changes.get("wrappers", ()))
+    return replace(
+        environment,
+        env_kwargs={**environment.env_kwargs, **changes.get("env_kwargs", {})},
+        wrappers=(*environment.wrappers, *wrappers),
+        **{key: value for key, value in changes.items() if key in ("frame_stack", "time_limit")},
+    )
+
+
+def _normalized(
+    subject: Subject, condition: Condition, environment: EnvironmentSpec
+) -> tuple[EnvironmentSpec, Normalizer | None]:
+    """The environment and what goes around it, with the condition's choice of statistics."""
+    around = replace(environment, normalize={})
+    inside = replace(environment, normalize=None)
+    if condition.statistics == "fresh":
+        # Only what the policy sees: rewards are not normalised in an evaluation.
+        return around, lambda venv: VecNormalize(venv, **{**subject.settings, "norm_reward": False})
+    if condition.statistics == "file":
+        assert condition.statistics_file is not None
+        return around, read_statistics(condition.statistics_file, subject.trusted).around
+    if subject.normalizer is None or condition.statistics == "none":
+        return inside, None
+    if condition.statistics in ("loaded", "updating"):
+        return around, subject.normalizer
+    assert subject.statistics is not None
+    statistics = subject.statistics()
+    if condition.statistics == "swapped":
+        return around, swapped(statistics).around
+    if condition.statistics == "twice":
+        return around, lambda venv: statistics.around(statistics.around(venv))
+    if condition.statistics == "wrapper":
+        return _wrapped(
+            inside, "reload_audit.remedies.statistics_file:NormalizeAsTrained", {"statistics": statistics}
+        ), None
+    if list(statistics.observations) != [""]:
+        raise Unreadable("the wrapper that is commonly posted knows no dictionaries of observations")
+    moments = {"moments": statistics.observations[""]}
+    return _wrapped(inside, "reload_audit.evaluation.conditions:PostedNormalizer", moments), None
+
+
+def swapped(statistics: SavedStatistics) -> SavedStatistics:
+    """Statistics of observations whose mean and variance have changed places.
+
+    :raises Unreadable: a mean is negative, so it cannot be a variance
+    """
+    if any((moments.mean < 0).any() for moments in statistics.observations.values()):
+        raise Unreadable("a mean is negative, so mean and variance have not changed places")
+    observations = {
+        key: Moments(moments.var, moments.mean, moments.count) for key, moments in statistics.observations.items()
+    }
+    return replace(statistics, observations=observations)
+
+
+def _wrapped(environment: EnvironmentSpec, name: str, kwargs: Mapping[str, Any]) -> EnvironmentSpec:
+    return replace(environment, wrappers=(*environment.wrappers, WrapperSpec(name, kwargs)))
+
+
+def _as_people_do(
+    model: BaseAlgorithm, venv: VecEnv, condition: Condition, evaluation: EvaluationSpec, n_episodes: int
+) -> list[Episode]:
+    """SB3's own evaluation; only the first episode of each environment has a seed, or none."""
+    if condition.seeding == "evaluate_policy":
+        venv.seed(evaluation.seed)
+    settings: dict[str, Any] = {
+        "n_eval_episodes": n_episodes,
+        "deterministic": condition.deterministic,
+        "return_episode_rewards": True,
+    }
+    if isinstance(model, MaskablePPO):
+        rewards, lengths = evaluate_maskable_policy(model, venv, use_masking=condition.give_masks, **settings)
+    else:
+        rewards, lengths = evaluate_policy(model, venv, **settings)
+    assert isinstance(rewards, list)
+    assert isinstance(lengths, list)
+    return [
+        Episode(index, -1, float(reward), int(length), False, None, float(reward), {})
+        for index, (reward, length) in enumerate(zip(rewards, lengths, strict=True))
+    ]
+
+
+def _start_method(device: str) -> str:
+    """Fork where that is safe: this process has one thread that computes, and has built no environment yet."""
+    return "fork" if device == "cpu" and sys.platform == "linux" else "forkserver"

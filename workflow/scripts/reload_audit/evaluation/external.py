@@ -1,0 +1,228 @@
+"""Evaluate one model that others trained, under one condition: read, check, find claims, run episodes.
+
+Runs in a process of its own: see ``jobs.external``. Nothing that its files hold is executed.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+
+from reload_audit.environments import ids
+from reload_audit.environments.build import EpisodeTooLong, build_vec_env, seed_global_generators
+from reload_audit.environments.ids import is_missing
+from reload_audit.evaluation.conditions import Subject, fresh_environments, run_condition
+from reload_audit.evaluation.reference import RANDOM_POLICY_EPISODES
+from reload_audit.evaluation.rollouts import NonFiniteReward, RandomPolicy, run_episodes
+from reload_audit.evaluation.trained import check, check_against_manifest, divergence
+from reload_audit.judging.comparison import Criteria
+from reload_audit.judging.judgement import Judgement, judge_found
+from reload_audit.models import model_folder
+from reload_audit.models.claims import find_claims
+from reload_audit.models.load_untrusted import load, plain_load_error
+from reload_audit.models.recording import Recording, read_recording
+from reload_audit.processes.full_disk import is_out_of_space
+from reload_audit.processes.imports import ImportProblem, extend_path
+from reload_audit.reading.model_zip import SavedModel, read_model
+from reload_audit.reading.refusal import Unreadable
+from reload_audit.reading.statistics import SavedStatistics, read_statistics
+from reload_audit.records.episodes import Episode
+from reload_audit.records.specs import CANONICAL, Condition, EnvironmentSpec, ExternalPolicy, ExternalSpec
+from reload_audit.records.steps import Steps
+
+_GLOBAL_SEED = 2**31
+"""State of the global generators where no model has one."""
+
+_SPEAKING = (Unreadable, ImportProblem, EpisodeTooLong, NonFiniteReward)
+
+
+def evaluate_external(
+    spec: ExternalSpec, policy: ExternalPolicy, condition: Condition, criteria: Criteria, random_mean: float | None
+) -> dict[str, Any]:
+    """Load a model that others trained and evaluate it.
+
+    The canonical condition runs look by look until the verdict is clear; the others one look.
+
+    :param random_mean: what a random policy earns in its environment, if that could be measured
+    :return: ``found`` (what is in its files), ``checks``, ``episodes``, ``healthy`` (whether it is shown to earn what
+        it is said to earn), and ``problem``: why the rest is missing, or None
+    """
+    th.set_num_threads(1)
+    extend_path(spec.environment.python_path)  # where packages may be that are trusted
+    result: dict[str, Any] = {"found": {}, "checks": [], "episodes": [], "healthy": False, "problem": None}
+    try:
+        _evaluate(spec, policy, condition, criteria, random_mean, result)
+    except _SPEAKING as problem:
+        result["problem"] = str(problem)
+    except Exception as error:
+        if is_out_of_space(error):
+            raise
+        traceback.print_exc()
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:1000]
+        result["problem"] = ids.missing_extra(error, spec.environment.env) or said
+    return result
+
+
+def random_policy_reward(spec: ExternalSpec, policy: ExternalPolicy) -> float:
+    """Mean episode reward of a random policy in a model's environment."""
+    th.set_num_threads(1)
+    extend_path(spec.environment.python_path)
+    environment, _ = environment_of(replace(spec.environment, normalize=None), spec, policy)
+    seed_global_generators(_GLOBAL_SEED)
+    venv = build_vec_env(environment, policy.evaluation.n_envs, seed=_GLOBAL_SEED)
+    episodes = run_episodes(
+        RandomPolicy(venv, policy.evaluation.seed), venv, policy.evaluation, start=0, stop=RANDOM_POLICY_EPISODES
+    )
+    venv.close()
+    return float(np.mean([episode.reward for episode in episodes]))
+
+
+def _evaluate(
+    spec: ExternalSpec,
+    policy: ExternalPolicy,
+    condition: Condition,
+    criteria: Criteria,
+    random_mean: float | None,
+    result: dict[str, Any],
+) -> None:
+    """Fill in ``result`` step by step: what was found stays there, whatever comes after."""
+    found = result["found"]
+    saved = read_model(spec.path, trusted=policy.trust, max_bytes=policy.max_bytes)
+    claims, remarks = find_claims(spec, saved)
+    found |= {
+        "num_timesteps": _integer(saved.settings.get("num_timesteps")),
+        "train_seed": _integer(saved.settings.get("seed")),
+        "saved_with": dict(saved.saved_with),
+        "claims": [asdict(claim) for claim in claims],
+        "remarks": [*remarks, *(f"trust: there is no package {name!r}" for name in policy.trust if is_missing(name))],
+    }
+    recording = None if spec.recording is None else read_recording(spec.recording)
+    statistics = None if spec.statistics is None else read_statistics(spec.statistics, policy.trust)
+    found["normalized"] = statistics is not None
+    found["plain_load_error"] = plain_load_error(saved, None if statistics is None else statistics.parsed)
+    loaded = load(saved, spec.algo, condition.device or spec.device)
+    environment, moved = environment_of(spec.environment, spec, policy)
+    found["loaded_with"] = [*([moved] if moved else []), *loaded.notes]
+    found["env_ran"] = environment.env
+    found["versions"] = model_folder.versions() | {"platform": model_folder.machine()["platform"]}
+
+    subject = Subject(
+        model=loaded.model,
+        environment=environment,
+        train_seed=found["train_seed"] or 0,
+        device=condition.device or spec.device,
+        normalizer=None if statistics is None else statistics.around,
+        statistics=None if statistics is None else lambda: statistics,
+        settings={} if statistics is None else statistics.settings,
+        trusted=policy.trust,
+    )
+    venv, _ = fresh_environments(subject, condition)
+    _check_spaces(loaded.model, venv)
+    canonical = condition.name == CANONICAL
+    result["checks"] = _checks(spec, saved, statistics, recording, loaded.model, venv) if canonical else []
+    if recording is not None and spec.judged_by_recording:
+        evaluation, train_time = recording.evaluation, recording.train_time
+        stops, criteria = evaluation.stops, replace(criteria, looks=evaluation.looks)
+    else:
+        evaluation, train_time = policy.evaluation, None
+        stops = evaluation.looks
+
+    def judged(episodes: Sequence[Episode]) -> Judgement:
+        return judge_found(train_time, claims, episodes, random_mean, criteria)
+
+    steps = Steps() if canonical and train_time is not None else None
+    episodes = run_condition(
+        subject,
+        venv,
+        condition,
+        evaluation,
+        stops,
+        lambda so_far: not canonical or judged(so_far).settled(criteria),
+        steps,
+    )
+    venv.close()
+    result["episodes"] = [episode.to_dict() for episode in episodes]
+    result["healthy"] = canonical and judged(episodes).healthy
+    if steps is not None and train_time is not None and spec.recording is not None:
+        result["divergence"] = divergence(Path(spec.recording), train_time.reference, episodes, steps)
+
+
+def environment_of(
+    environment: EnvironmentSpec, spec: ExternalSpec, policy: ExternalPolicy
+) -> tuple[EnvironmentSpec, str]:
+    """The environment that a model is evaluated in, and a note if it is not the one it names.
+
+    :raises Unreadable: a file of the model names what may not be imported
+    """
+    ids.check_names(environment, spec.named_by_user, policy.trust)
+    ids.register_environments(environment.env, policy.trust)
+    return ids.current(environment, policy.env_versions)
+
+
+def _check_spaces(model: BaseAlgorithm, venv: VecEnv) -> None:
+    """SB3 would act in the wrong environment until something breaks."""
+    pairs = {
+        "observations": (model.observation_space, venv.observation_space),
+        "actions": (model.action_space, venv.action_space),
+    }
+    for what, (expected, offered) in pairs.items():
+        if not _fits(expected, offered):
+            raise Unreadable(f"its {what} are {expected!r:.300}, its environment's are {offered!r:.300}")
+
+
+def _fits(expected: spaces.Space, offered: spaces.Space) -> bool:
+    """Bounds may differ: gym wrote the largest float where Gymnasium writes infinity."""
+    if isinstance(expected, spaces.Dict) and isinstance(offered, spaces.Dict):
+        return set(expected) <= set(offered) and all(_fits(expected[key], offered[key]) for key in expected)
+    if isinstance(expected, spaces.Box) and isinstance(offered, spaces.Box):
+        return expected.shape == offered.shape
+    return expected == offered
+
+
+def _checks(
+    spec: ExternalSpec,
+    saved: SavedModel,
+    statistics: SavedStatistics | None,
+    recording: Recording | None,
+    model: BaseAlgorithm,
+    venv: VecEnv,
+) -> list[dict[str, Any]]:
+    """What the files alone say about whether they belong together."""
+    checks = [] if recording is None else check_against_manifest(recording.manifest, model, venv)
+    # What a run says of itself comes first: only rewards may have been normalised, which no policy sees.
+    normalized = trained_normalized(saved) if spec.normalized is None else spec.normalized
+    if normalized is not None:
+        words = {True: "VecNormalize statistics", False: "none"}
+        checks.append(check("statistics", words[normalized], words[statistics is not None]))
+    steps = saved.settings.get("num_timesteps")
+    if statistics is not None and isinstance(steps, int) and spec.algo != "ARS":
+        counts = [statistics.rewards.count, *(moments.count for moments in statistics.observations.values())]
+        # SB3 1.2 and later counts one reward a step, earlier ones one observation; each starts at 1e-4.
+        belongs = any(abs(count - steps) < 1.0 for count in counts)
+        checks.append(check("statistics' steps", steps, [round(count) for count in counts], passed=belongs))
+    return checks
+
+
+def trained_normalized(saved: SavedModel) -> bool | None:
+    """Whether a zip shows that its model was trained with VecNormalize; None if it does not tell.
+
+    On-policy algorithms keep the original of their first observation only if it was normalised. Off-policy ones keep
+    an original always, of the step before, so it proves nothing.
+    """
+    on_policy = "gae_lambda" in saved.settings
+    if not on_policy or saved.settings.get("_last_obs", "pickled") is None:
+        return None
+    return "_last_original_obs" in saved.pickled
+
+
+def _integer(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None

@@ -1,0 +1,306 @@
+"""Run episodes under the protocol and record them, down to digests of every step."""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from sb3_contrib import MaskablePPO
+from sb3_contrib.common.maskable.utils import is_masking_supported
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+
+from reload_audit.environments.build import PARKED_KEY
+from reload_audit.records.episodes import Episode
+from reload_audit.records.specs import EvaluationSpec
+from reload_audit.records.steps import EPISODES, EpisodeSteps, PolicySteps, Steps
+from reload_audit.records.storage import Digest
+
+_FLUSH_STEPS = 64
+
+Observations = np.ndarray | dict[str, np.ndarray]
+States = tuple[np.ndarray, ...] | None
+
+
+class NonFiniteReward(RuntimeError):
+    """An episode's reward is not a number, or infinite."""
+
+
+class EpisodesLost(RuntimeError):
+    """A wrapper starts episodes again without telling the VecEnv that they ended."""
+
+
+class Policy(abc.ABC):
+    """Chooses an action for every slot."""
+
+    @abc.abstractmethod
+    def act(
+        self, observations: Observations, states: States, starts: np.ndarray, venv: VecEnv, parked: np.ndarray, /
+    ) -> tuple[np.ndarray, States]:
+        """The actions, shape ``(n_envs, ...)``, and the states that go with the next step."""
+
+    def acting(self) -> contextlib.AbstractContextManager[None]:
+        """For as long as it acts."""
+        return contextlib.nullcontext()
+
+
+class ModelPolicy(Policy):
+    """A model, given what its kind needs: recurrent states and episode starts, action masks.
+
+    :param carry_state: without it, every step is the first of an episode to a recurrent policy
+    :param give_masks: without it, a policy that masks actions chooses among all
+    """
+
+    def __init__(
+        self, model: BaseAlgorithm, deterministic: bool = True, *, carry_state: bool = True, give_masks: bool = True
+    ) -> None:
+        self._model = model
+        self._deterministic = deterministic
+        self._carry_state = carry_state
+        self._masks = _ActionMasks() if isinstance(model, MaskablePPO) and give_masks else None
+
+    def act(
+        self, observations: Observations, states: States, starts: np.ndarray, venv: VecEnv, parked: np.ndarray
+    ) -> tuple[np.ndarray, States]:
+        masks = {} if self._masks is None else {"action_masks": self._masks.of(venv, parked)}
+        if not self._carry_state:
+            states, starts = None, np.ones_like(starts)
+        return self._model.predict(
+            observations, state=states, episode_start=starts, deterministic=self._deterministic, **masks
+        )
+
+    @contextlib.contextmanager
+    def acting(self) -> Iterator[None]:
+        """Evaluation mode is set once: ``predict`` sets it in every step, module by module, a quarter of its time."""
+        policy = self._model.policy
+        policy.set_training_mode(False)
+        policy.set_training_mode = _leave_mode  # type: ignore[method-assign, assignment]
+        try:
+            yield
+        finally:
+            del policy.set_training_mode
+
+
+def _leave_mode(_training: bool) -> None:
+    """In place of ``set_training_mode``, where the mode is the right one already."""
+
+
+class RandomPolicy(Policy):
+    """Uniformly random actions, always the same ones; valid ones where the environment masks actions."""
+
+    def __init__(self, venv: VecEnv, seed: int) -> None:
+        self._spaces = [copy.deepcopy(venv.action_space) for _ in range(venv.num_envs)]
+        for slot, space in enumerate(self._spaces):
+            space.seed(seed + slot)
+        self._masks = _ActionMasks() if is_masking_supported(venv) else None
+
+    def act(
+        self, _observations: Observations, _states: States, _starts: np.ndarray, venv: VecEnv, parked: np.ndarray
+    ) -> tuple[np.ndarray, States]:
+        if self._masks is None:
+            return np.stack([space.sample() for space in self._spaces]), None
+        masks = self._masks.of(venv, parked)
+        return np.stack([_sample_valid(space, mask) for space, mask in zip(self._spaces, masks, strict=True)]), None
+
+
+def run_episodes(
+    policy: Policy, venv: VecEnv, evaluation: EvaluationSpec, start: int, stop: int, steps: Steps | None = None
+) -> list[Episode]:
+    """Run episodes ``start`` to ``stop - 1``, in order of their index.
+
+    Slot ``i`` of ``S`` runs episodes ``start + i``, ``start + i + S``, and so on. Episodes are the same for every
+    number of slots, apart from the last bits of the actions: the batch size changes the order of sums in a matrix
+    product.
+
+    :param venv: built by :func:`reload_audit.environments.build.build_vec_env`
+    :param steps: takes the first steps of the first episodes, if given
+    :raises EpisodeTooLong: an episode exceeds ``evaluation.max_episode_steps``
+    :raises NonFiniteReward: an episode earned NaN or an infinity
+    :raises EpisodesLost: a wrapper hides the end of episodes
+    """
+    with policy.acting(), _shallow_infos(venv):
+        return _run_episodes(policy, venv, evaluation, start, stop, steps)
+
+
+@contextlib.contextmanager
+def _shallow_infos(venv: VecEnv) -> Iterator[None]:
+    """DummyVecEnv copies every info in depth, in every step. Here nobody keeps one, or writes to what is in it."""
+    inner = venv.unwrapped
+    if not isinstance(inner, DummyVecEnv):
+        yield
+        return
+    inner.buf_infos = _Infos(inner.buf_infos)
+    try:
+        yield
+    finally:
+        inner.buf_infos = list(inner.buf_infos)
+
+
+class _Infos(list[dict[str, Any]]):
+    """Infos whose copies in depth are shallow ones."""
+
+    def __deepcopy__(self, _memo: Any) -> list[dict[str, Any]]:
+        return [dict(info) for info in self]
+
+
+def _run_episodes(
+    policy: Policy, venv: VecEnv, evaluation: EvaluationSpec, start: int, stop: int, steps: Steps | None
+) -> list[Episode]:
+    slots = venv.num_envs
+    for slot in range(slots):
+        queue = [(index, evaluation.seed + index) for index in range(start + slot, stop, slots)]
+        venv.env_method("begin_episodes", queue, evaluation.max_episode_steps, steps is not None, indices=slot)
+    observations: Any = venv.reset()  # never a tuple: SB3 does not train on such spaces
+    parked = np.asarray([done for _, done in venv.env_method("collect_episodes")])
+    states: States = None
+    starts = np.ones(slots, dtype=bool)
+    step_rewards = np.zeros(slots)
+    trace = _Trace(slots, None if steps is None else start)
+    episodes: list[Episode] = []
+    while len(episodes) < stop - start:
+        if parked.all():
+            raise EpisodesLost(f"only {len(episodes)} of {stop - start} episodes ended in a way that can be seen")
+        actions, states = policy.act(observations, states, starts, venv, parked)
+        trace.add(observations, actions)
+        observations, rewards, starts, infos = venv.step(actions)
+        step_rewards += rewards
+        for slot in range(slots):
+            if not parked[slot] and (starts[slot] or PARKED_KEY in infos[slot]):
+                finished, parked[slot] = venv.env_method("collect_episodes", indices=slot)[0]
+                for recorded in finished:
+                    digests, policy_steps = trace.finish(slot)
+                    seen = recorded.pop("steps")
+                    if steps is not None and seen is not None and policy_steps is not None:
+                        steps.add(recorded["episode"], seen, policy_steps)
+                    episodes.append(_episode(recorded, infos[slot], float(step_rewards[slot]), digests))
+                    step_rewards[slot] = 0.0
+    return sorted(episodes, key=lambda episode: episode.episode)
+
+
+def run_looks(
+    policy: Policy,
+    venv: VecEnv,
+    evaluation: EvaluationSpec,
+    stops: Sequence[int],
+    enough: Callable[[Sequence[Episode]], bool] = lambda _: False,
+    steps: Steps | None = None,
+) -> list[Episode]:
+    """Run episodes in portions, until they are enough.
+
+    :param stops: number of episodes after each portion
+    :param steps: takes the first steps of the first episodes, if given
+    """
+    episodes: list[Episode] = []
+    for stop in stops:
+        episodes += run_episodes(policy, venv, evaluation, start=len(episodes), stop=stop, steps=steps)
+        if enough(episodes):
+            break
+    return episodes
+
+
+class _ActionMasks:
+    """The environments' action masks, without asking one that is parked: its episode is over, it may have none."""
+
+    def __init__(self) -> None:
+        self._masks: np.ndarray | None = None
+
+    def of(self, venv: VecEnv, parked: np.ndarray) -> np.ndarray:
+        """Masks of all slots, shape ``(n_envs, n_actions)``; those of parked slots are of no consequence."""
+        live = np.flatnonzero(~parked).tolist()
+        masks = np.stack(venv.env_method("action_masks", indices=live))
+        if self._masks is None or len(self._masks) != venv.num_envs:
+            self._masks = np.ones((venv.num_envs, masks.shape[1]), dtype=masks.dtype)
+        self._masks[live] = masks
+        return self._masks
+
+
+class _Trace:
+    """Digests what the policy saw and did, slot by slot.
+
+    Steps are collected and digested many at a time, because a digest's cost is mostly in its calls. Every array has a
+    digest of its own, so that it does not matter where the steps were cut.
+
+    :param first: episode that the first slot begins with, if the first steps of episodes are kept
+    """
+
+    def __init__(self, slots: int, first: int | None = None) -> None:
+        self._slots = slots
+        self._steps: list[dict[str, np.ndarray]] = []
+        self._begun = [0] * slots  # which of these steps is the first that is not yet in a slot's digests
+        self._digests: list[dict[str, Digest]] = [{} for _ in range(slots)]
+        self._episodes = None if first is None else list(range(first, first + slots))
+        self._kept = [self._new_steps(slot) for slot in range(slots)]
+
+    def add(self, observations: Observations, actions: np.ndarray) -> None:
+        step = {"actions": np.array(actions)}  # a copy: environments are given views, and may write to them
+        if isinstance(observations, dict):
+            step |= {f"policy_observations.{key}": array for key, array in observations.items()}
+        else:
+            step["policy_observations"] = np.asarray(observations)
+        self._steps.append(step)
+        if len(self._steps) == _FLUSH_STEPS:
+            stacked = {name: np.stack([step[name] for step in self._steps]) for name in step}
+            for slot, begun in enumerate(self._begun):
+                self._take(slot, {name: array[begun:, slot] for name, array in stacked.items()})
+            self._steps.clear()
+            self._begun = [0] * self._slots
+
+    def finish(self, slot: int) -> tuple[dict[str, str], EpisodeSteps | None]:
+        """The digests of the slot's episode, which ends with the step added last, and its first steps if kept."""
+        new = self._steps[self._begun[slot] :]
+        if new:
+            self._take(slot, {name: np.stack([step[name][slot] for step in new]) for name in new[0]})
+        self._begun[slot] = len(self._steps)
+        digests = {name: digest.hexdigest() for name, digest in sorted(self._digests[slot].items())}
+        kept = self._kept[slot]
+        self._digests[slot] = {}
+        if self._episodes is not None:
+            self._episodes[slot] += self._slots
+        self._kept[slot] = self._new_steps(slot)
+        return digests, None if kept is None else kept.finish()
+
+    def _take(self, slot: int, steps: dict[str, np.ndarray]) -> None:
+        for name, array in steps.items():
+            self._digests[slot].setdefault(name, Digest()).add_bytes(array)
+        kept = self._kept[slot]
+        if kept is not None:
+            kept.add(steps)
+
+    def _new_steps(self, slot: int) -> PolicySteps | None:
+        if self._episodes is None or self._episodes[slot] >= EPISODES:
+            return None
+        return PolicySteps(self._episodes[slot])
+
+
+def _episode(
+    recorded: dict[str, Any], info: Mapping[str, Any], step_reward: float, trace: Mapping[str, str]
+) -> Episode:
+    if not math.isfinite(recorded["reward"]):
+        raise NonFiniteReward(
+            f"episode {recorded['episode']} (seed {recorded['seed']}) earned {recorded['reward']}; expected a number"
+        )
+    inner_trace = {name: recorded.pop(name) for name in ("raw_observations", "rewards")}
+    monitor = info.get("episode")
+    return Episode(
+        **recorded,
+        monitor_reward=None if monitor is None else float(monitor["r"]),
+        step_reward=step_reward,
+        trace={**inner_trace, **trace},
+    )
+
+
+def _sample_valid(space: spaces.Space, mask: np.ndarray) -> Any:
+    flags = np.asarray(mask, dtype=np.int8)
+    if isinstance(space, spaces.MultiDiscrete):
+        return space.sample(mask=tuple(np.split(flags, np.cumsum(space.nvec)[:-1])))
+    if isinstance(space, spaces.MultiBinary):
+        # sb3-contrib gives a pair (may be 0, may be 1) for each bit; Gymnasium one number, 2 where both may be
+        pairs = flags.reshape(-1, 2)
+        return space.sample(mask=np.where(pairs.all(axis=1), 2, pairs[:, 1]).astype(np.int8))
+    return space.sample(mask=flags)

@@ -1,0 +1,1 @@
+"""Save, load and describe models, and find what they are claimed to have earned."""

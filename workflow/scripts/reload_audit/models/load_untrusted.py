@@ -1,0 +1,254 @@
+"""A model that acts, from what was read of its zip; and what a plain ``ALGO.load(path)`` would have said.
+
+SB3 does the loading, with all its care for older versions. It is given a zip that holds no pickle: every value that
+was pickled either comes from ``reading``, or is left out because acting does not need it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import io
+import json
+import re
+import warnings
+import zipfile
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+
+from reload_audit.models.algorithms import algorithm
+from reload_audit.models.without_dynamo import spare_compiler
+from reload_audit.reading.model_zip import SCHEDULES, SavedModel
+from reload_audit.reading.pickles import Call, Global, Parsed, described
+from reload_audit.reading.refusal import Unreadable, printable, refusing
+from reload_audit.reading.tensors import pickles_of_tensors
+from reload_audit.reading.trust import is_trusted
+
+_NEEDED = ("policy_class", "policy_kwargs", "observation_space", "action_space")
+
+# Nobody trains here. Rollout and replay buffers take memory for it, and hindsight replay wants an environment.
+_NO_TRAINING: dict[str, Any] = {
+    "n_envs": 1,
+    "n_steps": 1,
+    "buffer_size": 1,
+    "replay_buffer_class": None,
+    "replay_buffer_kwargs": {},
+    "rollout_buffer_class": None,
+    "rollout_buffer_kwargs": {},
+    "tensorboard_log": None,
+}
+
+_LEFT_OUT = {"env", "device", "_logger", "action_noise", "train_freq", *SCHEDULES}
+
+_PARAMETERS = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)*\.pth")
+
+# Single tensors beside the state dictionaries: SB3 puts each where its name says, so the names must be its own.
+_TENSOR_FILES = ("pytorch_variables.pth", "tensors.pth")
+_TENSORS = {"log_ent_coef", "ent_coef_tensor"}
+
+# What each argument of a policy must be, where it is a class: SB3 calls it.
+_KINDS: dict[str, type] = {
+    "features_extractor_class": BaseFeaturesExtractor,
+    "activation_fn": th.nn.Module,
+    "optimizer_class": th.optim.Optimizer,
+}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that was loaded, and what was needed for it, in words."""
+
+    model: BaseAlgorithm
+    notes: tuple[str, ...]
+
+
+def load(saved: SavedModel, algo: str, device: str) -> Loaded:
+    """Load a model to act with.
+
+    :raises Unreadable: a value it needs cannot be rebuilt, or SB3 refuses what is left
+    """
+    with refusing(f"{algo} cannot be built of it"), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        kind = algorithm(algo)
+        values = {name: saved.value(name) for name in (*_NEEDED, *_numbers(saved))}
+        _check_kinds(values, saved.trusted)
+        given = values | _NO_TRAINING
+        spare_compiler()
+        model = kind.load(_without_pickles(saved, kind, given), device=device, custom_objects=given)
+    said = [printable(str(warning.message)) for warning in caught if issubclass(warning.category, UserWarning)]
+    return Loaded(model, (*_notes(saved), *(f"SB3 warns: {text:.120}" for text in dict.fromkeys(said))))
+
+
+def plain_load_error(saved: SavedModel, statistics: Parsed | None) -> str:
+    """What ``ALGO.load(path)``, then ``VecNormalize.load``, would raise here and now; empty where they would work.
+
+    Told from the names in the files, because trying it would execute them. SB3 itself forgives some errors, and only
+    warns.
+
+    :param statistics: the parsed ``vecnormalize.pkl``, if there is one
+    """
+    with refusing("what a plain load would say is unknown"):
+        errors = {name: _unpickling_error(parsed, saved.trusted) for name, parsed in saved.pickled.items()}
+        raised = [error for error in errors.values() if not isinstance(error, _FORGIVEN)]
+        if raised:
+            return _said(raised[0])
+        present = {*saved.settings, *(name for name, error in errors.items() if error is None)}
+        if not present.issuperset(("observation_space", "action_space")):
+            return _said(
+                KeyError("The observation_space and action_space were not given, can't verify new environments")
+            )
+        if "policy_class" not in present:
+            return _said(KeyError("policy_class"))
+        buffer = saved.pickled.get("replay_buffer_class")
+        if buffer is not None and isinstance(buffer.value, Global) and buffer.value.name == "HerReplayBuffer":
+            return "AssertionError: You must pass an environment when using `HerReplayBuffer`"
+        error = None if statistics is None else _unpickling_error(statistics, saved.trusted)
+        return "" if error is None else f"VecNormalize.load: {_said(error)}"
+
+
+def _numbers(saved: SavedModel) -> Iterator[str]:
+    """Attributes that are numbers of NumPy, which JSON does not know. TQC cannot do without its ``target_entropy``."""
+    for name, parsed in saved.pickled.items():
+        function = parsed.value.function if isinstance(parsed.value, Call) else None
+        if name not in _LEFT_OUT and isinstance(function, Global) and str(function) in _SCALARS:
+            yield name
+
+
+_SCALARS = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+
+
+def _without_pickles(saved: SavedModel, kind: type[BaseAlgorithm], given: Mapping[str, Any]) -> io.BytesIO:
+    """The same zip, with placeholders for all that will be given to SB3 as objects."""
+    settings = {
+        **{name: value for name, value in saved.settings.items() if name not in _LEFT_OUT},
+        **dict.fromkeys(given),
+    }
+    settings = {name: value for name, value in settings.items() if not hasattr(kind, name)}  # methods stay
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("data", json.dumps(settings))
+        for name, parameters in saved.parameters.items():
+            _check_parameters(name, parameters)
+            archive.writestr(name, parameters)
+    content.seek(0)
+    return content
+
+
+def _check_parameters(name: str, content: bytes) -> None:
+    if not _PARAMETERS.fullmatch(name):
+        raise Unreadable(f"expected parameters such as policy.pth, found {name[:200]!a}")
+    with refusing(f"damaged {name}"):
+        pickles_of_tensors(content)  # PyTorch executes nothing in it either, but may never come to its end
+        if name in _TENSOR_FILES:
+            tensors = th.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            if tensors is not None and not (isinstance(tensors, dict) and _TENSORS.issuperset(tensors)):
+                raise Unreadable(f"{name}: expected {' or '.join(sorted(_TENSORS))}, found something else")
+
+
+def _check_kinds(values: dict[str, Any], trusted: Collection[str]) -> None:
+    policy, arguments = values["policy_class"], values["policy_kwargs"]
+    if not (isinstance(policy, type) and issubclass(policy, BasePolicy)):
+        raise Unreadable(f"policy_class: expected a policy of SB3, found {described(policy)}")
+    for name in ("observation_space", "action_space"):
+        if not isinstance(values[name], spaces.Space):
+            raise Unreadable(f"{name}: expected a space, found {described(values[name])}")
+    if not isinstance(arguments, dict):
+        raise Unreadable(f"policy_kwargs: expected keys and values, found {described(arguments)}")
+    for path, value in _classes_in(arguments, "policy_kwargs"):
+        kind = object if is_trusted(value.__module__, trusted) else _KINDS.get(path.rpartition(".")[2])
+        if kind is None or not issubclass(value, kind):
+            raise Unreadable(
+                f"{path}: expected {'plain values' if kind is None else kind.__name__}, found {described(value)}"
+            )
+
+
+def _classes_in(value: Any, path: str) -> Iterator[tuple[str, type]]:
+    if isinstance(value, type):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _classes_in(item, f"{path}.{key}")
+    elif isinstance(value, list | tuple | set | frozenset | deque):
+        for item in value:
+            yield from _classes_in(item, path)
+
+
+def _notes(saved: SavedModel) -> list[str]:
+    notes = []
+    packages = {name.module.partition(".")[0] for parsed in saved.pickled.values() for name in parsed.names}
+    if "gym" in packages:
+        notes.append("spaces of gym rebuilt as Gymnasium's")
+    code = [name for name in SCHEDULES if name in saved.pickled and _holds_code(saved.pickled[name])]
+    if code:
+        notes.append(f"schedules saved as code, never executed: {', '.join(code)}")
+    buffer = saved.pickled.get("replay_buffer_class")
+    if buffer is not None:
+        name = buffer.value.name if isinstance(buffer.value, Global) else "replay buffer"
+        notes.append(f"without its {name}")
+    return notes
+
+
+def _holds_code(parsed: Parsed) -> bool:
+    return any(name.module.startswith(("cloudpickle", "rl_zoo3")) for name in parsed.names)
+
+
+def _unpickling_error(parsed: Parsed, trusted: Collection[str]) -> Exception | None:
+    """What a real unpickler would raise first. Only modules of well-known or trusted packages are imported for it."""
+    for step in parsed.steps:
+        try:
+            if isinstance(step, Global):
+                _look_up(step.module, step.name, trusted)
+            elif _is_code_of_another_python(step):
+                return TypeError("code() of another version of Python")
+        except Exception as error:
+            return error
+    return None
+
+
+def _look_up(module: str, name: str, trusted: Collection[str]) -> None:
+    package = module.partition(".")[0]
+    if importlib.util.find_spec(package) is None:
+        raise ModuleNotFoundError(f"No module named {package!r}")
+    if package in _HARMLESS or is_trusted(module, trusted):
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            if not hasattr(found, part):
+                raise AttributeError(f"Can't get attribute {name!r} on {found!r}")
+            found = getattr(found, part)
+
+
+def _said(error: Exception) -> str:
+    return printable(f"{type(error).__name__}: {error}")
+
+
+# What SB3 only warns of when a value cannot be unpickled, to go on without it.
+_FORGIVEN = (RuntimeError, TypeError, AttributeError, type(None))
+
+_HARMLESS = {
+    "stable_baselines3",
+    "sb3_contrib",
+    "gymnasium",
+    "numpy",
+    "torch",
+    "cloudpickle",
+    "collections",
+    "builtins",
+}
+
+
+def _is_code_of_another_python(call: Call) -> bool:
+    """A function saved as code starts with ``CodeType(...)``, with other arguments before Python 3.8 and 3.11."""
+    made = call.function
+    names_type = isinstance(made, Call) and isinstance(made.function, Global) and made.function.name == "_builtin_type"
+    return names_type and made.args == ("CodeType",) and isinstance(call.args, Sequence) and len(call.args) != _CODE
+
+
+_CODE = 18  # Python 3.11 and later

@@ -1,0 +1,114 @@
+"""What was recorded beside a model when it was trained: its manifest and its reference episodes.
+
+The workflow's own ``train`` rule and :class:`reload_audit.ReferenceRecorder` write the same files. They may have come
+from anywhere since, so they are read as what they are: data that may be wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reload_audit.reading.refusal import Unreadable, refusing
+from reload_audit.reading.texts import mapping, read_json
+from reload_audit.records.episodes import Episode, TrainTime
+from reload_audit.records.specs import EvaluationSpec
+
+_MAX_BYTES = 2**24
+_LARGEST_REWARD = 1e100
+
+# The least and the most that each number of a protocol may be.
+_NUMBERS = {
+    "episodes": (2, 10**6),
+    "seed": (0, 2**32),
+    "n_envs": (1, 1000),
+    "max_episode_steps": (1, 10**9),
+}
+_DIGESTS = ("parameters", "optimizer", "normalizer")
+_ACTS_ON = ("observation_space", "action_space", "env_spec", "env_stack")
+_DIGEST = re.compile(r"[0-9a-f]{1,64}")
+_COMPONENT = re.compile(r"(raw_observations|rewards|actions|policy_observations(\.[\w .:/-]{1,100})?)")
+_VERSION = re.compile(r"[\w.+!-]{1,100}")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A model's manifest as far as it is compared, the protocol of its reference episodes, and the episodes."""
+
+    manifest: Mapping[str, Any]
+    evaluation: EvaluationSpec
+    train_time: TrainTime
+
+
+def read_recording(folder: str | Path) -> Recording:
+    """Read what was recorded into a folder.
+
+    :raises Unreadable: it is not what a recorder writes
+    """
+    with refusing(f"{folder}: no recording of a reference"):
+        manifest, evaluations = (
+            mapping(read_json(Path(folder) / name, _MAX_BYTES)) for name in ("manifest.json", "evaluations.json")
+        )
+        evaluation = _evaluation(manifest["spec"]["evaluation"])
+        train_time = TrainTime.from_dict(evaluations)
+        parts = {"reference": train_time.reference, "in_place": train_time.in_place}
+        for name, episodes in parts.items():
+            if episodes is not None:
+                _check_episodes(episodes, f"evaluations.json: {name}", evaluation.episodes)
+        if train_time.random_policy is not None:
+            _check_episodes(train_time.random_policy, "evaluations.json: random_policy", None)
+        compared = {
+            "digests": {name: _digest(manifest["digests"][name]) for name in _DIGESTS},
+            "acts_on": {
+                **{name: manifest["acts_on"][name] for name in _ACTS_ON},
+                "construction": manifest["acts_on"].get("construction"),  # not in older ones
+            },
+            "versions": {
+                name: version
+                for name, version in mapping(manifest["versions"]).items()
+                if name.isidentifier() and name.isascii() and _VERSION.fullmatch(version)
+            },
+        }
+    return Recording(compared, evaluation, train_time)
+
+
+def _evaluation(data: Any) -> EvaluationSpec:
+    evaluation = EvaluationSpec.from_dict(data)
+    for name, (least, most) in _NUMBERS.items():
+        number = getattr(evaluation, name)
+        if type(number) is not int or not least <= number <= most:
+            raise Unreadable(f"manifest.json: evaluation.{name}: expected {least} to {most}, found {number!r:.50}")
+    looks = [*evaluation.looks]
+    whole = all(type(look) is int and look > 1 for look in looks)
+    if not 1 <= len(looks) <= 100 or not whole or sorted(looks) != looks:
+        raise Unreadable("manifest.json: evaluation.looks: expected increasing numbers of episodes")
+    return evaluation
+
+
+def _check_episodes(episodes: Sequence[Episode], where: str, count: int | None) -> None:
+    """:raises Unreadable: an episode is missing, or is not what an episode can be"""
+    expected = len(episodes) if count is None else count
+    if not episodes or [episode.episode for episode in episodes] != list(range(expected)):
+        raise Unreadable(f"{where}: expected episodes that are numbered from 0, {expected or 'some'} of them")
+    for episode in episodes:
+        numbers = (episode.reward, episode.step_reward, episode.monitor_reward or 0.0)
+        whole = (episode.seed, episode.length)
+        trace = mapping(episode.trace)
+        if not (
+            all(abs(number) < _LARGEST_REWARD for number in numbers)
+            and all(type(number) is int and 0 <= number < 2**63 for number in whole)
+            and type(episode.terminated) is bool
+            and all(_COMPONENT.fullmatch(name) and _digest(trace[name]) for name in trace)
+        ):
+            raise Unreadable(
+                f"{where}: expected numbers and digests, found something else in episode {episode.episode}"
+            )
+
+
+def _digest(value: Any) -> str | None:
+    if value is not None and not (isinstance(value, str) and _DIGEST.fullmatch(value)):
+        raise Unreadable("expected digests, found something else")
+    return value

@@ -1,0 +1,1 @@
+"""Find models that others trained, and what is known about them, without executing anything that lies there."""

@@ -1,0 +1,167 @@
+"""What RL Zoo noted of a run, or a recorder of a model: environment, wrappers, normalisation, read as plain values."""
+
+# Paths are texts here: there are many, and not all are Unicode.
+# ruff: noqa: PTH118
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from reload_audit.planning.discovery import names
+from reload_audit.planning.discovery.tree import Folder
+from reload_audit.reading import texts
+from reload_audit.reading.refusal import Unreadable, shown
+from reload_audit.reading.texts import mapping
+
+_TIME_FEATURE = re.compile(r"^(utils|rl_zoo3|sb3_contrib\.common)\.wrappers\.TimeFeatureWrapper$")
+_OLD_GYM = re.compile(r"^gym\.wrappers\.(?:\w+\.)?(\w+)$")
+_RENAMED = {"GrayScaleObservation": "GrayscaleObservation", "FrameStack": "FrameStackObservation"}
+
+# VecEnv wrappers that change nothing that a policy sees or earns, or that SB3 adds by itself.
+_HARMLESS = ("VecMonitor", "VecTransposeImage", "VecCheckNan")
+
+
+def read_settings(folder: Folder) -> dict[str, Any]:
+    """What RL Zoo noted of a run: ``args.yml``, ``config.yml`` and, in repositories, ``env_kwargs.yml``."""
+    facts: dict[str, Any] = {"algo": "", "env": "", "n_envs": None, "normalized": None, "rewards_only": False}
+    facts["problem"] = None
+    try:
+        args, config = _yaml_mapping(folder, "args.yml"), _yaml_mapping(folder, "config.yml")
+        env_kwargs = args.get("env_kwargs") or _yaml_mapping(folder, "env_kwargs.yml") or config.get("env_kwargs")
+    except Unreadable as error:
+        return {**facts, "problem": str(error)}
+    algo = args.get("algo")
+    if algo == "her":  # which of old wrapped another algorithm
+        algo = config.get("model_class")
+    where = f"{shown(folder.path)}: in args.yml and config.yml"
+    try:
+        facts |= {
+            "algo": names.algorithm(algo),
+            "env": environment_id(args.get("env")),
+            "env_kwargs": keyword_arguments(env_kwargs, "env_kwargs"),
+            "wrappers": wrapper_list(config.get("env_wrapper")),
+            "frame_stack": stacked_frames(config.get("frame_stack")),
+        }
+        if "config.yml" in folder.files:
+            facts |= {
+                "n_envs": positive_integer(config.get("n_envs", 1)),
+                "normalized": _normalized(config.get("normalize")),
+            }
+            facts |= _vec_env_wrappers(config.get("vec_env_wrapper"), facts)
+            facts["rewards_only"] = not _normalizes_observations(config.get("normalize"))
+    except ValueError as error:
+        facts["problem"] = f"{where}, {error}"
+    return facts
+
+
+def _yaml_mapping(folder: Folder, name: str) -> dict[str, Any]:
+    """A YAML file's keys and values; empty where there is no such file."""
+    problem = folder.files.get(name)
+    if problem is None:
+        return {}
+    path = os.path.join(folder.path, name)
+    if problem:
+        raise Unreadable(f"{shown(path)}: {problem}")
+    content = texts.read_yaml(path)
+    if not isinstance(content, dict | None):
+        raise Unreadable(f"{shown(path)}: expected keys and values, found {texts.brief(content)}")
+    return mapping(content)
+
+
+def environment_id(value: object) -> str:
+    """An environment's id.
+
+    :raises ValueError: it is something else
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str) or not value.isprintable() or len(value) > 200:
+        raise ValueError(f"expected an environment's id, found {texts.brief(value)}")
+    return value
+
+
+def keyword_arguments(value: object, key: str) -> dict[str, Any]:
+    """Keyword arguments; how to render is left out, because nobody watches."""
+    content = texts.literal(value) if isinstance(value, str) else value
+    if content is None:
+        return {}
+    plain = texts.plain_data(content)
+    if not isinstance(plain, dict):
+        raise ValueError(f"expected {key} to be a mapping, found {texts.brief(value)}")
+    plain.pop("render_mode", None)
+    return plain
+
+
+def wrapper_list(value: object) -> list[Any]:
+    """Wrappers as an experiment has them, under the names that they have now."""
+    if not value:
+        return []
+    entries = texts.plain_data(value if isinstance(value, list) else [value])
+    return [_wrapper(entry) for entry in entries]
+
+
+def _wrapper(entry: object) -> str | dict[str, Any]:
+    name, kwargs = next(iter(entry.items())) if isinstance(entry, dict) and len(entry) == 1 else (entry, None)
+    if not isinstance(name, str) or not name.isprintable() or "." not in name:
+        raise ValueError(f"expected a wrapper's dotted name, or one with its arguments, found {texts.brief(entry)}")
+    keywords = keyword_arguments(kwargs, f"the arguments of {name}")
+    if _TIME_FEATURE.match(name):
+        name = "sb3_contrib.common.wrappers.TimeFeatureWrapper"
+    old = _OLD_GYM.match(name)
+    if old:
+        name = f"gymnasium.wrappers.{_RENAMED.get(old[1], old[1])}"
+    return {name: keywords} if keywords else name
+
+
+def _vec_env_wrappers(value: object, facts: dict[str, Any]) -> dict[str, Any]:
+    """Stacked frames are known; other wrappers of a VecEnv are asked for."""
+    for entry in wrapper_list(value):
+        name, kwargs = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
+        short = name.rpartition(".")[2]
+        if short == "VecFrameStack" and kwargs.keys() == {"n_stack"} and not facts["frame_stack"]:
+            facts["frame_stack"] = stacked_frames(kwargs["n_stack"])
+        elif short not in _HARMLESS:
+            question = f"vec_env_wrapper {name} cannot be built here"
+            facts["open_questions"] = [(("wrappers", "frame_stack"), question)]
+    return facts
+
+
+def stacked_frames(value: object) -> int | None:
+    """Frames to stack, None for no stacking.
+
+    :raises ValueError: it is no number
+    """
+    if value is None or value in (0, 1):
+        return None
+    count = positive_integer(value)
+    if count is None:
+        raise ValueError(f"expected a number of frames to stack, found {texts.brief(value)}")
+    return count
+
+
+def positive_integer(value: object) -> int | None:
+    """A number that counts something; None where that is not said, or not sensible."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < 2**31:
+        return None
+    return int(value)
+
+
+def _normalized(value: object) -> bool:
+    return bool(_normalize_arguments(value))
+
+
+def _normalizes_observations(value: object) -> bool:
+    arguments = _normalize_arguments(value)
+    return not isinstance(arguments, dict) or bool(arguments.get("norm_obs", True))
+
+
+def _normalize_arguments(value: object) -> Any:
+    """RL Zoo takes ``true``, a mapping, or a text in which Python would find one."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return texts.literal(value)
+    except ValueError:
+        return True  # arguments of some sort

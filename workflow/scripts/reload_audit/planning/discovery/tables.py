@@ -1,0 +1,234 @@
+"""Tables that users write: models to audit, and what models earned."""
+
+# Paths are texts here: there are many, and not all are Unicode.
+# ruff: noqa: PTH111, PTH116, PTH122
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jsonschema
+
+from reload_audit.planning.configuration import closest, explain
+from reload_audit.planning.discovery import names, zips
+from reload_audit.planning.discovery.candidate import GIVEN, Found
+from reload_audit.reading import files, texts
+from reload_audit.reading.files import MIB
+from reload_audit.reading.refusal import Unreadable, shown
+
+_DELIMITERS = {".tsv": "\t", ".csv": ","}
+_CLAIM = ("claim_mean", "claim_std", "claim_n", "claim_kind")
+
+
+class Row(dict[str, Any]):
+    """A table's row: a value for each cell that is not empty.
+
+    :param where: file and line, for messages
+    """
+
+    def __init__(self, where: str, cells: Mapping[str, Any]) -> None:
+        super().__init__(cells)
+        self.where = where
+
+    @property
+    def claim(self) -> dict[str, Any] | None:
+        """What the row says the model earned."""
+        if "claim_mean" not in self:
+            return None
+        return {
+            "kind": self.get("claim_kind", "explicit"),
+            "mean": float(self["claim_mean"]),
+            "std": None if "claim_std" not in self else float(self["claim_std"]),
+            "n": self.get("claim_n"),
+            "where": self.where,
+        }
+
+
+def read_models(path: str, schema: Mapping[str, Any], problems: list[str]) -> list[Row]:
+    """The rows of a table of models that are as they should be; of the others the problems are noted."""
+    rows = _read(path, schema, problems, needed=("name", "algo", "env", "model"))
+    return [row for row in rows if _has_claim(row, problems)]
+
+
+def read_claims(path: str, schema: Mapping[str, Any], problems: list[str]) -> list[Row]:
+    """The rows of a table of claims that are as they should be; of the others the problems are noted."""
+    rows = _read(path, schema, problems, needed=("claim_mean",))
+    return [row for row in rows if _has_key(row, problems)]
+
+
+def from_row(row: Row, table: str) -> Found:
+    """A model that only a table knows of, without what the row says of it."""
+    path = model_path(row)
+    return Found(
+        path=path,
+        real=os.path.realpath(path),
+        name=row["name"],
+        source="table",
+        role="final",
+        run=row.where,
+        group=table,
+    )
+
+
+def take_row(found: Found, row: Row) -> Found:
+    """What the row gives replaces what was found; the rest stays."""
+    found.give({key: row[key] for key in row if key in GIVEN})
+    found.name = row["name"]
+    found.claim = row.claim or found.claim
+    if "vecnormalize" in row:
+        found.statistics = os.path.normpath(os.path.expanduser(row["vecnormalize"]))
+        found.open_questions = [(keys, text) for keys, text in found.open_questions if "vecnormalize" not in keys]
+    if {"algo", "env"} <= row.keys():  # then no file is needed to know how the model is run
+        found.problem = _problem_of_model(found.path)
+    if "vecnormalize" in row and not found.problem:
+        found.problem = _problem_of_file(row["vecnormalize"], found.statistics or "")
+    return found
+
+
+def model_path(row: Row) -> str:
+    """The zip's path; SB3 lets one leave out ``.zip``."""
+    path = os.path.normpath(os.path.expanduser(row["model"]))
+    return path if os.path.lexists(path) or not os.path.lexists(f"{path}.zip") else f"{path}.zip"
+
+
+def _problem_of_model(path: str) -> str | None:
+    try:
+        if zips.is_model(path):
+            return None
+        return f"{shown(path)}: {zips.NOT_A_MODEL} another zip, without a member 'data'"
+    except Unreadable as error:
+        return str(error)
+
+
+def _problem_of_file(written: str, path: str) -> str | None:
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError) as error:
+        return f"{shown(written)}: expected a file of statistics, found {getattr(error, 'strerror', error)}"
+    kind = files.kind_of(mode)
+    return None if kind == "a file" else f"{shown(written)}: expected a file of statistics, found {kind}"
+
+
+def _has_claim(row: Row, problems: list[str]) -> bool:
+    orphans = [key for key in _CLAIM if key in row]
+    if orphans and "claim_mean" not in row:
+        problems.append(f"{row.where}: {' and '.join(orphans)} without claim_mean; give the mean too, or neither")
+        return False
+    return True
+
+
+def _has_key(row: Row, problems: list[str]) -> bool:
+    if "env" in row and "env_id" in row:
+        problems.append(f"{row.where}: expected env or env_id, found both")
+        return False
+    if "env_id" in row:
+        row["env"] = row["env_id"]
+    if "name" in row or {"algo", "env"} <= row.keys():
+        return True
+    given = ", ".join(row) or "nothing"
+    problems.append(f"{row.where}: expected name, or algo and env, to say what earned this; found only {given}")
+    return False
+
+
+def _read(path: str, schema: Mapping[str, Any], problems: list[str], needed: tuple[str, ...]) -> list[Row]:
+    delimiter = _DELIMITERS.get(os.path.splitext(path)[1].lower())
+    if delimiter is None:
+        problems.append(f"{shown(path)}: expected a table that ends in .tsv or .csv")
+        return []
+    try:
+        text = files.read_bytes(os.path.expanduser(path), 64 * MIB).decode("utf-8-sig")
+    except Unreadable as error:
+        problems.append(str(error))
+        return []
+    except UnicodeDecodeError as error:
+        problems.append(f"{shown(path)}: is not UTF-8 text: {error.reason} at byte {error.start}")
+        return []
+    lines = _lines(path, text, delimiter, problems)
+    header = next(lines, None)
+    if header is None:
+        problems.append(f"{shown(path)}: expected a header and rows, found nothing; the columns are {_listed(schema)}")
+        return []
+    columns = header[1]
+    complaints = _about_columns(columns, schema, needed)
+    if complaints:
+        problems.extend(f"{header[0]}: {complaint}" for complaint in complaints)
+        return []
+    validator = jsonschema.Draft202012Validator(schema)
+    return [row for where, cells in lines if (row := _row(where, columns, cells, validator, problems)) is not None]
+
+
+def _lines(path: str, text: str, delimiter: str, problems: list[str]) -> Iterator[tuple[str, list[str]]]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        line = line.rstrip("\r")
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        where = f"{shown(path)}, line {number}"
+        try:
+            cells = next(csv.reader([line], delimiter=delimiter, strict=True))
+        except csv.Error as error:
+            problems.append(f"{where}: cannot be split into cells: {error}")
+            continue
+        if any(cell.strip() for cell in cells):
+            yield where, [cell.strip() for cell in cells]
+
+
+def _about_columns(columns: list[str], schema: Mapping[str, Any], needed: tuple[str, ...]) -> list[str]:
+    known = list(schema["properties"])
+    twice = [column for column in dict.fromkeys(columns) if columns.count(column) > 1]
+    found = [
+        *(f"unknown column {column!r}{closest(column, known)}" for column in columns if column not in known),
+        *(f"column {column!r} appears more than once" for column in twice),
+    ]
+    missing = [column for column in needed if column not in columns]
+    if missing:
+        found.append(f"missing column {', '.join(map(repr, missing))}; the columns are {_listed(schema)}")
+    return found
+
+
+def _listed(schema: Mapping[str, Any]) -> str:
+    return ", ".join(schema["properties"])
+
+
+def _row(
+    where: str, columns: list[str], cells: list[str], validator: jsonschema.Draft202012Validator, problems: list[str]
+) -> Row | None:
+    if len(cells) > len(columns):
+        problems.append(f"{where}: expected {len(columns)} cells, found {len(cells)}")
+        return None
+    properties = validator.schema["properties"]
+    values = {column: _value(cell, properties[column]) for column, cell in zip(columns, cells, strict=False) if cell}
+    complaints = sorted(explain(error) for error in validator.iter_errors(values))
+    problems.extend(f"{where}: {complaint}" for complaint in complaints)
+    return None if complaints else Row(where, values)
+
+
+def _value(cell: str, schema: Mapping[str, Any]) -> Any:
+    """A cell as the type that its column has; as it is where it does not read as one."""
+    match schema.get("type"):
+        case "integer" | "number" as kind:
+            try:
+                number = float(cell)
+            except ValueError:
+                return cell
+            if not math.isfinite(number):
+                return cell
+            return int(number) if kind == "integer" and number.is_integer() else number
+        case "boolean":
+            return {"true": True, "false": False}.get(cell.lower(), cell)
+        case "object" | "array":
+            try:
+                return texts.plain_data(texts.parse_yaml(cell))
+            except ValueError:
+                return cell
+    return cell
+
+
+def key_of(row: Row) -> tuple[str, ...]:
+    """What a row of a table of claims speaks of."""
+    if "name" in row:
+        return ("name", row["name"])
+    return ("algo and env", names.algorithm(row["algo"]) or row["algo"].lower(), row["env"])

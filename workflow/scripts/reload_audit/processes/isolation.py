@@ -1,0 +1,389 @@
+"""Run a function in a fresh process, and survive whatever it does.
+
+The function is named by text (``reload_audit.evaluation.trained:evaluate``), so the process that asks never
+imports what the function needs. ``spawn`` gives each call a new interpreter. ``forkserver`` forks from one that has
+imported the libraries and nothing else: as fresh, and about four times cheaper for twenty calls.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from reload_audit.processes.full_disk import forgiving_text, is_out_of_space
+from reload_audit.processes.imports import import_object
+
+Method = Literal["forkserver", "spawn"]
+
+_IMPORTED_LAST = "reload_audit.processes.freeze_imports"
+_POLL_SECONDS = 0.1
+_WEIGH_SECONDS = 0.5
+"""Between two looks at the memory, each of which reads something of every process of the machine."""
+
+_LINGER_SECONDS = 5.0
+_STOPPING_SECONDS = 0.01
+_KILLED = ", twice: for want of memory, or by somebody else"
+_TAIL_BYTES = 4000
+_MIB = 2**20
+_MOST_PRINTED = 8 * _MIB
+_KEPT_OF_BEGINNING = _MIB
+_KEPT_OF_END = 2**16
+_CUT = b"\n[... cut: there is more than a log may hold ...]\n"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a call gave no value.
+
+    :param kind: ``exception``, ``signal``, ``exit``, ``timeout``, ``memory``, ``refused`` by what was called, or
+        ``space``, which no outcome has: a full disk is no fault of what was called
+    :param message: one line
+    :param details: traceback, or what the process printed last
+    """
+
+    kind: Literal["exception", "signal", "exit", "timeout", "memory", "refused", "space"]
+    message: str
+    details: str
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Which process did it, and what it cost.
+
+    :param started: seconds since the epoch; with host and pid it names a process for good
+    :param peak_memory: MiB, the largest resident size of the process itself or of one worker of it
+    """
+
+    host: str
+    pid: int
+    parent_pid: int
+    started: float
+    wall_seconds: float
+    cpu_seconds: float
+    peak_memory: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a call: its value, unless there is a failure."""
+
+    value: Any
+    failure: Failure | None
+    usage: Usage
+
+
+def prepare(method: Method, *, hash_seed: int, preload: tuple[str, ...] = ()) -> None:
+    """Set up this process's calls; once, before the first.
+
+    One thread for every numerical library: more only slow small policies down and take cores from other jobs, and the
+    number must not depend on the cores a job happens to get.
+
+    :param hash_seed: PYTHONHASHSEED of the fresh processes. Train time and reload use different ones, each always the
+        same, so that results are reproducible and an environment that depends on hash order cannot hide
+    :param preload: modules that the fork server imports
+    """
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
+        os.environ[variable] = "1"
+    os.environ["PYTHONHASHSEED"] = str(hash_seed)
+    wanted = (hash_seed, preload)
+    if method == "forkserver" and _running != [wanted]:
+        _stop_server()  # one that runs has the environment of before
+        multiprocessing.get_context("forkserver").set_forkserver_preload([*preload, _IMPORTED_LAST])
+        _running[:] = [wanted]
+
+
+def _stop_server() -> None:
+    """End the fork server. It is killed: left to itself it waits for everybody who has inherited its pipe."""
+    server: Any = forkserver._forkserver
+    if server._forkserver_pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(server._forkserver_pid, signal.SIGKILL)
+    server._stop()
+
+
+_running: list[tuple[int, tuple[str, ...]]] = []
+"""What the fork server of this process was started for, if there is one: starting it takes seconds."""
+
+
+def call(
+    target: str,
+    arguments: tuple[Any, ...],
+    *,
+    method: Method,
+    log: Path,
+    timeout: float | None = None,
+    memory: int | None = None,
+) -> Outcome:
+    """Call ``target`` (``package.module:function``) in a process of its own.
+
+    A process that is killed (by the system for want of memory, say, which may have been the fault of others) gets one
+    more try.
+
+    :param arguments: picklable
+    :param log: file that takes, at its end, what the process and its workers print: of more than 8 MiB only how it
+        begins and ends
+    :param timeout: seconds
+    :param memory: MiB that the process and its workers may hold together (shared pages counted once)
+    :raises OSError: a disk was full
+    """
+    outcome = _call_once(target, arguments, method, log, timeout, memory)
+    if outcome.failure is not None and outcome.failure.message.endswith(_KILLED):
+        outcome = _call_once(target, arguments, method, log, timeout, memory)
+    return outcome
+
+
+def _call_once(
+    target: str, arguments: tuple[Any, ...], method: Method, log: Path, timeout: float | None, memory: int | None
+) -> Outcome:
+    context = multiprocessing.get_context(method)
+    receiver, sender = context.Pipe(duplex=False)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.touch()
+    printed = _Printed(log, start=log.stat().st_size)
+    start = time.time()
+    python_path = os.environ.get("PYTHONPATH")
+    given = (target, arguments, sender, str(log), python_path)
+    process = context.Process(target=_child, args=given)  # type: ignore[attr-defined]
+    with _without_main_module(), _library_on_path(python_path):
+        process.start()
+    sender.close()
+    message: Any = None
+    try:
+        message, failure = _await(process, receiver, timeout, memory, printed)
+    finally:
+        _end(process, grace=_LINGER_SECONDS if message is not None else 0.0)
+        receiver.close()
+        if printed.is_too_much():
+            printed.cut()
+    if message is None and failure is None:
+        failure = _death(process.exitcode)
+    value, usage = None, None
+    if message is not None:
+        value, failure, usage = message
+    if failure is not None and failure.kind == "space":
+        raise OSError(errno.ENOSPC, failure.message)
+    if failure is not None and not failure.details:
+        failure = Failure(failure.kind, failure.message, printed.tail())
+    usage = usage or Usage(os.uname().nodename, process.pid or 0, os.getpid(), start, time.time() - start, 0.0, 0.0)
+    return Outcome(value, failure, usage)
+
+
+def _child(target: str, arguments: tuple[Any, ...], sender: Connection, log: str, python_path: str | None) -> None:
+    _set_python_path(python_path)
+    os.setsid()  # a group of its own, so that its workers can be ended with it
+    threading.Thread(target=_die_with_caller, daemon=True).start()
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    sys.stdout, sys.stderr = forgiving_text(1), forgiving_text(2)
+    start = time.time()
+    pid = os.getpid()
+    value: Any = None
+    failure = None
+    try:
+        value = import_object(target)(*arguments)
+    except BaseException as error:
+        _leave_if_forked(pid)
+        traceback.print_exc()
+        message = " ".join(f"{type(error).__name__}: {error}".split())[:1000]
+        details = _writable(traceback.format_exc()[-_TAIL_BYTES:])
+        failure = Failure("space" if is_out_of_space(error) else "exception", _writable(message), details)
+    _leave_if_forked(pid)
+    sender.send((value, failure, _own_usage(start)))
+    sender.close()
+    gc.freeze()  # else a new interpreter looks through all that PyTorch has made for garbage, before it ends
+
+
+def _leave_if_forked(pid: int) -> None:
+    """What was called may have forked, and its copy goes on where it did; the value is to come once."""
+    if os.getpid() != pid:
+        os._exit(0)
+
+
+def _writable(text: str) -> str:
+    """A text that UTF-8 can write: messages of exceptions may hold half a character."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _own_usage(start: float) -> Usage:
+    own, workers = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Usage(
+        host=os.uname().nodename,
+        pid=os.getpid(),
+        parent_pid=os.getppid(),
+        started=psutil.Process().create_time(),
+        wall_seconds=time.time() - start,
+        cpu_seconds=own.ru_utime + own.ru_stime + workers.ru_utime + workers.ru_stime,
+        peak_memory=max(_own_peak(own.ru_maxrss), _mib(workers.ru_maxrss)),
+    )
+
+
+def _own_peak(maxrss: int) -> float:
+    """MiB. ``ru_maxrss`` outlives exec, so a new interpreter would report what its caller once held."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return _mib(maxrss)
+
+
+def _mib(maxrss: int) -> float:
+    return maxrss / (_MIB if sys.platform == "darwin" else 1024)  # bytes on macOS, KiB elsewhere
+
+
+def _await(
+    process: Any, receiver: Connection, timeout: float | None, memory: int | None, printed: _Printed
+) -> tuple[Any, Failure | None]:
+    start = weighed = time.monotonic()  # which no clock that is set right moves
+    while True:
+        if printed.is_too_much():
+            with _stopped(process.pid):
+                printed.cut()
+        if receiver.poll():
+            try:
+                return receiver.recv(), None
+            except EOFError:
+                process.join(_LINGER_SECONDS)  # it is on its way out; its exit status says why
+                return None, None
+        if process.sentinel in wait([receiver, process.sentinel], _POLL_SECONDS) and not receiver.poll():
+            return None, None
+        now = time.monotonic()
+        if timeout is not None and now - start > timeout:
+            return None, Failure("timeout", f"did not finish within {timeout:g} seconds", "")
+        if memory is not None and now - weighed > _WEIGH_SECONDS:
+            weighed = now
+            if _memory_held(process.pid, memory) > memory:
+                return None, Failure("memory", f"held more memory than its limit of {memory} MiB", "")
+
+
+@dataclass(frozen=True)
+class _Printed:
+    """What a process prints, in a log from some byte on."""
+
+    log: Path
+    start: int
+
+    def tail(self) -> str:
+        """The end of it."""
+        with open(self.log, "rb") as file:
+            file.seek(max(self.start, self.log.stat().st_size - _TAIL_BYTES))
+            return file.read().decode(errors="replace").strip()
+
+    def is_too_much(self) -> bool:
+        return self.log.stat().st_size - self.start > _MOST_PRINTED
+
+    def cut(self) -> None:
+        """Leave the middle out."""
+        with open(self.log, "r+b") as file:
+            file.seek(-_KEPT_OF_END, os.SEEK_END)
+            end = file.read()
+            file.truncate(self.start + _KEPT_OF_BEGINNING)
+        with open(self.log, "ab") as file:
+            file.write(_CUT + end)
+
+
+@contextlib.contextmanager
+def _stopped(group: int) -> Iterator[None]:
+    """Let a process and its workers wait."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGSTOP)
+    time.sleep(_STOPPING_SECONDS)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGCONT)
+
+
+def _memory_held(pid: int, limit: int) -> float:
+    """MiB that a process and its descendants hold; exact, with shared pages counted once, only where it matters."""
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+        resident = sum(_ignoring_the_dead(member, "memory_info", "rss") for member in family) / _MIB
+        if resident <= limit or sys.platform != "linux":
+            return resident
+        return sum(_ignoring_the_dead(member, "memory_full_info", "pss") for member in family) / _MIB
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def _ignoring_the_dead(process: psutil.Process, method: str, field: str) -> int:
+    try:
+        return int(getattr(getattr(process, method)(), field))
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0
+
+
+def _end(process: Any, grace: float) -> None:
+    """Give a process some seconds to leave, then end it and whatever it has left behind."""
+    process.join(grace)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.join()
+
+
+def _death(exitcode: int | None) -> Failure:
+    if exitcode is not None and exitcode < 0:
+        known = {number.value: number.name for number in signal.Signals}
+        name = known.get(-exitcode, f"signal {-exitcode}")
+        hint = _KILLED if -exitcode in (signal.SIGKILL, signal.SIGTERM) else ""
+        return Failure("signal", f"the process was ended by {name}{hint}", "")
+    return Failure("exit", f"the process ended by itself with exit status {exitcode}, without a result", "")
+
+
+def _die_with_caller() -> None:
+    """End this process and its workers when the one that called is gone: nobody waits for the result any more."""
+    caller = multiprocessing.parent_process()
+    assert caller is not None
+    caller.join()
+    os.killpg(os.getpid(), signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _without_main_module() -> Iterator[None]:
+    """Keep multiprocessing from running the calling script again in every child: its target is not defined there."""
+    main = sys.modules["__main__"]
+    kept: dict[str, Any] = {name: vars(main).pop(name) for name in ("__file__", "__spec__") if name in vars(main)}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        vars(main).update(kept)
+
+
+@contextlib.contextmanager
+def _library_on_path(python_path: str | None) -> Iterator[None]:
+    """Let a fork server that starts meanwhile find this library: it does not look where its caller's modules are."""
+    library = str(Path(__file__).parents[1])
+    _set_python_path(os.pathsep.join(filter(None, (library, python_path))))
+    try:
+        yield
+    finally:
+        _set_python_path(python_path)
+
+
+def _set_python_path(python_path: str | None) -> None:
+    if python_path is None:
+        os.environ.pop("PYTHONPATH", None)
+    else:
+        os.environ["PYTHONPATH"] = python_path

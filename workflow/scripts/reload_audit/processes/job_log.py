@@ -1,0 +1,48 @@
+"""A job's log says why it failed: the last line of it is what a user reads first."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from reload_audit.processes import job_memory
+from reload_audit.processes.full_disk import is_out_of_space
+
+_DISK_FULL = "A disk is full, or a quota used up ({}). Make room and run snakemake again: what is finished is kept.\n"
+
+
+@contextlib.contextmanager
+def job_log(
+    path: str | Path, expected: type[Exception] | tuple[type[Exception], ...] = (), *, mem_mb: int | None = None
+) -> Iterator[Path]:
+    """Append to a log whatever makes the block fail, then end the script with status 1.
+
+    :param expected: errors that speak to the user; they are logged as their message, all others with a traceback
+    :param mem_mb: what the job has asked for; that it was too little makes the block fail too
+    """
+    log = Path(path)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("", encoding="utf-8")
+    killed_before = job_memory.kills()
+    try:
+        yield log
+    except expected as error:
+        _append(log, f"{error}\n")
+        sys.exit(1)
+    except Exception as error:
+        _append(log, _DISK_FULL.format(error) if is_out_of_space(error) else traceback.format_exc())
+        sys.exit(1)
+    if mem_mb is not None and job_memory.kills() > killed_before and job_memory.is_limited_to(mem_mb):
+        _append(log, f"The job held more than the {mem_mb} MB it had asked for, and processes of it were killed.\n")
+        sys.exit(1)
+
+
+def _append(log: Path, text: str) -> None:
+    try:
+        with open(log, "a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError:  # then let the one who runs it read it
+        print(text, file=sys.stderr)

@@ -1,0 +1,352 @@
+"""Typed records of what to train, under which protocol to evaluate, and under which conditions.
+
+They are built from plain dictionaries (``from_dict``), because those are what Snakemake can compare to
+decide whether a job must run again, and what JSON can hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+FORMAT = 1
+"""Version of the manifest and of the reload record."""
+
+VecEnvKind = Literal["dummy", "subproc"]
+
+
+@dataclass(frozen=True)
+class WrapperSpec:
+    """A Gymnasium wrapper by dotted name, with its keyword arguments."""
+
+    name: str
+    kwargs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class EnvironmentSpec:
+    """How one environment is built, whatever the number of them.
+
+    :param env: a registered id, ``module:Id-v0`` or ``package.module:EnvClass``
+    :param wrappers: innermost first
+    :param monitor: ``env`` for a Monitor on each environment, ``vec`` for a VecMonitor inside VecNormalize
+    :param normalize: arguments of VecNormalize, or None for a model trained without it
+    :param frame_stack: observations stacked by VecFrameStack, or None
+    :param python_path: folders to put on ``sys.path`` first
+    :param time_limit: steps after which an episode is truncated, -1 for no limit; None as the environment is registered
+    """
+
+    env: str
+    env_kwargs: Mapping[str, Any]
+    wrappers: tuple[WrapperSpec, ...]
+    monitor: Literal["env", "vec"]
+    normalize: Mapping[str, Any] | None
+    frame_stack: int | None
+    python_path: tuple[str, ...]
+    time_limit: int | None = None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> EnvironmentSpec:
+        normalize = data["normalize"]
+        return cls(
+            env=data["env"],
+            env_kwargs=data["env_kwargs"],
+            wrappers=tuple(_wrapper(entry) for entry in data["wrappers"]),
+            monitor=data["monitor"],
+            normalize=None if normalize is False else {} if normalize is True else normalize,
+            frame_stack=data["frame_stack"],
+            python_path=tuple(data["python_path"]),
+        )
+
+
+@dataclass(frozen=True)
+class EvaluationSpec:
+    """The episode protocol: episode ``k`` is reset with ``seed + k`` in every condition.
+
+    :param episodes: how many are recorded at train time
+    :param n_envs: slots of the canonical condition
+    :param max_episode_steps: an episode that is longer is an error
+    :param looks: numbers of episodes that are run without interruption, one after the other
+    """
+
+    episodes: int
+    seed: int
+    n_envs: int
+    max_episode_steps: int
+    looks: tuple[int, ...]
+
+    @property
+    def stops(self) -> tuple[int, ...]:
+        """Numbers of episodes at the end of each look, as many at most as there are looks; the last has them all.
+
+        Train time and reload both run their episodes in these portions, so that both make the same calls.
+        """
+        return (*(look for look in self.looks[:-1] if look < self.episodes), self.episodes)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> EvaluationSpec:
+        return cls(**{**data, "looks": tuple(data["looks"])})
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What training one model may take: seconds, and MiB of memory."""
+
+    timeout: float
+    memory: int
+
+
+@dataclass(frozen=True)
+class ReloadSpec:
+    """How models are reloaded.
+
+    :param n_envs: further conditions, one for each number of environments
+    :param other_vec_env: whether there is a condition with SubprocVecEnv
+    :param isolation: where each condition's fresh process comes from
+    :param timeout: seconds that one condition may take
+    :param memory: MiB that one condition may hold
+    :param conditions: whether those that find a cause run only where a reward is lost, or for every model
+    """
+
+    n_envs: tuple[int, ...]
+    other_vec_env: bool
+    isolation: Literal["forkserver", "spawn"]
+    timeout: float
+    memory: int
+    conditions: Literal["needed", "all"] = "needed"
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ReloadSpec:
+        return cls(**{**data, "n_envs": tuple(data["n_envs"])})
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """One model to train.
+
+    :param checkpoint_every: environment steps; None for no checkpoints
+    """
+
+    model: str
+    experiment: str
+    algo: str
+    seed: int
+    n_envs: int
+    total_timesteps: int
+    vec_env: VecEnvKind
+    start_method: str
+    hyperparams: Mapping[str, Any]
+    device: str
+    environment: EnvironmentSpec
+    evaluation: EvaluationSpec
+    checkpoint_every: int | None = None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TrainingSpec:
+        """From what ``configuration.training_spec`` made."""
+        return cls(
+            **{
+                **data,
+                "environment": EnvironmentSpec.from_dict(data["environment"]),
+                "evaluation": EvaluationSpec.from_dict(data["evaluation"]),
+            }
+        )
+
+
+ClaimKind = Literal["explicit", "evaluations", "model_card", "best", "last_evaluation", "training"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A train-time reward that somebody or some file states.
+
+    :param kind: where it comes from, which decides how far it is believed: see ``claims``
+    :param std: standard deviation with ddof 0, as ``evaluate_policy`` reports it; None where it is not stated
+    :param n: episodes behind it; None where it is not stated
+    :param where: the file and place it was read from
+    """
+
+    kind: ClaimKind
+    mean: float
+    std: float | None
+    n: int | None
+    where: str
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Claim:
+        return cls(**data)
+
+
+@dataclass(frozen=True)
+class ExternalSpec:
+    """One model that somebody else trained: its files, and what is known of them.
+
+    :param source: how it was found
+    :param group: the folder or table that it was found by
+    :param role: ``best`` and ``checkpoint`` were saved during training, ``final`` at its end
+    :param deterministic: whether its claim was measured with deterministic actions
+    :param path: the zip
+    :param statistics: the VecNormalize statistics it would get in practice, if there are any
+    :param normalized: whether the run's own files say that it was trained with VecNormalize; None if they say nothing
+    :param n_envs: environments it was trained in, if known
+    :param environment: ``normalize`` in it is set exactly where there are statistics
+    :param named_by_user: which of ``env`` and ``wrappers`` the user named; what a file names is imported only from
+        packages that are trusted
+    :param claim: what the user says it earned
+    :param evaluations: ``evaluations.npz`` of its run
+    :param model_card: ``README.md`` of its repository
+    :param results: ``results.json`` of its repository
+    :param monitors: ``*.monitor.csv`` of its run
+    :param recording: folder that a ReferenceRecorder or this workflow wrote, with reference episodes and manifest
+    :param problem: why it cannot be audited, where that shows without opening it
+    """
+
+    model: str
+    source: Literal["table", "zoo", "hub", "folder", "recorded"]
+    group: str
+    role: Literal["final", "best", "checkpoint"]
+    algo: str
+    device: str
+    deterministic: bool
+    path: str
+    statistics: str | None
+    normalized: bool | None
+    n_envs: int | None
+    environment: EnvironmentSpec
+    named_by_user: tuple[str, ...]
+    claim: Claim | None
+    evaluations: str | None
+    model_card: str | None
+    results: str | None
+    monitors: tuple[str, ...]
+    recording: str | None
+    problem: str | None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ExternalSpec:
+        """From what ``discovery.find_models`` found."""
+        return cls(
+            **{
+                **data,
+                "environment": EnvironmentSpec.from_dict(data["environment"]),
+                "claim": None if data["claim"] is None else Claim.from_dict(data["claim"]),
+                "monitors": tuple(data["monitors"]),
+                "named_by_user": tuple(data["named_by_user"]),
+            }
+        )
+
+    @property
+    def judged_by_recording(self) -> bool:
+        """Whether its recorded reference decides: only what the user says of this very model is stronger."""
+        return self.recording is not None and (self.claim is None or self.claim.kind != "explicit")
+
+
+@dataclass(frozen=True)
+class ExternalPolicy:
+    """How models that somebody else trained are treated, all alike.
+
+    :param evaluation: the episode protocol; a recorded reference brings its own
+    :param trust: packages that their files may name
+    :param env_versions: environment ids that give way to others
+    :param max_bytes: what a model's zip may unpack to
+    """
+
+    evaluation: EvaluationSpec
+    trust: tuple[str, ...]
+    env_versions: Mapping[str, str]
+    max_bytes: int
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ExternalPolicy:
+        return cls(
+            evaluation=EvaluationSpec.from_dict(data["evaluation"]),
+            trust=tuple(data["trust"]),
+            env_versions=data["env_versions"],
+            max_bytes=data["max_bytes"],
+        )
+
+
+Statistics = Literal["loaded", "none", "fresh", "updating", "swapped", "twice", "wrapper", "posted wrapper", "file"]
+RewardScale = Literal["raw", "normalized", "monitor outside"]
+Seeding = Literal["episodes", "evaluate_policy", "unseeded"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One way to evaluate a reloaded model. Whatever it does not name is as in the canonical condition.
+
+    :param name: unique among a model's conditions, and what the result tables call it
+    :param n_envs: slots
+    :param statistics: those of VecNormalize: ``loaded`` and frozen; ``none``; ``fresh``, estimated from episodes of its
+        own, then frozen; loaded and still ``updating``; with mean and variance ``swapped``; applied ``twice``; applied
+        by a Gymnasium ``wrapper`` that reproduces VecNormalize, or by the ``posted wrapper`` that does not; of another
+        ``file``
+    :param statistics_file: that file
+    :param reward: on the environment's scale, on VecNormalize's, or as a monitor outside VecNormalize reports it
+    :param seeding: every episode with its own seed; only the first, as SB3's ``evaluate_policy`` does; or none
+    :param carry_state: whether a recurrent policy is given its state
+    :param give_masks: whether a policy that masks actions is given the masks
+    :param episodes_before: episodes that every environment has seen before the first that counts
+    :param environment: what is other of :class:`EnvironmentSpec`: ``time_limit``, ``frame_stack``; ``env_kwargs`` and
+        ``wrappers`` are added to what is there
+    :param processor: ``baseline`` for the instructions that every processor of this kind has
+    :param device: where the policy runs, if not as usual
+    :param n_episodes: how many are run, if not those of the first look; canonically as many as are needed
+    """
+
+    name: str
+    n_envs: int
+    vec_env: VecEnvKind = "dummy"
+    deterministic: bool = True
+    statistics: Statistics = "loaded"
+    statistics_file: str | None = None
+    reward: RewardScale = "raw"
+    seeding: Seeding = "episodes"
+    carry_state: bool = True
+    give_masks: bool = True
+    episodes_before: int = 0
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    processor: Literal["native", "baseline"] = "native"
+    device: str | None = None
+    n_episodes: int | None = None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Condition:
+        return cls(**data)
+
+    @property
+    def earned(self) -> Literal["reward", "step_reward", "monitor_reward"]:
+        """Which sum of an episode is its reward here."""
+        return _EARNED[self.reward]
+
+    def changes(self, canonical: Condition) -> dict[str, Any]:
+        """The factors that are other than in the canonical condition."""
+        mine, its = asdict(self), asdict(canonical)
+        return {key: value for key, value in mine.items() if key not in ("name", "n_episodes") and value != its[key]}
+
+
+CANONICAL = "reload"
+
+_EARNED: dict[RewardScale, Literal["reward", "step_reward", "monitor_reward"]] = {
+    "raw": "reward",
+    "normalized": "step_reward",
+    "monitor outside": "monitor_reward",
+}
+
+
+def conditions(evaluation: EvaluationSpec, reload: ReloadSpec, *, deterministic: bool = True) -> tuple[Condition, ...]:
+    """The canonical condition, then those that the configuration asks for, each with one factor of it changed."""
+    canonical = Condition(CANONICAL, evaluation.n_envs, deterministic=deterministic)
+    chosen = [canonical]
+    chosen += [replace(canonical, name=f"n_envs={n}", n_envs=n) for n in reload.n_envs if n != evaluation.n_envs]
+    if reload.other_vec_env:
+        chosen.append(replace(canonical, name="SubprocVecEnv", vec_env="subproc"))
+    return tuple(chosen)
+
+
+def _wrapper(entry: str | Mapping[str, Any]) -> WrapperSpec:
+    if isinstance(entry, str):
+        return WrapperSpec(entry, {})
+    ((name, kwargs),) = entry.items()
+    return WrapperSpec(name, kwargs or {})

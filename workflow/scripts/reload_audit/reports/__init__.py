@@ -1,0 +1,1 @@
+"""What people read: report, summary, JUnit XML, patches of model cards."""

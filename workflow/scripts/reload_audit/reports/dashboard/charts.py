@@ -1,0 +1,307 @@
+"""The charts, in Vega-Lite by Altair: the page draws them on data that it filters, ``figures`` on those of the audit.
+
+Each names its data instead of holding them, so a chart is compiled once, whatever there is to draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, TypeAlias
+
+import altair as alt
+import vl_convert
+
+from reload_audit.judging.comparison import VERDICTS
+
+COLORS = {
+    "identical": "#0072b2",
+    "equivalent": "#56b4e9",
+    "improved": "#009e73",
+    "inconclusive": "#e69f00",
+    "degraded": "#d55e00",
+    "error": "#6f7782",
+}
+"""Okabe and Ito's, distinguishable with any colour vision; the last one is seen on black and on white."""
+
+LESS, MORE = COLORS["degraded"], COLORS["identical"]
+
+_CELLS = [f"{LESS}b0", "#8888881f", f"{MORE}b0"]
+"""See-through, so that numbers are read on a dark page as on a light one."""
+
+ON_DARK = {
+    "identical": "#2b90d0",
+    "equivalent": "#8acdf3",
+    "improved": "#1fb98d",
+    "inconclusive": "#f0b429",
+    "degraded": "#ec7325",
+    "error": "#98a2ae",
+}
+"""The same, lighter, for a dark page."""
+
+SCORES_SHOWN = (-0.3, 1.2)
+"""Scores that fit into the chart; what lies beyond is drawn at the edge, as an arrow."""
+
+MARGINS_SHOWN = 3.0
+"""Margins at which a cell has its full colour."""
+
+Chart: TypeAlias = alt.TopLevelMixin
+
+_INK = alt.param(name="ink", value="#17202b")
+_SOFT = alt.param(name="soft", value="#5a6675")
+
+
+def scores(legend: bool = False) -> Chart:
+    """A point a model: train-time or claimed score against the score after reload.
+
+    :param legend: whether the verdicts' colours are explained: the page does so elsewhere
+
+    Data: ``models`` of ``payload.Payload`` and ``band``, the margin about the diagonal.
+    """
+    axis = {"values": [-0.25, 0, 0.25, 0.5, 0.75, 1], "format": ".2~f"}
+    titles = "score before: 0 is a random policy, 1 the best of its environment", "score after reload"
+    low, _ = SCORES_SHOWN
+    scale = alt.Scale(domain=SCORES_SHOWN, nice=False, zero=False)
+    across = alt.Scale(domainMin=alt.ExprRef("left"), domainMax=1.1, nice=False, zero=False)
+    band = (
+        alt.Chart(alt.NamedData("band"))
+        .mark_area(opacity=0.18, color="#888888", clip=True)
+        .encode(x=alt.X("score:Q", scale=across), y=alt.Y("low:Q", scale=scale), y2="high:Q")
+    )
+    diagonal = (
+        alt.Chart(alt.NamedData("band"))
+        .mark_line(strokeDash=[4, 3], strokeWidth=1, color=alt.ExprRef("soft"), clip=True)
+        .encode(x="score:Q", y="score:Q")
+    )
+    points = (
+        alt.Chart(alt.NamedData("models"))
+        .mark_point(
+            filled=True,
+            strokeWidth=1,
+            size=alt.ExprRef("size"),
+            opacity=alt.ExprRef("opacity"),
+            tooltip=alt.TooltipContent("data"),
+        )
+        .encode(
+            x=alt.X(
+                "x:Q",
+                scale=across,
+                axis=alt.Axis(title=titles[0], **axis),
+            ),
+            y=alt.Y("y:Q", scale=scale, axis=alt.Axis(title=titles[1], **axis)),
+            color=_verdict(legend),
+            shape=alt.Shape(
+                "at:N",
+                legend=None,
+                scale=alt.Scale(
+                    domain=["", "below", "above", "nowhere"],
+                    range=["circle", "triangle-down", "triangle-up", "M-.7,-.7L.7,.7M-.7,.7L.7,-.7"],
+                ),
+            ),
+            stroke=alt.condition("datum.at === 'nowhere'", _verdict(False), alt.value("transparent")),
+        )
+        .add_params(alt.selection_interval(name="brush"))
+    )
+    values = {"size": 60, "opacity": 0.8, "left": low}
+    params = [_SOFT, *(alt.param(name=name, value=value) for name, value in values.items())]
+    return alt.layer(band, diagonal, points).properties(width=520, height=330).add_params(*params)
+
+
+def grid() -> Chart:
+    """Mean difference from the reference, averaged over seeds: n_envs in training by condition of evaluation.
+
+    Data: ``cells`` of ``grids.cells``.
+    """
+    cells = alt.Chart().encode(
+        x=alt.X(
+            "condition:N",
+            sort=alt.SortField("place"),
+            axis=alt.Axis(title=None, labelAngle=0, labelLimit=82, labelFontSize=10),
+        ),
+        y=alt.Y("n_envs:O", axis=alt.Axis(title="n_envs", minExtent=26)),
+    )
+    color = alt.Color(
+        "margins:Q",
+        legend=None,
+        scale=alt.Scale(domain=[-MARGINS_SHOWN, 0, MARGINS_SHOWN], range=_CELLS, clamp=True),
+    )
+    tooltip = [alt.Tooltip(f"{field}:N") for field in ("condition", "mean", "differences", "margin", "models")]
+    rects = cells.mark_rect(stroke="#88888833").encode(color=color, tooltip=tooltip)
+    means = cells.mark_text(dy=-6, fontSize=11, fontWeight=600, color=alt.ExprRef("ink")).encode(text="mean:N")
+    differences = cells.mark_text(dy=8, fontSize=10, color=alt.ExprRef("ink")).encode(text="difference:N")
+    return (
+        alt.layer(rects, means, differences, data=alt.NamedData("cells"))
+        .properties(width=alt.Step(82), height=alt.Step(34))
+        .facet(_panels("experiment", 380), columns=2, spacing=24)
+        .resolve_scale(x="independent", y="independent")
+        .add_params(_INK)
+    )
+
+
+def seeds(legend: bool = False) -> Chart:
+    """Mean reward of each model in place, as reference and after reload: a line a seed, a panel a training n_envs.
+
+    Data: ``seeds`` of ``grids.seeds``.
+    """
+    lines = alt.Chart().encode(
+        x=alt.X("stage:N", sort=None, axis=alt.Axis(title=None, labelAngle=0)),
+        y=alt.Y("mean:Q", axis=alt.Axis(title=None, tickCount=4, minExtent=40), scale=alt.Scale(zero=False)),
+        color=_verdict(legend),
+        detail="model:N",
+    )
+    drawn = lines.mark_line(strokeWidth=1.5, opacity=0.8)
+    points = lines.mark_point(filled=True, size=26).encode(
+        tooltip=[alt.Tooltip(f"{field}:N") for field in ("model", "verdict", "stage", "reward")]
+    )
+    return (
+        alt.layer(drawn, points, data=alt.NamedData("seeds"))
+        .properties(width=210, height=92)
+        .facet(_panels("panel", 230), columns=4, spacing=20)
+        .resolve_scale(y="independent")
+        .resolve_axis(x="independent")
+    )
+
+
+def causes() -> Chart:
+    """How many models each cause is the best explanation of. Data: ``causes``. For the figures: a page has buttons."""
+    return (
+        alt.Chart(alt.NamedData("causes"))
+        .mark_bar(height=13)
+        .encode(
+            x=alt.X("models:Q", axis=alt.Axis(title="models", tickMinStep=1)),
+            y=alt.Y("cause:N", sort=None, axis=alt.Axis(title=None, labelLimit=260)),
+            color=_verdict(True),
+            order=alt.Order("place:Q"),
+        )
+        .properties(width=420, height=alt.Step(20))
+    )
+
+
+def conditions() -> Chart:
+    """One model under every condition, against what it should earn. Data: ``conditions`` and ``target``, one row."""
+    target = alt.Chart(alt.NamedData("target"))
+    band = target.mark_rect(opacity=0.18, color="#888888").encode(x=alt.X("low:Q"), x2="high:Q")
+    goal = target.mark_rule(strokeDash=[4, 3], color=alt.ExprRef("soft")).encode(x="mean:Q")
+    rows = alt.Chart(alt.NamedData("conditions")).encode(
+        y=alt.Y("condition:N", sort=alt.SortField("place"), axis=alt.Axis(title=None, labelLimit=230, grid=True))
+    )
+    color = alt.Color(
+        "kind:N",
+        legend=None,
+        scale=alt.Scale(domain=["other", "reload", "closes"], range=["#7f8894", LESS, COLORS["improved"]]),
+    )
+    title = "mean episode reward; dashed: before, with its margin"
+    axis = alt.X("mean:Q", axis=alt.Axis(title=title, tickCount=6), scale=alt.Scale(zero=False))
+    spans = rows.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q", color=color)
+    tooltip = [alt.Tooltip(f"{field}:N") for field in ("condition", "reward", "interval", "episodes", "closes")]
+    means = rows.mark_point(filled=True, size=55, opacity=1).encode(x=axis, color=color, tooltip=tooltip)
+    said = rows.mark_text(align="left", dx=9, fontSize=11, color=alt.ExprRef("ink")).encode(x="mean:Q", text="closes:N")
+    layers = alt.layer(band, goal, spans, means, said)
+    return layers.properties(width=400, height=alt.Step(20)).add_params(_INK, _SOFT)
+
+
+def pairs() -> Chart:
+    """The episodes of one model, paired by seed: in place against reference and reload.
+
+    Data: ``pairs`` and ``diagonal``.
+    """
+    axes = {"axis": alt.Axis(tickCount=6), "scale": alt.Scale(zero=False, padding=12)}
+    diagonal = (
+        alt.Chart(alt.NamedData("diagonal"))
+        .mark_line(strokeDash=[4, 3], strokeWidth=1, color=alt.ExprRef("soft"))
+        .encode(x="reward:Q", y="reward:Q")
+    )
+    points = (
+        alt.Chart(alt.NamedData("pairs"))
+        .mark_point(filled=True, size=45, opacity=0.75)
+        .encode(
+            x=alt.X("before:Q", title="reward in place", **axes),
+            y=alt.Y(
+                "after:Q", axis=alt.Axis(tickCount=6), title="reward of the same episode", scale=alt.Scale(zero=False)
+            ),
+            color=_stage(orient="top"),
+            shape=alt.Shape("stage:N", sort=None, legend=None),
+            tooltip=[alt.Tooltip(f"{field}:Q") for field in ("episode", "before", "after")],
+        )
+    )
+    return alt.layer(diagonal, points).properties(width=300, height=300).add_params(_SOFT)
+
+
+def episodes() -> Chart:
+    """The episodes of one model that nobody recorded, against what is claimed. Data: ``episodes`` and ``target``."""
+    title = "reward"
+    target = alt.Chart(alt.NamedData("target"))
+    band = target.mark_rect(opacity=0.18, color="#888888").encode(y=alt.Y("low:Q"), y2="high:Q")
+    goal = target.mark_rule(strokeDash=[4, 3], color=alt.ExprRef("soft")).encode(y="mean:Q")
+    points = (
+        alt.Chart(alt.NamedData("episodes"))
+        .mark_point(filled=True, size=40, opacity=0.8)
+        .encode(
+            x=alt.X(
+                "episode:Q",
+                axis=alt.Axis(title="episode", tickMinStep=1, grid=False),
+                scale=alt.Scale(padding=10),
+            ),
+            y=alt.Y("reward:Q", axis=alt.Axis(title=title), scale=alt.Scale(zero=False, padding=10)),
+            color=_verdict(False),
+            tooltip=[alt.Tooltip(f"{field}:Q") for field in ("episode", "reward")],
+        )
+    )
+    return alt.layer(band, goal, points).properties(width=400, height=180).add_params(_SOFT)
+
+
+CHARTS = {chart.__name__: chart for chart in (scores, grid, seeds, conditions, pairs, episodes)}
+"""What the page draws."""
+
+
+@cache
+def compiled() -> dict[str, dict[str, Any]]:
+    """The Vega specification of every chart of the page, by name."""
+    return {name: _adaptable(vl_convert.vegalite_to_vega(_specification(chart()))) for name, chart in CHARTS.items()}
+
+
+def drawn(chart: Chart, data: Mapping[str, Sequence[Mapping[str, Any]]], **params: float) -> dict[str, Any]:
+    """A chart's Vega-Lite specification with its data, and values of its parameters, to be drawn on paper."""
+    specification = _specification(chart)
+    known = [
+        {**param, "value": params.get(param["name"], param.get("value"))} for param in specification.get("params", [])
+    ]
+    known = [{key: value for key, value in param.items() if value is not None} for param in known]
+    datasets = {name: list(rows) for name, rows in data.items()}
+    return {**specification, "params": known, "background": "white", "datasets": datasets}
+
+
+def _specification(chart: Chart) -> dict[str, Any]:
+    content: dict[str, Any] = chart.to_dict()
+    del content["config"]  # Altair's own look; whoever draws brings theirs
+    return content
+
+
+def _adaptable(specification: dict[str, Any]) -> dict[str, Any]:
+    """With as many panels in a row, and as wide a plot, as the page has room for."""
+    specification.pop("background", None)
+    specification["autosize"] = {"type": "pad"}
+    layout = specification.get("layout")
+    if layout:
+        layout |= {"columns": {"signal": "columns"}, "align": "each"}
+        specification["signals"] = [*specification.get("signals", []), {"name": "columns", "value": 2}]
+    return specification
+
+
+def _verdict(legend: bool) -> alt.Color:
+    scale = alt.Scale(domain=list(VERDICTS), range=list(COLORS.values()))
+    return alt.Color("verdict:N", scale=scale, legend=alt.Legend(title=None) if legend else None)
+
+
+def _stage(**legend: Any) -> alt.Color:
+    scale = alt.Scale(domain=["reference", "reload"], range=["#7f8894", LESS])
+    return alt.Color("stage:N", sort=None, scale=scale, legend=alt.Legend(title=None, **legend))
+
+
+def _panels(field: str, limit: int) -> alt.Facet:
+    """A panel for each value of a field, in the order of the rows.
+
+    :param limit: width of a panel's title
+    """
+    header = alt.Header(labelAnchor="start", labelFontWeight=600, labelLimit=limit, labelFontSize=12)
+    return alt.Facet(f"{field}:N", title=None, sort=alt.EncodingSortField("rank", op="min"), header=header)

@@ -1,0 +1,87 @@
+"""Rewards as scores, which compare models of different environments: 0 is a random policy, 1 the environment's best."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reload_audit.reports.dashboard.charts import SCORES_SHOWN
+from reload_audit.reports.dashboard.entries import Entry
+
+_INSIDE = 0.025
+"""Distance from the edge of what is drawn there."""
+
+_LARGEST = 1e100
+"""No reward is larger; a file that says so would leave nothing to see of the others."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a model is drawn.
+
+    :param x: score at train time, or as claimed
+    :param y: score after reload, moved to the edge if it lies beyond
+    :param at: how it is drawn there: ``below`` or ``above`` what is shown, ``nowhere`` without reload reward, or as is
+    """
+
+    x: float
+    y: float
+    at: str = ""
+
+
+def places(models: Sequence[Entry]) -> list[Place | None]:
+    """A place for each model; None where it, or its environment, has no score."""
+    members: dict[str, list[Entry]] = {}
+    for entry in models:
+        members.setdefault(entry.environment, []).append(entry)
+    scales = {environment: _scale(entries) for environment, entries in members.items()}
+    return [_place(entry, scales[entry.environment]) for entry in models]
+
+
+def _scale(members: Sequence[Entry]) -> tuple[float, float] | None:
+    """What a random policy earns in an environment, and how much more its best model earned."""
+    random = [entry.random_mean for entry in members if _is_usable(entry.random_mean)]
+    before = [entry.claim_mean for entry in members if _is_usable(entry.claim_mean)]
+    if not random or not before:
+        return None
+    zero = statistics.median(reward for reward in random if reward is not None)
+    most = max(reward for reward in before if reward is not None) - zero
+    return (zero, most) if most > 0.0 else None
+
+
+def _is_usable(reward: float | None) -> bool:
+    return reward is not None and abs(reward) < _LARGEST
+
+
+def _place(entry: Entry, scale: tuple[float, float] | None) -> Place | None:
+    if scale is None or entry.claim_mean is None or not _is_usable(entry.claim_mean):
+        return None
+    low, high = SCORES_SHOWN
+    zero, most = scale
+    x = min(max((entry.claim_mean - zero) / most, low), high)
+    if entry.reload_mean is None:
+        return Place(round(x, 4), round(low + _INSIDE, 4), "nowhere")
+    y = (entry.reload_mean - zero) / most
+    at = "below" if y < low else "above" if y > high else ""
+    y = low + _INSIDE if at == "below" else high - _INSIDE if at == "above" else y
+    return Place(round(x, 4), round(y, 4), at)
+
+
+def band(fraction: float) -> list[dict[str, float]]:
+    """The margin about the diagonal, from edge to edge.
+
+    :param fraction: of what a model earns above a random policy
+    """
+    low, high = SCORES_SHOWN
+    return [
+        {"score": score, "low": score - fraction * abs(score), "high": score + fraction * abs(score)}
+        for score in (low, 0.0, high)
+    ]
+
+
+def left_edge(points: Sequence[Mapping[str, Any]]) -> float:
+    """Where the axis of scores before begins: hardly any model is as bad as a random policy."""
+    leftmost = min(0.7, *(float(point["x"]) for point in points))
+    return max(SCORES_SHOWN[0], leftmost - 0.05)

@@ -1,0 +1,67 @@
+"""What the report calls things: models trained here are compared with train time, those of others with claims."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reload_audit.judging.comparison import Verdict
+from reload_audit.reports.dashboard.entries import Entry
+from reload_audit.reports.summary import reward_name
+
+
+@dataclass(frozen=True)
+class Words:
+    """For one audit.
+
+    :param reward: what the reloads are compared with
+    :param as_before: completes "it earns what …"
+    :param than: completes "earns less than …"
+    :param quoted: the same in a formula
+    :param measured: whether any model was measured at train time
+    :param found: whether any model was trained by others
+    """
+
+    reward: str
+    as_before: str
+    than: str
+    quoted: str
+    measured: bool
+    found: bool
+
+    @property
+    def meanings(self) -> dict[Verdict, str]:
+        """What each verdict says."""
+        same = "Not bit for bit the same, but enough" if self.measured else "Enough"
+        difference = "the difference" if self.measured else "the difference from what is claimed"
+        claims = ", among so many models it may be chance, or the claim cannot decide"
+        chance = claims if self.found else ", or among so many models it may be chance"
+        return {
+            "identical": "Every bit of every episode is as in the reference, "
+            "and the reward is within the margin of in place.",
+            "equivalent": f"{same} episodes show that {difference} lies within the margin.",
+            "improved": f"Earns more than {self.than}, by more than the margin, and not by chance.",
+            "inconclusive": f"The episodes cannot tell{chance}. The reason says which.",
+            "degraded": f"Earns less than {self.than}, by more than the margin, and not by chance.",
+            "error": "Could not be " + ("trained, loaded" if self.measured else "read, loaded") + " or run. "
+            "The reason says what happened.",
+        }
+
+
+def words(models: Sequence[Entry]) -> Words:
+    """What to call things in a report on these models."""
+    kinds = {entry.measured for entry in models}
+    measured, claimed = True in kinds or not models, False in kinds
+    found = any(entry.found for entry in models)
+    return Words(
+        reward=reward_name(kinds),
+        as_before=_either("it earned in place", "is claimed", measured, claimed, ", or what "),
+        than=_either("in place", "is claimed", measured, claimed, ", or than "),
+        quoted=_either("train", "claimed", measured, claimed, " or "),
+        measured=measured,
+        found=found,
+    )
+
+
+def _either(one: str, other: str, is_one: bool, is_other: bool, conjunction: str) -> str:
+    return conjunction.join(text for text, said in ((one, is_one), (other, is_other)) if said)

@@ -1,0 +1,108 @@
+"""The closing words as Markdown, for a pull request or a chat message.
+
+Names and messages come from files of unknown origin. They stand in code spans: there nothing is a link, a mention, an
+image, HTML or a formula.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from reload_audit.reports.model_cards import FOLDER, Suggestion, about_cards, patch_names
+from reload_audit.reports.summary import (
+    LONGEST_NAME,
+    cause_page,
+    counted_causes,
+    explained,
+    flagged,
+    headline,
+    plain_loads,
+    printable,
+    rewards,
+    why,
+    why_undecided,
+)
+
+_MOST_CARDS = 10
+_MOST_CAUSES = 50
+_LONGEST_PATH = 120
+
+
+def summarize(audit: Mapping[str, Any], report: str, cards: Sequence[Suggestion] = ()) -> str:
+    """A message of a few screens at most, however many models there are: GitHub takes 65,536 characters.
+
+    :param audit: the content of ``audit.json``
+    :param report: path of the HTML report
+    :param cards: model cards whose figure is not what was measured
+    """
+    models = audit["models"]
+    blocks = [f"**{headline(models)}**", _verdicts(audit["counts"], models), *_worst(models)]
+    blocks += [*_causes(models), *_cards(cards)]
+    loads = plain_loads(models)
+    blocks += [*([code(loads)] if loads else []), f"Report: {code(report)}"]
+    return "\n\n".join(filter(None, blocks)) + "\n"
+
+
+def code(text: str) -> str:
+    """A code span that shows a text of printable characters as it is, backticks included."""
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    space = " " if "`" in (text[:1], text[-1:]) else ""
+    return f"{fence}{space}{text}{space}{fence}" if text else ""
+
+
+def _verdicts(counts: Mapping[str, int], models: Sequence[Mapping[str, Any]]) -> str:
+    rows = [
+        [verdict, f"{count:,}", why_undecided(models) if verdict == "inconclusive" else ""]
+        for verdict, count in counts.items()
+        if count
+    ]
+    return _table(["verdict", "models", ""], rows)
+
+
+def _worst(models: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    worst, left = flagged(models)
+    if worst:
+        heads = ["model", "verdict", "train or claim → reload", "why", "cause"]
+        yield _table(heads, [_row(model, times) for model, times in worst])
+    if left:
+        yield f"and {left:,} more"
+
+
+def _row(model: Mapping[str, Any], times: int) -> list[str]:
+    kind = (model["claim_kind"] or "").replace("_", " ")
+    cause = "<br>".join(map(code, filter(None, [explained(model), cause_page(model.get("cause") or "")])))
+    name = code(printable(model["model"], LONGEST_NAME))
+    return [name, model["verdict"], f"{rewards(model)}{f' ({kind})' if kind else ''}", code(why(model, times)), cause]
+
+
+def _causes(models: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    counted = counted_causes(models)
+    if counted:
+        rows = [[code(cause), f"{count:,}", code(cause_page(cause))] for cause, count in counted[:_MOST_CAUSES]]
+        yield from _details("Causes of all models", _table(["cause", "models", "page"], rows))
+
+
+def _cards(cards: Sequence[Suggestion]) -> Iterator[str]:
+    if cards:
+        yield about_cards(cards)
+        lines = [
+            f"- {code(f'{FOLDER}/{name}')}: {code(suggestion.old)} → {code(suggestion.new)} "
+            f"on {code(printable(suggestion.card, _LONGEST_PATH))}, whose model is {suggestion.verdict}"
+            for name, suggestion in patch_names(cards)
+        ]
+        more = [f"- and {len(lines) - _MOST_CARDS:,} more"] if len(lines) > _MOST_CARDS else []
+        if lines:
+            title = "Suggested corrections of model cards; nothing was changed"
+            yield from _details(title, "\n".join([*lines[:_MOST_CARDS], *more]))
+
+
+def _details(title: str, content: str) -> Iterator[str]:
+    """Blocks of what shows when the title is clicked on."""
+    yield from (f"<details><summary>{title}</summary>", content, "</details>")
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) if rows else ""

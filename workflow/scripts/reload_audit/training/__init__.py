@@ -1,0 +1,1 @@
+"""Train a model, save it, and record what it earns before its process ends."""

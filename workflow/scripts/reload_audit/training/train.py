@@ -1,0 +1,163 @@
+"""Train one model, save it, and measure at once what it earns: in place and as reference.
+
+Runs in a process of its own: see ``jobs.train``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch as th
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.utils import set_random_seed
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+from reload_audit.environments.build import Normalizer, build_vec_env
+from reload_audit.evaluation.divergence import first_divergence
+from reload_audit.evaluation.reference import evaluate_in_looks, evaluate_random_policy, evaluate_reference
+from reload_audit.models import model_folder
+from reload_audit.models.algorithms import algorithm, default_policy, parse_hyperparams, resolved_hyperparams
+from reload_audit.models.without_dynamo import spare_compiler
+from reload_audit.records.episodes import TrainTime
+from reload_audit.records.specs import TrainingSpec
+from reload_audit.records.steps import Steps
+from reload_audit.records.storage import plain, write_json
+from reload_audit.remedies.unpicklable import unpicklable_parts
+from reload_audit.training.checkpoints import Checkpoints, SaveCheckpoints, load_into
+
+_PROGRESS_SECONDS = 10.0
+
+
+def train(spec_data: Mapping[str, Any], folder: str, checkpoints: str = "", code: str = "") -> dict[str, Any]:
+    """Train, save into ``folder``, evaluate, and return the measured part of the manifest.
+
+    The order matters. Model and statistics are saved before anything else, because evaluating changes the last
+    observations that prove the two files to belong together. In place comes before the reference, so that it meets
+    the environments as training left them. The random policy comes last, because nothing after it can be disturbed.
+
+    :param spec_data: what ``TrainingSpec.from_dict`` reads
+    :param checkpoints: folder of this model's checkpoints, if it is to have some
+    :param code: digest of the code that decides the training; a checkpoint of other code is of no use
+    """
+    spec = TrainingSpec.from_dict(spec_data)
+    th.set_num_threads(1)
+    spare_compiler()
+    set_random_seed(spec.seed)
+    kept = Checkpoints(Path(checkpoints), [spec_data, code]) if spec.checkpoint_every and checkpoints else None
+    checkpoint = None if kept is None else kept.last()
+    venv = training_environment(spec, checkpoint)
+    model = create_model(spec, venv)
+    callbacks: list[BaseCallback] = [_Progress(spec.total_timesteps)]
+    if kept is not None and spec.checkpoint_every is not None:
+        callbacks.append(SaveCheckpoints(kept, spec.checkpoint_every))
+    if checkpoint is not None:
+        model = load_into(model, checkpoint)
+        _log(f"resuming from the checkpoint at {model.num_timesteps:,} steps")
+    resumed_from = model.num_timesteps if checkpoint is not None else None
+
+    start = time.monotonic()
+    left = spec.total_timesteps - model.num_timesteps
+    model.learn(left, callback=callbacks, reset_num_timesteps=checkpoint is None)
+    learned = time.monotonic()
+    _remove_empty_log(model)
+    model_folder.save(model, Path(folder))
+    manifest = _describe(spec, model, venv)
+
+    _log("evaluating in place")
+    in_place_steps, steps = Steps(), Steps()
+    in_place = evaluate_in_looks(model, venv, spec.evaluation, in_place_steps)
+    _log("evaluating on freshly built environments")
+    reference = evaluate_reference(model, spec.environment, spec.evaluation, spec.seed, steps)
+    random_policy = evaluate_random_policy(model, spec.environment, spec.evaluation, spec.seed)
+    evaluated = time.monotonic()
+    write_json(Path(folder) / model_folder.EVALUATIONS, TrainTime(in_place, reference, random_policy).to_dict())
+    steps.save(Path(folder) / model_folder.STEPS)
+    parted = first_divergence(in_place, reference, in_place_steps, steps)
+    venv.close()
+    seconds = {"learn": learned - start, "evaluate": evaluated - learned}
+    _log(f"done: learned for {seconds['learn']:.1f} s, evaluated for {seconds['evaluate']:.1f} s")
+    manifest["resumed_from"] = resumed_from
+    return {**manifest, "in_place_divergence": None if parted is None else parted.to_dict(), "seconds": seconds}
+
+
+def _remove_empty_log(model: BaseAlgorithm) -> None:
+    """SB3 makes a temporary folder for a log that nobody writes."""
+    folder = Path(model.logger.get_dir() or "")
+    if folder.name.startswith("SB3-"):
+        with contextlib.suppress(OSError):  # somebody did write
+            folder.rmdir()
+
+
+def training_environment(spec: TrainingSpec, checkpoint: Path | None = None) -> VecEnv:
+    """The environments that an experiment trains in.
+
+    :param checkpoint: whose statistics VecNormalize goes on with
+    """
+    return build_vec_env(
+        spec.environment,
+        spec.n_envs,
+        seed=spec.seed,
+        kind=spec.vec_env,
+        start_method=spec.start_method,
+        normalizer=_new_normalizer(spec) if checkpoint is None else model_folder.normalizer_from_file(checkpoint),
+    )
+
+
+def create_model(spec: TrainingSpec, venv: VecEnv) -> BaseAlgorithm:
+    """An untrained model.
+
+    :raises HyperparameterProblem: a hyperparameter cannot be used
+    """
+    hyperparams = parse_hyperparams(spec.algo, spec.hyperparams)
+    policy = hyperparams.pop("policy", None) or default_policy(spec.algo, venv.observation_space)
+    return algorithm(spec.algo)(policy, venv, seed=spec.seed, device=spec.device, **hyperparams)
+
+
+def _new_normalizer(spec: TrainingSpec) -> Normalizer:
+    arguments = dict(spec.environment.normalize or {})
+    if "gamma" not in arguments and "gamma" in spec.hyperparams:
+        arguments["gamma"] = spec.hyperparams["gamma"]
+    return lambda venv: VecNormalize(venv, **arguments)
+
+
+def _describe(spec: TrainingSpec, model: BaseAlgorithm, venv: VecEnv) -> dict[str, Any]:
+    hyperparams = {"policy": type(model.policy).__name__, **resolved_hyperparams(spec.algo, spec.hyperparams)}
+    return {
+        "hyperparams": plain(hyperparams),
+        "unpicklable": [part.to_dict() for part in unpicklable_parts(venv)],
+        **model_folder.describe(model, venv),
+    }
+
+
+class _Progress(BaseCallback):
+    """Prints steps, speed, time left and the recent mean reward now and then."""
+
+    def __init__(self, total_timesteps: int) -> None:
+        super().__init__()
+        self._total = total_timesteps
+
+    def _on_training_start(self) -> None:
+        self._start = self._printed = time.monotonic()
+
+    def _on_step(self) -> bool:
+        now = time.monotonic()
+        if now - self._printed >= _PROGRESS_SECONDS:
+            self._printed = now
+            speed = self.num_timesteps / (now - self._start)
+            left = max(0, self._total - self.num_timesteps) / speed
+            rewards = [episode["r"] for episode in self.model.ep_info_buffer or []]
+            _log(
+                f"{self.num_timesteps:,} of {self._total:,} steps, {speed:,.0f} fps, {left:,.0f} s left, "
+                f"ep_rew_mean {np.mean(rewards) if rewards else float('nan'):.2f}"
+            )
+        return True
+
+
+def _log(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
