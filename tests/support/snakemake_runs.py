@@ -44,7 +44,9 @@ class Workspace:
         for name in _COPIED:
             source = ROOT / name
             if source.is_dir():
-                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "unit", "e2e"))
+                shutil.copytree(
+                    source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "unit", "integration", "e2e")
+                )
             else:
                 shutil.copy2(source, folder / name)
 

@@ -23,12 +23,11 @@ from reload_audit.environments.build import build_vec_env, freeze_normalization
 from reload_audit.evaluation.divergence import Divergence, first_divergence
 from reload_audit.evaluation.rollouts import ModelPolicy, Policy, run_looks
 from reload_audit.models import model_folder
-from reload_audit.processes.fork_servers import TRAIN_HASH_SEED
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.records.episodes import Episode
 from reload_audit.records.specs import EnvironmentSpec, EvaluationSpec, TrainingSpec
 from reload_audit.records.steps import EPISODES, STEPS, EpisodeSteps, Steps, read_steps, step_digests
-from reload_audit.training.train import create_model, train
+from reload_audit.training.train import create_model
 from support.builders import training_spec
 
 SEED = 500
@@ -381,15 +380,6 @@ def test_every_bit_of_a_row_counts():
 def test_digests_are_the_same_for_all_time():
     """A reference may be older than the libraries of the reload."""
     assert step_digests(np.arange(6, dtype=np.float32).reshape(2, 3)).tolist() == [37102, 44985]
-
-
-def test_training_writes_the_steps_of_its_reference_and_says_where_in_place_parts_from_it(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONHASHSEED", str(TRAIN_HASH_SEED))
-    spec = training_spec(env="planted:ConstructionDraws")
-    assert train(spec, str(tmp_path))["in_place_divergence"] is None
-    assert len(read_steps(tmp_path / model_folder.STEPS).episodes) == 20
-    later = train(training_spec(env="planted:WarmsUp", total_timesteps=512), str(tmp_path))["in_place_divergence"]
-    assert (later["episode"], later["step"], later["implies"]) == (0, 1, "reward")
 
 
 def test_a_recorded_model_reloaded_does_not_part_from_its_recording(tmp_path):

@@ -16,11 +16,14 @@ import pytest
 from reload_audit.jobs.reload import reload_model
 from reload_audit.jobs.train import train_model
 from reload_audit.judging.comparison import Criteria
+from reload_audit.models import model_folder
+from reload_audit.processes.fork_servers import TRAIN_HASH_SEED
 from reload_audit.records.specs import Limits, ReloadSpec, TrainingSpec
+from reload_audit.records.steps import read_steps
 from reload_audit.records.storage import read_json
 from reload_audit.results.aggregate import aggregate
 from reload_audit.training.checkpoints import Checkpoints
-from reload_audit.training.train import create_model, training_environment
+from reload_audit.training.train import create_model, train, training_environment
 from support.builders import training_spec
 
 pytestmark = pytest.mark.slow
@@ -289,3 +292,12 @@ def test_what_a_killed_training_left_is_cleared_away_and_what_others_train_is_no
         folder.mkdir()
     train_model(training_spec(), tmp_path / "trained", tmp_path / "log", code="", limits=LIMITS)
     assert (dead.exists(), alive.exists(), elsewhere.exists()) == (False, True, True)
+
+
+def test_training_writes_the_steps_of_its_reference_and_says_where_in_place_parts_from_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONHASHSEED", str(TRAIN_HASH_SEED))
+    spec = training_spec(env="planted:ConstructionDraws")
+    assert train(spec, str(tmp_path))["in_place_divergence"] is None
+    assert len(read_steps(tmp_path / model_folder.STEPS).episodes) == 20
+    later = train(training_spec(env="planted:WarmsUp", total_timesteps=512), str(tmp_path))["in_place_divergence"]
+    assert (later["episode"], later["step"], later["implies"]) == (0, 1, "reward")

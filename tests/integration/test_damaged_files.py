@@ -618,7 +618,7 @@ def test_damage_by_chance_is_done_often() -> None:
 def test_a_file_damaged_by_chance_gives_a_model_or_a_reason(what: str, files: Path, tmp_path: Path) -> None:
     algo, parts = DAMAGE[what]
     came = call(
-        "hostile:damage_and_read", (str(files), algo, parts, 0), method="spawn", log=tmp_path / "log", timeout=300
+        "support.hostile_files:damage_and_read", (str(files), algo, parts, 0), method="spawn", log=tmp_path / "log", timeout=300
     )
     assert came.failure is None
     assert came.value["escaped"] == []

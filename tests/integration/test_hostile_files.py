@@ -80,7 +80,7 @@ def test_they_are_many() -> None:
 @pytest.mark.slow
 def test_they_are_live(tmp_path: Path) -> None:
     """Plain unpickling executes them, so that what follows is no test of duds."""
-    outcome = call("hostile:live_ones", (str(tmp_path),), method="spawn", log=tmp_path / "log", timeout=120)
+    outcome = call("support.hostile_files:live_ones", (str(tmp_path),), method="spawn", log=tmp_path / "log", timeout=120)
     assert outcome.value == [name for name, hostile in hostile_pickles(tmp_path).items() if hostile.live]
 
 
@@ -89,7 +89,7 @@ def test_they_are_live_in_models_too(model: bytes, tmp_path: Path) -> None:
     values = ["os.system", "protocol 5", "INST", "BUILD", "tensors, zipped", "an object of such a class"]
     places = [*(("_last_obs", name) for name in values), ("learning_rate", "a function"), ("learning_rate", "a lambda")]
     arguments = (str(tmp_path), model, places)
-    outcome = call("hostile:live_in_models", arguments, method="spawn", log=tmp_path / "log", timeout=120)
+    outcome = call("support.hostile_files:live_in_models", arguments, method="spawn", log=tmp_path / "log", timeout=120)
     assert outcome.value == places
 
 
