@@ -144,7 +144,7 @@ def test_models_of_all_kinds_were_audited(audits):
         assert f"\n{model}," in models
 
 
-def test_what_ended_a_job_is_said(audits):
+def test_why_a_job_ended_is_reported(audits):
     assert ": CANCELLED\n" in audits.sbatch.output
     assert ": TIMEOUT\n" in audits.sbatch.output
 

@@ -88,7 +88,7 @@ def some(audit: Audit, *parts: str, **wanted: Any) -> Mapping[str, Any]:
 
 
 @pytest.mark.parametrize("n", [0, 1, 9, 100, pytest.param(MANY, marks=pytest.mark.slow)])
-def test_a_report_of_any_size_loads_from_a_file_in_silence(
+def test_a_report_of_any_size_opens_from_a_file_without_errors_or_requests(
     n: int, browser: Browser, report: Callable[[int], Report]
 ) -> None:
     audit, path = report(n)
@@ -102,7 +102,7 @@ def test_a_report_of_any_size_loads_from_a_file_in_silence(
                 assert f"{audit['counts'][verdict]:,}" in tile.inner_text()
 
 
-def test_a_report_of_nothing_but_errors_says_why(browser: Browser, tmp_path: Path) -> None:
+def test_a_report_of_models_that_all_failed_says_why(browser: Browser, tmp_path: Path) -> None:
     audit = only(fleet(400), "error")
     _, path = write(audit, tmp_path)
     with Tab(browser, path) as tab:
@@ -138,7 +138,7 @@ def test_without_javascript_the_answer_and_the_counts_are_there(
 # --- It filters ------------------------------------------------------------------------------------------------------
 
 
-def test_tiles_filter_by_verdict_and_several_mean_any_of_them(hundred: tuple[Audit, Tab]) -> None:
+def test_pressed_tiles_show_the_models_of_any_of_their_verdicts(hundred: tuple[Audit, Tab]) -> None:
     audit, tab = hundred
     for verdict in ("degraded", "error"):
         tab.press_tile(verdict)
@@ -155,7 +155,7 @@ def test_tiles_filter_by_verdict_and_several_mean_any_of_them(hundred: tuple[Aud
 @pytest.mark.parametrize(
     ("kind", "key"), [("cause", "cause"), ("environment", "env_id"), ("group", "experiment")], ids=lambda value: value
 )
-def test_bars_filter_and_pressed_again_no_longer_do(kind: str, key: str, hundred: tuple[Audit, Tab]) -> None:
+def test_a_pressed_bar_filters_and_a_second_press_ends_it(kind: str, key: str, hundred: tuple[Audit, Tab]) -> None:
     audit, tab = hundred
     bars = tab.page.locator(f"button.bar[data-{kind}]")
     names = [bars.nth(number).get_attribute(f"data-{kind}") or "" for number in range(bars.count())]
@@ -167,7 +167,7 @@ def test_bars_filter_and_pressed_again_no_longer_do(kind: str, key: str, hundred
         tab.wait_for_shown(100)
 
 
-def test_filters_of_different_kinds_have_all_to_be_met(hundred: tuple[Audit, Tab]) -> None:
+def test_filters_of_different_kinds_are_combined_with_and(hundred: tuple[Audit, Tab]) -> None:
     audit, tab = hundred
     model = some(audit, "cause", verdict="degraded", source="trained")
     wanted = {key: model[key] for key in ("verdict", "cause", "env_id")}
@@ -184,7 +184,7 @@ def test_filters_of_different_kinds_have_all_to_be_met(hundred: tuple[Audit, Tab
 
 
 @pytest.mark.parametrize("words", ["cartpole", "SEED1 ppo", "n8 n4", "licence server", "global-generator", "  dqn   "])
-def test_all_words_of_a_search_have_to_be_met(words: str, hundred: tuple[Audit, Tab]) -> None:
+def test_a_search_shows_the_models_that_match_all_of_its_words(words: str, hundred: tuple[Audit, Tab]) -> None:
     audit, tab = hundred
     tab.page.fill("#search", words)
     said = {
@@ -196,7 +196,7 @@ def test_all_words_of_a_search_have_to_be_met(words: str, hundred: tuple[Audit, 
     tab.wait_for_shown(100)
 
 
-def test_a_search_for_what_is_not_there_says_so_and_can_be_taken_back(hundred: tuple[Audit, Tab]) -> None:
+def test_a_search_without_results_says_so_and_can_be_cleared(hundred: tuple[Audit, Tab]) -> None:
     _, tab = hundred
     tab.page.fill("#search", "there is no such model (.*[")
     tab.wait_for_shown(0)
@@ -312,7 +312,9 @@ def test_a_link_leads_to_a_model_with_all_that_is_known_of_it(
         assert model["model"] in tab.panel("command").inner_text()
 
 
-def test_a_found_model_shows_its_claims_and_what_was_tried(browser: Browser, report: Callable[[int], Report]) -> None:
+def test_an_external_model_shows_its_claims_and_what_was_tried(
+    browser: Browser, report: Callable[[int], Report]
+) -> None:
     audit, path = report(100)
     model = some(audit, "causes", "claims", verdict="degraded", claim_kind=("explicit", "evaluations", "model_card"))
     with Tab(browser, path, model=model["model"]) as tab:
@@ -328,7 +330,7 @@ def assert_drawn(tab: Tab, part: str, height: int = 60) -> None:
     assert box["height"] >= height
 
 
-def test_parts_without_content_are_absent(browser: Browser, report: Callable[[int], Report]) -> None:
+def test_a_panel_has_no_sections_without_content(browser: Browser, report: Callable[[int], Report]) -> None:
     audit, path = report(100)
     (name, *_) = having(audit, verdict="identical", source="trained")
     with Tab(browser, path, model=name) as tab:
@@ -464,7 +466,7 @@ def elements(tab: Tab) -> dict[str, int]:
     return counted
 
 
-def test_whatever_names_hold_they_are_shown_as_text(
+def test_names_with_markup_or_control_characters_are_shown_as_text(
     browser: Browser, report: Callable[[int], Report], tmp_path: Path
 ) -> None:
     with Tab(browser, report(9)[1]) as tab:
@@ -482,7 +484,7 @@ def test_whatever_names_hold_they_are_shown_as_text(
         assert tab.page.locator("[onerror], [onmouseover], [href^=javascript]").count() == 0
 
 
-def test_every_name_can_be_linked_to(browser: Browser, tmp_path: Path) -> None:
+def test_every_model_has_a_working_link_whatever_its_name(browser: Browser, tmp_path: Path) -> None:
     audit, path = write(hostile(), tmp_path, with_episodes=False)
     with Tab(browser, path) as tab:
         usual, unknown = elements(tab), []
@@ -498,7 +500,7 @@ def test_every_name_can_be_linked_to(browser: Browser, tmp_path: Path) -> None:
 
 @settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.generate])  # shrinking takes minutes
 @given(audit=audits())
-def test_whatever_an_audit_holds_its_page_works(audit: Audit, browser: Browser) -> None:
+def test_any_audit_that_the_schema_allows_has_a_working_page(audit: Audit, browser: Browser) -> None:
     with TemporaryDirectory() as folder:
         _, path = write(audit, Path(folder), with_episodes=False)
         with Tab(browser, path) as tab:
@@ -519,7 +521,9 @@ def test_whatever_an_audit_holds_its_page_works(audit: Audit, browser: Browser) 
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("n", [1, 9, 100])
-def test_nothing_is_cut_off(n: int, width: int, browser: Browser, report: Callable[[int], Report]) -> None:
+def test_no_text_is_cut_off_at_usual_window_widths(
+    n: int, width: int, browser: Browser, report: Callable[[int], Report]
+) -> None:
     _, path = report(n)
     with Tab(browser, path, width=width) as tab:
         assert tab.too_wide() == []
@@ -563,7 +567,9 @@ def test_a_tile_is_pressed_with_the_keyboard(hundred: tuple[Audit, Tab]) -> None
     tab.wait_for_shown(100)
 
 
-def test_nothing_moves_where_that_is_not_wanted(browser: Browser, report: Callable[[int], Report]) -> None:
+def test_nothing_is_animated_for_those_who_prefer_reduced_motion(
+    browser: Browser, report: Callable[[int], Report]
+) -> None:
     audit, path = report(9)
     with Tab(browser, path, reduced_motion="reduce") as tab:
         tab.press_tile("degraded")
@@ -606,7 +612,7 @@ def test_no_column_is_cut_off_on_paper(browser: Browser, report: Callable[[int],
         assert max(ends) <= PAPER
 
 
-def test_on_paper_there_is_nothing_to_press(browser: Browser, report: Callable[[int], Report]) -> None:
+def test_controls_are_not_printed(browser: Browser, report: Callable[[int], Report]) -> None:
     audit, path = report(9)
     with Tab(browser, path) as tab:
         tab.page.emulate_media(media="print")
@@ -617,7 +623,7 @@ def test_on_paper_there_is_nothing_to_press(browser: Browser, report: Callable[[
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_colours_are_those_that_were_asked_for(
+def test_colours_follow_the_preferred_colour_scheme(
     scheme: str, browser: Browser, report: Callable[[int], Report]
 ) -> None:
     with Tab(browser, report(9)[1], color_scheme=scheme) as tab:
@@ -630,7 +636,9 @@ def test_the_colours_are_those_that_were_asked_for(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("opened", ["", "panel"])
-def test_nothing_keeps_people_out(opened: str, scheme: str, browser: Browser, report: Callable[[int], Report]) -> None:
+def test_the_page_has_no_serious_accessibility_violation(
+    opened: str, scheme: str, browser: Browser, report: Callable[[int], Report]
+) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     audit, path = report(100)
     model = having(audit, verdict="degraded")[0] if opened else ""

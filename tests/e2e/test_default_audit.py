@@ -46,13 +46,13 @@ def models(audited: Workspace) -> pd.DataFrame:
     return pd.read_csv(audited.folder / "results/models.csv", index_col="model")
 
 
-def test_healthy_experiments_are_identical_every_model_of_them(models):
+def test_every_model_of_a_healthy_experiment_is_identical(models):
     healthy = models[models["experiment"] != "ppo-corridor"]
     assert len(healthy) == 4
     assert set(healthy["verdict"]) == {"identical"}
 
 
-def test_the_story_is_high_in_place_low_after_reload_and_degraded(models):
+def test_the_corridor_earns_much_in_place_little_after_reload_and_is_degraded(models):
     story = models[models["experiment"] == "ppo-corridor"]
     assert set(story["verdict"]) == {"degraded"}
     assert set(story["gap"]) == {"process"}
@@ -60,7 +60,7 @@ def test_the_story_is_high_in_place_low_after_reload_and_degraded(models):
     assert story["reload_mean_reward"].between(-4, 10).all()
 
 
-def test_the_story_has_its_cause_its_line_and_its_fix(audited, models):
+def test_the_corridor_has_its_cause_with_the_line_to_blame_and_a_fix(audited, models):
     assert set(models["cause"].dropna()) == {"global-generator"}
     content = json.loads((audited.folder / "results/audit.json").read_text())
     (story,) = [model for model in content["models"] if model["verdict"] == "degraded"]

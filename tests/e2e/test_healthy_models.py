@@ -66,7 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def test_there_are_over_two_hundred(folder: Path) -> None:
+def test_over_two_hundred_healthy_models_are_tested(folder: Path) -> None:
     assert len(list(folder.iterdir())) > 200
 
 

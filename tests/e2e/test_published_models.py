@@ -89,7 +89,7 @@ def test_all_eight_agents_earn_what_the_benchmark_claims(models):
     } == claims()
 
 
-def test_nothing_is_said_against_files_that_belong_together(models):
+def test_files_that_belong_together_pass_every_check(models):
     assert models.loc[list(claims()), "checks_failed"].isna().all()
 
 
@@ -111,7 +111,7 @@ def test_the_row_says_which_versions_saved_and_loaded_it(models):
     assert "spaces of gym rebuilt as Gymnasium's" in row["loaded_with"]
 
 
-def test_statistics_that_are_gone_are_caught(models):
+def test_missing_statistics_are_caught(models):
     row = models.loc[f"removed/{MOUNTAIN_CAR}"]
     assert (row["verdict"], row["checks_failed"]) == ("degraded", "statistics")
     assert row["reload_mean_reward"] == -200.0

@@ -157,7 +157,7 @@ def kept(trained: Path) -> Models:
 
 
 @each_story
-def test_what_was_learned_by_heart_earns_about_50_in_training_and_next_to_nothing_after_a_reload(
+def test_a_memorised_environment_earns_about_50_in_training_and_next_to_nothing_after_a_reload(
     lost: Models, story: Story, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = lost[story.faulty.__name__]
@@ -170,7 +170,7 @@ def test_what_was_learned_by_heart_earns_about_50_in_training_and_next_to_nothin
 
 
 @each_story
-def test_the_cause_is_named_first_and_its_evidence_names_the_line_or_the_attribute(lost: Models, story: Story) -> None:
+def test_the_cause_is_named_first_with_the_line_or_attribute_to_blame(lost: Models, story: Story) -> None:
     first = lost[story.faulty.__name__]["causes"][0]
     assert first["cause"] == story.cause
     assert story.shown in " ".join(first["evidence"])
@@ -232,7 +232,7 @@ def with_progress(trained: Path, lost: Models) -> Models:
     return {"again" if "again" in name else "before": model for name, model in models.items()}
 
 
-def test_told_how_far_the_curriculum_came_the_same_model_earns_its_reward_again(
+def test_a_model_earns_its_reward_again_once_its_curriculum_s_progress_is_restored(
     lost: Models, with_progress: Models
 ) -> None:
     before, now = lost["MovesItsDoors"], with_progress["before"]
@@ -280,13 +280,15 @@ def shipped(boiler: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     return model
 
 
-def test_the_stack_cannot_be_pickled() -> None:
+def test_a_stack_of_vecmonitor_and_vecnormalize_cannot_be_pickled() -> None:
     venv = VecMonitor(VecNormalize(DummyVecEnv([stories.SteadyBoiler])))
     with pytest.raises(TypeError, match="cannot pickle 'mappingproxy' object"):
         pickle.dumps(venv)
 
 
-def test_the_audit_names_the_layer_the_attribute_and_the_remedy(boiler: Path, tmp_path: Path) -> None:
+def test_the_audit_names_the_wrapper_that_cannot_be_pickled_its_attribute_and_the_remedy(
+    boiler: Path, tmp_path: Path
+) -> None:
     (part,) = read_json(boiler / MANIFEST)["unpicklable"]
     assert part["layer"] == "VecMonitor"
     assert part["attribute"].startswith("class_attributes")

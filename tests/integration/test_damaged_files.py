@@ -105,7 +105,7 @@ def an_empty_file(path: Path) -> None:
 @pytest.mark.parametrize(
     "make", [a_directory, a_pipe, a_socket, a_device, a_dangling_link, a_link_to_itself, an_empty_file]
 )
-def test_what_is_no_regular_file_is_refused(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_anything_but_a_regular_file_is_refused(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     make(tmp_path / "file")
     for read in (read_model, read_statistics):
@@ -114,7 +114,7 @@ def test_what_is_no_regular_file_is_refused(make: Any, tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize("path", ["", "\0", "a\0b", "x" * 5000, "\ud800"])
-def test_what_is_no_path_is_refused(path: str) -> None:
+def test_an_impossible_path_is_refused(path: str) -> None:
     for read in (read_model, read_statistics):
         with pytest.raises(Unreadable) as refusal:
             read(path)
@@ -149,7 +149,7 @@ def with_declared_size(content: bytes, name: str, size: int) -> bytes:
     return bytes(changed)
 
 
-def test_a_bomb_is_not_unpacked(model: bytes, tmp_path: Path) -> None:
+def test_a_zip_bomb_is_not_unpacked(model: bytes, tmp_path: Path) -> None:
     bomb = compressed(members_of(model) | {"policy.pth": bytes(2**24)}, zipfile.ZIP_DEFLATED)
     (tmp_path / "model.zip").write_bytes(bomb)
     with pytest.raises(Unreadable, match="unpacks to"):
@@ -157,7 +157,7 @@ def test_a_bomb_is_not_unpacked(model: bytes, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 100, 2**31, 2**32 - 2])
-def test_a_bomb_that_lies_about_its_size_is_not_unpacked(size: int, model: bytes, tmp_path: Path) -> None:
+def test_a_zip_bomb_that_lies_about_its_size_is_not_unpacked(size: int, model: bytes, tmp_path: Path) -> None:
     bomb = compressed({"data": members_of(model)["data"], "policy.pth": bytes(2**26)}, zipfile.ZIP_DEFLATED)
     (tmp_path / "model.zip").write_bytes(with_declared_size(bomb, "policy.pth", size))
     tracemalloc.start()
@@ -169,7 +169,7 @@ def test_a_bomb_that_lies_about_its_size_is_not_unpacked(size: int, model: bytes
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_what_can_only_be_unpacked_at_once_is_refused(method: int, model: bytes, tmp_path: Path) -> None:
+def test_a_compression_that_cannot_be_unpacked_in_pieces_is_refused(method: int, model: bytes, tmp_path: Path) -> None:
     assert "unusual compression" in refused(compressed(members_of(model), method), tmp_path)
 
 
@@ -177,7 +177,7 @@ def test_a_model_that_was_compressed_again_loads(model: bytes, tmp_path: Path) -
     assert read_as_model(compressed(members_of(model), zipfile.ZIP_DEFLATED), tmp_path) == "model"
 
 
-def test_a_bomb_inside_parameters_is_not_unpacked(model: bytes, tmp_path: Path) -> None:
+def test_a_zip_bomb_inside_parameters_is_not_unpacked(model: bytes, tmp_path: Path) -> None:
     tensors = compressed(members_of(members_of(model)["policy.pth"]), zipfile.ZIP_DEFLATED)
     assert "uncompressed" in refused(with_member(model, "policy.pth", tensors), tmp_path)
 
@@ -215,7 +215,7 @@ def test_a_zip_of_other_things_is_refused(model: bytes, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"PK\x03\x04", b"PK\x05\x06" + bytes(18), b"not a zip" * 1000])
-def test_what_is_no_zip_is_refused(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_no_zip_is_refused(content: bytes, tmp_path: Path) -> None:
     assert refused(content, tmp_path)
 
 
@@ -246,9 +246,7 @@ def test_damaged_settings_are_refused(text: bytes, model: bytes, tmp_path: Path)
     assert refused(with_member(model, "data", text), tmp_path)
 
 
-def test_settings_nested_as_deeply_as_json_allows_do_not_take_the_interpreter_down(
-    model: bytes, tmp_path: Path
-) -> None:
+def test_settings_nested_as_deeply_as_json_allows_do_not_crash_the_interpreter(model: bytes, tmp_path: Path) -> None:
     for depth in range(300, 1000, 50):
         nested = b'"odd": ' + b"[" * depth + b"]" * depth + b","
         data = members_of(model)["data"].replace(b"{", b"{" + nested, 1)
@@ -266,14 +264,16 @@ def test_of_a_setting_given_twice_the_last_counts_as_in_sb3(model: bytes, tmp_pa
 @pytest.mark.parametrize(
     "value", [float("nan"), float("inf"), pytest.param(10**400, id="a huge number"), "\ud800", -1, True, None, [], {}]
 )
-def test_odd_settings_are_no_obstacle_or_a_reason(value: Any, model: bytes, tmp_path: Path) -> None:
+def test_odd_settings_are_loaded_or_refused_with_a_reason(value: Any, model: bytes, tmp_path: Path) -> None:
     for setting in ("gamma", "seed", "use_sde", "n_steps", "sde_sample_freq", "\ud800"):
         assert read_as_model(with_settings(model, **{setting: value}), tmp_path).startswith(("refused: ", "model"))
 
 
 @pytest.mark.parametrize("attribute", NEEDED)
 @pytest.mark.parametrize("value", [None, 3, 2.5, True, "MlpPolicy", [], [1, [2]], {"a": 1}, float("nan"), -1])
-def test_what_is_needed_must_be_what_it_is(attribute: str, value: Any, model: bytes, tmp_path: Path) -> None:
+def test_a_required_setting_of_another_type_is_refused(
+    attribute: str, value: Any, model: bytes, tmp_path: Path
+) -> None:
     if attribute == "policy_kwargs" and isinstance(value, dict):
         value = {"net_arch": "four"}
     assert refused(with_settings(model, **{attribute: value}), tmp_path)
@@ -315,7 +315,9 @@ SHARED = ("tuples", "lists", "dictionaries", "ordered", "spaces")
 
 
 @pytest.mark.parametrize("kind", SHARED)
-def test_what_shares_its_parts_without_end_is_refused(kind: str, model: bytes, tmp_path: Path, soon: None) -> None:
+def test_a_pickle_that_grows_exponentially_through_shared_parts_is_refused(
+    kind: str, model: bytes, tmp_path: Path, soon: None
+) -> None:
     places = {
         "a value": shared(kind) + b".",
         "an argument": b"}X\x08\x00\x00\x00net_arch" + shared(kind) + b"s.",
@@ -331,7 +333,7 @@ def test_what_shares_its_parts_without_end_is_refused(kind: str, model: bytes, t
 
 
 @pytest.mark.parametrize("kind", SHARED)
-def test_endless_statistics_are_refused(kind: str, tmp_path: Path, soon: None) -> None:
+def test_statistics_that_grow_exponentially_are_refused(kind: str, tmp_path: Path, soon: None) -> None:
     made = global_of("stable_baselines3.common.vec_env.vec_normalize.VecNormalize") + b")\x81}"
     moments = global_of("stable_baselines3.common.running_mean_std.RunningMeanStd") + b")\x81}("
     moments += b"".join(
@@ -347,7 +349,7 @@ def test_endless_statistics_are_refused(kind: str, tmp_path: Path, soon: None) -
             read_statistics(tmp_path / "file.pkl")
 
 
-def test_endless_parameters_are_refused(model: bytes, tmp_path: Path, soon: None) -> None:
+def test_parameters_that_grow_exponentially_are_refused(model: bytes, tmp_path: Path, soon: None) -> None:
     """PyTorch goes through an optimizer's state as it is written out."""
     value: Any = [1]
     for _ in range(60):
@@ -374,7 +376,7 @@ NESTED = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", NESTED)
-def test_what_is_nested_deeply_does_not_take_the_interpreter_down(
+def test_a_deeply_nested_pickle_does_not_crash_the_interpreter(
     kind: str, model: bytes, tmp_path: Path, soon: None
 ) -> None:
     pickled = NESTED[kind] + b"."
@@ -400,7 +402,7 @@ def test_the_instructions_of_all_pickles_in_a_model_are_counted_together(
     assert "instructions" in refused(content, tmp_path)
 
 
-def test_keys_that_collide_are_refused(soon: None) -> None:
+def test_keys_with_colliding_hashes_are_refused(soon: None) -> None:
     modulus = 2**61 - 1
     with pytest.raises(Unreadable, match="looks something up"):
         parse(pickle.dumps({number * modulus: None for number in range(1, 1000)}))
@@ -508,7 +510,7 @@ def test_damaged_pickles_are_refused(pickled: bytes) -> None:
         b"X\x1b\x00\x00\x00stable_baselines3.\xed\xa0\x80aaaaaaX\x01\x00\x00\x00A\x93.",
     ],
 )
-def test_what_cannot_be_rebuilt_is_refused(pickled: bytes) -> None:
+def test_values_that_cannot_be_rebuilt_are_refused(pickled: bytes) -> None:
     with pytest.raises(Unreadable) as refusal:
         Values().build(parse(pickled).value)
     str(refusal.value).encode()
@@ -544,7 +546,7 @@ def test_tensors_inside_tensors_are_refused(model: bytes, tmp_path: Path, soon: 
     assert "inside tensors" in refused(with_pickled(model, "_last_obs", tensors), tmp_path)
 
 
-def test_the_same_tensors_again_and_again_are_read_once(model: bytes, tmp_path: Path, soon: None) -> None:
+def test_a_tensor_that_is_referenced_many_times_is_read_once(model: bytes, tmp_path: Path, soon: None) -> None:
     tensors = b"N0" * 40_000 + b"N." + b"N." * 4
     load_them = global_of("torch.storage._load_from_bytes") + b"q\x000B" + struct.pack("<I", len(tensors)) + tensors
     pickled = load_them + b"\x85q\x010" + b"h\x00h\x01R0" * 10_000 + b"N."
@@ -562,7 +564,7 @@ def test_descriptions_are_short() -> None:
         assert len(described(value)) < 100
 
 
-def test_warnings_that_a_caller_makes_errors_change_nothing(model: bytes, tmp_path: Path) -> None:
+def test_files_are_read_where_warnings_are_errors_too(model: bytes, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert read_as_model(model, tmp_path) == "model"
@@ -580,7 +582,7 @@ class ExitsWhenImported:
 
 
 @pytest.mark.parametrize("text", ["raise SystemExit(3)", "1 / 0", "import no_such_package", "(", "Policy = 3", ""])
-def test_a_trusted_package_that_fails_is_a_reason(
+def test_a_failing_trusted_package_is_refused_with_its_error(
     text: str, model: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ExitsWhenImported(tmp_path, text)
@@ -609,16 +611,20 @@ DAMAGE = {
 }
 
 
-def test_damage_by_chance_is_done_often() -> None:
+def test_at_least_two_thousand_randomly_damaged_files_are_tested() -> None:
     assert sum(count for _, parts in DAMAGE.values() for count in parts.values()) >= 2000
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", DAMAGE)
-def test_a_file_damaged_by_chance_gives_a_model_or_a_reason(what: str, files: Path, tmp_path: Path) -> None:
+def test_a_randomly_damaged_file_is_loaded_or_refused_with_a_reason(what: str, files: Path, tmp_path: Path) -> None:
     algo, parts = DAMAGE[what]
     came = call(
-        "support.hostile_files:damage_and_read", (str(files), algo, parts, 0), method="spawn", log=tmp_path / "log", timeout=300
+        "support.hostile_files:damage_and_read",
+        (str(files), algo, parts, 0),
+        method="spawn",
+        log=tmp_path / "log",
+        timeout=300,
     )
     assert came.failure is None
     assert came.value["escaped"] == []

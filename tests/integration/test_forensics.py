@@ -169,7 +169,7 @@ def test_the_right_statistics_nearby_prove_the_fault_and_name_the_fix(
     assert (finding.cause, finding.proof, finding.details["file"]) == (FAULTS[fault].cause, True, str(right))
 
 
-def test_parameters_of_a_checkpoint_show_in_the_steps_of_their_optimizer(
+def test_parameters_of_a_checkpoint_are_recognised_by_their_optimizer_s_steps(
     runs: Mapping[str, Path], algo: str, broken: Path
 ) -> None:
     FAULTS["parameters of a checkpoint"].plant(broken, material(runs, algo))
@@ -232,7 +232,7 @@ def test_final_statistics_beside_the_best_model_are_those_of_another_checkpoint(
 
 
 @pytest.mark.parametrize("folder", ["0", "0/checkpoint", "1", "1/checkpoint"])
-def test_a_healthy_model_and_its_checkpoints_are_left_alone(runs: Mapping[str, Path], algo: str, folder: str) -> None:
+def test_a_healthy_model_and_its_checkpoints_have_no_finding(runs: Mapping[str, Path], algo: str, folder: str) -> None:
     role = "checkpoint" if "checkpoint" in folder else "final"
     for said in (role, "final"):  # a checkpoint may be called anything
         assert examined(runs[algo] / folder, algo, role=said).findings == []
@@ -261,7 +261,7 @@ def test_the_statistics_of_a_finished_model_are_proved_to_be_its_own(runs: Mappi
     ids=json.dumps,
 )
 @pytest.mark.parametrize("algo", ["PPO", "DQN"])
-def test_what_training_may_look_like_is_no_fault(algo: str, overrides: dict[str, Any], tmp_path: Path) -> None:
+def test_no_valid_way_to_train_is_taken_for_a_fault(algo: str, overrides: dict[str, Any], tmp_path: Path) -> None:
     if algo == "DQN" and "frame_stack" in overrides:
         pytest.skip("SB3 does not stack around VecNormalize for replay buffers")
     folder = train(tmp_path / "model", algo, **overrides)
@@ -299,7 +299,7 @@ def test_learning_twice_freezing_and_evaluating_is_no_fault(algo: str, tmp_path:
     assert [finding for finding in examined(tmp_path, algo).findings if finding.proof] == []
 
 
-def test_going_on_with_new_statistics_is_no_fault(tmp_path: Path) -> None:
+def test_continued_training_with_new_statistics_is_no_proof_of_a_fault(tmp_path: Path) -> None:
     spec = spec_of("PPO")
     model = create_model(spec, training_environment(spec)).learn(48)
     model.set_env(training_environment(spec))
@@ -309,7 +309,7 @@ def test_going_on_with_new_statistics_is_no_fault(tmp_path: Path) -> None:
     assert [finding for finding in examined(tmp_path, "PPO").findings if finding.proof] == []
 
 
-def test_one_part_of_normalised_observations_is_no_fault(tmp_path: Path) -> None:
+def test_normalising_one_key_of_the_observations_is_no_fault(tmp_path: Path) -> None:
     venv = VecExtractDictObs(VecNormalize(DummyVecEnv([planted.Goals])), "observation")
     save(PPO("MlpPolicy", venv, n_steps=16, batch_size=16, n_epochs=1).learn(32), tmp_path)
     assert examined(tmp_path, "PPO").findings == []
@@ -458,7 +458,7 @@ def test_a_claim_is_not_the_best_where_all_evaluations_are_equal(runs: Mapping[s
         ),
     ],
 )
-def test_settings_that_make_no_sense_are_facts_that_are_missing(
+def test_settings_that_make_no_sense_count_as_unknown(
     runs: Mapping[str, Path], algo: str, broken: Path, settings: dict[str, Any], left: dict[str, Any]
 ) -> None:
     (broken / MODEL).write_bytes(with_settings((broken / MODEL).read_bytes(), **settings))
@@ -467,7 +467,7 @@ def test_settings_that_make_no_sense_are_facts_that_are_missing(
     assert {name: facts[name] for name in left} == left
 
 
-def test_spaces_that_make_no_sense_are_compared_with_nothing(runs: Mapping[str, Path], algo: str, broken: Path) -> None:
+def test_spaces_that_make_no_sense_are_not_compared(runs: Mapping[str, Path], algo: str, broken: Path) -> None:
     (broken / MODEL).write_bytes(
         with_settings((broken / MODEL).read_bytes(), observation_space=None, action_space={}, policy_delay=0)
     )
@@ -479,7 +479,7 @@ def test_parameters_that_cannot_be_read_are_no_finding(runs: Mapping[str, Path],
     assert examined(broken, algo, manifest=True).findings == []
 
 
-def test_what_is_nearby_and_cannot_be_read_is_passed_over(runs: Mapping[str, Path], broken: Path, algo: str) -> None:
+def test_unreadable_files_nearby_are_skipped(runs: Mapping[str, Path], broken: Path, algo: str) -> None:
     (broken / "vecnormalize_2.pkl").write_bytes(b"no pickle")
     (broken / "vecnormalize_3.pkl").symlink_to(broken / "nowhere")
     found = find_statistics(broken / MODEL, read_model(broken / MODEL), algo)

@@ -69,23 +69,25 @@ def read_as_model(content: bytes, folder: Path) -> str:
     return outcome(folder / "model.zip", "PPO")
 
 
-def test_the_model_they_are_put_into_loads(model: bytes, tmp_path: Path) -> None:
+def test_the_model_without_hostile_pickles_loads(model: bytes, tmp_path: Path) -> None:
     assert read_as_model(model, tmp_path) == "model"
 
 
-def test_they_are_many() -> None:
+def test_at_least_ninety_hostile_pickles_are_tested() -> None:
     assert len({hostile.pickled for hostile in hostile_pickles(Path("marker")).values()}) >= 90
 
 
 @pytest.mark.slow
-def test_they_are_live(tmp_path: Path) -> None:
+def test_every_hostile_pickle_executes_code_when_it_is_unpickled(tmp_path: Path) -> None:
     """Plain unpickling executes them, so that what follows is no test of duds."""
-    outcome = call("support.hostile_files:live_ones", (str(tmp_path),), method="spawn", log=tmp_path / "log", timeout=120)
+    outcome = call(
+        "support.hostile_files:live_ones", (str(tmp_path),), method="spawn", log=tmp_path / "log", timeout=120
+    )
     assert outcome.value == [name for name, hostile in hostile_pickles(tmp_path).items() if hostile.live]
 
 
 @pytest.mark.slow
-def test_they_are_live_in_models_too(model: bytes, tmp_path: Path) -> None:
+def test_sb3_executes_the_hostile_pickles_of_a_model_that_it_loads(model: bytes, tmp_path: Path) -> None:
     values = ["os.system", "protocol 5", "INST", "BUILD", "tensors, zipped", "an object of such a class"]
     places = [*(("_last_obs", name) for name in values), ("learning_rate", "a function"), ("learning_rate", "a lambda")]
     arguments = (str(tmp_path), model, places)
@@ -98,7 +100,7 @@ def refused_by_name(hostile: Hostile, came: str) -> bool:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_where_a_value_is_needed_they_are_refused_by_name(
+def test_a_hostile_pickle_in_a_required_setting_is_refused_by_name(
     name: str, model: bytes, tmp_path: Path, marker: Path, corpus: dict[str, Hostile]
 ) -> None:
     hostile = corpus[name]
@@ -109,7 +111,7 @@ def test_where_a_value_is_needed_they_are_refused_by_name(
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in SILENT])
-def test_where_no_value_is_needed_they_are_refused_all_the_same(
+def test_a_hostile_pickle_in_a_setting_that_is_not_required_is_refused_by_name(
     name: str, model: bytes, tmp_path: Path, marker: Path, corpus: dict[str, Hostile]
 ) -> None:
     hostile = corpus[name]
@@ -119,7 +121,7 @@ def test_where_no_value_is_needed_they_are_refused_all_the_same(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_as_a_schedule_they_are_refused_or_left_out(
+def test_a_hostile_pickle_as_a_schedule_is_refused_or_left_out(
     name: str, model: bytes, tmp_path: Path, marker: Path, corpus: dict[str, Hostile]
 ) -> None:
     hostile = corpus[name]
@@ -132,7 +134,7 @@ def test_as_a_schedule_they_are_refused_or_left_out(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_as_statistics_they_are_refused(
+def test_a_hostile_pickle_as_statistics_is_refused(
     name: str, files: Path, tmp_path: Path, marker: Path, corpus: dict[str, Hostile]
 ) -> None:
     hostile = corpus[name]
@@ -144,7 +146,7 @@ def test_as_statistics_they_are_refused(
         assert hostile.named in str(refused.value) or name in SILENT
 
 
-def test_what_only_calls_a_class_of_sb3_is_not_called(model: bytes, tmp_path: Path, marker: Path) -> None:
+def test_a_pickle_that_calls_a_class_of_sb3_is_not_executed(model: bytes, tmp_path: Path, marker: Path) -> None:
     writes_a_file = pickle.dumps(Reduced(HumanOutputFormat, str(marker)))
     for attribute in NEEDED:
         assert read_as_model(with_pickled(model, attribute, writes_a_file), tmp_path).startswith("refused: ")
@@ -164,7 +166,9 @@ def test_what_only_calls_a_class_of_sb3_is_not_called(model: bytes, tmp_path: Pa
         ("policy_class", "builtins.type"),
     ],
 )
-def test_a_class_is_only_used_as_what_it_is(attribute: str, value: object, model: bytes, tmp_path: Path) -> None:
+def test_a_class_where_another_kind_of_value_is_expected_is_refused(
+    attribute: str, value: object, model: bytes, tmp_path: Path
+) -> None:
     def by_name(dotted: object) -> bytes:
         module, _, name = str(dotted).rpartition(".")
         return f"c{module}\n{name}\n".encode()
@@ -200,14 +204,14 @@ def test_parameters_are_not_executed(member: str, zipped: bool, model: bytes, tm
 
 
 @pytest.mark.parametrize("member", ["../../x.pth", "policy.__class__.pth", "policy/../policy.pth", "po\nlicy.pth"])
-def test_parameters_have_names_of_parameters(member: str, model: bytes, tmp_path: Path) -> None:
+def test_parameters_with_unexpected_names_are_refused(member: str, model: bytes, tmp_path: Path) -> None:
     came = read_as_model(with_member(model, member, members_of(model)["policy.pth"]), tmp_path)
     assert came.startswith("refused: ")
     assert "such as policy.pth" in came
 
 
 @pytest.mark.parametrize("name", ["policy.__class__", "policy_class", "policy.action_net.weight", "__class__", "", 3])
-def test_single_tensors_have_names_that_sb3_gives(name: object, model: bytes, tmp_path: Path) -> None:
+def test_single_tensors_with_unexpected_names_are_refused(name: object, model: bytes, tmp_path: Path) -> None:
     """SB3 sets an attribute of whatever the name leads to."""
     content = io.BytesIO()
     th.save({name: th.zeros(3)}, content)
@@ -220,7 +224,7 @@ def test_single_tensors_have_names_that_sb3_gives(name: object, model: bytes, tm
 @pytest.mark.parametrize(
     "setting", ["predict", "_setup_model", "set_parameters", "__class__", "logger", "get_parameters"]
 )
-def test_a_setting_does_not_take_the_place_of_a_method(setting: str, model: bytes, tmp_path: Path) -> None:
+def test_no_setting_can_replace_a_method(setting: str, model: bytes, tmp_path: Path) -> None:
     assert read_as_model(with_settings(model, **{setting: {"a": 1}}), tmp_path) == "model"
 
 
@@ -244,7 +248,9 @@ def test_two_members_of_one_name_are_refused(
         {":serialized": "gASVIAAAAAAAAACMBXBvc2l4lIwGc3lzdGVtlJOUjAR0cnVllIWUUpQu"},
     ],
 )
-def test_what_looks_like_a_pickle_and_is_none_stays_plain(item: object, model: bytes, tmp_path: Path) -> None:
+def test_a_setting_that_only_looks_like_a_pickle_is_read_as_plain_data(
+    item: object, model: bytes, tmp_path: Path
+) -> None:
     """SB3 unpickles only what is directly under an attribute."""
     (tmp_path / "model.zip").write_bytes(with_settings(model, odd=item))
     saved = read_model(tmp_path / "model.zip")
@@ -256,7 +262,7 @@ def test_what_looks_like_a_pickle_and_is_none_stays_plain(item: object, model: b
     "attribute",
     ["", ":serialized:", ":type:", "policy", "device", "_logger", "env", "__class__", "data", "\ud800", "a\nb"],
 )
-def test_odd_names_of_attributes_hide_nothing(
+def test_no_odd_attribute_name_hides_a_hostile_pickle(
     attribute: str, model: bytes, tmp_path: Path, marker: Path, corpus: dict[str, Hostile]
 ) -> None:
     hostile = corpus["os.system"]
@@ -268,7 +274,7 @@ def test_odd_pickled_texts_are_refused(text: object, model: bytes, tmp_path: Pat
     assert read_as_model(with_settings(model, odd={":serialized:": text}), tmp_path).startswith("refused: odd: ")
 
 
-def test_trust_does_not_reach_beyond_its_package(
+def test_trusting_a_package_does_not_trust_other_packages(
     tmp_path: Path, model: bytes, marker: Path, corpus: dict[str, Hostile]
 ) -> None:
     for name in ("os.system", "subprocess.run", "builtins.eval"):

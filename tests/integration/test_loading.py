@@ -150,7 +150,7 @@ def test_reading_and_loading_twice_gives_the_same_model(path: Path) -> None:
     assert content_digests(one, None) == content_digests(two, None)
 
 
-def test_arguments_that_sb3_changes_are_read_afresh(path: Path, tmp_path: Path) -> None:
+def test_arguments_that_sb3_modifies_are_read_anew_for_each_load(path: Path, tmp_path: Path) -> None:
     """SB3 takes the device, and the list around an architecture, out of the arguments it is given."""
     changed = with_settings(path.read_bytes(), policy_kwargs={"net_arch": [{"pi": [4], "vf": [4]}], "device": "cpu"})
     (tmp_path / "model.zip").write_bytes(changed)
@@ -160,7 +160,7 @@ def test_arguments_that_sb3_changes_are_read_afresh(path: Path, tmp_path: Path) 
         assert saved.settings["policy_kwargs"] == {"net_arch": [{"pi": [4], "vf": [4]}], "device": "cpu"}
 
 
-def test_a_dictionary_s_order_is_the_order_of_a_network_s_inputs(tmp_path: Path) -> None:
+def test_the_order_of_a_dictionary_space_is_that_of_the_network_s_inputs(tmp_path: Path) -> None:
     class Unsorted(planted.Draws):
         box = gym.spaces.Box(-1, 1, (2,), np.float32)
         observation_space = gym.spaces.Dict([("z", box), ("a", box)])
@@ -175,7 +175,7 @@ def test_a_dictionary_s_order_is_the_order_of_a_network_s_inputs(tmp_path: Path)
     assert actions(found, DummyVecEnv([Unsorted])) == actions(expected, DummyVecEnv([Unsorted]))
 
 
-def test_notes_say_what_was_left_out(tmp_path: Path) -> None:
+def test_notes_say_what_was_not_loaded(tmp_path: Path) -> None:
     trained(CASES["hindsight"], tmp_path / "her.zip")
     trained(CASES["schedules as code"], tmp_path / "code.zip")
     assert "without its HerReplayBuffer" in load(read_model(tmp_path / "her.zip"), "SAC", "cpu").notes
@@ -189,12 +189,12 @@ def test_a_model_of_another_algorithm_is_refused(path: Path) -> None:
             load(read_model(path), algo, "cpu")
 
 
-def test_the_device_that_was_saved_does_not_matter(path: Path, tmp_path: Path) -> None:
+def test_a_model_saved_on_another_device_loads(path: Path, tmp_path: Path) -> None:
     (tmp_path / "model.zip").write_bytes(with_settings(path.read_bytes(), device="cuda:7", env="x", _logger=3))
     assert str(load(read_model(tmp_path / "model.zip"), "PPO", "cpu").model.device) == "cpu"
 
 
-def test_versions_are_read(path: Path, tmp_path: Path) -> None:
+def test_the_versions_that_saved_a_model_are_read(path: Path, tmp_path: Path) -> None:
     import stable_baselines3
 
     saved = read_model(path)
@@ -268,7 +268,7 @@ USED = {
 
 
 @pytest.mark.parametrize("what", USED)
-def test_classes_of_a_user_s_package_need_trust(what: str, package: Any, tmp_path: Path) -> None:
+def test_classes_of_a_user_s_package_load_only_if_it_is_trusted(what: str, package: Any, tmp_path: Path) -> None:
     trained(("PPO", planted.Draws, {**ON_POLICY, **USED[what](package)}), tmp_path / "model.zip")
     for trusted in ((), ("my",), ("my_agents.sub",), ("my_agents2",)):
         with pytest.raises(Unreadable, match=r"untrusted_pickle my_agents\.\w+; .* add 'my_agents' to trust"):
@@ -446,7 +446,7 @@ def test_models_that_others_published_are_read_and_loaded() -> None:
         )
 
 
-def test_what_is_pickled_is_never_given_to_sb3(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_pickled_content_is_passed_to_sb3(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even what is harmless: every unpickling of an import would be noticed."""
     noticed: list[str] = []
     watching = [True]

@@ -82,7 +82,7 @@ for statistics in sys.argv[2:]:
 """
 
 
-def test_a_model_from_a_stack_that_cannot_be_pickled_does_the_same_in_a_new_process(tmp_path: Path) -> None:
+def test_a_model_from_a_stack_that_cannot_be_pickled_acts_the_same_in_a_new_process(tmp_path: Path) -> None:
     model = trained(unpicklable_stack())
     with pytest.raises(TypeError, match="mappingproxy"):
         pickle.dumps(model.get_env())

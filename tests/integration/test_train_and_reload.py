@@ -148,7 +148,7 @@ def test_training_that_takes_too_long_is_an_error_row(tmp_path):
     assert failure["message"] == "did not finish within 8 seconds"
 
 
-def test_a_model_replaces_one_of_another_spec_and_keeps_one_of_its_own(tmp_path):
+def test_training_replaces_a_model_of_another_spec_and_keeps_one_of_the_same(tmp_path):
     def manifest(spec: dict[str, Any]) -> dict[str, Any]:
         train_model(spec, tmp_path / "trained", tmp_path / "log", code="", limits=LIMITS)
         return read_json(tmp_path / "trained/manifest.json")
@@ -213,7 +213,7 @@ TAMPERED = {
 
 
 @pytest.mark.parametrize("what", TAMPERED)
-def test_a_model_that_is_not_the_one_saved_is_named_by_what_differs(what, tmp_path):
+def test_a_model_that_is_not_the_one_saved_is_an_error_that_names_what_differs(what, tmp_path):
     from stable_baselines3 import PPO
 
     train_model(training_spec(), tmp_path / "trained", tmp_path / "log", code="", limits=LIMITS)
@@ -225,7 +225,7 @@ def test_a_model_that_is_not_the_one_saved_is_named_by_what_differs(what, tmp_pa
     assert [check["check"] for check in checks if not check["passed"]] == [what]
 
 
-def test_statistics_that_are_gone_are_an_error_that_names_the_file(tmp_path):
+def test_missing_statistics_are_an_error_that_names_the_file(tmp_path):
     train_model(training_spec(normalize=True), tmp_path / "trained", tmp_path / "log", code="", limits=LIMITS)
     (tmp_path / "trained/vecnormalize.pkl").unlink()
     reload_model(tmp_path / "trained", tmp_path / "record.json", tmp_path / "log", CANONICAL_ALONE, CRITERIA)
@@ -264,7 +264,7 @@ def test_a_training_that_failed_goes_on_from_its_checkpoint_when_it_is_run_again
     assert read_json(tmp_path / "trained/manifest.json")["resumed_from"] in (128, 192)
 
 
-def test_a_checkpoint_of_another_experiment_is_of_no_use(tmp_path):
+def test_a_checkpoint_of_another_experiment_is_not_used(tmp_path):
     spec = training_spec(total_timesteps=320, checkpoint_every=64)
     checkpoints = Checkpoints(tmp_path / ".checkpoints/trained", [spec, "older code"])
     venv = training_environment(TrainingSpec.from_dict(spec))
@@ -274,7 +274,7 @@ def test_a_checkpoint_of_another_experiment_is_of_no_use(tmp_path):
     assert read_json(tmp_path / "trained/manifest.json")["resumed_from"] is None
 
 
-def test_checkpoints_alone_change_no_bit_of_a_training(tmp_path):
+def test_writing_checkpoints_changes_no_bit_of_a_training(tmp_path):
     for name, every in (("with", 64), ("without", None)):
         spec = training_spec(total_timesteps=256, checkpoint_every=every, normalize=True)
         train_model(spec, tmp_path / name, tmp_path / "log", code="", limits=LIMITS)
@@ -282,7 +282,7 @@ def test_checkpoints_alone_change_no_bit_of_a_training(tmp_path):
     assert with_some["digests"] == without["digests"]
 
 
-def test_what_a_killed_training_left_is_cleared_away_and_what_others_train_is_not(tmp_path):
+def test_leftovers_of_a_killed_training_are_removed_and_those_of_running_ones_are_not(tmp_path):
     finished = subprocess.Popen([sys.executable, "-c", ""])
     finished.wait()
     host = platform.node()
@@ -294,7 +294,7 @@ def test_what_a_killed_training_left_is_cleared_away_and_what_others_train_is_no
     assert (dead.exists(), alive.exists(), elsewhere.exists()) == (False, True, True)
 
 
-def test_training_writes_the_steps_of_its_reference_and_says_where_in_place_parts_from_it(tmp_path, monkeypatch):
+def test_training_records_the_reference_s_steps_and_where_in_place_diverges_from_it(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONHASHSEED", str(TRAIN_HASH_SEED))
     spec = training_spec(env="planted:ConstructionDraws")
     assert train(spec, str(tmp_path))["in_place_divergence"] is None

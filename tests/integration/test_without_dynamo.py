@@ -40,7 +40,7 @@ def test_optimizers_step_to_the_same_bits_with_and_without_the_compiler(optimize
     assert (usual[1], spared[1]) == (True, False)
 
 
-def test_whoever_compiles_still_can(tmp_path: Path) -> None:
+def test_torch_s_compiler_can_still_be_imported_later(tmp_path: Path) -> None:
     prepare("spawn", hash_seed=0)
     outcome = call(f"{__name__}:steps_with_the_compiler_imported", (), method="spawn", log=tmp_path / "log")
     assert outcome.failure is None

@@ -27,7 +27,7 @@ def test_a_schedule_falls_linearly_to_zero():
     assert [schedule(remaining) for remaining in (1.0, 0.5, 0.0)] == pytest.approx([3e-4, 1.5e-4, 0.0])
 
 
-def test_names_of_classes_become_classes():
+def test_class_names_among_hyperparameters_become_classes():
     parsed = parse_hyperparams(
         "PPO", {"policy_kwargs": {"activation_fn": "torch.nn.ReLU", "optimizer_class": "torch.optim.AdamW"}}
     )
@@ -39,7 +39,7 @@ def test_a_mapping_with_a_class_becomes_an_object():
     assert isinstance(parse_hyperparams("TD3", {"action_noise": noise})["action_noise"], NormalActionNoise)
 
 
-def test_a_training_frequency_becomes_the_tuple_that_sb3_wants():
+def test_a_training_frequency_becomes_the_tuple_that_sb3_expects():
     assert parse_hyperparams("SAC", {"train_freq": [1, "episode"]}) == {"train_freq": (1, "episode")}
 
 
@@ -63,7 +63,7 @@ def test_text_that_looks_like_code_stays_text():
         ({"target_kl": {"class": "builtins.float", "nothing": 1}}, "target_kl: {'class'"),
     ],
 )
-def test_what_cannot_be_used_is_refused_by_name(hyperparams, message):
+def test_a_hyperparameter_that_cannot_be_used_is_refused_by_name(hyperparams, message):
     with pytest.raises(HyperparameterProblem, match=f"^{re.escape(message)}"):
         parse_hyperparams("PPO", hyperparams)
 
@@ -82,7 +82,7 @@ def test_the_record_of_hyperparameters_has_the_defaults_filled_in():
         ("RecurrentPPO", VECTOR, "MlpLstmPolicy"),
     ],
 )
-def test_the_policy_follows_the_observations(algo, space, policy):
+def test_the_default_policy_fits_the_observation_space(algo, space, policy):
     assert default_policy(algo, space) == policy
 
 

@@ -37,14 +37,14 @@ def test_every_audit_has_a_page_with_all_its_models(audit: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize("n", [0, 1, 9, 100])
-def test_made_up_fleets_are_what_the_schema_allows(n: int) -> None:
+def test_generated_audits_fit_the_schema(n: int) -> None:
     audit = plain(fleet(n))
     jsonschema.validate(audit, read_json(ROOT / "workflow/schemas/audit.schema.json"))
     assert len({model["model"] for model in audit["models"]}) == n
     assert audit == plain(fleet(n))
 
 
-def test_the_episodes_of_a_fleet_are_those_behind_its_numbers() -> None:
+def test_the_episodes_of_a_generated_audit_have_the_means_of_its_rows() -> None:
     audit = fleet(300)
     table = episodes(audit).to_pandas()
     means = table.groupby(["model", "condition"])["reward"].agg(["mean", "size"])

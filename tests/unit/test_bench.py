@@ -58,7 +58,7 @@ def test_models_per_core_hour_count_every_core():
     assert per_core_hour(models=10, seconds=60, cores=2) == 300
 
 
-def test_the_least_number_that_is_enough():
+def test_least_finds_the_smallest_number_that_is_enough():
     assert looks.least(lambda episodes: episodes >= 37, 2, 1000) == 37
     assert looks.least(lambda _: False, 2, 1000) == 1000
 
@@ -80,7 +80,7 @@ def test_import_times_are_summed_by_package():
     assert startup.by_package(said) == pytest.approx({"torch": 300e-6, "numpy": 50e-6})
 
 
-def test_outputs_of_one_job_count_once(tmp_path: Path):
+def test_a_job_with_several_outputs_counts_once(tmp_path: Path):
     metadata = tmp_path / ".snakemake/metadata"
     metadata.mkdir(parents=True)
     for name, rule, start in ("a", "report", 5.0), ("b", "report", 5.01), ("c", "train", 1.0):
@@ -89,7 +89,7 @@ def test_outputs_of_one_job_count_once(tmp_path: Path):
     assert jobs.read(tmp_path) == [jobs.Job("train", 1.0, 2.0), jobs.Job("report", 5.0, 2.0)]
 
 
-def test_models_are_copied_in_turn(tmp_path: Path):
+def test_copies_are_made_of_all_models_in_turn(tmp_path: Path):
     recorded = []
     for seed in range(2):
         folder = tmp_path / f"trained/{seed}"
@@ -100,13 +100,13 @@ def test_models_are_copied_in_turn(tmp_path: Path):
     assert [path.read_text() for path in sorted(copies.glob("*/model.zip"))] == ["0", "1", "0"]
 
 
-def test_only_what_is_between_the_marks_is_written(tmp_path: Path):
+def test_only_the_text_between_the_marks_is_replaced(tmp_path: Path):
     document = tmp_path / "benchmarks.md"
     document.write_text("before\n<!-- measured -->\nold\n<!-- /measured -->\nafter\n")
     bench.write(document, "new")
     assert document.read_text() == "before\n<!-- measured -->\nnew\n<!-- /measured -->\nafter\n"
 
 
-def test_the_document_has_the_marks():
+def test_the_document_contains_the_marks():
     text = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
     assert text.count("<!-- measured -->\n") == text.count("\n<!-- /measured -->") == 1

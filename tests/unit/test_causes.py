@@ -49,7 +49,7 @@ def test_a_page_begins_with_the_explanation_and_has_its_four_parts(name):
 
 
 @every_cause
-def test_a_page_has_the_very_fix_that_is_printed(name):
+def test_a_page_shows_the_same_fix_as_the_report(name):
     cause = CAUSES[name]
     assert page(name).endswith(f"## Fix\n\n```{cause.language}\n{cause.fix_with({})}```\n")
 
@@ -91,7 +91,7 @@ def test_a_fix_is_short_complete_without_details_and_says_first_what_it_is_for(n
 
 
 @every_cause
-def test_no_default_is_for_a_detail_that_the_fix_does_not_name(name):
+def test_every_default_belongs_to_a_placeholder_of_the_fix(name):
     cause = CAUSES[name]
     named = set(re.findall(r"\$(\w+)", cause.fix)) - AS_CODE
     assert set(cause.defaults) == named | ({"attribute"} & set(cause.defaults))
@@ -101,7 +101,7 @@ AS_CODE = {"algo", "library", "env", "env_code", "env_import", "env_made"}
 """What every fix may name, and what stands there without quotes."""
 
 
-def test_naming_causes_needs_neither_torch_nor_gymnasium():
+def test_the_catalogue_of_causes_imports_neither_torch_nor_gymnasium():
     heavy = (
         "import sys, reload_audit.causes.catalogue; print({'torch', 'gymnasium', 'stable_baselines3'} & {*sys.modules})"
     )
@@ -123,13 +123,13 @@ def test_naming_causes_needs_neither_torch_nor_gymnasium():
         ("doors['a.b']", "doors"),
     ],
 )
-def test_an_attribute_is_named_as_found_and_set_by_its_own_name(attribute, name):
+def test_a_fix_names_the_path_to_an_attribute_and_sets_the_attribute_by_its_own_name(attribute, name):
     fix = CAUSES["survives-reset"].fix_with({"attribute": attribute})
     assert fix.startswith(f"# {attribute} is carried")
     assert f"    self.{name} = 0.0" in fix
 
 
-def test_a_detail_that_is_not_known_is_as_if_it_were_not_there():
+def test_a_detail_of_unknown_value_is_ignored():
     cause = CAUSES["clock"]
     assert cause.fix_with({"where": None, "step": 3}) == cause.fix_with({})
 
@@ -138,7 +138,7 @@ HOSTILE = 'x"); import os  # \n__import__("os").system("id")\\'
 
 
 @every_cause
-def test_whatever_a_file_is_called_a_fix_stays_the_code_that_it_is(name):
+def test_no_file_name_can_change_the_code_of_a_fix(name):
     cause = CAUSES[name]
     details = dict.fromkeys(("file", "where", "attribute", "generator", "dtype", "wrappers", *AS_CODE), HOSTILE)
     assert shape(cause.fix_with(details), cause) == shape(cause.fix_with({}), cause)
@@ -156,7 +156,7 @@ def test_whatever_a_file_is_called_a_fix_stays_the_code_that_it_is(name):
         {"algo": "PPO.load; os"},
     ],
 )
-def test_what_does_not_look_like_an_environment_or_an_algorithm_is_not_named(details):
+def test_a_fix_names_no_environment_or_algorithm_that_is_no_valid_name(details):
     for name in ("nondeterministic-environment", "best-of-k"):
         assert CAUSES[name].fix_with(details) == CAUSES[name].fix_with({})
 
@@ -194,7 +194,7 @@ def shape(fix: str, cause: Cause) -> Any:
 
 
 @pytest.mark.parametrize("name", [name for name, cause in CAUSES.items() if cause.language == "yaml"])
-def test_a_fix_of_the_configuration_has_only_keys_and_values_that_there_are(name):
+def test_a_fix_of_the_configuration_fits_the_configuration_s_schema(name):
     content = yaml.safe_load(CAUSES[name].fix_with({}))
     assert content
     jsonschema.validate(content, {**SCHEMA, "required": []})
@@ -208,7 +208,7 @@ IN_PYTHON = [name for name, cause in CAUSES.items() if cause.language == "python
 
 
 @pytest.mark.parametrize("name", [name for name in IN_PYTHON if _is_of_an_environment(name)])
-def test_what_a_fix_of_an_environment_sets_depends_on_arguments_and_seed_alone(name):
+def test_a_repaired_environment_s_state_depends_on_arguments_and_seed_alone(name):
     fix = CAUSES[name].fix_with({"attribute": "Field.soil"}).partition("\n# ... save")[0]
     imports, methods = (
         "\n".join(line for line in fix.split("\n") if line.startswith("import ") is imported)

@@ -39,7 +39,7 @@ def test_a_model_that_earns_what_is_claimed_is_equivalent_whatever_kind_of_claim
 
 
 @pytest.mark.parametrize("kind", ["explicit", "evaluations", "model_card"])
-def test_a_fair_claim_makes_degraded_and_improved(kind):
+def test_against_a_fair_claim_a_loss_is_degraded_and_a_gain_is_improved(kind):
     assert decision(claim(kind, 100.0), reload=episodes(50.0)) == ("degraded", "")
     assert decision(claim(kind, 100.0), reload=episodes(150.0)) == ("improved", "")
 
@@ -86,7 +86,7 @@ def test_the_strongest_claim_decides_in_whatever_order_they_were_found(stronger)
         assert judge_by_claims(claims, episodes(100.0), 0.0, CRITERIA).claim == strong
 
 
-def test_without_any_claim_the_verdict_stays_open_and_more_episodes_are_of_no_use():
+def test_without_a_claim_the_verdict_is_open_and_no_further_episodes_are_run():
     judgement = judge_by_claims([], episodes(50.0), 0.0, CRITERIA)
     assert (judgement.decision, judgement.obstacle) == (None, "no_claim")
     assert judgement.settled(CRITERIA)
@@ -98,7 +98,7 @@ def test_a_claim_of_few_noisy_episodes_cannot_show_that_nothing_is_lost():
     assert judgement.settled(CRITERIA)
 
 
-def test_it_is_given_more_episodes_where_a_loss_is_in_sight():
+def test_against_an_imprecise_claim_more_episodes_are_run_while_a_loss_could_show():
     judgement = judge_by_claims([claim("model_card", 100.0, 50.0, 10)], episodes(50.0, 50.0, 20), 0.0, CRITERIA)
     assert judgement.obstacle == "claim_too_imprecise"
     assert not judgement.settled(CRITERIA)
@@ -112,14 +112,14 @@ def test_a_claim_of_a_single_episode_decides_nothing():
     assert decision(claim("explicit", 100.0, 0.0, 1), reload=episodes(0.0)) == (None, "claim_too_imprecise")
 
 
-def test_a_claim_that_names_no_episodes_counts_as_one_of_ten():
+def test_a_claim_without_a_number_of_episodes_counts_as_one_of_ten_episodes():
     unnamed, ten = (
         judge_by_claims([claim("explicit", 100.0, 5.0, n)], episodes(99.0, 5.0), 0.0, CRITERIA) for n in (None, 10)
     )
     assert unnamed.comparison == ten.comparison
 
 
-def test_a_claim_that_names_no_spread_is_given_that_of_the_reload():
+def test_a_claim_without_a_standard_deviation_takes_that_of_the_reload():
     unnamed, given = (
         judge_by_claims([claim("explicit", 100.0, std, 100)], episodes(99.0, 5.0), 0.0, CRITERIA) for std in (None, 5.0)
     )
@@ -127,12 +127,12 @@ def test_a_claim_that_names_no_spread_is_given_that_of_the_reload():
     assert unnamed.comparison.margin == pytest.approx(given.comparison.margin)
 
 
-def test_the_last_digit_of_a_claim_decides_nothing_where_nothing_else_gives_a_margin():
+def test_without_spread_or_random_policy_the_margin_is_a_part_of_the_claim_itself():
     rounded = claim("model_card", -8.27, 0.0, 10)
     assert judge_by_claims([rounded], episodes(-8.2749, 0.0), None, CRITERIA).decision == "equivalent"
 
 
-def test_rewards_that_never_vary_settle_once_a_rare_loss_would_have_shown():
+def test_constant_rewards_are_decided_once_a_rare_loss_would_have_shown():
     perfect = claim("explicit", 500.0, 0.0, 300)
     settled = [
         judge_by_claims([perfect], episodes(500.0, 0.0, n), 22.0, CRITERIA).settled(CRITERIA) for n in (20, 40, 80)

@@ -65,24 +65,24 @@ def evaluations(folder: Path, timesteps: list[int], results: Any) -> str:
     return str(folder / "evaluations.npz")
 
 
-def test_the_row_of_evaluations_at_a_checkpoints_own_steps_is_its_claim(tmp_path):
+def test_the_evaluation_at_a_checkpoint_s_own_steps_is_its_claim(tmp_path):
     path = evaluations(tmp_path, [500, 1000, 1500], [[1.0, 1.0], [2.0, 4.0], [9.0, 9.0]])
     assert found(evaluations=path, role="checkpoint") == {
         "evaluations": Claim("evaluations", 3.0, 1.0, 2, f"{path}, row at 1,000 steps")
     }
 
 
-def test_for_a_best_model_that_row_was_chosen_because_it_is_the_best(tmp_path):
+def test_the_evaluation_of_a_best_model_is_a_best_of_k_claim(tmp_path):
     path = evaluations(tmp_path, [500, 1000], [[1.0, 1.0], [2.0, 4.0]])
     assert list(found(evaluations=path, role="best")) == ["best"]
 
 
-def test_so_may_any_model_have_been_whose_row_is_the_highest(tmp_path):
+def test_the_highest_evaluation_is_a_best_of_k_claim_for_any_checkpoint(tmp_path):
     path = evaluations(tmp_path, [500, 1000], [[1.0, 1.0], [2.0, 4.0]])
     assert list(found(evaluations=path, role="checkpoint")) == ["best"]
 
 
-def test_for_a_final_model_that_row_is_of_the_policy_before_its_last_update(tmp_path):
+def test_for_a_final_model_the_last_evaluation_is_a_claim_from_before_the_last_update(tmp_path):
     path = evaluations(tmp_path, [500, 1000], [[1.0, 1.0], [2.0, 4.0]])
     assert list(found(evaluations=path)) == ["last_evaluation"]
 
@@ -125,13 +125,13 @@ def test_the_metric_of_a_model_card_is_a_claim(tmp_path, value, mean, std):
     assert found(model_card=str(path)) == {"model_card": Claim("model_card", mean, std, None, str(path))}
 
 
-def test_a_card_with_the_line_ends_of_windows_is_read_all_the_same(tmp_path):
+def test_a_model_card_with_windows_line_ends_is_read(tmp_path):
     path = tmp_path / "README.md"
     path.write_bytes(CARD.format(value="1.0").replace("\n", "\r\n").encode())
     assert found(model_card=str(path))["model_card"].mean == 1.0
 
 
-def test_a_monitor_file_with_an_endless_field_is_a_remark(tmp_path):
+def test_a_monitor_file_with_a_huge_field_is_a_remark(tmp_path):
     path = tmp_path / "0.monitor.csv"
     path.write_text('#{"t_start": 0}\nr,l,t\n' + "1" * 200_000 + ",1,1\n")
     (remark,) = remarks(monitors=(str(path),))
@@ -156,14 +156,14 @@ def monitor(path: Path, start: float, rewards: list[float]) -> str:
     return str(path)
 
 
-def test_without_them_the_tail_of_the_monitor_files_is_in_the_order_that_episodes_ended(tmp_path):
+def test_without_episodes_in_the_zip_the_last_ones_in_monitor_files_are_the_claim(tmp_path):
     early = monitor(tmp_path / "0.monitor.csv", 0.0, [1.0] * 150)
     late = monitor(tmp_path / "1.monitor.csv", 5000.0, [5.0] * 80)
     claim = found(monitors=(late, early))["training"]
     assert (claim.mean, claim.n) == (pytest.approx(0.2 * 1.0 + 0.8 * 5.0), 100)
 
 
-def test_the_monitor_files_say_nothing_of_a_model_saved_on_the_way(tmp_path):
+def test_monitor_files_are_no_claim_for_a_checkpoint(tmp_path):
     path = monitor(tmp_path / "0.monitor.csv", 0.0, [1.0])
     assert found(monitors=(path,), role="checkpoint") == {}
 
@@ -197,7 +197,7 @@ def test_a_damaged_file_is_no_claim_and_one_remark(tmp_path, key, content):
     assert str(path) in remark
 
 
-def test_evaluations_that_hold_objects_are_not_unpickled(tmp_path):
+def test_an_evaluations_file_with_pickled_objects_is_not_unpickled(tmp_path):
     path = evaluations(tmp_path, [1000], np.asarray([[object()]], dtype=object))
     (remark,) = remarks(evaluations=path)
     assert "Object arrays" in remark

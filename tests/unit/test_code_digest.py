@@ -86,36 +86,38 @@ def changes(project: Path) -> Callable[[str], bool]:
         "requirements.txt",
     ],
 )
-def test_an_edit_of_what_the_script_leads_to_changes_the_digest(changes: Callable[[str], bool], name: str) -> None:
+def test_an_edit_of_anything_that_the_script_imports_changes_the_digest(
+    changes: Callable[[str], bool], name: str
+) -> None:
     assert changes(name)
 
 
 @pytest.mark.parametrize(
     "name", ["library/pkg/unrelated.py", "library/pkg/elsewhere/unrelated_too.py", "library/flat.py"]
 )
-def test_an_edit_of_anything_else_does_not(changes: Callable[[str], bool], name: str) -> None:
+def test_an_edit_of_anything_else_does_not_change_the_digest(changes: Callable[[str], bool], name: str) -> None:
     assert not changes(name)
 
 
 @pytest.mark.parametrize("statement", ["from . import unrelated", "from .unrelated import thing"])
-def test_a_relative_import_leads_to_its_module(project: Path, changes: Callable[[str], bool], statement: str) -> None:
+def test_a_relative_import_is_followed(project: Path, changes: Callable[[str], bool], statement: str) -> None:
     (project / "library/pkg/direct.py").write_text(statement)
     assert changes("library/pkg/unrelated.py")
 
 
-def test_a_text_that_only_mentions_a_module_leads_nowhere(project: Path, changes: Callable[[str], bool]) -> None:
+def test_a_text_that_only_mentions_a_module_is_not_followed(project: Path, changes: Callable[[str], bool]) -> None:
     (project / "library/pkg/direct.py").write_text('"""See pkg.unrelated for more."""')
     assert not changes("library/pkg/unrelated.py")
 
 
-def test_a_touch_changes_nothing(project: Path) -> None:
+def test_another_time_stamp_does_not_change_the_digest(project: Path) -> None:
     before = digest_of(project)
     for file in project.rglob("*.*"):
         os.utime(file, (0, 0))
     assert digest_of(project) == before
 
 
-def test_another_folder_changes_nothing(project: Path, tmp_path: Path) -> None:
+def test_another_folder_does_not_change_the_digest(project: Path, tmp_path: Path) -> None:
     shutil.copytree(project, tmp_path / "z" / "elsewhere")
     assert digest_of(tmp_path / "z" / "elsewhere") == digest_of(project)
 
@@ -136,18 +138,20 @@ def test_a_module_that_appears_changes_the_digest(project: Path) -> None:
     assert digest_of(project) != before
 
 
-def test_an_installed_package_of_somebody_else_is_not_located(project: Path) -> None:
+def test_installed_third_party_packages_are_not_followed(project: Path) -> None:
     assert locate_in([project / "library"])("json") is None
 
 
-def test_the_first_folder_that_has_a_module_gives_it(project: Path) -> None:
+def test_a_module_is_taken_from_the_first_folder_that_has_it(project: Path) -> None:
     (project / "scripts/flat.py").write_text("")
     locate = locate_in([project / "scripts", project / "library"])
     assert locate("flat") == project / "scripts/flat.py"
 
 
 @pytest.mark.parametrize("name", ["robots.arm:Arm", "robots.arm.Arm", "robots:Arm"])
-def test_a_name_in_a_configuration_leads_through_a_package_and_its_relative_imports(name: str, tmp_path: Path) -> None:
+def test_a_name_in_the_configuration_is_followed_through_its_package_and_relative_imports(
+    name: str, tmp_path: Path
+) -> None:
     (tmp_path / "robots").mkdir()
     (tmp_path / "robots/__init__.py").write_text("from .arm import Arm")
     (tmp_path / "robots/arm.py").write_text("from .base import Base")
@@ -158,7 +162,7 @@ def test_a_name_in_a_configuration_leads_through_a_package_and_its_relative_impo
     assert named_code_digest(content, locate_in([tmp_path])) != before
 
 
-def test_a_registered_entry_point_leads_to_its_module(tmp_path: Path) -> None:
+def test_a_registered_entry_point_is_followed_to_its_module(tmp_path: Path) -> None:
     (tmp_path / "registering.py").write_text("register('Mine-v0', entry_point='implementing:Env')")
     (tmp_path / "implementing.py").write_text("class Env: ...")
     before = named_code_digest("registering:Mine-v0", locate_in([tmp_path]))

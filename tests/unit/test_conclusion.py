@@ -78,11 +78,11 @@ def named(model: Observed, verdict: str = "degraded", gap: str = "", **more: Any
 
 
 @pytest.mark.parametrize("verdict", ["identical", "equivalent"])
-def test_a_healthy_model_has_no_cause_whatever_is_seen_in_its_files(verdict: str) -> None:
+def test_a_healthy_model_has_no_cause_whatever_its_files_show(verdict: str) -> None:
     assert named(observed(proof("statistics-of-another-checkpoint")), verdict) == []
 
 
-def test_where_nothing_speaks_for_a_cause_it_says_so_and_lists_what_was_tried() -> None:
+def test_without_evidence_the_loss_is_unexplained_and_what_was_tried_is_listed() -> None:
     diagnosis = conclude(observed(tried={"stochastic": (("policy-mode",), 3.0)}), "degraded", "", LOST, probed=[])
     assert [cause.cause for cause in diagnosis.causes] == ["unexplained"]
     assert any("policy-mode: stochastic: it earns 3" in text for text in diagnosis.ruled_out)
@@ -98,7 +98,7 @@ def test_a_condition_that_closes_the_gap_names_its_cause_with_numbers() -> None:
     assert "it earns 49 instead of 0, which closes 98 % of the gap (to 50)" in cause.evidence[-1]
 
 
-def test_a_mismatch_whose_remedy_changes_nothing_is_not_the_cause() -> None:
+def test_a_mismatch_whose_trial_changes_nothing_is_not_the_cause() -> None:
     model = observed(
         proof("statistics-of-another-checkpoint"),
         tried={
@@ -111,7 +111,7 @@ def test_a_mismatch_whose_remedy_changes_nothing_is_not_the_cause() -> None:
     assert any(text.startswith("statistics-of-another-checkpoint") for text in ruled_out)
 
 
-def test_training_episodes_explore_and_where_that_explains_them_nothing_else_is_supposed() -> None:
+def test_a_claim_from_training_that_exploration_explains_has_no_further_cause() -> None:
     claim = replace(CLAIM, kind="training")
     judgement = replace(LOST, claim=claim, obstacle="claim_with_exploration")
     tried = {"stochastic": (("policy-mode",), 49.0), "statistics=twice": (("vecnormalize-twice",), 50.0)}
@@ -120,18 +120,18 @@ def test_training_episodes_explore_and_where_that_explains_them_nothing_else_is_
     assert named(observed(tried=tried), "inconclusive", judgement=judgement) == ["vecnormalize-twice"]
 
 
-def test_a_proof_comes_before_a_coincidence() -> None:
+def test_a_proved_cause_comes_before_one_that_a_trial_suggests() -> None:
     tried = {"statistics=fresh": (("statistics-missing",), 48.0), "stochastic": (("policy-mode",), 50.0)}
     assert named(observed(proof("statistics-missing"), tried=tried))[0] == "statistics-missing"
 
 
-def test_of_ways_to_measure_that_come_near_only_the_nearest_counts() -> None:
+def test_of_several_measuring_mistakes_that_fit_only_the_closest_is_named() -> None:
     """A reward that is lost altogether resembles many wrong ways to measure."""
     tried = {"statistics=twice": (("vecnormalize-twice",), 45.0), "reward normalized": (("reward-normalized",), 50.0)}
     assert named(observed(tried=tried)) == ["reward-normalized"]
 
 
-def test_of_trials_with_the_same_mean_the_one_with_the_stated_spread_counts() -> None:
+def test_of_trials_with_equal_means_the_one_with_the_claimed_spread_is_named() -> None:
     tried = {"statistics=twice": (("vecnormalize-twice",), 50.0), "reward normalized": (("reward-normalized",), 50.0)}
     model = observed(tried=tried)
     spread = {"statistics=twice": 0.1, "reward normalized": 5.0}
@@ -139,14 +139,14 @@ def test_of_trials_with_the_same_mean_the_one_with_the_stated_spread_counts() ->
     assert named(replace(model, tried=spreads)) == ["reward-normalized"]
 
 
-def test_a_trial_that_hits_the_target_beats_one_that_only_comes_near() -> None:
+def test_a_trial_that_earns_the_claimed_reward_comes_before_one_that_is_merely_close() -> None:
     tried = {"exact": (("reward-normalized",), 50.0), "near": (("vecnormalize-twice",), 42.0)}
     model = observed(tried=tried)
     noisy = {**model.tried, "near": replace(model.tried["near"], std=30.0)}
     assert named(replace(model, tried=noisy))[0] == "reward-normalized"
 
 
-def test_what_lies_within_the_noise_has_not_moved_the_reward() -> None:
+def test_a_change_of_reward_within_the_noise_is_no_evidence() -> None:
     model = observed(
         proof("statistics-of-another-checkpoint"), tried={"x": (("statistics-of-another-checkpoint",), 12.0)}
     )
@@ -154,18 +154,18 @@ def test_what_lies_within_the_noise_has_not_moved_the_reward() -> None:
     assert named(replace(model, tried=still)) == ["unexplained"]
 
 
-def test_a_condition_that_explains_comes_before_what_the_probe_found_but_nobody_measured() -> None:
+def test_a_trial_that_explains_the_loss_comes_before_a_probe_s_finding() -> None:
     hidden = [Finding("clock", "probe", True, "differs")]
     model = observed(tried={"stochastic": (("policy-mode",), 50.0)})
     assert named(model, probed=hidden)[0] == "policy-mode"
 
 
-def test_an_unproved_sign_does_not_push_aside_that_the_best_of_many_is_too_high() -> None:
+def test_an_unproved_finding_does_not_replace_best_of_k_as_the_cause() -> None:
     model = observed(sign("parameters-of-another-checkpoint"))
     assert named(model, "inconclusive", judgement=replace(LOST, obstacle="best_of_k"))[0] == "best-of-k"
 
 
-def test_a_model_of_which_nothing_is_claimed_has_nothing_that_hidden_state_could_explain() -> None:
+def test_a_model_without_a_claim_is_not_explained_by_hidden_state() -> None:
     hidden = [Finding("global-generator", "probe", True, "differs")]
     assert (
         named(observed(), "inconclusive", judgement=Judgement(None, obstacle="no_claim"), probed=hidden)[0]
@@ -173,17 +173,17 @@ def test_a_model_of_which_nothing_is_claimed_has_nothing_that_hidden_state_could
     )
 
 
-def test_a_model_that_runs_is_not_explained_by_a_probe_that_does_not() -> None:
+def test_a_failed_probe_explains_no_model_that_runs() -> None:
     broken = [Finding("not-runnable", "probe", True, "a second instance finds its port taken")]
     assert named(observed(), probed=broken) == ["unexplained"]
 
 
-def test_an_examination_that_failed_is_said() -> None:
+def test_a_failed_examination_is_reported() -> None:
     model = replace(observed(), examined={"failure": "it ran out of memory", "findings": [], "trials": []})
     assert any("ran out of memory" in text for text in conclude(model, "degraded", "", LOST, None).ruled_out)
 
 
-def test_a_sign_decides_between_equals() -> None:
+def test_an_unproved_finding_decides_between_trials_of_equal_effect() -> None:
     tried = {
         "reward normalized": (("reward-normalized",), 50.0),
         "monitor outside": (("monitor-outside-vecnormalize",), 49.8),
@@ -192,7 +192,7 @@ def test_a_sign_decides_between_equals() -> None:
     assert named(model)[0] == "monitor-outside-vecnormalize"
 
 
-def test_a_sign_alone_is_no_cause() -> None:
+def test_an_unproved_finding_alone_is_no_cause() -> None:
     assert named(observed(sign("time-limit"))) == ["unexplained"]
 
 
@@ -215,7 +215,7 @@ def test_a_pair_is_not_named_where_one_of_them_alone_explains() -> None:
     assert named(observed(proof("statistics-missing"), tried=tried)) == ["statistics-missing"]
 
 
-def test_a_remedy_with_which_a_model_runs_that_otherwise_does_not_is_its_cause() -> None:
+def test_a_trial_under_which_a_failing_model_runs_names_the_cause() -> None:
     tried = {"frame_stack=3": (("frame-stack-missing",), 40.0)}
     model = observed(sign("frame-stack-missing", k=3), tried=tried, now=None)
     assert named(model, "error")[0] == "frame-stack-missing"
@@ -227,7 +227,7 @@ def test_a_model_that_does_not_run_is_not_explained_by_what_its_environment_hide
     assert named(observed(now=None), "error", probed=[hidden]) == ["not-runnable"]
 
 
-def test_what_the_probe_proves_must_fit_where_the_loss_appears() -> None:
+def test_a_probe_s_finding_counts_only_in_the_gap_that_it_can_open() -> None:
     """A fresh process alone cannot lose what a new environment in the old process has lost already."""
     hidden = [Finding("hash-order", "probe", True, "differs"), Finding("curriculum", "probe", True, "differs")]
     assert named(observed(), gap="environment", probed=hidden) == ["curriculum"]
@@ -243,12 +243,12 @@ def test_what_the_probe_proves_must_fit_where_the_loss_appears() -> None:
         ("claim_with_exploration", "training-episodes"),
     ],
 )
-def test_what_keeps_a_claim_from_deciding_is_the_cause_of_an_open_verdict(obstacle: Any, cause: str) -> None:
+def test_why_a_claim_must_not_decide_is_the_cause_of_an_inconclusive_verdict(obstacle: Any, cause: str) -> None:
     judgement = replace(LOST, obstacle=obstacle)
     assert named(observed(), "inconclusive", judgement=judgement) == [cause]
 
 
-def test_an_open_verdict_of_a_model_with_proved_damage_names_the_damage() -> None:
+def test_an_inconclusive_model_with_proved_damage_has_the_damage_as_its_cause() -> None:
     no_claim = Judgement(None, obstacle="no_claim")
     assert named(observed(), "inconclusive", judgement=no_claim) == ["no-claim"]
     assert named(observed(proof("statistics-missing")), "inconclusive", judgement=no_claim) == ["statistics-missing"]
@@ -260,7 +260,7 @@ def test_details_of_a_finding_are_in_its_fix() -> None:
     assert "123" in diagnosis.causes[0].fix
 
 
-def test_the_share_of_a_gap_that_is_closed() -> None:
+def test_the_share_is_the_part_of_the_gap_that_a_trial_closes() -> None:
     assert share_closed(50.0, 0.0, 50.0) == 1.0
     assert share_closed(50.0, 0.0, 25.0) == 0.5
     assert share_closed(50.0, 0.0, 100.0) == 0.0
@@ -268,7 +268,7 @@ def test_the_share_of_a_gap_that_is_closed() -> None:
     assert share_closed(50.0, 50.0, 50.0) == 0.0
 
 
-def test_healthy_models_pay_for_no_trials() -> None:
+def test_healthy_models_are_evaluated_under_no_trials() -> None:
     assert plan(CANON, replace(NORMALIZED, lost=False), []) == []
     assert plan(CANON, replace(NORMALIZED, lost=False), [proof("statistics-missing")]) == []
 
@@ -280,7 +280,7 @@ def test_other_ways_to_measure_are_tried_only_against_a_claim() -> None:
     assert plan(CANON, replace(NORMALIZED, claimed=False), []) == []
 
 
-def test_statistics_that_are_proved_to_be_its_own_are_not_replaced() -> None:
+def test_no_trial_replaces_statistics_that_are_proved_to_be_the_model_s_own() -> None:
     tried = {trial.condition.statistics for trial in plan(CANON, replace(NORMALIZED, paired=True), [])}
     assert not tried & {"fresh", "swapped"}
 
@@ -297,7 +297,7 @@ def test_each_kind_of_model_has_trials_of_its_own(facts: dict[str, Any], cause: 
     assert (cause,) in {trial.causes for trial in plan(CANON, replace(NOTHING_KNOWN, **facts), [])}
 
 
-def test_every_finding_that_can_be_remedied_is_tried_and_its_trial_speaks_for_it() -> None:
+def test_every_finding_that_asks_for_a_trial_is_supported_by_that_trial() -> None:
     details: dict[str, dict[str, Any]] = {
         "statistics-missing": {"file": "vecnormalize.pkl"},
         "statistics-of-another-checkpoint": {},
@@ -317,7 +317,7 @@ def test_every_finding_that_can_be_remedied_is_tried_and_its_trial_speaks_for_it
     assert details.keys() <= CAUSES.keys()
 
 
-def test_pairs_leave_out_what_excludes_each_other_and_what_makes_no_sense() -> None:
+def test_trials_that_exclude_each_other_or_make_no_sense_together_are_not_paired() -> None:
     trials = plan(CANON, NORMALIZED, [])
     for both in pairs(CANON, trials):
         changed = both.condition.changes(CANON)
@@ -326,7 +326,7 @@ def test_pairs_leave_out_what_excludes_each_other_and_what_makes_no_sense() -> N
     assert pairs(CANON, trials)
 
 
-def test_all_conditions_can_be_forced_for_a_table_of_sensitivities() -> None:
+def test_all_trials_can_be_run_whatever_the_verdict() -> None:
     facts = replace(NORMALIZED, lost=False, time_limit=True, other_device="cuda")
     names = {trial.condition.name for trial in plan(CANON, facts, [], forced=True)}
     assert {

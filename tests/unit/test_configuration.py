@@ -51,7 +51,7 @@ def refusal(tmp_path: Path) -> Callable[[bytes], str]:
     return refusal
 
 
-def test_what_the_file_says_is_read(tmp_path: Path) -> None:
+def test_a_valid_file_is_read_as_written(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("experiments:\n  - name: ü\n", encoding="utf-8")
     assert read_yaml(tmp_path / "mine.yaml") == {"experiments": [{"name": "ü"}]}
 
@@ -115,7 +115,7 @@ def test_defaults_are_filled_in_at_every_level() -> None:
     assert found["experiments"][0]["seeds"] == [0]
 
 
-def test_what_is_written_wins_over_the_default() -> None:
+def test_a_written_value_replaces_the_default() -> None:
     found = resolved(config(experiment(n_envs=[4, 8], normalize={"clip_obs": 5.0}), verdict={"alpha": 0.01}))
 
     assert found["verdict"]["alpha"] == 0.01
@@ -147,7 +147,7 @@ def test_a_resolved_configuration_resolves_to_itself() -> None:
     assert resolved(once) == once
 
 
-def test_what_the_user_wrote_is_not_changed() -> None:
+def test_resolving_does_not_change_the_user_s_configuration() -> None:
     written = config(experiment(hyperparams={"n_steps": 8}), verdict={})
     before = copy.deepcopy(written)
     found = resolved(written)
@@ -313,7 +313,7 @@ def test_every_mistake_is_listed() -> None:
         ({"wrappers": [{"TimeLimit": 5}]}, "wrappers[0].TimeLimit: expected a mapping, found an integer (5)"),
     ],
 )
-def test_a_wrong_type_inside_an_alternative_is_placed(changes: dict[str, Any], place: str) -> None:
+def test_a_wrong_type_inside_an_alternative_is_named_with_its_place(changes: dict[str, Any], place: str) -> None:
     assert complaint(config(experiment(**changes))) == f"{SOURCE}: experiments[0].{place}"
 
 
@@ -322,7 +322,7 @@ def test_a_line_break_in_a_name_is_refused() -> None:
 
 
 @pytest.mark.parametrize("found", [{"models": "a.tsv"}, {"models": ["a.tsv"]}, {"runs": ["a", {"folder": "b"}]}])
-def test_models_that_others_trained_are_enough_to_audit(found: dict[str, Any]) -> None:
+def test_external_models_alone_are_a_valid_configuration(found: dict[str, Any]) -> None:
     configuration = resolved(found)
     assert trained_models(configuration) == {}
     assert configuration["reload"]["batch"] is None
@@ -337,7 +337,7 @@ def test_there_is_one_model_for_each_seed_and_n_envs() -> None:
     assert list(models) == ["ppo-seed0-n1", "ppo-seed0-n4", "ppo-seed7-n1", "ppo-seed7-n4", "b-seed0-n1"]
 
 
-def test_a_spec_says_what_its_name_says() -> None:
+def test_a_model_s_name_agrees_with_its_spec() -> None:
     models = trained_models(resolved(config(experiment(seeds=[0, 7], n_envs=[1, 4]))))
     assert [(spec["model"], spec["seed"], spec["n_envs"]) for spec in models.values()] == [
         ("ppo-seed0-n1", 0, 1),
@@ -403,11 +403,11 @@ def test_another_seed_leaves_the_models_that_are_there_as_they_are() -> None:
 @pytest.mark.parametrize(
     "sections", [{"gate": {"fail_on": []}}, {"reload": {"timeout": 1}}, {"verdict": {"alpha": 0.01}}]
 )
-def test_what_is_done_with_the_models_later_does_not_change_their_specs(sections: dict[str, Any]) -> None:
+def test_settings_of_reload_and_verdict_do_not_change_training_specs(sections: dict[str, Any]) -> None:
     assert changed_models(BEFORE, {**BEFORE, **sections}) == set()
 
 
-def test_what_is_measured_at_train_time_changes_every_spec() -> None:
+def test_settings_of_the_train_time_evaluation_change_every_training_spec() -> None:
     assert len(changed_models(BEFORE, {**BEFORE, "evaluation": {"episodes": 10}})) == 3
 
 

@@ -57,7 +57,7 @@ def shown(path, terminal: bool, show: str = SHOW, **environment: str) -> str:
     return b"".join(parts).decode().replace("\r\n", "\n")
 
 
-def test_a_file_or_a_pipe_gets_the_very_bytes(text):
+def test_a_file_or_a_pipe_gets_the_text_unchanged(text):
     assert shown(text, terminal=False) == text.read_text(encoding="utf-8")
 
 
@@ -72,6 +72,6 @@ def test_a_terminal_gets_the_same_words_in_colour(text):
     assert re.sub(r"\x1b\[[0-9;]*m", "", printed) == text.read_text(encoding="utf-8")
 
 
-def test_what_plans_a_workflow_needs_no_rich(text):
+def test_planning_does_not_import_rich(text):
     without = f"import sys; sys.modules['rich'] = None; {SHOW}"
     assert shown(text, terminal=True, show=without) == text.read_text(encoding="utf-8")

@@ -211,7 +211,7 @@ def test_causes_environments_and_experiments_can_be_filtered_by() -> None:
     assert page.buttons("group") == ["cartpole", "zoo/agents"]
 
 
-def test_bars_with_most_losses_come_first_and_are_as_long_as_their_models_are_many() -> None:
+def test_bars_are_sorted_by_losses_and_as_long_as_their_number_of_models() -> None:
     pairs = [("a", "identical")] * 4 + [("b", "identical"), ("b", "degraded")]
     first, second = bars(pairs)
     assert (first.name, first.count, first.share) == ("b", 2, 0.5)
@@ -221,7 +221,9 @@ def test_bars_with_most_losses_come_first_and_are_as_long_as_their_models_are_ma
 @pytest.mark.parametrize("one", [model, found])
 @pytest.mark.parametrize("field", TEXTS)
 @pytest.mark.parametrize("text", [NASTY, "\"quotes\" & 'quotes' <b>", "🤖 naïve"])
-def test_what_others_wrote_appears_as_text_only(one: Callable[..., dict[str, Any]], field: str, text: str) -> None:
+def test_texts_from_audited_files_are_shown_as_text_only(
+    one: Callable[..., dict[str, Any]], field: str, text: str
+) -> None:
     harmless = Page(render(audit([one(verdict="error")])))
     html = render(audit([{**one(verdict="error"), field: text}]))
     page = Page(html)
@@ -234,19 +236,19 @@ def test_what_others_wrote_appears_as_text_only(one: Callable[..., dict[str, Any
 
 
 @pytest.mark.parametrize("field", TEXTS)
-def test_what_turns_the_direction_of_writing_around_shows_as_its_escape(field: str) -> None:
+def test_characters_that_reverse_the_writing_direction_are_shown_escaped(field: str) -> None:
     html = render(audit([{**found(verdict="error"), field: "safe\u202egnp.exe\x1b[2J\u200f"}]))
     for text in (html, json.dumps(read(html), ensure_ascii=False)):
         assert not re.search("[\u200e\u200f\u202a-\u202e\u2066-\u2069\x1b]", text)
 
 
-def test_the_longest_texts_leave_a_page_that_can_be_read() -> None:
+def test_very_long_texts_are_shortened() -> None:
     ordinary = len(render(audit([found(verdict="error")])))
     endless = dict.fromkeys(TEXTS, "x" * 10_000 + "1" * 10_000)
     assert len(render(audit([found(verdict="error", **endless)]))) < ordinary + 10_000
 
 
-def test_half_a_character_in_a_message_does_not_lose_the_report(tmp_path: Path) -> None:
+def test_a_lone_surrogate_in_a_message_does_not_prevent_the_report(tmp_path: Path) -> None:
     write_report(audit([model(verdict="error", reason="cannot read \udcff")]), tmp_path / "report.html")
     assert column((tmp_path / "report.html").read_text(encoding="utf-8"), "reason") == ["cannot read \\udcff"]
 
@@ -276,12 +278,12 @@ def test_the_page_itself_forbids_any_script_but_its_own() -> None:
 
 
 @pytest.mark.parametrize("models", [[], [model()], [model(f"m{k}", "error") for k in range(6)]])
-def test_no_one_and_only_failed_models_give_a_page_too(models: list[dict[str, Any]]) -> None:
+def test_audits_without_models_or_with_failed_models_only_have_a_page(models: list[dict[str, Any]]) -> None:
     columns = read(render(audit(models)))["columns"]
     assert {m["model"] for m in models} == set(columns.get("model", []))
 
 
-def test_missing_settings_and_fields_leave_a_page_with_less_in_it() -> None:
+def test_missing_settings_and_fields_are_left_out_of_the_page() -> None:
     assert column(render({"models": [{"model": "bare", "verdict": "error"}]}), "model") == ["bare"]
     trained_with = [{"versions": None, "machine": None, "models": 1}]
     assert setting_texts({"settings": {}, "trained_with": trained_with}, []) == []
@@ -301,7 +303,7 @@ def test_the_settings_that_decided_are_printed() -> None:
         ([model(), found()], "Train-time or claimed reward and reload reward, as scores"),
     ],
 )
-def test_the_words_fit_the_kind_of_models(models: list[dict[str, Any]], title: str) -> None:
+def test_the_wording_fits_trained_and_external_models(models: list[dict[str, Any]], title: str) -> None:
     assert f">{title}<" in render(audit(models))
 
 
@@ -309,7 +311,7 @@ def test_nothing_is_said_of_claims_where_all_models_were_trained_here() -> None:
     assert "claim" not in visible(render(audit(EVERY_VERDICT)))
 
 
-def test_models_of_others_are_no_experiment_with_seeds_and_n_envs() -> None:
+def test_external_models_are_not_shown_as_experiments_with_seeds_and_n_envs() -> None:
     assert "seed by seed" not in render(audit([found()]))
     assert "seed by seed" in render(audit([found(), model()]))
 
@@ -327,7 +329,7 @@ def test_plain_loads_that_would_fail_are_counted_at_the_top() -> None:
     assert "plain ALGO.load" not in render(audit([model()]))
 
 
-def test_the_versions_that_saved_found_models_are_printed() -> None:
+def test_the_versions_that_saved_external_models_are_printed() -> None:
     models = [found(f"m{k}", sb3_saved=f"1.{k}.0") for k in range(7)]
     said = "found models saved with SB3 1.0.0, 1.1.0, 1.2.0, 1.3.0, 1.4.0 and 2 others, loaded with 2.9.2"
     assert said in setting_texts(audit(models), entries(models))
@@ -360,7 +362,7 @@ def test_numbers_have_few_digits_and_a_true_minus(value: float, text: str) -> No
     assert number(value) == text
 
 
-def test_a_model_that_earns_as_before_is_written_once() -> None:
+def test_a_reward_that_did_not_change_is_stored_once() -> None:
     """Most models are of this kind, and a page has to hold ten thousand of them."""
     html = render(audit([model("a"), model("b", "degraded")]))
     assert dict(zip(column(html, "model"), column(html, "same"), strict=True)) == {"a": 1, "b": 0}
@@ -387,7 +389,7 @@ def test_each_environment_has_a_scale_of_its_own() -> None:
     assert [place and place.x for place in places(entries(models))] == [1.0, 1.0]
 
 
-def test_what_could_not_be_reloaded_stands_on_the_lower_edge() -> None:
+def test_models_that_could_not_be_reloaded_are_drawn_at_the_lower_edge() -> None:
     (place,) = places(entries([model(verdict="error")]))
     assert place is not None
     assert (place.x, place.y, place.at) == (1.0, LOWER_EDGE, "nowhere")
@@ -396,7 +398,7 @@ def test_what_could_not_be_reloaded_stands_on_the_lower_edge() -> None:
 @pytest.mark.parametrize(
     "unknown", [{"claim_mean": None}, {"random_mean_reward": None}, {"random_mean_reward": 50.0}, {"claim_mean": 1e308}]
 )
-def test_without_a_scale_a_model_has_no_place_and_the_page_says_so(unknown: dict[str, Any]) -> None:
+def test_a_model_without_a_score_is_not_drawn_and_the_page_says_so(unknown: dict[str, Any]) -> None:
     assert places(entries([model(**unknown)])) == [None]
     html = render(audit([model(**unknown)]))
     assert column(html, "x") == [None]
@@ -445,7 +447,7 @@ def test_a_model_has_a_line_from_in_place_to_reload() -> None:
     ]
 
 
-def test_a_margin_of_zero_divides_nothing() -> None:
+def test_a_margin_of_zero_causes_no_division_by_zero() -> None:
     rows = cells(entries([model(verdict="degraded", margin=0.0)]))
     assert rows[2]["margins"] == -1e9
     assert render(audit([model(verdict="degraded", margin=0.0), model("same", margin=0.0)]))
@@ -460,7 +462,7 @@ def panel(**model: Any) -> dict[str, Any]:
     return only
 
 
-def test_the_panel_of_a_found_model() -> None:
+def test_the_panel_of_an_external_model_says_how_it_was_loaded() -> None:
     assert dict(panel(**found())["details"]) == {
         "Needed to load it": "spaces of gym rebuilt as Gymnasium's",
         "A plain PPO.load": "would raise ModuleNotFoundError: No module named 'gym'",
@@ -469,7 +471,7 @@ def test_the_panel_of_a_found_model() -> None:
     assert column(render(audit([found(claim_kind="model_card")])), "kind") == ["model card"]
 
 
-def test_what_is_not_known_of_a_model_is_left_out() -> None:
+def test_the_panel_leaves_out_what_is_not_known_of_a_model() -> None:
     nothing = dict.fromkeys(("loaded_with", "plain_load_error", "version_changes", "sb3_saved"))
     (entry,) = entries([found(**nothing)])
     assert details(entry) == []
@@ -544,7 +546,7 @@ def test_a_cause_shows_the_model_that_shows_it_best() -> None:
     assert (row.example.name, row.shown.share) == ("c", 0.99)
 
 
-def test_what_is_proven_and_how_much_of_the_gap_is_closed() -> None:
+def test_a_cause_says_whether_it_is_proven_and_how_much_of_the_gap_it_closes() -> None:
     causes = [cause(), cause(proven=False, share=None), cause(share=-3.0), cause("unexplained", share=None)]
     (entry,) = entries([lost("a", *causes)])
     assert [certainty(one) for one in entry.causes] == [
@@ -555,7 +557,7 @@ def test_what_is_proven_and_how_much_of_the_gap_is_closed() -> None:
     ]
 
 
-def test_a_model_shows_its_causes_and_all_that_speaks_for_them() -> None:
+def test_a_model_shows_its_causes_with_their_evidence() -> None:
     said = panel(**lost("a", cause(), cause("clock")))
     assert [one["cause"] for one in said["causes"]] == ["global-generator", "clock"]
     assert said["causes"][0]["evidence"] == ["It draws.", "It drew."]
@@ -578,7 +580,7 @@ def test_a_fix_can_be_copied_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("text", [NASTY, "safe\u202egnp.exe\x1b[2J\u200f"])
-def test_what_the_causes_say_appears_as_text_only(text: str) -> None:
+def test_texts_of_causes_are_shown_as_text_only(text: str) -> None:
     said = cause(text, explanation=text, evidence=[text, text], fix=f"{text}\n{text}")
     html = render(audit([lost("a", said, ruled_out=[text], first_divergence={"text": text})]))
     assert not re.search("[\u200e\u200f\u202a-\u202e\u2066-\u2069\x1b]", html + json.dumps(read(html)))
@@ -598,7 +600,7 @@ def test_every_known_cause_leads_to_its_page() -> None:
 # --- Ten thousand models -----------------------------------------------------------------------------------------
 
 
-def test_details_of_the_worst_are_in_the_page_whatever_their_number(tmp_path: Path) -> None:
+def test_details_of_the_worst_models_are_in_the_page_however_many_there_are(tmp_path: Path) -> None:
     def fix(number: int) -> str:
         return f"model = '{hashlib.sha512(str(number).encode()).hexdigest() * 4}'"
 
@@ -612,7 +614,7 @@ def test_details_of_the_worst_are_in_the_page_whatever_their_number(tmp_path: Pa
 # --- Figures -----------------------------------------------------------------------------------------------------
 
 
-def test_the_main_plots_are_files_too(tmp_path: Path) -> None:
+def test_the_main_plots_are_written_as_files_too(tmp_path: Path) -> None:
     write_figures(audit([*EVERY_VERDICT, lost("a", cause())]), tmp_path / "figures")
     names = {path.name for path in (tmp_path / "figures").iterdir()}
     assert names == {f"{name}.{kind}" for name in ("scores", "causes", "n_envs", "seeds") for kind in ("svg", "png")}
@@ -621,6 +623,6 @@ def test_the_main_plots_are_files_too(tmp_path: Path) -> None:
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in (tmp_path / "figures").glob("*.png"))
 
 
-def test_what_there_is_nothing_to_draw_of_is_no_file(tmp_path: Path) -> None:
+def test_a_plot_without_data_is_not_written(tmp_path: Path) -> None:
     write_figures(audit([]), tmp_path / "figures")
     assert list((tmp_path / "figures").iterdir()) == []

@@ -67,7 +67,7 @@ def test_a_run_of_rl_zoo_is_known_by_its_settings(tmp_path: Path) -> None:
     assert not found["deterministic"], "RL Zoo evaluates Atari with stochastic actions"
 
 
-def test_what_was_saved_in_training_gets_the_statistics_that_it_would_get_in_practice(tmp_path: Path) -> None:
+def test_a_checkpoint_gets_the_statistics_that_users_would_load_with_it(tmp_path: Path) -> None:
     run = zoo_run(tmp_path / "ppo/CartPole-v1_1", config={"normalize": True}, statistics=True)
     for name in ("best_model", "rl_model_100_steps", "rl_model_200_steps"):
         sb3_zip(run / f"{name}.zip")
@@ -118,7 +118,7 @@ def test_statistics_of_rewards_alone_are_not_missed(tmp_path: Path) -> None:
         (None, []),
     ],
 )
-def test_wrappers_have_the_names_that_they_have_now(tmp_path: Path, written: Any, read: list[Any]) -> None:
+def test_renamed_wrappers_get_their_present_names(tmp_path: Path, written: Any, read: list[Any]) -> None:
     zoo_run(tmp_path / "ppo/CartPole-v1_1", config={"env_wrapper": written})
     assert only(runs=[str(tmp_path)])["environment"]["wrappers"] == read
 
@@ -129,7 +129,7 @@ def test_stacked_frames_may_be_asked_for_as_a_wrapper(tmp_path: Path) -> None:
     assert only(runs=[str(tmp_path)])["environment"]["frame_stack"] == 4
 
 
-def test_a_wrapper_that_cannot_be_built_is_asked_for(tmp_path: Path) -> None:
+def test_a_wrapper_that_cannot_be_built_has_to_be_given_by_the_user(tmp_path: Path) -> None:
     zoo_run(tmp_path / "ppo/CartPole-v1_1", config={"vec_env_wrapper": "mine.VecOdd"})
     with pytest.raises(ConfigError, match=r"CartPole-v1\.zip: vec_env_wrapper mine\.VecOdd cannot be built here"):
         discovered(runs=[str(tmp_path)])
@@ -139,12 +139,12 @@ def test_a_wrapper_that_cannot_be_built_is_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("algo", "expected"), [("ppo_lstm", "RecurrentPPO"), ("PPO", "PPO"), ("tqc", "TQC"), ("crossq", "CrossQ")]
 )
-def test_algorithms_have_the_names_of_their_classes(tmp_path: Path, algo: str, expected: str) -> None:
+def test_names_of_algorithms_become_those_of_their_classes(tmp_path: Path, algo: str, expected: str) -> None:
     zoo_run(tmp_path / algo / "CartPole-v1_1")
     assert only(runs=[str(tmp_path)])["algo"] == expected
 
 
-def test_folder_names_tell_what_the_settings_do_not(tmp_path: Path) -> None:
+def test_folder_names_give_what_the_settings_do_not(tmp_path: Path) -> None:
     run = tmp_path / "ppo_lstm/ALE-Pong-v5_3"
     sb3_zip(run / "ALE-Pong-v5.zip")
     text(run / "ALE-Pong-v5/config.yml", "n_envs: 4")
@@ -257,7 +257,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_zip_tells_its_algorithm(saved: Path) -> None:
+def test_the_algorithm_is_recognised_from_the_zip(saved: Path) -> None:
     assert [entry["algo"] for entry in sorted(_unnamed(saved), key=lambda e: int(e["model"]))] == list(ALGORITHMS)
 
 
@@ -265,7 +265,7 @@ def _unnamed(folder: Path) -> list[dict[str, Any]]:
     return discovered(runs=[{"folder": str(folder), "env": "CartPole-v1"}])
 
 
-def test_attributes_tell_the_algorithm_where_the_policy_is_someone_s_own(saved: Path) -> None:
+def test_the_algorithm_of_a_custom_policy_is_recognised_from_attributes(saved: Path) -> None:
     for index, name in enumerate(ALGORITHMS):
         data = {**(settings(str(saved / f"{index}.zip")) or {}), "policy_class": {}}
         assert algorithm_of(data) == name or name in ("MaskablePPO", "RecurrentPPO")
@@ -281,7 +281,7 @@ def test_attributes_tell_the_algorithm_where_the_policy_is_someone_s_own(saved: 
         ("ppo_BreakoutNoFrameskip-v4.zip", "BreakoutNoFrameskip-v4"),
     ],
 )
-def test_names_tell_the_environment(tmp_path: Path, path: str, env: str) -> None:
+def test_the_environment_is_recognised_from_file_and_folder_names(tmp_path: Path, path: str, env: str) -> None:
     sb3_zip(tmp_path / path)
     found = only(runs=[str(tmp_path)])
     assert (found["environment"]["env"], found["source"]) == (env, "folder")
@@ -317,7 +317,7 @@ def test_a_model_s_own_statistics_count_more_than_those_of_its_folder(tmp_path: 
     assert only(runs=[str(tmp_path)])["statistics"] == str(own)
 
 
-def test_which_of_two_statistics_is_asked(tmp_path: Path) -> None:
+def test_of_two_possible_statistics_the_user_has_to_choose(tmp_path: Path) -> None:
     sb3_zip(tmp_path / "CartPole-v1.zip")
     text(tmp_path / "vecnormalize.pkl")
     text(tmp_path / "vec_normalize.pkl")
@@ -325,7 +325,7 @@ def test_which_of_two_statistics_is_asked(tmp_path: Path) -> None:
         discovered(runs=[str(tmp_path)])
 
 
-def test_what_was_measured_in_training_counts_where_there_is_one_model_that_it_can_be_of(tmp_path: Path) -> None:
+def test_evaluations_and_monitor_files_count_only_where_they_can_belong_to_one_final_model(tmp_path: Path) -> None:
     for name in ("one/CartPole-v1", "one/best_model", "two/CartPole-v1", "two/Acrobot-v1"):
         sb3_zip(tmp_path / f"{name}.zip")
     for folder in ("one", "two"):
@@ -340,14 +340,14 @@ def test_what_was_measured_in_training_counts_where_there_is_one_model_that_it_c
     }
 
 
-def test_other_zips_are_passed_over(tmp_path: Path) -> None:
+def test_zips_that_are_no_models_are_skipped(tmp_path: Path) -> None:
     sb3_zip(tmp_path / "CartPole-v1.zip")
     other_zip(tmp_path / "holiday.zip")
     sb3_zip(tmp_path / "replay_buffer.zip")
     assert list(by_name(runs=[str(tmp_path)])) == ["CartPole-v1"]
 
 
-def test_what_cannot_be_read_is_asked_for_all_at_once(tmp_path: Path) -> None:
+def test_all_missing_information_is_asked_for_at_once(tmp_path: Path) -> None:
     sb3_zip(tmp_path / "first.zip", {})
     sb3_zip(tmp_path / "second.zip")
     with pytest.raises(ConfigError) as raised:
@@ -402,7 +402,7 @@ def test_a_recording_is_known_by_its_manifest(tmp_path: Path) -> None:
         '{"spec": {"environment": {"wrappers": [3]}}}',
     ],
 )
-def test_a_manifest_of_something_else_is_a_problem_or_a_question(tmp_path: Path, manifest: str) -> None:
+def test_a_manifest_of_something_else_is_a_problem_or_has_to_be_explained(tmp_path: Path, manifest: str) -> None:
     folder = recording(tmp_path / "odd", SPEC)
     text(folder / "manifest.json", manifest)
     try:
@@ -416,7 +416,7 @@ def test_a_manifest_of_something_else_is_a_problem_or_a_question(tmp_path: Path,
 # --- The user's word ---------------------------------------------------------------------------------------------
 
 
-def test_what_the_user_says_of_a_folder_counts_for_everything_in_it(tmp_path: Path) -> None:
+def test_settings_for_a_folder_apply_to_every_model_in_it(tmp_path: Path) -> None:
     zoo_run(tmp_path / "ppo/CartPole-v1_1", config={"env_wrapper": "a.B"})
     given = {"env": "mine:Env", "algo": "A2C", "n_envs": 2, "device": "cuda", "deterministic": False, "frame_stack": 3}
     found = only(runs=[{"folder": str(tmp_path), **given, "wrappers": ["c.D"], "env_kwargs": {"a": 1}}])
@@ -435,7 +435,7 @@ def test_what_the_user_says_of_a_folder_counts_for_everything_in_it(tmp_path: Pa
         ({}, "a.B", []),
     ],
 )
-def test_names_are_the_user_s_where_the_user_said_them(
+def test_names_given_by_the_user_are_kept(
     tmp_path: Path, given: dict[str, Any], wrapper: str | None, named: list[str]
 ) -> None:
     zoo_run(tmp_path / "ppo/CartPole-v1_1", config={"env_wrapper": wrapper})
@@ -443,7 +443,7 @@ def test_names_are_the_user_s_where_the_user_said_them(
 
 
 @pytest.mark.parametrize("pattern", ["ppo", "ppo/", "ppo/*", "*_1", "*CartPole*"])
-def test_what_is_excluded_is_not_found(tmp_path: Path, pattern: str) -> None:
+def test_excluded_files_are_not_audited(tmp_path: Path, pattern: str) -> None:
     zoo_run(tmp_path / "ppo/CartPole-v1_1")
     zoo_run(tmp_path / "a2c/Acrobot-v1_2", env="Acrobot-v1")
     assert list(by_name(runs=[{"folder": str(tmp_path), "exclude": [pattern]}])) == ["a2c/Acrobot-v1_2"]
@@ -488,7 +488,7 @@ def test_names_that_clash_are_made_longer(tmp_path: Path) -> None:
         assert found["two/CartPole-v1"]["path"] == str(tmp_path / "deep/two/CartPole-v1.zip")
 
 
-def test_a_model_is_not_called_what_a_trained_one_is(tmp_path: Path) -> None:
+def test_an_external_model_never_gets_the_name_of_a_trained_one(tmp_path: Path) -> None:
     sb3_zip(tmp_path / "runs/small-seed0-n1.zip")
     trained = {"name": "small", "algo": "PPO", "env": "CartPole-v1", "total_timesteps": 1}
     runs = [{"folder": str(tmp_path / "runs"), "env": "CartPole-v1"}]
@@ -508,13 +508,13 @@ def test_names_can_be_printed_whatever_the_files_are_called(tmp_path: Path) -> N
     assert files(found) == []
 
 
-def test_hidden_folders_are_passed_over(tmp_path: Path) -> None:
+def test_hidden_folders_are_skipped(tmp_path: Path) -> None:
     sb3_zip(tmp_path / "CartPole-v1.zip")
     sb3_zip(tmp_path / ".trash/Acrobot-v1.zip")
     assert list(by_name(runs=[str(tmp_path)])) == ["CartPole-v1"]
 
 
-def test_links_between_folders_end_nowhere(tmp_path: Path) -> None:
+def test_circular_links_between_folders_do_not_hang(tmp_path: Path) -> None:
     sb3_zip(tmp_path / "runs/CartPole-v1.zip")
     sb3_zip(tmp_path / "elsewhere/Acrobot-v1.zip")
     (tmp_path / "runs/loop").symlink_to(tmp_path / "runs")
@@ -525,7 +525,7 @@ def test_links_between_folders_end_nowhere(tmp_path: Path) -> None:
     assert list(by_name(runs=[str(tmp_path / "runs")])) == ["CartPole-v1"]
 
 
-def test_folders_may_be_as_deep_as_paths_may_be_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_may_be_as_deeply_nested_as_paths_may_be_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for _ in range(1200):
         Path("d").mkdir()
@@ -541,7 +541,7 @@ def test_folders_may_be_as_deep_as_paths_may_be_long(tmp_path: Path, monkeypatch
 # --- Jobs --------------------------------------------------------------------------------------------------------
 
 
-def test_what_an_audit_depends_on_are_the_files_that_are_there(tmp_path: Path) -> None:
+def test_a_model_s_files_are_the_regular_files_that_exist(tmp_path: Path) -> None:
     run = zoo_run(tmp_path / "ppo/CartPole-v1_1", config={"normalize": True}, statistics=True)
     found = only(runs=[str(tmp_path)])
     expected = ["CartPole-v1.zip", "CartPole-v1/vecnormalize.pkl", "evaluations.npz", "0.monitor.csv"]
@@ -588,7 +588,7 @@ def test_a_new_model_changes_its_own_batch_only() -> None:
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the published models are not here")
-def test_the_published_agents_are_found_with_all_that_is_known_of_them(tmp_path: Path) -> None:
+def test_the_published_agents_are_discovered_with_their_settings(tmp_path: Path) -> None:
     found = discovered(runs=[str(SHARED / "rl-trained-agents")], claims=str(SHARED / "claims.csv"))
     specs = [ExternalSpec.from_dict(entry) for entry in found]
 
@@ -607,5 +607,5 @@ def test_the_published_agents_are_found_with_all_that_is_known_of_them(tmp_path:
 @pytest.mark.parametrize(
     ("count", "fewest", "most"), [(8, 2, 8), (32, 3, 8), (100, 10, 25), (1000, 40, 100), (10_000, 313, 800)]
 )
-def test_batches_are_few_for_many_models_and_share_out_few_models(count: int, fewest: int, most: int) -> None:
+def test_batches_are_few_for_many_models_and_spread_few_models(count: int, fewest: int, most: int) -> None:
     assert fewest <= len(batches(named(count), usual_size(count))) <= most

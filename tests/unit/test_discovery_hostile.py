@@ -68,7 +68,9 @@ ODD: list[tuple[Callable[[Path], None], str]] = [
 
 
 @pytest.mark.parametrize(("make", "problem"), ODD)
-def test_what_is_no_file_is_a_problem_of_its_own(tmp_path: Path, make: Callable[[Path], None], problem: str) -> None:
+def test_a_path_that_is_no_file_is_a_problem_of_that_model_alone(
+    tmp_path: Path, make: Callable[[Path], None], problem: str
+) -> None:
     sb3_zip(tmp_path / "runs/CartPole-v1.zip")
     make(tmp_path / "runs/odd.zip")
     found = by_name(runs=[str(tmp_path / "runs")])
@@ -78,7 +80,7 @@ def test_what_is_no_file_is_a_problem_of_its_own(tmp_path: Path, make: Callable[
 
 
 @pytest.mark.parametrize(("make", "problem"), ODD)
-def test_settings_that_are_no_file_are_a_problem_of_their_run(
+def test_settings_that_are_no_regular_file_are_a_problem_of_their_run(
     tmp_path: Path, make: Callable[[Path], None], problem: str
 ) -> None:
     run = zoo_run(tmp_path / "ppo/CartPole-v1_1")
@@ -93,7 +95,7 @@ def test_settings_that_are_no_file_are_a_problem_of_their_run(
     assert found["CartPole-v1_2"]["problem"] is None
 
 
-def test_statistics_that_are_no_file_are_a_problem(tmp_path: Path) -> None:
+def test_statistics_that_are_no_regular_file_are_a_problem(tmp_path: Path) -> None:
     run = zoo_run(tmp_path / "ppo/CartPole-v1_1", config={"normalize": True})
     odd_pipe(run / "CartPole-v1/vecnormalize.pkl")
     (found,) = by_name(runs=[str(tmp_path)]).values()
@@ -101,7 +103,7 @@ def test_statistics_that_are_no_file_are_a_problem(tmp_path: Path) -> None:
     assert files(found)[0].endswith(".zip")
 
 
-def test_measurements_that_are_no_files_are_left_out(tmp_path: Path) -> None:
+def test_evaluations_and_monitor_files_that_are_no_regular_files_are_ignored(tmp_path: Path) -> None:
     run = hub_repository(tmp_path / "runs")
     (run / "results.json").unlink()
     odd_pipe(run / "results.json")
@@ -236,14 +238,14 @@ def test_hostile_settings_are_a_problem_of_their_run(
 
 
 @pytest.mark.parametrize("content", [BOMB, "[" * 500_000, "&a [*a]", "!!python/name:os.system ''", "model-index: 3"])
-def test_a_hostile_card_says_nothing(tmp_path: Path, content: str) -> None:
+def test_a_hostile_model_card_is_ignored(tmp_path: Path, content: str) -> None:
     folder = hub_repository(tmp_path / "ppo-CartPole-v1")
     text(folder / "README.md", f"---\n{content}\n---\n")
     (found,) = by_name(runs=[str(tmp_path)]).values()
     assert (found["algo"], found["environment"]["env"], found["problem"]) == ("PPO", "CartPole-v1", None)
 
 
-def test_noise_is_refused_or_read_but_never_raises_anything_else(tmp_path: Path) -> None:
+def test_random_text_is_read_or_refused_and_raises_nothing_else(tmp_path: Path) -> None:
     noise = random.Random(0)
     good = ordered({"algo": "ppo", "env": "CartPole-v1", "env_kwargs": {"a": [1, 2.5, None, "x"]}}).encode()
     for _ in range(300):
@@ -278,7 +280,7 @@ def test_plain_yaml_is_read_as_yaml_reads_it() -> None:
 
 
 @pytest.mark.parametrize("text", ["dict(a=1, b=dict(c='x'))", "{'a': 1, 'b': {'c': 'x'}}", "dict(a=1, b={'c': 'x'})"])
-def test_literals_are_read(text: str) -> None:
+def test_python_literals_are_read(text: str) -> None:
     assert literal(text) == {"a": 1, "b": {"c": "x"}}
 
 
@@ -297,12 +299,12 @@ def test_literals_are_read(text: str) -> None:
         "\0",
     ],
 )
-def test_what_is_no_literal_is_refused(text: str) -> None:
+def test_anything_but_a_python_literal_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         literal(text)
 
 
-def test_looking_for_models_imports_nothing_heavy() -> None:
+def test_discovery_imports_no_heavy_library() -> None:
     code = (
         "import sys, reload_audit.planning.discovery.find_models;"
         "print({'numpy', 'torch', 'gymnasium', 'pickle'} & {*sys.modules})"

@@ -67,7 +67,7 @@ def test_a_row_is_a_model() -> None:
     }
 
 
-def test_cells_that_are_empty_say_nothing() -> None:
+def test_empty_cells_are_ignored() -> None:
     (found,) = discovered(models=table(f"{HEADER}|claim_mean|device", "a|PPO|X-v0|a"))
     assert (found["claim"], found["device"], found["path"]) == (None, "cpu", "a.zip")
 
@@ -78,7 +78,7 @@ def test_commas_separate_the_cells_of_a_csv() -> None:
     assert found["environment"]["env_kwargs"] == {"x": [1, 2]}
 
 
-def test_a_table_may_come_from_a_spreadsheet() -> None:
+def test_a_table_may_be_exported_from_a_spreadsheet() -> None:
     content = "\ufeffname\talgo\tenv\tmodel\r\nä\tPPO\tX-v0\ta.zip\r\n\t\t\t\r\nb\tPPO\tX-v0\tb.zip\r\n"
     Path("models.tsv").write_bytes(content.replace("ä", "a").encode())
     assert [entry["model"] for entry in discovered(models="models.tsv")] == ["a", "b"]
@@ -134,12 +134,12 @@ def test_every_mistake_is_listed() -> None:
     ]
 
 
-def test_what_is_no_utf8_is_said() -> None:
+def test_a_table_that_is_not_utf_8_is_refused() -> None:
     Path("models.tsv").write_bytes(b"name\xff")
     assert complaint(models="models.tsv") == "models.tsv: is not UTF-8 text: invalid start byte at byte 4"
 
 
-def test_a_name_of_a_trained_model_is_taken() -> None:
+def test_a_row_cannot_have_the_name_of_a_trained_model() -> None:
     trained = {"name": "a", "algo": "PPO", "env": "CartPole-v1", "total_timesteps": 1}
     path = table(HEADER, "a-seed0-n1|PPO|X-v0|a.zip")
     message = "models.tsv, line 2: name: 'a-seed0-n1' is already the name of a model that is trained here"
@@ -150,7 +150,7 @@ def test_a_name_of_a_trained_model_is_taken() -> None:
     ("model", "problem"),
     [("missing.zip", "No such file"), (".", "expected a file, found a folder"), ("a.pkl", "an empty file")],
 )
-def test_a_row_whose_file_is_odd_is_a_model_with_a_problem(model: str, problem: str) -> None:
+def test_a_row_whose_file_is_not_a_regular_file_is_a_model_with_a_problem(model: str, problem: str) -> None:
     found = by_name(models=table(HEADER, f"a|PPO|X-v0|{model}", "b|PPO|X-v0|b.zip"))
     assert problem in found["a"]["problem"]
     assert found["b"]["problem"] is None
@@ -164,7 +164,7 @@ def test_missing_statistics_are_a_problem() -> None:
 # --- Tables and folders together ---------------------------------------------------------------------------------
 
 
-def test_a_row_with_the_path_of_a_found_model_says_what_is_different_about_it(tmp_path: Path) -> None:
+def test_a_row_with_the_path_of_a_discovered_model_overrides_its_settings(tmp_path: Path) -> None:
     run = zoo_run(tmp_path / "runs/ppo/CartPole-v1_1", config={"normalize": True}, statistics=True)
     path = table(f"{HEADER}|claim_mean", f"mine|||{run}/CartPole-v1.zip|500")
     (found,) = discovered(models=path, runs=["runs"])
@@ -175,7 +175,7 @@ def test_a_row_with_the_path_of_a_found_model_says_what_is_different_about_it(tm
     assert not found["named_by_user"]
 
 
-def test_a_row_answers_what_a_folder_leaves_open(tmp_path: Path) -> None:
+def test_a_row_gives_what_a_folder_does_not_say(tmp_path: Path) -> None:
     sb3_zip(tmp_path / "runs/one.zip")
     text(tmp_path / "runs/vecnormalize.pkl")
     text(tmp_path / "runs/vec_normalize.pkl")
@@ -185,7 +185,7 @@ def test_a_row_answers_what_a_folder_leaves_open(tmp_path: Path) -> None:
     assert found["named_by_user"] == ["env"]
 
 
-def test_a_row_that_says_all_needs_no_settings_beside_the_model(tmp_path: Path) -> None:
+def test_a_complete_row_needs_no_settings_beside_the_model(tmp_path: Path) -> None:
     run = zoo_run(tmp_path / "runs/ppo/CartPole-v1_1", args="{broken")
     assert by_name(runs=["runs"])["ppo/CartPole-v1_1"]["problem"]
     (found,) = discovered(models=table(HEADER, f"one|PPO|X-v0|{run}/CartPole-v1.zip"), runs=["runs"])
@@ -216,7 +216,7 @@ def claims(*lines: str) -> dict[str, Any]:
     return {name: entry["claim"] for name, entry in found.items() if entry["claim"]}
 
 
-def test_a_published_claim_is_about_what_a_run_ended_with(runs: Path) -> None:
+def test_a_published_claim_is_about_the_final_model_of_a_run(runs: Path) -> None:
     found = claims("algo|env_id|claim_mean|claim_std|claim_n", "ppo|CartPole-v1|500|0|100", "sac|Ant-v4|1|1|1")
     claim = {"kind": "explicit", "mean": 500.0, "std": 0.0, "n": 100, "where": "claims.tsv, line 2"}
     assert found == {"ppo/CartPole-v1_1": claim, "ppo/CartPole-v1_2/best_model": claim}
@@ -236,7 +236,7 @@ def test_a_claim_with_a_name_is_about_that_model(runs: Path) -> None:
     }
 
 
-def test_a_row_s_own_claim_counts_more() -> None:
+def test_a_row_s_own_claim_counts_more_than_the_table_of_claims() -> None:
     models = table(f"{HEADER}|claim_mean", "a|PPO|X-v0|a.zip|1", "b|PPO|X-v0|b.zip")
     found = by_name(models=models, claims=table("algo|env|claim_mean", "PPO|X-v0|2", name="claims.tsv"))
     assert [entry["claim"]["mean"] for entry in found.values()] == [1.0, 2.0]

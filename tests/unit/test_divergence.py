@@ -154,7 +154,7 @@ ENVIRONMENT_FAULTS = {
 
 @pytest.mark.parametrize("n_envs", [1, 4])
 @pytest.mark.parametrize("fault", ENVIRONMENT_FAULTS)
-def test_a_fault_of_the_environment_is_found_where_it_was_planted(fault, n_envs):
+def test_the_first_divergence_is_where_a_fault_was_planted(fault, n_envs):
     kwargs, (episode, step, component, implied) = ENVIRONMENT_FAULTS[fault]
     divergence = found(ran(environment()), ran(environment(n_envs, **kwargs)))
     assert (divergence.episode, divergence.seed, divergence.step) == (episode, SEED + episode, step)
@@ -162,7 +162,7 @@ def test_a_fault_of_the_environment_is_found_where_it_was_planted(fault, n_envs)
     assert divergence.implies == implied
 
 
-def test_both_sides_are_shown():
+def test_values_of_both_sides_are_shown():
     divergence = found(ran(environment()), ran(environment(fault="reward", episode=3, step=9)))
     (difference,) = divergence.differences
     assert difference.reload - difference.reference == pytest.approx(0.25)
@@ -170,7 +170,7 @@ def test_both_sides_are_shown():
     assert f"{difference.reload:.6g} instead of {difference.reference:.6g}" in divergence.text
 
 
-def test_an_end_is_shown_as_one():
+def test_the_end_of_an_episode_is_shown_in_words():
     (difference,) = found(ran(environment()), ran(environment(fault="end", episode=2, step=5))).differences
     assert (difference.reference, difference.reload) == ("goes on", "terminated")
 
@@ -182,7 +182,7 @@ def test_of_a_large_array_the_first_element_that_differs_is_shown():
     assert abs(difference.reload - difference.reference) == 1
 
 
-def test_other_statistics_show_in_what_the_policy_sees_alone():
+def test_different_statistics_change_policy_observations_alone():
     other = environment(normalize=True)
     unwrap_vec_normalize(other).obs_rms.mean += np.array([0.0, 0.1, 0.0])
     divergence = found(ran(environment(normalize=True)), ran(other))
@@ -190,14 +190,14 @@ def test_other_statistics_show_in_what_the_policy_sees_alone():
     assert divergence.differences[0].largest == pytest.approx(0.1, rel=1e-3)
 
 
-def test_another_action_is_found_at_its_step():
+def test_a_different_action_is_found_at_its_step():
     # One slot and episodes of 12 steps: call 41 is step 5 of episode 3.
     divergence = found(ran(environment(1)), ran(environment(1), Steady(call=41)))
     assert place(divergence) == (3, 5, ("actions",), "policy")
     assert divergence.differences[0].largest == pytest.approx(0.5)
 
 
-def test_another_action_by_its_last_bit_is_numerics():
+def test_an_action_that_differs_in_its_last_bit_implies_numerics():
     divergence = found(ran(environment(1)), ran(environment(1), Steady(call=41, change=6e-8)))
     assert place(divergence) == (3, 5, ("actions",), "numerics")
 
@@ -206,14 +206,14 @@ def model(venv: VecEnv, seed: int = 0) -> PPO:
     return PPO("MlpPolicy", venv, n_steps=8, batch_size=8, seed=seed, device="cpu", policy_kwargs={"net_arch": [8]})
 
 
-def test_other_parameters_and_another_mode_are_the_policys():
+def test_different_parameters_or_another_policy_mode_imply_the_policy():
     venv = environment()
     reference = ran(venv, ModelPolicy(model(venv)))
     for policy in (ModelPolicy(model(venv, seed=1)), ModelPolicy(model(venv), deterministic=False)):
         assert place(found(reference, ran(venv, policy))) == (0, 0, ("actions",), "policy")
 
 
-def test_a_state_that_is_dropped_shows_in_the_second_action():
+def test_a_dropped_recurrent_state_shows_in_the_second_action():
     spec = TrainingSpec.from_dict(training_spec(algo="RecurrentPPO", env="planted:Continuous"))
     venv = build_vec_env(spec.environment, 4, seed=0)
     recurrent = RecurrentPPO("MlpLstmPolicy", venv, n_steps=8, batch_size=8, seed=0, device="cpu")
@@ -260,14 +260,14 @@ def assert_same_steps(one: Steps, other: Steps) -> None:
 
 
 @pytest.mark.slow
-def test_subprocesses_keep_the_same_steps():
+def test_subprocesses_record_the_same_steps():
     spec = TrainingSpec.from_dict(training_spec(wrappers=["planted.AddsOne"], env="planted:Continuous")).environment
     runs = [ran(build_vec_env(spec, 3, seed=0, kind=kind, start_method="fork")) for kind in ("dummy", "subproc")]
     assert parted(*runs) is None
     assert_same_steps(runs[0][1], runs[1][1])
 
 
-def test_a_key_of_a_dictionary_is_named(monkeypatch):
+def test_the_key_of_a_differing_dictionary_observation_is_named(monkeypatch):
     spec = TrainingSpec.from_dict(training_spec(env="planted:DictObservations")).environment
 
     def run() -> Run:
@@ -296,7 +296,7 @@ def wrapped(monkeypatch: pytest.MonkeyPatch, first: int = 0, **kwargs: Any) -> V
     return environment(1, wrappers=({"planted.Repeats": {"first": first}},), **kwargs)
 
 
-def test_steps_are_the_environments_own_where_a_wrapper_repeats_actions(monkeypatch):
+def test_where_a_wrapper_repeats_actions_the_environment_s_own_steps_are_counted(monkeypatch):
     reference = ran(wrapped(monkeypatch))
     fault = ran(wrapped(monkeypatch, fault="observation", episode=1, step=7))
     assert found(reference, fault).step == 7
@@ -305,19 +305,19 @@ def test_steps_are_the_environments_own_where_a_wrapper_repeats_actions(monkeypa
     assert place(action) == (1, 3, ("actions",), "policy")
 
 
-def test_a_wrapper_that_makes_steps_of_its_own_is_named(monkeypatch):
+def test_a_wrapper_that_steps_by_itself_is_named(monkeypatch):
     divergence = found(ran(wrapped(monkeypatch, first=3)), ran(wrapped(monkeypatch, first=4)))
     assert (divergence.episode, divergence.implies) == (0, "wrappers")
 
 
-def test_a_fault_beyond_the_steps_that_are_kept_is_after_the_last_of_them():
+def test_a_divergence_beyond_the_recorded_steps_is_after_the_last_of_them():
     reload = ran(environment(length=400, fault="reward", episode=1, step=300), episodes=2)
     divergence = found(ran(environment(length=400), episodes=2), reload)
     assert (divergence.episode, divergence.step, divergence.after) == (1, None, STEPS - 1)
     assert (divergence.components, divergence.implies) == (("rewards",), "reward")
 
 
-def test_a_time_limit_beyond_the_steps_that_are_kept_is_told_by_all_being_alike_before_it():
+def test_a_time_limit_beyond_the_recorded_steps_is_recognised_because_all_before_it_is_equal():
     limit = ({"gymnasium.wrappers.TimeLimit": {"max_episode_steps": 300}},)
     divergence = found(
         ran(environment(length=400), episodes=2), ran(environment(length=400, wrappers=limit), episodes=2)
@@ -333,7 +333,7 @@ def test_without_steps_the_episode_and_its_components_are_still_known():
     assert (*place(divergence), divergence.after) == (3, None, ("rewards",), "reward", None)
 
 
-def test_a_reload_that_settled_early_is_compared_as_far_as_it_went():
+def test_a_reload_with_fewer_episodes_is_compared_over_those_it_ran():
     reference, reload = ran(environment()), ran(environment(fault="end", episode=9, step=1), episodes=9)
     assert parted(reference, reload) is None
 
@@ -358,7 +358,7 @@ def test_no_steps_at_all_survive_their_file(tmp_path):
 
 
 @pytest.mark.parametrize("image", [False, True])
-def test_what_is_kept_is_bounded_whatever_the_length_and_number_of_episodes(image, tmp_path):
+def test_recorded_steps_are_bounded_whatever_the_length_and_number_of_episodes(image, tmp_path):
     _, steps = ran(environment(20, image=image, length=STEPS + 70), episodes=EPISODES + 3)
     assert sorted(steps.episodes) == list(range(EPISODES))
     values = [array.nbytes for kept in steps.episodes.values() for array in kept.values.values()]
@@ -367,7 +367,7 @@ def test_what_is_kept_is_bounded_whatever_the_length_and_number_of_episodes(imag
     assert (tmp_path / "steps.npz").stat().st_size < 2**17
 
 
-def test_every_bit_of_a_row_counts():
+def test_every_bit_of_a_step_changes_its_digest():
     row = np.arange(5, dtype=np.float32)
     flipped = np.stack([row] + [row] * 160)
     for bit in range(160):
@@ -377,7 +377,7 @@ def test_every_bit_of_a_row_counts():
     assert not np.any(digests[1:] == digests[0])
 
 
-def test_digests_are_the_same_for_all_time():
+def test_digests_of_steps_never_change_between_versions():
     """A reference may be older than the libraries of the reload."""
     assert step_digests(np.arange(6, dtype=np.float32).reshape(2, 3)).tolist() == [37102, 44985]
 
@@ -458,7 +458,7 @@ def test_a_file_that_is_missing_is_refused(tmp_path):
         read_steps(tmp_path / "steps.npz")
 
 
-def test_damage_anywhere_is_refused_or_harmless(tmp_path: Path):
+def test_a_damaged_record_of_steps_is_refused_or_reads_the_same(tmp_path: Path):
     reference = ran(environment())
     reference[1].save(tmp_path / "steps.npz")
     content = bytearray((tmp_path / "steps.npz").read_bytes())

@@ -28,18 +28,18 @@ MOVED = {
 
 
 @pytest.mark.parametrize("env", MOVED)
-def test_an_id_that_is_gone_gives_way_to_the_oldest_version_there_is(env):
+def test_a_removed_id_is_replaced_by_the_oldest_version_that_exists(env):
     ran, remark = current(environment(env), {})
     assert (ran.env, remark) == (MOVED[env], f"{env} ran as {MOVED[env]}")
 
 
 @pytest.mark.parametrize("env", ["CartPole-v0", "CartPole-v1", "HalfCheetah-v4", "module:Env-v0", "Unheard-v7"])
-def test_what_exists_or_was_never_heard_of_stays(env):
+def test_an_existing_or_unknown_id_is_left_as_it_is(env):
     ran, remark = current(environment(env), {})
     assert (ran.env, remark) == (env, "")
 
 
-def test_what_the_configuration_says_comes_first():
+def test_a_replacement_from_the_configuration_comes_first():
     ran, remark = current(environment("CartPole-v0"), {"CartPole-v0": "CartPole-v1"})
     assert (ran.env, remark) == ("CartPole-v1", "CartPole-v0 ran as CartPole-v1")
 
@@ -56,7 +56,7 @@ def test_an_older_version_never_stands_in_for_a_newer_one():
         "sb3_contrib.common.wrappers.TimeFeatureWrapper",
     ],
 )
-def test_wrappers_of_the_libraries_are_imported(wrapper):
+def test_wrappers_of_known_libraries_are_imported(wrapper):
     check_names(environment("CartPole-v1", wrapper), (), [])
 
 
@@ -73,7 +73,7 @@ UNTRUSTED = {
 
 
 @pytest.mark.parametrize("names", UNTRUSTED)
-def test_names_out_of_files_are_refused_unless_their_package_is_trusted(names):
+def test_names_from_files_are_refused_unless_their_package_is_trusted(names):
     env, _, wrapper = names.partition("|")
     spec = environment(env, *filter(None, [wrapper]))
     package = (wrapper or env).replace(":", ".").partition(".")[0]
@@ -82,7 +82,7 @@ def test_names_out_of_files_are_refused_unless_their_package_is_trusted(names):
     check_names(spec, (), [package])
 
 
-def test_each_of_environment_and_wrappers_is_free_where_the_user_named_it():
+def test_names_that_the_user_wrote_need_no_trust():
     spec = environment("robot:Robot", "robot.Wrapper")
     check_names(spec, ("env", "wrappers"), [])
     for named, refused in ((("env",), "wrapper robot.Wrapper"), (("wrappers",), "environment robot:Robot")):

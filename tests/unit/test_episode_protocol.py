@@ -78,7 +78,7 @@ def test_repeating_episodes_on_used_environments_gives_the_same_bits():
 
 
 @pytest.mark.parametrize("n_envs", [1, 7, 40])
-def test_environments_make_no_step_that_no_episode_needs(n_envs):
+def test_environments_are_stepped_for_measured_episodes_only(n_envs):
     venv = environment(n_envs)
     planted.Draws.steps_of_all = 0
     episodes = episodes_of(venv, policy=AlwaysZero())

@@ -131,7 +131,7 @@ def degraded_after_fdr(shifts: Sequence[float], seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("shift", [0.0, -1.0], ids=["without effect", "at the margin"])
-def test_a_thousand_healthy_models_raise_hardly_ever_even_one_alarm(shift: float) -> None:
+def test_a_thousand_healthy_models_rarely_raise_a_single_false_alarm(shift: float) -> None:
     audits = 8
     with_alarm = sum(degraded_after_fdr([shift] * 1000, seed).any() for seed in range(audits))
     assert with_alarm <= 2  # of 8 at 0.05: three or more happen once in 170 times

@@ -27,13 +27,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("name", ["collections.abc.Mapping", "collections.abc:Mapping"])
-def test_dot_and_colon_name_the_same_object(name: str) -> None:
+def test_a_dot_and_a_colon_before_the_last_part_name_the_same_object(name: str) -> None:
     from collections.abc import Mapping
 
     assert import_object(name) is Mapping
 
 
-def test_a_class_of_one_s_own_is_found(folder: Path) -> None:
+def test_a_user_s_own_class_is_imported(folder: Path) -> None:
     assert import_object("imports_package.good:Env").__module__ == "imports_package.good"
 
 
@@ -61,33 +61,39 @@ def test_a_missing_module_says_where_modules_are_looked_for() -> None:
         import_module("no_such_package")
 
 
-def test_the_error_of_a_module_s_own_code_is_kept_as_the_cause(folder: Path) -> None:
+def test_an_error_in_an_imported_module_s_own_code_is_kept_as_the_cause(folder: Path) -> None:
     with pytest.raises(ImportProblem) as raised:
         import_module("imports_package.broken")
     assert isinstance(raised.value.__cause__, ZeroDivisionError)
 
 
-def test_folders_come_first_and_in_the_order_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_given_folders_come_first_on_the_import_path_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "path", ["/elsewhere"])
     extend_path([str(tmp_path / "b"), str(tmp_path / "a")])
     assert sys.path == [str(tmp_path / "b"), str(tmp_path / "a"), "/elsewhere"]
 
 
-def test_relative_folders_are_those_of_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_folders_are_relative_to_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "path", [])
     monkeypatch.chdir(tmp_path)
     extend_path(["envs"])
     assert sys.path == [str(tmp_path / "envs")]
 
 
-def test_a_folder_is_put_there_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_put_on_the_import_path_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [])
     extend_path([str(tmp_path)])
     extend_path([str(tmp_path)])
     assert sys.path == [str(tmp_path)]
 
 
-def test_a_folder_comes_first_even_where_it_was_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_was_on_the_import_path_already_is_moved_to_its_front(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "path", ["/elsewhere", str(tmp_path)])
     extend_path([str(tmp_path)])
     assert sys.path[0] == str(tmp_path)

@@ -155,7 +155,7 @@ def test_leaving_without_a_value_is_an_exit_with_its_status(run: Run, status: in
     assert f"exit status {status}," in failure.message
 
 
-def test_of_a_process_that_forks_only_the_parent_speaks(run: Run) -> None:
+def test_of_a_process_that_forks_only_the_parent_s_value_comes_back(run: Run) -> None:
     assert run("fork_and_go_on", 3).value == 3
     assert run("fork_and_raise_in_the_child").value == "in the parent"
 
@@ -231,7 +231,7 @@ def test_the_next_call_works_after_a_failure(
 
 
 @pytest.mark.parametrize("function", ["sleep", "ignore_termination_and_sleep"])
-def test_what_goes_on_for_too_long_is_ended(run: Run, function: str) -> None:
+def test_a_call_beyond_its_time_limit_is_ended(run: Run, function: str) -> None:
     start = time.monotonic()
     failure = failure_of(run(function, *([120] if function == "sleep" else []), timeout=0.5))
 
@@ -256,7 +256,7 @@ def test_a_worker_ends_with_a_call_that_died(run: Run, tmp_path: Path) -> None:
     assert wait_until(lambda: ended(int(note.read_text())))
 
 
-def test_what_holds_too_much_memory_is_ended(run: Run) -> None:
+def test_a_call_beyond_its_memory_limit_is_ended(run: Run) -> None:
     failure = failure_of(run("hold", 400, memory=200))
     assert failure.kind == "memory"
     assert failure.message == "held more memory than its limit of 200 MiB"
@@ -278,13 +278,13 @@ def test_memory_within_the_limit_is_left_alone(run: Run) -> None:
 # --- Full disks --------------------------------------------------------------------------------------------------
 
 
-def test_a_full_disk_is_no_fault_of_what_was_called(run: Run) -> None:
+def test_a_full_disk_is_not_reported_as_a_failure_of_the_call(run: Run) -> None:
     with pytest.raises(OSError, match="RuntimeError: unexpected pos") as raised:
         run("save_to_a_full_disk")
     assert raised.value.errno == errno.ENOSPC
 
 
-def test_what_a_log_has_no_room_for_is_lost_and_nothing_else(run: Run) -> None:
+def test_a_full_disk_under_the_log_loses_output_and_nothing_else(run: Run) -> None:
     assert run("print_to_a_full_disk").value == "measured"
     assert failure_of(run("raise_with_a_log_on_a_full_disk")).message == "KeyError: 'why'"
 
@@ -335,7 +335,7 @@ def test_the_log_is_continued(run: Run, log: Path) -> None:
     assert log.read_text() == "xxx\nxxxxx\n"
 
 
-def test_a_death_is_told_with_what_this_call_printed_last(run: Run) -> None:
+def test_a_killed_call_is_reported_with_the_last_lines_that_it_printed(run: Run) -> None:
     run("print_and_exit", "the first call")
     assert failure_of(run("print_and_exit", "the second call")).details == "the second call"
 
@@ -418,7 +418,7 @@ answer(call("support.isolation_targets:is_imported", ("{module}",), method="fork
 
 
 @pytest.mark.parametrize("method", ["forkserver"])
-def test_the_fork_server_has_imported_an_installed_module_in_advance(run_script: Callable[[str], Any]) -> None:
+def test_the_fork_server_can_preload_an_installed_module(run_script: Callable[[str], Any]) -> None:
     assert run_script(PRELOADED.format(module="numpy.polynomial")) is True
 
 

@@ -32,15 +32,15 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_kills_are_counted(root):
+def test_kills_for_want_of_memory_are_counted(root):
     assert kills(root) == 3
 
 
-def test_a_limit_is_that_of_the_job_or_wider(root):
+def test_a_limit_counts_only_if_it_is_not_wider_than_what_the_job_asked_for(root):
     assert is_limited_to(1000, root)
     assert not is_limited_to(500, root)  # that of a container, say
 
 
-def test_a_machine_without_control_groups_kills_nobody(tmp_path):
+def test_a_machine_without_control_groups_reports_no_kills(tmp_path):
     assert kills(tmp_path) == 0
     assert not is_limited_to(1000, tmp_path)

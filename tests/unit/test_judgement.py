@@ -45,11 +45,11 @@ def train_time(in_place: Iterable[float], reference: Iterable[float]) -> TrainTi
     return TrainTime(episodes(in_place), episodes(reference), RANDOM)
 
 
-def test_the_same_bits_are_identical() -> None:
+def test_equal_bits_are_identical() -> None:
     assert judge(train_time(HEALTHY, HEALTHY), episodes(HEALTHY), CRITERIA).decision == "identical"
 
 
-def test_one_other_digest_makes_equivalent_of_identical_and_is_named() -> None:
+def test_one_differing_digest_makes_a_model_equivalent_and_is_named() -> None:
     reload = episodes(HEALTHY)
     reload[3] = replace(reload[3], trace={**reload[3].trace, "actions": "x"})
 
@@ -58,12 +58,12 @@ def test_one_other_digest_makes_equivalent_of_identical_and_is_named() -> None:
     assert (judgement.decision, judgement.first_difference) == ("equivalent", "episode 3: actions")
 
 
-def test_minus_zero_is_not_the_same_bits_as_zero() -> None:
+def test_minus_zero_is_not_identical_to_zero() -> None:
     judgement = judge(train_time([0.0] * 5, [0.0] * 5), episodes([0.0, 0.0, -0.0, 0.0, 0.0]), CRITERIA)
     assert (judgement.decision, judgement.first_difference) == ("equivalent", "episode 2: reward")
 
 
-def test_another_length_is_not_identical() -> None:
+def test_an_episode_of_another_length_is_not_identical() -> None:
     reload = episodes(HEALTHY)
     reload[0] = replace(reload[0], length=11)
     assert judge(train_time(HEALTHY, HEALTHY), reload, CRITERIA).first_difference == "episode 0: length"
@@ -80,14 +80,14 @@ def test_without_variance_only_equal_bits_settle_a_verdict_before_the_last_episo
     assert (other.decision, other.settled(CRITERIA)) == ("equivalent", False)
 
 
-def test_last_bits_that_differ_are_no_variance_that_could_settle_a_verdict() -> None:
+def test_differences_in_last_bits_are_no_variance_that_could_end_the_evaluation_early() -> None:
     constant = [500.0] * 20
     reload = [500.0 + 1e-9 * k for k in range(20)]
     judgement = judge(train_time(constant, constant), episodes(reload), replace(CRITERIA, margin_std=0.2))
     assert (judgement.decision, judgement.settled(CRITERIA)) == ("equivalent", False)
 
 
-def test_a_loss_that_many_models_could_make_chance_takes_all_recorded_episodes() -> None:
+def test_a_loss_that_could_be_chance_among_many_models_takes_all_recorded_episodes() -> None:
     """Whether it outlasts the false discovery rate depends on all models: evidence is taken while there is some."""
     in_place = noise_around(50.0, seed=3, n=20)
     clear, slight = (in_place - loss + 0.5 * noise_around(0.0, seed=4, n=20) for loss in (50.0, 3.0))
@@ -96,7 +96,7 @@ def test_a_loss_that_many_models_could_make_chance_takes_all_recorded_episodes()
     assert [judgement.settled(CRITERIA) for judgement in settled] == [True, False]
 
 
-def test_another_way_to_end_is_not_identical() -> None:
+def test_an_episode_that_ends_in_another_way_is_not_identical() -> None:
     reload = episodes(HEALTHY)
     reload[0] = replace(reload[0], terminated=False)
     assert judge(train_time(HEALTHY, HEALTHY), reload, CRITERIA).decision == "equivalent"
@@ -129,18 +129,18 @@ def test_a_loss_that_appears_in_the_fresh_process_is_a_process_gap() -> None:
     assert (judgement.decision, *gaps) == ("degraded", "equivalent", "degraded")
 
 
-def test_the_same_bits_as_a_reference_that_has_already_lost_are_degraded() -> None:
+def test_a_reload_equal_to_a_reference_that_had_already_lost_is_degraded() -> None:
     judgement = judge(train_time(HEALTHY, LOST), episodes(LOST), CRITERIA)
     assert (judgement.decision, judgement.first_difference) == ("degraded", None)
 
 
-def test_two_gaps_that_cancel_are_both_seen() -> None:
+def test_two_gaps_that_cancel_are_both_measured() -> None:
     judgement = judge(train_time(HEALTHY, LOST), episodes(HEALTHY), CRITERIA)
     gaps = (judgement.environment_gap.decision, judgement.process_gap.decision)
     assert (judgement.decision, *gaps) == ("equivalent", "degraded", "improved")
 
 
-def test_only_as_many_episodes_count_as_were_reloaded() -> None:
+def test_only_the_episodes_that_were_reloaded_are_compared() -> None:
     ends_badly = [*HEALTHY[:20], *LOST[20:]]
     judgement = judge(train_time(HEALTHY, ends_badly), episodes(ends_badly[:20]), CRITERIA)
     assert (judgement.decision, judgement.environment_gap.n_episodes) == ("identical", 20)

@@ -56,18 +56,18 @@ def test_a_lost_reward_fails_an_error_is_one_and_an_open_question_is_skipped(tmp
     assert [type(found) for found in case(tmp_path, one).result] == result
 
 
-def test_a_model_stands_in_its_experiment(tmp_path):
+def test_a_model_s_test_class_is_its_experiment(tmp_path):
     shown = case(tmp_path, model("ppo-seed0-n1", experiment="ppo"))
     assert (shown.classname, shown.name) == ("ppo", "ppo-seed0-n1")
 
 
-def test_the_suite_counts(tmp_path):
+def test_the_suite_counts_its_failures_errors_and_skipped_tests(tmp_path):
     models = [model(), found(), inconclusive("no_claim"), lost("a", "clock"), *[model("b", "error")] * 2]
     shown = suite(tmp_path, *models)
     assert (shown.tests, shown.failures, shown.errors, shown.skipped) == (6, 1, 2, 1)
 
 
-def test_the_message_says_why_and_the_text_how_to_repair_it(tmp_path):
+def test_a_failure_s_message_says_why_and_its_text_how_to_repair_it(tmp_path):
     fix = "def reset(self):\n    self.x = 0\n"
     explained = {"explanation": "Depends on the time of day.", "fix": fix}
     one = lost("a", "clock", "It is 9:00.", "It was 8:00.", reason="earns 40 less", explained=explained)
@@ -88,7 +88,7 @@ def test_the_message_says_why_and_the_text_how_to_repair_it(tmp_path):
     ]
 
 
-def test_what_passes_says_with_which_verdict(tmp_path):
+def test_a_passed_test_says_its_verdict(tmp_path):
     assert case(tmp_path, found("a", "improved", reason="earns more")).system_out.split("\n") == [
         "improved: 50.00 ± 4.00 → 50.00 ± 1.00",
         "earns more",
@@ -105,7 +105,7 @@ def test_any_text_gives_valid_xml_and_is_shown(tmp_path, text):
     assert all(line.isprintable() for line in [shown.name, failure.message, *failure.text.split("\n")])
 
 
-def test_it_is_what_jenkins_takes(tmp_path):
+def test_the_file_has_only_elements_and_attributes_that_jenkins_knows(tmp_path):
     models = [model(), found(), inconclusive("no_claim"), lost("a", "clock", "-"), model("b", "error", reason="-")]
     for element in ET.parse(written(tmp_path, *models)).iter():  # noqa: S314 - written by this test
         attributes, children = ELEMENTS[element.tag]

@@ -37,13 +37,13 @@ def audited(folder: Path, models: list[dict[str, Any]], batch: str = "batch", de
     return [model["model"] for model in left]
 
 
-def test_the_second_time_there_is_nothing_to_do(models: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_a_second_run_audits_no_model_again(models: list[dict[str, Any]], tmp_path: Path) -> None:
     assert audited(tmp_path, models) == ["a", "b", "c"]
     assert audited(tmp_path, models) == []
     assert Kept(tmp_path, "batch", POLICY).find(models)["b"] == record(models[1])
 
 
-def test_a_new_or_changed_model_leaves_its_neighbours_as_they_are(models: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_a_new_or_changed_model_alone_is_audited_again(models: list[dict[str, Any]], tmp_path: Path) -> None:
     audited(tmp_path, models[:2])
     assert audited(tmp_path, models) == ["c"]
     Path(models[0]["path"]).write_text("trained once more")
@@ -51,21 +51,21 @@ def test_a_new_or_changed_model_leaves_its_neighbours_as_they_are(models: list[d
     assert audited(tmp_path, [*models[:2], {**models[2], "claim_mean": 3.0}]) == ["c"]
 
 
-def test_whatever_else_decides_does_them_all_again(models: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_a_change_of_anything_else_that_decides_audits_all_models_again(
+    models: list[dict[str, Any]], tmp_path: Path
+) -> None:
     audited(tmp_path, models)
     assert audited(tmp_path, models, decides={"looks": [20]}) == ["a", "b", "c"]
 
 
-def test_a_job_that_was_killed_goes_on_where_it_was(models: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_a_killed_job_continues_where_it_was(models: list[dict[str, Any]], tmp_path: Path) -> None:
     audited(tmp_path, models[:2])
     content = (tmp_path / "batch.jsonl").read_bytes()
     (tmp_path / "batch.jsonl").write_bytes(content[:-20])  # in the middle of its last line
     assert audited(tmp_path, models) == ["b", "c"]
 
 
-def test_batches_that_are_split_or_put_together_keep_what_they_know(
-    models: list[dict[str, Any]], tmp_path: Path
-) -> None:
+def test_split_or_merged_batches_keep_their_finished_records(models: list[dict[str, Any]], tmp_path: Path) -> None:
     audited(tmp_path, models)
     assert audited(tmp_path, models[:1], "batch-0") == []
     assert audited(tmp_path, models[1:], "batch-1") == []
@@ -73,7 +73,7 @@ def test_batches_that_are_split_or_put_together_keep_what_they_know(
     assert audited(tmp_path, models, "batch") == []
 
 
-def test_a_failure_is_tried_again(models: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_a_model_that_failed_is_audited_again(models: list[dict[str, Any]], tmp_path: Path) -> None:
     kept = Kept(tmp_path, "batch", POLICY)
     kept.find(models)
     kept.add(models[0], record(models[0], failure={"kind": "memory", "message": "too much", "details": ""}))
@@ -81,7 +81,7 @@ def test_a_failure_is_tried_again(models: list[dict[str, Any]], tmp_path: Path) 
     assert audited(tmp_path, models) == ["a", "b", "c"]
 
 
-def test_models_that_are_gone_are_forgotten(models: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_records_of_removed_models_are_dropped(models: list[dict[str, Any]], tmp_path: Path) -> None:
     audited(tmp_path, models)
     audited(tmp_path, models[:1])
     assert audited(tmp_path, models) == ["b", "c"]

@@ -47,7 +47,7 @@ def changed(ledger: Path, *outputs: Path) -> dict[str, str]:
     return {Path(output).name: difference for output, difference in found.items()}
 
 
-def test_nothing_changed(ledger, record, folder):
+def test_unchanged_files_are_not_reported(ledger, record, folder):
     assert changed(ledger, record, folder) == {}
 
 
@@ -56,26 +56,26 @@ def test_a_cut_file_is_named_with_both_sizes(ledger, record):
     assert changed(ledger, record) == {"record.json": "5 bytes instead of 17"}
 
 
-def test_an_edit_that_leaves_the_size_is_noticed(ledger, record):
+def test_an_edit_that_leaves_the_size_is_reported(ledger, record):
     record.write_text('{"reward": 900.0}')
     later(record)
     assert changed(ledger, record) == {"record.json": "other content than was written"}
 
 
-def test_it_is_noticed_again_until_it_is_written_again(ledger, record):
+def test_a_change_is_reported_until_the_file_is_written_again(ledger, record):
     record.write_text('{"rew')
     assert changed(ledger, record) == changed(ledger, record) != {}
     Ledger(ledger).write([str(record)])
     assert changed(ledger, record) == {}
 
 
-def test_another_time_stamp_is_no_change(ledger, record, folder):
+def test_a_new_time_stamp_alone_is_no_change(ledger, record, folder):
     for path in (record, *folder.rglob("*")):
         later(path)
     assert changed(ledger, record, folder) == {}
 
 
-def test_what_has_another_time_stamp_is_read_only_once(ledger, record, monkeypatch):
+def test_a_file_with_a_new_time_stamp_is_read_only_once(ledger, record, monkeypatch):
     later(record)
     assert changed(ledger, record) == {}
     monkeypatch.setattr("hashlib.file_digest", None)
@@ -83,12 +83,12 @@ def test_what_has_another_time_stamp_is_read_only_once(ledger, record, monkeypat
 
 
 @pytest.mark.parametrize("name", ["model.zip", "inside/more.json"])
-def test_every_file_of_a_folder_counts(name, ledger, folder):
+def test_a_change_of_any_file_in_a_folder_is_reported(name, ledger, folder):
     (folder / name).write_text("other")
     assert changed(ledger, folder).keys() == {"trained"}
 
 
-def test_a_file_that_came_or_went_counts(ledger, folder):
+def test_a_file_added_to_or_removed_from_a_folder_is_reported(ledger, folder):
     (folder / "new.json").write_text("{}")
     assert changed(ledger, folder).keys() == {"trained"}
     (folder / "new.json").unlink()
@@ -96,43 +96,43 @@ def test_a_file_that_came_or_went_counts(ledger, folder):
     assert changed(ledger, folder).keys() == {"trained"}
 
 
-def test_snakemakes_own_files_do_not_count(ledger, folder):
+def test_snakemake_s_own_files_in_a_folder_are_ignored(ledger, folder):
     (folder / ".snakemake_timestamp").write_text("touched")
     assert changed(ledger, folder) == {}
 
 
-def test_what_is_gone_is_left_to_snakemake(ledger, record):
+def test_missing_files_are_left_to_snakemake(ledger, record):
     record.unlink()
     assert changed(ledger, record) == {}
 
 
-def test_nothing_is_known_while_a_run_goes_on_or_after_it_was_killed(ledger, record):
+def test_nothing_is_reported_while_a_run_goes_on_or_after_it_was_killed(ledger, record):
     Ledger(ledger).close()
     record.write_text("{}")
     assert changed(ledger, record) == {}
 
 
-def test_what_another_run_did_not_touch_stays_known(ledger, record, folder):
+def test_files_that_another_run_did_not_touch_stay_recorded(ledger, record, folder):
     Ledger(ledger).write([str(folder)])
     record.write_text("{}")
     assert changed(ledger, record).keys() == {"record.json"}
 
 
 @pytest.mark.parametrize("content", ["", "[1, 2", "\x00"])
-def test_a_ledger_that_is_damaged_itself_knows_nothing(content, ledger, record):
+def test_a_damaged_ledger_reports_nothing(content, ledger, record):
     ledger.write_text(content)
     record.write_text("{}")
     assert changed(ledger, record) == {}
 
 
-def test_where_it_cannot_be_written_nothing_is_known_and_nothing_fails(tmp_path, record):
+def test_a_ledger_that_cannot_be_written_reports_nothing_and_does_not_fail(tmp_path, record):
     ledger = tmp_path / "a file/ledger.json"
     (tmp_path / "a file").touch()
     Ledger(ledger).write([str(record)])
     assert changed(ledger, record) == {}
 
 
-def test_stamps_of_the_future_come_back_in_their_order(tmp_path):
+def test_time_stamps_in_the_future_are_set_to_now_in_their_order(tmp_path):
     now = time.time()
     for name, moment in {"last": now + 9000, "first": now + 10, "past": now - 10}.items():
         (tmp_path / name).touch()

@@ -64,7 +64,7 @@ def test_causes_are_counted_with_their_pages():
     assert rows(text)[-2:] == [["clock", "2", "docs/causes/clock.md"], ["hash-order", "1", "docs/causes/hash-order.md"]]
 
 
-def test_an_audit_without_models_or_trouble_is_short():
+def test_an_audit_without_models_or_losses_has_a_short_summary():
     assert summary() == "**No models were audited.**\n\nReport: `results/report.html`\n"
     assert summary(model()).count("\n") == 7
 

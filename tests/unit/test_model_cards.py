@@ -112,7 +112,7 @@ def test_a_patch_applies_and_changes_nothing_but_the_figure(tmp_path, text, tool
         ("'-10.5 ± 1.5'", -10.5, 1.5, "50.1 ± 1.0"),
     ],
 )
-def test_what_was_measured_is_written_as_the_card_writes_it(tmp_path, written, mean, std, corrected):
+def test_the_measured_figure_is_written_in_the_card_s_own_format(tmp_path, written, mean, std, corrected):
     path = card(tmp_path, with_figure(written))
     one = model(path, mean, std, reload_mean_reward=50.123, reload_std_reward=0.987)
     assert only(one).new == corrected
@@ -124,7 +124,7 @@ def test_a_loss_that_rounds_to_nothing_has_no_sign(tmp_path):
 
 
 @pytest.mark.parametrize("verdict", ["identical", "equivalent"])
-def test_a_model_that_a_stronger_claim_confirms_corrects_its_card(tmp_path, verdict):
+def test_a_card_that_contradicts_a_confirmed_stronger_claim_is_corrected(tmp_path, verdict):
     assert only(model(card(tmp_path), verdict=verdict, cause="", claim_kind="explicit")).patch
 
 
@@ -143,7 +143,7 @@ def test_a_figure_that_was_measured_otherwise_is_corrected(tmp_path, cause):
         ("unexplained", "unexplained"),
     ],
 )
-def test_nobody_is_told_to_publish_what_a_broken_model_earns(tmp_path, cause, obstacle):
+def test_the_reward_of_a_broken_model_is_not_written_into_its_card(tmp_path, cause, obstacle):
     path = card(tmp_path, with_figure("90.00 +/- 1.00"))
     suggestion = only(model(path, 90.0, verdict="degraded", cause=cause))
     assert (suggestion.patch, suggestion.obstacle) == (b"", obstacle)
@@ -155,12 +155,12 @@ def test_a_figure_is_lowered_only_for_a_known_reason(tmp_path):
     assert only(model(path, 90.0, verdict="degraded", cause="vecnormalize-twice")).patch == b""
 
 
-def test_a_mistake_in_measuring_too_little_is_corrected(tmp_path):
+def test_a_figure_that_was_measured_too_low_is_corrected(tmp_path):
     assert only(model(card(tmp_path), cause="vecnormalize-twice")).patch
 
 
 @pytest.mark.parametrize("verdict", ["improved", "degraded"])
-def test_a_verdict_about_another_claim_says_nothing_of_the_card(tmp_path, verdict):
+def test_a_verdict_about_another_claim_does_not_change_the_card(tmp_path, verdict):
     one = model(card(tmp_path), verdict=verdict, claim_kind="explicit", reload_mean_reward=50.0)
     assert only(one).obstacle == "the verdict is about another claim"
 
@@ -232,17 +232,17 @@ def test_a_card_that_cannot_be_corrected_is_counted_with_the_reason(tmp_path, te
     assert (suggestion.patch, suggestion.obstacle) == (b"", obstacle)
 
 
-def test_a_card_of_several_models_is_nobodys(tmp_path):
+def test_a_card_shared_by_several_models_is_not_corrected(tmp_path):
     path = card(tmp_path)
     assert {one.obstacle for one in suggestions(audit(model(path), model(path)))} == {"one card for several models"}
 
 
-def test_a_card_that_is_a_pipe_keeps_nobody_waiting(tmp_path):
+def test_a_card_that_is_a_named_pipe_does_not_hang_the_audit(tmp_path):
     os.mkfifo(tmp_path / "README.md")
     assert only(model(tmp_path / "README.md")).obstacle == "a card that cannot be read"
 
 
-def test_the_patch_says_what_it_is_about(tmp_path):
+def test_a_patch_begins_with_what_it_corrects(tmp_path):
     path = card(tmp_path)
     head = only(model(path, reason="earns 40 more than claimed")).patch.decode().split("---")[0]
     assert "The card states a mean reward of 10.00 +/- 1.00. Reloaded, the model earns 50.00 +/- 1.00:" in head
@@ -253,13 +253,13 @@ def test_the_patch_says_what_it_is_about(tmp_path):
 
 @pytest.mark.parametrize("tool", ["git", "patch"])
 @pytest.mark.parametrize("text", [*HOSTILE, "x\n--- a/other\n+++ b/other\n@@ -0,0 +1 @@\n+x", "x\r--- a/other"])
-def test_no_name_becomes_part_of_a_patch(tmp_path, text, tool):
+def test_no_hostile_name_can_change_a_patch(tmp_path, text, tool):
     path = card(tmp_path / "repository")
     suggestion = only(model(path, reason=text, cause="unexplained", model=text))
     assert front_matter(applied(tmp_path, suggestion, tool).decode())["library_name"] == "stable-baselines3"
 
 
-def test_patches_have_names_that_any_system_keeps_apart():
+def test_patches_have_file_names_that_differ_on_every_file_system():
     models = ["a/b", "A/B", "a-b", "../../etc/passwd", "", "x" * 500, "a-b..2"]
     names = [name for name, _ in patch_names(Suggestion(name, "improved", "", "", patch=b"-") for name in models)]
     assert len({name.lower() for name in names}) == len(models)

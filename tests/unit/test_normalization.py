@@ -167,7 +167,7 @@ def first(observations: Any) -> Any:
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
 @settings(max_examples=150, deadline=None)
 @given(boxes(), REWARDS, ENDS, POSITIVE, ARGUMENTS, st.booleans())
-def test_what_one_environment_sees_is_every_bit_of_what_vecnormalize_shows(
+def test_one_environment_gets_bit_for_bit_the_observations_of_vecnormalize(
     box: Any, rewards: list[float], ends: list[bool], var: float, arguments: dict[str, Any], norm_obs: bool
 ) -> None:
     space, observations, moments = box
@@ -182,7 +182,7 @@ def test_what_one_environment_sees_is_every_bit_of_what_vecnormalize_shows(
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
 @settings(max_examples=100, deadline=None)
 @given(boxes(), boxes(), st.sampled_from([["a"], ["b"], ["b", "a"]]), REWARDS, ENDS, POSITIVE, ARGUMENTS)
-def test_of_a_dictionary_the_same_keys_are_normalised(
+def test_the_same_keys_of_a_dictionary_are_normalised_as_by_vecnormalize(
     a: Any, b: Any, keys: list[str], rewards: list[float], ends: list[bool], var: float, arguments: dict[str, Any]
 ) -> None:
     def env() -> Scripted:
@@ -196,7 +196,7 @@ def test_of_a_dictionary_the_same_keys_are_normalised(
     )
 
 
-def test_environments_in_processes_of_their_own_show_the_same() -> None:
+def test_environments_in_subprocesses_show_the_same_observations() -> None:
     moments, returns = running(np.full(3, 0.1), np.array([1e-3, 1.0, 0.0])), running(0.0, 7.3)
     arguments = {"clip_obs": 1.5, "norm_reward": False}
     assert_every_bit_is_equal(planted.Draws, moments, returns, arguments, SubprocVecEnv, steps=30)
@@ -256,19 +256,19 @@ def posted_and_exact(observation: float, var: float) -> tuple[float, float]:
     ("var", "factor"),
     [(1.0, 1.0), (1e-6, 1.0050), (1e-8, 1.4141), (1e-10, 10.040), (1e-12, 99.015), (0.0, 10_000.0)],
 )
-def test_the_posted_wrapper_enlarges_what_hardly_varied_in_training(var: float, factor: float) -> None:
+def test_the_commonly_posted_wrapper_enlarges_what_hardly_varied_in_training(var: float, factor: float) -> None:
     posted, exact = posted_and_exact(1e-6, var)
     assert posted / exact == pytest.approx(factor, rel=1e-4)
 
 
-def test_the_posted_wrapper_lets_through_what_is_clipped_in_training() -> None:
+def test_the_commonly_posted_wrapper_does_not_clip_what_training_clips() -> None:
     assert posted_and_exact(50.0, 1.0) == (50.0, 10.0)
     # A feature that was constant in training and now moves by a thousandth.
     posted, exact = posted_and_exact(1e-3, 0.0)
     assert (posted, exact) == pytest.approx((1e5, 10.0))
 
 
-def test_the_posted_wrapper_changes_bits_even_of_well_behaved_observations() -> None:
+def test_the_commonly_posted_wrapper_changes_last_bits_of_ordinary_observations() -> None:
     pairs = [posted_and_exact(value, 1.0) for value in np.random.default_rng(0).normal(size=300)]
     different = np.mean([posted != exact for posted, exact in pairs])
     assert 0 < different < 0.5
@@ -323,7 +323,7 @@ def all_statistics(draw: st.DrawFn) -> Statistics:
 @KINDS
 @settings(max_examples=100, deadline=None)
 @given(statistics=all_statistics())
-def test_every_bit_survives_the_file(
+def test_statistics_survive_saving_bit_for_bit(
     tmp_path_factory: pytest.TempPathFactory, kind: str, statistics: Statistics
 ) -> None:
     path = save_statistics(statistics, tmp_path_factory.getbasetemp() / f"survives.{kind}")
@@ -389,13 +389,13 @@ def test_a_vecnormalize_made_of_them_is_frozen_and_goes_on_where_the_other_stopp
         (lambda: "missing.pkl", "missing.pkl: cannot be read: No such file"),
     ],
 )
-def test_where_there_are_no_statistics_one_message_says_so(tmp_path: Path, source: Any, message: str) -> None:
+def test_a_source_without_statistics_is_refused_with_one_message(tmp_path: Path, source: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         save_statistics(source(), tmp_path / "statistics.npz")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_model_loaded_without_environments_is_named(tmp_path: Path) -> None:
+def test_a_model_loaded_without_environments_is_refused_with_the_reason(tmp_path: Path) -> None:
     PPO("MlpPolicy", "CartPole-v1").save(tmp_path / "model.zip")
     with pytest.raises(ValueError, match="loaded without any"):
         save_statistics(PPO.load(tmp_path / "model.zip"), tmp_path / "statistics.npz")

@@ -56,7 +56,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_is_refused_with_the_key_to_change(case):
+def test_an_experiment_that_cannot_start_is_refused_with_the_key_to_change(case):
     overrides, message = CASES[case]
     problems = find_problems([("here", training_spec(**overrides))])
     assert len(problems) == 1

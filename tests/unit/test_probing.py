@@ -91,7 +91,7 @@ def only(found: list[Finding]) -> Finding:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
-def test_the_fault_of_an_environment_is_the_one_thing_found(results, name):
+def test_the_fault_of_an_environment_is_its_only_finding(results, name):
     cause, details = FAULTS[name]
     finding = only(findings(results[name]))
     assert finding.cause == cause
@@ -132,7 +132,7 @@ def test_a_healthy_environment_has_no_finding(results, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["faulty:Shares", "faulty:IgnoresTheSeed", "faulty:Exhausts", "faulty:Advances"])
-def test_state_is_proved_by_putting_it_back(results, name):
+def test_state_that_survives_a_reset_is_proved_by_restoring_it(results, name):
     assert all(entry["proved"] for entry in results[name]["state"])
     assert "put back, the episodes are the same, bit for bit" in only(findings(results[name])).evidence
 
@@ -171,7 +171,7 @@ def test_an_environment_that_crashes_once_it_has_been_used_has_that_as_its_findi
 
 
 @pytest.mark.slow
-def test_what_hangs_is_given_up_soon(tmp_path):
+def test_a_hanging_environment_is_given_up_soon(tmp_path):
     """Everything else is known all the same."""
     (tmp_path / "hanging.py").write_text(HANGING)
     spec = {**environment("hanging:Hangs"), "python_path": [str(tmp_path), str(ROOT / "tests/environments")]}
@@ -202,11 +202,11 @@ def name_of(**changes: Any) -> str:
     return probe_name({**spec, "normalize": False, "frame_stack": None} | changes)
 
 
-def test_models_share_the_probe_of_their_environment_whatever_is_put_around_it():
+def test_models_share_the_probe_of_their_environment_whatever_their_vectorisation():
     assert name_of() == name_of(normalize=True, frame_stack=4, monitor="vec")
 
 
-def test_other_environments_have_other_probes():
+def test_different_environments_have_different_probes():
     others = [name_of(), name_of(env="A.b:Env"), name_of(env_kwargs={"a": 1}), name_of(wrappers=["x.Y"])]
     assert len({name.lower() for name in others}) == len(others)
 

@@ -19,14 +19,14 @@ def profile(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", CLUSTERS)
-def test_nothing_of_the_default_profile_is_lost(name):
+def test_a_cluster_profile_sets_everything_that_the_default_profile_sets(name):
     default = profile("default")
     kept = {key: value for key, value in profile(name).items() if key in default}
     assert kept.pop("retries") > default.pop("retries")
     assert kept == default
 
 
-def test_the_plugins_are_pinned_to_what_was_tried():
+def test_executor_plugins_are_pinned_to_the_versions_that_were_tried():
     pinned = (ROOT / "requirements-cluster.txt").read_text()
     documented = (ROOT / "docs/cluster.md").read_text()
     for plugin, name in (("slurm", "plugin"), ("cluster-generic", "cluster-generic")):
@@ -38,6 +38,6 @@ def test_the_plugins_are_pinned_to_what_was_tried():
         assert f"{name} {version}" in documented
 
 
-def test_commands_of_a_profile_are_executable_files_of_it():
+def test_commands_that_a_profile_names_are_executable_files_in_its_folder():
     for key in ("cluster-generic-submit-cmd", "cluster-generic-status-cmd"):
         assert os.access(ROOT / "profiles/sbatch" / profile("sbatch")[key], os.X_OK)

@@ -100,7 +100,7 @@ def test_a_space_is_read_as_gymnasium_pickles_it(name: str, protocol: int) -> No
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_a_space_that_was_used_is_read(name: str) -> None:
+def test_a_space_that_was_sampled_from_is_read(name: str) -> None:
     """Its random generator is pickled with it."""
     used = pickle.loads(pickle.dumps(SPACES[name]))
     used.seed(3)
@@ -110,7 +110,7 @@ def test_a_space_that_was_used_is_read(name: str) -> None:
     assert found.contains(found.sample())
 
 
-def test_two_saved_spaces_that_are_one_stay_equal() -> None:
+def test_a_space_that_is_saved_twice_is_read_as_equal_spaces() -> None:
     space = spaces.Discrete(3)
     one, two = read(pickle.dumps([space, space]))
     assert one is two
@@ -313,7 +313,7 @@ def test_classes_of_policies_and_optimizers_are_read(protocol: int) -> None:
     assert read(pickle.dumps(classes, protocol)) == classes
 
 
-def test_a_class_that_is_gone_is_named() -> None:
+def test_a_class_that_no_longer_exists_is_named() -> None:
     with pytest.raises(Unreadable, match=r"needs stable_baselines3\.common\.policies\.OldPolicy"):
         read(b"cstable_baselines3.common.policies\nOldPolicy\n.")
 

@@ -40,14 +40,14 @@ def write(folder: Path, manifest: Any, evaluations: Any) -> Path:
     return folder
 
 
-def test_what_a_recorder_writes_is_read(tmp_path):
+def test_a_recording_as_the_recorder_writes_it_is_read(tmp_path):
     recording = read_recording(write(tmp_path, *recorded()))
     assert [episode.reward for episode in recording.train_time.reference] == [1.0, 1.0]
     assert (recording.evaluation.n_envs, recording.evaluation.looks) == (2, (20, 40))
     assert recording.manifest["versions"] == {"stable_baselines3": "2.9.2"}
 
 
-def test_what_it_does_not_write_is_left_out(tmp_path):
+def test_entries_that_no_recorder_writes_are_ignored(tmp_path):
     manifest, evaluations = recorded()
     manifest["versions"] |= {"<script>": "1", "numpy": "=cmd|calc", "\ud800": "1", "torch": "2.13.0+cpu"}
     manifest["digests"]["\ud800"] = "ab"
@@ -87,7 +87,7 @@ SPOILED: dict[str, Callable[[Content, Content], Any]] = {
 
 
 @pytest.mark.parametrize("what", SPOILED)
-def test_anything_else_is_refused(what, tmp_path):
+def test_a_recording_with_invalid_content_is_refused(what, tmp_path):
     manifest, evaluations = recorded()
     SPOILED[what](manifest, evaluations)
     with pytest.raises(Unreadable) as refused:
@@ -97,7 +97,7 @@ def test_anything_else_is_refused(what, tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"null", b"[" * 100_000, b"\xff\xfe", b'{"spec": NaN}'])
 @pytest.mark.parametrize("name", ["manifest.json", "evaluations.json"])
-def test_files_that_hold_something_else_are_refused(name, content, tmp_path):
+def test_a_recording_whose_files_are_no_json_records_is_refused(name, content, tmp_path):
     (write(tmp_path, *recorded()) / name).write_bytes(content)
     with pytest.raises(Unreadable):
         read_recording(tmp_path)

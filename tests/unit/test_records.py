@@ -32,15 +32,15 @@ def test_equal_state_dicts_have_equal_digests() -> None:
     assert digest(state_dict()) == digest(state_dict())
 
 
-def test_one_bit_deep_inside_a_state_dict_counts() -> None:
+def test_one_bit_deep_inside_a_state_dict_changes_the_digest() -> None:
     assert digest(state_dict(0.5)) != digest(state_dict(float(np.nextafter(np.float32(0.5), np.float32(1)))))
 
 
-def test_the_order_of_a_dictionary_does_not_count() -> None:
+def test_the_order_of_a_dictionary_does_not_change_the_digest() -> None:
     assert digest({"a": 1, "b": {"c": 2, "d": 3}}) == digest({"b": {"d": 3, "c": 2}, "a": 1})
 
 
-def test_the_order_of_a_list_counts() -> None:
+def test_the_order_of_a_list_changes_the_digest() -> None:
     assert digest([1, 2]) != digest([2, 1])
 
 
@@ -52,11 +52,11 @@ ZEROS = np.zeros((2, 3), dtype=np.float32)
     [ZEROS.astype(np.float64), ZEROS.astype(np.int32), ZEROS.astype(">f4"), ZEROS.reshape(3, 2), ZEROS.ravel(), -ZEROS],
     ids=["double precision", "integers", "byte order", "transposed shape", "flat", "minus zero"],
 )
-def test_data_type_shape_and_sign_of_zero_count(other: np.ndarray) -> None:
+def test_data_type_shape_and_sign_of_zero_change_the_digest(other: np.ndarray) -> None:
     assert digest(other) != digest(ZEROS)
 
 
-def test_memory_layout_does_not_count() -> None:
+def test_memory_layout_does_not_change_the_digest() -> None:
     array = np.arange(6.0).reshape(2, 3)
     assert digest(np.asfortranarray(array)) == digest(array)
 
@@ -86,7 +86,7 @@ def test_a_parameter_has_the_digest_of_its_array() -> None:
         ({"a": 1}, {"b": 1}),
     ],
 )
-def test_values_that_differ_have_digests_that_differ(one: Any, other: Any) -> None:
+def test_different_values_have_different_digests(one: Any, other: Any) -> None:
     assert digest(one) != digest(other)
 
 
@@ -94,11 +94,11 @@ def test_values_that_differ_have_digests_that_differ(one: Any, other: Any) -> No
     ("one", "other"),
     [([1, 23], [12, 3]), ([1.5, 21], [1.52, 1]), ({"a": 1, "b": [2, 34]}, {"a": 1, "b": [23, 4]})],
 )
-def test_where_an_entry_ends_counts(one: Any, other: Any) -> None:
+def test_where_an_entry_ends_changes_the_digest(one: Any, other: Any) -> None:
     assert digest(one) != digest(other)
 
 
-def test_bytes_added_in_pieces_are_those_added_at_once() -> None:
+def test_bytes_added_in_pieces_have_the_digest_of_those_added_at_once() -> None:
     steps = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
     in_pieces = Digest()
     for step in steps:
@@ -113,25 +113,25 @@ def observed(*observations: Any) -> str:
     return running.hexdigest()
 
 
-def test_the_order_of_a_dictionary_observation_does_not_count() -> None:
+def test_the_order_of_a_dictionary_observation_does_not_change_the_digest() -> None:
     image, goal = np.ones(3), np.zeros(2)
     assert observed({"image": image, "goal": goal}) == observed({"goal": goal, "image": image})
 
 
-def test_the_keys_of_a_dictionary_observation_count() -> None:
+def test_the_keys_of_a_dictionary_observation_change_the_digest() -> None:
     image, goal = np.ones(3), np.zeros(3)
     assert observed({"image": image, "goal": goal}) != observed({"image": goal, "goal": image})
 
 
-def test_a_number_is_an_observation_too() -> None:
+def test_a_single_number_is_a_valid_observation() -> None:
     assert observed(3) == observed(np.int64(3)) != observed(4)
 
 
-def test_every_step_counts() -> None:
+def test_every_step_changes_the_digest() -> None:
     assert observed(np.zeros(2), np.ones(2)) != observed(np.ones(2), np.zeros(2))
 
 
-def test_the_nesting_of_a_dictionary_observation_counts() -> None:
+def test_the_nesting_of_a_dictionary_observation_changes_the_digest() -> None:
     assert observed({"a": {"b": ZEROS}}) != observed({"ab": ZEROS})
 
 
@@ -159,13 +159,13 @@ def test_the_nesting_of_a_dictionary_observation_counts() -> None:
     ],
     ids=repr,
 )
-def test_what_json_cannot_hold_becomes_what_it_can(value: Any, expected: Any) -> None:
+def test_values_that_json_does_not_know_are_converted(value: Any, expected: Any) -> None:
     found = plain(value)
     assert (found, type(found)) == (expected, type(expected))
 
 
 @pytest.mark.parametrize("value", [None, True, 3, 1.5, "text", [1, [2]], {"a": [None]}])
-def test_what_json_can_hold_is_left_alone(value: Any) -> None:
+def test_values_that_json_knows_are_left_as_they_are(value: Any) -> None:
     assert plain(value) == value
 
 
@@ -202,13 +202,13 @@ def write_and_fail(path: Path) -> None:
         raise OSError("disk full")
 
 
-def test_a_block_that_raises_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_writing_that_raises_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="disk full"):
         write_and_fail(tmp_path / "record.json")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_block_that_raises_keeps_the_old_file(tmp_path: Path) -> None:
+def test_writing_that_raises_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     path.write_text("old")
     with pytest.raises(OSError, match="disk full"):
@@ -216,7 +216,7 @@ def test_a_block_that_raises_keeps_the_old_file(tmp_path: Path) -> None:
     assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"record.json": "old"}
 
 
-def test_the_old_file_stays_until_the_block_ends(tmp_path: Path) -> None:
+def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     path.write_text("old")
     with atomic_path(path) as temporary:

@@ -33,12 +33,12 @@ def test_an_off_policy_algorithm_takes_longer_and_holds_a_replay_buffer():
     assert off_policy.mem_mb > on_policy.mem_mb
 
 
-def test_a_replay_buffer_holds_what_it_may():
+def test_a_smaller_replay_buffer_takes_less_memory():
     small = training(total_timesteps=1_000_000, algo="SAC", hyperparams={"buffer_size": 1000})
     assert small.mem_mb < training(total_timesteps=1_000_000, algo="SAC").mem_mb
 
 
-def test_images_take_more_of_both():
+def test_image_observations_take_more_time_and_memory():
     flat, images = (training(total_timesteps=50_000, algo="DQN", env=env) for env in ("planted:Draws", "ALE/Pong-v5"))
     assert images.runtime > flat.runtime
     assert images.mem_mb > flat.mem_mb
@@ -71,7 +71,7 @@ def test_no_estimate_is_beyond_the_limits():
     assert request.runtime == 1 + OVERHEAD_MINUTES
 
 
-def test_what_the_user_says_counts():
+def test_resources_from_the_configuration_replace_the_estimates():
     given = {"threads": 3, "mem_mb": 50_000, "runtime": 5, "gpu": 2}
     request = training(given=given)
     assert (request.threads, request.memory(1), request.minutes(1), request.gpu) == (3, 50_000, 5, 2)

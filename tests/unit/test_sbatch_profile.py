@@ -92,7 +92,7 @@ STATES = {
 
 
 @pytest.mark.parametrize("case", STATES)
-def test_a_job_that_is(case, slurm):
+def test_the_state_of_a_job_is_reported_to_snakemake(case, slurm):
     expected, squeue, sacct = STATES[case]
     slurm.answers("squeue", *squeue)
     if sacct is not None:
@@ -101,12 +101,12 @@ def test_a_job_that_is(case, slurm):
     assert (done.stdout, done.returncode) == (f"{expected}\n", 0)
 
 
-def test_a_slurm_that_is_not_there_is_no_end_of_the_workflow(slurm):
+def test_an_unreachable_slurm_does_not_end_the_workflow(slurm):
     done = run(slurm, "status.py", "7")
     assert (done.stdout, done.returncode) == ("running\n", 0)
 
 
-def test_what_is_wrong_with_a_job_is_said(slurm):
+def test_why_a_job_failed_is_reported(slurm):
     slurm.answers("squeue", ("TIMEOUT|TimeLimit\n", "", 0))
     assert run(slurm, "status.py", "7").stderr == "Slurm job 7: TIMEOUT\n"
     slurm.answers("squeue", AWAY)
@@ -114,7 +114,7 @@ def test_what_is_wrong_with_a_job_is_said(slurm):
 
 
 @pytest.mark.parametrize("reason", ["PartitionTimeLimit", "JobHeldUser", "launch failed requeued held"])
-def test_a_job_that_waits_for_somebody_to_do_something_is_named_once_a_minute(reason, monkeypatch, capsys):
+def test_a_job_that_needs_somebody_to_act_is_reported_once_a_minute(reason, monkeypatch, capsys):
     status = module("status")
     monkeypatch.setattr(status, "ask", lambda *command: f"PENDING|{reason}\n")
     for second in range(0, 120, 10):
@@ -161,7 +161,7 @@ def test_a_job_asks_for_what_its_rule_says(slurm):
     assert script.endswith("script.sh")
 
 
-def test_a_job_that_waits_or_runs_already_is_not_submitted_again(slurm):
+def test_a_job_that_is_pending_or_running_is_not_submitted_again(slurm):
     content = module("submit").digest(JOB)
     slurm.answers("squeue", (f"11|{content}|{slurm.folder.parent}\n", "", 0))
     done = submitted(slurm)
@@ -176,7 +176,7 @@ def test_a_job_of_another_folder_is_another_job(slurm):
 
 
 @pytest.mark.parametrize("changes", [{"params": {"spec": {"seed": 1}}}, {"input": ["script.sh"]}])
-def test_a_job_that_does_it_otherwise_is_cancelled_first(changes, slurm):
+def test_a_job_for_the_same_output_with_other_parameters_is_cancelled_first(changes, slurm):
     """Its parameters or the time of its input are no longer those of the configuration."""
     content = module("submit").digest(JOB)
     slurm.answers("squeue", (f"11|{content}|{slurm.folder.parent}\n", "", 0), ("", "", 0))
@@ -186,17 +186,17 @@ def test_a_job_that_does_it_otherwise_is_cancelled_first(changes, slurm):
     assert slurm.called("scancel") == [["11"]]
 
 
-def test_more_memory_is_no_reason_to_do_it_again():
+def test_another_memory_request_does_not_make_it_another_job():
     submit = module("submit")
     assert submit.digest(JOB) == submit.digest({**JOB, "threads": 8, "resources": {"mem_mb": 9000}, "jobid": 3})
 
 
-def test_a_job_with_more_inputs_than_are_named_is_like_no_other():
+def test_jobs_whose_inputs_are_not_listed_are_never_taken_for_the_same():
     submit = module("submit")
     assert submit.digest({**JOB, "input": None}) != submit.digest({**JOB, "input": None})
 
 
-def test_a_slurmctld_that_is_away_is_waited_for(slurm, monkeypatch, capsys):
+def test_an_unreachable_slurmctld_is_waited_for(slurm, monkeypatch, capsys):
     submit = module("submit")
     monkeypatch.setattr(submit.time, "sleep", lambda seconds: None)
     monkeypatch.setenv("PATH", str(slurm.folder))
@@ -205,7 +205,7 @@ def test_a_slurmctld_that_is_away_is_waited_for(slurm, monkeypatch, capsys):
     assert "Unable to contact" in capsys.readouterr().err
 
 
-def test_what_slurm_refuses_is_said(slurm):
+def test_a_refused_submission_is_reported_with_slurm_s_words(slurm):
     slurm.answers("squeue", ("", "", 0))
     slurm.answers("sbatch", ("", "sbatch: error: invalid partition specified: nowhere\n", 1))
     done = submitted(slurm)

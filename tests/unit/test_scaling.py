@@ -69,12 +69,12 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]
     return configurations
 
 
-def test_finding_models(found):
+def test_discovery_takes_time_in_proportion_to_the_models(found):
     assert {count: len(discovered(**config)) for count, config in found.items()} == {FEW: FEW, MANY: MANY}
     assert grows_no_faster_than_the_models(*(lambda config=found[n]: discovered(**config) for n in (FEW, MANY)))
 
 
-def test_what_is_planned_of_models_once_they_are_found(found, tmp_path):
+def test_planning_takes_time_in_proportion_to_the_external_models(found, tmp_path):
     def plan(entries: list[dict[str, Any]]) -> None:
         batches = find_models.batches(entries, find_models.usual_size(len(entries)))
         for batch in batches.values():
@@ -86,7 +86,7 @@ def test_what_is_planned_of_models_once_they_are_found(found, tmp_path):
     assert grows_no_faster_than_the_models(*(lambda n=n: plan(discovered(**found[n])) for n in (FEW, MANY)))
 
 
-def test_a_table_of_models(tmp_path):
+def test_reading_a_table_takes_time_in_proportion_to_its_rows(tmp_path):
     tables = {}
     for count in (FEW, MANY):
         tables[count] = tmp_path / f"{count}.tsv"
@@ -95,7 +95,7 @@ def test_a_table_of_models(tmp_path):
     assert grows_no_faster_than_the_models(*(lambda n=n: discovered(models=str(tables[n])) for n in (FEW, MANY)))
 
 
-def test_models_to_train():
+def test_planning_takes_time_in_proportion_to_the_models_to_train():
     def plan(count: int) -> None:
         trained_models(resolved(experiments=[experiment(seeds=list(range(count)))]))
 
@@ -118,7 +118,7 @@ def record(name: str) -> dict[str, Any]:
     }
 
 
-def test_aggregation(tmp_path):
+def test_aggregation_takes_time_in_proportion_to_the_models(tmp_path):
     def batches(count: int) -> list[Path]:
         files = []
         for first in range(0, count, 20):
@@ -133,7 +133,7 @@ def test_aggregation(tmp_path):
     assert len(read_json(tmp_path / "many/audit.json")["models"]) == MANY
 
 
-def test_what_is_written_of_an_audit(tmp_path):
+def test_reports_take_time_in_proportion_to_the_models(tmp_path):
     def write(audit: dict[str, Any]) -> None:
         write_report(audit, tmp_path / "report.html")
         write_junit(audit, tmp_path / "junit.xml")

@@ -76,13 +76,13 @@ def test_the_remedy_for_vecmonitor_works() -> None:
     assert unpicklable_parts(VecNormalize(make_vec_env("CartPole-v1", n_envs=2))) == []
 
 
-def test_other_wrappers_are_named_too() -> None:
+def test_other_wrappers_that_cannot_be_pickled_are_named() -> None:
     found = only(unpicklable_parts(VecFrameStack(VecNormalize(DummyVecEnv([CART])), 2)))
     assert (found.layer, found.position, found.kind) == ("VecFrameStack", 0, "mappingproxy")
     assert "Monitor" not in found.remedy
 
 
-def test_what_vecnormalize_itself_holds_is_named() -> None:
+def test_an_unpicklable_attribute_of_vecnormalize_is_named() -> None:
     venv = VecNormalize(DummyVecEnv([CART]))
     venv.schedule = lambda: 1
     found = only(unpicklable_parts(venv))
@@ -91,7 +91,7 @@ def test_what_vecnormalize_itself_holds_is_named() -> None:
         pickle.dumps(venv)
 
 
-def test_processes_are_named() -> None:
+def test_subprocesses_are_named_as_unpicklable() -> None:
     venv = VecNormalize(VecMonitor(SubprocVecEnv([CART])))
     found = {one.layer: one for one in unpicklable_parts(venv)}
     venv.close()
@@ -110,7 +110,7 @@ def test_processes_are_named() -> None:
         lambda: holding({"a": [np.ones(3), th.ones(3), {1, 2}], "b": partial(max, 1)}),
     ],
 )
-def test_a_stack_that_pickles_has_no_obstacles(build: Callable[[], VecEnv]) -> None:
+def test_a_stack_that_can_be_pickled_has_no_unpicklable_parts(build: Callable[[], VecEnv]) -> None:
     stack = build()
     stack.reset()
     pickle.dumps(stack)
@@ -160,7 +160,7 @@ CULPRITS = {
 
 
 @pytest.mark.parametrize("culprit", CULPRITS)
-def test_what_an_environment_holds_is_named_by_the_way_to_it(culprit: str) -> None:
+def test_an_unpicklable_attribute_of_an_environment_is_named_by_its_path(culprit: str) -> None:
     make, attribute, kind, can_cloudpickle = CULPRITS[culprit]
     thing = make()
     found = only(unpicklable_parts(holding(thing)))
@@ -178,7 +178,7 @@ def can(dumps: Callable[[Any], bytes], thing: Any) -> bool:
     return True
 
 
-def test_every_attribute_that_stands_in_the_way_is_named() -> None:
+def test_every_unpicklable_attribute_is_named() -> None:
     venv = holding(threading.Lock())
     venv.envs[0].unwrapped.reader = numbers()
     venv.envs[0].unwrapped.port = socket.socket()
@@ -187,7 +187,7 @@ def test_every_attribute_that_stands_in_the_way_is_named() -> None:
     assert found == {(2, "thing"), (innermost, "reader"), (innermost, "port")}
 
 
-def test_environments_with_the_same_obstacle_are_counted() -> None:
+def test_environments_with_the_same_unpicklable_part_are_counted() -> None:
     venv = DummyVecEnv([lambda: Holds(CART(), numbers()), CART, lambda: Holds(CART(), numbers())])
     assert only(unpicklable_parts(venv)).environments == 2
 
@@ -207,7 +207,7 @@ def test_a_class_that_no_other_process_can_import_is_named() -> None:
     assert "Move the class to the top level of a module" in found.remedy
 
 
-def test_the_code_for_an_environment_s_own_attribute_works() -> None:
+def test_the_remedy_for_an_environment_s_own_attribute_works() -> None:
     found = only(unpicklable_parts(DummyVecEnv([Locked])))
     namespace: dict[str, Any] = {"threading": threading}
     exec(found.code.replace("class Locked(...)", "class Code"), namespace)  # noqa: S102
@@ -225,7 +225,7 @@ class Locked(planted.Draws):
 # --- Looking does no harm -------------------------------------------------------------------------------------------
 
 
-def test_a_stack_that_was_looked_at_goes_on_as_if_it_had_not_been() -> None:
+def test_looking_for_unpicklable_parts_does_not_change_later_episodes() -> None:
     def episode(look: bool) -> list[bytes]:
         venv = VecNormalize(VecMonitor(DummyVecEnv([planted.Draws] * 2)))
         venv.seed(3)
@@ -239,7 +239,7 @@ def test_a_stack_that_was_looked_at_goes_on_as_if_it_had_not_been() -> None:
     assert episode(look=True) == episode(look=False)
 
 
-def test_no_generator_is_made_or_advanced_by_looking() -> None:
+def test_looking_for_unpicklable_parts_neither_creates_nor_advances_a_generator() -> None:
     reader = iter(numbers())
     env = Holds(planted.Draws(), reader)
     before = {name: id(value) for name, value in vars(env.unwrapped).items()}
@@ -256,7 +256,7 @@ class WithoutEnd:
 
 
 @pytest.mark.parametrize("thing", [lambda: bytes(2**28), WithoutEnd, lambda: np.ones(2**25), lambda: th.ones(2**25)])
-def test_large_things_are_neither_copied_nor_looked_through(thing: Callable[[], Any]) -> None:
+def test_large_objects_are_neither_copied_nor_searched(thing: Callable[[], Any]) -> None:
     venv = holding(thing())
     venv.envs[0].env.culprit = threading.Lock()
     tracemalloc.start()
@@ -319,14 +319,14 @@ def ring() -> Any:
         ring,
     ],
 )
-def test_nothing_that_an_environment_holds_makes_it_raise(thing: Callable[[], Any]) -> None:
+def test_no_attribute_of_an_environment_makes_the_search_raise(thing: Callable[[], Any]) -> None:
     found = only(unpicklable_parts(holding(thing())))
     assert found.layer == "Holds"
     assert json.loads(json.dumps(found.to_dict())) == found.to_dict()
     assert str(found).isprintable()
 
 
-def test_a_wrapper_around_itself_ends() -> None:
+def test_a_wrapper_around_itself_does_not_hang_the_search() -> None:
     venv = VecMonitor(DummyVecEnv([CART]))
     venv.venv = venv
     assert [one.layer for one in unpicklable_parts(venv)] == ["VecMonitor"]
@@ -336,7 +336,7 @@ def with_lambda() -> VecEnv:
     return VecMonitor(DummyVecEnv([lambda: Holds(CART(), lambda: 1)]))
 
 
-def test_what_is_found_is_the_same_in_every_run_and_fits_into_json() -> None:
+def test_unpicklable_parts_are_the_same_in_every_run_and_fit_into_json() -> None:
     one, two = ([found.to_dict() for found in unpicklable_parts(with_lambda())] for _ in range(2))
     assert len(one) == 2
     assert json.loads(json.dumps(one)) == one == two

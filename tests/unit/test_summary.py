@@ -65,7 +65,7 @@ def summary(*models: dict[str, Any]) -> str:
         ),
     ],
 )
-def test_one_sentence_answers_the_question(counts: dict[str, int], sentence: str) -> None:
+def test_the_first_sentence_says_how_many_models_kept_their_reward(counts: dict[str, int], sentence: str) -> None:
     assert answer(counts) == sentence
 
 
@@ -98,7 +98,7 @@ def test_the_sentence_names_what_the_reload_is_compared_with(models: list[dict[s
     assert headline(models) == sentence
 
 
-def test_the_verdicts_say_why_claims_could_not_decide() -> None:
+def test_the_counts_of_verdicts_say_why_claims_could_not_decide() -> None:
     words = ("no_claim", "claim_too_imprecise", "best_of_k", "claim_with_exploration", "best_of_k")
     text = summary(
         *map(inconclusive, words), model(verdict="inconclusive", reason="40 episodes cannot tell: it varies")
@@ -115,7 +115,7 @@ def test_models_trained_here_are_compared_with_in_place() -> None:
     ]
 
 
-def test_found_models_are_compared_with_a_claim_of_some_kind() -> None:
+def test_external_models_are_compared_with_a_claim_of_a_named_kind() -> None:
     lines = summary(
         found("a/b", "degraded", claim_kind="model_card", claim_std=None, reason="earns less"), model("c", "degraded")
     ).splitlines()
@@ -126,7 +126,7 @@ def test_found_models_are_compared_with_a_claim_of_some_kind() -> None:
     ]
 
 
-def test_models_that_failed_alike_share_a_line_and_hide_no_other() -> None:
+def test_models_with_the_same_failure_share_a_line() -> None:
     failed = [found(f"m{k}", "error", reason="no environment", claim_kind=None, claim_mean=None) for k in range(40)]
     text = summary(*failed, *(found(f"lost{k}", "degraded") for k in range(8)))
     assert "m0     error     –         – → –  no environment (39 more like it)" in text
@@ -135,7 +135,7 @@ def test_models_that_failed_alike_share_a_line_and_hide_no_other() -> None:
     assert "and 3 more" in text
 
 
-def test_models_that_no_plain_load_would_load_are_counted_with_the_errors() -> None:
+def test_models_that_a_plain_load_would_not_load_are_counted_with_their_errors() -> None:
     others = [found(plain_load_error=""), found(plain_load_error=None), model()]
     assert plain_loads([found(plain_load_error=GYM)] * 2 + others) == (
         f"2 of 4 found models would not load with a plain ALGO.load (1 could not be read): {GYM} (2)"
@@ -157,19 +157,19 @@ def test_the_worst_models_show_their_cause_and_where_its_fix_is() -> None:
     ]
 
 
-def test_models_of_one_cause_are_led_to_its_fix_once() -> None:
+def test_models_of_one_cause_share_one_link_to_its_fix() -> None:
     text = summary(lost("a", "clock", "it is 9:00"), lost("b", "clock", "it is 10:00"), lost("c", "hash-order", "-"))
     assert text.count("cause: clock: ") == 2
     assert text.count("fix: docs/causes/clock.md") == text.count("fix: docs/causes/hash-order.md") == 1
 
 
-def test_evidence_that_is_the_reason_is_said_once() -> None:
+def test_evidence_that_repeats_the_reason_is_printed_once() -> None:
     text = summary(lost("a", "not-runnable", "no module", verdict="error", reason="no module"))
     assert text.count("no module") == 1
     assert "    cause: not-runnable\n" in text
 
 
-def test_models_that_failed_alike_for_different_causes_have_lines_of_their_own() -> None:
+def test_models_with_the_same_failure_and_different_causes_have_separate_lines() -> None:
     def failed(name: str, cause: str) -> dict[str, Any]:
         return lost(name, cause, "-", verdict="error", reason="shapes do not match")
 
@@ -205,30 +205,30 @@ def test_only_the_most_frequent_of_such_causes_are_named() -> None:
     ]
 
 
-def test_a_cause_that_is_listed_is_not_named_apart() -> None:
+def test_a_cause_that_is_listed_with_its_models_is_not_repeated() -> None:
     text = summary(lost("a", "clock", "it is 9:00"), lost("b", "clock", "it is 10:00", verdict="inconclusive"))
     assert text.count("docs/causes/clock.md") == 1
 
 
-def test_no_page_is_named_that_is_not_there() -> None:
+def test_no_page_is_named_that_does_not_exist() -> None:
     text = summary(lost("a", "../../etc/passwd", "of a file that nobody here wrote"))
     assert "cause: ../../etc/passwd" in text
     assert "fix:" not in text
 
 
-def test_code_keeps_its_lines_and_indentation_and_nothing_that_a_terminal_obeys() -> None:
+def test_code_is_printed_with_its_indentation_and_without_control_characters() -> None:
     code = "def reset(self):\r\n\tself.x =  0  \n\n    # \u202egnp.exe\x1b[2J"
     assert printable_code(code, 1000) == "def reset(self):\n    self.x =  0\n\n    # \\u202egnp.exe\\x1b[2J"
     assert printable_code("x = 1\n" * 1000, 11) == "x = 1\nx = 1\n…"
 
 
 @pytest.mark.parametrize("text", ["\x1b[2J", "\u202egnp", "\u2066", "\udcff", "\x07", "a\r\nb", "a\u2028b", "\x9b31m"])
-def test_no_name_or_message_commands_the_terminal(text: str) -> None:
+def test_no_name_or_message_contains_terminal_control_characters(text: str) -> None:
     failed = found(text, "error", reason=text, claim_kind=None, claim_mean=None, plain_load_error=text)
     assert all(line.isprintable() for line in summary(failed, lost("a", text, text)).split("\n"))
 
 
-def test_long_texts_lose_their_middle() -> None:
+def test_long_texts_are_shortened_in_the_middle() -> None:
     assert printable("a" * 10_000 + "end", 10) == "aaaaaa…end"
     assert printable("as it is", 10) == "as it is"
     text = summary(found("x" * 10_000, "error", reason="y" * 10_000), lost("a", "z" * 10_000, "e" * 10_000))

@@ -124,14 +124,14 @@ def test_unpaired_lends_the_claim_the_reload_s_noise_where_that_is_larger(seed: 
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_q_is_benjamini_hochberg_s(seed: int) -> None:
+def test_q_values_are_those_of_benjamini_and_hochberg(seed: int) -> None:
     rng = np.random.default_rng(seed)
     p = np.round(rng.uniform(0, 1, int(rng.integers(1, 300))) ** 3, 2)  # rounding makes ties, and zeros
 
     assert false_discovery_q(p) == pytest.approx(multipletests(p, method="fdr_bh")[1], rel=1e-10)
 
 
-def test_no_models_have_no_q() -> None:
+def test_without_models_there_are_no_q_values() -> None:
     assert false_discovery_q([]).shape == (0,)
 
 

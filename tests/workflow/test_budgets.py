@@ -147,7 +147,7 @@ def test_the_policy_is_asked_once_a_step_of_all_slots_and_computes_an_action_alo
     assert counts["Linear"] == steps * BUDGETS["evaluation"]["linear layers a step of all slots"]
 
 
-def test_the_policy_is_told_its_mode_once_a_look(evaluation):
+def test_the_policy_s_mode_is_set_once_a_look(evaluation):
     counts, _, looks = evaluation
     assert counts["modes set"] == looks * BUDGETS["evaluation"]["modes set a look"]
 
@@ -231,7 +231,7 @@ def interpreters(audited: Audited) -> dict[str, Process]:
 
 
 @pytest.mark.parametrize("kind", BUDGETS["imports"])
-def test_a_process_imports_what_it_needs_alone(kind, audited):
+def test_a_process_imports_only_what_it_needs(kind, audited):
     modules = interpreters(audited)[kind].modules
     budget = BUDGETS["imports"][kind]
     needless = [
@@ -244,7 +244,7 @@ def test_a_process_imports_what_it_needs_alone(kind, audited):
 # --- Files ---------------------------------------------------------------------------------------------------------
 
 
-def test_an_audit_leaves_few_files(audited):
+def test_an_audit_leaves_no_more_files_than_budgeted(audited):
     folders = [audited.folder / name for name in ("results", "logs")]
     files = [path.relative_to(audited.folder) for folder in folders for path in folder.rglob("*") if path.is_file()]
 
@@ -267,7 +267,7 @@ def test_no_temporary_files_are_left(audited):
 # --- Scheduling ----------------------------------------------------------------------------------------------------
 
 
-def test_jobs_are_selected_once_a_job_however_long_jobs_take(audited):
+def test_snakemake_selects_jobs_once_a_job_however_long_they_take(audited):
     selections = audited.run.output.count("Selected jobs: ")
     jobs = audited.run.output.count("Finished jobid: ")
     assert jobs == sum(audited.run.jobs.values())
@@ -316,7 +316,7 @@ def _remember_models(config: dict[str, Any], file: Path) -> str:
     return next(name for name, models in find_models.batches(found, 10).items() if len(models) == 7)
 
 
-def test_planning_imports_this_library_alone_beside_what_snakemake_imports(plans):
+def test_planning_imports_only_this_library_beyond_what_snakemake_imports(plans):
     modules = set(plans.job[0].modules) - set(plans.bare.modules)
     budget = BUDGETS["planning"]["imports"]
     assert {module.partition(".")[0] for module in modules} - set(sys.stdlib_module_names) == set(budget["packages"])
@@ -325,13 +325,13 @@ def test_planning_imports_this_library_alone_beside_what_snakemake_imports(plans
 
 @pytest.mark.parametrize("process", ["main", "job"])
 @pytest.mark.parametrize("what", ["calls", "looks", "opened"])
-def test_a_further_model_adds_little_to_planning(what, process, plans):
+def test_a_further_model_adds_a_bounded_cost_to_planning(what, process, plans):
     few, many = getattr(plans, process)
     added = (getattr(many, what) - getattr(few, what)) / (MANY - FEW)
     assert added <= BUDGETS["planning"][f"a further model adds in {process} process, at most"][what]
 
 
 @pytest.mark.parametrize("what", ["calls", "looks", "opened"])
-def test_the_process_of_a_job_plans_with_little_work(what, plans):
+def test_planning_in_the_process_of_a_job_has_a_bounded_cost(what, plans):
     added = getattr(plans.job[0], what) - getattr(plans.bare, what)
     assert added <= BUDGETS["planning"]["the workflow adds to a bare one in job process, at most"][what]

@@ -42,7 +42,7 @@ def replace_text(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def test_a_truncated_record_an_edited_table_and_a_cut_model_are_noticed_and_made_again(audited, undisturbed):
+def test_truncated_or_edited_results_are_noticed_and_made_again(audited, undisturbed):
     truncate(audited.folder / RECORD)
     replace_text(audited.folder / MODELS, "identical", "identicai")
     truncate(audited.folder / TRAINED / "model.zip")
@@ -62,7 +62,7 @@ def test_a_truncated_record_an_edited_table_and_a_cut_model_are_noticed_and_made
     assert "Nothing to be done" in audited.snakemake().output
 
 
-def test_results_that_only_have_other_time_stamps_are_the_same(audited):
+def test_results_with_new_time_stamps_alone_are_unchanged(audited):
     """As in a copy of them all."""
     now = time.time()
     for path in sorted((audited.folder / "results").rglob("*"), key=lambda path: path.stat().st_mtime_ns):
@@ -71,7 +71,7 @@ def test_results_that_only_have_other_time_stamps_are_the_same(audited):
     assert "Changed since" not in audited.snakemake("--dry-run").output
 
 
-def test_what_was_edited_can_be_kept(audited, undisturbed):
+def test_edited_results_can_be_kept_with_touch(audited, undisturbed):
     replace_text(audited.folder / MODELS, "identical", "identicai")
     assert audited.snakemake("--touch").status == 0
     assert "Changed since" not in audited.snakemake("--dry-run").output
@@ -80,7 +80,7 @@ def test_what_was_edited_can_be_kept(audited, undisturbed):
     assert audited.tables() == undisturbed
 
 
-def test_damage_that_nothing_was_known_of_ends_in_one_message(audited, undisturbed):
+def test_damage_after_an_interrupted_run_ends_in_one_message(audited, undisturbed):
     """As after a power failure: the run before never came to its end."""
     (audited.folder / "results/.written.json").unlink()
     truncate(audited.folder / RECORD)
@@ -93,7 +93,7 @@ def test_damage_that_nothing_was_known_of_ends_in_one_message(audited, undisturb
     assert audited.tables() == undisturbed
 
 
-def test_a_table_that_is_gone_is_made_again(audited, undisturbed):
+def test_a_missing_table_is_made_again(audited, undisturbed):
     (audited.folder / "results/audit.json").unlink()
     assert set(audited.snakemake().jobs) == {"aggregate", "report", "summarize", "all"}
     assert audited.tables() == undisturbed
@@ -149,7 +149,7 @@ def says_why(run: Run, why: str) -> bool:
 
 
 @pytest.mark.parametrize("kibibytes", [100, 250, 600])
-def test_a_full_disk_is_said_and_loses_nothing(kibibytes, workspace, disk, undisturbed):
+def test_a_full_disk_is_reported_and_loses_no_finished_result(kibibytes, workspace, disk, undisturbed):
     disk.remount(f"size={kibibytes}k")
     run = workspace.snakemake()
     assert says_why(run, "No space left on device"), run.output
@@ -161,7 +161,7 @@ def test_a_full_disk_is_said_and_loses_nothing(kibibytes, workspace, disk, undis
     assert workspace.tables() == undisturbed
 
 
-def test_a_disk_that_becomes_read_only_half_way_loses_nothing(workspace, disk, undisturbed):
+def test_a_disk_that_becomes_read_only_loses_no_finished_result(workspace, disk, undisturbed):
     log = workspace.folder / "interrupted.txt"
     running = workspace.start(log, "--cores", "1")
     while running.poll() is None and not list((workspace.folder / "results").glob("reloaded/*.json")):
@@ -181,7 +181,7 @@ def test_a_disk_that_becomes_read_only_half_way_loses_nothing(workspace, disk, u
 
 
 @pytest.mark.parametrize("days", [-2, 2])
-def test_a_clock_that_was_wrong_while_half_of_it_was_made_changes_no_result(days, workspace, undisturbed):
+def test_a_clock_that_was_wrong_during_half_of_an_audit_changes_no_result(days, workspace, undisturbed):
     assert workspace.snakemake("results/reloaded/healthy-seed0-n1.json", TRAINED).status == 0
     for path in (workspace.folder / "results").rglob("*"):
         moment = path.stat().st_mtime + 86_400 * days

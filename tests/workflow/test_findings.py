@@ -54,7 +54,7 @@ def test_the_summary_on_the_console_counts_and_names_the_worst(audited):
     assert "Report: results/report.html" in run.output
 
 
-def test_the_report_is_there_with_every_model(audited):
+def test_the_report_contains_every_model(audited):
     workspace, _ = audited
     content = read((workspace.folder / "results/report.html").read_text())
     assert set(content["columns"]["model"]) == set(models(workspace).index)
@@ -77,7 +77,7 @@ def test_snakemake_s_own_report_holds_a_few_results_whatever_the_number_of_model
     assert sorted(names) == sorted([*figures, "flagged.csv", "report.html", "summary.txt"])
 
 
-def test_the_same_is_there_for_pull_requests_and_for_what_shows_test_results(audited):
+def test_the_markdown_and_junit_summaries_agree_with_the_console(audited):
     workspace, run = audited
     results = workspace.folder / "results"
     assert (results / "summary.txt").read_text() in run.output
@@ -94,13 +94,13 @@ def test_the_gate_fails_and_names_the_models(audited):
     assert "healthy" not in gate.output.partition("gate: models")[2]
 
 
-def test_the_gate_passes_what_it_is_not_told_to_stop(audited):
+def test_the_gate_passes_verdicts_that_it_is_not_told_to_stop(audited):
     workspace, _ = audited
     gate = workspace.snakemake("gate", "--config", "gate={'fail_on': ['inconclusive']}")
     assert gate.status == 0, gate.output
 
 
-def test_the_same_tables_are_there_as_csv_and_parquet(audited):
+def test_tables_in_csv_and_parquet_are_equal(audited):
     workspace, _ = audited
     parquet = pd.read_parquet(workspace.folder / "results/models.parquet").set_index("model")
     numbers = parquet.select_dtypes("number").columns

@@ -174,7 +174,7 @@ def test_every_model_is_a_row_and_no_job_fails(audited):
     }
 
 
-def test_nothing_was_executed(audited):
+def test_no_code_from_an_audited_file_was_executed(audited):
     assert not (audited.found / "executed").exists()
     reason = audited.models.loc["hostile-ppo-CartPole-v1", "reason"]
     assert "untrusted_pickle posix.system" in reason
@@ -190,7 +190,7 @@ def test_what_the_workflow_trained_elsewhere_can_be_audited_here(audited):
     assert (row["source"], row["claim_kind"], row["normalized"]) == ("recorded", "in_place", "True")
 
 
-def test_a_model_that_nothing_is_said_of_is_compared_with_itself(audited):
+def test_a_model_without_a_claim_is_compared_with_itself_under_other_conditions(audited):
     row = audited.models.loc["unclaimed"]
     assert (row["claim_kind"], row["reason"].partition(":")[0]) == ("", "no_claim")
     conditions = audited.conditions[audited.conditions["model"] == "unclaimed"].set_index("condition")
@@ -208,7 +208,7 @@ def test_a_repository_of_the_hub_is_compared_with_its_card(audited):
     )
 
 
-def test_an_environment_that_moved_on_runs_as_its_successor_and_counts_as_a_possible_cause(audited):
+def test_a_removed_environment_version_runs_as_its_successor_and_is_named_as_a_possible_cause(audited):
     row = audited.models.loc["swings"]
     assert row["loaded_with"].startswith("Pendulum-v0 ran as Pendulum-v1")
     assert row["reason"].endswith("Pendulum-v0 ran as Pendulum-v1, which may be the cause")
@@ -226,7 +226,7 @@ REASONS = {
 
 
 @pytest.mark.parametrize("name", REASONS)
-def test_bad_news_say_what_is_wrong(name, audited):
+def test_the_reason_of_an_error_says_what_is_wrong(name, audited):
     assert REASONS[name] in audited.models.loc[name, "reason"]
 
 
@@ -262,7 +262,7 @@ def test_only_the_batch_of_a_changed_model_runs_again(audited):
     assert audited.workspace.snakemake("-n").jobs["audit_external"] == 1
 
 
-def test_and_of_that_batch_only_the_changed_model(audited):
+def test_of_a_batch_only_the_changed_model_is_audited_again(audited):
     run = audited.workspace.snakemake()
     assert run.jobs["audit_external"] == 1
     logs = [path.read_text() for path in (audited.workspace.folder / "logs/external").glob("*.log")]
@@ -270,14 +270,14 @@ def test_and_of_that_batch_only_the_changed_model(audited):
     assert 0 < int(said[0]) < int(said[1])
 
 
-def test_an_edit_of_a_trusted_package_runs_all_that_may_have_used_it_again(audited):
+def test_an_edit_of_a_trusted_package_audits_all_external_models_again(audited):
     with open(audited.workspace.folder / "tests/environments/planted.py", "a") as file:
         file.write("# edited\n")
     batches = len(list((audited.workspace.folder / "results/external").glob("batch*.json")))
     assert audited.workspace.snakemake("-n").jobs["audit_external"] == batches
 
 
-def test_a_configuration_of_ones_own_is_the_whole_configuration(audited):
+def test_a_configuration_file_of_the_user_s_own_replaces_the_default_one(audited):
     own = audited.workspace.folder / "own.yaml"
     own.write_text(f"runs: [{audited.found}/recorded]\n")
     jobs = audited.workspace.snakemake("-n", "--configfile", str(own), "--forceall").jobs

@@ -29,7 +29,7 @@ def start(workspace: Workspace) -> subprocess.Popen[bytes]:
     return workspace.start(workspace.folder / "output.txt", "--cores", "2")
 
 
-def test_killed_at_twenty_moments_it_ends_with_the_same_bytes(undisturbed: Workspace, tmp_path: Path) -> None:
+def test_an_audit_that_was_killed_twenty_times_ends_with_the_same_bytes(undisturbed: Workspace, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "audit")
     workspace.configure(config_with_a_failure())
     moments = random.Random(0)
@@ -53,7 +53,7 @@ def test_killed_at_twenty_moments_it_ends_with_the_same_bytes(undisturbed: Works
     assert workspace.tables() == undisturbed.tables()
 
 
-def test_a_second_snakemake_in_the_same_folder_is_told_so(undisturbed: Workspace, tmp_path: Path) -> None:
+def test_a_second_snakemake_in_the_same_folder_is_refused(undisturbed: Workspace, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "audit")
     workspace.configure(config_with_a_failure())
     first = start(workspace)

@@ -74,12 +74,12 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Audited:
     return Audited(run, results, pd.read_csv(results / "models.csv", index_col="model"))
 
 
-def test_no_job_fails(audited):
+def test_no_job_fails_whatever_its_models_do(audited):
     assert audited.run.status == 0, audited.run.output
     assert "1 of " not in audited.run.output.partition("Error in rule")[2]
 
 
-def test_every_other_model_has_the_row_that_it_has_alone(audited):
+def test_every_healthy_model_has_the_same_row_beside_broken_ones(audited):
     healthy = audited.models[audited.models.index.str.startswith("healthy-")]
     assert len(healthy) == MODELS - len(BROKEN) - len(HARMLESS)
     assert set(healthy["verdict"]) == {"identical"}
@@ -88,23 +88,23 @@ def test_every_other_model_has_the_row_that_it_has_alone(audited):
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_the_broken_one_is_an_error_with_its_reason(name, audited):
+def test_a_broken_model_is_an_error_with_its_reason(name, audited):
     row = audited.models.loc[name]
     assert row["verdict"] == "error"
     assert BROKEN[name][1] in row["reason"]
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_what_harms_nothing_earns_what_it_earned(name, audited):
+def test_a_model_with_harmless_oddities_is_identical(name, audited):
     assert audited.models.loc[name, "verdict"] == "identical"
 
 
-def test_no_log_holds_megabytes(audited):
+def test_no_log_is_larger_than_its_limit(audited):
     logs = audited.results.parent / "logs"
     assert max(file.stat().st_size for file in logs.rglob("*.log")) < 32 * 2**20
 
 
-def test_the_report_counts_them_all(audited):
+def test_the_audit_counts_every_model(audited):
     counts = json.loads((audited.results / "audit.json").read_text())["counts"]
     assert {verdict: count for verdict, count in counts.items() if count} == {
         "identical": MODELS - len(BROKEN),

@@ -28,7 +28,7 @@ def imported() -> set[str]:
     return set(done.stdout.split())
 
 
-def test_planning_imports_nothing_heavy():
+def test_planning_imports_no_heavy_library():
     packages = {module.partition(".")[0] for module in imported()}
     assert packages.isdisjoint({"numpy", "pandas", "torch", "gymnasium", "stable_baselines3", "scipy", "pyarrow"})
 

@@ -53,7 +53,7 @@ PLANNING = {
 
 
 @pytest.mark.parametrize("case", PLANNING)
-def test_is_refused_while_planning(case, workspace):
+def test_an_invalid_configuration_is_refused_while_planning(case, workspace):
     config, message = PLANNING[case]
     workspace.configure(config)
     assert message in refused(workspace).output
@@ -66,7 +66,7 @@ def test_a_results_folder_that_cannot_be_written_is_refused_while_planning(works
 
 
 @pytest.mark.slow
-def test_everything_that_keeps_experiments_from_starting_is_said_at_once(workspace):
+def test_all_problems_of_experiments_are_reported_at_once(workspace):
     workspace.configure(
         small_config(
             experiment(name="healthy"),
