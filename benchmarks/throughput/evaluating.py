@@ -21,7 +21,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from reload_audit.environments import build
+from reload_audit.environments import seeded_episodes
 from reload_audit.environments.build import build_vec_env, freeze_normalization
 from reload_audit.evaluation import rollouts
 from reload_audit.evaluation.rollouts import ModelPolicy, run_episodes
@@ -98,7 +98,10 @@ class NoSteps:
 @contextlib.contextmanager
 def without_traces() -> Iterator[None]:
     """Evaluate as the audit does, but look at nothing."""
-    with mock.patch.object(rollouts, "_Trace", NoTrace), mock.patch.object(build, "EnvironmentSteps", NoSteps):
+    with (
+        mock.patch.object(rollouts, "_Trace", NoTrace),
+        mock.patch.object(seeded_episodes, "EnvironmentSteps", NoSteps),
+    ):
         yield
 
 

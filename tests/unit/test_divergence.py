@@ -20,13 +20,14 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_no
 
 from reload_audit import record_reference
 from reload_audit.environments.build import build_vec_env, freeze_normalization
+from reload_audit.environments.step_recorders import step_digests
 from reload_audit.evaluation.divergence import Divergence, first_divergence
 from reload_audit.evaluation.rollouts import ModelPolicy, Policy, run_looks
 from reload_audit.models import model_folder
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.records.episodes import Episode
 from reload_audit.records.specs import EnvironmentSpec, EvaluationSpec, TrainingSpec
-from reload_audit.records.steps import EPISODES, STEPS, EpisodeSteps, Steps, read_steps, step_digests
+from reload_audit.records.steps import EPISODES, STEPS, EpisodeSteps, Steps, read_steps
 from reload_audit.training.train import create_model
 from support.builders import training_spec
 

@@ -11,7 +11,8 @@ import pytest
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-from reload_audit.environments.build import EpisodeTooLong, build_vec_env, freeze_normalization
+from reload_audit.environments.build import build_vec_env, freeze_normalization
+from reload_audit.environments.seeded_episodes import EpisodeTooLong
 from reload_audit.evaluation.rollouts import ModelPolicy, NonFiniteReward, Policy, RandomPolicy, run_episodes
 from reload_audit.records.episodes import Episode, first_difference
 from reload_audit.records.specs import EvaluationSpec, TrainingSpec

@@ -18,8 +18,8 @@ from gymnasium import spaces
 from reload_audit.causes.finding import Finding
 from reload_audit.diagnosis.trials import Circumstances, plan
 from reload_audit.environments.build import build_vec_env
-from reload_audit.environments.construction import changes
 from reload_audit.evaluation.external import environment_of, trained_normalized
+from reload_audit.forensics.construction_changes import changes
 from reload_audit.forensics.earned import training_on_another_scale
 from reload_audit.forensics.examine_files import examine_files
 from reload_audit.forensics.search import find_statistics

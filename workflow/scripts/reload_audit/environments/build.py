@@ -11,7 +11,7 @@ import os
 import random
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, SupportsFloat
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -30,148 +30,11 @@ from stable_baselines3.common.vec_env import (
 )
 
 from reload_audit.environments.construction import describe_construction
+from reload_audit.environments.seeded_episodes import ActionsAnnounced, SeededEpisodes
 from reload_audit.processes.imports import ImportProblem, extend_path, import_module, import_object
 from reload_audit.records.specs import EnvironmentSpec
-from reload_audit.records.steps import EPISODES, EnvironmentSteps
-from reload_audit.records.storage import Digest
-
-PARKED_KEY = "reload_audit_parked"
-"""In the ``info`` of every step that a parked :class:`SeededEpisodes` does not make."""
 
 Normalizer = Callable[[VecEnv], VecNormalize]
-
-
-class EpisodeTooLong(RuntimeError):
-    """An episode does not end."""
-
-
-class SeededEpisodes(gym.Wrapper):
-    """Run given episodes, each reset with its own seed, and record them; pass everything through until asked to.
-
-    ``VecEnv.seed`` reaches only the first reset of each environment: the later ones, which the VecEnv makes by
-    itself, continue whatever generator is there. This wrapper supplies the seed of every one. When its episodes
-    are done it *parks*: the environment is neither stepped nor reset any more, so a slot that waits for
-    others does nothing that the protocol did not ask for.
-
-    It sits inside the user's wrappers, beside the Monitor: an episode is the environment's own, also where a wrapper
-    ends it early for training (a life lost in Atari) or changes its rewards, and its reward is the monitor's. Rewards
-    are summed here in double precision, because VecEnvs differ: DummyVecEnv hands them out as float32.
-    """
-
-    def __init__(self, env: gym.Env) -> None:
-        super().__init__(env)
-        self._queue: list[tuple[int, int]] | None = None
-        self._max_steps = 0
-        self._last_observation: Any = None
-        self._current: tuple[int, int] | None = None
-        self._parked = False
-        self._over = False
-        self._rewards: list[float] = []
-        self._finished: list[dict[str, Any]] = []
-        self._construction: dict[str, Any] = {}
-        self._keep_steps = False
-        self._steps: EnvironmentSteps | None = None
-
-    def begin_episodes(self, episodes: Sequence[tuple[int, int]], max_steps: int, keep_steps: bool = False) -> None:
-        """From the next reset on, run these episodes: pairs of index and seed.
-
-        :param keep_steps: whether the first ones are recorded step by step
-        """
-        self._queue = list(episodes)
-        self._max_steps = max_steps
-        self._keep_steps = keep_steps
-        self._current, self._parked, self._finished = None, False, []
-
-    def collect_episodes(self) -> tuple[list[dict[str, Any]], bool]:
-        """What has been recorded since the last call, and whether all is done and this slot parked."""
-        finished, self._finished = self._finished, []
-        return finished, self._parked
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        if self._queue is None:
-            self._over = False
-            self._last_observation, info = self.env.reset(seed=seed, options=options)
-            return self._last_observation, info
-        if self._current is not None and self._rewards:
-            self._finish(terminated=False)  # cut short by a wrapper further out
-        if self._current is None:
-            self._current = self._queue.pop(0) if self._queue else None
-        self._parked = self._current is None
-        if self._parked and self._last_observation is not None:
-            return self._last_observation, {}
-        seed = None if self._current is None else self._current[1]
-        self._last_observation, info = self.env.reset(seed=seed, options=options)
-        self._over = False
-        self._rewards = []
-        episode = 0 if self._current is None else self._current[0]
-        self._steps = EnvironmentSteps(episode, keep=self._keep_steps and episode < EPISODES)
-        self._steps.observe(self._last_observation)
-        return self._last_observation, info
-
-    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        if self._parked:
-            return self._last_observation, 0.0, False, False, {PARKED_KEY: True}
-        if self._over and self._queue is not None:
-            # A wrapper that resets only when an episode is really over has missed that: say it again.
-            return self._last_observation, 0.0, True, False, {}
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        self._last_observation = observation
-        self._over = bool(terminated or truncated)
-        if self._current is not None and self._steps is not None:
-            self._rewards.append(float(reward))
-            self._steps.observe(observation)
-            if self._over:
-                self._finish(bool(terminated))
-            elif len(self._rewards) >= self._max_steps:
-                raise EpisodeTooLong(
-                    f"the episode with seed {self._current[1]} did not end within {self._max_steps} steps; "
-                    "expected an environment with a time limit (or a larger evaluation.max_episode_steps)"
-                )
-        return observation, reward, terminated, truncated, info
-
-    def policy_acts(self) -> None:
-        """The policy has chosen an action, and wrappers further out are about to act on it."""
-        if self._current is not None and self._steps is not None:
-            self._steps.policy_acts()
-
-    def remember_construction(self, construction: dict[str, Any]) -> None:
-        """Keep how the environment was built, wrappers further out included."""
-        self._construction = construction
-
-    def construction(self) -> dict[str, Any]:
-        """See ``construction.describe_construction``."""
-        return self._construction
-
-    def _finish(self, terminated: bool) -> None:
-        assert self._current is not None
-        assert self._steps is not None
-        index, seed = self._current
-        self._current = None
-        observed, steps = self._steps.finish(self._rewards)
-        self._finished.append(
-            {
-                "episode": index,
-                "seed": seed,
-                "reward": float(sum(self._rewards)),
-                "length": len(self._rewards),
-                "terminated": terminated,
-                "raw_observations": observed,
-                "rewards": Digest().add_array(np.asarray(self._rewards)).hexdigest(),
-                "steps": steps,
-            }
-        )
-
-
-class _ActionsAnnounced(gym.Wrapper):
-    """Tells :class:`SeededEpisodes` when the policy acts: wrappers in between may step and reset on their own."""
-
-    def __init__(self, env: gym.Env) -> None:
-        super().__init__(env)
-        self._announce = env.get_wrapper_attr("policy_acts")
-
-    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
-        self._announce()
-        return self.env.step(action)
 
 
 def make_env(spec: EnvironmentSpec, inside: Sequence[Callable[[gym.Env], gym.Env]] = ()) -> gym.Env:
@@ -249,7 +112,7 @@ def _make_slot(spec: EnvironmentSpec, worker_seed: int, creator: int) -> gym.Env
         seed_global_generators(worker_seed)
     env = make_env(spec, [Monitor, SeededEpisodes] if spec.monitor == "env" else [SeededEpisodes])
     env.get_wrapper_attr("remember_construction")(describe_construction(env, spec.env_kwargs))
-    return _ActionsAnnounced(env) if spec.wrappers else env
+    return ActionsAnnounced(env) if spec.wrappers else env
 
 
 def _make_unwrapped(spec: EnvironmentSpec) -> gym.Env:

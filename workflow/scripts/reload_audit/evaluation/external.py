@@ -18,12 +18,13 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
 from reload_audit.environments import ids
-from reload_audit.environments.build import EpisodeTooLong, build_vec_env, seed_global_generators
+from reload_audit.environments.build import build_vec_env, seed_global_generators
 from reload_audit.environments.ids import is_missing
+from reload_audit.environments.seeded_episodes import EpisodeTooLong
+from reload_audit.evaluation.checks import check, check_against_manifest, divergence
 from reload_audit.evaluation.conditions import Subject, fresh_environments, run_condition
 from reload_audit.evaluation.reference import RANDOM_POLICY_EPISODES
 from reload_audit.evaluation.rollouts import NonFiniteReward, RandomPolicy, run_episodes
-from reload_audit.evaluation.trained import check, check_against_manifest, divergence
 from reload_audit.judging.comparison import Criteria
 from reload_audit.judging.judgement import Judgement, judge_found
 from reload_audit.models import model_folder

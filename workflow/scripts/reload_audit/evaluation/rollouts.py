@@ -16,10 +16,11 @@ from sb3_contrib.common.maskable.utils import is_masking_supported
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from reload_audit.environments.build import PARKED_KEY
+from reload_audit.environments.seeded_episodes import PARKED_KEY
+from reload_audit.environments.step_recorders import PolicySteps
 from reload_audit.records.episodes import Episode
 from reload_audit.records.specs import EvaluationSpec
-from reload_audit.records.steps import EPISODES, EpisodeSteps, PolicySteps, Steps
+from reload_audit.records.steps import EPISODES, EpisodeSteps, Steps
 from reload_audit.records.storage import Digest
 
 _FLUSH_STEPS = 64

@@ -9,22 +9,19 @@ observation and action of step *t* are what it saw there and did about it.
 
 from __future__ import annotations
 
-import functools
 import io
-import itertools
 import math
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from reload_audit.reading.files import open_zip, read_bytes, read_member
 from reload_audit.reading.refusal import Unreadable, refusing
-from reload_audit.records.storage import Digest, atomic_path
+from reload_audit.records.storage import atomic_path
 
 STEPS = 128
 """Steps of an episode that are kept one by one."""
@@ -36,12 +33,10 @@ EPISODES = 40
 ASKED_AT = "asked_at"
 """Not a component: at which step each action was chosen, where wrappers make steps of their own."""
 
-_MARKS = STEPS + 64
-_MOST_WAITING = 64
-_MOST_WAITING_BYTES = 2**16
-_VALUE_BYTES = 2**14  # of the first episode; half as many of every further one
+MARKS = STEPS + 64
+"""Digests of an episode's observations that are kept at most."""
+
 _MAX_BYTES = 2**22
-_NUMBERS = (np.ndarray, np.generic, int, float)
 _MOST_COMPONENTS = 100
 _COMPONENT = re.compile(r"asked_at|rewards|actions|(raw|policy)_observations(\.[\w .:/-]{1,100})?")
 
@@ -112,8 +107,8 @@ def read_steps(path: str | Path) -> Steps:
         count = arrays["digest_counts"].shape[1]
         for kind in ("digest_counts", "value_counts"):
             counts = arrays[kind]
-            if counts.dtype != np.uint16 or counts.shape != (len(names), count) or counts.max(initial=0) > _MARKS:
-                raise Unreadable(f"{kind}: expected at most {_MARKS} steps of each component and episode")
+            if counts.dtype != np.uint16 or counts.shape != (len(names), count) or counts.max(initial=0) > MARKS:
+                raise Unreadable(f"{kind}: expected at most {MARKS} steps of each component and episode")
         if count > EPISODES or arrays["digests"].dtype != np.uint16:
             raise Unreadable(f"expected digests of at most {EPISODES} episodes")
         digests = _split(arrays["digests"], arrays["digest_counts"].ravel())
@@ -129,194 +124,6 @@ def read_steps(path: str | Path) -> Steps:
                 for episode in range(count)
             }
         )
-
-
-class EnvironmentSteps:
-    """Collects what an environment gives in one episode: a digest of all observations, and the first of them.
-
-    Arrays are copied at once, because environments write to theirs again, and digested many at a time.
-
-    :param keep: whether steps are kept one by one
-    """
-
-    def __init__(self, episode: int, keep: bool) -> None:
-        self._keep = keep
-        self._room = _VALUE_BYTES >> episode if keep else 0
-        self._digest = Digest()
-        self._observed = 0
-        self._digests: list[bytes] = []
-        self._values: list[dict[str, np.ndarray]] = []
-        self._asked_at: list[int] = []
-        self._waiting: list[bytes] = []
-        self._most_waiting = 0
-        self._dtype: np.dtype | None = None
-        self._shape: tuple[int, ...] = ()
-
-    def observe(self, observation: Any) -> None:
-        """Add what ``reset`` or ``step`` gave."""
-        if type(observation) is not np.ndarray or observation.dtype.hasobject:
-            self._observe_other(observation)
-            return
-        if observation.dtype != self._dtype or observation.shape != self._shape:
-            self._digest_waiting()
-            self._dtype, self._shape = observation.dtype, observation.shape
-            self._most_waiting = min(max(1, _MOST_WAITING_BYTES // max(1, observation.nbytes)), _MOST_WAITING)
-        self._observed += 1
-        self._waiting.append(observation.tobytes())
-        if len(self._waiting) == self._most_waiting:
-            self._digest_waiting()
-
-    def policy_acts(self) -> None:
-        """The policy has chosen an action for what was observed last."""
-        if self._keep and len(self._asked_at) < STEPS:
-            self._asked_at.append(min(self._observed - 1, np.iinfo(np.uint16).max))
-
-    def finish(self, rewards: Sequence[float]) -> tuple[str, EpisodeSteps | None]:
-        """The episode is over.
-
-        :param rewards: of all its steps
-        :return: the digest of its observations, and its first steps if they are kept
-        """
-        self._digest_waiting()
-        if not self._keep:
-            return self._digest.hexdigest(), None
-        earned = np.asarray(rewards[:STEPS], dtype=np.float64)
-        observed = np.frombuffer(b"".join(self._digests), dtype=">u2").astype(np.uint16)
-        digests = {"raw_observations": observed, "rewards": step_digests(earned)}
-        if self._asked_at != list(range(len(self._asked_at))):
-            digests[ASKED_AT] = np.asarray(self._asked_at, dtype=np.uint16)
-        values = _stacked(self._values)
-        kept = max((len(rows) for rows in values.values()), default=0)
-        return self._digest.hexdigest(), EpisodeSteps(digests, values | {"rewards": earned[: max(0, kept - 1)]})
-
-    def _observe_other(self, observation: Any) -> None:
-        """Numbers, dictionaries, and whatever else environments give."""
-        self._digest_waiting()
-        self._digest.add_observation(observation)
-        step = self._observed
-        self._observed += 1
-        if self._keep and (step < STEPS or (step % MARK_EVERY == 0 and len(self._digests) < _MARKS)):
-            self._digests.append(self._digest.start())
-            if self._room:
-                self._keep_values(observation)
-
-    def _digest_waiting(self) -> None:
-        contents, self._waiting = self._waiting, []
-        step = self._observed - len(contents)
-        while contents:
-            assert self._dtype is not None
-            if not self._keep:
-                taken = len(contents)
-                self._digest.add_arrays(self._dtype, self._shape, contents)
-            elif step < STEPS:
-                taken = min(len(contents), STEPS - step)
-                self._digests += self._digest.add_each(self._dtype, self._shape, contents[:taken])
-                self._keep_arrays(contents[:taken])
-            else:
-                marked = -(-step // MARK_EVERY) * MARK_EVERY
-                taken = min(len(contents), marked + 1 - step)
-                self._digest.add_arrays(self._dtype, self._shape, contents[:taken])
-                if step + taken > marked and len(self._digests) < _MARKS:
-                    self._digests.append(self._digest.start())
-                    self._keep_arrays(contents[taken - 1 : taken])
-            contents = contents[taken:]
-            step += taken
-
-    def _keep_arrays(self, contents: Sequence[bytes]) -> None:
-        for content in contents:
-            if not self._room:
-                return
-            self._keep_values(np.ndarray(self._shape, self._dtype, content))
-
-    def _keep_values(self, observation: Any) -> None:
-        """Keep the values while there is room for them."""
-        arrays = _copies(observation)
-        self._room -= sum(array.nbytes for array in arrays.values()) + 8
-        if self._room < 0 or not arrays:
-            self._room = 0
-        else:
-            self._values.append(arrays)
-
-
-class PolicySteps:
-    """Collects what a policy sees and does in one episode."""
-
-    def __init__(self, episode: int) -> None:
-        self._room = _VALUE_BYTES >> episode
-        self._left = STEPS
-        self._digests: dict[str, list[np.ndarray]] = {}
-        self._values: dict[str, list[np.ndarray]] = {}
-
-    def add(self, rows: Mapping[str, np.ndarray]) -> None:
-        """Add some steps.
-
-        :param rows: by component, shape ``(steps, *shape)``
-        """
-        taken = {name: array[: self._left] for name, array in rows.items()}
-        count = min(len(array) for array in taken.values())
-        self._left -= count
-        if count == 0:
-            return
-        for name, array in taken.items():
-            self._digests.setdefault(name, []).append(step_digests(array))
-        size = sum(array[0].nbytes for array in taken.values())
-        fitting = min(count, self._room // max(1, size))
-        self._room = self._room - fitting * size if fitting == count else 0
-        if fitting:
-            for name, array in taken.items():
-                self._values.setdefault(name, []).append(array[:fitting].copy())
-
-    def finish(self) -> EpisodeSteps:
-        """The episode is over."""
-        digests, values = (
-            {name: np.concatenate(arrays) for name, arrays in kept.items()} for kept in (self._digests, self._values)
-        )
-        return EpisodeSteps(digests, values)
-
-
-def step_digests(rows: np.ndarray) -> np.ndarray:
-    """Two bytes for each row, shape ``(n,)``: other bits give other ones, but for one case in 65,000.
-
-    A sum of products with fixed odd numbers, because a cryptographic digest of every row takes ten times as long.
-    """
-    if rows.size == 0:
-        return np.zeros(len(rows), dtype=np.uint16)
-    content = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), -1)
-    content = np.pad(content, ((0, 0), (0, -content.shape[1] % 8))) if content.shape[1] % 8 else content
-    lanes = np.ascontiguousarray(content).view(np.uint64)
-    sums: np.ndarray = lanes @ _factors(lanes.shape[1])
-    return (sums >> np.uint64(48)).astype(np.uint16)
-
-
-@functools.lru_cache(maxsize=32)
-def _factors(count: int) -> np.ndarray:
-    """Odd numbers that look random and are the same in every version of NumPy (the generator splitmix64)."""
-    numbers = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        numbers = (numbers ^ (numbers >> np.uint64(shift))) * np.uint64(factor)
-    return (numbers ^ (numbers >> np.uint64(31))) | np.uint64(1)
-
-
-def _copies(observation: Any) -> dict[str, np.ndarray]:
-    """The arrays and numbers of an observation, by component; none where it holds anything else."""
-    if isinstance(observation, _NUMBERS):
-        return {"raw_observations": np.array(observation)}
-    if not isinstance(observation, Mapping) or not all(isinstance(part, _NUMBERS) for part in observation.values()):
-        return {}
-    return {f"raw_observations.{key}": np.array(part) for key, part in observation.items()}
-
-
-def _stacked(steps: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Arrays of all steps by component, up to the first that is of another kind; none where they hold no numbers."""
-    if not steps or any(array.dtype.kind not in "biuf" for array in steps[0].values()):
-        return {}
-    first = _kinds(steps[0])
-    alike = list(itertools.takewhile(lambda step: _kinds(step) == first, steps))
-    return {name: np.stack([step[name] for step in alike]) for name in first}
-
-
-def _kinds(step: Mapping[str, np.ndarray]) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
-    return {name: (array.dtype, array.shape) for name, array in step.items()}
 
 
 def _counts(arrays: Sequence[Sequence[np.ndarray]], episodes: int) -> np.ndarray:
