@@ -26,20 +26,20 @@ if json:
     import pkg.conditional as c
 """,
     "library/pkg/__init__.py": "",
-    "library/pkg/direct.py": "import pkg.transitive",
-    "library/pkg/transitive.py": "import pkg.deeper",
-    "library/pkg/deeper.py": "import pkg.direct  # a circle",
+    "library/pkg/direct.py": "import pkg.transitive\n",
+    "library/pkg/transitive.py": "import pkg.deeper\n",
+    "library/pkg/deeper.py": "import pkg.direct  # a circle\n",
     "library/pkg/sibling.py": "",
-    "library/pkg/names.py": "thing = 1",
-    "library/pkg/lazy.py": "later = 1",
+    "library/pkg/names.py": "thing = 1\n",
+    "library/pkg/lazy.py": "later = 1\n",
     "library/pkg/conditional.py": "",
     "library/pkg/elsewhere/__init__.py": "",
-    "library/pkg/elsewhere/task.py": "import pkg.needed_there",
+    "library/pkg/elsewhere/task.py": "import pkg.needed_there\n",
     "library/pkg/needed_there.py": "",
     "library/pkg/unrelated.py": "",
     "library/pkg/elsewhere/unrelated_too.py": "",
     "library/flat.py": "",
-    "requirements.txt": "torch==2.0",
+    "requirements.txt": "torch==2.0\n",
 }
 
 
@@ -62,7 +62,7 @@ def changes(project: Path) -> Callable[[str], bool]:
     def changes(name: str) -> bool:
         before = digest_of(project)
         with open(project / name, "a") as file:
-            file.write("# edited\n")
+            file.write("edited = True\n")
         return digest_of(project) != before
 
     return changes
@@ -99,14 +99,14 @@ def test_an_edit_of_anything_else_does_not_change_the_digest(changes: Callable[[
     assert not changes(name)
 
 
-@pytest.mark.parametrize("statement", ["from . import unrelated", "from .unrelated import thing"])
+@pytest.mark.parametrize("statement", ["from . import unrelated\n", "from .unrelated import thing\n"])
 def test_a_relative_import_is_followed(project: Path, changes: Callable[[str], bool], statement: str) -> None:
     (project / "library/pkg/direct.py").write_text(statement)
     assert changes("library/pkg/unrelated.py")
 
 
 def test_a_text_that_only_mentions_a_module_is_not_followed(project: Path, changes: Callable[[str], bool]) -> None:
-    (project / "library/pkg/direct.py").write_text('"""See pkg.unrelated for more."""')
+    (project / "library/pkg/direct.py").write_text('"""See pkg.unrelated for more."""\nmore = "see pkg.unrelated"\n')
     assert not changes("library/pkg/unrelated.py")
 
 
@@ -187,3 +187,136 @@ def test_the_digest_of_a_package_counts_all_its_files_and_no_others(tmp_path):
     assert after != before
     (tmp_path / "single.py").write_text("s = 2\n")
     assert digest() != after
+
+
+# --- Wording -------------------------------------------------------------------------------------------------------
+
+WRITTEN = '''\
+"""A module."""
+
+import json
+
+LIMIT = 3
+"""Of what is written here."""
+
+
+class Sum:
+    """Adds."""
+
+    def of(self, a: int, b: int = LIMIT) -> int:
+        """Of two."""
+        if a:
+            "noted in passing"
+        return json.loads(f"{a + b:>{2}}")  # as text first
+'''
+
+REWORDED = '''\
+# Copyright
+import json
+
+LIMIT = 0x3
+"""Of what may be
+written here.
+"""
+
+class Sum:
+    def of(
+        self,
+        a: int,
+        b: int = LIMIT,
+    ) -> int:
+        """Both: see ``os.path``."""
+        # Nothing, if there is nothing.
+        if (a):
+            "another note"
+        return json.loads(
+            f'{a + b:>{2}}'
+        )
+'''
+
+
+@pytest.fixture
+def digest(tmp_path: Path) -> Callable[..., str]:
+    """Of a module, by each of the three ways."""
+
+    def digest(content: str | bytes, with_lines: bool = False) -> str:
+        (tmp_path / "module.py").write_bytes(content.encode() if isinstance(content, str) else content)
+        locate = locate_in([tmp_path])
+        return code_digest(tmp_path / "module.py", locate, with_lines=with_lines) + ", ".join(
+            [
+                named_code_digest("module:Name", locate, with_lines),
+                package_digest(["module"], [tmp_path], with_lines),
+            ]
+        )
+
+    return digest
+
+
+def test_docstrings_comments_and_formatting_do_not_count(digest):
+    assert digest(WRITTEN) == digest(REWORDED)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("a + b", "b + a"),
+        ("LIMIT = 3", "LIMIT = 3.0"),
+        ("LIMIT = 3", "LIMIT = True"),
+        ("LIMIT = 3", "LIMIT = '3'"),
+        (":>{2}", ":<{2}"),
+        ("b: int = LIMIT", "b: int"),
+        ("import json", "import json as loads"),
+        ("if a:", "while a:"),
+        ("return json", "json"),
+        ("return json.loads", "return (json.loads, )"),
+        ('"noted in passing"', 'print("noted in passing")'),
+        ('"""Adds."""', 'text = """Adds."""'),
+        ('"""Of two."""', "global LIMIT"),
+    ],
+)
+def test_what_code_does_counts(digest, before, after):
+    assert digest(WRITTEN) != digest(WRITTEN.replace(before, after, 1))
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [
+        "help = Sum.__doc__",
+        "import inspect; help = inspect.getdoc(Sum)",
+        "from inspect import getsource",
+    ],
+)
+def test_docstrings_count_where_code_reads_them(digest, reading):
+    assert digest(WRITTEN + reading) != digest(REWORDED + reading)
+
+
+def test_docstrings_count_where_what_imports_them_reads_them(project: Path, changes: Callable[[str], bool]) -> None:
+    (project / "scripts/train.py").write_text("from pkg.names import thing\n\nprint(thing.__doc__)\n")
+    before = digest_of(project)
+    (project / "library/pkg/names.py").write_text('thing = 1\n"""One."""\n')
+    assert digest_of(project) != before
+
+
+def test_lines_count_where_they_are_asked_for(digest):
+    later = f"# one line more\n{WRITTEN}"
+    assert digest(WRITTEN) == digest(later)
+    assert digest(WRITTEN, with_lines=True) != digest(later, with_lines=True)
+    assert digest(WRITTEN, with_lines=True) == digest(WRITTEN.replace("Adds", "Subtracts"), with_lines=True)
+
+
+@pytest.mark.parametrize(
+    "content", ["def f(:", b"\xff", b"a = '\0'", f"a = 0x{'f' * 5000}", f"a = {'-' * 5000}1", f"a = {'1 + ' * 5000}1"]
+)
+def test_code_that_cannot_be_parsed_counts_as_it_is_written(digest, content):
+    content = content.encode() if isinstance(content, str) else content
+    assert digest(content) == digest(content) != digest(content + b" # edited")
+
+
+def test_the_digest_is_the_same_in_all_versions_of_python(digest):
+    """Those of 3.12 and 3.13 have further fields: see ``ast.dump``."""
+    assert digest(WRITTEN)[:16] == "d1cf3afdd5bf6bd0"
+
+
+def test_a_text_beside_the_code_counts(project: Path) -> None:
+    script, locate = project / "scripts/train.py", locate_in([project / "library"])
+    assert len({code_digest(script, locate, texts=texts) for texts in ([], ["a"], ["b"], ["a", "b"], ["ab"])}) == 5

@@ -55,9 +55,10 @@ TRAINING_CODE = code_of("train.py")
 RELOAD_CODE = code_of("reload.py")
 
 
-def user_code(content):
+def user_code(content, with_lines=False):
     """Digest of the user's own code on python_path that names in the configuration lead to."""
-    return named_code_digest(content, locate_in(map(Path, AUDIT["python_path"])))
+    locate = locate_in(map(Path, AUDIT["python_path"]))
+    return named_code_digest(content, locate, with_lines)
 
 
 # Without what its jobs ask a cluster for, which decides no result.

@@ -56,8 +56,9 @@ def policy_of_probe(wildcards):
 
 
 def probe_code(wildcards):
-    environment = probed_environment(wildcards)
-    return PROBE_CODE + user_code([environment, AUDIT["env_versions"]]) + TRUSTED_CODE
+    """With the lines of the user's code, which a probe names."""
+    named = [probed_environment(wildcards), AUDIT["env_versions"]]
+    return PROBE_CODE + user_code(named, with_lines=True) + TRUSTED_LINES
 
 
 wildcard_constraints:

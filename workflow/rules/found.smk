@@ -54,7 +54,10 @@ EXTERNAL_POLICY = {
     "max_bytes": AUDIT["reload"]["memory"] * 2**18,
 }
 EXTERNAL_CODE = code_of("audit_external.py")
-TRUSTED_CODE = package_digest(AUDIT["trust"], map(Path, AUDIT["python_path"]))
+TRUSTED_CODE, TRUSTED_LINES = (
+    package_digest(AUDIT["trust"], map(Path, AUDIT["python_path"]), with_lines)
+    for with_lines in (False, True)
+)
 
 
 def models_of_batch(wildcards):

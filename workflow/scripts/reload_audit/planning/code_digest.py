@@ -1,4 +1,8 @@
-"""What a script's result depends on, besides its input: the code that it imports. Standard library only."""
+"""What a script's result depends on, besides its input: the code that it imports. Standard library only.
+
+Of Python the syntax tree counts, without docstrings: editing them, comments or formatting runs no job again. Of other
+files every byte counts.
+"""
 
 from __future__ import annotations
 
@@ -7,50 +11,71 @@ import functools
 import hashlib
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 # A module named in a text is one that another process imports: see ``isolation.call``.
 _NAMED_MODULE = re.compile(r"^[A-Za-z_]\w*((\.\w+)+(:[\w.-]+)?|:[\w.-]+)$")
 
+# With these, code reads docstrings, comments or itself, its own or those of what it imports.
+_READS_SOURCE = re.compile(rb"\b(__doc__|getdoc|getcomments|getsource|getsourcelines|linecache)\b")
+
+_SKIPPED = frozenset({"ctx", "kind", "type_comment", "lineno", "end_lineno", "col_offset", "end_col_offset"})
+"""What says nothing about what code does: places, and whether a name is read or set, which its parent says too."""
+
 Locate = Callable[[str], Path | None]
 
 
-def code_digest(script: Path, locate: Locate, also: Iterable[Path] = (), name: str = "") -> str:
-    """A digest of a script, of all modules it leads to, and of further files.
+def code_digest(
+    script: Path,
+    locate: Locate,
+    also: Iterable[Path] = (),
+    texts: Iterable[str] = (),
+    name: str = "",
+    with_lines: bool = False,
+) -> str:
+    """A digest of a script, of all modules it leads to, and of further files and texts.
 
     :param locate: the file of a dotted module name, or None where the module is not ours
     :param also: data files that decide results too: requirements, templates
+    :param texts: what else decides them, such as a part of a file
     :param name: the script's own module name, where it is part of a package and may import relatively
+    :param with_lines: whether it matters in which line code stands
     """
     files = sorted({script, *_imported_files(script, name or script.stem, locate), *also})
-    content = hashlib.sha256()
-    for file in files:
-        content.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    content = _hash([(file.name, file) for file in files], with_lines)
+    for text in texts:
+        content.update(text.encode() + b"\0")
     return content.hexdigest()[:16]
 
 
-def named_code_digest(content: Any, locate: Locate) -> str:
+def named_code_digest(content: Any, locate: Locate, with_lines: bool = False) -> str:
     """A digest of all code that names in a configuration lead to: environments, wrappers, policies, optimizers.
 
     :param content: plain data, in which every text such as ``package.module.Name`` or ``module:Name`` counts
+    :param with_lines: as for :func:`code_digest`
     """
     modules = {module for text in _texts(content) if _NAMED_MODULE.match(text) for module in _candidates(text)}
     found = [(file, module) for module in sorted(modules) if (file := locate(module)) is not None]
-    digests = [code_digest(file, locate, name=module) for file, module in found]
+    digests = [code_digest(file, locate, name=module, with_lines=with_lines) for file, module in found]
     return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
 
 
-def package_digest(packages: Iterable[str], folders: Iterable[Path]) -> str:
-    """A digest of all files of packages and modules, because any of them may be named where nobody has looked yet."""
-    content = hashlib.sha256()
-    for folder in folders:
-        for package in sorted(packages):
-            path = folder / Path(*package.split("."))
-            for file in sorted([*path.rglob("*.py"), path.with_suffix(".py")]):
-                if file.is_file():
-                    content.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes() + b"\0")
-    return content.hexdigest()[:16]
+def package_digest(packages: Iterable[str], folders: Iterable[Path], with_lines: bool = False) -> str:
+    """A digest of all files of packages and modules, because any of them may be named where nobody has looked yet.
+
+    :param with_lines: as for :func:`code_digest`
+    """
+    named = [
+        (str(file.relative_to(folder)), file)
+        for folder in folders
+        for package in sorted(packages)
+        for path in [folder / Path(*package.split("."))]
+        for file in sorted([*path.rglob("*.py"), path.with_suffix(".py")])
+        if file.is_file()
+    ]
+    return _hash(named, with_lines).hexdigest()[:16]
 
 
 def locate_in(folders: Iterable[Path]) -> Locate:
@@ -101,38 +126,124 @@ def _imported_files(script: Path, name: str, locate: Locate) -> set[Path]:
     return set(found)
 
 
-def _imported_modules(file: Path, name: str) -> frozenset[str]:
+def _imported_modules(file: Path, name: str) -> set[str]:
     """Every module that a file may import, by its full name.
 
     :param name: the file's own module name, which relative imports start from
     """
-    return _modules_named_in(file.read_bytes(), name if file.name == "__init__.py" else name.rpartition(".")[0])
+    code = _code(file.read_bytes())
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    modules = set(code.named)
+    for level, module, names in code.imports:
+        base = _absolute(level, module, package)
+        modules.update([base, *(f"{base}.{name}" for name in names)])
+    return modules | {parent for module in modules for parent in _parents(module)}
 
 
-@functools.cache
-def _modules_named_in(content: bytes, package: str) -> frozenset[str]:
-    """Parsing takes longest when a workflow is planned, and many scripts lead to the same modules."""
-    modules: set[str] = set()
-    for node in ast.walk(ast.parse(content)):
-        if isinstance(node, ast.Import):
-            modules.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = _absolute(node, package)
-            modules.add(base)
-            modules.update(f"{base}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _NAMED_MODULE.match(node.value):
-            modules.add(node.value.partition(":")[0])
-    return frozenset(modules | {parent for module in modules for parent in _parents(module)})
-
-
-def _absolute(node: ast.ImportFrom, package: str) -> str:
-    if not node.level:
-        return node.module or ""
+def _absolute(level: int, module: str, package: str) -> str:
+    if not level:
+        return module
     parts = package.split(".")
-    base = parts[: len(parts) - (node.level - 1)]
-    return ".".join([*base, *([node.module] if node.module else [])])
+    base = parts[: len(parts) - (level - 1)]
+    return ".".join([*base, *([module] if module else [])])
 
 
 def _parents(module: str) -> list[str]:
     parts = module.split(".")
     return [".".join(parts[:length]) for length in range(1, len(parts))]
+
+
+# --- What code does, whatever is written about it ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Code:
+    """A Python file.
+
+    :param digest: of its syntax tree, without docstrings
+    :param named: modules that it imports or names, by their full names
+    :param imports: its ``from ... import``: level, module and names
+    """
+
+    digest: bytes
+    named: frozenset[str]
+    imports: frozenset[tuple[int, str, tuple[str, ...]]]
+
+
+def _hash(files: Iterable[tuple[str, Path]], with_lines: bool) -> hashlib._Hash:
+    """:param files: each with the name under which it counts"""
+    read = [(name, file.suffix == ".py", file.read_bytes()) for name, file in files]
+    as_written = any(is_python and _READS_SOURCE.search(content) for _, is_python, content in read)
+    result = hashlib.sha256()
+    for name, is_python, content in read:
+        counts = _code(content, with_lines).digest if is_python and not as_written else content
+        result.update(name.encode() + b"\0" + counts + b"\0")
+    return result
+
+
+@functools.cache
+def _code(content: bytes, with_lines: bool = False) -> _Code:
+    """Parsing takes longest when a workflow is planned, and many scripts lead to the same modules."""
+    tree = _Tree(_SKIPPED - {"lineno"} if with_lines else _SKIPPED)
+    try:
+        tree.add(ast.parse(content))
+        written = ascii(tree.parts).encode()
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # whoever imports it says so
+        return _Code(content, frozenset(), frozenset())
+    named = {text.partition(":")[0] for text in tree.texts if _NAMED_MODULE.match(text)}
+    return _Code(hashlib.sha256(written).digest(), frozenset(tree.modules | named), frozenset(tree.imports))
+
+
+_OPEN, _CLOSE, _LIST = ("(",), (")",), ("[",)
+"""Begin and end of nodes and lists. No constant is a tuple."""
+
+
+class _Tree:
+    """A syntax tree without docstrings, in one list.
+
+    Empty fields are left out: later versions of Python have more of them, so that what ``ast.dump`` gives changes.
+
+    :param skipped: further fields that are left out
+    """
+
+    def __init__(self, skipped: frozenset[str]) -> None:
+        self.parts: list[Any] = []
+        self.texts: set[str] = set()
+        self.modules: set[str] = set()
+        self.imports: set[tuple[int, str, tuple[str, ...]]] = set()
+        self._skipped = skipped
+
+    def add(self, node: ast.AST) -> None:
+        """Add a node and what is below it. There are hundreds of thousands, so little is called."""
+        if isinstance(node, ast.Import):
+            self.modules.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            self.imports.add((node.level, node.module or "", tuple(alias.name for alias in node.names)))
+        parts = self.parts
+        parts += type(node).__name__, _OPEN
+        for field, value in node.__dict__.items():
+            if field in self._skipped or value is None:
+                continue
+            if isinstance(value, ast.AST):
+                parts += (field,)
+                self.add(value)
+            elif type(value) is not list:
+                parts += field, value
+                if type(value) is str and field == "value":
+                    self.texts.add(value)
+            elif value:
+                parts += field, _LIST
+                self._add_all(value)
+                parts += (_CLOSE,)
+        parts += (_CLOSE,)
+
+    def _add_all(self, items: list[Any]) -> None:
+        for item in items:
+            if not isinstance(item, ast.AST):
+                self.parts.append(item)
+            elif type(item) is not ast.Expr or not _is_text(item.value):
+                self.add(item)
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
