@@ -112,7 +112,7 @@ def audit(folder: Path) -> None:
     isolation.prepare("forkserver", hash_seed=RELOAD_HASH_SEED, preload=PRELOAD)
     isolation.call("builtins:len", ([],), method="forkserver", log=log, timeout=600, memory=8192)
     seconds["start"] = time.perf_counter() - start
-    for entry in _found(config):
+    for entry in _external(config):
         start = time.perf_counter()
         records = folder / "audited" / f"{entry['model']}.json"
         audit_batch([entry], records, log, policy, ReloadSpec.from_dict(reload), criteria)
@@ -144,13 +144,13 @@ def copy(folder: Path, size: int) -> None:
     (here / "models.tsv").write_text("".join("\t".join(row) + "\n" for row in [columns, *rows]))
     small = {"algo": "PPO", "env": "CartPole-v1", "total_timesteps": 64, "seeds": list(range(size)), "n_envs": [1]}
     for name, content in {
-        "found": {"runs": [str(here / "models")]},
+        "external": {"runs": [str(here / "models")]},
         "table": {"models": str(here / "models.tsv")},
         "trained": {"experiments": [{"name": "small", **small}]},
     }.items():
         (here / f"{name}.yaml").write_text(json.dumps(content))
 
-    entries = _found(_resolved({"runs": [str(here / "models")]}))
+    entries = _external(_resolved({"runs": [str(here / "models")]}))
     results = here / "results"
     (results / "external").mkdir(parents=True)
     (results / "external/models.json").write_text(json.dumps(entries, indent=1))
@@ -168,7 +168,7 @@ def _renamed(record: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
     return {**record, "manifest": {**record["manifest"], "model": entry["model"], "external": entry}}
 
 
-BARE_FOUND = """
+BARE_EXTERNAL = """
 import json
 JOBS = json.load(open("jobs.json"))
 rule all:
@@ -209,7 +209,7 @@ SAME_DIRECTIVES = """    log: "logs/{job}"
 
 
 def _write_bare(here: Path, files: dict[str, list[str]], size: int) -> None:
-    """Snakefiles with as many jobs: of found models with the same files, of trained ones two each.
+    """Snakefiles with as many jobs: of external models with the same files, of trained ones two each.
 
     Each once with nothing else, and once with the directives that this workflow's rules have.
     """
@@ -219,7 +219,7 @@ def _write_bare(here: Path, files: dict[str, list[str]], size: int) -> None:
     (here / "env.yaml").write_text("dependencies: []\n")
     for kind, directives in ("bare", BARE), ("alike", SAME_DIRECTIVES):
         trained = BARE_TRAINED.replace("SIZE", str(size)).replace("DIRECTIVES\n", directives)
-        (here / f"{kind}-found.smk").write_text(BARE_FOUND + directives)
+        (here / f"{kind}-external.smk").write_text(BARE_EXTERNAL + directives)
         (here / f"{kind}-trained.smk").write_text(trained + directives)
 
 
@@ -227,7 +227,7 @@ def find(folder: Path, config: str) -> None:
     """Find the models that a configuration leads to."""
     from reload_audit.planning.configuration import read_yaml
 
-    print(len(_found(_resolved(read_yaml(folder / config)))))
+    print(len(_external(_resolved(read_yaml(folder / config)))))
 
 
 def snakemake(folder: Path, *arguments: str) -> None:
@@ -278,7 +278,7 @@ def _resolved(config: dict[str, Any]) -> dict[str, Any]:
     return resolve(config, read_yaml(SCHEMAS / "config.schema.yaml"), "config.yaml")
 
 
-def _found(config: dict[str, Any]) -> list[dict[str, Any]]:
+def _external(config: dict[str, Any]) -> list[dict[str, Any]]:
     from reload_audit.planning.configuration import read_yaml
     from reload_audit.planning.discovery.find_models import find_models
 
@@ -339,15 +339,15 @@ def measured(folder: Path, size: int) -> dict[str, Reading]:
     elsewhere = ("--config", 'pathvars={"results": "unrun", "logs": "unrun/logs"}')
     plan = ("--dry-run",)
     stages: dict[str, tuple[object, ...]] = {
-        "find models in folders": ("find", "found.yaml"),
+        "find models in folders": ("find", "external.yaml"),
         "find models of a table": ("find", "table.yaml"),
         "parse an empty Snakefile": ("snakemake", "--snakefile", "empty.smk", "--list-rules"),
-        "parse, main process (finds the models)": ("snakemake", *ours, "found.yaml", "--list-rules"),
-        "parse, process of a job": ("snakemake", *ours, "found.yaml", "--mode", "remote", "--list-rules"),
-        "parse and plan, process of a job": ("snakemake", *ours, "found.yaml", *job),
-        "plan found models": ("snakemake", *ours, "found.yaml", *elsewhere, *plan),
-        "plan found models, bare Snakefile": ("snakemake", "--snakefile", "bare-found.smk", *plan),
-        "plan found models, same directives": ("snakemake", "--snakefile", "alike-found.smk", *plan),
+        "parse, main process (finds the models)": ("snakemake", *ours, "external.yaml", "--list-rules"),
+        "parse, process of a job": ("snakemake", *ours, "external.yaml", "--mode", "remote", "--list-rules"),
+        "parse and plan, process of a job": ("snakemake", *ours, "external.yaml", *job),
+        "plan external models": ("snakemake", *ours, "external.yaml", *elsewhere, *plan),
+        "plan external models, bare Snakefile": ("snakemake", "--snakefile", "bare-external.smk", *plan),
+        "plan external models, same directives": ("snakemake", "--snakefile", "alike-external.smk", *plan),
         "plan trained models": ("snakemake", *ours, "trained.yaml", *elsewhere, *plan),
         "plan trained models, bare Snakefile": ("snakemake", "--snakefile", "bare-trained.smk", *plan),
         "plan trained models, same directives": ("snakemake", "--snakefile", "alike-trained.smk", *plan),
@@ -420,7 +420,7 @@ def targets(readings: dict[int, dict[str, Reading]]) -> str:
         ("the same, main process, which finds the models", "1", more("parse, main process (finds the models)")),
         *(
             (f"planning {models}, times as long as: {other}", "1.5", ratio(models, other))
-            for models in ("found models", "trained models")
+            for models in ("external models", "trained models")
             for other in ("bare Snakefile", "same directives")
         ),
     ]
