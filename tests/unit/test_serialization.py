@@ -31,7 +31,7 @@ from stable_baselines3.common.vec_env import (
     VecNormalize,
 )
 
-from reload_audit.remedies.unpicklable import Obstacle, unpicklable_parts
+from reload_audit.remedies.unpicklable import PartWithRemedy, unpicklable_parts
 
 CART = partial(gym.make, "CartPole-v1")
 
@@ -48,9 +48,9 @@ def holding(thing: Any) -> VecEnv:
     return DummyVecEnv([lambda: Monitor(Holds(CART(), thing))])
 
 
-def only(obstacles: list[Obstacle]) -> Obstacle:
-    (obstacle,) = obstacles
-    return obstacle
+def only(parts: list[PartWithRemedy]) -> PartWithRemedy:
+    (part,) = parts
+    return part
 
 
 # --- VecEnv wrappers ------------------------------------------------------------------------------------------------

@@ -26,6 +26,8 @@ from reload_audit.records.model_record import Measurement, ModelRecord, read_rec
 from reload_audit.records.probe_names import probe_name
 from reload_audit.records.specs import CANONICAL
 from reload_audit.records.storage import digest, plain, read_json, write_json
+from reload_audit.records.unpicklable_part import UnpicklablePart
+from reload_audit.remedies.pickling_advice import advice
 from reload_audit.results import tables
 
 SCHEMA_VERSION = 3
@@ -201,8 +203,9 @@ def _resumed(manifest: Mapping[str, Any]) -> list[str]:
     return [f"training was interrupted and went on from {steps:,} steps, on environments that started anew"]
 
 
-def _cannot_be_pickled(part: Mapping[str, Any]) -> str:
-    return f"{part['layer']}.{part['attribute']} cannot be pickled ({part['error']}): {part['remedy']}"
+def _cannot_be_pickled(data: Mapping[str, Any]) -> str:
+    part = UnpicklablePart.from_dict(data)
+    return f"{part.layer}.{part.attribute} cannot be pickled ({part.error}): {advice(part).remedy}"
 
 
 def _external_row(model: ModelRecord) -> Row:

@@ -28,7 +28,7 @@ from reload_audit.records.episodes import TrainTime
 from reload_audit.records.specs import TrainingSpec
 from reload_audit.records.steps import Steps
 from reload_audit.records.storage import plain, write_json
-from reload_audit.remedies.unpicklable import unpicklable_parts
+from reload_audit.remedies.pickling import find_unpicklable_parts
 from reload_audit.training.checkpoints import Checkpoints, SaveCheckpoints, load_into
 
 _PROGRESS_SECONDS = 10.0
@@ -130,7 +130,7 @@ def _describe(spec: TrainingSpec, model: BaseAlgorithm, venv: VecEnv) -> dict[st
     hyperparams = {"policy": type(model.policy).__name__, **resolved_hyperparams(spec.algo, spec.hyperparams)}
     return {
         "hyperparams": plain(hyperparams),
-        "unpicklable": [part.to_dict() for part in unpicklable_parts(venv)],
+        "unpicklable": [part.to_dict() for part in find_unpicklable_parts(venv)],
         **model_folder.describe(model, venv),
     }
 
