@@ -23,17 +23,10 @@ from reload_audit.causes.finding import Finding
 from reload_audit.diagnosis.conclude import Diagnosis, conclude
 from reload_audit.diagnosis.evidence import Observed, Tried
 from reload_audit.evaluation.divergence import Difference, Divergence
-from reload_audit.judging.comparison import (
-    VERDICTS,
-    Comparison,
-    Criteria,
-    compare_paired,
-    compare_unpaired,
-    false_discovery_q,
-    margin,
-)
+from reload_audit.judging.comparison import VERDICTS, Criteria, compare_paired, compare_unpaired, margin
 from reload_audit.judging.judgement import Judgement, Obstacle
 from reload_audit.judging.reasons import gap, reason
+from reload_audit.judging.verdicts import decide_verdicts
 from reload_audit.probing.conclusions import findings
 from reload_audit.probing.contrasts import CONTRASTS
 from reload_audit.probing.traces import Difference as Unlike
@@ -41,9 +34,7 @@ from reload_audit.records.probe_names import probe_name
 from reload_audit.records.specs import Claim
 from reload_audit.records.storage import read_json, write_json
 from reload_audit.results import tables
-from support.any_audit import audits
-
-__all__ = ["audits", "episodes", "fleet", "write_fleet"]
+from reload_audit.results.aggregate import comparison_columns, count_verdicts
 
 Row = dict[str, Any]
 
@@ -356,9 +347,6 @@ def fleet(n: int, seed: int = 0) -> dict[str, Any]:
     models = [*_trained(trained, n, random), *_others(found, random)]
     _conclude(models)
     finished = [_finished(model) for model in models]
-    counts = dict.fromkeys(VERDICTS, 0)
-    for model in finished:
-        counts[model["verdict"]] += 1
     machine = {"platform": "Linux-6.18.44-x86_64-with-glibc2.36", "processor": "AMD EPYC", "torch_threads": 1}
     versions = {"python": "3.11.7", "stable_baselines3": SB3, "gymnasium": "1.4.0", "torch": "2.13.0+cpu"}
     used = {model["env_ran"] for model in finished}
@@ -367,7 +355,7 @@ def fleet(n: int, seed: int = 0) -> dict[str, Any]:
         "tool": {"name": "reload-audit", "version": __version__},
         "settings": SETTINGS,
         "trained_with": [{"versions": versions, "machine": machine, "models": len(trained)}] if trained else [],
-        "counts": counts,
+        "counts": count_verdicts(finished),
         "models": finished,
         "environments": sorted((_environment(world) for world in WORLDS if world.env in used), key=lambda e: e["name"]),
     }
@@ -637,30 +625,17 @@ def _divergence(episode: int, verdict: str, world: _World) -> Row:
 
 
 def _conclude(models: Sequence[_Model]) -> None:
-    """Fill in what the comparison says, then q, verdict, gap and reason, as the aggregation does."""
-    tested: list[tuple[Row, Comparison]] = []
-    for model in models:
-        comparison = None if model.judgement is None else model.judgement.comparison
-        if model.judgement is None or comparison is None:
-            continue
-        model.row |= {name: getattr(comparison, name) for name in ("difference", "ci_low", "ci_high", "margin")}
-        model.row["p"] = comparison.p_degraded if comparison.difference < 0 else comparison.p_improved
-        if not model.judgement.obstacle:
-            tested.append((model.row, comparison))
-    q_degraded = false_discovery_q([comparison.p_degraded for _, comparison in tested])
-    q_improved = false_discovery_q([comparison.p_improved for _, comparison in tested])
-    for (row, comparison), lost, gained in zip(tested, q_degraded, q_improved, strict=True):
-        row["q"] = float(lost if comparison.difference < 0 else gained)
-    for model in models:
+    """Fill in what the comparison says, then q, verdict, gap and reason, as the library decides them."""
+    decided = decide_verdicts([model.judgement for model in models], CRITERIA)
+    for model, judged in zip(models, decided, strict=True):
         row, judgement = model.row, model.judgement
+        row |= {"q": judged.q, "verdict": judged.verdict}
         if judgement is None:
-            row["verdict"] = "error"
             continue
-        decision = judgement.decision
-        undecided = decision is None or (decision in ("degraded", "improved") and row["q"] > CRITERIA.fdr)
-        row["verdict"] = "inconclusive" if undecided else decision
-        row["gap"] = gap(judgement) if row["verdict"] in ("degraded", "improved") else ""
+        if judgement.comparison is not None:
+            row |= comparison_columns(judgement.comparison)
         checks = model.story.checks
+        row["gap"] = gap(judgement) if judged.verdict in ("degraded", "improved") else ""
         row["checks_failed"] = ", ".join(check["check"] for check in checks)
         row["reason"] = reason(row, judgement, checks, CRITERIA)
 

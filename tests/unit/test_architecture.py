@@ -52,7 +52,7 @@ Graph = Mapping[str, set[str]]
 
 def module_name(file: Path) -> str:
     """The dotted name of a file of the library, without ``__init__``."""
-    parts = file.relative_to(LIBRARY.parent).with_suffix("").parts
+    parts = file.relative_to(ROOT / "workflow/scripts").with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
@@ -66,10 +66,11 @@ NAMED_PACKAGES = sorted(name for name, file in FILES.items() if file.name == "__
 def imported(file: Path) -> frozenset[str]:
     """Modules of the library that a file imports anywhere, or names in a text such as ``"package.module:function"``."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    names = set(_imports(tree)) | {
-        name for text in _texts(tree) for name in re.findall(r"reload_audit(?:\.\w+)+", text)
-    }
-    return frozenset(module for name in names if (module := _module_of(name)) is not None)
+    texts = list(_texts(tree))
+    names = {*_imports(tree), *(name for text in texts for name in re.findall(r"reload_audit(?:\.\w+)+", text))}
+    if file == LIBRARY / "__init__.py":  # it names the homes of its public names relative to itself
+        names |= {f"{LIBRARY.name}.{text}" for text in texts}
+    return frozenset(module for name in names if (module := _module_of(name)) is not None) - {module_name(file)}
 
 
 def _imports(tree: ast.AST) -> Iterator[str]:

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import pytest
 
-from reload_audit.judging.comparison import (
-    Comparison,
-    compare_paired,
-    compare_unpaired,
-    false_discovery_q,
-)
+from reload_audit.judging.comparison import compare_paired, compare_unpaired
+from reload_audit.judging.judgement import Judgement
+from reload_audit.judging.verdicts import decide_verdicts
+from reload_audit.records.specs import Claim
 from support.builders import CRITERIA, moments
+
+CLAIM = Claim("explicit", 0.0, None, None, "somewhere")
+"""Only its kind matters: the claimed numbers are given to the comparison itself."""
 
 Noise = Callable[[np.random.Generator, int], np.ndarray]
 
@@ -33,17 +34,25 @@ def at_most(nominal: float, trials: int) -> float:
     return nominal + 3 * math.sqrt(nominal * (1 - nominal) / trials)
 
 
-def run_looks(compare: Callable[[int], Comparison], episodes: int) -> Comparison:
-    """What the audit does: look at growing samples, stop at the first decision."""
-    for look in (look for look in CRITERIA.looks if look <= episodes):
-        comparison = compare(look)
-        if comparison.decision is not None:
-            return comparison
-    return comparison
+def audited(judgement_at: Callable[[int], Judgement]) -> Judgement:
+    """What an audit concludes of one model: it judges growing numbers of episodes until the verdict is settled.
+
+    :param judgement_at: the judgement after so many episodes
+    """
+    for look in CRITERIA.looks:
+        judgement = judgement_at(look)
+        if judgement.settled(CRITERIA):
+            break
+    return judgement
 
 
-def paired_run(differences: np.ndarray, width: float) -> Comparison:
-    return run_looks(lambda look: compare_paired(differences[:look], width, CRITERIA), len(differences))
+def paired_audit(differences: np.ndarray, width: float) -> Judgement:
+    """The audit of a model whose reload differs by so much, episode by episode, shape ``(320,)``."""
+    return audited(
+        lambda look: Judgement(
+            compare_paired(differences[:look], width, CRITERIA), first_difference="episode 0: rewards"
+        )
+    )
 
 
 def fractions(decisions: Iterable[str | None]) -> Counter[str | None]:
@@ -53,7 +62,7 @@ def fractions(decisions: Iterable[str | None]) -> Counter[str | None]:
 
 def paired_fractions(noise: Noise, shift: float, width: float, trials: int, seed: int) -> Counter[str | None]:
     rng = np.random.default_rng(seed)
-    return fractions(paired_run(noise(rng, 320) + shift, width).decision for _ in range(trials))
+    return fractions(paired_audit(noise(rng, 320) + shift, width).decision for _ in range(trials))
 
 
 @pytest.mark.parametrize("noise", SYMMETRIC)
@@ -97,7 +106,9 @@ def unpaired_fractions(claimed: int, failing: float, width: float, shift: float,
     def run() -> str | None:
         claim = moments(bimodal_returns(rng, claimed, failing))
         reload = bimodal_returns(rng, 320, failing) + shift
-        return run_looks(lambda look: compare_unpaired(claim, moments(reload[:look]), width, CRITERIA), 320).decision
+        return audited(
+            lambda look: Judgement(compare_unpaired(claim, moments(reload[:look]), width, CRITERIA), CLAIM)
+        ).decision
 
     return fractions(run() for _ in range(trials))
 
@@ -125,9 +136,8 @@ def test_few_claimed_episodes_at_the_margin_are_miscalled_at_most_at_alpha(claim
 
 def degraded_after_fdr(shifts: Sequence[float], seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    runs = [paired_run(rng.standard_normal(320) + shift, 1.0) for shift in shifts]
-    q = false_discovery_q([run.p_degraded for run in runs])
-    return np.array([run.decision == "degraded" for run in runs]) & (q <= CRITERIA.fdr)
+    judgements = [paired_audit(rng.standard_normal(320) + shift, 1.0) for shift in shifts]
+    return np.array([judged.verdict == "degraded" for judged in decide_verdicts(judgements, CRITERIA)])
 
 
 @pytest.mark.parametrize("shift", [0.0, -1.0], ids=["without effect", "at the margin"])

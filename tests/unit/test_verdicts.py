@@ -19,6 +19,8 @@ from reload_audit.judging.comparison import (
     false_discovery_q,
     margin,
 )
+from reload_audit.judging.judgement import Judgement, Obstacle
+from reload_audit.judging.verdicts import decide_verdicts
 from reload_audit.records.specs import EvaluationSpec
 from support.builders import CRITERIA, Moments, moments
 
@@ -133,6 +135,31 @@ def test_q_values_are_those_of_benjamini_and_hochberg(seed: int) -> None:
 
 def test_without_models_there_are_no_q_values() -> None:
     assert false_discovery_q([]).shape == (0,)
+
+
+def loss(p: float, obstacle: Obstacle = "") -> Judgement:
+    """A judgement whose bounds show a loss with this p-value."""
+    shown = Comparison(20, -5.0, -6.0, -4.0, 1.0, p_degraded=p, p_improved=1.0)
+    return Judgement(shown, obstacle=obstacle)
+
+
+def test_a_loss_that_could_be_chance_among_many_models_is_inconclusive() -> None:
+    healthy = replace(loss(1.0), comparison=Comparison(20, 0.0, -0.5, 0.5, 1.0, 1.0, 1.0), first_difference="a bit")
+    alone, *_ = decide_verdicts([loss(0.01)], CRITERIA)
+    among_many, *others = decide_verdicts([loss(0.01), *[healthy] * 99], CRITERIA)
+    assert (alone.verdict, among_many.verdict, others[0].verdict) == ("degraded", "inconclusive", "equivalent")
+    assert (alone.q, among_many.q) == (0.01, 1.0)
+
+
+def test_a_model_whose_claim_must_not_decide_does_not_change_the_q_values_of_others() -> None:
+    without, *_ = decide_verdicts([loss(0.04)], CRITERIA)
+    beside, undecided = decide_verdicts([loss(0.04), loss(1e-9, obstacle="best_of_k")], CRITERIA)
+    assert beside == without
+    assert (undecided.verdict, undecided.q) == ("inconclusive", None)
+
+
+def test_a_model_that_could_not_be_run_is_an_error() -> None:
+    assert [judged.verdict for judged in decide_verdicts([None], CRITERIA)] == ["error"]
 
 
 # --- What needs no test, and what cannot be tested ---------------------------------------------------------------

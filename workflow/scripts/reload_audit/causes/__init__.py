@@ -1,1 +1,5 @@
-"""The causes that the audit can name: each one's explanation, fix and ranking, and what an instrument saw of it."""
+"""The catalogue of causes that the audit can name, and the findings of instruments that speak for them.
+
+May import: reading.
+Imported by: forensics, probing, diagnosis, reports, reports.dashboard.
+"""

@@ -1,1 +1,5 @@
-"""Why a model earns something else: examine its files, plan conditions to try, and rank the causes they speak for."""
+"""Explain why a model earns something else: examine it, plan trials, and rank the causes that evidence speaks for.
+
+May import: reading, processes, causes, records, judging, environments, models, evaluation, forensics.
+Imported by: jobs, results.
+"""

@@ -1,1 +1,5 @@
-"""Build environments from their specs, seed every episode of them, and describe how they were built."""
+"""Build environments from their specs, seed every episode in them, and record their steps.
+
+May import: reading, processes, records.
+Imported by: models, evaluation, training, probing, diagnosis.
+"""

@@ -1,1 +1,5 @@
-"""What a model's files alone prove about why it earns something else; no episode is run."""
+"""What a model's files alone prove about why it earns something else; no episode is run.
+
+May import: reading, causes, records, models.
+Imported by: diagnosis.
+"""

@@ -1,1 +1,6 @@
-"""What a job of each rule does in its own interpreter: start fresh processes and write down what happened there."""
+"""What the job of each rule does in its own interpreter: start fresh processes, and write down what came back.
+
+May import: reading, processes, records, planning.discovery, judging, models, evaluation, training, probing,
+diagnosis.
+Imported by: scripts.
+"""

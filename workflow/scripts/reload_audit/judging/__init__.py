@@ -1,1 +1,5 @@
-"""Whether a reward is the same or lost: margin, tests and verdict of one model, and the wording of its reason."""
+"""Decide whether a reward is the same or lost: margin, tests, verdicts, and the wording of their reasons.
+
+May import: reading, records.
+Imported by: records, evaluation, diagnosis, jobs, results, reports, reports.dashboard, scripts.
+"""

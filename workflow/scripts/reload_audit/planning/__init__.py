@@ -1,1 +1,5 @@
-"""What Snakemake imports while it plans: configuration, the models there are, what a job asks for, digests of code."""
+"""What Snakemake imports while it plans: configuration, models, requests of jobs, digests of code; no heavy library.
+
+May import: nothing.
+Imported by: planning.discovery, rules.
+"""

@@ -1,1 +1,5 @@
-"""Fresh processes, and whatever can go wrong with them: crashes, time, memory, full disks."""
+"""Start fresh processes, and report what went wrong in them: crashes, time, memory, full disks.
+
+May import: nothing.
+Imported by: environments, models, evaluation, training, probing, diagnosis, jobs, scripts.
+"""

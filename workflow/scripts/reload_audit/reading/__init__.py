@@ -1,1 +1,6 @@
-"""Files that anybody may have written: read within limits, and never executed."""
+"""Read files that anybody may have written, within limits and without executing anything in them.
+
+May import: nothing.
+Imported by: causes, records, planning.discovery, judging, environments, remedies, models, evaluation, forensics,
+probing, diagnosis, jobs, results, reports.
+"""

@@ -1,1 +1,6 @@
-"""What is written to disk and passed between jobs: specs, episodes, steps, records of models and probes."""
+"""What jobs write to disk and read again: specs, episodes, steps, and records of models and probes.
+
+May import: reading, judging.
+Imported by: judging, environments, remedies, models, evaluation, training, forensics, probing, diagnosis, jobs,
+results, reports, reports.dashboard, scripts, rules.
+"""

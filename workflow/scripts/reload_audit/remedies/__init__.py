@@ -1,1 +1,5 @@
-"""What people import into their own scripts to keep VecNormalize's statistics without a pickle."""
+"""What users import into their own scripts to keep VecNormalize's statistics without a pickle.
+
+May import: reading, records.
+Imported by: evaluation, training, reload_audit.
+"""

@@ -1,1 +1,5 @@
-"""What people read: report, summary, JUnit XML, patches of model cards."""
+"""What people read of an audit: console, Markdown, JUnit XML, corrections of model cards.
+
+May import: reading, causes, records, judging.
+Imported by: reports.dashboard, scripts, rules.
+"""

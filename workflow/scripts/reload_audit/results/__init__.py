@@ -1,1 +1,5 @@
-"""From the records of all models to the result tables and audit.json."""
+"""Turn the records of all models into the result tables and audit.json.
+
+May import: reading, records, judging, probing, diagnosis.
+Imported by: scripts.
+"""

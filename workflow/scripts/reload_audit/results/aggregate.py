@@ -16,9 +16,10 @@ import numpy as np
 from reload_audit import __version__
 from reload_audit.diagnosis.conclude import Diagnosis, conclude
 from reload_audit.diagnosis.evidence import Observed
-from reload_audit.judging.comparison import VERDICTS, Criteria, compare_paired, false_discovery_q
+from reload_audit.judging.comparison import VERDICTS, Comparison, Criteria, compare_paired
 from reload_audit.judging.judgement import Judgement, strongest
 from reload_audit.judging.reasons import gap, reason
+from reload_audit.judging.verdicts import decide_verdicts
 from reload_audit.probing.conclusions import findings
 from reload_audit.reading.refusal import shown
 from reload_audit.records.episodes import Episode, first_difference, mean_reward, rewards, std_reward
@@ -158,15 +159,19 @@ def _model_row(model: ModelRecord, judgement: Judgement | None) -> Row:
             "claim_source": claim.where,
         }
     if judgement is not None and judgement.comparison is not None:
-        comparison = judgement.comparison
-        row |= {
-            "difference": comparison.difference,
-            "ci_low": comparison.ci_low,
-            "ci_high": comparison.ci_high,
-            "margin": comparison.margin,
-            "p": comparison.p_degraded if comparison.difference < 0 else comparison.p_improved,
-        }
+        row |= comparison_columns(judgement.comparison)
     return {name: shown(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+def comparison_columns(comparison: Comparison) -> Row:
+    """What the tables say of a comparison; ``p`` is of a loss where the difference is negative, else of a gain."""
+    return {
+        "difference": comparison.difference,
+        "ci_low": comparison.ci_low,
+        "ci_high": comparison.ci_high,
+        "margin": comparison.margin,
+        "p": comparison.p_degraded if comparison.difference < 0 else comparison.p_improved,
+    }
 
 
 def _checks_failed(model: ModelRecord) -> Sequence[Mapping[str, Any]]:
@@ -244,26 +249,14 @@ def _moments(name: str, episodes: Sequence[Episode]) -> Row:
 
 
 def _conclude(models: Sequence[_Judged], criteria: Criteria) -> None:
-    """Fill in q, verdict, gap and reason: the false discovery rate is controlled over all models together."""
-    # Not those whose claim must not decide: their small p-values would make room for other models' false alarms.
-    tested = [
-        (model.row, model.judgement.comparison)
-        for model in models
-        if model.judgement is not None and model.judgement.comparison is not None and not model.judgement.obstacle
-    ]
-    q_degraded = false_discovery_q([comparison.p_degraded for _, comparison in tested])
-    q_improved = false_discovery_q([comparison.p_improved for _, comparison in tested])
-    for (row, comparison), lost, gained in zip(tested, q_degraded, q_improved, strict=True):
-        row["q"] = float(lost if comparison.difference < 0 else gained)
-    for model in models:
+    """Fill in q, verdict, gap and reason, which need all models."""
+    decided = decide_verdicts([model.judgement for model in models], criteria)
+    for model, judged in zip(models, decided, strict=True):
         row, judgement = model.row, model.judgement
+        row |= {"q": judged.q, "verdict": judged.verdict}
         if judgement is None:
-            row["verdict"] = "error"
             continue
-        decision = judgement.decision
-        undecided = decision is None or (decision in ("degraded", "improved") and row["q"] > criteria.fdr)
-        row["verdict"] = "inconclusive" if undecided else decision
-        row["gap"] = gap(judgement) if row["verdict"] in ("degraded", "improved") else ""
+        row["gap"] = gap(judgement) if judged.verdict in ("degraded", "improved") else ""
         row["reason"] = reason(row, judgement, model.checks_failed, criteria)
 
 

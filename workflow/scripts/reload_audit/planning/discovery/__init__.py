@@ -1,1 +1,5 @@
-"""Find models that others trained, and what is known about them, without executing anything that lies there."""
+"""Find external models in folders and tables, and what is known about them, without executing anything.
+
+May import: reading, planning.
+Imported by: jobs, rules.
+"""

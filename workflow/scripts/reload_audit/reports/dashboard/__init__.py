@@ -1,1 +1,5 @@
-"""The HTML report: one page that works offline."""
+"""The HTML report: one page that works offline.
+
+May import: causes, records, judging, reports.
+Imported by: scripts.
+"""

@@ -1,0 +1,52 @@
+"""Verdicts of all models of an audit: the false discovery rate is controlled over them together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reload_audit.judging.comparison import Criteria, Verdict, false_discovery_q
+from reload_audit.judging.judgement import Judgement
+
+
+@dataclass(frozen=True)
+class JudgedVerdict:
+    """The verdict of one model beside all others.
+
+    :param q: p-value of the loss or gain, adjusted for the number of models; None where nothing was tested
+    """
+
+    verdict: Verdict
+    q: float | None = None
+
+
+def decide_verdicts(judgements: Sequence[Judgement | None], criteria: Criteria) -> list[JudgedVerdict]:
+    """Decide the verdict of each model of an audit.
+
+    A loss or gain counts only where it outlasts the correction for the number of models (Benjamini and Hochberg).
+
+    :param judgements: one a model, in any order; None where a model could not be run
+    """
+    # Not those whose claim must not decide: their small p-values would make room for other models' false alarms.
+    tested = {
+        index: judgement.comparison
+        for index, judgement in enumerate(judgements)
+        if judgement is not None and judgement.comparison is not None and not judgement.obstacle
+    }
+    q_degraded = false_discovery_q([comparison.p_degraded for comparison in tested.values()])
+    q_improved = false_discovery_q([comparison.p_improved for comparison in tested.values()])
+    q = {
+        index: float(lost if comparison.difference < 0 else gained)
+        for (index, comparison), lost, gained in zip(tested.items(), q_degraded, q_improved, strict=True)
+    }
+    return [_decide(judgement, q.get(index), criteria) for index, judgement in enumerate(judgements)]
+
+
+def _decide(judgement: Judgement | None, q: float | None, criteria: Criteria) -> JudgedVerdict:
+    if judgement is None:
+        return JudgedVerdict("error", q)
+    decision = judgement.decision
+    changed = decision in ("degraded", "improved")
+    if decision is None or (changed and (q is None or q > criteria.fdr)):
+        return JudgedVerdict("inconclusive", q)
+    return JudgedVerdict(decision, q)
