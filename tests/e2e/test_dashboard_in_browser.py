@@ -18,6 +18,7 @@ from hypothesis import Phase, given, settings
 
 from reload_audit.judging.comparison import VERDICTS
 from reload_audit.records.storage import plain, read_json, write_json
+from reload_audit.reports.audit import Audit as ReadAudit
 from reload_audit.reports.dashboard.report import write_report
 from support.any_audit import HOSTILE, audits
 from support.browser import Tab, chromium

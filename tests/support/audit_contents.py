@@ -1,10 +1,11 @@
-"""What ``audit.json`` says of models, as far as summaries need it."""
+"""Rows of ``audit.json``, as far as reports need them, and audits of such rows."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from reload_audit.judging.comparison import VERDICTS
+from reload_audit.reports.audit import Audit
 
 HOSTILE = (
     "a|b\\|c",
@@ -46,7 +47,10 @@ def model(name: str = "small-seed0-n1", verdict: str = "identical", **other: Any
         "random_mean_reward": 0.0,
         "n_episodes": None if earned is None else 20,
         "difference": None if earned is None else earned - 50.0,
+        "ci_low": None if earned is None else earned - 51.0,
+        "ci_high": None if earned is None else earned - 49.0,
         "margin": 2.0,
+        "q": None if earned is None else 0.01,
         "claim_kind": "in_place",
         "claim_mean": 50.0,
         "claim_std": 4.0,
@@ -57,24 +61,35 @@ def model(name: str = "small-seed0-n1", verdict: str = "identical", **other: Any
     }
 
 
-def found(name: str = "ppo/CartPole-v1_1", verdict: str = "equivalent", **other: Any) -> dict[str, Any]:
-    """The same model, trained by others."""
+def external(name: str = "ppo/CartPole-v1_1", verdict: str = "equivalent", **other: Any) -> dict[str, Any]:
+    """An external model that is said to have earned 50 and earns it, or 10 if it is degraded."""
     claim = {"source": "zoo", "claim_kind": "explicit", "train_mean_reward": None, "train_std_reward": None}
     return model(name, verdict, **{**claim, "plain_load_error": "", **other})
 
 
-def inconclusive(word: str, **other: Any) -> dict[str, Any]:
-    """A found model that something stands in the way of."""
-    return found(verdict="inconclusive", reason=f"{word}: for a reason", **other)
+_BEYOND = {"difference": -40.0, "ci_low": -41.0, "ci_high": -39.0}
+_OBSTACLES: dict[str, dict[str, Any]] = {
+    "no_claim": {**dict.fromkeys(("claim_kind", "claim_mean", "claim_std", "margin")), **dict.fromkeys(_BEYOND)},
+    "claim_too_imprecise": {"ci_low": -9.0, "ci_high": 9.0},
+    "best_of_k": {"claim_kind": "best", **_BEYOND},
+    "before_last_update": {"claim_kind": "last_evaluation", **_BEYOND},
+    "claim_with_exploration": {"claim_kind": "training", **_BEYOND},
+}
+
+
+def inconclusive(obstacle: str, **other: Any) -> dict[str, Any]:
+    """An external model whose claim must not decide."""
+    reason = f"{obstacle}: for a reason"
+    return external(verdict="inconclusive", **{"reason": reason, "q": None, **_OBSTACLES[obstacle], **other})
 
 
 def lost(name: str, cause: str, *evidence: str, verdict: str = "degraded", **other: Any) -> dict[str, Any]:
-    """A model whose verdict has a cause."""
+    """A model whose verdict has a cause, with this evidence."""
     explained = {"cause": cause, "explanation": "", "evidence": evidence, "proven": True, "share": None, "fix": ""}
     return model(name, verdict, **{"cause": cause, "causes": [explained | other.pop("explained", {})], **other})
 
 
-def audit(*models: dict[str, Any]) -> dict[str, Any]:
-    """All of it."""
+def audit(*models: dict[str, Any]) -> Audit:
+    """An audit of these models, read from its JSON."""
     counts = {verdict: sum(one["verdict"] == verdict for one in models) for verdict in VERDICTS}
-    return {"settings": {"verdict": CRITERIA}, "counts": counts, "models": models}
+    return Audit.from_json({"settings": {"verdict": CRITERIA}, "counts": counts, "models": models})

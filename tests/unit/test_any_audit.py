@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 
 from reload_audit.records.storage import plain, read_json
+from reload_audit.reports.audit import Audit
 from reload_audit.reports.dashboard import payload
 from reload_audit.reports.dashboard.report import write_report
-from reload_audit.reports.summary import printable
+from reload_audit.reports.safe_text import one_line
 from support.any_audit import audits
 from support.builders import ROOT
 from support.fleet import episodes, fleet
@@ -24,7 +25,7 @@ LONGEST_NAME = 200
 def page(audit: dict[str, Any]) -> str:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "report.html"
-        write_report(audit, path)
+        write_report(Audit.from_json(audit), path)
         return path.read_text(encoding="utf-8")
 
 
@@ -33,7 +34,7 @@ def page(audit: dict[str, Any]) -> str:
 def test_every_audit_has_a_page_with_all_its_models(audit: dict[str, Any]) -> None:
     for content in (audit, plain(audit)):  # as it is in memory, and as it is read back
         names = payload.read(page(content))["columns"]["model"]
-        assert sorted(names) == sorted(printable(model["model"], LONGEST_NAME) for model in audit["models"])
+        assert sorted(names) == sorted(one_line(model["model"], LONGEST_NAME) for model in audit["models"])
 
 
 @pytest.mark.parametrize("n", [0, 1, 9, 100])

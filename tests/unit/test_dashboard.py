@@ -86,7 +86,7 @@ def model(name: str = "cartpole-seed0-n1", verdict: str = "identical", **other: 
     }
 
 
-def found(name: str = "ppo/CartPole-v1_1/best_model", verdict: str = "equivalent", **other: Any) -> dict[str, Any]:
+def external(name: str = "ppo/CartPole-v1_1/best_model", verdict: str = "equivalent", **other: Any) -> dict[str, Any]:
     """A model that others trained and say to have earned 50."""
     claim = {"claim_kind": "explicit", "claim_mean": 50.0, "claim_std": 4.0, "claim_n": 300}
     measured = {"train_mean_reward": None, "reference_mean_reward": None, "train_n_envs": None, "train_seed": None}
@@ -205,7 +205,7 @@ def test_every_verdict_has_a_tile_that_is_a_button() -> None:
 
 
 def test_causes_environments_and_experiments_can_be_filtered_by() -> None:
-    page = Page(render(audit([lost("a", cause()), model("b"), found("c", env_id="Pendulum-v1")])))
+    page = Page(render(audit([lost("a", cause()), model("b"), external("c", env_id="Pendulum-v1")])))
     assert page.buttons("cause") == ["global-generator"]
     assert page.buttons("environment") == ["CartPole-v1", "Pendulum-v1"]
     assert page.buttons("group") == ["cartpole", "zoo/agents"]
@@ -237,15 +237,15 @@ def test_texts_from_audited_files_are_shown_as_text_only(
 
 @pytest.mark.parametrize("field", TEXTS)
 def test_characters_that_reverse_the_writing_direction_are_shown_escaped(field: str) -> None:
-    html = render(audit([{**found(verdict="error"), field: "safe\u202egnp.exe\x1b[2J\u200f"}]))
+    html = render(audit([{**external(verdict="error"), field: "safe\u202egnp.exe\x1b[2J\u200f"}]))
     for text in (html, json.dumps(read(html), ensure_ascii=False)):
         assert not re.search("[\u200e\u200f\u202a-\u202e\u2066-\u2069\x1b]", text)
 
 
 def test_very_long_texts_are_shortened() -> None:
-    ordinary = len(render(audit([found(verdict="error")])))
+    ordinary = len(render(audit([external(verdict="error")])))
     endless = dict.fromkeys(TEXTS, "x" * 10_000 + "1" * 10_000)
-    assert len(render(audit([found(verdict="error", **endless)]))) < ordinary + 10_000
+    assert len(render(audit([external(verdict="error", **endless)]))) < ordinary + 10_000
 
 
 def test_a_lone_surrogate_in_a_message_does_not_prevent_the_report(tmp_path: Path) -> None:
@@ -299,8 +299,8 @@ def test_the_settings_that_decided_are_printed() -> None:
     ("models", "title"),
     [
         ([model()], "Train-time reward and reload reward, as scores"),
-        ([found()], "Claimed reward and reload reward, as scores"),
-        ([model(), found()], "Train-time or claimed reward and reload reward, as scores"),
+        ([external()], "Claimed reward and reload reward, as scores"),
+        ([model(), external()], "Train-time or claimed reward and reload reward, as scores"),
     ],
 )
 def test_the_wording_fits_trained_and_external_models(models: list[dict[str, Any]], title: str) -> None:
@@ -312,8 +312,8 @@ def test_nothing_is_said_of_claims_where_all_models_were_trained_here() -> None:
 
 
 def test_external_models_are_not_shown_as_experiments_with_seeds_and_n_envs() -> None:
-    assert "seed by seed" not in render(audit([found()]))
-    assert "seed by seed" in render(audit([found(), model()]))
+    assert "seed by seed" not in render(audit([external()]))
+    assert "seed by seed" in render(audit([external(), model()]))
 
 
 def test_a_long_path_in_a_text_shows_as_its_file_and_whole_where_it_is_pointed_at() -> None:
@@ -325,12 +325,12 @@ def test_a_long_path_in_a_text_shows_as_its_file_and_whole_where_it_is_pointed_a
 def test_plain_loads_that_would_fail_are_counted_at_the_top() -> None:
     error = "ModuleNotFoundError: No module named &#39;gym&#39; (1)"
     said = f"1 of 2 found models would not load with a plain ALGO.load: {error}"
-    assert said in render(audit([found("a"), found("b", plain_load_error="")]))
+    assert said in render(audit([external("a"), external("b", plain_load_error="")]))
     assert "plain ALGO.load" not in render(audit([model()]))
 
 
 def test_the_versions_that_saved_external_models_are_printed() -> None:
-    models = [found(f"m{k}", sb3_saved=f"1.{k}.0") for k in range(7)]
+    models = [external(f"m{k}", sb3_saved=f"1.{k}.0") for k in range(7)]
     said = "found models saved with SB3 1.0.0, 1.1.0, 1.2.0, 1.3.0, 1.4.0 and 2 others, loaded with 2.9.2"
     assert said in setting_texts(audit(models), entries(models))
 
@@ -463,19 +463,19 @@ def panel(**model: Any) -> dict[str, Any]:
 
 
 def test_the_panel_of_an_external_model_says_how_it_was_loaded() -> None:
-    assert dict(panel(**found())["details"]) == {
+    assert dict(panel(**external())["details"]) == {
         "Needed to load it": "spaces of gym rebuilt as Gymnasium's",
         "A plain PPO.load": "would raise ModuleNotFoundError: No module named 'gym'",
         "Versions": "stable_baselines3 1.3.0 → 2.9.2",
     }
-    assert column(render(audit([found(claim_kind="model_card")])), "kind") == ["model card"]
+    assert column(render(audit([external(claim_kind="model_card")])), "kind") == ["model card"]
 
 
 def test_the_panel_leaves_out_what_is_not_known_of_a_model() -> None:
     nothing = dict.fromkeys(("loaded_with", "plain_load_error", "version_changes", "sb3_saved"))
-    (entry,) = entries([found(**nothing)])
+    (entry,) = entries([external(**nothing)])
     assert details(entry) == []
-    (entry,) = entries([found(**{**nothing, "plain_load_error": "", "sb3_saved": "2.9.2"})])
+    (entry,) = entries([external(**{**nothing, "plain_load_error": "", "sb3_saved": "2.9.2"})])
     assert details(entry) == [
         ("A plain PPO.load", "would work"),
         ("Versions", "stable_baselines3 2.9.2, as saved"),
@@ -493,7 +493,7 @@ def test_all_claims_are_named_not_only_the_one_that_decides() -> None:
         {"kind": "explicit", "mean": 50.0, "std": 4.0, "n": 300, "where": "claims.csv, line 2"},
         {"kind": "model_card", "mean": 48.5, "std": None, "n": None, "where": "README.md"},
     ]
-    assert panel(**found(claims=claims))["claims"] == [
+    assert panel(**external(claims=claims))["claims"] == [
         "explicit: 50.00 ± 4.00 over 300 episodes (claims.csv, line 2)",
         "model card: 48.50 (README.md)",
     ]

@@ -11,8 +11,8 @@ import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from reload_audit.reports.junit import write_junit
-from reload_audit.reports.summary import printable
-from support.audit_contents import HOSTILE, audit, found, inconclusive, lost, model
+from reload_audit.reports.safe_text import one_line
+from support.audit_contents import HOSTILE, audit, external, inconclusive, lost, model
 
 RESULT = ({"type", "message"}, frozenset())
 ELEMENTS = {
@@ -48,8 +48,8 @@ def case(tmp_path: Path, one: dict[str, Any]) -> TestCase:
         (model("a", "error", reason="no module"), [Error]),
         (inconclusive("no_claim"), [Skipped]),
         (model("a", "identical"), []),
-        (found("a", "equivalent"), []),
-        (found("a", "improved", reason="earns more"), []),
+        (external("a", "equivalent"), []),
+        (external("a", "improved", reason="earns more"), []),
     ],
 )
 def test_a_lost_reward_fails_an_error_is_one_and_an_open_question_is_skipped(tmp_path, one, result):
@@ -62,7 +62,7 @@ def test_a_model_s_test_class_is_its_experiment(tmp_path):
 
 
 def test_the_suite_counts_its_failures_errors_and_skipped_tests(tmp_path):
-    models = [model(), found(), inconclusive("no_claim"), lost("a", "clock"), *[model("b", "error")] * 2]
+    models = [model(), external(), inconclusive("no_claim"), lost("a", "clock"), *[model("b", "error")] * 2]
     shown = suite(tmp_path, *models)
     assert (shown.tests, shown.failures, shown.errors, shown.skipped) == (6, 1, 2, 1)
 
@@ -89,7 +89,7 @@ def test_a_failure_s_message_says_why_and_its_text_how_to_repair_it(tmp_path):
 
 
 def test_a_passed_test_says_its_verdict(tmp_path):
-    assert case(tmp_path, found("a", "improved", reason="earns more")).system_out.split("\n") == [
+    assert case(tmp_path, external("a", "improved", reason="earns more")).system_out.split("\n") == [
         "improved: 50.00 ± 4.00 → 50.00 ± 1.00",
         "earns more",
     ]
@@ -101,12 +101,12 @@ def test_any_text_gives_valid_xml_and_is_shown(tmp_path, text):
     one = lost(text, text, text, reason=text, experiment=text, explained=explained)
     shown = case(tmp_path, one)
     (failure,) = shown.result
-    assert shown.name == shown.classname == printable(text, 1000)
+    assert shown.name == shown.classname == one_line(text, 1000)
     assert all(line.isprintable() for line in [shown.name, failure.message, *failure.text.split("\n")])
 
 
 def test_the_file_has_only_elements_and_attributes_that_jenkins_knows(tmp_path):
-    models = [model(), found(), inconclusive("no_claim"), lost("a", "clock", "-"), model("b", "error", reason="-")]
+    models = [model(), external(), inconclusive("no_claim"), lost("a", "clock", "-"), model("b", "error", reason="-")]
     for element in ET.parse(written(tmp_path, *models)).iter():  # noqa: S314 - written by this test
         attributes, children = ELEMENTS[element.tag]
         assert element.attrib.keys() == attributes

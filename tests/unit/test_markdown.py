@@ -10,7 +10,7 @@ from markdown_it.token import Token
 
 from reload_audit.reports.markdown import code, summarize
 from reload_audit.reports.model_cards import Suggestion
-from support.audit_contents import HOSTILE, audit, found, inconclusive, lost, model
+from support.audit_contents import HOSTILE, audit, external, inconclusive, lost, model
 
 GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 OWN_HTML = {"<br>", "<details>", "</details>"}
@@ -72,9 +72,9 @@ def test_an_audit_without_models_or_losses_has_a_short_summary():
 @pytest.mark.parametrize("text", HOSTILE)
 def test_names_and_messages_are_shown_as_they_are_and_do_nothing(text):
     """What is in a code span is no HTML, link, image, mention or formula."""
-    cards = (Suggestion(text, "improved", text, "1", "2", b"x"), Suggestion(text, "degraded", text, "1", obstacle="-"))
+    cards = (Suggestion(text, "improved", text, "1", "2", b"x"), Suggestion(text, "degraded", text, "1", why_no_patch="-"))
     one = lost(text, text, text, reason=text, plain_load_error=text, source="hub", claim_kind="explicit")
-    written = summary(one, found(text, "error", reason=text), cards=cards)
+    written = summary(one, external(text, "error", reason=text), cards=cards)
     parsed = tokens(written)
     assert {token.content.strip() for token in parsed if token.type == "html_inline"} <= OWN_HTML
     blocks = "".join(token.content for token in parsed if token.type == "html_block")
@@ -99,9 +99,9 @@ def test_a_code_span_shows_its_text(text):
 def test_corrections_of_cards_are_listed_with_their_patches():
     cards = (
         Suggestion("a/b", "improved", "hub/b/README.md", "10.00 +/- 1.00", "50.00 +/- 1.00", b"-"),
-        Suggestion("c", "degraded", "hub/c/README.md", "500 +/- 0", obstacle="explained by statistics-missing"),
+        Suggestion("c", "degraded", "hub/c/README.md", "500 +/- 0", why_no_patch="explained by statistics-missing"),
     )
-    text = summary(found(), cards=cards)
+    text = summary(external(), cards=cards)
     assert "2 model cards state another mean reward than was measured; 1 with a patch in model_cards/; " in text
     assert "1 without: explained by statistics-missing (1)." in text
     assert (

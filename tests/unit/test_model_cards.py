@@ -12,7 +12,7 @@ import pytest
 
 from reload_audit.reading.texts import front_matter
 from reload_audit.reports.model_cards import Suggestion, about_cards, patch_names, suggestions, write_patches
-from support.audit_contents import HOSTILE, audit, found
+from support.audit_contents import HOSTILE, audit, external
 
 CARD = """---
 library_name: stable-baselines3   # as the library writes it
@@ -52,7 +52,7 @@ def model(path: Path, mean: float = 10.0, std: float | None = 1.0, **other: Any)
     """A model that earns 50 and whose card says 10."""
     claims = [{"kind": "model_card", "mean": mean, "std": std, "n": None, "where": str(path)}]
     claim = {"claims": claims, "claim_kind": "model_card", "claim_mean": mean, "claim_std": std}
-    return found("org/ppo", **{"verdict": "improved", "cause": "unexplained", "source": "hub", **claim, **other})
+    return external("org/ppo", **{"verdict": "improved", "cause": "unexplained", "source": "hub", **claim, **other})
 
 
 def only(*models: dict[str, Any]) -> Suggestion:
@@ -94,7 +94,7 @@ def test_a_patch_applies_and_changes_nothing_but_the_figure(tmp_path, text, tool
     path = card(tmp_path / "repository", text)
     before = path.read_bytes()
     suggestion = only(model(path))
-    assert suggestion.obstacle == ""
+    assert suggestion.why_no_patch == ""
     after = applied(tmp_path, suggestion, tool)
     assert path.read_bytes() == before
     old, new = b"10.00 +/- 1.00", b"50.00 +/- 1.00"
@@ -146,12 +146,12 @@ def test_a_figure_that_was_measured_otherwise_is_corrected(tmp_path, cause):
 def test_the_reward_of_a_broken_model_is_not_written_into_its_card(tmp_path, cause, obstacle):
     path = card(tmp_path, with_figure("90.00 +/- 1.00"))
     suggestion = only(model(path, 90.0, verdict="degraded", cause=cause))
-    assert (suggestion.patch, suggestion.obstacle) == (b"", obstacle)
+    assert (suggestion.patch, suggestion.why_no_patch) == (b"", obstacle)
 
 
 def test_a_figure_is_lowered_only_for_a_known_reason(tmp_path):
     path = card(tmp_path, with_figure("90.00 +/- 1.00"))
-    assert only(model(path, 90.0, cause="unexplained")).obstacle == "unexplained"
+    assert only(model(path, 90.0, cause="unexplained")).why_no_patch == "unexplained"
     assert only(model(path, 90.0, verdict="degraded", cause="vecnormalize-twice")).patch == b""
 
 
@@ -162,13 +162,13 @@ def test_a_figure_that_was_measured_too_low_is_corrected(tmp_path):
 @pytest.mark.parametrize("verdict", ["improved", "degraded"])
 def test_a_verdict_about_another_claim_does_not_change_the_card(tmp_path, verdict):
     one = model(card(tmp_path), verdict=verdict, claim_kind="explicit", reload_mean_reward=50.0)
-    assert only(one).obstacle == "the verdict is about another claim"
+    assert only(one).why_no_patch == "the verdict is about another claim"
 
 
 def test_a_gain_that_comes_from_the_environment_corrects_nothing(tmp_path):
     path = card(tmp_path)
-    assert only(model(path, cause="time-limit")).obstacle == "explained by time-limit"
-    assert only(model(path, env_ran="CartPole-v2")).obstacle == "it ran in another environment"
+    assert only(model(path, cause="time-limit")).why_no_patch == "explained by time-limit"
+    assert only(model(path, env_ran="CartPole-v2")).why_no_patch == "it ran in another environment"
 
 
 @pytest.mark.parametrize(
@@ -229,17 +229,17 @@ UNUSABLE = {
 def test_a_card_that_cannot_be_corrected_is_counted_with_the_reason(tmp_path, text, obstacle):
     path = tmp_path / "README.md" if text is None else card(tmp_path, text)
     suggestion = only(model(path))
-    assert (suggestion.patch, suggestion.obstacle) == (b"", obstacle)
+    assert (suggestion.patch, suggestion.why_no_patch) == (b"", obstacle)
 
 
 def test_a_card_shared_by_several_models_is_not_corrected(tmp_path):
     path = card(tmp_path)
-    assert {one.obstacle for one in suggestions(audit(model(path), model(path)))} == {"one card for several models"}
+    assert {one.why_no_patch for one in suggestions(audit(model(path), model(path)))} == {"one card for several models"}
 
 
 def test_a_card_that_is_a_named_pipe_does_not_hang_the_audit(tmp_path):
     os.mkfifo(tmp_path / "README.md")
-    assert only(model(tmp_path / "README.md")).obstacle == "a card that cannot be read"
+    assert only(model(tmp_path / "README.md")).why_no_patch == "a card that cannot be read"
 
 
 def test_a_patch_begins_with_what_it_corrects(tmp_path):
@@ -270,7 +270,7 @@ def test_patches_have_file_names_that_differ_on_every_file_system():
 def test_one_sentence_counts_the_cards():
     patched, left = (
         Suggestion("a", "improved", "", "", patch=b"-"),
-        Suggestion("b", "degraded", "", "", obstacle="unexplained"),
+        Suggestion("b", "degraded", "", "", why_no_patch="unexplained"),
     )
     assert about_cards([]) == ""
     assert about_cards([patched]) == (

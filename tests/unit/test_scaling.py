@@ -21,6 +21,7 @@ from reload_audit.records.episodes import Episode
 from reload_audit.records.probe_names import probe_name
 from reload_audit.records.specs import CANONICAL, Condition
 from reload_audit.records.storage import read_json, write_json
+from reload_audit.reports.audit import Audit
 from reload_audit.reports.dashboard.report import write_report
 from reload_audit.reports.junit import write_junit
 from reload_audit.reports.markdown import summarize
@@ -134,7 +135,8 @@ def test_aggregation_takes_time_in_proportion_to_the_models(tmp_path):
 
 
 def test_reports_take_time_in_proportion_to_the_models(tmp_path):
-    def write(audit: dict[str, Any]) -> None:
+    def write(content: dict[str, Any]) -> None:
+        audit = Audit.from_json(content)
         write_report(audit, tmp_path / "report.html")
         write_junit(audit, tmp_path / "junit.xml")
         summarize(audit, "report.html", suggestions(audit))

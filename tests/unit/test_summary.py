@@ -1,4 +1,4 @@
-"""The closing words on the console."""
+"""The summary as text, for a terminal."""
 
 from __future__ import annotations
 
@@ -6,16 +6,10 @@ from typing import Any
 
 import pytest
 
-from reload_audit.reports.summary import (
-    answer,
-    cause_counts,
-    headline,
-    plain_loads,
-    printable,
-    printable_code,
-    summarize,
-)
-from support.audit_contents import audit, found, inconclusive, lost, model
+from reload_audit.reports.headline import answer, headline
+from reload_audit.reports.safe_text import code_lines, one_line
+from reload_audit.reports.summary import cause_counts, plain_loads, summarize
+from support.audit_contents import audit, external, inconclusive, lost, model
 
 GYM = "ModuleNotFoundError: No module named 'gym'"
 
@@ -73,29 +67,29 @@ def test_the_first_sentence_says_how_many_models_kept_their_reward(counts: dict[
     ("models", "sentence"),
     [
         ([model()], "The model still earns its train-time reward after reload."),
-        ([found()], "The model still earns its claimed reward after reload."),
+        ([external()], "The model still earns its claimed reward after reload."),
         (
-            [found(source="recorded", claim_kind="reference")],
+            [external(source="recorded", claim_kind="reference")],
             "The model still earns its train-time reward after reload.",
         ),
-        ([model(), found()], "Both models still earn their train-time or claimed reward after reload."),
-        ([found(verdict="degraded")], "The model no longer earns its claimed reward after reload: it is degraded."),
+        ([model(), external()], "Both models still earn their train-time or claimed reward after reload."),
+        ([external(verdict="degraded")], "The model no longer earns its claimed reward after reload: it is degraded."),
         (
-            [inconclusive("best_of_k"), inconclusive("no_claim", claim_kind=None)],
+            [inconclusive("best_of_k"), inconclusive("no_claim")],
             "Whether both models still earn their claimed reward after reload is open: both are inconclusive.",
         ),
         (
-            [inconclusive("no_claim", claim_kind=None)] * 3,
+            [inconclusive("no_claim")] * 3,
             "All 3 models load and run, but nothing says what they earned: all are inconclusive.",
         ),
         (
-            [inconclusive("no_claim", claim_kind=None)],
+            [inconclusive("no_claim")],
             "The model loads and runs, but nothing says what it earned: it is inconclusive.",
         ),
     ],
 )
 def test_the_sentence_names_what_the_reload_is_compared_with(models: list[dict[str, Any]], sentence: str) -> None:
-    assert headline(models) == sentence
+    assert headline(audit(*models).models) == sentence
 
 
 def test_the_counts_of_verdicts_say_why_claims_could_not_decide() -> None:
@@ -117,7 +111,7 @@ def test_models_trained_here_are_compared_with_in_place() -> None:
 
 def test_external_models_are_compared_with_a_claim_of_a_named_kind() -> None:
     lines = summary(
-        found("a/b", "degraded", claim_kind="model_card", claim_std=None, reason="earns less"), model("c", "degraded")
+        external("a/b", "degraded", claim_kind="model_card", claim_std=None, reason="earns less"), model("c", "degraded")
     ).splitlines()
     assert lines[3:6] == [
         "  model  verdict   claim       claimed → reload",
@@ -127,8 +121,8 @@ def test_external_models_are_compared_with_a_claim_of_a_named_kind() -> None:
 
 
 def test_models_with_the_same_failure_share_a_line() -> None:
-    failed = [found(f"m{k}", "error", reason="no environment", claim_kind=None, claim_mean=None) for k in range(40)]
-    text = summary(*failed, *(found(f"lost{k}", "degraded") for k in range(8)))
+    failed = [external(f"m{k}", "error", reason="no environment", claim_kind=None, claim_mean=None) for k in range(40)]
+    text = summary(*failed, *(external(f"lost{k}", "degraded") for k in range(8)))
     assert "m0     error     –         – → –  no environment (39 more like it)" in text
     assert text.count("error  ") == 1
     assert text.count("degraded  ") == 5
@@ -136,16 +130,17 @@ def test_models_with_the_same_failure_share_a_line() -> None:
 
 
 def test_models_that_a_plain_load_would_not_load_are_counted_with_their_errors() -> None:
-    others = [found(plain_load_error=""), found(plain_load_error=None), model()]
-    assert plain_loads([found(plain_load_error=GYM)] * 2 + others) == (
+    others = [external(plain_load_error=""), external(plain_load_error=None), model()]
+    models = audit(*[external(plain_load_error=GYM)] * 2, *others).models
+    assert plain_loads(models) == (
         f"2 of 4 found models would not load with a plain ALGO.load (1 could not be read): {GYM} (2)"
     )
-    assert plain_loads(others) == plain_loads([]) == ""
+    assert plain_loads(audit(*others).models) == plain_loads([]) == ""
 
 
 def test_only_the_most_frequent_load_errors_are_named() -> None:
     errors = [GYM, GYM, *(f"KeyError: {k}" for k in range(5))]
-    text = plain_loads([found(plain_load_error=error) for error in errors])
+    text = plain_loads(audit(*(external(plain_load_error=error) for error in errors)).models)
     assert text.endswith(f": {GYM} (2); KeyError: 0 (1); KeyError: 1 (1); 3 other errors")
 
 
@@ -181,8 +176,9 @@ def test_models_with_the_same_failure_and_different_causes_have_separate_lines()
 def test_all_causes_are_counted_the_most_frequent_first() -> None:
     causes = ["unexplained", "statistics-missing", "global-generator", "global-generator", "", None]
     models = [model(cause=cause, causes=[]) for cause in causes]
-    assert cause_counts(models) == "Causes: global-generator (2), statistics-missing (1), unexplained (1)."
-    assert cause_counts(models) in summary(*models).splitlines()
+    counted = cause_counts(audit(*models).models)
+    assert counted == "Causes: global-generator (2), statistics-missing (1), unexplained (1)."
+    assert counted in summary(*models).splitlines()
     assert "Causes" not in summary(model(cause="", causes=[]))
 
 
@@ -218,18 +214,18 @@ def test_no_page_is_named_that_does_not_exist() -> None:
 
 def test_code_is_printed_with_its_indentation_and_without_control_characters() -> None:
     code = "def reset(self):\r\n\tself.x =  0  \n\n    # \u202egnp.exe\x1b[2J"
-    assert printable_code(code, 1000) == "def reset(self):\n    self.x =  0\n\n    # \\u202egnp.exe\\x1b[2J"
-    assert printable_code("x = 1\n" * 1000, 11) == "x = 1\nx = 1\n…"
+    assert code_lines(code, 1000) == "def reset(self):\n    self.x =  0\n\n    # \\u202egnp.exe\\x1b[2J"
+    assert code_lines("x = 1\n" * 1000, 11) == "x = 1\nx = 1\n…"
 
 
 @pytest.mark.parametrize("text", ["\x1b[2J", "\u202egnp", "\u2066", "\udcff", "\x07", "a\r\nb", "a\u2028b", "\x9b31m"])
 def test_no_name_or_message_contains_terminal_control_characters(text: str) -> None:
-    failed = found(text, "error", reason=text, claim_kind=None, claim_mean=None, plain_load_error=text)
+    failed = external(text, "error", reason=text, claim_kind=None, claim_mean=None, plain_load_error=text)
     assert all(line.isprintable() for line in summary(failed, lost("a", text, text)).split("\n"))
 
 
 def test_long_texts_are_shortened_in_the_middle() -> None:
-    assert printable("a" * 10_000 + "end", 10) == "aaaaaa…end"
-    assert printable("as it is", 10) == "as it is"
-    text = summary(found("x" * 10_000, "error", reason="y" * 10_000), lost("a", "z" * 10_000, "e" * 10_000))
+    assert one_line("a" * 10_000 + "end", 10) == "aaaaaa…end"
+    assert one_line("as it is", 10) == "as it is"
+    text = summary(external("x" * 10_000, "error", reason="y" * 10_000), lost("a", "z" * 10_000, "e" * 10_000))
     assert max(map(len, text.splitlines())) < 600

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reload_audit.processes.job_log import job_log
-from reload_audit.records.storage import DamagedFileError, read_json
+from reload_audit.records.storage import DamagedFileError
+from reload_audit.reports.audit import read_audit
 
 
 class GateClosed(Exception):
@@ -12,7 +13,8 @@ class GateClosed(Exception):
 
 
 def main(audit: Path, fail_on: Sequence[str]) -> None:
-    failing = [f"  {row['model']}: {row['verdict']}" for row in read_json(audit)["models"] if row["verdict"] in fail_on]
+    models = read_audit(audit).models
+    failing = [f"  {model.name}: {model.verdict}" for model in models if model.verdict in fail_on]
     if failing:
         raise GateClosed(f"gate: models that are {' or '.join(fail_on)}: {len(failing)}\n" + "\n".join(failing))
 

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from reload_audit.processes.job_log import job_log
-from reload_audit.records.storage import DamagedFileError, read_json
+from reload_audit.records.storage import DamagedFileError
+from reload_audit.reports.audit import read_audit
 from reload_audit.reports.dashboard.figures import write_figures
 from reload_audit.reports.dashboard.report import write_report
 
 
 def main(audit: Path, episodes: Path, html: Path, figures: Path, folders: Mapping[str, str]) -> None:
-    content = read_json(audit)
+    content = read_audit(audit)
     write_report(content, html, episodes, folders)
     write_figures(content, figures)
 

@@ -1,21 +1,22 @@
-"""Rule summarize: the closing words, the same for a pull request, flagged models, JUnit XML, patches of model cards."""
+"""Rule summarize: the summary as text and as Markdown, flagged models, JUnit XML, patches of model cards."""
 
 from pathlib import Path
 
 from reload_audit.processes.job_log import job_log
-from reload_audit.records.storage import DamagedFileError, read_json, write_text
+from reload_audit.records.storage import DamagedFileError, write_text
 from reload_audit.reports import markdown, summary
+from reload_audit.reports.audit import read_audit
+from reload_audit.reports.flagged import write_flagged
 from reload_audit.reports.junit import write_junit
 from reload_audit.reports.model_cards import FOLDER, about_cards, suggestions, write_patches
-from reload_audit.results.tables import write_flagged
 
 
 def main(audit: Path) -> None:
-    content, results = read_json(audit), audit.parent
+    content, results = read_audit(audit), audit.parent
     report = str(results / "report.html")
     cards = suggestions(content)
     write_patches(cards, results / FOLDER)
-    write_flagged(results / "flagged.csv", content["models"])
+    write_flagged(results / "flagged.csv", content.models)
     write_junit(content, results / "junit.xml")
     write_text(results / "summary.txt", summary.summarize(content, report, about_cards(cards)))
     write_text(results / "summary.md", markdown.summarize(content, report, cards))

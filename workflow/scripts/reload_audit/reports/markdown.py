@@ -1,4 +1,4 @@
-"""The closing words as Markdown, for a pull request or a chat message.
+"""The summary as Markdown, for a pull request or a chat message.
 
 Names and messages come from files of unknown origin. They stand in code spans: there nothing is a link, a mention, an
 image, HTML or a formula.
@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
+from reload_audit.reports.audit import Audit, AuditedModel
+from reload_audit.reports.headline import headline
 from reload_audit.reports.model_cards import FOLDER, Suggestion, about_cards, patch_names
+from reload_audit.reports.safe_text import one_line
 from reload_audit.reports.summary import (
     LONGEST_NAME,
     cause_page,
     counted_causes,
     explained,
-    flagged,
-    headline,
     plain_loads,
-    printable,
     rewards,
     why,
     why_undecided,
+    worst_models,
 )
 
 _MOST_CARDS = 10
@@ -30,15 +30,14 @@ _MOST_CAUSES = 50
 _LONGEST_PATH = 120
 
 
-def summarize(audit: Mapping[str, Any], report: str, cards: Sequence[Suggestion] = ()) -> str:
-    """A message of a few screens at most, however many models there are: GitHub takes 65,536 characters.
+def summarize(audit: Audit, report: str, cards: Sequence[Suggestion] = ()) -> str:
+    """A message of a few screens at most, however many models there are: GitHub takes 65,536 characters in one.
 
-    :param audit: the content of ``audit.json``
     :param report: path of the HTML report
     :param cards: model cards whose figure is not what was measured
     """
-    models = audit["models"]
-    blocks = [f"**{headline(models)}**", _verdicts(audit["counts"], models), *_worst(models)]
+    models = audit.models
+    blocks = [f"**{headline(models)}**", _verdicts(audit.counts, models), *_worst(models)]
     blocks += [*_causes(models), *_cards(cards)]
     loads = plain_loads(models)
     blocks += [*([code(loads)] if loads else []), f"Report: {code(report)}"]
@@ -52,7 +51,7 @@ def code(text: str) -> str:
     return f"{fence}{space}{text}{space}{fence}" if text else ""
 
 
-def _verdicts(counts: Mapping[str, int], models: Sequence[Mapping[str, Any]]) -> str:
+def _verdicts(counts: Mapping[str, int], models: Sequence[AuditedModel]) -> str:
     rows = [
         [verdict, f"{count:,}", why_undecided(models) if verdict == "inconclusive" else ""]
         for verdict, count in counts.items()
@@ -61,8 +60,8 @@ def _verdicts(counts: Mapping[str, int], models: Sequence[Mapping[str, Any]]) ->
     return _table(["verdict", "models", ""], rows)
 
 
-def _worst(models: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    worst, left = flagged(models)
+def _worst(models: Sequence[AuditedModel]) -> Iterator[str]:
+    worst, left = worst_models(models)
     if worst:
         heads = ["model", "verdict", "train or claim → reload", "why", "cause"]
         yield _table(heads, [_row(model, times) for model, times in worst])
@@ -70,14 +69,14 @@ def _worst(models: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield f"and {left:,} more"
 
 
-def _row(model: Mapping[str, Any], times: int) -> list[str]:
-    kind = (model["claim_kind"] or "").replace("_", " ")
-    cause = "<br>".join(map(code, filter(None, [explained(model), cause_page(model.get("cause") or "")])))
-    name = code(printable(model["model"], LONGEST_NAME))
-    return [name, model["verdict"], f"{rewards(model)}{f' ({kind})' if kind else ''}", code(why(model, times)), cause]
+def _row(model: AuditedModel, times: int) -> list[str]:
+    kind = (model.claim_kind).replace("_", " ")
+    cause = "<br>".join(map(code, filter(None, [explained(model), cause_page(model.cause)])))
+    name = code(one_line(model.name, LONGEST_NAME))
+    return [name, model.verdict, f"{rewards(model)}{f' ({kind})' if kind else ''}", code(why(model, times)), cause]
 
 
-def _causes(models: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _causes(models: Sequence[AuditedModel]) -> Iterator[str]:
     counted = counted_causes(models)
     if counted:
         rows = [[code(cause), f"{count:,}", code(cause_page(cause))] for cause, count in counted[:_MOST_CAUSES]]
@@ -89,7 +88,7 @@ def _cards(cards: Sequence[Suggestion]) -> Iterator[str]:
         yield about_cards(cards)
         lines = [
             f"- {code(f'{FOLDER}/{name}')}: {code(suggestion.old)} → {code(suggestion.new)} "
-            f"on {code(printable(suggestion.card, _LONGEST_PATH))}, whose model is {suggestion.verdict}"
+            f"on {code(one_line(suggestion.card, _LONGEST_PATH))}, whose model is {suggestion.verdict}"
             for name, suggestion in patch_names(cards)
         ]
         more = [f"- and {len(lines) - _MOST_CARDS:,} more"] if len(lines) > _MOST_CARDS else []
@@ -99,7 +98,7 @@ def _cards(cards: Sequence[Suggestion]) -> Iterator[str]:
 
 
 def _details(title: str, content: str) -> Iterator[str]:
-    """Blocks of what shows when the title is clicked on."""
+    """Blocks of Markdown that are folded under a title and shown when it is clicked on."""
     yield from (f"<details><summary>{title}</summary>", content, "</details>")
 
 

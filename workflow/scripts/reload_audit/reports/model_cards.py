@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from reload_audit.causes.catalogue import CAUSES, UNEXPLAINED
 from reload_audit.judging.comparison import Criteria, compare_unpaired, margin
 from reload_audit.reading.files import read_bytes
 from reload_audit.reading.texts import Placed, mapping, placed_front_matter
-from reload_audit.reports.summary import printable
+from reload_audit.reports.audit import Audit, AuditedModel, ClaimRow, finite
+from reload_audit.reports.safe_text import one_line
 
 CARD, FOLDER = "README.md", "model_cards"
 
@@ -26,6 +27,7 @@ _CONTEXT = 3
 _NO_END = b"\n\\ No newline at end of file\n"
 _LONGEST_NAME = 100
 _LONGEST_TEXT = 300
+# Causes by which a card states another quantity than the mean episode reward of the saved policy.
 _FIGURE_OF_SOMETHING_ELSE = (
     "reward-normalized",
     "monitor-outside-vecnormalize",
@@ -35,7 +37,7 @@ _FIGURE_OF_SOMETHING_ELSE = (
     "before-last-update",
     "training-episodes",
 )
-# Mistakes in measuring, but whoever earns more with one was trained with it.
+# Mistakes in measuring; a model that earns less than claimed without such a mistake may have been trained with it.
 _FIGURE_TOO_LOW = (
     "vecnormalize-twice",
     "normalizer-not-equivalent",
@@ -51,7 +53,7 @@ _REASONS = 5
 
 
 class NoPatch(Exception):
-    """A card's figure is not what was measured, but no patch is made; the message says why, in a few words."""
+    """A card states another mean reward than was measured, but no patch is made; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Suggestion:
     :param old: its figure
     :param new: what was measured, written as the card writes it; empty without a patch
     :param patch: unified diff, for ``git apply`` or ``patch -p1`` beside the card; empty where none is made
-    :param obstacle: why none is made
+    :param why_no_patch: why none is made, in a few words
     """
 
     model: str
@@ -71,107 +73,137 @@ class Suggestion:
     old: str
     new: str = ""
     patch: bytes = b""
-    obstacle: str = ""
+    why_no_patch: str = ""
 
 
-def suggestions(audit: Mapping[str, Any]) -> list[Suggestion]:
-    """One for each model whose card has a mean reward that is not what was measured, in the order of the audit.
+@dataclass(frozen=True)
+class _Contradiction:
+    """A model card that states another mean reward than was measured.
 
-    :param audit: the content of ``audit.json``
+    :param claim: what the card states
+    :param stated: its mean reward
+    :param mean: mean episode reward after reload
+    :param std: its standard deviation (ddof 0)
     """
-    criteria = Criteria.from_dict(audit["settings"]["verdict"])
-    stated = [(model, claim) for model in audit["models"] if (claim := _claim_of_card(model)) is not None]
-    models_of_card = Counter(claim["where"] for _, claim in stated)
-    found = []
-    for model, claim in stated:
-        if _contradicted(model, claim, criteria):
-            old = f"{claim['mean']:g}" if claim["std"] is None else f"{claim['mean']:g} +/- {claim['std']:g}"
-            try:
-                if models_of_card[claim["where"]] > 1:
-                    raise NoPatch("one card for several models")
-                _check_that_the_figure_is_wrong(model, claim)
-                found.append(_suggestion(model, claim))
-            except NoPatch as obstacle:
-                found.append(Suggestion(model["model"], model["verdict"], claim["where"], old, obstacle=str(obstacle)))
-    return found
+
+    model: AuditedModel
+    claim: ClaimRow
+    stated: float
+    mean: float
+    std: float
+
+    @property
+    def old(self) -> str:
+        return f"{self.stated:g}" if self.claim.std is None else f"{self.stated:g} +/- {self.claim.std:g}"
 
 
-def write_patches(found: Iterable[Suggestion], folder: Path) -> None:
+def suggestions(audit: Audit) -> list[Suggestion]:
+    """One for each model whose card has a mean reward that is not what was measured, in the order of the audit."""
+    if audit.criteria is None:
+        return []
+    stated = [(model, claim) for model in audit.models if (claim := _claim_of_card(model)) is not None]
+    models_of_card = Counter(claim.where for _, claim in stated)
+    contradictions = (_contradiction(model, claim, audit.criteria) for model, claim in stated)
+    return [_suggestion(one, models_of_card[one.claim.where]) for one in contradictions if one is not None]
+
+
+def write_patches(suggested: Iterable[Suggestion], folder: Path) -> None:
     """Write each patch to a file of its own, called after the model; the folder is made even if there are none."""
     folder.mkdir(parents=True)
-    for name, suggestion in patch_names(found):
+    for name, suggestion in patch_names(suggested):
         (folder / name).write_bytes(suggestion.patch)
 
 
-def patch_names(found: Iterable[Suggestion]) -> Iterator[tuple[str, Suggestion]]:
-    """What the file of each patch is called: safe on any system, and different where capitals do not count."""
+def patch_names(suggested: Iterable[Suggestion]) -> Iterator[tuple[str, Suggestion]]:
+    """Each suggestion that has a patch, with the name of its file: one that any system takes.
+
+    No two names differ in capitals alone.
+    """
     taken: Counter[str] = Counter()
-    for suggestion in found:
+    for suggestion in suggested:
         if suggestion.patch:
             safe = re.sub(r"\.{2,}|[^A-Za-z0-9_.-]+", "-", suggestion.model).strip("-.")[:_LONGEST_NAME] or "model"
             taken[safe.lower()] += 1
             times = taken[safe.lower()]
-            # With two dots in a row it is nobody else's.
+            # No other model's name has two dots in a row by now.
             yield f"{safe}{f'..{times}' if times > 1 else ''}.patch", suggestion
 
 
-def about_cards(found: Sequence[Suggestion]) -> str:
-    """One sentence on the cards, nothing where none is wrong."""
-    patches = sum(bool(suggestion.patch) for suggestion in found)
-    obstacles = Counter(suggestion.obstacle for suggestion in found if suggestion.obstacle)
-    why = sorted(obstacles.items(), key=lambda item: (-item[1], item[0]))
-    left = ", ".join([*(f"{obstacle} ({n:,})" for obstacle, n in why[:_REASONS]), *(["…"] if why[_REASONS:] else [])])
+def about_cards(suggested: Sequence[Suggestion]) -> str:
+    """One sentence on the cards; empty where none is wrong."""
+    patches = sum(bool(suggestion.patch) for suggestion in suggested)
+    without = Counter(suggestion.why_no_patch for suggestion in suggested if suggestion.why_no_patch)
+    why = sorted(without.items(), key=lambda item: (-item[1], item[0]))
+    left = ", ".join([*(f"{reason} ({n:,})" for reason, n in why[:_REASONS]), *(["…"] if why[_REASONS:] else [])])
     said = [f"{patches:,} with a patch in {FOLDER}/"] if patches else []
-    said += [f"{obstacles.total():,} without: {left}"] if left else []
-    cards = "1 model card states" if len(found) == 1 else f"{len(found):,} model cards state"
+    said += [f"{without.total():,} without: {left}"] if left else []
+    cards = "1 model card states" if len(suggested) == 1 else f"{len(suggested):,} model cards state"
     return f"{cards} another mean reward than was measured; {'; '.join(said)}." if said else ""
 
 
-def _claim_of_card(model: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    cards = (claim for claim in model["claims"] if claim["kind"] == "model_card" and Path(claim["where"]).name == CARD)
+def _claim_of_card(model: AuditedModel) -> ClaimRow | None:
+    cards = (claim for claim in model.claims if claim.kind == "model_card" and Path(claim.where).name == CARD)
     return next(cards, None)
 
 
-def _contradicted(model: Mapping[str, Any], claim: Mapping[str, Any], criteria: Criteria) -> bool:
-    """Whether a card's own figure differs from the reload by more than the margin, and not by chance."""
-    mean, std, random, n = (
-        model[key] for key in ("reload_mean_reward", "reload_std_reward", "random_mean_reward", "n_episodes")
-    )
-    measured = isinstance(mean, float) and isinstance(std, float) and n > 1  # a text where it is not finite
-    if model["verdict"] in ("error", "inconclusive") or not measured:
-        return False
-    stated_std = std if claim["std"] is None else claim["std"]
-    width = margin(claim["mean"], stated_std, random if isinstance(random, float) else None, criteria)
-    comparison = compare_unpaired((claim["mean"], stated_std, _USUAL_EPISODES), (mean, std, n), width, criteria)
-    return comparison.decision in ("degraded", "improved")
+def _contradiction(model: AuditedModel, claim: ClaimRow, criteria: Criteria) -> _Contradiction | None:
+    """How a card contradicts the reload; None where they differ by no more than the margin, or maybe by chance."""
+    stated, mean, std = finite(claim.mean), finite(model.reload_mean_reward), finite(model.reload_std_reward)
+    n = model.n_episodes or 0
+    if model.verdict in ("error", "inconclusive") or stated is None or mean is None or std is None or n < 2:
+        return None
+    stated_std = finite(claim.std)
+    stated_std = std if stated_std is None else stated_std
+    width = margin(stated, stated_std, finite(model.random_mean_reward), criteria)
+    comparison = compare_unpaired((stated, stated_std, _USUAL_EPISODES), (mean, std, n), width, criteria)
+    contradicts = comparison.decision in ("degraded", "improved")
+    return _Contradiction(model, claim, stated, mean, std) if contradicts else None
 
 
-def _check_that_the_figure_is_wrong(model: Mapping[str, Any], claim: Mapping[str, Any]) -> None:
-    """Not where the reload may be what is wrong.
+def _suggestion(found: _Contradiction, models_of_card: int) -> Suggestion:
+    """What to do about a card, with a patch if one can be made.
+
+    :param models_of_card: how many models have this very card
+    """
+    try:
+        if models_of_card > 1:
+            raise NoPatch("one card for several models")
+        _check_that_the_figure_is_wrong(found)
+        return _corrected(found)
+    except NoPatch as why:
+        return Suggestion(found.model.name, found.model.verdict, found.claim.where, found.old, why_no_patch=str(why))
+
+
+def _check_that_the_figure_is_wrong(found: _Contradiction) -> None:
+    """Make sure that it is the card that is wrong, and not the reload.
 
     :raises NoPatch: the model or its environment has to be repaired, or nobody knows what
     """
-    if model["env_ran"] != model["env_id"]:
+    model = found.model
+    if model.env_ran != model.env_id:
         raise NoPatch("it ran in another environment")
-    if model["verdict"] in ("identical", "equivalent"):
+    if model.verdict in ("identical", "equivalent"):
         return
-    if model["claim_kind"] != "model_card":
+    if model.claim_kind != "model_card":
         raise NoPatch("the verdict is about another claim")
-    cause = model["cause"]
-    gained = model["verdict"] == "improved" and model["reload_mean_reward"] > claim["mean"]
+    cause = model.cause
+    gained = model.verdict == "improved" and found.mean > found.stated
     if cause not in (_FIGURE_OF_SOMETHING_ELSE + _FIGURE_TOO_LOW if gained else _FIGURE_OF_SOMETHING_ELSE):
         raise NoPatch(f"explained by {cause}" if cause in CAUSES and cause != UNEXPLAINED else "unexplained")
 
 
-def _suggestion(model: Mapping[str, Any], claim: Mapping[str, Any]) -> Suggestion:
-    """:raises NoPatch: the card cannot be read, or its figure cannot be told from others, or not be replaced"""
-    path = claim["where"]
+def _corrected(found: _Contradiction) -> Suggestion:
+    """The patch of a card.
+
+    :raises NoPatch: the card cannot be read, or its figure cannot be told from others, or not be replaced
+    """
+    model, path = found.model, found.claim.where
     try:
         # What is no UTF-8 stays as it is, byte for byte.
         text = read_bytes(path).decode("utf-8", "surrogateescape")
         metadata = placed_front_matter(text)
-        figure = _figure(metadata, model["env_id"])
-        new = _as_written(figure, claim["mean"], model["reload_mean_reward"], model["reload_std_reward"])
+        figure = _figure(metadata, model.env_id)
+        new = _as_written(figure, found)
         written = text[figure.start : figure.end]
         corrected = f"{text[: figure.start]}{written.replace(figure, new)}{text[figure.end :]}"
         quoted_or_plain = written in (figure, f'"{figure}"', f"'{figure}'")
@@ -180,11 +212,14 @@ def _suggestion(model: Mapping[str, Any], claim: Mapping[str, Any]) -> Suggestio
     except ValueError:
         raise NoPatch("a card that cannot be read") from None
     patch = _heading(model, path, figure, new) + _difference(_lines(text), _lines(corrected))
-    return Suggestion(model["model"], model["verdict"], path, str(figure), new, patch)
+    return Suggestion(model.name, model.verdict, path, str(figure), new, patch)
 
 
 def _figure(metadata: Any, env_id: str) -> Placed:
-    """The mean reward on a card; where it has several, the one that is about the environment."""
+    """The mean reward on a card; where it has several, the one that is about the environment.
+
+    :raises NoPatch: there is none, or it cannot be told which one is meant
+    """
     found: list[tuple[Any, Placed]] = []
     for result in _listed(mapping(metadata).get("model-index"), "results"):
         dataset = mapping(mapping(result).get("dataset"))
@@ -201,28 +236,31 @@ def _figure(metadata: Any, env_id: str) -> Placed:
 
 
 def _listed(entries: Any, key: str) -> list[Any]:
+    """All items of the lists that stand under a key of any of the entries."""
     return [item for entry in _items(entries) for item in _items(mapping(entry).get(key))]
 
 
 def _items(value: Any) -> list[Any]:
+    """A list as it is; an empty one for what is none."""
     return value if isinstance(value, list) else []
 
 
-def _as_written(figure: str, claimed: float, mean: float, std: float) -> str:
+def _as_written(figure: str, found: _Contradiction) -> str:
     """What was measured, with the digits and the signs of the card's figure.
 
     :raises NoPatch: the figure is written in some other way, or is not the one that the audit read
     """
-    found = _FIGURE.fullmatch(figure)
-    if found is None:
+    parts = _FIGURE.fullmatch(figure)
+    if parts is None:
         raise NoPatch("a figure that is written in an unusual way")
-    if float(found["mean"]) != claimed:
+    if float(parts["mean"]) != found.stated:
         raise NoPatch("a card that has changed since")
-    new = f"{mean:z.{len(found['mean_digits'] or '')}f}"
-    return new if found["std"] is None else f"{new}{found['between']}{std:.{len(found['std_digits'] or '')}f}"
+    new = f"{found.mean:z.{len(parts['mean_digits'] or '')}f}"
+    return new if parts["std"] is None else f"{new}{parts['between']}{found.std:.{len(parts['std_digits'] or '')}f}"
 
 
 def _replaced(content: Any, old: Placed, new: str) -> Any:
+    """Metadata with one of its texts, that very object, replaced."""
     if isinstance(content, dict):
         return {key: _replaced(item, old, new) for key, item in content.items()}
     if isinstance(content, list):
@@ -230,22 +268,22 @@ def _replaced(content: Any, old: Placed, new: str) -> Any:
     return new if content is old else content
 
 
-def _heading(model: Mapping[str, Any], path: str, old: str, new: str) -> bytes:
-    """What a patch is about, in comments: ``git apply`` and ``patch`` pass over them."""
-    said = [model["verdict"], *filter(None, [model["cause"], model["reason"]])]
+def _heading(model: AuditedModel, path: str, old: str, new: str) -> bytes:
+    """What a patch is about, in comments, which ``git apply`` and ``patch`` skip."""
+    said = [model.verdict, *filter(None, [model.cause, model.reason])]
     lines = [
-        f"Suggested correction of the model card of {printable(model['model'], _LONGEST_TEXT)}",
-        f"Card: {printable(path, _LONGEST_TEXT)}",
+        f"Suggested correction of the model card of {one_line(model.name, _LONGEST_TEXT)}",
+        f"Card: {one_line(path, _LONGEST_TEXT)}",
         f"The card states a mean reward of {old}. Reloaded, the model earns {new}:",
-        f"{model['n_episodes']:,} episodes in {printable(model['env_id'], _LONGEST_TEXT)}.",
-        f"Verdict: {printable(', '.join(said), _LONGEST_TEXT)}",
+        f"{model.n_episodes:,} episodes in {one_line(model.env_id, _LONGEST_TEXT)}.",
+        f"Verdict: {one_line(', '.join(said), _LONGEST_TEXT)}",
         "Nothing was changed. To apply, in a clone of its repository: git apply FILE, or patch -p1 < FILE",
     ]
     return "".join(f"# {line}\n" for line in lines).encode()
 
 
 def _lines(text: str) -> list[bytes]:
-    """Lines with their ends; only a line feed ends one, as git has it."""
+    """Lines with their ends; only a line feed ends a line, as in git."""
     return re.findall(rb"[^\n]*\n|[^\n]+", text.encode("utf-8", "surrogateescape"))
 
 

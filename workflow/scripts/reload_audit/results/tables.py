@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reload_audit.judging.comparison import WORST_FIRST
 from reload_audit.records.storage import atomic_path
 
 Row = Mapping[str, Any]
@@ -66,15 +65,6 @@ MODELS = pa.schema(
     ]
 )
 """One row per model. Means and standard deviations are over the ``n_episodes`` that were compared."""
-
-FLAGGED = pa.schema(
-    MODELS.field(name)
-    for name in (
-        *("model", "verdict", "cause", "cause_share", "reason", "algo", "env_id", "experiment"),
-        *("claim_mean", "claim_std", "reload_mean_reward", "reload_std_reward", "difference", "margin", "q", "log"),
-    )
-)
-"""The models that need a look, in a few columns."""
 
 CONDITIONS = pa.schema(
     [
@@ -174,10 +164,3 @@ def write_csv(path: Path, rows: Sequence[Row], schema: pa.Schema) -> None:
     frame = pa.Table.from_pylist(list(rows), schema=schema).to_pandas(integer_object_nulls=True)
     with atomic_path(path) as temporary:
         frame.to_csv(temporary, index=False)
-
-
-def write_flagged(path: Path, models: Iterable[Row]) -> None:
-    """Those that are neither identical nor equivalent, the worst verdicts first."""
-    flagged = [model for model in models if model["verdict"] not in ("identical", "equivalent")]
-    flagged.sort(key=lambda model: (WORST_FIRST.index(model["verdict"]), model["model"]))
-    write_csv(path, [{name: model[name] for name in FLAGGED.names} for model in flagged], FLAGGED)

@@ -1,6 +1,6 @@
-"""The charts, in Vega-Lite by Altair: the page draws them on data that it filters, ``figures`` on those of the audit.
+"""The charts, in Vega-Lite by Altair: the page draws them with the data that it shows, ``figures`` with all data.
 
-Each names its data instead of holding them, so a chart is compiled once, whatever there is to draw.
+A chart refers to its data by name and does not hold them, so it is compiled once, whatever there is to draw.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ COLORS = {
     "degraded": "#d55e00",
     "error": "#6f7782",
 }
-"""Okabe and Ito's, distinguishable with any colour vision; the last one is seen on black and on white."""
+"""Okabe and Ito's colours, distinguishable with any colour vision; the last one is seen on black and on white."""
 
 LESS, MORE = COLORS["degraded"], COLORS["identical"]
 
 _CELLS = [f"{LESS}b0", "#8888881f", f"{MORE}b0"]
-"""See-through, so that numbers are read on a dark page as on a light one."""
+"""Colours of a cell, from a loss to a gain; see-through, so that numbers are read on a dark page as on a light one."""
 
 ON_DARK = {
     "identical": "#2b90d0",
@@ -37,7 +37,7 @@ ON_DARK = {
     "degraded": "#ec7325",
     "error": "#98a2ae",
 }
-"""The same, lighter, for a dark page."""
+"""The verdicts' colours for a dark page, lighter than ``COLORS``."""
 
 SCORES_SHOWN = (-0.3, 1.2)
 """Scores that fit into the chart; what lies beyond is drawn at the edge, as an arrow."""
@@ -46,6 +46,9 @@ MARGINS_SHOWN = 3.0
 """Margins at which a cell has its full colour."""
 
 Chart: TypeAlias = alt.TopLevelMixin
+
+Row: TypeAlias = Mapping[str, str | float | None]
+"""A row of the data that a chart draws."""
 
 _INK = alt.param(name="ink", value="#17202b")
 _SOFT = alt.param(name="soft", value="#5a6675")
@@ -56,7 +59,7 @@ def scores(legend: bool = False) -> Chart:
 
     :param legend: whether the verdicts' colours are explained: the page does so elsewhere
 
-    Data: ``models`` of ``payload.Payload`` and ``band``, the margin about the diagonal.
+    Data: ``models``, each with ``x``, ``y``, ``at``, ``verdict``; ``band``, the margin about the diagonal.
     """
     axis = {"values": [-0.25, 0, 0.25, 0.5, 0.75, 1], "format": ".2~f"}
     titles = "score before: 0 is a random policy, 1 the best of its environment", "score after reload"
@@ -163,7 +166,10 @@ def seeds(legend: bool = False) -> Chart:
 
 
 def causes() -> Chart:
-    """How many models each cause is the best explanation of. Data: ``causes``. For the figures: a page has buttons."""
+    """How many models each cause is the best explanation of; for the figures, as the page has buttons for it.
+
+    Data: ``causes``.
+    """
     return (
         alt.Chart(alt.NamedData("causes"))
         .mark_bar(height=13)
@@ -228,7 +234,10 @@ def pairs() -> Chart:
 
 
 def episodes() -> Chart:
-    """The episodes of one model that nobody recorded, against what is claimed. Data: ``episodes`` and ``target``."""
+    """The reload's episodes of a model without recorded ones, against what is claimed.
+
+    Data: ``episodes``, ``target``.
+    """
     title = "reward"
     target = alt.Chart(alt.NamedData("target"))
     band = target.mark_rect(opacity=0.18, color="#888888").encode(y=alt.Y("low:Q"), y2="high:Q")
@@ -251,7 +260,7 @@ def episodes() -> Chart:
 
 
 CHARTS = {chart.__name__: chart for chart in (scores, grid, seeds, conditions, pairs, episodes)}
-"""What the page draws."""
+"""The charts of the page, by name."""
 
 
 @cache
@@ -260,7 +269,7 @@ def compiled() -> dict[str, dict[str, Any]]:
     return {name: _adaptable(vl_convert.vegalite_to_vega(_specification(chart()))) for name, chart in CHARTS.items()}
 
 
-def drawn(chart: Chart, data: Mapping[str, Sequence[Mapping[str, Any]]], **params: float) -> dict[str, Any]:
+def drawn(chart: Chart, data: Mapping[str, Sequence[Row]], **params: float) -> dict[str, Any]:
     """A chart's Vega-Lite specification with its data, and values of its parameters, to be drawn on paper."""
     specification = _specification(chart)
     known = [
@@ -272,13 +281,14 @@ def drawn(chart: Chart, data: Mapping[str, Sequence[Mapping[str, Any]]], **param
 
 
 def _specification(chart: Chart) -> dict[str, Any]:
+    """A chart as Vega-Lite, without a theme."""
     content: dict[str, Any] = chart.to_dict()
     del content["config"]  # Altair's own look; whoever draws brings theirs
     return content
 
 
 def _adaptable(specification: dict[str, Any]) -> dict[str, Any]:
-    """With as many panels in a row, and as wide a plot, as the page has room for."""
+    """A Vega specification whose plot is as wide, with as many panels in a row, as the page has room for."""
     specification.pop("background", None)
     specification["autosize"] = {"type": "pad"}
     layout = specification.get("layout")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,9 +16,10 @@ from reload_audit.reports.dashboard.entries import Entry
 _STAGES = ("in_place", "reference", "reload")
 
 MOST_MODELS = 1500
-"""Models whose episodes are read, the worst first. Those of a model that is identical are as they were."""
+"""Models whose episodes are read, the worst first; none of those that are identical."""
 
 MOST_EPISODES = 100
+"""Episodes that are kept of each model and stage."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Pairs:
 
     rewards: dict[str, list[float]] = field(default_factory=dict)
 
-    def to_dict(self, short: Callable[[float], float | int]) -> dict[str, Any]:
+    def to_dict(self, short: Callable[[float], float | int]) -> dict[str, list[float | int | None]]:
+        """Rewards by stage, shortened; None for those that are not finite."""
         return {
             stage: [short(reward) if np.isfinite(reward) else None for reward in rewards]
             for stage, rewards in self.rewards.items()

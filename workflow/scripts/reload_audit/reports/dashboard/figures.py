@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import vl_convert
 
+from reload_audit.reports.audit import Audit
 from reload_audit.reports.dashboard import charts, grids
+from reload_audit.reports.dashboard.charts import Row
 from reload_audit.reports.dashboard.entries import Entry, entries
-from reload_audit.reports.dashboard.scores import band, left_edge, places
+from reload_audit.reports.dashboard.scores import Place, band, left_edge, places
 
 _DOTS_PER_INCH = 200
 _MANY = 300
+"""Points above which they are drawn smaller."""
 
 
-def write_figures(audit: Mapping[str, Any], folder: Path) -> None:
-    """Draw what there is to draw, each as ``.svg`` and ``.png``. The same audit gives the same SVG.
+def write_figures(audit: Audit, folder: Path) -> None:
+    """Draw each plot that has data, as ``.svg`` and ``.png``. The same audit gives the same SVG.
 
-    :param audit: the content of ``audit.json``
     :param folder: made anew
     """
     shutil.rmtree(folder, ignore_errors=True)
@@ -31,38 +34,39 @@ def write_figures(audit: Mapping[str, Any], folder: Path) -> None:
         (folder / f"{name}.png").write_bytes(vl_convert.vegalite_to_png(specification, ppi=_DOTS_PER_INCH))
 
 
-def figures(audit: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def figures(audit: Audit) -> Iterator[tuple[str, dict[str, Any]]]:
     """Names and Vega-Lite specifications, data included; without those that would be empty."""
-    models = entries(audit.get("models") or ())
-    points = _points(models)
-    if points:
-        fraction = ((audit.get("settings") or {}).get("verdict") or {}).get("margin_fraction") or 0.0
-        many = len(points) > _MANY
-        params = {"size": 14 if many else 50, "opacity": 0.5 if many else 0.8, "left": left_edge(points)}
-        data = {"models": points, "band": band(fraction)}
+    models = entries(audit.models)
+    placed = [(entry, place) for entry, place in zip(models, places(models), strict=True) if place is not None]
+    if placed:
+        fraction = 0.0 if audit.criteria is None else audit.criteria.margin_fraction
+        many, left = len(placed) > _MANY, left_edge([place for _, place in placed])
+        params = {"size": 14 if many else 50, "opacity": 0.5 if many else 0.8, "left": left}
+        data: dict[str, Sequence[Row]] = {"models": _points(placed), "band": band(fraction)}
         yield "scores", charts.drawn(charts.scores(legend=True), data, **params)
     causes = _causes(models)
     if causes:
         yield "causes", charts.drawn(charts.causes(), {"causes": causes})
     cells = grids.cells(models)
     if cells:
-        yield "n_envs", charts.drawn(charts.grid(), {"cells": cells})
-        yield "seeds", charts.drawn(charts.seeds(legend=True), {"seeds": grids.seeds(models)})
+        yield "n_envs", charts.drawn(charts.grid(), {"cells": [asdict(cell) for cell in cells]})
+        yield (
+            "seeds",
+            charts.drawn(charts.seeds(legend=True), {"seeds": [asdict(mean) for mean in grids.seeds(models)]}),
+        )
 
 
-def _points(models: Sequence[Entry]) -> list[dict[str, Any]]:
-    """The worst last, on top."""
-    placed = zip(models, places(models), strict=True)
-    points = [
+def _points(placed: Sequence[tuple[Entry, Place]]) -> list[Row]:
+    """Models as points, the worst last, so that they are drawn on top."""
+    return [
         {"x": place.x, "y": place.y, "at": place.at, "verdict": entry.verdict, "model": entry.name}
-        for entry, place in placed
-        if place is not None
+        for entry, place in reversed(placed)
     ]
-    return points[::-1]
 
 
-def _causes(models: Sequence[Entry]) -> list[dict[str, Any]]:
+def _causes(models: Sequence[Entry]) -> list[Row]:
+    """How many models with each verdict each cause best explains, the most frequent causes first."""
     counted = Counter((entry.causes[0].name, entry.verdict) for entry in models if entry.causes)
     total = Counter(entry.causes[0].name for entry in models if entry.causes)
-    rows = [{"cause": cause, "verdict": verdict, "models": count} for (cause, verdict), count in counted.items()]
-    return sorted(rows, key=lambda row: (-total[row["cause"]], row["cause"], row["verdict"]))
+    ordered = sorted(counted.items(), key=lambda item: (-total[item[0][0]], item[0]))
+    return [{"cause": cause, "verdict": verdict, "models": count} for (cause, verdict), count in ordered]

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
 
-from reload_audit.reports.dashboard.entries import TOGETHER, Condition, Entry, worst_first
+from reload_audit.records.specs import CANONICAL
+from reload_audit.reports.audit import ConditionRow
+from reload_audit.reports.dashboard.entries import Entry, worst_first
 from reload_audit.reports.dashboard.number_format import number, signed
 
-_FIRST = ("in_place", "reference", "reload")
+TOGETHER = " + "
+"""Stands in the name of a condition between the two whose changes it makes both."""
+
+_FIRST = ("in_place", "reference", CANONICAL)
 _TITLES = {"in_place": "in place"}
 
 MOST = 12
@@ -20,122 +25,203 @@ _MOST_PANELS = 24
 _LONGEST_TITLE = 60
 _MOST_MARGINS = 1e9
 
-Row = dict[str, Any]
+
+@dataclass(frozen=True)
+class Cell:
+    """What models that were trained alike but for their seeds earned under one condition.
+
+    :param group: name of the experiment
+    :param experiment: the same as a title, which may be shortened
+    :param rank: place of the experiment among all
+    :param n_envs: in training
+    :param place: place of the condition among all
+    :param condition: its title
+    :param mean: mean reward over models, as text
+    :param difference: mean difference from the reference, as text; empty where there is none
+    :param differences: the same, with the range over models
+    :param margins: the mean difference in mean margins; None where there is none
+    :param margin: the mean margin, as text
+    :param models: how many were evaluated of how many, as text
+    """
+
+    group: str
+    experiment: str
+    rank: int
+    n_envs: int
+    place: int
+    condition: str
+    mean: str
+    difference: str
+    differences: str
+    margins: float | None
+    margin: str
+    models: str
+
+
+@dataclass(frozen=True)
+class SeedMean:
+    """What one model earned at one stage: in place, as reference or after reload.
+
+    :param group: name of the experiment
+    :param panel: title of the panel that it is drawn in
+    :param rank: place of the panel among all
+    :param reward: its mean reward as text
+    """
+
+    group: str
+    panel: str
+    rank: int
+    model: str
+    verdict: str
+    stage: str
+    mean: float
+    reward: str
+
+
+@dataclass(frozen=True)
+class _Row:
+    """The models of one experiment that were trained in the same number of environments."""
+
+    experiment: str
+    rank: int
+    n_envs: int
+    models: Sequence[Entry]
+
+    @property
+    def complete(self) -> Sequence[Entry]:
+        """Those that were reloaded, so that means before and after are of the same models; all where none was."""
+        return [entry for entry in self.models if entry.reload_mean_reward is not None] or self.models
 
 
 def experiments(models: Iterable[Entry]) -> dict[str, Sequence[Entry]]:
     """The models that the workflow trained, by experiment, those with losses first; without those that never ran."""
     found: dict[str, list[Entry]] = {}
     for entry in models:
-        if not entry.found and entry.conditions:
+        if not entry.is_external and entry.conditions:
             found.setdefault(entry.experiment, []).append(entry)
     return dict(worst_first(found)[:MOST])
 
 
-def cells(models: Iterable[Entry]) -> list[Row]:
-    """A row for each experiment, n_envs in training and condition, averaged over seeds.
-
-    :return: ``margins``: the mean difference from the reference, in mean margins; None where there is none
-    """
-    rows = []
+def cells(models: Iterable[Entry]) -> list[Cell]:
+    """A cell for each experiment, n_envs in training and condition, averaged over seeds."""
+    found = []
     for rank, (experiment, members) in enumerate(experiments(models).items()):
-        for n_envs in sorted({entry.n_envs for entry in members}):
-            alike = [entry for entry in members if entry.n_envs == n_envs]
-            # Means before and after are of the same models.
-            complete = [entry for entry in alike if entry.reload_mean is not None] or alike
-            for place, name in enumerate(_condition_names(members)):
-                row = _cell(complete, name, of=len(alike))
-                known = {"group": experiment, "experiment": _title(experiment), "rank": rank}
-                rows.append({**known, "n_envs": n_envs, "place": place, **row})
-    return rows
+        names = _condition_names(members)
+        for n_envs, alike in _by_n_envs(members):
+            row = _Row(experiment, rank, n_envs, alike)
+            found += [_cell(row, place, name) for place, name in enumerate(names)]
+    return found
 
 
-def seeds(models: Iterable[Entry]) -> list[Row]:
+def seeds(models: Iterable[Entry]) -> list[SeedMean]:
     """Three rows for each model, with what it earned in place, as reference and after reload."""
-    rows: list[Row] = []
-    panels: set[tuple[str, int]] = set()
+    rows: list[SeedMean] = []
+    panels = 0
     for experiment, members in experiments(models).items():
-        for n_envs in sorted({entry.n_envs for entry in members}):
-            panels.add((experiment, n_envs))
-            if len(panels) > _MOST_PANELS:
+        for n_envs, alike in _by_n_envs(members):
+            panels += 1
+            if panels > _MOST_PANELS:
                 return rows
-            panel = f"{_title(experiment)}, n_envs={n_envs}"
-            for entry in members:
-                if entry.n_envs == n_envs:
-                    known = {"group": experiment, "panel": panel, "rank": len(panels)}
-                    rows += [known | stage for stage in _stages(entry)]
+            title = f"{_title(experiment)}, n_envs={n_envs}"
+            rows += [
+                SeedMean(experiment, title, panels, entry.name, entry.verdict, stage, mean, number(mean))
+                for entry in alike
+                for stage, mean in _stages(entry)
+            ]
     return rows
+
+
+def _by_n_envs(members: Sequence[Entry]) -> list[tuple[int, list[Entry]]]:
+    """Models by their number of environments in training, the smallest first."""
+    found: dict[int, list[Entry]] = {}
+    for entry in members:
+        found.setdefault(entry.train_n_envs or 0, []).append(entry)
+    return sorted(found.items())
 
 
 def _title(experiment: str) -> str:
     return experiment if len(experiment) <= _LONGEST_TITLE else f"{experiment[: _LONGEST_TITLE - 1]}…"
 
 
-def _stages(entry: Entry) -> list[Row]:
-    means = {"in place": entry.train_mean, "reference": entry.reference_mean, "reload": entry.reload_mean}
-    return [
-        {"model": entry.name, "verdict": entry.verdict, "stage": stage, "mean": mean, "reward": number(mean)}
-        for stage, mean in means.items()
-        if mean is not None
-    ]
+def _stages(entry: Entry) -> list[tuple[str, float]]:
+    means = {
+        "in place": entry.train_mean_reward,
+        "reference": entry.reference_mean_reward,
+        "reload": entry.reload_mean_reward,
+    }
+    return [(stage, mean) for stage, mean in means.items() if mean is not None]
 
 
 def _condition_names(members: Sequence[Entry]) -> list[str]:
-    """In place, reference, reload, then ``n_envs=k`` by number, then whatever else every model was tried under.
+    """In place, reference, reload, other numbers of environments by size, then what else every model was tried under.
 
     What was tried on some models to find a cause is among their own details.
     """
-
-    def place(name: str) -> tuple[float, int]:
-        if name in _FIRST:
-            return -math.inf, _FIRST.index(name)
-        key, _, value = name.partition("=")
-        return (float(value), 0) if key == "n_envs" and value.isdecimal() else (math.inf, 0)
-
     tried = [[condition.name for condition in entry.conditions] for entry in members]
-    names = dict.fromkeys(name for own in tried for name in own if TOGETHER not in name)
-    asked = [name for name in names if _is_asked_for(name) or all(name in own for own in tried)]
-    return sorted(asked, key=place)
+    names = dict.fromkeys(name for own in tried for name in own)
+    joined = {TOGETHER.join(pair) for pair in product(names, repeat=2)}
+    sizes = {name: size for entry in members for name, size in _other_slots(entry)}
+    places = sizes | {name: place - len(_FIRST) for place, name in enumerate(_FIRST)}
+    asked = [name for name in names if name in places or all(name in own for own in tried)]
+    return sorted((name for name in asked if name not in joined), key=lambda name: places.get(name, math.inf))
 
 
-def _is_asked_for(name: str) -> bool:
-    """Whether the configuration asks for a condition, of all models that run."""
-    return name in (*_FIRST, "SubprocVecEnv") or name.startswith("n_envs=")
+def _other_slots(entry: Entry) -> Iterator[tuple[str, float]]:
+    """Conditions that differ from the canonical one in how environments run, with their number if that is other."""
+    canonical = next((condition for condition in entry.conditions if condition.name == CANONICAL), None)
+    for condition in entry.conditions:
+        if canonical is None or condition.name in _FIRST:
+            continue
+        if condition.n_envs is not None and condition.n_envs != canonical.n_envs:
+            yield condition.name, condition.n_envs
+        elif condition.vec_env != canonical.vec_env:
+            yield condition.name, math.inf
 
 
-def _cell(models: Sequence[Entry], name: str, of: int) -> Row:
-    measured = [_measured(entry, found) for entry in models for found in entry.conditions if found.name == name]
-    evaluated = [condition for condition in measured if condition.mean is not None]
+def _cell(row: _Row, place: int, name: str) -> Cell:
+    """What the models of a row earned under the condition that is called so."""
+    evaluated = [
+        condition
+        for entry in row.complete
+        for condition in (_on_the_same_episodes(entry, one) for one in entry.conditions if one.name == name)
+        if condition.mean_reward is not None
+    ]
     differences = [condition.difference for condition in evaluated if condition.difference is not None]
-    margin = _mean(entry.margin for entry in models if entry.margin is not None)
+    margin = _mean(entry.margin for entry in row.complete)
     difference = _mean(differences) if name != "reference" else None
     said = signed(difference) if difference is not None else ""
     if len(differences) > 1 and min(differences) != max(differences):
         said += f", {signed(min(differences))} to {signed(max(differences))}"
-    return {
-        "condition": _TITLES.get(name, name),
-        "mean": number(_mean(condition.mean for condition in evaluated if condition.mean is not None)),
-        "difference": signed(difference) if difference is not None else "",
-        "differences": said,
-        "margins": _in_margins(difference, margin),
-        "margin": number(margin),
-        "models": f"{len(evaluated)} of {of}",
-    }
+    return Cell(
+        group=row.experiment,
+        experiment=_title(row.experiment),
+        rank=row.rank,
+        n_envs=row.n_envs,
+        place=place,
+        condition=_TITLES.get(name, name),
+        mean=number(_mean(condition.mean_reward for condition in evaluated)),
+        difference=signed(difference) if difference is not None else "",
+        differences=said,
+        margins=_in_margins(difference, margin),
+        margin=number(margin),
+        models=f"{len(evaluated)} of {len(row.models)}",
+    )
 
 
-def _measured(entry: Entry, condition: Condition) -> Condition:
+def _on_the_same_episodes(entry: Entry, condition: ConditionRow) -> ConditionRow:
     """What was measured in place and as reference, cut to the episodes that the reload ran.
 
     The condition itself holds all train-time episodes; their mean differs from the first few that the reload
     was compared with, and that would look like a loss.
     """
-    if entry.n_episodes is None or entry.train_mean is None or entry.reference_mean is None:
+    in_place, reference = entry.train_mean_reward, entry.reference_mean_reward
+    if entry.n_episodes is None or in_place is None or reference is None:
         return condition
     if condition.name == "in_place":
-        difference = entry.train_mean - entry.reference_mean
-        return replace(condition, mean=entry.train_mean, difference=difference, n_episodes=entry.n_episodes)
+        difference = in_place - reference
+        return replace(condition, mean_reward=in_place, difference=difference, n_episodes=entry.n_episodes)
     if condition.name == "reference":
-        return replace(condition, mean=entry.reference_mean, n_episodes=entry.n_episodes)
+        return replace(condition, mean_reward=reference, n_episodes=entry.n_episodes)
     return condition
 
 
@@ -147,6 +233,7 @@ def _in_margins(difference: float | None, margin: float | None) -> float | None:
     return round(difference / margin, 3)
 
 
-def _mean(values: Iterable[float]) -> float | None:
-    found = list(values)
+def _mean(values: Iterable[float | None]) -> float | None:
+    """The mean of those that are known."""
+    found = [value for value in values if value is not None]
     return math.fsum(value / len(found) for value in found) if found else None

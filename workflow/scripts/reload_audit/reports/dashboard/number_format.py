@@ -2,20 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 MISSING = "–"  # an en dash
 MINUS = "−"  # as wide as a plus, unlike the hyphen
-
-
-def finite(value: Any) -> float | None:
-    """A number from ``audit.json``; None where it holds none, or the text ``nan`` or ``inf`` in a number's place."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
 
 
 def count(value: int | None) -> str:

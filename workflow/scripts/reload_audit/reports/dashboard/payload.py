@@ -11,16 +11,18 @@ import gzip
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from reload_audit.reports.audit import ClaimRow, ConditionRow, DivergingValue, ProbedEnvironment
 from reload_audit.reports.dashboard import grids
 from reload_audit.reports.dashboard.causes import certainty
-from reload_audit.reports.dashboard.details import details
-from reload_audit.reports.dashboard.entries import LONGEST_NAME, Entry
+from reload_audit.reports.dashboard.entries import LONGEST_DETAIL, LONGEST_NAME, LONGEST_TEXT, Entry
 from reload_audit.reports.dashboard.episodes import Pairs
-from reload_audit.reports.dashboard.scores import places
-from reload_audit.reports.summary import cause_page, printable
+from reload_audit.reports.dashboard.number_format import count, number
+from reload_audit.reports.dashboard.scores import Place, places
+from reload_audit.reports.safe_text import one_line
+from reload_audit.reports.summary import cause_page
 
 DIGITS = 6
 """Significant digits of a number in the page; ``models.csv`` has them all."""
@@ -29,8 +31,14 @@ MAX_DETAILS = 290_000
 """Compressed bytes of details, worst models first. What is left out is in ``audit.json``."""
 
 _CHUNK = 25
+"""Models whose details are unpacked together."""
+
+_MOST_DIVERGING = 6
+"""Values that are shown of where reference and reload differ first."""
+
 _CODED = ("verdict", "algorithm", "environment", "experiment", "cause", "kind", "source", "gap", "at")
 _TYPE = "application/gzip+base64"
+_AUDIT = "audit"
 
 
 @dataclass(frozen=True)
@@ -41,24 +49,24 @@ class Part:
     content: str
 
 
-def parts(models: Sequence[Entry], environments: Mapping[str, Any], pairs: Mapping[str, Pairs]) -> list[Part]:
+def parts(models: Sequence[Entry], environments: Iterable[ProbedEnvironment], pairs: Mapping[str, Pairs]) -> list[Part]:
     """Everything the page needs, compressed.
 
     :param models: the worst first
-    :param environments: what is said of each environment that was probed, by name
+    :param environments: those that were probed
     :param pairs: the episodes of models, by their keys; not of all
     """
     chunks = list(_chunks(models, pairs))
     said = {
         "columns": columns(models),
-        "cells": [_brief(row) for row in grids.cells(models)],
-        "seeds": [_brief(row) for row in grids.seeds(models)],
+        "cells": [_brief(asdict(cell)) for cell in grids.cells(models)],
+        "seeds": [_brief(asdict(mean)) for mean in grids.seeds(models)],
         "causes": _explanations(models),
-        "environments": environments,
+        "environments": environment_findings(environments),
         "detailed": len(chunks) * _CHUNK,
         "chunk": _CHUNK,
     }
-    return [Part("audit", _packed(said)), *(Part(f"details-{k}", chunk) for k, chunk in enumerate(chunks))]
+    return [Part(_AUDIT, _packed(said)), *(Part(_details_name(k), chunk) for k, chunk in enumerate(chunks))]
 
 
 def columns(models: Sequence[Entry]) -> dict[str, Any]:
@@ -71,14 +79,15 @@ def columns(models: Sequence[Entry]) -> dict[str, Any]:
 
 def read(html: str) -> dict[str, Any]:
     """What a page holds, unpacked: the audit, and ``details`` of the models that have some."""
-    found = re.findall(rf'<script type="{re.escape(_TYPE)}" id="([a-z0-9-]+)">([^<]*)</script>', html)
-    content = {name: json.loads(gzip.decompress(base64.b64decode(text))) for name, text in found if _is_data(name)}
-    chunks = [content[name] for name in content if name.startswith("details-")]
-    return {**content["audit"], "details": [model for chunk in chunks for model in chunk]}
+    packed = dict(re.findall(rf'<script type="{re.escape(_TYPE)}" id="([a-z0-9-]+)">([^<]*)</script>', html))
+    audit = _unpacked(packed[_AUDIT])
+    chunks = range(audit["detailed"] // audit["chunk"])
+    return {**audit, "details": [model for k in chunks for model in _unpacked(packed[_details_name(k)])]}
 
 
-def _is_data(name: str) -> bool:
-    return name == "audit" or name.startswith("details-")
+def _details_name(k: int) -> str:
+    """Id of the part with the details of the ``k``-th chunk of models; the page's script asks for it by that."""
+    return f"details-{k}"
 
 
 def pack(text: str) -> str:
@@ -90,26 +99,30 @@ def _packed(content: Any) -> str:
     return pack(json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
 
 
+def _unpacked(text: str) -> Any:
+    return json.loads(gzip.decompress(base64.b64decode(text)))
+
+
 def _row(entry: Entry) -> dict[str, Any]:
     """What the table shows, sorts and searches. Of a model that is as before, only what it earned is written."""
-    same = entry.reload_mean == entry.claim_mean and entry.reload_std == entry.claim_std
+    same = entry.reload_mean_reward == entry.claim_mean and entry.reload_std_reward == entry.claim_std
     row = {
         "model": entry.name,
         "key": _key(entry),
         "verdict": entry.verdict,
         "algorithm": entry.algo,
-        "environment": entry.environment,
+        "environment": entry.env_id,
         "experiment": entry.experiment,
         "source": entry.source,
-        "n_envs": entry.n_envs,
-        "seed": entry.seed,
+        "n_envs": entry.train_n_envs or 0,
+        "seed": entry.train_seed,
         "before": entry.claim_mean,
         "before_std": entry.claim_std,
         "claim_n": entry.claim_n,
-        "kind": entry.claim_kind,
+        "kind": _spaced(entry.claim_kind),
         "same": int(same),
-        "after": None if same else entry.reload_mean,
-        "after_std": None if same else entry.reload_std,
+        "after": None if same else entry.reload_mean_reward,
+        "after_std": None if same else entry.reload_std_reward,
         "difference": entry.difference,
         "low": entry.ci_low,
         "high": entry.ci_high,
@@ -120,7 +133,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "share": entry.causes[0].share if entry.causes else None,
         "gap": entry.gap,
         "reason": entry.reason,
-        "random": entry.random_mean,
+        "random": entry.random_mean_reward,
         "other_causes": [cause.name for cause in entry.causes[1:]] or 0,
     }
     return _brief(row)
@@ -131,11 +144,12 @@ def _key(entry: Entry) -> str | None:
     return entry.key if entry.key != entry.name and entry.key.isprintable() else None
 
 
-def _placed(place: Any) -> dict[str, Any]:
+def _placed(place: Place | None) -> dict[str, float | str | None]:
     return {"x": None, "y": None, "at": ""} if place is None else {"x": place.x, "y": place.y, "at": place.at}
 
 
 def _brief(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row whose numbers have few digits."""
     return {name: short(value) if isinstance(value, float) else value for name, value in row.items()}
 
 
@@ -145,7 +159,8 @@ def short(value: float) -> float | int:
     return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
 
 
-def _coded(values: Sequence[str]) -> dict[str, Any]:
+def _coded(values: Sequence[str]) -> dict[str, list[str] | list[int]]:
+    """A column as its different words, and for each row the position of its word."""
     words = list(dict.fromkeys(values))
     at = {word: position for position, word in enumerate(words)}
     return {"words": words, "at": [at[value] for value in values]}
@@ -158,6 +173,7 @@ def _explanations(models: Iterable[Entry]) -> dict[str, Any]:
 
 
 def _chunks(models: Sequence[Entry], pairs: Mapping[str, Pairs]) -> Iterable[str]:
+    """The details of models, a chunk of models at a time, as long as there is room."""
     room = MAX_DETAILS * 4 // 3
     for first in range(0, len(models), _CHUNK):
         chunk = _packed([_detailed(entry, pairs.get(entry.key)) for entry in models[first : first + _CHUNK]])
@@ -171,30 +187,15 @@ def _detailed(entry: Entry, pairs: Pairs | None) -> dict[str, Any]:
     """What a model's panel says, without what is empty."""
     known = {
         "details": details(entry),
-        "claims": entry.claims,
+        "claims": [_claim_text(claim) for claim in entry.claims],
         "causes": [
             {"cause": cause.name, "certainty": certainty(cause), "evidence": cause.evidence, "fix": cause.fix}
             for cause in entry.causes
         ],
         "ruled_out": entry.ruled_out,
         "divergence": entry.divergence,
-        "differences": entry.differences,
-        "conditions": [
-            _brief(
-                {
-                    "condition": condition.name,
-                    "n": condition.n_episodes,
-                    "mean": condition.mean,
-                    "std": condition.std,
-                    "difference": condition.difference,
-                    "low": condition.ci_low,
-                    "high": condition.ci_high,
-                    "identical": int(bool(condition.identical)),
-                    "reason": condition.reason,
-                }
-            )
-            for condition in entry.conditions
-        ],
+        "differences": [_diverging_texts(value) for value in entry.diverging[:_MOST_DIVERGING]],
+        "conditions": [_condition(condition) for condition in entry.conditions],
         "probe": entry.probe,
         "log": entry.log,
         "pairs": None if pairs is None else pairs.to_dict(short),
@@ -202,15 +203,68 @@ def _detailed(entry: Entry, pairs: Pairs | None) -> dict[str, Any]:
     return {name: value for name, value in known.items() if value}
 
 
-def environment_findings(audit: Mapping[str, Any]) -> dict[str, Any]:
-    """What the probes of an audit found, by the name that models refer to."""
+def _condition(condition: ConditionRow) -> dict[str, Any]:
+    row = {
+        "condition": condition.name,
+        "n": condition.n_episodes,
+        "mean": condition.mean_reward,
+        "std": condition.std_reward,
+        "difference": condition.difference,
+        "low": condition.ci_low,
+        "high": condition.ci_high,
+        "identical": int(condition.identical),
+        "reason": condition.reason,
+    }
+    return _brief(row)
+
+
+def details(entry: Entry) -> list[tuple[str, str]]:
+    """Titles and texts in a model's panel of what the table of models has no column for; whatever of it is known."""
+    algo = entry.algo or "ALGO"
+    plain_load = "" if entry.plain_load_error is None else entry.plain_load_error or "would work"
+    known = [
+        ("Trained for", f"{count(entry.num_timesteps)} steps" if entry.num_timesteps else ""),
+        ("Needed to load it", entry.loaded_with),
+        (f"A plain {algo}.load", f"would raise {plain_load}" if entry.plain_load_error else plain_load),
+        ("Versions", entry.version_changes or _version(entry)),
+        ("Checks that failed", entry.checks_failed),
+        ("Remarks", entry.remarks),
+    ]
+    return [(title, text) for title, text in known if text]
+
+
+def _version(entry: Entry) -> str:
+    saved = f"stable_baselines3 {entry.sb3_saved}" if entry.sb3_saved else ""
+    return f"{saved}, as saved" if saved and entry.sb3_saved == entry.sb3_loaded else saved
+
+
+def _claim_text(claim: ClaimRow) -> str:
+    """``model card: 500 ± 0 over 10 episodes (README.md)``."""
+    earned = number(claim.mean) + (f" ± {number(claim.std)}" if claim.std is not None else "")
+    over = f" over {count(claim.n)} episodes" if claim.n is not None else ""
+    return f"{_spaced(claim.kind)}: {earned}{over}{f' ({claim.where})' if claim.where else ''}"
+
+
+def _diverging_texts(value: DivergingValue) -> tuple[str, str, str]:
+    """``raw observations[2]``, its value in the reference, and after reload."""
+    where = "" if value.index is None else f"[{', '.join(map(str, value.index))}]"
+    before, after = ("not kept" if found is None else found for found in (value.reference, value.reload))
+    return one_line(f"{_spaced(value.component)}{where}", LONGEST_NAME), before, after
+
+
+def _spaced(identifier: str) -> str:
+    return identifier.replace("_", " ")
+
+
+def environment_findings(environments: Iterable[ProbedEnvironment]) -> dict[str, Any]:
+    """What probes found, by the name of the environment that models refer to."""
     return {
-        printable(environment["name"], LONGEST_NAME): {
+        one_line(environment.name, LONGEST_NAME): {
             "findings": [
-                {"cause": printable(finding["cause"], LONGEST_NAME), "evidence": printable(finding["evidence"], 600)}
-                for finding in environment.get("findings") or ()
+                {"cause": one_line(found.cause, LONGEST_NAME), "evidence": one_line(found.evidence, LONGEST_TEXT)}
+                for found in environment.findings
             ],
-            "remark": printable(environment.get("remark") or "", 400),
+            "remark": one_line(environment.remark, LONGEST_DETAIL),
         }
-        for environment in audit.get("environments") or ()
+        for environment in environments
     }

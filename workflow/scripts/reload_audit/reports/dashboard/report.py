@@ -16,18 +16,21 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from reload_audit.judging.comparison import VERDICTS
+from reload_audit.judging.comparison import VERDICTS, Criteria, Verdict
 from reload_audit.records.storage import write_text
+from reload_audit.reports.audit import Audit
 from reload_audit.reports.dashboard import number_format
 from reload_audit.reports.dashboard.causes import cause_rows, certainty
 from reload_audit.reports.dashboard.charts import COLORS, MARGINS_SHOWN, ON_DARK, compiled
 from reload_audit.reports.dashboard.entries import Entry, entries
 from reload_audit.reports.dashboard.episodes import read_pairs
 from reload_audit.reports.dashboard.grids import MOST, experiments
-from reload_audit.reports.dashboard.payload import environment_findings, pack, parts
+from reload_audit.reports.dashboard.payload import pack, parts
 from reload_audit.reports.dashboard.scores import band, left_edge, places
-from reload_audit.reports.dashboard.vocabulary import Words, words
-from reload_audit.reports.summary import headline, plain_loads, printable
+from reload_audit.reports.dashboard.vocabulary import Vocabulary, vocabulary
+from reload_audit.reports.headline import headline
+from reload_audit.reports.safe_text import one_line
+from reload_audit.reports.summary import plain_loads
 
 _HERE = Path(__file__).parent
 
@@ -48,16 +51,16 @@ _PACKAGES = {
 }
 
 _VERSIONS = 5
-"""Versions that saved found models which are named."""
+"""Versions of SB3 that are named, of those that saved external models."""
 
 _LONGEST_PATH = 60
-"""Characters of a path in a text that are shown; of a longer one only the file's name is."""
+"""Characters of a path in a text that are shown; a longer one is shortened to its file's name."""
 
 _LONGEST_SETTING = 300
 """Characters of one setting that are shown."""
 
 _BARS = 200
-"""Environments, and folders or experiments, that can be filtered by."""
+"""The most buttons there are to filter by environment, and by experiment, folder or table."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +83,11 @@ class Bar:
     verdicts: tuple[tuple[str, int], ...]
 
 
-def write_report(
-    audit: Mapping[str, Any], path: Path, episodes: Path | None = None, folders: Mapping[str, str] = FOLDERS
-) -> None:
+def write_report(audit: Audit, path: Path, episodes: Path | None = None, folders: Mapping[str, str] = FOLDERS) -> None:
     """Write the report of an audit as one HTML file that needs no network.
 
     The same audit gives the same bytes.
 
-    :param audit: the content of ``audit.json``
     :param path: the HTML file; it appears complete or not at all
     :param episodes: ``episodes.parquet`` of the same audit; without it no single episodes are drawn
     :param folders: ``results`` and ``logs`` of the audit, for the commands that run a model again
@@ -95,42 +95,41 @@ def write_report(
     write_text(path, render(audit, episodes, folders))
 
 
-def render(audit: Mapping[str, Any], episodes: Path | None = None, folders: Mapping[str, str] = FOLDERS) -> str:
+def render(audit: Audit, episodes: Path | None = None, folders: Mapping[str, str] = FOLDERS) -> str:
     """The report's HTML."""
-    content = audit.get("models") or ()
-    models = entries(content)
-    said, causes = words(models), cause_rows(models)
+    models = entries(audit.models)
+    words, causes = vocabulary(models), cause_rows(models)
     script = _script(_settings(audit, models) | {"folders": dict(folders)})
     libraries = {name: (_HERE / "vendor" / name).read_text(encoding="utf-8") for name in LIBRARIES}
     page: str = _template().render(
-        answer=headline(content),
-        plain_loads=plain_loads(content),
+        answer=headline(audit.models),
+        plain_loads=plain_loads(audit.models),
         settings=setting_texts(audit, models),
-        words=said,
-        tiles=tiles(Counter(entry.verdict for entry in models), said),
+        words=words,
+        tiles=tiles(Counter(entry.verdict for entry in models), words),
         models=models,
-        scored=any(entry.random_mean is not None and entry.claim_mean is not None for entry in models),
+        scored=any(entry.random_mean_reward is not None and entry.claim_mean is not None for entry in models),
         causes=causes,
         cause_bars=bars((entry.causes[0].name, entry.verdict) for entry in models if entry.causes),
-        environment_bars=bars((entry.environment, entry.verdict) for entry in models),
+        environment_bars=bars((entry.env_id, entry.verdict) for entry in models),
         group_bars=bars((entry.experiment, entry.verdict) for entry in models),
         experiments=experiments(models),
-        more_experiments=max(0, len({entry.experiment for entry in models if not entry.found}) - MOST),
+        more_experiments=max(0, len({entry.experiment for entry in models if not entry.is_external}) - MOST),
         margins_shown=MARGINS_SHOWN,
         certainty=certainty,
         style=(_HERE / "vendor" / "tabulator.min.css").read_text(encoding="utf-8") + _style(),
         libraries={name.partition(".")[0]: pack(text) for name, text in libraries.items()},
         specifications=pack(json.dumps({name: json.dumps(chart) for name, chart in compiled().items()})),
-        parts=parts(models, environment_findings(audit), read_pairs(episodes, models)),
+        parts=parts(models, audit.environments, read_pairs(episodes, models)),
         script=script,
         hashes=[_hash(script), *map(_hash, libraries.values())],
     )
     return page
 
 
-def tiles(counts: Mapping[str, int], said: Words) -> list[Tile]:
+def tiles(counts: Mapping[Verdict, int], words: Vocabulary) -> list[Tile]:
     """A tile for each verdict, in the verdicts' order."""
-    meanings = said.meanings
+    meanings = words.meanings
     total = sum(counts.values()) or 1
     return [
         Tile(verdict, meanings[verdict], counts.get(verdict, 0), counts.get(verdict, 0) / total) for verdict in VERDICTS
@@ -161,24 +160,19 @@ def bars(pairs: Iterable[tuple[str, str]]) -> list[Bar]:
     ]
 
 
-def setting_texts(audit: Mapping[str, Any], models: Sequence[Entry]) -> list[str]:
+def setting_texts(audit: Audit, models: Sequence[Entry]) -> list[str]:
     """What decided the verdicts, and which software trained or saved the models: whatever of it the audit says."""
-    sections = audit.get("settings") or {}
-    verdict = sections.get("verdict") or {}
-    said = [_margin_setting(verdict, words(models)), *_test_settings(verdict)]
-    said += [*_versions(audit.get("trained_with") or ()), _saved_with(models)]
-    tool = audit.get("tool") or {}
-    said.append(f"{tool.get('name', '')} {tool.get('version', '')}".strip())
-    return [printable(text, _LONGEST_SETTING) for text in said if text]
+    said = [] if audit.criteria is None else _criteria_texts(audit.criteria, vocabulary(models))
+    said += [*_versions(audit.trained_with), _saved_with(models), audit.tool]
+    return [one_line(text, _LONGEST_SETTING) for text in said if text]
 
 
-def _settings(audit: Mapping[str, Any], models: Sequence[Entry]) -> dict[str, Any]:
+def _settings(audit: Audit, models: Sequence[Entry]) -> dict[str, Any]:
     """What the script needs to know besides the models."""
-    verdict = (audit.get("settings") or {}).get("verdict") or {}
-    placed = [{"x": place.x} for place in places(models) if place is not None]
+    placed = [place for place in places(models) if place is not None]
     return {
         "onDark": {color: ON_DARK[verdict] for verdict, color in COLORS.items()},
-        "band": band(verdict.get("margin_fraction") or 0.0),
+        "band": band(0.0 if audit.criteria is None else audit.criteria.margin_fraction),
         "left": left_edge(placed) if placed else 0.0,
     }
 
@@ -201,43 +195,32 @@ def _hash(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def _margin_setting(verdict: Mapping[str, Any], said: Words) -> str:
-    parts = []
-    if verdict.get("margin_fraction") is not None:
-        parts.append(f"{number_format.percent(verdict['margin_fraction'])} of |{said.quoted} − random policy|")
-    if verdict.get("margin_std") is not None:
-        parts.append(f"{verdict['margin_std']:g} {said.reward.removesuffix(' reward')} std")
-    return f"margin: {'the larger of ' if len(parts) > 1 else ''}{' and '.join(parts)}" if parts else ""
+def _criteria_texts(criteria: Criteria, words: Vocabulary) -> list[str]:
+    of_learned = f"{number_format.percent(criteria.margin_fraction)} of |{words.quoted} − random policy|"
+    of_noise = f"{criteria.margin_std:g} {words.reward.removesuffix(' reward')} std"
+    return [
+        f"margin: the larger of {of_learned} and {of_noise}",
+        f"α {number_format.percent(criteria.alpha)}",
+        f"FDR {number_format.percent(criteria.fdr)}",
+        f"looks at {', '.join(map(str, criteria.looks))} episodes" if criteria.looks else "",
+    ]
 
 
-def _test_settings(verdict: Mapping[str, Any]) -> list[str]:
-    parts = []
-    if verdict.get("alpha") is not None:
-        parts.append(f"α {number_format.percent(verdict['alpha'])}")
-    if verdict.get("fdr") is not None:
-        parts.append(f"FDR {number_format.percent(verdict['fdr'])}")
-    if verdict.get("looks"):
-        parts.append(f"looks at {', '.join(str(look) for look in verdict['looks'])} episodes")
-    return parts
-
-
-def _versions(trained_with: Sequence[Mapping[str, Any]]) -> list[str]:
+def _versions(trained_with: Sequence[Mapping[str, str]]) -> list[str]:
+    """``SB3 2.9.2``, ``Gymnasium 1.2.0, 1.2.1``: all versions of the main packages that models were trained with."""
     said = []
     for package, title in _PACKAGES.items():
-        found = {
-            str(software["versions"][package])
-            for software in trained_with
-            if (software.get("versions") or {}).get(package)
-        }
-        if found:
-            said.append(f"{title} {', '.join(sorted(found))}")
+        versions = {software[package] for software in trained_with if package in software}
+        if versions:
+            said.append(f"{title} {', '.join(sorted(versions))}")
     return said
 
 
 def _saved_with(models: Sequence[Entry]) -> str:
-    """Which versions saved the models of others, the most frequent few, and which loaded them."""
-    saved = Counter(entry.sb3_saved for entry in models if entry.found and entry.sb3_saved)
-    loaded = sorted({entry.sb3_loaded for entry in models if entry.found and entry.sb3_loaded})
+    """Which versions of SB3 saved external models, the most frequent few, and which loaded them."""
+    external = [entry for entry in models if entry.is_external]
+    saved = Counter(entry.sb3_saved for entry in external if entry.sb3_saved)
+    loaded = sorted({entry.sb3_loaded for entry in external if entry.sb3_loaded})
     if not saved or not loaded:
         return ""
     shown = sorted(sorted(saved, key=lambda version: (-saved[version], version))[:_VERSIONS])

@@ -1,20 +1,19 @@
-"""Rewards as scores, which compare models of different environments: 0 is a random policy, 1 the environment's best."""
+"""Scores, which compare models of different environments: a random policy has 0, an environment's best model 1."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from reload_audit.reports.dashboard.charts import SCORES_SHOWN
 from reload_audit.reports.dashboard.entries import Entry
 
 _INSIDE = 0.025
-"""Distance from the edge of what is drawn there."""
+"""Distance from the edge at which a point that lies beyond it is drawn, in scores."""
 
 _LARGEST = 1e100
-"""No reward is larger; a file that says so would leave nothing to see of the others."""
+"""A reward that is larger is left out: a file that claims it would leave nothing to see of the others."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +34,14 @@ def places(models: Sequence[Entry]) -> list[Place | None]:
     """A place for each model; None where it, or its environment, has no score."""
     members: dict[str, list[Entry]] = {}
     for entry in models:
-        members.setdefault(entry.environment, []).append(entry)
+        members.setdefault(entry.env_id, []).append(entry)
     scales = {environment: _scale(entries) for environment, entries in members.items()}
-    return [_place(entry, scales[entry.environment]) for entry in models]
+    return [_place(entry, scales[entry.env_id]) for entry in models]
 
 
 def _scale(members: Sequence[Entry]) -> tuple[float, float] | None:
     """What a random policy earns in an environment, and how much more its best model earned."""
-    random = [entry.random_mean for entry in members if _is_usable(entry.random_mean)]
+    random = [entry.random_mean_reward for entry in members if _is_usable(entry.random_mean_reward)]
     before = [entry.claim_mean for entry in members if _is_usable(entry.claim_mean)]
     if not random or not before:
         return None
@@ -61,9 +60,9 @@ def _place(entry: Entry, scale: tuple[float, float] | None) -> Place | None:
     low, high = SCORES_SHOWN
     zero, most = scale
     x = min(max((entry.claim_mean - zero) / most, low), high)
-    if entry.reload_mean is None:
+    if entry.reload_mean_reward is None:
         return Place(round(x, 4), round(low + _INSIDE, 4), "nowhere")
-    y = (entry.reload_mean - zero) / most
+    y = (entry.reload_mean_reward - zero) / most
     at = "below" if y < low else "above" if y > high else ""
     y = low + _INSIDE if at == "below" else high - _INSIDE if at == "above" else y
     return Place(round(x, 4), round(y, 4), at)
@@ -81,7 +80,7 @@ def band(fraction: float) -> list[dict[str, float]]:
     ]
 
 
-def left_edge(points: Sequence[Mapping[str, Any]]) -> float:
-    """Where the axis of scores before begins: hardly any model is as bad as a random policy."""
-    leftmost = min(0.7, *(float(point["x"]) for point in points))
+def left_edge(placed: Sequence[Place]) -> float:
+    """The score at which the axis of scores before begins: hardly any model is as bad as a random policy."""
+    leftmost = min([0.7, *(place.x for place in placed)])
     return max(SCORES_SHOWN[0], leftmost - 0.05)

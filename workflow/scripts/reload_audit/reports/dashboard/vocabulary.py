@@ -1,4 +1,4 @@
-"""What the report calls things: models trained here are compared with train time, those of others with claims."""
+"""What the report calls things: models trained here are compared with train time, external ones with claims."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 from reload_audit.judging.comparison import Verdict
 from reload_audit.reports.dashboard.entries import Entry
-from reload_audit.reports.summary import reward_name
+from reload_audit.reports.headline import reward_name
 
 
 @dataclass(frozen=True)
-class Words:
-    """For one audit.
+class Vocabulary:
+    """The words of one report, which depend on the kinds of models in it.
 
     :param reward: what the reloads are compared with
     :param as_before: completes "it earns what …"
     :param than: completes "earns less than …"
-    :param quoted: the same in a formula
+    :param quoted: what the reloads are compared with, in a formula
     :param measured: whether any model was measured at train time
-    :param found: whether any model was trained by others
+    :param external: whether any model is external
     """
 
     reward: str
@@ -27,7 +27,7 @@ class Words:
     than: str
     quoted: str
     measured: bool
-    found: bool
+    external: bool
 
     @property
     def meanings(self) -> dict[Verdict, str]:
@@ -35,7 +35,7 @@ class Words:
         same = "Not bit for bit the same, but enough" if self.measured else "Enough"
         difference = "the difference" if self.measured else "the difference from what is claimed"
         claims = ", among so many models it may be chance, or the claim cannot decide"
-        chance = claims if self.found else ", or among so many models it may be chance"
+        chance = claims if self.external else ", or among so many models it may be chance"
         return {
             "identical": "Every bit of every episode is as in the reference, "
             "and the reward is within the margin of in place.",
@@ -48,20 +48,20 @@ class Words:
         }
 
 
-def words(models: Sequence[Entry]) -> Words:
+def vocabulary(models: Sequence[Entry]) -> Vocabulary:
     """What to call things in a report on these models."""
-    kinds = {entry.measured for entry in models}
+    kinds = {entry.was_measured for entry in models}
     measured, claimed = True in kinds or not models, False in kinds
-    found = any(entry.found for entry in models)
-    return Words(
+    return Vocabulary(
         reward=reward_name(kinds),
         as_before=_either("it earned in place", "is claimed", measured, claimed, ", or what "),
         than=_either("in place", "is claimed", measured, claimed, ", or than "),
         quoted=_either("train", "claimed", measured, claimed, " or "),
         measured=measured,
-        found=found,
+        external=any(entry.is_external for entry in models),
     )
 
 
 def _either(one: str, other: str, is_one: bool, is_other: bool, conjunction: str) -> str:
+    """One of two texts, or both joined by a conjunction where both hold."""
     return conjunction.join(text for text, said in ((one, is_one), (other, is_other)) if said)
