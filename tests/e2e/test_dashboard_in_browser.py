@@ -18,7 +18,7 @@ from hypothesis import Phase, given, settings
 
 from reload_audit.judging.comparison import VERDICTS
 from reload_audit.records.storage import plain, read_json, write_json
-from reload_audit.reports.audit import Audit as ReadAudit
+from reload_audit.reports.audit import Audit
 from reload_audit.reports.dashboard.report import write_report
 from support.any_audit import HOSTILE, audits
 from support.browser import Tab, chromium
@@ -27,8 +27,10 @@ from support.fleet import episodes, fleet
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-Audit = dict[str, Any]
-Report = tuple[Audit, Path]
+Content = dict[str, Any]
+"""Of an ``audit.json``."""
+
+Report = tuple[Content, Path]
 
 MANY = 10_000
 WIDTHS = (1280, 1920)
@@ -54,23 +56,23 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Report]:
 
 
 @pytest.fixture
-def hundred(browser: Browser, report: Callable[[int], Report]) -> Iterator[tuple[Audit, Tab]]:
+def hundred(browser: Browser, report: Callable[[int], Report]) -> Iterator[tuple[Content, Tab]]:
     """The page of a hundred models, and the audit behind it."""
     audit, path = report(100)
     with Tab(browser, path) as tab:
         yield audit, tab
 
 
-def write(audit: Audit, folder: Path, *, with_episodes: bool = True) -> Report:
+def write(audit: Content, folder: Path, *, with_episodes: bool = True) -> Report:
     write_json(folder / "audit.json", audit)
     content, table = read_json(folder / "audit.json"), folder / "episodes.parquet"
     if with_episodes:
         pq.write_table(episodes(audit), table)
-    write_report(content, folder / "report.html", table if with_episodes else None)
+    write_report(Audit.from_json(content), folder / "report.html", table if with_episodes else None)
     return content, folder / "report.html"
 
 
-def having(audit: Audit, **wanted: Any) -> list[str]:
+def having(audit: Content, **wanted: Any) -> list[str]:
     """The names of models with these values; any of several."""
     return [
         model["model"]
@@ -79,7 +81,7 @@ def having(audit: Audit, **wanted: Any) -> list[str]:
     ]
 
 
-def some(audit: Audit, *parts: str, **wanted: Any) -> Mapping[str, Any]:
+def some(audit: Content, *parts: str, **wanted: Any) -> Mapping[str, Any]:
     """The first model with these values that has all these parts."""
     names = set(having(audit, **wanted))
     return next(model for model in audit["models"] if model["model"] in names and all(model[part] for part in parts))
@@ -116,7 +118,7 @@ def test_a_report_of_models_that_all_failed_says_why(browser: Browser, tmp_path:
         assert "the licence server is gone" in tab.panel().inner_text()
 
 
-def only(audit: Audit, *verdicts: str) -> Audit:
+def only(audit: Content, *verdicts: str) -> Content:
     models = [model for model in audit["models"] if model["verdict"] in verdicts]
     counts = {verdict: sum(model["verdict"] == verdict for model in models) for verdict in VERDICTS}
     return {**audit, "models": models, "counts": counts}
@@ -139,7 +141,7 @@ def test_without_javascript_the_answer_and_the_counts_are_there(
 # --- It filters ------------------------------------------------------------------------------------------------------
 
 
-def test_pressed_tiles_show_the_models_of_any_of_their_verdicts(hundred: tuple[Audit, Tab]) -> None:
+def test_pressed_tiles_show_the_models_of_any_of_their_verdicts(hundred: tuple[Content, Tab]) -> None:
     audit, tab = hundred
     for verdict in ("degraded", "error"):
         tab.press_tile(verdict)
@@ -156,7 +158,7 @@ def test_pressed_tiles_show_the_models_of_any_of_their_verdicts(hundred: tuple[A
 @pytest.mark.parametrize(
     ("kind", "key"), [("cause", "cause"), ("environment", "env_id"), ("group", "experiment")], ids=lambda value: value
 )
-def test_a_pressed_bar_filters_and_a_second_press_ends_it(kind: str, key: str, hundred: tuple[Audit, Tab]) -> None:
+def test_a_pressed_bar_filters_and_a_second_press_ends_it(kind: str, key: str, hundred: tuple[Content, Tab]) -> None:
     audit, tab = hundred
     bars = tab.page.locator(f"button.bar[data-{kind}]")
     names = [bars.nth(number).get_attribute(f"data-{kind}") or "" for number in range(bars.count())]
@@ -168,7 +170,7 @@ def test_a_pressed_bar_filters_and_a_second_press_ends_it(kind: str, key: str, h
         tab.wait_for_shown(100)
 
 
-def test_filters_of_different_kinds_are_combined_with_and(hundred: tuple[Audit, Tab]) -> None:
+def test_filters_of_different_kinds_are_combined_with_and(hundred: tuple[Content, Tab]) -> None:
     audit, tab = hundred
     model = some(audit, "cause", verdict="degraded", source="trained")
     wanted = {key: model[key] for key in ("verdict", "cause", "env_id")}
@@ -185,7 +187,7 @@ def test_filters_of_different_kinds_are_combined_with_and(hundred: tuple[Audit, 
 
 
 @pytest.mark.parametrize("words", ["cartpole", "SEED1 ppo", "n8 n4", "licence server", "global-generator", "  dqn   "])
-def test_a_search_shows_the_models_that_match_all_of_its_words(words: str, hundred: tuple[Audit, Tab]) -> None:
+def test_a_search_shows_the_models_that_match_all_of_its_words(words: str, hundred: tuple[Content, Tab]) -> None:
     audit, tab = hundred
     tab.page.fill("#search", words)
     said = {
@@ -197,7 +199,7 @@ def test_a_search_shows_the_models_that_match_all_of_its_words(words: str, hundr
     tab.wait_for_shown(100)
 
 
-def test_a_search_without_results_says_so_and_can_be_cleared(hundred: tuple[Audit, Tab]) -> None:
+def test_a_search_without_results_says_so_and_can_be_cleared(hundred: tuple[Content, Tab]) -> None:
     _, tab = hundred
     tab.page.fill("#search", "there is no such model (.*[")
     tab.wait_for_shown(0)
@@ -206,7 +208,7 @@ def test_a_search_without_results_says_so_and_can_be_cleared(hundred: tuple[Audi
     tab.wait_for_shown(100)
 
 
-def test_dragging_over_the_scores_selects_models(hundred: tuple[Audit, Tab]) -> None:
+def test_dragging_over_the_scores_selects_models(hundred: tuple[Content, Tab]) -> None:
     _, tab = hundred
     canvas = tab.page.locator("#scores canvas").first
     canvas.scroll_into_view_if_needed()
@@ -237,7 +239,7 @@ COLUMNS = {
 
 
 @pytest.mark.parametrize("field", list(COLUMNS))
-def test_columns_of_numbers_sort_by_number_with_what_is_missing_last(field: str, hundred: tuple[Audit, Tab]) -> None:
+def test_columns_of_numbers_sort_by_number_with_what_is_missing_last(field: str, hundred: tuple[Content, Tab]) -> None:
     audit, tab = hundred
     for verdict in ("degraded", "error", "improved"):
         tab.press_tile(verdict)
@@ -255,7 +257,7 @@ def test_columns_of_numbers_sort_by_number_with_what_is_missing_last(field: str,
 
 
 @pytest.mark.parametrize("field", ["model", "verdict", "algorithm", "environment", "cause"])
-def test_columns_of_words_sort_both_ways(field: str, hundred: tuple[Audit, Tab]) -> None:
+def test_columns_of_words_sort_both_ways(field: str, hundred: tuple[Content, Tab]) -> None:
     _, tab = hundred
     tab.press_tile("degraded")
     tab.page.wait_for_timeout(100)
@@ -341,7 +343,7 @@ def test_a_panel_has_no_sections_without_content(browser: Browser, report: Calla
 
 
 @pytest.mark.parametrize("close", ["#close", "Escape"])
-def test_a_click_on_a_row_opens_its_panel(close: str, hundred: tuple[Audit, Tab]) -> None:
+def test_a_click_on_a_row_opens_its_panel(close: str, hundred: tuple[Content, Tab]) -> None:
     audit, tab = hundred
     (name, *_) = having(audit, verdict="degraded")
     tab.row(name).click()
@@ -354,7 +356,7 @@ def test_a_click_on_a_row_opens_its_panel(close: str, hundred: tuple[Audit, Tab]
     tab.panel().wait_for(state="hidden")
 
 
-def test_with_the_keyboard_a_row_opens_its_panel_and_escape_goes_back_to_it(hundred: tuple[Audit, Tab]) -> None:
+def test_with_the_keyboard_a_row_opens_its_panel_and_escape_goes_back_to_it(hundred: tuple[Content, Tab]) -> None:
     audit, tab = hundred
     (name, *_) = having(audit, verdict="degraded")
     tab.row(name).focus()
@@ -406,7 +408,7 @@ def downloaded(tab: Tab) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(content, newline=""), strict=True))
 
 
-def test_the_download_has_the_rows_that_are_shown(hundred: tuple[Audit, Tab]) -> None:
+def test_the_download_has_the_rows_that_are_shown(hundred: tuple[Content, Tab]) -> None:
     audit, tab = hundred
     assert len(downloaded(tab)) == 100
     tab.press_tile("degraded")
@@ -445,7 +447,7 @@ def is_number(text: str) -> bool:
 TEXTS = ("experiment", "algo", "env_id", "reason", "cause", "claim_source", "loaded_with", "remarks", "log")
 
 
-def hostile() -> Audit:
+def hostile() -> Content:
     """Models of all kinds whose every text is hostile, each with a name of its own."""
     names = [name for name in HOSTILE if name.strip()]
     audit = fleet(len(names))
@@ -454,7 +456,7 @@ def hostile() -> Audit:
         model["causes"] = [{**cause, "cause": name, "evidence": [name], "fix": name} for cause in model["causes"]]
         model["conditions"] = [{**row, "model": name, "reason": name} for row in model["conditions"]]
         model["claims"] = [{**claim, "where": name} for claim in model["claims"]]
-    content: Audit = plain(audit)
+    content: Content = plain(audit)
     return content
 
 
@@ -501,7 +503,7 @@ def test_every_model_has_a_working_link_whatever_its_name(browser: Browser, tmp_
 
 @settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.generate])  # shrinking takes minutes
 @given(audit=audits())
-def test_any_audit_that_the_schema_allows_has_a_working_page(audit: Audit, browser: Browser) -> None:
+def test_any_audit_that_the_schema_allows_has_a_working_page(audit: Content, browser: Browser) -> None:
     with TemporaryDirectory() as folder:
         _, path = write(audit, Path(folder), with_episodes=False)
         with Tab(browser, path) as tab:
@@ -559,7 +561,7 @@ def test_everything_can_be_reached_with_the_keyboard_and_the_focus_shows(
         assert [one for one in reached if not one["shows"] and one["tag"] != "BODY"] == []
 
 
-def test_a_tile_is_pressed_with_the_keyboard(hundred: tuple[Audit, Tab]) -> None:
+def test_a_tile_is_pressed_with_the_keyboard(hundred: tuple[Content, Tab]) -> None:
     audit, tab = hundred
     tab.page.focus('button.tile[data-verdict="degraded"]')
     tab.page.keyboard.press("Space")

@@ -540,6 +540,8 @@ def _claimed(
     # How far it was from what it earned: as the same draws would have it in place.
     usual = earned.in_place[: len(reload)]
     mean = float(usual.mean())
+    if obstacle in ("best_of_k", "before_last_update", "claim_with_exploration"):
+        mean = float(reload.mean() + 9.0 * earned.width)  # a loss, if such a claim could show one
     if verdict == "equivalent":
         std, n, mean = 0.3 * earned.width, max(n, 100), float(reload.mean() + 0.1 * earned.width)
     claim = Claim(kind, round(mean, 6), round(std, 6), n, _where(row, kind))

@@ -15,14 +15,15 @@ import pytest
 
 from reload_audit.causes.catalogue import CAUSES
 from reload_audit.judging.comparison import VERDICTS
+from reload_audit.reports.audit import Audit
 from reload_audit.reports.dashboard.causes import cause_rows, certainty
 from reload_audit.reports.dashboard.charts import SCORES_SHOWN
-from reload_audit.reports.dashboard.details import details
-from reload_audit.reports.dashboard.entries import entries
+from reload_audit.reports.dashboard.entries import Entry
+from reload_audit.reports.dashboard.entries import entries as entries_of
 from reload_audit.reports.dashboard.figures import write_figures
 from reload_audit.reports.dashboard.grids import cells, seeds
 from reload_audit.reports.dashboard.number_format import number, signed
-from reload_audit.reports.dashboard.payload import read
+from reload_audit.reports.dashboard.payload import details, read
 from reload_audit.reports.dashboard.report import bars, render, setting_texts, write_report
 from reload_audit.reports.dashboard.scores import places
 from reload_audit.results import tables
@@ -80,7 +81,9 @@ def model(name: str = "cartpole-seed0-n1", verdict: str = "identical", **other: 
             condition("reload", 20, None if failed else 50.0 + lost, None if failed else lost),
             condition("n_envs=8", 8, None if failed else 50.0 + lost, None if failed else lost),
             condition("n_envs=4", 4, None if failed else 50.0 + lost, None if failed else lost),
-            condition("SubprocVecEnv", 1, None if failed else 50.0 + lost, None if failed else lost),
+            condition(
+                "SubprocVecEnv", 20, None if failed else 50.0 + lost, None if failed else lost, vec_env="subproc"
+            ),
         ],
         **other,
     }
@@ -132,11 +135,16 @@ TEXTS = (
 )
 
 
-def audit(models: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def audit(models: Sequence[dict[str, Any]], **other: Any) -> Audit:
     counts = {verdict: sum(m["verdict"] == verdict for m in models) for verdict in VERDICTS}
     trained_with = [{"versions": {"stable_baselines3": "2.9.2"}, "machine": None, "models": len(models)}]
     tool = {"name": "reload-audit", "version": "0.1.0"}
-    return {"tool": tool, "settings": SETTINGS, "trained_with": trained_with, "counts": counts, "models": models}
+    known = {"tool": tool, "settings": SETTINGS, "trained_with": trained_with, "counts": counts, "models": models}
+    return Audit.from_json({**known, **other})
+
+
+def entries(models: Sequence[dict[str, Any]]) -> list[Entry]:
+    return entries_of(audit(models).models)
 
 
 class Page(HTMLParser):
@@ -218,7 +226,7 @@ def test_bars_are_sorted_by_losses_and_as_long_as_their_number_of_models() -> No
     assert (second.name, second.verdicts) == ("a", (("identical", 4),))
 
 
-@pytest.mark.parametrize("one", [model, found])
+@pytest.mark.parametrize("one", [model, external])
 @pytest.mark.parametrize("field", TEXTS)
 @pytest.mark.parametrize("text", [NASTY, "\"quotes\" & 'quotes' <b>", "🤖 naïve"])
 def test_texts_from_audited_files_are_shown_as_text_only(
@@ -284,9 +292,9 @@ def test_audits_without_models_or_with_failed_models_only_have_a_page(models: li
 
 
 def test_missing_settings_and_fields_are_left_out_of_the_page() -> None:
-    assert column(render({"models": [{"model": "bare", "verdict": "error"}]}), "model") == ["bare"]
+    assert column(render(Audit.from_json({"models": [{"model": "bare", "verdict": "error"}]})), "model") == ["bare"]
     trained_with = [{"versions": None, "machine": None, "models": 1}]
-    assert setting_texts({"settings": {}, "trained_with": trained_with}, []) == []
+    assert setting_texts(Audit.from_json({"settings": {}, "trained_with": trained_with}), []) == []
 
 
 def test_the_settings_that_decided_are_printed() -> None:
@@ -408,32 +416,32 @@ def test_a_model_without_a_score_is_not_drawn_and_the_page_says_so(unknown: dict
 
 
 def test_columns_are_the_conditions_with_n_envs_by_size() -> None:
-    titles = [cell["condition"] for cell in sorted(cells(entries([model()])), key=lambda cell: cell["place"])]
+    titles = [cell.condition for cell in sorted(cells(entries([model()])), key=lambda cell: cell.place)]
     assert titles == ["in place", "reference", "reload", "n_envs=4", "n_envs=8", "SubprocVecEnv"]
 
 
 def test_rows_are_the_n_envs_of_training() -> None:
     rows = cells(entries([model(f"m{n}", train_n_envs=n) for n in (8, 1, 16)]))
-    assert list(dict.fromkeys(row["n_envs"] for row in rows)) == [1, 8, 16]
+    assert list(dict.fromkeys(row.n_envs for row in rows)) == [1, 8, 16]
 
 
 def test_a_cell_averages_over_seeds_and_says_how_many_it_could() -> None:
     rows = cells(entries([model("a"), model("b", "degraded"), model("c", "error")]))
     reload = rows[2]
-    assert (reload["condition"], reload["mean"], reload["difference"]) == ("reload", "23.50", "−26.50")
-    assert (reload["models"], reload["differences"]) == ("2 of 3", "−26.50, −53.00 to 0")
-    assert reload["margins"] == -13.25
+    assert (reload.condition, reload.mean, reload.difference) == ("reload", "23.50", "−26.50")
+    assert (reload.models, reload.differences) == ("2 of 3", "−26.50, −53.00 to 0")
+    assert reload.margins == -13.25
 
 
 def test_in_place_is_averaged_over_the_episodes_that_the_reload_ran() -> None:
-    assert cells(entries([model()]))[0]["mean"] == "50.00"  # not 51, the mean of all train-time episodes
+    assert cells(entries([model()]))[0].mean == "50.00"  # not 51, the mean of all train-time episodes
 
 
 def test_conditions_tried_on_some_models_are_on_their_pages_and_in_no_grid() -> None:
     tried = [condition(name, 20, 49.0, -1.0) for name in ("stochastic", "unseeded", "stochastic + unseeded")]
     healthy = model("b", conditions=[*model()["conditions"], condition("unseeded", 20, 50.0, 0.0)])
     sick = lost("a", cause(), conditions=[*model()["conditions"], *tried])
-    titles = [cell["condition"] for cell in cells(entries([sick, healthy]))]
+    titles = [cell.condition for cell in cells(entries([sick, healthy]))]
     assert titles == ["in place", "reference", "reload", "n_envs=4", "n_envs=8", "SubprocVecEnv", "unseeded"]
     of_sick = read(render(audit([sick, healthy])))["details"][0]["conditions"]
     assert [found["condition"] for found in of_sick][-1] == "stochastic + unseeded"
@@ -441,7 +449,7 @@ def test_conditions_tried_on_some_models_are_on_their_pages_and_in_no_grid() -> 
 
 def test_a_model_has_a_line_from_in_place_to_reload() -> None:
     rows = seeds(entries([model("a"), model("b", "error")]))
-    assert [(row["model"], row["stage"], row["mean"]) for row in rows if row["panel"] == "cartpole, n_envs=1"] == [
+    assert [(row.model, row.stage, row.mean) for row in rows if row.panel == "cartpole, n_envs=1"] == [
         *(("b", "in place", 50.0), ("b", "reference", 50.0)),
         *(("a", "in place", 50.0), ("a", "reference", 50.0), ("a", "reload", 50.0)),
     ]
@@ -449,7 +457,7 @@ def test_a_model_has_a_line_from_in_place_to_reload() -> None:
 
 def test_a_margin_of_zero_causes_no_division_by_zero() -> None:
     rows = cells(entries([model(verdict="degraded", margin=0.0)]))
-    assert rows[2]["margins"] == -1e9
+    assert rows[2].margins == -1e9
     assert render(audit([model(verdict="degraded", margin=0.0), model("same", margin=0.0)]))
 
 
@@ -482,7 +490,7 @@ def test_the_panel_leaves_out_what_is_not_known_of_a_model() -> None:
     ]
 
 
-@pytest.mark.parametrize("one", [model, found])
+@pytest.mark.parametrize("one", [model, external])
 def test_remarks_on_a_model_are_in_its_panel(one: Callable[..., dict[str, Any]]) -> None:
     said = "VecMonitor.class_attributes cannot be pickled"
     assert ["Remarks", said] in panel(**one(remarks=said))["details"]
@@ -509,8 +517,8 @@ def test_the_first_divergence_has_the_values_of_both_sides() -> None:
 
 def test_the_probe_of_a_models_environment_is_with_it() -> None:
     finding = {"cause": "clock", "instrument": "probe", "proof": True, "evidence": "It reads the clock.", "details": {}}
-    content = audit([lost("a", cause(), probe="Corridor-1f")])
-    content["environments"] = [{"name": "Corridor-1f", "findings": [finding], "remark": ""}]
+    environment = {"name": "Corridor-1f", "findings": [finding], "remark": ""}
+    content = audit([lost("a", cause(), probe="Corridor-1f")], environments=[environment])
     said = read(render(content))
     assert said["details"][0]["probe"] == "Corridor-1f"
     assert said["environments"]["Corridor-1f"]["findings"] == [{"cause": "clock", "evidence": "It reads the clock."}]

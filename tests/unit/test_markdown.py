@@ -72,7 +72,10 @@ def test_an_audit_without_models_or_losses_has_a_short_summary():
 @pytest.mark.parametrize("text", HOSTILE)
 def test_names_and_messages_are_shown_as_they_are_and_do_nothing(text):
     """What is in a code span is no HTML, link, image, mention or formula."""
-    cards = (Suggestion(text, "improved", text, "1", "2", b"x"), Suggestion(text, "degraded", text, "1", why_no_patch="-"))
+    cards = (
+        Suggestion(text, "improved", text, "1", "2", b"x"),
+        Suggestion(text, "degraded", text, "1", why_no_patch="-"),
+    )
     one = lost(text, text, text, reason=text, plain_load_error=text, source="hub", claim_kind="explicit")
     written = summary(one, external(text, "error", reason=text), cards=cards)
     parsed = tokens(written)

@@ -111,7 +111,8 @@ def test_models_trained_here_are_compared_with_in_place() -> None:
 
 def test_external_models_are_compared_with_a_claim_of_a_named_kind() -> None:
     lines = summary(
-        external("a/b", "degraded", claim_kind="model_card", claim_std=None, reason="earns less"), model("c", "degraded")
+        external("a/b", "degraded", claim_kind="model_card", claim_std=None, reason="earns less"),
+        model("c", "degraded"),
     ).splitlines()
     assert lines[3:6] == [
         "  model  verdict   claim       claimed → reload",
