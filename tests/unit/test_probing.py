@@ -171,6 +171,25 @@ def test_an_environment_that_crashes_once_it_has_been_used_has_that_as_its_findi
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "toss", "cause", "phase"),
+    [
+        ("coins:TossedAtConstruction", 0, "random-construction", "construct"),  # the same in the first other state
+        ("coins:TossedAtImport", 5, "global-generator", "import"),  # likewise
+    ],
+)
+def test_a_single_bit_from_a_global_generator_is_found_where_the_first_other_state_gives_the_same(
+    tmp_path, name, toss, cause, phase
+):
+    isolation.prepare("forkserver", hash_seed=TRAIN_HASH_SEED, preload=PRELOAD)
+    prober = Prober(environment(name, toss=toss), PROBE, tmp_path / "probe.log")
+    prober.probe()
+    result = json.loads(json.dumps(plain(prober.result())))
+    assert only(findings(result)).cause == cause
+    assert result["generators"][0]["phases"] == [phase]
+
+
+@pytest.mark.slow
 def test_a_hanging_environment_is_given_up_soon(tmp_path):
     """Everything else is known all the same."""
     (tmp_path / "hanging.py").write_text(HANGING)

@@ -12,12 +12,12 @@ and is not announced by a number that grows, is not seen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from reload_audit.probing.scenarios import GLOBAL, PHASES, Before, Leaf, Result, Scenario
+from reload_audit.probing.scenarios import GLOBAL, PHASES, Before, Leaf, Phase, Result, Scenario
 from reload_audit.probing.traces import Difference, Trace, first_difference
 from reload_audit.processes.isolation import Failure
 
@@ -39,6 +39,15 @@ CONTRASTS = {
 _EVERYWHERE = dict.fromkeys(GLOBAL, PHASES)
 _REPEATS = 6
 """Runs of the baseline at most."""
+
+_DRAWN_VARIANTS = 20
+"""States that global generators are given at most, where the environment draws from them.
+
+A single bit that is drawn once for the whole process is the same in all of them with probability 1 in a million.
+"""
+
+_USED_VARIANTS = 6
+"""Other episodes that use a process at most, where they change what instances share: 1 in 64 for a single bit."""
 
 _SUSPECTS = 12
 """Attributes that are put back one by one, at most."""
@@ -80,6 +89,17 @@ class _NotRepeatable(Exception):
     def __init__(self, repeat: dict[str, Any]) -> None:
         super().__init__()
         self.repeat = repeat
+
+
+@dataclass(frozen=True)
+class _Effect:
+    """A scenario that changes episodes.
+
+    :param difference: between its episodes and the baseline's; None where it could not be run
+    """
+
+    scenario: Scenario
+    difference: Difference | None
 
 
 class Contrasts:
@@ -159,14 +179,29 @@ class Contrasts:
         return found
 
     def _first_variant(self, name: str, scenario: Scenario) -> Scenario | None:
-        """The first of two variants that differs. What is drawn but once in a process may be the same by chance."""
-        for variant in (scenario, replace(scenario, variant=scenario.variant + 1)):
+        """The first variant of a scenario that differs from the baseline, None if none does.
+
+        What is drawn but once in a process may be the same by chance: see ``_most_variants``.
+        """
+        for variant in _variants(scenario, _DRAWN_VARIANTS):
             if self._contrast(name, variant) is not None:
                 self._check_baseline()
                 return variant
-            if name not in _TWO_VARIANTS or self.probed.contrasts[name]["failure"] is not None:
+            if self.probed.contrasts[name]["failure"] is not None:
+                break
+            if variant.variant + 1 - scenario.variant >= self._most_variants(name):
                 break
         return None
+
+    def _most_variants(self, name: str) -> int:
+        """How many variants a contrast needs, going by what was seen in the last one."""
+        result = self._results[name]
+        if name == "global generators" and (self._baseline.drawn or result.drawn):
+            return _DRAWN_VARIANTS
+        if name == "used process":
+            changed = _changed(self._baseline.before[:1], result.before[:1])
+            return _USED_VARIANTS if any(change["scope"] != "instance" for change in changed) else 2
+        return 2 if name in _TWO_VARIANTS else 1
 
     def _check_baseline(self) -> None:
         """:raises _NotRepeatable: the baseline does not give the same any more, although nothing has changed"""
@@ -175,10 +210,6 @@ class Contrasts:
             found = None if isinstance(result, Failure) else _difference(result, self._baseline)
             if found is not None:
                 raise _NotRepeatable({**_entry(CONTRASTS["repeat"]), "differs": True, "difference": found.to_dict()})
-
-    def _same(self, scenario: Scenario) -> bool:
-        result = self._run(scenario)
-        return not isinstance(result, Failure) and _difference(result, self._baseline) is None
 
     def _repeats(self, scenario: Scenario) -> Result | Failure | None:
         """The scenario's result, if three fresh processes agree on it, generators included; None if they do not."""
@@ -277,14 +308,11 @@ class Contrasts:
         watched = self._run(replace(self._control, watched=True))
         draws = {} if isinstance(watched, Failure) else watched.draws
         for generator in GLOBAL:
-            changed = self._run(replace(scenario, others={generator: PHASES}))
-            if isinstance(changed, Failure):
+            found = self._matters(scenario, generator, PHASES)
+            if found is None or found.difference is None:
                 continue
-            difference = _difference(changed, self._baseline)
-            if difference is None:
-                continue
-            phases = [phase for phase in PHASES if not self._same(replace(self._control, others={generator: (phase,)}))]
-            there = self._run(replace(scenario, others={generator: tuple(phases)}))
+            phases = [phase for phase in PHASES if self._matters(scenario, generator, (phase,)) is not None]
+            there = self._run(replace(found.scenario, others={generator: tuple(phases)}))
             places = [place for place, phase in draws.get(generator, {}).items() if phase in phases]
             self.probed.generators.append(
                 {
@@ -292,9 +320,22 @@ class Contrasts:
                     "phases": phases,
                     "where": places[:5],
                     "attributes": [] if isinstance(there, Failure) else _changed(self._baseline.after, there.after),
-                    "difference": difference.to_dict(),
+                    "difference": found.difference.to_dict(),
                 }
             )
+
+    def _matters(self, scenario: Scenario, generator: str, phases: tuple[Phase, ...]) -> _Effect | None:
+        """The first variant in which another state of one generator in some phases has an effect."""
+        drawn = set(phases) & set(self._baseline.drawn.get(generator, ()))
+        alone = replace(scenario, others={generator: phases})
+        for variant in _variants(alone, _DRAWN_VARIANTS if drawn else 1):
+            result = self._run(variant)
+            if isinstance(result, Failure):
+                return _Effect(variant, None)
+            difference = _difference(result, self._baseline)
+            if difference is not None:
+                return _Effect(variant, difference)
+        return None
 
     # --- State that instances, classes and modules carry along -------------------------------------------------------
 
@@ -390,6 +431,11 @@ _CONTROLS: Mapping[str, Mapping[str, Any]] = {
     "entropy": {"fixed_entropy": None},
     "entropy and clocks": {"fixed_entropy": None, "clock": "frozen"},
 }
+
+
+def _variants(scenario: Scenario, most: int) -> Iterator[Scenario]:
+    for further in range(most):
+        yield replace(scenario, variant=scenario.variant + further)
 
 
 def grows(history: Sequence[float]) -> bool:

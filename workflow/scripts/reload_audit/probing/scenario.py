@@ -26,6 +26,9 @@ from reload_audit.records.specs import EnvironmentSpec
 _USUAL, _OTHER = 20_000, 70_000
 """What the seeds of the global generators begin with."""
 
+_PLAYS_OF_A_VARIANT = 1000
+"""Seeds of global generators that lie between two variants: more than a scenario has plays."""
+
 _PRELUDE = 500_000
 """What the seeds of episodes begin with that come before."""
 
@@ -56,6 +59,7 @@ class _Run:
         if scenario.fixed_entropy != REAL_ENTROPY or scenario.noted_entropy:
             self._entropy = generators.Entropy(self._place, scenario.fixed_entropy)
         self._result = Result()
+        self._play = 0
 
     def result(self) -> Result:
         with contextlib.ExitStack() as stack:
@@ -63,7 +67,8 @@ class _Run:
             if self._entropy is not None:
                 stack.enter_context(self._entropy.replaced())
             self._do("import", self._import)
-            for play in self._plays:
+            for number, play in enumerate(self._plays):
+                self._play = number
                 self._measure(play)
         if self._entropy is not None:
             self._result.asked = self._entropy.asked
@@ -149,11 +154,7 @@ class _Run:
 
     def _do(self, phase: Phase, function: Callable, *arguments: Any, **named: Any) -> Any:
         """Call a function with the global generators in the state that the scenario gives them in this phase."""
-        usual = {name: _USUAL + PHASES.index(phase) for name in GLOBAL}
-        changed = {
-            name: _OTHER + PHASES.index(phase) for name in GLOBAL if phase in self._scenario.others.get(name, ())
-        }
-        generators.seed_global(usual | changed)
+        generators.seed_global({name: self._global_seed(name, phase) for name in GLOBAL})
         if self._entropy is not None:
             self._entropy.phase = phase
             self._entropy.restart()
@@ -168,6 +169,16 @@ class _Run:
             if fingerprint != known[name] and phase not in self._result.drawn.setdefault(name, []):
                 self._result.drawn[name].append(phase)
         return value
+
+    def _global_seed(self, generator: str, phase: Phase) -> int:
+        """What a global generator is seeded with before a phase: another number for every variant and every play.
+
+        What is drawn once in a process, at an import for instance, sees only the first play's.
+        """
+        if phase not in self._scenario.others.get(generator, ()):
+            return _USUAL + PHASES.index(phase)
+        other = _PLAYS_OF_A_VARIANT * self._scenario.variant + self._play
+        return _OTHER + PHASES.index(phase) + len(PHASES) * other
 
     def _place(self, frame: FrameType | None) -> str:
         own = self._code.nearest(frame)

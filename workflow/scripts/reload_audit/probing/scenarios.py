@@ -58,7 +58,7 @@ class Scenario:
         ``interleaved``, another instance is reset and stepped in between
     :param episodes: how many others at most, of ``prelude_steps`` steps in all
     :param others: phases in which a global generator starts from another state, by generator
-    :param variant: which other episodes, and which other state
+    :param variant: which other episodes, which other state of global generators, and which other time of day
     :param fixed_entropy: places in the code for which the operating system's entropy is always the same; None for all
     :param noted_entropy: whether to note who asks for it
     :param restored: attributes that are put back to what they were before ``before``
