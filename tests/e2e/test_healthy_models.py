@@ -17,6 +17,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 import faulty
 from reload_audit import record_reference
 from reload_audit.forensics.examine_files import examine_files
+from reload_audit.forensics.model_files import ModelFiles, RecordedDigests
 from reload_audit.forensics.search import find_statistics
 from reload_audit.models.algorithms import algorithm
 from reload_audit.models.model_folder import MODEL, STATISTICS
@@ -81,9 +82,12 @@ def test_files_of_healthy_models_give_rise_to_no_finding(folder: Path) -> None:
         there = {"observation_space": env.observation_space, "action_space": env.action_space, "longest_episode": 8}
         for manifest in (None, read_json(path / "manifest.json")):
             others = find_statistics(path / MODEL, saved, algo)
-            examination = examine_files(saved, statistics, algo=algo, manifest=manifest, others=others, **there)
-            if examination.findings:
-                found[path.name] = examination.findings
+            recorded = RecordedDigests.of(manifest)
+            findings = examine_files(
+                ModelFiles(saved, statistics, algo, recorded=recorded, others=others, **there)
+            ).findings
+            if findings:
+                found[path.name] = findings
     assert not found
 
 

@@ -20,6 +20,7 @@ from reload_audit.causes.finding import Finding
 from reload_audit.environments.build import build_vec_env
 from reload_audit.forensics.earned import monitor_outside, training_on_another_scale
 from reload_audit.forensics.examine_files import FileFindings, examine_files
+from reload_audit.forensics.model_files import ModelFiles, RecordedDigests
 from reload_audit.forensics.search import find_statistics
 from reload_audit.forensics.surroundings import compare_actions, compare_observations
 from reload_audit.forensics.traces import traces_of
@@ -82,12 +83,15 @@ def train(folder: Path, algo: str, seed: int = 0, **overrides: Any) -> Path:
 
 def examined(folder: Path, algo: str, *, manifest: bool = False, **known: Any) -> FileFindings:
     statistics = folder / STATISTICS
+    recorded = json.loads((folder / "digests.json").read_text()) if manifest else None
     return examine_files(
-        read_model(folder / MODEL),
-        read_statistics(statistics) if statistics.exists() else None,
-        algo=algo,
-        manifest=json.loads((folder / "digests.json").read_text()) if manifest else None,
-        **known,
+        ModelFiles(
+            read_model(folder / MODEL),
+            read_statistics(statistics) if statistics.exists() else None,
+            algo,
+            recorded=RecordedDigests.of(recorded),
+            **known,
+        )
     )
 
 

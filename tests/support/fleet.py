@@ -21,7 +21,7 @@ import yaml
 from reload_audit import __version__
 from reload_audit.causes.finding import Finding
 from reload_audit.diagnosis.conclude import Diagnosis, conclude
-from reload_audit.diagnosis.evidence import Observed, Tried
+from reload_audit.diagnosis.evidence import ConditionResult, Evidence, TrialResult, only_last_bits
 from reload_audit.evaluation.divergence import Difference, Divergence
 from reload_audit.judging.comparison import VERDICTS, Criteria, compare_paired, compare_unpaired, margin
 from reload_audit.judging.judgement import Judgement, Obstacle
@@ -231,42 +231,37 @@ _STORIES = tuple(_Story.of(story) for story in _PARTS["stories"])
 def _diagnosis(row: Row, judgement: Judgement | None, story: _Story, world: _World) -> tuple[Diagnosis, list[Row]]:
     """What explains a verdict, and the conditions that were tried for it."""
     random = _random(f"trials of {row['model']}")
-    tried = {name: _tried(row, world, share, random) for name, _, share in story.trials}
-    trials = [
-        {
-            "name": name,
-            "causes": list(causes),
-            "details": {"deterministic": False} if name == "stochastic" else story.details,
-        }
-        for name, causes, _ in story.trials
-    ]
-    observed = Observed(
-        now=row["reload_mean_reward"],
+    trials = []
+    for name, causes, share in story.trials:
+        details = {"deterministic": False} if name == "stochastic" else story.details
+        trials.append(TrialResult(name, causes, details, _tried(row, world, share, random)))
+    evidence = Evidence(
+        reward=row["reload_mean_reward"],
         failure=row["reason"] if row["verdict"] == "error" else "",
         checks=(14, len(story.checks)),
-        examined={"findings": [asdict(finding) for finding in story.findings], "trials": trials},
-        tried=tried,
+        findings=story.findings,
+        trials=tuple(trials),
         context={"algo": row["algo"], **world.context},
-        divergence=row["first_divergence"],
+        last_bits=only_last_bits(row["first_divergence"]),
     )
-    diagnosis = conclude(observed, row["verdict"], row["gap"], judgement, _PROBED[world.env])
-    return diagnosis, [_tried_row(row, world, name, found) for name, found in tried.items()]
+    diagnosis = conclude(evidence, row["verdict"], row["gap"], judgement, _PROBED[world.env])
+    return diagnosis, [_tried_row(row, world, trial.name, trial.result) for trial in trials]
 
 
-def _tried(row: Row, world: _World, share: float | None, random: np.random.Generator) -> Tried:
+def _tried(row: Row, world: _World, share: float | None, random: np.random.Generator) -> ConditionResult:
     """What a condition gave that closes this share of a gap."""
     now, goal = row["reload_mean_reward"], row["claim_mean"]
     if share is None:
-        return Tried(None, "its statistics cannot be swapped: a mean is negative")
+        return ConditionResult(None, "its statistics cannot be swapped: a mean is negative")
     if now is None or goal is None:
-        return Tried(world.best, "", world.spread, 20)
+        return ConditionResult(world.best, "", world.spread, 20)
     std = float(row["reload_std_reward"] or 0.0)
     moved = share * (goal - now)
     near = random.uniform(-0.3, 0.3) * std / math.sqrt(20)
-    return Tried(now + moved + near, "", std, 20, moved if abs(share) >= 0.1 else 0.0)
+    return ConditionResult(now + moved + near, "", std, 20, moved if abs(share) >= 0.1 else 0.0)
 
 
-def _tried_row(row: Row, world: _World, name: str, tried: Tried) -> Row:
+def _tried_row(row: Row, world: _World, name: str, tried: ConditionResult) -> Row:
     reference = row["reference_mean_reward"]
     moved = None if tried.mean is None or reference is None else tried.mean - reference
     return _condition(row["model"], name, SLOTS, None, None) | {

@@ -9,11 +9,15 @@ import pytest
 
 from reload_audit.causes.catalogue import CAUSES
 from reload_audit.causes.finding import Finding
+from reload_audit.causes.trials import Circumstances
 from reload_audit.diagnosis.conclude import conclude
-from reload_audit.diagnosis.evidence import Observed, Tried
-from reload_audit.diagnosis.trials import Circumstances, Trial, pairs, plan, share_closed
+from reload_audit.diagnosis.evidence import ConditionResult, Evidence, TrialResult
+from reload_audit.diagnosis.gap import share_closed
+from reload_audit.diagnosis.pairs import pairs
+from reload_audit.diagnosis.trials import plan
 from reload_audit.judging.comparison import compare_unpaired
 from reload_audit.judging.judgement import Judgement
+from reload_audit.records.examination import Trial
 from reload_audit.records.specs import CANONICAL, Claim, Condition
 from support.builders import CRITERIA
 
@@ -54,25 +58,38 @@ def sign(cause: str, **details: Any) -> Finding:
 
 def observed(
     *findings: Finding, tried: dict[str, tuple[tuple[str, ...], float | None]] | None = None, now: float | None = 0.0
-) -> Observed:
+) -> Evidence:
     """A model that earns ``now``, with findings and the mean rewards of trials."""
-    tried = tried or {}
-    return Observed(
-        now=now,
+    return Evidence(
+        reward=now,
         failure="" if now is not None else "on reload: its observations do not fit",
         checks=(8, 0),
-        examined={
-            "findings": [finding.to_dict() for finding in findings],
-            "trials": [{"name": name, "causes": causes, "details": {}} for name, (causes, _) in tried.items()],
-        },
-        tried={
-            name: Tried(None, "it crashed") if mean is None else Tried(mean, n=100, moved=mean - (now or 0.0))
-            for name, (_, mean) in tried.items()
-        },
+        findings=findings,
+        trials=tuple(
+            TrialResult(
+                name,
+                causes,
+                {},
+                ConditionResult(None, "it crashed")
+                if mean is None
+                else ConditionResult(mean, n=100, moved=mean - (now or 0.0)),
+            )
+            for name, (causes, mean) in (tried or {}).items()
+        ),
     )
 
 
-def named(model: Observed, verdict: str = "degraded", gap: str = "", **more: Any) -> list[str]:
+def changed(model: Evidence, **changes: dict[str, Any]) -> Evidence:
+    """The same evidence, but with something else in the results of some trials, by their names."""
+    return replace(
+        model,
+        trials=tuple(
+            replace(trial, result=replace(trial.result, **changes.get(trial.name, {}))) for trial in model.trials
+        ),
+    )
+
+
+def named(model: Evidence, verdict: str = "degraded", gap: str = "", **more: Any) -> list[str]:
     judgement = more.pop("judgement", LOST if verdict == "degraded" else None)
     return [cause.cause for cause in conclude(model, verdict, gap, judgement, more.pop("probed", None)).causes]
 
@@ -134,24 +151,21 @@ def test_of_several_measuring_mistakes_that_fit_only_the_closest_is_named() -> N
 def test_of_trials_with_equal_means_the_one_with_the_claimed_spread_is_named() -> None:
     tried = {"statistics=twice": (("vecnormalize-twice",), 50.0), "reward normalized": (("reward-normalized",), 50.0)}
     model = observed(tried=tried)
-    spread = {"statistics=twice": 0.1, "reward normalized": 5.0}
-    spreads = {name: replace(found, std=spread[name]) for name, found in model.tried.items()}
-    assert named(replace(model, tried=spreads)) == ["reward-normalized"]
+    spread = {"statistics=twice": {"std": 0.1}, "reward normalized": {"std": 5.0}}
+    assert named(changed(model, **spread)) == ["reward-normalized"]
 
 
 def test_a_trial_that_earns_the_claimed_reward_comes_before_one_that_is_merely_close() -> None:
     tried = {"exact": (("reward-normalized",), 50.0), "near": (("vecnormalize-twice",), 42.0)}
     model = observed(tried=tried)
-    noisy = {**model.tried, "near": replace(model.tried["near"], std=30.0)}
-    assert named(replace(model, tried=noisy))[0] == "reward-normalized"
+    assert named(changed(model, near={"std": 30.0}))[0] == "reward-normalized"
 
 
 def test_a_change_of_reward_within_the_noise_is_no_evidence() -> None:
     model = observed(
         proof("statistics-of-another-checkpoint"), tried={"x": (("statistics-of-another-checkpoint",), 12.0)}
     )
-    still = {"x": replace(model.tried["x"], moved=0.0)}
-    assert named(replace(model, tried=still)) == ["unexplained"]
+    assert named(changed(model, x={"moved": 0.0})) == ["unexplained"]
 
 
 def test_a_trial_that_explains_the_loss_comes_before_a_probe_s_finding() -> None:
@@ -179,7 +193,7 @@ def test_a_failed_probe_explains_no_model_that_runs() -> None:
 
 
 def test_a_failed_examination_is_reported() -> None:
-    model = replace(observed(), examined={"failure": "it ran out of memory", "findings": [], "trials": []})
+    model = replace(observed(), examination_failure="it ran out of memory")
     assert any("ran out of memory" in text for text in conclude(model, "degraded", "", LOST, None).ruled_out)
 
 
@@ -327,8 +341,8 @@ def test_trials_that_exclude_each_other_or_make_no_sense_together_are_not_paired
 
 
 def test_all_trials_can_be_run_whatever_the_verdict() -> None:
-    facts = replace(NORMALIZED, lost=False, time_limit=True, other_device="cuda")
-    names = {trial.condition.name for trial in plan(CANON, facts, [], forced=True)}
+    facts = replace(NORMALIZED, lost=False, time_limit=True, other_device="cuda", forced=True)
+    names = {trial.condition.name for trial in plan(CANON, facts, [])}
     assert {
         *("stochastic", "n_envs=1", "SubprocVecEnv", "evaluate_policy", "unseeded", "other processor", "wrapper"),
         *("statistics=none", "statistics=fresh", "statistics=updating", "statistics=swapped", "statistics=twice"),

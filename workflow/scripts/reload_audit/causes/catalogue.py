@@ -1,21 +1,26 @@
-"""Why a reloaded model may earn something else: every cause that the audit can name.
+"""Why a reloaded model may earn something else: every cause that the audit can name, with all its properties.
 
-An instrument (forensics, probe, conditions) returns findings; ``diagnosis`` ranks them. What each cause is, and
-its fix, is in ``causes.yaml``; docs/causes has a page of each, with its symptom, its mechanism, and how it is proved.
+An instrument (forensics, probe, conditions) returns findings; ``diagnosis`` ranks them. All properties of a cause are
+in ``causes.yaml``; docs/causes has a page of each, with its symptom, its mechanism, and how it is proved. What measures
+does not import this module: see ``causes.trials``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from string import Template
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-import yaml
-
+from reload_audit.causes.trials import CAUSES_FILE, CausesError, DeclaredTrial, check_keys, declared_trials, entries
 from reload_audit.reading.refusal import shown
+
+Language = Literal["python", "yaml"]
+Gap = Literal["environment", "process"]
+StatedReward = Literal["wrong", "wrong if too low"]
+Fallback = Literal["too_few_episodes", "does_not_run", "no_claim", "numerics", "obstacle"]
 
 
 @dataclass(frozen=True)
@@ -27,13 +32,31 @@ class Cause:
     :param fix: code to paste; ``$name`` stands for a finding's detail
     :param defaults: for details that a finding does not have
     :param language: of the fix; YAML is for the audit's own configuration
+    :param gap: where a loss that it causes appears: as soon as environments are built anew (``environment``), or only
+        in the fresh process (``process``); None where it may be either
+    :param testable: whether a condition can undo it; if none can, a sign of it counts where nothing else does
+    :param prevents_running: whether it makes a model fail rather than earn something else
+    :param obstacle: which of a judgement's obstacles it is; empty for a verdict that is open without any
+    :param fallback: for a cause that is named only where nothing about the model explains the verdict, how it is ranked
+        among such causes: a level of ``diagnosis.ranking``
+    :param stated_reward: whether the stated reward is what is wrong: always, or only if the model earns more
+    :param subject: what its findings are about, for trials that are made for any finding about it
+    :param trials: conditions that are worth trying
     """
 
     group: str
     explanation: str
     fix: str
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    language: Literal["python", "yaml"] = "python"
+    language: Language = "python"
+    gap: Gap | None = None
+    testable: bool = True
+    prevents_running: bool = False
+    obstacle: str | None = None
+    fallback: Fallback | None = None
+    stated_reward: StatedReward | None = None
+    subject: str | None = None
+    trials: tuple[DeclaredTrial, ...] = ()
 
     def fix_with(self, details: Mapping[str, Any]) -> str:
         """The fix, with details filled in so that none of them can be more than a value, whatever a file is called.
@@ -82,14 +105,53 @@ def _written(value: Any) -> str:
     return f"{value:_}" if type(value) is int else repr(value)
 
 
-def _read(path: Path) -> Iterator[tuple[str, Cause]]:
-    for group, causes in yaml.safe_load(path.read_text(encoding="utf-8")).items():
-        for name, cause in causes.items():
-            yield name, Cause(group, **cause)
+_ALLOWED: dict[str, tuple[Any, ...]] = {
+    "language": get_args(Language),
+    "gap": get_args(Gap),
+    "stated_reward": get_args(StatedReward),
+    "fallback": get_args(Fallback),
+    "testable": (True, False),
+    "prevents_running": (True, False),
+}
 
 
-CAUSES: dict[str, Cause] = dict(_read(Path(__file__).with_name("causes.yaml")))
+def read_causes(path: Path = CAUSES_FILE) -> dict[str, Cause]:
+    """Every cause in the file, by its name and in the file's order.
+
+    :raises CausesError: a key or value is unknown, a name is there twice, or something that is needed is not there
+    """
+    found: dict[str, Cause] = {}
+    for group, name, content in entries(path):
+        where = f"{path.name}, {name}"
+        if name in found:
+            raise CausesError(f"{where}: expected each cause once, found it twice")
+        found[name] = _cause(where, group, content)
+    return found
+
+
+def _cause(where: str, group: str, content: Mapping[str, Any]) -> Cause:
+    known = [known.name for known in fields(Cause) if known.name != "group"]
+    check_keys(where, content, known, ("explanation", "fix"))
+    for key, allowed in _ALLOWED.items():
+        if key in content and content[key] not in allowed:
+            said = " or ".join(repr(value) for value in allowed)
+            raise CausesError(f"{where}, {key}: expected {said}, found {content[key]!r}")
+    return Cause(group, **{**content, "trials": declared_trials(where, content.get("trials", []))})
+
+
+CAUSES: dict[str, Cause] = read_causes()
 """By identifier, which is also the name of its page."""
+
+_BY_OBSTACLE = {cause.obstacle: name for name, cause in CAUSES.items() if cause.obstacle is not None}
+
+
+def cause_of_obstacle(obstacle: str) -> str:
+    """The cause to name where an obstacle keeps a comparison from deciding.
+
+    :param obstacle: of :class:`reload_audit.judging.judgement.Judgement`; empty where the comparison itself is open
+    """
+    return _BY_OBSTACLE[obstacle]
+
 
 UNEXPLAINED = "unexplained"
 

@@ -1,27 +1,38 @@
-"""What is kept of a model's record to explain its verdict: numbers, no episodes."""
+"""What was seen of one model that may explain its verdict: findings, and in numbers what each trial gave."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from reload_audit.causes.finding import Finding
+from reload_audit.diagnosis.gap import EXPLAINS, share_closed
+from reload_audit.judging.judgement import Judgement
 from reload_audit.records.episodes import mean_reward
+from reload_audit.records.examination import Examination
 from reload_audit.records.model_record import Measurement, ModelRecord
 
-STANDARD_ERRORS = 3.0
+_STANDARD_ERRORS = 3.0
 """A difference of no more is taken for noise."""
+
+_EXPLAINS_BUT_FOR_NOISE = 0.6
+"""Share of a gap that is enough where the rest of it is within the noise."""
+
+_ROUNDING = 0.01
+"""Part of a gap that no claim is precise to."""
 
 
 @dataclass(frozen=True)
-class Tried:
-    """What a condition gave, in numbers; compared with the canonical condition over the episodes that both have run.
+class ConditionResult:
+    """Rewards under one condition, compared with the canonical one over the episodes that both have run.
 
     :param mean: mean reward, as the condition counts it; None where there is none, and ``failure`` says why
     :param std: with ddof 1; ``n`` episodes
-    :param moved: mean difference from the canonical condition, 0 where it is within three standard errors
+    :param moved: mean difference from the canonical condition, 0 where it is within three standard errors; infinite
+        where the two have no episodes in common
     """
 
     mean: float | None
@@ -31,7 +42,7 @@ class Tried:
     moved: float = 0.0
 
     @classmethod
-    def of(cls, found: Measurement, canonical: Measurement | None) -> Tried:
+    def of(cls, found: Measurement, canonical: Measurement | None) -> ConditionResult:
         rewards = found.rewards
         if not rewards.size or not np.isfinite(rewards).all():
             return cls(None, found.failure)
@@ -42,57 +53,151 @@ class Tried:
         differences = rewards[:common] - canonical.rewards[:common]
         error = float(differences.std(ddof=1) / np.sqrt(common))
         moved = float(differences.mean())
-        return cls(float(rewards.mean()), "", std, rewards.size, moved if abs(moved) > STANDARD_ERRORS * error else 0.0)
+        is_clear = abs(moved) > _STANDARD_ERRORS * error
+        return cls(float(rewards.mean()), "", std, rewards.size, moved if is_clear else 0.0)
 
 
 @dataclass(frozen=True)
-class Observed:
-    """One model.
+class TrialResult:
+    """A trial, or an estimate: what it would speak for, what it gave, and what that makes of the gap.
 
-    :param now: mean reward under the canonical condition; None where it failed
-    :param failure: why there are no rewards, or nothing
-    :param checks: how many checks there were, and how many failed
-    :param examined: what examining its files found; None where it was not examined
-    :param tried: for each condition what it gave
-    :param context: what every fix may name: ``algo``, and the environment as code has it
-    :param divergence: where reload and reference first differ
+    The gap lies between what the model earns under the canonical condition and the reward that is to be explained.
+
+    :param name: of its condition
+    :param details: what a fix of its causes may name
+    :param share: how much of the gap it closes; None where there is no gap to close
+    :param moved: how far it moved the reward towards the target, 1 for all the way, more for beyond
+    :param rest: what is left of the gap, in standard errors
+    :param surprise: how badly mean and spread fit the target's; a sum of squares of standard normal numbers
     """
 
-    now: float | None
+    name: str
+    causes: tuple[str, ...]
+    details: Mapping[str, Any]
+    result: ConditionResult
+    share: float | None = None
+    moved: float = 0.0
+    rest: float = np.inf
+    surprise: float = np.inf
+
+    @property
+    def explains(self) -> bool:
+        """Whether it closes so much of the gap that nothing else is needed."""
+        if self.share is None or self.moved <= 0.0:
+            return False
+        return self.share >= EXPLAINS or (self.share >= _EXPLAINS_BUT_FOR_NOISE and self.rest <= _STANDARD_ERRORS)
+
+    @property
+    def explains_alone(self) -> bool:
+        """Whether a single cause explains by it."""
+        return len(self.causes) == 1 and self.explains
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known of one model that may explain its verdict, without its episodes: an audit may hold thousands.
+
+    :param reward: mean reward under the canonical condition; None where it failed
+    :param failure: why there are no rewards, or nothing
+    :param checks: how many checks there were, and how many failed
+    :param findings: what examining its files found
+    :param trials: those that were planned, then the estimates
+    :param examination_failure: why it could not be examined, or nothing
+    :param context: what every fix may name: ``algo``, and the environment as code has it
+    :param last_bits: what differs first between reload and reference, where only the last bits do; or nothing
+    """
+
+    reward: float | None
     failure: str
     checks: tuple[int, int]
-    examined: Mapping[str, Any] | None
-    tried: Mapping[str, Tried]
+    findings: tuple[Finding, ...] = ()
+    trials: tuple[TrialResult, ...] = ()
+    examination_failure: str = ""
     context: Mapping[str, str] = field(default_factory=dict)
-    divergence: Mapping[str, Any] | None = None
+    last_bits: str = ""
 
     @classmethod
-    def of(cls, model: ModelRecord) -> Observed:
+    def of(cls, model: ModelRecord) -> Evidence:
         canonical = model.canonical
+        examination = model.examination or Examination()
         return cls(
-            now=mean_reward(canonical.episodes) if canonical is not None and canonical.episodes else None,
+            reward=mean_reward(canonical.episodes) if canonical is not None and canonical.episodes else None,
             failure=model.failure,
             checks=(0, 0) if canonical is None else (len(canonical.checks), len(canonical.checks_failed)),
-            examined=_brief(model.diagnosis),
-            tried={name: Tried.of(found, canonical) for name, found in model.measurements.items()},
+            findings=examination.findings,
+            trials=_trial_results(examination, model),
+            examination_failure=examination.failure,
             context=_context(model),
-            divergence=None if canonical is None else canonical.divergence,
+            last_bits="" if canonical is None else only_last_bits(canonical.divergence),
         )
 
 
-def _brief(examined: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Without facts, and of trials no more than their names, causes and details: an audit may hold thousands.
+@dataclass(frozen=True)
+class Target:
+    """The reward that is to be explained; None for what is not known of it.
 
-    An examination that failed itself found nothing.
+    :param std: its standard deviation, and ``n``, the episodes behind it, are known only of some claims
     """
-    if examined is None:
-        return None
-    trials = [
-        {"name": trial["condition"]["name"], "causes": trial["causes"], "details": trial["details"]}
-        for trial in examined.get("trials", [])
-    ]
-    found = {key: examined.get(key, []) for key in ("findings", "estimates")}
-    return {**found, "failure": examined.get("failure"), "trials": trials}
+
+    mean: float | None
+    std: float | None = None
+    n: int | None = None
+
+    @classmethod
+    def of(cls, evidence: Evidence, judgement: Judgement | None) -> Target:
+        if judgement is None or judgement.comparison is None or evidence.reward is None:
+            return cls(None)
+        mean = evidence.reward - judgement.comparison.difference
+        claim = judgement.claim
+        return cls(mean) if claim is None or not claim.n else cls(mean, claim.std, claim.n)
+
+
+def compared(trial: TrialResult, reward: float | None, target: Target) -> TrialResult:
+    """A trial with what it makes of the gap, if there is one.
+
+    :param reward: mean reward under the canonical condition
+    """
+    goal, result = target.mean, trial.result
+    if result.mean is None or goal is None or reward is None or goal == reward:
+        return trial
+    gap = goal - reward
+    noise = np.hypot(result.std / np.sqrt(result.n or 1), (target.std or 0.0) / np.sqrt(target.n or 1))
+    rest = abs(goal - result.mean) / max(float(noise), _ROUNDING * abs(gap))
+    moved = result.mean - reward if result.moved == np.inf else result.moved
+    return replace(
+        trial,
+        share=share_closed(goal, reward, result.mean),
+        moved=moved / gap,
+        rest=rest,
+        surprise=rest**2 + _surprising_spread(target, result.std, result.n or 1),
+    )
+
+
+def only_last_bits(divergence: Mapping[str, Any] | None) -> str:
+    """What a divergence says, where numerics alone imply it; nothing otherwise."""
+    return str(divergence["text"]) if divergence is not None and divergence.get("implies") == "numerics" else ""
+
+
+def _surprising_spread(target: Target, std: float, n: int) -> float:
+    """How badly two spreads fit each other: the logarithm of a standard deviation has the error ``1 / sqrt(2 n)``."""
+    if not target.std or not target.n or not std:
+        return 0.0
+    return float(np.log(std / target.std) ** 2 / (0.5 / n + 0.5 / target.n))
+
+
+def _trial_results(examination: Examination, model: ModelRecord) -> tuple[TrialResult, ...]:
+    results = []
+    for trial in examination.trials:
+        name = trial.condition.name
+        found = model.measurements.get(name)
+        gave = (
+            ConditionResult(None, "it was not tried") if found is None else ConditionResult.of(found, model.canonical)
+        )
+        results.append(TrialResult(name, trial.causes, trial.details, gave))
+    for estimate in examination.estimates:
+        gave = ConditionResult(estimate.mean, moved=np.inf)
+        results.append(TrialResult(estimate.name, (estimate.cause,), estimate.details, gave))
+    return tuple(results)
 
 
 def _context(model: ModelRecord) -> dict[str, str]:

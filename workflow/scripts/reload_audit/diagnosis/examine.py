@@ -1,6 +1,6 @@
-"""Look at a model that does not earn what it earned: its files, and what is worth trying.
+"""Examine a model that does not earn what it earned: its files, its environment, and which trials are worth making.
 
-Runs in a process of its own: see ``jobs.diagnosis``. Nothing that its files hold is executed.
+Runs in a process of its own: see ``jobs.diagnosis``. Nothing that the model's files hold is executed.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ import torch as th
 from gymnasium import spaces
 
 from reload_audit.causes.finding import Finding
-from reload_audit.diagnosis.trials import Circumstances, plan
+from reload_audit.causes.trials import Circumstances
+from reload_audit.diagnosis.trials import plan
 from reload_audit.environments.build import build_vec_env
 from reload_audit.evaluation.external import environment_of, trained_normalized
 from reload_audit.forensics.construction_changes import changes
 from reload_audit.forensics.earned import training_on_another_scale
-from reload_audit.forensics.examine_files import examine_files
+from reload_audit.forensics.examine_files import FileFindings, examine_files
+from reload_audit.forensics.model_files import ModelFiles, RecordedDigests
 from reload_audit.forensics.search import find_statistics
 from reload_audit.forensics.traces import traces_of
 from reload_audit.judging.comparison import Criteria
-from reload_audit.judging.judgement import Judgement, judge, judge_found
+from reload_audit.judging.judgement import Judgement, judge, judge_external
 from reload_audit.models import model_folder
 from reload_audit.models.claims import find_claims
 from reload_audit.models.recording import read_recording
@@ -33,40 +35,50 @@ from reload_audit.processes.imports import extend_path
 from reload_audit.reading.model_zip import SavedModel, read_model
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
-from reload_audit.records.episodes import TrainTime, episodes_from, mean_reward
+from reload_audit.records.episodes import Episode, TrainTime, episodes_from, mean_reward
+from reload_audit.records.examination import Estimate, Examination, Facts
 from reload_audit.records.specs import Claim, Condition, EnvironmentSpec, ExternalPolicy, ExternalSpec, TrainingSpec
 from reload_audit.records.storage import plain, read_json
 
 _EPISODES_BEFORE = 200
 """Episodes that an environment sees before it counts as used, at most."""
 
-
 _STEPS_BEFORE = 10_000
-"""And steps, at most."""
+"""Steps that an environment makes before it counts as used, at most."""
 
 _WITHOUT_END = 10**9
+"""Steps of an episode of which nobody knows whether it ends."""
 
 _LOOPS = 200
-_MOST_ENVIRONMENTS = 64
+"""Loops of hand-written evaluation that are simulated for an estimate."""
+
 _MOST_CLAIMED = 1000
 """Episodes of a claim up to which it matters which of them ended first."""
 
 _EPISODES_OF_A_TRIAL = 100
 """Against a claim; else the same as the canonical condition ran, which are paired with those of train time."""
 
+_MAX_BYTES = 2**32
+"""What the zip of a model that was trained here may unpack to."""
+
 
 @dataclass(frozen=True)
-class _Files:
-    """What there is to look at.
+class _Subject:
+    """The model that is examined: where its files are, and what is known of it.
 
+    :param role: ``final``, ``best`` or ``checkpoint``
+    :param normalized: whether the run's own files say that observations were normalised; None if they say nothing
+    :param n_envs: environments in training, if known
     :param environment: None where it must not, or cannot, be built
-    :param manifest: what was recorded at train time, if it was
+    :param manifest: what was recorded at train time, if it was; it may come from anybody
+    :param trust: packages that its files may name
+    :param max_bytes: what its zip may unpack to
     """
 
     zip: str
     statistics: str | None
     algo: str
-    role: Any
+    role: str
     normalized: bool | None
     n_envs: int | None
     environment: EnvironmentSpec | None
@@ -76,23 +88,53 @@ class _Files:
     max_bytes: int
 
 
+@dataclass(frozen=True)
+class _Reload:
+    """How the model was reloaded, and what came of it.
+
+    :param canonical: the canonical condition
+    :param episodes: of the canonical condition; none where it failed
+    :param judgement: what they say, compared with train time or with claims; None without episodes
+    :param claims: what somebody or some file says that the model earned
+    :param claimed: whether a claim is what the reload is compared with
+    :param forced: whether every condition that is possible is to be tried
+    """
+
+    canonical: Condition
+    episodes: Sequence[Episode]
+    judgement: Judgement | None
+    claims: Sequence[Claim]
+    claimed: bool
+    forced: bool
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What could be read of a model's files; ``problems`` says why not."""
+
+    saved: SavedModel | None
+    statistics: SavedStatistics | None
+    problems: Facts
+
+
 def examine_trained(
     folder: str,
     spec_data: Mapping[str, Any],
     canonical: Condition,
-    episodes: Sequence[Mapping[str, Any]],
+    episodes_data: Sequence[Mapping[str, Any]],
     criteria: Criteria,
     forced: bool,
-) -> dict[str, Any]:
+) -> Examination:
     """Examine a model that this workflow trained.
 
-    :param episodes: those of the canonical condition; none where it failed
-    :return: ``facts``, ``findings`` and ``trials``; ``target``: the reward that is to be explained, or None
+    :param spec_data: what ``TrainingSpec.from_dict`` reads
+    :param episodes_data: those of the canonical condition, as its record has them; none where it failed
+    :param forced: whether every condition that is possible is to be tried
     """
-    spec = TrainingSpec.from_dict(spec_data)
+    spec, episodes = TrainingSpec.from_dict(spec_data), episodes_from(episodes_data)
     extend_path(spec.environment.python_path)
     statistics = Path(folder) / model_folder.STATISTICS
-    files = _Files(
+    subject = _Subject(
         zip=str(Path(folder) / model_folder.MODEL),
         statistics=str(statistics) if statistics.exists() else None,
         algo=spec.algo,
@@ -103,31 +145,37 @@ def examine_trained(
         manifest=read_json(Path(folder) / model_folder.MANIFEST),
         evaluations=None,
         trust=_packages_in(spec.environment.python_path),
-        max_bytes=2**32,
+        max_bytes=_MAX_BYTES,
     )
     train_time = TrainTime.from_dict(read_json(Path(folder) / model_folder.EVALUATIONS))
-    judgement = judge(train_time, episodes_from(episodes), criteria) if episodes else None
-    return _examine(files, canonical, judgement, episodes, claims=(), claimed=False, forced=forced)
+    judgement = judge(train_time, episodes, criteria) if episodes else None
+    return _examine(subject, _Reload(canonical, episodes, judgement, claims=(), claimed=False, forced=forced))
 
 
 def examine_external(
     spec: ExternalSpec,
     policy: ExternalPolicy,
     canonical: Condition,
-    episodes: Sequence[Mapping[str, Any]],
+    episodes_data: Sequence[Mapping[str, Any]],
     random_mean: float | None,
     criteria: Criteria,
     forced: bool,
-) -> dict[str, Any]:
-    """The same for a model that somebody else trained."""
+) -> Examination:
+    """Examine a model that this workflow did not train.
+
+    :param episodes_data: those of the canonical condition, as its record has them; none where it failed
+    :param random_mean: mean episode reward of a random policy; None where it could not be measured
+    :param forced: whether every condition that is possible is to be tried
+    """
     extend_path(spec.environment.python_path)
+    episodes = episodes_from(episodes_data)
     environment = None
     with contextlib.suppress(Exception):  # whatever is wrong with it, the canonical condition has said so
         environment, _ = environment_of(spec.environment, spec, policy)
     recording = None
     with contextlib.suppress(Unreadable):
         recording = None if spec.recording is None else read_recording(spec.recording)
-    files = _Files(
+    subject = _Subject(
         zip=spec.path,
         statistics=spec.statistics,
         algo=spec.algo,
@@ -146,98 +194,93 @@ def examine_external(
     train_time = None
     if recording is not None and spec.judged_by_recording:
         train_time, criteria = recording.train_time, replace(criteria, looks=recording.evaluation.looks)
-    judgement = judge_found(train_time, claims, episodes_from(episodes), random_mean, criteria) if episodes else None
-    claimed = train_time is None
-    return _examine(files, canonical, judgement, episodes, claims=claims, claimed=claimed, forced=forced)
+    judgement = judge_external(train_time, claims, episodes, random_mean, criteria) if episodes else None
+    reload = _Reload(canonical, episodes, judgement, claims, claimed=train_time is None, forced=forced)
+    return _examine(subject, reload)
 
 
-def _examine(
-    files: _Files,
-    canonical: Condition,
-    judgement: Judgement | None,
-    episodes: Sequence[Mapping[str, Any]],
-    *,
-    claims: Sequence[Claim],
-    claimed: bool,
-    forced: bool,
-) -> dict[str, Any]:
+def _examine(subject: _Subject, reload: _Reload) -> Examination:
     th.set_num_threads(1)
-    findings: list[Finding] = []
-    facts: dict[str, Any] = {}
+    read = _read(subject)
+    facts, findings = read.problems, list[Finding]()
+    if read.saved is not None:
+        found = _look_at_files(subject, reload, read.saved, read.statistics)
+        facts, findings = {**facts, **found.facts}, found.findings
+    judgement, episodes = reload.judgement, reload.episodes
+    target = None
+    if judgement is not None and judgement.comparison is not None:
+        target = mean_reward(episodes) - judgement.comparison.difference
+    trials = []
+    if read.saved is not None:
+        n_episodes = _EPISODES_OF_A_TRIAL if reload.claimed and episodes else len(episodes) or None
+        circumstances = _circumstances(subject, reload, facts, read.statistics)
+        trials = plan(replace(reload.canonical, n_episodes=n_episodes), circumstances, findings)
+    return Examination(
+        facts=plain(facts),
+        findings=tuple(Finding.from_dict(plain(finding.to_dict())) for finding in findings),
+        target=target,
+        pairs=judgement is not None and not judgement.obstacle,
+        estimates=() if subject.n_envs is None else tuple(_estimates(judgement, episodes, subject.n_envs)),
+        trials=tuple(trials),
+    )
+
+
+def _read(subject: _Subject) -> _Read:
+    """Read the zip and the statistics, each for itself: one of them may be damaged."""
+    problems = Facts()
     saved: SavedModel | None = None
     statistics: SavedStatistics | None = None
     try:
-        saved = read_model(files.zip, trusted=files.trust, max_bytes=files.max_bytes)
+        saved = read_model(subject.zip, trusted=subject.trust, max_bytes=subject.max_bytes)
     except Unreadable as problem:
-        facts["unreadable"] = str(problem)
+        problems["unreadable"] = str(problem)
     try:
-        statistics = None if files.statistics is None else read_statistics(files.statistics, files.trust)
+        statistics = None if subject.statistics is None else read_statistics(subject.statistics, subject.trust)
     except Unreadable as problem:
-        facts["unreadable_statistics"] = str(problem)
-    if saved is not None:
-        built = _build(files.environment)
-        examination = examine_files(
+        problems["unreadable_statistics"] = str(problem)
+    return _Read(saved, statistics, problems)
+
+
+def _look_at_files(
+    subject: _Subject, reload: _Reload, saved: SavedModel, statistics: SavedStatistics | None
+) -> FileFindings:
+    """What the files say, compared with the environment as built now and with the episodes that were run in it."""
+    built = _build(subject.environment)
+    found = examine_files(
+        ModelFiles(
             saved,
             statistics,
-            algo=files.algo,
-            role=files.role,
-            normalized=files.normalized,
-            n_envs=files.n_envs,
-            claims=claims,
-            manifest=files.manifest,
+            algo=subject.algo,
+            role=subject.role,
+            normalized=subject.normalized,
+            n_envs=subject.n_envs,
+            claims=reload.claims,
+            recorded=RecordedDigests.of(subject.manifest),
             observation_space=built.observation_space,
             action_space=built.action_space,
-            evaluations=files.evaluations,
+            evaluations=subject.evaluations,
             max_episode_steps=None if built.construction is None else built.construction["time_limit"],
             # Without episodes and without a limit, they may have no end.
-            longest_episode=max((episode["length"] for episode in episodes), default=_WITHOUT_END),
-            others=find_statistics(files.zip, saved, files.algo),
-            unreadable_statistics=files.statistics is not None and statistics is None,
-        )
-        facts |= examination.facts | {"trained_normalized": trained_normalized(saved)}
-        findings += examination.findings
-        then = ((files.manifest or {}).get("acts_on") or {}).get("construction")
-        findings += _reward_scale(saved, statistics, files, episodes)
-        findings += [] if built.construction is None else changes(then, built.construction)
-    target = None
-    if judgement is not None and judgement.comparison is not None:
-        target = mean_reward(episodes_from(episodes)) - judgement.comparison.difference
-    trials = (
-        []
-        if saved is None
-        else plan(
-            replace(canonical, n_episodes=_EPISODES_OF_A_TRIAL if claimed and episodes else len(episodes) or None),
-            _circumstances(
-                files, facts, statistics, judgement, episodes, claimed=claimed, deterministic=canonical.deterministic
-            ),
-            findings,
-            forced=forced,
+            longest_episode=max((episode.length for episode in reload.episodes), default=_WITHOUT_END),
+            others=find_statistics(subject.zip, saved, subject.algo),
+            unreadable_statistics=subject.statistics is not None and statistics is None,
         )
     )
-    return {
-        "facts": plain(facts),
-        "findings": [plain(finding.to_dict()) for finding in findings],
-        "target": target,
-        "pairs": judgement is not None and not judgement.obstacle,
-        "estimates": [] if files.n_envs is None else _estimates(judgement, episodes, files.n_envs),
-        "trials": [trial.to_dict() for trial in trials],
-    }
+    findings = [*found.findings, *_reward_scale(subject, saved, statistics, reload.episodes)]
+    if built.construction is not None:
+        then = ((subject.manifest or {}).get("acts_on") or {}).get("construction")
+        findings += changes(then, built.construction)
+    return FileFindings({**found.facts, "trained_normalized": trained_normalized(saved)}, findings)
 
 
 def _circumstances(
-    files: _Files,
-    facts: Mapping[str, Any],
-    statistics: SavedStatistics | None,
-    judgement: Judgement | None,
-    episodes: Sequence[Mapping[str, Any]],
-    *,
-    claimed: bool,
-    deterministic: bool,
+    subject: _Subject, reload: _Reload, facts: Facts, statistics: SavedStatistics | None
 ) -> Circumstances:
+    judgement, episodes = reload.judgement, reload.episodes
     comparison = None if judgement is None else judgement.comparison
     gap = None if judgement is None else judgement.environment_gap
     return Circumstances(
-        claimed=claimed,
+        claimed=reload.claimed,
         runs=bool(episodes),
         lost=not episodes or (comparison is not None and comparison.decision in ("degraded", "improved")),
         environment_gap=gap is not None and gap.decision in ("degraded", "improved"),
@@ -246,55 +289,65 @@ def _circumstances(
         paired=bool(facts.get("statistics_paired")),
         norm_reward=statistics is not None and bool(statistics.settings["norm_reward"]),
         dictionary=statistics is not None and list(statistics.observations) != [""],
-        recurrent=files.algo == "RecurrentPPO",
-        maskable=files.algo == "MaskablePPO",
-        deterministic=deterministic,
-        time_limit=files.environment is not None and files.environment.time_limit is None,
-        other_device=_other_device(),
-        episodes_trained=_episodes_trained(files, facts, episodes),
+        recurrent=subject.algo == "RecurrentPPO",
+        maskable=subject.algo == "MaskablePPO",
+        deterministic=reload.canonical.deterministic,
+        time_limit=subject.environment is not None and subject.environment.time_limit is None,
+        other_device="cuda" if th.cuda.is_available() else None,
+        episodes_trained=_episodes_trained(facts.get("num_timesteps"), episodes, subject.n_envs or 1),
+        forced=reload.forced,
     )
 
 
-def _episodes_trained(files: _Files, facts: Mapping[str, Any], episodes: Sequence[Mapping[str, Any]]) -> int:
-    """How many episodes each training environment has seen, as far as it can be told."""
-    steps, lengths = facts.get("num_timesteps"), [episode["length"] for episode in episodes]
-    if not isinstance(steps, int) or not sum(lengths):
+def _episodes_trained(steps: int | None, episodes: Sequence[Episode], n_envs: int) -> int:
+    """How many episodes each training environment has seen, as far as it can be told.
+
+    :param steps: environment steps that the model was trained for
+    :param episodes: that were run now
+    """
+    total = sum(episode.length for episode in episodes)
+    if steps is None or not total:
         return 1
-    seen: int = steps * len(lengths) // (sum(lengths) * (files.n_envs or 1))
-    affordable: int = _STEPS_BEFORE * len(lengths) // sum(lengths)
+    seen = steps * len(episodes) // (total * n_envs)
+    affordable = _STEPS_BEFORE * len(episodes) // total
     return max(1, min(seen, affordable, _EPISODES_BEFORE))
 
 
 def _reward_scale(
-    saved: SavedModel, statistics: SavedStatistics | None, files: _Files, episodes: Sequence[Mapping[str, Any]]
+    subject: _Subject, saved: SavedModel, statistics: SavedStatistics | None, episodes: Sequence[Episode]
 ) -> list[Finding]:
     """Whether the model's own training episodes are on another scale than what it earns."""
     if not episodes:
         return []
-    reward, length = (float(np.mean([float(episode[name]) for episode in episodes])) for name in ("reward", "length"))
-    found = training_on_another_scale(traces_of(saved, files.algo, files.n_envs), statistics, reward, length)
+    reward = float(np.mean([episode.reward for episode in episodes]))
+    length = float(np.mean([float(episode.length) for episode in episodes]))
+    traces = traces_of(saved, subject.algo, subject.n_envs)
+    found = training_on_another_scale(traces, statistics, reward, length)
     return [] if found is None else [found]
 
 
-def _estimates(judgement: Judgement | None, episodes: Sequence[Mapping[str, Any]], n_envs: int) -> list[dict[str, Any]]:
-    """What hand-written loops would have measured, computed from episodes that have been run."""
+def _estimates(judgement: Judgement | None, episodes: Sequence[Episode], n_envs: int) -> list[Estimate]:
+    """What hand-written loops would have measured, computed from episodes that have been run.
+
+    :param n_envs: environments that such a loop steps at once
+    """
     claim = None if judgement is None else judgement.claim
     if (
         claim is None
         or claim.n is None
         or not 1 <= claim.n <= _MOST_CLAIMED
         or n_envs < 2
-        or len({episode["length"] for episode in episodes}) < 2
+        or len({episode.length for episode in episodes}) < 2
     ):
         return []
     mean = mean_of_first_finished(
-        np.asarray([episode["length"] for episode in episodes]),
-        np.asarray([float(episode["reward"]) for episode in episodes]),
+        np.asarray([episode.length for episode in episodes]),
+        np.asarray([episode.reward for episode in episodes]),
         n=claim.n,
         n_envs=n_envs,
     )
     name = f"the first {claim.n} episodes that {n_envs} environments finish"
-    return [{"name": name, "cause": "short-episode-bias", "mean": mean, "details": {"n": claim.n, "n_envs": n_envs}}]
+    return [Estimate(name, "short-episode-bias", mean, {"n": claim.n, "n_envs": n_envs})]
 
 
 def mean_of_first_finished(lengths: np.ndarray, rewards: np.ndarray, *, n: int, n_envs: int) -> float:
@@ -313,7 +366,10 @@ def mean_of_first_finished(lengths: np.ndarray, rewards: np.ndarray, *, n: int, 
 
 @dataclass(frozen=True)
 class _Built:
-    """The environment as the policy would meet it; nothing where it cannot be built."""
+    """What is seen of an environment as the policy would meet it; all None where it cannot be built.
+
+    :param construction: how it was built, see ``environments.construction``
+    """
 
     observation_space: spaces.Space | None = None
     action_space: spaces.Space | None = None
@@ -332,12 +388,8 @@ def _build(environment: EnvironmentSpec | None) -> _Built:
     return built
 
 
-def _other_device() -> str | None:
-    return "cuda" if th.cuda.is_available() else None
-
-
 def _packages_in(folders: Sequence[str]) -> list[str]:
-    """What the user's own folders hold: a model trained here may name it."""
+    """Names of the packages and modules in the user's own folders: a model trained here may name them."""
     return sorted(
         path.stem for folder in folders for path in Path(folder).glob("*") if path.suffix == ".py" or path.is_dir()
     )

@@ -26,7 +26,7 @@ from reload_audit.evaluation.conditions import Subject, fresh_environments, run_
 from reload_audit.evaluation.reference import RANDOM_POLICY_EPISODES
 from reload_audit.evaluation.rollouts import NonFiniteReward, RandomPolicy, run_episodes
 from reload_audit.judging.comparison import Criteria
-from reload_audit.judging.judgement import Judgement, judge_found
+from reload_audit.judging.judgement import Judgement, judge_external
 from reload_audit.models import model_folder
 from reload_audit.models.claims import find_claims
 from reload_audit.models.load_untrusted import load, plain_load_error
@@ -138,7 +138,7 @@ def _evaluate(
         stops = evaluation.looks
 
     def judged(episodes: Sequence[Episode]) -> Judgement:
-        return judge_found(train_time, claims, episodes, random_mean, criteria)
+        return judge_external(train_time, claims, episodes, random_mean, criteria)
 
     steps = Steps() if canonical and train_time is not None else None
     episodes = run_condition(

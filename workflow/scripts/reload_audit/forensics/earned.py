@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -14,19 +13,27 @@ from reload_audit.forensics.traces import Traces
 from reload_audit.models.claims import read_npz
 from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.reading.statistics import SavedStatistics
+from reload_audit.records.examination import Facts
 from reload_audit.records.specs import Claim
 
 _FEWEST = 10
+"""Training episodes below which equal lengths say nothing."""
+
 _SHARE = 0.2
+"""Share of the training episodes that must have had the very same, largest length to look like a time limit."""
+
 _CLEARLY = 1.5
+"""A factor between two scales of rewards that is no accident."""
+
 _LAST = 20
+"""The last training episodes, which stem from nearly the policy that was saved."""
 
 
-def episode_facts(traces: Traces, statistics: SavedStatistics | None) -> dict[str, Any]:
+def episode_facts(traces: Traces, statistics: SavedStatistics | None) -> Facts:
     """Numbers of the last training episodes, and the scale that VecNormalize divides rewards by."""
     rewards = np.asarray([episode.reward for episode in traces.episodes])
     lengths = Counter(episode.length for episode in traces.episodes)
-    facts: dict[str, Any] = {"training_episodes": len(rewards), "monitor": traces.monitor}
+    facts: Facts = {"training_episodes": len(rewards), "monitor": traces.monitor}
     if len(rewards):
         longest = max(lengths)
         facts |= {
@@ -37,7 +44,9 @@ def episode_facts(traces: Traces, statistics: SavedStatistics | None) -> dict[st
             "training_episodes_of_max_length": lengths[longest],
         }
     scale = reward_scale(statistics)
-    return facts | ({} if scale is None else {"reward_scale": scale})
+    if scale is not None:
+        facts["reward_scale"] = scale
+    return facts
 
 
 def reward_scale(statistics: SavedStatistics | None) -> float | None:
@@ -105,13 +114,15 @@ def monitor_outside(
 def training_on_another_scale(
     traces: Traces, statistics: SavedStatistics | None, raw: float, raw_length: float
 ) -> Finding | None:
-    """The same of the zip's own training episodes.
+    """A finding where the training episodes in the zip were reported on the scale of normalised rewards.
 
-    SB3's Monitor sits on each environment, where rewards are raw; only VecMonitor can sit outside.
+    SB3's Monitor sits on each environment, where rewards are raw; only VecMonitor can sit outside VecNormalize.
+
+    :param raw: mean episode reward as the environment gives it, and ``raw_length``: mean steps of those episodes
     """
     if statistics is None or traces.monitor != "VecMonitor":
         return None
-    last = traces.episodes[-_LAST:]  # by a policy that is nearly the one that was saved
+    last = traces.episodes[-_LAST:]
     if not last:
         return None
     rewards, lengths = ([getattr(one, name) for one in last] for name in ("reward", "length"))

@@ -10,11 +10,13 @@ from typing import Any
 import torch as th
 
 from reload_audit.causes.finding import Finding
+from reload_audit.forensics.model_files import RecordedDigests
 from reload_audit.forensics.traces import Traces, whole
 from reload_audit.reading.model_zip import SavedModel
 from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.reading.tensors import pickles_of_tensors
 from reload_audit.reading.texts import mapping
+from reload_audit.records.examination import Facts
 from reload_audit.records.storage import digest
 
 CAUSE = "parameters-of-another-checkpoint"
@@ -29,8 +31,8 @@ _MINIBATCHES = ("PPO", "MaskablePPO", "RecurrentPPO", "TRPO")
 
 
 def examine_parameters(
-    saved: SavedModel, traces: Traces, algo: str, manifest: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[Finding]]:
+    saved: SavedModel, traces: Traces, algo: str, digests: RecordedDigests
+) -> tuple[Facts, list[Finding]]:
     """Facts (optimizer steps made and expected, whether all parameters are finite), and a finding if they do not fit.
 
     A digest proves it. Steps of an optimizer do not: whoever starts from the parameters of another model, or begins
@@ -40,12 +42,12 @@ def examine_parameters(
     tensors = {name: state for name, state in read.items() if state is not None}
     made = {name: steps for name, state in tensors.items() if (steps := _steps(state)) is not None}
     expected = {name: number for name in made if (number := _expected(saved, traces, algo, name)) is not None}
-    facts: dict[str, Any] = {
+    facts: Facts = {
         "optimizer_steps": made,
         "optimizer_steps_expected": expected,
         "parameters_finite": all(_finite(state) for name, state in tensors.items() if "optimizer" not in name),
     }
-    recorded = mapping(manifest.get("digests")).get("parameters")
+    recorded = digests.parameters
     found = _digest(tensors) if recorded and len(tensors) == len(read) else None
     if recorded and found:
         evidence = f"The parameters have the digest {found}; those that were saved had {recorded!s:.64}."
@@ -105,7 +107,7 @@ def _finite(state: Mapping[str, Any]) -> bool:
 
 
 def _digest(tensors: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """As ``artifacts.content_digests`` makes it of the loaded model."""
+    """The digest that ``model_folder.content_digests`` makes of the parameters of the loaded model."""
     variables = _VARIABLES.removesuffix(_SUFFIX)
     states = {name: state for name, state in tensors.items() if "optimizer" not in name and name != variables}
     try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from reload_audit.forensics.model_files import FoundStatistics
 from reload_audit.forensics.pairing import counts_of, pairing
-from reload_audit.forensics.statistics import FoundStatistics, excluded
+from reload_audit.forensics.statistics import excluded
 from reload_audit.forensics.traces import traces_of
 from reload_audit.reading.model_zip import SavedModel
 from reload_audit.reading.refusal import Unreadable

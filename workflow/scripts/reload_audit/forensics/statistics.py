@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 
 from reload_audit.causes.finding import Finding
+from reload_audit.forensics.model_files import FoundStatistics, ModelFiles
 from reload_audit.forensics.pairing import (
     Counts,
     Pairing,
@@ -24,7 +24,6 @@ from reload_audit.models import model_folder
 from reload_audit.reading.model_zip import SavedModel
 from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.reading.statistics import Moments, SavedStatistics
-from reload_audit.reading.texts import mapping
 from reload_audit.records.storage import digest
 
 MISSING = "statistics-missing"
@@ -34,50 +33,33 @@ UPDATED = "statistics-updated-since"
 SWAPPED = "statistics-swapped"
 
 
-@dataclass(frozen=True)
-class FoundStatistics:
-    """Statistics near a model that may be its own.
-
-    :param proved: whether their bits, not only their counts, show that they are
-    """
-
-    path: str
-    proved: bool
-
-
 # --- There are none ----------------------------------------------------------------------------------------------
 
 
-def missing(
-    saved: SavedModel,
-    traces: Traces,
-    normalized: bool | None,
-    manifest: Mapping[str, Any],
-    others: Sequence[FoundStatistics],
-) -> list[Finding]:
+def missing(files: ModelFiles, traces: Traces) -> list[Finding]:
     """A finding where a model was trained with VecNormalize, for a model without statistics.
 
     Off-policy algorithms always keep an original observation, which proves nothing: only its type may.
     """
-    if normalized is False or traces.never_normalized:
+    if files.normalized is False or traces.never_normalized:
         return []
     proof = True
-    if mapping(manifest.get("digests")).get("normalizer"):
+    if files.recorded.normalizer:
         evidence = "The manifest says that it was saved with VecNormalize statistics"
     elif traces.on_policy and traces.original and not _passed_on(traces):
         evidence = "The zip holds an observation from before VecNormalize (_last_original_obs)"
-    elif any(other.proved for other in others):
+    elif any(other.proved for other in files.others):
         evidence = "Statistics in another place give the model's last observation bit for bit"
-    elif normalized:
+    elif files.normalized:
         evidence = "The run's own files say that it was trained with VecNormalize"
     elif cast := _cast(traces):
         evidence = f"The policy's last observation is float32, as VecNormalize makes it, its original {cast}"
-    elif beyond := _out_of_space(saved, traces):
+    elif beyond := _out_of_space(files.saved, traces):
         proof = False
         evidence = f"The policy's last observation reaches {beyond:.3g}, outside its space; its original is inside"
     else:
         return []
-    return [Finding(MISSING, "forensics", proof, f"{evidence}, and there are no statistics.", _file(others))]
+    return [Finding(MISSING, "forensics", proof, f"{evidence}, and there are no statistics.", _file(files.others))]
 
 
 def _passed_on(traces: Traces) -> bool:
@@ -101,7 +83,7 @@ def _out_of_space(saved: SavedModel, traces: Traces) -> float | None:
     return largest if outside and not _outside(saved, traces.original)[0] else None
 
 
-def _file(others: Sequence[FoundStatistics]) -> dict[str, Any]:
+def _file(others: Sequence[FoundStatistics]) -> dict[str, str]:
     """The statistics that a fix names: those that are proved, or the only ones that fit."""
     proved = [other.path for other in others if other.proved]
     fitting = proved or [other.path for other in others]
@@ -120,45 +102,34 @@ def _outside(saved: SavedModel, observation: Observation) -> tuple[bool, float]:
 # --- There are some ----------------------------------------------------------------------------------------------
 
 
-def belonging(
-    saved: SavedModel,
-    statistics: SavedStatistics,
-    traces: Traces,
-    *,
-    role: str,
-    normalized: bool | None,
-    manifest: Mapping[str, Any],
-    others: Sequence[FoundStatistics],
-) -> list[Finding]:
+def belonging(files: ModelFiles, statistics: SavedStatistics, traces: Traces) -> list[Finding]:
     """A finding where statistics are not those that a model was trained with; at most one, the most certain."""
     if not statistics.observations:
         return []  # rewards alone were normalised, which no policy sees
-    recorded = mapping(manifest.get("digests")).get("normalizer")
+    recorded = files.recorded.normalizer
     if recorded and recorded == _content_digest(statistics):
         return []
     paired = pairing(traces, statistics)
     if paired == "own" and not recorded:
         return []
     finding = (
-        _never_normalized(traces, normalized, manifest, paired)
-        or _of_another_shape(saved, statistics)
+        _never_normalized(files, traces, paired)
+        or _of_another_shape(files.saved, statistics)
         or _changed_places(statistics, paired, recorded)
-        or _of_another_moment(statistics, traces, role, paired, bool(recorded))
-        or _of_another_agent(statistics, traces, paired, bool(recorded), others)
+        or _of_another_moment(statistics, traces, files.role, paired, bool(recorded))
+        or _of_another_agent(statistics, traces, paired, bool(recorded), files.others)
     )
     if finding is None:
         return []
-    return [replace(finding, details={**finding.details, **_file(others)})]
+    return [replace(finding, details={**finding.details, **_file(files.others)})]
 
 
-def _never_normalized(
-    traces: Traces, normalized: bool | None, manifest: Mapping[str, Any], paired: Pairing
-) -> Finding | None:
+def _never_normalized(files: ModelFiles, traces: Traces, paired: Pairing) -> Finding | None:
     if traces.never_normalized:
         evidence = "The zip shows that training used no VecNormalize (_last_original_obs is empty)"
-    elif "normalizer" in mapping(manifest.get("digests")) and not mapping(manifest["digests"])["normalizer"]:
+    elif files.recorded.without_normalizer:
         evidence = "The manifest says that it was saved without VecNormalize"
-    elif normalized is False:
+    elif files.normalized is False:
         evidence = "The run's own files say that it was trained without VecNormalize, and yet there are statistics."
         return Finding(AGENT, "forensics", paired == "other", evidence)
     else:
@@ -193,7 +164,7 @@ def _of_another_shape(saved: SavedModel, statistics: SavedStatistics) -> Finding
     return None
 
 
-def _changed_places(statistics: SavedStatistics, paired: Pairing, recorded: Any) -> Finding | None:
+def _changed_places(statistics: SavedStatistics, paired: Pairing, recorded: object) -> Finding | None:
     if paired == "swapped":
         evidence = "The model's last observation comes out bit for bit if mean and variance change places."
     elif recorded and recorded == _content_digest(statistics, swapped=True):

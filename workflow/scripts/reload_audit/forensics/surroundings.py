@@ -95,10 +95,9 @@ def _kinds(trained: spaces.Box, offered: spaces.Box) -> list[Finding]:
         f"The model was trained on observations of {trained.dtype} within {_bounds(trained)}{divided}, "
         f"the environment's are {offered.dtype} within {_bounds(offered)}."
     )
-    details: dict[str, Any] = {"dtype": str(trained.dtype)}
     bounds = {"low": _number_or_list(trained.low), "high": _number_or_list(trained.high)}
-    details |= {name: bound for name, bound in bounds.items() if isinstance(bound, float) and abs(bound) < _INFINITE}
-    return [Finding("observation-dtype", "forensics", True, evidence, details)]
+    finite = {name: bound for name, bound in bounds.items() if isinstance(bound, float) and abs(bound) < _INFINITE}
+    return [Finding("observation-dtype", "forensics", True, evidence, {"dtype": str(trained.dtype), **finite})]
 
 
 def _same_shape(trained: spaces.Box, offered: spaces.Box) -> bool:

@@ -14,6 +14,7 @@ from reload_audit.models.recording import read_recording
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED
 from reload_audit.reading.refusal import Unreadable
+from reload_audit.records.examination import Examination
 from reload_audit.records.specs import (
     CANONICAL,
     FORMAT,
@@ -77,7 +78,7 @@ class _Batch:
         """One model's record. Conditions besides the canonical one run only where that leaves a question."""
         found: Mapping[str, Any] = {}
         results: dict[str, Any] = {}
-        diagnosis: dict[str, Any] | None = None
+        examination: Examination | None = None
         problem, random_mean = spec.problem, None
         recording = None
         try:
@@ -89,7 +90,7 @@ class _Batch:
             evaluation = self._policy.evaluation if recording is None else recording.evaluation
             deterministic = spec.deterministic or recording is not None  # as reference episodes are
             planned = conditions(evaluation, self._reload, deterministic=deterministic)
-            found, results, diagnosis = self._measure(spec, planned, random_mean)
+            found, results, examination = self._measure(spec, planned, random_mean)
         measured = any(result["episodes"] for result in results.values())
         if measured and random_mean is None and recording is None:
             remark = "what a random policy earns could not be measured: the margin rests on the claim alone"
@@ -101,13 +102,13 @@ class _Batch:
             "looks": [] if recording is None else list(recording.evaluation.looks),
             "train_time": None if recording is None else recording.train_time.to_dict(),
             "conditions": results,
-            "diagnosis": diagnosis,
+            "diagnosis": None if examination is None else examination.to_dict(),
             "log": str(self._log),
         }
 
     def _measure(
         self, spec: ExternalSpec, planned: Sequence[Condition], random_mean: float | None
-    ) -> tuple[Mapping[str, Any], dict[str, Any], dict[str, Any] | None]:
+    ) -> tuple[Mapping[str, Any], dict[str, Any], Examination | None]:
         """What was found in the model's files, the records of its conditions, and what may explain them."""
         results: dict[str, Any] = {}
         found: Mapping[str, Any] = {}
@@ -129,8 +130,8 @@ class _Batch:
         episodes = results[CANONICAL]["episodes"]
         examined = (spec, self._policy, canonical, episodes, random_mean, self._criteria, forced)
         target = Target(_EXAMINE, examined, _EVALUATE, arguments)
-        diagnosis, tried = diagnose(self._processes, target, canonical, results)
-        return found, {**results, **tried}, diagnosis
+        examination, tried = diagnose(self._processes, target, canonical, results)
+        return found, {**results, **tried}, examination
 
     def _random_mean(self, spec: ExternalSpec) -> float | None:
         key = digest([plain(asdict(replace(spec.environment, normalize=None))), spec.named_by_user])

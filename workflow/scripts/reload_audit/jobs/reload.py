@@ -9,6 +9,7 @@ from reload_audit.jobs.diagnosis import Processes, Target, diagnose
 from reload_audit.judging.comparison import Criteria
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED
+from reload_audit.records.examination import Examination
 from reload_audit.records.specs import CANONICAL, FORMAT, EvaluationSpec, ReloadSpec, conditions
 from reload_audit.records.storage import read_json, write_json
 
@@ -29,7 +30,7 @@ def reload_model(folder: Path, record: Path, log: Path, reload: ReloadSpec, crit
     manifest = read_json(folder / "manifest.json")
     train_time = None if manifest["failure"] else read_json(folder / "evaluations.json")
     results: dict[str, Any] = {}
-    diagnosis: dict[str, Any] | None = None
+    examination: Examination | None = None
     if manifest["failure"] is None:
         spec = manifest["spec"]
         isolation.prepare(reload.isolation, hash_seed=RELOAD_HASH_SEED, preload=PRELOAD)
@@ -47,7 +48,7 @@ def reload_model(folder: Path, record: Path, log: Path, reload: ReloadSpec, crit
                 _EVALUATE,
                 lambda condition: (str(folder), spec, condition, criteria),
             )
-            diagnosis, tried = diagnose(processes, target, canonical, results)
+            examination, tried = diagnose(processes, target, canonical, results)
             results |= tried
     write_json(
         record,
@@ -56,7 +57,7 @@ def reload_model(folder: Path, record: Path, log: Path, reload: ReloadSpec, crit
             "manifest": manifest,
             "train_time": train_time,
             "conditions": results,
-            "diagnosis": diagnosis,
+            "diagnosis": None if examination is None else examination.to_dict(),
             "log": str(log),
         },
     )

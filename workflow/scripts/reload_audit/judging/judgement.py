@@ -109,7 +109,7 @@ def judge(train_time: TrainTime, reload: Sequence[Episode], criteria: Criteria) 
     )
 
 
-def judge_found(
+def judge_external(
     train_time: TrainTime | None,
     claims: Sequence[Claim],
     reload: Sequence[Episode],

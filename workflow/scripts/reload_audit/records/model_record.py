@@ -10,8 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from reload_audit.judging.comparison import Criteria
-from reload_audit.judging.judgement import Judgement, judge_found
+from reload_audit.judging.judgement import Judgement, judge_external
 from reload_audit.records.episodes import Episode, TrainTime, episodes_from
+from reload_audit.records.examination import Examination
 from reload_audit.records.specs import CANONICAL, Claim, Condition, EvaluationSpec
 from reload_audit.records.storage import read_json
 
@@ -56,7 +57,7 @@ class ModelRecord:
     :param external: how it was found, for a model that others trained; None for one that this workflow trained
     :param claims: what others say that it earned
     :param random_mean: what a random policy earns in its environment
-    :param diagnosis: what examining it found, and which trials were made; None where there was no need
+    :param examination: what examining it found, and which trials were made; None where there was no need
     :param looks: those of a recorded reference, which were the recorder's to choose; empty for the audit's own
     """
 
@@ -68,7 +69,7 @@ class ModelRecord:
     random_mean: float | None
     claims: Sequence[Claim]
     measurements: Mapping[str, Measurement]
-    diagnosis: Mapping[str, Any] | None
+    examination: Examination | None
     looks: tuple[int, ...]
 
     @classmethod
@@ -89,7 +90,7 @@ class ModelRecord:
             random_mean=record.get("random_mean") if train_time is None else train_time.random_mean,
             claims=[Claim.from_dict(claim) for claim in manifest.get("claims", [])],
             measurements=measurements,
-            diagnosis=record.get("diagnosis"),
+            examination=None if record.get("diagnosis") is None else Examination.from_dict(record["diagnosis"]),
             looks=tuple(record.get("looks", [])),
         )
 
@@ -120,7 +121,7 @@ class ModelRecord:
         if self.failure or self.canonical is None:
             return None
         criteria = replace(criteria, looks=self.looks or criteria.looks)
-        return judge_found(self.train_time, self.claims, self.canonical.episodes, self.random_mean, criteria)
+        return judge_external(self.train_time, self.claims, self.canonical.episodes, self.random_mean, criteria)
 
     @property
     def reference(self) -> Sequence[Episode]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from reload_audit import __version__
 from reload_audit.diagnosis.conclude import Diagnosis, conclude
-from reload_audit.diagnosis.evidence import Observed
+from reload_audit.diagnosis.evidence import Evidence
 from reload_audit.judging.comparison import VERDICTS, Comparison, Criteria, compare_paired
 from reload_audit.judging.judgement import Judgement, strongest
 from reload_audit.judging.reasons import gap, reason
@@ -43,7 +43,7 @@ class _Judged:
     row: Row
     judgement: Judgement | None
     checks_failed: Sequence[Mapping[str, Any]]
-    observed: Observed
+    evidence: Evidence
     environment: Mapping[str, Any]
 
 
@@ -69,7 +69,7 @@ def aggregate(
                 judgement = model.judge(criteria)
                 models.append(_model_row(model, judgement))
                 judged.append(
-                    _Judged(models[-1], judgement, _checks_failed(model), Observed.of(model), model.environment)
+                    _Judged(models[-1], judgement, _checks_failed(model), Evidence.of(model), model.environment)
                 )
                 divergences.append(None if model.canonical is None else model.canonical.divergence)
                 claims.append([asdict(claim) for claim in model.claims])
@@ -285,7 +285,7 @@ def _diagnose(model: _Judged, probe: Mapping[str, Any] | None) -> Diagnosis:
     """
     row = model.row
     found = None if probe is None else findings(probe)
-    diagnosis = conclude(model.observed, row["verdict"], row["gap"], model.judgement, found)
+    diagnosis = conclude(model.evidence, row["verdict"], row["gap"], model.judgement, found)
     row["cause"] = diagnosis.causes[0].cause if diagnosis.causes else ""
     row["cause_share"] = diagnosis.causes[0].share if diagnosis.causes else None
     return diagnosis

@@ -1,0 +1,227 @@
+"""Which conditions are worth trying for each cause, as ``causes.yaml`` declares them, and when.
+
+This is the part of ``causes.yaml`` that decides what is measured. Its words are read by ``causes.catalogue`` alone, so
+that whoever edits a sentence does not make models run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+
+CAUSES_FILE = Path(__file__).with_name("causes.yaml")
+
+_MEASURED = ("subject", "trials")
+"""The keys of a cause that decide what is measured."""
+
+_CONDITION = {
+    *("deterministic", "statistics", "statistics_file", "reward", "carry_state", "give_masks"),
+    *("episodes_before", "environment"),
+}
+"""What a trial may change of the canonical condition: fields of :class:`reload_audit.records.specs.Condition`."""
+
+_ENVIRONMENT = {"time_limit", "frame_stack", "env_kwargs", "wrappers"}
+
+
+class CausesError(ValueError):
+    """``causes.yaml`` has something that it must not have; the message says where, and what was expected."""
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What is known of a model that decides which trials make sense.
+
+    :param claimed: whether its reward was stated by somebody, so that nobody knows how it was measured
+    :param runs: whether the canonical condition gave episodes
+    :param lost: whether a loss or gain is shown, or the model does not run at all
+    :param environment_gap: whether the loss is known to appear as soon as environments are built anew
+    :param statistics: whether there are VecNormalize statistics
+    :param never_normalized: whether it is proved that the model was trained without VecNormalize
+    :param paired: whether the statistics are proved to be its own
+    :param norm_reward: whether they normalise rewards
+    :param dictionary: whether observations are dictionaries
+    :param recurrent: whether its policy carries a state from step to step
+    :param maskable: whether its policy takes action masks
+    :param deterministic: whether the canonical condition uses deterministic actions
+    :param time_limit: whether its environments end episodes as they are registered to
+    :param other_device: a device that policies do not run on by default, if there is one
+    :param episodes_trained: episodes that each training environment has seen
+    :param forced: whether every condition that is possible is wanted, for a table of what the model is sensitive to
+    """
+
+    claimed: bool
+    runs: bool
+    lost: bool
+    environment_gap: bool
+    statistics: bool
+    never_normalized: bool
+    paired: bool
+    norm_reward: bool
+    dictionary: bool
+    recurrent: bool
+    maskable: bool
+    deterministic: bool
+    time_limit: bool
+    other_device: str | None
+    episodes_trained: int
+    forced: bool = False
+
+    @property
+    def measuring_in_doubt(self) -> bool:
+        """Whether the reward that is to be explained may have been measured in another way."""
+        return self.runs and ((self.lost and self.claimed) or self.forced)
+
+    @property
+    def environments_in_doubt(self) -> bool:
+        """Whether the environments that the model was trained in may have become other ones than new ones are."""
+        return self.runs and self.lost and (self.environment_gap or self.claimed)
+
+    def are(self, wanted: Mapping[str, bool]) -> bool:
+        """Whether all circumstances that are named have these values."""
+        return all(getattr(self, name) == value for name, value in wanted.items())
+
+
+_CIRCUMSTANCES = {*(known.name for known in fields(Circumstances)), "measuring_in_doubt", "environments_in_doubt"}
+
+
+@dataclass(frozen=True)
+class DeclaredTrial:
+    """A condition that ``causes.yaml`` declares for a cause; ``$name`` in it is a placeholder.
+
+    One without a turn is asked for by every finding of its cause, whose details fill it in. One with a turn is made
+    once, where the circumstances are as ``when`` says; the circumstances fill it in.
+
+    :param name: of the condition
+    :param condition: what it changes of the canonical condition
+    :param optional: placeholders whose entry is left out where the value is not known; for want of any other the whole
+        trial is not made
+    :param turn: the place among all trials with a turn
+    :param when: values that the circumstances must have
+    :param with_finding: whether a finding of its cause is needed, too
+    :param details: what the fix of its cause may name
+    :param for_finding_about: where there is a finding about this subject, the trial speaks for that finding's cause
+    """
+
+    name: str
+    condition: Mapping[str, Any]
+    optional: frozenset[str] = frozenset()
+    turn: int | None = None
+    when: Mapping[str, bool] = field(default_factory=dict)
+    with_finding: bool = False
+    details: Mapping[str, Any] = field(default_factory=dict)
+    for_finding_about: str | None = None
+
+    def filled_in(self, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
+        """Its name, and what it changes of the canonical condition; None where a value that it needs is not known.
+
+        A value is put where its placeholder is as what it is (a number stays one), and never read as a placeholder.
+        """
+        known = {name: value for name, value in values.items() if value is not None and value != ""}
+        try:
+            return Template(self.name).substitute(known), self._filled(self.condition, known)
+        except KeyError:
+            return None
+
+    def _filled(self, part: Any, known: Mapping[str, Any]) -> Any:
+        if isinstance(part, dict):
+            return {
+                key: self._filled(value, known) for key, value in part.items() if not self._is_left_out(value, known)
+            }
+        if isinstance(part, list):
+            return [self._filled(item, known) for item in part]
+        return known[part[1:]] if _is_placeholder(part) else part
+
+    def _is_left_out(self, value: Any, known: Mapping[str, Any]) -> bool:
+        return _is_placeholder(value) and value[1:] in self.optional and value[1:] not in known
+
+
+@dataclass(frozen=True)
+class CauseTrials:
+    """What is tried for one cause.
+
+    :param subject: what a finding of this cause is about, where trials are declared for all that is about it
+    """
+
+    subject: str | None
+    trials: tuple[DeclaredTrial, ...]
+
+
+def measured_part(path: Path = CAUSES_FILE) -> dict[str, dict[str, Any]]:
+    """What ``causes.yaml`` has that decides what is measured: by cause, and without explanations and fixes.
+
+    Plain data, for a digest: editing any sentence of the file leaves it as it is.
+    """
+    return {
+        name: {key: cause[key] for key in _MEASURED if key in cause}
+        for _, name, cause in entries(path)
+        if any(key in cause for key in _MEASURED)
+    }
+
+
+def entries(path: Path = CAUSES_FILE) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Group, name and content of every cause in the file, in its order.
+
+    :raises CausesError: it is not groups of causes
+    """
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # several times as fast, where PyYAML was built with it
+    groups = yaml.load(path.read_text(encoding="utf-8"), loader)  # noqa: S506
+    for group, causes in _mapping(groups, path.name).items():
+        for name, cause in _mapping(causes, f"{path.name}, {group}").items():
+            yield group, name, dict(_mapping(cause, f"{path.name}, {name}"))
+
+
+def trials_by_cause(path: Path = CAUSES_FILE) -> dict[str, CauseTrials]:
+    """What is tried for each cause for which anything is.
+
+    :raises CausesError: a key or a name is unknown
+    """
+    return {
+        name: CauseTrials(part.get("subject"), declared_trials(f"{path.name}, {name}", part.get("trials", [])))
+        for name, part in measured_part(path).items()
+    }
+
+
+def declared_trials(where: str, data: Iterable[Any]) -> tuple[DeclaredTrial, ...]:
+    """:raises CausesError: a key or a name is unknown"""
+    return tuple(_declared(f"{where}, trials", entry) for entry in data)
+
+
+def check_keys(where: str, found: Iterable[str], known: Iterable[str], needed: Iterable[str] = ()) -> None:
+    """:raises CausesError: a key is unknown, or one that is needed is not there"""
+    found, known = set(found), set(known)
+    if unknown := sorted(map(str, found - known)):
+        raise CausesError(f"{where}: expected no other keys than {', '.join(sorted(known))}, found {unknown[0]!r}")
+    if missing := sorted(set(needed) - found):
+        raise CausesError(f"{where}: expected the key {missing[0]!r}, which is not there")
+
+
+def _declared(where: str, data: Any) -> DeclaredTrial:
+    entry = dict(_mapping(data, where))
+    check_keys(where, entry, (known.name for known in fields(DeclaredTrial)), ("name", "condition"))
+    where = f"{where}, {entry['name']}"
+    check_keys(f"{where}, condition", _mapping(entry["condition"], where), _CONDITION)
+    environment = entry["condition"].get("environment", {})
+    check_keys(f"{where}, environment", _mapping(environment, where), _ENVIRONMENT)
+    check_keys(f"{where}, when", _mapping(entry.get("when", {}), where), _CIRCUMSTANCES)
+    if "turn" not in entry:
+        check_keys(f"{where} (without a turn)", entry, ("name", "condition", "optional"))
+    return DeclaredTrial(**{**entry, "optional": frozenset(entry.get("optional", ()))})
+
+
+def _mapping(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise CausesError(f"{where}: expected keys with values, found {value!r:.60}")
+    return value
+
+
+def _is_placeholder(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("$")
+
+
+TRIALS = trials_by_cause()
+"""What is tried, by cause; in the order of ``causes.yaml``."""
