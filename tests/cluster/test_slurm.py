@@ -72,7 +72,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
 
 
 @pytest.fixture(scope="module")
-def audits(slurm: Slurm, tmp_path_factory: pytest.TempPathFactory) -> Audits:
+def finished_audits(slurm: Slurm, tmp_path_factory: pytest.TempPathFactory) -> Audits:
     """All three at the same time: on a cluster most of it is waiting."""
     folder = tmp_path_factory.mktemp("audits")
     found = folder / "found"
@@ -130,30 +130,32 @@ def until(happened: Callable[[], Any], what: str, seconds: float = 120) -> Any:
 
 
 @pytest.mark.parametrize("profile", ["plugin", "sbatch"])
-def test_a_cluster_gives_every_byte_that_a_local_run_gives(profile, audits):
-    audit = getattr(audits, profile)
-    assert audits.local.status == 0, audits.local.output
+def test_a_cluster_gives_every_byte_that_a_local_run_gives(profile, finished_audits):
+    audit = getattr(finished_audits, profile)
+    assert finished_audits.local.status == 0, finished_audits.local.output
     assert audit.status == 0, audit.output
     for table in TABLES:
-        assert (audit.results / table).read_bytes() == (audits.local.results / table).read_bytes(), table
+        assert (audit.results / table).read_bytes() == (finished_audits.local.results / table).read_bytes(), table
 
 
-def test_models_of_all_kinds_were_audited(audits):
-    models = (audits.local.results / "models.csv").read_text()
+def test_models_of_all_kinds_were_audited(finished_audits):
+    models = (finished_audits.local.results / "models.csv").read_text()
     for model in ("healthy-seed0-n1", "healthy-seed1-n1", "slow-seed0-n1", "greedy-seed0-n1", "recorded", "plain/ppo"):
         assert f"\n{model}," in models
 
 
-def test_why_a_job_ended_is_reported(audits):
-    assert ": CANCELLED\n" in audits.sbatch.output
-    assert ": TIMEOUT\n" in audits.sbatch.output
+def test_why_a_job_ended_is_reported(finished_audits):
+    assert ": CANCELLED\n" in finished_audits.sbatch.output
+    assert ": TIMEOUT\n" in finished_audits.sbatch.output
 
 
-def test_a_job_that_outlived_its_snakemake_is_not_submitted_again(audits):
-    assert re.search(r"^train.slow-seed0-n1: Slurm job \d+ does this already$", audits.sbatch.output, re.MULTILINE)
+def test_a_job_that_outlived_its_snakemake_is_not_submitted_again(finished_audits):
+    assert re.search(
+        r"^train.slow-seed0-n1: Slurm job \d+ does this already$", finished_audits.sbatch.output, re.MULTILINE
+    )
 
 
-def test_a_job_that_was_killed_for_memory_asks_for_more(audits):
+def test_a_job_that_was_killed_for_memory_asks_for_more(finished_audits):
     """Even where Slurm's word on it goes unheard, because Snakemake is being restarted."""
-    workspace = audits.sbatch.results.parent
+    workspace = finished_audits.sbatch.results.parent
     assert {file.name for file in workspace.glob("greedy-*")} == {"greedy-with-1600-MB", "greedy-with-3200-MB"}

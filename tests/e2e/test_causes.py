@@ -319,7 +319,7 @@ class _Forgetful:
 
 
 @pytest.fixture(scope="module", params=[*RECIPES, "habits"])
-def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def planted_and_named(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What was planted, and what the audit says, by model."""
     th.set_num_threads(1)
     folder = tmp_path_factory.mktemp(request.param)
@@ -333,9 +333,9 @@ def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def test_every_planted_fault_is_named_first_and_no_healthy_twin_has_a_cause(
-    matrix: Any, record_property: Callable[[str, str], None]
+    planted_and_named: Any, record_property: Callable[[str, str], None]
 ) -> None:
-    shop, models = matrix
+    shop, models = planted_and_named
     named = {name: [cause["cause"] for cause in models[name]["causes"]] for name in shop.expected}
     right = {name: set(named[name][: len(causes) or None]) == set(causes) for name, causes in shop.expected.items()}
     lines = []

@@ -45,7 +45,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Report]:
+def write_report_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Report]:
     """Fleets of any size, with their pages; each is written once."""
 
     @cache
@@ -56,9 +56,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Report]:
 
 
 @pytest.fixture
-def hundred(browser: Browser, report: Callable[[int], Report]) -> Iterator[tuple[Content, Tab]]:
+def report_of_hundred(browser: Browser, write_report_of: Callable[[int], Report]) -> Iterator[tuple[Content, Tab]]:
     """The page of a hundred models, and the audit behind it."""
-    audit, path = report(100)
+    audit, path = write_report_of(100)
     with Tab(browser, path) as tab:
         yield audit, tab
 
@@ -92,9 +92,9 @@ def some(audit: Content, *parts: str, **wanted: Any) -> Mapping[str, Any]:
 
 @pytest.mark.parametrize("n", [0, 1, 9, 100, pytest.param(MANY, marks=pytest.mark.slow)])
 def test_a_report_of_any_size_opens_from_a_file_without_errors_or_requests(
-    n: int, browser: Browser, report: Callable[[int], Report]
+    n: int, browser: Browser, write_report_of: Callable[[int], Report]
 ) -> None:
-    audit, path = report(n)
+    audit, path = write_report_of(n)
     with Tab(browser, path) as tab:
         if n:
             tab.wait_for_shown(n)
@@ -125,9 +125,9 @@ def only(audit: Content, *verdicts: str) -> Content:
 
 
 def test_without_javascript_the_answer_and_the_counts_are_there(
-    browser: Browser, report: Callable[[int], Report]
+    browser: Browser, write_report_of: Callable[[int], Report]
 ) -> None:
-    audit, path = report(100)
+    audit, path = write_report_of(100)
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(path.as_uri())
@@ -141,8 +141,8 @@ def test_without_javascript_the_answer_and_the_counts_are_there(
 # --- It filters ------------------------------------------------------------------------------------------------------
 
 
-def test_pressed_tiles_show_the_models_of_any_of_their_verdicts(hundred: tuple[Content, Tab]) -> None:
-    audit, tab = hundred
+def test_pressed_tiles_show_the_models_of_any_of_their_verdicts(report_of_hundred: tuple[Content, Tab]) -> None:
+    audit, tab = report_of_hundred
     for verdict in ("degraded", "error"):
         tab.press_tile(verdict)
         assert tab.page.get_attribute(f'button.tile[data-verdict="{verdict}"]', "aria-pressed") == "true"
@@ -158,8 +158,10 @@ def test_pressed_tiles_show_the_models_of_any_of_their_verdicts(hundred: tuple[C
 @pytest.mark.parametrize(
     ("kind", "key"), [("cause", "cause"), ("environment", "env_id"), ("group", "experiment")], ids=lambda value: value
 )
-def test_a_pressed_bar_filters_and_a_second_press_ends_it(kind: str, key: str, hundred: tuple[Content, Tab]) -> None:
-    audit, tab = hundred
+def test_a_pressed_bar_filters_and_a_second_press_ends_it(
+    kind: str, key: str, report_of_hundred: tuple[Content, Tab]
+) -> None:
+    audit, tab = report_of_hundred
     bars = tab.page.locator(f"button.bar[data-{kind}]")
     names = [bars.nth(number).get_attribute(f"data-{kind}") or "" for number in range(bars.count())]
     assert names
@@ -170,8 +172,8 @@ def test_a_pressed_bar_filters_and_a_second_press_ends_it(kind: str, key: str, h
         tab.wait_for_shown(100)
 
 
-def test_filters_of_different_kinds_are_combined_with_and(hundred: tuple[Content, Tab]) -> None:
-    audit, tab = hundred
+def test_filters_of_different_kinds_are_combined_with_and(report_of_hundred: tuple[Content, Tab]) -> None:
+    audit, tab = report_of_hundred
     model = some(audit, "cause", verdict="degraded", source="trained")
     wanted = {key: model[key] for key in ("verdict", "cause", "env_id")}
     tab.press_tile("degraded")
@@ -187,8 +189,10 @@ def test_filters_of_different_kinds_are_combined_with_and(hundred: tuple[Content
 
 
 @pytest.mark.parametrize("words", ["cartpole", "SEED1 ppo", "n8 n4", "licence server", "global-generator", "  dqn   "])
-def test_a_search_shows_the_models_that_match_all_of_its_words(words: str, hundred: tuple[Content, Tab]) -> None:
-    audit, tab = hundred
+def test_a_search_shows_the_models_that_match_all_of_its_words(
+    words: str, report_of_hundred: tuple[Content, Tab]
+) -> None:
+    audit, tab = report_of_hundred
     tab.page.fill("#search", words)
     said = {
         model["model"]: " ".join(model[key] for key in ("model", "env_id", "algo", "cause", "reason")).lower()
@@ -199,8 +203,8 @@ def test_a_search_shows_the_models_that_match_all_of_its_words(words: str, hundr
     tab.wait_for_shown(100)
 
 
-def test_a_search_without_results_says_so_and_can_be_cleared(hundred: tuple[Content, Tab]) -> None:
-    _, tab = hundred
+def test_a_search_without_results_says_so_and_can_be_cleared(report_of_hundred: tuple[Content, Tab]) -> None:
+    _, tab = report_of_hundred
     tab.page.fill("#search", "there is no such model (.*[")
     tab.wait_for_shown(0)
     assert tab.rows().count() == 0
@@ -208,8 +212,8 @@ def test_a_search_without_results_says_so_and_can_be_cleared(hundred: tuple[Cont
     tab.wait_for_shown(100)
 
 
-def test_dragging_over_the_scores_selects_models(hundred: tuple[Content, Tab]) -> None:
-    _, tab = hundred
+def test_dragging_over_the_scores_selects_models(report_of_hundred: tuple[Content, Tab]) -> None:
+    _, tab = report_of_hundred
     canvas = tab.page.locator("#scores canvas").first
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
@@ -239,8 +243,10 @@ COLUMNS = {
 
 
 @pytest.mark.parametrize("field", list(COLUMNS))
-def test_columns_of_numbers_sort_by_number_with_what_is_missing_last(field: str, hundred: tuple[Content, Tab]) -> None:
-    audit, tab = hundred
+def test_columns_of_numbers_sort_by_number_with_what_is_missing_last(
+    field: str, report_of_hundred: tuple[Content, Tab]
+) -> None:
+    audit, tab = report_of_hundred
     for verdict in ("degraded", "error", "improved"):
         tab.press_tile(verdict)
     tab.wait_for_shown(len(having(audit, verdict=("degraded", "error", "improved"))))
@@ -257,8 +263,8 @@ def test_columns_of_numbers_sort_by_number_with_what_is_missing_last(field: str,
 
 
 @pytest.mark.parametrize("field", ["model", "verdict", "algorithm", "environment", "cause"])
-def test_columns_of_words_sort_both_ways(field: str, hundred: tuple[Content, Tab]) -> None:
-    _, tab = hundred
+def test_columns_of_words_sort_both_ways(field: str, report_of_hundred: tuple[Content, Tab]) -> None:
+    _, tab = report_of_hundred
     tab.press_tile("degraded")
     tab.page.wait_for_timeout(100)
     orders = []
@@ -271,9 +277,9 @@ def test_columns_of_words_sort_both_ways(field: str, hundred: tuple[Content, Tab
 
 @pytest.mark.slow
 def test_thousands_of_rows_can_be_scrolled_sorted_and_filtered(
-    browser: Browser, report: Callable[[int], Report]
+    browser: Browser, write_report_of: Callable[[int], Report]
 ) -> None:
-    audit, path = report(MANY)
+    audit, path = write_report_of(MANY)
     with Tab(browser, path) as tab:
         assert tab.rows().count() < 200
         tab.sort("after")
@@ -296,9 +302,9 @@ def test_thousands_of_rows_can_be_scrolled_sorted_and_filtered(
 
 
 def test_a_link_leads_to_a_model_with_all_that_is_known_of_it(
-    browser: Browser, report: Callable[[int], Report]
+    browser: Browser, write_report_of: Callable[[int], Report]
 ) -> None:
-    audit, path = report(100)
+    audit, path = write_report_of(100)
     model = some(audit, "causes", "ruled_out", "first_divergence", verdict="degraded", source="trained")
     with Tab(browser, path, model=model["model"]) as tab:
         tab.panel().wait_for(state="visible")
@@ -316,9 +322,9 @@ def test_a_link_leads_to_a_model_with_all_that_is_known_of_it(
 
 
 def test_an_external_model_shows_its_claims_and_what_was_tried(
-    browser: Browser, report: Callable[[int], Report]
+    browser: Browser, write_report_of: Callable[[int], Report]
 ) -> None:
-    audit, path = report(100)
+    audit, path = write_report_of(100)
     model = some(audit, "causes", "claims", verdict="degraded", claim_kind=("explicit", "evaluations", "model_card"))
     with Tab(browser, path, model=model["model"]) as tab:
         claims = tab.panel("claim").inner_text()
@@ -333,8 +339,8 @@ def assert_drawn(tab: Tab, part: str, height: int = 60) -> None:
     assert box["height"] >= height
 
 
-def test_a_panel_has_no_sections_without_content(browser: Browser, report: Callable[[int], Report]) -> None:
-    audit, path = report(100)
+def test_a_panel_has_no_sections_without_content(browser: Browser, write_report_of: Callable[[int], Report]) -> None:
+    audit, path = write_report_of(100)
     (name, *_) = having(audit, verdict="identical", source="trained")
     with Tab(browser, path, model=name) as tab:
         tab.panel().wait_for(state="visible")
@@ -343,8 +349,8 @@ def test_a_panel_has_no_sections_without_content(browser: Browser, report: Calla
 
 
 @pytest.mark.parametrize("close", ["#close", "Escape"])
-def test_a_click_on_a_row_opens_its_panel(close: str, hundred: tuple[Content, Tab]) -> None:
-    audit, tab = hundred
+def test_a_click_on_a_row_opens_its_panel(close: str, report_of_hundred: tuple[Content, Tab]) -> None:
+    audit, tab = report_of_hundred
     (name, *_) = having(audit, verdict="degraded")
     tab.row(name).click()
     tab.panel().wait_for(state="visible")
@@ -356,8 +362,10 @@ def test_a_click_on_a_row_opens_its_panel(close: str, hundred: tuple[Content, Ta
     tab.panel().wait_for(state="hidden")
 
 
-def test_with_the_keyboard_a_row_opens_its_panel_and_escape_goes_back_to_it(hundred: tuple[Content, Tab]) -> None:
-    audit, tab = hundred
+def test_with_the_keyboard_a_row_opens_its_panel_and_escape_goes_back_to_it(
+    report_of_hundred: tuple[Content, Tab],
+) -> None:
+    audit, tab = report_of_hundred
     (name, *_) = having(audit, verdict="degraded")
     tab.row(name).focus()
     tab.page.keyboard.press("Enter")
@@ -375,8 +383,10 @@ def test_with_the_keyboard_a_row_opens_its_panel_and_escape_goes_back_to_it(hund
     assert name in tab.focused()["text"]
 
 
-def test_a_link_to_a_model_that_is_not_there_opens_nothing(browser: Browser, report: Callable[[int], Report]) -> None:
-    _, path = report(9)
+def test_a_link_to_a_model_that_is_not_there_opens_nothing(
+    browser: Browser, write_report_of: Callable[[int], Report]
+) -> None:
+    _, path = write_report_of(9)
     for address in ("no such model", "%", "\x00"):
         with Tab(browser, path, model=address) as tab:
             assert not tab.panel().is_visible()
@@ -386,8 +396,8 @@ def test_a_link_to_a_model_that_is_not_there_opens_nothing(browser: Browser, rep
         assert not tab.panel().is_visible()
 
 
-def test_a_fix_is_copied_as_it_is(browser: Browser, report: Callable[[int], Report]) -> None:
-    audit, path = report(100)
+def test_a_fix_is_copied_as_it_is(browser: Browser, write_report_of: Callable[[int], Report]) -> None:
+    audit, path = write_report_of(100)
     model = some(audit, "causes", verdict="degraded")
     with Tab(browser, path, model=model["model"]) as tab:
         tab.panel("causes").locator("button.copy").first.click()
@@ -408,8 +418,8 @@ def downloaded(tab: Tab) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(content, newline=""), strict=True))
 
 
-def test_the_download_has_the_rows_that_are_shown(hundred: tuple[Content, Tab]) -> None:
-    audit, tab = hundred
+def test_the_download_has_the_rows_that_are_shown(report_of_hundred: tuple[Content, Tab]) -> None:
+    audit, tab = report_of_hundred
     assert len(downloaded(tab)) == 100
     tab.press_tile("degraded")
     tab.wait_for_shown(len(having(audit, verdict="degraded")))
@@ -470,9 +480,9 @@ def elements(tab: Tab) -> dict[str, int]:
 
 
 def test_names_with_markup_or_control_characters_are_shown_as_text(
-    browser: Browser, report: Callable[[int], Report], tmp_path: Path
+    browser: Browser, write_report_of: Callable[[int], Report], tmp_path: Path
 ) -> None:
-    with Tab(browser, report(9)[1]) as tab:
+    with Tab(browser, write_report_of(9)[1]) as tab:
         usual = elements(tab)
     audit, path = write(hostile(), tmp_path, with_episodes=False)
     with Tab(browser, path) as tab:
@@ -525,9 +535,9 @@ def test_any_audit_that_the_schema_allows_has_a_working_page(audit: Content, bro
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("n", [1, 9, 100])
 def test_no_text_is_cut_off_at_usual_window_widths(
-    n: int, width: int, browser: Browser, report: Callable[[int], Report]
+    n: int, width: int, browser: Browser, write_report_of: Callable[[int], Report]
 ) -> None:
-    _, path = report(n)
+    _, path = write_report_of(n)
     with Tab(browser, path, width=width) as tab:
         assert tab.too_wide() == []
         for field in ("verdict", "algorithm", "before", "after", "difference", "n_episodes", "q"):
@@ -542,9 +552,9 @@ def test_long_names_do_not_widen_the_page(width: int, browser: Browser, tmp_path
 
 
 def test_everything_can_be_reached_with_the_keyboard_and_the_focus_shows(
-    browser: Browser, report: Callable[[int], Report]
+    browser: Browser, write_report_of: Callable[[int], Report]
 ) -> None:
-    _, path = report(9)
+    _, path = write_report_of(9)
     with Tab(browser, path) as tab:
         # What takes a filter back can be pressed only where there is one. The focus stays where it is.
         tab.page.evaluate("document.querySelector('button.tile[data-verdict=degraded]').click()")
@@ -561,8 +571,8 @@ def test_everything_can_be_reached_with_the_keyboard_and_the_focus_shows(
         assert [one for one in reached if not one["shows"] and one["tag"] != "BODY"] == []
 
 
-def test_a_tile_is_pressed_with_the_keyboard(hundred: tuple[Content, Tab]) -> None:
-    audit, tab = hundred
+def test_a_tile_is_pressed_with_the_keyboard(report_of_hundred: tuple[Content, Tab]) -> None:
+    audit, tab = report_of_hundred
     tab.page.focus('button.tile[data-verdict="degraded"]')
     tab.page.keyboard.press("Space")
     tab.wait_for_shown(len(having(audit, verdict="degraded")))
@@ -571,9 +581,9 @@ def test_a_tile_is_pressed_with_the_keyboard(hundred: tuple[Content, Tab]) -> No
 
 
 def test_nothing_is_animated_for_those_who_prefer_reduced_motion(
-    browser: Browser, report: Callable[[int], Report]
+    browser: Browser, write_report_of: Callable[[int], Report]
 ) -> None:
-    audit, path = report(9)
+    audit, path = write_report_of(9)
     with Tab(browser, path, reduced_motion="reduce") as tab:
         tab.press_tile("degraded")
         tab.row(having(audit, verdict="degraded")[0]).click()
@@ -587,8 +597,8 @@ def test_nothing_is_animated_for_those_who_prefer_reduced_motion(
         assert tab.page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") != "smooth"
 
 
-def test_every_row_is_printed(browser: Browser, report: Callable[[int], Report]) -> None:
-    audit, path = report(100)
+def test_every_row_is_printed(browser: Browser, write_report_of: Callable[[int], Report]) -> None:
+    audit, path = write_report_of(100)
     with Tab(browser, path) as tab:
         tab.page.emulate_media(media="print")
         tab.page.evaluate('dispatchEvent(new Event("beforeprint"))')
@@ -601,8 +611,8 @@ def test_every_row_is_printed(browser: Browser, report: Callable[[int], Report])
         assert tab.page.pdf(format="A4").startswith(b"%PDF")
 
 
-def test_no_column_is_cut_off_on_paper(browser: Browser, report: Callable[[int], Report]) -> None:
-    _, path = report(9)
+def test_no_column_is_cut_off_on_paper(browser: Browser, write_report_of: Callable[[int], Report]) -> None:
+    _, path = write_report_of(9)
     with Tab(browser, path, width=PAPER) as tab:
         tab.page.emulate_media(media="print")
         tab.page.evaluate('dispatchEvent(new Event("beforeprint"))')
@@ -615,8 +625,8 @@ def test_no_column_is_cut_off_on_paper(browser: Browser, report: Callable[[int],
         assert max(ends) <= PAPER
 
 
-def test_controls_are_not_printed(browser: Browser, report: Callable[[int], Report]) -> None:
-    audit, path = report(9)
+def test_controls_are_not_printed(browser: Browser, write_report_of: Callable[[int], Report]) -> None:
+    audit, path = write_report_of(9)
     with Tab(browser, path) as tab:
         tab.page.emulate_media(media="print")
         for selector in ("#search", "#clear", "#download"):
@@ -627,9 +637,9 @@ def test_controls_are_not_printed(browser: Browser, report: Callable[[int], Repo
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_colours_follow_the_preferred_colour_scheme(
-    scheme: str, browser: Browser, report: Callable[[int], Report]
+    scheme: str, browser: Browser, write_report_of: Callable[[int], Report]
 ) -> None:
-    with Tab(browser, report(9)[1], color_scheme=scheme) as tab:
+    with Tab(browser, write_report_of(9)[1], color_scheme=scheme) as tab:
         colour = tab.page.evaluate("getComputedStyle(document.body).backgroundColor")
         if colour == "rgba(0, 0, 0, 0)":
             colour = tab.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
@@ -640,10 +650,10 @@ def test_colours_follow_the_preferred_colour_scheme(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("opened", ["", "panel"])
 def test_the_page_has_no_serious_accessibility_violation(
-    opened: str, scheme: str, browser: Browser, report: Callable[[int], Report]
+    opened: str, scheme: str, browser: Browser, write_report_of: Callable[[int], Report]
 ) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    audit, path = report(100)
+    audit, path = write_report_of(100)
     model = having(audit, verdict="degraded")[0] if opened else ""
     with Tab(browser, path, model=model, color_scheme=scheme) as tab:
         found = axe.Axe().run(tab.page).response["violations"]
@@ -665,11 +675,11 @@ LOADS = 5
 
 @pytest.mark.slow
 def test_thousands_of_models_load_nearly_as_quickly_as_a_few(
-    browser: Browser, report: Callable[[int], Report], record_property: Callable[[str, object], None]
+    browser: Browser, write_report_of: Callable[[int], Report], record_property: Callable[[str, object], None]
 ) -> None:
     said, moments, sizes = [], {}, {}
     for n in (9, 100, MANY):
-        _, path = report(n)
+        _, path = write_report_of(n)
         sizes[n] = path.stat().st_size
         with Tab(browser, path) as tab:
             taken = []

@@ -37,32 +37,32 @@ def audit(folder: Path, cores: int) -> tuple[Workspace, Run]:
 
 
 @pytest.fixture(scope="module")
-def audited(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def finished_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return audit(tmp_path_factory.mktemp("first"), cores=4)[0]
 
 
 @pytest.fixture(scope="module")
-def models(audited: Workspace) -> pd.DataFrame:
-    return pd.read_csv(audited.folder / "results/models.csv", index_col="model")
+def model_rows(finished_workspace: Workspace) -> pd.DataFrame:
+    return pd.read_csv(finished_workspace.folder / "results/models.csv", index_col="model")
 
 
-def test_every_model_of_a_healthy_experiment_is_identical(models):
-    healthy = models[models["experiment"] != "ppo-corridor"]
+def test_every_model_of_a_healthy_experiment_is_identical(model_rows):
+    healthy = model_rows[model_rows["experiment"] != "ppo-corridor"]
     assert len(healthy) == 4
     assert set(healthy["verdict"]) == {"identical"}
 
 
-def test_the_corridor_earns_much_in_place_little_after_reload_and_is_degraded(models):
-    story = models[models["experiment"] == "ppo-corridor"]
+def test_the_corridor_earns_much_in_place_little_after_reload_and_is_degraded(model_rows):
+    story = model_rows[model_rows["experiment"] == "ppo-corridor"]
     assert set(story["verdict"]) == {"degraded"}
     assert set(story["gap"]) == {"process"}
     assert story["train_mean_reward"].between(45, 51).all()
     assert story["reload_mean_reward"].between(-4, 10).all()
 
 
-def test_the_corridor_has_its_cause_with_the_line_to_blame_and_a_fix(audited, models):
-    assert set(models["cause"].dropna()) == {"global-generator"}
-    content = json.loads((audited.folder / "results/audit.json").read_text())
+def test_the_corridor_has_its_cause_with_the_line_to_blame_and_a_fix(finished_workspace, model_rows):
+    assert set(model_rows["cause"].dropna()) == {"global-generator"}
+    content = json.loads((finished_workspace.folder / "results/audit.json").read_text())
     (story,) = [model for model in content["models"] if model["verdict"] == "degraded"]
     cause = story["causes"][0]
     source = (ROOT / "examples/corridor.py").read_text().splitlines()
@@ -71,45 +71,47 @@ def test_the_corridor_has_its_cause_with_the_line_to_blame_and_a_fix(audited, mo
     assert "default_rng(level)" in cause["fix"]
 
 
-def test_the_columns_users_rely_on_are_there(models):
+def test_the_columns_users_rely_on_are_there(model_rows):
     promised = (
         "experiment algo env_id train_seed train_n_envs ep_rew_mean train_mean_reward train_std_reward "
         "reference_mean_reward reload_mean_reward reload_std_reward n_episodes difference ci_low ci_high margin p q "
         "verdict reason cause"
     )
-    assert set(promised.split()) <= set(models.columns)
+    assert set(promised.split()) <= set(model_rows.columns)
 
 
-def test_every_condition_was_evaluated(audited):
-    conditions = pd.read_parquet(audited.folder / "results/conditions.parquet")
+def test_every_condition_was_evaluated(finished_workspace):
+    conditions = pd.read_parquet(finished_workspace.folder / "results/conditions.parquet")
     names = {"in_place", "reference", "reload", "n_envs=1", "n_envs=8", "SubprocVecEnv"}
     assert set(conditions["condition"]) == names
     assert set(conditions["status"]) == {"ok"}
 
 
-def test_the_same_number_of_environments_gives_the_same_bits_in_subprocesses(audited):
-    conditions = pd.read_parquet(audited.folder / "results/conditions.parquet")
+def test_the_same_number_of_environments_gives_the_same_bits_in_subprocesses(finished_workspace):
+    conditions = pd.read_parquet(finished_workspace.folder / "results/conditions.parquet")
     healthy = conditions[~conditions["model"].str.contains("corridor")]
     assert healthy[healthy["condition"] == "SubprocVecEnv"]["identical"].all()
 
 
-def test_every_reload_ran_in_a_process_that_did_not_train(audited):
-    processes = pd.read_csv(audited.folder / "results/processes.csv")
+def test_every_reload_ran_in_a_process_that_did_not_train(finished_workspace):
+    processes = pd.read_csv(finished_workspace.folder / "results/processes.csv")
     assert processes[processes["condition"] != "train"]["fresh"].astype(bool).all()
 
 
-def test_audit_json_fits_its_schema(audited):
+def test_audit_json_fits_its_schema(finished_workspace):
     schema = json.loads((ROOT / "workflow/schemas/audit.schema.json").read_text())
-    audit = json.loads((audited.folder / "results/audit.json").read_text())
+    audit = json.loads((finished_workspace.folder / "results/audit.json").read_text())
     assert [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(audit)] == []
 
 
-def test_an_audit_from_scratch_gives_the_same_bytes(audited, tmp_path_factory):
+def test_an_audit_from_scratch_gives_the_same_bytes(finished_workspace, tmp_path_factory):
     again, _ = audit(tmp_path_factory.mktemp("second"), cores=1)
     for name in (*TABLES, *SUMMARIES, *FIGURES):
-        assert (audited.folder / "results" / name).read_bytes() == (again.folder / "results" / name).read_bytes(), name
+        assert (finished_workspace.folder / "results" / name).read_bytes() == (
+            again.folder / "results" / name
+        ).read_bytes(), name
 
 
-def test_train_time_and_reload_have_different_hash_seeds(audited):
-    manifest = json.loads(next((audited.folder / "results/trained").glob("*/manifest.json")).read_text())
+def test_train_time_and_reload_have_different_hash_seeds(finished_workspace):
+    manifest = json.loads(next((finished_workspace.folder / "results/trained").glob("*/manifest.json")).read_text())
     assert manifest["machine"]["python_hash_seed"] == str(TRAIN_HASH_SEED) != str(RELOAD_HASH_SEED)

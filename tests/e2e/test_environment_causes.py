@@ -46,14 +46,14 @@ SOME = [*FAULTY][::3]
 
 
 @pytest.fixture(scope="module")
-def probes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def probe_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What probing the environments found: once for all algorithms."""
     return tmp_path_factory.mktemp("probes")
 
 
 @pytest.fixture(scope="module", params=RECIPES)
-def named(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, probes: Path
+def rows_by_environment(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, probe_folder: Path
 ) -> dict[str, dict[str, Any]]:
     """What the audit says of a model of each environment, by the environment's class."""
     folder = tmp_path_factory.mktemp(request.param)
@@ -61,22 +61,22 @@ def named(
     environments = FAULTY if request.param == "PPO" else SOME
     specs = [training_spec(name=env, env=f"faulty:{env}", **recipe) for env in environments]
     train_all(specs, folder / "trained")
-    models = audit_found(folder / "audit", runs=[str(folder / "trained")], trust=["faulty"], probes=probes)
+    models = audit_found(folder / "audit", runs=[str(folder / "trained")], trust=["faulty"], probes=probe_folder)
     assert len(models) == len(environments)
     return {model["env_id"].partition(":")[2]: model for model in models.values()}
 
 
 def test_every_fault_of_an_environment_is_named_first(
-    named: dict[str, dict[str, Any]], record_property: Callable[[str, str], None]
+    rows_by_environment: dict[str, dict[str, Any]], record_property: Callable[[str, str], None]
 ) -> None:
     lines = [
         f"{model['algo']}/{env:24} {model['verdict']:14} {', '.join(cause['cause'] for cause in model['causes'])}"
-        for env, model in named.items()
+        for env, model in rows_by_environment.items()
     ]
     record_property("confusion matrix", "\n".join(lines))
-    assert {env: model["cause"] for env, model in named.items()} == {env: FAULTY[env] for env in named}, "\n".join(
-        lines
-    )
+    assert {env: model["cause"] for env, model in rows_by_environment.items()} == {
+        env: FAULTY[env] for env in rows_by_environment
+    }, "\n".join(lines)
 
 
 SEASON = """
@@ -101,7 +101,7 @@ EDITS = {
 
 
 @pytest.fixture(scope="module")
-def seasoned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def season_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an environment's module, and a model that was trained in it."""
     folder = tmp_path_factory.mktemp("season")
     (folder / "season.py").write_text(SEASON)
@@ -117,21 +117,21 @@ def audited(folder: Path, target: Path) -> dict[str, Any]:
     return model
 
 
-def test_an_environment_that_was_not_edited_gives_identical_episodes(seasoned: Path, tmp_path: Path) -> None:
-    assert audited(seasoned, tmp_path)["verdict"] == "identical"
+def test_an_environment_that_was_not_edited_gives_identical_episodes(season_folder: Path, tmp_path: Path) -> None:
+    assert audited(season_folder, tmp_path)["verdict"] == "identical"
 
 
 @pytest.mark.parametrize("cause", EDITS)
 def test_an_environment_that_was_edited_after_training_is_told_by_what_was_edited(
-    seasoned: Path, tmp_path: Path, cause: str
+    season_folder: Path, tmp_path: Path, cause: str
 ) -> None:
     """A default, a registered time limit, or the code itself: what was recorded at train time says which."""
     original, edited = EDITS[cause]
-    (seasoned / "season.py").write_text(SEASON.replace(original, edited))
+    (season_folder / "season.py").write_text(SEASON.replace(original, edited))
     try:
-        model = audited(seasoned, tmp_path / "edited")
+        model = audited(season_folder, tmp_path / "edited")
     finally:
-        (seasoned / "season.py").write_text(SEASON)
+        (season_folder / "season.py").write_text(SEASON)
     assert model["verdict"] in ("improved", "degraded")
     assert model["cause"] == cause
     if cause != "env-changed":

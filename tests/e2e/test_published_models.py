@@ -43,7 +43,7 @@ def statistics(run: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+def model_rows(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     folder = tmp_path_factory.mktemp("published")
     planted = folder / "planted"
     statistics(copy(MOUNTAIN_CAR, planted / "removed")).unlink()
@@ -79,8 +79,8 @@ def claims() -> dict[str, tuple[float, float, int]]:
         }
 
 
-def test_all_eight_agents_earn_what_the_benchmark_claims(models):
-    published = models.loc[list(claims())]
+def test_all_eight_agents_earn_what_the_benchmark_claims(model_rows):
+    published = model_rows.loc[list(claims())]
     assert len(published) == 8
     assert published["verdict"].to_dict() == dict.fromkeys(claims(), "equivalent")
     assert set(published["claim_kind"]) == {"explicit"}
@@ -89,42 +89,42 @@ def test_all_eight_agents_earn_what_the_benchmark_claims(models):
     } == claims()
 
 
-def test_files_that_belong_together_pass_every_check(models):
-    assert models.loc[list(claims()), "checks_failed"].isna().all()
+def test_files_that_belong_together_pass_every_check(model_rows):
+    assert model_rows.loc[list(claims()), "checks_failed"].isna().all()
 
 
-def test_the_best_model_beside_a_final_one_is_a_model_of_its_own_with_the_best_evaluation_as_its_claim(models):
-    best = models.loc["ars/CartPole-v1_1/best_model"]
+def test_the_best_model_beside_a_final_one_is_a_model_of_its_own_with_the_best_evaluation_as_its_claim(model_rows):
+    best = model_rows.loc["ars/CartPole-v1_1/best_model"]
     assert (best["verdict"], best["claim_kind"], best["num_timesteps"]) == ("equivalent", "best", 25_000)
 
 
-def test_the_row_says_what_a_plain_load_would_have_raised(models):
-    errors = models.loc[list(claims()), "plain_load_error"].fillna("")
+def test_the_row_says_what_a_plain_load_would_have_raised(model_rows):
+    errors = model_rows.loc[list(claims()), "plain_load_error"].fillna("")
     assert (errors == "ModuleNotFoundError: No module named 'gym'").sum() == 6
     assert set(errors[errors == ""].index) == {"a2c/CartPole-v1_1", "a2c/Pendulum-v1_1"}
 
 
-def test_the_row_says_which_versions_saved_and_loaded_it(models):
-    row = models.loc["trpo/Acrobot-v1_1"]
+def test_the_row_says_which_versions_saved_and_loaded_it(model_rows):
+    row = model_rows.loc["trpo/Acrobot-v1_1"]
     assert (row["sb3_saved"], row["sb3_loaded"][:2]) == ("1.3.1a7", "2.")
     assert "numpy 1.20.3 → " in row["version_changes"]
     assert "spaces of gym rebuilt as Gymnasium's" in row["loaded_with"]
 
 
-def test_missing_statistics_are_caught(models):
-    row = models.loc[f"removed/{MOUNTAIN_CAR}"]
+def test_missing_statistics_are_caught(model_rows):
+    row = model_rows.loc[f"removed/{MOUNTAIN_CAR}"]
     assert (row["verdict"], row["checks_failed"]) == ("degraded", "statistics")
     assert row["reload_mean_reward"] == -200.0
 
 
 @pytest.mark.parametrize("agent", [MOUNTAIN_CAR, CONTINUOUS])
-def test_statistics_of_another_agent_are_caught_even_where_they_cost_nothing(models, agent):
-    row = models.loc[f"swapped/{agent}"]
+def test_statistics_of_another_agent_are_caught_even_where_they_cost_nothing(model_rows, agent):
+    row = model_rows.loc[f"swapped/{agent}"]
     assert row["checks_failed"] == "statistics' steps"
     assert "its files do not agree" in row["reason"]
 
 
-def test_a_claim_that_is_off_by_two_margins_is_caught(models):
-    row = models.loc[f"overstated/{PENDULUM}"]
+def test_a_claim_that_is_off_by_two_margins_is_caught(model_rows):
+    row = model_rows.loc[f"overstated/{PENDULUM}"]
     assert (row["verdict"], row["claim_kind"]) == ("degraded", "explicit")
-    assert pytest.approx(2 * models.loc[PENDULUM, "margin"], rel=0.1) == TWO_MARGINS
+    assert pytest.approx(2 * model_rows.loc[PENDULUM, "margin"], rel=0.1) == TWO_MARGINS

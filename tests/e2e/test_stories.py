@@ -134,7 +134,7 @@ def by_environment(models: Models) -> Models:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folders of models: ``faulty``, and ``repaired`` but for the one whose repair is not in its training."""
     folder = tmp_path_factory.mktemp("stories")
     learn([story.faulty for story in STORIES], folder / "faulty")
@@ -143,24 +143,26 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lost(trained: Path) -> Models:
+def faulty_rows(model_folders: Path) -> Models:
     """What the audit says of the models that were trained in faulty environments, by environment."""
     return by_environment(
-        audit_found(trained / "lost", runs=[str(trained / "faulty")], trust=TRUST, probes=trained / "probes")
+        audit_found(
+            model_folders / "lost", runs=[str(model_folders / "faulty")], trust=TRUST, probes=model_folders / "probes"
+        )
     )
 
 
 @pytest.fixture(scope="module")
-def kept(trained: Path) -> Models:
+def repaired_rows(model_folders: Path) -> Models:
     """The same of those that were trained in repaired ones."""
-    return by_environment(audit_found(trained / "kept", runs=[str(trained / "repaired")], trust=TRUST))
+    return by_environment(audit_found(model_folders / "kept", runs=[str(model_folders / "repaired")], trust=TRUST))
 
 
 @each_story
 def test_a_memorised_environment_earns_about_50_in_training_and_next_to_nothing_after_a_reload(
-    lost: Models, story: Story, capsys: pytest.CaptureFixture[str]
+    faulty_rows: Models, story: Story, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = lost[story.faulty.__name__]
+    model = faulty_rows[story.faulty.__name__]
     with capsys.disabled():
         means = [model[f"{when}_mean_reward"] for when in ("train", "reference", "reload")]
         print(f"\n{story.cause:26} in place {means[0]:6.2f}, reference {means[1]:6.2f}, reload {means[2]:6.2f}")
@@ -170,15 +172,15 @@ def test_a_memorised_environment_earns_about_50_in_training_and_next_to_nothing_
 
 
 @each_story
-def test_the_cause_is_named_first_with_the_line_or_attribute_to_blame(lost: Models, story: Story) -> None:
-    first = lost[story.faulty.__name__]["causes"][0]
+def test_the_cause_is_named_first_with_the_line_or_attribute_to_blame(faulty_rows: Models, story: Story) -> None:
+    first = faulty_rows[story.faulty.__name__]["causes"][0]
     assert first["cause"] == story.cause
     assert story.shown in " ".join(first["evidence"])
 
 
 @each_story
-def test_the_repaired_environment_does_what_the_printed_fix_says(lost: Models, story: Story) -> None:
-    fix = lost[story.faulty.__name__]["causes"][0]["fix"]
+def test_the_repaired_environment_does_what_the_printed_fix_says(faulty_rows: Models, story: Story) -> None:
+    fix = faulty_rows[story.faulty.__name__]["causes"][0]["fix"]
     assert story.prescribed in assignments(fix)
     assert story.prescribed in assignments(inspect.getsource(story.repaired))
     assert story.prescribed not in assignments(inspect.getsource(story.faulty))
@@ -187,8 +189,8 @@ def test_the_repaired_environment_does_what_the_printed_fix_says(lost: Models, s
 @pytest.mark.parametrize(
     "story", [story for story in STORIES if story.cause != "curriculum"], ids=lambda one: one.cause
 )
-def test_in_the_repaired_environment_the_reward_is_kept_bit_for_bit(kept: Models, story: Story) -> None:
-    model = kept[story.repaired.__name__]
+def test_in_the_repaired_environment_the_reward_is_kept_bit_for_bit(repaired_rows: Models, story: Story) -> None:
+    model = repaired_rows[story.repaired.__name__]
     assert (model["verdict"], model["causes"]) == ("identical", [])
     assert model["reload_mean_reward"] > 45
 
@@ -216,32 +218,32 @@ record_reference(model, "again", "stories:MovesItsDoorsFrom", env_kwargs=env_kwa
 
 
 @pytest.fixture(scope="module")
-def with_progress(trained: Path, lost: Models) -> Models:
+def rows_with_progress(model_folders: Path, faulty_rows: Models) -> Models:
     """What the audit says once the fix has saved how far the curriculum came, by the model's name.
 
     ``again`` is a model that was trained with the repair; the other is the very one that had lost its reward.
     """
-    fix = lost["MovesItsDoors"]["causes"][0]["fix"]
+    fix = faulty_rows["MovesItsDoors"]["causes"][0]["fix"]
     saving = fix[fix.index("# ... save") :].replace("MovesItsDoors", "MovesItsDoorsFrom")
-    run(TRAIN_AGAIN.format(hyperparams=BY_HEART, steps=STEPS, fix=saving), trained)
-    progress = json.loads((trained / "env_kwargs.json").read_text())
-    (before,) = (trained / "faulty").glob("MovesItsDoors-*")
+    run(TRAIN_AGAIN.format(hyperparams=BY_HEART, steps=STEPS, fix=saving), model_folders)
+    progress = json.loads((model_folders / "env_kwargs.json").read_text())
+    (before,) = (model_folders / "faulty").glob("MovesItsDoors-*")
     told = {"env": named(stories.MovesItsDoorsFrom), "env_kwargs": progress}
-    runs = [{"folder": str(before), **told}, str(trained / "again")]
-    models = audit_found(trained / "with progress", runs=runs, trust=TRUST)
+    runs = [{"folder": str(before), **told}, str(model_folders / "again")]
+    models = audit_found(model_folders / "with progress", runs=runs, trust=TRUST)
     return {"again" if "again" in name else "before": model for name, model in models.items()}
 
 
 def test_a_model_earns_its_reward_again_once_its_curriculum_s_progress_is_restored(
-    lost: Models, with_progress: Models
+    faulty_rows: Models, rows_with_progress: Models
 ) -> None:
-    before, now = lost["MovesItsDoors"], with_progress["before"]
+    before, now = faulty_rows["MovesItsDoors"], rows_with_progress["before"]
     assert now["reload_mean_reward"] == pytest.approx(before["train_mean_reward"], abs=now["margin"])
     assert now["verdict"] in ("identical", "equivalent")
 
 
-def test_a_model_whose_progress_is_saved_beside_it_is_identical_after_a_reload(with_progress: Models) -> None:
-    again = with_progress["again"]
+def test_a_model_whose_progress_is_saved_beside_it_is_identical_after_a_reload(rows_with_progress: Models) -> None:
+    again = rows_with_progress["again"]
     assert (again["verdict"], again["causes"]) == ("identical", [])
     assert again["reload_mean_reward"] > 45
 
@@ -262,7 +264,7 @@ RELOAD = ReloadSpec(n_envs=(), other_vec_env=False, isolation="forkserver", time
 
 
 @pytest.fixture(scope="module")
-def boiler(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def boiler_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a model that was trained in a stack of VecMonitor and VecNormalize."""
     folder = tmp_path_factory.mktemp("boiler")
     spec = training_spec(name="boiler", **BOILER)
@@ -271,10 +273,10 @@ def boiler(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shipped(boiler: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def row_without_statistics(boiler_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the audit says of the same model where its statistics were left out."""
     folder = tmp_path_factory.mktemp("shipped")
-    shutil.copytree(boiler, folder / "boiler")
+    shutil.copytree(boiler_folder, folder / "boiler")
     (folder / "boiler" / STATISTICS).unlink()
     (model,) = audit_found(folder / "audit", runs=[str(folder / "boiler")], trust=TRUST).values()
     return model
@@ -287,13 +289,13 @@ def test_a_stack_of_vecmonitor_and_vecnormalize_cannot_be_pickled() -> None:
 
 
 def test_the_audit_names_the_wrapper_that_cannot_be_pickled_its_attribute_and_the_remedy(
-    boiler: Path, tmp_path: Path
+    boiler_folder: Path, tmp_path: Path
 ) -> None:
-    (part,) = read_json(boiler / MANIFEST)["unpicklable"]
+    (part,) = read_json(boiler_folder / MANIFEST)["unpicklable"]
     assert part["layer"] == "VecMonitor"
     assert part["attribute"].startswith("class_attributes")
     assert part["way"] == "monitor environments"
-    reload_model(boiler, tmp_path / "record.json", tmp_path / "log", RELOAD, CRITERIA)
+    reload_model(boiler_folder, tmp_path / "record.json", tmp_path / "log", RELOAD, CRITERIA)
     aggregate([tmp_path / "record.json"], CRITERIA, {}, tmp_path)
     (model,) = read_json(tmp_path / "audit.json")["models"]
     assert model["verdict"] == "identical"
@@ -355,21 +357,26 @@ def as_posted(boiler: Path, **kwargs: Any) -> VecEnv:
 
 
 def test_saved_as_numbers_the_statistics_give_the_same_episode_bit_for_bit_in_one_environment_of_a_new_process(
-    boiler: Path, tmp_path: Path
+    boiler_folder: Path, tmp_path: Path
 ) -> None:
-    shutil.copyfile(boiler / MODEL, tmp_path / "model.zip")
-    save_statistics(as_trained(boiler), tmp_path / "statistics.npz")
+    shutil.copyfile(boiler_folder / MODEL, tmp_path / "model.zip")
+    save_statistics(as_trained(boiler_folder), tmp_path / "statistics.npz")
     run(DEPLOY.format(seed=SEED), tmp_path)
-    seen, rewards = episode(PPO.load(boiler / MODEL, device="cpu"), as_trained(boiler))
+    seen, rewards = episode(PPO.load(boiler_folder / MODEL, device="cpu"), as_trained(boiler_folder))
     with np.load(tmp_path / "episode.npz") as deployed:
         assert deployed["seen"].dtype == seen.dtype
         np.testing.assert_array_equal(deployed["seen"], seen)
         np.testing.assert_array_equal(deployed["rewards"].astype(np.float32), rewards)
 
 
-def test_without_its_statistics_the_model_is_degraded_and_they_are_named_as_missing(shipped: dict[str, Any]) -> None:
-    assert (shipped["verdict"], shipped["causes"][0]["cause"]) == ("degraded", "statistics-missing")
-    assert shipped["reload_mean_reward"] < shipped["train_mean_reward"] - 100
+def test_without_its_statistics_the_model_is_degraded_and_they_are_named_as_missing(
+    row_without_statistics: dict[str, Any],
+) -> None:
+    assert (row_without_statistics["verdict"], row_without_statistics["causes"][0]["cause"]) == (
+        "degraded",
+        "statistics-missing",
+    )
+    assert row_without_statistics["reload_mean_reward"] < row_without_statistics["train_mean_reward"] - 100
 
 
 REPAIR = """
@@ -399,22 +406,22 @@ with open("earned.json", "w") as file:
 
 
 def test_the_printed_fix_brings_the_reward_back_where_it_is_pasted(
-    boiler: Path, shipped: dict[str, Any], tmp_path: Path
+    boiler_folder: Path, row_without_statistics: dict[str, Any], tmp_path: Path
 ) -> None:
-    shutil.copyfile(boiler / MODEL, tmp_path / "model.zip")
-    shutil.copyfile(boiler / STATISTICS, tmp_path / "kept.pkl")
-    fix = shipped["causes"][0]["fix"].replace("Your-Env-v0", "Boiler-v0")
+    shutil.copyfile(boiler_folder / MODEL, tmp_path / "model.zip")
+    shutil.copyfile(boiler_folder / STATISTICS, tmp_path / "kept.pkl")
+    fix = row_without_statistics["causes"][0]["fix"].replace("Your-Env-v0", "Boiler-v0")
     run(REPAIR.format(fix=fix), tmp_path)
     around, wrapped = json.loads((tmp_path / "earned.json").read_text())
-    assert around == wrapped == pytest.approx(shipped["train_mean_reward"], abs=5)
+    assert around == wrapped == pytest.approx(row_without_statistics["train_mean_reward"], abs=5)
 
 
 @pytest.mark.parametrize("broken", [False, True], ids=["as in training", "with a broken sensor"])
 def test_the_commonly_posted_wrapper_shows_the_policy_other_numbers_and_earns_another_reward(
-    boiler: Path, broken: bool, capsys: pytest.CaptureFixture[str]
+    boiler_folder: Path, broken: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = PPO.load(boiler / MODEL, device="cpu")
-    right, posted = (make(boiler, broken=broken) for make in (as_trained, as_posted))
+    model = PPO.load(boiler_folder / MODEL, device="cpu")
+    right, posted = (make(boiler_folder, broken=broken) for make in (as_trained, as_posted))
     (seen, _), (seen_posted, _) = (episode(model, venv) for venv in (right, posted))
     earned, earned_posted = (reward(model, venv) for venv in (right, posted))
     with capsys.disabled():

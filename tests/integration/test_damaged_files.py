@@ -27,8 +27,7 @@ from reload_audit.reading.statistics import read_statistics
 from reload_audit.reading.values import Values
 from support.hostile_files import (
     members_of,
-    outcome,
-    save_tiny_model,
+    read_as_model,
     with_member,
     with_pickled,
     with_settings,
@@ -39,29 +38,11 @@ DEEP = 10**5
 NEEDED = ("policy_class", "policy_kwargs", "observation_space", "action_space")
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    for algo in ("PPO", "SAC"):
-        save_tiny_model(folder / f"{algo}.zip", algo)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def model(files: Path) -> bytes:
-    return (files / "PPO.zip").read_bytes()
-
-
 @pytest.fixture
-def soon() -> Iterator[None]:
+def within_half_a_minute() -> Iterator[None]:
     start = time.monotonic()
     yield
     assert time.monotonic() - start < 30
-
-
-def read_as_model(content: bytes, folder: Path) -> str:
-    (folder / "model.zip").write_bytes(content)
-    return outcome(folder / "model.zip", "PPO")
 
 
 def refused(content: bytes, folder: Path) -> str:
@@ -149,16 +130,16 @@ def with_declared_size(content: bytes, name: str, size: int) -> bytes:
     return bytes(changed)
 
 
-def test_a_zip_bomb_is_not_unpacked(model: bytes, tmp_path: Path) -> None:
-    bomb = compressed(members_of(model) | {"policy.pth": bytes(2**24)}, zipfile.ZIP_DEFLATED)
+def test_a_zip_bomb_is_not_unpacked(model_bytes: bytes, tmp_path: Path) -> None:
+    bomb = compressed(members_of(model_bytes) | {"policy.pth": bytes(2**24)}, zipfile.ZIP_DEFLATED)
     (tmp_path / "model.zip").write_bytes(bomb)
     with pytest.raises(Unreadable, match="unpacks to"):
         read_model(tmp_path / "model.zip", max_bytes=2**23)
 
 
 @pytest.mark.parametrize("size", [1, 100, 2**31, 2**32 - 2])
-def test_a_zip_bomb_that_lies_about_its_size_is_not_unpacked(size: int, model: bytes, tmp_path: Path) -> None:
-    bomb = compressed({"data": members_of(model)["data"], "policy.pth": bytes(2**26)}, zipfile.ZIP_DEFLATED)
+def test_a_zip_bomb_that_lies_about_its_size_is_not_unpacked(size: int, model_bytes: bytes, tmp_path: Path) -> None:
+    bomb = compressed({"data": members_of(model_bytes)["data"], "policy.pth": bytes(2**26)}, zipfile.ZIP_DEFLATED)
     (tmp_path / "model.zip").write_bytes(with_declared_size(bomb, "policy.pth", size))
     tracemalloc.start()
     with pytest.raises(Unreadable):
@@ -169,22 +150,24 @@ def test_a_zip_bomb_that_lies_about_its_size_is_not_unpacked(size: int, model: b
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_a_compression_that_cannot_be_unpacked_in_pieces_is_refused(method: int, model: bytes, tmp_path: Path) -> None:
-    assert "unusual compression" in refused(compressed(members_of(model), method), tmp_path)
+def test_a_compression_that_cannot_be_unpacked_in_pieces_is_refused(
+    method: int, model_bytes: bytes, tmp_path: Path
+) -> None:
+    assert "unusual compression" in refused(compressed(members_of(model_bytes), method), tmp_path)
 
 
-def test_a_model_that_was_compressed_again_loads(model: bytes, tmp_path: Path) -> None:
-    assert read_as_model(compressed(members_of(model), zipfile.ZIP_DEFLATED), tmp_path) == "model"
+def test_a_model_that_was_compressed_again_loads(model_bytes: bytes, tmp_path: Path) -> None:
+    assert read_as_model(compressed(members_of(model_bytes), zipfile.ZIP_DEFLATED), tmp_path) == "model"
 
 
-def test_a_zip_bomb_inside_parameters_is_not_unpacked(model: bytes, tmp_path: Path) -> None:
-    tensors = compressed(members_of(members_of(model)["policy.pth"]), zipfile.ZIP_DEFLATED)
-    assert "uncompressed" in refused(with_member(model, "policy.pth", tensors), tmp_path)
+def test_a_zip_bomb_inside_parameters_is_not_unpacked(model_bytes: bytes, tmp_path: Path) -> None:
+    tensors = compressed(members_of(members_of(model_bytes)["policy.pth"]), zipfile.ZIP_DEFLATED)
+    assert "uncompressed" in refused(with_member(model_bytes, "policy.pth", tensors), tmp_path)
 
 
-def test_members_that_overlap_do_not_multiply(model: bytes, tmp_path: Path) -> None:
+def test_members_that_overlap_do_not_multiply(model_bytes: bytes, tmp_path: Path) -> None:
     """One large member, named by many entries of the table of contents."""
-    content = zip_of({"data": members_of(model)["data"], "0000.pth": bytes(2**20)})
+    content = zip_of({"data": members_of(model_bytes)["data"], "0000.pth": bytes(2**20)})
     table, end = content.rindex(b"PK\x01\x02"), content.rindex(b"PK\x05\x06")
     entries = b"".join(content[table:end].replace(b"0000", b"%04d" % number) for number in range(500))
     footer = bytearray(content[end:])
@@ -195,23 +178,25 @@ def test_members_that_overlap_do_not_multiply(model: bytes, tmp_path: Path) -> N
         read_model(tmp_path / "model.zip", max_bytes=2**26)
 
 
-def test_a_zip_of_very_many_members_is_refused(tmp_path: Path, soon: None) -> None:
+def test_a_zip_of_very_many_members_is_refused(tmp_path: Path, within_half_a_minute: None) -> None:
     assert "members" in refused(zip_of({f"{number}": b"" for number in range(2000)}), tmp_path)
     assert "members" in refused(b"PK\x01\x02" * 10**6, tmp_path)
 
 
-def test_an_encrypted_member_is_refused(model: bytes, tmp_path: Path) -> None:
-    changed = bytearray(model)
+def test_an_encrypted_member_is_refused(model_bytes: bytes, tmp_path: Path) -> None:
+    changed = bytearray(model_bytes)
     changed[changed.rindex(b"PK\x01\x02") + 8] |= 1
     assert "encrypted" in refused(bytes(changed), tmp_path)
 
 
-def test_a_zip_of_other_things_is_refused(model: bytes, tmp_path: Path) -> None:
-    others = {name: content for name, content in members_of(model).items() if name != "data"}
+def test_a_zip_of_other_things_is_refused(model_bytes: bytes, tmp_path: Path) -> None:
+    others = {name: content for name, content in members_of(model_bytes).items() if name != "data"}
     for members in ({}, others, {"readme.txt": b"hello"}):
         assert "expected a model saved by SB3" in refused(zip_of(members), tmp_path)
     for missing in ("policy.pth", "policy.optimizer.pth"):
-        refused(zip_of({name: content for name, content in members_of(model).items() if name != missing}), tmp_path)
+        refused(
+            zip_of({name: content for name, content in members_of(model_bytes).items() if name != missing}), tmp_path
+        )
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"PK\x03\x04", b"PK\x05\x06" + bytes(18), b"not a zip" * 1000])
@@ -219,13 +204,13 @@ def test_a_file_that_is_no_zip_is_refused(content: bytes, tmp_path: Path) -> Non
     assert refused(content, tmp_path)
 
 
-def test_a_model_cut_off_anywhere_is_refused(model: bytes, tmp_path: Path) -> None:
-    for end in range(0, len(model), 97):
-        assert refused(model[:end], tmp_path)
+def test_a_model_cut_off_anywhere_is_refused(model_bytes: bytes, tmp_path: Path) -> None:
+    for end in range(0, len(model_bytes), 97):
+        assert refused(model_bytes[:end], tmp_path)
 
 
-def test_statistics_cut_off_anywhere_are_refused(files: Path, tmp_path: Path) -> None:
-    content = (files / "PPO.pkl").read_bytes()
+def test_statistics_cut_off_anywhere_are_refused(tiny_models: Path, tmp_path: Path) -> None:
+    content = (tiny_models / "PPO.pkl").read_bytes()
     for end in range(0, len(content), 97):
         (tmp_path / "cut.pkl").write_bytes(content[:end])
         with pytest.raises(Unreadable):
@@ -242,20 +227,22 @@ def test_statistics_cut_off_anywhere_are_refused(files: Path, tmp_path: Path) ->
         *(b"[" * DEEP, b'{"a":' * DEEP, b'{"a": ' + b"[" * 800 + b"]" * 800 + b"}", b'{"a": ' + b"9" * 5000 + b"}"),
     ],
 )
-def test_damaged_settings_are_refused(text: bytes, model: bytes, tmp_path: Path) -> None:
-    assert refused(with_member(model, "data", text), tmp_path)
+def test_damaged_settings_are_refused(text: bytes, model_bytes: bytes, tmp_path: Path) -> None:
+    assert refused(with_member(model_bytes, "data", text), tmp_path)
 
 
-def test_settings_nested_as_deeply_as_json_allows_do_not_crash_the_interpreter(model: bytes, tmp_path: Path) -> None:
+def test_settings_nested_as_deeply_as_json_allows_do_not_crash_the_interpreter(
+    model_bytes: bytes, tmp_path: Path
+) -> None:
     for depth in range(300, 1000, 50):
         nested = b'"odd": ' + b"[" * depth + b"]" * depth + b","
-        data = members_of(model)["data"].replace(b"{", b"{" + nested, 1)
-        assert read_as_model(with_member(model, "data", data), tmp_path).startswith(("refused: ", "model"))
+        data = members_of(model_bytes)["data"].replace(b"{", b"{" + nested, 1)
+        assert read_as_model(with_member(model_bytes, "data", data), tmp_path).startswith(("refused: ", "model"))
 
 
-def test_of_a_setting_given_twice_the_last_counts_as_in_sb3(model: bytes, tmp_path: Path) -> None:
-    data = members_of(model)["data"].replace(b"{", b'{"gamma": "first",', 1)
-    (tmp_path / "model.zip").write_bytes(with_member(model, "data", data))
+def test_of_a_setting_given_twice_the_last_counts_as_in_sb3(model_bytes: bytes, tmp_path: Path) -> None:
+    data = members_of(model_bytes)["data"].replace(b"{", b'{"gamma": "first",', 1)
+    (tmp_path / "model.zip").write_bytes(with_member(model_bytes, "data", data))
     saved = read_model(tmp_path / "model.zip")
     assert saved.settings["gamma"] == 0.99
     assert load(saved, "PPO", "cpu").model.gamma == 0.99
@@ -264,20 +251,22 @@ def test_of_a_setting_given_twice_the_last_counts_as_in_sb3(model: bytes, tmp_pa
 @pytest.mark.parametrize(
     "value", [float("nan"), float("inf"), pytest.param(10**400, id="a huge number"), "\ud800", -1, True, None, [], {}]
 )
-def test_odd_settings_are_loaded_or_refused_with_a_reason(value: Any, model: bytes, tmp_path: Path) -> None:
+def test_odd_settings_are_loaded_or_refused_with_a_reason(value: Any, model_bytes: bytes, tmp_path: Path) -> None:
     for setting in ("gamma", "seed", "use_sde", "n_steps", "sde_sample_freq", "\ud800"):
-        assert read_as_model(with_settings(model, **{setting: value}), tmp_path).startswith(("refused: ", "model"))
+        assert read_as_model(with_settings(model_bytes, **{setting: value}), tmp_path).startswith(
+            ("refused: ", "model")
+        )
 
 
 @pytest.mark.parametrize("attribute", NEEDED)
 @pytest.mark.parametrize("value", [None, 3, 2.5, True, "MlpPolicy", [], [1, [2]], {"a": 1}, float("nan"), -1])
 def test_a_required_setting_of_another_type_is_refused(
-    attribute: str, value: Any, model: bytes, tmp_path: Path
+    attribute: str, value: Any, model_bytes: bytes, tmp_path: Path
 ) -> None:
     if attribute == "policy_kwargs" and isinstance(value, dict):
         value = {"net_arch": "four"}
-    assert refused(with_settings(model, **{attribute: value}), tmp_path)
-    assert refused(with_pickled(model, attribute, pickle.dumps(value)), tmp_path)
+    assert refused(with_settings(model_bytes, **{attribute: value}), tmp_path)
+    assert refused(with_pickled(model_bytes, attribute, pickle.dumps(value)), tmp_path)
 
 
 # --- Pickles -----------------------------------------------------------------------------------------------------
@@ -316,7 +305,7 @@ SHARED = ("tuples", "lists", "dictionaries", "ordered", "spaces")
 
 @pytest.mark.parametrize("kind", SHARED)
 def test_a_pickle_that_grows_exponentially_through_shared_parts_is_refused(
-    kind: str, model: bytes, tmp_path: Path, soon: None
+    kind: str, model_bytes: bytes, tmp_path: Path, within_half_a_minute: None
 ) -> None:
     places = {
         "a value": shared(kind) + b".",
@@ -329,11 +318,11 @@ def test_a_pickle_that_grows_exponentially_through_shared_parts_is_refused(
     }
     for place, pickled in places.items():
         for attribute in ("policy_kwargs", "action_space"):
-            assert refused(with_pickled(model, attribute, pickled), tmp_path), place
+            assert refused(with_pickled(model_bytes, attribute, pickled), tmp_path), place
 
 
 @pytest.mark.parametrize("kind", SHARED)
-def test_statistics_that_grow_exponentially_are_refused(kind: str, tmp_path: Path, soon: None) -> None:
+def test_statistics_that_grow_exponentially_are_refused(kind: str, tmp_path: Path, within_half_a_minute: None) -> None:
     made = global_of("stable_baselines3.common.vec_env.vec_normalize.VecNormalize") + b")\x81}"
     moments = global_of("stable_baselines3.common.running_mean_std.RunningMeanStd") + b")\x81}("
     moments += b"".join(
@@ -349,14 +338,16 @@ def test_statistics_that_grow_exponentially_are_refused(kind: str, tmp_path: Pat
             read_statistics(tmp_path / "file.pkl")
 
 
-def test_parameters_that_grow_exponentially_are_refused(model: bytes, tmp_path: Path, soon: None) -> None:
+def test_parameters_that_grow_exponentially_are_refused(
+    model_bytes: bytes, tmp_path: Path, within_half_a_minute: None
+) -> None:
     """PyTorch goes through an optimizer's state as it is written out."""
     value: Any = [1]
     for _ in range(60):
         value = [value, value]
     content = io.BytesIO()
     th.save({"state": {0: {"a": value}}, "param_groups": []}, content)
-    assert "more than" in refused(with_member(model, "policy.optimizer.pth", content.getvalue()), tmp_path)
+    assert "more than" in refused(with_member(model_bytes, "policy.optimizer.pth", content.getvalue()), tmp_path)
 
 
 NESTED = {
@@ -377,10 +368,10 @@ NESTED = {
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", NESTED)
 def test_a_deeply_nested_pickle_does_not_crash_the_interpreter(
-    kind: str, model: bytes, tmp_path: Path, soon: None
+    kind: str, model_bytes: bytes, tmp_path: Path, within_half_a_minute: None
 ) -> None:
     pickled = NESTED[kind] + b"."
-    assert refused(with_pickled(model, "policy_kwargs", pickled), tmp_path)
+    assert refused(with_pickled(model_bytes, "policy_kwargs", pickled), tmp_path)
     (tmp_path / "file.pkl").write_bytes(pickled)
     with pytest.raises(Unreadable):
         read_statistics(tmp_path / "file.pkl")
@@ -394,15 +385,15 @@ def test_a_pickle_of_very_many_instructions_is_refused(kind: str) -> None:
 
 
 def test_the_instructions_of_all_pickles_in_a_model_are_counted_together(
-    model: bytes, tmp_path: Path, soon: None
+    model_bytes: bytes, tmp_path: Path, within_half_a_minute: None
 ) -> None:
-    content = model
+    content = model_bytes
     for name in "abc":
         content = with_pickled(content, name, b"N0" * 200_000 + b"N.")
     assert "instructions" in refused(content, tmp_path)
 
 
-def test_keys_with_colliding_hashes_are_refused(soon: None) -> None:
+def test_keys_with_colliding_hashes_are_refused(within_half_a_minute: None) -> None:
     modulus = 2**61 - 1
     with pytest.raises(Unreadable, match="looks something up"):
         parse(pickle.dumps({number * modulus: None for number in range(1, 1000)}))
@@ -422,7 +413,7 @@ def test_keys_with_colliding_hashes_are_refused(soon: None) -> None:
         b"}",
     ],
 )
-def test_arrays_of_absurd_shapes_are_refused(shape: bytes, soon: None) -> None:
+def test_arrays_of_absurd_shapes_are_refused(shape: bytes, within_half_a_minute: None) -> None:
     with pytest.raises(Unreadable):
         Values().build(parse(array_of(shape, bytes(12)) + b".").value)
 
@@ -538,19 +529,21 @@ def test_a_space_has_a_number_of_choices_that_a_network_can_have(n: bytes) -> No
         Values().build(parse(discrete(n)).value)
 
 
-def test_tensors_inside_tensors_are_refused(model: bytes, tmp_path: Path, soon: None) -> None:
+def test_tensors_inside_tensors_are_refused(model_bytes: bytes, tmp_path: Path, within_half_a_minute: None) -> None:
     tensors = b"N."
     for _ in range(2000):
         call_of_it = global_of("torch.storage._load_from_bytes") + b"B" + struct.pack("<I", len(tensors)) + tensors
         tensors = call_of_it + b"\x85R." + b"N." * 4
-    assert "inside tensors" in refused(with_pickled(model, "_last_obs", tensors), tmp_path)
+    assert "inside tensors" in refused(with_pickled(model_bytes, "_last_obs", tensors), tmp_path)
 
 
-def test_a_tensor_that_is_referenced_many_times_is_read_once(model: bytes, tmp_path: Path, soon: None) -> None:
+def test_a_tensor_that_is_referenced_many_times_is_read_once(
+    model_bytes: bytes, tmp_path: Path, within_half_a_minute: None
+) -> None:
     tensors = b"N0" * 40_000 + b"N." + b"N." * 4
     load_them = global_of("torch.storage._load_from_bytes") + b"q\x000B" + struct.pack("<I", len(tensors)) + tensors
     pickled = load_them + b"\x85q\x010" + b"h\x00h\x01R0" * 10_000 + b"N."
-    assert read_as_model(with_pickled(model, "_last_obs", pickled), tmp_path) == "model"
+    assert read_as_model(with_pickled(model_bytes, "_last_obs", pickled), tmp_path) == "model"
 
 
 def test_messages_are_short_and_printable() -> None:
@@ -564,10 +557,10 @@ def test_descriptions_are_short() -> None:
         assert len(described(value)) < 100
 
 
-def test_files_are_read_where_warnings_are_errors_too(model: bytes, tmp_path: Path) -> None:
+def test_files_are_read_where_warnings_are_errors_too(model_bytes: bytes, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert read_as_model(model, tmp_path) == "model"
+        assert read_as_model(model_bytes, tmp_path) == "model"
         assert parse(b"S'\\d'\n.").value == "\\d"
 
 
@@ -583,14 +576,14 @@ class ExitsWhenImported:
 
 @pytest.mark.parametrize("text", ["raise SystemExit(3)", "1 / 0", "import no_such_package", "(", "Policy = 3", ""])
 def test_a_failing_trusted_package_is_refused_with_its_error(
-    text: str, model: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    text: str, model_bytes: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ExitsWhenImported(tmp_path, text)
     monkeypatch.syspath_prepend(tmp_path)
     for name in ("my_trusted_package", "my_trusted_package.policies"):
         monkeypatch.delitem(__import__("sys").modules, name, raising=False)
     (tmp_path / "model.zip").write_bytes(
-        with_pickled(model, "policy_class", global_of("my_trusted_package.policies.Policy") + b".")
+        with_pickled(model_bytes, "policy_class", global_of("my_trusted_package.policies.Policy") + b".")
     )
     saved = read_model(tmp_path / "model.zip", trusted=("my_trusted_package",))
     with pytest.raises(Unreadable, match="policy_class"):
@@ -617,11 +610,13 @@ def test_at_least_two_thousand_randomly_damaged_files_are_tested() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", DAMAGE)
-def test_a_randomly_damaged_file_is_loaded_or_refused_with_a_reason(what: str, files: Path, tmp_path: Path) -> None:
+def test_a_randomly_damaged_file_is_loaded_or_refused_with_a_reason(
+    what: str, tiny_models: Path, tmp_path: Path
+) -> None:
     algo, parts = DAMAGE[what]
     came = call(
         "support.hostile_files:damage_and_read",
-        (str(files), algo, parts, 0),
+        (str(tiny_models), algo, parts, 0),
         method="spawn",
         log=tmp_path / "log",
         timeout=300,

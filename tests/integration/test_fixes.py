@@ -72,7 +72,7 @@ EFFECTS: dict[str, Callable[[dict[str, Any]], bool]] = {
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[PPO, vec_env.VecNormalize]]:
+def trained_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[PPO, vec_env.VecNormalize]]:
     torch.set_num_threads(1)
     for name, entry_point in ENVS.items():
         if name not in gym.registry:
@@ -85,12 +85,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[PPO, vec
 
 
 @pytest.fixture
-def names(
-    request: pytest.FixtureRequest, trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def script_names(
+    request: pytest.FixtureRequest, trained_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, Any]:
     """What a script has at hand when a fix is pasted into it: no imports."""
     monkeypatch.chdir(tmp_path)
-    model, venv = trained
+    model, venv = trained_model
     observation = venv.reset()
     for file in ("model.zip", "best_model.zip"):
         model.save(file)
@@ -146,7 +146,7 @@ SCRIPTS = [
     ("name", "of_class"),
     [(name, of_class) for name in SCRIPTS for of_class in (False, True) if not of_class or "$env_" in CAUSES[name].fix],
 )
-def test_a_fix_runs_as_it_is_printed_and_brings_its_imports(name, of_class, names):
+def test_a_fix_runs_as_it_is_printed_and_brings_its_imports(name, of_class, script_names):
     env = IN_ENV.get(name, "CartPole-v1")
     made = ENVS[env]
     imported = {"env_code": made.__name__, "env_import": f"from {made.__module__} import {made.__name__}"}
@@ -155,5 +155,5 @@ def test_a_fix_runs_as_it_is_printed_and_brings_its_imports(name, of_class, name
     fix = fix[fix.find("# ... save") :] if name == "curriculum" else fix
     for written, smaller in SMALLER.items():
         fix = fix.replace(written, smaller)
-    exec(fix, names)  # noqa: S102
-    assert EFFECTS.get(name, lambda _: True)(names)
+    exec(fix, script_names)  # noqa: S102
+    assert EFFECTS.get(name, lambda _: True)(script_names)

@@ -23,8 +23,7 @@ from support.hostile_files import (
     Reduced,
     hostile_pickles,
     members_of,
-    outcome,
-    save_tiny_model,
+    read_as_model,
     with_member,
     with_observation_moments,
     with_pickled,
@@ -40,37 +39,20 @@ NAMES = list(hostile_pickles(Path("marker")))
 SILENT = {"PERSID", "a second pickle behind the first"}
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    save_tiny_model(folder / "PPO.zip")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def model(files: Path) -> bytes:
-    return (files / "PPO.zip").read_bytes()
-
-
 @pytest.fixture
-def marker(files: Path) -> Iterator[Path]:
+def forbidden_marker(tiny_models: Path) -> Iterator[Path]:
     """Must not be there when the test is over."""
-    yield files / "marker"
-    assert not (files / "marker").exists()
+    yield tiny_models / "marker"
+    assert not (tiny_models / "marker").exists()
 
 
 @pytest.fixture(scope="module")
-def corpus(files: Path) -> dict[str, Hostile]:
-    return hostile_pickles(files / "marker")
+def hostile_corpus(tiny_models: Path) -> dict[str, Hostile]:
+    return hostile_pickles(tiny_models / "marker")
 
 
-def read_as_model(content: bytes, folder: Path) -> str:
-    (folder / "model.zip").write_bytes(content)
-    return outcome(folder / "model.zip", "PPO")
-
-
-def test_the_model_without_hostile_pickles_loads(model: bytes, tmp_path: Path) -> None:
-    assert read_as_model(model, tmp_path) == "model"
+def test_the_model_without_hostile_pickles_loads(model_bytes: bytes, tmp_path: Path) -> None:
+    assert read_as_model(model_bytes, tmp_path) == "model"
 
 
 def test_at_least_ninety_hostile_pickles_are_tested() -> None:
@@ -87,10 +69,10 @@ def test_every_hostile_pickle_executes_code_when_it_is_unpickled(tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_sb3_executes_the_hostile_pickles_of_a_model_that_it_loads(model: bytes, tmp_path: Path) -> None:
+def test_sb3_executes_the_hostile_pickles_of_a_model_that_it_loads(model_bytes: bytes, tmp_path: Path) -> None:
     values = ["os.system", "protocol 5", "INST", "BUILD", "tensors, zipped", "an object of such a class"]
     places = [*(("_last_obs", name) for name in values), ("learning_rate", "a function"), ("learning_rate", "a lambda")]
-    arguments = (str(tmp_path), model, places)
+    arguments = (str(tmp_path), model_bytes, places)
     outcome = call("support.hostile_files:live_in_models", arguments, method="spawn", log=tmp_path / "log", timeout=120)
     assert outcome.value == places
 
@@ -101,32 +83,32 @@ def refused_by_name(hostile: Hostile, came: str) -> bool:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_hostile_pickle_in_a_required_setting_is_refused_by_name(
-    name: str, model: bytes, tmp_path: Path, marker: Path, corpus: dict[str, Hostile]
+    name: str, model_bytes: bytes, tmp_path: Path, forbidden_marker: Path, hostile_corpus: dict[str, Hostile]
 ) -> None:
-    hostile = corpus[name]
+    hostile = hostile_corpus[name]
     for attribute in NEEDED:
-        came = read_as_model(with_pickled(model, attribute, hostile.pickled), tmp_path)
+        came = read_as_model(with_pickled(model_bytes, attribute, hostile.pickled), tmp_path)
         assert refused_by_name(hostile, came), attribute
         assert attribute in came
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in SILENT])
 def test_a_hostile_pickle_in_a_setting_that_is_not_required_is_refused_by_name(
-    name: str, model: bytes, tmp_path: Path, marker: Path, corpus: dict[str, Hostile]
+    name: str, model_bytes: bytes, tmp_path: Path, forbidden_marker: Path, hostile_corpus: dict[str, Hostile]
 ) -> None:
-    hostile = corpus[name]
+    hostile = hostile_corpus[name]
     for attribute in NOT_NEEDED:
-        came = read_as_model(with_pickled(model, attribute, hostile.pickled), tmp_path)
+        came = read_as_model(with_pickled(model_bytes, attribute, hostile.pickled), tmp_path)
         assert refused_by_name(hostile, came), attribute
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_hostile_pickle_as_a_schedule_is_refused_or_left_out(
-    name: str, model: bytes, tmp_path: Path, marker: Path, corpus: dict[str, Hostile]
+    name: str, model_bytes: bytes, tmp_path: Path, forbidden_marker: Path, hostile_corpus: dict[str, Hostile]
 ) -> None:
-    hostile = corpus[name]
+    hostile = hostile_corpus[name]
     for attribute in ("learning_rate", "lr_schedule", "clip_range"):
-        came = read_as_model(with_pickled(model, attribute, hostile.pickled), tmp_path)
+        came = read_as_model(with_pickled(model_bytes, attribute, hostile.pickled), tmp_path)
         if hostile.named.startswith("cloudpickle") or name in SILENT:
             assert came == "model"
         else:
@@ -135,10 +117,10 @@ def test_a_hostile_pickle_as_a_schedule_is_refused_or_left_out(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_hostile_pickle_as_statistics_is_refused(
-    name: str, files: Path, tmp_path: Path, marker: Path, corpus: dict[str, Hostile]
+    name: str, tiny_models: Path, tmp_path: Path, forbidden_marker: Path, hostile_corpus: dict[str, Hostile]
 ) -> None:
-    hostile = corpus[name]
-    moments = with_observation_moments((files / "PPO.pkl").read_bytes(), hostile.pickled)
+    hostile = hostile_corpus[name]
+    moments = with_observation_moments((tiny_models / "PPO.pkl").read_bytes(), hostile.pickled)
     for content in (hostile.pickled, moments):
         (tmp_path / "vecnormalize.pkl").write_bytes(content)
         with pytest.raises(Unreadable) as refused:
@@ -146,12 +128,14 @@ def test_a_hostile_pickle_as_statistics_is_refused(
         assert hostile.named in str(refused.value) or name in SILENT
 
 
-def test_a_pickle_that_calls_a_class_of_sb3_is_not_executed(model: bytes, tmp_path: Path, marker: Path) -> None:
-    writes_a_file = pickle.dumps(Reduced(HumanOutputFormat, str(marker)))
+def test_a_pickle_that_calls_a_class_of_sb3_is_not_executed(
+    model_bytes: bytes, tmp_path: Path, forbidden_marker: Path
+) -> None:
+    writes_a_file = pickle.dumps(Reduced(HumanOutputFormat, str(forbidden_marker)))
     for attribute in NEEDED:
-        assert read_as_model(with_pickled(model, attribute, writes_a_file), tmp_path).startswith("refused: ")
+        assert read_as_model(with_pickled(model_bytes, attribute, writes_a_file), tmp_path).startswith("refused: ")
     for attribute in NOT_NEEDED:
-        assert read_as_model(with_pickled(model, attribute, writes_a_file), tmp_path) == "model"
+        assert read_as_model(with_pickled(model_bytes, attribute, writes_a_file), tmp_path) == "model"
 
 
 @pytest.mark.parametrize(
@@ -167,7 +151,7 @@ def test_a_pickle_that_calls_a_class_of_sb3_is_not_executed(model: bytes, tmp_pa
     ],
 )
 def test_a_class_where_another_kind_of_value_is_expected_is_refused(
-    attribute: str, value: object, model: bytes, tmp_path: Path
+    attribute: str, value: object, model_bytes: bytes, tmp_path: Path
 ) -> None:
     def by_name(dotted: object) -> bytes:
         module, _, name = str(dotted).rpartition(".")
@@ -178,7 +162,7 @@ def test_a_class_where_another_kind_of_value_is_expected_is_refused(
         pickled = b"}U" + bytes([len(key)]) + key.encode() + by_name(named) + b"s."
     else:
         pickled = by_name(value) + b"."
-    assert read_as_model(with_pickled(model, attribute, pickled), tmp_path).startswith("refused: ")
+    assert read_as_model(with_pickled(model_bytes, attribute, pickled), tmp_path).startswith("refused: ")
 
 
 # --- Other places in a model's zip -------------------------------------------------------------------------------
@@ -198,25 +182,27 @@ def hostile_tensors(marker: Path, *, zipped: bool) -> bytes:
         *("../../x.pth", "/x.pth", "policy.__class__.pth", "__class__.pth", "policy.pth/.pth", ".pth", "a b.pth"),
     ],
 )
-def test_parameters_are_not_executed(member: str, zipped: bool, model: bytes, tmp_path: Path, marker: Path) -> None:
-    content = with_member(model, member, hostile_tensors(marker, zipped=zipped))
+def test_parameters_are_not_executed(
+    member: str, zipped: bool, model_bytes: bytes, tmp_path: Path, forbidden_marker: Path
+) -> None:
+    content = with_member(model_bytes, member, hostile_tensors(forbidden_marker, zipped=zipped))
     assert read_as_model(content, tmp_path).startswith("refused: ")
 
 
 @pytest.mark.parametrize("member", ["../../x.pth", "policy.__class__.pth", "policy/../policy.pth", "po\nlicy.pth"])
-def test_parameters_with_unexpected_names_are_refused(member: str, model: bytes, tmp_path: Path) -> None:
-    came = read_as_model(with_member(model, member, members_of(model)["policy.pth"]), tmp_path)
+def test_parameters_with_unexpected_names_are_refused(member: str, model_bytes: bytes, tmp_path: Path) -> None:
+    came = read_as_model(with_member(model_bytes, member, members_of(model_bytes)["policy.pth"]), tmp_path)
     assert came.startswith("refused: ")
     assert "such as policy.pth" in came
 
 
 @pytest.mark.parametrize("name", ["policy.__class__", "policy_class", "policy.action_net.weight", "__class__", "", 3])
-def test_single_tensors_with_unexpected_names_are_refused(name: object, model: bytes, tmp_path: Path) -> None:
+def test_single_tensors_with_unexpected_names_are_refused(name: object, model_bytes: bytes, tmp_path: Path) -> None:
     """SB3 sets an attribute of whatever the name leads to."""
     content = io.BytesIO()
     th.save({name: th.zeros(3)}, content)
     for member in ("pytorch_variables.pth", "tensors.pth"):
-        came = read_as_model(with_member(model, member, content.getvalue()), tmp_path)
+        came = read_as_model(with_member(model_bytes, member, content.getvalue()), tmp_path)
         assert came.startswith("refused: ")
         assert "log_ent_coef" in came
 
@@ -224,16 +210,16 @@ def test_single_tensors_with_unexpected_names_are_refused(name: object, model: b
 @pytest.mark.parametrize(
     "setting", ["predict", "_setup_model", "set_parameters", "__class__", "logger", "get_parameters"]
 )
-def test_no_setting_can_replace_a_method(setting: str, model: bytes, tmp_path: Path) -> None:
-    assert read_as_model(with_settings(model, **{setting: {"a": 1}}), tmp_path) == "model"
+def test_no_setting_can_replace_a_method(setting: str, model_bytes: bytes, tmp_path: Path) -> None:
+    assert read_as_model(with_settings(model_bytes, **{setting: {"a": 1}}), tmp_path) == "model"
 
 
 @pytest.mark.parametrize("member", ["data", "policy.pth"])
 def test_two_members_of_one_name_are_refused(
-    member: str, model: bytes, tmp_path: Path, marker: Path, corpus: dict[str, Hostile]
+    member: str, model_bytes: bytes, tmp_path: Path, forbidden_marker: Path, hostile_corpus: dict[str, Hostile]
 ) -> None:
-    hostile = members_of(with_pickled(model, "_last_obs", corpus["os.system"].pickled))
-    members = members_of(model)
+    hostile = members_of(with_pickled(model_bytes, "_last_obs", hostile_corpus["os.system"].pickled))
+    members = members_of(model_bytes)
     for first, second in ((members, hostile), (hostile, members)):
         with pytest.warns(UserWarning, match="Duplicate name"):
             content = zip_of([(member, first[member]), *second.items()])
@@ -249,10 +235,10 @@ def test_two_members_of_one_name_are_refused(
     ],
 )
 def test_a_setting_that_only_looks_like_a_pickle_is_read_as_plain_data(
-    item: object, model: bytes, tmp_path: Path
+    item: object, model_bytes: bytes, tmp_path: Path
 ) -> None:
     """SB3 unpickles only what is directly under an attribute."""
-    (tmp_path / "model.zip").write_bytes(with_settings(model, odd=item))
+    (tmp_path / "model.zip").write_bytes(with_settings(model_bytes, odd=item))
     saved = read_model(tmp_path / "model.zip")
     assert saved.settings["odd"] == item
     assert "odd" not in saved.pickled
@@ -263,37 +249,39 @@ def test_a_setting_that_only_looks_like_a_pickle_is_read_as_plain_data(
     ["", ":serialized:", ":type:", "policy", "device", "_logger", "env", "__class__", "data", "\ud800", "a\nb"],
 )
 def test_no_odd_attribute_name_hides_a_hostile_pickle(
-    attribute: str, model: bytes, tmp_path: Path, marker: Path, corpus: dict[str, Hostile]
+    attribute: str, model_bytes: bytes, tmp_path: Path, forbidden_marker: Path, hostile_corpus: dict[str, Hostile]
 ) -> None:
-    hostile = corpus["os.system"]
-    assert refused_by_name(hostile, read_as_model(with_pickled(model, attribute, hostile.pickled), tmp_path))
+    hostile = hostile_corpus["os.system"]
+    assert refused_by_name(hostile, read_as_model(with_pickled(model_bytes, attribute, hostile.pickled), tmp_path))
 
 
 @pytest.mark.parametrize("text", [None, 3, [], {}, "", "!", "gASV", "gAR9", "gASV\n", "é", "\ud800", "Ti4=\0"])
-def test_odd_pickled_texts_are_refused(text: object, model: bytes, tmp_path: Path) -> None:
-    assert read_as_model(with_settings(model, odd={":serialized:": text}), tmp_path).startswith("refused: odd: ")
+def test_odd_pickled_texts_are_refused(text: object, model_bytes: bytes, tmp_path: Path) -> None:
+    assert read_as_model(with_settings(model_bytes, odd={":serialized:": text}), tmp_path).startswith("refused: odd: ")
 
 
 def test_trusting_a_package_does_not_trust_other_packages(
-    tmp_path: Path, model: bytes, marker: Path, corpus: dict[str, Hostile]
+    tmp_path: Path, model_bytes: bytes, forbidden_marker: Path, hostile_corpus: dict[str, Hostile]
 ) -> None:
     for name in ("os.system", "subprocess.run", "builtins.eval"):
-        pickled = corpus[name].pickled
-        (tmp_path / "model.zip").write_bytes(with_pickled(model, "_last_obs", pickled))
+        pickled = hostile_corpus[name].pickled
+        (tmp_path / "model.zip").write_bytes(with_pickled(model_bytes, "_last_obs", pickled))
         with pytest.raises(Unreadable, match=name):
             read_model(tmp_path / "model.zip", trusted=("o", "os.path", "sub", "builtin", "my_package"))
 
 
 def test_members_of_enumerations_may_be_written_as_python_3_11_0_to_3_11_3_write_them(
-    model: bytes, tmp_path: Path
+    model_bytes: bytes, tmp_path: Path
 ) -> None:
     step = pickle.dumps(Reduced(getattr, TrainFrequencyUnit, "STEP"))
-    assert read_as_model(with_pickled(model, "train_freq", step), tmp_path) == "model"
+    assert read_as_model(with_pickled(model_bytes, "train_freq", step), tmp_path) == "model"
 
 
 @pytest.mark.parametrize(
     "arguments", [(PPO, "load"), ("", "join"), (TrainFrequencyUnit, "STEP", 0), (TrainFrequencyUnit, "__class__")]
 )
-def test_other_attributes_may_not_be_asked_for(model: bytes, tmp_path: Path, arguments: tuple) -> None:
+def test_other_attributes_may_not_be_asked_for(model_bytes: bytes, tmp_path: Path, arguments: tuple) -> None:
     asked = pickle.dumps([Reduced(getattr, TrainFrequencyUnit, "STEP"), Reduced(getattr, *arguments)])
-    assert "untrusted_pickle builtins.getattr" in read_as_model(with_pickled(model, "train_freq", asked), tmp_path)
+    assert "untrusted_pickle builtins.getattr" in read_as_model(
+        with_pickled(model_bytes, "train_freq", asked), tmp_path
+    )

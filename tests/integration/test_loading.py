@@ -137,22 +137,24 @@ def test_a_model_acts_as_the_one_that_sb3_loads(name: str, tmp_path: Path) -> No
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def plain_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that has nothing special."""
     made = tmp_path_factory.mktemp("model") / "model.zip"
     trained(CASES["PPO"], made)
     return made
 
 
-def test_reading_and_loading_twice_gives_the_same_model(path: Path) -> None:
-    saved = read_model(path)
+def test_reading_and_loading_twice_gives_the_same_model(plain_model: Path) -> None:
+    saved = read_model(plain_model)
     one, two = (load(saved, "PPO", "cpu").model for _ in range(2))
     assert content_digests(one, None) == content_digests(two, None)
 
 
-def test_arguments_that_sb3_modifies_are_read_anew_for_each_load(path: Path, tmp_path: Path) -> None:
+def test_arguments_that_sb3_modifies_are_read_anew_for_each_load(plain_model: Path, tmp_path: Path) -> None:
     """SB3 takes the device, and the list around an architecture, out of the arguments it is given."""
-    changed = with_settings(path.read_bytes(), policy_kwargs={"net_arch": [{"pi": [4], "vf": [4]}], "device": "cpu"})
+    changed = with_settings(
+        plain_model.read_bytes(), policy_kwargs={"net_arch": [{"pi": [4], "vf": [4]}], "device": "cpu"}
+    )
     (tmp_path / "model.zip").write_bytes(changed)
     saved = read_model(tmp_path / "model.zip")
     for _ in range(2):
@@ -183,24 +185,24 @@ def test_notes_say_what_was_not_loaded(tmp_path: Path) -> None:
     assert "learning_rate" in note
 
 
-def test_a_model_of_another_algorithm_is_refused(path: Path) -> None:
+def test_a_model_of_another_algorithm_is_refused(plain_model: Path) -> None:
     for algo in ("SAC", "DQN", "RecurrentPPO", "NoSuchAlgorithm"):
         with pytest.raises(Unreadable, match=f"{algo} cannot be built"):
-            load(read_model(path), algo, "cpu")
+            load(read_model(plain_model), algo, "cpu")
 
 
-def test_a_model_saved_on_another_device_loads(path: Path, tmp_path: Path) -> None:
-    (tmp_path / "model.zip").write_bytes(with_settings(path.read_bytes(), device="cuda:7", env="x", _logger=3))
+def test_a_model_saved_on_another_device_loads(plain_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.zip").write_bytes(with_settings(plain_model.read_bytes(), device="cuda:7", env="x", _logger=3))
     assert str(load(read_model(tmp_path / "model.zip"), "PPO", "cpu").model.device) == "cpu"
 
 
-def test_the_versions_that_saved_a_model_are_read(path: Path, tmp_path: Path) -> None:
+def test_the_versions_that_saved_a_model_are_read(plain_model: Path, tmp_path: Path) -> None:
     import stable_baselines3
 
-    saved = read_model(path)
+    saved = read_model(plain_model)
     assert saved.saved_with["stable_baselines3"] == stable_baselines3.__version__
     assert {"python", "torch", "gymnasium", "platform"} <= set(saved.saved_with)
-    odd = with_member(path.read_bytes(), "system_info.txt", b"- OS: a\x1b[31m\xff\n- Python: " + b"3" * 10**6)
+    odd = with_member(plain_model.read_bytes(), "system_info.txt", b"- OS: a\x1b[31m\xff\n- Python: " + b"3" * 10**6)
     (tmp_path / "odd.zip").write_bytes(with_member(odd, "_stable_baselines3_version", b"\xff\n\0" * 1000))
     for text in read_model(tmp_path / "odd.zip").saved_with.values():
         assert text.isprintable()
@@ -248,7 +250,7 @@ class Buffer:
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def user_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A user's package, as long as the test runs."""
     (tmp_path / "my_agents").mkdir()
     (tmp_path / "my_agents/__init__.py").write_text(PACKAGE)
@@ -268,8 +270,8 @@ USED = {
 
 
 @pytest.mark.parametrize("what", USED)
-def test_classes_of_a_user_s_package_load_only_if_it_is_trusted(what: str, package: Any, tmp_path: Path) -> None:
-    trained(("PPO", planted.Draws, {**ON_POLICY, **USED[what](package)}), tmp_path / "model.zip")
+def test_classes_of_a_user_s_package_load_only_if_it_is_trusted(what: str, user_package: Any, tmp_path: Path) -> None:
+    trained(("PPO", planted.Draws, {**ON_POLICY, **USED[what](user_package)}), tmp_path / "model.zip")
     for trusted in ((), ("my",), ("my_agents.sub",), ("my_agents2",)):
         with pytest.raises(Unreadable, match=r"untrusted_pickle my_agents\.\w+; .* add 'my_agents' to trust"):
             read_model(tmp_path / "model.zip", trusted=trusted)
@@ -279,8 +281,8 @@ def test_classes_of_a_user_s_package_load_only_if_it_is_trusted(what: str, packa
     assert actions(found, DummyVecEnv([planted.Draws])) == actions(expected, DummyVecEnv([planted.Draws]))
 
 
-def test_a_trusted_package_that_is_not_installed_is_named(package: Any, tmp_path: Path) -> None:
-    trained(("PPO", planted.Draws, {**ON_POLICY, "policy": package.Policy}), tmp_path / "model.zip")
+def test_a_trusted_package_that_is_not_installed_is_named(user_package: Any, tmp_path: Path) -> None:
+    trained(("PPO", planted.Draws, {**ON_POLICY, "policy": user_package.Policy}), tmp_path / "model.zip")
     content = (tmp_path / "model.zip").read_bytes()
     renamed = pickled_attributes(content)["policy_class"].replace(b"my_agents", b"no_agents")
     (tmp_path / "model.zip").write_bytes(with_pickled(content, "policy_class", renamed))
@@ -290,31 +292,33 @@ def test_a_trusted_package_that_is_not_installed_is_named(package: Any, tmp_path
     assert plain_load_error(saved, None) == "ModuleNotFoundError: No module named 'no_agents'"
 
 
-def test_a_trusted_function_where_a_class_is_expected_is_refused(package: Any, path: Path, tmp_path: Path) -> None:
-    pickled = pickle.dumps({"activation_fn": package.make_activation})
-    (tmp_path / "model.zip").write_bytes(with_pickled(path.read_bytes(), "policy_kwargs", pickled))
+def test_a_trusted_function_where_a_class_is_expected_is_refused(
+    user_package: Any, plain_model: Path, tmp_path: Path
+) -> None:
+    pickled = pickle.dumps({"activation_fn": user_package.make_activation})
+    (tmp_path / "model.zip").write_bytes(with_pickled(plain_model.read_bytes(), "policy_kwargs", pickled))
     with pytest.raises(Unreadable, match="expected a class"):
         load(read_model(tmp_path / "model.zip", trusted=("my_agents",)), "PPO", "cpu")
 
 
-def test_a_trusted_package_s_schedule_is_not_imported(package: Any, path: Path, tmp_path: Path) -> None:
-    pickled = pickle.dumps(package.linear).replace(b"my_agents", b"no_agents")
-    (tmp_path / "model.zip").write_bytes(with_pickled(path.read_bytes(), "learning_rate", pickled))
+def test_a_trusted_package_s_schedule_is_not_imported(user_package: Any, plain_model: Path, tmp_path: Path) -> None:
+    pickled = pickle.dumps(user_package.linear).replace(b"my_agents", b"no_agents")
+    (tmp_path / "model.zip").write_bytes(with_pickled(plain_model.read_bytes(), "learning_rate", pickled))
     with pytest.raises(Unreadable, match=r"learning_rate: untrusted_pickle no_agents\.linear"):
         read_model(tmp_path / "model.zip")
     load(read_model(tmp_path / "model.zip", trusted=("no_agents",)), "PPO", "cpu")
 
 
-def test_schedules_of_rl_zoo_need_no_rl_zoo(path: Path, tmp_path: Path) -> None:
+def test_schedules_of_rl_zoo_need_no_rl_zoo(plain_model: Path, tmp_path: Path) -> None:
     pickled = b"crl_zoo3.utils\nlinear_schedule\n."
-    content = path.read_bytes()
+    content = plain_model.read_bytes()
     for schedule in ("learning_rate", "lr_schedule", "clip_range"):
         content = with_pickled(content, schedule, pickled)
     (tmp_path / "model.zip").write_bytes(content)
     saved = read_model(tmp_path / "model.zip")
     load(saved, "PPO", "cpu")
     assert plain_load_error(saved, None) == really_raised(tmp_path / "model.zip", "PPO")
-    (tmp_path / "model.zip").write_bytes(with_pickled(path.read_bytes(), "_last_obs", pickled))
+    (tmp_path / "model.zip").write_bytes(with_pickled(plain_model.read_bytes(), "_last_obs", pickled))
     with pytest.raises(Unreadable, match="rl_zoo3"):
         read_model(tmp_path / "model.zip")
 
@@ -385,24 +389,26 @@ CHANGED: dict[str, dict[str, bytes]] = {
 
 
 @pytest.mark.parametrize("name", CHANGED)
-def test_what_a_plain_load_says_of_models_that_do_not_fit(name: str, path: Path, tmp_path: Path) -> None:
-    content = path.read_bytes()
+def test_what_a_plain_load_says_of_models_that_do_not_fit(name: str, plain_model: Path, tmp_path: Path) -> None:
+    content = plain_model.read_bytes()
     for attribute, pickled in CHANGED[name].items():
         content = with_pickled(content, attribute, pickled)
     (tmp_path / "model.zip").write_bytes(content)
     assert plain_load_error(read_model(tmp_path / "model.zip"), None) == really_raised(tmp_path / "model.zip", "PPO")
 
 
-def test_what_a_plain_load_says_is_printable(path: Path, tmp_path: Path) -> None:
+def test_what_a_plain_load_says_is_printable(plain_model: Path, tmp_path: Path) -> None:
     name = b"\x80\x04X\x13\x00\x00\x00cloudpickle.\x1b\xed\xa0\x80abcX\x01\x00\x00\x00x\x93."
-    (tmp_path / "model.zip").write_bytes(with_pickled(path.read_bytes(), "learning_rate", name))
+    (tmp_path / "model.zip").write_bytes(with_pickled(plain_model.read_bytes(), "learning_rate", name))
     said = plain_load_error(read_model(tmp_path / "model.zip"), None)
     assert said == r"ModuleNotFoundError: No module named 'cloudpickle.\x1b\ud800abc'"
 
 
 @pytest.mark.parametrize("attribute", ["observation_space", "action_space", "policy_class"])
-def test_what_a_plain_load_says_of_models_that_lack_something(attribute: str, path: Path, tmp_path: Path) -> None:
-    members = members_of(path.read_bytes())
+def test_what_a_plain_load_says_of_models_that_lack_something(
+    attribute: str, plain_model: Path, tmp_path: Path
+) -> None:
+    members = members_of(plain_model.read_bytes())
     data = {name: value for name, value in json.loads(members["data"]).items() if name != attribute}
     (tmp_path / "model.zip").write_bytes(zip_of(members | {"data": json.dumps(data).encode()}))
     said = plain_load_error(read_model(tmp_path / "model.zip"), None)
@@ -411,15 +417,15 @@ def test_what_a_plain_load_says_of_models_that_lack_something(attribute: str, pa
 
 
 @pytest.mark.parametrize("old", ["gym.spaces.box.Box", "stable_baselines3.common.running_mean_std.OldMoments", None])
-def test_what_a_plain_load_says_of_statistics(old: str | None, path: Path, tmp_path: Path) -> None:
+def test_what_a_plain_load_says_of_statistics(old: str | None, plain_model: Path, tmp_path: Path) -> None:
     normalize = VecNormalize(DummyVecEnv([planted.Draws]))
     normalize.reset()
     made = b"\x80\x04cstable_baselines3.common.vec_env.vec_normalize\nVecNormalize\n)\x81"
     state = pickle.dumps(normalize.__getstate__(), 3)[2:-1]
     more = b"" if old is None else b"}X\x01\x00\x00\x00x" + by_name(old)[2:-1] + b"sb"
     (tmp_path / "file.pkl").write_bytes(made + more + state + b"b.")
-    said = plain_load_error(read_model(path), read_statistics(tmp_path / "file.pkl").parsed)
-    assert said == really_raised(path, "PPO", tmp_path / "file.pkl")
+    said = plain_load_error(read_model(plain_model), read_statistics(tmp_path / "file.pkl").parsed)
+    assert said == really_raised(plain_model, "PPO", tmp_path / "file.pkl")
     assert (said == "") == (old is None)
 
 
@@ -446,12 +452,14 @@ def test_models_that_others_published_are_read_and_loaded() -> None:
         )
 
 
-def test_no_pickled_content_is_passed_to_sb3(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_pickled_content_is_passed_to_sb3(
+    plain_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not even what is harmless: every unpickling of an import would be noticed."""
     noticed: list[str] = []
     watching = [True]
     sys.addaudithook(lambda event, _: noticed.append(event) if watching[0] and event == "pickle.find_class" else None)
-    load(read_model(path), "PPO", "cpu")
+    load(read_model(plain_model), "PPO", "cpu")
     read = list(noticed)
     cloudpickle.loads(pickle.dumps(SAC))
     watching[0] = False

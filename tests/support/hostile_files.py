@@ -557,6 +557,12 @@ def outcome(path: Path, algo: str | None) -> str:
     return "model"
 
 
+def read_as_model(content: bytes, folder: Path) -> str:
+    """What reading a zip of a PPO with this content comes to (:func:`outcome`); it is written into ``folder``."""
+    (folder / "model.zip").write_bytes(content)
+    return outcome(folder / "model.zip", "PPO")
+
+
 def damage_and_read(folder: str, algo: str | None, parts: dict[str, int], seed: int) -> dict[str, Any]:
     """Read a file in many damaged versions; how often what came of it, and what should not have happened.
 

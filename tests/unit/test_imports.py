@@ -11,7 +11,7 @@ from reload_audit.processes.imports import ImportProblem, extend_path, import_mo
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def modules_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of modules on Python's path; forgotten afterwards."""
     package = tmp_path / "imports_package"
     package.mkdir()
@@ -33,7 +33,7 @@ def test_a_dot_and_a_colon_before_the_last_part_name_the_same_object(name: str) 
     assert import_object(name) is Mapping
 
 
-def test_a_user_s_own_class_is_imported(folder: Path) -> None:
+def test_a_user_s_own_class_is_imported(modules_folder: Path) -> None:
     assert import_object("imports_package.good:Env").__module__ == "imports_package.good"
 
 
@@ -50,7 +50,7 @@ def test_a_user_s_own_class_is_imported(folder: Path) -> None:
         ("imports_package.needs:Env", "no module named 'a_package_nobody_has'"),
     ],
 )
-def test_a_name_that_leads_nowhere_says_where_it_stops(folder: Path, name: str, message: str) -> None:
+def test_a_name_that_leads_nowhere_says_where_it_stops(modules_folder: Path, name: str, message: str) -> None:
     with pytest.raises(ImportProblem) as raised:
         import_object(name)
     assert message in str(raised.value)
@@ -61,7 +61,7 @@ def test_a_missing_module_says_where_modules_are_looked_for() -> None:
         import_module("no_such_package")
 
 
-def test_an_error_in_an_imported_module_s_own_code_is_kept_as_the_cause(folder: Path) -> None:
+def test_an_error_in_an_imported_module_s_own_code_is_kept_as_the_cause(modules_folder: Path) -> None:
     with pytest.raises(ImportProblem) as raised:
         import_module("imports_package.broken")
     assert isinstance(raised.value.__cause__, ZeroDivisionError)

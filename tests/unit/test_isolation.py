@@ -41,7 +41,7 @@ def log(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(method: Method, log: Path) -> Run:
+def run_target(method: Method, log: Path) -> Run:
     def run(function: str, *arguments: Any, timeout: float | None = 60.0, memory: int | None = None) -> Outcome:
         return call(f"{TARGETS}:{function}", arguments, method=method, log=log, timeout=timeout, memory=memory)
 
@@ -72,32 +72,32 @@ def ended(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("value", [None, 3, {"episodes": [1.5, float("inf")]}, Path("a")])
-def test_the_value_comes_back(run: Run, value: Any) -> None:
-    outcome = run("give", value)
+def test_the_value_comes_back(run_target: Run, value: Any) -> None:
+    outcome = run_target("give", value)
     assert (outcome.value, outcome.failure) == (value, None)
 
 
-def test_a_value_larger_than_any_pipe_comes_back(run: Run) -> None:
+def test_a_value_larger_than_any_pipe_comes_back(run_target: Run) -> None:
     value = os.urandom(8 * 2**20)
-    assert run("give", value).value == value
+    assert run_target("give", value).value == value
 
 
-def test_every_call_has_a_process_of_its_own(run: Run) -> None:
-    pids = [run("process_ids").value[0] for _ in range(3)]
+def test_every_call_has_a_process_of_its_own(run_target: Run) -> None:
+    pids = [run_target("process_ids").value[0] for _ in range(3)]
     assert len({os.getpid(), *pids}) == 4
 
 
-def test_the_usage_names_the_process(run: Run) -> None:
+def test_the_usage_names_the_process(run_target: Run) -> None:
     before = time.time()
-    outcome = run("process_ids")
+    outcome = run_target("process_ids")
     usage = outcome.usage
 
     assert (usage.pid, usage.parent_pid) == outcome.value
     assert before - 1 <= usage.started <= time.time()
 
 
-def test_the_usage_counts_the_memory_that_was_needed(run: Run) -> None:
-    assert run("share_with_forks", 200, 0, 0.0).usage.peak_memory >= 200
+def test_the_usage_counts_the_memory_that_was_needed(run_target: Run) -> None:
+    assert run_target("share_with_forks", 200, 0, 0.0).usage.peak_memory >= 200
 
 
 @pytest.mark.parametrize(
@@ -107,31 +107,31 @@ def test_the_usage_counts_the_memory_that_was_needed(run: Run) -> None:
         "spawn",
     ],
 )
-def test_the_usage_does_not_count_the_caller_s_memory(run: Run) -> None:
+def test_the_usage_does_not_count_the_caller_s_memory(run_target: Run) -> None:
     held = b"x" * (300 * 2**20)
-    assert run("give", 1).usage.peak_memory < len(held) / 2**20 / 2
+    assert run_target("give", 1).usage.peak_memory < len(held) / 2**20 / 2
 
 
 @pytest.mark.slow
-def test_a_thread_left_running_does_not_hold_up_the_value(run: Run) -> None:
+def test_a_thread_left_running_does_not_hold_up_the_value(run_target: Run) -> None:
     start = time.monotonic()
-    assert run("leave_a_thread_running").value == "done"
+    assert run_target("leave_a_thread_running").value == "done"
     assert time.monotonic() - start < 30
 
 
 # --- Failures ----------------------------------------------------------------------------------------------------
 
 
-def test_an_exception_comes_back_with_type_message_and_traceback(run: Run) -> None:
-    failure = failure_of(run("raise_error", "no such\n  episode"))
+def test_an_exception_comes_back_with_type_message_and_traceback(run_target: Run) -> None:
+    failure = failure_of(run_target("raise_error", "no such\n  episode"))
 
     assert (failure.kind, failure.message) == ("exception", r"KeyError: 'no such\n episode'")
     assert "in raise_error" in failure.details
 
 
 @pytest.mark.parametrize("status", [0, 1])
-def test_sys_exit_is_an_exception_like_any_other(run: Run, status: int) -> None:
-    failure = failure_of(run("raise_system_exit", status))
+def test_sys_exit_is_an_exception_like_any_other(run_target: Run, status: int) -> None:
+    failure = failure_of(run_target("raise_system_exit", status))
     assert (failure.kind, failure.message) == ("exception", f"SystemExit: {status}")
 
 
@@ -149,39 +149,39 @@ def test_a_target_that_does_not_exist_is_an_exception(method: Method, log: Path,
 
 
 @pytest.mark.parametrize("status", [0, 3])
-def test_leaving_without_a_value_is_an_exit_with_its_status(run: Run, status: int) -> None:
-    failure = failure_of(run("exit_at_once", status))
+def test_leaving_without_a_value_is_an_exit_with_its_status(run_target: Run, status: int) -> None:
+    failure = failure_of(run_target("exit_at_once", status))
     assert failure.kind == "exit"
     assert f"exit status {status}," in failure.message
 
 
-def test_of_a_process_that_forks_only_the_parent_s_value_comes_back(run: Run) -> None:
-    assert run("fork_and_go_on", 3).value == 3
-    assert run("fork_and_raise_in_the_child").value == "in the parent"
+def test_of_a_process_that_forks_only_the_parent_s_value_comes_back(run_target: Run) -> None:
+    assert run_target("fork_and_go_on", 3).value == 3
+    assert run_target("fork_and_raise_in_the_child").value == "in the parent"
 
 
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGKILL", "SIGTERM"])
-def test_death_by_a_signal_names_the_signal(run: Run, name: str) -> None:
-    failure = failure_of(run("die_of", signal.Signals[name]))
+def test_death_by_a_signal_names_the_signal(run_target: Run, name: str) -> None:
+    failure = failure_of(run_target("die_of", signal.Signals[name]))
     assert failure.kind == "signal"
     assert failure.message.startswith(f"the process was ended by {name}")
 
 
-def test_a_process_that_is_killed_gets_one_more_try(run: Run, tmp_path: Path) -> None:
+def test_a_process_that_is_killed_gets_one_more_try(run_target: Run, tmp_path: Path) -> None:
     note = tmp_path / "tried"
-    assert run("be_killed_the_first_time", str(note)).value == "second try"
+    assert run_target("be_killed_the_first_time", str(note)).value == "second try"
 
 
-def test_a_real_segmentation_fault_is_survived(run: Run) -> None:
-    assert failure_of(run("read_address_zero")).message.endswith("SIGSEGV")
+def test_a_real_segmentation_fault_is_survived(run_target: Run) -> None:
+    assert failure_of(run_target("read_address_zero")).message.endswith("SIGSEGV")
 
 
-def test_death_by_a_signal_without_a_name_is_survived(run: Run) -> None:
-    assert failure_of(run("die_of", signal.SIGRTMIN + 1)).kind == "signal"
+def test_death_by_a_signal_without_a_name_is_survived(run_target: Run) -> None:
+    assert failure_of(run_target("die_of", signal.SIGRTMIN + 1)).kind == "signal"
 
 
-def test_a_value_that_cannot_be_sent_says_so_in_the_details(run: Run) -> None:
-    assert "Can't pickle" in failure_of(run("give_what_cannot_be_sent", 0.0)).details
+def test_a_value_that_cannot_be_sent_says_so_in_the_details(run_target: Run) -> None:
+    assert "Can't pickle" in failure_of(run_target("give_what_cannot_be_sent", 0.0)).details
 
 
 @pytest.mark.parametrize(
@@ -191,9 +191,9 @@ def test_a_value_that_cannot_be_sent_says_so_in_the_details(run: Run) -> None:
         "spawn",
     ],
 )
-def test_a_process_that_takes_a_while_to_leave_is_not_said_to_be_killed(run: Run) -> None:
+def test_a_process_that_takes_a_while_to_leave_is_not_said_to_be_killed(run_target: Run) -> None:
     """A job takes ``SIGKILL`` for "killed from outside", and fails instead of writing a record."""
-    assert failure_of(run("give_what_cannot_be_sent", 1.0)).kind == "exit"
+    assert failure_of(run_target("give_what_cannot_be_sent", 1.0)).kind == "exit"
 
 
 def test_arguments_that_cannot_be_unpacked_are_an_exit(method: Method, log: Path) -> None:
@@ -204,10 +204,10 @@ def test_arguments_that_cannot_be_unpacked_are_an_exit(method: Method, log: Path
     assert failure_of(call(f"{TARGETS}:give", (Unreadable(),), method=method, log=log)).kind == "exit"
 
 
-def test_a_child_that_dies_before_it_opens_the_log_is_an_exit(run: Run) -> None:
+def test_a_child_that_dies_before_it_opens_the_log_is_an_exit(run_target: Run) -> None:
     from support.isolation_targets import Unreadable
 
-    assert failure_of(run("give", Unreadable())).kind == "exit"
+    assert failure_of(run_target("give", Unreadable())).kind == "exit"
 
 
 FAILING: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
@@ -221,85 +221,85 @@ FAILING: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("function", "arguments", "limits"), FAILING, ids=[function for function, *_ in FAILING])
 def test_the_next_call_works_after_a_failure(
-    run: Run, function: str, arguments: tuple[Any, ...], limits: dict[str, Any]
+    run_target: Run, function: str, arguments: tuple[Any, ...], limits: dict[str, Any]
 ) -> None:
-    assert run(function, *arguments, **limits).failure is not None
-    assert run("give", "well").value == "well"
+    assert run_target(function, *arguments, **limits).failure is not None
+    assert run_target("give", "well").value == "well"
 
 
 # --- Limits ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("function", ["sleep", "ignore_termination_and_sleep"])
-def test_a_call_beyond_its_time_limit_is_ended(run: Run, function: str) -> None:
+def test_a_call_beyond_its_time_limit_is_ended(run_target: Run, function: str) -> None:
     start = time.monotonic()
-    failure = failure_of(run(function, *([120] if function == "sleep" else []), timeout=0.5))
+    failure = failure_of(run_target(function, *([120] if function == "sleep" else []), timeout=0.5))
 
     assert (failure.kind, failure.message) == ("timeout", "did not finish within 0.5 seconds")
     assert time.monotonic() - start < 30
 
 
-def test_a_worker_ends_with_a_call_that_took_too_long(run: Run, tmp_path: Path) -> None:
+def test_a_worker_ends_with_a_call_that_took_too_long(run_target: Run, tmp_path: Path) -> None:
     note = tmp_path / "pid"
-    assert failure_of(run("start_worker", str(note), 120.0, timeout=2.0)).kind == "timeout"
+    assert failure_of(run_target("start_worker", str(note), 120.0, timeout=2.0)).kind == "timeout"
     assert wait_until(lambda: ended(int(note.read_text())))
 
 
-def test_a_worker_ends_with_a_call_that_gave_its_value(run: Run, tmp_path: Path) -> None:
-    worker = run("start_worker", str(tmp_path / "pid"), 0.0).value
+def test_a_worker_ends_with_a_call_that_gave_its_value(run_target: Run, tmp_path: Path) -> None:
+    worker = run_target("start_worker", str(tmp_path / "pid"), 0.0).value
     assert wait_until(lambda: ended(worker))
 
 
-def test_a_worker_ends_with_a_call_that_died(run: Run, tmp_path: Path) -> None:
+def test_a_worker_ends_with_a_call_that_died(run_target: Run, tmp_path: Path) -> None:
     note = tmp_path / "pid"
-    assert failure_of(run("start_worker_and_die", str(note))).kind == "exit"
+    assert failure_of(run_target("start_worker_and_die", str(note))).kind == "exit"
     assert wait_until(lambda: ended(int(note.read_text())))
 
 
-def test_a_call_beyond_its_memory_limit_is_ended(run: Run) -> None:
-    failure = failure_of(run("hold", 400, memory=200))
+def test_a_call_beyond_its_memory_limit_is_ended(run_target: Run) -> None:
+    failure = failure_of(run_target("hold", 400, memory=200))
     assert failure.kind == "memory"
     assert failure.message == "held more memory than its limit of 200 MiB"
 
 
-def test_the_memory_of_workers_counts_together(run: Run) -> None:
-    assert failure_of(run("hold_in_workers", 150, 2, memory=250)).kind == "memory"
+def test_the_memory_of_workers_counts_together(run_target: Run) -> None:
+    assert failure_of(run_target("hold_in_workers", 150, 2, memory=250)).kind == "memory"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells shared pages apart")
-def test_memory_that_forks_share_counts_once(run: Run) -> None:
-    assert run("share_with_forks", 150, 3, 1.0, memory=300).value == "held 150 MiB"
+def test_memory_that_forks_share_counts_once(run_target: Run) -> None:
+    assert run_target("share_with_forks", 150, 3, 1.0, memory=300).value == "held 150 MiB"
 
 
-def test_memory_within_the_limit_is_left_alone(run: Run) -> None:
-    assert run("share_with_forks", 100, 0, 0.5, memory=300).failure is None
+def test_memory_within_the_limit_is_left_alone(run_target: Run) -> None:
+    assert run_target("share_with_forks", 100, 0, 0.5, memory=300).failure is None
 
 
 # --- Full disks --------------------------------------------------------------------------------------------------
 
 
-def test_a_full_disk_is_not_reported_as_a_failure_of_the_call(run: Run) -> None:
+def test_a_full_disk_is_not_reported_as_a_failure_of_the_call(run_target: Run) -> None:
     with pytest.raises(OSError, match="RuntimeError: unexpected pos") as raised:
-        run("save_to_a_full_disk")
+        run_target("save_to_a_full_disk")
     assert raised.value.errno == errno.ENOSPC
 
 
-def test_a_full_disk_under_the_log_loses_output_and_nothing_else(run: Run) -> None:
-    assert run("print_to_a_full_disk").value == "measured"
-    assert failure_of(run("raise_with_a_log_on_a_full_disk")).message == "KeyError: 'why'"
+def test_a_full_disk_under_the_log_loses_output_and_nothing_else(run_target: Run) -> None:
+    assert run_target("print_to_a_full_disk").value == "measured"
+    assert failure_of(run_target("raise_with_a_log_on_a_full_disk")).message == "KeyError: 'why'"
 
 
 # --- The log -----------------------------------------------------------------------------------------------------
 
 
-def test_megabytes_of_output_land_in_the_log_and_block_nothing(run: Run, log: Path) -> None:
-    assert run("print_lines", 4000, 1000).value == "printed"
+def test_megabytes_of_output_land_in_the_log_and_block_nothing(run_target: Run, log: Path) -> None:
+    assert run_target("print_lines", 4000, 1000).value == "printed"
     assert log.stat().st_size == 4000 * 1001
 
 
-def test_of_too_much_output_the_beginning_and_the_end_are_kept(run: Run, log: Path) -> None:
-    run("print_lines", 1, 5)
-    assert run("print_much").failure is None
+def test_of_too_much_output_the_beginning_and_the_end_are_kept(run_target: Run, log: Path) -> None:
+    run_target("print_lines", 1, 5)
+    assert run_target("print_much").failure is None
     text = log.read_text()
     assert text.startswith("xxxxx\nthe beginning\n")
     assert text.endswith("x\nthe end\n")
@@ -307,37 +307,37 @@ def test_of_too_much_output_the_beginning_and_the_end_are_kept(run: Run, log: Pa
     assert log.stat().st_size < 9 * 2**20
 
 
-def test_endless_output_does_not_fill_the_disk(run: Run, log: Path) -> None:
-    assert failure_of(run("print_for_ever", timeout=8)).kind == "timeout"
+def test_endless_output_does_not_fill_the_disk(run_target: Run, log: Path) -> None:
+    assert failure_of(run_target("print_for_ever", timeout=8)).kind == "timeout"
     assert log.stat().st_size < 9 * 2**20
     assert log.read_text().startswith("the beginning\n")
 
 
 @pytest.mark.parametrize("line", ["from print", "from standard error", "from the C level", "from a worker"])
-def test_output_of_every_kind_lands_in_the_log(run: Run, log: Path, line: str) -> None:
-    run("print_everywhere")
+def test_output_of_every_kind_lands_in_the_log(run_target: Run, log: Path, line: str) -> None:
+    run_target("print_everywhere")
     assert line in log.read_text().splitlines()
 
 
-def test_nothing_is_printed_into_the_caller_s_own_output(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
-    run("print_everywhere")
+def test_nothing_is_printed_into_the_caller_s_own_output(run_target: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    run_target("print_everywhere")
     assert "from" not in "".join(capfd.readouterr())
 
 
-def test_the_traceback_lands_in_the_log_too(run: Run, log: Path) -> None:
-    run("raise_error", "no")
+def test_the_traceback_lands_in_the_log_too(run_target: Run, log: Path) -> None:
+    run_target("raise_error", "no")
     assert "KeyError: 'no'" in log.read_text()
 
 
-def test_the_log_is_continued(run: Run, log: Path) -> None:
-    run("print_lines", 1, 3)
-    run("print_lines", 1, 5)
+def test_the_log_is_continued(run_target: Run, log: Path) -> None:
+    run_target("print_lines", 1, 3)
+    run_target("print_lines", 1, 5)
     assert log.read_text() == "xxx\nxxxxx\n"
 
 
-def test_a_killed_call_is_reported_with_the_last_lines_that_it_printed(run: Run) -> None:
-    run("print_and_exit", "the first call")
-    assert failure_of(run("print_and_exit", "the second call")).details == "the second call"
+def test_a_killed_call_is_reported_with_the_last_lines_that_it_printed(run_target: Run) -> None:
+    run_target("print_and_exit", "the first call")
+    assert failure_of(run_target("print_and_exit", "the second call")).details == "the second call"
 
 
 # --- Whole scripts, each with a fork server of its own -----------------------------------------------------------

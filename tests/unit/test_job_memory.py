@@ -12,7 +12,7 @@ MIB = 2**20
 
 
 @pytest.fixture(params=["version 1", "version 2"])
-def root(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+def machine_root(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A machine with a job of Slurm: the job is limited to 1000 MiB, its task, where the processes are, is not."""
     (tmp_path / "proc/self").mkdir(parents=True)
     if request.param == "version 1":
@@ -32,13 +32,13 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_kills_for_want_of_memory_are_counted(root):
-    assert kills(root) == 3
+def test_kills_for_want_of_memory_are_counted(machine_root):
+    assert kills(machine_root) == 3
 
 
-def test_a_limit_counts_only_if_it_is_not_wider_than_what_the_job_asked_for(root):
-    assert is_limited_to(1000, root)
-    assert not is_limited_to(500, root)  # that of a container, say
+def test_a_limit_counts_only_if_it_is_not_wider_than_what_the_job_asked_for(machine_root):
+    assert is_limited_to(1000, machine_root)
+    assert not is_limited_to(500, machine_root)  # that of a container, say
 
 
 def test_a_machine_without_control_groups_reports_no_kills(tmp_path):

@@ -12,14 +12,14 @@ from reload_audit.planning.ledger import Ledger, bring_back
 
 
 @pytest.fixture
-def record(tmp_path: Path) -> Path:
+def record_file(tmp_path: Path) -> Path:
     path = tmp_path / "record.json"
     path.write_text('{"reward": 500.0}')
     return path
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def output_folder(tmp_path: Path) -> Path:
     path = tmp_path / "trained"
     (path / "inside").mkdir(parents=True)
     (path / "model.zip").write_bytes(b"parameters")
@@ -29,10 +29,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path, record: Path, folder: Path) -> Path:
+def ledger_file(tmp_path: Path, record_file: Path, output_folder: Path) -> Path:
     """Written when a run with both outputs ended."""
     path = tmp_path / "ledger.json"
-    Ledger(path).write([str(record), str(folder)])
+    Ledger(path).write([str(record_file), str(output_folder)])
     return path
 
 
@@ -47,89 +47,89 @@ def changed(ledger: Path, *outputs: Path) -> dict[str, str]:
     return {Path(output).name: difference for output, difference in found.items()}
 
 
-def test_unchanged_files_are_not_reported(ledger, record, folder):
-    assert changed(ledger, record, folder) == {}
+def test_unchanged_files_are_not_reported(ledger_file, record_file, output_folder):
+    assert changed(ledger_file, record_file, output_folder) == {}
 
 
-def test_a_cut_file_is_named_with_both_sizes(ledger, record):
-    record.write_text('{"rew')
-    assert changed(ledger, record) == {"record.json": "5 bytes instead of 17"}
+def test_a_cut_file_is_named_with_both_sizes(ledger_file, record_file):
+    record_file.write_text('{"rew')
+    assert changed(ledger_file, record_file) == {"record.json": "5 bytes instead of 17"}
 
 
-def test_an_edit_that_leaves_the_size_is_reported(ledger, record):
-    record.write_text('{"reward": 900.0}')
-    later(record)
-    assert changed(ledger, record) == {"record.json": "other content than was written"}
+def test_an_edit_that_leaves_the_size_is_reported(ledger_file, record_file):
+    record_file.write_text('{"reward": 900.0}')
+    later(record_file)
+    assert changed(ledger_file, record_file) == {"record.json": "other content than was written"}
 
 
-def test_a_change_is_reported_until_the_file_is_written_again(ledger, record):
-    record.write_text('{"rew')
-    assert changed(ledger, record) == changed(ledger, record) != {}
-    Ledger(ledger).write([str(record)])
-    assert changed(ledger, record) == {}
+def test_a_change_is_reported_until_the_file_is_written_again(ledger_file, record_file):
+    record_file.write_text('{"rew')
+    assert changed(ledger_file, record_file) == changed(ledger_file, record_file) != {}
+    Ledger(ledger_file).write([str(record_file)])
+    assert changed(ledger_file, record_file) == {}
 
 
-def test_a_new_time_stamp_alone_is_no_change(ledger, record, folder):
-    for path in (record, *folder.rglob("*")):
+def test_a_new_time_stamp_alone_is_no_change(ledger_file, record_file, output_folder):
+    for path in (record_file, *output_folder.rglob("*")):
         later(path)
-    assert changed(ledger, record, folder) == {}
+    assert changed(ledger_file, record_file, output_folder) == {}
 
 
-def test_a_file_with_a_new_time_stamp_is_read_only_once(ledger, record, monkeypatch):
-    later(record)
-    assert changed(ledger, record) == {}
+def test_a_file_with_a_new_time_stamp_is_read_only_once(ledger_file, record_file, monkeypatch):
+    later(record_file)
+    assert changed(ledger_file, record_file) == {}
     monkeypatch.setattr("hashlib.file_digest", None)
-    assert changed(ledger, record) == {}
+    assert changed(ledger_file, record_file) == {}
 
 
 @pytest.mark.parametrize("name", ["model.zip", "inside/more.json"])
-def test_a_change_of_any_file_in_a_folder_is_reported(name, ledger, folder):
-    (folder / name).write_text("other")
-    assert changed(ledger, folder).keys() == {"trained"}
+def test_a_change_of_any_file_in_a_folder_is_reported(name, ledger_file, output_folder):
+    (output_folder / name).write_text("other")
+    assert changed(ledger_file, output_folder).keys() == {"trained"}
 
 
-def test_a_file_added_to_or_removed_from_a_folder_is_reported(ledger, folder):
-    (folder / "new.json").write_text("{}")
-    assert changed(ledger, folder).keys() == {"trained"}
-    (folder / "new.json").unlink()
-    (folder / "model.zip").unlink()
-    assert changed(ledger, folder).keys() == {"trained"}
+def test_a_file_added_to_or_removed_from_a_folder_is_reported(ledger_file, output_folder):
+    (output_folder / "new.json").write_text("{}")
+    assert changed(ledger_file, output_folder).keys() == {"trained"}
+    (output_folder / "new.json").unlink()
+    (output_folder / "model.zip").unlink()
+    assert changed(ledger_file, output_folder).keys() == {"trained"}
 
 
-def test_snakemake_s_own_files_in_a_folder_are_ignored(ledger, folder):
-    (folder / ".snakemake_timestamp").write_text("touched")
-    assert changed(ledger, folder) == {}
+def test_snakemake_s_own_files_in_a_folder_are_ignored(ledger_file, output_folder):
+    (output_folder / ".snakemake_timestamp").write_text("touched")
+    assert changed(ledger_file, output_folder) == {}
 
 
-def test_missing_files_are_left_to_snakemake(ledger, record):
-    record.unlink()
-    assert changed(ledger, record) == {}
+def test_missing_files_are_left_to_snakemake(ledger_file, record_file):
+    record_file.unlink()
+    assert changed(ledger_file, record_file) == {}
 
 
-def test_nothing_is_reported_while_a_run_goes_on_or_after_it_was_killed(ledger, record):
-    Ledger(ledger).close()
-    record.write_text("{}")
-    assert changed(ledger, record) == {}
+def test_nothing_is_reported_while_a_run_goes_on_or_after_it_was_killed(ledger_file, record_file):
+    Ledger(ledger_file).close()
+    record_file.write_text("{}")
+    assert changed(ledger_file, record_file) == {}
 
 
-def test_files_that_another_run_did_not_touch_stay_recorded(ledger, record, folder):
-    Ledger(ledger).write([str(folder)])
-    record.write_text("{}")
-    assert changed(ledger, record).keys() == {"record.json"}
+def test_files_that_another_run_did_not_touch_stay_recorded(ledger_file, record_file, output_folder):
+    Ledger(ledger_file).write([str(output_folder)])
+    record_file.write_text("{}")
+    assert changed(ledger_file, record_file).keys() == {"record.json"}
 
 
 @pytest.mark.parametrize("content", ["", "[1, 2", "\x00"])
-def test_a_damaged_ledger_reports_nothing(content, ledger, record):
-    ledger.write_text(content)
-    record.write_text("{}")
-    assert changed(ledger, record) == {}
+def test_a_damaged_ledger_reports_nothing(content, ledger_file, record_file):
+    ledger_file.write_text(content)
+    record_file.write_text("{}")
+    assert changed(ledger_file, record_file) == {}
 
 
-def test_a_ledger_that_cannot_be_written_reports_nothing_and_does_not_fail(tmp_path, record):
+def test_a_ledger_that_cannot_be_written_reports_nothing_and_does_not_fail(tmp_path, record_file):
     ledger = tmp_path / "a file/ledger.json"
     (tmp_path / "a file").touch()
-    Ledger(ledger).write([str(record)])
-    assert changed(ledger, record) == {}
+    Ledger(ledger).write([str(record_file)])
+    assert changed(ledger, record_file) == {}
 
 
 def test_time_stamps_in_the_future_are_set_to_now_in_their_order(tmp_path):
@@ -143,8 +143,8 @@ def test_time_stamps_in_the_future_are_set_to_now_in_their_order(tmp_path):
     assert stamps["past"] < stamps["first"] < stamps["last"] <= now
 
 
-def test_a_folder_has_the_stamp_of_the_file_that_snakemake_looks_at(folder):
-    later(folder / ".snakemake_timestamp")
+def test_a_folder_has_the_stamp_of_the_file_that_snakemake_looks_at(output_folder):
+    later(output_folder / ".snakemake_timestamp")
     now = time.time()
-    assert bring_back([str(folder)], now) == 1
-    assert (folder / ".snakemake_timestamp").stat().st_mtime <= now
+    assert bring_back([str(output_folder)], now) == 1
+    assert (output_folder / ".snakemake_timestamp").stat().st_mtime <= now

@@ -49,7 +49,7 @@ class Slurm:
 
 
 @pytest.fixture
-def slurm(tmp_path: Path) -> Slurm:
+def fake_slurm(tmp_path: Path) -> Slurm:
     return Slurm(tmp_path / "bin")
 
 
@@ -92,25 +92,25 @@ STATES = {
 
 
 @pytest.mark.parametrize("case", STATES)
-def test_the_state_of_a_job_is_reported_to_snakemake(case, slurm):
+def test_the_state_of_a_job_is_reported_to_snakemake(case, fake_slurm):
     expected, squeue, sacct = STATES[case]
-    slurm.answers("squeue", *squeue)
+    fake_slurm.answers("squeue", *squeue)
     if sacct is not None:
-        slurm.answers("sacct", sacct)
-    done = run(slurm, "status.py", "7")
+        fake_slurm.answers("sacct", sacct)
+    done = run(fake_slurm, "status.py", "7")
     assert (done.stdout, done.returncode) == (f"{expected}\n", 0)
 
 
-def test_an_unreachable_slurm_does_not_end_the_workflow(slurm):
-    done = run(slurm, "status.py", "7")
+def test_an_unreachable_slurm_does_not_end_the_workflow(fake_slurm):
+    done = run(fake_slurm, "status.py", "7")
     assert (done.stdout, done.returncode) == ("running\n", 0)
 
 
-def test_why_a_job_failed_is_reported(slurm):
-    slurm.answers("squeue", ("TIMEOUT|TimeLimit\n", "", 0))
-    assert run(slurm, "status.py", "7").stderr == "Slurm job 7: TIMEOUT\n"
-    slurm.answers("squeue", AWAY)
-    assert "Unable to contact slurm controller" in run(slurm, "status.py", "7").stderr
+def test_why_a_job_failed_is_reported(fake_slurm):
+    fake_slurm.answers("squeue", ("TIMEOUT|TimeLimit\n", "", 0))
+    assert run(fake_slurm, "status.py", "7").stderr == "Slurm job 7: TIMEOUT\n"
+    fake_slurm.answers("squeue", AWAY)
+    assert "Unable to contact slurm controller" in run(fake_slurm, "status.py", "7").stderr
 
 
 @pytest.mark.parametrize("reason", ["PartitionTimeLimit", "JobHeldUser", "launch failed requeued held"])
@@ -149,41 +149,41 @@ def submitted(slurm: Slurm, **changes: Any) -> subprocess.CompletedProcess:
     return run(slurm, "submit.py", str(script))
 
 
-def test_a_job_asks_for_what_its_rule_says(slurm):
-    slurm.answers("squeue", ("", "", 0))
-    slurm.answers("sbatch", ("12;main\n", "", 0))
+def test_a_job_asks_for_what_its_rule_says(fake_slurm):
+    fake_slurm.answers("squeue", ("", "", 0))
+    fake_slurm.answers("sbatch", ("12;main\n", "", 0))
     wanted = {"slurm_partition": "gpu", "slurm_account": "me", "gpu": 1, "slurm_extra": "--nice=10 --exclude='n1,n2'"}
-    assert submitted(slurm, resources=JOB["resources"] | wanted).stdout == "12\n"
-    ((*options, script),) = slurm.called("sbatch")
+    assert submitted(fake_slurm, resources=JOB["resources"] | wanted).stdout == "12\n"
+    ((*options, script),) = fake_slurm.called("sbatch")
     for option in ("--mem=2000", "--time=60", "--cpus-per-task=2", "--partition=gpu", "--account=me", "--gpus=1"):
         assert option in options
     assert options[-2:] == ["--nice=10", "--exclude=n1,n2"]
     assert script.endswith("script.sh")
 
 
-def test_a_job_that_is_pending_or_running_is_not_submitted_again(slurm):
+def test_a_job_that_is_pending_or_running_is_not_submitted_again(fake_slurm):
     content = module("submit").digest(JOB)
-    slurm.answers("squeue", (f"11|{content}|{slurm.folder.parent}\n", "", 0))
-    done = submitted(slurm)
+    fake_slurm.answers("squeue", (f"11|{content}|{fake_slurm.folder.parent}\n", "", 0))
+    done = submitted(fake_slurm)
     assert done.stdout == "11\n"
     assert "Slurm job 11 does this already" in done.stderr
 
 
-def test_a_job_of_another_folder_is_another_job(slurm):
-    slurm.answers("squeue", (f"11|{module('submit').digest(JOB)}|/elsewhere\n", "", 0))
-    slurm.answers("sbatch", ("12\n", "", 0))
-    assert submitted(slurm).stdout == "12\n"
+def test_a_job_of_another_folder_is_another_job(fake_slurm):
+    fake_slurm.answers("squeue", (f"11|{module('submit').digest(JOB)}|/elsewhere\n", "", 0))
+    fake_slurm.answers("sbatch", ("12\n", "", 0))
+    assert submitted(fake_slurm).stdout == "12\n"
 
 
 @pytest.mark.parametrize("changes", [{"params": {"spec": {"seed": 1}}}, {"input": ["script.sh"]}])
-def test_a_job_for_the_same_output_with_other_parameters_is_cancelled_first(changes, slurm):
+def test_a_job_for_the_same_output_with_other_parameters_is_cancelled_first(changes, fake_slurm):
     """Its parameters or the time of its input are no longer those of the configuration."""
     content = module("submit").digest(JOB)
-    slurm.answers("squeue", (f"11|{content}|{slurm.folder.parent}\n", "", 0), ("", "", 0))
-    slurm.answers("scancel", ("", "", 0))
-    slurm.answers("sbatch", ("12\n", "", 0))
-    assert submitted(slurm, **changes).stdout == "12\n"
-    assert slurm.called("scancel") == [["11"]]
+    fake_slurm.answers("squeue", (f"11|{content}|{fake_slurm.folder.parent}\n", "", 0), ("", "", 0))
+    fake_slurm.answers("scancel", ("", "", 0))
+    fake_slurm.answers("sbatch", ("12\n", "", 0))
+    assert submitted(fake_slurm, **changes).stdout == "12\n"
+    assert fake_slurm.called("scancel") == [["11"]]
 
 
 def test_another_memory_request_does_not_make_it_another_job():
@@ -196,19 +196,19 @@ def test_jobs_whose_inputs_are_not_listed_are_never_taken_for_the_same():
     assert submit.digest({**JOB, "input": None}) != submit.digest({**JOB, "input": None})
 
 
-def test_an_unreachable_slurmctld_is_waited_for(slurm, monkeypatch, capsys):
+def test_an_unreachable_slurmctld_is_waited_for(fake_slurm, monkeypatch, capsys):
     submit = module("submit")
     monkeypatch.setattr(submit.time, "sleep", lambda seconds: None)
-    monkeypatch.setenv("PATH", str(slurm.folder))
-    slurm.answers("sbatch", ("", "sbatch: error: Unable to contact slurm controller\n", 1), ("12\n", "", 0))
+    monkeypatch.setenv("PATH", str(fake_slurm.folder))
+    fake_slurm.answers("sbatch", ("", "sbatch: error: Unable to contact slurm controller\n", 1), ("12\n", "", 0))
     assert submit.ask("sbatch") == "12"
     assert "Unable to contact" in capsys.readouterr().err
 
 
-def test_a_refused_submission_is_reported_with_slurm_s_words(slurm):
-    slurm.answers("squeue", ("", "", 0))
-    slurm.answers("sbatch", ("", "sbatch: error: invalid partition specified: nowhere\n", 1))
-    done = submitted(slurm)
+def test_a_refused_submission_is_reported_with_slurm_s_words(fake_slurm):
+    fake_slurm.answers("squeue", ("", "", 0))
+    fake_slurm.answers("sbatch", ("", "sbatch: error: invalid partition specified: nowhere\n", 1))
+    done = submitted(fake_slurm)
     assert done.returncode == 1
     assert "invalid partition specified: nowhere" in done.stderr
     assert "Traceback" not in done.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.snakemake_runs import Run, Workspace, config_with_a_failure, finished_audit
+from support.snakemake_runs import Run, Workspace, config_with_a_failure
 
 pytestmark = pytest.mark.slow
 
@@ -20,13 +20,8 @@ MODELS = "results/models.csv"
 
 
 @pytest.fixture(scope="module")
-def audited(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    return finished_audit(tmp_path_factory.mktemp("audited") / "audit")
-
-
-@pytest.fixture(scope="module")
-def undisturbed(audited: Workspace) -> dict[str, bytes]:
-    return audited.tables()
+def undisturbed_tables(finished_workspace: Workspace) -> dict[str, bytes]:
+    return finished_workspace.tables()
 
 
 # --- Results that are not what was written ---------------------------------------------------------------------------
@@ -42,12 +37,12 @@ def replace_text(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def test_truncated_or_edited_results_are_noticed_and_made_again(audited, undisturbed):
-    truncate(audited.folder / RECORD)
-    replace_text(audited.folder / MODELS, "identical", "identicai")
-    truncate(audited.folder / TRAINED / "model.zip")
-    planned = audited.snakemake("--dry-run")
-    run = audited.snakemake()
+def test_truncated_or_edited_results_are_noticed_and_made_again(finished_workspace, undisturbed_tables):
+    truncate(finished_workspace.folder / RECORD)
+    replace_text(finished_workspace.folder / MODELS, "identical", "identicai")
+    truncate(finished_workspace.folder / TRAINED / "model.zip")
+    planned = finished_workspace.snakemake("--dry-run")
+    run = finished_workspace.snakemake()
     assert run.status == 0, run.output
     for output in (planned.output, run.output):
         for path, difference in (
@@ -58,45 +53,45 @@ def test_truncated_or_edited_results_are_noticed_and_made_again(audited, undistu
             assert any(path in line and difference in line for line in output.splitlines()), output
     assert planned.jobs == run.jobs
     assert run.jobs == {"train": 1, "reload": 2, "aggregate": 1, "report": 1, "summarize": 1, "all": 1}
-    assert audited.tables() == undisturbed
-    assert "Nothing to be done" in audited.snakemake().output
+    assert finished_workspace.tables() == undisturbed_tables
+    assert "Nothing to be done" in finished_workspace.snakemake().output
 
 
-def test_results_with_new_time_stamps_alone_are_unchanged(audited):
+def test_results_with_new_time_stamps_alone_are_unchanged(finished_workspace):
     """As in a copy of them all."""
     now = time.time()
-    for path in sorted((audited.folder / "results").rglob("*"), key=lambda path: path.stat().st_mtime_ns):
+    for path in sorted((finished_workspace.folder / "results").rglob("*"), key=lambda path: path.stat().st_mtime_ns):
         now += 0.01
         os.utime(path, (now, now))
-    assert "Changed since" not in audited.snakemake("--dry-run").output
+    assert "Changed since" not in finished_workspace.snakemake("--dry-run").output
 
 
-def test_edited_results_can_be_kept_with_touch(audited, undisturbed):
-    replace_text(audited.folder / MODELS, "identical", "identicai")
-    assert audited.snakemake("--touch").status == 0
-    assert "Changed since" not in audited.snakemake("--dry-run").output
-    replace_text(audited.folder / MODELS, "identicai", "identical")
-    assert audited.snakemake().status == 0
-    assert audited.tables() == undisturbed
+def test_edited_results_can_be_kept_with_touch(finished_workspace, undisturbed_tables):
+    replace_text(finished_workspace.folder / MODELS, "identical", "identicai")
+    assert finished_workspace.snakemake("--touch").status == 0
+    assert "Changed since" not in finished_workspace.snakemake("--dry-run").output
+    replace_text(finished_workspace.folder / MODELS, "identicai", "identical")
+    assert finished_workspace.snakemake().status == 0
+    assert finished_workspace.tables() == undisturbed_tables
 
 
-def test_damage_after_an_interrupted_run_ends_in_one_message(audited, undisturbed):
+def test_damage_after_an_interrupted_run_ends_in_one_message(finished_workspace, undisturbed_tables):
     """As after a power failure: the run before never came to its end."""
-    (audited.folder / "results/.written.json").unlink()
-    truncate(audited.folder / RECORD)
-    run = audited.snakemake()
+    (finished_workspace.folder / "results/.written.json").unlink()
+    truncate(finished_workspace.folder / RECORD)
+    run = finished_workspace.snakemake()
     assert run.status != 0
     assert f"{RECORD} is no longer what the audit wrote there" in run.output
     assert "Traceback" not in run.output
-    (audited.folder / RECORD).unlink()
-    assert audited.snakemake().status == 0
-    assert audited.tables() == undisturbed
+    (finished_workspace.folder / RECORD).unlink()
+    assert finished_workspace.snakemake().status == 0
+    assert finished_workspace.tables() == undisturbed_tables
 
 
-def test_a_missing_table_is_made_again(audited, undisturbed):
-    (audited.folder / "results/audit.json").unlink()
-    assert set(audited.snakemake().jobs) == {"aggregate", "report", "summarize", "all"}
-    assert audited.tables() == undisturbed
+def test_a_missing_table_is_made_again(finished_workspace, undisturbed_tables):
+    (finished_workspace.folder / "results/audit.json").unlink()
+    assert set(finished_workspace.snakemake().jobs) == {"aggregate", "report", "summarize", "all"}
+    assert finished_workspace.tables() == undisturbed_tables
 
 
 # --- Disks -----------------------------------------------------------------------------------------------------------
@@ -123,15 +118,15 @@ class Disk:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
+def configured_workspace(tmp_path: Path) -> Workspace:
     workspace = Workspace(tmp_path / "audit")
     workspace.configure(config_with_a_failure())
     return workspace
 
 
 @pytest.fixture
-def disk(workspace: Workspace) -> Iterator[Disk]:
-    disk = Disk(workspace.folder / "results")
+def results_disk(configured_workspace: Workspace) -> Iterator[Disk]:
+    disk = Disk(configured_workspace.folder / "results")
     if not disk.mount("size=100m"):
         pytest.skip("only root can mount a disk that is small, or fails")
     try:
@@ -149,43 +144,47 @@ def says_why(run: Run, why: str) -> bool:
 
 
 @pytest.mark.parametrize("kibibytes", [100, 250, 600])
-def test_a_full_disk_is_reported_and_loses_no_finished_result(kibibytes, workspace, disk, undisturbed):
-    disk.remount(f"size={kibibytes}k")
-    run = workspace.snakemake()
+def test_a_full_disk_is_reported_and_loses_no_finished_result(
+    kibibytes, configured_workspace, results_disk, undisturbed_tables
+):
+    results_disk.remount(f"size={kibibytes}k")
+    run = configured_workspace.snakemake()
     assert says_why(run, "No space left on device"), run.output
-    before = trained(workspace)
-    disk.remount("size=100m")
-    run = workspace.snakemake()
+    before = trained(configured_workspace)
+    results_disk.remount("size=100m")
+    run = configured_workspace.snakemake()
     assert run.status == 0, run.output
-    assert before.items() <= trained(workspace).items()
-    assert workspace.tables() == undisturbed
+    assert before.items() <= trained(configured_workspace).items()
+    assert configured_workspace.tables() == undisturbed_tables
 
 
-def test_a_disk_that_becomes_read_only_loses_no_finished_result(workspace, disk, undisturbed):
-    log = workspace.folder / "interrupted.txt"
-    running = workspace.start(log, "--cores", "1")
-    while running.poll() is None and not list((workspace.folder / "results").glob("reloaded/*.json")):
+def test_a_disk_that_becomes_read_only_loses_no_finished_result(configured_workspace, results_disk, undisturbed_tables):
+    log = configured_workspace.folder / "interrupted.txt"
+    running = configured_workspace.start(log, "--cores", "1")
+    while running.poll() is None and not list((configured_workspace.folder / "results").glob("reloaded/*.json")):
         time.sleep(0.05)
-    disk.remount("ro")
+    results_disk.remount("ro")
     assert running.wait(timeout=300) != 0
     assert "Read-only file system" in log.read_text()
-    disk.remount("rw")
-    before = trained(workspace)
-    run = workspace.snakemake()
+    results_disk.remount("rw")
+    before = trained(configured_workspace)
+    run = configured_workspace.snakemake()
     assert run.status == 0, run.output
-    assert before.items() <= trained(workspace).items()
-    assert workspace.tables() == undisturbed
+    assert before.items() <= trained(configured_workspace).items()
+    assert configured_workspace.tables() == undisturbed_tables
 
 
 # --- Clocks ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("days", [-2, 2])
-def test_a_clock_that_was_wrong_during_half_of_an_audit_changes_no_result(days, workspace, undisturbed):
-    assert workspace.snakemake("results/reloaded/healthy-seed0-n1.json", TRAINED).status == 0
-    for path in (workspace.folder / "results").rglob("*"):
+def test_a_clock_that_was_wrong_during_half_of_an_audit_changes_no_result(
+    days, configured_workspace, undisturbed_tables
+):
+    assert configured_workspace.snakemake("results/reloaded/healthy-seed0-n1.json", TRAINED).status == 0
+    for path in (configured_workspace.folder / "results").rglob("*"):
         moment = path.stat().st_mtime + 86_400 * days
         os.utime(path, (moment, moment))
-    run = workspace.snakemake()
+    run = configured_workspace.snakemake()
     assert run.status == 0, run.output
-    assert workspace.tables() == undisturbed
+    assert configured_workspace.tables() == undisturbed_tables

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def audited(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Run]:
+def finished_audit(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Run]:
     workspace = Workspace(tmp_path_factory.mktemp("findings") / "audit")
     workspace.configure(
         small_config(
@@ -34,8 +34,8 @@ def models(workspace: Workspace) -> pd.DataFrame:
     return pd.read_csv(workspace.folder / "results/models.csv", index_col="model")
 
 
-def test_every_model_gets_its_verdict_and_no_job_fails(audited):
-    workspace, run = audited
+def test_every_model_gets_its_verdict_and_no_job_fails(finished_audit):
+    workspace, run = finished_audit
     assert run.status == 0, run.output
     assert models(workspace)["verdict"].to_dict() == {
         "healthy-seed0-n1": "identical",
@@ -46,29 +46,29 @@ def test_every_model_gets_its_verdict_and_no_job_fails(audited):
     }
 
 
-def test_the_summary_on_the_console_counts_and_names_the_worst(audited):
-    _, run = audited
+def test_the_summary_on_the_console_counts_and_names_the_worst(finished_audit):
+    _, run = finished_audit
     assert "2 of 5 models still earn their train-time reward after reload; 1 is degraded and 2 ended" in run.output
     assert "Verdicts: 2 identical, 1 degraded, 2 error." in run.output
     assert re.search(r"falls-seed0-n1 +error .*the simulator went away", run.output)
     assert "Report: results/report.html" in run.output
 
 
-def test_the_report_contains_every_model(audited):
-    workspace, _ = audited
+def test_the_report_contains_every_model(finished_audit):
+    workspace, _ = finished_audit
     content = read((workspace.folder / "results/report.html").read_text())
     assert set(content["columns"]["model"]) == set(models(workspace).index)
     assert (workspace.folder / "results/figures/scores.svg").exists()
 
 
-def test_models_that_need_a_look_are_a_table_of_their_own_the_worst_first(audited):
-    workspace, _ = audited
+def test_models_that_need_a_look_are_a_table_of_their_own_the_worst_first(finished_audit):
+    workspace, _ = finished_audit
     flagged = pd.read_csv(workspace.folder / "results/flagged.csv")
     assert list(flagged["model"]) == ["crashes-seed0-n1", "falls-seed0-n1", "loses-seed0-n1"]
 
 
-def test_snakemake_s_own_report_holds_a_few_results_whatever_the_number_of_models(audited):
-    workspace, _ = audited
+def test_snakemake_s_own_report_holds_a_few_results_whatever_the_number_of_models(finished_audit):
+    workspace, _ = finished_audit
     run = workspace.snakemake("--report", "report.zip")
     assert run.status == 0, run.output
     with zipfile.ZipFile(workspace.folder / "report.zip") as archive:
@@ -77,8 +77,8 @@ def test_snakemake_s_own_report_holds_a_few_results_whatever_the_number_of_model
     assert sorted(names) == sorted([*figures, "flagged.csv", "report.html", "summary.txt"])
 
 
-def test_the_markdown_and_junit_summaries_agree_with_the_console(audited):
-    workspace, run = audited
+def test_the_markdown_and_junit_summaries_agree_with_the_console(finished_audit):
+    workspace, run = finished_audit
     results = workspace.folder / "results"
     assert (results / "summary.txt").read_text() in run.output
     assert "| degraded | 1 |" in (results / "summary.md").read_text()
@@ -86,22 +86,22 @@ def test_the_markdown_and_junit_summaries_agree_with_the_console(audited):
     assert list((results / "model_cards").glob("*.patch")) == []
 
 
-def test_the_gate_fails_and_names_the_models(audited):
-    workspace, _ = audited
+def test_the_gate_fails_and_names_the_models(finished_audit):
+    workspace, _ = finished_audit
     gate = workspace.snakemake("gate")
     assert gate.status != 0
     assert "loses-seed0-n1: degraded" in gate.output
     assert "healthy" not in gate.output.partition("gate: models")[2]
 
 
-def test_the_gate_passes_verdicts_that_it_is_not_told_to_stop(audited):
-    workspace, _ = audited
+def test_the_gate_passes_verdicts_that_it_is_not_told_to_stop(finished_audit):
+    workspace, _ = finished_audit
     gate = workspace.snakemake("gate", "--config", "gate={'fail_on': ['inconclusive']}")
     assert gate.status == 0, gate.output
 
 
-def test_tables_in_csv_and_parquet_are_equal(audited):
-    workspace, _ = audited
+def test_tables_in_csv_and_parquet_are_equal(finished_audit):
+    workspace, _ = finished_audit
     parquet = pd.read_parquet(workspace.folder / "results/models.parquet").set_index("model")
     numbers = parquet.select_dtypes("number").columns
     pd.testing.assert_frame_equal(models(workspace)[numbers], parquet[numbers], check_dtype=False, check_exact=True)

@@ -12,16 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from support.snakemake_runs import Workspace, config_with_a_failure, finished_audit
+from support.snakemake_runs import Workspace, config_with_a_failure
 
 pytestmark = pytest.mark.slow
 
 KILLS = 20
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    return finished_audit(tmp_path_factory.mktemp("undisturbed") / "audit")
 
 
 def start(workspace: Workspace) -> subprocess.Popen[bytes]:
@@ -29,7 +24,9 @@ def start(workspace: Workspace) -> subprocess.Popen[bytes]:
     return workspace.start(workspace.folder / "output.txt", "--cores", "2")
 
 
-def test_an_audit_that_was_killed_twenty_times_ends_with_the_same_bytes(undisturbed: Workspace, tmp_path: Path) -> None:
+def test_an_audit_that_was_killed_twenty_times_ends_with_the_same_bytes(
+    finished_workspace: Workspace, tmp_path: Path
+) -> None:
     workspace = Workspace(tmp_path / "audit")
     workspace.configure(config_with_a_failure())
     moments = random.Random(0)
@@ -50,10 +47,10 @@ def test_an_audit_that_was_killed_twenty_times_ends_with_the_same_bytes(undistur
     assert killed >= KILLS / 2
     run = workspace.snakemake()
     assert run.status == 0, run.output
-    assert workspace.tables() == undisturbed.tables()
+    assert workspace.tables() == finished_workspace.tables()
 
 
-def test_a_second_snakemake_in_the_same_folder_is_refused(undisturbed: Workspace, tmp_path: Path) -> None:
+def test_a_second_snakemake_in_the_same_folder_is_refused(finished_workspace: Workspace, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "audit")
     workspace.configure(config_with_a_failure())
     first = start(workspace)
@@ -66,4 +63,4 @@ def test_a_second_snakemake_in_the_same_folder_is_refused(undisturbed: Workspace
         assert "lock" in second.output
     finally:
         first.wait(timeout=300)
-    assert workspace.tables() == undisturbed.tables()
+    assert workspace.tables() == finished_workspace.tables()

@@ -47,7 +47,7 @@ class Audited:
 
 
 @pytest.fixture(scope="module")
-def audited(tmp_path_factory: pytest.TempPathFactory) -> Audited:
+def audit_of_many(tmp_path_factory: pytest.TempPathFactory) -> Audited:
     folder = tmp_path_factory.mktemp("many")
     environments = {name: env for name, (env, _) in BROKEN.items()} | HARMLESS
     for env in {"Draws", *environments.values()}:
@@ -74,13 +74,13 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Audited:
     return Audited(run, results, pd.read_csv(results / "models.csv", index_col="model"))
 
 
-def test_no_job_fails_whatever_its_models_do(audited):
-    assert audited.run.status == 0, audited.run.output
-    assert "1 of " not in audited.run.output.partition("Error in rule")[2]
+def test_no_job_fails_whatever_its_models_do(audit_of_many):
+    assert audit_of_many.run.status == 0, audit_of_many.run.output
+    assert "1 of " not in audit_of_many.run.output.partition("Error in rule")[2]
 
 
-def test_every_healthy_model_has_the_same_row_beside_broken_ones(audited):
-    healthy = audited.models[audited.models.index.str.startswith("healthy-")]
+def test_every_healthy_model_has_the_same_row_beside_broken_ones(audit_of_many):
+    healthy = audit_of_many.models[audit_of_many.models.index.str.startswith("healthy-")]
     assert len(healthy) == MODELS - len(BROKEN) - len(HARMLESS)
     assert set(healthy["verdict"]) == {"identical"}
     differing = [column for column in healthy.columns if healthy[column].nunique(dropna=False) > 1]
@@ -88,24 +88,24 @@ def test_every_healthy_model_has_the_same_row_beside_broken_ones(audited):
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_model_is_an_error_with_its_reason(name, audited):
-    row = audited.models.loc[name]
+def test_a_broken_model_is_an_error_with_its_reason(name, audit_of_many):
+    row = audit_of_many.models.loc[name]
     assert row["verdict"] == "error"
     assert BROKEN[name][1] in row["reason"]
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_a_model_with_harmless_oddities_is_identical(name, audited):
-    assert audited.models.loc[name, "verdict"] == "identical"
+def test_a_model_with_harmless_oddities_is_identical(name, audit_of_many):
+    assert audit_of_many.models.loc[name, "verdict"] == "identical"
 
 
-def test_no_log_is_larger_than_its_limit(audited):
-    logs = audited.results.parent / "logs"
+def test_no_log_is_larger_than_its_limit(audit_of_many):
+    logs = audit_of_many.results.parent / "logs"
     assert max(file.stat().st_size for file in logs.rglob("*.log")) < 32 * 2**20
 
 
-def test_the_audit_counts_every_model(audited):
-    counts = json.loads((audited.results / "audit.json").read_text())["counts"]
+def test_the_audit_counts_every_model(audit_of_many):
+    counts = json.loads((audit_of_many.results / "audit.json").read_text())["counts"]
     assert {verdict: count for verdict, count in counts.items() if count} == {
         "identical": MODELS - len(BROKEN),
         "error": len(BROKEN),

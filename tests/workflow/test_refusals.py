@@ -11,7 +11,7 @@ from support.snakemake_runs import Run, Workspace, small_config
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
+def bare_workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "audit")
 
 
@@ -53,21 +53,21 @@ PLANNING = {
 
 
 @pytest.mark.parametrize("case", PLANNING)
-def test_an_invalid_configuration_is_refused_while_planning(case, workspace):
+def test_an_invalid_configuration_is_refused_while_planning(case, bare_workspace):
     config, message = PLANNING[case]
-    workspace.configure(config)
-    assert message in refused(workspace).output
+    bare_workspace.configure(config)
+    assert message in refused(bare_workspace).output
 
 
-def test_a_results_folder_that_cannot_be_written_is_refused_while_planning(workspace):
-    workspace.configure(small_config(pathvars={"results": "requirements.txt/results"}))
+def test_a_results_folder_that_cannot_be_written_is_refused_while_planning(bare_workspace):
+    bare_workspace.configure(small_config(pathvars={"results": "requirements.txt/results"}))
     message = "requirements.txt/results: cannot be written: Not a directory"
-    assert message in refused(workspace).output
+    assert message in refused(bare_workspace).output
 
 
 @pytest.mark.slow
-def test_all_problems_of_experiments_are_reported_at_once(workspace):
-    workspace.configure(
+def test_all_problems_of_experiments_are_reported_at_once(bare_workspace):
+    bare_workspace.configure(
         small_config(
             experiment(name="healthy"),
             experiment(name="typo", env="CartPoole-v1"),
@@ -76,7 +76,7 @@ def test_all_problems_of_experiments_are_reported_at_once(workspace):
             experiment(name="space", algo="SAC", hyperparams={}),
         )
     )
-    output = refused(workspace).output
+    output = refused(bare_workspace).output
     assert "config/config.yaml: experiments[1] (typo).env: 'CartPoole-v1' cannot be made" in output
     assert "config/config.yaml: experiments[2] (module).env: 'nowhere:Env' cannot be made: no module named" in output
     assert "config/config.yaml: experiments[3] (raises).env: constructing 'planted:RaisesInConstructor'" in output

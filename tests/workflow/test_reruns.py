@@ -20,7 +20,7 @@ CONFIG = small_config(
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def workspace_of_three_models(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = Workspace(tmp_path_factory.mktemp("finished") / "audit")
     workspace.configure(CONFIG)
     run = workspace.snakemake()
@@ -30,10 +30,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 @pytest.fixture
-def workspace(finished: Workspace) -> Iterator[Workspace]:
+def workspace(workspace_of_three_models: Workspace) -> Iterator[Workspace]:
     """The finished audit, whose files are put back after the test."""
-    kept = {path: (path.read_bytes(), path.stat()) for path in finished.folder.rglob("*") if _is_source(path)}
-    yield finished
+    kept = {
+        path: (path.read_bytes(), path.stat())
+        for path in workspace_of_three_models.folder.rglob("*")
+        if _is_source(path)
+    }
+    yield workspace_of_three_models
     for path, (content, stat) in kept.items():
         if path.read_bytes() != content:
             path.write_bytes(content)

@@ -130,7 +130,7 @@ class Audited:
 
 
 @pytest.fixture(scope="module")
-def audited(tmp_path_factory: pytest.TempPathFactory) -> Audited:
+def external_audit(tmp_path_factory: pytest.TempPathFactory) -> Audited:
     folder = tmp_path_factory.mktemp("found")
     found = folder / "found"
     populate(found)
@@ -159,9 +159,9 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Audited:
     return Audited(workspace, workspace.snakemake(), found)
 
 
-def test_every_model_is_a_row_and_no_job_fails(audited):
-    assert audited.run.status == 0, audited.run.output
-    assert audited.models["verdict"].to_dict() == {
+def test_every_model_is_a_row_and_no_job_fails(external_audit):
+    assert external_audit.run.status == 0, external_audit.run.output
+    assert external_audit.models["verdict"].to_dict() == {
         "cartpole": "identical",
         "trained-elsewhere": "identical",
         "ppo-CartPole-v1": "inconclusive",
@@ -174,32 +174,32 @@ def test_every_model_is_a_row_and_no_job_fails(audited):
     }
 
 
-def test_no_code_from_an_audited_file_was_executed(audited):
-    assert not (audited.found / "executed").exists()
-    reason = audited.models.loc["hostile-ppo-CartPole-v1", "reason"]
+def test_no_code_from_an_audited_file_was_executed(external_audit):
+    assert not (external_audit.found / "executed").exists()
+    reason = external_audit.models.loc["hostile-ppo-CartPole-v1", "reason"]
     assert "untrusted_pickle posix.system" in reason
 
 
-def test_a_model_recorded_in_somebodys_own_script_gets_the_bitwise_audit(audited):
-    row = audited.models.loc["cartpole"]
+def test_a_model_recorded_in_somebodys_own_script_gets_the_bitwise_audit(external_audit):
+    row = external_audit.models.loc["cartpole"]
     assert (row["source"], row["claim_kind"], row["checks_failed"]) == ("recorded", "reference", "")
 
 
-def test_what_the_workflow_trained_elsewhere_can_be_audited_here(audited):
-    row = audited.models.loc["trained-elsewhere"]
+def test_what_the_workflow_trained_elsewhere_can_be_audited_here(external_audit):
+    row = external_audit.models.loc["trained-elsewhere"]
     assert (row["source"], row["claim_kind"], row["normalized"]) == ("recorded", "in_place", "True")
 
 
-def test_a_model_without_a_claim_is_compared_with_itself_under_other_conditions(audited):
-    row = audited.models.loc["unclaimed"]
+def test_a_model_without_a_claim_is_compared_with_itself_under_other_conditions(external_audit):
+    row = external_audit.models.loc["unclaimed"]
     assert (row["claim_kind"], row["reason"].partition(":")[0]) == ("", "no_claim")
-    conditions = audited.conditions[audited.conditions["model"] == "unclaimed"].set_index("condition")
+    conditions = external_audit.conditions[external_audit.conditions["model"] == "unclaimed"].set_index("condition")
     assert list(conditions.index) == ["reload", "n_envs=2"]
     assert conditions.loc["n_envs=2", "difference"] == pytest.approx(0.0, abs=0.1)
 
 
-def test_a_repository_of_the_hub_is_compared_with_its_card(audited):
-    row = audited.models.loc["me/ppo-CartPole-v1"]
+def test_a_repository_of_the_hub_is_compared_with_its_card(external_audit):
+    row = external_audit.models.loc["me/ppo-CartPole-v1"]
     assert (row["source"], row["claim_kind"], row["claim_mean"], row["normalized"]) == (
         "hub",
         "model_card",
@@ -208,8 +208,8 @@ def test_a_repository_of_the_hub_is_compared_with_its_card(audited):
     )
 
 
-def test_a_removed_environment_version_runs_as_its_successor_and_is_named_as_a_possible_cause(audited):
-    row = audited.models.loc["swings"]
+def test_a_removed_environment_version_runs_as_its_successor_and_is_named_as_a_possible_cause(external_audit):
+    row = external_audit.models.loc["swings"]
     assert row["loaded_with"].startswith("Pendulum-v0 ran as Pendulum-v1")
     assert row["reason"].endswith("Pendulum-v0 ran as Pendulum-v1, which may be the cause")
 
@@ -226,59 +226,59 @@ REASONS = {
 
 
 @pytest.mark.parametrize("name", REASONS)
-def test_the_reason_of_an_error_says_what_is_wrong(name, audited):
-    assert REASONS[name] in audited.models.loc[name, "reason"]
+def test_the_reason_of_an_error_says_what_is_wrong(name, external_audit):
+    assert REASONS[name] in external_audit.models.loc[name, "reason"]
 
 
-def test_a_missing_optional_dependency_is_named_with_what_installs_it(audited):
-    assert "pip install 'gymnasium[box2d]" in audited.models.loc["lands", "reason"]
+def test_a_missing_optional_dependency_is_named_with_what_installs_it(external_audit):
+    assert "pip install 'gymnasium[box2d]" in external_audit.models.loc["lands", "reason"]
 
 
-def test_a_second_run_has_nothing_to_do(audited):
-    assert "Nothing to be done" in audited.workspace.snakemake().output
+def test_a_second_run_has_nothing_to_do(external_audit):
+    assert "Nothing to be done" in external_audit.workspace.snakemake().output
 
 
-def test_one_model_alone_is_audited_beside_the_others_to_the_same_bits(audited):
-    before = (audited.workspace.folder / "results/audit.json").read_bytes()
-    run = audited.workspace.snakemake(
+def test_one_model_alone_is_audited_beside_the_others_to_the_same_bits(external_audit):
+    before = (external_audit.workspace.folder / "results/audit.json").read_bytes()
+    run = external_audit.workspace.snakemake(
         *("--configfile", "results/config.yaml", "--config", 'only=["swings"]'),
         'pathvars={"results":"results/only","logs":"logs/only"}',
     )
     assert run.jobs == {"all": 1, "audit_external": 1, "probe": 1, "aggregate": 1, "report": 1, "summarize": 1}
-    (alone,) = json.loads((audited.workspace.folder / "results/only/audit.json").read_text())["models"]
+    (alone,) = json.loads((external_audit.workspace.folder / "results/only/audit.json").read_text())["models"]
     among = next(model for model in json.loads(before)["models"] if model["model"] == "swings")
     assert alone | {"q": None, "log": None} == among | {"q": None, "log": None}  # q is of all models together
-    assert (audited.workspace.folder / "results/audit.json").read_bytes() == before
+    assert (external_audit.workspace.folder / "results/audit.json").read_bytes() == before
 
 
-def test_only_the_batch_of_a_changed_model_runs_again(audited):
-    batches = json.loads((audited.workspace.folder / "results/external/models.json").read_text())
+def test_only_the_batch_of_a_changed_model_runs_again(external_audit):
+    batches = json.loads((external_audit.workspace.folder / "results/external/models.json").read_text())
     assert len(batches) == 16
-    path = audited.found / "plain/ppo-CartPole-v1.zip"
+    path = external_audit.found / "plain/ppo-CartPole-v1.zip"
     path.touch()
-    assert "Nothing to be done" in audited.workspace.snakemake("-n").output
+    assert "Nothing to be done" in external_audit.workspace.snakemake("-n").output
     with open(path, "ab") as file:
         file.write(b"another model")
-    assert audited.workspace.snakemake("-n").jobs["audit_external"] == 1
+    assert external_audit.workspace.snakemake("-n").jobs["audit_external"] == 1
 
 
-def test_of_a_batch_only_the_changed_model_is_audited_again(audited):
-    run = audited.workspace.snakemake()
+def test_of_a_batch_only_the_changed_model_is_audited_again(external_audit):
+    run = external_audit.workspace.snakemake()
     assert run.jobs["audit_external"] == 1
-    logs = [path.read_text() for path in (audited.workspace.folder / "logs/external").glob("*.log")]
+    logs = [path.read_text() for path in (external_audit.workspace.folder / "logs/external").glob("*.log")]
     (said,) = re.findall(r"(\d+) of (\d+) models are as they were", "".join(logs))
     assert 0 < int(said[0]) < int(said[1])
 
 
-def test_an_edit_of_a_trusted_package_audits_all_external_models_again(audited):
-    with open(audited.workspace.folder / "tests/environments/planted.py", "a") as file:
+def test_an_edit_of_a_trusted_package_audits_all_external_models_again(external_audit):
+    with open(external_audit.workspace.folder / "tests/environments/planted.py", "a") as file:
         file.write("# edited\n")
-    batches = len(list((audited.workspace.folder / "results/external").glob("batch*.json")))
-    assert audited.workspace.snakemake("-n").jobs["audit_external"] == batches
+    batches = len(list((external_audit.workspace.folder / "results/external").glob("batch*.json")))
+    assert external_audit.workspace.snakemake("-n").jobs["audit_external"] == batches
 
 
-def test_a_configuration_file_of_the_user_s_own_replaces_the_default_one(audited):
-    own = audited.workspace.folder / "own.yaml"
-    own.write_text(f"runs: [{audited.found}/recorded]\n")
-    jobs = audited.workspace.snakemake("-n", "--configfile", str(own), "--forceall").jobs
+def test_a_configuration_file_of_the_user_s_own_replaces_the_default_one(external_audit):
+    own = external_audit.workspace.folder / "own.yaml"
+    own.write_text(f"runs: [{external_audit.found}/recorded]\n")
+    jobs = external_audit.workspace.snakemake("-n", "--configfile", str(own), "--forceall").jobs
     assert jobs == {"aggregate": 1, "all": 1, "audit_external": 1, "probe": 1, "report": 1, "summarize": 1}

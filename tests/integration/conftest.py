@@ -1,0 +1,24 @@
+"""Saved models that several files of tests change, damage or fill with hostile pickles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.hostile_files import save_tiny_model
+
+
+@pytest.fixture(scope="module")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``PPO.zip`` and ``SAC.zip``, and the statistics of each as ``.pkl``."""
+    folder = tmp_path_factory.mktemp("models")
+    for algo in ("PPO", "SAC"):
+        save_tiny_model(folder / f"{algo}.zip", algo)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model_bytes(tiny_models: Path) -> bytes:
+    """The content of ``PPO.zip``."""
+    return (tiny_models / "PPO.zip").read_bytes()
