@@ -1,4 +1,4 @@
-"""The closing words on a terminal."""
+"""The summary on a terminal."""
 
 from __future__ import annotations
 

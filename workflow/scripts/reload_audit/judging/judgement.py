@@ -32,6 +32,13 @@ _USUAL_EPISODES = 10
 
 Obstacle = Literal["", "no_claim", "claim_too_imprecise", "best_of_k", "before_last_update", "claim_with_exploration"]
 
+OBSTACLE_OF_KIND: dict[str, Obstacle] = {
+    "best": "best_of_k",
+    "last_evaluation": "before_last_update",
+    "training": "claim_with_exploration",
+}
+"""Kinds of claims that are biased, and so must not decide alone, each with its obstacle."""
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -151,19 +158,14 @@ def judge_by_claims(
         return Judgement(None, obstacle="no_claim")
     judged = [_judge_by_claim(claim, reload, random_mean, criteria) for claim in sorted(claims, key=_rank)]
     first = judged[0]
-    weak = {found.claim.kind: found for found in reversed(judged) if found.claim and found.claim.kind in _WEAK}
+    weak = {
+        found.claim.kind: found for found in reversed(judged) if found.claim and found.claim.kind in OBSTACLE_OF_KIND
+    }
     all_lost = len(weak) > 1 and all(_loss(found) < 1.0 for found in weak.values())
-    if all_lost and first.claim is not None and first.claim.kind in _WEAK:
+    if all_lost and first.claim is not None and first.claim.kind in OBSTACLE_OF_KIND:
         cautious = max(weak.values(), key=_loss)
         return Judgement(cautious.comparison, cautious.claim)
     return first
-
-
-_WEAK: dict[ClaimKind, Obstacle] = {
-    "best": "best_of_k",
-    "last_evaluation": "before_last_update",
-    "training": "claim_with_exploration",
-}
 
 
 def strongest(claims: Sequence[Claim]) -> Claim | None:
@@ -190,10 +192,10 @@ def _obstacle(claim: Claim, comparison: Comparison, imprecise: bool, n: int) -> 
     """An imprecise claim cannot show that nothing is lost, but may well show that much is."""
     if imprecise and (comparison.decision is None or n < 2):
         return "claim_too_imprecise"
-    if comparison.decision == "degraded" and claim.kind in _WEAK:
-        return _WEAK[claim.kind]
+    if comparison.decision == "degraded" and claim.kind in OBSTACLE_OF_KIND:
+        return OBSTACLE_OF_KIND[claim.kind]
     if comparison.decision == "improved" and claim.kind in ("last_evaluation", "training"):
-        return _WEAK[claim.kind]
+        return OBSTACLE_OF_KIND[claim.kind]
     return ""
 
 

@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from reload_audit.judging.comparison import Criteria, Verdict
+from reload_audit.judging.judgement import OBSTACLE_OF_KIND, Obstacle
+from reload_audit.records.specs import CANONICAL
 from reload_audit.records.storage import read_json
 
-_OBSTACLE_OF_KIND = {
-    "best": "best_of_k",
-    "last_evaluation": "before_last_update",
-    "training": "claim_with_exploration",
-}
-"""What keeps a claim of a kind from deciding where the reload is beyond the margin."""
+STAGES = ("in_place", "reference", CANONICAL)
+"""The conditions that verdicts compare, by name: in place and reference at train time, then the canonical one."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +169,7 @@ class AuditedModel:
         return self.source in ("trained", "recorded")
 
     @property
-    def obstacle(self) -> str:
+    def obstacle(self) -> Obstacle:
         """Why the comparison must not decide; empty unless the model is inconclusive for that reason.
 
         Of inconclusive models only those without an obstacle are tested together, which gives them a ``q``. A claim
@@ -182,8 +180,9 @@ class AuditedModel:
         if self.difference is None:
             return "no_claim"
         of_one_episode = self.claim_n is not None and self.claim_n < 2
-        too_imprecise = of_one_episode or not self._is_beyond_the_margin
-        return "claim_too_imprecise" if too_imprecise else _OBSTACLE_OF_KIND.get(self.claim_kind, "")
+        if of_one_episode or not self._is_beyond_the_margin:
+            return "claim_too_imprecise"
+        return OBSTACLE_OF_KIND.get(self.claim_kind, "")
 
     @property
     def _is_beyond_the_margin(self) -> bool:

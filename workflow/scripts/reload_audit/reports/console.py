@@ -1,4 +1,4 @@
-"""The closing words on a terminal, in colour."""
+"""The summary on a terminal, in colour."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ COLOURS = {
     "inconclusive": "#E69F00",
     "degraded": "#D55E00",
 }
-"""Those of Okabe and Ito, which colour-blind people can tell apart; the report has the same."""
+"""Okabe and Ito's colours, which colour-blind people can tell apart; the report has the same."""
 
 
 def show(text: str) -> None:
-    """Print a summary: in colour on a terminal that has them, otherwise, or where NO_COLOR is set, as it is.
+    """Print a summary: in colour on a terminal that has colours, otherwise, or where NO_COLOR is set, as it is.
 
-    What plans a workflow may have no rich: each rule's own environment has it.
+    Without the package ``rich`` it is printed as it is, too: Snakemake's own environment need not have it.
     """
     try:
         from rich.console import Console

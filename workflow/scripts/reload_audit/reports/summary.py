@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import get_args
 
 from reload_audit.causes.catalogue import CAUSES
+from reload_audit.judging.judgement import Obstacle
 from reload_audit.reports.audit import Audit, AuditedModel
 from reload_audit.reports.headline import headline
 from reload_audit.reports.safe_text import one_line
@@ -18,8 +20,6 @@ _LOAD_ERRORS = 3
 _LONGEST_CAUSE = 60
 _LONGEST_EVIDENCE = 240
 _OTHER_CAUSES = 5
-
-OBSTACLES = ("no_claim", "claim_too_imprecise", "best_of_k", "before_last_update", "claim_with_exploration")
 
 
 def summarize(audit: Audit, report: str, cards: str = "") -> str:
@@ -72,7 +72,7 @@ def cause_page(cause: str) -> str:
 def why_undecided(models: Iterable[AuditedModel]) -> str:
     """``4 no_claim, 1 best_of_k``: what stands in the way of a verdict on inconclusive models."""
     kinds = Counter(filter(None, (model.obstacle for model in models)))
-    return ", ".join(f"{kinds[kind]:,} {kind}" for kind in OBSTACLES if kinds[kind])
+    return ", ".join(f"{kinds[kind]:,} {kind}" for kind in get_args(Obstacle) if kinds[kind])
 
 
 def worst_models(models: Sequence[AuditedModel]) -> tuple[list[tuple[AuditedModel, int]], int]:

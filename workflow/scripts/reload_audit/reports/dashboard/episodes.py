@@ -11,9 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reload_audit.records.storage import DamagedFileError
+from reload_audit.reports.audit import STAGES
 from reload_audit.reports.dashboard.entries import Entry
-
-_STAGES = ("in_place", "reference", "reload")
 
 MOST_MODELS = 1500
 """Models whose episodes are read, the worst first; none of those that are identical."""
@@ -50,7 +49,7 @@ def read_pairs(path: Path | None, models: Sequence[Entry]) -> dict[str, Pairs]:
         table = pq.read_table(
             path,
             columns=["model", "condition", "episode", "reward"],
-            filters=[("model", "in", {entry.key for entry in wanted}), ("condition", "in", set(_STAGES))],
+            filters=[("model", "in", {entry.key for entry in wanted}), ("condition", "in", set(STAGES))],
         )
     except (pa.ArrowException, OSError) as error:
         raise DamagedFileError(path, error) from None

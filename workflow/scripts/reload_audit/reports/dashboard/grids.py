@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from reload_audit.records.specs import CANONICAL
-from reload_audit.reports.audit import ConditionRow
+from reload_audit.reports.audit import STAGES, ConditionRow
 from reload_audit.reports.dashboard.entries import Entry, worst_first
 from reload_audit.reports.dashboard.number_format import number, signed
 
 TOGETHER = " + "
 """Stands in the name of a condition between the two whose changes it makes both."""
 
-_FIRST = ("in_place", "reference", CANONICAL)
 _TITLES = {"in_place": "in place"}
 
 MOST = 12
@@ -161,7 +160,7 @@ def _condition_names(members: Sequence[Entry]) -> list[str]:
     names = dict.fromkeys(name for own in tried for name in own)
     joined = {TOGETHER.join(pair) for pair in product(names, repeat=2)}
     sizes = {name: size for entry in members for name, size in _other_slots(entry)}
-    places = sizes | {name: place - len(_FIRST) for place, name in enumerate(_FIRST)}
+    places = sizes | {name: place - len(STAGES) for place, name in enumerate(STAGES)}
     asked = [name for name in names if name in places or all(name in own for own in tried)]
     return sorted((name for name in asked if name not in joined), key=lambda name: places.get(name, math.inf))
 
@@ -170,7 +169,7 @@ def _other_slots(entry: Entry) -> Iterator[tuple[str, float]]:
     """Conditions that differ from the canonical one in how environments run, with their number if that is other."""
     canonical = next((condition for condition in entry.conditions if condition.name == CANONICAL), None)
     for condition in entry.conditions:
-        if canonical is None or condition.name in _FIRST:
+        if canonical is None or condition.name in STAGES:
             continue
         if condition.n_envs is not None and condition.n_envs != canonical.n_envs:
             yield condition.name, condition.n_envs
