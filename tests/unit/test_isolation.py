@@ -418,6 +418,15 @@ answer(call("support.isolation_targets:is_imported", ("{module}",), method="fork
 
 
 @pytest.mark.parametrize("method", ["forkserver"])
+def test_what_a_fork_server_imports_is_exempt_from_garbage_collection(run_script: Callable[[str], Any]) -> None:
+    found = run_script("""
+prepare(METHOD, hash_seed=0)
+answer(call("gc:get_freeze_count", (), method=METHOD, log=LOG).value)
+""")
+    assert found > 0
+
+
+@pytest.mark.parametrize("method", ["forkserver"])
 def test_the_fork_server_can_preload_an_installed_module(run_script: Callable[[str], Any]) -> None:
     assert run_script(PRELOADED.format(module="numpy.polynomial")) is True
 

@@ -1,4 +1,4 @@
-"""The algorithms of stable-baselines3 and sb3-contrib: look one up, fit it to spaces, read its hyperparameters."""
+"""Algorithms of stable-baselines3 and sb3-contrib: by name, whether they fit spaces, their hyperparameters."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def parse_hyperparams(name: str, hyperparams: Mapping[str, Any]) -> dict[str, An
 
 
 def resolved_hyperparams(name: str, hyperparams: Mapping[str, Any]) -> dict[str, Any]:
-    """The constructor's arguments with its defaults filled in, as texts and numbers for a record."""
+    """The constructor's arguments as a configuration has them, with its defaults filled in."""
     parameters = inspect.signature(algorithm(name).__init__).parameters
     defaults = {
         key: parameter.default

@@ -1,4 +1,4 @@
-"""A model that acts, from what was read of its zip; and what a plain ``ALGO.load(path)`` would have said.
+"""Load a model from what was read of its zip, without unpickling; tell what a plain ``ALGO.load(path)`` would raise.
 
 SB3 does the loading, with all its care for older versions. It is given a zip that holds no pickle: every value that
 was pickled either comes from ``reading``, or is left out because acting does not need it.
@@ -64,14 +64,17 @@ _KINDS: dict[str, type] = {
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model that was loaded, and what was needed for it, in words."""
+    """A model that was loaded.
+
+    :param notes: what was left out or rebuilt for it, and what SB3 warned of, in words
+    """
 
     model: BaseAlgorithm
     notes: tuple[str, ...]
 
 
 def load(saved: SavedModel, algo: str, device: str) -> Loaded:
-    """Load a model to act with.
+    """Load a model that can act, but not go on training.
 
     :raises Unreadable: a value it needs cannot be rebuilt, or SB3 refuses what is left
     """
@@ -88,10 +91,9 @@ def load(saved: SavedModel, algo: str, device: str) -> Loaded:
 
 
 def plain_load_error(saved: SavedModel, statistics: Parsed | None) -> str:
-    """What ``ALGO.load(path)``, then ``VecNormalize.load``, would raise here and now; empty where they would work.
+    """What ``ALGO.load(path)``, then ``VecNormalize.load``, would raise on this machine; empty where they would work.
 
-    Told from the names in the files, because trying it would execute them. SB3 itself forgives some errors, and only
-    warns.
+    Concluded from the names in the files, because trying it would execute them. Of some errors SB3 itself only warns.
 
     :param statistics: the parsed ``vecnormalize.pkl``, if there is one
     """
@@ -115,7 +117,7 @@ def plain_load_error(saved: SavedModel, statistics: Parsed | None) -> str:
 
 
 def _numbers(saved: SavedModel) -> Iterator[str]:
-    """Attributes that are numbers of NumPy, which JSON does not know. TQC cannot do without its ``target_entropy``."""
+    """Names of attributes that are NumPy scalars, which SB3 pickles. TQC cannot do without its ``target_entropy``."""
     for name, parsed in saved.pickled.items():
         function = parsed.value.function if isinstance(parsed.value, Call) else None
         if name not in _LEFT_OUT and isinstance(function, Global) and str(function) in _SCALARS:
@@ -126,7 +128,10 @@ _SCALARS = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
 
 
 def _without_pickles(saved: SavedModel, kind: type[BaseAlgorithm], given: Mapping[str, Any]) -> io.BytesIO:
-    """The same zip, with placeholders for all that will be given to SB3 as objects."""
+    """The same zip without pickles: settings that SB3 is given as objects are null in it.
+
+    :param given: those settings
+    """
     settings = {
         **{name: value for name, value in saved.settings.items() if name not in _LEFT_OUT},
         **dict.fromkeys(given),
@@ -201,7 +206,10 @@ def _holds_code(parsed: Parsed) -> bool:
 
 
 def _unpickling_error(parsed: Parsed, trusted: Collection[str]) -> Exception | None:
-    """What a real unpickler would raise first. Only modules of well-known or trusted packages are imported for it."""
+    """The first error that unpickling would raise; None where it would work.
+
+    Only modules of well-known or trusted packages are imported to find out.
+    """
     for step in parsed.steps:
         try:
             if isinstance(step, Global):

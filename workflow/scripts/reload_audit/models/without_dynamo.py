@@ -1,4 +1,7 @@
-"""To build an optimizer and to step it PyTorch imports its compiler: most of a second, in every process that does."""
+"""Build and step PyTorch's optimizers without importing its compiler ``torch._dynamo``, which nothing here uses.
+
+PyTorch imports it at the first optimizer: most of a second in every process.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,19 @@ from torch.optim import Optimizer
 
 @functools.cache
 def spare_compiler() -> None:
-    """Have this process build and step optimizers as it would, without ``torch._dynamo``. Compiling imports it.
+    """Keep this process from importing ``torch._dynamo`` for an optimizer; compiling a model still imports it.
 
-    To be called before the first optimizer is built. Where a later PyTorch does all this in another way, nothing is
-    found here, and it takes as long as it did.
+    To be called before the first optimizer is built. Optimizers do the same as before, bit for bit. With a version of
+    PyTorch that does this in another way nothing is changed, and the compiler is imported.
     """
     _spare_building()
     _spare_stepping()
 
 
 def _spare_building() -> None:
-    """Four methods are wrapped so that the compiler leaves them alone, and at the first call it is imported to ask how.
+    """Tell four wrapped methods of ``Optimizer`` beforehand what they import the compiler to ask at their first call.
 
-    The answer is kept beside the method, so it can be given before: call the method.
+    They are wrapped so that the compiler leaves them alone. Its answer, which is to call the method, is kept beside it.
     """
     for method in vars(Optimizer).values():
         if _is_named(method, "_disable_dynamo.<locals>.inner"):
@@ -34,7 +37,7 @@ def _spare_building() -> None:
 
 
 def _spare_stepping() -> None:
-    """``step`` is wrapped to tell the compiler of a break before and after it, which without one does nothing."""
+    """Leave out of ``step`` the graph breaks around it, which mean something to the compiler alone."""
     for kind in _kinds(Optimizer):
         step = vars(kind).get("step")
         if _is_named(step, "_use_grad_for_differentiable.<locals>._use_grad"):
@@ -53,11 +56,12 @@ def _without_breaks(step: Any) -> Callable[..., Any]:
 
 
 def _is_named(function: Any, name: str) -> bool:
-    """Whether a function is the one of this name in PyTorch's source, whatever it was wrapped to look like."""
+    """Whether a function has this qualified name in PyTorch's source; ``functools.wraps`` hides it elsewhere."""
     return getattr(getattr(function, "__code__", None), "co_qualname", None) == name
 
 
 def _kinds(kind: type[Optimizer]) -> Iterator[type[Optimizer]]:
+    """All subclasses, those of subclasses too."""
     for narrower in kind.__subclasses__():
         yield narrower
         yield from _kinds(narrower)

@@ -1,4 +1,7 @@
-"""A full disk is no finding about a model."""
+"""Tell errors that a full disk causes from others, and go on printing when a disk is full.
+
+A full disk says nothing about a model, so it must not become part of a model's results.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ def is_out_of_space(error: BaseException) -> bool:
 
 
 class _Forgiving(io.FileIO):
-    """A file that takes what there is room for."""
+    """A file that drops without an error what its disk has no room for."""
 
     def write(self, content: Any) -> int:
         with contextlib.suppress(OSError):
@@ -35,7 +38,7 @@ class _Forgiving(io.FileIO):
 
 
 def forgiving_text(descriptor: int) -> TextIO:
-    """Text to a descriptor, line by line; what its disk has no room for is lost, and nobody who prints fails by it."""
+    """A text stream to a file descriptor, flushed after each line, that drops what its disk has no room for."""
     return io.TextIOWrapper(
         io.BufferedWriter(_Forgiving(descriptor, "w", closefd=False)),
         encoding="utf-8",

@@ -1,4 +1,4 @@
-"""Turn names from a configuration into the objects they name. Nothing is evaluated, only imported."""
+"""Import the objects that dotted names in a configuration stand for. Names are never evaluated as code."""
 
 from __future__ import annotations
 

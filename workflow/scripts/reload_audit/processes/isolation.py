@@ -1,8 +1,8 @@
-"""Run a function in a fresh process, and survive whatever it does.
+"""Call a function in a fresh process, and report its crash, its hanging or its hunger for memory as a failure.
 
-The function is named by text (``reload_audit.evaluation.trained:evaluate``), so the process that asks never
-imports what the function needs. ``spawn`` gives each call a new interpreter. ``forkserver`` forks from one that has
-imported the libraries and nothing else: as fresh, and about four times cheaper for twenty calls.
+The function is named by text (``reload_audit.evaluation.trained:evaluate``), so that the calling process need not
+import what it needs. ``spawn`` starts a new interpreter for each call. ``forkserver`` forks from one that has imported
+the libraries and nothing else: as fresh, and about four times cheaper for twenty calls.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ _WEIGH_SECONDS = 0.5
 
 _LINGER_SECONDS = 5.0
 _STOPPING_SECONDS = 0.01
-_KILLED = ", twice: for want of memory, or by somebody else"
+_KILLS = (-signal.SIGKILL, -signal.SIGTERM)
+"""Exit codes of a process that something else has ended."""
+
 _TAIL_BYTES = 4000
 _MIB = 2**20
 _MOST_PRINTED = 8 * _MIB
@@ -52,8 +54,8 @@ _CUT = b"\n[... cut: there is more than a log may hold ...]\n"
 class Failure:
     """Why a call gave no value.
 
-    :param kind: ``exception``, ``signal``, ``exit``, ``timeout``, ``memory``, ``refused`` by what was called, or
-        ``space``, which no outcome has: a full disk is no fault of what was called
+    :param kind: ``exception``, ``signal``, ``exit``, ``timeout``, ``memory``; ``refused``, where the called function
+        refuses its arguments; ``space``, a full disk, which :func:`call` raises instead of returning it
     :param message: one line
     :param details: traceback, or what the process printed last
     """
@@ -65,7 +67,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Usage:
-    """Which process did it, and what it cost.
+    """Which process ran a call, and what it took.
 
     :param started: seconds since the epoch; with host and pid it names a process for good
     :param peak_memory: MiB, the largest resident size of the process itself or of one worker of it
@@ -82,18 +84,22 @@ class Usage:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a call: its value, unless there is a failure."""
+    """What became of a call: its value, unless there is a failure.
+
+    :param killed: whether something else ended the process, such as the system for want of memory
+    """
 
     value: Any
     failure: Failure | None
     usage: Usage
+    killed: bool
 
 
 def prepare(method: Method, *, hash_seed: int, preload: tuple[str, ...] = ()) -> None:
-    """Set up this process's calls; once, before the first.
+    """Set the environment variables of this process's calls, and its fork server. Once, before the first call.
 
-    One thread for every numerical library: more only slow small policies down and take cores from other jobs, and the
-    number must not depend on the cores a job happens to get.
+    Every numerical library gets one thread: more only slow small policies down and take cores from other jobs, and the
+    number must not depend on the cores that a job happens to get.
 
     :param hash_seed: PYTHONHASHSEED of the fresh processes. Train time and reload use different ones, each always the
         same, so that results are reproducible and an environment that depends on hash order cannot hide
@@ -119,7 +125,7 @@ def _stop_server() -> None:
 
 
 _running: list[tuple[int, tuple[str, ...]]] = []
-"""What the fork server of this process was started for, if there is one: starting it takes seconds."""
+"""Hash seed and preloaded modules of this process's fork server, if there is one: starting it takes seconds."""
 
 
 def call(
@@ -144,7 +150,7 @@ def call(
     :raises OSError: a disk was full
     """
     outcome = _call_once(target, arguments, method, log, timeout, memory)
-    if outcome.failure is not None and outcome.failure.message.endswith(_KILLED):
+    if outcome.killed:
         outcome = _call_once(target, arguments, method, log, timeout, memory)
     return outcome
 
@@ -172,7 +178,8 @@ def _call_once(
         receiver.close()
         if printed.is_too_much():
             printed.cut()
-    if message is None and failure is None:
+    died = message is None and failure is None
+    if died:
         failure = _death(process.exitcode)
     value, usage = None, None
     if message is not None:
@@ -182,7 +189,7 @@ def _call_once(
     if failure is not None and not failure.details:
         failure = Failure(failure.kind, failure.message, printed.tail())
     usage = usage or Usage(os.uname().nodename, process.pid or 0, os.getpid(), start, time.time() - start, 0.0, 0.0)
-    return Outcome(value, failure, usage)
+    return Outcome(value, failure, usage, killed=died and process.exitcode in _KILLS)
 
 
 def _child(target: str, arguments: tuple[Any, ...], sender: Connection, log: str, python_path: str | None) -> None:
@@ -212,17 +219,21 @@ def _child(target: str, arguments: tuple[Any, ...], sender: Connection, log: str
 
 
 def _leave_if_forked(pid: int) -> None:
-    """What was called may have forked, and its copy goes on where it did; the value is to come once."""
+    """End this process if it is a fork that the called function has made, so that the value is sent once.
+
+    :param pid: of the process that was started for the call
+    """
     if os.getpid() != pid:
         os._exit(0)
 
 
 def _writable(text: str) -> str:
-    """A text that UTF-8 can write: messages of exceptions may hold half a character."""
+    """A text that UTF-8 can encode: messages of exceptions may hold lone surrogates."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _own_usage(start: float) -> Usage:
+    """What this process has taken since ``start``, in seconds since the epoch."""
     own, workers = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     return Usage(
         host=os.uname().nodename,
@@ -252,7 +263,7 @@ def _mib(maxrss: int) -> float:
 def _await(
     process: Any, receiver: Connection, timeout: float | None, memory: int | None, printed: _Printed
 ) -> tuple[Any, Failure | None]:
-    start = weighed = time.monotonic()  # which no clock that is set right moves
+    start = weighed = time.monotonic()  # goes on evenly when somebody sets the clock
     while True:
         if printed.is_too_much():
             with _stopped(process.pid):
@@ -276,13 +287,16 @@ def _await(
 
 @dataclass(frozen=True)
 class _Printed:
-    """What a process prints, in a log from some byte on."""
+    """The part of a log that one process prints.
+
+    :param start: its first byte
+    """
 
     log: Path
     start: int
 
     def tail(self) -> str:
-        """The end of it."""
+        """The last bytes, as text."""
         with open(self.log, "rb") as file:
             file.seek(max(self.start, self.log.stat().st_size - _TAIL_BYTES))
             return file.read().decode(errors="replace").strip()
@@ -291,7 +305,7 @@ class _Printed:
         return self.log.stat().st_size - self.start > _MOST_PRINTED
 
     def cut(self) -> None:
-        """Leave the middle out."""
+        """Shorten it to its beginning and its end."""
         with open(self.log, "r+b") as file:
             file.seek(-_KEPT_OF_END, os.SEEK_END)
             end = file.read()
@@ -302,7 +316,7 @@ class _Printed:
 
 @contextlib.contextmanager
 def _stopped(group: int) -> Iterator[None]:
-    """Let a process and its workers wait."""
+    """Stop a process and its workers while the block runs."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGSTOP)
     time.sleep(_STOPPING_SECONDS)
@@ -343,10 +357,11 @@ def _end(process: Any, grace: float) -> None:
 
 
 def _death(exitcode: int | None) -> Failure:
+    """Why a process ended without a result. One that was killed had a second try, see :func:`call`."""
     if exitcode is not None and exitcode < 0:
         known = {number.value: number.name for number in signal.Signals}
         name = known.get(-exitcode, f"signal {-exitcode}")
-        hint = _KILLED if -exitcode in (signal.SIGKILL, signal.SIGTERM) else ""
+        hint = ", twice: for want of memory, or by somebody else" if exitcode in _KILLS else ""
         return Failure("signal", f"the process was ended by {name}{hint}", "")
     return Failure("exit", f"the process ended by itself with exit status {exitcode}, without a result", "")
 
@@ -374,7 +389,7 @@ def _without_main_module() -> Iterator[None]:
 @contextlib.contextmanager
 def _library_on_path(python_path: str | None) -> Iterator[None]:
     """Let a fork server that starts meanwhile find this library: it does not look where its caller's modules are."""
-    library = str(Path(__file__).parents[1])
+    library = str(Path(__file__).parents[__name__.count(".")])
     _set_python_path(os.pathsep.join(filter(None, (library, python_path))))
     try:
         yield

@@ -1,4 +1,4 @@
-"""A job's log says why it failed: the last line of it is what a user reads first."""
+"""Write into a job's log why it failed. The last line is what a user reads first."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _DISK_FULL = "A disk is full, or a quota used up ({}). Make room and run snakema
 def job_log(
     path: str | Path, expected: type[Exception] | tuple[type[Exception], ...] = (), *, mem_mb: int | None = None
 ) -> Iterator[Path]:
-    """Append to a log whatever makes the block fail, then end the script with status 1.
+    """Write into a log, which begins empty, whatever makes the block fail, and then end the script with status 1.
 
-    :param expected: errors that speak to the user; they are logged as their message, all others with a traceback
-    :param mem_mb: what the job has asked for; that it was too little makes the block fail too
+    :param expected: errors whose message is all that a user needs; others are logged with a traceback
+    :param mem_mb: what the job has asked for, in MB; the job fails if processes of it were killed for holding more
     """
     log = Path(path)
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""Was a process of this job killed because the job held more memory than it had asked for?
+"""Find out whether processes of this job were killed because it held more memory than it had asked for.
 
-Linux counts such kills in the job's control group. They are no fault of a model: the job has asked for too little.
+Linux counts such kills in the job's control group. They say nothing about a model: the job has asked for too little.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ _ROUNDING = 1.01  # a cluster may count in pages, or in MB where others have MiB
 
 
 def kills(root: Path = Path("/")) -> int:
-    """How many processes of this job's control group the kernel has killed for want of memory."""
+    """How many processes of this job's control group the kernel has killed for want of memory.
+
+    :param root: of the file system, where ``/proc`` and ``/sys`` are
+    """
     group = _group(root)
     if group is None:
         return 0
