@@ -93,8 +93,7 @@ def _publish(folder: Path, model: Any, mean: float, std: float) -> None:
 
 def audit(folder: Path) -> None:
     """Audit the three, one by one as a batch does, and probe their environment; note how long each took."""
-    from reload_audit.jobs import PRELOAD
-    from reload_audit.jobs.external import audit_batch
+    from reload_audit.jobs.external import PRELOAD, audit_batch
     from reload_audit.jobs.probe import ProbeSpec, probe_environment
     from reload_audit.judging.comparison import Criteria
     from reload_audit.processes import isolation
@@ -112,7 +111,7 @@ def audit(folder: Path) -> None:
     isolation.prepare("forkserver", hash_seed=RELOAD_HASH_SEED, preload=PRELOAD)
     isolation.call("builtins:len", ([],), method="forkserver", log=log, timeout=600, memory=8192)
     seconds["start"] = time.perf_counter() - start
-    for entry in _external(config):
+    for entry in (model.to_dict() for model in _external(config)):
         start = time.perf_counter()
         records = folder / "audited" / f"{entry['model']}.json"
         audit_batch([entry], records, log, policy, ReloadSpec.from_dict(reload), criteria)
@@ -129,6 +128,7 @@ def audit(folder: Path) -> None:
 def copy(folder: Path, size: int) -> None:
     """As many models as ``size``: files are links to the three, records are theirs under other names."""
     from reload_audit.planning.discovery import find_models
+    from reload_audit.planning.watched_files import files_of
 
     kinds = [kind for kind, share in SHARES.items() for _ in range(share)]
     here, templates = folder / str(size), folder / "templates"
@@ -150,17 +150,18 @@ def copy(folder: Path, size: int) -> None:
     }.items():
         (here / f"{name}.yaml").write_text(json.dumps(content))
 
-    entries = _external(_resolved({"runs": [str(here / "models")]}))
+    models = _external(_resolved({"runs": [str(here / "models")]}))
     results = here / "results"
     (results / "external").mkdir(parents=True)
-    (results / "external/models.json").write_text(json.dumps(entries, indent=1))
+    (results / "external/models.json").write_text(json.dumps([model.to_dict() for model in models], indent=1))
     records = {kind: json.loads((folder / f"audited/{kind}.json").read_text())[0] for kind in SHARES}
-    batches = find_models.batches(entries, find_models.usual_size(size))
+    by_name = {model.model: model for model in models}
+    batches = find_models.batches(by_name, find_models.usual_size(size))
     for name, batch in batches.items():
-        copies = [_renamed(records[entry["model"].partition("-")[0]], entry) for entry in batch]
+        copies = [_renamed(records[model.partition("-")[0]], by_name[model].to_dict()) for model in batch]
         (results / f"external/{name}.json").write_text(json.dumps(copies))
     shutil.copytree(folder / "audited/probes", results / "probes")
-    files = {name: [file for entry in batch for file in find_models.files(entry)] for name, batch in batches.items()}
+    files = {name: [file for model in batch for file in files_of(by_name[model])] for name, batch in batches.items()}
     _write_bare(here, files, size)
 
 
@@ -278,7 +279,7 @@ def _resolved(config: dict[str, Any]) -> dict[str, Any]:
     return resolve(config, read_yaml(SCHEMAS / "config.schema.yaml"), "config.yaml")
 
 
-def _external(config: dict[str, Any]) -> list[dict[str, Any]]:
+def _external(config: dict[str, Any]) -> list[Any]:
     from reload_audit.planning.configuration import read_yaml
     from reload_audit.planning.discovery.find_models import find_models
 

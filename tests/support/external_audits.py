@@ -50,7 +50,7 @@ def audit_found(folder: Path, *, probes: Path | None = None, **config: Any) -> d
     config = resolved(
         **{"python_path": [str(ROOT / "tests/environments"), str(ROOT / "examples")], "reload": reload, **config}
     )
-    models = find_models(config, MODELS_SCHEMA, CLAIMS_SCHEMA)
+    models = [model.to_dict() for model in find_models(config, MODELS_SCHEMA, CLAIMS_SCHEMA)]
     policy = ExternalPolicy.from_dict(
         {
             "evaluation": {**config["evaluation"], "looks": config["verdict"]["looks"]},

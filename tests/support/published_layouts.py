@@ -21,8 +21,8 @@ PPO_SETTINGS = {"clip_range": 0.2, "n_epochs": 10, "n_envs": 4}
 
 
 def discovered(**config: Any) -> list[dict[str, Any]]:
-    """What a configuration finds."""
-    return find_models(resolved(**config), MODELS_SCHEMA, CLAIMS_SCHEMA)
+    """The external models that a configuration leads to, as the plain data that jobs get."""
+    return [model.to_dict() for model in find_models(resolved(**config), MODELS_SCHEMA, CLAIMS_SCHEMA)]
 
 
 def by_name(**config: Any) -> dict[str, dict[str, Any]]:

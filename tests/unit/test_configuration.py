@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
-from reload_audit.planning.configuration import ConfigError, only, read_yaml, resolve, trained_models
+from reload_audit.planning.configuration import (
+    ConfigError,
+    check_only,
+    on_python_path,
+    read_yaml,
+    resolve,
+    trained_models,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")
@@ -413,21 +420,26 @@ def test_settings_of_the_train_time_evaluation_change_every_training_spec() -> N
 
 # --- Some models alone -------------------------------------------------------------------------------------------
 
-TRAINED = {"ppo-seed0-n1": {"seed": 0}, "ppo-seed1-n1": {"seed": 1}}
-FOUND = [{"model": "zoo/PPO 1"}, {"model": "zoo/PPO 2"}]
 
-
-def test_without_names_all_models_are_audited() -> None:
-    assert only([], TRAINED, FOUND, "mine.yaml") == (TRAINED, FOUND)
-
-
-def test_models_that_are_named_are_audited_alone() -> None:
-    chosen = only(["zoo/PPO 2", "ppo-seed1-n1"], TRAINED, FOUND, "mine.yaml")
-    assert chosen == ({"ppo-seed1-n1": {"seed": 1}}, [{"model": "zoo/PPO 2"}])
+def test_models_that_are_there_can_be_wanted_alone() -> None:
+    check_only(["zoo/PPO 2", "ppo-seed1-n1"], ["ppo-seed0-n1", "ppo-seed1-n1", "zoo/PPO 2"], "mine.yaml")
 
 
 def test_a_name_that_no_model_has_is_refused_with_the_closest() -> None:
     with pytest.raises(
         ConfigError, match=r"^mine.yaml: only: there is no model 'ppo-seed1'; did you mean 'ppo-seed1-n1'"
     ):
-        only(["ppo-seed1"], TRAINED, FOUND, "mine.yaml")
+        check_only(["ppo-seed1"], ["ppo-seed0-n1", "ppo-seed1-n1"], "mine.yaml")
+
+
+# --- Folders of Python modules -----------------------------------------------------------------------------------
+
+
+def test_python_path_is_relative_to_the_working_directory_and_else_to_the_workflow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("here/mine", "here/both", "workflow/both", "workflow/examples"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    found = on_python_path(["mine", "both", "examples", "nowhere", str(tmp_path)], tmp_path / "workflow")
+    assert found == ["mine", "both", str(tmp_path / "workflow/examples"), "nowhere", str(tmp_path)]

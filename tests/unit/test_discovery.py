@@ -14,9 +14,10 @@ import sb3_contrib
 import stable_baselines3
 
 from reload_audit.planning.configuration import ConfigError
-from reload_audit.planning.discovery.find_models import batches, files, usual_size
+from reload_audit.planning.discovery.find_models import batches, usual_size
 from reload_audit.planning.discovery.names import ALGORITHMS
 from reload_audit.planning.discovery.zips import algorithm_of, settings
+from reload_audit.planning.watched_files import files_of
 from reload_audit.records.specs import ExternalSpec
 from support.builders import ROOT
 from support.published_layouts import (
@@ -37,6 +38,10 @@ SHARED = ROOT.parent / "shared/models"
 def only(**config: Any) -> dict[str, Any]:
     (entry,) = discovered(**config)
     return entry
+
+
+def files(entry: dict[str, Any]) -> list[str]:
+    return files_of(ExternalSpec.from_dict(entry))
 
 
 # --- RL Zoo ------------------------------------------------------------------------------------------------------
@@ -563,16 +568,15 @@ def test_a_recording_s_episodes_are_among_its_files(tmp_path: Path) -> None:
     ]
 
 
-def named(count: int) -> list[dict[str, Any]]:
-    return [{"model": f"run/{index}"} for index in range(count)]
+def named(count: int) -> list[str]:
+    return [f"run/{index}" for index in range(count)]
 
 
 @pytest.mark.parametrize(("count", "size"), [(0, 8), (1, 8), (8, 8), (9, 8), (100, 7), (5, 1)])
 def test_every_model_is_in_one_batch(count: int, size: int) -> None:
     found = batches(named(count), size)
-    models = [entry["model"] for batch in found.values() for entry in batch]
-    assert sorted(models) == sorted(entry["model"] for entry in named(count))
-    assert all(batch == sorted(batch, key=lambda entry: str(entry["model"])) for batch in found.values() if batch)
+    assert sorted(model for batch in found.values() for model in batch) == sorted(named(count))
+    assert all(batch and batch == sorted(batch) for batch in found.values())
     assert list(found) == sorted(found)
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from reload_audit.planning.discovery.find_models import files
+from reload_audit.planning.watched_files import files_of
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.texts import literal, parse_yaml, read_yaml
+from reload_audit.records.specs import ExternalSpec
 from support.builders import ROOT
 from support.published_layouts import by_name, hub_repository, ordered, sb3_zip, text, zoo_run
 
@@ -100,7 +101,7 @@ def test_statistics_that_are_no_regular_file_are_a_problem(tmp_path: Path) -> No
     odd_pipe(run / "CartPole-v1/vecnormalize.pkl")
     (found,) = by_name(runs=[str(tmp_path)]).values()
     assert found["problem"].endswith("vecnormalize.pkl: expected a file, found a named pipe")
-    assert files(found)[0].endswith(".zip")
+    assert files_of(ExternalSpec.from_dict(found))[0].endswith(".zip")
 
 
 def test_evaluations_and_monitor_files_that_are_no_regular_files_are_ignored(tmp_path: Path) -> None:

@@ -10,17 +10,22 @@ from reload_audit.planning.job_requests import (
     OVERHEAD_MB,
     OVERHEAD_MINUTES,
     Request,
+    aggregation_request,
     batch_request,
+    probe_request,
     reload_request,
     training_request,
 )
-from support.builders import training_spec
+from support.builders import resolved, training_spec
 
 LIMITS = {"timeout": 86400, "memory": 8192}
 
 
-def training(limits: dict[str, int] = LIMITS, given: dict[str, int] | None = None, **experiment: Any) -> Request:
-    return training_request(training_spec(**experiment), limits, given or {})
+RELOAD = resolved(runs=["models"], reload={"n_envs": [1, 8], "other_vec_env": True, **LIMITS})["reload"]
+
+
+def training(limits: dict[str, int] = LIMITS, overrides: dict[str, int] | None = None, **experiment: Any) -> Request:
+    return training_request(training_spec(**experiment), limits, overrides or {})
 
 
 def test_more_steps_take_longer():
@@ -53,8 +58,8 @@ def test_workers_of_a_subproc_vec_env_get_cores_and_memory():
 @pytest.mark.parametrize(("device", "gpu"), [("cpu", None), ("auto", None), ("cuda", 1), ("cuda:0", 1)])
 def test_cuda_asks_for_a_gpu(device, gpu):
     assert training(device=device).gpu == gpu
-    assert reload_request(device, LIMITS, 5).gpu == gpu
-    assert batch_request(["cpu", device], LIMITS, 5).gpu == gpu
+    assert reload_request(device, RELOAD).gpu == gpu
+    assert batch_request(["cpu", device], RELOAD).gpu == gpu
 
 
 def test_a_further_attempt_asks_for_twice_as_much_up_to_the_limits():
@@ -72,13 +77,28 @@ def test_no_estimate_is_beyond_the_limits():
 
 
 def test_resources_from_the_configuration_replace_the_estimates():
-    given = {"threads": 3, "mem_mb": 50_000, "runtime": 5, "gpu": 2}
-    request = training(given=given)
+    overrides = {"threads": 3, "mem_mb": 50_000, "runtime": 5, "gpu": 2}
+    request = training(overrides=overrides)
     assert (request.threads, request.memory(1), request.minutes(1), request.gpu) == (3, 50_000, 5, 2)
     assert request.minutes(2) == 10
     assert request.memory(2) == 50_000  # it is beyond the limit as it is
-    assert training(given={"gpu": 0}, device="cuda").gpu is None
+    assert training(overrides={"gpu": 0}, device="cuda").gpu is None
+
+
+def test_the_processes_of_a_reload_may_all_take_as_long_as_they_may():
+    short = {**RELOAD, "timeout": 60, "n_envs": [2], "other_vec_env": False}
+    # The canonical condition, another, three to find out why a reward is lost; in a batch also what chance earns.
+    assert reload_request("cpu", short).most_runtime == 5 + OVERHEAD_MINUTES
+    assert batch_request(["cpu", "cpu"], short).most_runtime == 12 + OVERHEAD_MINUTES
+
+
+def test_a_probe_has_time_limits_of_its_own():
+    assert probe_request("cpu", RELOAD, {"timeout": 60}).most_runtime == 30 + OVERHEAD_MINUTES
+
+
+def test_more_models_take_more_memory_together():
+    assert aggregation_request(10_000).mem_mb == aggregation_request(0).mem_mb + 2000
 
 
 def test_a_batch_asks_for_time_for_each_of_its_models():
-    assert batch_request(["cpu"] * 8, LIMITS, 50).runtime > 3 * batch_request(["cpu"], LIMITS, 50).runtime
+    assert batch_request(["cpu"] * 8, RELOAD).runtime > 3 * batch_request(["cpu"], RELOAD).runtime

@@ -14,11 +14,9 @@ from typing import Any
 
 import pytest
 
-from reload_audit.planning.code_digest import locate_in, named_code_digest
 from reload_audit.planning.configuration import trained_models
-from reload_audit.planning.discovery import find_models
+from reload_audit.planning.plan import Folders, make_plan
 from reload_audit.records.episodes import Episode
-from reload_audit.records.probe_names import probe_name
 from reload_audit.records.specs import CANONICAL, Condition
 from reload_audit.records.storage import read_json, write_json
 from reload_audit.reports.audit import Audit
@@ -27,7 +25,7 @@ from reload_audit.reports.junit import write_junit
 from reload_audit.reports.markdown import summarize
 from reload_audit.reports.model_cards import suggestions
 from reload_audit.results.aggregate import aggregate
-from support.builders import CRITERIA, experiment, resolved
+from support.builders import CRITERIA, ROOT, experiment, resolved
 from support.fleet import fleet
 from support.published_layouts import discovered, hub_repository, recording
 
@@ -76,15 +74,15 @@ def test_discovery_takes_time_in_proportion_to_the_models(found):
 
 
 def test_planning_takes_time_in_proportion_to_the_external_models(found, tmp_path):
-    def plan(entries: list[dict[str, Any]]) -> None:
-        batches = find_models.batches(entries, find_models.usual_size(len(entries)))
-        for batch in batches.values():
-            named_code_digest(batch, locate_in([tmp_path]))
-            for entry in batch:
-                find_models.files(entry)
-                probe_name(entry["environment"])
+    def plan(config: dict[str, Any]) -> None:
+        audit = make_plan(config, "config.yaml", folders, ROOT.joinpath("workflow").joinpath, now=0.0, discover=True)
+        for batch in audit.batches:
+            audit.batch_models(batch), audit.batch_inputs(batch), audit.batch_code(batch)
+        for probe in audit.probes:
+            audit.probe_inputs(probe), audit.probe_code(probe)
 
-    assert grows_no_faster_than_the_models(*(lambda n=n: plan(discovered(**found[n])) for n in (FEW, MANY)))
+    folders = Folders(str(tmp_path / "results"), str(tmp_path / "logs"))
+    assert grows_no_faster_than_the_models(*(lambda n=n: plan(found[n]) for n in (FEW, MANY)))
 
 
 def test_reading_a_table_takes_time_in_proportion_to_its_rows(tmp_path):

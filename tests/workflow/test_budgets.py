@@ -310,10 +310,11 @@ def plans(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Plans:
 def _remember_models(config: dict[str, Any], file: Path) -> str:
     """Write the file that jobs read, and name a batch whose size both audits have."""
     schemas = [read_yaml(ROOT / f"workflow/schemas/{name}.schema.yaml") for name in ("models", "claims")]
-    found = find_models.find_models(resolved(**config), *schemas)
+    models = find_models.find_models(resolved(**config), *schemas)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(found, indent=1))
-    return next(name for name, models in find_models.batches(found, 10).items() if len(models) == 7)
+    file.write_text(json.dumps([model.to_dict() for model in models], indent=1))
+    batches = find_models.batches([model.model for model in models], 10)
+    return next(name for name, batch in batches.items() if len(batch) == 7)
 
 
 def test_planning_imports_only_this_library_beyond_what_snakemake_imports(plans):

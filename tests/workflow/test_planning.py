@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
+
+from reload_audit.planning.code_digest import imported_files, locate_in
+from reload_audit.planning.job_code import JobCode
 from support.builders import ROOT
 
 SCRIPTS = ROOT / "workflow/scripts"
+DASHBOARD = SCRIPTS / "reload_audit/reports/dashboard"
 
 IMPORTS = """
 import sys
 before = set(sys.modules)
-from reload_audit.planning import code_digest
-from reload_audit.planning import configuration
-from reload_audit.planning.discovery import find_models
-from reload_audit.planning import job_requests
+from reload_audit.planning import for_rules, ledger, plan, snakemake_internals
 print(*sorted(set(sys.modules) - before))
 """
 
@@ -33,12 +35,36 @@ def test_planning_imports_no_heavy_library():
     assert packages.isdisjoint({"numpy", "pandas", "torch", "gymnasium", "stable_baselines3", "scipy", "pyarrow"})
 
 
+def test_planning_never_imports_snakemake():
+    assert "snakemake" not in {module.partition(".")[0] for module in imported()}
+
+
 def test_a_workflow_that_is_used_from_afar_fetches_all_that_planning_imports():
-    rules = (ROOT / "workflow/rules/library.smk").read_text()
-    packages = {name: re.search(rf"{name.upper()} = \((.*?)\)", rules, re.DOTALL) for name in ("discovery", "reading")}
-    fetched = {f"reload_audit{module}" for module in ("", ".code_digest", ".configuration", ".resources")}
-    for name, found in packages.items():
-        assert found is not None
-        fetched |= {f"reload_audit.{name}.{module}" for module in re.findall(r'"(\w+)"', found[1])}
-    expected = {module for module in imported() if module.partition(".")[0] == "reload_audit"}
-    assert {module.removesuffix(".__init__") for module in fetched} == expected
+    fetched: set[str] = set()
+    for name in ("for_rules", "ledger", "plan", "snakemake_internals"):
+        file = SCRIPTS / f"reload_audit/planning/{name}.py"
+        files = imported_files(file, f"reload_audit.planning.{name}", locate_in([SCRIPTS]))
+        fetched |= {str(path) for path in (file, *files)}
+    names = [module.replace(".", "/") for module in imported() if module.partition(".")[0] == "reload_audit"]
+    needed = {str(file) for name in names for file in (SCRIPTS / f"{name}.py", SCRIPTS / name / "__init__.py")}
+    assert {file for file in needed if Path(file).exists()} <= fetched
+
+
+def data_files(script: str) -> set[Path]:
+    return {file.resolve() for file in JobCode((ROOT / "workflow").joinpath, [], []).data_files(script)}
+
+
+def test_every_part_of_the_page_decides_the_report():
+    parts = {file for folder in ("page", "vendor") for file in (DASHBOARD / folder).iterdir()}
+    code = {file for file in parts if file.suffix in (".css", ".j2", ".js")}
+    assert len(code) >= 12
+    assert code <= data_files("report.py")
+
+
+@pytest.mark.parametrize("script", ["aggregate.py", "summarize.py", "report.py"])
+def test_the_texts_about_causes_decide_what_shows_them(script):
+    assert SCRIPTS / "reload_audit/causes/causes.yaml" in data_files(script)
+
+
+def test_the_summary_does_not_depend_on_the_page():
+    assert not any(DASHBOARD in file.parents for file in data_files("summarize.py"))

@@ -42,7 +42,7 @@ policy = {{
     "env_versions": {{}},
     "max_bytes": 2**30,
 }}
-models = find_models(config, MODELS_SCHEMA, CLAIMS_SCHEMA)
+models = [model.to_dict() for model in find_models(config, MODELS_SCHEMA, CLAIMS_SCHEMA)]
 audit_batch(models, Path("found.json"), log, ExternalPolicy.from_dict(policy), reload, CRITERIA)
 """
 

@@ -1,110 +1,118 @@
-"""What all rules share: the resolved configuration, the models it names, and digests of the code behind each rule.
+"""What all rules share: the library, wherever it is, the configuration, and the plan that is made of both.
 
-Nothing here is heavier than the standard library, a YAML reader and a schema validator: on a cluster every job
-plans the workflow again.
+What the plan is, scripts/reload_audit/planning/plan.py decides. Here stands only what needs Snakemake's `workflow`.
 """
 
 import functools
+import importlib
 import os
+import runpy
+import sys
+import time
+from pathlib import Path
+
+import snakemake
+from snakemake.exceptions import WorkflowError
 
 CONDA_ENV = "../envs/audit.yaml"
-SNAKEMAKES_OWN_LIMIT = (100, 1)  # jobs, seconds
-CONFIG_SOURCE = ", ".join(
-    os.path.relpath(file) for file in workflow.overwrite_configfiles or [DEFAULT_CONFIG]
-)
+FOLDER = Path(workflow.snakefile).resolve().parents[1]
+IS_HERE = (
+    FOLDER.is_dir()
+)  # if not, a `module:` uses this workflow from a repository somewhere else
 
 
-def resolved_config():
-    """The configuration with defaults filled in, or one message with everything that is wrong with it."""
-    schema = configuration.read_yaml(source("../schemas/config.schema.yaml"))
+def source(path):
+    """A file of this workflow by its path from workflow/; fetched first if it is somewhere else."""
+    if IS_HERE:
+        return FOLDER / path
     try:
-        resolved = configuration.resolve(config, schema, CONFIG_SOURCE)
-        if workflow.is_main_process:
-            for folder in ("<results>", "<logs>"):
-                configuration.check_writable(workflow.pathvars.apply(folder))
-        return resolved
-    except configuration.ConfigError as error:
+        return Path(workflow.source_path(f"../{path}"))
+    except WorkflowError as error:
+        raise FileNotFoundError(path) from error
+
+
+def library(module):
+    """Import a module of the library. If it is somewhere else, it is fetched first, with all that it imports."""
+    if not IS_HERE:
+        code = runpy.run_path(source("scripts/reload_audit/planning/code_digest.py"))
+        locate = code["locate_by"](
+            lambda path: source(f"scripts/{path}"), "reload_audit"
+        )
+        code["imported_files"](locate(module), module, locate)
+    return importlib.import_module(module)
+
+
+sys.path.insert(0, str(source("scripts/reload_audit/__init__.py").parents[1]))
+configuration = library("reload_audit.planning.configuration")
+internals = library("reload_audit.planning.snakemake_internals")
+planning = library("reload_audit.planning.plan")
+for_rules = library("reload_audit.planning.for_rules")
+ledger = library("reload_audit.planning.ledger")
+
+
+def refused(function, *arguments, **keywords):
+    """What a function returns; where it refuses something, Snakemake says so, without a traceback."""
+    try:
+        return function(*arguments, **keywords)
+    except (configuration.ConfigError, internals.UntriedVersionError) as error:
         raise WorkflowError(str(error)) from None
 
 
+SNAKEMAKE = refused(internals.Snakemake, workflow, snakemake.__version__)
+
+if not SNAKEMAKE.has_configuration:
+
+    configfile: refused(planning.default_configuration, source)
+
+
+FOLDERS = planning.Folders(SNAKEMAKE.path("<results>"), SNAKEMAKE.path("<logs>"))
+PLAN = refused(
+    planning.make_plan,
+    config,
+    ", ".join(map(os.path.relpath, SNAKEMAKE.configuration_files)),
+    FOLDERS,
+    source,
+    now=time.time(),
+    discover=SNAKEMAKE.is_main_process,
+)
+LEDGER = ledger.Ledger(Path(FOLDERS.results, ".written.json"))
+always, by, Asking = for_rules.always, for_rules.by, for_rules.Asking
+
+
 @functools.cache
-def locate_library(module):
-    """The file of a module of the library; None for modules of others."""
-    if module.partition(".")[0] == "reload_audit":
-        path = module.replace(".", "/")
-        for candidate in (f"{path}.py", f"{path}/__init__.py"):
-            try:
-                file = source(candidate)
-            except (OSError, WorkflowError):
-                continue
-            if file.exists():
-                return file
-    return None
+def inspect_results():
+    """Snakemake looks at time stamps alone, so it is told which results have changed since they were written."""
+    damage = LEDGER.inspect(
+        results_of_audit(), time.time(), dry_run=SNAKEMAKE.is_dry_run
+    )
+    SNAKEMAKE.make_again(damage.changed)
+    if str(damage):
+        print(damage, file=sys.stderr)
 
 
-def code_of(script, *data):
-    """Digest of everything that a rule's script imports from the library, of its data files and the requirements."""
-    files = [source(file) for file in ("../../requirements.txt", *data)]
-    return code_digest(source(script), locate_library, files)
+def model_records(wildcards):
+    """What every later result is made of. It is planned before Snakemake decides which jobs have to run."""
+    if SNAKEMAKE.is_main_process:
+        inspect_results()
+    return PLAN.model_records
 
 
-AUDIT = resolved_config()
-MODELS = configuration.trained_models(AUDIT)
-RELOAD = {key: value for key, value in AUDIT["reload"].items() if key != "batch"}
-TRAINING_CODE = code_of("train.py")
-RELOAD_CODE = code_of("reload.py")
-
-
-def user_code(content, with_lines=False):
-    """Digest of the user's own code on python_path that names in the configuration lead to."""
-    locate = locate_in(map(Path, AUDIT["python_path"]))
-    return named_code_digest(content, locate, with_lines)
-
-
-# Without what its jobs ask a cluster for, which decides no result.
-USER_CODE = {
-    experiment["name"]: user_code({**experiment, "resources": None})
-    for experiment in AUDIT["experiments"]
-}
-
-
-def spec_of(wildcards):
-    return MODELS[wildcards.model]
-
-
-def training_code(wildcards):
-    return TRAINING_CODE + USER_CODE[spec_of(wildcards)["experiment"]]
-
-
-def reload_code(wildcards):
-    return RELOAD_CODE + USER_CODE[spec_of(wildcards)["experiment"]]
-
-
-def plan_only_when_jobs_end():
-    """Spare the main process half of its work, or a core where jobs are many.
-
-    With a limit on jobs per second, every job that ends leaves one more timer behind: each makes Snakemake look at the
-    inputs of all jobs that wait, once a second, until none waits. Only a limit that somebody asked for is worth that.
-    """
-    limit = workflow.scheduling_settings.max_jobs_per_timespan
-    if limit is not None and (limit.max_jobs, limit.timespan) == SNAKEMAKES_OWN_LIMIT:
-        workflow.scheduler.job_rate_limiter = None
+def results_of_audit():
+    """Everything that later jobs or people rely on."""
+    of_all = [*rules.aggregate.output, *rules.report.output, *rules.summarize.output]
+    return PLAN.outputs(list(map(str, of_all)))
 
 
 def show_summary():
-    """The closing words of a finished audit, if they are about what is there now."""
-    summary, audit = (
-        Path(workflow.pathvars.apply(f"<results>/{name}"))
-        for name in ("summary.txt", "audit.json")
-    )
-    if summary.exists() and summary.stat().st_mtime >= audit.stat().st_mtime:
-        source("reload_audit/reports/console.py")
-        from reload_audit.reports import console
-
+    """The closing words of a finished audit."""
+    words = PLAN.closing_words()
+    if words:
         print()
-        console.show(summary.read_text(encoding="utf-8"))
+        library("reload_audit.reports.console").show(words)
         print()
 
 
 wildcard_constraints:
     model=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+    probe=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+    batch=r"batch(-[01]+)?",

@@ -1,13 +1,15 @@
-"""Audit models that others trained, some at a time: read them without executing anything, evaluate them, find claims.
+"""Audit external models, some at a time: read them without executing anything, evaluate them, find claims.
 
 Input: the files of a batch's models. Output: one file with the records of all of them. A model that cannot be read is a
 record that says why.
 """
 
+auditing = Asking(by("batch", PLAN.batch_request))
+
 
 rule audit_external:
     input:
-        files_of_batch,
+        by("batch", PLAN.batch_inputs),
     output:
         "<results>/external/{batch}.json",
     log:
@@ -16,16 +18,16 @@ rule audit_external:
         CONDA_ENV
     threads: 1
     resources:
-        mem_mb=memory_of(auditing),
-        runtime=minutes_of(auditing),
-        gpu=gpus_of(auditing),
+        mem_mb=auditing.mem_mb,
+        runtime=auditing.runtime,
+        gpu=auditing.gpu,
     params:
-        models=models_of_batch,
-        unwatched=odd_files_of_batch,
-        policy=EXTERNAL_POLICY,
-        reload=RELOAD,
-        verdict=AUDIT["verdict"],
-        code=external_code,
+        models=by("batch", PLAN.batch_models),
+        unwatched=by("batch", PLAN.batch_unwatched),
+        policy=PLAN.external_policy,
+        reload=PLAN.reload_settings,
+        verdict=PLAN.config["verdict"],
+        code=by("batch", PLAN.batch_code),
     message:
         "Auditing the models of {wildcards.batch}"
     script:

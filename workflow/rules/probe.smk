@@ -1,13 +1,15 @@
 """Probe each distinct environment: what in it does reset(seed=...) not control, and why?
 
-Input: the first of the models that were trained in it, whose own actions are used besides random ones. Output: one file
+Input: the first of the models that were trained in it, whose own actions are tried besides random ones. Output: one file
 with every contrast. An environment that cannot be built, crashes or hangs is a result that says so.
 """
+
+probing = Asking(by("probe", PLAN.probe_request))
 
 
 rule probe:
     input:
-        model_of_probe,
+        by("probe", PLAN.probe_inputs),
     output:
         "<results>/probes/{probe}.json",
     log:
@@ -17,15 +19,15 @@ rule probe:
         CONDA_ENV
     threads: 1
     resources:
-        mem_mb=memory_of(probing),
-        runtime=minutes_of(probing),
-        gpu=gpus_of(probing),
+        mem_mb=probing.mem_mb,
+        runtime=probing.runtime,
+        gpu=probing.gpu,
     params:
-        environment=probed_environment,
-        found=found_model_of_probe,
-        policy=policy_of_probe,
-        probe=PROBE,
-        code=probe_code,
+        environment=by("probe", PLAN.probed_environment),
+        external=by("probe", PLAN.probe_external_model),
+        policy=by("probe", PLAN.probe_policy),
+        probe=PLAN.probe_settings,
+        code=by("probe", PLAN.probe_code),
     message:
         "Probing {wildcards.probe}"
     script:

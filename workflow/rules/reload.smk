@@ -3,6 +3,8 @@
 Input: the model's folder. Output: one record with every episode, check and process.
 """
 
+reloading = Asking(by("model", PLAN.reload_request))
+
 
 rule reload:
     input:
@@ -15,13 +17,13 @@ rule reload:
         CONDA_ENV
     threads: 1
     resources:
-        mem_mb=memory_of(reloading),
-        runtime=minutes_of(reloading),
-        gpu=gpus_of(reloading),
+        mem_mb=reloading.mem_mb,
+        runtime=reloading.runtime,
+        gpu=reloading.gpu,
     params:
-        reload=RELOAD,
-        verdict=AUDIT["verdict"],
-        code=reload_code,
+        reload=PLAN.reload_settings,
+        verdict=PLAN.config["verdict"],
+        code=by("model", PLAN.reload_code),
     message:
         "Reloading {wildcards.model}"
     script:

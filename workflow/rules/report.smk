@@ -1,23 +1,10 @@
 """Put all models together: result tables, verdicts, report, summaries. `gate` turns verdicts into an exit status.
 
-Input: one record per model, one probe per environment. Output: episodes, conditions, models, processes; audit.json; report.html; summary.txt, summary.md, junit.xml and patches of model cards.
+Input: one record per model, one probe per environment. Output: episodes, conditions, models, processes; audit.json;
+report.html; summary.txt, summary.md, junit.xml and patches of model cards.
 """
 
-DASHBOARD = [
-    f"reload_audit/reports/dashboard/{name}"
-    for name in (
-        "page/report.html.j2",
-        "page/report.css",
-        *(
-            f"page/{part}.js"
-            for part in ("unpack", "plots", "filters", "table", "panel", "main")
-        ),
-        "vendor/tabulator.min.css",
-        "vendor/tabulator.min.js",
-        "vendor/vega-interpreter.min.js",
-        "vendor/vega.min.js",
-    )
-]
+aggregation = Asking(always(PLAN.aggregation_request))
 
 
 # They read one JSON file: the queue of a cluster would take longer.
@@ -28,8 +15,8 @@ localrules:
 
 rule aggregate:
     input:
-        records=records,
-        probes=PROBE_RECORDS,
+        records=model_records,
+        probes=always(PLAN.probe_records),
     output:
         episodes="<results>/episodes.parquet",
         conditions="<results>/conditions.parquet",
@@ -42,12 +29,11 @@ rule aggregate:
     conda:
         CONDA_ENV
     resources:
-        mem_mb=memory_of(aggregating),
-        runtime=minutes_of(aggregating),
+        mem_mb=aggregation.mem_mb,
+        runtime=aggregation.runtime,
     params:
-        settings={key: AUDIT[key] for key in ("evaluation", "verdict")}
-        | {"reload": RELOAD},
-        code=code_of("aggregate.py", "reload_audit/causes/causes.yaml"),
+        settings=PLAN.aggregation_settings,
+        code=always(PLAN.code.of_script_with_data, "aggregate.py"),
     message:
         "Comparing train time and reload"
     script:
@@ -77,13 +63,11 @@ rule report:
     conda:
         CONDA_ENV
     resources:
-        mem_mb=memory_of(aggregating),
-        runtime=minutes_of(aggregating),
+        mem_mb=aggregation.mem_mb,
+        runtime=aggregation.runtime,
     params:
-        folders={
-            name: workflow.pathvars.apply(f"<{name}>") for name in ("results", "logs")
-        },
-        code=code_of("report.py", *DASHBOARD),
+        folders={"results": FOLDERS.results, "logs": FOLDERS.logs},
+        code=always(PLAN.code.of_script_with_data, "report.py"),
     message:
         "Writing {output.html}"
     script:
@@ -114,7 +98,7 @@ rule summarize:
     conda:
         CONDA_ENV
     params:
-        code=code_of("summarize.py", "reload_audit/causes/causes.yaml"),
+        code=always(PLAN.code.of_script_with_data, "summarize.py"),
     message:
         "Writing {output.text}, {output.markdown} and {output.junit}"
     script:
@@ -131,7 +115,7 @@ rule gate:
     conda:
         CONDA_ENV
     params:
-        fail_on=AUDIT["gate"]["fail_on"],
+        fail_on=PLAN.config["gate"]["fail_on"],
     message:
         "Looking for verdicts that must not pass: {params.fail_on}"
     script:

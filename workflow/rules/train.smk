@@ -4,6 +4,8 @@ Output: a folder with model.zip, vecnormalize.pkl (if normalised), evaluations.j
 experiment whose environment fails half-way leaves a manifest that says so: a finding, not a failed job.
 """
 
+training = Asking(by("model", PLAN.training_request))
+
 
 rule train:
     output:
@@ -12,15 +14,15 @@ rule train:
         "<logs>/train/{model}.log",
     conda:
         CONDA_ENV
-    threads: threads_of(training)
+    threads: training.threads
     resources:
-        mem_mb=memory_of(training),
-        runtime=minutes_of(training),
-        gpu=gpus_of(training),
+        mem_mb=training.mem_mb,
+        runtime=training.runtime,
+        gpu=training.gpu,
     params:
-        spec=spec_of,
-        code=training_code,
-        limits=AUDIT["training"],
+        spec=by("model", PLAN.training_spec),
+        code=by("model", PLAN.training_code),
+        limits=PLAN.config["training"],
     message:
         "Training {wildcards.model}"
     script:

@@ -10,15 +10,15 @@ from reload_audit.records.specs import ExternalPolicy
 
 def main(
     environment: Mapping,
-    found: Mapping | None,
+    external: Mapping | None,
     files: Sequence[str],
     policy: Mapping | None,
     probe: Mapping,
     record: Path,
     log: Path,
 ) -> None:
-    model = {"folder": files[0]} if found is None else found
-    allowed = None if found is None else ExternalPolicy.from_dict(policy)
+    model = {"folder": files[0]} if external is None else external
+    allowed = None if external is None else ExternalPolicy.from_dict(policy)
     probe_environment(environment, model, allowed, ProbeSpec.from_dict(probe), record, log)
 
 
@@ -26,7 +26,7 @@ if __name__ == "__main__":
     with job_log(snakemake.log[0], mem_mb=snakemake.resources.mem_mb) as log:
         main(
             snakemake.params.environment,
-            snakemake.params.found,
+            snakemake.params.external,
             snakemake.input,
             snakemake.params.policy,
             snakemake.params.probe,

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from reload_audit.planning.discovery import find_models
+from reload_audit.planning.watched_files import files_of
+from reload_audit.records.specs import ExternalSpec
 from reload_audit.records.storage import atomic_path, digest, plain
 
 Record = dict[str, Any]
@@ -52,7 +53,7 @@ class Kept:
 
     def _key(self, model: Mapping[str, Any]) -> str:
         """Of the model, its files, and all that decides."""
-        stats = [(file, Path(file).stat()) for file in find_models.files(model)]
+        stats = [(file, Path(file).stat()) for file in files_of(ExternalSpec.from_dict(model))]
         files = [[file, stat.st_size, stat.st_mtime_ns] for file, stat in stats]
         return digest([plain(model), files, self._decides])
 

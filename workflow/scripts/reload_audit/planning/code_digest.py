@@ -43,7 +43,7 @@ def code_digest(
     :param name: the script's own module name, where it is part of a package and may import relatively
     :param with_lines: whether it matters in which line code stands
     """
-    files = sorted({script, *_imported_files(script, name or script.stem, locate), *also})
+    files = sorted({script, *imported_files(script, name or script.stem, locate), *also})
     content = _hash([(file.name, file) for file in files], with_lines)
     for text in texts:
         content.update(text.encode() + b"\0")
@@ -93,6 +93,29 @@ def locate_in(folders: Iterable[Path]) -> Locate:
     return locate
 
 
+def locate_by(source: Callable[[str], Path], package: str) -> Locate:
+    """A ``locate`` for the modules of one package, wherever its files come from.
+
+    :param source: gives a file by its path below the folder of the package, or raises OSError; may have to fetch it
+    """
+
+    @functools.cache
+    def locate(module: str) -> Path | None:
+        if module.partition(".")[0] != package:
+            return None
+        path = module.replace(".", "/")
+        for candidate in (f"{path}.py", f"{path}/__init__.py"):
+            try:
+                file = source(candidate)
+            except OSError:
+                continue
+            if file.exists():
+                return file
+        return None
+
+    return locate
+
+
 def _texts(content: Any) -> set[str]:
     found: set[str] = set()
     pending = [content]
@@ -113,7 +136,11 @@ def _candidates(name: str) -> list[str]:
     return [*_parents(module), module]
 
 
-def _imported_files(script: Path, name: str, locate: Locate) -> set[Path]:
+def imported_files(script: Path, name: str, locate: Locate) -> dict[Path, str]:
+    """The files of all modules that a script leads to, each with the module's name.
+
+    :param name: the script's own module name
+    """
     found: dict[Path, str] = {}
     pending = [(script, name)]
     while pending:
@@ -123,7 +150,7 @@ def _imported_files(script: Path, name: str, locate: Locate) -> set[Path]:
             if imported is not None and imported not in found:
                 found[imported] = module
                 pending.append((imported, module))
-    return set(found)
+    return found
 
 
 def _imported_modules(file: Path, name: str) -> set[str]:

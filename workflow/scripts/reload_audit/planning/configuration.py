@@ -11,11 +11,14 @@ import datetime
 import difflib
 import re
 import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import yaml
+
+from reload_audit.planning.resolved import Configuration, EvaluationData, Experiment, TrainingData
 
 
 class ConfigError(ValueError):
@@ -60,7 +63,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def resolve(config: dict[str, Any], schema: dict[str, Any], source: str) -> dict[str, Any]:
+def resolve(config: dict[str, Any], schema: dict[str, Any], source: str) -> Configuration:
     """The configuration with every default filled in.
 
     :param config: what the user wrote
@@ -72,7 +75,7 @@ def resolve(config: dict[str, Any], schema: dict[str, Any], source: str) -> dict
     validator = jsonschema.Draft202012Validator(schema)
     problems = [explain(error) for error in sorted(validator.iter_errors(config), key=lambda e: list(map(str, e.path)))]
     if not problems:
-        resolved: dict[str, Any] = _with_defaults(config, schema, schema)
+        resolved: Configuration = _with_defaults(config, schema, schema)
         problems = _inconsistencies(resolved)
     if problems:
         raise ConfigError("\n".join(f"{source}: {problem}" for problem in problems))
@@ -92,11 +95,22 @@ def check_writable(folder: str | Path) -> None:
         ) from None
 
 
-def trained_models(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """What to train: for every model's name its training spec, as plain data.
+def on_python_path(folders: Sequence[str], workflow_folder: Path) -> list[str]:
+    """The folders of ``python_path``: relative to the working directory, else to the folder of this workflow.
 
-    :param config: a resolved configuration
+    So the default configuration, which names a folder of examples, also works where another folder is worked in.
+
+    :param folders: as the user wrote them
+    :param workflow_folder: the top folder of this workflow's repository; it need not be there
     """
+    return [
+        str(workflow_folder / folder) if not Path(folder).exists() and (workflow_folder / folder).is_dir() else folder
+        for folder in folders
+    ]
+
+
+def trained_models(config: Configuration) -> dict[str, TrainingData]:
+    """What to train: for every model's name its training spec, as plain data."""
     return {
         model_name(experiment["name"], seed, n_envs): training_spec(config, experiment, seed, n_envs)
         for experiment in config["experiments"]
@@ -105,30 +119,23 @@ def trained_models(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def only(
-    wanted: list[str], trained: dict[str, dict[str, Any]], found: list[dict[str, Any]], source: str
-) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
-    """Those of the models that the user wants alone; all, if none is named.
+def check_only(wanted: Iterable[str], models: Iterable[str], source: str) -> None:
+    """Check that the models that the user wants alone are there.
 
-    :param trained: training specs by model name
-    :param found: models that others trained
+    :param wanted: names in the configuration's ``only``
+    :param models: the names of all models
+    :param source: the configuration's name, for messages
     :raises ConfigError: there is no model of a name
     """
-    if not wanted:
-        return trained, found
-    known = [*trained, *(str(model["model"]) for model in found)]
+    known = list(dict.fromkeys(models))
     unknown = [name for name in wanted if name not in set(known)]
     if unknown:
         raise ConfigError(
             "\n".join(f"{source}: only: there is no model {name!r}{closest(name, known)}" for name in unknown)
         )
-    return (
-        {name: spec for name, spec in trained.items() if name in wanted},
-        [model for model in found if model["model"] in wanted],
-    )
 
 
-def one_spec_per_n_envs(config: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+def one_spec_per_n_envs(config: Configuration) -> list[tuple[str, TrainingData]]:
     """What differs in more than the seed: where it stands in the configuration, and a training spec."""
     return [
         (f"experiments[{index}] ({experiment['name']})", training_spec(config, experiment, experiment["seeds"][0], n))
@@ -138,27 +145,40 @@ def one_spec_per_n_envs(config: dict[str, Any]) -> list[tuple[str, dict[str, Any
 
 
 def model_name(experiment: str, seed: int, n_envs: int) -> str:
+    """The name of the model that an experiment trains with a seed and a number of environments."""
     return f"{experiment}-seed{seed}-n{n_envs}"
 
 
-def training_spec(config: dict[str, Any], experiment: dict[str, Any], seed: int, n_envs: int) -> dict[str, Any]:
+def training_spec(config: Configuration, experiment: Experiment, seed: int, n_envs: int) -> TrainingData:
     """Everything that decides how one model is trained and measured, and nothing else: see ``specs.TrainingSpec``."""
-    environment_keys = ("env", "env_kwargs", "wrappers", "monitor", "normalize", "frame_stack")
-    training_keys = (
-        *("algo", "total_timesteps", "checkpoint_every", "vec_env", "start_method", "hyperparams", "device"),
-    )
     return {
         "model": model_name(experiment["name"], seed, n_envs),
         "experiment": experiment["name"],
         "seed": seed,
         "n_envs": n_envs,
-        **{key: experiment[key] for key in training_keys},
+        "algo": experiment["algo"],
+        "total_timesteps": experiment["total_timesteps"],
+        "checkpoint_every": experiment["checkpoint_every"],
+        "vec_env": experiment["vec_env"],
+        "start_method": experiment["start_method"],
+        "hyperparams": experiment["hyperparams"],
+        "device": experiment["device"],
         "environment": {
-            **{key: experiment[key] for key in environment_keys},
+            "env": experiment["env"],
+            "env_kwargs": experiment["env_kwargs"],
+            "wrappers": experiment["wrappers"],
+            "monitor": experiment["monitor"],
+            "normalize": experiment["normalize"],
+            "frame_stack": experiment["frame_stack"],
             "python_path": config["python_path"],
         },
-        "evaluation": {**config["evaluation"], "looks": config["verdict"]["looks"]},
+        "evaluation": evaluation_protocol(config),
     }
+
+
+def evaluation_protocol(config: Configuration) -> EvaluationData:
+    """The episode protocol, looks included: see ``specs.EvaluationSpec``."""
+    return {**config["evaluation"], "looks": config["verdict"]["looks"]}
 
 
 _EXPONENT = re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
@@ -204,9 +224,10 @@ def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> 
     return copy.deepcopy(value)
 
 
-def _inconsistencies(config: dict[str, Any]) -> list[str]:
+def _inconsistencies(config: Configuration) -> list[str]:
+    """What the JSON Schema cannot say: there is nothing to audit, looks do not increase, a name stands twice."""
     problems = []
-    if not any(config[key] for key in ("experiments", "models", "runs")):
+    if not (config["experiments"] or config["models"] or config["runs"]):
         problems.append(
             "nothing to audit; expected entries under experiments (models to train), models (tables of models) "
             "or runs (folders with models)"

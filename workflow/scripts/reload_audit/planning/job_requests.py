@@ -3,14 +3,15 @@
 An estimate decides no result. It is generous for most models; where it was not, the cluster ends the job, and the next
 attempt asks for twice as much, until the limits of the configuration are reached, which the job enforces itself.
 
-Runs whenever the workflow is planned: only the standard library is imported.
+Runs whenever the workflow is planned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from reload_audit.planning.resolved import Probe, Reload, Training, TrainingData
 
 OVERHEAD_MB = 600
 """Two processes of Snakemake, the job's own interpreter, and a fork server that has imported the libraries."""
@@ -48,7 +49,10 @@ _BUFFER_SIZE = 1_000_000  # SB3's default
 
 _EVALUATION_MINUTES = 20  # right after training: 200 episodes of 1,000 steps, of five milliseconds each
 _RELOAD_MINUTES = 60
-_FOUND_MINUTES = 15
+_EXTERNAL_MINUTES = 15
+
+_DIAGNOSIS_PROCESSES = 3  # to examine a model that has lost its reward, to try conditions, and to end the last of them
+_PROBE_PROCESSES = 30  # contrasts, and what goes after those that differ; most take a second
 
 
 @dataclass(frozen=True)
@@ -71,51 +75,65 @@ class Request:
     gpu: int | None = None
 
     def memory(self, attempt: int) -> int:
+        """MB at an attempt, the first of which is 1."""
         return _doubled(self.mem_mb, attempt, self.most_mem_mb)
 
     def minutes(self, attempt: int) -> int:
+        """Minutes at an attempt, the first of which is 1."""
         return _doubled(self.runtime, attempt, self.most_runtime)
 
 
-def training_request(spec: Mapping[str, Any], limits: Mapping[str, int], given: Mapping[str, int]) -> Request:
+def training_request(spec: TrainingData, limits: Training, overrides: Mapping[str, int]) -> Request:
     """What training one model and its evaluation right after ask for.
 
-    :param spec: a training spec (``configuration.training_spec``)
-    :param limits: ``timeout`` in seconds and ``memory`` in MiB
-    :param given: what the user says instead: ``threads``, ``mem_mb``, ``runtime``, ``gpu``
+    :param limits: what training one model may take
+    :param overrides: what the user says instead of the estimate: ``threads``, ``mem_mb``, ``runtime``, ``gpu``
     """
     most_mem_mb = limits["memory"] + OVERHEAD_MB
     most_runtime = limits["timeout"] // 60 + OVERHEAD_MINUTES
     workers = spec["n_envs"] if spec["vec_env"] == "subproc" else 0
     mem_mb = OVERHEAD_MB + _MODEL_MB + workers * _WORKER_MB + _replay_buffer_mb(spec) + _cuda_mb(spec["device"])
     return Request(
-        mem_mb=given.get("mem_mb") or min(mem_mb, most_mem_mb),
-        runtime=given.get("runtime")
+        mem_mb=overrides.get("mem_mb") or min(mem_mb, most_mem_mb),
+        runtime=overrides.get("runtime")
         or min(OVERHEAD_MINUTES + _EVALUATION_MINUTES + _training_minutes(spec), most_runtime),
         most_mem_mb=most_mem_mb,
         most_runtime=most_runtime,
-        threads=given.get("threads") or max(1, workers),
-        gpu=given.get("gpu", gpus(spec["device"])) or None,
+        threads=overrides.get("threads") or max(1, workers),
+        gpu=overrides.get("gpu", gpus(spec["device"])) or None,
     )
 
 
-def reload_request(device: str, limits: Mapping[str, int], processes: int) -> Request:
+def reload_request(device: str, reload: Reload) -> Request:
     """What reloading one trained model asks for.
 
-    :param limits: ``timeout`` in seconds and ``memory`` in MiB that one condition may take
-    :param processes: that may run one after the other
+    :param device: the PyTorch device that it runs on
     """
-    return _reload(_RELOAD_MINUTES, [device], limits, processes)
+    limits = _Limits(reload["timeout"], reload["memory"], _reload_processes(reload))
+    return _request(_RELOAD_MINUTES, [device], limits)
 
 
-def batch_request(devices: list[str], limits: Mapping[str, int], processes: int) -> Request:
-    """What auditing a batch of models that others trained asks for.
+def batch_request(devices: Sequence[str], reload: Reload) -> Request:
+    """What auditing a batch of external models asks for.
 
-    :param devices: of each model
-    :param limits: as of :func:`reload_request`
-    :param processes: that may run one after the other, for all models together
+    :param devices: the PyTorch device of each model
     """
-    return _reload(_FOUND_MINUTES * len(devices), devices, limits, processes)
+    processes = len(devices) * (_reload_processes(reload) + 1)  # one more: what a random policy earns
+    return _request(_EXTERNAL_MINUTES * len(devices), devices, _Limits(reload["timeout"], reload["memory"], processes))
+
+
+def probe_request(device: str, reload: Reload, probe: Probe) -> Request:
+    """What probing one environment asks for.
+
+    :param device: the PyTorch device of the model that acts in it
+    """
+    return _request(_RELOAD_MINUTES, [device], _Limits(probe["timeout"], reload["memory"], _PROBE_PROCESSES))
+
+
+def aggregation_request(models: int) -> Request:
+    """What putting the records of so many models together, and drawing the report of them, asks for."""
+    mem_mb = OVERHEAD_MB + 1000 + models // 5
+    return Request(mem_mb, 30, most_mem_mb=8 * mem_mb, most_runtime=240)
 
 
 def gpus(device: str) -> int:
@@ -127,9 +145,28 @@ def _doubled(first: int, attempt: int, most: int) -> int:
     return min(first << (attempt - 1), max(first, most))
 
 
-def _reload(minutes: int, devices: list[str], limits: Mapping[str, int], processes: int) -> Request:
-    most_mem_mb = limits["memory"] + OVERHEAD_MB
-    most_runtime = limits["timeout"] * processes // 60 + OVERHEAD_MINUTES
+@dataclass(frozen=True)
+class _Limits:
+    """What processes that run one after the other may take.
+
+    :param timeout: seconds of each
+    :param memory: MiB of each
+    :param processes: how many there may be
+    """
+
+    timeout: int
+    memory: int
+    processes: int
+
+
+def _reload_processes(reload: Reload) -> int:
+    """The canonical condition, those that are asked for, and what finds out why a model has lost its reward."""
+    return 1 + len(reload["n_envs"]) + reload["other_vec_env"] + _DIAGNOSIS_PROCESSES
+
+
+def _request(minutes: int, devices: Sequence[str], limits: _Limits) -> Request:
+    most_mem_mb = limits.memory + OVERHEAD_MB
+    most_runtime = limits.timeout * limits.processes // 60 + OVERHEAD_MINUTES
     return Request(
         mem_mb=min(OVERHEAD_MB + _MODEL_MB + max(map(_cuda_mb, devices)), most_mem_mb),
         runtime=min(OVERHEAD_MINUTES + minutes, most_runtime),
@@ -143,7 +180,7 @@ def _cuda_mb(device: str) -> int:
     return gpus(device) * _CUDA_MB
 
 
-def _replay_buffer_mb(spec: Mapping[str, Any]) -> int:
+def _replay_buffer_mb(spec: TrainingData) -> int:
     """Memory is taken as the buffer fills, so never more than there are steps."""
     if spec["algo"] not in _OFF_POLICY:
         return 0
@@ -151,12 +188,12 @@ def _replay_buffer_mb(spec: Mapping[str, Any]) -> int:
     return int(transitions * _TRANSITION_MB[_sees_images(spec)])
 
 
-def _training_minutes(spec: Mapping[str, Any]) -> int:
+def _training_minutes(spec: TrainingData) -> int:
     seconds = spec["total_timesteps"] * _SECONDS_PER_STEP[spec["algo"]]
     return int(seconds * (_IMAGES if _sees_images(spec) else 1) / 60)
 
 
-def _sees_images(spec: Mapping[str, Any]) -> bool:
+def _sees_images(spec: TrainingData) -> bool:
     """As far as names tell: environments are not built to find out."""
     policy, env = str(spec["hyperparams"].get("policy", "")), spec["environment"]["env"]
     return policy.startswith("Cnn") or "ALE/" in env or "NoFrameskip" in env

@@ -10,10 +10,11 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 _READERS = 8
 """Threads that read files: on a network file system each file is a wait."""
@@ -21,7 +22,42 @@ _READERS = 8
 _APART = 0.001
 """Seconds between two time stamps."""
 
-Entry = dict[str, Any]
+
+class Entry(TypedDict):
+    """What an output was when it was taken down.
+
+    :param stamp: size in bytes and time stamp in nanoseconds of each of its files
+    :param size: bytes of all of them
+    :param digest: of their names and contents
+    """
+
+    stamp: list[list[int]]
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What has become of outputs since they were written.
+
+    :param changed: outputs with other content, each with how it differs
+    :param late: how many were stamped later than now, and are stamped anew
+    """
+
+    changed: dict[str, str]
+    late: int
+
+    def __str__(self) -> str:
+        """What to tell the user; empty if there is nothing to tell."""
+        lines = []
+        if self.changed:
+            lines.append("Changed since they were written, so they are made again (to keep them as they are: --touch):")
+            lines += [f"  {output}: {difference}" for output, difference in self.changed.items()]
+        if self.late:
+            lines.append(
+                f"Results that a clock which was ahead has stamped later than now: {self.late}. They are stamped now."
+            )
+        return "\n".join(lines)
 
 
 class Ledger:
@@ -47,6 +83,14 @@ class Ledger:
         self._write({output: entry for output, entry in now.items() if output not in changed})
         return differences
 
+    def inspect(self, outputs: Sequence[str], now: float, *, dry_run: bool) -> Damage:
+        """Find outputs that were truncated or edited, and set time stamps right that cannot be.
+
+        :param now: seconds since 1970
+        :param dry_run: whether time stamps are to stay as they are
+        """
+        return Damage(self.changed(outputs), late=0 if dry_run else bring_back(outputs, now))
+
     def close(self) -> None:
         """From now on outputs change: should the run be killed, nothing is known of them."""
         self._path.unlink(missing_ok=True)
@@ -58,9 +102,13 @@ class Ledger:
     def _describe(self, outputs: Iterable[str]) -> dict[str, Entry]:
         """What outputs are that are unknown, or have another time stamp than was known."""
         stamps = {output: _stamp(output) for output in outputs}
-        new = [path for path, stamp in stamps.items() if stamp and stamp != self._entries.get(path, {}).get("stamp")]
+        new = [path for path, stamp in stamps.items() if stamp and stamp != self._known_stamp(path)]
         with ThreadPoolExecutor(_READERS) as pool:
             return {path: entry for path, entry in zip(new, pool.map(_entry, new), strict=True) if entry is not None}
+
+    def _known_stamp(self, output: str) -> list[list[int]] | None:
+        entry = self._entries.get(output)
+        return None if entry is None else entry["stamp"]
 
     def _write(self, entries: Mapping[str, Entry]) -> None:
         """Nothing is known afterwards where nothing can be written: a full disk, the results of somebody else."""

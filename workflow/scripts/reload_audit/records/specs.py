@@ -23,6 +23,18 @@ class WrapperSpec:
     name: str
     kwargs: Mapping[str, Any]
 
+    def to_plain(self) -> str | dict[str, Mapping[str, Any]]:
+        """What :func:`wrapper_spec` reads."""
+        return {self.name: self.kwargs} if self.kwargs else self.name
+
+
+def wrapper_spec(entry: str | Mapping[str, Any]) -> WrapperSpec:
+    """From a dotted name, or a mapping of one to its keyword arguments."""
+    if isinstance(entry, str):
+        return WrapperSpec(entry, {})
+    ((name, kwargs),) = entry.items()
+    return WrapperSpec(name, kwargs or {})
+
 
 @dataclass(frozen=True)
 class EnvironmentSpec:
@@ -52,12 +64,24 @@ class EnvironmentSpec:
         return cls(
             env=data["env"],
             env_kwargs=data["env_kwargs"],
-            wrappers=tuple(_wrapper(entry) for entry in data["wrappers"]),
+            wrappers=tuple(map(wrapper_spec, data["wrappers"])),
             monitor=data["monitor"],
             normalize=None if normalize is False else {} if normalize is True else normalize,
             frame_stack=data["frame_stack"],
             python_path=tuple(data["python_path"]),
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, which :meth:`from_dict` reads. A time limit of its own is not part of it."""
+        return {
+            "env": self.env,
+            "env_kwargs": self.env_kwargs,
+            "wrappers": [wrapper.to_plain() for wrapper in self.wrappers],
+            "monitor": self.monitor,
+            "normalize": False if self.normalize is None else self.normalize or True,
+            "frame_stack": self.frame_stack,
+            "python_path": list(self.python_path),
+        }
 
 
 @dataclass(frozen=True)
@@ -225,7 +249,7 @@ class ExternalSpec:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ExternalSpec:
-        """From what ``discovery.find_models`` found."""
+        """From plain data: what :meth:`to_dict` gives."""
         return cls(
             **{
                 **data,
@@ -235,6 +259,16 @@ class ExternalSpec:
                 "named_by_user": tuple(data["named_by_user"]),
             }
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, which :meth:`from_dict` reads, for Snakemake and for files."""
+        return {
+            **vars(self),
+            "environment": self.environment.to_dict(),
+            "named_by_user": list(self.named_by_user),
+            "claim": None if self.claim is None else dict(vars(self.claim)),
+            "monitors": list(self.monitors),
+        }
 
     @property
     def judged_by_recording(self) -> bool:
@@ -343,10 +377,3 @@ def conditions(evaluation: EvaluationSpec, reload: ReloadSpec, *, deterministic:
     if reload.other_vec_env:
         chosen.append(replace(canonical, name="SubprocVecEnv", vec_env="subproc"))
     return tuple(chosen)
-
-
-def _wrapper(entry: str | Mapping[str, Any]) -> WrapperSpec:
-    if isinstance(entry, str):
-        return WrapperSpec(entry, {})
-    ((name, kwargs),) = entry.items()
-    return WrapperSpec(name, kwargs or {})

@@ -1,41 +1,43 @@
-"""One model while it is being looked up: what its files say, what the user says, what neither says."""
+"""One model while discovery looks it up: what its files say, what the user says, what neither says."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from reload_audit.planning.discovery.names import stochastic_by_custom
+from reload_audit.planning.discovery.settings import RunSettings
 from reload_audit.reading.refusal import shown
+from reload_audit.records.specs import Claim, EnvironmentSpec, ExternalSpec, wrapper_spec
 
-# What a user can say about models, in an entry of `runs` or a row of a table.
-GIVEN = ("algo", "env", "env_kwargs", "wrappers", "frame_stack", "n_envs", "deterministic", "device")
+SET_BY_USER = ("algo", "env", "env_kwargs", "wrappers", "frame_stack", "n_envs", "deterministic", "device")
+"""What a user can say about models, in an entry of ``runs`` or a row of a table."""
 
 
 @dataclass
-class Found:
+class Candidate:
     """Fields are those of ``specs.ExternalSpec`` where nothing else is said; empty texts stand for what is not known.
 
     :param real: the zip's path without any link
     :param run: what models of one training run have in common
     :param deterministic: None for what is usual with the environment
-    :param own: what the user says of it
+    :param said_by_user: the keys of what the user says of it
     :param open_questions: what only the user can answer, each with the keys that answer it
     """
 
     path: str
     real: str
     name: str
-    source: str
-    role: str
+    source: Literal["table", "zoo", "hub", "folder", "recorded"]
+    role: Literal["final", "best", "checkpoint"]
     run: str
     group: str = ""
     algo: str = ""
     env: str = ""
     env_kwargs: dict[str, Any] = field(default_factory=dict)
     wrappers: list[Any] = field(default_factory=list)
-    monitor: str = "env"
+    monitor: Literal["env", "vec"] = "env"
     frame_stack: int | None = None
     n_envs: int | None = None
     deterministic: bool | None = None
@@ -47,24 +49,38 @@ class Found:
     results: str | None = None
     monitors: list[str] = field(default_factory=list)
     recording: str | None = None
-    claim: dict[str, Any] | None = None
-    own: frozenset[str] = frozenset()
+    claim: Claim | None = None
+    said_by_user: frozenset[str] = frozenset()
     open_questions: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
     problem: str | None = None
 
-    def give(self, given: Mapping[str, Any]) -> None:
-        """Take the user's word for it, whatever the files say."""
-        for key in GIVEN:
-            if key in given:
-                value = given[key]
-                setattr(self, key, int(value) if key in ("n_envs", "frame_stack") and value is not None else value)
-        self.open_questions = [(keys, text) for keys, text in self.open_questions if not given.keys() & set(keys)]
-        self.own |= given.keys()
+    def take_settings(self, settings: RunSettings) -> None:
+        """What the files of a training run say of its environment. A problem that is known already stays."""
+        self.algo, self.env, self.n_envs = settings.algo, settings.env, settings.n_envs
+        self.env_kwargs, self.wrappers = settings.env_kwargs, settings.wrappers
+        self.frame_stack, self.normalized = settings.frame_stack, settings.normalized
+        self.open_questions = settings.open_questions
+        self.problem = self.problem or settings.problem
+
+    def take_from_user(self, said: Mapping[str, Any]) -> None:
+        """Take the user's word for it, whatever the files say.
+
+        :param said: values of keys in ``SET_BY_USER``
+        """
+        for key, value in said.items():
+            setattr(self, key, int(value) if key in ("n_envs", "frame_stack") and value is not None else value)
+        self.answer(said.keys())
+        self.said_by_user |= said.keys()
+
+    def answer(self, keys: Iterable[str]) -> None:
+        """Drop the open questions that one of these keys answers."""
+        answered = set(keys)
+        self.open_questions = [(others, text) for others, text in self.open_questions if not answered & set(others)]
 
     @property
-    def named_by_user(self) -> list[str]:
+    def named_by_user(self) -> tuple[str, ...]:
         """What of all that is imported for its environment is the user's own word."""
-        return [key for key in ("env", "wrappers") if key in self.own]
+        return tuple(key for key in ("env", "wrappers") if key in self.said_by_user)
 
     def questions(self) -> list[str]:
         """What is not known and must be, unless there is a problem already."""
@@ -73,54 +89,54 @@ class Found:
         unknown = ["no algorithm"] * (not self.algo) + ["no environment"] * (not self.env)
         return [*unknown, *(text for _, text in self.open_questions)]
 
-    def entry(self, model: str, python_path: list[str]) -> dict[str, Any]:
-        """As plain data: see ``specs.ExternalSpec``."""
+    def spec(self, model: str, python_path: Sequence[str]) -> ExternalSpec:
+        """The external model that it turned out to be. A path that is no Unicode text is a problem.
+
+        :param model: its name in the audit
+        """
+        is_text = self._has_unicode_paths()
+        statistics = self.statistics if is_text else None
         deterministic = self.deterministic
         if deterministic is None:
             deterministic = not stochastic_by_custom(self.env, self.wrappers)
-        entry = {
-            "model": model,
-            **{key: getattr(self, key) for key in ("source", "group", "role", "algo", "device")},
-            "deterministic": deterministic,
-            **{key: getattr(self, key) for key in ("path", "statistics", "normalized", "n_envs")},
-            "environment": {
-                "env": self.env,
-                "env_kwargs": self.env_kwargs,
-                "wrappers": self.wrappers,
-                "monitor": self.monitor,
-                "normalize": self.statistics is not None,
-                "frame_stack": self.frame_stack,
-                "python_path": list(python_path),
-            },
-            "named_by_user": self.named_by_user,
-            **{key: getattr(self, key) for key in ("claim", "evaluations", "model_card", "results", "monitors")},
-            "recording": self.recording,
-            "problem": self.problem,
-        }
-        return entry if _is_text(entry) else _without_odd_names(entry)
+        not_text = f"{shown(self.path)}: expected a path in UTF-8, found other bytes; rename it"
+        return ExternalSpec(
+            model=model,
+            source=self.source,
+            group=self.group if is_text else shown(self.group),
+            role=self.role,
+            algo=self.algo,
+            device=self.device,
+            deterministic=deterministic,
+            path=self.path if is_text else shown(self.path),
+            statistics=statistics,
+            normalized=self.normalized,
+            n_envs=self.n_envs,
+            environment=EnvironmentSpec(
+                env=self.env,
+                env_kwargs=self.env_kwargs,
+                wrappers=tuple(map(wrapper_spec, self.wrappers)),
+                monitor=self.monitor,
+                normalize=None if statistics is None else {},
+                frame_stack=self.frame_stack,
+                python_path=tuple(python_path),
+            ),
+            named_by_user=self.named_by_user,
+            claim=self.claim,
+            evaluations=self.evaluations if is_text else None,
+            model_card=self.model_card if is_text else None,
+            results=self.results if is_text else None,
+            monitors=tuple(self.monitors) if is_text else (),
+            recording=self.recording if is_text else None,
+            problem=self.problem if is_text else not_text,
+        )
 
-
-def _is_text(entry: Mapping[str, Any]) -> bool:
-    """Whether all paths are Unicode, so that they can be handed on."""
-    paths = [entry["path"], entry["group"], *entry["monitors"]]
-    paths += [entry[key] for key in _EVIDENCE if entry[key] is not None]
-    try:
-        "".join(paths).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-_EVIDENCE = ("statistics", "evaluations", "model_card", "results", "recording")
-
-
-def _without_odd_names(entry: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **entry,
-        **dict.fromkeys(_EVIDENCE),
-        "environment": {**entry["environment"], "normalize": False},
-        "monitors": [],
-        "path": shown(entry["path"]),
-        "group": shown(entry["group"]),
-        "problem": f"{shown(entry['path'])}: expected a path in UTF-8, found other bytes; rename it",
-    }
+    def _has_unicode_paths(self) -> bool:
+        """Whether all paths are Unicode, so that they can be handed on."""
+        single = (self.statistics, self.evaluations, self.model_card, self.results, self.recording)
+        paths = [self.path, self.group, *self.monitors, *(path for path in single if path is not None)]
+        try:
+            "".join(paths).encode()
+        except UnicodeEncodeError:
+            return False
+        return True

@@ -9,17 +9,18 @@ Schema validator are imported.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from reload_audit.planning.configuration import ConfigError, closest, trained_models
 from reload_audit.planning.discovery import layouts, names, tables, tree
-from reload_audit.planning.discovery.candidate import GIVEN, Found
+from reload_audit.planning.discovery.candidate import SET_BY_USER, Candidate
+from reload_audit.planning.resolved import Configuration, Run
 from reload_audit.reading.refusal import shown
+from reload_audit.records.specs import ExternalSpec
 
 LOOKED_FOR = (
     "RL Zoo's <env>/args.yml and <env>.zip, Hugging Face repositories, recordings with manifest.json and model.zip, "
@@ -28,60 +29,48 @@ LOOKED_FOR = (
 
 
 def find_models(
-    config: Mapping[str, Any],
+    config: Configuration,
     models_schema: Mapping[str, Any],
     claims_schema: Mapping[str, Any],
     results: str | None = None,
-) -> list[dict[str, Any]]:
+) -> list[ExternalSpec]:
     """All models that a configuration leads to and this workflow does not train, sorted by name.
 
-    :param config: a resolved configuration
     :param models_schema: the JSON Schema of a row of a table of models
     :param claims_schema: the JSON Schema of a row of a table of claims
     :param results: the audit's own folder, which is not looked into from a folder above it
-    :return: for each model what ``specs.ExternalSpec.from_dict`` reads
     :raises ConfigError: a folder or table cannot be used, or what must be known of a model is nowhere said
     """
     problems: list[str] = []
-    trained = trained_models(dict(config)) if config["experiments"] else {}
-    discovered = _in_runs(config["runs"], results, problems)
+    trained = list(trained_models(config))
+    in_runs = _in_runs(config["runs"], results, problems)
     rows = _in_tables(config["models"], models_schema, trained, problems)
-    found = _laid_over(rows, discovered)
-    named = _named(found, trained)
+    named = _named(_laid_over(rows, in_runs), trained)
     claims = [row for path in _paths(config["claims"]) for row in tables.read_claims(path, claims_schema, problems)]
     _claim(claims, named, problems)
     problems += _open_questions(named)
     if problems:
         raise ConfigError("\n".join(problems))
-    return [named[name].entry(name, config["python_path"]) for name in sorted(named)]
+    return [named[name].spec(name, config["python_path"]) for name in sorted(named)]
 
 
-def files(entry: Mapping[str, Any]) -> list[str]:
-    """The files whose change must run the audit of this model again."""
-    recording = entry["recording"]
-    beside = ("manifest.json", "evaluations.json", "steps.npz")  # the last is not in older ones
-    recorded = [os.path.join(recording, name) for name in beside] if recording else []
-    single = [entry[key] for key in ("path", "statistics", "evaluations", "model_card", "results")]
-    candidates = [*(path for path in single if path), *entry["monitors"], *recorded]
-    return [path for path in dict.fromkeys(candidates) if os.path.isfile(path)]
-
-
-def batches(entries: Iterable[Mapping[str, Any]], size: int) -> dict[str, list[dict[str, Any]]]:
+def batches(models: Iterable[str], size: int) -> dict[str, list[str]]:
     """Which models are audited by one job. When a model comes or goes, no batch changes but its own.
 
     A batch that is too large is split by the next bit of a digest of its models' names, which then is part of its name.
 
+    :param models: their names
     :param size: models in a batch at most
+    :return: for each batch's name those of its models, in their order
     """
-    ordered = sorted((dict(entry) for entry in entries), key=lambda entry: str(entry["model"]))
-    waiting = [("", [(_bits(str(entry["model"])), entry) for entry in ordered])]
-    found: dict[str, list[dict[str, Any]]] = {}
+    waiting = [("", [(_bits(name), name) for name in sorted(models)])]
+    found: dict[str, list[str]] = {}
     while waiting:
         prefix, members = waiting.pop()
         if len(members) > size:
             waiting += [(prefix + bit, [member for member in members if member[0][len(prefix)] == bit]) for bit in "01"]
         elif members:
-            found[f"batch-{prefix}" if prefix else "batch"] = [entry for _, entry in members]
+            found[f"batch-{prefix}" if prefix else "batch"] = [name for _, name in members]
     return dict(sorted(found.items()))
 
 
@@ -105,13 +94,11 @@ def _paths(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
-def _in_runs(
-    runs: list[str | dict[str, Any]], results: str | None, problems: list[str]
-) -> dict[str, tuple[str, Found]]:
+def _in_runs(runs: list[str | Run], results: str | None, problems: list[str]) -> dict[str, tuple[str, Candidate]]:
     """For the real path of each zip the name of its root, and the model; the first entry that finds a zip has it."""
-    discovered: dict[str, tuple[str, Found]] = {}
+    in_runs: dict[str, tuple[str, Candidate]] = {}
     for index, run in enumerate(runs):
-        entry = {"folder": run} if isinstance(run, str) else run
+        entry: Run = {"folder": run} if isinstance(run, str) else run
         where = f"runs[{index}]{'' if isinstance(run, str) else '.folder'}"
         folder = os.path.expanduser(entry["folder"])
         if not os.path.isdir(folder):
@@ -124,15 +111,15 @@ def _in_runs(
         if not models:
             problems.append(f"{where}: found no model in {shown(entry['folder'])}; looked for {LOOKED_FOR}")
         # A link to a model is the model itself, under another name.
-        for found in sorted(models, key=lambda found: os.path.islink(found.path)):
-            found.group = entry["folder"]
-            found.give({key: entry[key] for key in GIVEN if key in entry})
-            discovered.setdefault(found.real, (title, found))
-    return discovered
+        for candidate in sorted(models, key=lambda candidate: os.path.islink(candidate.path)):
+            candidate.group = entry["folder"]
+            candidate.take_from_user({key: value for key, value in entry.items() if key in SET_BY_USER})
+            in_runs.setdefault(candidate.real, (title, candidate))
+    return in_runs
 
 
 def _in_tables(
-    paths: str | list[str], schema: Mapping[str, Any], trained: Mapping[str, Any], problems: list[str]
+    paths: str | list[str], schema: Mapping[str, Any], trained: Collection[str], problems: list[str]
 ) -> list[tuple[str, tables.Row]]:
     rows = [(path, row) for path in _paths(paths) for row in tables.read_models(path, schema, problems)]
     taken = {name.lower(): "a model that is trained here" for name in trained}
@@ -144,30 +131,32 @@ def _in_tables(
 
 
 def _laid_over(
-    rows: list[tuple[str, tables.Row]], discovered: Mapping[str, tuple[str, Found]]
-) -> list[tuple[str | None, Found]]:
+    rows: list[tuple[str, tables.Row]], in_runs: Mapping[str, tuple[str, Candidate]]
+) -> list[tuple[str | None, Candidate]]:
     """Models of tables, then those that only folders have, each with the name of its root if its name may change."""
-    models: list[tuple[str | None, Found]] = []
+    models: list[tuple[str | None, Candidate]] = []
     in_tables: set[str] = set()
     for table, row in rows:
         path = tables.model_path(row)
         folder, name = os.path.split(path)
         places = (os.path.realpath(path), os.path.join(os.path.realpath(folder), name))
         in_tables.update(places)
-        known = next((discovered[place][1] for place in places if place in discovered), None)
-        found = tables.from_row(row, table) if known is None else dataclasses.replace(known)
-        models.append((None, tables.take_row(found, row)))
-    return [*models, *(others for real, others in discovered.items() if real not in in_tables)]
+        known = next((in_runs[place][1] for place in places if place in in_runs), None)
+        candidate = tables.from_row(row, table) if known is None else dataclasses.replace(known)
+        models.append((None, tables.take_row(candidate, row)))
+    return [*models, *(others for real, others in in_runs.items() if real not in in_tables)]
 
 
 # --- Names ---------------------------------------------------------------------------------------------------------
 
 
-def _named(models: list[tuple[str | None, Found]], trained: Mapping[str, Any]) -> dict[str, Found]:
+def _named(models: list[tuple[str | None, Candidate]], trained: Collection[str]) -> dict[str, Candidate]:
     """Names that differ, whatever their case: those of tables as they are, the others made longer where they clash."""
-    named = {found.name: found for title, found in models if title is None}
-    others = sorted(((title, found) for title, found in models if title is not None), key=lambda known: known[1].real)
-    wanted = [shown(found.name) for _, found in others]
+    named = {candidate.name: candidate for title, candidate in models if title is None}
+    others = sorted(
+        ((title, candidate) for title, candidate in models if title is not None), key=lambda known: known[1].real
+    )
+    wanted = [shown(candidate.name) for _, candidate in others]
     counts = _counts([*wanted, *named, *trained])
     longer = [
         name if counts[name.lower()] == 1 else names.joined(shown(title), name)
@@ -176,8 +165,8 @@ def _named(models: list[tuple[str | None, Found]], trained: Mapping[str, Any]) -
     taken = {name.lower() for name in (*named, *trained)} | {
         name.lower() for name, before in zip(longer, wanted, strict=True) if name == before
     }
-    for name, before, (_, found) in zip(longer, wanted, others, strict=True):
-        named[name if name == before else _free(name, taken)] = found
+    for name, before, (_, candidate) in zip(longer, wanted, others, strict=True):
+        named[name if name == before else _free(name, taken)] = candidate
     return named
 
 
@@ -200,10 +189,10 @@ def _free(name: str, taken: set[str]) -> str:
 # --- What they earned, and what is not known -----------------------------------------------------------------------
 
 
-def _claim(rows: list[tables.Row], named: Mapping[str, Found], problems: list[str]) -> None:
+def _claim(rows: list[tables.Row], named: Mapping[str, Candidate], problems: list[str]) -> None:
     """Give models what tables of claims say of them. A model's own name counts more than its algorithm."""
     first: dict[tuple[str, ...], str] = {}
-    unclaimed = {name: found for name, found in named.items() if found.claim is None}
+    unclaimed = {name: candidate for name, candidate in named.items() if candidate.claim is None}
     by_env = _main_models(unclaimed)
     for row in sorted(rows, key=lambda row: "name" not in row):
         key = tables.key_of(row)
@@ -211,8 +200,8 @@ def _claim(rows: list[tables.Row], named: Mapping[str, Found], problems: list[st
         if other != row.where:
             problems.append(f"{row.where}: {key[0]}: {', '.join(key[1:])} is already in {other}; expected it once")
         elif "name" not in row:
-            for found in by_env.get(key[1:], []):
-                found.claim = found.claim or copy.copy(row.claim)
+            for candidate in by_env.get(key[1:], []):
+                candidate.claim = candidate.claim or row.claim
         elif row["name"] not in named:
             hint = closest(row["name"], list(named))
             problems.append(f"{row.where}: name: expected the name of a model, found {row['name']!r}{hint}")
@@ -220,20 +209,20 @@ def _claim(rows: list[tables.Row], named: Mapping[str, Found], problems: list[st
             unclaimed[row["name"]].claim = row.claim
 
 
-def _main_models(models: Mapping[str, Found]) -> dict[tuple[str, ...], list[Found]]:
+def _main_models(models: Mapping[str, Candidate]) -> dict[tuple[str, ...], list[Candidate]]:
     """By algorithm and environment, the models that a published table speaks of: what each run ended with."""
-    with_final = {found.run for found in models.values() if found.role == "final"}
-    main: dict[tuple[str, ...], list[Found]] = {}
-    for found in models.values():
-        if found.recording:
+    with_final = {candidate.run for candidate in models.values() if candidate.role == "final"}
+    main: dict[tuple[str, ...], list[Candidate]] = {}
+    for candidate in models.values():
+        if candidate.recording:
             continue  # what it earned itself is known better than what others like it earn
-        if found.role == "final" or (found.role == "best" and found.run not in with_final):
-            main.setdefault((found.algo, found.env), []).append(found)
+        if candidate.role == "final" or (candidate.role == "best" and candidate.run not in with_final):
+            main.setdefault((candidate.algo, candidate.env), []).append(candidate)
     return main
 
 
-def _open_questions(named: Mapping[str, Found]) -> list[str]:
-    asked = {name: found.questions() for name, found in sorted(named.items())}
+def _open_questions(named: Mapping[str, Candidate]) -> list[str]:
+    asked = {name: candidate.questions() for name, candidate in sorted(named.items())}
     lines = [f"  {shown(named[name].path)}: {', '.join(questions)}" for name, questions in asked.items() if questions]
     if not lines:
         return []

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from reload_audit.planning.discovery import names, settings, zips
-from reload_audit.planning.discovery.candidate import Found
+from reload_audit.planning.discovery.candidate import Candidate
 from reload_audit.planning.discovery.tree import Folder
 from reload_audit.reading import files, texts
 from reload_audit.reading.files import MIB
@@ -23,7 +24,7 @@ _NO_MODELS = re.compile(r"^(train_eval_metrics|replay.*)\.zip$")
 _SHARED_STATISTICS = ("vecnormalize.pkl", "vec_normalize.pkl", "VecNormalize.pkl")
 
 
-def models_in(top: Folder, title: str) -> Iterator[Found]:
+def models_in(top: Folder, title: str) -> Iterator[Candidate]:
     """Every model in a folder and below.
 
     :param title: what to call a model that is all there is
@@ -40,7 +41,7 @@ def models_in(top: Folder, title: str) -> Iterator[Found]:
         yield from _in_folder(folder, zip_names, title)
 
 
-def _in_folder(folder: Folder, zip_names: list[str], title: str) -> Iterator[Found]:
+def _in_folder(folder: Folder, zip_names: list[str], title: str) -> Iterator[Candidate]:
     runs = _zoo_runs(folder)
     in_runs = {name: run for name in zip_names if (run := _run_of(name, runs)) is not None}
     for run in dict.fromkeys(in_runs.values()):
@@ -54,8 +55,8 @@ def _in_folder(folder: Folder, zip_names: list[str], title: str) -> Iterator[Fou
             yield from _plain(folder, others, title)
 
 
-def _unlisted(folder: Folder, title: str) -> Found:
-    return Found(
+def _unlisted(folder: Folder, title: str) -> Candidate:
+    return Candidate(
         path=folder.path,
         real=folder.real,
         name=folder.label or title,
@@ -66,10 +67,10 @@ def _unlisted(folder: Folder, title: str) -> Found:
     )
 
 
-def _new(folder: Folder, zip_name: str, source: str, name: str) -> Found:
+def _new(folder: Folder, zip_name: str, source: Literal["zoo", "folder", "recorded"], name: str) -> Candidate:
     problem = folder.files[zip_name]
     path = os.path.join(folder.path, zip_name)
-    return Found(
+    return Candidate(
         path=path,
         real=folder.real_file(zip_name),
         name=name,
@@ -84,14 +85,8 @@ def _stem(zip_name: str) -> str:
     return zip_name.removesuffix(".zip")
 
 
-def _role(stem: str) -> str:
+def _role(stem: str) -> Literal["final", "best", "checkpoint"]:
     return "best" if stem == "best_model" else "checkpoint" if _CHECKPOINT.match(stem) else "final"
-
-
-def _set(found: Found, **facts: Any) -> Found:
-    for key, value in facts.items():
-        setattr(found, key, value)
-    return found
 
 
 # --- RL Zoo --------------------------------------------------------------------------------------------------------
@@ -115,42 +110,41 @@ def _run_of(zip_name: str, runs: dict[str, Folder]) -> str | None:
     return next(iter(runs)) if len(runs) == 1 and _role(stem) != "final" else None
 
 
-def _zoo(folder: Folder, run: str, zip_names: list[str], title: str) -> Iterator[Found]:
+def _zoo(folder: Folder, run: str, zip_names: list[str], title: str) -> Iterator[Candidate]:
     inner = folder.folders[run]
-    facts = settings.read_settings(inner)
-    algo = facts.pop("algo") or names.algorithm(os.path.basename(os.path.dirname(folder.real)))
-    env = facts.pop("env") or names.env_of_folder(run)
-    rewards_only = facts.pop("rewards_only")
-    facts["algo"] = algo or names.algorithm(folder.name)
+    known = settings.read_settings(inner)
+    known.env = known.env or names.env_of_folder(run)
+    in_parents = names.algorithm(os.path.basename(os.path.dirname(folder.real)))
+    known.algo = known.algo or in_parents or names.algorithm(folder.name)
     for zip_name in zip_names:
         stem = _stem(zip_name)
         is_run = stem == run and folder.name.startswith(f"{run}_")
         name = (folder.label or title) if is_run else names.joined(folder.label, stem)
-        found = _set(_new(folder, zip_name, "zoo", name), run=f"{folder.real}/{run}", env=env, **_evidence(folder))
-        _set(found, **{**facts, "problem": found.problem or facts["problem"]})
-        if found.normalized is not False:
-            _take_statistics(found, *_checkpoint_statistics(folder, stem), (inner, "vecnormalize.pkl"))
-        if rewards_only:  # a policy has never seen the statistics of rewards: they may be missing
-            found.normalized = found.statistics is not None
-        if not found.algo and not found.problem:
-            found.algo = _algorithm_in_zip(found)
-        yield found
+        candidate = _new(folder, zip_name, "zoo", name)
+        candidate.run = f"{folder.real}/{run}"
+        candidate.take_settings(known)
+        _take_measurements(candidate, folder)
+        if candidate.normalized is not False:
+            _take_statistics(candidate, *_checkpoint_statistics(folder, stem), (inner, "vecnormalize.pkl"))
+        if known.rewards_only:  # a policy has never seen the statistics of rewards: they may be missing
+            candidate.normalized = candidate.statistics is not None
+        if not candidate.algo and not candidate.problem:
+            candidate.algo = _algorithm_in_zip(candidate)
+        yield candidate
 
 
-def _evidence(folder: Folder) -> dict[str, Any]:
-    """What was measured in training."""
+def _take_measurements(candidate: Candidate, folder: Folder) -> None:
+    """What was measured in training: evaluations, and what monitors recorded."""
     monitors = [name for name in folder.files if name.endswith("monitor.csv") and folder.has(name)]
-    return {
-        "evaluations": folder.file("evaluations.npz"),
-        "monitors": [os.path.join(folder.path, name) for name in sorted(monitors)],
-    }
+    candidate.evaluations = folder.file("evaluations.npz")
+    candidate.monitors = [os.path.join(folder.path, name) for name in sorted(monitors)]
 
 
-def _algorithm_in_zip(found: Found) -> str:
+def _algorithm_in_zip(candidate: Candidate) -> str:
     try:
-        return zips.algorithm_of(zips.settings(found.path) or {})
+        return zips.algorithm_of(zips.settings(candidate.path) or {})
     except Unreadable as error:
-        found.problem = str(error)
+        candidate.problem = str(error)
         return ""
 
 
@@ -176,31 +170,29 @@ def _first(value: object) -> dict[str, Any]:
     return mapping(value[0]) if isinstance(value, list) and value else {}
 
 
-def _hub(folder: Folder, zip_names: list[str], card: dict[str, str], title: str) -> Iterator[Found]:
-    facts = settings.read_settings(folder)
-    rewards_only = facts.pop("rewards_only")
-    results, deterministic = _results(folder)
+def _hub(folder: Folder, zip_names: list[str], card: dict[str, str], title: str) -> Iterator[Candidate]:
+    known = settings.read_settings(folder)
     by_name = names.algorithm(card.get("algo"))
-    models = [found for name in zip_names if (found := _peeked(folder, name, title)) is not None]
-    for found in models:
-        stem = _stem(os.path.basename(found.path))
+    results, deterministic = _results(folder)
+    models = [candidate for name in zip_names if (candidate := _peeked(folder, name, title)) is not None]
+    for candidate in models:
+        stem = _stem(os.path.basename(candidate.path))
         words = [stem, *reversed(folder.label.split("/")), title]
-        algo = facts["algo"] or by_name or names.algorithm_in([stem]) or found.algo or names.algorithm_in(words)
-        env = facts["env"] or card.get("env") or names.env_in(words)
-        problem = found.problem or facts["problem"]
+        algo = known.algo or by_name or names.algorithm_in([stem]) or candidate.algo or names.algorithm_in(words)
+        env = known.env or card.get("env") or names.env_in(words)
+        n_envs = known.n_envs or candidate.n_envs
+        candidate.take_settings(dataclasses.replace(known, algo=algo, env=env, n_envs=n_envs))
+        candidate.source, candidate.deterministic = "hub", deterministic
         if len(models) == 1:
-            found.name = folder.label or title
-        n_envs = facts["n_envs"] or found.n_envs
-        _set(found, **{**facts, "source": "hub", "algo": algo, "env": env, "problem": problem, "n_envs": n_envs})
-        found.deterministic = deterministic
-        if len(models) == 1 or found.role == "final":  # a card speaks of what a repository is about
-            _set(found, model_card=folder.file("README.md"), results=results)
-        _set(found, **_evidence(folder))
-        if found.normalized is not False:
-            _find_statistics(found, folder, stem)
-        if rewards_only:  # a policy has never seen the statistics of rewards: they may be missing
-            found.normalized = found.statistics is not None
-        yield found
+            candidate.name = folder.label or title
+        if len(models) == 1 or candidate.role == "final":  # a card speaks of what a repository is about
+            candidate.model_card, candidate.results = folder.file("README.md"), results
+        _take_measurements(candidate, folder)
+        if candidate.normalized is not False:
+            _find_statistics(candidate, folder, stem)
+        if known.rewards_only:  # a policy has never seen the statistics of rewards: they may be missing
+            candidate.normalized = candidate.statistics is not None
+        yield candidate
 
 
 def _results(folder: Folder) -> tuple[str | None, bool | None]:
@@ -217,49 +209,51 @@ def _results(folder: Folder) -> tuple[str | None, bool | None]:
 # --- Zips in a folder ----------------------------------------------------------------------------------------------
 
 
-def _plain(folder: Folder, zip_names: list[str], title: str) -> Iterator[Found]:
-    models = [found for name in zip_names if (found := _peeked(folder, name, title)) is not None]
-    of_one_run = sum(found.role == "final" for found in models) <= 1
-    for found in models:
-        stem = _stem(os.path.basename(found.path))
+def _plain(folder: Folder, zip_names: list[str], title: str) -> Iterator[Candidate]:
+    models = [candidate for name in zip_names if (candidate := _peeked(folder, name, title)) is not None]
+    of_one_run = sum(candidate.role == "final" for candidate in models) <= 1
+    for candidate in models:
+        stem = _stem(os.path.basename(candidate.path))
         parents = [*reversed(folder.label.split("/")), title]
-        found.algo = found.algo or names.algorithm_in([stem, *parents])
-        found.env = names.env_in([stem, names.joined(folder.label, stem), *parents])
+        candidate.algo = candidate.algo or names.algorithm_in([stem, *parents])
+        candidate.env = names.env_in([stem, names.joined(folder.label, stem), *parents])
         if of_one_run:
-            _set(found, **_evidence(folder))
-        _find_statistics(found, folder, stem)
-        yield found
+            _take_measurements(candidate, folder)
+        _find_statistics(candidate, folder, stem)
+        yield candidate
 
 
-def _peeked(folder: Folder, zip_name: str, title: str) -> Found | None:
+def _peeked(folder: Folder, zip_name: str, title: str) -> Candidate | None:
     """A model with what its zip says; None for a zip of something else."""
     stem = _stem(zip_name)
     same = folder.name == stem
-    found = _new(folder, zip_name, "folder", (folder.label or title) if same else names.joined(folder.label, stem))
-    if found.problem:
-        return found
+    candidate = _new(folder, zip_name, "folder", (folder.label or title) if same else names.joined(folder.label, stem))
+    if candidate.problem:
+        return candidate
     try:
-        data = zips.settings(found.path)
+        data = zips.settings(candidate.path)
     except Unreadable as error:
-        found.problem = str(error)
-        return found
+        candidate.problem = str(error)
+        return candidate
     if data is None:
         return None
-    return _set(found, algo=zips.algorithm_of(data), n_envs=settings.positive_integer(data.get("n_envs")))
+    candidate.algo = zips.algorithm_of(data)
+    candidate.n_envs = settings.positive_integer(data.get("n_envs"))
+    return candidate
 
 
-def _find_statistics(found: Found, folder: Folder, stem: str) -> None:
+def _find_statistics(candidate: Candidate, folder: Folder, stem: str) -> None:
     own = [(folder, name) for name in (f"{stem}_vecnormalize.pkl", f"{stem}.vecnormalize.pkl")]
     own += [(folder, f"vecnormalize_{stem}.pkl"), *_checkpoint_statistics(folder, stem)]
     own += [(folder.folders[stem], "vecnormalize.pkl")] if stem in folder.folders else []
     if any(name in place.files for place, name in own):
-        return _take_statistics(found, *own)
+        return _take_statistics(candidate, *own)
     shared = [name for name in _SHARED_STATISTICS if name in folder.files]
     if len(shared) > 1:
         question = f"which of {' and '.join(shared)} are its statistics"
-        found.open_questions = [*found.open_questions, (("vecnormalize",), question)]
+        candidate.open_questions = [*candidate.open_questions, (("vecnormalize",), question)]
         return None
-    return _take_statistics(found, *((folder, name) for name in shared))
+    return _take_statistics(candidate, *((folder, name) for name in shared))
 
 
 def _checkpoint_statistics(folder: Folder, stem: str) -> list[tuple[Folder, str]]:
@@ -270,53 +264,52 @@ def _checkpoint_statistics(folder: Folder, stem: str) -> list[tuple[Folder, str]
     return [(folder, f"{prefix}vecnormalize_{checkpoint['steps']}_steps.pkl")]
 
 
-def _take_statistics(found: Found, *candidates: tuple[Folder, str]) -> None:
+def _take_statistics(candidate: Candidate, *candidates: tuple[Folder, str]) -> None:
     """The first of the candidates that is there; if it cannot be opened, the model cannot be audited."""
     for folder, name in candidates:
         if name in folder.files:
-            found.statistics = folder.file(name)
-            if found.statistics is None and not found.problem:
-                found.problem = f"{shown(os.path.join(folder.path, name))}: {folder.files[name]}"
+            candidate.statistics = folder.file(name)
+            if candidate.statistics is None and not candidate.problem:
+                candidate.problem = f"{shown(os.path.join(folder.path, name))}: {folder.files[name]}"
             return
 
 
 # --- Recordings ----------------------------------------------------------------------------------------------------
 
 
-def _recorded(folder: Folder, title: str) -> Found:
-    found = _new(folder, "model.zip", "recorded", folder.label or title)
-    found.recording = folder.path
-    found.deterministic = True  # so are reference episodes
-    _take_statistics(found, (folder, "vecnormalize.pkl"))
+def _recorded(folder: Folder, title: str) -> Candidate:
+    candidate = _new(folder, "model.zip", "recorded", folder.label or title)
+    candidate.recording = folder.path
+    candidate.deterministic = True  # so are reference episodes
+    _take_statistics(candidate, (folder, "vecnormalize.pkl"))
     try:
         for name in ("manifest.json", "evaluations.json"):
             if not folder.has(name):
                 raise Unreadable(f"{shown(os.path.join(folder.path, name))}: {folder.files[name]}")
         path = os.path.join(folder.path, "manifest.json")
-        _take_manifest(found, path, mapping(texts.read_json(path, 8 * MIB)))
-        if found.normalized is False:
-            found.statistics = None
+        _take_manifest(candidate, path, mapping(texts.read_json(path, 8 * MIB)))
+        if candidate.normalized is False:
+            candidate.statistics = None
     except Unreadable as error:
-        found.problem = found.problem or str(error)
-    return found
+        candidate.problem = candidate.problem or str(error)
+    return candidate
 
 
-def _take_manifest(found: Found, path: str, manifest: dict[str, Any]) -> None:
+def _take_manifest(candidate: Candidate, path: str, manifest: dict[str, Any]) -> None:
     spec = mapping(manifest.get("spec"))
     environment = mapping(spec.get("environment"))
     normalize = environment.get("normalize")
-    monitor = environment.get("monitor")
     try:
-        _set(
-            found,
+        recorded = settings.RunSettings(
             algo=names.algorithm(spec.get("algo")),
             env=settings.environment_id(environment.get("env")),
             env_kwargs=settings.keyword_arguments(environment.get("env_kwargs"), "env_kwargs"),
             wrappers=settings.wrapper_list(environment.get("wrappers")),
             frame_stack=settings.stacked_frames(environment.get("frame_stack")),
-            monitor="vec" if monitor == "vec" else "env",
             n_envs=settings.positive_integer(spec.get("n_envs")),
             normalized=None if normalize is None else isinstance(normalize, dict) or normalize is True,
         )
     except ValueError as error:
         raise Unreadable(f"{shown(path)}: in spec, {error}") from None
+    candidate.take_settings(recorded)
+    candidate.monitor = "vec" if environment.get("monitor") == "vec" else "env"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass, field
 from typing import Any
 
 from reload_audit.planning.discovery import names
@@ -23,37 +24,55 @@ _RENAMED = {"GrayScaleObservation": "GrayscaleObservation", "FrameStack": "Frame
 _HARMLESS = ("VecMonitor", "VecTransposeImage", "VecCheckNan")
 
 
-def read_settings(folder: Folder) -> dict[str, Any]:
+@dataclass
+class RunSettings:
+    """What the files of a training run say; empty texts, None and empty collections stand for what they do not say.
+
+    :param normalized: whether it was trained with VecNormalize
+    :param rewards_only: whether VecNormalize then left the observations alone
+    :param open_questions: what only the user can answer, each with the keys that answer it
+    :param problem: why the files cannot be used
+    """
+
+    algo: str = ""
+    env: str = ""
+    env_kwargs: dict[str, Any] = field(default_factory=dict)
+    wrappers: list[Any] = field(default_factory=list)
+    frame_stack: int | None = None
+    n_envs: int | None = None
+    normalized: bool | None = None
+    rewards_only: bool = False
+    open_questions: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
+    problem: str | None = None
+
+
+def read_settings(folder: Folder) -> RunSettings:
     """What RL Zoo noted of a run: ``args.yml``, ``config.yml`` and, in repositories, ``env_kwargs.yml``."""
-    facts: dict[str, Any] = {"algo": "", "env": "", "n_envs": None, "normalized": None, "rewards_only": False}
-    facts["problem"] = None
     try:
         args, config = _yaml_mapping(folder, "args.yml"), _yaml_mapping(folder, "config.yml")
         env_kwargs = args.get("env_kwargs") or _yaml_mapping(folder, "env_kwargs.yml") or config.get("env_kwargs")
     except Unreadable as error:
-        return {**facts, "problem": str(error)}
+        return RunSettings(problem=str(error))
     algo = args.get("algo")
     if algo == "her":  # which of old wrapped another algorithm
         algo = config.get("model_class")
-    where = f"{shown(folder.path)}: in args.yml and config.yml"
+    settings = RunSettings()
     try:
-        facts |= {
-            "algo": names.algorithm(algo),
-            "env": environment_id(args.get("env")),
-            "env_kwargs": keyword_arguments(env_kwargs, "env_kwargs"),
-            "wrappers": wrapper_list(config.get("env_wrapper")),
-            "frame_stack": stacked_frames(config.get("frame_stack")),
-        }
+        settings = RunSettings(
+            algo=names.algorithm(algo),
+            env=environment_id(args.get("env")),
+            env_kwargs=keyword_arguments(env_kwargs, "env_kwargs"),
+            wrappers=wrapper_list(config.get("env_wrapper")),
+            frame_stack=stacked_frames(config.get("frame_stack")),
+        )
         if "config.yml" in folder.files:
-            facts |= {
-                "n_envs": positive_integer(config.get("n_envs", 1)),
-                "normalized": _normalized(config.get("normalize")),
-            }
-            facts |= _vec_env_wrappers(config.get("vec_env_wrapper"), facts)
-            facts["rewards_only"] = not _normalizes_observations(config.get("normalize"))
+            settings.n_envs = positive_integer(config.get("n_envs", 1))
+            settings.normalized = bool(_normalize_arguments(config.get("normalize")))
+            _take_vec_env_wrappers(config.get("vec_env_wrapper"), settings)
+            settings.rewards_only = not _normalizes_observations(config.get("normalize"))
     except ValueError as error:
-        facts["problem"] = f"{where}, {error}"
-    return facts
+        settings.problem = f"{shown(folder.path)}: in args.yml and config.yml, {error}"
+    return settings
 
 
 def _yaml_mapping(folder: Folder, name: str) -> dict[str, Any]:
@@ -115,17 +134,16 @@ def _wrapper(entry: object) -> str | dict[str, Any]:
     return {name: keywords} if keywords else name
 
 
-def _vec_env_wrappers(value: object, facts: dict[str, Any]) -> dict[str, Any]:
-    """Stacked frames are known; other wrappers of a VecEnv are asked for."""
+def _take_vec_env_wrappers(value: object, settings: RunSettings) -> None:
+    """Stacked frames are known; what other wrappers of a VecEnv do is asked."""
     for entry in wrapper_list(value):
         name, kwargs = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
         short = name.rpartition(".")[2]
-        if short == "VecFrameStack" and kwargs.keys() == {"n_stack"} and not facts["frame_stack"]:
-            facts["frame_stack"] = stacked_frames(kwargs["n_stack"])
+        if short == "VecFrameStack" and kwargs.keys() == {"n_stack"} and not settings.frame_stack:
+            settings.frame_stack = stacked_frames(kwargs["n_stack"])
         elif short not in _HARMLESS:
             question = f"vec_env_wrapper {name} cannot be built here"
-            facts["open_questions"] = [(("wrappers", "frame_stack"), question)]
-    return facts
+            settings.open_questions = [(("wrappers", "frame_stack"), question)]
 
 
 def stacked_frames(value: object) -> int | None:
@@ -146,10 +164,6 @@ def positive_integer(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < 2**31:
         return None
     return int(value)
-
-
-def _normalized(value: object) -> bool:
-    return bool(_normalize_arguments(value))
 
 
 def _normalizes_observations(value: object) -> bool:

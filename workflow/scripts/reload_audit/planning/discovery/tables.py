@@ -15,17 +15,18 @@ import jsonschema
 
 from reload_audit.planning.configuration import closest, explain
 from reload_audit.planning.discovery import names, zips
-from reload_audit.planning.discovery.candidate import GIVEN, Found
+from reload_audit.planning.discovery.candidate import SET_BY_USER, Candidate
 from reload_audit.reading import files, texts
 from reload_audit.reading.files import MIB
 from reload_audit.reading.refusal import Unreadable, shown
+from reload_audit.records.specs import Claim
 
 _DELIMITERS = {".tsv": "\t", ".csv": ","}
 _CLAIM = ("claim_mean", "claim_std", "claim_n", "claim_kind")
 
 
 class Row(dict[str, Any]):
-    """A table's row: a value for each cell that is not empty.
+    """A table's row: a value for each cell that is not empty, checked against the table's JSON Schema.
 
     :param where: file and line, for messages
     """
@@ -35,17 +36,17 @@ class Row(dict[str, Any]):
         self.where = where
 
     @property
-    def claim(self) -> dict[str, Any] | None:
+    def claim(self) -> Claim | None:
         """What the row says the model earned."""
         if "claim_mean" not in self:
             return None
-        return {
-            "kind": self.get("claim_kind", "explicit"),
-            "mean": float(self["claim_mean"]),
-            "std": None if "claim_std" not in self else float(self["claim_std"]),
-            "n": self.get("claim_n"),
-            "where": self.where,
-        }
+        return Claim(
+            kind=self.get("claim_kind", "explicit"),
+            mean=float(self["claim_mean"]),
+            std=None if "claim_std" not in self else float(self["claim_std"]),
+            n=self.get("claim_n"),
+            where=self.where,
+        )
 
 
 def read_models(path: str, schema: Mapping[str, Any], problems: list[str]) -> list[Row]:
@@ -60,10 +61,10 @@ def read_claims(path: str, schema: Mapping[str, Any], problems: list[str]) -> li
     return [row for row in rows if _has_key(row, problems)]
 
 
-def from_row(row: Row, table: str) -> Found:
+def from_row(row: Row, table: str) -> Candidate:
     """A model that only a table knows of, without what the row says of it."""
     path = model_path(row)
-    return Found(
+    return Candidate(
         path=path,
         real=os.path.realpath(path),
         name=row["name"],
@@ -74,19 +75,19 @@ def from_row(row: Row, table: str) -> Found:
     )
 
 
-def take_row(found: Found, row: Row) -> Found:
-    """What the row gives replaces what was found; the rest stays."""
-    found.give({key: row[key] for key in row if key in GIVEN})
-    found.name = row["name"]
-    found.claim = row.claim or found.claim
+def take_row(candidate: Candidate, row: Row) -> Candidate:
+    """What the row says replaces what was found; the rest stays."""
+    candidate.take_from_user({key: row[key] for key in row if key in SET_BY_USER})
+    candidate.name = row["name"]
+    candidate.claim = row.claim or candidate.claim
     if "vecnormalize" in row:
-        found.statistics = os.path.normpath(os.path.expanduser(row["vecnormalize"]))
-        found.open_questions = [(keys, text) for keys, text in found.open_questions if "vecnormalize" not in keys]
+        candidate.statistics = os.path.normpath(os.path.expanduser(row["vecnormalize"]))
+        candidate.answer(["vecnormalize"])
     if {"algo", "env"} <= row.keys():  # then no file is needed to know how the model is run
-        found.problem = _problem_of_model(found.path)
-    if "vecnormalize" in row and not found.problem:
-        found.problem = _problem_of_file(row["vecnormalize"], found.statistics or "")
-    return found
+        candidate.problem = _problem_of_model(candidate.path)
+    if "vecnormalize" in row and not candidate.problem:
+        candidate.problem = _problem_of_file(row["vecnormalize"], candidate.statistics or "")
+    return candidate
 
 
 def model_path(row: Row) -> str:

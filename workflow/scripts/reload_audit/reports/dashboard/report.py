@@ -34,10 +34,13 @@ from reload_audit.reports.summary import plain_loads
 
 _HERE = Path(__file__).parent
 
-LIBRARIES = ("vega.min.js", "vega-interpreter.min.js", "tabulator.min.js")
+LIBRARIES = ("vendor/vega.min.js", "vendor/vega-interpreter.min.js", "vendor/tabulator.min.js")
 """Front-end libraries, in the order in which they are run; see ``vendor/README.md``."""
 
-SCRIPTS = ("unpack.js", "plots.js", "filters.js", "table.js", "panel.js", "main.js")
+SCRIPTS = (
+    *("page/unpack.js", "page/plots.js", "page/filters.js"),
+    *("page/table.js", "page/panel.js", "page/main.js"),
+)
 """The page's own script, in parts that share one scope."""
 
 FOLDERS = {"results": "results", "logs": "logs"}
@@ -100,7 +103,7 @@ def render(audit: Audit, episodes: Path | None = None, folders: Mapping[str, str
     models = entries(audit.models)
     words, causes = vocabulary(models), cause_rows(models)
     script = _script(_settings(audit, models) | {"folders": dict(folders)})
-    libraries = {name: (_HERE / "vendor" / name).read_text(encoding="utf-8") for name in LIBRARIES}
+    libraries = {name: (_HERE / name).read_text(encoding="utf-8") for name in LIBRARIES}
     page: str = _template().render(
         answer=headline(audit.models),
         plain_loads=plain_loads(audit.models),
@@ -117,8 +120,8 @@ def render(audit: Audit, episodes: Path | None = None, folders: Mapping[str, str
         more_experiments=max(0, len({entry.experiment for entry in models if not entry.is_external}) - MOST),
         margins_shown=MARGINS_SHOWN,
         certainty=certainty,
-        style=(_HERE / "vendor" / "tabulator.min.css").read_text(encoding="utf-8") + _style(),
-        libraries={name.partition(".")[0]: pack(text) for name, text in libraries.items()},
+        style=(_HERE / "vendor/tabulator.min.css").read_text(encoding="utf-8") + _style(),
+        libraries={Path(name).name.partition(".")[0]: pack(text) for name, text in libraries.items()},
         specifications=pack(json.dumps({name: json.dumps(chart) for name, chart in compiled().items()})),
         parts=parts(models, audit.environments, read_pairs(episodes, models)),
         script=script,
@@ -179,7 +182,7 @@ def _settings(audit: Audit, models: Sequence[Entry]) -> dict[str, Any]:
 
 def _script(settings: Mapping[str, Any]) -> str:
     """The page's script: its parts in one function, so that nothing of them is seen from outside."""
-    texts = [(_HERE / "page" / name).read_text(encoding="utf-8").strip() for name in SCRIPTS]
+    texts = [(_HERE / name).read_text(encoding="utf-8").strip() for name in SCRIPTS]
     known = json.dumps(settings, ensure_ascii=True).replace("<", "\\u003c")
     return "\n".join(['"use strict";', "(() => {", f"const SETTINGS = {known};", *texts, "})();"])
 
@@ -188,7 +191,7 @@ def _style() -> str:
     """The page's own style, after the colours of the verdicts."""
     light, dark = ("".join(f"--{name}:{color};" for name, color in colors.items()) for colors in (COLORS, ON_DARK))
     colors = f":root{{{light}}}\n@media screen and (prefers-color-scheme: dark) {{ :root{{{dark}}} }}"
-    return f"{colors}\n{(_HERE / 'page' / 'report.css').read_text(encoding='utf-8')}"
+    return f"{colors}\n{(_HERE / 'page/report.css').read_text(encoding='utf-8')}"
 
 
 def _hash(script: str) -> str:
@@ -232,7 +235,7 @@ def _saved_with(models: Sequence[Entry]) -> str:
 @cache
 def _template() -> Template:
     environment = Environment(
-        loader=FileSystemLoader(_HERE / "page"),
+        loader=FileSystemLoader(_HERE),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -242,7 +245,7 @@ def _template() -> Template:
         environment.filters[name] = getattr(number_format, name)
     environment.filters["breakable"] = _breakable
     environment.filters["short_paths"] = _short_paths
-    return environment.get_template("report.html.j2")
+    return environment.get_template("page/report.html.j2")
 
 
 def _short_paths(text: str) -> Markup:

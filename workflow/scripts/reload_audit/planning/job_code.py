@@ -1,0 +1,102 @@
+"""Digests of the code that decides what the jobs of each rule write: a job whose digest changes runs again."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from reload_audit.planning.code_digest import (
+    code_digest,
+    imported_files,
+    locate_by,
+    locate_in,
+    named_code_digest,
+    package_digest,
+)
+
+_DATA_FILE = re.compile(r"^[\w-][\w./-]*\.(css|j2|js|json|yaml)$")
+_MAY_NAME_A_FILE = re.compile(rb"\.(css|j2|js|json|yaml)[\"']")
+
+Source = Callable[[str], Path]
+"""Gives a file of this workflow by its path from ``workflow/``, or raises OSError; may have to fetch it."""
+
+
+class JobCode:
+    """Digests of this workflow's scripts, and of the user's own code that names in the configuration lead to.
+
+    :param source: gives the files of this workflow
+    :param python_path: the user's folders of Python modules
+    :param trust: packages that names in the files of external models may be imported from
+    """
+
+    def __init__(self, source: Source, python_path: Sequence[str], trust: Iterable[str]) -> None:
+        self._source = source
+        self._folders = [Path(folder) for folder in python_path]
+        self._locate = locate_by(self._library, "reload_audit")
+        self._trust = list(trust)
+
+    @functools.cache  # noqa: B019 one object for each planning
+    def of_script(self, script: str) -> str:
+        """A digest of all that a rule's script imports from the library, and of the requirements.
+
+        :param script: its name in ``workflow/scripts``
+        """
+        return code_digest(self._script(script), self._locate, [self._source("../requirements.txt")])
+
+    @functools.cache  # noqa: B019 one object for each planning
+    def of_script_with_data(self, script: str) -> str:
+        """The same, and of the data files that the imported modules name: parts of the page, texts about causes."""
+        also = [self._source("../requirements.txt"), *self.data_files(script)]
+        return code_digest(self._script(script), self._locate, also)
+
+    def data_files(self, script: str) -> list[Path]:
+        """The files that modules which a script imports name, by their paths from the module's own folder."""
+        modules = imported_files(self._script(script), Path(script).stem, self._locate)
+        named = {str(self._folder(module, file) / text) for file, module in modules.items() for text in _named_in(file)}
+        return [file for name in sorted(named) if (file := self._file(name)) is not None]
+
+    def of_user(self, content: Any, *, with_lines: bool = False) -> str:
+        """A digest of the user's own code on ``python_path`` that names in plain data lead to.
+
+        :param with_lines: whether it matters in which line code stands: a probe names lines
+        """
+        return named_code_digest(content, locate_in(self._folders), with_lines)
+
+    @functools.cache  # noqa: B019 one object for each planning
+    def of_trusted_packages(self, *, with_lines: bool = False) -> str:
+        """A digest of all files of the packages that external models may name.
+
+        :param with_lines: as for :meth:`of_user`
+        """
+        return package_digest(self._trust, self._folders, with_lines)
+
+    def _script(self, name: str) -> Path:
+        return self._source(f"scripts/{name}")
+
+    def _library(self, path: str) -> Path:
+        return self._source(f"scripts/{path}")
+
+    def _folder(self, module: str, file: Path) -> PurePosixPath:
+        path = PurePosixPath(module.replace(".", "/"))
+        return path if file.name == "__init__.py" else path.parent
+
+    def _file(self, name: str) -> Path | None:
+        try:
+            file = self._library(name)
+        except OSError:
+            return None
+        return file if file.is_file() else None
+
+
+def _named_in(module: Path) -> Iterator[str]:
+    """The texts in a module that may be names of data files."""
+    content = module.read_bytes()
+    if not _MAY_NAME_A_FILE.search(content):
+        return  # parsing takes longest
+    for node in ast.walk(ast.parse(content)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _DATA_FILE.match(node.value):
+            yield node.value

@@ -1,0 +1,371 @@
+"""The plan of an audit: all that Snakemake's rules ask for.
+
+Which models are trained, which external models there are and in which batches, which environments are probed with
+which model, what each job asks a cluster for, and digests of the code and files that decide its result. What goes to
+Snakemake is plain data: it leaves dataclasses out when it compares params with those of the last run.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from reload_audit.planning import configuration, job_requests
+from reload_audit.planning.discovery import find_models
+from reload_audit.planning.experiments_check import check_experiments
+from reload_audit.planning.job_code import JobCode, Source
+from reload_audit.planning.job_requests import Request
+from reload_audit.planning.resolved import Configuration, TrainingData
+from reload_audit.planning.watched_files import WatchedFiles, watched_files
+from reload_audit.records.probe_names import probe_name, probed
+from reload_audit.records.specs import ExternalSpec
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where an audit writes, as Snakemake's path variables have it.
+
+    :param results: of ``<results>``
+    :param logs: of ``<logs>``
+    """
+
+    results: str
+    logs: str
+
+
+@dataclass(frozen=True)
+class ProbedModel:
+    """The model that stands for all models of an environment when that is probed: its own actions are tried too.
+
+    :param trained: the name of one that is trained here, or None
+    :param external: one that is not, or None
+    """
+
+    trained: str | None = None
+    external: ExternalSpec | None = None
+
+
+class RememberedModels(Mapping[str, ExternalSpec]):
+    """External models by name, read from plain data when they are asked for: a job needs few of many.
+
+    :param models: what ``ExternalSpec.from_dict`` reads
+    """
+
+    def __init__(self, models: Sequence[Mapping[str, Any]]) -> None:
+        self._models = {str(model["model"]): model for model in models}
+
+    def __getitem__(self, name: str) -> ExternalSpec:
+        return ExternalSpec.from_dict(self._models[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._models)
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All that rules ask for, by the names that their wildcards hold: of a model, a batch or a probed environment.
+
+    :param config: the resolved configuration
+    :param source: the configuration's name, for messages
+    :param folders: where the audit writes
+    :param trained: training specs by the names of the models
+    :param external: external models by their names
+    :param code: digests of code
+    :param now: when planning began, in seconds since 1970
+    """
+
+    config: Configuration
+    source: str
+    folders: Folders
+    trained: Mapping[str, TrainingData]
+    external: Mapping[str, ExternalSpec]
+    code: JobCode
+    now: float
+
+    # --- Models that are trained here ---
+
+    def training_spec(self, model: str) -> TrainingData:
+        """How a model is trained and measured."""
+        return self.trained[model]
+
+    def training_code(self, model: str) -> str:
+        """A digest of the code that decides what training a model gives."""
+        return self.code.of_script("train.py") + self._user_code[self.trained[model]["experiment"]]
+
+    def reload_code(self, model: str) -> str:
+        """A digest of the code that decides what reloading a model gives."""
+        return self.code.of_script("reload.py") + self._user_code[self.trained[model]["experiment"]]
+
+    def training_request(self, model: str) -> Request:
+        """What training a model asks a cluster for."""
+        spec = self.trained[model]
+        return job_requests.training_request(spec, self.config["training"], self._requested[spec["experiment"]])
+
+    def reload_request(self, model: str) -> Request:
+        """What reloading a model that was trained here asks a cluster for."""
+        return job_requests.reload_request(self.trained[model]["device"], self.config["reload"])
+
+    @functools.cached_property
+    def reload_settings(self) -> dict[str, object]:
+        """What ``specs.ReloadSpec.from_dict`` reads."""
+        return {key: value for key, value in self.config["reload"].items() if key != "batch"}
+
+    @functools.cached_property
+    def _user_code(self) -> dict[str, str]:
+        """Digests by experiment. What its jobs ask a cluster for decides no result."""
+        return {
+            experiment["name"]: self.code.of_user({**experiment, "resources": None})
+            for experiment in self.config["experiments"]
+        }
+
+    @functools.cached_property
+    def _requested(self) -> dict[str, dict[str, int]]:
+        return {experiment["name"]: experiment["resources"] for experiment in self.config["experiments"]}
+
+    # --- External models ---
+
+    @functools.cached_property
+    def batches(self) -> dict[str, list[str]]:
+        """The names of the external models of each batch."""
+        size = self.config["reload"]["batch"] or find_models.usual_size(len(self.external))
+        return find_models.batches(self.external, size)
+
+    @functools.cache  # noqa: B019 there is one plan
+    def _members(self, batch: str) -> list[ExternalSpec]:
+        return [self.external[name] for name in self.batches[batch]]
+
+    @functools.cache  # noqa: B019 there is one plan
+    def batch_models(self, batch: str) -> list[dict[str, Any]]:
+        """The models of a batch, as ``ExternalSpec.from_dict`` reads them."""
+        return [model.to_dict() for model in self._members(batch)]
+
+    @functools.cache  # noqa: B019 there is one plan
+    def _batch_files(self, batch: str) -> WatchedFiles:
+        return watched_files(self._members(batch), self.now)
+
+    def batch_inputs(self, batch: str) -> list[str]:
+        """The files of a batch that Snakemake watches."""
+        return list(self._batch_files(batch).inputs)
+
+    def batch_unwatched(self, batch: str) -> list[list[str | int]]:
+        """Path, size and time stamp of the files of a batch that Snakemake cannot watch."""
+        return [list(file) for file in self._batch_files(batch).unwatched]
+
+    def batch_code(self, batch: str) -> str:
+        """A digest of the code that decides what auditing a batch gives."""
+        named = [self.batch_models(batch), self.config["env_versions"]]
+        return self.code.of_script("audit_external.py") + self.code.of_user(named) + self.code.of_trusted_packages()
+
+    def batch_request(self, batch: str) -> Request:
+        """What auditing a batch asks a cluster for."""
+        return job_requests.batch_request([model.device for model in self._members(batch)], self.config["reload"])
+
+    @functools.cached_property
+    def external_policy(self) -> dict[str, object]:
+        """What ``specs.ExternalPolicy.from_dict`` reads."""
+        return {
+            "evaluation": configuration.evaluation_protocol(self.config),
+            "trust": self.config["trust"],
+            "env_versions": self.config["env_versions"],
+            "max_bytes": self.config["reload"]["memory"] * 2**18,  # a quarter of what a process may hold
+        }
+
+    # --- Environments ---
+
+    @functools.cached_property
+    def probes(self) -> dict[str, ProbedModel]:
+        """For each distinct environment the model that stands for it.
+
+        Models for which the user named the environment come before those whose files did: what a file names may not be
+        imported.
+        """
+        first: dict[str, ProbedModel] = {}
+        for name, spec in self.trained.items():
+            first.setdefault(probe_name(spec["environment"]), ProbedModel(trained=name))
+        for model in sorted(self.external.values(), key=lambda model: -len(model.named_by_user)):
+            if model.problem is None and model.environment.env:
+                first.setdefault(probe_name(model.environment.to_dict()), ProbedModel(external=model))
+        return first
+
+    def probed_environment(self, probe: str) -> dict[str, Any]:
+        """An environment that is probed, as ``EnvironmentSpec.from_dict`` reads it."""
+        model = self.probes[probe]
+        if model.external is not None:
+            return probed(model.external.environment.to_dict())
+        return probed(self.trained[model.trained or ""]["environment"])
+
+    def probe_inputs(self, probe: str) -> list[str]:
+        """The folder of a model that was trained here; of an external model the files that Snakemake can watch."""
+        model = self.probes[probe]
+        if model.external is not None:
+            return list(watched_files([model.external], self.now).inputs)
+        return [f"{self.folders.results}/trained/{model.trained}"]
+
+    def probe_external_model(self, probe: str) -> dict[str, Any] | None:
+        """The external model that stands for an environment, without claims, which decide nothing there."""
+        model = self.probes[probe].external
+        if model is None:
+            return None
+        unclaimed = replace(model, claim=None, evaluations=None, model_card=None, results=None, monitors=())
+        return unclaimed.to_dict()
+
+    def probe_policy(self, probe: str) -> dict[str, object] | None:
+        """How the external model that stands for an environment may be loaded."""
+        return None if self.probes[probe].external is None else self.external_policy
+
+    def probe_code(self, probe: str) -> str:
+        """A digest of the code that decides what probing an environment gives, which names lines of the user's code."""
+        named = [self.probed_environment(probe), self.config["env_versions"]]
+        trusted = self.code.of_trusted_packages(with_lines=True)
+        return self.code.of_script("probe.py") + self.code.of_user(named, with_lines=True) + trusted
+
+    def probe_request(self, probe: str) -> Request:
+        """What probing an environment asks a cluster for."""
+        model = self.probes[probe]
+        device = model.external.device if model.external else self.trained[model.trained or ""]["device"]
+        return job_requests.probe_request(device, self.config["reload"], self.config["probe"])
+
+    @functools.cached_property
+    def probe_settings(self) -> dict[str, object]:
+        """What ``jobs.probe.ProbeSpec.from_dict`` reads."""
+        reload = self.config["reload"]
+        return {**self.config["probe"], "isolation": reload["isolation"], "memory": reload["memory"]}
+
+    # --- All models together ---
+
+    @functools.cached_property
+    def model_records(self) -> list[str]:
+        """The files with the records of all models."""
+        reloaded = [f"{self.folders.results}/reloaded/{model}.json" for model in self.trained]
+        return [*reloaded, *(f"{self.folders.results}/external/{batch}.json" for batch in self.batches)]
+
+    def probe_records(self) -> list[str]:
+        """The files with what is known of the environments."""
+        return [f"{self.folders.results}/probes/{probe}.json" for probe in self.probes]
+
+    def outputs(self, of_all: Sequence[str]) -> list[str]:
+        """Everything that later jobs or people rely on.
+
+        :param of_all: what is made of all records together
+        """
+        trained = [f"{self.folders.results}/trained/{model}" for model in self.trained]
+        return [*trained, *self.model_records, *self.probe_records(), *of_all]
+
+    @functools.cached_property
+    def aggregation_settings(self) -> dict[str, object]:
+        """What ``results.aggregate`` is told of the configuration."""
+        config = self.config
+        return {"evaluation": config["evaluation"], "verdict": config["verdict"], "reload": self.reload_settings}
+
+    def aggregation_request(self) -> Request:
+        """What putting all records together asks a cluster for."""
+        return job_requests.aggregation_request(len(self.trained) + len(self.external))
+
+    # --- Before and after all jobs ---
+
+    def remember_external_models(self) -> None:
+        """Say how many external models there are, and write them down for the jobs, which then do not look for them."""
+        file = _remembered(self.folders)
+        if not self.external:
+            file.unlink(missing_ok=True)  # those of another configuration
+            return
+        print(f"External models: {len(self.external)}", file=sys.stderr)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        complete = file.with_suffix(".new")
+        complete.write_text(json.dumps([model.to_dict() for model in self.external.values()], indent=1), "utf-8")
+        complete.replace(file)
+
+    def check_experiments(self, script: Path) -> None:
+        """Try every experiment's environment and algorithm, and leave the resolved configuration beside the results.
+
+        :param script: ``workflow/scripts/check.py``
+        :raises ConfigError: experiments cannot start
+        """
+        codes = f"{self.code.of_script('check.py')} {self.code.of_user(self.config['experiments'])}"
+        check_experiments(
+            configuration.one_spec_per_n_envs(self.config),
+            f"# Checked with {codes}\n{yaml.safe_dump(dict(self.config), sort_keys=False)}",
+            Path(self.folders.results, "config.yaml"),
+            script,
+            self.source,
+            Path(self.folders.logs, "check.log"),
+        )
+
+    def closing_words(self) -> str | None:
+        """The summary of a finished audit, if it is about what is there now."""
+        summary, audit = (Path(self.folders.results, name) for name in ("summary.txt", "audit.json"))
+        if summary.exists() and summary.stat().st_mtime >= audit.stat().st_mtime:
+            return summary.read_text(encoding="utf-8")
+        return None
+
+
+DEFAULT_CONFIGURATION = "config/config.yaml"
+
+
+def default_configuration(source: Source) -> str:
+    """The configuration where none is given: that of the working directory, else that of this workflow.
+
+    :param source: gives the files of this workflow by their paths from ``workflow/``
+    :raises ConfigError: it cannot be read; Snakemake would refuse it too, without saying which file it is
+    """
+    own = Path(DEFAULT_CONFIGURATION)
+    file = own if own.exists() else source(f"../{DEFAULT_CONFIGURATION}")
+    configuration.read_yaml(file)
+    return str(file)
+
+
+def make_plan(
+    written: Mapping[str, Any], name: str, folders: Folders, source: Source, *, now: float, discover: bool
+) -> Plan:
+    """Resolve a configuration and find all models that it leads to.
+
+    :param written: what the user wrote
+    :param name: the configuration's name, for messages
+    :param source: gives the files of this workflow by their paths from ``workflow/``
+    :param now: seconds since 1970
+    :param discover: whether this process looks for external models itself; if not, it reads what one that did wrote
+        down, where there is that
+    :raises ConfigError: the configuration cannot be used; one line says why for each problem
+    """
+    config = configuration.resolve(dict(written), _schema(source, "config"), name)
+    config["python_path"] = configuration.on_python_path(config["python_path"], source("Snakefile").parents[1])
+    if discover:
+        for folder in (folders.results, folders.logs):
+            configuration.check_writable(folder)
+    trained = configuration.trained_models(config)
+    external = _external_models(config, folders, functools.partial(_schema, source), discover=discover)
+    if config["only"]:
+        configuration.check_only(config["only"], [*trained, *external], name)
+        trained = {model: spec for model, spec in trained.items() if model in config["only"]}
+        external = {model: spec for model, spec in external.items() if model in config["only"]}
+    code = JobCode(source, config["python_path"], config["trust"])
+    return Plan(config, name, folders, trained, external, code, now)
+
+
+def _external_models(
+    config: Configuration, folders: Folders, schema: Callable[[str], dict[str, Any]], *, discover: bool
+) -> Mapping[str, ExternalSpec]:
+    remembered = _remembered(folders)
+    if not discover and remembered.exists():
+        return RememberedModels(json.loads(remembered.read_text(encoding="utf-8")))
+    models = find_models.find_models(config, schema("models"), schema("claims"), results=folders.results)
+    return {model.model: model for model in models}
+
+
+def _remembered(folders: Folders) -> Path:
+    """The file in which the main process writes down the external models for the processes of jobs."""
+    return Path(folders.results, "external/models.json")
+
+
+def _schema(source: Source, name: str) -> dict[str, Any]:
+    return configuration.read_yaml(source(f"schemas/{name}.schema.yaml"))

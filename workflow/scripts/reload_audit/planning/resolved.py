@@ -1,0 +1,156 @@
+"""The types of a resolved configuration: what ``config.schema.yaml`` describes, every default filled in.
+
+They describe plain data, as YAML has it and as Snakemake hands it on to jobs.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+Wrapper = str | dict[str, dict[str, Any]]
+"""A Gymnasium wrapper's dotted name, or its dotted name with its keyword arguments."""
+
+
+class Experiment(TypedDict):
+    """What to train: one model for each of the seeds and each of the numbers of environments."""
+
+    name: str
+    algo: str
+    env: str
+    env_kwargs: dict[str, Any]
+    wrappers: list[Wrapper]
+    monitor: Literal["env", "vec"]
+    normalize: bool | dict[str, Any]
+    frame_stack: int | None
+    seeds: list[int]
+    n_envs: list[int]
+    vec_env: Literal["dummy", "subproc"]
+    start_method: Literal["fork", "forkserver", "spawn"]
+    total_timesteps: int
+    checkpoint_every: int | None
+    hyperparams: dict[str, Any]
+    device: str
+    resources: dict[str, int]
+
+
+class Run(TypedDict, total=False):
+    """A folder to look for external models in, and what the user says of every model in it."""
+
+    folder: str
+    exclude: list[str]
+    algo: str
+    env: str
+    env_kwargs: dict[str, Any]
+    wrappers: list[Wrapper]
+    frame_stack: int | None
+    n_envs: int
+    deterministic: bool
+    device: str
+
+
+class Evaluation(TypedDict):
+    """The episode protocol, without the looks, which the configuration has under ``verdict``."""
+
+    episodes: int
+    seed: int
+    n_envs: int
+    max_episode_steps: int
+
+
+class Verdict(TypedDict):
+    """When a difference counts."""
+
+    alpha: float
+    fdr: float
+    margin_fraction: float
+    margin_std: float
+    looks: list[int]
+
+
+class Training(TypedDict):
+    """What training one model may take: seconds and MiB."""
+
+    timeout: int
+    memory: int
+
+
+class Reload(TypedDict):
+    """How models are reloaded: see ``specs.ReloadSpec``."""
+
+    n_envs: list[int]
+    other_vec_env: bool
+    conditions: Literal["needed", "all"]
+    batch: int | None
+    isolation: Literal["forkserver", "spawn"]
+    timeout: int
+    memory: int
+
+
+class Probe(TypedDict):
+    """How each distinct environment is probed: see ``jobs.probe.ProbeSpec``."""
+
+    seeds: int
+    steps: int
+    episodes: int
+    timeout: int
+
+
+class Gate(TypedDict):
+    """The verdicts that make ``snakemake gate`` fail."""
+
+    fail_on: list[str]
+
+
+class Configuration(TypedDict):
+    """A resolved configuration. ``pathvars``, Snakemake's own key, may be there too."""
+
+    experiments: list[Experiment]
+    models: str | list[str]
+    runs: list[str | Run]
+    claims: str | list[str]
+    trust: list[str]
+    env_versions: dict[str, str]
+    python_path: list[str]
+    evaluation: Evaluation
+    verdict: Verdict
+    training: Training
+    reload: Reload
+    probe: Probe
+    gate: Gate
+    only: list[str]
+
+
+class EnvironmentData(TypedDict):
+    """An environment as plain data: what ``specs.EnvironmentSpec.from_dict`` reads."""
+
+    env: str
+    env_kwargs: dict[str, Any]
+    wrappers: list[Wrapper]
+    monitor: Literal["env", "vec"]
+    normalize: bool | dict[str, Any]
+    frame_stack: int | None
+    python_path: list[str]
+
+
+class EvaluationData(Evaluation):
+    """The episode protocol as plain data: what ``specs.EvaluationSpec.from_dict`` reads."""
+
+    looks: list[int]
+
+
+class TrainingData(TypedDict):
+    """One model to train as plain data: what ``specs.TrainingSpec.from_dict`` reads."""
+
+    model: str
+    experiment: str
+    seed: int
+    n_envs: int
+    algo: str
+    total_timesteps: int
+    checkpoint_every: int | None
+    vec_env: Literal["dummy", "subproc"]
+    start_method: str
+    hyperparams: dict[str, Any]
+    device: str
+    environment: EnvironmentData
+    evaluation: EvaluationData

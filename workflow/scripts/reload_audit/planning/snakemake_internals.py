@@ -1,0 +1,87 @@
+"""What this workflow uses of Snakemake that Snakemake does not document, all of it in this one file.
+
+It may change with any version, so a version on which nobody has tried it is refused before anything is planned.
+Snakemake is not imported: its ``workflow`` object is an argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+TRIED = ("9.27.0", "9.27.1")
+"""The versions of Snakemake that the tests of this workflow have passed with."""
+
+_ITS_OWN_LIMIT = (100, 1)
+"""Jobs, and seconds in which so many may start, where nobody asks for a limit."""
+
+
+class UntriedVersionError(RuntimeError):
+    """This version of Snakemake may have other internals than those that are used here."""
+
+
+def check_version(found: str) -> None:
+    """:raises UntriedVersionError: the version is none of ``TRIED``"""
+    if found not in TRIED:
+        raise UntriedVersionError(
+            f"expected Snakemake {' or '.join(TRIED)}, found {found}: this workflow uses parts of Snakemake that "
+            f"change without notice, and was tried on no other version; install one of these, for example with "
+            f"`pip install snakemake=={TRIED[-1]}`, or a release of this workflow that knows yours"
+        )
+
+
+class Snakemake:
+    """The undocumented parts of a workflow object.
+
+    :param workflow: what Snakemake calls ``workflow`` in a Snakefile
+    :param version: of Snakemake
+    :raises UntriedVersionError: see :func:`check_version`
+    """
+
+    def __init__(self, workflow: Any, version: str) -> None:
+        check_version(version)
+        self._workflow = workflow
+
+    @property
+    def has_configuration(self) -> bool:
+        """Whether the configuration is given already: with ``--configfile``, or by the workflow that uses this one."""
+        return bool(self._workflow.overwrite_configfiles) or bool(self._workflow.modifier.skip_configfile)
+
+    @property
+    def configuration_files(self) -> list[str]:
+        """The files that the configuration comes from: those of ``--configfile``, else those of ``configfile:``."""
+        return list(map(str, self._workflow.overwrite_configfiles or self._workflow.configfiles))
+
+    @property
+    def is_main_process(self) -> bool:
+        """Whether this process plans the audit, and not the one job that it was started for."""
+        return bool(self._workflow.is_main_process)
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether nothing will run."""
+        return bool(self._workflow.dryrun)
+
+    def path(self, pattern: str) -> str:
+        """A path with its path variables, such as ``<results>``, filled in. To be asked while a Snakefile is read:
+        in a module, the variables are its own only then."""
+        return str(self._workflow.pathvars.apply(pattern))
+
+    def make_by_default(self, rule: str) -> None:
+        """The rule that is run where none is named. Snakemake drops the ``default_target`` of an included Snakefile."""
+        self._workflow.default_target = rule
+
+    def make_again(self, outputs: Iterable[str]) -> None:
+        """Run the jobs of these outputs, whatever their time stamps say. For input functions: planning goes on."""
+        self._workflow.dag.forcefiles.update(outputs)
+
+    def plan_only_when_jobs_end(self) -> None:
+        """Take away Snakemake's own limit on jobs per second. For ``onstart``.
+
+        It spares the main process half of its work, or a core where jobs are many: with a limit, every job that ends
+        leaves one more timer behind, and each makes Snakemake look at the inputs of all jobs that wait, once a second,
+        until none waits. Only a limit that somebody asked for is worth that.
+        """
+        limit = self._workflow.scheduling_settings.max_jobs_per_timespan
+        if limit is not None and (limit.max_jobs, limit.timespan) == _ITS_OWN_LIMIT:
+            self._workflow.scheduler.job_rate_limiter = None

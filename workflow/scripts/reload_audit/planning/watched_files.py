@@ -1,0 +1,54 @@
+"""The list of files watched: those of an external model whose change makes the audit of that model run again."""
+
+# Paths are texts here: there are many, and not all are Unicode.
+# ruff: noqa: PTH113, PTH116, PTH118
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from reload_audit.records.specs import ExternalSpec
+
+_RECORDED = ("manifest.json", "evaluations.json", "steps.npz")  # the last is not in older recordings
+_ODD_CHARACTERS = frozenset("{}<>")
+
+
+@dataclass(frozen=True)
+class WatchedFiles:
+    """Files, by who watches them.
+
+    :param inputs: paths that Snakemake watches, as inputs of a job
+    :param unwatched: path, size in bytes and time stamp in nanoseconds of the others. They belong to a job's params,
+        whose change makes it run again: Snakemake reads braces and angle brackets in a path as its own, and refuses
+        outputs that are older than an input
+    """
+
+    inputs: tuple[str, ...]
+    unwatched: tuple[tuple[str, int, int], ...]
+
+
+def files_of(model: ExternalSpec) -> list[str]:
+    """The paths of an external model's files that are there, each once."""
+    recorded = [os.path.join(model.recording, name) for name in _RECORDED] if model.recording else []
+    single = [model.path, model.statistics, model.evaluations, model.model_card, model.results]
+    candidates = [*(path for path in single if path), *model.monitors, *recorded]
+    return [path for path in dict.fromkeys(candidates) if os.path.isfile(path)]
+
+
+def watched_files(models: Iterable[ExternalSpec], now: float) -> WatchedFiles:
+    """The files of models, told apart by whether Snakemake can watch them.
+
+    :param now: seconds since 1970; a file that is stamped later cannot be watched
+    """
+    inputs: list[str] = []
+    unwatched: list[tuple[str, int, int]] = []
+    for model in models:
+        for file in files_of(model):
+            stat = os.stat(file)
+            if _ODD_CHARACTERS.isdisjoint(file) and stat.st_mtime <= now:
+                inputs.append(file)
+            else:
+                unwatched.append((file, stat.st_size, stat.st_mtime_ns))
+    return WatchedFiles(tuple(inputs), tuple(unwatched))
