@@ -1,5 +1,5 @@
 """What Snakemake imports while it plans: configuration, models, requests of jobs, digests of code; no heavy library.
 
-May import: nothing.
-Imported by: planning.discovery, rules.
+May import: planning.discovery, records.
+Imported by: jobs, planning.discovery, rules.
 """

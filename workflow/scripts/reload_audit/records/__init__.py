@@ -1,6 +1,6 @@
 """What jobs write to disk and read again: specs, episodes, steps, records of models, examinations, probes.
 
 May import: reading, causes, judging.
-Imported by: judging, environments, remedies, models, evaluation, training, forensics, probing, diagnosis, jobs,
-results, reports, reports.dashboard, scripts, rules.
+Imported by: planning, planning.discovery, judging, environments, remedies, models, evaluation, training, forensics,
+probing, diagnosis, jobs, results, reports, reports.dashboard, scripts.
 """
