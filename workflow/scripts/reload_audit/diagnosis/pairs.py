@@ -10,10 +10,9 @@ from dataclasses import replace
 from itertools import combinations
 
 from reload_audit.records.examination import Trial
-from reload_audit.records.specs import Condition
+from reload_audit.records.specs import Condition, joined
 
 MAX_PAIRS = 30
-_TOGETHER = " + "
 
 
 def pairs(canonical: Condition, trials: Sequence[Trial]) -> list[Trial]:
@@ -23,9 +22,8 @@ def pairs(canonical: Condition, trials: Sequence[Trial]) -> list[Trial]:
         changed = one.condition.changes(canonical), other.condition.changes(canonical)
         if one.causes == other.causes or set(changed[0]) & set(changed[1]) or _senseless({**changed[0], **changed[1]}):
             continue
-        both = replace(
-            canonical, name=f"{one.condition.name}{_TOGETHER}{other.condition.name}", **changed[0], **changed[1]
-        )
+        name = joined(one.condition.name, other.condition.name)
+        both = replace(canonical, name=name, **changed[0], **changed[1])
         paired.append(Trial(both, (*one.causes, *other.causes), {**one.details, **other.details}))
     return paired[:MAX_PAIRS]
 

@@ -377,3 +377,8 @@ def conditions(evaluation: EvaluationSpec, reload: ReloadSpec, *, deterministic:
     if reload.other_vec_env:
         chosen.append(replace(canonical, name="SubprocVecEnv", vec_env="subproc"))
     return tuple(chosen)
+
+
+def joined(one: str, other: str) -> str:
+    """The name of a condition that changes what two others change, from their names."""
+    return f"{one} + {other}"

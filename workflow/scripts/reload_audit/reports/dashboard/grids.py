@@ -7,13 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from reload_audit.records.specs import CANONICAL
+from reload_audit.records.specs import CANONICAL, joined
 from reload_audit.reports.audit import STAGES, ConditionRow
 from reload_audit.reports.dashboard.entries import Entry, worst_first
 from reload_audit.reports.dashboard.number_format import number, signed
-
-TOGETHER = " + "
-"""Stands in the name of a condition between the two whose changes it makes both."""
 
 _TITLES = {"in_place": "in place"}
 
@@ -158,11 +155,11 @@ def _condition_names(members: Sequence[Entry]) -> list[str]:
     """
     tried = [[condition.name for condition in entry.conditions] for entry in members]
     names = dict.fromkeys(name for own in tried for name in own)
-    joined = {TOGETHER.join(pair) for pair in product(names, repeat=2)}
+    pairs = {joined(one, other) for one, other in product(names, repeat=2)}
     sizes = {name: size for entry in members for name, size in _other_slots(entry)}
     places = sizes | {name: place - len(STAGES) for place, name in enumerate(STAGES)}
     asked = [name for name in names if name in places or all(name in own for own in tried)]
-    return sorted((name for name in asked if name not in joined), key=lambda name: places.get(name, math.inf))
+    return sorted((name for name in asked if name not in pairs), key=lambda name: places.get(name, math.inf))
 
 
 def _other_slots(entry: Entry) -> Iterator[tuple[str, float]]:
@@ -178,7 +175,11 @@ def _other_slots(entry: Entry) -> Iterator[tuple[str, float]]:
 
 
 def _cell(row: _Row, place: int, name: str) -> Cell:
-    """What the models of a row earned under the condition that is called so."""
+    """What the models of a row earned under one condition.
+
+    :param place: of the condition among all
+    :param name: of the condition
+    """
     evaluated = [
         condition
         for entry in row.complete
