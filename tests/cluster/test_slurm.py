@@ -73,7 +73,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
 
 @pytest.fixture(scope="module")
 def finished_audits(slurm: Slurm, tmp_path_factory: pytest.TempPathFactory) -> Audits:
-    """All three at the same time: on a cluster most of it is waiting."""
+    """Finished audits: local, and on Slurm with either profile, run at the same time because most of it is waiting."""
     folder = tmp_path_factory.mktemp("audits")
     found = folder / "found"
     train_model(training_spec(env="planted:Draws"), found / "recorded", folder / "log", "", Limits(120, 4096))
@@ -156,6 +156,6 @@ def test_a_job_that_outlived_its_snakemake_is_not_submitted_again(finished_audit
 
 
 def test_a_job_that_was_killed_for_memory_asks_for_more(finished_audits):
-    """Even where Slurm's word on it goes unheard, because Snakemake is being restarted."""
+    """Also where Slurm reports the kill while Snakemake is being restarted."""
     workspace = finished_audits.sbatch.results.parent
     assert {file.name for file in workspace.glob("greedy-*")} == {"greedy-with-1600-MB", "greedy-with-3200-MB"}

@@ -179,7 +179,7 @@ def plant(shop: Workshop) -> None:
 
 
 def plant_claims(shop: Workshop, model: BaseAlgorithm, folder: Path, early: Path) -> None:
-    """Rewards that were measured in another way than people would think."""
+    """Rewards that were measured by mistake: the claim is not what the model earns."""
     shop.add("measured deterministically", early, shop.claim(early))
     shop.add("measured stochastically", early, shop.claim(early, deterministic=False), "policy-mode")
 
@@ -214,7 +214,7 @@ def plant_claims(shop: Workshop, model: BaseAlgorithm, folder: Path, early: Path
 
 
 def plant_surroundings(shop: Workshop) -> None:
-    """Environments that are built otherwise than in training."""
+    """Environments that are built differently from those in training."""
     venv = VecFrameStack(shop.environment(planted.NearlyUnits), 3)
     model, stacked = shop.train("frames stacked", venv, normalized=False)
     claim = shop.earned(model, venv)
@@ -257,7 +257,7 @@ def plant_pairs(shop: Workshop, early: Path, material: Material) -> None:
 
 
 def plant_habits(folder: Path) -> Workshop:
-    """Habits of measuring that not every algorithm knows, or that need more than a model and a number."""
+    """Mistakes in measuring that only some algorithms allow, or that need more than a model and a number."""
     shop = Workshop("PPO", folder)
     early = {"action": "discrete", "early": True}
     model, path = shop.train("early ends", make_vec_env(planted.Gauge, 32, env_kwargs=early), n_steps=8)
@@ -309,7 +309,7 @@ def rewards_of_first_finished(model: BaseAlgorithm, venv: VecEnv, n: int) -> np.
 
 
 class _Forgetful:
-    """A recurrent model as it acts when nobody hands it its state."""
+    """A recurrent model that acts without its recurrent state."""
 
     def __init__(self, model: RecurrentPPO) -> None:
         self._model = model

@@ -46,7 +46,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def write_report_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Report]:
-    """Fleets of any size, with their pages; each is written once."""
+    """A function that writes the report of so many models, once for each number, and returns audit and page."""
 
     @cache
     def written(n: int) -> Report:
@@ -57,7 +57,7 @@ def write_report_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int],
 
 @pytest.fixture
 def report_of_hundred(browser: Browser, write_report_of: Callable[[int], Report]) -> Iterator[tuple[Content, Tab]]:
-    """The page of a hundred models, and the audit behind it."""
+    """The audit of a hundred models, and its report in a tab."""
     audit, path = write_report_of(100)
     with Tab(browser, path) as tab:
         yield audit, tab

@@ -47,7 +47,7 @@ SOME = [*FAULTY][::3]
 
 @pytest.fixture(scope="module")
 def probe_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What probing the environments found: once for all algorithms."""
+    """The folder for the probes of the environments, which all algorithms share."""
     return tmp_path_factory.mktemp("probes")
 
 

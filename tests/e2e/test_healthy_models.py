@@ -51,7 +51,7 @@ def recipes() -> Iterator[tuple[str, dict[str, Any], type, bool, int, int]]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Trained and recorded models, a folder each."""
+    """A folder with a folder for each trained and recorded model."""
     th.set_num_threads(1)
     target = tmp_path_factory.mktemp("healthy")
     for number, (algo, hyperparams, env, normalize, n_envs, seed) in enumerate(recipes()):

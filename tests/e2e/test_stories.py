@@ -154,7 +154,7 @@ def faulty_rows(model_folders: Path) -> Models:
 
 @pytest.fixture(scope="module")
 def repaired_rows(model_folders: Path) -> Models:
-    """The same of those that were trained in repaired ones."""
+    """What the audit says of the models that were trained in repaired environments, by environment."""
     return by_environment(audit_found(model_folders / "kept", runs=[str(model_folders / "repaired")], trust=TRUST))
 
 
@@ -343,7 +343,7 @@ def episode(model: PPO, venv: VecEnv) -> tuple[np.ndarray, np.ndarray]:
 
 
 def as_trained(boiler: Path, **kwargs: Any) -> VecNormalize:
-    """What SB3 makes of the statistics: VecNormalize, frozen, around one environment."""
+    """One environment in the frozen VecNormalize that SB3 loads from the statistics."""
     venv = DummyVecEnv([lambda: stories.SteadyBoiler(**kwargs)])
     normalize = VecNormalize.load(str(boiler / STATISTICS), venv)
     normalize.training = normalize.norm_reward = False
@@ -351,7 +351,7 @@ def as_trained(boiler: Path, **kwargs: Any) -> VecNormalize:
 
 
 def as_posted(boiler: Path, **kwargs: Any) -> VecEnv:
-    """What the commonly posted wrapper makes of them."""
+    """What the commonly posted wrapper makes of the statistics: one environment, normalised by it."""
     moments = read_statistics(boiler / STATISTICS).observations[""]
     return DummyVecEnv([lambda: PostedNormalizer(stories.SteadyBoiler(**kwargs), moments)])
 

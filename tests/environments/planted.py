@@ -22,6 +22,7 @@ Step = tuple[Any, float, bool, bool, dict[str, Any]]
 
 
 def reloading() -> bool:
+    """Whether this process reloads a model: it has the hash seed of reloads."""
     return os.environ.get("PYTHONHASHSEED") == str(RELOAD_HASH_SEED)
 
 
@@ -47,10 +48,14 @@ class Draws(gym.Env):
 
 
 class Continuous(Draws):
+    """The same with actions in a box."""
+
     action_space = gym.spaces.Box(-2, 2, (1,), np.float32)
 
 
 class WritesToActions(Continuous):
+    """Changes the array of actions that it is given."""
+
     def step(self, action: Any) -> Step:
         outcome = super().step(action)
         action *= 0.5
@@ -58,6 +63,8 @@ class WritesToActions(Continuous):
 
 
 class DictObservations(Draws):
+    """Observes a dictionary: a position that wants normalising, and a colour that cannot be normalised."""
+
     observation_space = gym.spaces.Dict(
         {"position": gym.spaces.Box(-100, 100, (2,), np.float32), "colour": gym.spaces.Discrete(3)}
     )
@@ -70,7 +77,7 @@ class DictObservations(Draws):
 
 
 class Goals(Continuous):
-    """What hindsight experience replay needs."""
+    """Has goals, as hindsight experience replay needs them."""
 
     observation_space = gym.spaces.Dict(
         {key: gym.spaces.Box(-1, 1, (3,), np.float32) for key in ("observation", "achieved_goal", "desired_goal")}
@@ -84,6 +91,8 @@ class Goals(Continuous):
 
 
 class Images(Draws):
+    """Observes an image of 36 by 36 pixels."""
+
     observation_space = gym.spaces.Box(0, 255, (36, 36, 3), np.uint8)
 
     def observe(self) -> Any:
@@ -91,7 +100,7 @@ class Images(Draws):
 
 
 class Masked(Draws):
-    """Raises where an action is taken that its mask forbids, and where it is asked for a mask when all is over."""
+    """One action of four is allowed; raises where another is taken, and where a mask is asked for after the end."""
 
     action_space = gym.spaces.Discrete(4)
 
@@ -107,6 +116,8 @@ class Masked(Draws):
 
 
 class MasksFromOutside(gym.Wrapper):
+    """A wrapper that offers the action masks of the environment inside."""
+
     def action_masks(self) -> np.ndarray:
         return self.unwrapped.action_masks()
 
@@ -147,11 +158,15 @@ class EndsWithLife(gym.Wrapper):
 
 
 class Clips(gym.RewardWrapper):
+    """Rewards are reduced to their sign."""
+
     def reward(self, reward: Any) -> float:
         return float(np.sign(reward))
 
 
 class Endless(Draws):
+    """An episode never ends."""
+
     def step(self, action: Any) -> Step:
         self.left = 10
         return super().step(action)
@@ -166,11 +181,15 @@ class NoNumber(Draws):
 
 
 class RaisesInConstructor(Draws):
+    """Cannot be constructed."""
+
     def __init__(self, port: int = 80) -> None:
         raise ConnectionError(f"no simulator on port {port}")
 
 
 class RaisesInTraining(Draws):
+    """Raises at its 21st step."""
+
     steps = 0
 
     def step(self, action: Any) -> Step:
@@ -181,6 +200,8 @@ class RaisesInTraining(Draws):
 
 
 class CrashesInTraining(Draws):
+    """Ends its process with a segmentation fault at its 21st step."""
+
     steps = 0
 
     def step(self, action: Any) -> Step:
@@ -191,7 +212,11 @@ class CrashesInTraining(Draws):
 
 
 class KilledOnceInTraining(Draws):
-    """As if the machine went down, or only the simulator, at the 200th step, the first time."""
+    """Ends its process with SIGKILL at its 200th step, or raises, but only the first time.
+
+    :param marker: file that says that it has happened
+    :param killed: whether it is killed; else it raises
+    """
 
     steps = 0
 
@@ -209,6 +234,8 @@ class KilledOnceInTraining(Draws):
 
 
 class RaisesOnReload(Draws):
+    """Raises in a process that reloads a model."""
+
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         if reloading():
             raise RuntimeError("the licence server is gone")
@@ -216,6 +243,8 @@ class RaisesOnReload(Draws):
 
 
 class CrashesOnReload(Draws):
+    """Ends a process that reloads a model with a segmentation fault."""
+
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         if reloading():
             os.kill(os.getpid(), signal.SIGSEGV)
@@ -223,6 +252,8 @@ class CrashesOnReload(Draws):
 
 
 class KilledOnReload(Draws):
+    """Ends a process that reloads a model with SIGKILL."""
+
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         if reloading():
             os.kill(os.getpid(), signal.SIGKILL)
@@ -230,6 +261,8 @@ class KilledOnReload(Draws):
 
 
 class ExitsOnReload(Draws):
+    """Ends a process that reloads a model with status 0 and without a word."""
+
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         if reloading():
             os._exit(0)
@@ -237,6 +270,8 @@ class ExitsOnReload(Draws):
 
 
 class HangsOnReload(Draws):
+    """Sleeps for an hour in a process that reloads a model."""
+
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         if reloading():
             time.sleep(3600)
@@ -244,6 +279,8 @@ class HangsOnReload(Draws):
 
 
 class FillsMemoryOnReload(Draws):
+    """Takes memory without end in a process that reloads a model."""
+
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         if reloading():
             hoard = []
@@ -254,6 +291,8 @@ class FillsMemoryOnReload(Draws):
 
 
 class DeadlocksOnReload(Draws):
+    """Waits for a lock that it holds itself, in a process that reloads a model."""
+
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         if reloading():
             lock = threading.Lock()
@@ -263,7 +302,7 @@ class DeadlocksOnReload(Draws):
 
 
 class ForksOnReload(Draws):
-    """Its children go on where it does, as far as they get."""
+    """Forks a process that reloads a model; the child goes on with the evaluation, as far as it gets."""
 
     forked = False
 
@@ -275,7 +314,7 @@ class ForksOnReload(Draws):
 
 
 class PrintsOnReload(Draws):
-    """Some 20 megabytes an episode."""
+    """Prints some 20 megabytes an episode in a process that reloads a model."""
 
     def step(self, action: Any) -> Step:
         if reloading():
@@ -284,24 +323,30 @@ class PrintsOnReload(Draws):
 
 
 class RaisesInClose(Draws):
+    """Raises when it is closed, in a process that reloads a model."""
+
     def close(self) -> None:
         if reloading():
             raise RuntimeError("the window is gone")
 
 
 class ExitsInClose(Draws):
+    """Ends a process that reloads a model when it is closed."""
+
     def close(self) -> None:
         if reloading():
             os._exit(0)
 
 
 class OtherShapeOnReload(Draws):
+    """Observes arrays of another shape in a process that reloads a model."""
+
     def observe(self) -> Any:
         return np.zeros(7, np.float32) if reloading() else super().observe()
 
 
 class AddsOne(gym.RewardWrapper):
-    """A wrapper with an argument."""
+    """Adds a given amount to every reward."""
 
     def __init__(self, env: gym.Env, amount: float = 1.0) -> None:
         super().__init__(env)
@@ -312,7 +357,7 @@ class AddsOne(gym.RewardWrapper):
 
 
 class ConstructionDraws(Draws):
-    """What a step earns is drawn at construction: gone with the instance."""
+    """A level that is drawn at construction is added to every reward: it is gone with the instance."""
 
     def __init__(self) -> None:
         self.level = float(np.random.default_rng().normal(0, 10)) if reloading() else 100.0
@@ -323,7 +368,7 @@ class ConstructionDraws(Draws):
 
 
 class WarmsUp(Draws):
-    """A curriculum that moves with the number of episodes, and is saved nowhere."""
+    """Rewards rise after 20 episodes of an instance, whose number is saved nowhere: a curriculum."""
 
     episodes = 0
 
@@ -372,22 +417,23 @@ class Gauge(gym.Env):
 
 
 class OtherGauge(Gauge):
-    """Another instrument: the same task in other units."""
+    """The same task in other units."""
 
     offset = np.array([290.0, 3.05, 5150.0])
     unit = np.array([9.0, 0.01, 300.0])
 
 
 class NearlyUnits(Gauge):
-    """Units so ordinary that wrong ways to normalise them cost something, but not everything, and not the same."""
+    """A gauge in units so ordinary that wrong normalisation costs some of the reward, and different amounts."""
 
     offset = np.array([2.0, 2.0, 2.0])
     unit = np.array([3.0, 3.0, 3.0])
 
 
 class Spiky(Gauge):
-    """Three readings more, which say nothing but for a spike now and then: more often than in training, when it was
-    ``rare``.
+    """A gauge with three more readings that mean nothing, and have spikes: rarely in training, often afterwards.
+
+    :param rare: whether spikes are rare
     """
 
     observation_space: gym.Space = gym.spaces.Box(-np.inf, np.inf, (6,), np.float32)
@@ -402,7 +448,10 @@ class Spiky(Gauge):
 
 
 class Pixels(Gauge):
-    """The pointer as a picture: of bytes, or of numbers up to 1."""
+    """The gauge's pointer as a picture.
+
+    :param scaled: whether pixels are numbers from 0 to 1 instead of bytes
+    """
 
     def __init__(self, action: str = "discrete", *, scaled: bool = False) -> None:
         super().__init__(action)
@@ -418,7 +467,7 @@ class Pixels(Gauge):
 
 
 class Recall(gym.Env):
-    """What is shown at the first step is asked for at all others."""
+    """The first observation shows which action is right at every later step, where nothing is shown: needs memory."""
 
     observation_space = gym.spaces.Box(-1, 1, (2,), np.float32)
     action_space = gym.spaces.Discrete(2)
@@ -435,7 +484,7 @@ class Recall(gym.Env):
 
 
 class Costly(Draws):
-    """Only the mask tells which action earns; the other costs more."""
+    """Only the action mask tells which action earns; the other one costs more than that."""
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         outcome = super().reset(**kwargs)

@@ -166,7 +166,7 @@ def test_a_zip_bomb_inside_parameters_is_not_unpacked(model_bytes: bytes, tmp_pa
 
 
 def test_members_that_overlap_do_not_multiply(model_bytes: bytes, tmp_path: Path) -> None:
-    """One large member, named by many entries of the table of contents."""
+    """Many entries of the table of contents that name one large member."""
     content = zip_of({"data": members_of(model_bytes)["data"], "0000.pth": bytes(2**20)})
     table, end = content.rindex(b"PK\x01\x02"), content.rindex(b"PK\x05\x06")
     entries = b"".join(content[table:end].replace(b"0000", b"%04d" % number) for number in range(500))
@@ -565,7 +565,7 @@ def test_files_are_read_where_warnings_are_errors_too(model_bytes: bytes, tmp_pa
 
 
 class ExitsWhenImported:
-    """What a module of a package that the user trusts may do."""
+    """A finder for a trusted package whose import ends the process."""
 
     def __init__(self, folder: Path, text: str) -> None:
         package = folder / "my_trusted_package"

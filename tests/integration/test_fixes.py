@@ -88,7 +88,7 @@ def trained_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[PP
 def script_names(
     request: pytest.FixtureRequest, trained_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, Any]:
-    """What a script has at hand when a fix is pasted into it: no imports."""
+    """The variables of a script into which a fix is pasted; it has imported nothing that the fix needs."""
     monkeypatch.chdir(tmp_path)
     model, venv = trained_model
     observation = venv.reset()

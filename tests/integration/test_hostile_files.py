@@ -1,4 +1,4 @@
-"""No pickle found in an audited file is ever executed. Each of these would leave a file behind if it were."""
+"""No pickle in an audited file is ever executed: each of these would leave a file behind."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SILENT = {"PERSID", "a second pickle behind the first"}
 
 @pytest.fixture
 def forbidden_marker(tiny_models: Path) -> Iterator[Path]:
-    """Must not be there when the test is over."""
+    """The file that hostile pickles create when they are executed; fails if it exists when the test is over."""
     yield tiny_models / "marker"
     assert not (tiny_models / "marker").exists()
 
@@ -61,7 +61,7 @@ def test_at_least_ninety_hostile_pickles_are_tested() -> None:
 
 @pytest.mark.slow
 def test_every_hostile_pickle_executes_code_when_it_is_unpickled(tmp_path: Path) -> None:
-    """Plain unpickling executes them, so that what follows is no test of duds."""
+    """Plain unpickling executes each of them: the other tests would prove nothing with harmless ones."""
     outcome = call(
         "support.hostile_files:live_ones", (str(tmp_path),), method="spawn", log=tmp_path / "log", timeout=120
     )

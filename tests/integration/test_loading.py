@@ -138,7 +138,7 @@ def test_a_model_acts_as_the_one_that_sb3_loads(name: str, tmp_path: Path) -> No
 
 @pytest.fixture(scope="module")
 def plain_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that has nothing special."""
+    """The file of an ordinary PPO."""
     made = tmp_path_factory.mktemp("model") / "model.zip"
     trained(CASES["PPO"], made)
     return made
@@ -251,7 +251,7 @@ class Buffer:
 
 @pytest.fixture
 def user_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A user's package, as long as the test runs."""
+    """An importable package of the user's own, removed after the test."""
     (tmp_path / "my_agents").mkdir()
     (tmp_path / "my_agents/__init__.py").write_text(PACKAGE)
     monkeypatch.syspath_prepend(tmp_path)
@@ -455,7 +455,7 @@ def test_models_that_others_published_are_read_and_loaded() -> None:
 def test_no_pickled_content_is_passed_to_sb3(
     plain_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even what is harmless: every unpickling of an import would be noticed."""
+    """Not even harmless content: the test notices whenever unpickling imports anything."""
     noticed: list[str] = []
     watching = [True]
     sys.addaudithook(lambda event, _: noticed.append(event) if watching[0] and event == "pickle.find_class" else None)

@@ -47,7 +47,7 @@ def episode_alone(model: PPO, env: gym.Env, seed: int) -> str:
 
 
 def episode_in_vec_env(model: PPO, venv: VecEnv, seed: int) -> str:
-    """The same of one environment in a VecEnv."""
+    """A digest of all that the policy sees, does and earns in the first environment of a VecEnv."""
     trace = Digest()
     venv.seed(seed)
     observations = venv.reset()

@@ -1,4 +1,4 @@
-"""Without PyTorch's compiler training is the same, bit for bit. Always in new interpreters: it stays imported."""
+"""Training without PyTorch's compiler gives the same bits; in new interpreters, because an import stays."""
 
 from __future__ import annotations
 

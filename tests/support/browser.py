@@ -37,7 +37,7 @@ _CUT = """(elements) => elements
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The browser that is installed; without one the test is skipped."""
+    """Start the browser that is installed; without one the test is skipped, or fails where it is required."""
     executable = next(filter(None, map(shutil.which, _EXECUTABLES)), None)
     try:
         from playwright.sync_api import sync_playwright
@@ -98,7 +98,7 @@ class Tab:
         self.page.wait_for_selector('body[data-ready="true"]', timeout=_READY)
 
     def assert_quiet(self) -> None:
-        """Nothing was asked of a network, nothing complained, nothing foreign ran."""
+        """Fail where anything was requested from a network, complained, or ran that the page did not bring."""
         refused, alerted = self.page.evaluate("[refused, alerted]")
         wrong = [*self.complaints, *refused, *self.requests, *alerted]
         assert not wrong, wrong
@@ -122,7 +122,7 @@ class Tab:
         return int(found[1].replace(",", ""))
 
     def wait_for_shown(self, count: int) -> None:
-        """Filters may take a moment."""
+        """Wait, two seconds at most, until so many models are shown."""
         for _ in range(40):
             if self.shown == count:
                 return
@@ -144,16 +144,20 @@ class Tab:
         return [text.strip() for text in self.page.locator(f"#table .tabulator-row {_cell(field)}").all_inner_texts()]
 
     def sort(self, field: str) -> None:
+        """Click the head of a column."""
         self.page.click(f"#table .tabulator-col[tabulator-field={field}] .tabulator-col-title")
         self.page.wait_for_timeout(100)
 
     def press_bar(self, kind: str, name: str) -> None:
+        """Press the bar of a cause, environment or group."""
         self.page.locator(f"button.bar[data-{kind}={_quoted(name)}]").first.click()
 
     def press_tile(self, verdict: str) -> None:
+        """Press the tile of a verdict."""
         self.page.click(f'button.tile[data-verdict="{verdict}"]')
 
     def panel(self, part: str = "") -> Locator:
+        """The panel of a model, or a part of it."""
         return self.page.locator(f'#panel [data-part="{part}"]' if part else "#panel")
 
     # --- How it looks ------------------------------------------------------------------------------------------------

@@ -19,18 +19,18 @@ Moments = tuple[float, float, int]
 
 
 def moments(sample: np.ndarray) -> Moments:
-    """What a claim consists of: mean, standard deviation with ddof 0, number."""
+    """What a claim consists of: mean, standard deviation with ddof 0, and number of episodes."""
     return float(sample.mean()), float(sample.std()), len(sample)
 
 
 def resolved(**config: Any) -> dict[str, Any]:
-    """A configuration with its defaults, made quick where it does not say otherwise."""
+    """A configuration with the schema's defaults, made quick where it does not say otherwise."""
     quick = {"evaluation": {"episodes": 20, "n_envs": 4}, "reload": {"n_envs": [2]}, "verdict": {"looks": [10, 20]}}
     return resolve({**quick, **config}, SCHEMA, "config.yaml")
 
 
 def experiment(**overrides: Any) -> dict[str, Any]:
-    """A healthy experiment that trains in a second."""
+    """An experiment of a healthy model that trains in a second."""
     small = {
         "name": "small",
         "algo": "PPO",
@@ -42,7 +42,7 @@ def experiment(**overrides: Any) -> dict[str, Any]:
 
 
 def training_spec(**overrides: Any) -> dict[str, Any]:
-    """The training spec of the one model of such an experiment."""
+    """The training spec of the one model of :func:`experiment` with these overrides."""
     config = resolved(
         experiments=[experiment(**overrides)], python_path=[str(ROOT / "tests/environments"), str(ROOT / "examples")]
     )

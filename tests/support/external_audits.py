@@ -72,7 +72,7 @@ def audit_found(folder: Path, *, probes: Path | None = None, **config: Any) -> d
 
 
 def probe_all(environments: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
-    """Probe distinct environments, all from two fork servers; a file of each."""
+    """Probe each distinct environment, all from two fork servers, and return a file for each."""
     files = {folder / f"{probe_name(environment)}.json": environment for environment in environments}
     log = folder / "probe.log"
     probers = {

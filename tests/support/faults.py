@@ -50,19 +50,22 @@ class Fault:
 
 
 def lose_statistics(folder: Path, material: Material) -> None:
+    """Delete the saved statistics."""
     (folder / STATISTICS).unlink()
 
 
 def take_statistics_of_checkpoint(folder: Path, material: Material) -> None:
+    """Replace the statistics by those of another moment of the same training."""
     shutil.copyfile(material.checkpoint / STATISTICS, folder / STATISTICS)
 
 
 def take_statistics_of_agent(folder: Path, material: Material) -> None:
+    """Replace the statistics by those of a model trained with another seed."""
     shutil.copyfile(material.agent / STATISTICS, folder / STATISTICS)
 
 
 def evaluate_in_training_mode(folder: Path, material: Material, steps: int = 200) -> None:
-    """Forget ``training = False``, evaluate, and save the statistics again."""
+    """Evaluate without ``training = False``, and save the statistics that this has changed."""
     model = algorithm(material.algo).load(folder / MODEL)
     normalize = VecNormalize.load(str(folder / STATISTICS), material.make_venv())
     observations = normalize.reset()
@@ -74,7 +77,7 @@ def evaluate_in_training_mode(folder: Path, material: Material, steps: int = 200
 
 
 def swap_mean_and_variance(folder: Path, material: Material) -> None:
-    """Load arrays by position in the wrong order."""
+    """Swap mean and variance, as loading arrays by position in the wrong order does."""
     normalize = VecNormalize.load(str(folder / STATISTICS), material.make_venv())
     moments = normalize.obs_rms.values() if isinstance(normalize.obs_rms, dict) else [normalize.obs_rms]
     for running in moments:
@@ -84,12 +87,12 @@ def swap_mean_and_variance(folder: Path, material: Material) -> None:
 
 
 def take_parameters_of_checkpoint(folder: Path, material: Material) -> None:
-    """Restore a policy and its optimizers from another moment into this model."""
+    """Replace policy and optimizers by those of another moment of the same training."""
     _take_members(folder / MODEL, material.checkpoint / MODEL, lambda name: name.endswith(".pth"))
 
 
 def take_policy_of_checkpoint(folder: Path, material: Material) -> None:
-    """The policy alone: its optimizers stay."""
+    """Replace the policy, but not its optimizers, by that of another moment of the same training."""
     _take_members(folder / MODEL, material.checkpoint / MODEL, lambda name: name == "policy.pth")
 
 

@@ -322,7 +322,7 @@ def _condition(
 
 @dataclass
 class _Model:
-    """A row on its way: verdict and reason need all models."""
+    """A row that is not complete yet, because verdict and reason need all models."""
 
     row: Row
     world: _World
@@ -520,7 +520,7 @@ def _found_model(number: int, verdict: str, story: _Story, world: _World, algo: 
 def _claimed(
     row: Row, earned: _Earned, verdict: str, story: _Story, random: np.random.Generator
 ) -> tuple[Judgement, list[Claim]]:
-    """What is said of it, and what that makes of the reload."""
+    """Fill in what is claimed of a model, and judge its reload by that."""
     kind: Any = story.kind or _KINDS[int(random.integers(len(_KINDS)))]
     if kind == "none":
         return Judgement(None, obstacle="no_claim"), []

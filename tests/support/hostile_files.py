@@ -53,7 +53,7 @@ class Hostile:
 
 
 class Reduced:
-    """Unpickles to the outcome of a call."""
+    """An object whose pickle, when unpickled, makes a call and gives its outcome."""
 
     def __init__(self, function: Any, *arguments: Any) -> None:
         self.call = (function, arguments)
@@ -114,7 +114,7 @@ def hostile_pickles(marker: Path) -> dict[str, Hostile]:
 
 
 def _of_calls(shell: str, code: str, marker: Path) -> dict[str, Hostile]:
-    """One call after the other of what the standard library and others offer."""
+    """Calls of functions of the standard library and other packages that execute code."""
     path, command, program = _text(str(marker)), _text(shell), _text(code)
     words = _list(*map(_text, shell.split()))
     system, run = _name("os", "system"), _name("subprocess", "run")
@@ -197,7 +197,7 @@ def _of_calls(shell: str, code: str, marker: Path) -> dict[str, Hostile]:
 
 
 def _of_nested_files(shell: str) -> dict[str, Hostile]:
-    """Files inside pickles: pickles, and what ``torch.save`` writes."""
+    """Pickles that hold another pickle, or a file of ``torch.save``, and load it."""
     inner = pickle.dumps(Reduced(os.system, shell))
     zipped, legacy = (io.BytesIO() for _ in range(2))
     th.save(Reduced(os.system, shell), zipped)
@@ -220,7 +220,7 @@ def _of_nested_files(shell: str) -> dict[str, Hostile]:
 
 
 def _of_code(code: str, marker: Path) -> dict[str, Hostile]:
-    """Code itself, carried by value."""
+    """Pickles that carry code by value, as cloudpickle does."""
     compiled, path = compile(code, "x", "exec"), str(marker)
 
     def touch(*_: Any) -> float:
@@ -261,7 +261,7 @@ def _of_code(code: str, marker: Path) -> dict[str, Hostile]:
 
 
 def _of_opcodes(shell: str, code: str) -> dict[str, Hostile]:
-    """Every way to come by a name and to call it that the pickle machine knows."""
+    """Every way in which opcodes of pickle can import a name and call it."""
     command, system = _text(shell), _name("os", "system")
     module, name = _text("os"), _text("system")
     map_lazily = _new(_name("builtins", "map"), system, _list(command))
@@ -349,7 +349,7 @@ def live_ones(folder: str) -> list[str]:
 
 
 def live_in_models(folder: str, model: bytes, places: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The same for some of them, each put into an attribute of a model that SB3 loads."""
+    """Those of the hostile pickles that create their marker when SB3 loads a model that holds them in an attribute."""
     marker, path = Path(folder) / "marker", Path(folder) / "hostile.zip"
     th.set_num_threads(1)
     path.write_bytes(model)
@@ -388,7 +388,7 @@ def _creates(marker: Path, function: Callable[..., Any], *arguments: Any) -> boo
 
 
 def save_tiny_model(path: Path, algo: str = "PPO") -> None:
-    """A model with four hidden units that has trained for a few steps, and its statistics beside it."""
+    """Save a model with four hidden units that has trained for a few steps, and its statistics beside it."""
     normalize = VecNormalize(DummyVecEnv([planted.Continuous]))
     arguments: dict[str, Any] = {"policy_kwargs": {"net_arch": [4]}, "device": "cpu", "seed": 0}
     if algo == "PPO":
@@ -399,11 +399,13 @@ def save_tiny_model(path: Path, algo: str = "PPO") -> None:
 
 
 def members_of(model: bytes) -> dict[str, bytes]:
+    """The members of a zip by name."""
     with zipfile.ZipFile(io.BytesIO(model)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
 def zip_of(members: Mapping[str, bytes] | Iterable[tuple[str, bytes]]) -> bytes:
+    """A zip with these members; given as pairs, a name may come twice."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for name, member in members.items() if isinstance(members, Mapping) else members:
@@ -412,20 +414,24 @@ def zip_of(members: Mapping[str, bytes] | Iterable[tuple[str, bytes]]) -> bytes:
 
 
 def with_member(model: bytes, name: str, content: bytes) -> bytes:
+    """A copy of a saved model with one member of its zip replaced or added."""
     return zip_of(members_of(model) | {name: content})
 
 
 def with_settings(model: bytes, **settings: Any) -> bytes:
+    """A copy of a saved model with some entries of its JSON replaced or added."""
     members = members_of(model)
     data = json.loads(members["data"]) | settings
     return zip_of(members | {"data": json.dumps(data).encode()})
 
 
 def with_pickled(model: bytes, attribute: str, pickled: bytes) -> bytes:
+    """A copy of a saved model with a pickle as one of its attributes."""
     return with_settings(model, **{attribute: {":type:": "x", SERIALIZED: base64.b64encode(pickled).decode()}})
 
 
 def pickled_attributes(model: bytes) -> dict[str, bytes]:
+    """The pickles in a saved model, by attribute."""
     data = json.loads(members_of(model)["data"])
     return {
         name: base64.b64decode(item[SERIALIZED])
@@ -435,7 +441,7 @@ def pickled_attributes(model: bytes) -> dict[str, bytes]:
 
 
 def with_observation_moments(statistics: bytes, pickled: bytes) -> bytes:
-    """A saved VecNormalize whose ``obs_rms`` is something else."""
+    """A copy of a saved VecNormalize whose ``obs_rms`` is what a pickle gives."""
     *_, (_, _, end) = pickletools.genops(pickled)
     state = vars(pickle.loads(statistics))
     others = {name: value for name, value in state.items() if name not in ("venv", "obs_rms")}
@@ -542,7 +548,7 @@ def _imports_a_library(arguments: tuple[Any, ...]) -> bool:
 
 
 def outcome(path: Path, algo: str | None) -> str:
-    """``model``, ``statistics`` or ``refused: ...`` for one file; anything else is raised."""
+    """What reading a file as a user would comes to: ``model``, ``statistics`` or ``refused: ...``; else it raises."""
     try:
         if algo is None:
             statistics = read_statistics(path)
@@ -564,7 +570,7 @@ def read_as_model(content: bytes, folder: Path) -> str:
 
 
 def damage_and_read(folder: str, algo: str | None, parts: dict[str, int], seed: int) -> dict[str, Any]:
-    """Read a file in many damaged versions; how often what came of it, and what should not have happened.
+    """Read many damaged copies of a file; how often each outcome came, and what must not have happened.
 
     :param algo: of the model ``<algo>.zip`` in the folder; None for the statistics ``PPO.pkl``
     :param parts: what is damaged, and how many times

@@ -17,45 +17,54 @@ SLEEPER = "import time; time.sleep(120)"
 
 
 def give(value: Any) -> Any:
+    """Return the argument."""
     return value
 
 
 def process_ids() -> tuple[int, int]:
+    """Return the ids of this process and of its parent."""
     return os.getpid(), os.getppid()
 
 
 def raise_error(message: str) -> None:
+    """Raise a KeyError."""
     raise KeyError(message)
 
 
 def raise_system_exit(status: int) -> None:
+    """Leave by ``sys.exit``."""
     sys.exit(status)
 
 
 def exit_at_once(status: int) -> None:
+    """Leave without any clean-up."""
     os._exit(status)
 
 
 def die_of(number: int) -> None:
+    """Send this process a signal, and wait for it."""
     os.kill(os.getpid(), number)
     time.sleep(60)
 
 
 def read_address_zero() -> None:
+    """Cause a real segmentation fault."""
     ctypes.string_at(0)
 
 
 def sleep(seconds: float) -> None:
+    """Wait."""
     time.sleep(seconds)
 
 
 def ignore_termination_and_sleep() -> None:
+    """Ignore SIGTERM, and wait for two minutes."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     time.sleep(120)
 
 
 def start_worker(pid_file: str, seconds: float) -> int:
-    """Start a process, note its id, wait, and leave it behind."""
+    """Start a process that outlives this call, write its id into a file, and wait."""
     worker = subprocess.Popen([sys.executable, "-c", SLEEPER])
     Path(pid_file).write_text(str(worker.pid))
     time.sleep(seconds)
@@ -63,27 +72,32 @@ def start_worker(pid_file: str, seconds: float) -> int:
 
 
 def start_worker_and_die(pid_file: str) -> None:
+    """Start a process that outlives this one, and leave with status 3."""
     start_worker(pid_file, 0.0)
     os._exit(3)
 
 
 def note_own_id_and_sleep(pid_file: str) -> None:
+    """Write this process's id into a file, and wait for two minutes."""
     Path(pid_file).write_text(str(os.getpid()))
     time.sleep(120)
 
 
 def leave_a_thread_running() -> str:
+    """Return while a thread goes on for two minutes."""
     threading.Thread(target=time.sleep, args=(120,)).start()
     return "done"
 
 
 def hold(mebibytes: int) -> None:
+    """Hold so many MiB for a minute."""
     held = b"x" * (mebibytes * 2**20)
     time.sleep(60)
     del held
 
 
 def hold_in_workers(mebibytes: int, workers: int) -> None:
+    """Hold so many MiB in each of some processes for a minute."""
     code = f"import time; held = b'x' * ({mebibytes} * 2**20); time.sleep(120)"
     for _ in range(workers):
         subprocess.Popen([sys.executable, "-c", code])
@@ -91,7 +105,7 @@ def hold_in_workers(mebibytes: int, workers: int) -> None:
 
 
 def share_with_forks(mebibytes: int, forks: int, seconds: float) -> str:
-    """Hold memory that forked processes see too: resident in each of them, there only once."""
+    """Hold memory that forked processes share: resident in each of them, and there only once."""
     held = b"x" * (mebibytes * 2**20)
     children = []
     for _ in range(forks):
@@ -107,12 +121,14 @@ def share_with_forks(mebibytes: int, forks: int, seconds: float) -> str:
 
 
 def print_lines(lines: int, width: int) -> str:
+    """Print so many lines of this width."""
     for _ in range(lines):
         print("x" * width)
     return "printed"
 
 
 def print_for_ever() -> None:
+    """Print without end."""
     print("the beginning")
     line = b"x" * 100_000 + b"\n"
     while True:
@@ -120,13 +136,14 @@ def print_for_ever() -> None:
 
 
 def print_much() -> None:
+    """Print 20 megabytes between a first and a last line."""
     print("the beginning")
     print_lines(20_000, 1000)
     print("the end")
 
 
 def fork_and_go_on(times: int) -> int:
-    """Its copies return too, and have other things to say."""
+    """Fork; the children return too, with another value than the parent."""
     children = sum(os.fork() > 0 for _ in range(times))
     if children < times:
         time.sleep(0.2)
@@ -136,6 +153,7 @@ def fork_and_go_on(times: int) -> int:
 
 
 def fork_and_raise_in_the_child() -> str:
+    """Fork; the child raises, and the parent returns."""
     if os.fork() == 0:
         raise RuntimeError("in the child")
     time.sleep(1.0)
@@ -143,6 +161,7 @@ def fork_and_raise_in_the_child() -> str:
 
 
 def print_everywhere() -> None:
+    """Print from Python, to standard error, from C and from another process."""
     print("from print")
     print("from standard error", file=sys.stderr)
     os.write(1, b"from the C level\n")
@@ -150,7 +169,7 @@ def print_everywhere() -> None:
 
 
 def save_to_a_full_disk() -> None:
-    """As SB3 does it: the archive within the archive cannot be ended, which raises once more."""
+    """Fail to write to a full disk as SB3 does: with another error on top."""
     with open("/dev/full", "wb", buffering=0) as file:
         try:
             file.write(b"weights")
@@ -159,6 +178,7 @@ def save_to_a_full_disk() -> None:
 
 
 def print_to_a_full_disk() -> str:
+    """Let standard output and error end on a full disk, print to both, and return."""
     with open("/dev/full", "w") as full:
         os.dup2(full.fileno(), 1)
         os.dup2(full.fileno(), 2)
@@ -168,41 +188,47 @@ def print_to_a_full_disk() -> str:
 
 
 def raise_with_a_log_on_a_full_disk() -> None:
+    """Raise when nothing more can be printed."""
     print_to_a_full_disk()
     raise KeyError("why")
 
 
 def print_and_exit(text: str) -> None:
+    """Print, and leave without any clean-up with status 1."""
     print(text, flush=True)
     os._exit(1)
 
 
 def environment(*names: str) -> dict[str, str | None]:
+    """Return the values of environment variables; None where one is not set."""
     return {name: os.environ.get(name) for name in names}
 
 
 def hash_of(text: str) -> int:
+    """Return the hash of a text in this process."""
     return hash(text)
 
 
 def is_imported(module: str) -> bool:
+    """Return whether a module has been imported."""
     return module in sys.modules
 
 
 def give_what_cannot_be_sent(seconds: float) -> Any:
-    """Return something that does not pickle, and take a while to leave."""
+    """Return something that cannot be pickled, and take so many seconds to leave."""
     atexit.register(time.sleep, seconds)
     return lambda: None
 
 
 class Unreadable:
-    """Can be sent, and raises when the receiver unpacks it."""
+    """Can be pickled, and raises when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return raise_error, ("cannot be unpacked",)
 
 
 def be_killed_the_first_time(note: str) -> str:
+    """Kill this process unless a file says that this has happened before."""
     if not Path(note).exists():
         Path(note).touch()
         os.kill(os.getpid(), signal.SIGKILL)

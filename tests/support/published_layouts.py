@@ -21,17 +21,17 @@ PPO_SETTINGS = {"clip_range": 0.2, "n_epochs": 10, "n_envs": 4}
 
 
 def discovered(**config: Any) -> list[dict[str, Any]]:
-    """The external models that a configuration leads to, as the plain data that jobs get."""
+    """The external models that discovery finds for a configuration."""
     return [model.to_dict() for model in find_models(resolved(**config), MODELS_SCHEMA, CLAIMS_SCHEMA)]
 
 
 def by_name(**config: Any) -> dict[str, dict[str, Any]]:
-    """What a configuration finds, by name."""
+    """The external models that discovery finds for a configuration, by name."""
     return {entry["model"]: entry for entry in discovered(**config)}
 
 
 def sb3_zip(path: Path, settings: Mapping[str, Any] | None = None) -> Path:
-    """A zip with the member that tells SB3's from others."""
+    """Write a zip that looks like a model of SB3: it has the member ``data`` with settings."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("data", json.dumps(PPO_SETTINGS if settings is None else settings))
@@ -39,7 +39,7 @@ def sb3_zip(path: Path, settings: Mapping[str, Any] | None = None) -> Path:
 
 
 def other_zip(path: Path) -> Path:
-    """A zip of something else."""
+    """Write a zip that is no model."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("holiday.jpg", b"")
@@ -47,14 +47,14 @@ def other_zip(path: Path) -> Path:
 
 
 def text(path: Path, content: str = "") -> Path:
-    """A file, with the folders that lead to it."""
+    """Write a text file, with the folders that lead to it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content, encoding="utf-8")
     return path
 
 
 def ordered(content: Mapping[str, Any]) -> str:
-    """YAML as RL Zoo writes an ``OrderedDict``."""
+    """The YAML that RL Zoo writes for an ``OrderedDict``."""
     pairs = yaml.safe_dump([[[key, value] for key, value in content.items()]])
     return f"!!python/object/apply:collections.OrderedDict\n{pairs}"
 
@@ -66,7 +66,12 @@ def zoo_run(
     config: Mapping[str, Any] | str | None = None,
     statistics: bool = False,
 ) -> Path:
-    """A run of RL Zoo with its final model; ``args`` and ``config`` are mappings or the files' texts."""
+    """Write a run of RL Zoo with its final model.
+
+    :param args: what is added to its ``args.yml``, or the file's text
+    :param config: what is added to its ``config.yml``, or the file's text
+    :param statistics: whether statistics of VecNormalize are saved
+    """
     name = env.replace("/", "-")
     sb3_zip(folder / f"{name}.zip")
     known = {"algo": folder.parent.name, "env": env, "env_kwargs": None}
@@ -93,7 +98,7 @@ model-index:
 
 
 def hub_repository(folder: Path, zip_name: str = "ppo-CartPole-v1.zip", env: str = "CartPole-v1") -> Path:
-    """A repository as ``package_to_hub`` of huggingface_sb3 makes it."""
+    """Write a repository as ``package_to_hub`` of huggingface_sb3 makes it, with a model card."""
     sb3_zip(folder / zip_name)
     text(folder / "README.md", CARD.format(algo="PPO", env=env))
     text(folder / "results.json", json.dumps({"mean_reward": 500.0, "is_deterministic": True, "n_eval_episodes": 10}))
@@ -103,7 +108,7 @@ def hub_repository(folder: Path, zip_name: str = "ppo-CartPole-v1.zip", env: str
 
 
 def recording(folder: Path, spec: Mapping[str, Any]) -> Path:
-    """A folder as this workflow's ``train`` leaves it."""
+    """Write a folder with a model, a manifest and evaluations as this workflow's ``train`` does."""
     sb3_zip(folder / "model.zip")
     text(folder / "manifest.json", json.dumps({"format": 1, "model": folder.name, "spec": spec}))
     text(folder / "evaluations.json", "{}")

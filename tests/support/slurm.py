@@ -71,7 +71,7 @@ CgroupMountpoint=/sys/fs/cgroup
 
 
 def why_not() -> str | None:
-    """What keeps Slurm from being started here; None if nothing does."""
+    """What keeps Slurm from being started on this machine; None if nothing does."""
     missing = [command for command in _COMMANDS if shutil.which(command) is None]
     if missing:
         return f"not installed: {', '.join(missing)} (Debian: slurmctld slurmd slurm-client munge)"
@@ -102,6 +102,7 @@ class Slurm:
         self.enforces_memory = _can_make_memory_cgroups()
 
     def start(self) -> None:
+        """Start the daemons, and wait until both nodes are idle."""
         if _is_ours(_ETC / "slurm.conf"):  # of a run of tests that was killed
             Slurm((_ETC / "slurm.conf").resolve().parent).stop()
         folder = self._folder
@@ -117,6 +118,7 @@ class Slurm:
         _until(lambda: self.ask("sinfo", "--noheader", "--states=idle", "--format=%D").strip() == "2", "nodes")
 
     def stop(self) -> None:
+        """End all jobs and daemons, and remove the configuration."""
         self.ask("scancel", "--user=root")
         with contextlib.suppress(TimeoutError):
             _until(lambda: not self.ask("squeue", "--noheader", "--states=running,completing"), "the end of jobs", 20)
@@ -133,23 +135,25 @@ class Slurm:
         _until(lambda: " UP" in self.ask("scontrol", "ping"), "slurmctld")
 
     def restart_controller(self) -> None:
-        """At once: the plugin, which another run uses, does not outlive a long absence without a database."""
+        """Restart the controller at once: the plugin does not outlive a long absence without a database."""
         self._end("slurmctld")
         self._start_controller()
 
     def restart_node(self, node: str) -> None:
-        """What runs there goes on."""
+        """Restart a node's daemon; its jobs go on."""
         self._end(node)
         _start("slurmd", "-N", node)
 
     def drain(self, node: str) -> None:
+        """Let a node take no further job."""
         self.ask("scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=test")
 
     def cancel(self, number: str) -> None:
+        """Cancel a job."""
         self.ask("scancel", number)
 
     def requeue(self, number: str) -> None:
-        """What a preemption does."""
+        """Put a running job back into the queue, as a preemption does."""
         self.ask("scontrol", "requeue", number)
 
     def running(self, name: str) -> Job | None:

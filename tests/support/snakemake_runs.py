@@ -51,10 +51,12 @@ class Workspace:
                 shutil.copy2(source, folder / name)
 
     def configure(self, config: dict[str, Any] | str) -> None:
+        """Write ``config/config.yaml``."""
         text = config if isinstance(config, str) else yaml.safe_dump(config, sort_keys=False)
         (self.folder / "config/config.yaml").write_text(text)
 
     def snakemake(self, *arguments: str, cores: int = 2) -> Run:
+        """Run Snakemake to its end."""
         environment = {**os.environ, "PYTHONPATH": ""}
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments],
@@ -68,7 +70,7 @@ class Workspace:
         return Run(done.returncode, done.stdout)
 
     def start(self, log: Path, *arguments: str) -> subprocess.Popen:
-        """A snakemake that runs while the test goes on; what it prints goes into ``log``."""
+        """Start Snakemake in a session of its own, while the test goes on; what it prints goes into ``log``."""
         with open(log, "w") as output:
             return subprocess.Popen(
                 [sys.executable, "-m", "snakemake", *arguments],
@@ -80,11 +82,12 @@ class Workspace:
             )
 
     def append(self, path: str, text: str) -> None:
+        """Add text to a file of the workspace."""
         with open(self.folder / path, "a") as file:
             file.write(text)
 
     def tables(self) -> dict[str, bytes]:
-        """Every byte of what an audit tells machines: the same again, whatever happened on the way."""
+        """The content of every result for machines, by name: what two equal audits have in common."""
         return {name: (self.folder / "results" / name).read_bytes() for name in TABLES}
 
 
@@ -101,7 +104,7 @@ def small_config(*experiments: dict[str, Any], **sections: Any) -> dict[str, Any
 
 
 def config_with_a_failure() -> dict[str, Any]:
-    """Two models that earn what they earned, and one whose training fails."""
+    """A configuration of three models: two healthy ones, and one whose training fails."""
     return small_config(
         experiment(name="healthy", normalize=True, n_envs=[1, 2]),
         experiment(name="falls", env="planted:RaisesInTraining"),
@@ -109,7 +112,7 @@ def config_with_a_failure() -> dict[str, Any]:
 
 
 def finished_audit(folder: Path) -> Workspace:
-    """Of :func:`config_with_a_failure`, undisturbed."""
+    """A workspace in which the audit of :func:`config_with_a_failure` has run to its end."""
     workspace = Workspace(folder)
     workspace.configure(config_with_a_failure())
     run = workspace.snakemake()

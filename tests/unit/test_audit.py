@@ -1,4 +1,4 @@
-"""What reports read of ``audit.json``."""
+"""What all reports read of ``audit.json``, as one type."""
 
 from __future__ import annotations
 

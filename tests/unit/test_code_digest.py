@@ -237,7 +237,7 @@ class Sum:
 
 @pytest.fixture
 def digest(tmp_path: Path) -> Callable[..., str]:
-    """Of a module, by each of the three ways."""
+    """The digests of a module of given content, in each of the three ways to take one."""
 
     def digest(content: str | bytes, with_lines: bool = False) -> str:
         (tmp_path / "module.py").write_bytes(content.encode() if isinstance(content, str) else content)

@@ -1,4 +1,4 @@
-"""The HTML report: what it promises to whoever opens it."""
+"""The HTML report, as it is written: rows, panels, texts and plots."""
 
 from __future__ import annotations
 
@@ -371,7 +371,7 @@ def test_numbers_have_few_digits_and_a_true_minus(value: float, text: str) -> No
 
 
 def test_a_reward_that_did_not_change_is_stored_once() -> None:
-    """Most models are of this kind, and a page has to hold ten thousand of them."""
+    """Most models are unchanged, and a page has to hold ten thousand of them."""
     html = render(audit([model("a"), model("b", "degraded")]))
     assert dict(zip(column(html, "model"), column(html, "same"), strict=True)) == {"a": 1, "b": 0}
     assert dict(zip(column(html, "model"), column(html, "after"), strict=True)) == {"a": None, "b": -3}

@@ -245,7 +245,7 @@ def test_a_link_from_one_repository_into_another_leads_out(tmp_path: Path) -> No
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One model of each algorithm, really saved."""
+    """A folder with a saved, untrained model of each algorithm."""
     folder = tmp_path_factory.mktemp("saved")
     for name in ALGORITHMS:
         kind = getattr(stable_baselines3, name, None) or getattr(sb3_contrib, name)

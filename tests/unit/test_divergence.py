@@ -76,7 +76,7 @@ class Planned(gym.Env):
 
 
 class Repeats(gym.Wrapper):
-    """Every action three times, after as many steps of its own as it is told."""
+    """A wrapper that repeats every action three times, after some steps of its own at each reset."""
 
     def __init__(self, env: gym.Env, first: int = 0) -> None:
         super().__init__(env)
@@ -100,7 +100,7 @@ gym.register("Planned-v0", entry_point=Planned)
 
 
 class Steady(Policy):
-    """Does the same in every slot; something else in the one call it is told, if any."""
+    """A policy that always takes the same action, but for one call in which the action is changed."""
 
     def __init__(self, call: int | None = None, change: float = 0.5) -> None:
         self.call, self.change, self.calls = call, change, 0

@@ -1,4 +1,4 @@
-"""What is documented is what there is."""
+"""The documentation agrees with schemas, tables, configuration and pinned versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verdicts' error rates are at most what the configuration says: whole audits, simulated."""
+"""The verdicts' error rates are at most what the configuration says, in simulated audits."""
 
 from __future__ import annotations
 

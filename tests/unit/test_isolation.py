@@ -31,7 +31,7 @@ def method(request: pytest.FixtureRequest) -> Method:
 
 @pytest.fixture(autouse=True, scope="module")
 def _server_of_its_own() -> None:
-    """What other tests have imported into a fork server counts as the memory of every process that it forks."""
+    """A new fork server for this file: what others have imported into one counts as memory of all that it forks."""
     prepare("forkserver", hash_seed=0)
 
 
@@ -61,7 +61,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
 
 
 def ended(pid: int) -> bool:
-    """Gone, or dead and only waiting for its parent to notice."""
+    """Whether a process is gone, or dead and only not yet waited for by its parent."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

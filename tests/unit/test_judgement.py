@@ -88,7 +88,7 @@ def test_differences_in_last_bits_are_no_variance_that_could_end_the_evaluation_
 
 
 def test_a_loss_that_could_be_chance_among_many_models_takes_all_recorded_episodes() -> None:
-    """Whether it outlasts the false discovery rate depends on all models: evidence is taken while there is some."""
+    """Whether the loss outlasts the false discovery rate depends on all models, so further episodes are run."""
     in_place = noise_around(50.0, seed=3, n=20)
     clear, slight = (in_place - loss + 0.5 * noise_around(0.0, seed=4, n=20) for loss in (50.0, 3.0))
     settled = [judge(train_time(in_place, in_place), episodes(reload), CRITERIA) for reload in (clear, slight)]

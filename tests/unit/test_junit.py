@@ -1,4 +1,4 @@
-"""The verdicts for systems that show test results."""
+"""The verdicts as JUnit XML, for systems that show test results."""
 
 from __future__ import annotations
 

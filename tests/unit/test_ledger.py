@@ -1,4 +1,4 @@
-"""What was written is known: whatever is other content later is named, and nothing else."""
+"""Results whose content has changed since they were written are named, and no others."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def output_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ledger_file(tmp_path: Path, record_file: Path, output_folder: Path) -> Path:
-    """Written when a run with both outputs ended."""
+    """The ledger that a run which wrote both outputs left at its end."""
     path = tmp_path / "ledger.json"
     Ledger(path).write([str(record_file), str(output_folder)])
     return path
@@ -42,7 +42,7 @@ def later(path: Path) -> None:
 
 
 def changed(ledger: Path, *outputs: Path) -> dict[str, str]:
-    """By name, as the next run sees it."""
+    """What the next run says has changed, by the name of the output."""
     found = Ledger(ledger).changed([str(output) for output in outputs])
     return {Path(output).name: difference for output, difference in found.items()}
 

@@ -1,4 +1,4 @@
-"""The answer for a pull request or a chat message."""
+"""The summary in Markdown, for a pull request or a chat message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statistics survive without a pickle, and one environment alone sees every bit of what VecNormalize would show it."""
+"""Statistics saved as numbers, and a wrapper that shows one environment every bit of what VecNormalize would."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from stable_baselines3.common.vec_env import (
     VecNormalize,
 )
 
+from reload_audit.evaluation.conditions import PostedNormalizer
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import Moments
 from reload_audit.remedies.statistics_file import (
@@ -203,7 +204,7 @@ def test_environments_in_subprocesses_show_the_same_observations() -> None:
 
 
 def test_rewards_in_double_precision_as_a_subprocvecenv_gives_them_have_another_last_bit() -> None:
-    """Otherwise the exception that the wrapper's documentation makes would be none."""
+    """The exception that the wrapper's documentation names does exist."""
     normalize = VecNormalize(make_vec_env("CartPole-v1"), training=False)
     normalize.ret_rms = running(0.0, 7.3)
     rewards = np.random.default_rng(0).normal(size=1000)
@@ -232,23 +233,12 @@ def test_statistics_of_other_observations_are_refused() -> None:
 # --- The wrapper that is commonly posted ----------------------------------------------------------------------------
 
 
-class Posted(gym.ObservationWrapper):
-    """The planted fault: epsilon outside the root, and no clipping."""
-
-    def __init__(self, env: gym.Env, moments: RunningMeanStd) -> None:
-        super().__init__(env)
-        self.mean, self.std = moments.mean, np.sqrt(moments.var)
-
-    def observation(self, observation: Any) -> Any:
-        return ((observation - self.mean) / (self.std + 1e-8)).astype(np.float32)
-
-
 def posted_and_exact(observation: float, var: float) -> tuple[float, float]:
-    """The same observation, of mean 0, under both wrappers."""
-    moments, space = running(np.zeros(1), np.full(1, var)), spaces.Box(-np.inf, np.inf, (1,), np.float64)
-    statistics = Statistics({"": Moments(moments.mean, moments.var, 1.0)}, ONE, SETTINGS)
+    """The same observation, of mean 0, under the commonly posted wrapper and under this library's."""
+    moments, space = Moments(np.zeros(1), np.full(1, var), 1.0), spaces.Box(-np.inf, np.inf, (1,), np.float64)
+    statistics = Statistics({"": moments}, ONE, SETTINGS)
     envs = [Scripted(space, [np.array([observation])], []) for _ in range(2)]
-    posted, exact = Posted(envs[0], moments).reset()[0], NormalizeAsTrained(envs[1], statistics).reset()[0]
+    posted, exact = PostedNormalizer(envs[0], moments).reset()[0], NormalizeAsTrained(envs[1], statistics).reset()[0]
     return posted.item(), exact.item()
 
 

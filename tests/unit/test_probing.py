@@ -191,7 +191,7 @@ def test_a_single_bit_from_a_global_generator_is_found_where_the_first_other_sta
 
 @pytest.mark.slow
 def test_a_hanging_environment_is_given_up_soon(tmp_path):
-    """Everything else is known all the same."""
+    """What can be found out without the hanging part is found."""
     (tmp_path / "hanging.py").write_text(HANGING)
     spec = {**environment("hanging:Hangs"), "python_path": [str(tmp_path), str(ROOT / "tests/environments")]}
     prober = Prober(spec, replace(PROBE, timeout=3.0), tmp_path / "probe.log")

@@ -102,7 +102,7 @@ def test_planning_takes_time_in_proportion_to_the_models_to_train():
 
 
 def record(name: str) -> dict[str, Any]:
-    """Of a model that nothing is claimed of."""
+    """The reload record of an external model without a claim."""
     environment = {"env": "CartPole-v1", "env_kwargs": {}, "wrappers": [], "python_path": []}
     external = {"model": name, "group": "models", "source": "folder", "role": "final", "algo": "PPO", "n_envs": 1}
     trace = {"raw_observations": f"{name}-a", "rewards": f"{name}-b", "actions": f"{name}-c"}

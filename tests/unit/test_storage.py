@@ -1,4 +1,4 @@
-"""Equal digests mean equal bits, and a file that is there is whole."""
+"""Equal digests mean equal bits, and a file is written whole or not at all."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ CART = partial(gym.make, "CartPole-v1")
 
 
 class Holds(gym.Wrapper):
-    """Keeps something."""
+    """An environment that holds something as an attribute."""
 
     def __init__(self, env: gym.Env, thing: Any) -> None:
         super().__init__(env)
@@ -249,7 +249,7 @@ def test_looking_for_unpicklable_parts_neither_creates_nor_advances_a_generator(
 
 
 class WithoutEnd:
-    """Pickling it never ends by itself."""
+    """An object whose pickling would never end."""
 
     def __reduce__(self) -> Any:
         return list, (), None, (bytes(2**16) for _ in iter(int, 1))

@@ -286,7 +286,7 @@ class Plans:
 
 @pytest.fixture(scope="module")
 def plans(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Plans:
-    """Of a workflow of one rule; of few found models and of many, in the main process and in that of a job."""
+    """What planning costs: of one rule alone, and of few and many external models, in main process and job."""
     workspace = Workspace(tmp_path_factory.mktemp("plans") / "audit")
     (workspace.folder / "bare.smk").write_text(BARE)
     bare = planned(workspace.folder, "--snakefile", "bare.smk", "--dry-run")

@@ -58,7 +58,7 @@ def test_truncated_or_edited_results_are_noticed_and_made_again(finished_workspa
 
 
 def test_results_with_new_time_stamps_alone_are_unchanged(finished_workspace):
-    """As in a copy of them all."""
+    """As after copying the folder."""
     now = time.time()
     for path in sorted((finished_workspace.folder / "results").rglob("*"), key=lambda path: path.stat().st_mtime_ns):
         now += 0.01
@@ -76,7 +76,7 @@ def test_edited_results_can_be_kept_with_touch(finished_workspace, undisturbed_t
 
 
 def test_damage_after_an_interrupted_run_ends_in_one_message(finished_workspace, undisturbed_tables):
-    """As after a power failure: the run before never came to its end."""
+    """As after a power failure, which leaves no record of what was written."""
     (finished_workspace.folder / "results/.written.json").unlink()
     truncate(finished_workspace.folder / RECORD)
     run = finished_workspace.snakemake()
@@ -98,7 +98,7 @@ def test_a_missing_table_is_made_again(finished_workspace, undisturbed_tables):
 
 
 class Disk:
-    """A file system of its own for the results of a workspace."""
+    """A small file system for the results of a workspace, which can be filled and made read-only."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

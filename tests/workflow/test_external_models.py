@@ -1,4 +1,4 @@
-"""Models that others trained: found, read without being executed, and never more than a row of bad news."""
+"""External models are discovered, read without being executed, and each becomes a row, whatever is wrong with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A finding is a row, not a crashed job; only the gate turns verdicts into an exit status."""
+"""A lost reward or a failure is a row, not a failed job; only the gate turns verdicts into an exit status."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ KILLS = 20
 
 
 def start(workspace: Workspace) -> subprocess.Popen[bytes]:
-    """In a session of its own, so that it can be killed with or without its jobs."""
+    """Start Snakemake in a session of its own, so that it can be killed with or without its jobs."""
     return workspace.start(workspace.folder / "output.txt", "--cores", "2")
 
 

@@ -1,4 +1,4 @@
-"""Whatever one of many models does, the others have the rows of models alone, and it has an honest one."""
+"""Whatever one of many models does, it becomes an error row with its reason, and the others are unaffected."""
 
 from __future__ import annotations
 
