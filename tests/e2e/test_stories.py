@@ -311,7 +311,7 @@ import numpy as np
 import torch
 from stable_baselines3 import PPO
 
-from reload_audit.environments.build import NormalizeAsTrained
+from reload_audit import NormalizeAsTrained
 from stories import SteadyBoiler
 
 torch.set_num_threads(1)
@@ -388,7 +388,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecNormalize
 
-from reload_audit.environments.build import NormalizeAsTrained, save_statistics
+from reload_audit import NormalizeAsTrained, save_statistics
 
 torch.set_num_threads(1)
 gym.register("Boiler-v0", entry_point="stories:SteadyBoiler")

@@ -33,8 +33,8 @@ from stable_baselines3.common.vec_env import (
 from reload_audit.evaluation.conditions import PostedNormalizer
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import Moments
+from reload_audit.remedies.normalize_as_trained import NormalizeAsTrained
 from reload_audit.remedies.statistics_file import (
-    NormalizeAsTrained,
     Source,
     Statistics,
     load_statistics,

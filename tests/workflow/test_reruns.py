@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from stable_baselines3 import PPO
 
 from support.builders import experiment
 from support.snakemake_runs import Workspace, small_config
@@ -16,28 +18,32 @@ pytestmark = pytest.mark.slow
 CONFIG = small_config(
     experiment(name="one", seeds=[0, 1]),
     experiment(name="two", env="corridor:Corridor", normalize=True, wrappers=["planted.AddsOne"]),
+    runs=[{"folder": "external", "env": "CartPole-v1"}],
 )
+
+LIBRARY = "workflow/scripts/reload_audit"
+RESULTS = {"aggregate", "report", "summarize"}
+RELOADING = {"reload", "audit_external", *RESULTS}
 
 
 @pytest.fixture(scope="module")
-def workspace_of_three_models(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def finished_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = Workspace(tmp_path_factory.mktemp("finished") / "audit")
+    """Three trained models and an external one, in three environments, which were audited."""
     workspace.configure(CONFIG)
+    PPO("MlpPolicy", "CartPole-v1").save(workspace.folder / "external/ppo.zip")
     run = workspace.snakemake()
     assert run.status == 0, run.output
-    assert run.jobs == {"all": 1, "train": 3, "reload": 3, "probe": 2, "aggregate": 1, "report": 1, "summarize": 1}
+    once = dict.fromkeys(["all", "audit_external", *RESULTS], 1)
+    assert run.jobs == {"train": 3, "reload": 3, "probe": 3, **once}
     return workspace
 
 
 @pytest.fixture
-def workspace(workspace_of_three_models: Workspace) -> Iterator[Workspace]:
+def workspace(finished_workspace: Workspace) -> Iterator[Workspace]:
     """The finished audit, whose files are put back after the test."""
-    kept = {
-        path: (path.read_bytes(), path.stat())
-        for path in workspace_of_three_models.folder.rglob("*")
-        if _is_source(path)
-    }
-    yield workspace_of_three_models
+    kept = {path: (path.read_bytes(), path.stat()) for path in finished_workspace.folder.rglob("*") if _is_source(path)}
+    yield finished_workspace
     for path, (content, stat) in kept.items():
         if path.read_bytes() != content:
             path.write_bytes(content)
@@ -98,32 +104,89 @@ def test_another_gate_changes_no_result(workspace):
 @pytest.mark.parametrize(
     ("module", "rules"),
     [
-        ("training", {"train", "reload", "probe", "aggregate", "report", "summarize"}),
-        ("environments", {"train", "reload", "probe", "aggregate", "report", "summarize"}),
-        ("evaluation", {"reload", "aggregate", "report", "summarize"}),
-        ("diagnosis/examination", {"reload", "aggregate", "report", "summarize"}),
-        ("normalization", {"reload", "aggregate", "report", "summarize"}),
-        ("probing/scenario", {"probe", "aggregate", "report", "summarize"}),
-        ("diagnosis/conclusion", {"aggregate", "report", "summarize"}),
-        ("aggregation", {"aggregate", "report", "summarize"}),
-        ("dashboard/report", {"report"}),
-        ("summary", {"report", "summarize"}),
-        ("junit", {"summarize"}),
+        ("training/train", {"train", "reload", "probe", *RESULTS}),
+        ("remedies/pickling", {"train", "reload", "probe", *RESULTS}),
+        ("environments/build", {"train", "probe", *RELOADING}),
+        ("evaluation/conditions", RELOADING),
+        ("forensics/examine_files", RELOADING),
+        ("remedies/normalize_as_trained", RELOADING),
+        ("causes/trials", RELOADING),
+        ("probing/scenario", {"probe", *RESULTS}),
+        ("diagnosis/conclude", RESULTS),
+        ("results/aggregate", RESULTS),
+        ("reports/dashboard/report", {"report"}),
+        ("reports/junit", {"summarize"}),
     ],
 )
-def test_editing_a_library_module_runs_again_what_imports_it(module, rules, workspace):
-    workspace.append(f"workflow/scripts/reload_audit/{module}.py", "\n# edited\n")
+def test_code_of_a_library_module_runs_again_what_imports_it(module, rules, workspace):
+    workspace.append(f"{LIBRARY}/{module}.py", "\nedited = True\n")
     assert set(planned(workspace)) == rules
 
 
+def test_a_trial_of_a_cause_runs_again_what_tries_it(workspace):
+    edit(workspace, "causes/causes.yaml", "turn: 12", "turn: 10")
+    assert set(planned(workspace)) == RELOADING
+
+
+def test_no_docstring_or_comment_or_formatting_runs_anything_again(workspace):
+    """Of the library and the scripts, and of the user's own code where it ends: a probe names lines of that."""
+    for path in (workspace.folder / "workflow/scripts").rglob("*.py"):
+        path.write_text(_written_otherwise(path.read_text()))
+    workspace.append("examples/corridor.py", "\n\n# edited\n")
+    assert planned(workspace) == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after"),
+    [
+        ("causes/causes.yaml", "explanation: The environment", "explanation: Edited, the environment"),
+        ("causes/causes.yaml", "super().reset(seed=seed)", "super().reset(seed=seed)  # edited"),
+        ("remedies/pickling_advice.py", "Do not pickle the wrapper", "Edited: do not pickle the wrapper"),
+        ("judging/reasons.py", "it appears in the fresh process", "edited: it appears in the fresh process"),
+        (
+            "judging/divergence_wording.py",
+            "the wrappers between environment",
+            "edited: the wrappers between environment",
+        ),
+    ],
+)
+def test_other_words_for_what_was_found_measure_nothing_again(file, before, after, workspace):
+    edit(workspace, file, before, after)
+    rules = set(planned(workspace))
+    assert "report" in rules
+    assert rules <= RESULTS
+
+
+def _written_otherwise(code: str) -> str:
+    """The same code with other docstrings and comments, and formatted in another way."""
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            node.value.value = f"Edited.\n\n{node.value.value}"
+    return f"# Edited.\n\n{ast.unparse(tree)}\n"
+
+
+def edit(workspace: Workspace, file: str, before: str, after: str) -> None:
+    path = workspace.folder / LIBRARY / file
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+
+
 def test_editing_an_own_wrapper_or_policy_trains_again_what_uses_it(workspace):
-    workspace.append("tests/environments/planted.py", "\n# edited\n")
+    workspace.append("tests/environments/planted.py", "\nedited = True\n")
     assert planned(workspace) == {"train": 3, "reload": 3, "probe": 2, "aggregate": 1, "report": 1, "summarize": 1}
 
 
 def test_editing_an_own_environment_trains_again_what_uses_it(workspace):
-    workspace.append("examples/corridor.py", "\n# edited\n")
+    workspace.append("examples/corridor.py", "\nedited = True\n")
     assert planned(workspace) == {"train": 1, "reload": 1, "probe": 1, "aggregate": 1, "report": 1, "summarize": 1}
+
+
+def test_a_comment_that_moves_lines_of_an_own_environment_probes_it_again(workspace):
+    path = workspace.folder / "examples/corridor.py"
+    path.write_text(f"# edited\n{path.read_text()}")
+    assert planned(workspace) == {"probe": 1, "aggregate": 1, "report": 1, "summarize": 1}
 
 
 def test_another_version_of_a_dependency_trains_everything_again(workspace):

@@ -12,7 +12,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "ReferenceRecorder": "training.recorder",
     "record_reference": "training.recorder",
-    "NormalizeAsTrained": "remedies.statistics_file",
+    "rescale_action": "evaluation.conditions",
+    "NormalizeAsTrained": "remedies.normalize_as_trained",
     "load_statistics": "remedies.statistics_file",
     "save_statistics": "remedies.statistics_file",
     "unpicklable_parts": "remedies.unpicklable",

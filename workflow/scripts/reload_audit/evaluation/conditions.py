@@ -188,7 +188,7 @@ def _normalized(
         return around, lambda venv: statistics.around(statistics.around(venv))
     if condition.statistics == "wrapper":
         return _wrapped(
-            inside, "reload_audit.remedies.statistics_file:NormalizeAsTrained", {"statistics": statistics}
+            inside, "reload_audit.remedies.normalize_as_trained:NormalizeAsTrained", {"statistics": statistics}
         ), None
     if list(statistics.observations) != [""]:
         raise Unreadable("the wrapper that is commonly posted knows no dictionaries of observations")
