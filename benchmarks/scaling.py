@@ -95,7 +95,7 @@ def audit(folder: Path) -> None:
     """Audit the three, one by one as a batch does, and probe their environment; note how long each took."""
     from reload_audit.jobs.external import PRELOAD, audit_batch
     from reload_audit.jobs.probe import ProbeSpec, probe_environment
-    from reload_audit.judging.comparison import Criteria
+    from reload_audit.judging.criteria import Criteria
     from reload_audit.processes import isolation
     from reload_audit.processes.fork_servers import RELOAD_HASH_SEED
     from reload_audit.records.probe_names import probe_name, probed

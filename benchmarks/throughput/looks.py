@@ -107,7 +107,7 @@ def _truth(shift: float) -> Any:
 
 def usual_criteria() -> Any:
     """What the configuration's section ``verdict`` is where nobody says."""
-    from reload_audit.judging.comparison import Criteria
+    from reload_audit.judging.criteria import Criteria
     from reload_audit.planning.configuration import read_yaml, resolve
 
     from .processes import ROOT

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import Phase, given, settings
 
-from reload_audit.judging.comparison import VERDICTS
+from reload_audit.judging.criteria import VERDICTS
 from reload_audit.records.storage import plain, read_json, write_json
 from reload_audit.reports.audit import Audit
 from reload_audit.reports.dashboard.report import write_report

@@ -15,7 +15,7 @@ import pytest
 
 from reload_audit.jobs.reload import reload_model
 from reload_audit.jobs.train import train_model
-from reload_audit.judging.comparison import Criteria
+from reload_audit.judging.criteria import Criteria
 from reload_audit.models import model_folder
 from reload_audit.processes.fork_servers import TRAIN_HASH_SEED
 from reload_audit.records.specs import Limits, ReloadSpec, TrainingSpec

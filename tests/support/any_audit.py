@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from reload_audit.causes.catalogue import CAUSES
-from reload_audit.judging.comparison import VERDICTS
+from reload_audit.judging.criteria import VERDICTS
 from reload_audit.records.storage import read_json
 from support.builders import ROOT
 

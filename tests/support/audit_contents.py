@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reload_audit.judging.comparison import VERDICTS
+from reload_audit.judging.criteria import VERDICTS
 from reload_audit.reports.audit import Audit
 
 HOSTILE = (

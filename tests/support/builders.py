@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from reload_audit.judging.comparison import Criteria
+from reload_audit.judging.criteria import Criteria
 from reload_audit.planning.configuration import read_yaml, resolve, trained_models
 
 ROOT = Path(__file__).parents[2]

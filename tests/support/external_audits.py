@@ -13,7 +13,7 @@ import jsonschema
 from reload_audit.jobs import probe
 from reload_audit.jobs.external import audit_batch
 from reload_audit.jobs.probe import Prober, ProbeSpec
-from reload_audit.judging.comparison import Criteria
+from reload_audit.judging.criteria import Criteria
 from reload_audit.models.model_folder import MANIFEST
 from reload_audit.planning.configuration import read_yaml
 from reload_audit.planning.discovery.find_models import find_models

@@ -23,9 +23,10 @@ from reload_audit.causes.finding import Finding
 from reload_audit.diagnosis.conclude import Diagnosis, conclude
 from reload_audit.diagnosis.evidence import ConditionResult, Evidence, TrialResult, only_last_bits
 from reload_audit.evaluation.divergence import Difference, Divergence
-from reload_audit.judging.comparison import VERDICTS, Criteria, compare_paired, compare_unpaired, margin
+from reload_audit.judging.comparison import compare_paired, compare_unpaired
+from reload_audit.judging.criteria import VERDICTS, Criteria, margin
 from reload_audit.judging.judgement import Judgement, Obstacle
-from reload_audit.judging.reasons import gap, reason
+from reload_audit.judging.reasons import reason
 from reload_audit.judging.verdicts import decide_verdicts
 from reload_audit.probing.conclusions import findings
 from reload_audit.probing.contrasts import CONTRASTS
@@ -632,9 +633,9 @@ def _conclude(models: Sequence[_Model]) -> None:
         if judgement.comparison is not None:
             row |= comparison_columns(judgement.comparison)
         checks = model.story.checks
-        row["gap"] = gap(judgement) if judged.verdict in ("degraded", "improved") else ""
+        row["gap"] = judgement.gap if judged.verdict in ("degraded", "improved") else ""
         row["checks_failed"] = ", ".join(check["check"] for check in checks)
-        row["reason"] = reason(row, judgement, checks, CRITERIA)
+        row["reason"] = reason(judged, judgement, checks, CRITERIA, env_id=row["env_id"], env_ran=row["env_ran"])
 
 
 def _finished(model: _Model) -> Row:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reload_audit.judging.judgement import STRENGTH, Judgement, judge_by_claims
+from reload_audit.judging.claims import STRENGTH, judge_by_claims
+from reload_audit.judging.judgement import Judgement
 from reload_audit.records.episodes import Episode
 from reload_audit.records.specs import Claim
 from reload_audit.records.storage import write_json

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reload_audit.judging.judgement import STRENGTH, judge, judge_by_claims
+from reload_audit.judging.claims import STRENGTH, judge_by_claims
+from reload_audit.judging.judgement import judge
 from reload_audit.records.episodes import Episode, TrainTime
 from reload_audit.records.specs import Claim, ClaimKind
 from support.builders import CRITERIA

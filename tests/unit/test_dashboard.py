@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 
 from reload_audit.causes.catalogue import CAUSES
-from reload_audit.judging.comparison import VERDICTS
+from reload_audit.judging.criteria import VERDICTS
 from reload_audit.reports.audit import Audit
 from reload_audit.reports.dashboard.causes import cause_rows, certainty
 from reload_audit.reports.dashboard.charts import SCORES_SHOWN

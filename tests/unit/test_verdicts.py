@@ -17,8 +17,8 @@ from reload_audit.judging.comparison import (
     compare_paired,
     compare_unpaired,
     false_discovery_q,
-    margin,
 )
+from reload_audit.judging.criteria import margin
 from reload_audit.judging.judgement import Judgement, Obstacle
 from reload_audit.judging.verdicts import decide_verdicts
 from reload_audit.records.specs import EvaluationSpec

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from reload_audit.judging.comparison import Criteria
+from reload_audit.judging.criteria import Criteria
 from reload_audit.processes.job_log import job_log
 from reload_audit.records.storage import DamagedFileError
 from reload_audit.results.aggregate import aggregate

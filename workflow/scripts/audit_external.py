@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reload_audit.jobs.external import audit_batch
-from reload_audit.judging.comparison import Criteria
+from reload_audit.judging.criteria import Criteria
 from reload_audit.processes.job_log import job_log
 from reload_audit.records.specs import ExternalPolicy, ReloadSpec
 

@@ -26,8 +26,9 @@ from reload_audit.forensics.examine_files import FileFindings, examine_files
 from reload_audit.forensics.model_files import ModelFiles, RecordedDigests
 from reload_audit.forensics.search import find_statistics
 from reload_audit.forensics.traces import traces_of
-from reload_audit.judging.comparison import Criteria
-from reload_audit.judging.judgement import Judgement, judge, judge_external
+from reload_audit.judging.claims import judge_external
+from reload_audit.judging.criteria import Criteria
+from reload_audit.judging.judgement import Judgement, judge
 from reload_audit.models import model_folder
 from reload_audit.models.claims import find_claims
 from reload_audit.models.recording import read_recording

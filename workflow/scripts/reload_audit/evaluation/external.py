@@ -25,8 +25,9 @@ from reload_audit.evaluation.checks import check, check_against_manifest, diverg
 from reload_audit.evaluation.conditions import Subject, fresh_environments, run_condition
 from reload_audit.evaluation.reference import RANDOM_POLICY_EPISODES
 from reload_audit.evaluation.rollouts import NonFiniteReward, RandomPolicy, run_episodes
-from reload_audit.judging.comparison import Criteria
-from reload_audit.judging.judgement import Judgement, judge_external
+from reload_audit.judging.claims import judge_external
+from reload_audit.judging.criteria import Criteria
+from reload_audit.judging.judgement import Judgement
 from reload_audit.models import model_folder
 from reload_audit.models.claims import find_claims
 from reload_audit.models.load_untrusted import load, plain_load_error

@@ -14,7 +14,7 @@ import torch as th
 
 from reload_audit.evaluation.checks import check_against_manifest, divergence
 from reload_audit.evaluation.conditions import Subject, fresh_environments, run_condition
-from reload_audit.judging.comparison import Criteria
+from reload_audit.judging.criteria import Criteria
 from reload_audit.judging.judgement import judge
 from reload_audit.models import model_folder
 from reload_audit.reading.statistics import read_statistics

@@ -9,7 +9,7 @@ from typing import Any
 
 from reload_audit.jobs.batch_cache import Kept
 from reload_audit.jobs.diagnosis import Processes, Target, condition_record, diagnose
-from reload_audit.judging.comparison import Criteria
+from reload_audit.judging.criteria import Criteria
 from reload_audit.models.recording import read_recording
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from reload_audit.jobs.diagnosis import Processes, Target, diagnose
-from reload_audit.judging.comparison import Criteria
+from reload_audit.judging.criteria import Criteria
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED
 from reload_audit.records.examination import Examination

@@ -1,52 +1,48 @@
-"""A verdict's reason, in one sentence."""
+"""How a verdict's reason is worded, in one sentence. Only what writes results imports it: nothing that measures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reload_audit.judging.comparison import Comparison, Criteria
-from reload_audit.judging.judgement import Judgement
+from reload_audit.judging.comparison import Comparison
+from reload_audit.judging.criteria import Criteria
+from reload_audit.judging.judgement import Gap, Judgement, Obstacle
+from reload_audit.judging.verdicts import JudgedVerdict
 from reload_audit.reading.refusal import printable
 from reload_audit.records.specs import Claim
 
 _BRIEF = 60
 
-_GAP_MEANS = {
+_GAP_MEANS: dict[Gap, str] = {
     "environment": "it appears as soon as environments are built anew: state that lives in them and is not saved",
     "process": "it appears in the fresh process: lost or altered in saving and loading, or bound to the process",
     "environment and process": "part of it appears when environments are built anew, part in the fresh process",
 }
 
 
-def gap(judgement: Judgement) -> str:
-    """Between which two of the three measurements a difference lies; empty where they were not all made."""
-    environment, process = judgement.environment_gap, judgement.process_gap
-    if process is None:
-        return ""
-    if environment is None:
-        return "process"
-    gaps = {"environment": environment, "process": process}
-    beyond = [name for name, comparison in gaps.items() if comparison.decision in ("degraded", "improved")]
-    return " and ".join(beyond) or max(gaps, key=lambda name: abs(gaps[name].difference))
-
-
 def reason(
-    model: Mapping[str, Any], judgement: Judgement, checks: Sequence[Mapping[str, Any]], criteria: Criteria
+    judged: JudgedVerdict,
+    judgement: Judgement,
+    checks: Sequence[Mapping[str, Any]],
+    criteria: Criteria,
+    *,
+    env_id: str | None,
+    env_ran: str | None,
 ) -> str:
     """Why a model has its verdict; empty for a plain ``identical``.
 
-    :param model: its row, with verdict, gap and q
     :param checks: those that failed
+    :param env_id: the environment that the model was trained in, and ``env_ran`` the one that it ran in now
     """
-    parts = [_main_reason(model, judgement, criteria)]
+    parts = [_main_reason(judged, judgement, criteria)]
     if checks:
         disagreement = f"its files do not agree: {', '.join(map(_disagreement, checks))}"
         # What explains a loss comes before what it looks like.
-        parts.insert(0 if model["verdict"] in ("degraded", "improved") else 1, disagreement)
-    moved = model["env_ran"] != model["env_id"]
-    if moved and judgement.comparison is not None and model["verdict"] not in ("identical", "equivalent"):
-        parts.append(f"{model['env_id']} ran as {model['env_ran']}, which may be the cause")
+        parts.insert(0 if judged.verdict in ("degraded", "improved") else 1, disagreement)
+    moved = env_ran != env_id
+    if moved and judgement.comparison is not None and judged.verdict not in ("identical", "equivalent"):
+        parts.append(f"{env_id} ran as {env_ran}, which may be the cause")
     return "; ".join(filter(None, parts))
 
 
@@ -63,11 +59,11 @@ def _are_integers(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, int) for item in value)
 
 
-def _main_reason(model: Mapping[str, Any], judgement: Judgement, criteria: Criteria) -> str:
+def _main_reason(judged: JudgedVerdict, judgement: Judgement, criteria: Criteria) -> str:
     comparison, claim = judgement.comparison, judgement.claim
     if comparison is None:
         return "no_claim: nothing says what it earned; a table (models: or claims:) can"
-    match model["verdict"]:
+    match judged.verdict:
         case "identical":
             return ""
         case "equivalent" if claim is not None:
@@ -79,14 +75,14 @@ def _main_reason(model: Mapping[str, Any], judgement: Judgement, criteria: Crite
             amount = f"earns {abs(comparison.difference):.4g} {word} than"
             if claim is not None:
                 return f"{amount} claimed: {_said_by(claim)}"
-            quoted = "in place" if model["claim_kind"] == "in_place" else "recorded"
-            return f"{amount} {quoted}; {_GAP_MEANS[model['gap']]}"
+            quoted = "recorded" if judgement.environment_gap is None else "in place"
+            return f"{amount} {quoted}; {_GAP_MEANS[judgement.gap]}"
     if judgement.obstacle and claim is not None:
         return f"{judgement.obstacle}: {_obstacle(judgement.obstacle, claim, comparison)}"
-    return _undecided(comparison, model["q"], criteria)
+    return _undecided(comparison, judged.q, criteria)
 
 
-def _obstacle(obstacle: str, claim: Claim, comparison: Comparison) -> str:
+def _obstacle(obstacle: Obstacle, claim: Claim, comparison: Comparison) -> str:
     word = "less" if comparison.difference < 0 else "more"
     amount = f"earns {abs(comparison.difference):.4g} {word} than claimed"
     match obstacle:
@@ -99,8 +95,8 @@ def _obstacle(obstacle: str, claim: Claim, comparison: Comparison) -> str:
     return f"a claim of so few episodes cannot tell a loss of {comparison.margin:.4g}: {_said_by(claim)}"
 
 
-def _undecided(comparison: Comparison, q: float, criteria: Criteria) -> str:
-    if comparison.decision is not None:
+def _undecided(comparison: Comparison, q: float | None, criteria: Criteria) -> str:
+    if comparison.decision is not None and q is not None:
         return f"beyond the margin, but not significant over all models (q = {q:.2g} > {criteria.fdr:g})"
     return (
         f"{comparison.n_episodes} episodes cannot tell: the difference lies between {comparison.ci_low:.4g} and "

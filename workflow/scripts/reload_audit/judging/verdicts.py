@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reload_audit.judging.comparison import Criteria, Verdict, false_discovery_q
+from reload_audit.judging.comparison import false_discovery_q
+from reload_audit.judging.criteria import Criteria, Verdict
 from reload_audit.judging.judgement import Judgement
 
 

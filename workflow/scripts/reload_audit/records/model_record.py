@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from reload_audit.judging.comparison import Criteria
-from reload_audit.judging.judgement import Judgement, judge_external
+from reload_audit.judging.claims import judge_external
+from reload_audit.judging.criteria import Criteria
+from reload_audit.judging.judgement import Judgement
 from reload_audit.records.episodes import Episode, TrainTime, episodes_from
 from reload_audit.records.examination import Examination
 from reload_audit.records.specs import CANONICAL, Claim, Condition, EvaluationSpec

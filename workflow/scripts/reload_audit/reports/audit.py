@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reload_audit.judging.comparison import Criteria, Verdict
-from reload_audit.judging.judgement import OBSTACLE_OF_KIND, Obstacle
+from reload_audit.judging.claims import OBSTACLE_OF_KIND
+from reload_audit.judging.criteria import Criteria, Verdict
+from reload_audit.judging.judgement import Obstacle
 from reload_audit.records.specs import CANONICAL
 from reload_audit.records.storage import read_json
 

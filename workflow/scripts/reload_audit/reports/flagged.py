@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from reload_audit.judging.comparison import WORST_FIRST
+from reload_audit.judging.criteria import WORST_FIRST
 from reload_audit.reports.audit import AuditedModel
 from reload_audit.results import tables
 

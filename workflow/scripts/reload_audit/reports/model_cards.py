@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from reload_audit.causes.catalogue import CAUSES, UNEXPLAINED
-from reload_audit.judging.comparison import Criteria, compare_unpaired, margin
+from reload_audit.judging.comparison import compare_unpaired
+from reload_audit.judging.criteria import Criteria, margin
 from reload_audit.reading.files import read_bytes
 from reload_audit.reading.texts import Placed, mapping, placed_front_matter
 from reload_audit.reports.audit import Audit, AuditedModel, ClaimRow, finite

@@ -16,9 +16,11 @@ import numpy as np
 from reload_audit import __version__
 from reload_audit.diagnosis.conclude import Diagnosis, conclude
 from reload_audit.diagnosis.evidence import Evidence
-from reload_audit.judging.comparison import VERDICTS, Comparison, Criteria, compare_paired
-from reload_audit.judging.judgement import Judgement, strongest
-from reload_audit.judging.reasons import gap, reason
+from reload_audit.judging.claims import strongest
+from reload_audit.judging.comparison import Comparison, compare_paired
+from reload_audit.judging.criteria import VERDICTS, Criteria
+from reload_audit.judging.judgement import Judgement
+from reload_audit.judging.reasons import reason
 from reload_audit.judging.verdicts import decide_verdicts
 from reload_audit.probing.conclusions import findings
 from reload_audit.reading.refusal import shown
@@ -256,8 +258,10 @@ def _conclude(models: Sequence[_Judged], criteria: Criteria) -> None:
         row |= {"q": judged.q, "verdict": judged.verdict}
         if judgement is None:
             continue
-        row["gap"] = gap(judgement) if judged.verdict in ("degraded", "improved") else ""
-        row["reason"] = reason(row, judgement, model.checks_failed, criteria)
+        row["gap"] = judgement.gap if judged.verdict in ("degraded", "improved") else ""
+        row["reason"] = reason(
+            judged, judgement, model.checks_failed, criteria, env_id=row["env_id"], env_ran=row["env_ran"]
+        )
 
 
 def _environment(name: str, probe: Mapping[str, Any]) -> Row:

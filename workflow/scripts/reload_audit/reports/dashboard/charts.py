@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import altair as alt
 import vl_convert
 
-from reload_audit.judging.comparison import VERDICTS
+from reload_audit.judging.criteria import VERDICTS
 
 COLORS = {
     "identical": "#0072b2",

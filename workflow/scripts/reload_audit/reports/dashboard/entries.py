@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from reload_audit.judging.comparison import WORST_FIRST, Verdict
+from reload_audit.judging.criteria import WORST_FIRST, Verdict
 from reload_audit.reports.audit import AuditedModel, ClaimRow, ConditionRow, DivergingValue, NamedCause, finite
 from reload_audit.reports.safe_text import code_lines, one_line
 

@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from reload_audit.judging.comparison import VERDICTS, Criteria, Verdict
+from reload_audit.judging.criteria import VERDICTS, Criteria, Verdict
 from reload_audit.records.storage import write_text
 from reload_audit.reports.audit import Audit
 from reload_audit.reports.dashboard import number_format

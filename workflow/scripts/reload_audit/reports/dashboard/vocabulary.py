@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reload_audit.judging.comparison import Verdict
+from reload_audit.judging.criteria import Verdict
 from reload_audit.reports.dashboard.entries import Entry
 from reload_audit.reports.headline import reward_name
 

@@ -1,0 +1,76 @@
+"""What counts as a difference, and how sure the audit has to be: verdicts, error rates, and the margin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Decision = Literal["degraded", "improved", "equivalent"]
+Verdict = Literal["identical", "equivalent", "degraded", "improved", "inconclusive", "error"]
+
+VERDICTS: tuple[Verdict, ...] = (
+    "identical",
+    "equivalent",
+    "improved",
+    "inconclusive",
+    "degraded",
+    "error",
+)
+
+WORST_FIRST: tuple[Verdict, ...] = ("error", "degraded", "inconclusive", "improved", "equivalent", "identical")
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """What counts as a difference, and how sure the audit has to be.
+
+    :param alpha: one-sided error rate of a model's test over all looks together
+    :param fdr: false discovery rate over all models, for ``degraded`` and for ``improved``
+    :param margin_fraction: part of the margin, as a fraction of ``|train reward - random reward|``
+    :param margin_std: part of the margin, in standard deviations of the train-time reward
+    :param looks: numbers of episodes at which a decision is tried, increasing
+    """
+
+    alpha: float
+    fdr: float
+    margin_fraction: float
+    margin_std: float
+    looks: tuple[int, ...]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Criteria:
+        """From the configuration's section ``verdict``."""
+        return cls(**{**data, "looks": tuple(data["looks"])})
+
+    @property
+    def alpha_per_look(self) -> float:
+        """Error rate of each one-sided test at one look."""
+        return self.alpha / len(self.looks)
+
+    @property
+    def episodes_to_meet_a_rare_loss(self) -> float:
+        """After how many equal episodes in a row a loss beyond the margin has become improbable.
+
+        A loss that reaches the margin on average, but takes all that was learned when it happens, happens in at least
+        ``margin_fraction`` of the episodes. It hides in ``n`` of them with a chance of at most
+        ``(1 - margin_fraction)**n``.
+        """
+        if not 0.0 < self.margin_fraction < 1.0:
+            return math.inf
+        return math.log(self.alpha) / math.log1p(-self.margin_fraction)
+
+
+def margin(train_mean: float, train_std: float, random_mean: float | None, criteria: Criteria) -> float:
+    """The loss that is still no loss: the larger of a fraction of what was learned and a part of the noise.
+
+    :param train_mean: mean train-time episode reward
+    :param train_std: its standard deviation (ddof 0)
+    :param random_mean: mean episode reward of a random policy; None where it could not be measured,
+        then the noise part stands alone
+    """
+    learned = 0.0 if random_mean is None else abs(train_mean - random_mean)
+    width = max(criteria.margin_fraction * learned, criteria.margin_std * train_std)
+    # Never nothing: the last digit of a claim, or of a sum, would decide.
+    return width or criteria.margin_fraction * abs(train_mean)
