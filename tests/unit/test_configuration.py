@@ -46,7 +46,7 @@ def complaint(written: dict[str, Any]) -> str:
 
 
 @pytest.fixture
-def refusal(tmp_path: Path) -> Callable[[bytes], str]:
+def refusal_of(tmp_path: Path) -> Callable[[bytes], str]:
     """What is said about a file of these bytes, without the folder's name."""
 
     def refusal(content: bytes) -> str:
@@ -97,9 +97,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_cannot_be_used_says_where_and_why(
-    refusal: Callable[[bytes], str], content: bytes, message: str
+    refusal_of: Callable[[bytes], str], content: bytes, message: str
 ) -> None:
-    assert refusal(content).startswith(message)
+    assert refusal_of(content).startswith(message)
 
 
 def test_keys_can_be_merged_from_an_anchor(tmp_path: Path) -> None:

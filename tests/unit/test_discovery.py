@@ -244,7 +244,7 @@ def test_a_link_from_one_repository_into_another_leads_out(tmp_path: Path) -> No
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def saved_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a saved, untrained model of each algorithm."""
     folder = tmp_path_factory.mktemp("saved")
     for name in ALGORITHMS:
@@ -262,17 +262,19 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_algorithm_is_recognised_from_the_zip(saved: Path) -> None:
-    assert [entry["algo"] for entry in sorted(_unnamed(saved), key=lambda e: int(e["model"]))] == list(ALGORITHMS)
+def test_the_algorithm_is_recognised_from_the_zip(saved_models: Path) -> None:
+    assert [entry["algo"] for entry in sorted(_unnamed(saved_models), key=lambda e: int(e["model"]))] == list(
+        ALGORITHMS
+    )
 
 
 def _unnamed(folder: Path) -> list[dict[str, Any]]:
     return discovered(runs=[{"folder": str(folder), "env": "CartPole-v1"}])
 
 
-def test_the_algorithm_of_a_custom_policy_is_recognised_from_attributes(saved: Path) -> None:
+def test_the_algorithm_of_a_custom_policy_is_recognised_from_attributes(saved_models: Path) -> None:
     for index, name in enumerate(ALGORITHMS):
-        data = {**(settings(str(saved / f"{index}.zip")) or {}), "policy_class": {}}
+        data = {**(settings(str(saved_models / f"{index}.zip")) or {}), "policy_class": {}}
         assert algorithm_of(data) == name or name in ("MaskablePPO", "RecurrentPPO")
 
 

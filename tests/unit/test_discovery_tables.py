@@ -200,7 +200,7 @@ def test_a_row_on_its_own_must_say_how_the_model_is_run() -> None:
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> Path:
+def runs_folder(tmp_path: Path) -> Path:
     """A run with a final model, one that has only its best, and one with another environment."""
     run = zoo_run(tmp_path / "runs/ppo/CartPole-v1_1")
     sb3_zip(run / "best_model.zip")
@@ -216,13 +216,13 @@ def claims(*lines: str) -> dict[str, Any]:
     return {name: entry["claim"] for name, entry in found.items() if entry["claim"]}
 
 
-def test_a_published_claim_is_about_the_final_model_of_a_run(runs: Path) -> None:
+def test_a_published_claim_is_about_the_final_model_of_a_run(runs_folder: Path) -> None:
     found = claims("algo|env_id|claim_mean|claim_std|claim_n", "ppo|CartPole-v1|500|0|100", "sac|Ant-v4|1|1|1")
     claim = {"kind": "explicit", "mean": 500.0, "std": 0.0, "n": 100, "where": "claims.tsv, line 2"}
     assert found == {"ppo/CartPole-v1_1": claim, "ppo/CartPole-v1_2/best_model": claim}
 
 
-def test_a_claim_with_a_name_is_about_that_model(runs: Path) -> None:
+def test_a_claim_with_a_name_is_about_that_model(runs_folder: Path) -> None:
     found = claims(
         "name|algo|env|claim_mean|claim_kind",
         "|PPO|CartPole-v1|500",
@@ -260,7 +260,9 @@ def test_a_row_s_own_claim_counts_more_than_the_table_of_claims() -> None:
         (["name|claim_mean|claim_std", "a|1|-1"], "claims.tsv, line 2: claim_std: expected at least 0, found -1"),
     ],
 )
-def test_a_mistake_in_a_table_of_claims_is_named_with_its_line(runs: Path, lines: list[str], message: str) -> None:
+def test_a_mistake_in_a_table_of_claims_is_named_with_its_line(
+    runs_folder: Path, lines: list[str], message: str
+) -> None:
     assert message in complaint(runs=["runs"], claims=table(*lines, name="claims.tsv"))
 
 

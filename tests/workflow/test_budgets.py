@@ -70,7 +70,7 @@ class Audited:
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recorded_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A healthy model, as somebody else may have recorded it."""
     folder = tmp_path_factory.mktemp("template")
     spec = training_spec(**ENVIRONMENT, normalize=True)
@@ -79,11 +79,11 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def audited(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Audited:
+def counted_audit(recorded_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Audited:
     workspace = Workspace(tmp_path_factory.mktemp("budgets") / "audit")
     for name in ("found-0", "found-1"):
-        shutil.copytree(template, workspace.folder / "found" / name)
-    shutil.copytree(template, workspace.folder / "claimed", ignore=shutil.ignore_patterns("*.json", "*.npz"))
+        shutil.copytree(recorded_model, workspace.folder / "found" / name)
+    shutil.copytree(recorded_model, workspace.folder / "claimed", ignore=shutil.ignore_patterns("*.json", "*.npz"))
     (workspace.folder / "claimed/model.zip").rename(workspace.folder / "claimed/claimed.zip")
     (workspace.folder / "claims.csv").write_text("name,claim_mean,claim_std,claim_n\nclaimed,100,1,100\n")
     workspace.configure(
@@ -115,12 +115,12 @@ def audited(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Audited
 
 
 @pytest.fixture(scope="module")
-def evaluation(audited: Audited) -> tuple[Counter[str], list[int], int]:
+def counted_evaluation(counted_audit: Audited) -> tuple[Counter[str], list[int], int]:
     """What the canonical evaluation of a healthy model took, the lengths of its episodes, and the number of looks."""
-    record = json.loads((audited.folder / "results/reloaded/sound-seed0-n1.json").read_text())
+    record = json.loads((counted_audit.folder / "results/reloaded/sound-seed0-n1.json").read_text())
     lengths = [episode["length"] for episode in record["conditions"]["reload"]["episodes"]]
     looks = record["manifest"]["spec"]["evaluation"]["looks"]
-    return Counter(audited.process("sound-seed0-n1", "reload").counts), lengths, looks.index(len(lengths)) + 1
+    return Counter(counted_audit.process("sound-seed0-n1", "reload").counts), lengths, looks.index(len(lengths)) + 1
 
 
 def steps_of_all(lengths: Sequence[int], stops: Sequence[int], slots: int) -> int:
@@ -129,48 +129,48 @@ def steps_of_all(lengths: Sequence[int], stops: Sequence[int], slots: int) -> in
     return sum(max(sum(look[slot::slots]) for slot in range(slots)) for look in looks)
 
 
-def test_an_environment_is_stepped_and_reset_for_the_measured_episodes_alone(evaluation):
-    counts, lengths, _ = evaluation
+def test_an_environment_is_stepped_and_reset_for_the_measured_episodes_alone(counted_evaluation):
+    counts, lengths, _ = counted_evaluation
     assert counts["steps"] == sum(lengths) + BUDGETS["evaluation"]["steps beyond those of the episodes"]
     assert counts["resets"] == len(lengths) + BUDGETS["evaluation"]["resets beyond one an episode"]
 
 
-def test_an_evaluation_builds_an_environment_a_slot(evaluation, audited):
-    counts, _, _ = evaluation
+def test_an_evaluation_builds_an_environment_a_slot(counted_evaluation, counted_audit):
+    counts, _, _ = counted_evaluation
     assert counts["environments"] == 4 + BUDGETS["evaluation"]["environments beyond one a slot"]
 
 
-def test_the_policy_is_asked_once_a_step_of_all_slots_and_computes_an_action_alone(evaluation):
-    counts, lengths, _ = evaluation
+def test_the_policy_is_asked_once_a_step_of_all_slots_and_computes_an_action_alone(counted_evaluation):
+    counts, lengths, _ = counted_evaluation
     steps = steps_of_all(lengths, (len(lengths),), slots=4)
     assert counts["FlattenExtractor"] == steps * BUDGETS["evaluation"]["forward passes a step of all slots"]
     assert counts["Linear"] == steps * BUDGETS["evaluation"]["linear layers a step of all slots"]
 
 
-def test_the_policy_s_mode_is_set_once_a_look(evaluation):
-    counts, _, looks = evaluation
+def test_the_policy_s_mode_is_set_once_a_look(counted_evaluation):
+    counts, _, looks = counted_evaluation
     assert counts["modes set"] == looks * BUDGETS["evaluation"]["modes set a look"]
 
 
-def test_training_steps_environments_for_training_and_the_three_measurements(audited):
-    counts = audited.process("sound-seed0-n1", "train").counts
-    measured = json.loads((audited.folder / "results/trained/sound-seed0-n1/evaluations.json").read_text())
+def test_training_steps_environments_for_training_and_the_three_measurements(counted_audit):
+    counts = counted_audit.process("sound-seed0-n1", "train").counts
+    measured = json.loads((counted_audit.folder / "results/trained/sound-seed0-n1/evaluations.json").read_text())
     lengths = [episode["length"] for kind in ("in_place", "reference", "random_policy") for episode in measured[kind]]
     learning = experiment()["total_timesteps"]
     assert counts["steps"] == learning + sum(lengths) + BUDGETS["training"]["steps beyond those it is for"]
     assert counts["environments"] == BUDGETS["training"]["environments"]
 
 
-def test_a_step_of_an_environment_takes_few_calls(template):
+def test_a_step_of_an_environment_takes_few_calls(recorded_model):
     from reload_audit.environments.build import build_vec_env
     from reload_audit.evaluation.rollouts import ModelPolicy, run_episodes
     from reload_audit.models import model_folder
     from reload_audit.records.steps import Steps
 
-    spec = TrainingSpec.from_dict(json.loads((template / "manifest.json").read_text())["spec"])
+    spec = TrainingSpec.from_dict(json.loads((recorded_model / "manifest.json").read_text())["spec"])
     environment = replace(spec.environment, env="planted:Draws", env_kwargs={})
-    policy = ModelPolicy(model_folder.load_model(template, "PPO", "cpu"))
-    normalizer = model_folder.normalizer_from_file(template)
+    policy = ModelPolicy(model_folder.load_model(recorded_model, "PPO", "cpu"))
+    normalizer = model_folder.normalizer_from_file(recorded_model)
     venv = build_vec_env(environment, 16, seed=0, normalizer=normalizer)
     lengths = []
 
@@ -188,25 +188,25 @@ def test_a_step_of_an_environment_takes_few_calls(template):
 
 
 @pytest.mark.parametrize("model", BUDGETS["processes of a model"])
-def test_a_model_takes_a_fresh_process_for_each_question(model, audited):
-    rows = audited.table().query("model == @model and fresh")
+def test_a_model_takes_a_fresh_process_for_each_question(model, counted_audit):
+    rows = counted_audit.table().query("model == @model and fresh")
     assert len(rows) == BUDGETS["processes of a model"][model]
     assert rows["pid"].is_unique
 
 
 @pytest.mark.parametrize("rule", BUDGETS["processes of a job"])
-def test_a_job_starts_no_more_processes_than_it_needs(rule, audited):
-    jobs = audited.jobs(rule)
-    families = [[job, *audited.below(job)] for job in jobs]
+def test_a_job_starts_no_more_processes_than_it_needs(rule, counted_audit):
+    jobs = counted_audit.jobs(rule)
+    families = [[job, *counted_audit.below(job)] for job in jobs]
     budget = BUDGETS["processes of a job"][rule]
     assert {sum(not process.forked for process in family) for family in families} == {budget["interpreters"]}
-    assert {len(audited.fork_servers(job)) for job in jobs} == {budget["fork servers"]}
+    assert {len(counted_audit.fork_servers(job)) for job in jobs} == {budget["fork servers"]}
     assert sorted(sum(process.forked for process in family) for family in families) == budget["forked"]
 
 
-def test_a_fresh_process_starts_few_programs(audited):
+def test_a_fresh_process_starts_few_programs(counted_audit):
     programs = {
-        f"{condition} {model}": len(audited.process(model, condition).programs)
+        f"{condition} {model}": len(counted_audit.process(model, condition).programs)
         for condition, model in (("train", "sound-seed0-n1"), ("reload", "sound-seed0-n1"), ("reload", "found-0"))
     }
     assert programs == BUDGETS["programs that a fresh process starts"]
@@ -231,8 +231,8 @@ def interpreters(audited: Audited) -> dict[str, Process]:
 
 
 @pytest.mark.parametrize("kind", BUDGETS["imports"])
-def test_a_process_imports_only_what_it_needs(kind, audited):
-    modules = interpreters(audited)[kind].modules
+def test_a_process_imports_only_what_it_needs(kind, counted_audit):
+    modules = interpreters(counted_audit)[kind].modules
     budget = BUDGETS["imports"][kind]
     needless = [
         module for module in modules for name in budget["none of"] if module == name or module.startswith(f"{name}.")
@@ -244,9 +244,11 @@ def test_a_process_imports_only_what_it_needs(kind, audited):
 # --- Files ---------------------------------------------------------------------------------------------------------
 
 
-def test_an_audit_leaves_no_more_files_than_budgeted(audited):
-    folders = [audited.folder / name for name in ("results", "logs")]
-    files = [path.relative_to(audited.folder) for folder in folders for path in folder.rglob("*") if path.is_file()]
+def test_an_audit_leaves_no_more_files_than_budgeted(counted_audit):
+    folders = [counted_audit.folder / name for name in ("results", "logs")]
+    files = [
+        path.relative_to(counted_audit.folder) for folder in folders for path in folder.rglob("*") if path.is_file()
+    ]
 
     def of(path: Path) -> str:
         names = {name.partition(".")[0] for name in path.parts}
@@ -255,22 +257,22 @@ def test_an_audit_leaves_no_more_files_than_budgeted(audited):
         return "environment" if path.parts[1] in ("probe", "probes") else known[0] if known else "audit"
 
     counts = Counter(map(of, files))
-    environments = len(list((audited.folder / "results/probes").iterdir()))
+    environments = len(list((counted_audit.folder / "results/probes").iterdir()))
     assert counts.pop("other trained model") == counts["trained model"]
     assert {**counts, "environment": counts["environment"] / environments} == BUDGETS["files"], sorted(files)
 
 
-def test_no_temporary_files_are_left(audited):
-    assert audited.left == []
+def test_no_temporary_files_are_left(counted_audit):
+    assert counted_audit.left == []
 
 
 # --- Scheduling ----------------------------------------------------------------------------------------------------
 
 
-def test_snakemake_selects_jobs_once_a_job_however_long_they_take(audited):
-    selections = audited.run.output.count("Selected jobs: ")
-    jobs = audited.run.output.count("Finished jobid: ")
-    assert jobs == sum(audited.run.jobs.values())
+def test_snakemake_selects_jobs_once_a_job_however_long_they_take(counted_audit):
+    selections = counted_audit.run.output.count("Selected jobs: ")
+    jobs = counted_audit.run.output.count("Finished jobid: ")
+    assert jobs == sum(counted_audit.run.jobs.values())
     assert selections <= jobs * BUDGETS["scheduling"]["selections a job, at most"]
 
 
@@ -285,7 +287,7 @@ class Plans:
 
 
 @pytest.fixture(scope="module")
-def plans(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Plans:
+def counted_plans(recorded_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Plans:
     """What planning costs: of one rule alone, and of few and many external models, in main process and job."""
     workspace = Workspace(tmp_path_factory.mktemp("plans") / "audit")
     (workspace.folder / "bare.smk").write_text(BARE)
@@ -294,7 +296,7 @@ def plans(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Plans:
     fleets = {number: workspace.folder / f"models/{number}" for number in (FEW, MANY)}
     for number, fleet in fleets.items():
         for index in range(number):
-            shutil.copytree(template, fleet / f"model-{index:03}", copy_function=os.link)
+            shutil.copytree(recorded_model, fleet / f"model-{index:03}", copy_function=os.link)
     for fleet in fleets.values():
         small = {"n_envs": [2], "other_vec_env": False, "batch": 10}
         config = small_config(experiments=[], runs=[str(fleet)], trust=["counting"], reload=small)
@@ -317,8 +319,8 @@ def _remember_models(config: dict[str, Any], file: Path) -> str:
     return next(name for name, batch in batches.items() if len(batch) == 7)
 
 
-def test_planning_imports_only_this_library_beyond_what_snakemake_imports(plans):
-    modules = set(plans.job[0].modules) - set(plans.bare.modules)
+def test_planning_imports_only_this_library_beyond_what_snakemake_imports(counted_plans):
+    modules = set(counted_plans.job[0].modules) - set(counted_plans.bare.modules)
     budget = BUDGETS["planning"]["imports"]
     assert {module.partition(".")[0] for module in modules} - set(sys.stdlib_module_names) == set(budget["packages"])
     assert len(modules) <= budget["modules, at most"]
@@ -326,13 +328,13 @@ def test_planning_imports_only_this_library_beyond_what_snakemake_imports(plans)
 
 @pytest.mark.parametrize("process", ["main", "job"])
 @pytest.mark.parametrize("what", ["calls", "looks", "opened"])
-def test_a_further_model_adds_a_bounded_cost_to_planning(what, process, plans):
-    few, many = getattr(plans, process)
+def test_a_further_model_adds_a_bounded_cost_to_planning(what, process, counted_plans):
+    few, many = getattr(counted_plans, process)
     added = (getattr(many, what) - getattr(few, what)) / (MANY - FEW)
     assert added <= BUDGETS["planning"][f"a further model adds in {process} process, at most"][what]
 
 
 @pytest.mark.parametrize("what", ["calls", "looks", "opened"])
-def test_planning_in_the_process_of_a_job_has_a_bounded_cost(what, plans):
-    added = getattr(plans.job[0], what) - getattr(plans.bare, what)
+def test_planning_in_the_process_of_a_job_has_a_bounded_cost(what, counted_plans):
+    added = getattr(counted_plans.job[0], what) - getattr(counted_plans.bare, what)
     assert added <= BUDGETS["planning"]["the workflow adds to a bare one in job process, at most"][what]

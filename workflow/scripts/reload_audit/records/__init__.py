@@ -1,4 +1,4 @@
-"""What jobs write to disk and read again: specs, episodes, steps, records of models, examinations, probes.
+"""What jobs write to disk and read again: specs, episodes, steps, and records of models and probes.
 
 May import: reading, causes, judging.
 Imported by: planning, planning.discovery, judging, environments, remedies, models, evaluation, training, forensics,
