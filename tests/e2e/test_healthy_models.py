@@ -24,6 +24,7 @@ from reload_audit.models.model_folder import MODEL, STATISTICS
 from reload_audit.probing.conclusions import findings
 from reload_audit.reading.model_zip import read_model
 from reload_audit.reading.statistics import read_statistics
+from reload_audit.records.manifest import Digests
 from reload_audit.records.storage import read_json
 from support.external_audits import audit_found
 
@@ -80,9 +81,9 @@ def test_files_of_healthy_models_give_rise_to_no_finding(folder: Path) -> None:
         algo, name, _ = path.name.split("-")
         env = ENVIRONMENTS[name]()
         there = {"observation_space": env.observation_space, "action_space": env.action_space, "longest_episode": 8}
-        for manifest in (None, read_json(path / "manifest.json")):
+        for digests in (None, Digests(**read_json(path / "manifest.json")["digests"])):
             others = find_statistics(path / MODEL, saved, algo)
-            recorded = RecordedDigests.of(manifest)
+            recorded = RecordedDigests.of(digests)
             findings = examine_files(
                 ModelFiles(saved, statistics, algo, recorded=recorded, others=others, **there)
             ).findings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from reload_audit.models.model_folder import MODEL, STATISTICS, content_digests,
 from reload_audit.reading.model_zip import read_model
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import read_statistics
+from reload_audit.records.manifest import Digests
 from reload_audit.records.specs import Claim, TrainingSpec
 from reload_audit.training.train import create_model, training_environment
 from support.builders import training_spec
@@ -61,7 +63,7 @@ def spec_of(algo: str, **overrides: Any) -> TrainingSpec:
 
 
 def train(folder: Path, algo: str, seed: int = 0, **overrides: Any) -> Path:
-    """A model, its statistics, and both at half of its training in ``checkpoint``; ``digests.json`` is its manifest."""
+    """A model, its statistics, and both at half of its training in ``checkpoint``; ``digests.json`` has its digests."""
     spec = spec_of(algo, seeds=[seed], **overrides)
     venv = training_environment(spec)
     model = create_model(spec, venv)
@@ -69,7 +71,7 @@ def train(folder: Path, algo: str, seed: int = 0, **overrides: Any) -> Path:
     model.learn(STEPS, callback=halfway)
     save(model, folder)
     digests = content_digests(model, model.get_vec_normalize_env())
-    (folder / "digests.json").write_text(json.dumps({"digests": digests}))
+    (folder / "digests.json").write_text(json.dumps(asdict(digests)))
     (folder / "checkpoint").mkdir()
     (folder / f"half_{CHECKPOINT}_steps.zip").rename(folder / "checkpoint" / MODEL)
     statistics = folder / f"half_vecnormalize_{CHECKPOINT}_steps.pkl"
@@ -83,7 +85,7 @@ def train(folder: Path, algo: str, seed: int = 0, **overrides: Any) -> Path:
 
 def examined(folder: Path, algo: str, *, manifest: bool = False, **known: Any) -> FileFindings:
     statistics = folder / STATISTICS
-    recorded = json.loads((folder / "digests.json").read_text()) if manifest else None
+    recorded = Digests(**json.loads((folder / "digests.json").read_text())) if manifest else None
     return examine_files(
         ModelFiles(
             read_model(folder / MODEL),

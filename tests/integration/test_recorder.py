@@ -50,7 +50,7 @@ def test_recording_a_second_time_replaces_the_first(tmp_path):
     second.learn(192)
     record_reference(second, tmp_path, "CartPole-v1", **QUICK)
     expected = model_folder.content_digests(second, second.get_vec_normalize_env())
-    assert read_recording(tmp_path).manifest["digests"] == expected
+    assert read_recording(tmp_path).identity.digests == expected
 
 
 def test_a_recording_that_fails_half_way_leaves_no_reference_of_another_model(tmp_path):

@@ -297,7 +297,7 @@ def test_leftovers_of_a_killed_training_are_removed_and_those_of_running_ones_ar
 def test_training_records_the_reference_s_steps_and_where_in_place_diverges_from_it(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONHASHSEED", str(TRAIN_HASH_SEED))
     spec = training_spec(env="planted:ConstructionDraws")
-    assert train(spec, str(tmp_path))["in_place_divergence"] is None
+    assert train(spec, str(tmp_path)).in_place_divergence is None
     assert len(read_steps(tmp_path / model_folder.STEPS).episodes) == 20
-    later = train(training_spec(env="planted:WarmsUp", total_timesteps=512), str(tmp_path))["in_place_divergence"]
+    later = train(training_spec(env="planted:WarmsUp", total_timesteps=512), str(tmp_path)).in_place_divergence
     assert (later["episode"], later["step"], later["implies"]) == (0, 1, "reward")

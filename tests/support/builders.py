@@ -9,6 +9,7 @@ import numpy as np
 
 from reload_audit.judging.criteria import Criteria
 from reload_audit.planning.configuration import read_yaml, resolve, trained_models
+from reload_audit.records.specs import EnvironmentSpec, ExternalSpec
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
@@ -48,3 +49,29 @@ def training_spec(**overrides: Any) -> dict[str, Any]:
     )
     (spec,) = trained_models(config).values()
     return spec
+
+
+def external_spec(name: str, path: str = "model.zip") -> ExternalSpec:
+    """A final PPO model in CartPole that nothing is known of but its zip."""
+    return ExternalSpec(
+        model=name,
+        source="folder",
+        group="models",
+        role="final",
+        algo="PPO",
+        device="cpu",
+        deterministic=True,
+        path=path,
+        statistics=None,
+        normalized=None,
+        n_envs=1,
+        environment=EnvironmentSpec("CartPole-v1", {}, (), "env", None, None, ()),
+        named_by_user=(),
+        claim=None,
+        evaluations=None,
+        model_card=None,
+        results=None,
+        monitors=(),
+        recording=None,
+        problem=None,
+    )

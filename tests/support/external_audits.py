@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,9 @@ from reload_audit.planning.configuration import read_yaml
 from reload_audit.planning.discovery.find_models import find_models
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED, TRAIN_HASH_SEED
+from reload_audit.records.manifest import TrainedManifest
 from reload_audit.records.probe_names import probe_name, probed
-from reload_audit.records.specs import FORMAT, ExternalPolicy, ReloadSpec
+from reload_audit.records.specs import ExternalPolicy, ReloadSpec
 from reload_audit.records.storage import read_json, write_json
 from reload_audit.results.aggregate import aggregate
 from support.builders import ROOT, resolved
@@ -107,5 +107,5 @@ def train_all(specs: Sequence[Mapping[str, Any]], folder: Path) -> None:
             **LIMITS,
         )
         assert outcome.failure is None, outcome.failure
-        manifest = {"format": FORMAT, "model": spec["model"], "spec": spec, "code": "", "failure": None}
-        write_json(target / MANIFEST, {**manifest, "process": asdict(outcome.usage), **outcome.value})
+        manifest = TrainedManifest(spec["model"], spec, "", None, outcome.usage, outcome.value)
+        write_json(target / MANIFEST, manifest.to_dict())

@@ -22,20 +22,23 @@ from reload_audit import __version__
 from reload_audit.causes.finding import Finding
 from reload_audit.diagnosis.conclude import Diagnosis, conclude
 from reload_audit.diagnosis.evidence import ConditionResult, Evidence, TrialResult, only_last_bits
-from reload_audit.evaluation.divergence import Difference, Divergence
 from reload_audit.judging.comparison import compare_paired, compare_unpaired
 from reload_audit.judging.criteria import VERDICTS, Criteria, margin
+from reload_audit.judging.divergence_wording import divergence_sentence
 from reload_audit.judging.judgement import Judgement, Obstacle
 from reload_audit.judging.reasons import reason
 from reload_audit.judging.verdicts import decide_verdicts
 from reload_audit.probing.conclusions import findings
 from reload_audit.probing.contrasts import CONTRASTS
 from reload_audit.probing.traces import Difference as Unlike
+from reload_audit.records.divergence import ComponentDifference, Divergence
+from reload_audit.records.model_record import Check
 from reload_audit.records.probe_names import probe_name
 from reload_audit.records.specs import Claim
 from reload_audit.records.storage import read_json, write_json
 from reload_audit.results import tables
-from reload_audit.results.aggregate import comparison_columns, count_verdicts
+from reload_audit.results.aggregate import count_verdicts
+from reload_audit.results.rows import comparison_columns
 
 Row = dict[str, Any]
 
@@ -204,7 +207,7 @@ class _Story:
     trials: tuple[tuple[str, tuple[str, ...], float | None], ...] = ()
     obstacle: Obstacle = ""
     reason: str = ""
-    checks: tuple[Row, ...] = ()
+    checks: tuple[Check, ...] = ()
     kind: str = ""
     algo: str = ""
 
@@ -219,7 +222,12 @@ class _Story:
         ]
         found = [Finding.from_dict({"instrument": "forensics", **finding}) for finding in data.get("findings", [])]
         rest = {key: value for key, value in data.items() if key not in ("also", "trials", "findings", "checks")}
-        return cls(**rest, trials=tuple(trials), findings=tuple(found), checks=tuple(data.get("checks", [])))
+        return cls(
+            **rest,
+            trials=tuple(trials),
+            findings=tuple(found),
+            checks=tuple(_check(**check) for check in data.get("checks", [])),
+        )
 
     @property
     def details(self) -> Row:
@@ -243,7 +251,7 @@ def _diagnosis(row: Row, judgement: Judgement | None, story: _Story, world: _Wor
         findings=story.findings,
         trials=tuple(trials),
         context={"algo": row["algo"], **world.context},
-        last_bits=only_last_bits(row["first_divergence"]),
+        last_bits=only_last_bits(_as_recorded(row["first_divergence"])),
     )
     diagnosis = conclude(evidence, row["verdict"], row["gap"], judgement, _PROBED[world.env])
     return diagnosis, [_tried_row(row, world, trial.name, trial.result) for trial in trials]
@@ -351,7 +359,7 @@ def fleet(n: int, seed: int = 0) -> dict[str, Any]:
         "tool": {"name": "reload-audit", "version": __version__},
         "settings": SETTINGS,
         "trained_with": [{"versions": versions, "machine": machine, "models": len(trained)}] if trained else [],
-        "counts": count_verdicts(finished),
+        "counts": count_verdicts([row["verdict"] for row in finished]),
         "models": finished,
         "environments": sorted((_environment(world) for world in WORLDS if world.env in used), key=lambda e: e["name"]),
     }
@@ -602,24 +610,35 @@ def _moments(name: str, rewards: np.ndarray) -> Row:
     return {f"{name}_mean_reward": float(rewards.mean()), f"{name}_std_reward": float(rewards.std())}
 
 
+def _check(check: str, expected: Any, found: Any) -> Check:
+    return Check(check, False, expected, found)
+
+
+def _as_recorded(divergence: Row | None) -> Divergence | None:
+    """Without its sentence."""
+    if divergence is None:
+        return None
+    return Divergence.from_dict({key: value for key, value in divergence.items() if key != "text"})
+
+
 def _divergence(episode: int, verdict: str, world: _World) -> Row:
     """Where a reload went another way than its reference, as the library writes it."""
     if verdict == "equivalent":
         size = 2.4e-07 * max(1.0, abs(world.best) / 100)
-        difference = Difference("actions", [0.125, -0.5], [0.125 + size, -0.5], (2,), None, size, True)
+        difference = ComponentDifference("actions", [0.125, -0.5], [0.125 + size, -0.5], (2,), None, size, True)
         found = Divergence(episode, FIRST_SEED + episode, 17, None, (difference,), "numerics")
     else:
         differences = (
-            Difference("rewards", 5.0, -0.2, (), None, 5.2, False),
-            Difference("raw_observations", 0.0, 1.0, (10,), (0,), 1.0, False),
-            Difference("policy_observations", 0.0, 1.0, (10,), (0,), 1.0, False),
-            Difference("actions", 3, 5, (), None, 2.0, False),
+            ComponentDifference("rewards", 5.0, -0.2, (), None, 5.2, False),
+            ComponentDifference("raw_observations", 0.0, 1.0, (10,), (0,), 1.0, False),
+            ComponentDifference("policy_observations", 0.0, 1.0, (10,), (0,), 1.0, False),
+            ComponentDifference("actions", 3, 5, (), None, 2.0, False),
         )
         step = 0 if world.gap == "environment" else 1
         found = Divergence(
             episode, FIRST_SEED + episode, step, None, differences[step == 0 :], "dynamics" if step else "reset"
         )
-    return {**found.to_dict(), "text": found.text}
+    return {**found.to_dict(), "text": divergence_sentence(found)}
 
 
 def _conclude(models: Sequence[_Model]) -> None:
@@ -634,7 +653,7 @@ def _conclude(models: Sequence[_Model]) -> None:
             row |= comparison_columns(judgement.comparison)
         checks = model.story.checks
         row["gap"] = judgement.gap if judged.verdict in ("degraded", "improved") else ""
-        row["checks_failed"] = ", ".join(check["check"] for check in checks)
+        row["checks_failed"] = ", ".join(check.name for check in checks)
         row["reason"] = reason(judged, judgement, checks, CRITERIA, env_id=row["env_id"], env_ran=row["env_ran"])
 
 

@@ -21,10 +21,12 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_no
 from reload_audit import record_reference
 from reload_audit.environments.build import build_vec_env, freeze_normalization
 from reload_audit.environments.step_recorders import step_digests
-from reload_audit.evaluation.divergence import Divergence, first_divergence
+from reload_audit.evaluation.divergence import first_divergence
 from reload_audit.evaluation.rollouts import ModelPolicy, Policy, run_looks
+from reload_audit.judging.divergence_wording import divergence_sentence
 from reload_audit.models import model_folder
 from reload_audit.reading.refusal import Unreadable
+from reload_audit.records.divergence import Divergence
 from reload_audit.records.episodes import Episode
 from reload_audit.records.specs import EnvironmentSpec, EvaluationSpec, TrainingSpec
 from reload_audit.records.steps import EPISODES, STEPS, EpisodeSteps, Steps, read_steps
@@ -168,7 +170,7 @@ def test_values_of_both_sides_are_shown():
     (difference,) = divergence.differences
     assert difference.reload - difference.reference == pytest.approx(0.25)
     assert difference.largest == pytest.approx(0.25)
-    assert f"{difference.reload:.6g} instead of {difference.reference:.6g}" in divergence.text
+    assert f"{difference.reload:.6g} instead of {difference.reference:.6g}" in divergence_sentence(divergence)
 
 
 def test_the_end_of_an_episode_is_shown_in_words():
@@ -324,7 +326,7 @@ def test_a_time_limit_beyond_the_recorded_steps_is_recognised_because_all_before
         ran(environment(length=400), episodes=2), ran(environment(length=400, wrappers=limit), episodes=2)
     )
     assert (divergence.step, divergence.after, divergence.implies) == (None, 256, "end")
-    assert "truncated after 300 instead of terminated after 400" in divergence.text
+    assert "truncated after 300 instead of terminated after 400" in divergence_sentence(divergence)
 
 
 def test_without_steps_the_episode_and_its_components_are_still_known():

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,17 @@ import pytest
 from reload_audit.planning.configuration import trained_models
 from reload_audit.planning.plan import Folders, make_plan
 from reload_audit.records.episodes import Episode
+from reload_audit.records.manifest import ExternalFacts, ExternalManifest
+from reload_audit.records.model_record import Measurement, ModelRecord, write_batch
 from reload_audit.records.specs import CANONICAL, Condition
-from reload_audit.records.storage import read_json, write_json
+from reload_audit.records.storage import read_json
 from reload_audit.reports.audit import Audit
 from reload_audit.reports.dashboard.report import write_report
 from reload_audit.reports.junit import write_junit
 from reload_audit.reports.markdown import summarize
 from reload_audit.reports.model_cards import suggestions
 from reload_audit.results.aggregate import aggregate
-from support.builders import CRITERIA, ROOT, experiment, resolved
+from support.builders import CRITERIA, ROOT, experiment, external_spec, resolved
 from support.fleet import fleet
 from support.published_layouts import discovered, hub_repository, recording
 
@@ -101,20 +102,13 @@ def test_planning_takes_time_in_proportion_to_the_models_to_train():
     assert grows_no_faster_than_the_models(lambda: plan(FEW), lambda: plan(MANY))
 
 
-def record(name: str) -> dict[str, Any]:
+def record(name: str) -> ModelRecord:
     """The reload record of an external model without a claim."""
-    environment = {"env": "CartPole-v1", "env_kwargs": {}, "wrappers": [], "python_path": []}
-    external = {"model": name, "group": "models", "source": "folder", "role": "final", "algo": "PPO", "n_envs": 1}
     trace = {"raw_observations": f"{name}-a", "rewards": f"{name}-b", "actions": f"{name}-c"}
-    episodes = [Episode(k, 1_000_000 + k, 50.0 + k, 50 + k, True, None, 50.0 + k, trace).to_dict() for k in range(20)]
-    measured = {"failure": None, "episodes": episodes, "process": None, "checks": [], "divergence": None}
-    return {
-        "manifest": {"model": name, "external": {**external, "environment": environment}, "claims": []},
-        "random_mean": 20.0,
-        "train_time": None,
-        "conditions": {CANONICAL: {**asdict(Condition(CANONICAL, 20)), **measured}},
-        "log": "audit.log",
-    }
+    episodes = [Episode(k, 1_000_000 + k, 50.0 + k, 50 + k, True, None, 50.0 + k, trace) for k in range(20)]
+    manifest = ExternalManifest(external_spec(name), None, ExternalFacts())
+    reload = Measurement(Condition(CANONICAL, 20), None, None, episodes=episodes)
+    return ModelRecord(manifest, "audit.log", conditions={CANONICAL: reload}, random_mean=20.0)
 
 
 def test_aggregation_takes_time_in_proportion_to_the_models(tmp_path):
@@ -122,7 +116,7 @@ def test_aggregation_takes_time_in_proportion_to_the_models(tmp_path):
         files = []
         for first in range(0, count, 20):
             files.append(tmp_path / f"{count}-{first}.json")
-            write_json(files[-1], [record(f"m{index}") for index in range(first, first + 20)])
+            write_batch(files[-1], [record(f"m{index}") for index in range(first, first + 20)])
         return files
 
     few, many = batches(FEW), batches(MANY)

@@ -10,7 +10,9 @@ import numpy as np
 
 from reload_audit.causes.finding import Finding
 from reload_audit.diagnosis.gap import EXPLAINS, share_closed
+from reload_audit.judging.divergence_wording import divergence_sentence
 from reload_audit.judging.judgement import Judgement
+from reload_audit.records.divergence import Divergence
 from reload_audit.records.episodes import mean_reward
 from reload_audit.records.examination import Examination
 from reload_audit.records.model_record import Measurement, ModelRecord
@@ -45,7 +47,7 @@ class ConditionResult:
     def of(cls, found: Measurement, canonical: Measurement | None) -> ConditionResult:
         rewards = found.rewards
         if not rewards.size or not np.isfinite(rewards).all():
-            return cls(None, found.failure)
+            return cls(None, found.reason)
         std = float(rewards.std(ddof=1)) if rewards.size > 1 else 0.0
         common = 0 if canonical is None else min(rewards.size, len(canonical.episodes))
         if canonical is None or common < 2:
@@ -173,9 +175,9 @@ def compared(trial: TrialResult, reward: float | None, target: Target) -> TrialR
     )
 
 
-def only_last_bits(divergence: Mapping[str, Any] | None) -> str:
+def only_last_bits(divergence: Divergence | None) -> str:
     """What a divergence says, where numerics alone imply it; nothing otherwise."""
-    return str(divergence["text"]) if divergence is not None and divergence.get("implies") == "numerics" else ""
+    return divergence_sentence(divergence) if divergence is not None and divergence.implies == "numerics" else ""
 
 
 def _surprising_spread(target: Target, std: float, n: int) -> float:
@@ -201,11 +203,10 @@ def _trial_results(examination: Examination, model: ModelRecord) -> tuple[TrialR
 
 
 def _context(model: ModelRecord) -> dict[str, str]:
-    spec = model.manifest["spec"] if model.external is None else model.external
-    env = spec["environment"]["env"]
+    env = model.environment["env"]
     module, colon, name = env.partition(":")
     if not colon:
-        return {"algo": spec["algo"], "env": env, "env_code": f'"{env}"'}
+        return {"algo": model.algo, "env": env, "env_code": f'"{env}"'}
     if name.isidentifier():
-        return {"algo": spec["algo"], "env_code": name, "env_import": f"from {module} import {name}"}
-    return {"algo": spec["algo"], "env_code": f'"{env}"'}
+        return {"algo": model.algo, "env_code": name, "env_import": f"from {module} import {name}"}
+    return {"algo": model.algo, "env_code": f'"{env}"'}

@@ -36,8 +36,9 @@ from reload_audit.processes.imports import extend_path
 from reload_audit.reading.model_zip import SavedModel, read_model
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
-from reload_audit.records.episodes import Episode, TrainTime, episodes_from, mean_reward
+from reload_audit.records.episodes import Episode, TrainTime, mean_reward
 from reload_audit.records.examination import Estimate, Examination, Facts
+from reload_audit.records.manifest import Construction, Identity
 from reload_audit.records.specs import Claim, Condition, EnvironmentSpec, ExternalPolicy, ExternalSpec, TrainingSpec
 from reload_audit.records.storage import plain, read_json
 
@@ -71,7 +72,7 @@ class _Subject:
     :param normalized: whether the run's own files say that observations were normalised; None if they say nothing
     :param n_envs: environments in training, if known
     :param environment: None where it must not, or cannot, be built
-    :param manifest: what was recorded at train time, if it was; it may come from anybody
+    :param identity: what was recorded when it was saved, if it was; it may come from anybody
     :param trust: packages that its files may name
     :param max_bytes: what its zip may unpack to
     """
@@ -83,7 +84,7 @@ class _Subject:
     normalized: bool | None
     n_envs: int | None
     environment: EnvironmentSpec | None
-    manifest: Mapping[str, Any] | None
+    identity: Identity | None
     evaluations: str | None
     trust: Sequence[str]
     max_bytes: int
@@ -122,17 +123,17 @@ def examine_trained(
     folder: str,
     spec_data: Mapping[str, Any],
     canonical: Condition,
-    episodes_data: Sequence[Mapping[str, Any]],
+    episodes: Sequence[Episode],
     criteria: Criteria,
     forced: bool,
 ) -> Examination:
     """Examine a model that this workflow trained.
 
     :param spec_data: what ``TrainingSpec.from_dict`` reads
-    :param episodes_data: those of the canonical condition, as its record has them; none where it failed
+    :param episodes: those of the canonical condition; none where it failed
     :param forced: whether every condition that is possible is to be tried
     """
-    spec, episodes = TrainingSpec.from_dict(spec_data), episodes_from(episodes_data)
+    spec = TrainingSpec.from_dict(spec_data)
     extend_path(spec.environment.python_path)
     statistics = Path(folder) / model_folder.STATISTICS
     subject = _Subject(
@@ -143,7 +144,7 @@ def examine_trained(
         normalized=spec.environment.normalize is not None,
         n_envs=spec.n_envs,
         environment=spec.environment,
-        manifest=read_json(Path(folder) / model_folder.MANIFEST),
+        identity=Identity.from_dict(read_json(Path(folder) / model_folder.MANIFEST)),
         evaluations=None,
         trust=_packages_in(spec.environment.python_path),
         max_bytes=_MAX_BYTES,
@@ -157,19 +158,18 @@ def examine_external(
     spec: ExternalSpec,
     policy: ExternalPolicy,
     canonical: Condition,
-    episodes_data: Sequence[Mapping[str, Any]],
+    episodes: Sequence[Episode],
     random_mean: float | None,
     criteria: Criteria,
     forced: bool,
 ) -> Examination:
     """Examine a model that this workflow did not train.
 
-    :param episodes_data: those of the canonical condition, as its record has them; none where it failed
+    :param episodes: those of the canonical condition; none where it failed
     :param random_mean: mean episode reward of a random policy; None where it could not be measured
     :param forced: whether every condition that is possible is to be tried
     """
     extend_path(spec.environment.python_path)
-    episodes = episodes_from(episodes_data)
     environment = None
     with contextlib.suppress(Exception):  # whatever is wrong with it, the canonical condition has said so
         environment, _ = environment_of(spec.environment, spec, policy)
@@ -184,7 +184,7 @@ def examine_external(
         normalized=spec.normalized,
         n_envs=spec.n_envs,
         environment=environment,
-        manifest=None if recording is None else recording.manifest,
+        identity=None if recording is None else recording.identity,
         evaluations=spec.evaluations,
         trust=policy.trust,
         max_bytes=policy.max_bytes,
@@ -256,11 +256,11 @@ def _look_at_files(
             normalized=subject.normalized,
             n_envs=subject.n_envs,
             claims=reload.claims,
-            recorded=RecordedDigests.of(subject.manifest),
+            recorded=RecordedDigests.of(None if subject.identity is None else subject.identity.digests),
             observation_space=built.observation_space,
             action_space=built.action_space,
             evaluations=subject.evaluations,
-            max_episode_steps=None if built.construction is None else built.construction["time_limit"],
+            max_episode_steps=None if built.construction is None else built.construction.time_limit,
             # Without episodes and without a limit, they may have no end.
             longest_episode=max((episode.length for episode in reload.episodes), default=_WITHOUT_END),
             others=find_statistics(subject.zip, saved, subject.algo),
@@ -268,9 +268,8 @@ def _look_at_files(
         )
     )
     findings = [*found.findings, *_reward_scale(subject, saved, statistics, reload.episodes)]
-    if built.construction is not None:
-        then = ((subject.manifest or {}).get("acts_on") or {}).get("construction")
-        findings += changes(then, built.construction)
+    if built.construction is not None and subject.identity is not None:
+        findings += changes(subject.identity.acts_on.construction, built.construction)
     return FileFindings({**found.facts, "trained_normalized": trained_normalized(saved)}, findings)
 
 
@@ -369,12 +368,12 @@ def mean_of_first_finished(lengths: np.ndarray, rewards: np.ndarray, *, n: int, 
 class _Built:
     """What is seen of an environment as the policy would meet it; all None where it cannot be built.
 
-    :param construction: how it was built, see ``environments.construction``
+    :param construction: how it was built
     """
 
     observation_space: spaces.Space | None = None
     action_space: spaces.Space | None = None
-    construction: Mapping[str, Any] | None = None
+    construction: Construction | None = None
 
 
 def _build(environment: EnvironmentSpec | None) -> _Built:

@@ -4,33 +4,49 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 from gymnasium.wrappers import TimeLimit
 
+from reload_audit.records.manifest import Construction
 from reload_audit.records.storage import plain
 
+_OWN_PACKAGE = __name__.partition(".")[0]
 
-def describe_construction(env: gym.Env, env_kwargs: Mapping[str, Any]) -> dict[str, Any]:
+
+def describe_construction(env: gym.Env, env_kwargs: Mapping[str, Any]) -> Construction:
     """What decides which environment this is, the class of the innermost aside.
 
     :param env: with its wrappers
     :param env_kwargs: what its constructor was given, besides what is registered with its id
-    :return: ``wrappers``, dotted names from the outermost to the environment itself; ``arguments`` of its constructor,
-        defaults filled in; ``time_limit`` in steps; ``code``, a digest of the file that its class is in
     """
     layers = list(_layers(env))
     limits = [layer._max_episode_steps for layer in layers if isinstance(layer, TimeLimit)]
     registered = {} if env.unwrapped.spec is None else env.unwrapped.spec.kwargs
-    return {
-        "wrappers": [f"{type(layer).__module__}.{type(layer).__qualname__}" for layer in layers],
-        "arguments": _arguments(type(env.unwrapped), {**registered, **env_kwargs}),
-        "time_limit": min(limits, default=None),
-        "code": _code(type(env.unwrapped)),
-    }
+    return Construction(
+        wrappers=[f"{type(layer).__module__}.{type(layer).__qualname__}" for layer in layers],
+        arguments=_arguments(type(env.unwrapped), {**registered, **env_kwargs}),
+        time_limit=min(limits, default=None),
+        code=_code(type(env.unwrapped)),
+    )
+
+
+def without_own_wrappers(names: Any) -> Any:
+    """A stack of wrappers without those of this audit, whose places change with its version.
+
+    :param names: dotted names of classes; whatever else somebody's manifest may hold is given back as it is
+    """
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        return names
+    return [name for name in names if package_of(name) != _OWN_PACKAGE]
+
+
+def package_of(name: str) -> str:
+    """The package that a dotted name begins with."""
+    return name.partition(".")[0]
 
 
 def _layers(env: gym.Env) -> Iterator[gym.Env]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
 
 from reload_audit.environments.step_recorders import EnvironmentSteps
-from reload_audit.records.steps import EPISODES
+from reload_audit.records.manifest import Construction
+from reload_audit.records.steps import EPISODES, EpisodeSteps
 from reload_audit.records.storage import Digest
 
 PARKED_KEY = "reload_audit_parked"
@@ -17,7 +19,28 @@ PARKED_KEY = "reload_audit_parked"
 
 
 class EpisodeTooLong(RuntimeError):
-    """An episode does not end."""
+    """An episode takes more steps than the protocol allows."""
+
+
+@dataclass(frozen=True)
+class SeededEpisode:
+    """An episode as the environment gave it, without what wrappers further out and the policy make of it.
+
+    :param reward: sum of its rewards, in double precision
+    :param length: in steps
+    :param raw_observations: content digest of all observations
+    :param rewards: content digest of all rewards
+    :param steps: its first steps; None where they are not kept
+    """
+
+    episode: int
+    seed: int
+    reward: float
+    length: int
+    terminated: bool
+    raw_observations: str
+    rewards: str
+    steps: EpisodeSteps | None
 
 
 class SeededEpisodes(gym.Wrapper):
@@ -42,8 +65,8 @@ class SeededEpisodes(gym.Wrapper):
         self._parked = False
         self._over = False
         self._rewards: list[float] = []
-        self._finished: list[dict[str, Any]] = []
-        self._construction: dict[str, Any] = {}
+        self._finished: list[SeededEpisode] = []
+        self._construction: Construction | None = None
         self._keep_steps = False
         self._steps: EnvironmentSteps | None = None
 
@@ -57,7 +80,7 @@ class SeededEpisodes(gym.Wrapper):
         self._keep_steps = keep_steps
         self._current, self._parked, self._finished = None, False, []
 
-    def collect_episodes(self) -> tuple[list[dict[str, Any]], bool]:
+    def collect_episodes(self) -> tuple[list[SeededEpisode], bool]:
         """What has been recorded since the last call, and whether all is done and this slot parked."""
         finished, self._finished = self._finished, []
         return finished, self._parked
@@ -109,12 +132,13 @@ class SeededEpisodes(gym.Wrapper):
         if self._current is not None and self._steps is not None:
             self._steps.policy_acts()
 
-    def remember_construction(self, construction: dict[str, Any]) -> None:
+    def remember_construction(self, construction: Construction) -> None:
         """Keep how the environment was built, wrappers further out included."""
         self._construction = construction
 
-    def construction(self) -> dict[str, Any]:
-        """See ``construction.describe_construction``."""
+    def construction(self) -> Construction:
+        """How the environment was built, wrappers further out included."""
+        assert self._construction is not None
         return self._construction
 
     def _finish(self, terminated: bool) -> None:
@@ -124,21 +148,24 @@ class SeededEpisodes(gym.Wrapper):
         self._current = None
         observed, steps = self._steps.finish(self._rewards)
         self._finished.append(
-            {
-                "episode": index,
-                "seed": seed,
-                "reward": float(sum(self._rewards)),
-                "length": len(self._rewards),
-                "terminated": terminated,
-                "raw_observations": observed,
-                "rewards": Digest().add_array(np.asarray(self._rewards)).hexdigest(),
-                "steps": steps,
-            }
+            SeededEpisode(
+                episode=index,
+                seed=seed,
+                reward=float(sum(self._rewards)),
+                length=len(self._rewards),
+                terminated=terminated,
+                raw_observations=observed,
+                rewards=Digest().add_array(np.asarray(self._rewards)).hexdigest(),
+                steps=steps,
+            )
         )
 
 
 class ActionsAnnounced(gym.Wrapper):
-    """Tells :class:`SeededEpisodes` when the policy acts: wrappers in between may step and reset on their own."""
+    """The outermost wrapper, which tells :class:`SeededEpisodes` when the policy acts.
+
+    Wrappers in between may step and reset the environment on their own.
+    """
 
     def __init__(self, env: gym.Env) -> None:
         super().__init__(env)

@@ -3,54 +3,65 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, unwrap_vec_normalize
 
+from reload_audit.environments.construction import without_own_wrappers
 from reload_audit.evaluation.divergence import first_divergence
 from reload_audit.models import model_folder
 from reload_audit.reading.refusal import Unreadable
+from reload_audit.records.divergence import Divergence
 from reload_audit.records.episodes import Episode
+from reload_audit.records.manifest import ActsOn, Identity
+from reload_audit.records.model_record import Check
 from reload_audit.records.steps import Steps, read_steps
 
 
-def check_against_manifest(manifest: Mapping[str, Any], model: BaseAlgorithm, venv: VecEnv) -> list[dict[str, Any]]:
-    """Whether what was loaded is what was saved: one entry a check, with what was expected and found."""
+def check_identity(recorded: Identity, model: BaseAlgorithm, venv: VecEnv) -> list[Check]:
+    """Whether what was loaded is what was saved.
+
+    :param venv: the environments that the loaded model acts in
+    """
     normalize = unwrap_vec_normalize(venv)
-    acts_on = model_folder.spaces_and_spec(model, venv)
-    expected = {
-        **manifest["digests"],
-        **{name: manifest["acts_on"][name] for name in ("observation_space", "action_space", "env_spec", "env_stack")},
-        **{f"{name} version": version for name, version in manifest["versions"].items()},
-    }
-    found = {
-        **model_folder.content_digests(model, normalize),
-        **acts_on,
-        **{f"{name} version": version for name, version in model_folder.versions().items()},
-    }
-    return [check(name, value, found.get(name)) for name, value in expected.items()]
+    digests = asdict(model_folder.content_digests(model, normalize))
+    acts_on, versions = model_folder.acts_on(model, venv), model_folder.versions()
+    return [
+        *(check(name, expected, digests[name]) for name, expected in asdict(recorded.digests).items()),
+        *_check_acts_on(recorded.acts_on, acts_on),
+        *(check(f"{name} version", of, versions.get(name), package=name) for name, of in recorded.versions.items()),
+    ]
 
 
-def check(name: str, expected: Any, found: Any, *, passed: bool | None = None) -> dict[str, Any]:
-    """One entry of a list of checks."""
-    return {
-        "check": name,
-        "passed": expected == found if passed is None else passed,
-        "expected": expected,
-        "found": found,
-    }
+def check(name: str, expected: Any, found: Any, *, passed: bool | None = None, package: str | None = None) -> Check:
+    """One check. Unless it is said whether it passed, it has where both sides are equal."""
+    return Check(name, expected == found if passed is None else passed, expected, found, package)
 
 
-def divergence(
+def recorded_divergence(
     folder: Path, reference: Sequence[Episode], reload: Sequence[Episode], steps: Steps
-) -> dict[str, Any] | None:
-    """Where a reload first differs from the recorded reference, with a sentence about it; None where no bit does."""
+) -> Divergence | None:
+    """Where a reload first differs from the reference that was recorded into a folder; None where no bit does.
+
+    :param steps: the first steps of the reload
+    """
     recorded = None
     if (folder / model_folder.STEPS).exists():
         with contextlib.suppress(Unreadable):  # then only the episode is known
             recorded = read_steps(folder / model_folder.STEPS)
-    found = first_divergence(reference, reload, recorded, steps)
-    return None if found is None else {**found.to_dict(), "text": found.text}
+    return first_divergence(reference, reload, recorded, steps)
+
+
+def _check_acts_on(expected: ActsOn, found: ActsOn) -> list[Check]:
+    # Where this audit keeps its own wrappers changes with its version.
+    stacks = [without_own_wrappers(acts_on.env_stack) for acts_on in (expected, found)]
+    return [
+        check("observation_space", expected.observation_space, found.observation_space),
+        check("action_space", expected.action_space, found.action_space),
+        check("env_spec", expected.env_spec, found.env_spec),
+        check("env_stack", expected.env_stack, found.env_stack, passed=stacks[0] == stacks[1]),
+    ]

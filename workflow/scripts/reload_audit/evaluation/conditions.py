@@ -53,8 +53,8 @@ class Subject:
     trusted: Sequence[str] = ()
 
 
-def fresh_environments(subject: Subject, condition: Condition) -> tuple[VecEnv, int]:
-    """Build a condition's environments, and the state that the global generators were put into for it.
+def fresh_environments(subject: Subject, condition: Condition) -> VecEnv:
+    """Build a condition's environments, after the global random generators were put into a state of their own.
 
     Loading a model seeds them with the training seed, and an environment that draws from them would look healthy by
     that coincidence: so they are put into a state that training did not start from.
@@ -75,7 +75,7 @@ def fresh_environments(subject: Subject, condition: Condition) -> tuple[VecEnv, 
     if normalize is not None:
         normalize.training = condition.statistics == "updating"
         normalize.norm_reward = condition.reward != "raw"
-    return (VecMonitor(venv) if condition.reward == "monitor outside" else venv), global_seed
+    return VecMonitor(venv) if condition.reward == "monitor outside" else venv
 
 
 def run_condition(

@@ -7,113 +7,16 @@ end), goes on to what the policy sees, and ends with what it does: what comes la
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
 
 import numpy as np
 
+from reload_audit.records.divergence import ABSENT, DONE, ComponentDifference, Divergence, Implied
 from reload_audit.records.episodes import Episode
 from reload_audit.records.steps import ASKED_AT, MARK_EVERY, STEPS, EpisodeSteps, Steps
 from reload_audit.records.storage import plain
 
-Implied = Literal["reset", "dynamics", "reward", "end", "wrappers", "statistics", "policy", "numerics"]
-
-DONE = "done"
-ABSENT = "absent"
-
 _SHOWN = 8  # numbers of an array that are shown
 _LAST_BITS = 64  # steps of the last bit that rounding may come to, after a few layers of a network
-
-_IMPLIES: dict[Implied, str] = {
-    "reset": "the environment's reset gives something else for the same seed",
-    "dynamics": "the environment gives something else after the same actions",
-    "reward": "the environment pays something else for the same actions and observations",
-    "end": "episodes end elsewhere: another time limit, or another condition that ends them",
-    "wrappers": "the wrappers between environment and policy do something else",
-    "statistics": "the same observation reaches the policy as another one: other VecNormalize statistics, or a wrapper",
-    "policy": "the policy does something else about the same observation: other parameters, another mode, or a state",
-    "numerics": "only the last bits differ: another processor, device, library or batch size",
-}
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How one component differs, as far as its values were kept.
-
-    :param reference: what it is in the first run: a number or a short list, of a large array the first element that
-        differs; None where it was not kept, ``absent`` where there is none
-    :param reload: what it is in the other run
-    :param shape: of the array
-    :param index: the first element that differs, for an array that is not shown whole
-    :param largest: the largest absolute difference between elements
-    :param last_bits: whether it is as small as rounding makes it; None where that is unknown
-    """
-
-    component: str
-    reference: Any = None
-    reload: Any = None
-    shape: tuple[int, ...] | None = None
-    index: tuple[int, ...] | None = None
-    largest: float | None = None
-    last_bits: bool | None = None
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Difference:
-        shape, index = (None if data[name] is None else tuple(data[name]) for name in ("shape", "index"))
-        largest = None if data["largest"] is None else float(data["largest"])
-        return cls(**{**data, "shape": shape, "index": index, "largest": largest})
-
-    @property
-    def text(self) -> str:
-        name = self.component.replace("_", " ")
-        if self.reference is None and self.reload is None:
-            return name
-        where = "" if self.index is None else f"[{', '.join(map(str, self.index))}]"
-        size = "" if self.largest is None else f" (largest difference {self.largest:.3g})"
-        return f"{name}{where} {_shown(self.reload)} instead of {_shown(self.reference)}{size}"
-
-
-@dataclass(frozen=True)
-class Divergence:
-    """The first difference between two runs of the same episodes.
-
-    :param step: the environment's step, 0 for what its reset gave; None where it was not kept
-    :param after: where the step is unknown, the last one up to which nothing that was kept differs
-    :param differences: one a component that differs there, the earliest first: ``rewards``, ``raw_observations``,
-        ``done``, ``policy_observations``, ``actions``, with the key in a dictionary of observations; where the step is
-        unknown, those that differ anywhere in the episode
-    :param implies: what the pattern says; None where it says nothing
-    """
-
-    episode: int
-    seed: int
-    step: int | None
-    after: int | None
-    differences: tuple[Difference, ...]
-    implies: Implied | None
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Divergence:
-        return cls(**{**data, "differences": tuple(Difference.from_dict(entry) for entry in data["differences"])})
-
-    def to_dict(self) -> dict[str, Any]:
-        content: dict[str, Any] = plain(asdict(self))
-        return content
-
-    @property
-    def components(self) -> tuple[str, ...]:
-        return tuple(difference.component for difference in self.differences)
-
-    @property
-    def text(self) -> str:
-        """One sentence."""
-        if self.step is not None:
-            where = f"at step {self.step}" if self.step else "at its reset (step 0)"
-        else:
-            where = "at a step that was not kept" if self.after is None else f"after step {self.after}"
-        meaning = "" if self.implies is None else f": {_IMPLIES[self.implies]}"
-        first = "; ".join(difference.text for difference in self.differences[:3])
-        return f"Episode {self.episode} (seed {self.seed}) differs first {where}, in {first}{meaning}."
 
 
 def first_divergence(
@@ -178,13 +81,13 @@ class _Pair:
         row = self._rows[side].get(name, {}).get(step)
         return None if row is None else int(self._kept[side].digests[name][row])
 
-    def _difference(self, name: str, step: int) -> Difference:
+    def _difference(self, name: str, step: int) -> ComponentDifference:
         if name == DONE:
             one, other = (_ended(episode, step) or "goes on" for episode in (self._one, self._other))
-            return Difference(DONE, one, other)
+            return ComponentDifference(DONE, one, other)
         absent = [ABSENT if self._digest(side, name, step) is None else None for side in (0, 1)]
         if any(absent):
-            return Difference(name, absent[0], absent[1])
+            return ComponentDifference(name, absent[0], absent[1])
         return _first_of(name, self._values(0, name, step), self._values(1, name, step), self._scale(name))
 
     def _values(self, side: int, name: str, step: int) -> dict[str, np.ndarray]:
@@ -220,16 +123,16 @@ def _beyond(one: Episode, other: Episode, components: list[str], after: int | No
         # All was the same until just before one was truncated.
         return Divergence(one.episode, one.seed, None, after, (_ends(one, other),), "end")
     differences = tuple(
-        _ends(one, other) if name == DONE else Difference(name) for name in sorted(components, key=_order)
+        _ends(one, other) if name == DONE else ComponentDifference(name) for name in sorted(components, key=_order)
     )
     # A whole episode without a difference in what the environment gives shows who made it; with one, all differs.
     implied = None if "raw_observations" in components else _implied(differences, at_reset=False)
     return Divergence(one.episode, one.seed, None, after, differences, implied)
 
 
-def _ends(one: Episode, other: Episode) -> Difference:
+def _ends(one: Episode, other: Episode) -> ComponentDifference:
     first, second = (f"{_ended(episode, episode.length)} after {episode.length}" for episode in (one, other))
-    return Difference(DONE, first, second)
+    return ComponentDifference(DONE, first, second)
 
 
 def _ended(episode: Episode, step: int) -> str | None:
@@ -249,9 +152,9 @@ def _components(one: Episode, other: Episode) -> list[str]:
     return found
 
 
-def _implied(differences: Sequence[Difference], at_reset: bool) -> Implied | None:
+def _implied(differences: Sequence[ComponentDifference], at_reset: bool) -> Implied | None:
     """What the earliest of the components that differ at a step says."""
-    kinds: dict[str, list[Difference]] = {}
+    kinds: dict[str, list[ComponentDifference]] = {}
     for difference in differences:
         kinds.setdefault(difference.component.partition(".")[0], []).append(difference)
     if "raw_observations" in kinds:
@@ -267,38 +170,40 @@ def _implied(differences: Sequence[Difference], at_reset: bool) -> Implied | Non
     return _unless_rounded(kinds["actions"], "policy") if "actions" in kinds else None
 
 
-def _unless_rounded(differences: Iterable[Difference], implied: Implied) -> Implied:
+def _unless_rounded(differences: Iterable[ComponentDifference], implied: Implied) -> Implied:
     return "numerics" if all(difference.last_bits for difference in differences) else implied
 
 
 def _first_of(
     component: str, reference: Mapping[str, np.ndarray], reload: Mapping[str, np.ndarray], scale: float
-) -> Difference:
+) -> ComponentDifference:
     """The first of a component's arrays that differs; without a value where none was kept."""
     compared = [
         _compare(component, key.removeprefix(f"{component}."), reference[key], reload[key], scale)
         for key in sorted(reference.keys() & reload.keys())
         if reference[key].shape != reload[key].shape or reference[key].tobytes() != reload[key].tobytes()
     ]
-    return compared[0] if compared else Difference(component)
+    return compared[0] if compared else ComponentDifference(component)
 
 
-def _compare(component: str, key: str, reference: np.ndarray, reload: np.ndarray, scale: float) -> Difference:
+def _compare(component: str, key: str, reference: np.ndarray, reload: np.ndarray, scale: float) -> ComponentDifference:
     name = component if key == component else f"{component}.{key}"
     if reference.shape != reload.shape or reference.dtype != reload.dtype:
         first, second = (f"{array.dtype} of shape {array.shape}" for array in (reference, reload))
-        return Difference(name, first, second, last_bits=False)
+        return ComponentDifference(name, first, second, last_bits=False)
     one, other = (array.astype(np.float64) for array in (reference, reload))
     with np.errstate(invalid="ignore", over="ignore"):
         gaps = np.abs(one - other)
     largest = float(np.max(gaps, initial=0.0))
     rounded = _is_rounding(reference.dtype, largest, scale)
     if reference.size <= _SHOWN:
-        return Difference(name, plain(reference), plain(reload), reference.shape, None, largest, rounded)
+        return ComponentDifference(name, plain(reference), plain(reload), reference.shape, None, largest, rounded)
     differs = np.ascontiguousarray(reference).view(np.uint8) != np.ascontiguousarray(reload).view(np.uint8)
     index = np.unravel_index(int(np.flatnonzero(differs)[0]) // reference.dtype.itemsize, reference.shape)
     place = tuple(int(position) for position in index)
-    return Difference(name, plain(reference[index]), plain(reload[index]), reference.shape, place, largest, rounded)
+    return ComponentDifference(
+        name, plain(reference[index]), plain(reload[index]), reference.shape, place, largest, rounded
+    )
 
 
 def _is_rounding(dtype: np.dtype, largest: float, scale: float) -> bool:
@@ -327,11 +232,3 @@ def _order(component: str) -> tuple[int, str]:
     """In which order things happen in a step."""
     kinds = ("rewards", "raw_observations", DONE, "policy_observations", "actions")
     return next((rank for rank, kind in enumerate(kinds) if component.startswith(kind)), len(kinds)), component
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_shown, value))}]"
-    return "unknown" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""Evaluate one model that others trained, under one condition: read, check, find claims, run episodes.
+"""Evaluate one external model under one condition: read, check, find claims, run episodes.
 
 Runs in a process of its own: see ``jobs.external``. Nothing that its files hold is executed.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from reload_audit.environments import ids
 from reload_audit.environments.build import build_vec_env, seed_global_generators
 from reload_audit.environments.ids import is_missing
 from reload_audit.environments.seeded_episodes import EpisodeTooLong
-from reload_audit.evaluation.checks import check, check_against_manifest, divergence
+from reload_audit.evaluation.checks import check, check_identity, recorded_divergence
 from reload_audit.evaluation.conditions import Subject, fresh_environments, run_condition
 from reload_audit.evaluation.reference import RANDOM_POLICY_EPISODES
 from reload_audit.evaluation.rollouts import NonFiniteReward, RandomPolicy, run_episodes
@@ -37,8 +37,17 @@ from reload_audit.processes.imports import ImportProblem, extend_path
 from reload_audit.reading.model_zip import SavedModel, read_model
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
-from reload_audit.records.episodes import Episode
-from reload_audit.records.specs import CANONICAL, Condition, EnvironmentSpec, ExternalPolicy, ExternalSpec
+from reload_audit.records.episodes import Episode, TrainTime
+from reload_audit.records.manifest import ExternalFacts
+from reload_audit.records.model_record import Check, Evaluation
+from reload_audit.records.specs import (
+    CANONICAL,
+    Condition,
+    EnvironmentSpec,
+    EvaluationSpec,
+    ExternalPolicy,
+    ExternalSpec,
+)
 from reload_audit.records.steps import Steps
 
 _GLOBAL_SEED = 2**31
@@ -49,29 +58,28 @@ _SPEAKING = (Unreadable, ImportProblem, EpisodeTooLong, NonFiniteReward)
 
 def evaluate_external(
     spec: ExternalSpec, policy: ExternalPolicy, condition: Condition, criteria: Criteria, random_mean: float | None
-) -> dict[str, Any]:
-    """Load a model that others trained and evaluate it.
+) -> Evaluation:
+    """Load an external model and evaluate it.
 
     The canonical condition runs look by look until the verdict is clear; the others one look.
 
-    :param random_mean: what a random policy earns in its environment, if that could be measured
-    :return: ``found`` (what is in its files), ``checks``, ``episodes``, ``healthy`` (whether it is shown to earn what
-        it is said to earn), and ``problem``: why the rest is missing, or None
+    :param random_mean: mean reward of a random policy in its environment, if that could be measured
+    :return: where the model cannot be evaluated, why, and what its files say as far as they were read
     """
     th.set_num_threads(1)
     extend_path(spec.environment.python_path)  # where packages may be that are trusted
-    result: dict[str, Any] = {"found": {}, "checks": [], "episodes": [], "healthy": False, "problem": None}
+    evaluation = _Evaluation(spec, policy, condition, criteria, random_mean)
     try:
-        _evaluate(spec, policy, condition, criteria, random_mean, result)
+        return evaluation.run()
     except _SPEAKING as problem:
-        result["problem"] = str(problem)
+        return Evaluation(checks=evaluation.checks, problem=str(problem), facts=evaluation.facts)
     except Exception as error:
         if is_out_of_space(error):
             raise
         traceback.print_exc()
         said = " ".join(f"{type(error).__name__}: {error}".split())[:1000]
-        result["problem"] = ids.missing_extra(error, spec.environment.env) or said
-    return result
+        problem_said = ids.missing_extra(error, spec.environment.env) or said
+        return Evaluation(checks=evaluation.checks, problem=problem_said, facts=evaluation.facts)
 
 
 def random_policy_reward(spec: ExternalSpec, policy: ExternalPolicy) -> float:
@@ -88,74 +96,106 @@ def random_policy_reward(spec: ExternalSpec, policy: ExternalPolicy) -> float:
     return float(np.mean([episode.reward for episode in episodes]))
 
 
-def _evaluate(
-    spec: ExternalSpec,
-    policy: ExternalPolicy,
-    condition: Condition,
-    criteria: Criteria,
-    random_mean: float | None,
-    result: dict[str, Any],
-) -> None:
-    """Fill in ``result`` step by step: what was found stays there, whatever comes after."""
-    found = result["found"]
-    saved = read_model(spec.path, trusted=policy.trust, max_bytes=policy.max_bytes)
-    claims, remarks = find_claims(spec, saved)
-    found |= {
-        "num_timesteps": _integer(saved.settings.get("num_timesteps")),
-        "train_seed": _integer(saved.settings.get("seed")),
-        "saved_with": dict(saved.saved_with),
-        "claims": [asdict(claim) for claim in claims],
-        "remarks": [*remarks, *(f"trust: there is no package {name!r}" for name in policy.trust if is_missing(name))],
-    }
-    recording = None if spec.recording is None else read_recording(spec.recording)
-    statistics = None if spec.statistics is None else read_statistics(spec.statistics, policy.trust)
-    found["normalized"] = statistics is not None
-    found["plain_load_error"] = plain_load_error(saved, None if statistics is None else statistics.parsed)
-    loaded = load(saved, spec.algo, condition.device or spec.device)
-    environment, moved = environment_of(spec.environment, spec, policy)
-    found["loaded_with"] = [*([moved] if moved else []), *loaded.notes]
-    found["env_ran"] = environment.env
-    found["versions"] = model_folder.versions() | {"platform": model_folder.machine()["platform"]}
+class _Evaluation:
+    """The evaluation of one external model: the facts and checks that it has come to stay, whatever comes after."""
 
-    subject = Subject(
-        model=loaded.model,
-        environment=environment,
-        train_seed=found["train_seed"] or 0,
-        device=condition.device or spec.device,
-        normalizer=None if statistics is None else statistics.around,
-        statistics=None if statistics is None else lambda: statistics,
-        settings={} if statistics is None else statistics.settings,
-        trusted=policy.trust,
-    )
-    venv, _ = fresh_environments(subject, condition)
-    _check_spaces(loaded.model, venv)
-    canonical = condition.name == CANONICAL
-    result["checks"] = _checks(spec, saved, statistics, recording, loaded.model, venv) if canonical else []
-    if recording is not None and spec.judged_by_recording:
-        evaluation, train_time = recording.evaluation, recording.train_time
-        stops, criteria = evaluation.stops, replace(criteria, looks=evaluation.looks)
-    else:
-        evaluation, train_time = policy.evaluation, None
-        stops = evaluation.looks
+    def __init__(
+        self,
+        spec: ExternalSpec,
+        policy: ExternalPolicy,
+        condition: Condition,
+        criteria: Criteria,
+        random_mean: float | None,
+    ) -> None:
+        self._spec = spec
+        self._policy = policy
+        self._condition = condition
+        self._criteria = criteria
+        self._random_mean = random_mean
+        self._device = condition.device or spec.device
+        self.facts = ExternalFacts()
+        self.checks: list[Check] = []
 
-    def judged(episodes: Sequence[Episode]) -> Judgement:
-        return judge_external(train_time, claims, episodes, random_mean, criteria)
+    def run(self) -> Evaluation:
+        """Read, load and check the model, and run its episodes."""
+        spec, condition = self._spec, self._condition
+        canonical = condition.name == CANONICAL
+        saved = self._read()
+        recording = None if spec.recording is None else read_recording(spec.recording)
+        statistics = None if spec.statistics is None else read_statistics(spec.statistics, self._policy.trust)
+        subject = self._load(saved, statistics)
+        venv = fresh_environments(subject, condition)
+        _check_spaces(subject.model, venv)
+        if canonical:
+            self.checks = _checks(spec, saved, statistics, recording, subject.model, venv)
+        evaluation, stops, train_time = self._protocol(recording)
+        criteria = self._criteria if train_time is None else replace(self._criteria, looks=evaluation.looks)
+        claims = self.facts.claims
 
-    steps = Steps() if canonical and train_time is not None else None
-    episodes = run_condition(
-        subject,
-        venv,
-        condition,
-        evaluation,
-        stops,
-        lambda so_far: not canonical or judged(so_far).settled(criteria),
-        steps,
-    )
-    venv.close()
-    result["episodes"] = [episode.to_dict() for episode in episodes]
-    result["healthy"] = canonical and judged(episodes).healthy
-    if steps is not None and train_time is not None and spec.recording is not None:
-        result["divergence"] = divergence(Path(spec.recording), train_time.reference, episodes, steps)
+        def judged(episodes: Sequence[Episode]) -> Judgement:
+            return judge_external(train_time, claims, episodes, self._random_mean, criteria)
+
+        steps = Steps() if canonical and train_time is not None else None
+        episodes = run_condition(
+            subject,
+            venv,
+            condition,
+            evaluation,
+            stops,
+            lambda so_far: not canonical or judged(so_far).settled(criteria),
+            steps,
+        )
+        venv.close()
+        divergence = None
+        if steps is not None and train_time is not None and spec.recording is not None:
+            divergence = recorded_divergence(Path(spec.recording), train_time.reference, episodes, steps)
+        healthy = canonical and judged(episodes).healthy
+        return Evaluation(self.checks, episodes, healthy, divergence, facts=self.facts)
+
+    def _read(self) -> SavedModel:
+        """The zip; what it and the files around it say becomes the first of the facts."""
+        spec, trust = self._spec, self._policy.trust
+        saved = read_model(spec.path, trusted=trust, max_bytes=self._policy.max_bytes)
+        claims, remarks = find_claims(spec, saved)
+        missing = [f"trust: there is no package {name!r}" for name in trust if is_missing(name)]
+        self.facts = ExternalFacts(
+            num_timesteps=_integer(saved.settings.get("num_timesteps")),
+            train_seed=_integer(saved.settings.get("seed")),
+            saved_with=dict(saved.saved_with),
+            claims=tuple(claims),
+            remarks=(*remarks, *missing),
+        )
+        return saved
+
+    def _load(self, saved: SavedModel, statistics: SavedStatistics | None) -> Subject:
+        spec = self._spec
+        self.facts = replace(self.facts, normalized=statistics is not None)
+        plain_error = plain_load_error(saved, None if statistics is None else statistics.parsed)
+        self.facts = replace(self.facts, plain_load_error=plain_error)
+        loaded = load(saved, spec.algo, self._device)
+        environment, moved = environment_of(spec.environment, spec, self._policy)
+        self.facts = replace(
+            self.facts,
+            loaded_with=(*([moved] if moved else []), *loaded.notes),
+            env_ran=environment.env,
+            versions=model_folder.versions() | {"platform": model_folder.machine().platform},
+        )
+        return Subject(
+            model=loaded.model,
+            environment=environment,
+            train_seed=self.facts.train_seed or 0,
+            device=self._device,
+            normalizer=None if statistics is None else statistics.around,
+            statistics=None if statistics is None else lambda: statistics,
+            settings={} if statistics is None else statistics.settings,
+            trusted=self._policy.trust,
+        )
+
+    def _protocol(self, recording: Recording | None) -> tuple[EvaluationSpec, Sequence[int], TrainTime | None]:
+        """The episode protocol, the number of episodes at the end of each look, and what was recorded to compare."""
+        if recording is not None and self._spec.judged_by_recording:
+            return recording.evaluation, recording.evaluation.stops, recording.train_time
+        return self._policy.evaluation, self._policy.evaluation.looks, None
 
 
 def environment_of(
@@ -197,9 +237,9 @@ def _checks(
     recording: Recording | None,
     model: BaseAlgorithm,
     venv: VecEnv,
-) -> list[dict[str, Any]]:
+) -> list[Check]:
     """What the files alone say about whether they belong together."""
-    checks = [] if recording is None else check_against_manifest(recording.manifest, model, venv)
+    checks = [] if recording is None else check_identity(recording.identity, model, venv)
     # What a run says of itself comes first: only rewards may have been normalised, which no policy sees.
     normalized = trained_normalized(saved) if spec.normalized is None else spec.normalized
     if normalized is not None:

@@ -16,7 +16,7 @@ from sb3_contrib.common.maskable.utils import is_masking_supported
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from reload_audit.environments.seeded_episodes import PARKED_KEY
+from reload_audit.environments.seeded_episodes import PARKED_KEY, SeededEpisode
 from reload_audit.environments.step_recorders import PolicySteps
 from reload_audit.records.episodes import Episode
 from reload_audit.records.specs import EvaluationSpec
@@ -176,9 +176,8 @@ def _run_episodes(
                 finished, parked[slot] = venv.env_method("collect_episodes", indices=slot)[0]
                 for recorded in finished:
                     digests, policy_steps = trace.finish(slot)
-                    seen = recorded.pop("steps")
-                    if steps is not None and seen is not None and policy_steps is not None:
-                        steps.add(recorded["episode"], seen, policy_steps)
+                    if steps is not None and recorded.steps is not None and policy_steps is not None:
+                        steps.add(recorded.episode, recorded.steps, policy_steps)
                     episodes.append(_episode(recorded, infos[slot], float(step_rewards[slot]), digests))
                     step_rewards[slot] = 0.0
     return sorted(episodes, key=lambda episode: episode.episode)
@@ -279,20 +278,21 @@ class _Trace:
         return PolicySteps(self._episodes[slot])
 
 
-def _episode(
-    recorded: dict[str, Any], info: Mapping[str, Any], step_reward: float, trace: Mapping[str, str]
-) -> Episode:
-    if not math.isfinite(recorded["reward"]):
+def _episode(recorded: SeededEpisode, info: Mapping[str, Any], step_reward: float, trace: Mapping[str, str]) -> Episode:
+    if not math.isfinite(recorded.reward):
         raise NonFiniteReward(
-            f"episode {recorded['episode']} (seed {recorded['seed']}) earned {recorded['reward']}; expected a number"
+            f"episode {recorded.episode} (seed {recorded.seed}) earned {recorded.reward}; expected a number"
         )
-    inner_trace = {name: recorded.pop(name) for name in ("raw_observations", "rewards")}
     monitor = info.get("episode")
     return Episode(
-        **recorded,
+        episode=recorded.episode,
+        seed=recorded.seed,
+        reward=recorded.reward,
+        length=recorded.length,
+        terminated=recorded.terminated,
         monitor_reward=None if monitor is None else float(monitor["r"]),
         step_reward=step_reward,
-        trace={**inner_trace, **trace},
+        trace={"raw_observations": recorded.raw_observations, "rewards": recorded.rewards, **trace},
     )
 
 

@@ -12,34 +12,33 @@ from typing import Any
 
 import torch as th
 
-from reload_audit.evaluation.checks import check_against_manifest, divergence
+from reload_audit.evaluation.checks import check_identity, recorded_divergence
 from reload_audit.evaluation.conditions import Subject, fresh_environments, run_condition
 from reload_audit.judging.criteria import Criteria
 from reload_audit.judging.judgement import judge
 from reload_audit.models import model_folder
 from reload_audit.reading.statistics import read_statistics
 from reload_audit.records.episodes import TrainTime
+from reload_audit.records.manifest import Identity
+from reload_audit.records.model_record import Evaluation
 from reload_audit.records.specs import CANONICAL, Condition, TrainingSpec
 from reload_audit.records.steps import Steps
 from reload_audit.records.storage import read_json
 
 
-def evaluate(folder: str, spec_data: Mapping[str, Any], condition: Condition, criteria: Criteria) -> dict[str, Any]:
+def evaluate(folder: str, spec_data: Mapping[str, Any], condition: Condition, criteria: Criteria) -> Evaluation:
     """Load the model in ``folder`` and evaluate it.
 
     The canonical condition runs look by look until the verdict is clear; the others one look.
 
     :param spec_data: the training spec, from the manifest
-    :return: ``checks`` of what was loaded against the manifest (canonical only), ``episodes``, ``global_seed``,
-        ``healthy`` (whether it is shown to earn what it earned), ``divergence`` (canonical only)
     """
     spec = TrainingSpec.from_dict(spec_data)
     th.set_num_threads(1)
     subject = _load(Path(folder), spec, condition.device or spec.device)
-    venv, global_seed = fresh_environments(subject, condition)
+    venv = fresh_environments(subject, condition)
     canonical = condition.name == CANONICAL
-    manifest = read_json(Path(folder) / model_folder.MANIFEST)
-    checks = check_against_manifest(manifest, subject.model, venv) if canonical else []
+    checks = check_identity(_identity(Path(folder)), subject.model, venv) if canonical else []
     train_time = TrainTime.from_dict(read_json(Path(folder) / model_folder.EVALUATIONS))
     steps = Steps() if canonical else None
     episodes = run_condition(
@@ -52,13 +51,16 @@ def evaluate(folder: str, spec_data: Mapping[str, Any], condition: Condition, cr
         steps,
     )
     venv.close()
-    return {
-        "checks": checks,
-        "episodes": [episode.to_dict() for episode in episodes],
-        "global_seed": global_seed,
-        "healthy": canonical and judge(train_time, episodes, criteria).healthy,
-        "divergence": None if steps is None else divergence(Path(folder), train_time.reference, episodes, steps),
-    }
+    return Evaluation(
+        checks=checks,
+        episodes=episodes,
+        healthy=canonical and judge(train_time, episodes, criteria).healthy,
+        divergence=None if steps is None else recorded_divergence(Path(folder), train_time.reference, episodes, steps),
+    )
+
+
+def _identity(folder: Path) -> Identity:
+    return Identity.from_dict(read_json(folder / model_folder.MANIFEST))
 
 
 def _load(folder: Path, spec: TrainingSpec, device: str) -> Subject:

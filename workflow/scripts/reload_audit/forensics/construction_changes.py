@@ -2,66 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from reload_audit.causes.finding import Finding
+from reload_audit.environments.construction import package_of
+from reload_audit.records.manifest import Construction
 
 _BRIEF = 80
-_MOST = 100
 _NONE = "<none>"
+_PACKAGES_THAT_MOVE_THEIRS = ("reload_audit", "stable_baselines3", "sb3_contrib")
 
 
-def changes(then: Any, now: Mapping[str, Any]) -> list[Finding]:
+def changes(then: Construction | None, now: Construction) -> list[Finding]:
     """What is other than when the model was trained.
 
-    :param then: what its manifest says, which may come from anybody; whatever is not as expected says nothing
+    :param then: what its manifest says, which may come from anybody; None where it says nothing
     """
-    if not _is_construction(then):
+    if then is None:
         return []
-    found = []
-    arguments = {
-        name: (then["arguments"].get(name, _NONE), now["arguments"].get(name, _NONE))
-        for name in {**then["arguments"], **now["arguments"]}
-        if name != "render_mode" and then["arguments"].get(name, _NONE) != now["arguments"].get(name, _NONE)
-    }
-    if arguments:
-        said = ", ".join(f"{name} was {_brief(a)} and is {_brief(b)}" for name, (a, b) in arguments.items())
-        taken = now["arguments"]  # what it takes now: nobody else's manifest can name others
-        plain_ones = {name: a for name, (a, _) in arguments.items() if name in taken and not _is_stand_in(a)}
-        details: dict[str, Any] = {"env_kwargs": plain_ones}
-        found.append(Finding("env-kwargs", "forensics", True, f"of its constructor's arguments {said}", details))
-    if then["time_limit"] != now["time_limit"]:
-        limits = [f"{limit:,} steps" if limit else "no limit" for limit in (then["time_limit"], now["time_limit"])]
-        details = {"max_episode_steps": then["time_limit"] or -1}
-        found.append(
-            Finding("time-limit", "forensics", True, f"the time limit was {limits[0]}, now {limits[1]}", details)
-        )
-    if _named(then) != _named(now):
-        stacks = [", ".join(_named(side)) for side in (then, now)]
-        evidence = f"from the outside in it was {_brief(stacks[0])}, now it is {_brief(stacks[1])}"
-        details = {"wrappers": ", ".join(name for name in then["wrappers"] if name not in now["wrappers"])}
+    found = _changed_arguments(then, now)
+    if then.time_limit != now.time_limit:
+        limits = [f"{limit:,} steps" if limit else "no limit" for limit in (then.time_limit, now.time_limit)]
+        evidence = f"the time limit was {limits[0]}, now {limits[1]}"
+        found.append(Finding("time-limit", "forensics", True, evidence, {"max_episode_steps": then.time_limit or -1}))
+    if _class_names(then) != _class_names(now):
         if not found:  # a time limit is a wrapper too
-            found.append(Finding("env-changed", "forensics", True, evidence, details))
-    elif then["code"] and now["code"] and then["code"] != now["code"]:
-        evidence = f"the file that {then['wrappers'][-1]} is in was {then['code']}, now {now['code']} (content digests)"
+            found.append(_changed_wrappers(then, now))
+    elif then.code and now.code and then.code != now.code:
+        evidence = f"the file that {then.wrappers[-1]} is in was {then.code}, now {now.code} (content digests)"
         # A comment changes it, too.
-        found.append(Finding("env-changed", "forensics", False, evidence, {"wrappers": then["wrappers"][-1]}))
+        found.append(Finding("env-changed", "forensics", False, evidence, {"wrappers": then.wrappers[-1]}))
     return found
 
 
-def _is_construction(then: Any) -> bool:
-    kinds = {"wrappers": list, "arguments": dict, "time_limit": int | None, "code": str}
-    if not isinstance(then, dict) or not all(isinstance(then.get(key), kind) for key, kind in kinds.items()):
-        return False
-    few = len(then["arguments"]) <= _MOST and 0 < len(then["wrappers"]) <= _MOST
-    return few and all(isinstance(name, str) for name in (*then["wrappers"], *then["arguments"]))
+def _changed_arguments(then: Construction, now: Construction) -> list[Finding]:
+    pairs = {
+        name: (then.arguments.get(name, _NONE), now.arguments.get(name, _NONE))
+        for name in {**then.arguments, **now.arguments}
+        if name != "render_mode"
+    }
+    changed = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    if not changed:
+        return []
+    said = ", ".join(f"{name} was {_brief(a)} and is {_brief(b)}" for name, (a, b) in changed.items())
+    # What it takes now: nobody else's manifest can name others.
+    plain_ones = {name: a for name, (a, _) in changed.items() if name in now.arguments and not _is_stand_in(a)}
+    evidence = f"of its constructor's arguments {said}"
+    return [Finding("env-kwargs", "forensics", True, evidence, {"env_kwargs": plain_ones})]
 
 
-def _named(construction: Mapping[str, Any]) -> list[str]:
+def _changed_wrappers(then: Construction, now: Construction) -> Finding:
+    stacks = [_brief(", ".join(_class_names(side))) for side in (then, now)]
+    evidence = f"from the outside in it was {stacks[0]}, now it is {stacks[1]}"
+    gone = ", ".join(name for name in then.wrappers if name not in now.wrappers)
+    return Finding("env-changed", "forensics", True, evidence, {"wrappers": gone})
+
+
+def _class_names(construction: Construction) -> list[str]:
     """Class names of the layers, those of this audit and of SB3 aside: where they are may change with the version."""
-    ours = ("reload_audit.", "stable_baselines3.", "sb3_contrib.")
-    return [name.rpartition(".")[2] for name in construction["wrappers"] if not name.startswith(ours)]
+    names = [name for name in construction.wrappers if package_of(name) not in _PACKAGES_THAT_MOVE_THEIRS]
+    return [name.rpartition(".")[2] for name in names]
 
 
 def _is_stand_in(value: Any) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from gymnasium import spaces
 
 from reload_audit.reading.model_zip import SavedModel
 from reload_audit.reading.statistics import SavedStatistics
-from reload_audit.reading.texts import mapping
+from reload_audit.records.manifest import Digests
 from reload_audit.records.specs import Claim
 
 
@@ -34,15 +33,13 @@ class RecordedDigests:
     :param without_normalizer: whether the manifest says that there was no VecNormalize
     """
 
-    parameters: object = None
-    normalizer: object = None
+    parameters: str | None = None
+    normalizer: str | None = None
     without_normalizer: bool = False
 
     @classmethod
-    def of(cls, manifest: Mapping[str, Any] | None) -> RecordedDigests:
-        digests = mapping((manifest or {}).get("digests"))
-        without = "normalizer" in digests and not digests["normalizer"]
-        return cls(digests.get("parameters"), digests.get("normalizer"), without)
+    def of(cls, digests: Digests | None) -> RecordedDigests:
+        return cls() if digests is None else cls(digests.parameters, digests.normalizer, not digests.normalizer)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Records of models that were audited before: a batch that runs again audits only those of its models that changed.
+"""Records of a batch that are kept for its next run, which audits only those of its models that changed.
 
 Snakemake removes a batch's file before it runs its job again, be it that one model of many is new, or that the job was
 killed before its last one. So every record is kept beside, in a file that grows by a line a model.
@@ -7,21 +7,20 @@ killed before its last one. So every record is kept beside, in a file that grows
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from reload_audit.planning.watched_files import files_of
+from reload_audit.records.model_record import ModelRecord
 from reload_audit.records.specs import ExternalSpec
 from reload_audit.records.storage import atomic_path, digest, plain
 
-Record = dict[str, Any]
 
+class BatchCache:
+    """The records of one batch, each under a digest of its model, the model's files, and all else that decides it.
 
-class Kept:
-    """The records of one batch.
-
-    :param folder: of all batches' records
+    :param folder: of all batches' caches
     :param batch: its name, ``batch-0101``; records of the batches that it was split from or put together of count too
     :param decides: what decides every model's record besides the model itself
     """
@@ -29,42 +28,42 @@ class Kept:
     def __init__(self, folder: Path, batch: str, decides: Any) -> None:
         self._path = folder / f"{batch}.jsonl"
         self._decides = digest(plain(decides))
-        self._before: dict[str, Record] = {}
+        self._before: dict[str, Any] = {}
         for path in sorted(folder.glob("batch*.jsonl")):
             if path.stem.startswith(batch) or batch.startswith(path.stem):
                 self._before |= _read(path)
 
-    def find(self, models: Iterable[Mapping[str, Any]]) -> dict[str, Record]:
-        """The records of those models of which nothing has changed; all others are forgotten."""
-        found: dict[str, Record] = {}
+    def find(self, models: Iterable[ExternalSpec]) -> dict[str, ModelRecord]:
+        """The records, by name, of those models of which nothing has changed; all others are forgotten."""
+        found: dict[str, ModelRecord] = {}
         with atomic_path(self._path) as temporary, open(temporary, "w", encoding="utf-8") as file:
             for model in models:
                 key = self._key(model)
                 if key in self._before:
-                    found[model["model"]] = self._before[key]
-                    file.write(_line(key, self._before[key]))
+                    found[model.model] = record = ModelRecord.from_dict(self._before[key])
+                    file.write(_line(key, record))
         return found
 
-    def add(self, model: Mapping[str, Any], record: Mapping[str, Any]) -> None:
-        """Keep a record, unless something failed: that may be over the next time."""
-        if record["conditions"] and all(condition["failure"] is None for condition in record["conditions"].values()):
+    def add(self, record: ModelRecord) -> None:
+        """Keep the record of an external model, unless something failed: that may be over the next time."""
+        assert record.external is not None
+        if record.conditions and all(measurement.failure is None for measurement in record.conditions.values()):
             with open(self._path, "a", encoding="utf-8") as file:
-                file.write(_line(self._key(model), record))
+                file.write(_line(self._key(record.external), record))
 
-    def _key(self, model: Mapping[str, Any]) -> str:
-        """Of the model, its files, and all that decides."""
-        stats = [(file, Path(file).stat()) for file in files_of(ExternalSpec.from_dict(model))]
+    def _key(self, model: ExternalSpec) -> str:
+        stats = [(file, Path(file).stat()) for file in files_of(model)]
         files = [[file, stat.st_size, stat.st_mtime_ns] for file, stat in stats]
-        return digest([plain(model), files, self._decides])
+        return digest([plain(model.to_dict()), files, self._decides])
 
 
-def _line(key: str, record: Mapping[str, Any]) -> str:
-    return json.dumps([key, plain(record)], allow_nan=False) + "\n"
+def _line(key: str, record: ModelRecord) -> str:
+    return json.dumps([key, plain(record.to_dict())], allow_nan=False) + "\n"
 
 
-def _read(path: Path) -> dict[str, Record]:
-    """Whatever is whole: the last line may have been cut off."""
-    found: dict[str, Record] = {}
+def _read(path: Path) -> dict[str, Any]:
+    """The records in a file, by key, as JSON. Lines that are not whole are left out: the last may have been cut off."""
+    found: dict[str, Any] = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             key, record = json.loads(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from reload_audit.diagnosis.gap import EXPLAINS, EXPLAINS_WITH_PROOF, share_clos
 from reload_audit.diagnosis.pairs import pairs
 from reload_audit.processes import isolation
 from reload_audit.records.examination import Examination, Trial
+from reload_audit.records.model_record import Measurement
 from reload_audit.records.specs import CANONICAL, Condition, ReloadSpec
 
 _BASELINE_PROCESSOR = {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE"}
@@ -58,13 +59,13 @@ class Processes:
             memory=self._reload.memory,
         )
 
-    def evaluate(self, target: str, condition: Condition, *arguments: Any) -> dict[str, Any]:
-        """Evaluate a model under one condition, in a fresh process; see :func:`condition_record` for what comes back.
+    def evaluate(self, target: str, condition: Condition, *arguments: Any) -> Measurement:
+        """Evaluate a model under one condition, in a fresh process.
 
         :param target: ``package.module:function``
         """
         if condition.processor == "native":
-            return condition_record(condition, self.call(target, *arguments))
+            return Measurement.of(condition, self.call(target, *arguments))
         kept = {name: os.environ.get(name) for name in _BASELINE_PROCESSOR}
         os.environ.update(_BASELINE_PROCESSOR)
         try:  # only a new interpreter reads them
@@ -82,40 +83,40 @@ class Processes:
                     del os.environ[name]
                 else:
                     os.environ[name] = value
-        return condition_record(condition, outcome)
+        return Measurement.of(condition, outcome)
 
 
 def diagnose(
-    processes: Processes, target: Target, canonical: Condition, records: Mapping[str, Mapping[str, Any]]
-) -> tuple[Examination, dict[str, dict[str, Any]]]:
+    processes: Processes, target: Target, measured_before: Mapping[str, Measurement]
+) -> tuple[Examination, dict[str, Measurement]]:
     """Examine a model and try conditions until one explains what it earns, as long as one condition may take.
 
-    :param records: by name, those of conditions that have been measured; the canonical one is among them
-    :return: what the examination found, and the records of further conditions
+    :param measured_before: by the condition's name; the canonical condition is among them
+    :return: what the examination found, and what further conditions gave
     """
     outcome = processes.call(target.examine, *target.examine_arguments)
     if outcome.failure is not None:
         return Examination(failure=outcome.failure.message), {}
     examination: Examination = outcome.value
-    failure = records[CANONICAL]["failure"]
-    hopeless = failure is not None and failure["kind"] not in _SAYS_WHY
+    canonical = measured_before[CANONICAL]
+    hopeless = canonical.failure is not None and canonical.failure.kind not in _SAYS_WHY
     trials = [] if hopeless else [*examination.trials]
-    measured: dict[str, dict[str, Any]] = {}
+    measured: dict[str, Measurement] = {}
     deadline = time.monotonic() + processes.timeout
 
     def run(tried: Iterable[Trial]) -> None:
         for trial in tried:
             condition = trial.condition
-            if condition.name not in records and time.monotonic() < deadline:
+            if condition.name not in measured_before and time.monotonic() < deadline:
                 arguments = target.evaluate_arguments(condition)
                 measured[condition.name] = processes.evaluate(target.evaluate, condition, *arguments)
 
     run(trials)
-    means = {trial.condition.name: _mean(trial.condition, measured.get(trial.condition.name)) for trial in trials}
-    goal, now = examination.target, _mean(canonical, records[CANONICAL])
-    wanted = examination.pairs and not records[CANONICAL]["healthy"]
+    means = {trial.condition.name: _mean(measured.get(trial.condition.name)) for trial in trials}
+    goal, now = examination.target, _mean(canonical)
+    wanted = examination.pairs and not canonical.healthy
     if wanted and goal is not None and now is not None and not _explained(examination, trials, means, goal, now):
-        paired = pairs(canonical, [trial for trial in trials if means[trial.condition.name] is not None])
+        paired = pairs(canonical.condition, [trial for trial in trials if means[trial.condition.name] is not None])
         run(paired)
         trials += paired
     return replace(examination, trials=tuple(trials)), measured
@@ -123,23 +124,6 @@ def diagnose(
 
 _SAYS_WHY = ("refused", "exception")
 """Kinds of failures that a condition may remedy: what crashed, hung or filled the memory would do so again."""
-
-
-def condition_record(condition: Condition, outcome: isolation.Outcome) -> dict[str, Any]:
-    """What is kept of a condition, for JSON: what it was, and its episodes or why there are none."""
-    measured = outcome.value or {}
-    failure = outcome.failure
-    if measured.get("problem"):
-        failure = isolation.Failure("refused", measured["problem"], "")
-    return {
-        **asdict(condition),
-        "failure": None if failure is None else asdict(failure),
-        "process": asdict(outcome.usage),
-        "checks": measured.get("checks", []),
-        "episodes": measured.get("episodes", []),
-        "healthy": measured.get("healthy", False),
-        "divergence": measured.get("divergence"),
-    }
 
 
 def _explained(
@@ -160,9 +144,9 @@ def _explained(
     return False
 
 
-def _mean(condition: Condition, record: Mapping[str, Any] | None) -> float | None:
+def _mean(measurement: Measurement | None) -> float | None:
     """Mean reward, as the condition counts it; None where it failed, or was not tried."""
-    earned = [episode[condition.earned] for episode in (record or {}).get("episodes", [])]
-    if not earned or None in earned:
+    if measurement is None:
         return None
-    return sum(map(float, earned)) / len(earned)
+    earned = [getattr(episode, measurement.condition.earned) for episode in measurement.episodes]
+    return None if not earned or None in earned else sum(map(float, earned)) / len(earned)

@@ -1,4 +1,4 @@
-"""Audit a batch of models that others trained: every model and condition in a fresh process of its own."""
+"""Audit a batch of external models: every model and condition in a fresh process of its own."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from reload_audit.jobs.batch_cache import Kept
-from reload_audit.jobs.diagnosis import Processes, Target, condition_record, diagnose
+from reload_audit.jobs.batch_cache import BatchCache
+from reload_audit.jobs.diagnosis import Processes, Target, diagnose
 from reload_audit.judging.criteria import Criteria
 from reload_audit.models.recording import read_recording
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED
 from reload_audit.reading.refusal import Unreadable
-from reload_audit.records.examination import Examination
+from reload_audit.records.manifest import ExternalFacts, ExternalManifest
+from reload_audit.records.model_record import Measurement, ModelRecord, write_batch
 from reload_audit.records.specs import (
     CANONICAL,
-    FORMAT,
     Condition,
     ExternalPolicy,
     ExternalSpec,
     ReloadSpec,
     conditions,
 )
-from reload_audit.records.storage import digest, plain, write_json
+from reload_audit.records.storage import digest, plain
 
 _EVALUATE = "reload_audit.evaluation.external:evaluate_external"
 _EXAMINE = "reload_audit.diagnosis.examine:examine_external"
@@ -45,22 +45,25 @@ def audit_batch(
     """Audit models one after the other and write their records into one file.
 
     :param models: what ``ExternalSpec.from_dict`` reads
-    :param records: the JSON file to write; beside it, in ``kept/``, lies what need not be done again
+    :param records: the JSON file to write; beside it, in ``kept/``, lies the batch cache
     :param log: takes what the processes print
     :param code: digest of the code that decides the records
     """
-    kept = Kept(records.parent / "kept", records.stem, [asdict(part) for part in (policy, reload, criteria)] + [code])
-    audited = kept.find(models)
+    specs = [ExternalSpec.from_dict(model) for model in models]
+    cache = BatchCache(
+        records.parent / "kept", records.stem, [asdict(part) for part in (policy, reload, criteria)] + [code]
+    )
+    audited = cache.find(specs)
     if audited:
         with open(log, "a", encoding="utf-8") as file:
             file.write(f"{len(audited)} of {len(models)} models are as they were when they were audited before\n")
     isolation.prepare(reload.isolation, hash_seed=RELOAD_HASH_SEED, preload=PRELOAD)
     batch = _Batch(log, policy, reload, criteria)
-    for model in models:
-        if model["model"] not in audited:
-            audited[model["model"]] = record = batch.audit(ExternalSpec.from_dict(model), model)
-            kept.add(model, record)
-    write_json(records, [{**audited[model["model"]], "log": str(log)} for model in models])
+    for spec in specs:
+        if spec.model not in audited:
+            audited[spec.model] = record = batch.audit(spec)
+            cache.add(record)
+    write_batch(records, [replace(audited[spec.model], log=str(log)) for spec in specs])
 
 
 class _Batch:
@@ -74,64 +77,52 @@ class _Batch:
         self._criteria = criteria
         self._random_means: dict[str, float | None] = {}
 
-    def audit(self, spec: ExternalSpec, data: Mapping[str, Any]) -> dict[str, Any]:
-        """One model's record. Conditions besides the canonical one run only where that leaves a question."""
-        found: Mapping[str, Any] = {}
-        results: dict[str, Any] = {}
-        examination: Examination | None = None
-        problem, random_mean = spec.problem, None
-        recording = None
+    def audit(self, spec: ExternalSpec) -> ModelRecord:
+        """Audit one model."""
         try:
-            recording = read_recording(spec.recording) if spec.recording and spec.judged_by_recording else None
+            judged_by = read_recording(spec.recording) if spec.recording and spec.judged_by_recording else None
         except Unreadable as unreadable:
-            problem = problem or str(unreadable)
-        if problem is None:
-            random_mean = self._random_mean(spec) if recording is None else None
-            evaluation = self._policy.evaluation if recording is None else recording.evaluation
-            deterministic = spec.deterministic or recording is not None  # as reference episodes are
-            planned = conditions(evaluation, self._reload, deterministic=deterministic)
-            found, results, examination = self._measure(spec, planned, random_mean)
-        measured = any(result["episodes"] for result in results.values())
-        if measured and random_mean is None and recording is None:
-            remark = "what a random policy earns could not be measured: the margin rests on the claim alone"
-            found = {**found, "remarks": [*found["remarks"], remark]}
-        return {
-            "format": FORMAT,
-            "manifest": {"model": spec.model, "external": dict(data), "problem": problem, **found},
-            "random_mean": random_mean,
-            "looks": [] if recording is None else list(recording.evaluation.looks),
-            "train_time": None if recording is None else recording.train_time.to_dict(),
-            "conditions": results,
-            "diagnosis": None if examination is None else examination.to_dict(),
-            "log": str(self._log),
-        }
+            return self._record(spec, spec.problem or str(unreadable))
+        record = self._record(spec, spec.problem)
+        if judged_by is not None:
+            record = replace(record, looks=judged_by.evaluation.looks, train_time=judged_by.train_time)
+        if spec.problem is not None:
+            return record
+        random_mean = self._random_mean(spec) if judged_by is None else None
+        evaluation = self._policy.evaluation if judged_by is None else judged_by.evaluation
+        deterministic = spec.deterministic or judged_by is not None  # as reference episodes are
+        planned = conditions(evaluation, self._reload, deterministic=deterministic)
+        record = self._measured(replace(record, random_mean=random_mean), spec, planned)
+        measured = any(measurement.episodes for measurement in record.conditions.values())
+        return _with_remark(record) if measured and random_mean is None and judged_by is None else record
 
-    def _measure(
-        self, spec: ExternalSpec, planned: Sequence[Condition], random_mean: float | None
-    ) -> tuple[Mapping[str, Any], dict[str, Any], Examination | None]:
-        """What was found in the model's files, the records of its conditions, and what may explain them."""
-        results: dict[str, Any] = {}
-        found: Mapping[str, Any] = {}
+    def _record(self, spec: ExternalSpec, problem: str | None) -> ModelRecord:
+        return ModelRecord(ExternalManifest(spec, problem, ExternalFacts()), str(self._log))
+
+    def _measured(self, record: ModelRecord, spec: ExternalSpec, planned: Sequence[Condition]) -> ModelRecord:
+        """The record with what the model's files say, what conditions gave, and what may explain that.
+
+        Conditions besides the canonical one run only where that leaves a question.
+        """
 
         def arguments(condition: Condition) -> tuple[Any, ...]:
-            return spec, self._policy, condition, self._criteria, random_mean
+            return spec, self._policy, condition, self._criteria, record.random_mean
 
         forced = self._reload.conditions == "all"
-        canonical = planned[0]
-        for condition in planned:
-            outcome = self._processes.call(_EVALUATE, *arguments(condition))
-            results[condition.name] = condition_record(condition, outcome)
-            found = found or (outcome.value or {}).get("found", {})
-            healthy = results[CANONICAL]["healthy"]
-            if not results[CANONICAL]["episodes"] or (healthy and not forced):
-                break
-        if results[CANONICAL]["healthy"] and not forced:
-            return found, results, None
-        episodes = results[CANONICAL]["episodes"]
-        examined = (spec, self._policy, canonical, episodes, random_mean, self._criteria, forced)
+        outcome = self._processes.call(_EVALUATE, *arguments(planned[0]))
+        canonical = Measurement.of(planned[0], outcome)
+        results = {CANONICAL: canonical}
+        if outcome.value is not None:
+            record = replace(record, manifest=ExternalManifest(spec, None, outcome.value.facts))
+        if canonical.episodes and (forced or not canonical.healthy):
+            for condition in planned[1:]:
+                results[condition.name] = self._processes.evaluate(_EVALUATE, condition, *arguments(condition))
+        if canonical.healthy and not forced:
+            return replace(record, conditions=results)
+        examined = (spec, self._policy, planned[0], canonical.episodes, record.random_mean, self._criteria, forced)
         target = Target(_EXAMINE, examined, _EVALUATE, arguments)
-        examination, tried = diagnose(self._processes, target, canonical, results)
-        return found, {**results, **tried}, examination
+        examination, tried = diagnose(self._processes, target, results)
+        return replace(record, conditions={**results, **tried}, examination=examination)
 
     def _random_mean(self, spec: ExternalSpec) -> float | None:
         key = digest([plain(asdict(replace(spec.environment, normalize=None))), spec.named_by_user])
@@ -140,3 +131,10 @@ class _Batch:
                 "reload_audit.evaluation.external:random_policy_reward", spec, self._policy
             ).value
         return self._random_means[key]
+
+
+def _with_remark(record: ModelRecord) -> ModelRecord:
+    assert isinstance(record.manifest, ExternalManifest)
+    facts = record.manifest.facts
+    remark = "what a random policy earns could not be measured: the margin rests on the claim alone"
+    return replace(record, manifest=replace(record.manifest, facts=replace(facts, remarks=(*facts.remarks, remark))))

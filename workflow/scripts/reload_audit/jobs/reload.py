@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ from reload_audit.jobs.diagnosis import Processes, Target, diagnose
 from reload_audit.judging.criteria import Criteria
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED
-from reload_audit.records.examination import Examination
-from reload_audit.records.specs import CANONICAL, FORMAT, EvaluationSpec, ReloadSpec, conditions
-from reload_audit.records.storage import read_json, write_json
+from reload_audit.records.episodes import TrainTime
+from reload_audit.records.manifest import TrainedManifest
+from reload_audit.records.model_record import ModelRecord, write_record
+from reload_audit.records.specs import CANONICAL, Condition, ReloadSpec, conditions
+from reload_audit.records.storage import read_json
 
 _EVALUATE = "reload_audit.evaluation.trained:evaluate"
 _EXAMINE = "reload_audit.diagnosis.examine:examine_trained"
@@ -27,37 +30,31 @@ def reload_model(folder: Path, record: Path, log: Path, reload: ReloadSpec, crit
     :param record: the JSON file to write
     :param log: takes what the processes print
     """
-    manifest = read_json(folder / "manifest.json")
-    train_time = None if manifest["failure"] else read_json(folder / "evaluations.json")
-    results: dict[str, Any] = {}
-    examination: Examination | None = None
-    if manifest["failure"] is None:
-        spec = manifest["spec"]
+    manifest = TrainedManifest.from_dict(read_json(folder / "manifest.json"))
+    train_time = None if manifest.failure else TrainTime.from_dict(read_json(folder / "evaluations.json"))
+    model = ModelRecord(manifest, str(log), train_time)
+    if manifest.failure is None:
         isolation.prepare(reload.isolation, hash_seed=RELOAD_HASH_SEED, preload=PRELOAD)
-        processes = Processes(reload, log)
-        planned = conditions(EvaluationSpec.from_dict(spec["evaluation"]), reload)
-        for condition in planned:
-            results[condition.name] = processes.evaluate(_EVALUATE, condition, str(folder), spec, condition, criteria)
-        forced = reload.conditions == "all"
-        if forced or not results[CANONICAL]["healthy"]:
-            canonical = planned[0]
-            episodes = results[CANONICAL]["episodes"]
-            target = Target(
-                _EXAMINE,
-                (str(folder), spec, canonical, episodes, criteria, forced),
-                _EVALUATE,
-                lambda condition: (str(folder), spec, condition, criteria),
-            )
-            examination, tried = diagnose(processes, target, canonical, results)
-            results |= tried
-    write_json(
-        record,
-        {
-            "format": FORMAT,
-            "manifest": manifest,
-            "train_time": train_time,
-            "conditions": results,
-            "diagnosis": None if examination is None else examination.to_dict(),
-            "log": str(log),
-        },
-    )
+        model = _measured(model, folder, Processes(reload, log), reload, criteria)
+    write_record(record, model)
+
+
+def _measured(
+    model: ModelRecord, folder: Path, processes: Processes, reload: ReloadSpec, criteria: Criteria
+) -> ModelRecord:
+    """The record with what every condition gave, and with the examination if there was need of one."""
+    assert isinstance(model.manifest, TrainedManifest)
+    spec = model.manifest.spec
+
+    def arguments(condition: Condition) -> tuple[Any, ...]:
+        return str(folder), spec, condition, criteria
+
+    planned = conditions(model.manifest.training_spec.evaluation, reload)
+    results = {condition.name: processes.evaluate(_EVALUATE, condition, *arguments(condition)) for condition in planned}
+    canonical = results[CANONICAL]
+    forced = reload.conditions == "all"
+    if canonical.healthy and not forced:
+        return replace(model, conditions=results)
+    examined = (str(folder), spec, canonical.condition, canonical.episodes, criteria, forced)
+    examination, tried = diagnose(processes, Target(_EXAMINE, examined, _EVALUATE, arguments), results)
+    return replace(model, conditions={**results, **tried}, examination=examination)

@@ -10,7 +10,6 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ import psutil
 
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import TRAIN_HASH_SEED
-from reload_audit.records.specs import FORMAT, Limits
+from reload_audit.records.manifest import TrainedManifest
+from reload_audit.records.specs import Limits
 from reload_audit.records.storage import read_json, write_json
 
 
@@ -41,16 +41,8 @@ def train_model(spec: Mapping[str, Any], folder: Path, log: Path, code: str, lim
             timeout=limits.timeout,
             memory=limits.memory,
         )
-        manifest = {
-            "format": FORMAT,
-            "model": spec["model"],
-            "spec": spec,
-            "code": code,
-            "failure": None if outcome.failure is None else asdict(outcome.failure),
-            "process": asdict(outcome.usage),
-            **(outcome.value or {}),
-        }
-        write_json(building / "manifest.json", manifest, indent=2)
+        manifest = TrainedManifest(spec["model"], spec, code, outcome.failure, outcome.usage, outcome.value)
+        write_json(building / "manifest.json", manifest.to_dict(), indent=2)
     if outcome.failure is None:
         shutil.rmtree(checkpoints, ignore_errors=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from reload_audit.judging.comparison import Comparison
@@ -10,6 +10,7 @@ from reload_audit.judging.criteria import Criteria
 from reload_audit.judging.judgement import Gap, Judgement, Obstacle
 from reload_audit.judging.verdicts import JudgedVerdict
 from reload_audit.reading.refusal import printable
+from reload_audit.records.model_record import Check
 from reload_audit.records.specs import Claim
 
 _BRIEF = 60
@@ -24,7 +25,7 @@ _GAP_MEANS: dict[Gap, str] = {
 def reason(
     judged: JudgedVerdict,
     judgement: Judgement,
-    checks: Sequence[Mapping[str, Any]],
+    checks: Sequence[Check],
     criteria: Criteria,
     *,
     env_id: str | None,
@@ -46,8 +47,8 @@ def reason(
     return "; ".join(filter(None, parts))
 
 
-def _disagreement(check: Mapping[str, Any]) -> str:
-    return f"{check['check']} (expected {_brief(check['expected'])}, found {_brief(check['found'])})"
+def _disagreement(check: Check) -> str:
+    return f"{check.name} (expected {_brief(check.expected)}, found {_brief(check.found)})"
 
 
 def _brief(value: Any) -> str:

@@ -11,7 +11,6 @@ import os
 import pickle
 import platform
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from reload_audit.environments.build import Normalizer
 from reload_audit.models.algorithms import algorithm
 from reload_audit.models.without_dynamo import spare_compiler
+from reload_audit.records.manifest import ActsOn, Construction, Description, Digests, Identity, Machine
 from reload_audit.records.storage import digest, plain
 
 MODEL = "model.zip"
@@ -73,20 +73,18 @@ def normalizer_from_memory(normalize: VecNormalize) -> Normalizer:
     return put_around
 
 
-def content_digests(model: BaseAlgorithm, normalize: VecNormalize | None) -> dict[str, str | None]:
-    """Digests of what was learned. A zip carries time stamps, so its bytes are no identity; these are.
-
-    :return: ``parameters`` (policy networks and single tensors such as ``log_ent_coef``), ``optimizer`` (the states
-        of all optimizers) and ``normalizer`` (statistics and settings of VecNormalize; None without one)
-    """
+def content_digests(model: BaseAlgorithm, normalize: VecNormalize | None) -> Digests:
+    """Digests of what was learned. A zip carries time stamps, so its bytes are no identity; these are."""
     states = model.get_parameters()
     _, tensor_names = model._get_torch_save_params()
     tensors = {name: recursive_getattr(model, name) for name in tensor_names}
-    return {
-        "parameters": digest([_without_optimizers(states), tensors]),
-        "optimizer": digest({name: state for name, state in states.items() if "optimizer" in name}),
-        "normalizer": None if normalize is None else digest(normalizer_content(normalize)),
-    }
+    optimizers = {name: state for name, state in states.items() if "optimizer" in name}
+    networks = {name: state for name, state in states.items() if name not in optimizers}
+    return Digests(
+        parameters=digest([networks, tensors]),
+        optimizer=digest(optimizers),
+        normalizer=None if normalize is None else digest(normalizer_content(normalize)),
+    )
 
 
 def normalizer_settings(normalize: VecNormalize) -> dict[str, Any]:
@@ -95,41 +93,39 @@ def normalizer_settings(normalize: VecNormalize) -> dict[str, Any]:
     return {name: getattr(normalize, name) for name in names}
 
 
-def describe(model: BaseAlgorithm, venv: VecEnv) -> dict[str, Any]:
+def describe(model: BaseAlgorithm, venv: VecEnv) -> Description:
     """What a manifest says of a model that has just been trained.
 
     :param venv: environments that it acts in
     """
     normalize = model.get_vec_normalize_env()
     finished = list(model.ep_info_buffer or [])
-    return {
-        "num_timesteps": model.num_timesteps,
-        "ep_rew_mean": float(safe_mean([episode["r"] for episode in finished])) if finished else None,
-        "normalized": normalize is not None,
-        "vecnormalize": None if normalize is None else normalizer_settings(normalize),
-        "digests": content_digests(model, normalize),
-        "acts_on": spaces_and_spec(model, venv),
-        "versions": versions(),
-        "machine": machine(),
-    }
+    return Description(
+        num_timesteps=model.num_timesteps,
+        ep_rew_mean=float(safe_mean([episode["r"] for episode in finished])) if finished else None,
+        normalized=normalize is not None,
+        vecnormalize=None if normalize is None else normalizer_settings(normalize),
+        identity=Identity(content_digests(model, normalize), acts_on(model, venv), versions()),
+        machine=machine(),
+    )
 
 
-def spaces_and_spec(model: BaseAlgorithm, venv: VecEnv) -> dict[str, Any]:
-    """What the model acts on: spaces of the policy, registered spec and wrapper stack of the environments."""
+def acts_on(model: BaseAlgorithm, venv: VecEnv) -> ActsOn:
+    """The spaces of a model's policy, and how the environments were built that it acts in."""
     stack: list[str] = []
     layer: Any = venv
     while layer is not None:
         stack.append(type(layer).__name__)
         layer = getattr(layer, "venv", None)
-    construction = venv.env_method("construction", indices=0)[0]
-    return {
-        "observation_space": repr(model.observation_space),
-        "action_space": repr(model.action_space),
-        "env_spec": env_spec(venv.get_attr("spec", 0)[0]),
-        "vec_env_stack": stack,
-        "env_stack": construction["wrappers"],
-        "construction": construction,
-    }
+    construction: Construction = venv.env_method("construction", indices=0)[0]
+    return ActsOn(
+        observation_space=repr(model.observation_space),
+        action_space=repr(model.action_space),
+        env_spec=env_spec(venv.get_attr("spec", 0)[0]),
+        env_stack=construction.wrappers,
+        construction=construction,
+        vec_env_stack=stack,
+    )
 
 
 def env_spec(spec: Any) -> dict[str, Any] | None:
@@ -146,24 +142,20 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in _PACKAGES}}
 
 
-def machine() -> dict[str, Any]:
-    """Where this runs: a different processor may change the last bits of a policy's output."""
-    return {
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cpu_capability": th.backends.cpu.get_cpu_capability(),
-        "torch_threads": th.get_num_threads(),
-        "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
-        "python_hash_seed": os.environ.get("PYTHONHASHSEED"),
-    }
-
-
-def _without_optimizers(states: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: state for name, state in states.items() if "optimizer" not in name}
+def machine() -> Machine:
+    """Where this runs."""
+    return Machine(
+        platform=platform.platform(),
+        processor=_processor(),
+        cpu_capability=th.backends.cpu.get_cpu_capability(),
+        torch_threads=th.get_num_threads(),
+        omp_num_threads=os.environ.get("OMP_NUM_THREADS"),
+        python_hash_seed=os.environ.get("PYTHONHASHSEED"),
+    )
 
 
 def normalizer_content(normalize: VecNormalize) -> dict[str, Any]:
-    """What the digest of a normalizer is of."""
+    """The statistics and settings of a VecNormalize, of which its content digest is taken."""
     settings = normalizer_settings(normalize)
     del settings["norm_reward"]  # off wherever it evaluates
     statistics = {"returns": _moments(normalize.ret_rms)}

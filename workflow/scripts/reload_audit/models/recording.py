@@ -7,7 +7,7 @@ from anywhere since, so they are read as what they are: data that may be wrong.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.reading.texts import mapping, read_json
 from reload_audit.records.episodes import Episode, TrainTime
+from reload_audit.records.manifest import ActsOn, Construction, Digests, Identity
 from reload_audit.records.specs import EvaluationSpec
 
 _MAX_BYTES = 2**24
@@ -36,9 +37,14 @@ _VERSION = re.compile(r"[\w.+!-]{1,100}")
 
 @dataclass(frozen=True)
 class Recording:
-    """A model's manifest as far as it is compared, the protocol of its reference episodes, and the episodes."""
+    """What was recorded beside a model.
 
-    manifest: Mapping[str, Any]
+    :param identity: its manifest, as far as it is compared
+    :param evaluation: the protocol of its reference episodes
+    :param train_time: the episodes
+    """
+
+    identity: Identity
     evaluation: EvaluationSpec
     train_time: TrainTime
 
@@ -60,19 +66,21 @@ def read_recording(folder: str | Path) -> Recording:
                 _check_episodes(episodes, f"evaluations.json: {name}", evaluation.episodes)
         if train_time.random_policy is not None:
             _check_episodes(train_time.random_policy, "evaluations.json: random_policy", None)
-        compared = {
-            "digests": {name: _digest(manifest["digests"][name]) for name in _DIGESTS},
-            "acts_on": {
-                **{name: manifest["acts_on"][name] for name in _ACTS_ON},
-                "construction": manifest["acts_on"].get("construction"),  # not in older ones
-            },
-            "versions": {
+        identity = Identity(
+            digests=Digests(**{name: _digest(manifest["digests"][name]) for name in _DIGESTS}),
+            acts_on=_acts_on(manifest["acts_on"]),
+            versions={
                 name: version
                 for name, version in mapping(manifest["versions"]).items()
                 if name.isidentifier() and name.isascii() and _VERSION.fullmatch(version)
             },
-        }
-    return Recording(compared, evaluation, train_time)
+        )
+    return Recording(identity, evaluation, train_time)
+
+
+def _acts_on(data: Any) -> ActsOn:
+    construction = Construction.from_untrusted(data.get("construction"))  # not in older ones
+    return ActsOn(**{name: data[name] for name in _ACTS_ON}, construction=construction)
 
 
 def _evaluation(data: Any) -> EvaluationSpec:

@@ -1,168 +1,285 @@
-"""What was measured of one model, decoded from its record: of a model trained here, or by others."""
+"""The record of one model: what it earned right after training or is claimed to have earned, and after its reload.
+
+``jobs.reload`` writes one of a trained model, ``jobs.external`` those of a batch; ``results.aggregate`` reads them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from reload_audit.judging.claims import judge_external
-from reload_audit.judging.criteria import Criteria
-from reload_audit.judging.judgement import Judgement
+from reload_audit.processes.isolation import Failure, Outcome, Usage
+from reload_audit.records.divergence import Divergence
 from reload_audit.records.episodes import Episode, TrainTime, episodes_from
 from reload_audit.records.examination import Examination
-from reload_audit.records.specs import CANONICAL, Claim, Condition, EvaluationSpec
-from reload_audit.records.storage import read_json
+from reload_audit.records.manifest import ExternalFacts, ExternalManifest, TrainedManifest
+from reload_audit.records.specs import CANONICAL, FORMAT, Claim, Condition, ExternalSpec
+from reload_audit.records.storage import read_json, write_json
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison of what was loaded with what was saved.
+
+    :param package: whose version is compared; None for all other checks
+    """
+
+    name: str
+    passed: bool
+    expected: Any
+    found: Any
+    package: str | None = None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Check:
+        return cls(data["check"], data["passed"], data["expected"], data["found"], data["package"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """What :meth:`from_dict` reads."""
+        return {
+            "check": self.name,
+            "passed": self.passed,
+            "expected": self.expected,
+            "found": self.found,
+            "package": self.package,
+        }
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What evaluating a model under one condition gave, in the process that did it.
+
+    :param checks: of what was loaded; under the canonical condition only
+    :param healthy: whether it is shown that nothing is lost, or gained; under the canonical condition only
+    :param divergence: where the episodes first differ from the reference; None where they do not, or are not compared
+    :param problem: why the model cannot be evaluated, or None
+    :param facts: what the files of an external model say
+    """
+
+    checks: Sequence[Check] = ()
+    episodes: Sequence[Episode] = ()
+    healthy: bool = False
+    divergence: Divergence | None = None
+    problem: str | None = None
+    facts: ExternalFacts = field(default_factory=ExternalFacts)
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one condition gave: episodes, or the reason why there are none.
+    """What a model earned under one condition: episodes, or the reason why there are none.
 
-    :param process: which process it was, and what it cost; None where somebody else measured
-    :param earned: which sum of an episode is its reward under this condition
-    :param divergence: where it first differs from the reference; None where no bit does, or no steps are known
-    :param paired: whether its episodes have the seeds of the others
+    :param failure: why there are no episodes, or None
+    :param process: the process that ran the episodes, and what it cost; None where somebody else did
+    :param checks: of what was loaded; under the canonical condition only
+    :param healthy: whether it is shown that nothing is lost, or gained; under the canonical condition only
+    :param divergence: where the episodes first differ from the reference; None where no bit does, or no steps are known
     """
 
-    condition: str
-    n_envs: int
-    vec_env: str
-    deterministic: bool
-    failure: str
-    episodes: Sequence[Episode]
-    process: Mapping[str, Any] | None
-    checks: Sequence[Mapping[str, Any]]
-    earned: Literal["reward", "step_reward", "monitor_reward"] = "reward"
-    paired: bool = True
-    divergence: Mapping[str, Any] | None = None
+    condition: Condition
+    failure: Failure | None
+    process: Usage | None
+    checks: Sequence[Check] = ()
+    episodes: Sequence[Episode] = ()
+    healthy: bool = False
+    divergence: Divergence | None = None
+
+    @classmethod
+    def of(cls, condition: Condition, outcome: Outcome) -> Measurement:
+        """From what became of a process that returned an :class:`Evaluation`."""
+        found: Evaluation = outcome.value or Evaluation()
+        failure = Failure("refused", found.problem, "") if found.problem else outcome.failure
+        return cls(condition, failure, outcome.usage, found.checks, found.episodes, found.healthy, found.divergence)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Measurement:
+        failure, process, divergence = data["failure"], data["process"], data["divergence"]
+        return cls(
+            condition=Condition.from_dict({part.name: data[part.name] for part in fields(Condition)}),
+            failure=None if failure is None else Failure(**failure),
+            process=None if process is None else Usage(**process),
+            checks=[Check.from_dict(check) for check in data["checks"]],
+            episodes=episodes_from(data["episodes"]),
+            healthy=data["healthy"],
+            divergence=None if divergence is None else Divergence.from_dict(divergence),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What :meth:`from_dict` reads: the condition's factors stand beside the rest."""
+        return {
+            **asdict(self.condition),
+            "failure": None if self.failure is None else asdict(self.failure),
+            "process": None if self.process is None else asdict(self.process),
+            "checks": [check.to_dict() for check in self.checks],
+            "episodes": [episode.to_dict() for episode in self.episodes],
+            "healthy": self.healthy,
+            "divergence": None if self.divergence is None else self.divergence.to_dict(),
+        }
+
+    @property
+    def reason(self) -> str:
+        """Why there are no episodes, or nothing."""
+        return "" if self.failure is None else self.failure.message
+
+    @property
+    def paired(self) -> bool:
+        """Whether episode *k* has the seed of episode *k* under every other condition."""
+        return self.condition.seeding == "episodes"
 
     @property
     def rewards(self) -> np.ndarray:
         """What each episode earned, as the condition counts it, shape ``(n,)``; not a number where that is unknown."""
-        return np.asarray([getattr(episode, self.earned) for episode in self.episodes], dtype=np.float64)
+        return np.asarray([getattr(episode, self.condition.earned) for episode in self.episodes], dtype=np.float64)
 
     @property
-    def checks_failed(self) -> list[Mapping[str, Any]]:
-        return [check for check in self.checks if not check["passed"]]
+    def checks_failed(self) -> list[Check]:
+        """Those of the checks that did not pass."""
+        return [check for check in self.checks if not check.passed]
 
 
 @dataclass(frozen=True)
 class ModelRecord:
     """One model's record.
 
-    :param manifest: what was trained, or what was found in somebody else's files
-    :param external: how it was found, for a model that others trained; None for one that this workflow trained
-    :param claims: what others say that it earned
-    :param random_mean: what a random policy earns in its environment
-    :param examination: what examining it found, and which trials were made; None where there was no need
-    :param looks: those of a recorded reference, which were the recorder's to choose; empty for the audit's own
+    :param log: file that took what its processes printed
+    :param train_time: what it earned right after training; None where nobody recorded that
+    :param conditions: what it earned after its reload, by the condition's name; empty where it was not reloaded
+    :param examination: what examining it gave; None where there was no need
+    :param random_mean: mean reward of a random policy in an external model's environment, where it was measured
+    :param looks: numbers of episodes at which the recorder of an external model's reference looked; empty where the
+        audit's own count
     """
 
-    name: str
-    manifest: Mapping[str, Any]
-    external: Mapping[str, Any] | None
+    manifest: TrainedManifest | ExternalManifest
     log: str
-    train_time: TrainTime | None
-    random_mean: float | None
-    claims: Sequence[Claim]
-    measurements: Mapping[str, Measurement]
-    examination: Examination | None
-    looks: tuple[int, ...]
+    train_time: TrainTime | None = None
+    conditions: Mapping[str, Measurement] = field(default_factory=dict)
+    examination: Examination | None = None
+    random_mean: float | None = None
+    looks: tuple[int, ...] = ()
 
     @classmethod
-    def from_dict(cls, record: Mapping[str, Any]) -> ModelRecord:
-        manifest = record["manifest"]
-        train_time = None if record["train_time"] is None else TrainTime.from_dict(record["train_time"])
-        external = manifest.get("external")
-        measurements: dict[str, Measurement] = {}
-        if train_time is not None and external is None:
-            measurements |= _train_time_measurements(manifest, train_time)
-        measurements |= {name: _measurement(name, content) for name, content in record["conditions"].items()}
+    def from_dict(cls, data: Mapping[str, Any]) -> ModelRecord:
+        train_time, manifest = data["train_time"], data["manifest"]
+        random_mean, examination = data.get("random_mean"), data["diagnosis"]
         return cls(
-            name=manifest["model"],
-            manifest=manifest,
-            external=external,
-            log=record["log"],
-            train_time=train_time,
-            random_mean=record.get("random_mean") if train_time is None else train_time.random_mean,
-            claims=[Claim.from_dict(claim) for claim in manifest.get("claims", [])],
-            measurements=measurements,
-            examination=None if record.get("diagnosis") is None else Examination.from_dict(record["diagnosis"]),
-            looks=tuple(record.get("looks", [])),
+            manifest=(ExternalManifest if "external" in manifest else TrainedManifest).from_dict(manifest),
+            log=data["log"],
+            train_time=None if train_time is None else TrainTime.from_dict(train_time),
+            conditions={name: Measurement.from_dict(content) for name, content in data["conditions"].items()},
+            examination=None if examination is None else Examination.from_dict(examination),
+            random_mean=None if random_mean is None else float(random_mean),
+            looks=tuple(data.get("looks", ())),
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What :meth:`from_dict` reads."""
+        of_external = {"random_mean": self.random_mean, "looks": list(self.looks)}
+        return {
+            "format": FORMAT,
+            "manifest": self.manifest.to_dict(),
+            **({} if self.external is None else of_external),
+            "train_time": None if self.train_time is None else self.train_time.to_dict(),
+            "conditions": {name: measurement.to_dict() for name, measurement in self.conditions.items()},
+            "diagnosis": None if self.examination is None else self.examination.to_dict(),
+            "log": self.log,
+        }
+
+    @property
+    def external(self) -> ExternalSpec | None:
+        """The files and settings of an external model; None for one that this workflow trained."""
+        return self.manifest.external if isinstance(self.manifest, ExternalManifest) else None
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.manifest.model if isinstance(self.manifest, TrainedManifest) else self.manifest.external.model
+
+    @property
+    def algo(self) -> str:
+        """The name of its algorithm's class."""
+        manifest = self.manifest
+        return manifest.training_spec.algo if isinstance(manifest, TrainedManifest) else manifest.external.algo
 
     @property
     def environment(self) -> Mapping[str, Any]:
-        """How its environment is built, as the workflow planned it."""
-        spec: Mapping[str, Any] = self.manifest["spec"] if self.external is None else self.external
-        environment: Mapping[str, Any] = spec["environment"]
+        """How its environment is built, as it was planned: what ``EnvironmentSpec.from_dict`` reads."""
+        if isinstance(self.manifest, ExternalManifest):
+            return self.manifest.external.environment.to_dict()
+        environment: Mapping[str, Any] = self.manifest.spec["environment"]
         return environment
 
     @property
+    def claims(self) -> tuple[Claim, ...]:
+        """What is said that an external model earned."""
+        return self.manifest.facts.claims if isinstance(self.manifest, ExternalManifest) else ()
+
+    @property
+    def random_policy_mean(self) -> float | None:
+        """Mean reward of a random policy in its environment; None where it could not be measured."""
+        return self.random_mean if self.train_time is None else self.train_time.random_mean
+
+    @cached_property
+    def measurements(self) -> Mapping[str, Measurement]:
+        """All that was measured, by the condition's name: for a trained model also in place and as reference."""
+        if self.train_time is None or isinstance(self.manifest, ExternalManifest):
+            return self.conditions
+        spec, process = self.manifest.training_spec, self.manifest.process
+        in_place = Condition("in_place", spec.n_envs, spec.vec_env)
+        reference = Condition("reference", spec.evaluation.n_envs)
+        return {
+            "in_place": Measurement(in_place, None, process, episodes=self.train_time.quoted),
+            "reference": Measurement(reference, None, process, episodes=self.train_time.reference),
+            **self.conditions,
+        }
+
+    @property
     def canonical(self) -> Measurement | None:
-        return self.measurements.get(CANONICAL)
+        """What it earned under the canonical condition; None where it was not reloaded."""
+        return self.conditions.get(CANONICAL)
 
     @property
     def failure(self) -> str:
         """Why there is no verdict on rewards, or nothing."""
-        if self.manifest.get("failure"):
-            return f"in training: {self.manifest['failure']['message']}"
-        if self.manifest.get("problem"):
-            return f"before reload: {self.manifest['problem']}"
+        if isinstance(self.manifest, TrainedManifest) and self.manifest.failure is not None:
+            return f"in training: {self.manifest.failure.message}"
+        if isinstance(self.manifest, ExternalManifest) and self.manifest.problem:
+            return f"before reload: {self.manifest.problem}"
         if self.canonical is None:
             return "on reload: nothing was measured"
-        return f"on reload: {self.canonical.failure}" if self.canonical.failure else ""
-
-    def judge(self, criteria: Criteria) -> Judgement | None:
-        """What the measurements say; None where there are none."""
-        if self.failure or self.canonical is None:
-            return None
-        criteria = replace(criteria, looks=self.looks or criteria.looks)
-        return judge_external(self.train_time, self.claims, self.canonical.episodes, self.random_mean, criteria)
+        return f"on reload: {self.canonical.reason}" if self.canonical.reason else ""
 
     @property
     def reference(self) -> Sequence[Episode]:
-        """What the conditions are compared with: the recorded reference, or else the canonical reload."""
+        """The episodes that conditions are compared with: the recorded reference, or else the canonical reload."""
         if self.train_time is not None:
             return self.train_time.reference
         return [] if self.canonical is None else self.canonical.episodes
 
+    def with_log(self, log: str) -> ModelRecord:
+        """The same record, written by a job with another log."""
+        return replace(self, log=log)
+
+
+def write_record(path: Path, record: ModelRecord) -> None:
+    """Write the record of a trained model."""
+    write_json(path, record.to_dict())
+
+
+def write_batch(path: Path, records: Sequence[ModelRecord]) -> None:
+    """Write the records of a batch of external models."""
+    write_json(path, [record.to_dict() for record in records])
+
 
 def read_records(path: Path) -> Iterator[ModelRecord]:
-    """The records in a file: one of a trained model, or those of a batch."""
+    """The records in a file, one by one: that of a trained model, or those of a batch.
+
+    :raises DamagedFileError: it is not JSON any more
+    """
     content = read_json(path)
     for record in content if isinstance(content, list) else [content]:
         yield ModelRecord.from_dict(record)
-
-
-def _train_time_measurements(manifest: Mapping[str, Any], train_time: TrainTime) -> dict[str, Measurement]:
-    spec, process = manifest["spec"], manifest["process"]
-    slots = EvaluationSpec.from_dict(spec["evaluation"]).n_envs
-    return {
-        "in_place": Measurement("in_place", spec["n_envs"], spec["vec_env"], True, "", train_time.quoted, process, ()),
-        "reference": Measurement("reference", slots, "dummy", True, "", train_time.reference, process, ()),
-    }
-
-
-def _measurement(name: str, content: Mapping[str, Any]) -> Measurement:
-    failure = content["failure"]
-    condition = Condition.from_dict(
-        {field.name: content[field.name] for field in fields(Condition)[1:]} | {"name": name}
-    )
-    return Measurement(
-        condition=name,
-        n_envs=content["n_envs"],
-        vec_env=content["vec_env"],
-        deterministic=content["deterministic"],
-        failure="" if failure is None else failure["message"],
-        episodes=episodes_from(content["episodes"]),
-        process=content["process"],
-        checks=content["checks"],
-        earned=condition.earned,
-        paired=condition.seeding == "episodes",
-        divergence=content.get("divergence"),
-    )

@@ -98,7 +98,7 @@ def record_reference(
         venv.close()
     write_json(target / model_folder.EVALUATIONS, TrainTime(None, reference, random_policy).to_dict())
     steps.save(target / model_folder.STEPS)
-    manifest = {"format": FORMAT, "model": target.name, "spec": spec, "failure": None, **description}
+    manifest = {"format": FORMAT, "model": target.name, "spec": spec, "failure": None, **description.to_dict()}
     write_json(target / model_folder.MANIFEST, manifest, indent=2)
     return target
 

@@ -25,6 +25,7 @@ from reload_audit.models import model_folder
 from reload_audit.models.algorithms import algorithm, default_policy, parse_hyperparams, resolved_hyperparams
 from reload_audit.models.without_dynamo import spare_compiler
 from reload_audit.records.episodes import TrainTime
+from reload_audit.records.manifest import Training
 from reload_audit.records.specs import TrainingSpec
 from reload_audit.records.steps import Steps
 from reload_audit.records.storage import plain, write_json
@@ -34,8 +35,8 @@ from reload_audit.training.checkpoints import Checkpoints, SaveCheckpoints, load
 _PROGRESS_SECONDS = 10.0
 
 
-def train(spec_data: Mapping[str, Any], folder: str, checkpoints: str = "", code: str = "") -> dict[str, Any]:
-    """Train, save into ``folder``, evaluate, and return the measured part of the manifest.
+def train(spec_data: Mapping[str, Any], folder: str, checkpoints: str = "", code: str = "") -> Training:
+    """Train a model, save it into ``folder``, and evaluate it.
 
     The order matters. Model and statistics are saved before anything else, because evaluating changes the last
     observations that prove the two files to belong together. In place comes before the reference, so that it meets
@@ -67,7 +68,8 @@ def train(spec_data: Mapping[str, Any], folder: str, checkpoints: str = "", code
     learned = time.monotonic()
     _remove_empty_log(model)
     model_folder.save(model, Path(folder))
-    manifest = _describe(spec, model, venv)
+    description = model_folder.describe(model, venv)
+    unpicklable = find_unpicklable_parts(venv)
 
     _log("evaluating in place")
     in_place_steps, steps = Steps(), Steps()
@@ -82,8 +84,8 @@ def train(spec_data: Mapping[str, Any], folder: str, checkpoints: str = "", code
     venv.close()
     seconds = {"learn": learned - start, "evaluate": evaluated - learned}
     _log(f"done: learned for {seconds['learn']:.1f} s, evaluated for {seconds['evaluate']:.1f} s")
-    manifest["resumed_from"] = resumed_from
-    return {**manifest, "in_place_divergence": None if parted is None else parted.to_dict(), "seconds": seconds}
+    hyperparams = {"policy": type(model.policy).__name__, **resolved_hyperparams(spec.algo, spec.hyperparams)}
+    return Training(plain(hyperparams), unpicklable, description, resumed_from, parted, seconds)
 
 
 def _remove_empty_log(model: BaseAlgorithm) -> None:
@@ -124,15 +126,6 @@ def _new_normalizer(spec: TrainingSpec) -> Normalizer:
     if "gamma" not in arguments and "gamma" in spec.hyperparams:
         arguments["gamma"] = spec.hyperparams["gamma"]
     return lambda venv: VecNormalize(venv, **arguments)
-
-
-def _describe(spec: TrainingSpec, model: BaseAlgorithm, venv: VecEnv) -> dict[str, Any]:
-    hyperparams = {"policy": type(model.policy).__name__, **resolved_hyperparams(spec.algo, spec.hyperparams)}
-    return {
-        "hyperparams": plain(hyperparams),
-        "unpicklable": [part.to_dict() for part in find_unpicklable_parts(venv)],
-        **model_folder.describe(model, venv),
-    }
 
 
 class _Progress(BaseCallback):

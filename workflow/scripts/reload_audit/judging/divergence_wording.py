@@ -1,0 +1,48 @@
+"""Where a reload parts from its reference, in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reload_audit.records.divergence import ComponentDifference, Divergence, Implied
+
+_MOST_COMPONENTS = 3
+
+_IMPLIES: dict[Implied, str] = {
+    "reset": "the environment's reset gives something else for the same seed",
+    "dynamics": "the environment gives something else after the same actions",
+    "reward": "the environment pays something else for the same actions and observations",
+    "end": "episodes end elsewhere: another time limit, or another condition that ends them",
+    "wrappers": "the wrappers between environment and policy do something else",
+    "statistics": "the same observation reaches the policy as another one: other VecNormalize statistics, or a wrapper",
+    "policy": "the policy does something else about the same observation: other parameters, another mode, or a state",
+    "numerics": "only the last bits differ: another processor, device, library or batch size",
+}
+
+
+def divergence_sentence(divergence: Divergence) -> str:
+    """One sentence: which episode and step, the first components with their values, and what they imply."""
+    if divergence.step is not None:
+        where = f"at step {divergence.step}" if divergence.step else "at its reset (step 0)"
+    else:
+        where = "at a step that was not kept" if divergence.after is None else f"after step {divergence.after}"
+    meaning = "" if divergence.implies is None else f": {_IMPLIES[divergence.implies]}"
+    first = "; ".join(map(_in_words, divergence.differences[:_MOST_COMPONENTS]))
+    return f"Episode {divergence.episode} (seed {divergence.seed}) differs first {where}, in {first}{meaning}."
+
+
+def _in_words(difference: ComponentDifference) -> str:
+    name = difference.component.replace("_", " ")
+    if difference.reference is None and difference.reload is None:
+        return name
+    where = "" if difference.index is None else f"[{', '.join(map(str, difference.index))}]"
+    size = "" if difference.largest is None else f" (largest difference {difference.largest:.3g})"
+    return f"{name}{where} {_shown(difference.reload)} instead of {_shown(difference.reference)}{size}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_shown, value))}]"
+    return "unknown" if value is None else str(value)

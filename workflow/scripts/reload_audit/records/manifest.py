@@ -1,0 +1,310 @@
+"""What is recorded about a model besides rewards: what was trained, or what an external model's files say.
+
+``manifest.json`` of a trained model is a :class:`TrainedManifest`; that of an external model is part of its record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+from reload_audit.processes.isolation import Failure, Usage
+from reload_audit.records.divergence import Divergence
+from reload_audit.records.specs import FORMAT, Claim, ExternalSpec, TrainingSpec
+from reload_audit.records.unpicklable_part import UnpicklablePart
+
+_MOST_NAMES = 100
+
+
+@dataclass(frozen=True)
+class Construction:
+    """How an environment was built.
+
+    :param wrappers: dotted names of the classes, from the outermost wrapper to the environment itself
+    :param arguments: of the environment's constructor, defaults filled in; a text in angle brackets stands for an
+        argument that JSON cannot hold
+    :param time_limit: in steps; None where there is none
+    :param code: content digest of the file that the environment's class is in; empty for installed packages
+    """
+
+    wrappers: Sequence[str]
+    arguments: Mapping[str, Any]
+    time_limit: int | None
+    code: str
+
+    @classmethod
+    def from_untrusted(cls, data: Any) -> Construction | None:
+        """What somebody's manifest says; None where it is not what :meth:`to_dict` gives."""
+        kinds = {"wrappers": list, "arguments": dict, "time_limit": int | None, "code": str}
+        if not isinstance(data, dict) or not all(isinstance(data.get(key), kind) for key, kind in kinds.items()):
+            return None
+        few = len(data["arguments"]) <= _MOST_NAMES and 0 < len(data["wrappers"]) <= _MOST_NAMES
+        names = (*data["wrappers"], *data["arguments"])
+        return (
+            cls(**{key: data[key] for key in kinds}) if few and all(isinstance(name, str) for name in names) else None
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Digests:
+    """Content digests of what was learned.
+
+    :param parameters: of the policy's networks and of single tensors such as ``log_ent_coef``
+    :param optimizer: of the states of all optimizers
+    :param normalizer: of VecNormalize's statistics and settings; None without VecNormalize
+    """
+
+    parameters: str | None
+    optimizer: str | None
+    normalizer: str | None
+
+
+@dataclass(frozen=True)
+class ActsOn:
+    """The spaces that a model acts in, and the environments that it was given.
+
+    :param observation_space: of the policy, as ``repr`` shows it; ``action_space`` likewise
+    :param env_spec: what Gymnasium's registry says of the environment; None for one that was constructed directly
+    :param env_stack: dotted names of the environment's wrappers, the outermost first, then its own
+    :param construction: None in manifests of earlier versions, and where it cannot be read
+    :param vec_env_stack: class names of the VecEnv and its wrappers, the outermost first
+    """
+
+    observation_space: str
+    action_space: str
+    env_spec: Mapping[str, Any] | None
+    env_stack: Sequence[str]
+    construction: Construction | None
+    vec_env_stack: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Identity:
+    """By what a model is known again when it is loaded.
+
+    :param versions: of Python and of the packages that decide what a model does, by name
+    """
+
+    digests: Digests
+    acts_on: ActsOn
+    versions: Mapping[str, str]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Identity:
+        acts_on = data["acts_on"]
+        construction = Construction.from_untrusted(acts_on.get("construction"))
+        return cls(Digests(**data["digests"]), ActsOn(**{**acts_on, "construction": construction}), data["versions"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """What :meth:`from_dict` reads."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a model was trained: another processor may change the last bits of what its policy computes."""
+
+    platform: str
+    processor: str
+    cpu_capability: str
+    torch_threads: int
+    omp_num_threads: str | None
+    python_hash_seed: str | None
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is recorded of a model that has just been trained.
+
+    :param ep_rew_mean: mean reward of the last training episodes; None where none has ended
+    :param normalized: whether it was trained with VecNormalize
+    :param vecnormalize: arguments of its VecNormalize, defaults filled in; None without one
+    """
+
+    num_timesteps: int
+    ep_rew_mean: float | None
+    normalized: bool
+    vecnormalize: Mapping[str, Any] | None
+    identity: Identity
+    machine: Machine
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Description:
+        ep_rew_mean = data["ep_rew_mean"]
+        return cls(
+            num_timesteps=data["num_timesteps"],
+            ep_rew_mean=None if ep_rew_mean is None else float(ep_rew_mean),
+            normalized=data["normalized"],
+            vecnormalize=data["vecnormalize"],
+            identity=Identity.from_dict(data),
+            machine=Machine(**data["machine"]),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What :meth:`from_dict` reads: the parts of the identity stand beside the rest."""
+        parts: dict[str, Any] = {**vars(self), **self.identity.to_dict(), "machine": asdict(self.machine)}
+        del parts["identity"]
+        return parts
+
+
+@dataclass(frozen=True)
+class Training:
+    """What training one model gave, besides its files and its episodes.
+
+    :param hyperparams: of the algorithm, defaults filled in
+    :param unpicklable: the parts of its environments that cannot be pickled
+    :param resumed_from: steps of the checkpoint that training went on from; None where it was not interrupted
+    :param in_place_divergence: where the reference first differs from the episodes on the environments trained in
+    :param seconds: that ``learn`` and ``evaluate`` took
+    """
+
+    hyperparams: Mapping[str, Any]
+    unpicklable: Sequence[UnpicklablePart]
+    description: Description
+    resumed_from: int | None
+    in_place_divergence: Divergence | None
+    seconds: Mapping[str, float]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Training:
+        divergence = data["in_place_divergence"]
+        return cls(
+            hyperparams=data["hyperparams"],
+            unpicklable=[UnpicklablePart.from_dict(part) for part in data["unpicklable"]],
+            description=Description.from_dict(data),
+            resumed_from=data["resumed_from"],
+            in_place_divergence=None if divergence is None else Divergence.from_dict(divergence),
+            seconds=data["seconds"],
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What :meth:`from_dict` reads: the parts of the description stand beside the rest."""
+        divergence = self.in_place_divergence
+        return {
+            "hyperparams": self.hyperparams,
+            "unpicklable": [part.to_dict() for part in self.unpicklable],
+            **self.description.to_dict(),
+            "resumed_from": self.resumed_from,
+            "in_place_divergence": None if divergence is None else divergence.to_dict(),
+            "seconds": self.seconds,
+        }
+
+
+@dataclass(frozen=True)
+class TrainedManifest:
+    """``manifest.json`` of a model that this workflow trained.
+
+    :param spec: what ``TrainingSpec.from_dict`` reads, as it was planned
+    :param code: digest of the code that decides the training
+    :param failure: why training gave no model, or None
+    :param process: the process that trained
+    :param training: what training gave; None where it failed
+    """
+
+    model: str
+    spec: Mapping[str, Any]
+    code: str
+    failure: Failure | None
+    process: Usage
+    training: Training | None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TrainedManifest:
+        failure = data["failure"]
+        return cls(
+            model=data["model"],
+            spec=data["spec"],
+            code=data["code"],
+            failure=None if failure is None else Failure(**failure),
+            process=Usage(**data["process"]),
+            training=Training.from_dict(data) if failure is None else None,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What :meth:`from_dict` reads: what training gave stands beside the rest."""
+        return {
+            "format": FORMAT,
+            "model": self.model,
+            "spec": self.spec,
+            "code": self.code,
+            "failure": None if self.failure is None else asdict(self.failure),
+            "process": asdict(self.process),
+            **({} if self.training is None else self.training.to_dict()),
+        }
+
+    @cached_property
+    def training_spec(self) -> TrainingSpec:
+        """The spec, typed."""
+        return TrainingSpec.from_dict(self.spec)
+
+
+@dataclass(frozen=True)
+class ExternalFacts:
+    """What an external model's files say, and what was done to load it, as far as that came.
+
+    :param num_timesteps: environment steps that the zip says it was trained for
+    :param train_seed: that the zip says it was trained with
+    :param saved_with: versions of the packages that saved it, by name
+    :param claims: what files say that it earned
+    :param remarks: what a user should know, one sentence each
+    :param normalized: whether it has VecNormalize statistics; None where that was not found out
+    :param plain_load_error: what SB3's own ``load`` would say; None where it would load
+    :param loaded_with: what had to be changed to load it
+    :param env_ran: the id of the environment that it ran in; None where none could be built
+    :param versions: of the packages that it was loaded with, and the platform, by name
+    """
+
+    num_timesteps: int | None = None
+    train_seed: int | None = None
+    saved_with: Mapping[str, str] = field(default_factory=dict)
+    claims: tuple[Claim, ...] = ()
+    remarks: tuple[str, ...] = ()
+    normalized: bool | None = None
+    plain_load_error: str | None = None
+    loaded_with: tuple[str, ...] = ()
+    env_ran: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ExternalFacts:
+        return cls(
+            **{
+                **data,
+                "claims": tuple(map(Claim.from_dict, data["claims"])),
+                "remarks": tuple(data["remarks"]),
+                "loaded_with": tuple(data["loaded_with"]),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class ExternalManifest:
+    """What is recorded of an external model.
+
+    :param external: its files and settings, as they were planned
+    :param problem: why it was not evaluated, or None
+    """
+
+    external: ExternalSpec
+    problem: str | None
+    facts: ExternalFacts
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ExternalManifest:
+        facts = {key: value for key, value in data.items() if key not in ("model", "external", "problem")}
+        return cls(ExternalSpec.from_dict(data["external"]), data["problem"], ExternalFacts.from_dict(facts))
+
+    def to_dict(self) -> dict[str, Any]:
+        """What :meth:`from_dict` reads: the facts stand beside the rest."""
+        return {
+            "model": self.external.model,
+            "external": self.external.to_dict(),
+            "problem": self.problem,
+            **asdict(self.facts),
+        }

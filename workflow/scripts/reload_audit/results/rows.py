@@ -1,0 +1,379 @@
+"""The rows of the result tables, each made from a model's record; their columns are in ``results.tables``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypedDict
+
+import numpy as np
+
+from reload_audit.judging.claims import strongest
+from reload_audit.judging.comparison import Comparison, compare_paired
+from reload_audit.judging.criteria import Criteria
+from reload_audit.judging.judgement import Judgement
+from reload_audit.processes.isolation import Usage
+from reload_audit.reading.refusal import shown
+from reload_audit.records.episodes import Episode, first_difference, mean_reward, rewards, std_reward
+from reload_audit.records.manifest import ExternalManifest, TrainedManifest
+from reload_audit.records.model_record import Check, Measurement, ModelRecord
+from reload_audit.records.specs import CANONICAL, Claim
+from reload_audit.records.storage import digest
+from reload_audit.records.unpicklable_part import UnpicklablePart
+from reload_audit.remedies.pickling_advice import advice
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """One row of the table of models; None where there is nothing to say.
+
+    Moments of rewards are over the ``n_episodes`` that were compared.
+    """
+
+    model: str | None = None
+    experiment: str | None = None
+    source: str | None = None
+    role: str | None = None
+    algo: str | None = None
+    env_id: str | None = None
+    env_ran: str | None = None
+    train_seed: int | None = None
+    train_n_envs: int | None = None
+    num_timesteps: int | None = None
+    normalized: bool | None = None
+    verdict: str | None = None
+    reason: str | None = None
+    gap: str | None = None
+    cause: str | None = None
+    cause_share: float | None = None
+    n_episodes: int | None = None
+    claim_kind: str | None = None
+    claim_mean: float | None = None
+    claim_std: float | None = None
+    claim_n: int | None = None
+    claim_source: str | None = None
+    ep_rew_mean: float | None = None
+    train_mean_reward: float | None = None
+    train_std_reward: float | None = None
+    reference_mean_reward: float | None = None
+    reference_std_reward: float | None = None
+    reload_mean_reward: float | None = None
+    reload_std_reward: float | None = None
+    random_mean_reward: float | None = None
+    difference: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    margin: float | None = None
+    p: float | None = None
+    q: float | None = None
+    checks_failed: str | None = None
+    loaded_with: str | None = None
+    plain_load_error: str | None = None
+    sb3_saved: str | None = None
+    sb3_loaded: str | None = None
+    version_changes: str | None = None
+    remarks: str | None = None
+    log: str | None = None
+
+
+class ComparisonColumns(TypedDict):
+    """The columns of a comparison; ``p`` is of a loss where the difference is negative, else of a gain."""
+
+    difference: float
+    ci_low: float
+    ci_high: float
+    margin: float
+    p: float
+
+
+@dataclass(frozen=True)
+class ConditionRow:
+    """One row of the table of conditions. Differences are from the reference, paired.
+
+    :param earned: which sum of an episode is its reward
+    :param identical: whether every bit of the episodes is that of the reference
+    """
+
+    model: str
+    condition: str
+    n_envs: int
+    vec_env: str
+    deterministic: bool
+    status: str
+    reason: str
+    n_episodes: int | None = None
+    earned: str | None = None
+    mean_reward: float | None = None
+    std_reward: float | None = None
+    mean_ep_length: float | None = None
+    difference: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    identical: bool | None = None
+    first_difference: str | None = None
+
+
+@dataclass(frozen=True)
+class EpisodeRow:
+    """One row of the table of episodes.
+
+    :param trace: one digest of all that happened in it
+    """
+
+    model: str
+    condition: str
+    episode: int
+    seed: int
+    reward: float
+    length: int
+    terminated: bool
+    monitor_reward: float | None
+    step_reward: float
+    trace: str
+
+
+@dataclass(frozen=True)
+class ProcessRow:
+    """One row of the table of processes: which it was, and what it cost.
+
+    :param fresh: whether it is another one than trained; None for the one that trained
+    """
+
+    model: str
+    condition: str
+    host: str
+    pid: int
+    parent_pid: int
+    started: float
+    fresh: bool | None
+    wall_seconds: float
+    cpu_seconds: float
+    peak_memory: float
+
+
+def model_row(record: ModelRecord, judgement: Judgement | None) -> ModelRow:
+    """A model's row without q, verdict and gap, which need all models; ``reason`` says as yet why it failed."""
+    if isinstance(record.manifest, TrainedManifest):
+        row = _trained_row(record.manifest, record.canonical)
+    else:
+        row = _external_row(record.manifest)
+    row = replace(
+        row,
+        model=record.name,
+        gap="",
+        reason=record.failure,
+        checks_failed=", ".join(check.name for check in checks_failed(record)),
+        random_mean_reward=record.random_policy_mean,
+        log=record.log,
+    )
+    row = _with_claim(_with_rewards(row, record), record, judgement)
+    if judgement is not None and judgement.comparison is not None:
+        row = replace(row, **comparison_columns(judgement.comparison))
+    texts: dict[str, Any] = {name: shown(value) for name, value in vars(row).items() if isinstance(value, str)}
+    return replace(row, **texts)
+
+
+def comparison_columns(comparison: Comparison) -> ComparisonColumns:
+    """What the table of models says of a comparison."""
+    return {
+        "difference": comparison.difference,
+        "ci_low": comparison.ci_low,
+        "ci_high": comparison.ci_high,
+        "margin": comparison.margin,
+        "p": comparison.p_degraded if comparison.difference < 0 else comparison.p_improved,
+    }
+
+
+def checks_failed(record: ModelRecord) -> list[Check]:
+    """The checks that failed, but for those of versions: they nearly always do, and have a column of their own."""
+    failed = [] if record.canonical is None else record.canonical.checks_failed
+    return [check for check in failed if check.package is None]
+
+
+def condition_row(record: ModelRecord, measurement: Measurement, criteria: Criteria) -> ConditionRow:
+    """What one condition gave, compared with the reference as far as it can be."""
+    condition, episodes = measurement.condition, measurement.episodes
+    row = ConditionRow(
+        model=record.name,
+        condition=condition.name,
+        n_envs=condition.n_envs,
+        vec_env=condition.vec_env,
+        deterministic=condition.deterministic,
+        status="error" if measurement.reason else "ok",
+        reason=measurement.reason,
+    )
+    if episodes:
+        row = replace(
+            row,
+            n_episodes=len(episodes),
+            earned=condition.earned,
+            mean_reward=float(measurement.rewards.mean()),
+            std_reward=float(measurement.rewards.std()),
+            mean_ep_length=float(np.mean([episode.length for episode in episodes])),
+        )
+    reference = record.reference[: len(episodes)]
+    comparable = measurement.paired and (record.train_time is not None or condition.name != CANONICAL)
+    if len(reference) > 1 and comparable and np.isfinite(measurement.rewards).all():
+        earned = measurement.rewards[: len(reference)]
+        difference = compare_paired(earned - rewards(reference), 0.0, criteria)
+        differs_at = first_difference(reference, episodes[: len(reference)])
+        row = replace(
+            row,
+            difference=difference.difference,
+            ci_low=difference.ci_low,
+            ci_high=difference.ci_high,
+            identical=differs_at is None,
+            first_difference=differs_at or "",
+        )
+    return row
+
+
+def episode_rows(record: ModelRecord) -> Iterator[EpisodeRow]:
+    """Every episode that was measured of a model."""
+    for name, measurement in record.measurements.items():
+        for episode in measurement.episodes:
+            yield EpisodeRow(
+                record.name,
+                name,
+                episode.episode,
+                episode.seed,
+                episode.reward,
+                episode.length,
+                episode.terminated,
+                episode.monitor_reward,
+                episode.step_reward,
+                digest(episode.trace),
+            )
+
+
+def process_rows(record: ModelRecord) -> Iterator[ProcessRow]:
+    """The process that trained a model, if it was trained here, and those that reloaded it."""
+    trainer = record.manifest.process if isinstance(record.manifest, TrainedManifest) else None
+    if trainer is not None:
+        yield _process_row(record.name, "train", trainer, None)
+    for name, measurement in record.conditions.items():
+        if measurement.process is not None:
+            fresh = trainer is None or _is_another(measurement.process, trainer)
+            yield _process_row(record.name, name, measurement.process, fresh)
+
+
+def _process_row(model: str, condition: str, process: Usage, fresh: bool | None) -> ProcessRow:
+    return ProcessRow(model, condition, fresh=fresh, **asdict(process))
+
+
+def _is_another(process: Usage, trainer: Usage) -> bool:
+    same_parent = (process.host, process.parent_pid) == (trainer.host, trainer.pid)
+    same = (process.host, process.pid, process.started) == (trainer.host, trainer.pid, trainer.started)
+    return not same_parent and not same
+
+
+def _trained_row(manifest: TrainedManifest, canonical: Measurement | None) -> ModelRow:
+    spec, training = manifest.training_spec, manifest.training
+    checks = [] if canonical is None else canonical.checks
+    now = {check.package: check.found for check in checks if check.package is not None}
+    row = ModelRow(
+        experiment=spec.experiment,
+        source="trained",
+        role="final",
+        algo=spec.algo,
+        env_id=spec.environment.env,
+        env_ran=spec.environment.env,
+        train_seed=spec.seed,
+        train_n_envs=spec.n_envs,
+        remarks="",
+    )
+    if training is None:
+        return _with_versions(row, {}, now)
+    row = replace(
+        row,
+        num_timesteps=training.description.num_timesteps,
+        normalized=training.description.normalized,
+        ep_rew_mean=training.description.ep_rew_mean,
+        remarks="; ".join([*_resumed(training.resumed_from), *map(_cannot_be_pickled, training.unpicklable)]),
+    )
+    return _with_versions(row, training.description.identity.versions, now)
+
+
+def _resumed(steps: int | None) -> list[str]:
+    if steps is None:
+        return []
+    return [f"training was interrupted and went on from {steps:,} steps, on environments that started anew"]
+
+
+def _cannot_be_pickled(part: UnpicklablePart) -> str:
+    return f"{part.layer}.{part.attribute} cannot be pickled ({part.error}): {advice(part).remedy}"
+
+
+def _external_row(manifest: ExternalManifest) -> ModelRow:
+    external, facts = manifest.external, manifest.facts
+    row = ModelRow(
+        experiment=external.group,
+        source=external.source,
+        role=external.role,
+        algo=external.algo,
+        env_id=external.environment.env,
+        env_ran=facts.env_ran,
+        train_seed=facts.train_seed,
+        train_n_envs=external.n_envs,
+        num_timesteps=facts.num_timesteps,
+        normalized=facts.normalized,
+        ep_rew_mean=next((claim.mean for claim in facts.claims if claim.kind == "training"), None),
+        loaded_with="; ".join(facts.loaded_with),
+        remarks="; ".join(facts.remarks),
+        plain_load_error=facts.plain_load_error,
+    )
+    return _with_versions(row, facts.saved_with, facts.versions)
+
+
+def _with_versions(row: ModelRow, saved: Mapping[str, str], now: Mapping[str, str]) -> ModelRow:
+    changes = [f"{name} {saved[name]} → {now[name]}" for name in now if name in saved and saved[name] != now[name]]
+    return replace(
+        row,
+        sb3_saved=saved.get("stable_baselines3"),
+        sb3_loaded=now.get("stable_baselines3"),
+        version_changes="; ".join(changes),
+    )
+
+
+def _with_rewards(row: ModelRow, record: ModelRecord) -> ModelRow:
+    """With the moments of what was earned at train time and after the reload, over the episodes that both have run."""
+    canonical = [] if record.canonical is None else record.canonical.episodes
+    if canonical:
+        mean, std = _moments(canonical)
+        row = replace(row, n_episodes=len(canonical), reload_mean_reward=mean, reload_std_reward=std)
+    if record.train_time is None:
+        return row
+    n = len(canonical) or None
+    quoted = record.train_time.quoted[:n]
+    mean, std = _moments(quoted)
+    reference_mean, reference_std = _moments(record.train_time.reference[:n])
+    return replace(
+        row,
+        train_mean_reward=mean,
+        train_std_reward=std,
+        reference_mean_reward=reference_mean,
+        reference_std_reward=reference_std,
+        claim_kind="reference" if record.train_time.in_place is None else "in_place",
+        claim_mean=mean,
+        claim_std=std,
+        claim_n=len(quoted),
+    )
+
+
+def _with_claim(row: ModelRow, record: ModelRecord, judgement: Judgement | None) -> ModelRow:
+    """With the claim that decides, if one does."""
+    claim: Claim | None = judgement.claim if judgement is not None else strongest(record.claims)
+    if claim is None or (record.train_time is not None and judgement is None):
+        return row
+    return replace(
+        row,
+        claim_kind=claim.kind,
+        claim_mean=claim.mean,
+        claim_std=claim.std,
+        claim_n=claim.n,
+        claim_source=claim.where,
+    )
+
+
+def _moments(episodes: Sequence[Episode]) -> tuple[float, float]:
+    return mean_reward(episodes), std_reward(episodes)
