@@ -193,6 +193,10 @@ def _add_episodes(model: Row, columns: dict[str, list[np.ndarray]]) -> None:
 # --- What is wrong with a model --------------------------------------------------------------------------------------
 
 
+def _check(check: str, expected: Any, found: Any) -> Check:
+    return Check(check, False, expected, found)
+
+
 @dataclass(frozen=True)
 class _Story:
     """Why a model that others trained has its verdict: what forensics find, and what the conditions give.
@@ -608,10 +612,6 @@ def _row(name: str, experiment: str, source: str, algo: str, world: _World, log:
 
 def _moments(name: str, rewards: np.ndarray) -> Row:
     return {f"{name}_mean_reward": float(rewards.mean()), f"{name}_std_reward": float(rewards.std())}
-
-
-def _check(check: str, expected: Any, found: Any) -> Check:
-    return Check(check, False, expected, found)
 
 
 def _as_recorded(divergence: Row | None) -> Divergence | None:

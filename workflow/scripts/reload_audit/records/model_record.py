@@ -102,8 +102,8 @@ class Measurement:
             condition=Condition.from_dict({part.name: data[part.name] for part in fields(Condition)}),
             failure=None if failure is None else Failure(**failure),
             process=None if process is None else Usage(**process),
-            checks=[Check.from_dict(check) for check in data["checks"]],
-            episodes=episodes_from(data["episodes"]),
+            checks=tuple(map(Check.from_dict, data["checks"])),
+            episodes=tuple(episodes_from(data["episodes"])),
             healthy=data["healthy"],
             divergence=None if divergence is None else Divergence.from_dict(divergence),
         )
