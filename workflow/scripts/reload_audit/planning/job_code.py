@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -43,9 +44,12 @@ class JobCode:
     def of_script(self, script: str) -> str:
         """A digest of all that a rule's script imports from the library, and of the requirements.
 
+        Of ``causes.yaml`` that part counts which decides what is measured, where the script reads it.
+
         :param script: its name in ``workflow/scripts``
         """
-        return code_digest(self._script(script), self._locate, [self._source("../requirements.txt")])
+        also, texts = [self._source("../requirements.txt")], self._declared_trials(script)
+        return code_digest(self._script(script), self._locate, also, texts)
 
     @functools.cache  # noqa: B019 one object for each planning
     def of_script_with_data(self, script: str) -> str:
@@ -55,9 +59,21 @@ class JobCode:
 
     def data_files(self, script: str) -> list[Path]:
         """The files that modules which a script imports name, by their paths from the module's own folder."""
-        modules = imported_files(self._script(script), Path(script).stem, self._locate)
-        named = {str(self._folder(module, file) / text) for file, module in modules.items() for text in _named_in(file)}
+        modules = self._modules(script).items()
+        named = {str(self._folder(module, file) / text) for file, module in modules for text in _named_in(file)}
         return [file for name in sorted(named) if (file := self._file(name)) is not None]
+
+    def _declared_trials(self, script: str) -> list[str]:
+        """What ``causes.yaml`` tells a script to measure; nothing where the script does not read it."""
+        if "reload_audit.causes.trials" not in self._modules(script).values():
+            return []
+        file = self._library("reload_audit/causes/causes.yaml")  # fetched before its module reads it
+        from reload_audit.causes.trials import measured_part
+
+        return [json.dumps(measured_part(file), sort_keys=True)]
+
+    def _modules(self, script: str) -> dict[Path, str]:
+        return imported_files(self._script(script), Path(script).stem, self._locate)
 
     def of_user(self, content: Any, *, with_lines: bool = False) -> str:
         """A digest of the user's own code on ``python_path`` that names in plain data lead to.
