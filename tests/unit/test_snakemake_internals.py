@@ -1,0 +1,63 @@
+"""What is used of Snakemake's internals is refused on versions that nobody has tried, and does what it says."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from reload_audit.planning.snakemake_internals import TRIED, Snakemake, UntriedVersionError, check_version
+from support.builders import ROOT
+
+
+def workflow(**parts: Any) -> Any:
+    return SimpleNamespace(
+        overwrite_configfiles=[], configfiles=[], modifier=SimpleNamespace(skip_configfile=False), **parts
+    )
+
+
+@pytest.mark.parametrize("version", TRIED)
+def test_a_version_that_was_tried_is_accepted(version):
+    check_version(version)
+
+
+@pytest.mark.parametrize("version", ["9.26.1", "9.28.0", "10.0.0", "9.27.1.dev3", ""])
+def test_another_version_is_refused_with_what_was_expected_what_was_found_and_what_to_install(version):
+    with pytest.raises(UntriedVersionError) as refused:
+        Snakemake(workflow(), version)
+    message = str(refused.value)
+    assert f"found {version}" in message
+    assert all(tried in message for tried in TRIED)
+    assert f"pip install snakemake=={TRIED[-1]}" in message
+
+
+def test_the_pinned_version_is_the_last_that_was_tried():
+    assert f"snakemake=={TRIED[-1]}" in (ROOT / "requirements.txt").read_text().splitlines()
+
+
+def limited(jobs: int, seconds: int) -> Any:
+    """A workflow whose jobs may start so many in so many seconds."""
+    settings = SimpleNamespace(max_jobs_per_timespan=SimpleNamespace(max_jobs=jobs, timespan=seconds))
+    return workflow(scheduling_settings=settings, scheduler=SimpleNamespace(job_rate_limiter="its own"))
+
+
+def test_the_limit_on_jobs_per_second_that_nobody_asked_for_is_taken_away():
+    own = limited(100, 1)
+    Snakemake(own, TRIED[-1]).plan_only_when_jobs_end()
+    assert own.scheduler.job_rate_limiter is None
+
+
+def test_a_limit_on_jobs_per_second_that_somebody_asked_for_stays():
+    asked = limited(5, 1)
+    Snakemake(asked, TRIED[-1]).plan_only_when_jobs_end()
+    assert asked.scheduler.job_rate_limiter == "its own"
+
+
+def test_configuration_files_are_those_of_the_command_line_before_those_of_the_snakefile():
+    given = workflow()
+    given.configfiles = ["config/config.yaml"]
+    assert Snakemake(given, TRIED[-1]).configuration_files == ["config/config.yaml"]
+    given.overwrite_configfiles = ["mine.yaml"]
+    assert Snakemake(given, TRIED[-1]).configuration_files == ["mine.yaml"]
+    assert Snakemake(given, TRIED[-1]).has_configuration
