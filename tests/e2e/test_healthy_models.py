@@ -25,6 +25,7 @@ from reload_audit.probing.conclusions import findings
 from reload_audit.reading.model_zip import read_model
 from reload_audit.reading.statistics import read_statistics
 from reload_audit.records.manifest import Digests
+from reload_audit.records.probe_record import ProbeRecord
 from reload_audit.records.storage import read_json
 from support.external_audits import audit_found
 
@@ -104,7 +105,7 @@ def test_healthy_models_have_no_cause_even_where_every_condition_is_forced(folde
     runs = [str(sorted(folder.glob(f"{kind}-*"))[-1]) for kind in ("PPO-Draws", "SAC-Continuous")]
     probes = tmp_path / "probes"
     models = audit_found(tmp_path, runs=runs, trust=["planted", "faulty"], reload={"conditions": "all"}, probes=probes)
-    assert not [path.name for path in probes.glob("*.json") if findings(read_json(path))]
+    assert not [path.name for path in probes.glob("*.json") if findings(ProbeRecord.read(path))]
     assert {model["verdict"] for model in models.values()} == {"identical"}
     assert not [model["causes"] for model in models.values() if model["causes"]]
     conditions = [condition for model in models.values() for condition in model["conditions"]]

@@ -28,16 +28,15 @@ from reload_audit.judging.divergence_wording import divergence_sentence
 from reload_audit.judging.judgement import Judgement, Obstacle
 from reload_audit.judging.reasons import reason
 from reload_audit.judging.verdicts import decide_verdicts
-from reload_audit.probing.conclusions import findings
-from reload_audit.probing.contrasts import CONTRASTS
-from reload_audit.probing.traces import Difference as Unlike
+from reload_audit.probing.conclusions import CAPTIONS, findings
 from reload_audit.records.divergence import ComponentDifference, Divergence
 from reload_audit.records.model_record import Check
 from reload_audit.records.probe_names import probe_name
+from reload_audit.records.probe_record import Mismatch, ProbeRecord
 from reload_audit.records.specs import Claim
 from reload_audit.records.storage import read_json, write_json
 from reload_audit.results import tables
-from reload_audit.results.aggregate import count_verdicts
+from reload_audit.results.aggregate import count_verdicts, environment_entry
 from reload_audit.results.rows import comparison_columns
 
 Row = dict[str, Any]
@@ -671,56 +670,55 @@ def _finished(model: _Model) -> Row:
     }
 
 
-_OTHER_CROP = asdict(Unlike(0, "random", 0, "observation[1]", 0.6, 0.7))
+_OTHER_CROP = Mismatch(0, "random", 0, "observation[1]", 0.6, 0.7)
 
 
-def _probe(world: _World) -> Row:
+def _probe(world: _World) -> ProbeRecord:
     """What probing an environment found, as far as the audit keeps it."""
-    unchanged = {"differs": False, "difference": None, "failure": None}
-    contrasts = {name: {"what": what, **unchanged} for name, what in CONTRASTS.items()}
+    compared: Row = {name: {"differs": False, "difference": None, "failure": None} for name in CAPTIONS}
     if world.fault:
-        entries = [
-            *world.probed.get("generators", []),
-            *world.probed.get("state", []),
-            *world.probed.get("entropy", []),
-        ]
-        difference = entries[0]["difference"] if entries else _OTHER_CROP
-        contrasts[world.fault] |= {"differs": True, "difference": difference}
+        effects = [effect for part in ("generators", "state", "entropy") for effect in world.probed.get(part, [])]
+        difference = effects[0]["difference"] if effects else asdict(_OTHER_CROP)
+        compared[world.fault] |= {"differs": True, "difference": difference}
     said = "AssertionError: Deterministic step observations are not equivalent for the same seed and action"
     low = "WARN: A Box observation space minimum value is -infinity. This is probably too low."
-    return {
-        "environment": world.spec,
-        "failure": None,
-        "remark": "",
-        "contrasts": contrasts,
-        "checks": [
-            {
-                "checker": "gymnasium",
-                "error": said if world.fault in ("many episodes", "repeat") else None,
-                "warnings": [low, low.replace("minimum", "maximum").replace("-inf", "inf").replace("low.", "high.")],
-            },
-            {"checker": "stable_baselines3", "error": None, "warnings": []},
-        ],
-        "vectorized": [{"vec_env": name, "n_envs": 2, "difference": None} for name in ("DummyVecEnv", "SubprocVecEnv")],
-        "held": "nothing",
-        **dict.fromkeys(("generators", "entropy", "state"), ()),
-        **dict.fromkeys(("clock", "hash_order")),
-        **world.probed,
-    }
+    return ProbeRecord.from_dict(
+        {
+            "environment": world.spec,
+            "plays": [],
+            "failure": None,
+            "remark": "",
+            "model": "",
+            "processes": 16,
+            "seconds": 2.0,
+            "contrasts": compared,
+            "checks": [
+                {
+                    "checker": "gymnasium",
+                    "error": said if world.fault in ("many episodes", "repeat") else None,
+                    "warnings": [
+                        low,
+                        low.replace("minimum", "maximum").replace("-inf", "inf").replace("low.", "high."),
+                    ],
+                },
+                {"checker": "stable_baselines3", "error": None, "warnings": []},
+            ],
+            "vectorized": [
+                {"vec_env": name, "n_envs": 2, "difference": None} for name in ("DummyVecEnv", "SubprocVecEnv")
+            ],
+            "held": "nothing",
+            **dict.fromkeys(("generators", "entropy", "state"), ()),
+            **dict.fromkeys(("clock", "hash_order")),
+            **world.probed,
+        }
+    )
 
 
 _PROBED = {world.env: findings(_probe(world)) for world in WORLDS}
 
 
 def _environment(world: _World) -> Row:
-    probe = _probe(world)
-    kept = ("failure", "remark", "contrasts", "checks", "vectorized")
-    return {
-        "name": probe_name(world.spec),
-        "environment": probe["environment"],
-        "findings": [finding.to_dict() for finding in _PROBED[world.env]],
-        **{key: probe[key] for key in kept},
-    }
+    return environment_entry(probe_name(world.spec), _probe(world))
 
 
 def write_fleet(folder: Path, n: int, seed: int = 0, models: Iterable[str] | None = None) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from reload_audit.probing.conclusions import findings
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import RELOAD_HASH_SEED, TRAIN_HASH_SEED
 from reload_audit.records.probe_names import probe_name, probed
-from reload_audit.records.storage import plain
+from reload_audit.records.probe_record import Contrast, ProbeRecord
 from support.builders import ROOT
 
 PROBE = ProbeSpec(seeds=2, steps=20, episodes=6, isolation="forkserver", timeout=60.0, memory=4096)
@@ -72,8 +72,8 @@ def environment(name: str, **kwargs: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the file of each environment would hold. All share two fork servers."""
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ProbeRecord]:
+    """What is read of the file of each environment. All share two fork servers."""
     log = tmp_path_factory.mktemp("probing") / "probe.log"
     probers = {name: Prober(environment(name), PROBE, log) for name in (*FAULTS, *HEALTHY)}
     isolation.prepare("forkserver", hash_seed=TRAIN_HASH_SEED, preload=PRELOAD)
@@ -81,7 +81,15 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     isolation.prepare("forkserver", hash_seed=RELOAD_HASH_SEED, preload=PRELOAD)
     for prober in going_on:
         prober.probe_hash_order()
-    return {name: json.loads(json.dumps(plain(prober.result()))) for name, prober in probers.items()}
+    return {name: written_and_read(prober, log.with_suffix(".json")) for name, prober in probers.items()}
+
+
+def written_and_read(prober: Prober, file: Path) -> ProbeRecord:
+    record = prober.record()
+    record.write(file)
+    read = ProbeRecord.read(file)
+    assert read == record
+    return read
 
 
 def only(found: list[Finding]) -> Finding:
@@ -124,25 +132,25 @@ def test_evidence_says_seed_and_component_and_is_a_sentence(results, name):
 @pytest.mark.parametrize("name", HEALTHY)
 def test_a_healthy_environment_has_no_finding(results, name):
     result = results[name]
-    assert result["failure"] is None
+    assert result.failure is None
     assert findings(result) == []
-    assert all(contrast["differs"] is False for contrast in result["contrasts"].values()), result["contrasts"]
-    assert all(compared["difference"] is None for compared in result["vectorized"])
+    assert all(compared.differs is False for compared in result.effects.contrasts.values()), result.effects
+    assert all(compared.difference is None for compared in result.vectorized)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["faulty:Shares", "faulty:IgnoresTheSeed", "faulty:Exhausts", "faulty:Advances"])
 def test_state_that_survives_a_reset_is_proved_by_restoring_it(results, name):
-    assert all(entry["proved"] for entry in results[name]["state"])
+    assert all(effect.proved for effect in results[name].effects.state)
     assert "put back, the episodes are the same, bit for bit" in only(findings(results[name])).evidence
 
 
 @pytest.mark.slow
 def test_the_checkers_of_gymnasium_and_sb3_are_quoted(results):
-    said = {check["checker"]: check for check in results["Pendulum-v1"]["checks"]}
-    assert said["stable_baselines3"]["warnings"][0].startswith("We recommend you to use a symmetric and normalized Box")
-    said = {check["checker"]: check for check in results["faulty:Unseeded"]["checks"]}
-    assert said["gymnasium"]["error"].startswith("AssertionError: Deterministic step observations are not equivalent")
+    said = {check.checker: check for check in results["Pendulum-v1"].checks}
+    assert said["stable_baselines3"].warnings[0].startswith("We recommend you to use a symmetric and normalized Box")
+    said = {check.checker: check for check in results["faulty:Unseeded"].checks}
+    assert said["gymnasium"].error.startswith("AssertionError: Deterministic step observations are not equivalent")
 
 
 @pytest.mark.slow
@@ -156,7 +164,7 @@ def test_the_checkers_of_gymnasium_and_sb3_are_quoted(results):
 def test_an_environment_that_does_not_run_is_a_result_that_says_why(tmp_path, name, kwargs, message):
     prober = Prober(environment(name, **kwargs), PROBE, tmp_path / "probe.log")
     assert not prober.probe()
-    finding = only(findings(prober.result()))
+    finding = only(findings(prober.record()))
     assert finding.cause == "not-runnable"
     assert message in finding.evidence
 
@@ -165,7 +173,7 @@ def test_an_environment_that_does_not_run_is_a_result_that_says_why(tmp_path, na
 def test_an_environment_that_crashes_once_it_has_been_used_has_that_as_its_finding(tmp_path):
     prober = Prober(environment("planted:CrashesInTraining"), PROBE, tmp_path / "probe.log")
     prober.probe()
-    finding = only(findings(prober.result()))
+    finding = only(findings(prober.record()))
     assert finding.cause == "not-runnable"
     assert "an instance that has run other episodes before: the process was ended by SIGSEGV" in finding.evidence
 
@@ -184,9 +192,9 @@ def test_a_single_bit_from_a_global_generator_is_found_where_the_first_other_sta
     isolation.prepare("forkserver", hash_seed=TRAIN_HASH_SEED, preload=PRELOAD)
     prober = Prober(environment(name, toss=toss), PROBE, tmp_path / "probe.log")
     prober.probe()
-    result = json.loads(json.dumps(plain(prober.result())))
-    assert only(findings(result)).cause == cause
-    assert result["generators"][0]["phases"] == [phase]
+    record = prober.record()
+    assert only(findings(record)).cause == cause
+    assert record.effects.generators[0].phases == (phase,)
 
 
 @pytest.mark.slow
@@ -196,9 +204,9 @@ def test_a_hanging_environment_is_given_up_soon(tmp_path):
     spec = {**environment("hanging:Hangs"), "python_path": [str(tmp_path), str(ROOT / "tests/environments")]}
     prober = Prober(spec, replace(PROBE, timeout=3.0), tmp_path / "probe.log")
     prober.probe()
-    contrasts = prober.result()["contrasts"]
-    assert contrasts["repeat"]["differs"] is False
-    assert contrasts["many episodes"]["failure"]["message"] == "did not finish within 3 seconds"
+    contrasts = prober.record().effects.contrasts
+    assert contrasts[Contrast.REPEAT].differs is False
+    assert contrasts[Contrast.MANY_EPISODES].failure.message == "did not finish within 3 seconds"
 
 
 HANGING = """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from reload_audit.jobs.probe import ProbeSpec, probe_environment
 from reload_audit.processes.job_log import job_log
-from reload_audit.records.specs import ExternalPolicy
+from reload_audit.records.specs import ExternalPolicy, ExternalSpec
 
 
 def main(
@@ -17,7 +17,7 @@ def main(
     record: Path,
     log: Path,
 ) -> None:
-    model = {"folder": files[0]} if external is None else external
+    model = Path(files[0]) if external is None else ExternalSpec.from_dict(external)
     allowed = None if external is None else ExternalPolicy.from_dict(policy)
     probe_environment(environment, model, allowed, ProbeSpec.from_dict(probe), record, log)
 

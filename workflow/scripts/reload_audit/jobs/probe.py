@@ -1,23 +1,24 @@
-"""Probe one environment: every scenario in a fresh process, and whatever happens there is a result."""
+"""Probe one environment: every scenario in a fresh process; a process that fails is part of the result."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from reload_audit.probing.contrasts import Contrasts
-from reload_audit.probing.scenarios import Planned, Play, Result, Scenario
+from reload_audit.probing.scenario import Planned, Result, Scenario
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import RELOAD_HASH_SEED, TRAIN_HASH_SEED
 from reload_audit.processes.isolation import Failure, Method
-from reload_audit.records.specs import FORMAT, EnvironmentSpec, ExternalPolicy
-from reload_audit.records.storage import write_json
+from reload_audit.records.probe_record import CheckerReport, NotRun, PlayedEpisode, ProbeRecord, VectorizedComparison
+from reload_audit.records.specs import EnvironmentSpec, ExternalPolicy, ExternalSpec
 
 PRELOAD = ("stable_baselines3", "sb3_contrib", "time_machine", "yaml")
 _MOST_TIMEOUTS = 2
+"""Scenarios that may take too long before no further one is tried."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class ProbeSpec:
 
 def probe_environment(
     environment: Mapping[str, Any],
-    model: Mapping[str, Any] | None,
+    model: Path | ExternalSpec | None,
     policy: ExternalPolicy | None,
     probe: ProbeSpec,
     record: Path,
@@ -54,10 +55,10 @@ def probe_environment(
 ) -> None:
     """Probe an environment and write down what differs and why.
 
-    :param environment: what ``probing.names.probed`` gave
-    :param model: ``{"folder": ...}`` of a model that was trained in it here, what ``ExternalSpec.from_dict`` reads of
-        one that others trained, or None
-    :param policy: for a model that others trained
+    :param environment: what ``records.probe_names.probed`` gave
+    :param model: the folder of a model that was trained in the environment here, or an external model; its actions are
+        taken, too
+    :param policy: for an external model
     :param record: the JSON file to write
     :param log: takes what the processes print
     """
@@ -66,7 +67,7 @@ def probe_environment(
     if prober.probe(model, policy):
         isolation.prepare(probe.isolation, hash_seed=RELOAD_HASH_SEED, preload=PRELOAD)
         prober.probe_hash_order()
-    write_json(record, prober.result())
+    prober.record().write(record)
 
 
 class Prober:
@@ -78,75 +79,83 @@ class Prober:
         self._spec = EnvironmentSpec.from_dict(environment)
         self._probe = probe
         self._log = log
-        self._plays: tuple[Play, ...] = ()
+        self._planned = Planned(self._spec, "", (), "")
         self._trusted: tuple[str, ...] = ()
         self._timeouts = 0
         self._processes = 0
         self._contrasts = Contrasts(self._run, probe.episodes)
-        self._rest: dict[str, Any] = {"failure": None, "checks": [], "vectorized": [], "remark": "", "model": ""}
+        self._failure: Failure | None = None
+        self._checks: tuple[CheckerReport | NotRun, ...] = ()
+        self._vectorized: tuple[VectorizedComparison | NotRun, ...] = ()
 
-    def probe(self, model: Mapping[str, Any] | None = None, policy: ExternalPolicy | None = None) -> bool:
-        """Everything but hash order.
+    def probe(self, model: Path | ExternalSpec | None = None, policy: ExternalPolicy | None = None) -> bool:
+        """Do everything but the contrast of hash order.
 
         :return: whether that remains to be done
         """
         planned = self._plan(model, policy)
-        failure = planned if isinstance(planned, Failure) else None
-        if isinstance(planned, Planned):
-            self._spec, self._plays = planned.environment, planned.plays
-            self._rest |= {"remark": planned.remark, "model": planned.model}
-            failure = self._contrasts.compare()
-        if failure is not None:
-            self._rest["failure"] = {**asdict(failure), "message": _speaking(failure.message)}
+        if isinstance(planned, Failure):
+            self._failure = planned
+        else:
+            self._planned = planned
+            self._failure = self._contrasts.compare()
+        if self._failure is not None:
             return False
-        pair = [play for play in self._plays if play.source == "random"][:2]
-        self._rest["checks"] = self._quoted("reload_audit.probing.checkers:check", self._spec, self._trusted)
-        self._rest["vectorized"] = self._quoted(
-            "reload_audit.probing.checkers:compare_vectorized", self._spec, pair, self._trusted
-        )
+        self._check()
         return True
 
     def probe_hash_order(self) -> None:
-        """The rest, once fresh processes have another PYTHONHASHSEED."""
+        """Do the rest, once fresh processes have another PYTHONHASHSEED."""
         self._contrasts.compare_hash_order()
 
-    def result(self) -> dict[str, Any]:
-        """What the file holds."""
-        plays = [{"seed": play.seed, "actions": play.source, "steps": len(play.actions)} for play in self._plays]
-        return {
-            "format": FORMAT,
-            "environment": dict(self._environment),
-            "plays": plays,
-            **asdict(self._contrasts.probed),
-            **self._rest,
-            "processes": self._processes,
-            "seconds": time.monotonic() - self._start,
-        }
+    def record(self) -> ProbeRecord:
+        """What is known by now."""
+        return ProbeRecord(
+            environment=self._environment,
+            plays=tuple(PlayedEpisode(play.seed, play.source, len(play.actions)) for play in self._planned.plays),
+            effects=self._contrasts.effects,
+            failure=self._failure,
+            checks=self._checks,
+            vectorized=self._vectorized,
+            remark=self._planned.remark,
+            model=self._planned.model,
+            processes=self._processes,
+            seconds=time.monotonic() - self._start,
+        )
 
-    def _plan(self, model: Mapping[str, Any] | None, policy: ExternalPolicy | None) -> Any:
-        """What is planned, or a failure."""
+    def _plan(self, model: Path | ExternalSpec | None, policy: ExternalPolicy | None) -> Planned | Failure:
         size = (self._probe.seeds, self._probe.steps)
-        if model is None:
-            return self._call("reload_audit.probing.actions:plan_for_environment", self._spec, *size)
-        if policy is None:
-            return self._call("reload_audit.probing.actions:plan_for_trained", self._spec, model["folder"], *size)
-        self._trusted = policy.trust
-        return self._call("reload_audit.probing.actions:plan_for_found", self._spec, model, policy, *size)
+        planned: Planned | Failure
+        if isinstance(model, ExternalSpec):
+            assert policy is not None, "an external model comes with a policy"
+            self._trusted = policy.trust
+            planned = self._call("reload_audit.probing.actions:plan_for_external", self._spec, model, policy, *size)
+        elif model is not None:
+            planned = self._call("reload_audit.probing.actions:plan_for_trained", self._spec, model, *size)
+        else:
+            planned = self._call("reload_audit.probing.actions:plan_for_environment", self._spec, *size)
+        return planned
 
     def _run(self, scenario: Scenario) -> Result | Failure:
         if self._timeouts >= _MOST_TIMEOUTS:
             return Failure("timeout", "not tried, because other scenarios did not finish in time", "")
+        planned = self._planned
         outcome: Result | Failure = self._call(
-            "reload_audit.probing.scenario:run", self._spec, self._plays, scenario, self._trusted
+            "reload_audit.probing.run_scenario:run", planned.environment, planned.plays, scenario, self._trusted
         )
         return outcome
 
-    def _quoted(self, target: str, *arguments: Any) -> list[dict[str, Any]]:
-        value = self._call(target, *arguments)
-        return [{"failure": asdict(value)}] if isinstance(value, Failure) else value
+    def _check(self) -> None:
+        """Ask the checkers of Gymnasium and SB3, and compare vectorised environments with single ones."""
+        spec = self._planned.environment
+        checks = self._call("reload_audit.probing.checkers:check", spec, self._trusted)
+        self._checks = (NotRun(checks),) if isinstance(checks, Failure) else checks
+        plays = [play for play in self._planned.plays if play.source == "random"][:2]
+        compared = self._call("reload_audit.probing.checkers:compare_vectorized", spec, plays, self._trusted)
+        self._vectorized = (NotRun(compared),) if isinstance(compared, Failure) else compared
 
     def _call(self, target: str, *arguments: Any) -> Any:
-        """The value, or a failure."""
+        """What a function returns in a fresh process, or why it returned nothing."""
         outcome = isolation.call(
             target,
             arguments,
@@ -158,8 +167,3 @@ class Prober:
         self._processes += 1
         self._timeouts += outcome.failure is not None and outcome.failure.kind == "timeout"
         return outcome.value if outcome.failure is None else outcome.failure
-
-
-def _speaking(message: str) -> str:
-    """Without the name of an error that was written for people."""
-    return message.removeprefix("Unreadable: ").removeprefix("ImportProblem: ")

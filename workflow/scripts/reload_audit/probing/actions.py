@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ from reload_audit.environments.build import Normalizer, build_vec_env, freeze_no
 from reload_audit.evaluation.rollouts import ModelPolicy, Policy, RandomPolicy
 from reload_audit.models import model_folder
 from reload_audit.models.load_untrusted import load
-from reload_audit.probing.scenarios import Planned, Play
+from reload_audit.probing.scenario import Planned, Play
+from reload_audit.probing.stated_problems import stating_problems
 from reload_audit.processes.imports import extend_path
 from reload_audit.reading.model_zip import read_model
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import read_statistics
+from reload_audit.records.probe_record import Source
 from reload_audit.records.specs import EnvironmentSpec, ExternalPolicy, ExternalSpec, TrainingSpec
 from reload_audit.records.storage import read_json
 
@@ -31,29 +33,30 @@ _PATIENCE = 20.0
 """Seconds after which no further episode is planned."""
 
 
-def plan_for_trained(environment: EnvironmentSpec, folder: str, seeds: int, steps: int) -> Planned:
+@stating_problems
+def plan_for_trained(environment: EnvironmentSpec, folder: Path, seeds: int, steps: int) -> Planned:
     """For an environment in which this workflow trained a model."""
     th.set_num_threads(1)
     plays = list(_random_plays(environment, seeds, steps))
-    manifest = read_json(Path(folder) / model_folder.MANIFEST)
+    manifest = read_json(folder / model_folder.MANIFEST)
     if manifest["failure"] is not None:
         return Planned(environment, "", tuple(plays), "its training failed")
     spec = TrainingSpec.from_dict(manifest["spec"])
-    model = model_folder.load_model(Path(folder), spec.algo, spec.device)
-    normalizer = None if spec.environment.normalize is None else model_folder.normalizer_from_file(Path(folder))
+    model = model_folder.load_model(folder, spec.algo, spec.device)
+    normalizer = None if spec.environment.normalize is None else model_folder.normalizer_from_file(folder)
     plays += _plays("model", lambda _: ModelPolicy(model), spec.environment, normalizer, seeds, steps)
     return Planned(environment, "", tuple(plays), "")
 
 
-def plan_for_found(
-    environment: EnvironmentSpec, model: Mapping[str, Any], policy: ExternalPolicy, seeds: int, steps: int
+@stating_problems
+def plan_for_external(
+    environment: EnvironmentSpec, spec: ExternalSpec, policy: ExternalPolicy, seeds: int, steps: int
 ) -> Planned:
-    """For an environment in which somebody else trained a model. Only trusted names are imported, nothing executed.
+    """For the environment of an external model. Only trusted names are imported, nothing executed.
 
     :raises Unreadable: the environment must not be imported, or is not there
     """
     th.set_num_threads(1)
-    spec = ExternalSpec.from_dict(model)
     extend_path(environment.python_path)
     ids.check_names(environment, spec.named_by_user, policy.trust)
     ids.register_environments(environment.env, policy.trust)
@@ -66,20 +69,21 @@ def plan_for_found(
             raise Unreadable(missing) from None
         raise
     try:
-        plays += _plays_of_found(spec, current, policy, seeds, steps)
+        plays += _plays_of_external(spec, current, policy, seeds, steps)
         problem = ""
     except Exception as error:  # a model that does not load is no reason not to look at its environment
         problem = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     return Planned(current, remark, tuple(plays), problem)
 
 
+@stating_problems
 def plan_for_environment(environment: EnvironmentSpec, seeds: int, steps: int) -> Planned:
-    """For an environment alone."""
+    """For an environment without a model."""
     th.set_num_threads(1)
     return Planned(environment, "", tuple(_random_plays(environment, seeds, steps)), "there is no model")
 
 
-def _plays_of_found(
+def _plays_of_external(
     spec: ExternalSpec, current: EnvironmentSpec, policy: ExternalPolicy, seeds: int, steps: int
 ) -> list[Play]:
     saved = read_model(spec.path, trusted=policy.trust, max_bytes=policy.max_bytes)
@@ -95,7 +99,12 @@ def _random_plays(environment: EnvironmentSpec, seeds: int, steps: int) -> Itera
 
 
 def _plays(
-    source: str, policy: Any, environment: EnvironmentSpec, normalizer: Normalizer | None, seeds: int, steps: int
+    source: Source,
+    policy: Callable[[VecEnv], Policy],
+    environment: EnvironmentSpec,
+    normalizer: Normalizer | None,
+    seeds: int,
+    steps: int,
 ) -> Iterator[Play]:
     start = time.monotonic()
     for seed in range(seeds):

@@ -18,9 +18,10 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
 from reload_audit.environments.build import make_env, seed_global_generators
 from reload_audit.environments.ids import register_environments
-from reload_audit.probing.scenarios import Play
-from reload_audit.probing.traces import Moment, Trace, first_difference, moment
+from reload_audit.probing.scenario import Play
+from reload_audit.probing.traces import Moment, Trace, first_mismatch, moment
 from reload_audit.processes.imports import extend_path
+from reload_audit.records.probe_record import CheckerReport, VectorizedComparison
 from reload_audit.records.specs import EnvironmentSpec
 
 _GLOBAL_SEED = 20_000
@@ -32,21 +33,21 @@ _LONGEST_QUOTE = 300
 _MOST_QUOTES = 10
 
 
-def check(spec: EnvironmentSpec, trusted: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-    """For each checker its name, the error it ended with or None, and its warnings.
+def check(spec: EnvironmentSpec, trusted: tuple[str, ...] = ()) -> tuple[CheckerReport, ...]:
+    """What each checker says of the environment.
 
     :param trusted: packages that may have registered the environment
     """
     th.set_num_threads(1)
     extend_path(spec.python_path)
     register_environments(spec.env, trusted)
-    return [
+    return (
         _checked("gymnasium", lambda: gymnasium_checker.check_env(make_env(spec).unwrapped, skip_render_check=True)),
         _checked("stable_baselines3", lambda: sb3_checker.check_env(make_env(spec), skip_render_check=True)),
-    ]
+    )
 
 
-def _checked(name: str, checker: Callable[[], None]) -> dict[str, Any]:
+def _checked(name: str, checker: Callable[[], None]) -> CheckerReport:
     error = None
     seed_global_generators(_GLOBAL_SEED)
     with warnings.catch_warnings(record=True) as caught:
@@ -56,7 +57,7 @@ def _checked(name: str, checker: Callable[[], None]) -> dict[str, Any]:
         except Exception as raised:
             error = _quoted(f"{type(raised).__name__}: {raised}")
     said = dict.fromkeys(_quoted(str(warning.message)) for warning in caught if warning.category is UserWarning)
-    return {"checker": name, "error": error, "warnings": list(said)[:_MOST_QUOTES]}
+    return CheckerReport(name, error, tuple(said)[:_MOST_QUOTES])
 
 
 def _quoted(text: str) -> str:
@@ -65,10 +66,10 @@ def _quoted(text: str) -> str:
 
 def compare_vectorized(
     spec: EnvironmentSpec, plays: Sequence[Play], trusted: tuple[str, ...] = ()
-) -> list[dict[str, Any]]:
+) -> tuple[VectorizedComparison, ...]:
     """For DummyVecEnv and SubprocVecEnv, whether their episodes are those of single environments, up to the data types.
 
-    Looked at is what comes before the first of them ends.
+    They are compared up to the step in which the first of them ends.
 
     :param plays: with consecutive seeds, because that is how a VecEnv seeds its environments
     """
@@ -86,15 +87,15 @@ def compare_vectorized(
         beginnings = [
             replace(one, moments=one.moments[: len(other.moments)]) for one, other in zip(single, traces, strict=True)
         ]
-        difference = first_difference(beginnings, traces)
-        compared.append(
-            {"vec_env": name, "n_envs": len(plays), "difference": None if difference is None else difference.to_dict()}
-        )
-    return compared
+        compared.append(VectorizedComparison(name, len(plays), first_mismatch(beginnings, traces)))
+    return tuple(compared)
 
 
 def _seeded(spec: EnvironmentSpec, trusted: tuple[str, ...]) -> gym.Env:
-    """As in this process: what a worker draws from global generators is for others to find."""
+    """Make the environment in a worker, with the state of global generators that this process has.
+
+    Whether it draws from them is no question of vectorisation: a contrast finds that.
+    """
     th.set_num_threads(1)
     seed_global_generators(_GLOBAL_SEED)
     extend_path(spec.python_path)

@@ -1,4 +1,4 @@
-"""Another time of day, and clocks that stand still."""
+"""Let the clocks of a process show another time of day, or stand still."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import time_machine
 
-from reload_audit.probing.scenarios import Clock
+from reload_audit.probing.scenario import Clock
 
 _SHIFT = dt.timedelta(days=407, hours=5, minutes=17, seconds=23, microseconds=456_789)
 _FROZEN = dt.datetime(2031, 5, 17, 10, 43, 21, 234_567, tzinfo=dt.UTC)

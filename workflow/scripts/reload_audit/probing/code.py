@@ -15,6 +15,7 @@ import gymnasium as gym
 from gymnasium.envs.registration import load_env_creator
 
 from reload_audit.processes.imports import ImportProblem, extend_path, import_module, import_object
+from reload_audit.records.probe_record import Place
 from reload_audit.records.specs import EnvironmentSpec
 
 _FOLDERS = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
@@ -57,9 +58,9 @@ class Code:
             self._modules = [module for module, file in files if isinstance(file, str) and self.holds(file)]
         return self._modules
 
-    def place(self, frame: FrameType) -> str:
-        """File, line and function, as a person would look for them."""
-        return f"{shown(frame.f_code.co_filename)}:{frame.f_lineno} in {frame.f_code.co_name}"
+    def place(self, frame: FrameType) -> Place:
+        """Where a frame is in the code."""
+        return Place(shown(frame.f_code.co_filename), frame.f_lineno, frame.f_code.co_name)
 
     def nearest(self, frame: FrameType | None) -> FrameType | None:
         """The innermost frame of the environment's own code, from this one outwards."""

@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import torch as th
 
+from reload_audit.records.probe_record import Phase, Place
 from reload_audit.records.storage import Digest
 
-Place = Callable[[FrameType | None], str]
+WhoAsks = Callable[[FrameType | None], Place | None]
 
 
 def seed_global(seeds: Mapping[str, int]) -> None:
@@ -52,7 +53,7 @@ def global_states_kept() -> Iterator[None]:
 
 
 def fingerprints() -> dict[str, int]:
-    """Cheap ones of the global generators' states: drawing changes them."""
+    """A number for each global generator's state, quickly computed: drawing from the generator changes it."""
     numpy_state: Any = np.random.get_state()
     return {
         "np.random": hash((numpy_state[1].tobytes(), numpy_state[2:])),
@@ -71,7 +72,7 @@ def state_of(generator: Any) -> str:
 
 
 def copied(generator: Any) -> Any:
-    """Something that :func:`put_state` takes."""
+    """A copy of a generator's state, for :func:`put_state`."""
     return copy.deepcopy(_state(generator))
 
 
@@ -100,27 +101,27 @@ def _state(generator: Any) -> Any:
 
 
 class Entropy:
-    """Who asks the operating system for entropy, and, where wanted, the same answer every time.
+    """Stands in for the operating system's entropy: notes who asks for it, and can give the same answers every time.
 
-    :param place: names the environment's own line that a call comes from; empty where none does
-    :param fixed: the places that get the same answer every time; None for all of them
+    :param who_asks: finds the environment's own line that a call comes from; None where none does
+    :param fixed: the places that get the same answers every time; None for all of them
     """
 
-    def __init__(self, place: Place, fixed: frozenset[str] | None) -> None:
-        self._place = place
+    def __init__(self, who_asks: WhoAsks, fixed: frozenset[Place] | None) -> None:
+        self._who_asks = who_asks
         self._fixed = fixed
-        self._counts: dict[str, int] = {}
+        self._counts: dict[Place | None, int] = {}
         self._urandom = os.urandom
-        self.phase = "import"
-        self.asked: dict[str, str] = {}
+        self.phase: Phase = "import"
+        self.asked: dict[Place, Phase] = {}
 
     def restart(self) -> None:
-        """Give the answers from the first one on again."""
+        """Begin the fixed answers of every place anew: the next one is its first."""
         self._counts.clear()
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
-        """Leave the answers to come as if the block had never asked."""
+        """Let the block ask without effect on the fixed answers after it."""
         counts = dict(self._counts)
         try:
             yield
@@ -128,17 +129,18 @@ class Entropy:
             self._counts = counts
 
     def urandom(self, size: int) -> bytes:
-        where = self._place(sys._getframe(1))
-        if where:
+        """What ``os.urandom`` gives, or fixed bytes, which depend on the place and on how often it has asked."""
+        where = self._who_asks(sys._getframe(1))
+        if where is not None:
             self.asked.setdefault(where, self.phase)
         if self._fixed is not None and where not in self._fixed:
             return self._urandom(size)
         count = self._counts[where] = self._counts.get(where, -1) + 1
-        return hashlib.shake_256(f"{where} {count}".encode()).digest(size)
+        return hashlib.shake_256(f"{where or ''} {count}".encode()).digest(size)
 
     @contextlib.contextmanager
     def replaced(self) -> Iterator[None]:
-        """Stand in for the operating system as long as the block runs."""
+        """Replace every function that asks the operating system for entropy while the block runs."""
         seed_of_random = random.Random.seed
 
         def seed(generator: random.Random, a: Any = None, version: int = 2) -> None:

@@ -20,7 +20,8 @@ import torch as th
 
 from reload_audit.probing import generators
 from reload_audit.probing.code import Code
-from reload_audit.probing.scenarios import Leaf, Scope
+from reload_audit.probing.scenario import Leaf
+from reload_audit.records.probe_record import Scope
 from reload_audit.records.storage import Digest
 
 _DEPTH = 5

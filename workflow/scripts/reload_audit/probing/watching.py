@@ -13,7 +13,8 @@ from typing import Any
 from reload_audit.probing import generators
 from reload_audit.probing.clocks import reads_clock
 from reload_audit.probing.code import Code, shown
-from reload_audit.probing.scenarios import GLOBAL
+from reload_audit.probing.scenario import GLOBAL
+from reload_audit.records.probe_record import Phase, Place
 
 _SET_MAKERS = {"set", "frozenset", "hash"}
 
@@ -26,11 +27,11 @@ class Watch:
 
     def __init__(self, code: Code) -> None:
         self._code = code
-        self._here = ""
+        self._here: Place | None = None
         self._known: dict[str, int] = {}
-        self.phase = "import"
-        self.draws: dict[str, dict[str, str]] = {name: {} for name in GLOBAL}
-        self.clocks: dict[str, str] = {}
+        self.phase: Phase = "import"
+        self.draws: dict[str, dict[Place, Phase]] = {name: {} for name in GLOBAL}
+        self.clocks: dict[Place, Phase] = {}
         self.files: set[str] = set()
 
     @contextlib.contextmanager
@@ -45,7 +46,7 @@ class Watch:
             sys.settrace(None)
             sys.setprofile(None)
 
-    def order_lines(self) -> list[str]:
+    def order_lines(self) -> list[Place]:
         """Where the code that ran makes sets or asks for hashes."""
         return [place for file in sorted(self.files) for place in _order_lines(file)]
 
@@ -60,14 +61,14 @@ class Watch:
     def _moved(self, frame: FrameType, event: str, _: Any) -> Callable | None:
         self._note()
         outer = self._code.nearest(frame.f_back) if event == "return" else frame
-        self._here = "" if outer is None else self._code.place(outer)
+        self._here = None if outer is None else self._code.place(outer)
         return self._moved
 
     def _note(self) -> None:
         """Whatever was drawn since the last line began was drawn by that line."""
         known = generators.fingerprints()
         for name, fingerprint in known.items():
-            if fingerprint != self._known[name] and self._here:
+            if fingerprint != self._known[name] and self._here is not None:
                 self.draws[name].setdefault(self._here, self.phase)
         self._known = known
 
@@ -78,9 +79,9 @@ class Watch:
                 self.clocks.setdefault(self._code.place(outer), self.phase)
 
 
-def _order_lines(file: str) -> Iterator[str]:
+def _order_lines(file: str) -> Iterator[Place]:
     with contextlib.suppress(OSError, SyntaxError, ValueError):
         for node in ast.walk(ast.parse(Path(file).read_bytes())):
             called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _SET_MAKERS
             if isinstance(node, ast.expr) and (called or isinstance(node, ast.Set | ast.SetComp)):
-                yield f"{shown(file)}:{node.lineno}"
+                yield Place(shown(file), node.lineno)

@@ -20,13 +20,14 @@ from reload_audit.judging.divergence_wording import divergence_sentence
 from reload_audit.judging.judgement import Judgement
 from reload_audit.judging.reasons import reason
 from reload_audit.judging.verdicts import JudgedVerdict, decide_verdicts
-from reload_audit.probing.conclusions import findings
+from reload_audit.probing.conclusions import CAPTIONS, findings
 from reload_audit.records.divergence import Divergence
 from reload_audit.records.manifest import TrainedManifest
 from reload_audit.records.model_record import Check, ModelRecord, read_records
 from reload_audit.records.probe_names import probe_name
+from reload_audit.records.probe_record import ProbeRecord
 from reload_audit.records.specs import Claim
-from reload_audit.records.storage import digest, plain, read_json, write_json
+from reload_audit.records.storage import digest, plain, write_json
 from reload_audit.results import tables
 from reload_audit.results.rows import (
     ConditionRow,
@@ -98,7 +99,7 @@ def aggregate(
                 judged.append(_Judged.of(record, criteria))
                 episodes.add(map(vars, episode_rows(record)))
     rows = _with_verdicts(judged, criteria)
-    probed = {path.stem: read_json(path) for path in probes}
+    probed = {path.stem: ProbeRecord.read(path) for path in probes}
     diagnoses = [_diagnose(model, row, probed.get(model.probe)) for model, row in zip(judged, rows, strict=True)]
     rows = [_with_cause(row, diagnosis) for row, diagnosis in zip(rows, diagnoses, strict=True)]
 
@@ -119,7 +120,7 @@ def aggregate(
             _entry(model, row, diagnosis, model.probe if model.probe in probed else None)
             for model, row, diagnosis in zip(judged, rows, diagnoses, strict=True)
         ],
-        "environments": [_environment(name, probed[name]) for name in sorted(probed)],
+        "environments": [environment_entry(name, probed[name]) for name in sorted(probed)],
     }
     write_json(results / "audit.json", audit)
 
@@ -188,13 +189,21 @@ def _entry(model: _Judged, row: ModelRow, diagnosis: Diagnosis, probe: str | Non
     }
 
 
-def _environment(name: str, probe: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What is said of an environment that was probed; how long that took is nothing that a result may depend on."""
+def environment_entry(name: str, probe: ProbeRecord) -> Mapping[str, Any]:
+    """What ``audit.json`` says of an environment that was probed: nothing of how long that took.
+
+    :param name: of the probe
+    """
+    contrasts = {
+        contrast: {"what": CAPTIONS[contrast], **asdict(compared)}
+        for contrast, compared in probe.effects.contrasts.items()
+    }
+    record = probe.to_dict() | {"contrasts": contrasts}
     return {
         "name": name,
-        "environment": probe["environment"],
+        "environment": probe.environment,
         "findings": [finding.to_dict() for finding in findings(probe)],
-        **{key: _without_details(probe[key]) for key in ("failure", "remark", "contrasts", "checks", "vectorized")},
+        **{key: _without_details(record[key]) for key in ("failure", "remark", "contrasts", "checks", "vectorized")},
     }
 
 
@@ -203,10 +212,10 @@ def _without_details(content: Any) -> Any:
     if isinstance(content, Mapping):
         failure = content.keys() == {"kind", "message", "details"}
         return {key: _without_details(value) for key, value in content.items() if not (failure and key == "details")}
-    return [_without_details(item) for item in content] if isinstance(content, list) else content
+    return [_without_details(item) for item in content] if isinstance(content, list | tuple) else content
 
 
-def _diagnose(model: _Judged, row: ModelRow, probe: Mapping[str, Any] | None) -> Diagnosis:
+def _diagnose(model: _Judged, row: ModelRow, probe: ProbeRecord | None) -> Diagnosis:
     """What explains a model's verdict.
 
     :param probe: what probing its environment found; None where it was not probed
