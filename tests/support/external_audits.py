@@ -85,7 +85,7 @@ def probe_all(environments: Sequence[Mapping[str, Any]], folder: Path) -> list[P
         for prober in going_on:
             prober.probe_hash_order()
     for file, prober in probers.items():
-        write_json(file, prober.result())
+        prober.record().write(file)
     return list(files)
 
 
