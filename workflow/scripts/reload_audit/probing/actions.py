@@ -1,4 +1,4 @@
-"""Draw the actions of every episode once, for all scenarios: random ones, and what a model itself would do."""
+"""Choose the actions of every episode once, for all scenarios: random ones, and those that a model chooses."""
 
 from __future__ import annotations
 

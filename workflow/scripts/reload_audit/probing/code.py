@@ -1,4 +1,4 @@
-"""Which code is the environment's own, rather than a library's, and how a place in it is called."""
+"""Which code is the environment's own rather than a library's, and how a line of it is named."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OWN = str(Path(__file__).resolve().parents[1]) + os.sep
 
 
 class Code:
-    """The modules that an environment and its wrappers come from, and whatever else no library brought along."""
+    """The code of an environment: the packages of it and its wrappers, and all modules outside installed libraries."""
 
     def __init__(self, spec: EnvironmentSpec) -> None:
         extend_path(spec.python_path)
@@ -35,7 +35,7 @@ class Code:
         self._seen = 0
 
     def import_modules(self) -> None:
-        """Import all of it, without making an environment.
+        """Import the environment's and its wrappers' modules, without making an environment.
 
         :raises ImportProblem: one of the modules cannot be imported
         """
@@ -45,13 +45,13 @@ class Code:
         self._seen = 0
 
     def holds(self, file: str) -> bool:
-        """Whether a source file is part of it."""
+        """Whether a source file is part of the environment's own code."""
         if file not in self._known:
             self._known[file] = self._holds(file)
         return self._known[file]
 
     def modules(self) -> list[ModuleType]:
-        """Those that are imported by now."""
+        """The environment's own modules that are imported by now."""
         if len(sys.modules) != self._seen:
             self._seen = len(sys.modules)
             files = [(module, getattr(module, "__file__", None)) for module in list(sys.modules.values())]
@@ -78,7 +78,7 @@ class Code:
 
 
 def _modules(spec: EnvironmentSpec) -> Iterator[str]:
-    """Import what the environment and its wrappers come from, and tell the names.
+    """Import the modules that define the environment and its wrappers; their names.
 
     :raises ImportProblem: one of them cannot be imported
     """
@@ -100,14 +100,14 @@ def _modules(spec: EnvironmentSpec) -> Iterator[str]:
 
 
 def _package(module: str) -> str:
-    """What belongs together: a whole package, but of Gymnasium's and SB3's only the one module."""
+    """What is own code where a module is: its top-level package; of Gymnasium and SB3 only the module itself."""
     top = module.partition(".")[0]
     return module if top in ("gymnasium", "stable_baselines3", "sb3_contrib") else top
 
 
 @cache
 def shown(file: str) -> str:
-    """Relative to the working directory or to where Python found it, so that it means the same elsewhere."""
+    """A file's path relative to the working directory or an entry of ``sys.path``: the same on every machine."""
     path = Path(file).resolve()
     for folder in (Path.cwd(), *(Path(entry or ".").resolve() for entry in sys.path)):
         if path.is_relative_to(folder) and not {"site-packages", ".venv"} & set(path.relative_to(folder).parts):

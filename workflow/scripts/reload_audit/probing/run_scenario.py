@@ -1,4 +1,4 @@
-"""Run the same episodes under one scenario, in a process of its own: same seeds, same actions, one thing changed."""
+"""Run the measured episodes under one scenario, in a process of its own: same seeds and actions, one thing changed."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from reload_audit.records.probe_record import Phase, Place
 from reload_audit.records.specs import EnvironmentSpec
 
 _USUAL, _OTHER = 20_000, 70_000
-"""What the seeds of the global generators begin with."""
+"""Seeds of the global generators in the usual and in another state; phase, variant and play are added."""
 
 _PLAYS_OF_A_VARIANT = 1000
-"""Seeds of global generators that lie between two variants: more than a scenario has plays."""
+"""More plays than a scenario has, so that no two variants seed a global generator alike."""
 
 _PRELUDE = 500_000
 """What the seeds of episodes begin with that are run before the measured ones, once for each variant."""
@@ -40,7 +40,7 @@ _STRANGERS = 5
 
 @stating_problems
 def run(spec: EnvironmentSpec, plays: Sequence[Play], scenario: Scenario, trusted: tuple[str, ...] = ()) -> Result:
-    """Measure every play, each on an environment of its own.
+    """Run every play as the scenario says, each on an environment of its own.
 
     :param trusted: packages that may have registered the environment
     """
@@ -244,7 +244,7 @@ class _Other:
 
 
 class RandomActions:
-    """Random actions, always the same ones; valid ones where an environment masks them."""
+    """Random actions that the seed decides; only valid ones where an environment masks its actions."""
 
     def __init__(self, env: gym.Env, seed: int) -> None:
         self._space = copy.deepcopy(env.action_space)
@@ -265,7 +265,7 @@ class RandomActions:
 
 
 def _play_on(env: gym.Env, actions: RandomActions, most: int) -> int:
-    """Step until the episode ends; how many steps that took."""
+    """Step until the episode ends, ``most`` steps at most; how many steps that took."""
     for step in range(most):
         _, _, terminated, truncated, _ = env.step(actions.next())
         if terminated or truncated:

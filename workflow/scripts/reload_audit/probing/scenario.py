@@ -19,7 +19,7 @@ Clock = Literal["real", "shifted", "frozen"]
 Before = Literal["nothing", "same", "episodes", "twin", "strangers", "interleaved"]
 
 REAL_ENTROPY: frozenset[Place] = frozenset()
-"""No place of the code gets anything but what the operating system gives."""
+"""No line of the code gets fixed entropy: all of it gets what the operating system gives."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Scenario:
-    """How the episodes are run; by default as the baseline is.
+    """How episodes are run; with all defaults, as in the baseline.
 
     :param before: what happens to the process before each measured episode. ``nothing``; the ``same`` episode, or other
         ``episodes``, on the same instance; the same episode on a ``twin`` of it, or others on ``strangers``; or, with
@@ -79,7 +79,7 @@ class Scenario:
 
     @property
     def held(self) -> Held:
-        """What has a fixed state."""
+        """Whether entropy, clocks or both have a fixed state."""
         if self.fixed_entropy is None:
             return Held.ENTROPY_AND_CLOCKS if self.clock == "frozen" else Held.ENTROPY
         return Held.CLOCKS if self.clock == "frozen" else Held.NOTHING
@@ -104,7 +104,7 @@ class Leaf:
 
 @dataclass
 class Result:
-    """What the episodes were, and what else was seen.
+    """What running a scenario gave: the traces of its episodes, and what else was seen.
 
     :param firsts: the same episodes before the measured ones: on the same instance, or on its twin
     :param before: all values that an environment carries along, by path, before each measured reset

@@ -33,7 +33,10 @@ _BUILT_IN = (FunctionType, MethodType, ModuleType, classmethod, staticmethod, pr
 
 @dataclass(frozen=True)
 class Root:
-    """An attribute: what has it, and its name there."""
+    """An attribute of an instance, a class or a module.
+
+    :param owner: what has the attribute
+    """
 
     owner: Any
     name: str
@@ -110,7 +113,7 @@ def _copied(value: Any) -> Any:
 
 
 def set_number(of: Mapping[str, Root], name: str, number: float) -> None:
-    """Give a number another value, of the same type."""
+    """Set an attribute that is a number to another value, keeping its type."""
     root = of[name]
     setattr(root.owner, root.name, type(root.value)(number))
 
@@ -140,7 +143,11 @@ def _is_imported_function(value: Any, module: ModuleType) -> bool:
 
 
 def _walk(value: Any, path: str, depth: int, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """Plain values, arrays and generators in a value. What leads to itself, or too deep, is left out."""
+    """Plain values, arrays and generators inside a value, each with its path.
+
+    :param depth: levels of attributes and items to follow at most
+    :param seen: ids of objects that were already followed, so that cycles end
+    """
     if isinstance(value, gym.Space):
         if value._np_random is not None:
             yield f"{path}.np_random", value._np_random

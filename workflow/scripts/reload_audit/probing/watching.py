@@ -36,7 +36,7 @@ class Watch:
 
     @contextlib.contextmanager
     def following(self) -> Iterator[None]:
-        """Follow whatever the block runs."""
+        """Trace all code that the block runs."""
         self._known = generators.fingerprints()
         sys.settrace(self._entered)
         sys.setprofile(self._called)
@@ -47,7 +47,7 @@ class Watch:
             sys.setprofile(None)
 
     def order_lines(self) -> list[Place]:
-        """Where the code that ran makes sets or asks for hashes."""
+        """Lines that make sets or ask for hashes, in files of which code has run."""
         return [place for file in sorted(self.files) for place in _order_lines(file)]
 
     def _entered(self, frame: FrameType, _event: str, _: Any) -> Callable | None:
@@ -65,7 +65,7 @@ class Watch:
         return self._moved
 
     def _note(self) -> None:
-        """Whatever was drawn since the last line began was drawn by that line."""
+        """If a global generator's state has changed since the current line began, note that this line drew from it."""
         known = generators.fingerprints()
         for name, fingerprint in known.items():
             if fingerprint != self._known[name] and self._here is not None:

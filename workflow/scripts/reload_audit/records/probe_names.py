@@ -1,4 +1,4 @@
-"""Which models share an environment, and how the file with what is known of it is called. Standard library only."""
+"""Which models share an environment, and the name of the file with its probe's record. Standard library only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _KEYS = ("env", "env_kwargs", "wrappers", "python_path")
 
 
 def probed(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """What distinguishes environments: what is put around them for a model (statistics, frames, monitor) does not.
+    """The specification to probe: without what is put around an environment for a model (statistics, frames, monitor).
 
     :param environment: as ``specs.EnvironmentSpec.from_dict`` reads it
     """
