@@ -24,6 +24,7 @@ from reload_audit.processes.imports import extend_path
 from reload_audit.reading.model_zip import read_model
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import read_statistics
+from reload_audit.records.manifest import TrainedManifest
 from reload_audit.records.probe_record import Source
 from reload_audit.records.specs import EnvironmentSpec, ExternalPolicy, ExternalSpec, TrainingSpec
 from reload_audit.records.storage import read_json
@@ -38,10 +39,10 @@ def plan_for_trained(environment: EnvironmentSpec, folder: Path, seeds: int, ste
     """For an environment in which this workflow trained a model."""
     th.set_num_threads(1)
     plays = list(_random_plays(environment, seeds, steps))
-    manifest = read_json(folder / model_folder.MANIFEST)
-    if manifest["failure"] is not None:
+    manifest = TrainedManifest.from_dict(read_json(folder / model_folder.MANIFEST))
+    if manifest.failure is not None:
         return Planned(environment, "", tuple(plays), "its training failed")
-    spec = TrainingSpec.from_dict(manifest["spec"])
+    spec = TrainingSpec.from_dict(manifest.spec)
     model = model_folder.load_model(folder, spec.algo, spec.device)
     normalizer = None if spec.environment.normalize is None else model_folder.normalizer_from_file(folder)
     plays += _plays("model", lambda _: ModelPolicy(model), spec.environment, normalizer, seeds, steps)

@@ -1,6 +1,6 @@
 """What jobs write to disk and read again: specs, episodes, steps, and records of models and probes.
 
-May import: reading, processes, causes, judging.
+May import: reading, processes, causes.
 Imported by: planning, planning.discovery, judging, environments, remedies, models, evaluation, training, forensics,
 probing, diagnosis, jobs, results, reports, reports.dashboard, scripts.
 """
