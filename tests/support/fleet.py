@@ -223,7 +223,7 @@ class _Story:
         trials = [
             (name, (causes,) if isinstance(causes, str) else tuple(causes), share) for name, causes, share in listed
         ]
-        found = [Finding.from_dict({"instrument": "forensics", **finding}) for finding in data.get("findings", [])]
+        found = [Finding(**{"instrument": "forensics", **finding}) for finding in data.get("findings", [])]
         rest = {key: value for key, value in data.items() if key not in ("also", "trials", "findings", "checks")}
         return cls(
             **rest,
@@ -664,7 +664,7 @@ def _finished(model: _Model) -> Row:
         **row,
         "cause": best.cause if best else "",
         "cause_share": best.share if best else None,
-        "causes": [{**cause.to_dict(), "evidence": list(cause.evidence)} for cause in diagnosis.causes],
+        "causes": [{**asdict(cause), "evidence": list(cause.evidence)} for cause in diagnosis.causes],
         "ruled_out": list(diagnosis.ruled_out),
         "conditions": [*row["conditions"], *tried],
     }

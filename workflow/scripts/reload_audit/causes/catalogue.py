@@ -14,6 +14,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, Literal, get_args
 
+from reload_audit.causes.finding import Detail
 from reload_audit.causes.trials import CAUSES_FILE, CausesError, DeclaredTrial, check_keys, declared_trials, entries
 from reload_audit.reading.refusal import shown
 
@@ -47,7 +48,7 @@ class Cause:
     group: str
     explanation: str
     fix: str
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Detail] = field(default_factory=dict)
     language: Language = "python"
     gap: Gap | None = None
     testable: bool = True
@@ -58,7 +59,7 @@ class Cause:
     subject: str | None = None
     trials: tuple[DeclaredTrial, ...] = ()
 
-    def fix_with(self, details: Mapping[str, Any]) -> str:
+    def fix_with(self, details: Mapping[str, Detail]) -> str:
         """The fix, with details filled in so that none of them can be more than a value, whatever a file is called.
 
         ``$name`` is the identifier at the end of ``attribute``: ``doors`` of ``Corridor.doors[3]``. Algorithm and
@@ -82,7 +83,7 @@ def _algorithm(name: str) -> dict[str, str]:
     return {"algo": name if re.fullmatch(r"[A-Z]\w*[0-9A-Z]", name) else "PPO", "library": "stable_baselines3"}
 
 
-def _environment(details: Mapping[str, Any]) -> dict[str, str]:
+def _environment(details: Mapping[str, Detail]) -> dict[str, str]:
     """How environments are made.
 
     :param details: ``env_code``: an id in quotes, or the name of a class or function, which ``env_import`` imports
@@ -96,7 +97,7 @@ def _environment(details: Mapping[str, Any]) -> dict[str, str]:
     return _environment({"env_code": '"Your-Env-v0"'})
 
 
-def _written(value: Any) -> str:
+def _written(value: Detail) -> str:
     """A value as code or comment has it; a text as it stands between double quotes, in one line."""
     if isinstance(value, str):
         return shown(value.replace("\\", "\\\\").replace('"', '\\"'))

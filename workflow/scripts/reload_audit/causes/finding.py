@@ -1,12 +1,15 @@
-"""What an instrument saw of a cause. The causes themselves are in ``causes``."""
+"""What an instrument saw of a cause. The causes themselves are in ``catalogue``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 Instrument = Literal["forensics", "probe", "conditions", "claims"]
+
+Detail = str | int | float | bool | None | Sequence["Detail"] | Mapping[str, "Detail"]
+"""A value that a fix can name or a trial can use: whatever JSON holds."""
 
 
 @dataclass(frozen=True)
@@ -16,18 +19,11 @@ class Finding:
     :param cause: key of :data:`reload_audit.causes.catalogue.CAUSES`
     :param proof: whether what was seen shows by itself that this is so; otherwise it is only worth trying
     :param evidence: one sentence, with the numbers
-    :param details: what the fix names: a file, an attribute, a number
+    :param details: what the fix names and trials use, by name: a file, an attribute, a number
     """
 
     cause: str
     instrument: Instrument
     proof: bool
     evidence: str
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Finding:
-        return cls(**data)
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    details: Mapping[str, Detail] = field(default_factory=dict)

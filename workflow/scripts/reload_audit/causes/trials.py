@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from reload_audit.causes.finding import Detail
+
 CAUSES_FILE = Path(__file__).with_name("causes.yaml")
 
 _MEASURED = ("subject", "trials")
@@ -108,36 +110,36 @@ class DeclaredTrial:
     """
 
     name: str
-    condition: Mapping[str, Any]
+    condition: Mapping[str, Detail]
     optional: frozenset[str] = frozenset()
     turn: int | None = None
     when: Mapping[str, bool] = field(default_factory=dict)
     with_finding: bool = False
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Detail] = field(default_factory=dict)
     for_finding_about: str | None = None
 
-    def filled_in(self, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    def filled_in(self, values: Mapping[str, Detail]) -> tuple[str, dict[str, Any]] | None:
         """Its name, and what it changes of the canonical condition; None where a value that it needs is not known.
 
         A value is put where its placeholder is as what it is (a number stays one), and never read as a placeholder.
         """
         known = {name: value for name, value in values.items() if value is not None and value != ""}
         try:
-            return Template(self.name).substitute(known), self._filled(self.condition, known)
+            return Template(self.name).substitute(known), self._mapping_filled(self.condition, known)
         except KeyError:
             return None
 
-    def _filled(self, part: Any, known: Mapping[str, Any]) -> Any:
-        if isinstance(part, dict):
-            return {
-                key: self._filled(value, known) for key, value in part.items() if not self._is_left_out(value, known)
-            }
+    def _filled(self, part: Detail, known: Mapping[str, Detail]) -> Detail:
+        if isinstance(part, Mapping):
+            return self._mapping_filled(part, known)
         if isinstance(part, list):
             return [self._filled(item, known) for item in part]
-        return known[part[1:]] if _is_placeholder(part) else part
+        name = _placeholder(part)
+        return part if name is None else known[name]
 
-    def _is_left_out(self, value: Any, known: Mapping[str, Any]) -> bool:
-        return _is_placeholder(value) and value[1:] in self.optional and value[1:] not in known
+    def _mapping_filled(self, part: Mapping[str, Detail], known: Mapping[str, Detail]) -> dict[str, Any]:
+        left_out = self.optional - known.keys()
+        return {key: self._filled(value, known) for key, value in part.items() if _placeholder(value) not in left_out}
 
 
 @dataclass(frozen=True)
@@ -219,8 +221,9 @@ def _mapping(value: Any, where: str) -> Mapping[str, Any]:
     return value
 
 
-def _is_placeholder(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith("$")
+def _placeholder(value: Detail) -> str | None:
+    """The name in ``$name``; None for what is no placeholder."""
+    return value[1:] if isinstance(value, str) and value.startswith("$") else None
 
 
 TRIALS = trials_by_cause()

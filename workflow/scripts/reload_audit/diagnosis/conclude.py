@@ -6,8 +6,7 @@ A cause is named only with evidence: files or a contrast that show it, or a cond
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from reload_audit.causes.catalogue import CAUSES, UNEXPLAINED, cause_of_obstacle
 from reload_audit.causes.finding import Finding
@@ -32,9 +31,6 @@ class Explanation:
     proven: bool
     share: float | None
     fix: str
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reload_audit.causes.finding import Finding
+from reload_audit.causes.finding import Detail, Finding
 from reload_audit.diagnosis.gap import EXPLAINS, share_closed
 from reload_audit.judging.divergence_wording import divergence_sentence
 from reload_audit.judging.judgement import Judgement
@@ -75,7 +75,7 @@ class TrialResult:
 
     name: str
     causes: tuple[str, ...]
-    details: Mapping[str, Any]
+    details: Mapping[str, Detail]
     result: ConditionResult
     share: float | None = None
     moved: float = 0.0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -218,7 +218,7 @@ def _examine(subject: _Subject, reload: _Reload) -> Examination:
         trials = plan(replace(reload.canonical, n_episodes=n_episodes), circumstances, findings)
     return Examination(
         facts=plain(facts),
-        findings=tuple(Finding.from_dict(plain(finding.to_dict())) for finding in findings),
+        findings=tuple(Finding(**plain(asdict(finding))) for finding in findings),
         target=target,
         pairs=judgement is not None and not judgement.obstacle,
         estimates=() if subject.n_envs is None else tuple(_estimates(judgement, episodes, subject.n_envs)),

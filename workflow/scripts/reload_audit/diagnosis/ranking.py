@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
 
 import numpy as np
 
 from reload_audit.causes.catalogue import CAUSES, Cause
-from reload_audit.causes.finding import Finding
+from reload_audit.causes.finding import Detail, Finding
 from reload_audit.diagnosis.evidence import TrialResult
 from reload_audit.diagnosis.gap import EXPLAINS_WITH_PROOF
 from reload_audit.judging.judgement import Judgement
@@ -85,9 +84,9 @@ class Suspect:
         return np.inf if self.best is None else self.best.surprise
 
     @property
-    def details(self) -> dict[str, Any]:
+    def details(self) -> Mapping[str, Detail]:
         """What its fix may name; the best trial's details count most, then those of the first finding."""
-        known: dict[str, Any] = {}
+        known: dict[str, Detail] = {}
         for finding in reversed(self.findings):
             known |= finding.details
         return known | (dict(self.best.details) if self.best is not None else {})

@@ -84,13 +84,13 @@ def _loaded(content: bytes) -> Any:
     return th.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
-def _tensors(content: bytes) -> dict[str, Any] | None:
+def _tensors(content: bytes) -> dict[str, object] | None:
     with contextlib.suppress(Unreadable):
         return mapping(_loaded(content))
     return None
 
 
-def _steps(state: Mapping[str, Any]) -> int | None:
+def _steps(state: Mapping[str, object]) -> int | None:
     """The most steps that any parameter of an optimizer has made; None for what is no optimizer, or does not count."""
     counts = []
     moments = state.get("state")
@@ -101,12 +101,12 @@ def _steps(state: Mapping[str, Any]) -> int | None:
     return int(max(counts)) if counts and all(0 <= count < 2**53 for count in counts) else None
 
 
-def _finite(state: Mapping[str, Any]) -> bool:
+def _finite(state: Mapping[str, object]) -> bool:
     tensors = [item for item in state.values() if isinstance(item, th.Tensor) and item.is_floating_point()]
     return all(bool(th.isfinite(tensor).all()) for tensor in tensors)
 
 
-def _digest(tensors: Mapping[str, Mapping[str, Any]]) -> str | None:
+def _digest(tensors: Mapping[str, Mapping[str, object]]) -> str | None:
     """The digest that ``model_folder.content_digests`` makes of the parameters of the loaded model."""
     variables = _VARIABLES.removesuffix(_SUFFIX)
     states = {name: state for name, state in tensors.items() if "optimizer" not in name and name != variables}

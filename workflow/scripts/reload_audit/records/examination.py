@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypedDict
 
-from reload_audit.causes.finding import Finding
+from reload_audit.causes.finding import Detail, Finding
 from reload_audit.records.specs import Condition
 
 
@@ -55,7 +55,7 @@ class Trial:
 
     condition: Condition
     causes: tuple[str, ...] = ()
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Detail] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Trial:
@@ -74,7 +74,7 @@ class Estimate:
     name: str
     cause: str
     mean: float
-    details: Mapping[str, Any]
+    details: Mapping[str, Detail]
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Estimate:
@@ -105,7 +105,7 @@ class Examination:
             return cls(failure=data["failure"])
         return cls(
             facts=data["facts"],
-            findings=tuple(Finding.from_dict(finding) for finding in data["findings"]),
+            findings=tuple(Finding(**finding) for finding in data["findings"]),
             target=None if data["target"] is None else float(data["target"]),
             pairs=data["pairs"],
             estimates=tuple(Estimate.from_dict(estimate) for estimate in data["estimates"]),

@@ -178,7 +178,7 @@ def _entry(model: _Judged, row: ModelRow, diagnosis: Diagnosis, probe: str | Non
     divergence = model.divergence
     return {
         **asdict(row),
-        "causes": [cause.to_dict() for cause in diagnosis.causes],
+        "causes": [asdict(cause) for cause in diagnosis.causes],
         "ruled_out": diagnosis.ruled_out,
         "first_divergence": None
         if divergence is None
@@ -202,7 +202,7 @@ def environment_entry(name: str, probe: ProbeRecord) -> Mapping[str, Any]:
     return {
         "name": name,
         "environment": probe.environment,
-        "findings": [finding.to_dict() for finding in findings(probe)],
+        "findings": [asdict(finding) for finding in findings(probe)],
         **{key: _without_details(record[key]) for key in ("failure", "remark", "contrasts", "checks", "vectorized")},
     }
 
