@@ -24,10 +24,10 @@ _START = 1e-4
 
 @dataclass(frozen=True)
 class Counts:
-    """What statistics have counted.
+    """How many observations VecNormalize's running statistics have taken in.
 
-    :param steps: steps of training mode, one for each environment
-    :param resets: observations that are no step's: one for each environment at each reset
+    :param steps: environment steps that were made in training mode, over all parallel environments
+    :param resets: observations that came from resets of all environments, not from steps: one for each environment
     """
 
     steps: int
@@ -35,8 +35,10 @@ class Counts:
 
 
 def counts_of(statistics: SavedStatistics) -> Counts | None:
-    """SB3 1.2 and later counts observations of steps and resets, and rewards of steps; before, it was the other way
-    round. None where observations are not normalised, or the numbers are not counts.
+    """Steps and resets that statistics have counted; None where observations are not normalised, or no count is whole.
+
+    SB3 1.2 and later counts observations of steps and resets, and rewards of steps only; before, it was the other way
+    round.
     """
     counted = {*(moments.count for moments in statistics.observations.values())}
     if len(counted) != 1:
@@ -48,7 +50,10 @@ def counts_of(statistics: SavedStatistics) -> Counts | None:
 
 
 def pairing(traces: Traces, statistics: SavedStatistics) -> Pairing:
-    """Whether statistics give a model's last observation from the raw one.
+    """Whether statistics, applied to a model's last raw observation, give the last one that its policy saw.
+
+    ``own``: they do, bit for bit; ``swapped``: they do if mean and variance change places; ``other``: they cannot;
+    ``unknown``: the files do not tell.
 
     Off-policy algorithms keep the raw one in the zip, so that ``other`` is certain: the statistics are of another
     moment, or of something else altogether. For on-policy ones it is in the statistics' file, where anything that
@@ -77,7 +82,7 @@ def pairing(traces: Traces, statistics: SavedStatistics) -> Pairing:
 
 
 def old_observation(statistics: SavedStatistics) -> Observation | None:
-    """The raw observations that a VecNormalize saw last."""
+    """The raw observations that a VecNormalize saw last; None where they are not in its file."""
     with contextlib.suppress(Unreadable):
         return observation(statistics.attribute("old_obs"))
     return None
@@ -91,11 +96,12 @@ def setting(statistics: SavedStatistics, name: str) -> Any:
 
 
 def environments_of(statistics: SavedStatistics) -> int | None:
-    """Environments that a VecNormalize was around when it was saved."""
+    """How many parallel environments a VecNormalize wrapped when it was saved; None where that is not there."""
     return whole(setting(statistics, "num_envs"))
 
 
 def _by_raw_observation(statistics: SavedStatistics, raw: Observation, traces: Traces) -> Pairing:
+    """For off-policy models: whether statistics of one update later, or else of another moment, are in the file."""
     last, batch, counts = traces.last, old_observation(statistics), counts_of(statistics)
     if last is None or counts is None:
         return "unknown"
@@ -109,7 +115,7 @@ def _by_raw_observation(statistics: SavedStatistics, raw: Observation, traces: T
 
 
 def _before(moments: Moments, batch: np.ndarray) -> Moments:
-    """Moments as they were before RunningMeanStd was updated with a batch; its formula, solved for them."""
+    """Moments as they were before a batch was added: the update formula of SB3's RunningMeanStd, solved for them."""
     n, count = len(batch), moments.count - len(batch)
     mean = (moments.mean * moments.count - batch.mean(axis=0) * n) / count
     moved = (batch.mean(axis=0) - mean) ** 2 * count * n / moments.count
@@ -117,6 +123,7 @@ def _before(moments: Moments, batch: np.ndarray) -> Moments:
 
 
 def _nearly_gives(statistics: SavedStatistics, moments: Moments, raw: np.ndarray, last: np.ndarray) -> bool:
+    """Whether moments normalise a raw observation to the last one, but for rounding."""
     if moments.mean.shape != raw.shape[1:]:
         return False
     clip, epsilon = statistics.settings["clip_obs"], statistics.settings["epsilon"]
@@ -125,6 +132,7 @@ def _nearly_gives(statistics: SavedStatistics, moments: Moments, raw: np.ndarray
 
 
 def _gives(statistics: SavedStatistics, raw: Observation, last: Observation, *, swapped: bool = False) -> bool:
+    """Whether statistics normalise the raw observation to the last one, bit for bit, in more than zeros and clips."""
     telling = False
     for key, moments in statistics.observations.items():
         mean, var = (moments.var, moments.mean) if swapped else (moments.mean, moments.var)
@@ -148,8 +156,10 @@ def _excluded(statistics: SavedStatistics, counts: Counts, raw: Observation, las
 def _out_of_bounds(
     statistics: SavedStatistics, moments: Moments, raw: np.ndarray, last: np.ndarray, samples: int
 ) -> bool:
-    """``samples`` move a mean by no more than sqrt(var * samples / before), or they would have made the variance larger
-    than it is; and they had to make it larger by a share of samples / before, at most, to have made it smaller.
+    """Whether no update by ``samples`` observations leads from statistics that give the last one to these.
+
+    Such an update moves a mean by no more than sqrt(var * samples / before): a larger step would have made the variance
+    larger than it is. And the variance before it was at most var * count / before.
     """
     before = moments.count - samples
     if before <= 0 or (moments.var < 0).any():

@@ -1,4 +1,4 @@
-"""Find statistics near a model that are its own: what a fix can name."""
+"""Find VecNormalize statistics near a model that are its own, so that a fix can name their file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reload_audit.reading.statistics import read_statistics
 _MOST_FOLDERS = 50
 _MOST_FILES = 20
 _MOST_BYTES = 2**23
-_MOST_ENTRIES = 10_000
+_MOST_ENTRIES = 10_000  # of a folder, which may be anybody's
 _SUFFIX = ".pkl"
 
 
@@ -52,6 +52,7 @@ def _nearby(path: Path, steps: int | None) -> list[Path]:
 
 
 def _entries(folder: Path, *, folders: bool) -> list[Path]:
+    """The folders in a folder, or its files that are called like statistics; none where it cannot be read."""
     try:
         with os.scandir(folder) as entries:
             first = [entry for _, entry in zip(range(_MOST_ENTRIES), entries, strict=False)]

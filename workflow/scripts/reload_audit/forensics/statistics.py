@@ -63,7 +63,7 @@ def missing(files: ModelFiles, traces: Traces) -> list[Finding]:
 
 
 def _passed_on(traces: Traces) -> bool:
-    """Whether the policy got observations of a type that VecNormalize does not make: it normalised only rewards."""
+    """Whether VecNormalize handed observations on as they were, by their type: then it normalised only rewards."""
     return bool(traces.last) and all(part.dtype != np.float32 for part in (traces.last or {}).values())
 
 

@@ -44,6 +44,7 @@ def compare_observations(
 
 
 def _boxes(model: Any, environment: Any) -> Iterator[tuple[str, spaces.Box, spaces.Box]]:
+    """Pairs of boxes to compare, by the key of a dictionary or ``""``; nothing for other kinds of spaces."""
     if isinstance(model, spaces.Dict) and isinstance(environment, spaces.Dict):
         both = [(key, model[key], environment[key]) for key in model if key in environment.spaces]
     else:
@@ -54,10 +55,10 @@ def _boxes(model: Any, environment: Any) -> Iterator[tuple[str, spaces.Box, spac
 
 
 def _frames(trained: spaces.Box, offered: spaces.Box) -> list[Finding]:
-    """VecFrameStack puts frames behind each other along the channels of images, and else along the last axis.
+    """A finding where the model observes several times as many numbers along the axis that VecFrameStack stacks on.
 
-    It is certain for images, and where the bounds are repeated as VecFrameStack repeats them; an environment may also
-    have become another one.
+    That is the channels of images, and else the last axis. It is proved for images, and where the bounds are repeated
+    as VecFrameStack repeats them; otherwise the environment may have become another one.
     """
     if not trained.shape or not offered.shape:
         return []
@@ -77,6 +78,7 @@ def _frames(trained: spaces.Box, offered: spaces.Box) -> list[Finding]:
 
 
 def _times(trained: tuple[int, ...], offered: tuple[int, ...], axis: int) -> int | None:
+    """How many times as long one shape is along an axis; None unless it is a multiple and all other axes agree."""
     if len(trained) != len(offered) or not offered[axis] or trained[axis] % offered[axis]:
         return None
     others_agree = all(
@@ -87,7 +89,10 @@ def _times(trained: tuple[int, ...], offered: tuple[int, ...], axis: int) -> int
 
 
 def _kinds(trained: spaces.Box, offered: spaces.Box) -> list[Finding]:
-    """Floating numbers of another precision make no difference; whole numbers instead of them do."""
+    """A finding where observations are whole numbers instead of floating ones, or the other way round.
+
+    Floating numbers of another precision make no difference.
+    """
     if (trained.dtype.kind == "f") == (offered.dtype.kind == "f"):
         return []
     divided = "; the policy divides by 255" if is_image_space(trained) else ""
@@ -101,7 +106,7 @@ def _kinds(trained: spaces.Box, offered: spaces.Box) -> list[Finding]:
 
 
 def _same_shape(trained: spaces.Box, offered: spaces.Box) -> bool:
-    """SB3 puts the channels of images first, of those that it takes for images."""
+    """Whether shapes are equal, or differ as they do where SB3 has moved an image's channels to the front."""
     if len(trained.shape) != 3 or len(offered.shape) != 3:
         return trained.shape == offered.shape
     first = [(*shape[-1:], *shape[:-1]) for shape in (trained.shape, offered.shape)]
@@ -109,6 +114,7 @@ def _same_shape(trained: spaces.Box, offered: spaces.Box) -> bool:
 
 
 def _agree(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two arrays of bounds are the same wherever both are finite."""
     one, other = (np.asarray(bound, dtype=np.float64) for bound in (one, other))
     bounded = (np.abs(one) < _INFINITE) & (np.abs(other) < _INFINITE)
     return bool(np.allclose(one[bounded], other[bounded], rtol=1e-5, atol=1e-8))
@@ -126,6 +132,6 @@ def _bounds(space: spaces.Box) -> str:
 
 
 def _number_or_list(bound: np.ndarray) -> Any:
-    """One number where all are the same."""
+    """A bound as JSON has it: one number where all are the same, else nested lists."""
     values = [float(value) for value in bound.ravel()]
     return values[0] if values and len(set(values)) == 1 else np.asarray(bound, dtype=np.float64).tolist()

@@ -18,7 +18,11 @@ Observation = Mapping[str, np.ndarray]
 """A batch of observations, one for each environment: by key of a dictionary, or under ``""``."""
 
 _LARGEST_REWARD = 1e100
+"""No episode earns more: a larger number in a zip is damage."""
+
 _EPOCHS = ("PPO", "RecurrentPPO", "MaskablePPO")
+"""Algorithms that count an update for each of several epochs over a rollout."""
+
 _ONE_UPDATE_A_ROLLOUT = ("A2C", "TRPO")
 
 
@@ -108,25 +112,27 @@ def space_of(saved: SavedModel, attribute: str) -> spaces.Space | None:
 
 
 def whole(value: Any) -> int | None:
-    """A count."""
+    """A value as a count; None where it is none, or too large to be one."""
     return value if type(value) is int and 0 <= value < 2**62 else None
 
 
 def _value(saved: SavedModel, attribute: str) -> Any:
+    """An attribute of the saved model, rebuilt without executing anything; None where that is not possible."""
     with contextlib.suppress(Unreadable):
         return saved.value(attribute)
     return None
 
 
 def _batch(last: Observation | None) -> int | None:
+    """The number of environments that a batch of observations is of; None where its parts disagree."""
     sizes = {len(part) for part in (last or {}).values()}
     return sizes.pop() if len(sizes) == 1 else None
 
 
 def _updates(saved: SavedModel, algo: str) -> int | None:
-    """How many rollouts the policy was updated with.
+    """How many rollouts an on-policy model was updated with; None where that is not certain.
 
-    PPO counts epochs, and stops early where ``target_kl`` is set.
+    PPO counts epochs in ``_n_updates``, and stops early where ``target_kl`` is set.
     """
     updates = whole(saved.settings.get("_n_updates"))
     if updates is None or algo in _ONE_UPDATE_A_ROLLOUT:
@@ -138,6 +144,7 @@ def _updates(saved: SavedModel, algo: str) -> int | None:
 
 
 def _episodes(reported: Any) -> list[Episode]:
+    """The episodes in an ``ep_info_buffer``; whatever is none in it is left out."""
     episodes = []
     for entry in reported if isinstance(reported, Sequence) or hasattr(reported, "popleft") else ():
         reward, length = mapping(entry).get("r"), mapping(entry).get("l")
@@ -148,7 +155,10 @@ def _episodes(reported: Any) -> list[Episode]:
 
 
 def _monitor(reported: Any) -> str | None:
-    """Monitor reports Python's numbers, or NumPy's of double precision; VecMonitor sums in single precision."""
+    """Which of SB3's monitors reported episodes, by the type of their rewards; None where that does not tell.
+
+    Monitor reports Python's numbers, or NumPy's of double precision; VecMonitor sums in single precision.
+    """
     kinds = {type(mapping(entry).get("r")) for entry in reported or ()} if hasattr(reported, "popleft") else set()
     if kinds == {np.float32}:
         return "VecMonitor"

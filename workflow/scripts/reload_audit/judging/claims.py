@@ -32,7 +32,7 @@ def judge_external(
     random_mean: float | None,
     criteria: Criteria,
 ) -> Judgement:
-    """Judge a model by what was recorded when it was trained, or else by what is said of it.
+    """Judge a model by the episodes recorded when it was trained, or else by what is claimed of it.
 
     A recording may be of freshly built environments only. Then nobody knows what the model earned where it was trained,
     but for its last training episodes: a reload that is like the reference, and earns less than those, is not known to
@@ -55,10 +55,11 @@ def judge_external(
 def judge_by_claims(
     claims: Sequence[Claim], reload: Sequence[Episode], random_mean: float | None, criteria: Criteria
 ) -> Judgement:
-    """Compare a reload with what somebody says that the model earned. The strongest claim decides.
+    """Compare a reload with each claim of what the model earned, and let the strongest decide.
 
-    A best-of-k claim is too high by selection, the last evaluation is of other weights than the last update left, one
-    from training is too low by exploration: none of them makes a loss alone, only two kinds that agree do.
+    Three kinds of claims are biased: a best-of-k claim is too high by selection, the last evaluation is of other
+    weights than the last update left, training episodes are too low by exploration. None of them shows a loss alone.
+    Where two such kinds both show one, it counts, and the more cautious of them is reported.
 
     :param claims: in any order
     :param random_mean: mean episode reward of a random policy; None where it could not be measured
@@ -83,12 +84,14 @@ def strongest(claims: Sequence[Claim]) -> Claim | None:
 
 
 def _rank(claim: Claim) -> int:
+    """Its kind's place in :data:`STRENGTH`."""
     return STRENGTH.index(claim.kind)
 
 
 def _judge_by_claim(
     claim: Claim, reload: Sequence[Episode], random_mean: float | None, criteria: Criteria
 ) -> Judgement:
+    """Compare a reload with one claim; a standard deviation that is not claimed is taken to be the reload's."""
     measured = mean_reward(reload), std_reward(reload), len(reload)
     std = measured[1] if claim.std is None else claim.std
     n = _USUAL_EPISODES if claim.n is None else claim.n
@@ -98,7 +101,13 @@ def _judge_by_claim(
 
 
 def _obstacle(claim: Claim, comparison: Comparison, imprecise: bool, n: int) -> Obstacle:
-    """An imprecise claim cannot show that nothing is lost, but may well show that much is."""
+    """Why a claim must not decide, or nothing.
+
+    An imprecise claim cannot show that nothing is lost, but may well show that much is.
+
+    :param imprecise: whether the claim's own error reaches the margin
+    :param n: episodes behind it
+    """
     if imprecise and (comparison.decision is None or n < 2):
         return "claim_too_imprecise"
     if comparison.decision == "degraded" and claim.kind in OBSTACLE_OF_KIND:

@@ -63,7 +63,9 @@ class Criteria:
 
 
 def margin(train_mean: float, train_std: float, random_mean: float | None, criteria: Criteria) -> float:
-    """The loss that is still no loss: the larger of a fraction of what was learned and a part of the noise.
+    """The largest difference in mean reward that does not count.
+
+    It is a fraction of what was learned, or a part of the noise, whichever is larger.
 
     :param train_mean: mean train-time episode reward
     :param train_std: its standard deviation (ddof 0)

@@ -27,9 +27,9 @@ Gap = Literal["", "environment", "process", "environment and process"]
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is known of one model.
+    """What a model's episodes, or a claim, say of its reload, before other models are looked at.
 
-    :param comparison: what decides: reload against in place, or against a claim; None without either
+    :param comparison: the one that decides: reload against in place, or against a claim; None without either
     :param claim: the claim that decides; None where episodes of train time do
     :param obstacle: why the comparison must not decide, or nothing
     :param environment_gap: reference against in place: only the environments are new; None where not measured
@@ -73,7 +73,7 @@ class Judgement:
 
     @property
     def healthy(self) -> bool:
-        """Whether it is shown that nothing is lost, or gained."""
+        """Whether the episodes show that the reload earns the same, within the margin."""
         return self.decision in ("identical", "equivalent")
 
     def settled(self, criteria: Criteria) -> bool:

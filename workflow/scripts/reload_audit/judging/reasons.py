@@ -48,6 +48,7 @@ def reason(
 
 
 def _disagreement(check: Check) -> str:
+    """What a check that failed expected and found."""
     return f"{check.name} (expected {_brief(check.expected)}, found {_brief(check.found)})"
 
 
@@ -107,6 +108,7 @@ def _undecided(comparison: Comparison, q: float | None, criteria: Criteria) -> s
 
 
 def _said_by(claim: Claim) -> str:
+    """The claimed reward, and where it is claimed."""
     std = "" if claim.std is None else f" ± {claim.std:.4g}"
     n = "" if claim.n is None else f" over {claim.n:,} episodes"
     return f"{claim.mean:.4g}{std}{n} ({claim.where})"
