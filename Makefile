@@ -1,6 +1,7 @@
 # Everything from a machine that has Python 3.11 or newer, git and make.
 #   make audit [CORES=8] [ARGS="--configfile mine.yaml"]   train, save, reload, evaluate, report
 #   make test                                              lint, then the whole test suite
+#   make causes                                            docs/causes from causes.yaml: the table, each page's explanation and fix
 #   make screenshots                                       the pictures in docs/images, from results/report.html
 #   make scaling                                           what 100 to 10,000 models cost, into docs/scaling.md
 #   make bench                                             how fast it is beside RL Zoo and a script, into docs/benchmarks.md
@@ -10,7 +11,7 @@ ARGS ?=
 BIN := .venv/bin
 BENCH := build/bench/venv
 
-.PHONY: audit test lint format screenshots scaling bench clean
+.PHONY: audit test lint format causes screenshots scaling bench clean
 
 audit: .venv/audit
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
@@ -30,6 +31,9 @@ format: .venv/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow/Snakefile workflow/rules
+
+causes: .venv/audit
+	PYTHONPATH=workflow/scripts $(BIN)/python docs/write_causes.py
 
 screenshots: .venv/dev
 	$(BIN)/python docs/screenshots.py
