@@ -41,7 +41,8 @@ def main() -> None:
     empty = "".join(f"## {part}\n\n" for part in PARTS)
     for name, cause in CAUSES.items():
         file = PAGES / f"{name}.md"
-        written = re.search(r"^## Symptom\n.*?(?=^## Fix$)", file.read_text("utf-8") if file.exists() else "", re.M | re.S)
+        before = file.read_text(encoding="utf-8") if file.exists() else ""
+        written = re.search(r"^## Symptom\n.*?(?=^## Fix$)", before, re.MULTILINE | re.DOTALL)
         file.write_text(page(name, cause, written[0] if written else empty), encoding="utf-8")
 
 
