@@ -1,4 +1,4 @@
-"""How the audit grows: 100, 1,000 and 10,000 models that others trained, and as many that are trained here.
+"""How the audit grows: 100, 1,000 and 10,000 external models, and as many that are trained here.
 
 Three tiny models are trained, and audited for real. Then their files are linked and their records copied under other
 names: every stage but the reloads themselves works on as many real files and records as an audit of that size has.

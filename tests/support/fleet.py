@@ -198,7 +198,7 @@ def _check(check: str, expected: Any, found: Any) -> Check:
 
 @dataclass(frozen=True)
 class _Story:
-    """Why a model that others trained has its verdict: what forensics find, and what the conditions give.
+    """Why an external model has its verdict: what forensics find, and what the conditions give.
 
     :param trials: condition, its causes, and the share of the gap that it closes; None for one that fails
     :param kind: of the claim; any if empty
@@ -462,7 +462,7 @@ _SAVED = ("1.3.0", "1.5.0", "1.8.0", "2.0.0", "2.2.1", "2.3.2", SB3)
 
 
 def _others(verdicts: list[str], random: np.random.Generator) -> Iterator[_Model]:
-    """Models that others trained: every kind of story as often as any other of its verdict."""
+    """External models: every kind of story as often as any other of its verdict."""
     stories = {verdict: cycle([story for story in _STORIES if story.verdict == verdict]) for verdict in VERDICTS}
     random.shuffle(verdicts)
     for number, verdict in enumerate(verdicts):

@@ -90,7 +90,7 @@ def model(name: str = "cartpole-seed0-n1", verdict: str = "identical", **other: 
 
 
 def external(name: str = "ppo/CartPole-v1_1/best_model", verdict: str = "equivalent", **other: Any) -> dict[str, Any]:
-    """A model that others trained and say to have earned 50."""
+    """An external model that is claimed to have earned 50."""
     claim = {"claim_kind": "explicit", "claim_mean": 50.0, "claim_std": 4.0, "claim_n": 300}
     measured = {"train_mean_reward": None, "reference_mean_reward": None, "train_n_envs": None, "train_seed": None}
     said = {
@@ -332,14 +332,14 @@ def test_a_long_path_in_a_text_shows_as_its_file_and_whole_where_it_is_pointed_a
 
 def test_plain_loads_that_would_fail_are_counted_at_the_top() -> None:
     error = "ModuleNotFoundError: No module named &#39;gym&#39; (1)"
-    said = f"1 of 2 found models would not load with a plain ALGO.load: {error}"
+    said = f"1 of 2 external models would not load with a plain ALGO.load: {error}"
     assert said in render(audit([external("a"), external("b", plain_load_error="")]))
     assert "plain ALGO.load" not in render(audit([model()]))
 
 
 def test_the_versions_that_saved_external_models_are_printed() -> None:
     models = [external(f"m{k}", sb3_saved=f"1.{k}.0") for k in range(7)]
-    said = "found models saved with SB3 1.0.0, 1.1.0, 1.2.0, 1.3.0, 1.4.0 and 2 others, loaded with 2.9.2"
+    said = "external models saved with SB3 1.0.0, 1.1.0, 1.2.0, 1.3.0, 1.4.0 and 2 others, loaded with 2.9.2"
     assert said in setting_texts(audit(models), entries(models))
 
 

@@ -1,4 +1,4 @@
-"""Models that others trained are found in the layouts that people use, with what is known about them."""
+"""External models are found in the layouts that people use, with what is known about them."""
 
 from __future__ import annotations
 

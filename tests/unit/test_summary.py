@@ -134,7 +134,7 @@ def test_models_that_a_plain_load_would_not_load_are_counted_with_their_errors()
     others = [external(plain_load_error=""), external(plain_load_error=None), model()]
     models = audit(*[external(plain_load_error=GYM)] * 2, *others).models
     assert plain_loads(models) == (
-        f"2 of 4 found models would not load with a plain ALGO.load (1 could not be read): {GYM} (2)"
+        f"2 of 4 external models would not load with a plain ALGO.load (1 could not be read): {GYM} (2)"
     )
     assert plain_loads(audit(*others).models) == plain_loads([]) == ""
 

@@ -48,7 +48,7 @@ audit_batch(models, Path("found.json"), log, ExternalPolicy.from_dict(policy), r
 
 
 def start(folder: Path) -> subprocess.Popen:
-    """Train a model, reload it, and audit it as one that somebody else trained."""
+    """Train a model, reload it, and audit it as an external model."""
     path = os.pathsep.join(str(ROOT / part) for part in ("workflow/scripts", "examples", "tests", "tests/environments"))
     folder.mkdir(exist_ok=True)
     return subprocess.Popen([sys.executable, "-c", JOBS], cwd=folder, env={**os.environ, "PYTHONPATH": path})

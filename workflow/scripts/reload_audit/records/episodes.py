@@ -43,7 +43,7 @@ class Episode:
 class TrainTime:
     """What a model earned right after training, over the same episode seeds.
 
-    :param in_place: on the environments it was trained in; None where somebody else trained it and recorded the rest
+    :param in_place: on the environments it was trained in; None for an external model that was recorded without it
     :param reference: on freshly built ones
     :param random_policy: what random actions earn there; None where they break the environment
     """

@@ -204,7 +204,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class ExternalSpec:
-    """One model that somebody else trained: its files, and what is known of them.
+    """One external model: its files, and what is known of them.
 
     :param source: how it was found
     :param group: the folder or table that it was found by
@@ -278,7 +278,7 @@ class ExternalSpec:
 
 @dataclass(frozen=True)
 class ExternalPolicy:
-    """How models that somebody else trained are treated, all alike.
+    """How external models are treated, all alike.
 
     :param evaluation: the episode protocol; a recorded reference brings its own
     :param trust: packages that their files may name

@@ -49,7 +49,7 @@ def plain_loads(models: Iterable[AuditedModel]) -> str:
     unknown = f" ({unread:,} could not be read)" if unread else ""
     said = "; ".join(f"{error} ({count:,})" for error, count in _most_common(errors)[:_LOAD_ERRORS])
     more = f"; {len(errors) - _LOAD_ERRORS:,} other errors" if len(errors) > _LOAD_ERRORS else ""
-    all_external = f"{len(external):,} found models" if len(external) > 1 else "1 found model"
+    all_external = f"{len(external):,} external models" if len(external) > 1 else "1 external model"
     return f"{errors.total():,} of {all_external} would not load with a plain ALGO.load{unknown}: {said}{more}"
 
 

@@ -1,4 +1,4 @@
-"""Find models that others trained, and what is known about them, without executing anything that lies there.
+"""Find external models, and what is known about them, without executing anything that lies there.
 
 Runs whenever the workflow is planned, on a cluster once a job: only the standard library, a YAML reader and a JSON
 Schema validator are imported.

@@ -229,7 +229,7 @@ def _saved_with(models: Sequence[Entry]) -> str:
     shown = sorted(sorted(saved, key=lambda version: (-saved[version], version))[:_VERSIONS])
     left = len(saved) - _VERSIONS
     more = f" and {left:,} other{'s' if left > 1 else ''}" if left > 0 else ""
-    return f"found models saved with SB3 {', '.join(shown)}{more}, loaded with {', '.join(loaded)}"
+    return f"external models saved with SB3 {', '.join(shown)}{more}, loaded with {', '.join(loaded)}"
 
 
 @cache
