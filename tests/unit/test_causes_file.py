@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from reload_audit.causes.catalogue import CAUSES, Fallback, cause_of_obstacle, read_causes
-from reload_audit.causes.trials import CAUSES_FILE, TRIALS, CausesError, DeclaredTrial, measured_part
+from reload_audit.causes.causes_file import CAUSES_FILE, CausesError, measured_part
+from reload_audit.causes.trials import TRIALS, DeclaredTrial
 from reload_audit.diagnosis.ranking import Level
 from reload_audit.judging.judgement import Obstacle
 from reload_audit.records.specs import Condition, RewardScale, Statistics

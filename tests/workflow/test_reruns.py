@@ -31,6 +31,7 @@ def finished_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = Workspace(tmp_path_factory.mktemp("finished") / "audit")
     """Three trained models and an external one, in three environments, which were audited."""
     workspace.configure(CONFIG)
+    (workspace.folder / "external").mkdir()
     PPO("MlpPolicy", "CartPole-v1").save(workspace.folder / "external/ppo.zip")
     run = workspace.snakemake()
     assert run.status == 0, run.output
@@ -143,11 +144,6 @@ def test_no_docstring_or_comment_or_formatting_runs_anything_again(workspace):
         ("causes/causes.yaml", "super().reset(seed=seed)", "super().reset(seed=seed)  # edited"),
         ("remedies/pickling_advice.py", "Do not pickle the wrapper", "Edited: do not pickle the wrapper"),
         ("judging/reasons.py", "it appears in the fresh process", "edited: it appears in the fresh process"),
-        (
-            "judging/divergence_wording.py",
-            "the wrappers between environment",
-            "edited: the wrappers between environment",
-        ),
     ],
 )
 def test_other_words_for_what_was_found_measure_nothing_again(file, before, after, workspace):

@@ -14,8 +14,9 @@ from pathlib import Path
 from string import Template
 from typing import Any, Literal, get_args
 
+from reload_audit.causes.causes_file import CAUSES_FILE, CausesError, check_keys, entries
 from reload_audit.causes.finding import Detail
-from reload_audit.causes.trials import CAUSES_FILE, CausesError, DeclaredTrial, check_keys, declared_trials, entries
+from reload_audit.causes.trials import DeclaredTrial, declared_trials
 from reload_audit.reading.refusal import shown
 
 Language = Literal["python", "yaml"]

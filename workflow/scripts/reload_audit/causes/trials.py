@@ -1,25 +1,18 @@
 """Which conditions are worth trying for each cause, as ``causes.yaml`` declares them, and when.
 
-This is the part of ``causes.yaml`` that decides what is measured. Its words are read by ``causes.catalogue`` alone, so
-that whoever edits a sentence does not make models run again.
+This is the part of ``causes.yaml`` that decides what is measured; ``causes.catalogue`` reads its words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from string import Template
 from typing import Any
 
-import yaml
-
+from reload_audit.causes.causes_file import CAUSES_FILE, check_keys, keys_of, measured_part
 from reload_audit.causes.finding import Detail
-
-CAUSES_FILE = Path(__file__).with_name("causes.yaml")
-
-_MEASURED = ("subject", "trials")
-"""The keys of a cause that decide what is measured."""
 
 _CONDITION = {
     *("deterministic", "statistics", "statistics_file", "reward", "carry_state", "give_masks"),
@@ -28,10 +21,6 @@ _CONDITION = {
 """What a trial may change of the canonical condition: fields of :class:`reload_audit.records.specs.Condition`."""
 
 _ENVIRONMENT = {"time_limit", "frame_stack", "env_kwargs", "wrappers"}
-
-
-class CausesError(ValueError):
-    """``causes.yaml`` has something that it must not have; the message says where, and what was expected."""
 
 
 @dataclass(frozen=True)
@@ -153,30 +142,6 @@ class CauseTrials:
     trials: tuple[DeclaredTrial, ...]
 
 
-def measured_part(path: Path = CAUSES_FILE) -> dict[str, dict[str, Any]]:
-    """What ``causes.yaml`` has that decides what is measured: by cause, and without explanations and fixes.
-
-    Plain data, for a digest: editing any sentence of the file leaves it as it is.
-    """
-    return {
-        name: {key: cause[key] for key in _MEASURED if key in cause}
-        for _, name, cause in entries(path)
-        if any(key in cause for key in _MEASURED)
-    }
-
-
-def entries(path: Path = CAUSES_FILE) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Group, name and content of every cause in the file, in its order.
-
-    :raises CausesError: it is not groups of causes
-    """
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # several times as fast, where PyYAML was built with it
-    groups = yaml.load(path.read_text(encoding="utf-8"), loader)  # noqa: S506
-    for group, causes in _mapping(groups, path.name).items():
-        for name, cause in _mapping(causes, f"{path.name}, {group}").items():
-            yield group, name, dict(_mapping(cause, f"{path.name}, {name}"))
-
-
 def trials_by_cause(path: Path = CAUSES_FILE) -> dict[str, CauseTrials]:
     """What is tried for each cause for which anything is.
 
@@ -193,32 +158,17 @@ def declared_trials(where: str, data: Iterable[Any]) -> tuple[DeclaredTrial, ...
     return tuple(_declared(f"{where}, trials", entry) for entry in data)
 
 
-def check_keys(where: str, found: Iterable[str], known: Iterable[str], needed: Iterable[str] = ()) -> None:
-    """:raises CausesError: a key is unknown, or one that is needed is not there"""
-    found, known = set(found), set(known)
-    if unknown := sorted(map(str, found - known)):
-        raise CausesError(f"{where}: expected no other keys than {', '.join(sorted(known))}, found {unknown[0]!r}")
-    if missing := sorted(set(needed) - found):
-        raise CausesError(f"{where}: expected the key {missing[0]!r}, which is not there")
-
-
 def _declared(where: str, data: Any) -> DeclaredTrial:
-    entry = dict(_mapping(data, where))
+    entry = dict(keys_of(data, where))
     check_keys(where, entry, (known.name for known in fields(DeclaredTrial)), ("name", "condition"))
     where = f"{where}, {entry['name']}"
-    check_keys(f"{where}, condition", _mapping(entry["condition"], where), _CONDITION)
+    check_keys(f"{where}, condition", keys_of(entry["condition"], where), _CONDITION)
     environment = entry["condition"].get("environment", {})
-    check_keys(f"{where}, environment", _mapping(environment, where), _ENVIRONMENT)
-    check_keys(f"{where}, when", _mapping(entry.get("when", {}), where), _CIRCUMSTANCES)
+    check_keys(f"{where}, environment", keys_of(environment, where), _ENVIRONMENT)
+    check_keys(f"{where}, when", keys_of(entry.get("when", {}), where), _CIRCUMSTANCES)
     if "turn" not in entry:
         check_keys(f"{where} (without a turn)", entry, ("name", "condition", "optional"))
     return DeclaredTrial(**{**entry, "optional": frozenset(entry.get("optional", ()))})
-
-
-def _mapping(value: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise CausesError(f"{where}: expected keys with values, found {value!r:.60}")
-    return value
 
 
 def _placeholder(value: Detail) -> str | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from reload_audit.causes.causes_file import measured_part
 from reload_audit.planning.code_digest import (
     code_digest,
     imported_files,
@@ -67,10 +68,7 @@ class JobCode:
         """What ``causes.yaml`` tells a script to measure; nothing where the script does not read it."""
         if "reload_audit.causes.trials" not in self._modules(script).values():
             return []
-        file = self._library("reload_audit/causes/causes.yaml")  # fetched before its module reads it
-        from reload_audit.causes.trials import measured_part
-
-        return [json.dumps(measured_part(file), sort_keys=True)]
+        return [json.dumps(measured_part(self._library("reload_audit/causes/causes.yaml")))]
 
     def _modules(self, script: str) -> dict[Path, str]:
         return imported_files(self._script(script), Path(script).stem, self._locate)

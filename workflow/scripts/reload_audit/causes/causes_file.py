@@ -1,0 +1,61 @@
+"""Read ``causes.yaml`` as plain data, whole or only what decides what is measured.
+
+Its words decide nothing: whoever edits a sentence makes no model run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+CAUSES_FILE = Path(__file__).with_name("causes.yaml")
+
+_MEASURED = ("subject", "trials")
+"""The keys of a cause that decide what is measured."""
+
+
+class CausesError(ValueError):
+    """``causes.yaml`` has something that it must not have; the message says where, and what was expected."""
+
+
+def measured_part(path: Path = CAUSES_FILE) -> dict[str, dict[str, Any]]:
+    """What ``causes.yaml`` has that decides what is measured: by cause, and without explanations and fixes.
+
+    Plain data, for a digest: editing any sentence of the file leaves it as it is.
+    """
+    return {
+        name: {key: cause[key] for key in _MEASURED if key in cause}
+        for _, name, cause in entries(path)
+        if any(key in cause for key in _MEASURED)
+    }
+
+
+def entries(path: Path = CAUSES_FILE) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Group, name and content of every cause in the file, in its order.
+
+    :raises CausesError: it is not groups of causes
+    """
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # several times as fast, where PyYAML was built with it
+    groups = yaml.load(path.read_text(encoding="utf-8"), loader)  # noqa: S506
+    for group, causes in keys_of(groups, path.name).items():
+        for name, cause in keys_of(causes, f"{path.name}, {group}").items():
+            yield group, name, dict(keys_of(cause, f"{path.name}, {name}"))
+
+
+def check_keys(where: str, found: Iterable[str], known: Iterable[str], needed: Iterable[str] = ()) -> None:
+    """:raises CausesError: a key is unknown, or one that is needed is not there"""
+    found, known = set(found), set(known)
+    if unknown := sorted(map(str, found - known)):
+        raise CausesError(f"{where}: expected no other keys than {', '.join(sorted(known))}, found {unknown[0]!r}")
+    if missing := sorted(set(needed) - found):
+        raise CausesError(f"{where}: expected the key {missing[0]!r}, which is not there")
+
+
+def keys_of(value: Any, where: str) -> Mapping[str, Any]:
+    """:raises CausesError: the value is not keys with values"""
+    if not isinstance(value, dict):
+        raise CausesError(f"{where}: expected keys with values, found {value!r:.60}")
+    return value
