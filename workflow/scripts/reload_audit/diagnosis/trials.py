@@ -59,7 +59,7 @@ def _subject(cause: str) -> str | None:
 
 
 def _sensitivity(canonical: Condition, circumstances: Circumstances) -> Iterator[Trial]:
-    """What should make no difference, and shows how much it makes."""
+    """Conditions that should not change a reward; they show how sensitive a model is, and speak for no cause."""
     yield Trial(replace(canonical, name="n_envs=1", n_envs=1))
     yield Trial(replace(canonical, name="SubprocVecEnv", vec_env="subproc"))
     yield Trial(replace(canonical, name="evaluate_policy", seeding="evaluate_policy"))

@@ -1,5 +1,5 @@
-"""What a model's files show by themselves of why it earns something else: nothing is executed, no episode is run.
+"""What a model's files show by themselves of why it earns something else; nothing in them is executed.
 
-May import: reading, causes, records, models.
+May import: reading, causes, records, environments, models.
 Imported by: diagnosis.
 """

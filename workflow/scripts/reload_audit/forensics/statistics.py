@@ -33,7 +33,7 @@ UPDATED = "statistics-updated-since"
 SWAPPED = "statistics-swapped"
 
 
-# --- There are none ----------------------------------------------------------------------------------------------
+# --- A model without statistics --------------------------------------------------------------------------------
 
 
 def missing(files: ModelFiles, traces: Traces) -> list[Finding]:
@@ -99,7 +99,7 @@ def _outside(saved: SavedModel, observation: Observation) -> tuple[bool, float]:
     return bool(((part < low - 1e-3) | (part > high + 1e-3)).any()), float(np.abs(part).max(initial=0.0))
 
 
-# --- There are some ----------------------------------------------------------------------------------------------
+# --- A model with statistics --------------------------------------------------------------------------------
 
 
 def belonging(files: ModelFiles, statistics: SavedStatistics, traces: Traces) -> list[Finding]:
@@ -125,6 +125,7 @@ def belonging(files: ModelFiles, statistics: SavedStatistics, traces: Traces) ->
 
 
 def _never_normalized(files: ModelFiles, traces: Traces, paired: Pairing) -> Finding | None:
+    """A finding where there are statistics, but the model was trained without VecNormalize."""
     if traces.never_normalized:
         evidence = "The zip shows that training used no VecNormalize (_last_original_obs is empty)"
     elif files.recorded.without_normalizer:
@@ -144,7 +145,9 @@ def excluded(saved: SavedModel, statistics: SavedStatistics, traces: Traces) -> 
 
 
 def _of_another_shape(saved: SavedModel, statistics: SavedStatistics) -> Finding | None:
-    """Frames may have been stacked, and images transposed, after they were normalised: sizes may be multiples.
+    """A finding where statistics are of observations of another shape, or of a part that the model does not have.
+
+    Frames may have been stacked, and images transposed, after they were normalised: sizes may be multiples.
 
     One part of a dictionary may have been taken out (VecExtractDictObs): nothing is said then.
     """
@@ -165,6 +168,10 @@ def _of_another_shape(saved: SavedModel, statistics: SavedStatistics) -> Finding
 
 
 def _changed_places(statistics: SavedStatistics, paired: Pairing, recorded: object) -> Finding | None:
+    """A finding where mean and variance have changed places.
+
+    :param recorded: digest of the normalizer in the manifest, if there is one
+    """
     if paired == "swapped":
         evidence = "The model's last observation comes out bit for bit if mean and variance change places."
     elif recorded and recorded == _content_digest(statistics, swapped=True):
@@ -181,6 +188,10 @@ def _changed_places(statistics: SavedStatistics, paired: Pairing, recorded: obje
 def _of_another_moment(
     statistics: SavedStatistics, traces: Traces, role: str, paired: Pairing, recorded: bool
 ) -> Finding | None:
+    """A finding where statistics have counted another number of steps than the model.
+
+    :param recorded: whether they are known not to have the digest in the manifest
+    """
     counts, steps = counts_of(statistics), traces.num_timesteps
     if counts is None or steps is None or counts.steps == steps:
         return None
@@ -220,6 +231,10 @@ def _counts_prove(statistics: SavedStatistics, traces: Traces, counts: Counts, r
 def _of_another_agent(
     statistics: SavedStatistics, traces: Traces, paired: Pairing, recorded: bool, others: Sequence[FoundStatistics]
 ) -> Finding | None:
+    """A finding where statistics with the right number of steps are still not the model's.
+
+    :param recorded: whether they are known not to have the digest in the manifest
+    """
     counts, envs = counts_of(statistics), environments_of(statistics)
     if recorded:
         evidence = "The statistics do not have the digest in the manifest, though they have counted as many steps"
