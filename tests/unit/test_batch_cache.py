@@ -31,7 +31,9 @@ def three_models(tmp_path: Path) -> list[ExternalSpec]:
 def record(model: ExternalSpec, failure: Failure | None = None) -> ModelRecord:
     usage = Usage("host", 1, 0, 0.0, 0.0, 0.0, 0.0)
     reload = Measurement(Condition(CANONICAL, 2), failure, usage)
-    return ModelRecord(ExternalManifest(model, None, ExternalFacts()), "log", conditions={CANONICAL: reload})
+    return ModelRecord(
+        ExternalManifest(model.model, model, None, ExternalFacts()), "log", conditions={CANONICAL: reload}
+    )
 
 
 def audited(folder: Path, models: list[ExternalSpec], batch: str = "batch", decides: Any = POLICY) -> list[str]:

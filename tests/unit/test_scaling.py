@@ -106,7 +106,7 @@ def record(name: str) -> ModelRecord:
     """The reload record of an external model without a claim."""
     trace = {"raw_observations": f"{name}-a", "rewards": f"{name}-b", "actions": f"{name}-c"}
     episodes = [Episode(k, 1_000_000 + k, 50.0 + k, 50 + k, True, None, 50.0 + k, trace) for k in range(20)]
-    manifest = ExternalManifest(external_spec(name), None, ExternalFacts())
+    manifest = ExternalManifest(name, external_spec(name), None, ExternalFacts())
     reload = Measurement(Condition(CANONICAL, 20), None, None, episodes=episodes)
     return ModelRecord(manifest, "audit.log", conditions={CANONICAL: reload}, random_mean=20.0)
 

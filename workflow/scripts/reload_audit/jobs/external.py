@@ -97,7 +97,7 @@ class _Batch:
         return _with_remark(record) if measured and random_mean is None and judged_by is None else record
 
     def _record(self, spec: ExternalSpec, problem: str | None) -> ModelRecord:
-        return ModelRecord(ExternalManifest(spec, problem, ExternalFacts()), str(self._log))
+        return ModelRecord(ExternalManifest(spec.model, spec, problem, ExternalFacts()), str(self._log))
 
     def _measured(self, record: ModelRecord, spec: ExternalSpec, planned: Sequence[Condition]) -> ModelRecord:
         """The record with what the model's files say, what conditions gave, and what may explain that.
@@ -113,7 +113,7 @@ class _Batch:
         canonical = Measurement.of(planned[0], outcome)
         results = {CANONICAL: canonical}
         if outcome.value is not None:
-            record = replace(record, manifest=ExternalManifest(spec, None, outcome.value.facts))
+            record = replace(record, manifest=ExternalManifest(spec.model, spec, None, outcome.value.facts))
         if canonical.episodes and (forced or not canonical.healthy):
             for condition in planned[1:]:
                 results[condition.name] = self._processes.evaluate(_EVALUATE, condition, *arguments(condition))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from reload_audit.records.storage import plain
+from reload_audit.records.plain_data import PlainData
 
 Implied = Literal["reset", "dynamics", "reward", "end", "wrappers", "statistics", "policy", "numerics"]
 
@@ -18,7 +17,7 @@ ABSENT = "absent"
 
 
 @dataclass(frozen=True)
-class ComponentDifference:
+class ComponentDifference(PlainData):
     """How one component of a step differs between two runs, as far as its values were kept.
 
     :param component: ``rewards``, ``raw_observations`` (what the environment gave), ``done``, ``policy_observations``
@@ -40,15 +39,9 @@ class ComponentDifference:
     largest: float | None = None
     last_bits: bool | None = None
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> ComponentDifference:
-        shape, index = (None if data[name] is None else tuple(data[name]) for name in ("shape", "index"))
-        largest = None if data["largest"] is None else float(data["largest"])
-        return cls(**{**data, "shape": shape, "index": index, "largest": largest})
-
 
 @dataclass(frozen=True)
-class Divergence:
+class Divergence(PlainData):
     """The first difference between two runs of the same episodes.
 
     :param episode: index of the episode, reset with ``seed``
@@ -65,17 +58,6 @@ class Divergence:
     after: int | None
     differences: tuple[ComponentDifference, ...]
     implies: Implied | None
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Divergence:
-        return cls(
-            **{**data, "differences": tuple(ComponentDifference.from_dict(entry) for entry in data["differences"])}
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """What :meth:`from_dict` reads, as JSON holds it."""
-        content: dict[str, Any] = plain(asdict(self))
-        return content
 
     @property
     def components(self) -> tuple[str, ...]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from reload_audit.records.plain_data import PlainData
+
 
 @dataclass(frozen=True)
-class Episode:
+class Episode(PlainData):
     """One finished episode.
 
     :param reward: sum of the environment's rewards as the VecEnv received them, in double precision
@@ -35,12 +37,9 @@ class Episode:
         monitor = data["monitor_reward"]
         return cls(**{**data, **numbers, "monitor_reward": None if monitor is None else float(monitor)})
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 @dataclass(frozen=True)
-class TrainTime:
+class TrainTime(PlainData):
     """What a model earned right after training, over the same episode seeds.
 
     :param in_place: on the environments it was trained in; None for an external model that was recorded without it
@@ -60,9 +59,6 @@ class TrainTime:
             episodes_from(data["reference"]),
             None if random_policy is None else episodes_from(random_policy),
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
     @property
     def quoted(self) -> Sequence[Episode]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from reload_audit.processes.isolation import Failure, Usage
 from reload_audit.records.divergence import Divergence
+from reload_audit.records.plain_data import BESIDE, PlainData
 from reload_audit.records.specs import FORMAT, Claim, ExternalSpec, TrainingSpec
 from reload_audit.records.unpicklable_part import UnpicklablePart
 
@@ -36,7 +37,7 @@ class Construction:
 
     @classmethod
     def from_untrusted(cls, data: Any) -> Construction | None:
-        """What somebody's manifest says; None where it is not what :meth:`to_dict` gives."""
+        """What somebody's manifest says; None where it is none."""
         kinds = {"wrappers": list, "arguments": dict, "time_limit": int | None, "code": str}
         if not isinstance(data, dict) or not all(isinstance(data.get(key), kind) for key, kind in kinds.items()):
             return None
@@ -45,10 +46,6 @@ class Construction:
         return (
             cls(**{key: data[key] for key in kinds}) if few and all(isinstance(name, str) for name in names) else None
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data, for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ class ActsOn:
 
 
 @dataclass(frozen=True)
-class Identity:
+class Identity(PlainData):
     """By what a model is known again when it is loaded.
 
     :param versions: of Python and of the packages that decide what a model does, by name
@@ -101,10 +98,6 @@ class Identity:
         construction = Construction.from_untrusted(acts_on.get("construction"))
         return cls(Digests(**data["digests"]), ActsOn(**{**acts_on, "construction": construction}), data["versions"])
 
-    def to_dict(self) -> dict[str, Any]:
-        """What :meth:`from_dict` reads."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class Machine:
@@ -119,7 +112,7 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Description:
+class Description(PlainData):
     """What is recorded of a model that has just been trained.
 
     :param ep_rew_mean: mean reward of the last training episodes; None where none has ended
@@ -131,30 +124,12 @@ class Description:
     ep_rew_mean: float | None
     normalized: bool
     vecnormalize: Mapping[str, Any] | None
-    identity: Identity
+    identity: Identity = field(metadata=BESIDE)
     machine: Machine
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Description:
-        ep_rew_mean = data["ep_rew_mean"]
-        return cls(
-            num_timesteps=data["num_timesteps"],
-            ep_rew_mean=None if ep_rew_mean is None else float(ep_rew_mean),
-            normalized=data["normalized"],
-            vecnormalize=data["vecnormalize"],
-            identity=Identity.from_dict(data),
-            machine=Machine(**data["machine"]),
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """What :meth:`from_dict` reads: the parts of the identity stand beside the rest."""
-        parts: dict[str, Any] = {**vars(self), **self.identity.to_dict(), "machine": asdict(self.machine)}
-        del parts["identity"]
-        return parts
 
 
 @dataclass(frozen=True)
-class Training:
+class Training(PlainData):
     """What training one model gave, besides its files and its episodes.
 
     :param hyperparams: of the algorithm, defaults filled in
@@ -166,38 +141,14 @@ class Training:
 
     hyperparams: Mapping[str, Any]
     unpicklable: Sequence[UnpicklablePart]
-    description: Description
+    description: Description = field(metadata=BESIDE)
     resumed_from: int | None
     in_place_divergence: Divergence | None
     seconds: Mapping[str, float]
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Training:
-        divergence = data["in_place_divergence"]
-        return cls(
-            hyperparams=data["hyperparams"],
-            unpicklable=[UnpicklablePart.from_dict(part) for part in data["unpicklable"]],
-            description=Description.from_dict(data),
-            resumed_from=data["resumed_from"],
-            in_place_divergence=None if divergence is None else Divergence.from_dict(divergence),
-            seconds=data["seconds"],
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """What :meth:`from_dict` reads: the parts of the description stand beside the rest."""
-        divergence = self.in_place_divergence
-        return {
-            "hyperparams": self.hyperparams,
-            "unpicklable": [part.to_dict() for part in self.unpicklable],
-            **self.description.to_dict(),
-            "resumed_from": self.resumed_from,
-            "in_place_divergence": None if divergence is None else divergence.to_dict(),
-            "seconds": self.seconds,
-        }
-
 
 @dataclass(frozen=True)
-class TrainedManifest:
+class TrainedManifest(PlainData):
     """``manifest.json`` of a model that this workflow trained.
 
     :param spec: what ``TrainingSpec.from_dict`` reads, as it was planned
@@ -217,13 +168,15 @@ class TrainedManifest:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainedManifest:
         failure = data["failure"]
+        own = ("format", "model", "spec", "code", "failure", "process")
+        rest = {key: value for key, value in data.items() if key not in own}
         return cls(
             model=data["model"],
             spec=data["spec"],
             code=data["code"],
             failure=None if failure is None else Failure(**failure),
             process=Usage(**data["process"]),
-            training=Training.from_dict(data) if failure is None else None,
+            training=Training.from_dict(rest) if failure is None else None,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -245,7 +198,7 @@ class TrainedManifest:
 
 
 @dataclass(frozen=True)
-class ExternalFacts:
+class ExternalFacts(PlainData):
     """What an external model's files say, and what was done to load it, as far as that came.
 
     :param num_timesteps: environment steps that the zip says it was trained for
@@ -271,40 +224,16 @@ class ExternalFacts:
     env_ran: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> ExternalFacts:
-        return cls(
-            **{
-                **data,
-                "claims": tuple(map(Claim.from_dict, data["claims"])),
-                "remarks": tuple(data["remarks"]),
-                "loaded_with": tuple(data["loaded_with"]),
-            }
-        )
-
 
 @dataclass(frozen=True)
-class ExternalManifest:
+class ExternalManifest(PlainData):
     """What is recorded of an external model.
 
     :param external: its files and settings, as they were planned
     :param problem: why it was not evaluated, or None
     """
 
+    model: str
     external: ExternalSpec
     problem: str | None
-    facts: ExternalFacts
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> ExternalManifest:
-        facts = {key: value for key, value in data.items() if key not in ("model", "external", "problem")}
-        return cls(ExternalSpec.from_dict(data["external"]), data["problem"], ExternalFacts.from_dict(facts))
-
-    def to_dict(self) -> dict[str, Any]:
-        """What :meth:`from_dict` reads: the facts stand beside the rest."""
-        return {
-            "model": self.external.model,
-            "external": self.external.to_dict(),
-            "problem": self.problem,
-            **asdict(self.facts),
-        }
+    facts: ExternalFacts = field(metadata=BESIDE)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,16 @@ import numpy as np
 
 from reload_audit.processes.isolation import Failure, Outcome, Usage
 from reload_audit.records.divergence import Divergence
-from reload_audit.records.episodes import Episode, TrainTime, episodes_from
+from reload_audit.records.episodes import Episode, TrainTime
 from reload_audit.records.examination import Examination
 from reload_audit.records.manifest import ExternalFacts, ExternalManifest, TrainedManifest
+from reload_audit.records.plain_data import BESIDE, PlainData
 from reload_audit.records.specs import CANONICAL, FORMAT, Claim, Condition, ExternalSpec
 from reload_audit.records.storage import read_json, write_json
 
 
 @dataclass(frozen=True)
-class Check:
+class Check(PlainData):
     """One comparison of what was loaded with what was saved.
 
     :param package: whose version is compared; None for all other checks
@@ -70,7 +71,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Measurement:
+class Measurement(PlainData):
     """What a model earned under one condition: episodes, or the reason why there are none.
 
     :param failure: why there are no episodes, or None
@@ -80,7 +81,7 @@ class Measurement:
     :param divergence: where the episodes first differ from the reference; None where no bit does, or no steps are known
     """
 
-    condition: Condition
+    condition: Condition = field(metadata=BESIDE)
     failure: Failure | None
     process: Usage | None
     checks: Sequence[Check] = ()
@@ -94,31 +95,6 @@ class Measurement:
         found: Evaluation = outcome.value or Evaluation()
         failure = Failure("refused", found.problem, "") if found.problem else outcome.failure
         return cls(condition, failure, outcome.usage, found.checks, found.episodes, found.healthy, found.divergence)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Measurement:
-        failure, process, divergence = data["failure"], data["process"], data["divergence"]
-        return cls(
-            condition=Condition.from_dict({part.name: data[part.name] for part in fields(Condition)}),
-            failure=None if failure is None else Failure(**failure),
-            process=None if process is None else Usage(**process),
-            checks=tuple(map(Check.from_dict, data["checks"])),
-            episodes=tuple(episodes_from(data["episodes"])),
-            healthy=data["healthy"],
-            divergence=None if divergence is None else Divergence.from_dict(divergence),
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """What :meth:`from_dict` reads: the condition's factors stand beside the rest."""
-        return {
-            **asdict(self.condition),
-            "failure": None if self.failure is None else asdict(self.failure),
-            "process": None if self.process is None else asdict(self.process),
-            "checks": [check.to_dict() for check in self.checks],
-            "episodes": [episode.to_dict() for episode in self.episodes],
-            "healthy": self.healthy,
-            "divergence": None if self.divergence is None else self.divergence.to_dict(),
-        }
 
     @property
     def reason(self) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from reload_audit.records.plain_data import PlainData
+
 FORMAT = 1
 """Version of the manifest and of the reload record."""
 
@@ -37,7 +39,7 @@ def wrapper_spec(entry: str | Mapping[str, Any]) -> WrapperSpec:
 
 
 @dataclass(frozen=True)
-class EnvironmentSpec:
+class EnvironmentSpec(PlainData):
     """How one environment is built, whatever the number of them.
 
     :param env: a registered id, ``module:Id-v0`` or ``package.module:EnvClass``
@@ -85,7 +87,7 @@ class EnvironmentSpec:
 
 
 @dataclass(frozen=True)
-class EvaluationSpec:
+class EvaluationSpec(PlainData):
     """The episode protocol: episode ``k`` is reset with ``seed + k`` in every condition.
 
     :param episodes: how many are recorded at train time
@@ -108,10 +110,6 @@ class EvaluationSpec:
         """
         return (*(look for look in self.looks[:-1] if look < self.episodes), self.episodes)
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> EvaluationSpec:
-        return cls(**{**data, "looks": tuple(data["looks"])})
-
 
 @dataclass(frozen=True)
 class Limits:
@@ -122,7 +120,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class ReloadSpec:
+class ReloadSpec(PlainData):
     """How models are reloaded.
 
     :param n_envs: further conditions, one for each number of environments
@@ -140,13 +138,9 @@ class ReloadSpec:
     memory: int
     conditions: Literal["needed", "all"] = "needed"
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> ReloadSpec:
-        return cls(**{**data, "n_envs": tuple(data["n_envs"])})
-
 
 @dataclass(frozen=True)
-class TrainingSpec:
+class TrainingSpec(PlainData):
     """One model to train.
 
     :param checkpoint_every: environment steps; None for no checkpoints
@@ -166,23 +160,12 @@ class TrainingSpec:
     evaluation: EvaluationSpec
     checkpoint_every: int | None = None
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> TrainingSpec:
-        """From what ``configuration.training_spec`` made."""
-        return cls(
-            **{
-                **data,
-                "environment": EnvironmentSpec.from_dict(data["environment"]),
-                "evaluation": EvaluationSpec.from_dict(data["evaluation"]),
-            }
-        )
-
 
 ClaimKind = Literal["explicit", "evaluations", "model_card", "best", "last_evaluation", "training"]
 
 
 @dataclass(frozen=True)
-class Claim:
+class Claim(PlainData):
     """A train-time reward that somebody or some file states.
 
     :param kind: where it comes from, which decides how far it is believed: see ``claims``
@@ -197,13 +180,9 @@ class Claim:
     n: int | None
     where: str
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Claim:
-        return cls(**data)
-
 
 @dataclass(frozen=True)
-class ExternalSpec:
+class ExternalSpec(PlainData):
     """One external model: its files, and what is known of them.
 
     :param source: how it was found
@@ -247,29 +226,6 @@ class ExternalSpec:
     recording: str | None
     problem: str | None
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> ExternalSpec:
-        """From plain data: what :meth:`to_dict` gives."""
-        return cls(
-            **{
-                **data,
-                "environment": EnvironmentSpec.from_dict(data["environment"]),
-                "claim": None if data["claim"] is None else Claim.from_dict(data["claim"]),
-                "monitors": tuple(data["monitors"]),
-                "named_by_user": tuple(data["named_by_user"]),
-            }
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data, which :meth:`from_dict` reads, for Snakemake and for files."""
-        return {
-            **vars(self),
-            "environment": self.environment.to_dict(),
-            "named_by_user": list(self.named_by_user),
-            "claim": None if self.claim is None else dict(vars(self.claim)),
-            "monitors": list(self.monitors),
-        }
-
     @property
     def judged_by_recording(self) -> bool:
         """Whether its recorded reference decides: only what the user says of this very model is stronger."""
@@ -277,7 +233,7 @@ class ExternalSpec:
 
 
 @dataclass(frozen=True)
-class ExternalPolicy:
+class ExternalPolicy(PlainData):
     """How external models are treated, all alike.
 
     :param evaluation: the episode protocol; a recorded reference brings its own
@@ -291,15 +247,6 @@ class ExternalPolicy:
     env_versions: Mapping[str, str]
     max_bytes: int
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> ExternalPolicy:
-        return cls(
-            evaluation=EvaluationSpec.from_dict(data["evaluation"]),
-            trust=tuple(data["trust"]),
-            env_versions=data["env_versions"],
-            max_bytes=data["max_bytes"],
-        )
-
 
 Statistics = Literal["loaded", "none", "fresh", "updating", "swapped", "twice", "wrapper", "posted wrapper", "file"]
 RewardScale = Literal["raw", "normalized", "monitor outside"]
@@ -307,7 +254,7 @@ Seeding = Literal["episodes", "evaluate_policy", "unseeded"]
 
 
 @dataclass(frozen=True)
-class Condition:
+class Condition(PlainData):
     """One way to evaluate a reloaded model. Whatever it does not name is as in the canonical condition.
 
     :param name: unique among a model's conditions, and what the result tables call it
@@ -344,10 +291,6 @@ class Condition:
     processor: Literal["native", "baseline"] = "native"
     device: str | None = None
     n_episodes: int | None = None
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Condition:
-        return cls(**data)
 
     @property
     def earned(self) -> Literal["reward", "step_reward", "monitor_reward"]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
+
+from reload_audit.records.plain_data import PlainData
 
 Way = Literal[
     "monitor environments",
@@ -19,7 +20,7 @@ Way = Literal[
 
 
 @dataclass(frozen=True)
-class UnpicklablePart:
+class UnpicklablePart(PlainData):
     """Something in one layer of a stack that pickle refuses.
 
     :param layer: the layer's class
@@ -43,11 +44,3 @@ class UnpicklablePart:
     cloudpickle: bool
     environments: int
     way: Way
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> UnpicklablePart:
-        return cls(**data)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON holds them."""
-        return asdict(self)

@@ -1,0 +1,111 @@
+"""Dataclasses as plain data, which JSON and Snakemake's parameters can hold, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Self, Union, get_args, get_origin, get_type_hints
+
+BESIDE = {"beside": True}
+"""Metadata of a field whose own fields stand beside those of the dataclass that has it, instead of in a mapping."""
+
+Read = Callable[[Any], Any]
+
+
+class PlainData:
+    """A dataclass that can be written as plain data and read again.
+
+    Tuples become lists. Numbers that JSON does not know become the texts ``nan``, ``inf`` and ``-inf``.
+    """
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read what :meth:`to_dict` gives; what is missing gets its default.
+
+        :raises TypeError: there is a key too many, or one too few
+        """
+        values = dict(data)
+        kind: Any = cls
+        for part in _parts(kind):
+            if part.beside:
+                values[part.name] = part.read({key: values.pop(key) for key in part.beside if key in values})
+            elif part.name in values and part.read is not _as_it_is:
+                values[part.name] = part.read(values[part.name])
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, in the order of the fields."""
+        content: dict[str, Any] = {}
+        kind: Any = type(self)
+        for part in _parts(kind):
+            value = _plain(getattr(self, part.name))
+            content |= value if part.beside else {part.name: value}
+        return content
+
+
+@dataclass(frozen=True)
+class _Part:
+    """How one field is read.
+
+    :param beside: the keys of its own fields, where they stand beside the others
+    """
+
+    name: str
+    read: Read
+    beside: tuple[str, ...]
+
+
+@cache
+def _parts(kind: Any) -> tuple[_Part, ...]:
+    hints = get_type_hints(kind)
+    return tuple(
+        _Part(field.name, _reader(hints[field.name]), _keys(hints[field.name]) if field.metadata == BESIDE else ())
+        for field in fields(kind)
+    )
+
+
+def _keys(kind: Any) -> tuple[str, ...]:
+    return tuple(key for part in _parts(kind) for key in (part.beside or (part.name,)))
+
+
+def _reader(kind: Any) -> Read:
+    """What makes a value of a type from plain data."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        others = [read for read in map(_reader, arguments) if read is not _as_it_is]
+        return _unless_none(others[0]) if NoneType in arguments and others else _as_it_is
+    if origin in (tuple, Sequence):
+        read = _reader(arguments[0])
+        return lambda data: tuple(map(read, data))
+    if isinstance(kind, type) and issubclass(kind, PlainData):
+        return kind.from_dict
+    if isinstance(kind, type) and is_dataclass(kind):
+        return lambda data: kind(**data)
+    return _number if kind is float else _as_it_is
+
+
+def _unless_none(read: Read) -> Read:
+    return lambda data: None if data is None else read(data)
+
+
+def _number(data: Any) -> Any:
+    return float(data) if isinstance(data, str) else data
+
+
+def _as_it_is(data: Any) -> Any:
+    return data
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, PlainData):
+        return value.to_dict()
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
