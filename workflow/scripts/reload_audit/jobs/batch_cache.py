@@ -28,7 +28,7 @@ class BatchCache:
     def __init__(self, folder: Path, batch: str, decides: Any) -> None:
         self._path = folder / f"{batch}.jsonl"
         self._decides = digest(plain(decides))
-        self._before: dict[str, Any] = {}
+        self._before: dict[str, str] = {}
         for path in sorted(folder.glob("batch*.jsonl")):
             if path.stem.startswith(batch) or batch.startswith(path.stem):
                 self._before |= _read(path)
@@ -40,8 +40,8 @@ class BatchCache:
             for model in models:
                 key = self._key(model)
                 if key in self._before:
-                    found[model.model] = record = ModelRecord.from_dict(self._before[key])
-                    file.write(_line(key, record))
+                    found[model.model] = ModelRecord.from_dict(json.loads(self._before[key])[1])
+                    file.write(self._before[key] + "\n")
         return found
 
     def add(self, record: ModelRecord) -> None:
@@ -61,13 +61,13 @@ def _line(key: str, record: ModelRecord) -> str:
     return json.dumps([key, plain(record.to_dict())], allow_nan=False) + "\n"
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """The records in a file, by key, as JSON. Lines that are not whole are left out: the last may have been cut off."""
-    found: dict[str, Any] = {}
+def _read(path: Path) -> dict[str, str]:
+    """The lines of a file by their keys, without those that are not whole: the last may have been cut off."""
+    found: dict[str, str] = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            key, record = json.loads(line)
+            key, _ = json.loads(line)
         except ValueError:
             continue
-        found[key] = record
+        found[key] = line
     return found

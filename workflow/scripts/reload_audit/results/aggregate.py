@@ -6,7 +6,7 @@ in which process it ran, goes to ``processes.csv``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from reload_audit.judging.reasons import reason
 from reload_audit.judging.verdicts import JudgedVerdict, decide_verdicts
 from reload_audit.probing.conclusions import CAPTIONS, findings
 from reload_audit.records.divergence import Divergence
-from reload_audit.records.manifest import TrainedManifest
+from reload_audit.records.manifest import Machine, TrainedManifest
 from reload_audit.records.model_record import Check, ModelRecord, read_records
 from reload_audit.records.probe_names import probe_name
 from reload_audit.records.probe_record import ProbeRecord
@@ -44,10 +44,31 @@ SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True)
+class _Software:
+    """What a model was trained with; None where training failed.
+
+    :param versions: of Python and of the packages that decide what a model does, by name
+    """
+
+    versions: Mapping[str, str] | None
+    machine: Machine | None
+
+    @classmethod
+    def of(cls, record: ModelRecord) -> _Software | None:
+        """None for an external model."""
+        if not isinstance(record.manifest, TrainedManifest):
+            return None
+        training = record.manifest.training
+        if training is None:
+            return cls(None, None)
+        return cls(training.description.identity.versions, training.description.machine)
+
+
+@dataclass(frozen=True)
 class _Judged:
     """What is kept of a model's record until all are read: its rows, and what verdict, reason and causes rest on.
 
-    :param software: versions of packages, and the machine, that a model was trained with; None for an external model
+    :param software: what a model was trained with; None for an external model
     :param probe: the name of the file that says what probing its environment found, if it was probed
     """
 
@@ -60,7 +81,7 @@ class _Judged:
     claims: Sequence[Claim]
     conditions: Sequence[ConditionRow]
     processes: Sequence[ProcessRow]
-    software: Mapping[str, Any] | None
+    software: _Software | None
 
     @classmethod
     def of(cls, record: ModelRecord, criteria: Criteria) -> _Judged:
@@ -75,7 +96,7 @@ class _Judged:
             claims=record.claims,
             conditions=[condition_row(record, measurement, criteria) for measurement in record.measurements.values()],
             processes=[*process_rows(record)],
-            software=_software(record),
+            software=_Software.of(record),
         )
 
 
@@ -114,7 +135,7 @@ def aggregate(
         "schema_version": SCHEMA_VERSION,
         "tool": {"name": "reload-audit", "version": __version__},
         "settings": settings,
-        "trained_with": _distinct(model.software for model in judged if model.software is not None),
+        "trained_with": [*_distinct(model.software for model in judged if model.software is not None)],
         "counts": count_verdicts([row.verdict for row in rows]),
         "models": [
             _entry(model, row, diagnosis, model.probe if model.probe in probed else None)
@@ -137,16 +158,6 @@ def judge_record(record: ModelRecord, criteria: Criteria) -> Judgement | None:
 def count_verdicts(verdicts: Sequence[str | None]) -> dict[str, int]:
     """How many models have each verdict, in the verdicts' order, zeros included."""
     return {str(verdict): verdicts.count(verdict) for verdict in VERDICTS}
-
-
-def _software(record: ModelRecord) -> Mapping[str, Any] | None:
-    if not isinstance(record.manifest, TrainedManifest):
-        return None
-    training = record.manifest.training
-    if training is None:
-        return {"versions": None, "machine": None}
-    description = training.description
-    return {"versions": description.identity.versions, "machine": asdict(description.machine)}
 
 
 def _with_verdicts(models: Sequence[_Judged], criteria: Criteria) -> list[ModelRow]:
@@ -224,9 +235,10 @@ def _diagnose(model: _Judged, row: ModelRow, probe: ProbeRecord | None) -> Diagn
     return conclude(model.evidence, row.verdict or "", row.gap or "", model.judgement, found)
 
 
-def _distinct(entries: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _distinct(entries: Iterable[_Software]) -> Iterator[Mapping[str, Any]]:
     """Every different entry once, with the number of models it stands for."""
-    groups: dict[str, list[Mapping[str, Any]]] = {}
+    groups: dict[str, list[_Software]] = {}
     for entry in entries:
-        groups.setdefault(digest(plain(entry)), []).append(entry)
-    return [{**group[0], "models": len(group)} for group in groups.values()]
+        groups.setdefault(digest(plain(asdict(entry))), []).append(entry)
+    for group in groups.values():
+        yield {**asdict(group[0]), "models": len(group)}

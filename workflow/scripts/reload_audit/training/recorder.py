@@ -28,7 +28,7 @@ from reload_audit.evaluation.reference import evaluate_random_policy, evaluate_r
 from reload_audit.models import model_folder
 from reload_audit.models.algorithms import algorithm
 from reload_audit.records.episodes import TrainTime
-from reload_audit.records.specs import FORMAT, EnvironmentSpec, EvaluationSpec
+from reload_audit.records.specs import FORMAT, EnvironmentSpec, EvaluationSpec, wrapper_spec
 from reload_audit.records.steps import Steps
 from reload_audit.records.storage import write_json
 
@@ -68,21 +68,9 @@ def record_reference(
         algorithm of stable-baselines3 or sb3-contrib
     :raises ImportProblem: a name leads nowhere
     """
-    spec: dict[str, Any] = {
-        "algo": _algorithm_name(model),
-        "seed": model.seed,
-        "n_envs": model.n_envs,
-        "environment": _environment(model, _name_of(env), env_kwargs, wrappers, frame_stack),
-        "evaluation": {
-            "episodes": episodes,
-            "seed": seed,
-            "n_envs": n_envs,
-            "max_episode_steps": max_episode_steps,
-            "looks": list(_LOOKS),
-        },
-    }
-    environment = EnvironmentSpec.from_dict(spec["environment"])
-    evaluation = EvaluationSpec.from_dict(spec["evaluation"])
+    algo = _algorithm_name(model)
+    environment = _environment(model, _name_of(env), env_kwargs, wrappers, frame_stack)
+    evaluation = EvaluationSpec(episodes, seed, n_envs, max_episode_steps, _LOOKS)
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     # Those of another model; the new manifest comes last.
@@ -98,6 +86,13 @@ def record_reference(
         venv.close()
     write_json(target / model_folder.EVALUATIONS, TrainTime(None, reference, random_policy).to_dict())
     steps.save(target / model_folder.STEPS)
+    spec = {
+        "algo": algo,
+        "seed": model.seed,
+        "n_envs": model.n_envs,
+        "environment": environment.to_dict(),
+        "evaluation": evaluation.to_dict(),
+    }
     manifest = {"format": FORMAT, "model": target.name, "spec": spec, "failure": None, **description.to_dict()}
     write_json(target / model_folder.MANIFEST, manifest, indent=2)
     return target
@@ -123,7 +118,7 @@ class ReferenceRecorder(BaseCallback):
 
     def _on_training_start(self) -> None:
         chosen = {key: self._options[key] for key in ("env_kwargs", "wrappers", "frame_stack") if key in self._options}
-        environment = EnvironmentSpec.from_dict(_environment(self.model, self._env, **chosen))
+        environment = _environment(self.model, self._env, **chosen)
         with _as_a_reload_would():
             try:
                 venv = fresh_environments(self.model, environment, n_envs=1, seed=0)
@@ -151,16 +146,16 @@ def _environment(
     env_kwargs: Mapping[str, Any] | None = None,
     wrappers: Sequence[str | Mapping[str, Any]] = (),
     frame_stack: int | None = None,
-) -> dict[str, Any]:
-    return {
-        "env": env,
-        "env_kwargs": dict(env_kwargs or {}),
-        "wrappers": list(wrappers),
-        "monitor": "env",
-        "normalize": model.get_vec_normalize_env() is not None,
-        "frame_stack": frame_stack,
-        "python_path": [],
-    }
+) -> EnvironmentSpec:
+    return EnvironmentSpec(
+        env=env,
+        env_kwargs=dict(env_kwargs or {}),
+        wrappers=tuple(map(wrapper_spec, wrappers)),
+        monitor="env",
+        normalize=None if model.get_vec_normalize_env() is None else {},
+        frame_stack=frame_stack,
+        python_path=(),
+    )
 
 
 @contextlib.contextmanager
