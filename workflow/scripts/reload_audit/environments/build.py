@@ -38,7 +38,7 @@ Normalizer = Callable[[VecEnv], VecNormalize]
 
 
 def make_env(spec: EnvironmentSpec, inside: Sequence[Callable[[gym.Env], gym.Env]] = ()) -> gym.Env:
-    """One environment with the user's wrappers.
+    """Make one environment, with the user's wrappers around it.
 
     :param inside: put around the environment before the user's wrappers
     :raises ImportProblem: a name in the spec leads nowhere
@@ -62,7 +62,7 @@ def build_vec_env(
     start_method: str = "forkserver",
     normalizer: Normalizer | None = None,
 ) -> VecEnv:
-    """The whole vectorised stack, ready for ``learn`` or ``predict``.
+    """Build a VecEnv with all its wrappers, ready for ``learn`` or ``predict``.
 
     :param seed: state that the global generators of a SubprocVecEnv's worker ``i`` start from, plus ``i``;
         without it, whatever an environment draws from them would differ from run to run
@@ -133,6 +133,6 @@ def _make_unwrapped(spec: EnvironmentSpec) -> gym.Env:
 
 
 def _registered_arguments(spec: EnvironmentSpec) -> dict[str, Any]:
-    """``max_episode_steps`` may be among the user's own arguments, too."""
+    """Arguments of ``gym.make``: a time limit in the spec wins over ``max_episode_steps`` among the user's own."""
     limit = {} if spec.time_limit is None else {"max_episode_steps": spec.time_limit}
     return {**spec.env_kwargs, **limit}

@@ -18,7 +18,7 @@ _OWN_PACKAGE = __name__.partition(".")[0]
 
 
 def describe_construction(env: gym.Env, env_kwargs: Mapping[str, Any]) -> Construction:
-    """What decides which environment this is, the class of the innermost aside.
+    """Describe how an environment was built, so that it can be compared with another one.
 
     :param env: with its wrappers
     :param env_kwargs: what its constructor was given, besides what is registered with its id
@@ -57,7 +57,10 @@ def _layers(env: gym.Env) -> Iterator[gym.Env]:
 
 
 def _arguments(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments that plain text can hold; of others a stand-in, because an address would differ each time."""
+    """Arguments of a constructor, defaults included, as JSON holds them.
+
+    For an object ``<its class>`` stands in, because its ``repr`` may hold an address, which differs each time.
+    """
     try:
         parameters = inspect.signature(kind).parameters
     except (TypeError, ValueError):

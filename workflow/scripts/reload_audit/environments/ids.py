@@ -1,4 +1,4 @@
-"""Environment ids that were, and what to run in their place; which names out of files may be imported at all."""
+"""Replace ids of environments that no longer exist, and decide which names in a model's files may be imported."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def register_environments(env: str, trusted: Collection[str]) -> None:
 
 
 def is_missing(package: str) -> bool:
-    """Whether a package can not be imported. A file may mention one that is trusted all the same."""
+    """Whether a package is not installed. It may be trusted all the same."""
     return importlib.util.find_spec(package.partition(".")[0]) is None
 
 
@@ -127,7 +127,7 @@ def _oldest_successor(env: str) -> str:
 
 
 def _exists(env: str) -> bool:
-    """Whether there is something behind an id: Gymnasium keeps MuJoCo's -v2 and -v3 only to say that they left."""
+    """Whether an id can be made: Gymnasium keeps those of MuJoCo's -v2 and -v3 only to raise an error."""
     spec = gym.registry.get(env)
     return spec is not None and not getattr(spec.entry_point, "__name__", "").startswith("_raise")
 

@@ -71,8 +71,10 @@ class SeededEpisodes(gym.Wrapper):
         self._steps: EnvironmentSteps | None = None
 
     def begin_episodes(self, episodes: Sequence[tuple[int, int]], max_steps: int, keep_steps: bool = False) -> None:
-        """From the next reset on, run these episodes: pairs of index and seed.
+        """From the next reset on, run these episodes.
 
+        :param episodes: pairs of index and seed
+        :param max_steps: an episode that is longer is an error
         :param keep_steps: whether the first ones are recorded step by step
         """
         self._queue = list(episodes)
@@ -81,7 +83,7 @@ class SeededEpisodes(gym.Wrapper):
         self._current, self._parked, self._finished = None, False, []
 
     def collect_episodes(self) -> tuple[list[SeededEpisode], bool]:
-        """What has been recorded since the last call, and whether all is done and this slot parked."""
+        """The episodes that ended since the last call, and whether all are done, so that this slot is parked."""
         finished, self._finished = self._finished, []
         return finished, self._parked
 
@@ -128,7 +130,7 @@ class SeededEpisodes(gym.Wrapper):
         return observation, reward, terminated, truncated, info
 
     def policy_acts(self) -> None:
-        """The policy has chosen an action, and wrappers further out are about to act on it."""
+        """Note that the policy has chosen an action, before wrappers further out act on it."""
         if self._current is not None and self._steps is not None:
             self._steps.policy_acts()
 

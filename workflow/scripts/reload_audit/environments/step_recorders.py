@@ -43,7 +43,7 @@ class EnvironmentSteps:
         self._shape: tuple[int, ...] = ()
 
     def observe(self, observation: Any) -> None:
-        """Add what ``reset`` or ``step`` gave."""
+        """Add an observation that ``reset`` or ``step`` gave."""
         if type(observation) is not np.ndarray or observation.dtype.hasobject:
             self._observe_other(observation)
             return
@@ -57,12 +57,12 @@ class EnvironmentSteps:
             self._digest_waiting()
 
     def policy_acts(self) -> None:
-        """The policy has chosen an action for what was observed last."""
+        """Note that the policy has chosen an action for the observation that came last."""
         if self._keep and len(self._asked_at) < STEPS:
             self._asked_at.append(min(self._observed - 1, np.iinfo(np.uint16).max))
 
     def finish(self, rewards: Sequence[float]) -> tuple[str, EpisodeSteps | None]:
-        """The episode is over.
+        """End the episode.
 
         :param rewards: of all its steps
         :return: the digest of its observations, and its first steps if they are kept
@@ -80,7 +80,7 @@ class EnvironmentSteps:
         return self._digest.hexdigest(), EpisodeSteps(digests, values | {"rewards": earned[: max(0, kept - 1)]})
 
     def _observe_other(self, observation: Any) -> None:
-        """Numbers, dictionaries, and whatever else environments give."""
+        """Add an observation that is no array of numbers."""
         self._digest_waiting()
         self._digest.add_observation(observation)
         step = self._observed
@@ -138,7 +138,7 @@ class PolicySteps:
         self._values: dict[str, list[np.ndarray]] = {}
 
     def add(self, rows: Mapping[str, np.ndarray]) -> None:
-        """Add some steps.
+        """Add what the policy saw and did in some steps.
 
         :param rows: by component, shape ``(steps, *shape)``
         """
@@ -157,7 +157,7 @@ class PolicySteps:
                 self._values.setdefault(name, []).append(array[:fitting].copy())
 
     def finish(self) -> EpisodeSteps:
-        """The episode is over."""
+        """End the episode; its first steps."""
         digests, values = (
             {name: np.concatenate(arrays) for name, arrays in kept.items()} for kept in (self._digests, self._values)
         )
@@ -165,7 +165,11 @@ class PolicySteps:
 
 
 def step_digests(rows: np.ndarray) -> np.ndarray:
-    """Two bytes for each row, shape ``(n,)``: other bits give other ones, but for one case in 65,000.
+    """Digest each row in two bytes: rows that differ have the same digest in one case of 65,000.
+
+    :param rows: shape ``(n, ...)``
+    :return: ``uint16`` of shape ``(n,)``
+
 
     A sum of products with fixed odd numbers, because a cryptographic digest of every row takes ten times as long.
     """
@@ -180,7 +184,7 @@ def step_digests(rows: np.ndarray) -> np.ndarray:
 
 @functools.lru_cache(maxsize=32)
 def _factors(count: int) -> np.ndarray:
-    """Odd numbers that look random and are the same in every version of NumPy (the generator splitmix64)."""
+    """Odd pseudo-random numbers, from the generator splitmix64: NumPy's own may change with its version."""
     numbers = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         numbers = (numbers ^ (numbers >> np.uint64(shift))) * np.uint64(factor)

@@ -38,7 +38,7 @@ def check_identity(recorded: Identity, model: BaseAlgorithm, venv: VecEnv) -> li
 
 
 def check(name: str, expected: Any, found: Any, *, passed: bool | None = None, package: str | None = None) -> Check:
-    """One check. Unless it is said whether it passed, it has where both sides are equal."""
+    """Make a check, which passes where both sides are equal, unless ``passed`` says otherwise."""
     return Check(name, expected == found if passed is None else passed, expected, found, package)
 
 

@@ -54,7 +54,7 @@ class Subject:
 
 
 def fresh_environments(subject: Subject, condition: Condition) -> VecEnv:
-    """Build a condition's environments, after the global random generators were put into a state of their own.
+    """Seed the global random generators unlike training did, then build a condition's environments.
 
     Loading a model seeds them with the training seed, and an environment that draws from them would look healthy by
     that coincidence: so they are put into a state that training did not start from.
@@ -114,9 +114,9 @@ def run_condition(
 
 
 class PostedNormalizer(gym.ObservationWrapper):
-    """The wrapper that is commonly posted in place of VecNormalize. It divides by ``std + 1e-8`` and does not clip.
+    """The wrapper that is commonly posted in place of VecNormalize: it divides by ``std + 1e-8`` and does not clip.
 
-    Kept because it is a cause: rewards are measured with it.
+    People measure rewards with it, so it may be why a reward is lost.
     """
 
     def __init__(self, env: gym.Env, moments: Moments) -> None:
@@ -197,7 +197,7 @@ def _normalized(
 
 
 def swapped(statistics: SavedStatistics) -> SavedStatistics:
-    """Statistics of observations whose mean and variance have changed places.
+    """Exchange mean and variance in statistics of observations.
 
     :raises Unreadable: a mean is negative, so it cannot be a variance
     """
@@ -216,7 +216,7 @@ def _wrapped(environment: EnvironmentSpec, name: str, kwargs: Mapping[str, Any])
 def _as_people_do(
     model: BaseAlgorithm, venv: VecEnv, condition: Condition, evaluation: EvaluationSpec, n_episodes: int
 ) -> list[Episode]:
-    """SB3's own evaluation; only the first episode of each environment has a seed, or none."""
+    """Run SB3's own ``evaluate_policy``, which seeds only the first episode of each environment, or none."""
     if condition.seeding == "evaluate_policy":
         venv.seed(evaluation.seed)
     settings: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Where two runs of the same episodes part first: which episode, which step, in what, and what that implies.
+"""Find where two runs of the same episodes part first: in which episode, step and components.
 
 Of everything that differs at that step the earliest counts. A step begins in the environment (reward, observation,
 end), goes on to what the policy sees, and ends with what it does: what comes later may differ only because of that.
@@ -98,7 +98,7 @@ class _Pair:
         return {key: kept[key][row] for key in names if row < len(kept[key])}
 
     def _scale(self, name: str) -> float:
-        """How large a component's numbers are."""
+        """The largest finite absolute value of a component in the first run."""
         kept = self._kept[0].values
         arrays = [kept[key] for key in kept if key.startswith(name)]
         sizes = [np.abs(array[np.isfinite(array)].astype(np.float64)).max(initial=0.0) for array in arrays]
@@ -116,7 +116,11 @@ class _Pair:
 
 
 def _beyond(one: Episode, other: Episode, components: list[str], after: int | None) -> Divergence:
-    """A divergence at a step that was not kept."""
+    """The divergence of two episodes whose kept steps are all the same.
+
+    :param components: in what the episodes differ
+    :param after: the last step up to which nothing that was kept differs
+    """
     shorter = min(one, other, key=lambda episode: episode.length)
     cut = one.length != other.length and not shorter.terminated
     if cut and after is not None and shorter.length - after < MARK_EVERY:
@@ -142,7 +146,7 @@ def _ended(episode: Episode, step: int) -> str | None:
 
 
 def _components(one: Episode, other: Episode) -> list[str]:
-    """In what two records of an episode differ."""
+    """The components in which two runs of an episode differ anywhere."""
     names = dict.fromkeys([*one.trace, *other.trace])
     found = [name for name in names if one.trace.get(name) != other.trace.get(name)]
     if np.float64(one.reward).tobytes() != np.float64(other.reward).tobytes() and "rewards" not in found:
@@ -229,6 +233,6 @@ def _step_of_mark(row: int) -> int:
 
 
 def _order(component: str) -> tuple[int, str]:
-    """In which order things happen in a step."""
+    """A sort key of components: the order in which they come about in a step."""
     kinds = ("rewards", "raw_observations", DONE, "policy_observations", "actions")
     return next((rank for rank, kind in enumerate(kinds) if component.startswith(kind)), len(kinds)), component

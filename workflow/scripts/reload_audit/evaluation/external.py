@@ -97,7 +97,7 @@ def random_policy_reward(spec: ExternalSpec, policy: ExternalPolicy) -> float:
 
 
 class _Evaluation:
-    """The evaluation of one external model: the facts and checks that it has come to stay, whatever comes after."""
+    """The evaluation of one external model. What it has found out in ``facts`` and ``checks`` outlasts an error."""
 
     def __init__(
         self,
@@ -153,7 +153,7 @@ class _Evaluation:
         return Evaluation(self.checks, episodes, healthy, divergence, facts=self.facts)
 
     def _read(self) -> SavedModel:
-        """The zip; what it and the files around it say becomes the first of the facts."""
+        """Read the zip; note what it, and the files around it, say of training and rewards."""
         spec, trust = self._spec, self._policy.trust
         saved = read_model(spec.path, trusted=trust, max_bytes=self._policy.max_bytes)
         claims, remarks = find_claims(spec, saved)
@@ -211,7 +211,10 @@ def environment_of(
 
 
 def _check_spaces(model: BaseAlgorithm, venv: VecEnv) -> None:
-    """SB3 would act in the wrong environment until something breaks."""
+    """Refuse an environment with other spaces than the model's; SB3 would act there until something breaks.
+
+    :raises Unreadable: with the spaces of both
+    """
     pairs = {
         "observations": (model.observation_space, venv.observation_space),
         "actions": (model.action_space, venv.action_space),
@@ -222,7 +225,7 @@ def _check_spaces(model: BaseAlgorithm, venv: VecEnv) -> None:
 
 
 def _fits(expected: spaces.Space, offered: spaces.Space) -> bool:
-    """Bounds may differ: gym wrote the largest float where Gymnasium writes infinity."""
+    """Whether a model can act in a space. Bounds may differ: gym has the largest float where Gymnasium has infinity."""
     if isinstance(expected, spaces.Dict) and isinstance(offered, spaces.Dict):
         return set(expected) <= set(offered) and all(_fits(expected[key], offered[key]) for key in expected)
     if isinstance(expected, spaces.Box) and isinstance(offered, spaces.Box):

@@ -1,4 +1,4 @@
-"""What a model earns right after training, on environments built anew, in the process that trained it."""
+"""Measure what a model earns right after training, on freshly built environments, in the process that trained it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RANDOM_POLICY_EPISODES = 20
 def evaluate_in_looks(
     model: BaseAlgorithm, venv: VecEnv, evaluation: EvaluationSpec, steps: Steps | None = None
 ) -> list[Episode]:
-    """All episodes of the protocol, look by look: exactly the calls that the reload makes, as far as it goes."""
+    """Run all episodes of the protocol, look by look, with the same calls that the reload makes."""
     freeze_normalization(venv)
     return run_looks(ModelPolicy(model), venv, evaluation, evaluation.stops, steps=steps)
 
@@ -31,7 +31,7 @@ def evaluate_reference(
     seed: int,
     steps: Steps | None = None,
 ) -> list[Episode]:
-    """The reference episodes.
+    """Run the reference episodes, on freshly built environments.
 
     :param seed: of the global generators in worker processes, if the environments have any
     :param steps: takes the first steps of the first episodes, if given
@@ -46,7 +46,10 @@ def evaluate_reference(
 def evaluate_random_policy(
     model: BaseAlgorithm, environment: EnvironmentSpec, evaluation: EvaluationSpec, seed: int
 ) -> list[Episode] | None:
-    """What a random policy earns, the zero of the margin's scale; None where random actions break the environment."""
+    """Run episodes with random actions; None where they break the environment.
+
+    The margin is a part of the distance between their reward and the model's.
+    """
     venv = fresh_environments(model, environment, evaluation.n_envs, seed)
     try:
         policy = RandomPolicy(venv, seed=evaluation.seed)
@@ -61,7 +64,7 @@ def evaluate_random_policy(
 
 
 def fresh_environments(model: BaseAlgorithm, environment: EnvironmentSpec, n_envs: int, seed: int) -> VecEnv:
-    """Environments built anew, normalised with a copy of the model's statistics if it has any."""
+    """Build new environments, normalised with a copy of the model's statistics if it has any."""
     normalize = model.get_vec_normalize_env()
     return build_vec_env(
         environment,

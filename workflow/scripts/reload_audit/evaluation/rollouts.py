@@ -34,7 +34,7 @@ class NonFiniteReward(RuntimeError):
 
 
 class EpisodesLost(RuntimeError):
-    """A wrapper starts episodes again without telling the VecEnv that they ended."""
+    """Episodes were run, but a wrapper kept their end from the VecEnv."""
 
 
 class Policy(abc.ABC):
@@ -47,12 +47,12 @@ class Policy(abc.ABC):
         """The actions, shape ``(n_envs, ...)``, and the states that go with the next step."""
 
     def acting(self) -> contextlib.AbstractContextManager[None]:
-        """For as long as it acts."""
+        """A context in which it acts."""
         return contextlib.nullcontext()
 
 
 class ModelPolicy(Policy):
-    """A model, given what its kind needs: recurrent states and episode starts, action masks.
+    """Acts as a model does, with recurrent states, episode starts and action masks where its algorithm has them.
 
     :param carry_state: without it, every step is the first of an episode to a recurrent policy
     :param give_masks: without it, a policy that masks actions chooses among all
@@ -78,7 +78,7 @@ class ModelPolicy(Policy):
 
     @contextlib.contextmanager
     def acting(self) -> Iterator[None]:
-        """Evaluation mode is set once: ``predict`` sets it in every step, module by module, a quarter of its time."""
+        """Set evaluation mode once: ``predict`` does so in every step, which takes a quarter of its time."""
         policy = self._model.policy
         policy.set_training_mode(False)
         policy.set_training_mode = _leave_mode  # type: ignore[method-assign, assignment]
@@ -89,11 +89,11 @@ class ModelPolicy(Policy):
 
 
 def _leave_mode(_training: bool) -> None:
-    """In place of ``set_training_mode``, where the mode is the right one already."""
+    """Stands in for ``set_training_mode``, and does nothing: the mode is right already."""
 
 
 class RandomPolicy(Policy):
-    """Uniformly random actions, always the same ones; valid ones where the environment masks actions."""
+    """Draws actions uniformly, with a fixed seed; only valid ones where the environment masks actions."""
 
     def __init__(self, venv: VecEnv, seed: int) -> None:
         self._spaces = [copy.deepcopy(venv.action_space) for _ in range(venv.num_envs)]
@@ -131,7 +131,7 @@ def run_episodes(
 
 @contextlib.contextmanager
 def _shallow_infos(venv: VecEnv) -> Iterator[None]:
-    """DummyVecEnv copies every info in depth, in every step. Here nobody keeps one, or writes to what is in it."""
+    """Keep DummyVecEnv from copying every info in depth in every step: nobody here keeps or changes one."""
     inner = venv.unwrapped
     if not isinstance(inner, DummyVecEnv):
         yield
@@ -144,7 +144,7 @@ def _shallow_infos(venv: VecEnv) -> Iterator[None]:
 
 
 class _Infos(list[dict[str, Any]]):
-    """Infos whose copies in depth are shallow ones."""
+    """A list of infos whose deep copy copies only the outermost dictionaries."""
 
     def __deepcopy__(self, _memo: Any) -> list[dict[str, Any]]:
         return [dict(info) for info in self]
@@ -205,7 +205,7 @@ def run_looks(
 
 
 class _ActionMasks:
-    """The environments' action masks, without asking one that is parked: its episode is over, it may have none."""
+    """Asks environments for their action masks, but for parked ones: their episode is over, they may have none."""
 
     def __init__(self) -> None:
         self._masks: np.ndarray | None = None

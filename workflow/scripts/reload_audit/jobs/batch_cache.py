@@ -1,4 +1,4 @@
-"""Records of a batch that are kept for its next run, which audits only those of its models that changed.
+"""Keep the records of a batch for its next run, which audits only those of its models that changed.
 
 Snakemake removes a batch's file before it runs its job again, be it that one model of many is new, or that the job was
 killed before its last one. So every record is kept beside, in a file that grows by a line a model.

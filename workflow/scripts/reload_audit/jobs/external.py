@@ -67,7 +67,7 @@ def audit_batch(
 
 
 class _Batch:
-    """What the models of a batch share: settings, and what a random policy earns in each environment."""
+    """Audits the models of one batch; measures a random policy once in each of their environments."""
 
     def __init__(self, log: Path, policy: ExternalPolicy, reload: ReloadSpec, criteria: Criteria) -> None:
         self._processes = Processes(reload, log)

@@ -64,7 +64,7 @@ def _appearing_folder(folder: Path) -> Iterator[Path]:
 
 
 def _remove_leftovers(parent: Path) -> None:
-    """Folders of jobs of this machine that were killed while they trained."""
+    """Remove folders that jobs of this machine left when they were killed while they trained."""
     for path in parent.glob(f".*@{glob.escape(platform.node())}@*@*"):
         pid = path.name.split("@")[-2]
         if pid.isdecimal() and not psutil.pid_exists(int(pid)):

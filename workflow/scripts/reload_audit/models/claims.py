@@ -1,7 +1,7 @@
 """What the files around a model say that it earned: evaluations during training, model cards, training episodes.
 
-Each claim comes with its kind, which says how far it can be believed (``judgement.STRENGTH``). A file that cannot be
-read is no claim, and a remark.
+Each claim comes with its kind, which says how far it can be believed (``judging.claims``). A file that cannot be
+read gives no claim but a remark.
 """
 
 from __future__ import annotations

@@ -57,12 +57,12 @@ def load_model(folder: Path, algo: str, device: str) -> BaseAlgorithm:
 
 
 def normalizer_from_file(folder: Path) -> Normalizer:
-    """Puts the saved VecNormalize around environments."""
+    """What puts the saved VecNormalize around environments."""
     return lambda venv: VecNormalize.load(str(folder / STATISTICS), venv)
 
 
 def normalizer_from_memory(normalize: VecNormalize) -> Normalizer:
-    """Puts a copy of a VecNormalize in use around other environments."""
+    """What puts a copy of a VecNormalize that is in use around other environments."""
     content = pickle.dumps(normalize)  # leaves its environments out
 
     def put_around(venv: VecEnv) -> VecNormalize:
@@ -74,7 +74,7 @@ def normalizer_from_memory(normalize: VecNormalize) -> Normalizer:
 
 
 def content_digests(model: BaseAlgorithm, normalize: VecNormalize | None) -> Digests:
-    """Digests of what was learned. A zip carries time stamps, so its bytes are no identity; these are."""
+    """Digests of what was learned. Bytes of the zip would not do: it holds time stamps."""
     states = model.get_parameters()
     _, tensor_names = model._get_torch_save_params()
     tensors = {name: recursive_getattr(model, name) for name in tensor_names}
@@ -143,7 +143,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> Machine:
-    """Where this runs."""
+    """The machine that this runs on."""
     return Machine(
         platform=platform.platform(),
         processor=_processor(),

@@ -1,4 +1,4 @@
-"""What was recorded beside a model when it was trained: its manifest and its reference episodes.
+"""Read what was recorded beside a model when it was trained: its manifest and its reference episodes.
 
 The workflow's own ``train`` rule and :class:`reload_audit.ReferenceRecorder` write the same files. They may have come
 from anywhere since, so they are read as what they are: data that may be wrong.
@@ -97,7 +97,10 @@ def _evaluation(data: Any) -> EvaluationSpec:
 
 
 def _check_episodes(episodes: Sequence[Episode], where: str, count: int | None) -> None:
-    """:raises Unreadable: an episode is missing, or is not what an episode can be"""
+    """Check what somebody's file says of episodes.
+
+    :raises Unreadable: an episode is missing, or is not what an episode can be
+    """
     expected = len(episodes) if count is None else count
     if not episodes or [episode.episode for episode in episodes] != list(range(expected)):
         raise Unreadable(f"{where}: expected episodes that are numbered from 0, {expected or 'some'} of them")

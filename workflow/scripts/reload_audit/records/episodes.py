@@ -1,4 +1,4 @@
-"""What is recorded of an episode, and whether two records are the same, bit for bit."""
+"""What is recorded of episodes, and whether two runs of them are the same, bit for bit."""
 
 from __future__ import annotations
 
@@ -67,6 +67,7 @@ class TrainTime(PlainData):
 
     @property
     def random_mean(self) -> float | None:
+        """Mean reward of the random policy; None where it was not measured."""
         return None if self.random_policy is None else mean_reward(self.random_policy)
 
 

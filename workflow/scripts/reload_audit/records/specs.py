@@ -31,7 +31,7 @@ class WrapperSpec:
 
 
 def wrapper_spec(entry: str | Mapping[str, Any]) -> WrapperSpec:
-    """From a dotted name, or a mapping of one to its keyword arguments."""
+    """Read a wrapper from a dotted name, or from a mapping of one to its keyword arguments."""
     if isinstance(entry, str):
         return WrapperSpec(entry, {})
     ((name, kwargs),) = entry.items()
@@ -40,7 +40,7 @@ def wrapper_spec(entry: str | Mapping[str, Any]) -> WrapperSpec:
 
 @dataclass(frozen=True)
 class EnvironmentSpec(PlainData):
-    """How one environment is built, whatever the number of them.
+    """How each of a model's environments is built.
 
     :param env: a registered id, ``module:Id-v0`` or ``package.module:EnvClass``
     :param wrappers: innermost first
@@ -228,7 +228,7 @@ class ExternalSpec(PlainData):
 
     @property
     def judged_by_recording(self) -> bool:
-        """Whether its recorded reference decides: only what the user says of this very model is stronger."""
+        """Whether its recorded reference decides: only a claim that the user makes of this very model is stronger."""
         return self.recording is not None and (self.claim is None or self.claim.kind != "explicit")
 
 
@@ -294,7 +294,7 @@ class Condition(PlainData):
 
     @property
     def earned(self) -> Literal["reward", "step_reward", "monitor_reward"]:
-        """Which sum of an episode is its reward here."""
+        """The field of :class:`~reload_audit.records.episodes.Episode` that is its reward under this condition."""
         return _EARNED[self.reward]
 
     def changes(self, canonical: Condition) -> dict[str, Any]:

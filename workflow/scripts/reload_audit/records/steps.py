@@ -74,7 +74,7 @@ class Steps:
             np.savez_compressed(file, allow_pickle=False, **self._arrays())
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        """Few arrays, because each costs some hundred bytes: components one after the other, in them the episodes."""
+        """All episodes in few arrays, because each costs some hundred bytes: sorted by component, then by episode."""
         episodes = [self.episodes.get(index, _NOTHING) for index in range(max(self.episodes, default=-1) + 1)]
         names = sorted({name for episode in episodes for name in (*episode.digests, *episode.values)})
         digests = [[episode.digests.get(name, _NO_DIGESTS) for episode in episodes] for name in names]
@@ -146,7 +146,7 @@ def _read_arrays(content: bytes) -> dict[str, np.ndarray]:
 
 
 def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
-    """One array, after a look at what its header says: room is made before anything is read."""
+    """Read one array, after checking the size in its header: memory is allocated before anything is read."""
     file = io.BytesIO(read_member(archive, member))
     if np.lib.format.read_magic(file) != (1, 0):
         raise Unreadable("an array of another format")

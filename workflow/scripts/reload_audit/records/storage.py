@@ -1,4 +1,4 @@
-"""What is written and how: content digests, JSON that appears complete or not at all."""
+"""Content digests, and files that appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Digest:
         return self
 
     def add_each(self, dtype: np.dtype, shape: tuple[int, ...], contents: Sequence[bytes]) -> list[bytes]:
-        """The same, and after each of them what :meth:`start` gives."""
+        """Add arrays as :meth:`add_arrays` does; what :meth:`start` gives after each of them."""
         mark = _array_mark(dtype, shape)
         update, current = self._hash.update, self._hash.digest
         starts = []
@@ -49,7 +49,7 @@ class Digest:
         return starts
 
     def add_bytes(self, array: np.ndarray) -> Digest:
-        """Add an array's bytes alone: many at once then give what one by one gives."""
+        """Add an array's bytes without its kind: rows added at once, or one by one, give the same digest."""
         self._hash.update(array.tobytes())
         return self
 

@@ -147,7 +147,7 @@ def aggregate(
 
 
 def judge_record(record: ModelRecord, criteria: Criteria) -> Judgement | None:
-    """What a record's measurements say; None where there are none."""
+    """Judge a model by its record; None where nothing was measured."""
     if record.failure or record.canonical is None:
         return None
     criteria = replace(criteria, looks=record.looks or criteria.looks)

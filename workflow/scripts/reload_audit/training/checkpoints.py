@@ -1,4 +1,4 @@
-"""Checkpoints of a training, and going on from the last one.
+"""Save checkpoints during a training, and go on from the last one.
 
 SB3 saves neither the state of environments nor that of random generators. A training that goes on meets environments
 that start anew, so its model is another one than an uninterrupted training makes: the manifest says so.
@@ -57,7 +57,7 @@ class Checkpoints:
 
 
 def load_into(model: BaseAlgorithm, checkpoint: Path) -> BaseAlgorithm:
-    """The model of a checkpoint, ready to go on in the environments of a new one.
+    """Load the model of a checkpoint, to train on in the environments of a new model.
 
     :param model: untrained; its environments are used, its statistics are to be the checkpoint's already
     """

@@ -160,7 +160,7 @@ def _environment(
 
 @contextlib.contextmanager
 def _as_a_reload_would() -> Iterator[None]:
-    """One thread, because more change the last bits; and global generators that are put back at the end."""
+    """Compute in one thread, because more change the last bits; put the global generators back at the end."""
     threads = th.get_num_threads()
     states = random.getstate(), np.random.get_state(), th.get_rng_state()
     th.set_num_threads(1)

@@ -89,7 +89,7 @@ def train(spec_data: Mapping[str, Any], folder: str, checkpoints: str = "", code
 
 
 def _remove_empty_log(model: BaseAlgorithm) -> None:
-    """SB3 makes a temporary folder for a log that nobody writes."""
+    """Remove the temporary folder that SB3 makes for a log, unless something was logged."""
     folder = Path(model.logger.get_dir() or "")
     if folder.name.startswith("SB3-"):
         with contextlib.suppress(OSError):  # somebody did write
@@ -97,7 +97,7 @@ def _remove_empty_log(model: BaseAlgorithm) -> None:
 
 
 def training_environment(spec: TrainingSpec, checkpoint: Path | None = None) -> VecEnv:
-    """The environments that an experiment trains in.
+    """Build the environments that an experiment trains in.
 
     :param checkpoint: whose statistics VecNormalize goes on with
     """
@@ -112,7 +112,7 @@ def training_environment(spec: TrainingSpec, checkpoint: Path | None = None) -> 
 
 
 def create_model(spec: TrainingSpec, venv: VecEnv) -> BaseAlgorithm:
-    """An untrained model.
+    """Make an untrained model.
 
     :raises HyperparameterProblem: a hyperparameter cannot be used
     """
