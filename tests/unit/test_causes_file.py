@@ -66,6 +66,10 @@ TYPOS: dict[str, tuple[Callable[[Causes], Any], str]] = {
         lambda causes: trial_of(causes, "training-mode").update(when={"normalised": True}),
         "training-mode, trials, statistics=updating, when: .*found 'normalised'",
     ),
+    "placeholder for a circumstance": (
+        lambda causes: trial_of(causes, "curriculum").update(condition={"episodes_before": "$episodes_traned"}),
+        "curriculum, trials, used environments, placeholders: .*found 'episodes_traned'",
+    ),
     "no turn": (
         lambda causes: trial_of(causes, "training-mode").pop("turn"),
         r"training-mode, trials, statistics=updating \(without a turn\): .*found 'when'",

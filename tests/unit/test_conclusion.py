@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from reload_audit.causes.catalogue import CAUSES
 from reload_audit.causes.finding import Finding
-from reload_audit.causes.trials import Circumstances
+from reload_audit.causes.trials import TRIALS, Circumstances
 from reload_audit.diagnosis.conclude import conclude
 from reload_audit.diagnosis.evidence import ConditionResult, Evidence, TrialResult
 from reload_audit.diagnosis.gap import share_closed
@@ -314,9 +313,9 @@ def test_each_kind_of_model_has_trials_of_its_own(facts: dict[str, Any], cause: 
 def test_every_finding_that_asks_for_a_trial_is_supported_by_that_trial() -> None:
     details: dict[str, dict[str, Any]] = {
         "statistics-missing": {"file": "vecnormalize.pkl"},
-        "statistics-of-another-checkpoint": {},
-        "statistics-of-another-agent": {},
-        "statistics-updated-since": {},
+        "statistics-of-another-checkpoint": {"file": "vecnormalize.pkl"},
+        "statistics-of-another-agent": {"file": "vecnormalize.pkl"},
+        "statistics-updated-since": {"file": "vecnormalize.pkl"},
         "statistics-swapped": {},
         "action-space-rescaled": {"low": -3.0, "high": 3.0},
         "observation-dtype": {"dtype": "uint8", "low": 0.0, "high": 255.0},
@@ -324,11 +323,18 @@ def test_every_finding_that_asks_for_a_trial_is_supported_by_that_trial() -> Non
         "time-limit": {"max_episode_steps": 100},
         "env-kwargs": {"env_kwargs": {"price": 1.0}},
     }
+    asked_for = {name: [trial for trial in TRIALS[name].trials if trial.turn is None] for name in TRIALS}
+    assert details.keys() == {name for name, declared in asked_for.items() if declared}
     for cause, known in details.items():
         trials = plan(CANON, replace(NOTHING_KNOWN, claimed=False), [sign(cause, **known)])
         assert {trial.causes for trial in trials} == {(cause,)}
+        assert len(trials) == len(asked_for[cause])
         assert all(trial.condition.changes(CANON) for trial in trials)
-    assert details.keys() <= CAUSES.keys()
+
+
+def test_statistics_that_are_nowhere_else_are_estimated_anew() -> None:
+    trials = plan(CANON, replace(NOTHING_KNOWN, claimed=False), [sign("statistics-missing")])
+    assert [trial.condition.statistics for trial in trials] == ["fresh"]
 
 
 def test_trials_that_exclude_each_other_or_make_no_sense_together_are_not_paired() -> None:

@@ -46,7 +46,11 @@ def entries(path: Path = CAUSES_FILE) -> Iterator[tuple[str, str, dict[str, Any]
 
 
 def check_keys(where: str, found: Iterable[str], known: Iterable[str], needed: Iterable[str] = ()) -> None:
-    """:raises CausesError: a key is unknown, or one that is needed is not there"""
+    """Refuse a mapping that has other keys than it may have, or lacks one.
+
+    :param where: what to call the place in a message
+    :raises CausesError: a key is unknown, or one that is needed is not there
+    """
     found, known = set(found), set(known)
     if unknown := sorted(map(str, found - known)):
         raise CausesError(f"{where}: expected no other keys than {', '.join(sorted(known))}, found {unknown[0]!r}")
@@ -55,7 +59,11 @@ def check_keys(where: str, found: Iterable[str], known: Iterable[str], needed: I
 
 
 def keys_of(value: Any, where: str) -> Mapping[str, Any]:
-    """:raises CausesError: the value is not keys with values"""
+    """A value of the file that has to be keys with values.
+
+    :param where: what to call the place in a message
+    :raises CausesError: it is something else
+    """
     if not isinstance(value, dict):
         raise CausesError(f"{where}: expected keys with values, found {value!r:.60}")
     return value

@@ -5,6 +5,7 @@ This is the part of ``causes.yaml`` that decides what is measured; ``causes.cata
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -21,6 +22,7 @@ _CONDITION = {
 """What a trial may change of the canonical condition: fields of :class:`reload_audit.records.specs.Condition`."""
 
 _ENVIRONMENT = {"time_limit", "frame_stack", "env_kwargs", "wrappers"}
+"""What a trial may change of how the environment is built: see ``environment`` of the same class."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,12 @@ def trials_by_cause(path: Path = CAUSES_FILE) -> dict[str, CauseTrials]:
 
 
 def declared_trials(where: str, data: Iterable[Any]) -> tuple[DeclaredTrial, ...]:
-    """:raises CausesError: a key or a name is unknown"""
+    """The trials that one cause declares.
+
+    :param where: what to call the place in a message
+    :param data: the list under ``trials``
+    :raises CausesError: a key or a name is unknown
+    """
     return tuple(_declared(f"{where}, trials", entry) for entry in data)
 
 
@@ -166,7 +173,10 @@ def _declared(where: str, data: Any) -> DeclaredTrial:
     environment = entry["condition"].get("environment", {})
     check_keys(f"{where}, environment", keys_of(environment, where), _ENVIRONMENT)
     check_keys(f"{where}, when", keys_of(entry.get("when", {}), where), _CIRCUMSTANCES)
-    if "turn" not in entry:
+    if "turn" in entry:
+        placeholders = re.findall(r"\$(\w+)", f"{entry['name']} {entry['condition']}")
+        check_keys(f"{where}, placeholders", placeholders, _CIRCUMSTANCES)
+    else:
         check_keys(f"{where} (without a turn)", entry, ("name", "condition", "optional"))
     return DeclaredTrial(**{**entry, "optional": frozenset(entry.get("optional", ()))})
 
