@@ -60,7 +60,7 @@ def check_action_space(name: str, space: spaces.Space) -> None:
 
 
 def default_policy(name: str, observation_space: spaces.Space) -> str:
-    """The policy that fits the observations: ``MlpPolicy``, ``CnnPolicy`` or ``MultiInputPolicy``, or its kin."""
+    """The policy for the observations: ``MlpPolicy``, ``CnnPolicy``, ``MultiInputPolicy``; RecurrentPPO has others."""
     if isinstance(observation_space, spaces.Dict):
         kind = "MultiInput"
     else:

@@ -296,7 +296,7 @@ class _Printed:
     start: int
 
     def tail(self) -> str:
-        """The last bytes, as text."""
+        """The last bytes of it, as text."""
         with open(self.log, "rb") as file:
             file.seek(max(self.start, self.log.stat().st_size - _TAIL_BYTES))
             return file.read().decode(errors="replace").strip()
@@ -305,7 +305,7 @@ class _Printed:
         return self.log.stat().st_size - self.start > _MOST_PRINTED
 
     def cut(self) -> None:
-        """Shorten it to its beginning and its end."""
+        """Remove the middle of what was printed from the log, so that its beginning and its end remain."""
         with open(self.log, "r+b") as file:
             file.seek(-_KEPT_OF_END, os.SEEK_END)
             end = file.read()

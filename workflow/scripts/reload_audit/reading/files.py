@@ -1,4 +1,4 @@
-"""Open files that anybody may have written: regular ones only, and not more of them than there is room for."""
+"""Open files that anybody may have written: regular ones only, and never more bytes than a limit."""
 
 from __future__ import annotations
 

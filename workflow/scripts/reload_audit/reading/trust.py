@@ -1,4 +1,4 @@
-"""Which names a saved file may mention. Mentioning is all it does: see ``pickles``."""
+"""Which names a saved file may mention. Nothing that it mentions is called: see ``pickles``."""
 
 from __future__ import annotations
 
