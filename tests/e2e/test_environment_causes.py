@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from support.builders import ROOT, training_spec
-from support.external_audits import audit_found, train_all
+from support.external_audits import audit_models, train_all
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +61,7 @@ def rows_by_environment(
     environments = FAULTY if request.param == "PPO" else SOME
     specs = [training_spec(name=env, env=f"faulty:{env}", **recipe) for env in environments]
     train_all(specs, folder / "trained")
-    models = audit_found(folder / "audit", runs=[str(folder / "trained")], trust=["faulty"], probes=probe_folder)
+    models = audit_models(folder / "audit", runs=[str(folder / "trained")], trust=["faulty"], probes=probe_folder)
     assert len(models) == len(environments)
     return {model["env_id"].partition(":")[2]: model for model in models.values()}
 
@@ -113,7 +113,7 @@ def season_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def audited(folder: Path, target: Path) -> dict[str, Any]:
     paths = [str(folder), str(ROOT / "examples")]
-    (model,) = audit_found(target, runs=[str(folder / "trained")], trust=["season"], python_path=paths).values()
+    (model,) = audit_models(target, runs=[str(folder / "trained")], trust=["season"], python_path=paths).values()
     return model
 
 

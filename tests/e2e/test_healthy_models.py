@@ -27,7 +27,7 @@ from reload_audit.reading.statistics import read_statistics
 from reload_audit.records.manifest import Digests
 from reload_audit.records.probe_record import ProbeRecord
 from reload_audit.records.storage import read_json
-from support.external_audits import audit_found
+from support.external_audits import audit_models
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +52,7 @@ def recipes() -> Iterator[tuple[str, dict[str, Any], type, bool, int, int]]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recorded_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a folder for each trained and recorded model."""
     th.set_num_threads(1)
     target = tmp_path_factory.mktemp("healthy")
@@ -69,14 +69,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def test_over_two_hundred_healthy_models_are_tested(folder: Path) -> None:
-    assert len(list(folder.iterdir())) > 200
+def test_over_two_hundred_healthy_models_are_tested(recorded_models: Path) -> None:
+    assert len(list(recorded_models.iterdir())) > 200
 
 
-def test_files_of_healthy_models_give_rise_to_no_finding(folder: Path) -> None:
+def test_files_of_healthy_models_give_rise_to_no_finding(recorded_models: Path) -> None:
     """Neither with what was recorded beside them, nor as somebody else's zip, of which nothing else is known."""
     found = {}
-    for path in folder.iterdir():
+    for path in recorded_models.iterdir():
         saved = read_model(path / MODEL)
         statistics = read_statistics(path / STATISTICS) if (path / STATISTICS).exists() else None
         algo, name, _ = path.name.split("-")
@@ -93,18 +93,20 @@ def test_files_of_healthy_models_give_rise_to_no_finding(folder: Path) -> None:
     assert not found
 
 
-def test_healthy_models_are_identical_and_have_no_cause(folder: Path, tmp_path: Path) -> None:
-    runs = [str(path) for path in sorted(folder.iterdir())[::9]]
-    models = audit_found(tmp_path, runs=runs, trust=["planted", "faulty"])
+def test_healthy_models_are_identical_and_have_no_cause(recorded_models: Path, tmp_path: Path) -> None:
+    runs = [str(path) for path in sorted(recorded_models.iterdir())[::9]]
+    models = audit_models(tmp_path, runs=runs, trust=["planted", "faulty"])
     assert len(models) == len(runs)
     assert {model["verdict"] for model in models.values()} == {"identical"}
     assert {model["cause"] for model in models.values()} == {""}
 
 
-def test_healthy_models_have_no_cause_even_where_every_condition_is_forced(folder: Path, tmp_path: Path) -> None:
-    runs = [str(sorted(folder.glob(f"{kind}-*"))[-1]) for kind in ("PPO-Draws", "SAC-Continuous")]
+def test_healthy_models_have_no_cause_even_where_every_condition_is_forced(
+    recorded_models: Path, tmp_path: Path
+) -> None:
+    runs = [str(sorted(recorded_models.glob(f"{kind}-*"))[-1]) for kind in ("PPO-Draws", "SAC-Continuous")]
     probes = tmp_path / "probes"
-    models = audit_found(tmp_path, runs=runs, trust=["planted", "faulty"], reload={"conditions": "all"}, probes=probes)
+    models = audit_models(tmp_path, runs=runs, trust=["planted", "faulty"], reload={"conditions": "all"}, probes=probes)
     assert not [path.name for path in probes.glob("*.json") if findings(ProbeRecord.read(path))]
     assert {model["verdict"] for model in models.values()} == {"identical"}
     assert not [model["causes"] for model in models.values() if model["causes"]]

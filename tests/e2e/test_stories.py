@@ -32,7 +32,7 @@ from reload_audit.records.specs import ReloadSpec
 from reload_audit.records.storage import read_json
 from reload_audit.results.aggregate import aggregate
 from support.builders import CRITERIA, ROOT, training_spec
-from support.external_audits import audit_found, train_all
+from support.external_audits import audit_models, train_all
 
 pytestmark = pytest.mark.slow
 
@@ -146,7 +146,7 @@ def model_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def faulty_rows(model_folders: Path) -> Models:
     """What the audit says of the models that were trained in faulty environments, by environment."""
     return by_environment(
-        audit_found(
+        audit_models(
             model_folders / "lost", runs=[str(model_folders / "faulty")], trust=TRUST, probes=model_folders / "probes"
         )
     )
@@ -155,7 +155,7 @@ def faulty_rows(model_folders: Path) -> Models:
 @pytest.fixture(scope="module")
 def repaired_rows(model_folders: Path) -> Models:
     """What the audit says of the models that were trained in repaired environments, by environment."""
-    return by_environment(audit_found(model_folders / "kept", runs=[str(model_folders / "repaired")], trust=TRUST))
+    return by_environment(audit_models(model_folders / "kept", runs=[str(model_folders / "repaired")], trust=TRUST))
 
 
 @each_story
@@ -230,7 +230,7 @@ def rows_with_progress(model_folders: Path, faulty_rows: Models) -> Models:
     (before,) = (model_folders / "faulty").glob("MovesItsDoors-*")
     told = {"env": named(stories.MovesItsDoorsFrom), "env_kwargs": progress}
     runs = [{"folder": str(before), **told}, str(model_folders / "again")]
-    models = audit_found(model_folders / "with progress", runs=runs, trust=TRUST)
+    models = audit_models(model_folders / "with progress", runs=runs, trust=TRUST)
     return {"again" if "again" in name else "before": model for name, model in models.items()}
 
 
@@ -278,7 +278,7 @@ def row_without_statistics(boiler_folder: Path, tmp_path_factory: pytest.TempPat
     folder = tmp_path_factory.mktemp("shipped")
     shutil.copytree(boiler_folder, folder / "boiler")
     (folder / "boiler" / STATISTICS).unlink()
-    (model,) = audit_found(folder / "audit", runs=[str(folder / "boiler")], trust=TRUST).values()
+    (model,) = audit_models(folder / "audit", runs=[str(folder / "boiler")], trust=TRUST).values()
     return model
 
 

@@ -102,7 +102,7 @@ def named(findings: list[Finding]) -> list[tuple[str, bool]]:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+def trained_runs(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """For each algorithm a folder with the runs ``0`` and ``1``, which differ in their seed."""
     folders = {algo: tmp_path_factory.mktemp(algo) for algo in HYPERPARAMS}
     for algo, folder in folders.items():
@@ -117,9 +117,9 @@ def algo(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def broken(runs: Mapping[str, Path], algo: str, tmp_path: Path) -> Path:
+def model_copy(trained_runs: Mapping[str, Path], algo: str, tmp_path: Path) -> Path:
     """A copy of a healthy model."""
-    return Path(shutil.copytree(runs[algo] / "0", tmp_path / "model"))
+    return Path(shutil.copytree(trained_runs[algo] / "0", tmp_path / "model"))
 
 
 def material(runs: Mapping[str, Path], algo: str) -> Material:
@@ -137,10 +137,10 @@ OFF_POLICY_ALGOS = ("SAC", "DQN")
 
 @pytest.mark.parametrize("fault", IN_FILES)
 def test_a_fault_is_proved_where_a_manifest_was_recorded(
-    runs: Mapping[str, Path], algo: str, broken: Path, fault: str
+    trained_runs: Mapping[str, Path], algo: str, model_copy: Path, fault: str
 ) -> None:
-    FAULTS[fault].plant(broken, material(runs, algo))
-    assert named(examined(broken, algo, manifest=True).findings) == [(FAULTS[fault].cause, True)]
+    FAULTS[fault].plant(model_copy, material(trained_runs, algo))
+    assert named(examined(model_copy, algo, manifest=True).findings) == [(FAULTS[fault].cause, True)]
 
 
 PROVED_WITHOUT_MANIFEST = {
@@ -154,68 +154,68 @@ PROVED_WITHOUT_MANIFEST = {
 
 @pytest.mark.parametrize("fault", PROVED_WITHOUT_MANIFEST)
 def test_a_fault_in_statistics_is_proved_by_the_files_of_a_model(
-    runs: Mapping[str, Path], algo: str, broken: Path, fault: str
+    trained_runs: Mapping[str, Path], algo: str, model_copy: Path, fault: str
 ) -> None:
     if algo not in PROVED_WITHOUT_MANIFEST[fault]:
         pytest.skip("these files do not tell")
-    FAULTS[fault].plant(broken, material(runs, algo))
-    assert named(examined(broken, algo).findings) == [(FAULTS[fault].cause, True)]
+    FAULTS[fault].plant(model_copy, material(trained_runs, algo))
+    assert named(examined(model_copy, algo).findings) == [(FAULTS[fault].cause, True)]
 
 
 @pytest.mark.parametrize("fault", ["statistics lost", "statistics of another seed"])
 def test_the_right_statistics_nearby_prove_the_fault_and_name_the_fix(
-    runs: Mapping[str, Path], algo: str, broken: Path, fault: str
+    trained_runs: Mapping[str, Path], algo: str, model_copy: Path, fault: str
 ) -> None:
-    right = broken / "old" / "vec_normalize_backup.pkl"
+    right = model_copy / "old" / "vec_normalize_backup.pkl"
     right.parent.mkdir()
-    shutil.copyfile(broken / STATISTICS, right)
-    FAULTS[fault].plant(broken, material(runs, algo))
-    others = find_statistics(broken / MODEL, read_model(broken / MODEL), algo)
-    (finding,) = examined(broken, algo, others=others).findings
+    shutil.copyfile(model_copy / STATISTICS, right)
+    FAULTS[fault].plant(model_copy, material(trained_runs, algo))
+    others = find_statistics(model_copy / MODEL, read_model(model_copy / MODEL), algo)
+    (finding,) = examined(model_copy, algo, others=others).findings
     assert (finding.cause, finding.proof, finding.details["file"]) == (FAULTS[fault].cause, True, str(right))
 
 
 def test_parameters_of_a_checkpoint_are_recognised_by_their_optimizer_s_steps(
-    runs: Mapping[str, Path], algo: str, broken: Path
+    trained_runs: Mapping[str, Path], algo: str, model_copy: Path
 ) -> None:
-    FAULTS["parameters of a checkpoint"].plant(broken, material(runs, algo))
-    (finding,) = examined(broken, algo).findings
+    FAULTS["parameters of a checkpoint"].plant(model_copy, material(trained_runs, algo))
+    (finding,) = examined(model_copy, algo).findings
     assert named([finding]) == [("parameters-of-another-checkpoint", False)]
     assert 0 < finding.details["optimizer_steps"] < finding.details["optimizer_steps_expected"]
 
 
 def test_swapped_statistics_with_negative_variances_are_read_to_be_named_and_never_used(
-    runs: Mapping[str, Path], tmp_path: Path
+    trained_runs: Mapping[str, Path], tmp_path: Path
 ) -> None:
-    folder = Path(shutil.copytree(runs["PPO"] / "0", tmp_path / "model"))
+    folder = Path(shutil.copytree(trained_runs["PPO"] / "0", tmp_path / "model"))
     normalize = VecNormalize.load(str(folder / STATISTICS), DummyVecEnv([planted.Draws]))
     normalize.obs_rms.mean = -np.abs(normalize.obs_rms.mean) - 1.0
     normalize.save(str(folder / STATISTICS))
-    swap_mean_and_variance(folder, material(runs, "PPO"))
+    swap_mean_and_variance(folder, material(trained_runs, "PPO"))
     assert named(examined(folder, "PPO").findings) == [("statistics-swapped", True)]
     with pytest.raises(Unreadable, match="expected variances of at least 0"):
         read_statistics(folder / STATISTICS).around(DummyVecEnv([planted.Draws]))
 
 
 def test_statistics_beside_a_model_without_vecnormalize_are_another_agents(
-    runs: Mapping[str, Path], tmp_path: Path
+    trained_runs: Mapping[str, Path], tmp_path: Path
 ) -> None:
     folder = train(tmp_path / "model", "PPO", normalize=False)
-    shutil.copyfile(runs["PPO"] / "0" / STATISTICS, folder / STATISTICS)
+    shutil.copyfile(trained_runs["PPO"] / "0" / STATISTICS, folder / STATISTICS)
     assert named(examined(folder, "PPO").findings) == [("statistics-of-another-agent", True)]
 
 
-def test_statistics_of_other_observations_are_another_agents(runs: Mapping[str, Path], tmp_path: Path) -> None:
+def test_statistics_of_other_observations_are_another_agents(trained_runs: Mapping[str, Path], tmp_path: Path) -> None:
     folder = train(tmp_path / "model", "PPO", env="planted:DictObservations", normalize={"norm_obs_keys": ["position"]})
-    shutil.copyfile(runs["PPO"] / "0" / STATISTICS, folder / STATISTICS)
+    shutil.copyfile(trained_runs["PPO"] / "0" / STATISTICS, folder / STATISTICS)
     assert named(examined(folder, "PPO").findings) == [("statistics-of-another-agent", True)]
 
 
 def test_statistics_of_another_number_of_environments_are_another_agents(
-    runs: Mapping[str, Path], tmp_path: Path
+    trained_runs: Mapping[str, Path], tmp_path: Path
 ) -> None:
     folder = train(tmp_path / "model", "PPO", n_envs=3)
-    shutil.copyfile(runs["PPO"] / "0" / STATISTICS, folder / STATISTICS)
+    shutil.copyfile(trained_runs["PPO"] / "0" / STATISTICS, folder / STATISTICS)
     assert named(examined(folder, "PPO").findings) == [("statistics-of-another-agent", True)]
 
 
@@ -238,14 +238,18 @@ def test_final_statistics_beside_the_best_model_are_those_of_another_checkpoint(
 
 
 @pytest.mark.parametrize("folder", ["0", "0/checkpoint", "1", "1/checkpoint"])
-def test_a_healthy_model_and_its_checkpoints_have_no_finding(runs: Mapping[str, Path], algo: str, folder: str) -> None:
+def test_a_healthy_model_and_its_checkpoints_have_no_finding(
+    trained_runs: Mapping[str, Path], algo: str, folder: str
+) -> None:
     role = "checkpoint" if "checkpoint" in folder else "final"
     for said in (role, "final"):  # a checkpoint may be called anything
-        assert examined(runs[algo] / folder, algo, role=said).findings == []
+        assert examined(trained_runs[algo] / folder, algo, role=said).findings == []
 
 
-def test_the_statistics_of_a_finished_model_are_proved_to_be_its_own(runs: Mapping[str, Path], algo: str) -> None:
-    facts = examined(runs[algo] / "0", algo, manifest=True).facts
+def test_the_statistics_of_a_finished_model_are_proved_to_be_its_own(
+    trained_runs: Mapping[str, Path], algo: str
+) -> None:
+    facts = examined(trained_runs[algo] / "0", algo, manifest=True).facts
     assert facts["statistics_paired"]
     assert facts["optimizer_steps"] == facts["optimizer_steps_expected"] != {}
     assert facts["parameters_finite"]
@@ -322,11 +326,11 @@ def test_normalising_one_key_of_the_observations_is_no_fault(tmp_path: Path) -> 
 
 
 def test_a_model_that_starts_from_anothers_parameters_is_no_proof_of_a_fault(
-    runs: Mapping[str, Path], algo: str, tmp_path: Path
+    trained_runs: Mapping[str, Path], algo: str, tmp_path: Path
 ) -> None:
     spec = spec_of(algo)
     model = create_model(spec, training_environment(spec))
-    model.set_parameters(runs[algo] / "0" / MODEL)
+    model.set_parameters(trained_runs[algo] / "0" / MODEL)
     save(model.learn(96), tmp_path)
     assert [finding for finding in examined(tmp_path, algo).findings if finding.proof] == []
 
@@ -391,8 +395,8 @@ def test_repeated_bounds_prove_stacked_frames() -> None:
 # --- How a reward was measured -----------------------------------------------------------------------------------
 
 
-def test_episodes_longer_than_the_environment_allows_prove_another_time_limit(runs: Mapping[str, Path]) -> None:
-    (finding,) = examined(runs["PPO"] / "0", "PPO", max_episode_steps=5).findings
+def test_episodes_longer_than_the_environment_allows_prove_another_time_limit(trained_runs: Mapping[str, Path]) -> None:
+    (finding,) = examined(trained_runs["PPO"] / "0", "PPO", max_episode_steps=5).findings
     assert (finding.cause, finding.proof, finding.details["max_episode_steps"]) == ("time-limit", True, 8)
 
 
@@ -429,19 +433,21 @@ def claim(mean: float, kind: Any = "explicit") -> Claim:
 
 @pytest.mark.parametrize(("mean", "found"), [(30.0, [("best-of-k", True)]), (20.0, []), (30.4, []), (29.99, [])])
 def test_a_claim_that_is_the_highest_of_several_evaluations_is_named(
-    runs: Mapping[str, Path], tmp_path: Path, mean: float, found: list[Any]
+    trained_runs: Mapping[str, Path], tmp_path: Path, mean: float, found: list[Any]
 ) -> None:
     path = tmp_path / "evaluations.npz"
     np.savez(path, timesteps=[10, 20, 30], results=[[9.0, 11.0], [29.0, 31.0], [19.0, 21.0]])
-    findings = examined(runs["PPO"] / "0", "PPO", claims=[claim(mean)], evaluations=str(path)).findings
+    findings = examined(trained_runs["PPO"] / "0", "PPO", claims=[claim(mean)], evaluations=str(path)).findings
     assert named(findings) == found
     assert [dict(finding.details) for finding in findings] == [{"k": 3, "n": 2}][: len(found)]
 
 
-def test_a_claim_is_not_the_best_where_all_evaluations_are_equal(runs: Mapping[str, Path], tmp_path: Path) -> None:
+def test_a_claim_is_not_the_best_where_all_evaluations_are_equal(
+    trained_runs: Mapping[str, Path], tmp_path: Path
+) -> None:
     path = tmp_path / "evaluations.npz"
     np.savez(path, timesteps=[10, 20], results=[[500.0], [500.0]])
-    assert examined(runs["PPO"] / "0", "PPO", claims=[claim(500.0)], evaluations=str(path)).findings == []
+    assert examined(trained_runs["PPO"] / "0", "PPO", claims=[claim(500.0)], evaluations=str(path)).findings == []
 
 
 # --- Files that are anything else --------------------------------------------------------------------------------
@@ -465,28 +471,32 @@ def test_a_claim_is_not_the_best_where_all_evaluations_are_equal(runs: Mapping[s
     ],
 )
 def test_settings_that_make_no_sense_count_as_unknown(
-    runs: Mapping[str, Path], algo: str, broken: Path, settings: dict[str, Any], left: dict[str, Any]
+    trained_runs: Mapping[str, Path], algo: str, model_copy: Path, settings: dict[str, Any], left: dict[str, Any]
 ) -> None:
-    (broken / MODEL).write_bytes(with_settings((broken / MODEL).read_bytes(), **settings))
-    facts = examined(broken, algo, manifest=True).facts
+    (model_copy / MODEL).write_bytes(with_settings((model_copy / MODEL).read_bytes(), **settings))
+    facts = examined(model_copy, algo, manifest=True).facts
     json.dumps(facts, allow_nan=False)
     assert {name: facts[name] for name in left} == left
 
 
-def test_spaces_that_make_no_sense_are_not_compared(runs: Mapping[str, Path], algo: str, broken: Path) -> None:
-    (broken / MODEL).write_bytes(
-        with_settings((broken / MODEL).read_bytes(), observation_space=None, action_space={}, policy_delay=0)
+def test_spaces_that_make_no_sense_are_not_compared(
+    trained_runs: Mapping[str, Path], algo: str, model_copy: Path
+) -> None:
+    (model_copy / MODEL).write_bytes(
+        with_settings((model_copy / MODEL).read_bytes(), observation_space=None, action_space={}, policy_delay=0)
     )
-    assert examined(broken, algo, observation_space=box(0, 1), action_space=box(0, 1)).findings == []
+    assert examined(model_copy, algo, observation_space=box(0, 1), action_space=box(0, 1)).findings == []
 
 
-def test_parameters_that_cannot_be_read_are_no_finding(runs: Mapping[str, Path], algo: str, broken: Path) -> None:
-    (broken / MODEL).write_bytes(with_member((broken / MODEL).read_bytes(), "policy.pth", b"PK not a zip"))
-    assert examined(broken, algo, manifest=True).findings == []
+def test_parameters_that_cannot_be_read_are_no_finding(
+    trained_runs: Mapping[str, Path], algo: str, model_copy: Path
+) -> None:
+    (model_copy / MODEL).write_bytes(with_member((model_copy / MODEL).read_bytes(), "policy.pth", b"PK not a zip"))
+    assert examined(model_copy, algo, manifest=True).findings == []
 
 
-def test_unreadable_files_nearby_are_skipped(runs: Mapping[str, Path], broken: Path, algo: str) -> None:
-    (broken / "vecnormalize_2.pkl").write_bytes(b"no pickle")
-    (broken / "vecnormalize_3.pkl").symlink_to(broken / "nowhere")
-    found = find_statistics(broken / MODEL, read_model(broken / MODEL), algo)
+def test_unreadable_files_nearby_are_skipped(trained_runs: Mapping[str, Path], model_copy: Path, algo: str) -> None:
+    (model_copy / "vecnormalize_2.pkl").write_bytes(b"no pickle")
+    (model_copy / "vecnormalize_3.pkl").symlink_to(model_copy / "nowhere")
+    found = find_statistics(model_copy / MODEL, read_model(model_copy / MODEL), algo)
     assert [(Path(one.path).name, one.proved) for one in found if one.proved] == [(STATISTICS, True)]

@@ -29,7 +29,7 @@ HOSTILE = (
 CRITERIA = {"alpha": 0.05, "fdr": 0.05, "margin_fraction": 0.05, "margin_std": 0.2, "looks": [20, 40, 80]}
 
 
-def model(name: str = "small-seed0-n1", verdict: str = "identical", **other: Any) -> dict[str, Any]:
+def trained_row(name: str = "small-seed0-n1", verdict: str = "identical", **other: Any) -> dict[str, Any]:
     """A model trained here that earned 50 in place, and 10 after reload if it is degraded."""
     earned = {"degraded": 10.0, "error": None}.get(verdict, 50.0)
     return {
@@ -61,10 +61,10 @@ def model(name: str = "small-seed0-n1", verdict: str = "identical", **other: Any
     }
 
 
-def external(name: str = "ppo/CartPole-v1_1", verdict: str = "equivalent", **other: Any) -> dict[str, Any]:
+def external_row(name: str = "ppo/CartPole-v1_1", verdict: str = "equivalent", **other: Any) -> dict[str, Any]:
     """An external model that is said to have earned 50 and earns it, or 10 if it is degraded."""
     claim = {"source": "zoo", "claim_kind": "explicit", "train_mean_reward": None, "train_std_reward": None}
-    return model(name, verdict, **{**claim, "plain_load_error": "", **other})
+    return trained_row(name, verdict, **{**claim, "plain_load_error": "", **other})
 
 
 _BEYOND = {"difference": -40.0, "ci_low": -41.0, "ci_high": -39.0}
@@ -77,19 +77,19 @@ _OBSTACLES: dict[str, dict[str, Any]] = {
 }
 
 
-def inconclusive(obstacle: str, **other: Any) -> dict[str, Any]:
+def inconclusive_row(obstacle: str, **other: Any) -> dict[str, Any]:
     """An external model whose claim must not decide."""
     reason = f"{obstacle}: for a reason"
-    return external(verdict="inconclusive", **{"reason": reason, "q": None, **_OBSTACLES[obstacle], **other})
+    return external_row(verdict="inconclusive", **{"reason": reason, "q": None, **_OBSTACLES[obstacle], **other})
 
 
-def lost(name: str, cause: str, *evidence: str, verdict: str = "degraded", **other: Any) -> dict[str, Any]:
+def row_with_cause(name: str, cause: str, *evidence: str, verdict: str = "degraded", **other: Any) -> dict[str, Any]:
     """A model whose verdict has a cause, with this evidence."""
     explained = {"cause": cause, "explanation": "", "evidence": evidence, "proven": True, "share": None, "fix": ""}
-    return model(name, verdict, **{"cause": cause, "causes": [explained | other.pop("explained", {})], **other})
+    return trained_row(name, verdict, **{"cause": cause, "causes": [explained | other.pop("explained", {})], **other})
 
 
-def audit(*models: dict[str, Any]) -> Audit:
+def audit_of(*models: dict[str, Any]) -> Audit:
     """An audit of these models, read from its JSON."""
     counts = {verdict: sum(one["verdict"] == verdict for one in models) for verdict in VERDICTS}
     return Audit.from_json({"settings": {"verdict": CRITERIA}, "counts": counts, "models": models})

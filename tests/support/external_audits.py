@@ -15,7 +15,7 @@ from reload_audit.jobs.probe import Prober, ProbeSpec
 from reload_audit.judging.criteria import Criteria
 from reload_audit.models.model_folder import MANIFEST
 from reload_audit.planning.configuration import read_yaml
-from reload_audit.planning.discovery.find_models import find_models
+from reload_audit.planning.plan import Folders, Plan, make_plan
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED, TRAIN_HASH_SEED
 from reload_audit.records.manifest import TrainedManifest
@@ -24,7 +24,6 @@ from reload_audit.records.specs import ExternalPolicy, ReloadSpec
 from reload_audit.records.storage import read_json, write_json
 from reload_audit.results.aggregate import aggregate
 from support.builders import ROOT, resolved
-from support.published_layouts import CLAIMS_SCHEMA, MODELS_SCHEMA
 
 LIMITS = {"timeout": 120, "memory": 4096}
 AUDIT_SCHEMA = read_yaml(ROOT / "workflow/schemas/audit.schema.json")
@@ -38,37 +37,34 @@ def audit_table(rows: Sequence[Mapping[str, Any]], folder: Path, **sections: Any
     table = folder / "models.tsv"
     cells = [columns, *([_cell(row.get(name)) for name in columns] for row in rows)]
     table.write_text("".join("\t".join(line) + "\n" for line in cells), encoding="utf-8")
-    return audit_found(folder, models=str(table), **sections)
+    return audit_models(folder, models=str(table), **sections)
 
 
-def audit_found(folder: Path, *, probes: Path | None = None, **config: Any) -> dict[str, dict[str, Any]]:
-    """Audit what a configuration finds; what ``audit.json`` says of each model, by its name.
+def audit_models(folder: Path, *, probes: Path | None = None, **config: Any) -> dict[str, dict[str, Any]]:
+    """Audit the external models that a configuration leads to; the row of each in ``audit.json``, by its name.
 
     :param probes: a folder that takes what probing the models' environments finds; what is there is not probed again
     """
-    reload = {"n_envs": [], "other_vec_env": False, **LIMITS, **config.pop("reload", {})}
-    config = resolved(
-        **{"python_path": [str(ROOT / "tests/environments"), str(ROOT / "examples")], "reload": reload, **config}
-    )
-    models = [model.to_dict() for model in find_models(config, MODELS_SCHEMA, CLAIMS_SCHEMA)]
-    policy = ExternalPolicy.from_dict(
-        {
-            "evaluation": {**config["evaluation"], "looks": config["verdict"]["looks"]},
-            "trust": config["trust"],
-            "env_versions": config["env_versions"],
-            "max_bytes": 2**30,
-        }
-    )
-    reloading = ReloadSpec.from_dict({key: value for key, value in config["reload"].items() if key != "batch"})
-    criteria = Criteria.from_dict(config["verdict"])
+    plan = external_plan(folder, **config)
+    models = [model.to_dict() for model in plan.external.values()]
+    criteria = Criteria.from_dict(plan.config["verdict"])
     records = folder / "records.json"
+    policy, reloading = ExternalPolicy.from_dict(plan.external_policy), ReloadSpec.from_dict(plan.reload_settings)
     audit_batch(models, records, folder / "audit.log", policy, reloading, criteria)
     probed_files = [] if probes is None else probe_all([model["environment"] for model in models], probes)
-    settings = {key: config[key] for key in ("evaluation", "verdict", "reload")}
-    aggregate([records], criteria, settings, folder, probed_files)
+    aggregate([records], criteria, plan.aggregation_settings, folder, probed_files)
     audit = read_json(folder / "audit.json")
     jsonschema.validate(audit, AUDIT_SCHEMA)
     return {model["model"]: model for model in audit["models"]}
+
+
+def external_plan(folder: Path, **config: Any) -> Plan:
+    """The plan of an audit of external models into a folder, quick where the configuration does not say otherwise."""
+    reload = {"n_envs": [], "other_vec_env": False, **LIMITS, **config.pop("reload", {})}
+    python_path = [str(ROOT / "tests/environments"), str(ROOT / "examples")]
+    written = resolved(**{"python_path": python_path, "reload": reload, **config})
+    folders = Folders(results=str(folder), logs=str(folder))
+    return make_plan(written, "config.yaml", folders, (ROOT / "workflow").joinpath, now=0.0, discover=True)
 
 
 def probe_all(environments: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:

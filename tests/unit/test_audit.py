@@ -16,7 +16,7 @@ from reload_audit.records.episodes import Episode
 from reload_audit.records.specs import Claim
 from reload_audit.records.storage import write_json
 from reload_audit.reports.audit import Audit, AuditedModel, read_audit
-from support.audit_contents import external, inconclusive, model
+from support.audit_contents import external_row, inconclusive_row, trained_row
 from support.builders import CRITERIA
 from support.fleet import fleet
 
@@ -56,21 +56,21 @@ def test_the_obstacle_is_the_one_that_the_judgement_met(n: int) -> None:
 
 @pytest.mark.parametrize("verdict", ["identical", "equivalent", "improved", "degraded", "error"])
 def test_a_verdict_that_was_reached_met_no_obstacle(verdict: str) -> None:
-    assert read(external(verdict=verdict, q=None)).obstacle == ""
+    assert read(external_row(verdict=verdict, q=None)).obstacle == ""
 
 
 def test_too_few_episodes_are_no_obstacle() -> None:
-    assert read(model(verdict="inconclusive", q=0.3)).obstacle == ""
+    assert read(trained_row(verdict="inconclusive", q=0.3)).obstacle == ""
 
 
 def test_the_reason_is_not_read_for_the_obstacle() -> None:
-    assert read(inconclusive("best_of_k", reason="no_claim: in other words")).obstacle == "best_of_k"
+    assert read(inconclusive_row("best_of_k", reason="no_claim: in other words")).obstacle == "best_of_k"
 
 
 @pytest.mark.parametrize(("text", "number"), [("inf", math.inf), ("-inf", -math.inf), (None, None), (1, 1.0)])
 def test_numbers_that_json_does_not_have_are_read_from_their_texts(text: Any, number: float | None) -> None:
-    assert read(model(claim_std=text)).claim_std == number
-    assert math.isnan(read(model(claim_std="nan")).claim_std or 0.0)
+    assert read(trained_row(claim_std=text)).claim_std == number
+    assert math.isnan(read(trained_row(claim_std="nan")).claim_std or 0.0)
 
 
 def test_an_audit_without_anything_is_read(tmp_path) -> None:

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from reload_audit.reports.summary import summarize
-from support.audit_contents import HOSTILE, audit, lost, model
+from support.audit_contents import HOSTILE, audit_of, row_with_cause, trained_row
 from support.builders import ROOT
 
 SHOW = """
@@ -23,9 +23,11 @@ console.show(open(sys.argv[1], encoding="utf-8", newline="").read())
 
 @pytest.fixture
 def text(tmp_path):
-    models = [lost(name, "clock", name, reason=f"{name} {'long ' * 80}") for name in HOSTILE]
+    models = [row_with_cause(name, "clock", name, reason=f"{name} {'long ' * 80}") for name in HOSTILE]
     path = tmp_path / "summary.txt"
-    path.write_text(summarize(audit(model(), model("e", "error"), *models), "results/report.html"), encoding="utf-8")
+    path.write_text(
+        summarize(audit_of(trained_row(), trained_row("e", "error"), *models), "results/report.html"), encoding="utf-8"
+    )
     return path
 
 

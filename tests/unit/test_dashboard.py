@@ -40,7 +40,7 @@ def condition(name: str, n_envs: int, mean: float | None, difference: float | No
     return {"condition": name, "n_envs": n_envs, "vec_env": "dummy", **measured, **other}
 
 
-def model(name: str = "cartpole-seed0-n1", verdict: str = "identical", **other: Any) -> dict[str, Any]:
+def trained_row(name: str = "cartpole-seed0-n1", verdict: str = "identical", **other: Any) -> dict[str, Any]:
     """A model that earned 50 in place, with a margin of 2."""
     lost = {"degraded": -53.0, "improved": 10.0, "inconclusive": -1.5}.get(verdict, 0.0)
     failed = verdict == "error"
@@ -89,7 +89,9 @@ def model(name: str = "cartpole-seed0-n1", verdict: str = "identical", **other: 
     }
 
 
-def external(name: str = "ppo/CartPole-v1_1/best_model", verdict: str = "equivalent", **other: Any) -> dict[str, Any]:
+def external_row(
+    name: str = "ppo/CartPole-v1_1/best_model", verdict: str = "equivalent", **other: Any
+) -> dict[str, Any]:
     """An external model that is claimed to have earned 50."""
     claim = {"claim_kind": "explicit", "claim_mean": 50.0, "claim_std": 4.0, "claim_n": 300}
     measured = {"train_mean_reward": None, "reference_mean_reward": None, "train_n_envs": None, "train_seed": None}
@@ -104,7 +106,7 @@ def external(name: str = "ppo/CartPole-v1_1/best_model", verdict: str = "equival
         "sb3_loaded": "2.9.2",
         "version_changes": "stable_baselines3 1.3.0 → 2.9.2",
     }
-    return {**model(name, verdict), **measured, **said, **claim, "conditions": [], **other}
+    return {**trained_row(name, verdict), **measured, **said, **claim, "conditions": [], **other}
 
 
 FIX = """class Corridor(gym.Env):
@@ -125,8 +127,8 @@ def because(*causes: dict[str, Any], **other: Any) -> dict[str, Any]:
     return {**best, "ruled_out": ["files: they are as saved"], "first_divergence": divergence, **other}
 
 
-def lost(name: str, *causes: dict[str, Any], **other: Any) -> dict[str, Any]:
-    return model(name, "degraded", **because(*causes, **other))
+def row_with_causes(name: str, *causes: dict[str, Any], **other: Any) -> dict[str, Any]:
+    return trained_row(name, "degraded", **because(*causes, **other))
 
 
 TEXTS = (
@@ -135,7 +137,7 @@ TEXTS = (
 )
 
 
-def audit(models: Sequence[dict[str, Any]], **other: Any) -> Audit:
+def audit_of(models: Sequence[dict[str, Any]], **other: Any) -> Audit:
     counts = {verdict: sum(m["verdict"] == verdict for m in models) for verdict in VERDICTS}
     trained_with = [{"versions": {"stable_baselines3": "2.9.2"}, "machine": None, "models": len(models)}]
     tool = {"name": "reload-audit", "version": "0.1.0"}
@@ -144,7 +146,7 @@ def audit(models: Sequence[dict[str, Any]], **other: Any) -> Audit:
 
 
 def entries(models: Sequence[dict[str, Any]]) -> list[Entry]:
-    return entries_of(audit(models).models)
+    return entries_of(audit_of(models).models)
 
 
 class Page(HTMLParser):
@@ -177,7 +179,7 @@ class Page(HTMLParser):
         return [attrs[f"data-{kind}"] for tag, attrs in self.tags if tag == "button" and f"data-{kind}" in attrs]
 
 
-EVERY_VERDICT = [model(f"cartpole-seed{seed}-n1", verdict) for seed, verdict in enumerate(VERDICTS)]
+EVERY_VERDICT = [trained_row(f"cartpole-seed{seed}-n1", verdict) for seed, verdict in enumerate(VERDICTS)]
 
 
 def column(html: str, name: str) -> list[Any]:
@@ -196,12 +198,12 @@ def visible(html: str) -> str:
 
 def test_the_sentence_stands_at_the_top_of_the_page() -> None:
     sentence = "2 of 3 models still earn their train-time reward after reload; 1 is degraded."
-    assert sentence in render(audit([model("a"), model("b"), model("c", "degraded")]))
+    assert sentence in render(audit_of([trained_row("a"), trained_row("b"), trained_row("c", "degraded")]))
 
 
 def test_every_model_has_a_row_the_worst_first_and_numbers_in_names_in_order() -> None:
     names = ["p-n16", "p-n8", "p-n1"]
-    html = render(audit([model(name, v) for v in ("identical", "error") for name in (n + v for n in names)]))
+    html = render(audit_of([trained_row(name, v) for v in ("identical", "error") for name in (n + v for n in names)]))
     assert column(html, "model") == [
         *("p-n1error", "p-n8error", "p-n16error"),
         *("p-n1identical", "p-n8identical", "p-n16identical"),
@@ -209,11 +211,13 @@ def test_every_model_has_a_row_the_worst_first_and_numbers_in_names_in_order() -
 
 
 def test_every_verdict_has_a_tile_that_is_a_button() -> None:
-    assert Page(render(audit(EVERY_VERDICT))).buttons("verdict") == list(VERDICTS)
+    assert Page(render(audit_of(EVERY_VERDICT))).buttons("verdict") == list(VERDICTS)
 
 
 def test_causes_environments_and_experiments_can_be_filtered_by() -> None:
-    page = Page(render(audit([lost("a", cause()), model("b"), external("c", env_id="Pendulum-v1")])))
+    page = Page(
+        render(audit_of([row_with_causes("a", cause()), trained_row("b"), external_row("c", env_id="Pendulum-v1")]))
+    )
     assert page.buttons("cause") == ["global-generator"]
     assert page.buttons("environment") == ["CartPole-v1", "Pendulum-v1"]
     assert page.buttons("group") == ["cartpole", "zoo/agents"]
@@ -226,14 +230,14 @@ def test_bars_are_sorted_by_losses_and_as_long_as_their_number_of_models() -> No
     assert (second.name, second.verdicts) == ("a", (("identical", 4),))
 
 
-@pytest.mark.parametrize("one", [model, external])
+@pytest.mark.parametrize("one", [trained_row, external_row])
 @pytest.mark.parametrize("field", TEXTS)
 @pytest.mark.parametrize("text", [NASTY, "\"quotes\" & 'quotes' <b>", "🤖 naïve"])
 def test_texts_from_audited_files_are_shown_as_text_only(
     one: Callable[..., dict[str, Any]], field: str, text: str
 ) -> None:
-    harmless = Page(render(audit([one(verdict="error")])))
-    html = render(audit([{**one(verdict="error"), field: text}]))
+    harmless = Page(render(audit_of([one(verdict="error")])))
+    html = render(audit_of([{**one(verdict="error"), field: text}]))
     page = Page(html)
     if field == "model":
         assert column(html, "model") == [text]
@@ -245,34 +249,34 @@ def test_texts_from_audited_files_are_shown_as_text_only(
 
 @pytest.mark.parametrize("field", TEXTS)
 def test_characters_that_reverse_the_writing_direction_are_shown_escaped(field: str) -> None:
-    html = render(audit([{**external(verdict="error"), field: "safe\u202egnp.exe\x1b[2J\u200f"}]))
+    html = render(audit_of([{**external_row(verdict="error"), field: "safe\u202egnp.exe\x1b[2J\u200f"}]))
     for text in (html, json.dumps(read(html), ensure_ascii=False)):
         assert not re.search("[\u200e\u200f\u202a-\u202e\u2066-\u2069\x1b]", text)
 
 
 def test_very_long_texts_are_shortened() -> None:
-    ordinary = len(render(audit([external(verdict="error")])))
+    ordinary = len(render(audit_of([external_row(verdict="error")])))
     endless = dict.fromkeys(TEXTS, "x" * 10_000 + "1" * 10_000)
-    assert len(render(audit([external(verdict="error", **endless)]))) < ordinary + 10_000
+    assert len(render(audit_of([external_row(verdict="error", **endless)]))) < ordinary + 10_000
 
 
 def test_a_lone_surrogate_in_a_message_does_not_prevent_the_report(tmp_path: Path) -> None:
-    write_report(audit([model(verdict="error", reason="cannot read \udcff")]), tmp_path / "report.html")
+    write_report(audit_of([trained_row(verdict="error", reason="cannot read \udcff")]), tmp_path / "report.html")
     assert column((tmp_path / "report.html").read_text(encoding="utf-8"), "reason") == ["cannot read \\udcff"]
 
 
 def test_the_same_audit_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("once.html", "twice.html"):
-        write_report(audit(EVERY_VERDICT), tmp_path / name)
+        write_report(audit_of(EVERY_VERDICT), tmp_path / name)
     assert (tmp_path / "once.html").read_bytes() == (tmp_path / "twice.html").read_bytes()
 
 
 def test_the_order_of_the_models_in_the_audit_does_not_matter() -> None:
-    assert render(audit(EVERY_VERDICT)) == render(audit(EVERY_VERDICT[::-1]))
+    assert render(audit_of(EVERY_VERDICT)) == render(audit_of(EVERY_VERDICT[::-1]))
 
 
 def test_nothing_is_loaded_from_elsewhere() -> None:
-    html = render(audit([*EVERY_VERDICT, lost("a", cause())]))
+    html = render(audit_of([*EVERY_VERDICT, row_with_causes("a", cause())]))
     links = [attrs.get(name) for _, attrs in Page(html).tags for name in ("src", "href", "srcset", "data", "action")]
     assert all(link.startswith(("#", "../docs/causes/")) for link in links if link is not None)
     own = html.replace("http://www.w3.org/2000/svg", "")
@@ -280,14 +284,14 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
 
 
 def test_the_page_itself_forbids_any_script_but_its_own() -> None:
-    policy = next(a["content"] for tag, a in Page(render(audit([]))).tags if tag == "meta" and "http-equiv" in a)
+    policy = next(a["content"] for tag, a in Page(render(audit_of([]))).tags if tag == "meta" and "http-equiv" in a)
     allowed = r"script-src( 'sha256-[\w+/]{43}='){4}"
     assert re.fullmatch(rf"default-src 'none'; style-src 'unsafe-inline'; {allowed}", policy or "")
 
 
-@pytest.mark.parametrize("models", [[], [model()], [model(f"m{k}", "error") for k in range(6)]])
+@pytest.mark.parametrize("models", [[], [trained_row()], [trained_row(f"m{k}", "error") for k in range(6)]])
 def test_audits_without_models_or_with_failed_models_only_have_a_page(models: list[dict[str, Any]]) -> None:
-    columns = read(render(audit(models)))["columns"]
+    columns = read(render(audit_of(models)))["columns"]
     assert {m["model"] for m in models} == set(columns.get("model", []))
 
 
@@ -298,7 +302,7 @@ def test_missing_settings_and_fields_are_left_out_of_the_page() -> None:
 
 
 def test_the_settings_that_decided_are_printed() -> None:
-    said = setting_texts(audit([model()]), entries([model()]))
+    said = setting_texts(audit_of([trained_row()]), entries([trained_row()]))
     assert said[0] == "margin: the larger of 5 % of |train − random policy| and 0.2 train-time std"
     assert "SB3 2.9.2" in said
 
@@ -306,41 +310,41 @@ def test_the_settings_that_decided_are_printed() -> None:
 @pytest.mark.parametrize(
     ("models", "title"),
     [
-        ([model()], "Train-time reward and reload reward, as scores"),
-        ([external()], "Claimed reward and reload reward, as scores"),
-        ([model(), external()], "Train-time or claimed reward and reload reward, as scores"),
+        ([trained_row()], "Train-time reward and reload reward, as scores"),
+        ([external_row()], "Claimed reward and reload reward, as scores"),
+        ([trained_row(), external_row()], "Train-time or claimed reward and reload reward, as scores"),
     ],
 )
 def test_the_wording_fits_trained_and_external_models(models: list[dict[str, Any]], title: str) -> None:
-    assert f">{title}<" in render(audit(models))
+    assert f">{title}<" in render(audit_of(models))
 
 
 def test_nothing_is_said_of_claims_where_all_models_were_trained_here() -> None:
-    assert "claim" not in visible(render(audit(EVERY_VERDICT)))
+    assert "claim" not in visible(render(audit_of(EVERY_VERDICT)))
 
 
 def test_external_models_are_not_shown_as_experiments_with_seeds_and_n_envs() -> None:
-    assert "seed by seed" not in render(audit([external()]))
-    assert "seed by seed" in render(audit([external(), model()]))
+    assert "seed by seed" not in render(audit_of([external_row()]))
+    assert "seed by seed" in render(audit_of([external_row(), trained_row()]))
 
 
 def test_a_long_path_in_a_text_shows_as_its_file_and_whole_where_it_is_pointed_at() -> None:
     path = f"/{'deep/' * 12}model.zip"
-    html = render(audit([lost("a", cause(evidence=[f"{path}: it cannot be read"]))]))
+    html = render(audit_of([row_with_causes("a", cause(evidence=[f"{path}: it cannot be read"]))]))
     assert f'<span title="{path}">…/model.zip</span>: it cannot be read' in html
 
 
 def test_plain_loads_that_would_fail_are_counted_at_the_top() -> None:
     error = "ModuleNotFoundError: No module named &#39;gym&#39; (1)"
     said = f"1 of 2 external models would not load with a plain ALGO.load: {error}"
-    assert said in render(audit([external("a"), external("b", plain_load_error="")]))
-    assert "plain ALGO.load" not in render(audit([model()]))
+    assert said in render(audit_of([external_row("a"), external_row("b", plain_load_error="")]))
+    assert "plain ALGO.load" not in render(audit_of([trained_row()]))
 
 
 def test_the_versions_that_saved_external_models_are_printed() -> None:
-    models = [external(f"m{k}", sb3_saved=f"1.{k}.0") for k in range(7)]
+    models = [external_row(f"m{k}", sb3_saved=f"1.{k}.0") for k in range(7)]
     said = "external models saved with SB3 1.0.0, 1.1.0, 1.2.0, 1.3.0, 1.4.0 and 2 others, loaded with 2.9.2"
-    assert said in setting_texts(audit(models), entries(models))
+    assert said in setting_texts(audit_of(models), entries(models))
 
 
 # --- Numbers -----------------------------------------------------------------------------------------------------
@@ -348,10 +352,10 @@ def test_the_versions_that_saved_external_models_are_printed() -> None:
 
 @pytest.mark.parametrize("missing", [None, "nan", "inf", float("nan")])
 def test_a_number_that_is_none_shows_as_a_dash(missing: Any) -> None:
-    (entry,) = entries([model(claim_std=missing, difference=missing)])
+    (entry,) = entries([trained_row(claim_std=missing, difference=missing)])
     assert entry.claim_std is None
     assert number(entry.claim_std) == signed(entry.difference) == "–"
-    assert column(render(audit([model(difference=missing)])), "difference") == [None]
+    assert column(render(audit_of([trained_row(difference=missing)])), "difference") == [None]
 
 
 @pytest.mark.parametrize(
@@ -372,7 +376,7 @@ def test_numbers_have_few_digits_and_a_true_minus(value: float, text: str) -> No
 
 def test_a_reward_that_did_not_change_is_stored_once() -> None:
     """Most models are unchanged, and a page has to hold ten thousand of them."""
-    html = render(audit([model("a"), model("b", "degraded")]))
+    html = render(audit_of([trained_row("a"), trained_row("b", "degraded")]))
     assert dict(zip(column(html, "model"), column(html, "same"), strict=True)) == {"a": 1, "b": 0}
     assert dict(zip(column(html, "model"), column(html, "after"), strict=True)) == {"a": None, "b": -3}
 
@@ -384,7 +388,9 @@ LOWER_EDGE = round(SCORES_SHOWN[0] + 0.025, 4)
 
 
 def test_a_score_is_0_for_a_random_policy_and_1_for_the_best_of_the_environment() -> None:
-    best, other, gone = places(entries([model("a"), model("b", claim_mean=30.0), model("c", "degraded")]))[::-1]
+    best, other, gone = places(
+        entries([trained_row("a"), trained_row("b", claim_mean=30.0), trained_row("c", "degraded")])
+    )[::-1]
     assert best is not None
     assert other is not None
     assert gone is not None
@@ -393,12 +399,12 @@ def test_a_score_is_0_for_a_random_policy_and_1_for_the_best_of_the_environment(
 
 
 def test_each_environment_has_a_scale_of_its_own() -> None:
-    models = [model("a"), model("b", env_id="Pendulum-v1", claim_mean=-200.0, random_mean_reward=-1200.0)]
+    models = [trained_row("a"), trained_row("b", env_id="Pendulum-v1", claim_mean=-200.0, random_mean_reward=-1200.0)]
     assert [place and place.x for place in places(entries(models))] == [1.0, 1.0]
 
 
 def test_models_that_could_not_be_reloaded_are_drawn_at_the_lower_edge() -> None:
-    (place,) = places(entries([model(verdict="error")]))
+    (place,) = places(entries([trained_row(verdict="error")]))
     assert place is not None
     assert (place.x, place.y, place.at) == (1.0, LOWER_EDGE, "nowhere")
 
@@ -407,8 +413,8 @@ def test_models_that_could_not_be_reloaded_are_drawn_at_the_lower_edge() -> None
     "unknown", [{"claim_mean": None}, {"random_mean_reward": None}, {"random_mean_reward": 50.0}, {"claim_mean": 1e308}]
 )
 def test_a_model_without_a_score_is_not_drawn_and_the_page_says_so(unknown: dict[str, Any]) -> None:
-    assert places(entries([model(**unknown)])) == [None]
-    html = render(audit([model(**unknown)]))
+    assert places(entries([trained_row(**unknown)])) == [None]
+    html = render(audit_of([trained_row(**unknown)]))
     assert column(html, "x") == [None]
 
 
@@ -416,17 +422,17 @@ def test_a_model_without_a_score_is_not_drawn_and_the_page_says_so(unknown: dict
 
 
 def test_columns_are_the_conditions_with_n_envs_by_size() -> None:
-    titles = [cell.condition for cell in sorted(cells(entries([model()])), key=lambda cell: cell.place)]
+    titles = [cell.condition for cell in sorted(cells(entries([trained_row()])), key=lambda cell: cell.place)]
     assert titles == ["in place", "reference", "reload", "n_envs=4", "n_envs=8", "SubprocVecEnv"]
 
 
 def test_rows_are_the_n_envs_of_training() -> None:
-    rows = cells(entries([model(f"m{n}", train_n_envs=n) for n in (8, 1, 16)]))
+    rows = cells(entries([trained_row(f"m{n}", train_n_envs=n) for n in (8, 1, 16)]))
     assert list(dict.fromkeys(row.n_envs for row in rows)) == [1, 8, 16]
 
 
 def test_a_cell_averages_over_seeds_and_says_how_many_it_could() -> None:
-    rows = cells(entries([model("a"), model("b", "degraded"), model("c", "error")]))
+    rows = cells(entries([trained_row("a"), trained_row("b", "degraded"), trained_row("c", "error")]))
     reload = rows[2]
     assert (reload.condition, reload.mean, reload.difference) == ("reload", "23.50", "−26.50")
     assert (reload.models, reload.differences) == ("2 of 3", "−26.50, −53.00 to 0")
@@ -434,21 +440,21 @@ def test_a_cell_averages_over_seeds_and_says_how_many_it_could() -> None:
 
 
 def test_in_place_is_averaged_over_the_episodes_that_the_reload_ran() -> None:
-    assert cells(entries([model()]))[0].mean == "50.00"  # not 51, the mean of all train-time episodes
+    assert cells(entries([trained_row()]))[0].mean == "50.00"  # not 51, the mean of all train-time episodes
 
 
 def test_conditions_tried_on_some_models_are_on_their_pages_and_in_no_grid() -> None:
     tried = [condition(name, 20, 49.0, -1.0) for name in ("stochastic", "unseeded", "stochastic + unseeded")]
-    healthy = model("b", conditions=[*model()["conditions"], condition("unseeded", 20, 50.0, 0.0)])
-    sick = lost("a", cause(), conditions=[*model()["conditions"], *tried])
+    healthy = trained_row("b", conditions=[*trained_row()["conditions"], condition("unseeded", 20, 50.0, 0.0)])
+    sick = row_with_causes("a", cause(), conditions=[*trained_row()["conditions"], *tried])
     titles = [cell.condition for cell in cells(entries([sick, healthy]))]
     assert titles == ["in place", "reference", "reload", "n_envs=4", "n_envs=8", "SubprocVecEnv", "unseeded"]
-    of_sick = read(render(audit([sick, healthy])))["details"][0]["conditions"]
+    of_sick = read(render(audit_of([sick, healthy])))["details"][0]["conditions"]
     assert [found["condition"] for found in of_sick][-1] == "stochastic + unseeded"
 
 
 def test_a_model_has_a_line_from_in_place_to_reload() -> None:
-    rows = seeds(entries([model("a"), model("b", "error")]))
+    rows = seeds(entries([trained_row("a"), trained_row("b", "error")]))
     assert [(row.model, row.stage, row.mean) for row in rows if row.panel == "cartpole, n_envs=1"] == [
         *(("b", "in place", 50.0), ("b", "reference", 50.0)),
         *(("a", "in place", 50.0), ("a", "reference", 50.0), ("a", "reload", 50.0)),
@@ -456,41 +462,41 @@ def test_a_model_has_a_line_from_in_place_to_reload() -> None:
 
 
 def test_a_margin_of_zero_causes_no_division_by_zero() -> None:
-    rows = cells(entries([model(verdict="degraded", margin=0.0)]))
+    rows = cells(entries([trained_row(verdict="degraded", margin=0.0)]))
     assert rows[2].margins == -1e9
-    assert render(audit([model(verdict="degraded", margin=0.0), model("same", margin=0.0)]))
+    assert render(audit_of([trained_row(verdict="degraded", margin=0.0), trained_row("same", margin=0.0)]))
 
 
 # --- One model ---------------------------------------------------------------------------------------------------
 
 
-def panel(**model: Any) -> dict[str, Any]:
+def panel(**fields: Any) -> dict[str, Any]:
     """What the page knows of a single model besides its row."""
-    (only,) = read(render(audit([model])))["details"]
+    (only,) = read(render(audit_of([fields])))["details"]
     return only
 
 
 def test_the_panel_of_an_external_model_says_how_it_was_loaded() -> None:
-    assert dict(panel(**external())["details"]) == {
+    assert dict(panel(**external_row())["details"]) == {
         "Needed to load it": "spaces of gym rebuilt as Gymnasium's",
         "A plain PPO.load": "would raise ModuleNotFoundError: No module named 'gym'",
         "Versions": "stable_baselines3 1.3.0 → 2.9.2",
     }
-    assert column(render(audit([external(claim_kind="model_card")])), "kind") == ["model card"]
+    assert column(render(audit_of([external_row(claim_kind="model_card")])), "kind") == ["model card"]
 
 
 def test_the_panel_leaves_out_what_is_not_known_of_a_model() -> None:
     nothing = dict.fromkeys(("loaded_with", "plain_load_error", "version_changes", "sb3_saved"))
-    (entry,) = entries([external(**nothing)])
+    (entry,) = entries([external_row(**nothing)])
     assert details(entry) == []
-    (entry,) = entries([external(**{**nothing, "plain_load_error": "", "sb3_saved": "2.9.2"})])
+    (entry,) = entries([external_row(**{**nothing, "plain_load_error": "", "sb3_saved": "2.9.2"})])
     assert details(entry) == [
         ("A plain PPO.load", "would work"),
         ("Versions", "stable_baselines3 2.9.2, as saved"),
     ]
 
 
-@pytest.mark.parametrize("one", [model, external])
+@pytest.mark.parametrize("one", [trained_row, external_row])
 def test_remarks_on_a_model_are_in_its_panel(one: Callable[..., dict[str, Any]]) -> None:
     said = "VecMonitor.class_attributes cannot be pickled"
     assert ["Remarks", said] in panel(**one(remarks=said))["details"]
@@ -501,7 +507,7 @@ def test_all_claims_are_named_not_only_the_one_that_decides() -> None:
         {"kind": "explicit", "mean": 50.0, "std": 4.0, "n": 300, "where": "claims.csv, line 2"},
         {"kind": "model_card", "mean": 48.5, "std": None, "n": None, "where": "README.md"},
     ]
-    assert panel(**external(claims=claims))["claims"] == [
+    assert panel(**external_row(claims=claims))["claims"] == [
         "explicit: 50.00 ± 4.00 over 300 episodes (claims.csv, line 2)",
         "model card: 48.50 (README.md)",
     ]
@@ -510,7 +516,7 @@ def test_all_claims_are_named_not_only_the_one_that_decides() -> None:
 def test_the_first_divergence_has_the_values_of_both_sides() -> None:
     differences = [{"component": "raw_observations", "index": [2], "reference": 0.5, "reload": 0.25}]
     known = {"text": "Episode 0 differs first at step 3.", "differences": differences}
-    said = panel(**lost("a", cause(), first_divergence=known))
+    said = panel(**row_with_causes("a", cause(), first_divergence=known))
     assert said["divergence"] == "Episode 0 differs first at step 3."
     assert said["differences"] == [["raw observations[2]", "0.5", "0.25"]]
 
@@ -518,7 +524,7 @@ def test_the_first_divergence_has_the_values_of_both_sides() -> None:
 def test_the_probe_of_a_models_environment_is_with_it() -> None:
     finding = {"cause": "clock", "instrument": "probe", "proof": True, "evidence": "It reads the clock.", "details": {}}
     environment = {"name": "Corridor-1f", "findings": [finding], "remark": ""}
-    content = audit([lost("a", cause(), probe="Corridor-1f")], environments=[environment])
+    content = audit_of([row_with_causes("a", cause(), probe="Corridor-1f")], environments=[environment])
     said = read(render(content))
     assert said["details"][0]["probe"] == "Corridor-1f"
     assert said["environments"]["Corridor-1f"]["findings"] == [{"cause": "clock", "evidence": "It reads the clock."}]
@@ -532,7 +538,9 @@ def test_the_episodes_of_a_model_that_lost_its_reward_are_paired(tmp_path: Path)
         for episode in range(3)
     ]
     tables.write_parquet(tmp_path / "episodes.parquet", rows, tables.EPISODES)
-    said = read(render(audit([lost("a", cause()), model("b")]), tmp_path / "episodes.parquet"))["details"]
+    said = read(render(audit_of([row_with_causes("a", cause()), trained_row("b")]), tmp_path / "episodes.parquet"))[
+        "details"
+    ]
     assert said[0]["pairs"] == {"in_place": [50, 51, 52], "reference": [50, 51, 52], "reload": [-3, -2, -1]}
     assert "pairs" not in said[1]
 
@@ -541,22 +549,28 @@ def test_the_episodes_of_a_model_that_lost_its_reward_are_paired(tmp_path: Path)
 
 
 def test_each_cause_has_a_row_those_that_explain_most_first() -> None:
-    both = lost("c", cause("clock"), cause("hash-order"))
-    rows = cause_rows(entries([lost("a", cause("hash-order")), lost("b", cause("clock")), both, model("d")]))
+    both = row_with_causes("c", cause("clock"), cause("hash-order"))
+    rows = cause_rows(
+        entries(
+            [row_with_causes("a", cause("hash-order")), row_with_causes("b", cause("clock")), both, trained_row("d")]
+        )
+    )
     assert [(row.name, row.models, row.best) for row in rows] == [("clock", 2, 2), ("hash-order", 2, 1)]
     assert rows[0].verdicts == (("degraded", 2),)
-    assert "About clock." in render(audit([both]))
+    assert "About clock." in render(audit_of([both]))
 
 
 def test_a_cause_shows_the_model_that_shows_it_best() -> None:
     unsure, other, best = cause(proven=False), cause(share=0.81), cause(share=0.99)
-    (row,) = cause_rows(entries([lost("a", unsure), lost("b", other), lost("c", best)]))
+    (row,) = cause_rows(
+        entries([row_with_causes("a", unsure), row_with_causes("b", other), row_with_causes("c", best)])
+    )
     assert (row.example.name, row.shown.share) == ("c", 0.99)
 
 
 def test_a_cause_says_whether_it_is_proven_and_how_much_of_the_gap_it_closes() -> None:
     causes = [cause(), cause(proven=False, share=None), cause(share=-3.0), cause("unexplained", share=None)]
-    (entry,) = entries([lost("a", *causes)])
+    (entry,) = entries([row_with_causes("a", *causes)])
     assert [certainty(one) for one in entry.causes] == [
         ["proven", "closes 97 % of the gap"],
         ["not proven"],
@@ -566,7 +580,7 @@ def test_a_cause_says_whether_it_is_proven_and_how_much_of_the_gap_it_closes() -
 
 
 def test_a_model_shows_its_causes_with_their_evidence() -> None:
-    said = panel(**lost("a", cause(), cause("clock")))
+    said = panel(**row_with_causes("a", cause(), cause("clock")))
     assert [one["cause"] for one in said["causes"]] == ["global-generator", "clock"]
     assert said["causes"][0]["evidence"] == ["It draws.", "It drew."]
     assert said["causes"][0]["fix"] == FIX
@@ -574,15 +588,15 @@ def test_a_model_shows_its_causes_with_their_evidence() -> None:
 
 
 def test_without_causes_nothing_is_said_of_them() -> None:
-    healthy = model(cause="", causes=[], ruled_out=[], first_divergence=None)
-    html = render(audit([healthy]))
-    assert html == render(audit([model()]))
+    healthy = trained_row(cause="", causes=[], ruled_out=[], first_divergence=None)
+    html = render(audit_of([healthy]))
+    assert html == render(audit_of([trained_row()]))
     assert ">Causes" not in html
 
 
 def test_a_fix_can_be_copied_as_it_is() -> None:
     fix = FIX + "\n        assert 0 < self.goal & 7, '<b>'"
-    html = render(audit([lost("a", cause(fix=fix))]))
+    html = render(audit_of([row_with_causes("a", cause(fix=fix))]))
     assert Page(html).code == [fix]
     assert read(html)["details"][0]["causes"][0]["fix"] == fix
 
@@ -590,15 +604,15 @@ def test_a_fix_can_be_copied_as_it_is() -> None:
 @pytest.mark.parametrize("text", [NASTY, "safe\u202egnp.exe\x1b[2J\u200f"])
 def test_texts_of_causes_are_shown_as_text_only(text: str) -> None:
     said = cause(text, explanation=text, evidence=[text, text], fix=f"{text}\n{text}")
-    html = render(audit([lost("a", said, ruled_out=[text], first_divergence={"text": text})]))
+    html = render(audit_of([row_with_causes("a", said, ruled_out=[text], first_divergence={"text": text})]))
     assert not re.search("[\u200e\u200f\u202a-\u202e\u2066-\u2069\x1b]", html + json.dumps(read(html)))
     page = Page(html)
-    assert (page.count("img"), page.count("script")) == (0, Page(render(audit([model()]))).count("script"))
+    assert (page.count("img"), page.count("script")) == (0, Page(render(audit_of([trained_row()]))).count("script"))
     assert not [attrs for tag, attrs in page.tags if tag == "a" and (attrs["href"] or "").startswith("..")]
 
 
 def test_every_known_cause_leads_to_its_page() -> None:
-    html = render(audit([lost("a", *map(cause, CAUSES), cause("of/another.tool"))]))
+    html = render(audit_of([row_with_causes("a", *map(cause, CAUSES), cause("of/another.tool"))]))
     links = {attrs["href"] or "" for tag, attrs in Page(html).tags if tag == "a"}
     pages = {f"../docs/causes/{name}.md" for name in CAUSES}
     assert {link for link in links if not link.startswith("#")} == pages
@@ -612,8 +626,8 @@ def test_details_of_the_worst_models_are_in_the_page_however_many_there_are(tmp_
     def fix(number: int) -> str:
         return f"model = '{hashlib.sha512(str(number).encode()).hexdigest() * 4}'"
 
-    models = [lost(f"m{k}", cause(fix=fix(k))) for k in range(4000)]
-    content = read(render(audit([*models, model("healthy")])))
+    models = [row_with_causes(f"m{k}", cause(fix=fix(k))) for k in range(4000)]
+    content = read(render(audit_of([*models, trained_row("healthy")])))
     assert len(content["columns"]["model"]) == 4001
     assert 0 < content["detailed"] < 4001
     assert len(content["details"]) == content["detailed"]
@@ -623,7 +637,7 @@ def test_details_of_the_worst_models_are_in_the_page_however_many_there_are(tmp_
 
 
 def test_the_main_plots_are_written_as_files_too(tmp_path: Path) -> None:
-    write_figures(audit([*EVERY_VERDICT, lost("a", cause())]), tmp_path / "figures")
+    write_figures(audit_of([*EVERY_VERDICT, row_with_causes("a", cause())]), tmp_path / "figures")
     names = {path.name for path in (tmp_path / "figures").iterdir()}
     assert names == {f"{name}.{kind}" for name in ("scores", "causes", "n_envs", "seeds") for kind in ("svg", "png")}
     for path in (tmp_path / "figures").glob("*.svg"):
@@ -632,5 +646,5 @@ def test_the_main_plots_are_written_as_files_too(tmp_path: Path) -> None:
 
 
 def test_a_plot_without_data_is_not_written(tmp_path: Path) -> None:
-    write_figures(audit([]), tmp_path / "figures")
+    write_figures(audit_of([]), tmp_path / "figures")
     assert list((tmp_path / "figures").iterdir()) == []

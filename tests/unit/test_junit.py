@@ -12,7 +12,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from reload_audit.reports.junit import write_junit
 from reload_audit.reports.safe_text import one_line
-from support.audit_contents import HOSTILE, audit, external, inconclusive, lost, model
+from support.audit_contents import HOSTILE, audit_of, external_row, inconclusive_row, row_with_cause, trained_row
 
 RESULT = ({"type", "message"}, frozenset())
 ELEMENTS = {
@@ -27,7 +27,7 @@ ELEMENTS = {
 
 def written(tmp_path: Path, *models: dict[str, Any]) -> Path:
     path = tmp_path / "junit.xml"
-    write_junit(audit(*models), path)
+    write_junit(audit_of(*models), path)
     return path
 
 
@@ -44,12 +44,12 @@ def case(tmp_path: Path, one: dict[str, Any]) -> TestCase:
 @pytest.mark.parametrize(
     ("one", "result"),
     [
-        (lost("a", "clock", "it is 9:00"), [Failure]),
-        (model("a", "error", reason="no module"), [Error]),
-        (inconclusive("no_claim"), [Skipped]),
-        (model("a", "identical"), []),
-        (external("a", "equivalent"), []),
-        (external("a", "improved", reason="earns more"), []),
+        (row_with_cause("a", "clock", "it is 9:00"), [Failure]),
+        (trained_row("a", "error", reason="no module"), [Error]),
+        (inconclusive_row("no_claim"), [Skipped]),
+        (trained_row("a", "identical"), []),
+        (external_row("a", "equivalent"), []),
+        (external_row("a", "improved", reason="earns more"), []),
     ],
 )
 def test_a_lost_reward_fails_an_error_is_one_and_an_open_question_is_skipped(tmp_path, one, result):
@@ -57,12 +57,18 @@ def test_a_lost_reward_fails_an_error_is_one_and_an_open_question_is_skipped(tmp
 
 
 def test_a_model_s_test_class_is_its_experiment(tmp_path):
-    shown = case(tmp_path, model("ppo-seed0-n1", experiment="ppo"))
+    shown = case(tmp_path, trained_row("ppo-seed0-n1", experiment="ppo"))
     assert (shown.classname, shown.name) == ("ppo", "ppo-seed0-n1")
 
 
 def test_the_suite_counts_its_failures_errors_and_skipped_tests(tmp_path):
-    models = [model(), external(), inconclusive("no_claim"), lost("a", "clock"), *[model("b", "error")] * 2]
+    models = [
+        trained_row(),
+        external_row(),
+        inconclusive_row("no_claim"),
+        row_with_cause("a", "clock"),
+        *[trained_row("b", "error")] * 2,
+    ]
     shown = suite(tmp_path, *models)
     assert (shown.tests, shown.failures, shown.errors, shown.skipped) == (6, 1, 2, 1)
 
@@ -70,7 +76,7 @@ def test_the_suite_counts_its_failures_errors_and_skipped_tests(tmp_path):
 def test_a_failure_s_message_says_why_and_its_text_how_to_repair_it(tmp_path):
     fix = "def reset(self):\n    self.x = 0\n"
     explained = {"explanation": "Depends on the time of day.", "fix": fix}
-    one = lost("a", "clock", "It is 9:00.", "It was 8:00.", reason="earns 40 less", explained=explained)
+    one = row_with_cause("a", "clock", "It is 9:00.", "It was 8:00.", reason="earns 40 less", explained=explained)
     (failure,) = case(tmp_path, one).result
     assert failure.message == "earns 40 less; clock: It is 9:00."
     assert failure.text.split("\n") == [
@@ -89,7 +95,7 @@ def test_a_failure_s_message_says_why_and_its_text_how_to_repair_it(tmp_path):
 
 
 def test_a_passed_test_says_its_verdict(tmp_path):
-    assert case(tmp_path, external("a", "improved", reason="earns more")).system_out.split("\n") == [
+    assert case(tmp_path, external_row("a", "improved", reason="earns more")).system_out.split("\n") == [
         "improved: 50.00 ± 4.00 → 50.00 ± 1.00",
         "earns more",
     ]
@@ -98,7 +104,7 @@ def test_a_passed_test_says_its_verdict(tmp_path):
 @pytest.mark.parametrize("text", HOSTILE)
 def test_any_text_gives_valid_xml_and_is_shown(tmp_path, text):
     explained = {"explanation": text, "fix": text}
-    one = lost(text, text, text, reason=text, experiment=text, explained=explained)
+    one = row_with_cause(text, text, text, reason=text, experiment=text, explained=explained)
     shown = case(tmp_path, one)
     (failure,) = shown.result
     assert shown.name == shown.classname == one_line(text, 1000)
@@ -106,7 +112,13 @@ def test_any_text_gives_valid_xml_and_is_shown(tmp_path, text):
 
 
 def test_the_file_has_only_elements_and_attributes_that_jenkins_knows(tmp_path):
-    models = [model(), external(), inconclusive("no_claim"), lost("a", "clock", "-"), model("b", "error", reason="-")]
+    models = [
+        trained_row(),
+        external_row(),
+        inconclusive_row("no_claim"),
+        row_with_cause("a", "clock", "-"),
+        trained_row("b", "error", reason="-"),
+    ]
     for element in ET.parse(written(tmp_path, *models)).iter():  # noqa: S314 - written by this test
         attributes, children = ELEMENTS[element.tag]
         assert element.attrib.keys() == attributes
@@ -114,7 +126,7 @@ def test_the_file_has_only_elements_and_attributes_that_jenkins_knows(tmp_path):
 
 
 def test_ten_thousand_models_take_seconds(tmp_path):
-    models = [lost(f"m{k}", "clock", "e" * 400, explained={"fix": "x = 1\n" * 50}) for k in range(10_000)]
+    models = [row_with_cause(f"m{k}", "clock", "e" * 400, explained={"fix": "x = 1\n" * 50}) for k in range(10_000)]
     start = time.perf_counter()
     assert written(tmp_path, *models).stat().st_size < 20_000_000
     assert time.perf_counter() - start < 20

@@ -10,14 +10,14 @@ from markdown_it.token import Token
 
 from reload_audit.reports.markdown import code, summarize
 from reload_audit.reports.model_cards import Suggestion
-from support.audit_contents import HOSTILE, audit, external, inconclusive, lost, model
+from support.audit_contents import HOSTILE, audit_of, external_row, inconclusive_row, row_with_cause, trained_row
 
 GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 OWN_HTML = {"<br>", "<details>", "</details>"}
 
 
 def summary(*models: dict[str, Any], cards: tuple[Suggestion, ...] = ()) -> str:
-    return summarize(audit(*models), "results/report.html", cards)
+    return summarize(audit_of(*models), "results/report.html", cards)
 
 
 def tokens(text: str) -> list[Token]:
@@ -38,18 +38,18 @@ def rows(text: str) -> list[list[str]]:
 
 
 def test_the_answer_comes_first_and_the_report_last():
-    lines = summary(model(), lost("a", "clock")).splitlines()
+    lines = summary(trained_row(), row_with_cause("a", "clock")).splitlines()
     assert lines[0] == "**1 of 2 models still earns its train-time reward after reload; 1 is degraded.**"
     assert lines[-1] == "Report: `results/report.html`"
 
 
 def test_the_verdicts_are_counted_and_what_is_open_says_why():
-    text = summary(model(), model(), inconclusive("no_claim"), inconclusive("best_of_k"))
+    text = summary(trained_row(), trained_row(), inconclusive_row("no_claim"), inconclusive_row("best_of_k"))
     assert rows(text)[:2] == [["identical", "2", ""], ["inconclusive", "2", "1 no_claim, 1 best_of_k"]]
 
 
 def test_the_worst_models_show_what_they_lost_why_and_where_the_fix_is():
-    text = summary(lost("a", "clock", "It is 9:00.", reason="earns 40 less"))
+    text = summary(row_with_cause("a", "clock", "It is 9:00.", reason="earns 40 less"))
     assert rows(text)[1] == [
         "a",
         "degraded",
@@ -60,13 +60,15 @@ def test_the_worst_models_show_what_they_lost_why_and_where_the_fix_is():
 
 
 def test_causes_are_counted_with_their_pages():
-    text = summary(*(lost(name, "clock", verdict="inconclusive") for name in "ab"), lost("c", "hash-order"))
+    text = summary(
+        *(row_with_cause(name, "clock", verdict="inconclusive") for name in "ab"), row_with_cause("c", "hash-order")
+    )
     assert rows(text)[-2:] == [["clock", "2", "docs/causes/clock.md"], ["hash-order", "1", "docs/causes/hash-order.md"]]
 
 
 def test_an_audit_without_models_or_losses_has_a_short_summary():
     assert summary() == "**No models were audited.**\n\nReport: `results/report.html`\n"
-    assert summary(model()).count("\n") == 7
+    assert summary(trained_row()).count("\n") == 7
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -76,8 +78,8 @@ def test_names_and_messages_are_shown_as_they_are_and_do_nothing(text):
         Suggestion(text, "improved", text, "1", "2", b"x"),
         Suggestion(text, "degraded", text, "1", why_no_patch="-"),
     )
-    one = lost(text, text, text, reason=text, plain_load_error=text, source="hub", claim_kind="explicit")
-    written = summary(one, external(text, "error", reason=text), cards=cards)
+    one = row_with_cause(text, text, text, reason=text, plain_load_error=text, source="hub", claim_kind="explicit")
+    written = summary(one, external_row(text, "error", reason=text), cards=cards)
     parsed = tokens(written)
     assert {token.content.strip() for token in parsed if token.type == "html_inline"} <= OWN_HTML
     blocks = "".join(token.content for token in parsed if token.type == "html_block")
@@ -104,7 +106,7 @@ def test_corrections_of_cards_are_listed_with_their_patches():
         Suggestion("a/b", "improved", "hub/b/README.md", "10.00 +/- 1.00", "50.00 +/- 1.00", b"-"),
         Suggestion("c", "degraded", "hub/c/README.md", "500 +/- 0", why_no_patch="explained by statistics-missing"),
     )
-    text = summary(external(), cards=cards)
+    text = summary(external_row(), cards=cards)
     assert "2 model cards state another mean reward than was measured; 1 with a patch in model_cards/; " in text
     assert "1 without: explained by statistics-missing (1)." in text
     assert (
@@ -116,7 +118,7 @@ def test_corrections_of_cards_are_listed_with_their_patches():
 def test_ten_thousand_models_with_long_names_fit_into_a_comment():
     long = "`|" * 5_000
     models = [
-        lost(f"{k}{long}", f"c{k}{long}", long, reason=long, verdict=v)
+        row_with_cause(f"{k}{long}", f"c{k}{long}", long, reason=long, verdict=v)
         for v in ("error", "degraded")
         for k in range(5_000)
     ]

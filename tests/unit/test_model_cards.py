@@ -12,7 +12,7 @@ import pytest
 
 from reload_audit.reading.texts import front_matter
 from reload_audit.reports.model_cards import Suggestion, about_cards, patch_names, suggestions, write_patches
-from support.audit_contents import HOSTILE, audit, external
+from support.audit_contents import HOSTILE, audit_of, external_row
 
 CARD = """---
 library_name: stable-baselines3   # as the library writes it
@@ -48,15 +48,15 @@ def card(folder: Path, text: str | bytes = CARD) -> Path:
     return path
 
 
-def model(path: Path, mean: float = 10.0, std: float | None = 1.0, **other: Any) -> dict[str, Any]:
+def row_with_card(path: Path, mean: float = 10.0, std: float | None = 1.0, **other: Any) -> dict[str, Any]:
     """A model that earns 50 and whose card says 10."""
     claims = [{"kind": "model_card", "mean": mean, "std": std, "n": None, "where": str(path)}]
     claim = {"claims": claims, "claim_kind": "model_card", "claim_mean": mean, "claim_std": std}
-    return external("org/ppo", **{"verdict": "improved", "cause": "unexplained", "source": "hub", **claim, **other})
+    return external_row("org/ppo", **{"verdict": "improved", "cause": "unexplained", "source": "hub", **claim, **other})
 
 
 def only(*models: dict[str, Any]) -> Suggestion:
-    (suggestion,) = suggestions(audit(*models))
+    (suggestion,) = suggestions(audit_of(*models))
     return suggestion
 
 
@@ -93,7 +93,7 @@ CARDS = {
 def test_a_patch_applies_and_changes_nothing_but_the_figure(tmp_path, text, tool):
     path = card(tmp_path / "repository", text)
     before = path.read_bytes()
-    suggestion = only(model(path))
+    suggestion = only(row_with_card(path))
     assert suggestion.why_no_patch == ""
     after = applied(tmp_path, suggestion, tool)
     assert path.read_bytes() == before
@@ -114,24 +114,24 @@ def test_a_patch_applies_and_changes_nothing_but_the_figure(tmp_path, text, tool
 )
 def test_the_measured_figure_is_written_in_the_card_s_own_format(tmp_path, written, mean, std, corrected):
     path = card(tmp_path, with_figure(written))
-    one = model(path, mean, std, reload_mean_reward=50.123, reload_std_reward=0.987)
+    one = row_with_card(path, mean, std, reload_mean_reward=50.123, reload_std_reward=0.987)
     assert only(one).new == corrected
 
 
 def test_a_loss_that_rounds_to_nothing_has_no_sign(tmp_path):
     path = card(tmp_path, with_figure("-40.0"))
-    assert only(model(path, -40.0, None, reload_mean_reward=-0.01)).new == "0.0"
+    assert only(row_with_card(path, -40.0, None, reload_mean_reward=-0.01)).new == "0.0"
 
 
 @pytest.mark.parametrize("verdict", ["identical", "equivalent"])
 def test_a_card_that_contradicts_a_confirmed_stronger_claim_is_corrected(tmp_path, verdict):
-    assert only(model(card(tmp_path), verdict=verdict, cause="", claim_kind="explicit")).patch
+    assert only(row_with_card(card(tmp_path), verdict=verdict, cause="", claim_kind="explicit")).patch
 
 
 @pytest.mark.parametrize("cause", ["best-of-k", "training-episodes", "reward-normalized"])
 def test_a_figure_that_was_measured_otherwise_is_corrected(tmp_path, cause):
     path = card(tmp_path, with_figure("90.00 +/- 1.00"))
-    assert only(model(path, 90.0, verdict="degraded", cause=cause)).patch
+    assert only(row_with_card(path, 90.0, verdict="degraded", cause=cause)).patch
 
 
 @pytest.mark.parametrize(
@@ -145,30 +145,30 @@ def test_a_figure_that_was_measured_otherwise_is_corrected(tmp_path, cause):
 )
 def test_the_reward_of_a_broken_model_is_not_written_into_its_card(tmp_path, cause, obstacle):
     path = card(tmp_path, with_figure("90.00 +/- 1.00"))
-    suggestion = only(model(path, 90.0, verdict="degraded", cause=cause))
+    suggestion = only(row_with_card(path, 90.0, verdict="degraded", cause=cause))
     assert (suggestion.patch, suggestion.why_no_patch) == (b"", obstacle)
 
 
 def test_a_figure_is_lowered_only_for_a_known_reason(tmp_path):
     path = card(tmp_path, with_figure("90.00 +/- 1.00"))
-    assert only(model(path, 90.0, cause="unexplained")).why_no_patch == "unexplained"
-    assert only(model(path, 90.0, verdict="degraded", cause="vecnormalize-twice")).patch == b""
+    assert only(row_with_card(path, 90.0, cause="unexplained")).why_no_patch == "unexplained"
+    assert only(row_with_card(path, 90.0, verdict="degraded", cause="vecnormalize-twice")).patch == b""
 
 
 def test_a_figure_that_was_measured_too_low_is_corrected(tmp_path):
-    assert only(model(card(tmp_path), cause="vecnormalize-twice")).patch
+    assert only(row_with_card(card(tmp_path), cause="vecnormalize-twice")).patch
 
 
 @pytest.mark.parametrize("verdict", ["improved", "degraded"])
 def test_a_verdict_about_another_claim_does_not_change_the_card(tmp_path, verdict):
-    one = model(card(tmp_path), verdict=verdict, claim_kind="explicit", reload_mean_reward=50.0)
+    one = row_with_card(card(tmp_path), verdict=verdict, claim_kind="explicit", reload_mean_reward=50.0)
     assert only(one).why_no_patch == "the verdict is about another claim"
 
 
 def test_a_gain_that_comes_from_the_environment_corrects_nothing(tmp_path):
     path = card(tmp_path)
-    assert only(model(path, cause="time-limit")).why_no_patch == "explained by time-limit"
-    assert only(model(path, env_ran="CartPole-v2")).why_no_patch == "it ran in another environment"
+    assert only(row_with_card(path, cause="time-limit")).why_no_patch == "explained by time-limit"
+    assert only(row_with_card(path, env_ran="CartPole-v2")).why_no_patch == "it ran in another environment"
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_gain_that_comes_from_the_environment_corrects_nothing(tmp_path):
     ],
 )
 def test_a_card_that_is_not_known_to_be_wrong_is_not_mentioned(tmp_path, other):
-    assert suggestions(audit(model(card(tmp_path)) | other)) == []
+    assert suggestions(audit_of(row_with_card(card(tmp_path)) | other)) == []
 
 
 SEVERAL = CARD.replace(
@@ -193,7 +193,7 @@ SEVERAL = CARD.replace(
 
 
 def test_of_several_figures_the_one_of_the_environment_is_corrected(tmp_path):
-    suggestion = only(model(card(tmp_path / "repository", SEVERAL)))
+    suggestion = only(row_with_card(card(tmp_path / "repository", SEVERAL)))
     assert b"-      value: 10.00" in suggestion.patch
     assert b"value: 7" in applied(tmp_path, suggestion, "git")
 
@@ -228,23 +228,25 @@ UNUSABLE = {
 @pytest.mark.parametrize(("text", "obstacle"), UNUSABLE.values(), ids=UNUSABLE)
 def test_a_card_that_cannot_be_corrected_is_counted_with_the_reason(tmp_path, text, obstacle):
     path = tmp_path / "README.md" if text is None else card(tmp_path, text)
-    suggestion = only(model(path))
+    suggestion = only(row_with_card(path))
     assert (suggestion.patch, suggestion.why_no_patch) == (b"", obstacle)
 
 
 def test_a_card_shared_by_several_models_is_not_corrected(tmp_path):
     path = card(tmp_path)
-    assert {one.why_no_patch for one in suggestions(audit(model(path), model(path)))} == {"one card for several models"}
+    assert {one.why_no_patch for one in suggestions(audit_of(row_with_card(path), row_with_card(path)))} == {
+        "one card for several models"
+    }
 
 
 def test_a_card_that_is_a_named_pipe_does_not_hang_the_audit(tmp_path):
     os.mkfifo(tmp_path / "README.md")
-    assert only(model(tmp_path / "README.md")).why_no_patch == "a card that cannot be read"
+    assert only(row_with_card(tmp_path / "README.md")).why_no_patch == "a card that cannot be read"
 
 
 def test_a_patch_begins_with_what_it_corrects(tmp_path):
     path = card(tmp_path)
-    head = only(model(path, reason="earns 40 more than claimed")).patch.decode().split("---")[0]
+    head = only(row_with_card(path, reason="earns 40 more than claimed")).patch.decode().split("---")[0]
     assert "The card states a mean reward of 10.00 +/- 1.00. Reloaded, the model earns 50.00 +/- 1.00:" in head
     assert "20 episodes in CartPole-v1." in head
     assert "Verdict: improved, unexplained, earns 40 more than claimed" in head
@@ -255,7 +257,7 @@ def test_a_patch_begins_with_what_it_corrects(tmp_path):
 @pytest.mark.parametrize("text", [*HOSTILE, "x\n--- a/other\n+++ b/other\n@@ -0,0 +1 @@\n+x", "x\r--- a/other"])
 def test_no_hostile_name_can_change_a_patch(tmp_path, text, tool):
     path = card(tmp_path / "repository")
-    suggestion = only(model(path, reason=text, cause="unexplained", model=text))
+    suggestion = only(row_with_card(path, reason=text, cause="unexplained", model=text))
     assert front_matter(applied(tmp_path, suggestion, tool).decode())["library_name"] == "stable-baselines3"
 
 

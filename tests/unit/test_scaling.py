@@ -53,7 +53,7 @@ def grows_no_faster_than_the_models(few: Callable[[], object], many: Callable[[]
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
+def configurations(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]:
     """Configurations that lead to few and to many models, half of them recordings, half of them with a card."""
     configurations = {}
     for count in (FEW, MANY):
@@ -69,12 +69,14 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, Any]]
     return configurations
 
 
-def test_discovery_takes_time_in_proportion_to_the_models(found):
-    assert {count: len(discovered(**config)) for count, config in found.items()} == {FEW: FEW, MANY: MANY}
-    assert grows_no_faster_than_the_models(*(lambda config=found[n]: discovered(**config) for n in (FEW, MANY)))
+def test_discovery_takes_time_in_proportion_to_the_models(configurations):
+    assert {count: len(discovered(**config)) for count, config in configurations.items()} == {FEW: FEW, MANY: MANY}
+    assert grows_no_faster_than_the_models(
+        *(lambda config=configurations[n]: discovered(**config) for n in (FEW, MANY))
+    )
 
 
-def test_planning_takes_time_in_proportion_to_the_external_models(found, tmp_path):
+def test_planning_takes_time_in_proportion_to_the_external_models(configurations, tmp_path):
     def plan(config: dict[str, Any]) -> None:
         audit = make_plan(config, "config.yaml", folders, ROOT.joinpath("workflow").joinpath, now=0.0, discover=True)
         for batch in audit.batches:
@@ -83,7 +85,7 @@ def test_planning_takes_time_in_proportion_to_the_external_models(found, tmp_pat
             audit.probe_inputs(probe), audit.probe_code(probe)
 
     folders = Folders(str(tmp_path / "results"), str(tmp_path / "logs"))
-    assert grows_no_faster_than_the_models(*(lambda n=n: plan(found[n]) for n in (FEW, MANY)))
+    assert grows_no_faster_than_the_models(*(lambda n=n: plan(configurations[n]) for n in (FEW, MANY)))
 
 
 def test_reading_a_table_takes_time_in_proportion_to_its_rows(tmp_path):

@@ -9,13 +9,13 @@ import pytest
 from reload_audit.reports.headline import answer, headline
 from reload_audit.reports.safe_text import code_lines, one_line
 from reload_audit.reports.summary import cause_counts, plain_loads, summarize
-from support.audit_contents import audit, external, inconclusive, lost, model
+from support.audit_contents import audit_of, external_row, inconclusive_row, row_with_cause, trained_row
 
 GYM = "ModuleNotFoundError: No module named 'gym'"
 
 
 def summary(*models: dict[str, Any]) -> str:
-    return summarize(audit(*models), "results/report.html")
+    return summarize(audit_of(*models), "results/report.html")
 
 
 @pytest.mark.parametrize(
@@ -66,43 +66,46 @@ def test_the_first_sentence_says_how_many_models_kept_their_reward(counts: dict[
 @pytest.mark.parametrize(
     ("models", "sentence"),
     [
-        ([model()], "The model still earns its train-time reward after reload."),
-        ([external()], "The model still earns its claimed reward after reload."),
+        ([trained_row()], "The model still earns its train-time reward after reload."),
+        ([external_row()], "The model still earns its claimed reward after reload."),
         (
-            [external(source="recorded", claim_kind="reference")],
+            [external_row(source="recorded", claim_kind="reference")],
             "The model still earns its train-time reward after reload.",
         ),
-        ([model(), external()], "Both models still earn their train-time or claimed reward after reload."),
-        ([external(verdict="degraded")], "The model no longer earns its claimed reward after reload: it is degraded."),
+        ([trained_row(), external_row()], "Both models still earn their train-time or claimed reward after reload."),
         (
-            [inconclusive("best_of_k"), inconclusive("no_claim")],
+            [external_row(verdict="degraded")],
+            "The model no longer earns its claimed reward after reload: it is degraded.",
+        ),
+        (
+            [inconclusive_row("best_of_k"), inconclusive_row("no_claim")],
             "Whether both models still earn their claimed reward after reload is open: both are inconclusive.",
         ),
         (
-            [inconclusive("no_claim")] * 3,
+            [inconclusive_row("no_claim")] * 3,
             "All 3 models load and run, but nothing says what they earned: all are inconclusive.",
         ),
         (
-            [inconclusive("no_claim")],
+            [inconclusive_row("no_claim")],
             "The model loads and runs, but nothing says what it earned: it is inconclusive.",
         ),
     ],
 )
 def test_the_sentence_names_what_the_reload_is_compared_with(models: list[dict[str, Any]], sentence: str) -> None:
-    assert headline(audit(*models).models) == sentence
+    assert headline(audit_of(*models).models) == sentence
 
 
 def test_the_counts_of_verdicts_say_why_claims_could_not_decide() -> None:
     words = ("no_claim", "claim_too_imprecise", "best_of_k", "claim_with_exploration", "best_of_k")
     text = summary(
-        *map(inconclusive, words), model(verdict="inconclusive", reason="40 episodes cannot tell: it varies")
+        *map(inconclusive_row, words), trained_row(verdict="inconclusive", reason="40 episodes cannot tell: it varies")
     )
     why = "1 no_claim, 1 claim_too_imprecise, 2 best_of_k, 1 claim_with_exploration"
     assert f"Verdicts: 6 inconclusive ({why})." in text
 
 
 def test_models_trained_here_are_compared_with_in_place() -> None:
-    lines = summary(model("a", "degraded", reason="earns 40 less than in place")).splitlines()
+    lines = summary(trained_row("a", "degraded", reason="earns 40 less than in place")).splitlines()
     assert lines[3:5] == [
         "  model  verdict   in place → reload",
         "  a      degraded  50.00 ± 4.00 → 10.00 ± 1.00  earns 40 less than in place",
@@ -111,8 +114,8 @@ def test_models_trained_here_are_compared_with_in_place() -> None:
 
 def test_external_models_are_compared_with_a_claim_of_a_named_kind() -> None:
     lines = summary(
-        external("a/b", "degraded", claim_kind="model_card", claim_std=None, reason="earns less"),
-        model("c", "degraded"),
+        external_row("a/b", "degraded", claim_kind="model_card", claim_std=None, reason="earns less"),
+        trained_row("c", "degraded"),
     ).splitlines()
     assert lines[3:6] == [
         "  model  verdict   claim       claimed → reload",
@@ -122,8 +125,10 @@ def test_external_models_are_compared_with_a_claim_of_a_named_kind() -> None:
 
 
 def test_models_with_the_same_failure_share_a_line() -> None:
-    failed = [external(f"m{k}", "error", reason="no environment", claim_kind=None, claim_mean=None) for k in range(40)]
-    text = summary(*failed, *(external(f"lost{k}", "degraded") for k in range(8)))
+    failed = [
+        external_row(f"m{k}", "error", reason="no environment", claim_kind=None, claim_mean=None) for k in range(40)
+    ]
+    text = summary(*failed, *(external_row(f"lost{k}", "degraded") for k in range(8)))
     assert "m0     error     –         – → –  no environment (39 more like it)" in text
     assert text.count("error  ") == 1
     assert text.count("degraded  ") == 5
@@ -131,22 +136,24 @@ def test_models_with_the_same_failure_share_a_line() -> None:
 
 
 def test_models_that_a_plain_load_would_not_load_are_counted_with_their_errors() -> None:
-    others = [external(plain_load_error=""), external(plain_load_error=None), model()]
-    models = audit(*[external(plain_load_error=GYM)] * 2, *others).models
+    others = [external_row(plain_load_error=""), external_row(plain_load_error=None), trained_row()]
+    models = audit_of(*[external_row(plain_load_error=GYM)] * 2, *others).models
     assert plain_loads(models) == (
         f"2 of 4 external models would not load with a plain ALGO.load (1 could not be read): {GYM} (2)"
     )
-    assert plain_loads(audit(*others).models) == plain_loads([]) == ""
+    assert plain_loads(audit_of(*others).models) == plain_loads([]) == ""
 
 
 def test_only_the_most_frequent_load_errors_are_named() -> None:
     errors = [GYM, GYM, *(f"KeyError: {k}" for k in range(5))]
-    text = plain_loads(audit(*(external(plain_load_error=error) for error in errors)).models)
+    text = plain_loads(audit_of(*(external_row(plain_load_error=error) for error in errors)).models)
     assert text.endswith(f": {GYM} (2); KeyError: 0 (1); KeyError: 1 (1); 3 other errors")
 
 
 def test_the_worst_models_show_their_cause_and_where_its_fix_is() -> None:
-    lines = summary(lost("a", "global-generator", "reset() draws from np.random.", "step() does too.")).splitlines()
+    lines = summary(
+        row_with_cause("a", "global-generator", "reset() draws from np.random.", "step() does too.")
+    ).splitlines()
     assert lines[6:8] == [
         "    cause: global-generator: reset() draws from np.random.",
         "    fix: docs/causes/global-generator.md",
@@ -154,20 +161,24 @@ def test_the_worst_models_show_their_cause_and_where_its_fix_is() -> None:
 
 
 def test_models_of_one_cause_share_one_link_to_its_fix() -> None:
-    text = summary(lost("a", "clock", "it is 9:00"), lost("b", "clock", "it is 10:00"), lost("c", "hash-order", "-"))
+    text = summary(
+        row_with_cause("a", "clock", "it is 9:00"),
+        row_with_cause("b", "clock", "it is 10:00"),
+        row_with_cause("c", "hash-order", "-"),
+    )
     assert text.count("cause: clock: ") == 2
     assert text.count("fix: docs/causes/clock.md") == text.count("fix: docs/causes/hash-order.md") == 1
 
 
 def test_evidence_that_repeats_the_reason_is_printed_once() -> None:
-    text = summary(lost("a", "not-runnable", "no module", verdict="error", reason="no module"))
+    text = summary(row_with_cause("a", "not-runnable", "no module", verdict="error", reason="no module"))
     assert text.count("no module") == 1
     assert "    cause: not-runnable\n" in text
 
 
 def test_models_with_the_same_failure_and_different_causes_have_separate_lines() -> None:
     def failed(name: str, cause: str) -> dict[str, Any]:
-        return lost(name, cause, "-", verdict="error", reason="shapes do not match")
+        return row_with_cause(name, cause, "-", verdict="error", reason="shapes do not match")
 
     text = summary(failed("a", "clock"), failed("b", "clock"), failed("c", "frame-stack-missing"))
     assert text.count("shapes do not match") == 2
@@ -176,16 +187,18 @@ def test_models_with_the_same_failure_and_different_causes_have_separate_lines()
 
 def test_all_causes_are_counted_the_most_frequent_first() -> None:
     causes = ["unexplained", "statistics-missing", "global-generator", "global-generator", "", None]
-    models = [model(cause=cause, causes=[]) for cause in causes]
-    counted = cause_counts(audit(*models).models)
+    models = [trained_row(cause=cause, causes=[]) for cause in causes]
+    counted = cause_counts(audit_of(*models).models)
     assert counted == "Causes: global-generator (2), statistics-missing (1), unexplained (1)."
     assert counted in summary(*models).splitlines()
-    assert "Causes" not in summary(model(cause="", causes=[]))
+    assert "Causes" not in summary(trained_row(cause="", causes=[]))
 
 
 def test_a_cause_of_models_that_are_not_listed_names_one_of_them_and_its_page() -> None:
-    models = [lost(name, "curriculum", "-", verdict="inconclusive") for name in ("b", "a")]
-    lines = summary(*models, lost("c", "clock", "-", verdict="improved"), lost("d", "hash-order", "-")).splitlines()
+    models = [row_with_cause(name, "curriculum", "-", verdict="inconclusive") for name in ("b", "a")]
+    lines = summary(
+        *models, row_with_cause("c", "clock", "-", verdict="improved"), row_with_cause("d", "hash-order", "-")
+    ).splitlines()
     first = lines.index("Causes: curriculum (2), clock (1), hash-order (1).")
     assert lines[first + 1 : first + 4] == [
         "  curriculum (2): a, docs/causes/curriculum.md",
@@ -195,7 +208,7 @@ def test_a_cause_of_models_that_are_not_listed_names_one_of_them_and_its_page() 
 
 
 def test_only_the_most_frequent_of_such_causes_are_named() -> None:
-    lines = summary(*(lost("a", cause, "-", verdict="inconclusive") for cause in "gfedcba")).splitlines()
+    lines = summary(*(row_with_cause("a", cause, "-", verdict="inconclusive") for cause in "gfedcba")).splitlines()
     assert [line for line in lines if line.startswith("  ")] == [
         *(f"  {cause} (1): a" for cause in "abcde"),
         "  and 2 more",
@@ -203,12 +216,14 @@ def test_only_the_most_frequent_of_such_causes_are_named() -> None:
 
 
 def test_a_cause_that_is_listed_with_its_models_is_not_repeated() -> None:
-    text = summary(lost("a", "clock", "it is 9:00"), lost("b", "clock", "it is 10:00", verdict="inconclusive"))
+    text = summary(
+        row_with_cause("a", "clock", "it is 9:00"), row_with_cause("b", "clock", "it is 10:00", verdict="inconclusive")
+    )
     assert text.count("docs/causes/clock.md") == 1
 
 
 def test_no_page_is_named_that_does_not_exist() -> None:
-    text = summary(lost("a", "../../etc/passwd", "of a file that nobody here wrote"))
+    text = summary(row_with_cause("a", "../../etc/passwd", "of a file that nobody here wrote"))
     assert "cause: ../../etc/passwd" in text
     assert "fix:" not in text
 
@@ -221,12 +236,14 @@ def test_code_is_printed_with_its_indentation_and_without_control_characters() -
 
 @pytest.mark.parametrize("text", ["\x1b[2J", "\u202egnp", "\u2066", "\udcff", "\x07", "a\r\nb", "a\u2028b", "\x9b31m"])
 def test_no_name_or_message_contains_terminal_control_characters(text: str) -> None:
-    failed = external(text, "error", reason=text, claim_kind=None, claim_mean=None, plain_load_error=text)
-    assert all(line.isprintable() for line in summary(failed, lost("a", text, text)).split("\n"))
+    failed = external_row(text, "error", reason=text, claim_kind=None, claim_mean=None, plain_load_error=text)
+    assert all(line.isprintable() for line in summary(failed, row_with_cause("a", text, text)).split("\n"))
 
 
 def test_long_texts_are_shortened_in_the_middle() -> None:
     assert one_line("a" * 10_000 + "end", 10) == "aaaaaa…end"
     assert one_line("as it is", 10) == "as it is"
-    text = summary(external("x" * 10_000, "error", reason="y" * 10_000), lost("a", "z" * 10_000, "e" * 10_000))
+    text = summary(
+        external_row("x" * 10_000, "error", reason="y" * 10_000), row_with_cause("a", "z" * 10_000, "e" * 10_000)
+    )
     assert max(map(len, text.splitlines())) < 600

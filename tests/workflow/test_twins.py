@@ -17,14 +17,12 @@ from support.builders import CRITERIA, ROOT
 pytestmark = pytest.mark.slow
 
 TABLES = ("models.csv", "models.parquet", "conditions.parquet", "episodes.parquet")
-ENVIRONMENTS = ROOT / "tests/environments"
 WRITTEN = ("trained/manifest.json", "trained/evaluations.json", "trained/model.zip", "reloaded.json", "found.json")
 
-JOBS = f"""
+JOBS = """
 from pathlib import Path
-from support.builders import CRITERIA, resolved, training_spec
-from support.published_layouts import CLAIMS_SCHEMA, MODELS_SCHEMA
-from reload_audit.planning.discovery.find_models import find_models
+from support.builders import CRITERIA, training_spec
+from support.external_audits import external_plan
 from reload_audit.jobs.external import audit_batch
 from reload_audit.jobs.reload import reload_model
 from reload_audit.jobs.train import train_model
@@ -35,15 +33,9 @@ reload = ReloadSpec(n_envs=(2,), other_vec_env=False, isolation="forkserver", ti
 train_model(training_spec(normalize=True), Path("trained"), log, "code", Limits(120, 4096))
 reload_model(Path("trained"), Path("reloaded.json"), log, reload, CRITERIA)
 
-config = resolved(runs=[{{"folder": "trained", "env": "planted:Draws"}}], python_path=[{str(ENVIRONMENTS)!r}])
-policy = {{
-    "evaluation": {{**config["evaluation"], "looks": config["verdict"]["looks"]}},
-    "trust": [],
-    "env_versions": {{}},
-    "max_bytes": 2**30,
-}}
-models = [model.to_dict() for model in find_models(config, MODELS_SCHEMA, CLAIMS_SCHEMA)]
-audit_batch(models, Path("found.json"), log, ExternalPolicy.from_dict(policy), reload, CRITERIA)
+plan = external_plan(Path("audit"), runs=[{"folder": "trained", "env": "planted:Draws"}])
+models = [model.to_dict() for model in plan.external.values()]
+audit_batch(models, Path("found.json"), log, ExternalPolicy.from_dict(plan.external_policy), reload, CRITERIA)
 """
 
 
