@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from reload_audit.planning.watched_files import files_of
+from reload_audit.reading.literals import literal
 from reload_audit.reading.refusal import Unreadable
-from reload_audit.reading.texts import literal, parse_yaml, read_yaml
+from reload_audit.reading.yaml_text import parse_yaml, read_yaml
 from reload_audit.records.specs import ExternalSpec
 from support.builders import ROOT
 from support.published_layouts import by_name, hub_repository, ordered, sb3_zip, text, zoo_run

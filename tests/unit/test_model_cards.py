@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reload_audit.reading.texts import front_matter
+from reload_audit.reading.yaml_text import front_matter
 from reload_audit.reports.model_cards import Suggestion, about_cards, patch_names, suggestions, write_patches
 from support.audit_contents import HOSTILE, audit_of, external_row
 

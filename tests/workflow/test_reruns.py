@@ -94,7 +94,7 @@ def test_a_further_seed_trains_one_further_model(workspace):
 
 def test_another_margin_reloads_but_does_not_train(workspace):
     workspace.configure({**CONFIG, "verdict": {"looks": [10, 20], "margin_std": 0.1}})
-    assert planned(workspace) == {"reload": 3, "aggregate": 1, "report": 1, "summarize": 1}
+    assert planned(workspace) == {"reload": 3, "audit_external": 1, "aggregate": 1, "report": 1, "summarize": 1}
 
 
 def test_another_gate_changes_no_result(workspace):

@@ -13,9 +13,9 @@ from reload_audit.causes.finding import Finding
 from reload_audit.forensics.model_files import RecordedDigests
 from reload_audit.forensics.traces import Traces, whole
 from reload_audit.reading.model_zip import SavedModel
+from reload_audit.reading.plain_values import mapping
 from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.reading.tensors import pickles_of_tensors
-from reload_audit.reading.texts import mapping
 from reload_audit.records.examination import Facts
 from reload_audit.records.storage import digest
 

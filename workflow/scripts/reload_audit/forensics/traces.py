@@ -11,8 +11,8 @@ import numpy as np
 from gymnasium import spaces
 
 from reload_audit.reading.model_zip import SavedModel
+from reload_audit.reading.plain_values import mapping
 from reload_audit.reading.refusal import Unreadable
-from reload_audit.reading.texts import mapping
 
 Observation = Mapping[str, np.ndarray]
 """A batch of observations, one for each environment: by key of a dictionary, or under ``""``."""

@@ -18,8 +18,9 @@ import numpy as np
 
 from reload_audit.reading.files import open_zip, read_bytes, read_member
 from reload_audit.reading.model_zip import SavedModel
+from reload_audit.reading.plain_values import read_json
 from reload_audit.reading.refusal import Unreadable, refusing
-from reload_audit.reading.texts import front_matter, read_json
+from reload_audit.reading.yaml_text import front_matter
 from reload_audit.records.specs import Claim, ClaimKind, ExternalSpec
 
 _MAX_BYTES = 2**26

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reload_audit.reading.plain_values import mapping, read_json
 from reload_audit.reading.refusal import Unreadable, refusing
-from reload_audit.reading.texts import mapping, read_json
 from reload_audit.records.episodes import Episode, TrainTime
 from reload_audit.records.manifest import ActsOn, Construction, Digests, Identity
 from reload_audit.records.specs import EvaluationSpec

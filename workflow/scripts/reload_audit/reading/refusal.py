@@ -1,12 +1,16 @@
-"""How a file is refused: with one line of printable characters, whatever it holds."""
+"""Refuse a file with one line of printable characters, whatever the file holds."""
 
 from __future__ import annotations
 
 import contextlib
+import reprlib
 import warnings
 from collections.abc import Iterator
 
 _LONGEST_MESSAGE = 1000
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxlevel, _BRIEF.maxstring, _BRIEF.maxother = 2, 100, 100
 
 
 class Unreadable(ValueError):
@@ -28,6 +32,11 @@ def shown(text: str) -> str:
     return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
 
 
+def brief(value: object) -> str:
+    """A value for a message: cut short before it is written out, because aliases make small files huge."""
+    return _BRIEF.repr(value)
+
+
 def _escaped(letter: str) -> str:
     if "\udc80" <= letter <= "\udcff":  # a byte of a file name that is not UTF-8
         return f"\\x{ord(letter) - 0xDC00:02x}"
@@ -36,7 +45,7 @@ def _escaped(letter: str) -> str:
 
 @contextlib.contextmanager
 def refusing(what: str) -> Iterator[None]:
-    """Whatever goes wrong inside makes the file unreadable: its content decides what does, so no list is complete.
+    """Turn whatever the block raises into :class:`Unreadable`: a file's content decides what that is.
 
     :param what: begins the message
     """

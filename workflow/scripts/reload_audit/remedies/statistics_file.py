@@ -24,9 +24,9 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvWrapper
 
 from reload_audit.reading.files import open_zip, read_bytes, read_member
 from reload_audit.reading.pickles import Parsed
-from reload_audit.reading.refusal import Unreadable, refusing, shown
+from reload_audit.reading.plain_values import read_json
+from reload_audit.reading.refusal import Unreadable, brief, refusing, shown
 from reload_audit.reading.statistics import Moments, SavedStatistics, read_statistics
-from reload_audit.reading.texts import brief, read_json
 from reload_audit.records.storage import atomic_path, plain, write_json
 
 FORMAT = 1

@@ -17,7 +17,8 @@ from reload_audit.causes.catalogue import CAUSES, UNEXPLAINED
 from reload_audit.judging.comparison import compare_unpaired
 from reload_audit.judging.criteria import Criteria, margin
 from reload_audit.reading.files import read_bytes
-from reload_audit.reading.texts import Placed, mapping, placed_front_matter
+from reload_audit.reading.plain_values import mapping
+from reload_audit.reading.yaml_text import Placed, placed_front_matter
 from reload_audit.reports.audit import Audit, AuditedModel, ClaimRow, finite
 from reload_audit.reports.safe_text import one_line
 

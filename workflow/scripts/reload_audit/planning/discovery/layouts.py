@@ -14,10 +14,11 @@ from typing import Any, Literal
 from reload_audit.planning.discovery import names, settings, zips
 from reload_audit.planning.discovery.candidate import Candidate
 from reload_audit.planning.discovery.tree import Folder
-from reload_audit.reading import files, texts
+from reload_audit.reading import files
 from reload_audit.reading.files import MIB
+from reload_audit.reading.plain_values import mapping, read_json
 from reload_audit.reading.refusal import Unreadable, shown
-from reload_audit.reading.texts import mapping
+from reload_audit.reading.yaml_text import front_matter
 
 _CHECKPOINT = re.compile(r"^(?P<prefix>.*?)_?(?P<steps>\d+)_steps$")
 _NO_MODELS = re.compile(r"^(train_eval_metrics|replay.*)\.zip$")
@@ -158,7 +159,7 @@ def _card(folder: Folder) -> dict[str, str]:
         return {}
     try:
         text = files.read_bytes(path).decode("utf-8", "replace")
-        model = _first(mapping(texts.front_matter(text)).get("model-index"))
+        model = _first(mapping(front_matter(text)).get("model-index"))
         dataset = mapping(_first(model.get("results")).get("dataset"))
         card = {"algo": model.get("name"), "env": dataset.get("name")}
         return {key: value for key, value in card.items() if isinstance(value, str) and value.isprintable()}
@@ -200,7 +201,7 @@ def _results(folder: Folder) -> tuple[str | None, bool | None]:
     if path is None:
         return None, None
     try:
-        deterministic = mapping(texts.read_json(path)).get("is_deterministic")
+        deterministic = mapping(read_json(path)).get("is_deterministic")
     except Unreadable:
         return path, None  # what it claims cannot be read either, which is said where it is needed
     return path, deterministic if isinstance(deterministic, bool) else None
@@ -287,7 +288,7 @@ def _recorded(folder: Folder, title: str) -> Candidate:
             if not folder.has(name):
                 raise Unreadable(f"{shown(os.path.join(folder.path, name))}: {folder.files[name]}")
         path = os.path.join(folder.path, "manifest.json")
-        _take_manifest(candidate, path, mapping(texts.read_json(path, 8 * MIB)))
+        _take_manifest(candidate, path, mapping(read_json(path, 8 * MIB)))
         if candidate.normalized is False:
             candidate.statistics = None
     except Unreadable as error:

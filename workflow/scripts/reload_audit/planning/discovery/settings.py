@@ -12,9 +12,10 @@ from typing import Any
 
 from reload_audit.planning.discovery import names
 from reload_audit.planning.discovery.tree import Folder
-from reload_audit.reading import texts
-from reload_audit.reading.refusal import Unreadable, shown
-from reload_audit.reading.texts import mapping
+from reload_audit.reading.literals import literal
+from reload_audit.reading.plain_values import mapping, plain_data
+from reload_audit.reading.refusal import Unreadable, brief, shown
+from reload_audit.reading.yaml_text import read_yaml
 
 _TIME_FEATURE = re.compile(r"^(utils|rl_zoo3|sb3_contrib\.common)\.wrappers\.TimeFeatureWrapper$")
 _OLD_GYM = re.compile(r"^gym\.wrappers\.(?:\w+\.)?(\w+)$")
@@ -83,9 +84,9 @@ def _yaml_mapping(folder: Folder, name: str) -> dict[str, Any]:
     path = os.path.join(folder.path, name)
     if problem:
         raise Unreadable(f"{shown(path)}: {problem}")
-    content = texts.read_yaml(path)
+    content = read_yaml(path)
     if not isinstance(content, dict | None):
-        raise Unreadable(f"{shown(path)}: expected keys and values, found {texts.brief(content)}")
+        raise Unreadable(f"{shown(path)}: expected keys and values, found {brief(content)}")
     return mapping(content)
 
 
@@ -97,18 +98,18 @@ def environment_id(value: object) -> str:
     if value is None:
         return ""
     if not isinstance(value, str) or not value.isprintable() or len(value) > 200:
-        raise ValueError(f"expected an environment's id, found {texts.brief(value)}")
+        raise ValueError(f"expected an environment's id, found {brief(value)}")
     return value
 
 
 def keyword_arguments(value: object, key: str) -> dict[str, Any]:
     """Keyword arguments; how to render is left out, because nobody watches."""
-    content = texts.literal(value) if isinstance(value, str) else value
+    content = literal(value) if isinstance(value, str) else value
     if content is None:
         return {}
-    plain = texts.plain_data(content)
+    plain = plain_data(content)
     if not isinstance(plain, dict):
-        raise ValueError(f"expected {key} to be a mapping, found {texts.brief(value)}")
+        raise ValueError(f"expected {key} to be a mapping, found {brief(value)}")
     plain.pop("render_mode", None)
     return plain
 
@@ -117,14 +118,14 @@ def wrapper_list(value: object) -> list[Any]:
     """Wrappers as an experiment has them, under the names that they have now."""
     if not value:
         return []
-    entries = texts.plain_data(value if isinstance(value, list) else [value])
+    entries = plain_data(value if isinstance(value, list) else [value])
     return [_wrapper(entry) for entry in entries]
 
 
 def _wrapper(entry: object) -> str | dict[str, Any]:
     name, kwargs = next(iter(entry.items())) if isinstance(entry, dict) and len(entry) == 1 else (entry, None)
     if not isinstance(name, str) or not name.isprintable() or "." not in name:
-        raise ValueError(f"expected a wrapper's dotted name, or one with its arguments, found {texts.brief(entry)}")
+        raise ValueError(f"expected a wrapper's dotted name, or one with its arguments, found {brief(entry)}")
     keywords = keyword_arguments(kwargs, f"the arguments of {name}")
     if _TIME_FEATURE.match(name):
         name = "sb3_contrib.common.wrappers.TimeFeatureWrapper"
@@ -155,7 +156,7 @@ def stacked_frames(value: object) -> int | None:
         return None
     count = positive_integer(value)
     if count is None:
-        raise ValueError(f"expected a number of frames to stack, found {texts.brief(value)}")
+        raise ValueError(f"expected a number of frames to stack, found {brief(value)}")
     return count
 
 
@@ -176,6 +177,6 @@ def _normalize_arguments(value: object) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return texts.literal(value)
+        return literal(value)
     except ValueError:
         return True  # arguments of some sort

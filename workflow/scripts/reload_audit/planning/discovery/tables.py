@@ -16,9 +16,11 @@ import jsonschema
 from reload_audit.planning.configuration import closest, explain
 from reload_audit.planning.discovery import names, zips
 from reload_audit.planning.discovery.candidate import SET_BY_USER, Candidate
-from reload_audit.reading import files, texts
+from reload_audit.reading import files
 from reload_audit.reading.files import MIB
+from reload_audit.reading.plain_values import plain_data
 from reload_audit.reading.refusal import Unreadable, shown
+from reload_audit.reading.yaml_text import parse_yaml
 from reload_audit.records.specs import Claim
 
 _DELIMITERS = {".tsv": "\t", ".csv": ","}
@@ -222,7 +224,7 @@ def _value(cell: str, schema: Mapping[str, Any]) -> Any:
             return {"true": True, "false": False}.get(cell.lower(), cell)
         case "object" | "array":
             try:
-                return texts.plain_data(texts.parse_yaml(cell))
+                return plain_data(parse_yaml(cell))
             except ValueError:
                 return cell
     return cell

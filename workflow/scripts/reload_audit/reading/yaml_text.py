@@ -1,24 +1,22 @@
-"""YAML, JSON and Python literals that anybody may have written: bounded in size and depth, and nothing is executed."""
+"""Read YAML that anybody may have written: bounded in size and depth, and nothing is executed.
+
+PyYAML's own composer and constructor recurse without a bound (deep nesting ends the process), expand merge keys without
+a bound, and take a quarter of a second for a hundred files. So its parser's events are read here.
+"""
 
 from __future__ import annotations
 
-import ast
 import functools
-import json
-import math
 import re
-import reprlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from reload_audit.reading.files import MIB, read_bytes
+from reload_audit.reading.files import read_bytes
 from reload_audit.reading.refusal import Unreadable, shown
 
 _MOST_NODES = 50_000
-_MOST_VALUES = 10_000
 _DEEPEST = 50
 _LONGEST_NUMBER = 64
 
@@ -30,10 +28,6 @@ _FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(.*?)\n---", re.DOTALL)
 _LONGEST_PLACED = 100_000
 
 _Reader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-_BRIEF = reprlib.Repr()
-_BRIEF.maxlevel, _BRIEF.maxstring, _BRIEF.maxother = 2, 100, 100
 
 
 def read_yaml(path: str | Path) -> Any:
@@ -91,80 +85,7 @@ def placed_front_matter(text: str) -> Any:
         raise ValueError(str(error)) from None
 
 
-def read_json(path: str | Path, limit: int = MIB) -> Any:
-    """Read JSON."""
-    content = read_bytes(path, limit)
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise Unreadable(f"{shown(str(path))}: expected JSON, found: {error!s:.200}") from None
-
-
-def literal(text: str) -> Any:
-    """The value of a Python literal, in which ``dict(name=literal)`` may be called.
-
-    :raises ValueError: it is anything else
-    """
-    try:
-        return _literal(ast.parse(text.strip()[:10_000], mode="eval").body)
-    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-        raise ValueError(f"expected a literal, such as a number or dict(name=1), found {brief(text)}") from None
-
-
-def plain_data(value: Any) -> Any:
-    """A copy of what a file says that JSON can hold.
-
-    :raises ValueError: JSON cannot hold it, or it is very large
-    """
-    return _plain(value, iter(range(_MOST_VALUES)), 0)
-
-
-def mapping(value: Any) -> dict[str, Any]:
-    """A mapping with texts for keys; an empty one for anything else."""
-    return {key: item for key, item in value.items() if isinstance(key, str)} if isinstance(value, dict) else {}
-
-
-def brief(value: object) -> str:
-    """A value for a message: cut short before it is written out, because aliases make small files huge."""
-    return _BRIEF.repr(value)
-
-
-def _literal(node: ast.expr) -> Any:
-    if isinstance(node, ast.Call):
-        called_dict = isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args
-        if not called_dict or any(keyword.arg is None for keyword in node.keywords):
-            raise ValueError("expected a literal, found a call")
-        return {str(keyword.arg): _literal(keyword.value) for keyword in node.keywords}
-    if isinstance(node, ast.Dict) and None not in node.keys:
-        return {ast.literal_eval(key): _literal(item) for key, item in zip(node.keys, node.values, strict=True) if key}
-    return ast.literal_eval(node)
-
-
-def _plain(value: Any, budget: Iterator[int], depth: int) -> Any:
-    if next(budget, None) is None or depth > _DEEPEST:
-        raise ValueError("expected a small value, found a very large or deep one")
-    if isinstance(value, dict):
-        if not all(isinstance(key, str) for key in value):
-            raise ValueError("expected texts for keys, found others")
-        "".join(value).encode()  # raises where it is no Unicode
-        return {key: _plain(item, budget, depth + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item, budget, depth + 1) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"expected finite numbers, found {value}")
-    if isinstance(value, str):
-        value.encode()
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    raise ValueError(f"expected plain values, found one of type {type(value).__name__}")
-
-
-# --- YAML ----------------------------------------------------------------------------------------------------------
-# PyYAML's own composer and constructor recurse without a bound (deep nesting ends the process), expand merge keys
-# without a bound, and take a quarter of a second for a hundred files. Its parser's events have none of these troubles.
-
-
-# A seed of its own is what tells the settings of most runs apart. Without it they are read once, whoever has them.
+# Settings of most runs differ only in the seed. Without it they are equal, and are read once.
 _SEED = re.compile(rb"^  - - seed\n    - \d+\n", re.MULTILINE)
 
 
@@ -192,7 +113,7 @@ def _built(content: bytes | str, builder: _Builder) -> Any:
 
 
 class _Builder:
-    """Turns a parser's events into plain data, within bounds."""
+    """Turn a parser's events into plain data, within bounds."""
 
     def __init__(self) -> None:
         self.result: Any = None
@@ -238,7 +159,7 @@ class _Builder:
 
 
 class _PlacingBuilder(_Builder):
-    """Keeps scalars as they are written, with where they stand.
+    """Turn a parser's events into plain data whose scalars are :class:`Placed` texts, as they are written.
 
     :param offset: of the YAML in the text that places are counted in
     """
