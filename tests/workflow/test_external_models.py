@@ -272,7 +272,7 @@ def test_of_a_batch_only_the_changed_model_is_audited_again(external_audit):
 
 def test_an_edit_of_a_trusted_package_audits_all_external_models_again(external_audit):
     with open(external_audit.workspace.folder / "tests/environments/planted.py", "a") as file:
-        file.write("# edited\n")
+        file.write("EDITED = True\n")
     batches = len(list((external_audit.workspace.folder / "results/external").glob("batch*.json")))
     assert external_audit.workspace.snakemake("-n").jobs["audit_external"] == batches
 

@@ -11,7 +11,7 @@ import datetime
 import difflib
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +71,12 @@ def resolve(config: dict[str, Any], schema: dict[str, Any], source: str) -> Conf
     :param source: the file's name, for messages
     :raises ConfigError: it breaks the schema, or two experiments or two of their models share a name
     """
-    config = _as_data(config, schema, schema)
+    whole = _Schema(schema, schema.get("$defs", {}))
+    config = _as_data(config, whole)
     validator = jsonschema.Draft202012Validator(schema)
     problems = [explain(error) for error in sorted(validator.iter_errors(config), key=lambda e: list(map(str, e.path)))]
     if not problems:
-        resolved: Configuration = _with_defaults(config, schema, schema)
+        resolved: Configuration = _with_defaults(config, whole)
         problems = _inconsistencies(resolved)
     if problems:
         raise ConfigError("\n".join(f"{source}: {problem}" for problem in problems))
@@ -184,42 +185,51 @@ def evaluation_protocol(config: Configuration) -> EvaluationData:
 _EXPONENT = re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
 
 
-def _as_data(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
+class _Schema:
+    """A part of a JSON Schema.
+
+    :param part: what is written there, which may be a reference to a definition
+    :param definitions: what the whole schema has under ``$defs``
+    """
+
+    def __init__(self, part: Mapping[str, Any], definitions: Mapping[str, Any]) -> None:
+        self.part = definitions[part["$ref"].rpartition("/")[2]] if "$ref" in part else part
+        self._definitions = definitions
+
+    def below(self, key: str, name: str | None = None) -> _Schema:
+        """The part under a key, or under a name there; one that allows everything where nothing is said."""
+        part = self.part.get(key, {})
+        return _Schema(part if name is None else part.get(name, {}), self._definitions)
+
+
+def _as_data(value: Any, schema: _Schema) -> Any:
     """Read ``3e-4`` and ``1e6`` as the numbers they are (YAML 1.1 takes them for texts), and dates as texts."""
-    schema = _referenced(schema, root)
     if isinstance(value, dict):
-        known = schema.get("properties", {})
-        return {key: _as_data(item, known.get(key, {}), root) for key, item in value.items()}
+        return {key: _as_data(item, schema.below("properties", key)) for key, item in value.items()}
     if isinstance(value, list):
-        return [_as_data(item, schema.get("items", {}), root) for item in value]
+        return [_as_data(item, schema.below("items")) for item in value]
     if isinstance(value, datetime.date):
         return value.isoformat()
-    if isinstance(value, str) and schema.get("type") != "string" and _EXPONENT.match(value):
+    if isinstance(value, str) and schema.part.get("type") != "string" and _EXPONENT.match(value):
         number = float(value)
         return int(number) if number.is_integer() else number
     return value
 
 
-def _referenced(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
-    if "$ref" in schema:
-        target: dict[str, Any] = root["$defs"][schema["$ref"].rpartition("/")[2]]
-        return target
-    return schema
-
-
-def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
-    schema = _referenced(schema, root)
-    if isinstance(value, dict) and "properties" in schema:
+def _with_defaults(value: Any, schema: _Schema) -> Any:
+    """The value with the defaults of all keys that it does not have, and with integers where they are expected."""
+    if isinstance(value, dict) and "properties" in schema.part:
         filled = dict(value)
-        for key, subschema in schema["properties"].items():
-            if key not in filled and "default" in subschema:
-                filled[key] = copy.deepcopy(subschema["default"])
+        for key in schema.part["properties"]:
+            of_key = schema.below("properties", key)
+            if key not in filled and "default" in of_key.part:
+                filled[key] = copy.deepcopy(of_key.part["default"])
             if key in filled:
-                filled[key] = _with_defaults(filled[key], subschema, root)
+                filled[key] = _with_defaults(filled[key], of_key)
         return filled
-    if isinstance(value, list) and "items" in schema:
-        return [_with_defaults(item, schema["items"], root) for item in value]
-    if "integer" in schema.get("type", "") and isinstance(value, float):
+    if isinstance(value, list) and "items" in schema.part:
+        return [_with_defaults(item, schema.below("items")) for item in value]
+    if "integer" in schema.part.get("type", "") and isinstance(value, float):
         return int(value)  # 1e6 is an integer for JSON Schema too
     return copy.deepcopy(value)
 

@@ -353,7 +353,7 @@ def make_plan(
 
 
 def _external_models(
-    config: Configuration, folders: Folders, schema: Callable[[str], dict[str, Any]], *, discover: bool
+    config: Configuration, folders: Folders, schema: Callable[[str], Any], *, discover: bool
 ) -> Mapping[str, ExternalSpec]:
     remembered = _remembered(folders)
     if not discover and remembered.exists():
@@ -367,5 +367,5 @@ def _remembered(folders: Folders) -> Path:
     return Path(folders.results, "external/models.json")
 
 
-def _schema(source: Source, name: str) -> dict[str, Any]:
+def _schema(source: Source, name: str) -> Any:
     return configuration.read_yaml(source(f"schemas/{name}.schema.yaml"))

@@ -11,25 +11,35 @@ Wrapper = str | dict[str, dict[str, Any]]
 """A Gymnasium wrapper's dotted name, or its dotted name with its keyword arguments."""
 
 
-class Experiment(TypedDict):
-    """What to train: one model for each of the seeds and each of the numbers of environments."""
+class EnvironmentSettings(TypedDict):
+    """How an environment is built. What its keyword arguments are, only the environment knows."""
 
-    name: str
-    algo: str
     env: str
     env_kwargs: dict[str, Any]
     wrappers: list[Wrapper]
     monitor: Literal["env", "vec"]
-    normalize: bool | dict[str, Any]
+    normalize: bool | dict[str, float | list[str]]
     frame_stack: int | None
-    seeds: list[int]
-    n_envs: list[int]
-    vec_env: Literal["dummy", "subproc"]
-    start_method: Literal["fork", "forkserver", "spawn"]
+
+
+class TrainingSettings(TypedDict):
+    """How a model is trained. What its hyperparameters are, only the algorithm knows."""
+
+    algo: str
     total_timesteps: int
     checkpoint_every: int | None
+    vec_env: Literal["dummy", "subproc"]
+    start_method: Literal["fork", "forkserver", "spawn"]
     hyperparams: dict[str, Any]
     device: str
+
+
+class Experiment(EnvironmentSettings, TrainingSettings):
+    """What to train: one model for each of the seeds and each of the numbers of environments."""
+
+    name: str
+    seeds: list[int]
+    n_envs: list[int]
     resources: dict[str, int]
 
 
@@ -120,15 +130,9 @@ class Configuration(TypedDict):
     only: list[str]
 
 
-class EnvironmentData(TypedDict):
+class EnvironmentData(EnvironmentSettings):
     """An environment as plain data: what ``specs.EnvironmentSpec.from_dict`` reads."""
 
-    env: str
-    env_kwargs: dict[str, Any]
-    wrappers: list[Wrapper]
-    monitor: Literal["env", "vec"]
-    normalize: bool | dict[str, Any]
-    frame_stack: int | None
     python_path: list[str]
 
 
@@ -138,19 +142,12 @@ class EvaluationData(Evaluation):
     looks: list[int]
 
 
-class TrainingData(TypedDict):
+class TrainingData(TrainingSettings):
     """One model to train as plain data: what ``specs.TrainingSpec.from_dict`` reads."""
 
     model: str
     experiment: str
     seed: int
     n_envs: int
-    algo: str
-    total_timesteps: int
-    checkpoint_every: int | None
-    vec_env: Literal["dummy", "subproc"]
-    start_method: str
-    hyperparams: dict[str, Any]
-    device: str
     environment: EnvironmentData
     evaluation: EvaluationData

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from reload_audit.planning.discovery.names import stochastic_by_custom
 from reload_audit.planning.discovery.settings import RunSettings
+from reload_audit.planning.resolved import Wrapper
 from reload_audit.reading.refusal import shown
 from reload_audit.records.specs import Claim, EnvironmentSpec, ExternalSpec, wrapper_spec
 
@@ -36,7 +37,7 @@ class Candidate:
     algo: str = ""
     env: str = ""
     env_kwargs: dict[str, Any] = field(default_factory=dict)
-    wrappers: list[Any] = field(default_factory=list)
+    wrappers: list[Wrapper] = field(default_factory=list)
     monitor: Literal["env", "vec"] = "env"
     frame_stack: int | None = None
     n_envs: int | None = None
@@ -62,13 +63,14 @@ class Candidate:
         self.open_questions = settings.open_questions
         self.problem = self.problem or settings.problem
 
-    def take_from_user(self, said: Mapping[str, Any]) -> None:
+    def take_from_user(self, said: Mapping[str, object]) -> None:
         """Take the user's word for it, whatever the files say.
 
         :param said: values of keys in ``SET_BY_USER``
         """
         for key, value in said.items():
-            setattr(self, key, int(value) if key in ("n_envs", "frame_stack") and value is not None else value)
+            is_count = key in ("n_envs", "frame_stack")
+            setattr(self, key, int(value) if is_count and isinstance(value, float) else value)
         self.answer(said.keys())
         self.said_by_user |= said.keys()
 

@@ -13,7 +13,6 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 from reload_audit.planning.configuration import ConfigError, closest, trained_models
 from reload_audit.planning.discovery import layouts, names, tables, tree
@@ -30,8 +29,8 @@ LOOKED_FOR = (
 
 def find_models(
     config: Configuration,
-    models_schema: Mapping[str, Any],
-    claims_schema: Mapping[str, Any],
+    models_schema: tables.RowSchema,
+    claims_schema: tables.RowSchema,
     results: str | None = None,
 ) -> list[ExternalSpec]:
     """All models that a configuration leads to and this workflow does not train, sorted by name.
@@ -119,7 +118,7 @@ def _in_runs(runs: list[str | Run], results: str | None, problems: list[str]) ->
 
 
 def _in_tables(
-    paths: str | list[str], schema: Mapping[str, Any], trained: Collection[str], problems: list[str]
+    paths: str | list[str], schema: tables.RowSchema, trained: Collection[str], problems: list[str]
 ) -> list[tuple[str, tables.Row]]:
     rows = [(path, row) for path in _paths(paths) for row in tables.read_models(path, schema, problems)]
     taken = {name.lower(): "a model that is trained here" for name in trained}

@@ -12,6 +12,7 @@ from typing import Any
 
 from reload_audit.planning.discovery import names
 from reload_audit.planning.discovery.tree import Folder
+from reload_audit.planning.resolved import Wrapper
 from reload_audit.reading.literals import literal
 from reload_audit.reading.plain_values import mapping, plain_data
 from reload_audit.reading.refusal import Unreadable, brief, shown
@@ -38,7 +39,7 @@ class RunSettings:
     algo: str = ""
     env: str = ""
     env_kwargs: dict[str, Any] = field(default_factory=dict)
-    wrappers: list[Any] = field(default_factory=list)
+    wrappers: list[Wrapper] = field(default_factory=list)
     frame_stack: int | None = None
     n_envs: int | None = None
     normalized: bool | None = None
@@ -114,7 +115,7 @@ def keyword_arguments(value: object, key: str) -> dict[str, Any]:
     return plain
 
 
-def wrapper_list(value: object) -> list[Any]:
+def wrapper_list(value: object) -> list[Wrapper]:
     """Wrappers as an experiment has them, under the names that they have now."""
     if not value:
         return []
@@ -122,7 +123,7 @@ def wrapper_list(value: object) -> list[Any]:
     return [_wrapper(entry) for entry in entries]
 
 
-def _wrapper(entry: object) -> str | dict[str, Any]:
+def _wrapper(entry: object) -> Wrapper:
     name, kwargs = next(iter(entry.items())) if isinstance(entry, dict) and len(entry) == 1 else (entry, None)
     if not isinstance(name, str) or not name.isprintable() or "." not in name:
         raise ValueError(f"expected a wrapper's dotted name, or one with its arguments, found {brief(entry)}")

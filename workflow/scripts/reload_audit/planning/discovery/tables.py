@@ -9,7 +9,7 @@ import csv
 import math
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import jsonschema
 
@@ -25,6 +25,18 @@ from reload_audit.records.specs import Claim
 
 _DELIMITERS = {".tsv": "\t", ".csv": ","}
 _CLAIM = ("claim_mean", "claim_std", "claim_n", "claim_kind")
+
+
+class ColumnSchema(TypedDict, total=False):
+    """What the JSON Schema of a table's row says of one column."""
+
+    type: str
+
+
+class RowSchema(TypedDict):
+    """The JSON Schema of a table's row: ``models.schema.yaml`` or ``claims.schema.yaml``."""
+
+    properties: dict[str, ColumnSchema]
 
 
 class Row(dict[str, Any]):
@@ -51,13 +63,13 @@ class Row(dict[str, Any]):
         )
 
 
-def read_models(path: str, schema: Mapping[str, Any], problems: list[str]) -> list[Row]:
+def read_models(path: str, schema: RowSchema, problems: list[str]) -> list[Row]:
     """The rows of a table of models that are as they should be; of the others the problems are noted."""
     rows = _read(path, schema, problems, needed=("name", "algo", "env", "model"))
     return [row for row in rows if _has_claim(row, problems)]
 
 
-def read_claims(path: str, schema: Mapping[str, Any], problems: list[str]) -> list[Row]:
+def read_claims(path: str, schema: RowSchema, problems: list[str]) -> list[Row]:
     """The rows of a table of claims that are as they should be; of the others the problems are noted."""
     rows = _read(path, schema, problems, needed=("claim_mean",))
     return [row for row in rows if _has_key(row, problems)]
@@ -137,7 +149,7 @@ def _has_key(row: Row, problems: list[str]) -> bool:
     return False
 
 
-def _read(path: str, schema: Mapping[str, Any], problems: list[str], needed: tuple[str, ...]) -> list[Row]:
+def _read(path: str, schema: RowSchema, problems: list[str], needed: tuple[str, ...]) -> list[Row]:
     delimiter = _DELIMITERS.get(os.path.splitext(path)[1].lower())
     if delimiter is None:
         problems.append(f"{shown(path)}: expected a table that ends in .tsv or .csv")
@@ -179,7 +191,7 @@ def _lines(path: str, text: str, delimiter: str, problems: list[str]) -> Iterato
             yield where, [cell.strip() for cell in cells]
 
 
-def _about_columns(columns: list[str], schema: Mapping[str, Any], needed: tuple[str, ...]) -> list[str]:
+def _about_columns(columns: list[str], schema: RowSchema, needed: tuple[str, ...]) -> list[str]:
     known = list(schema["properties"])
     twice = [column for column in dict.fromkeys(columns) if columns.count(column) > 1]
     found = [
@@ -192,7 +204,7 @@ def _about_columns(columns: list[str], schema: Mapping[str, Any], needed: tuple[
     return found
 
 
-def _listed(schema: Mapping[str, Any]) -> str:
+def _listed(schema: RowSchema) -> str:
     return ", ".join(schema["properties"])
 
 
@@ -209,7 +221,7 @@ def _row(
     return None if complaints else Row(where, values)
 
 
-def _value(cell: str, schema: Mapping[str, Any]) -> Any:
+def _value(cell: str, schema: ColumnSchema) -> Any:
     """A cell as the type that its column has; as it is where it does not read as one."""
     match schema.get("type"):
         case "integer" | "number" as kind:

@@ -9,7 +9,7 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
@@ -79,7 +79,7 @@ def settings(path: str) -> dict[str, Any] | None:
     return data
 
 
-def algorithm_of(data: dict[str, Any]) -> str:
+def algorithm_of(data: Mapping[str, object]) -> str:
     """The algorithm that saved these settings; empty if they do not tell."""
     for key in ("policy_class", "rollout_buffer_class"):
         pickled = _pickled_text(data.get(key))
@@ -92,7 +92,7 @@ def algorithm_of(data: dict[str, Any]) -> str:
     return ""
 
 
-def _is_ddpg(data: dict[str, Any]) -> bool:
+def _is_ddpg(data: Mapping[str, object]) -> bool:
     """DDPG is saved as the TD3 that it is, with the parts switched off in which TD3 differs."""
     return data.get("policy_delay") == 1 and data.get("target_noise_clip") == 0
 
