@@ -14,30 +14,10 @@ import pytest
 from reload_audit.models.claims import find_claims
 from reload_audit.reading.model_zip import SavedModel
 from reload_audit.reading.pickles import parse
-from reload_audit.records.specs import Claim, EnvironmentSpec, ExternalSpec
+from reload_audit.records.specs import Claim
+from support.builders import external_spec
 
-SPEC = ExternalSpec(
-    model="m",
-    source="zoo",
-    group="runs",
-    role="final",
-    algo="PPO",
-    device="cpu",
-    deterministic=True,
-    path="m.zip",
-    statistics=None,
-    normalized=None,
-    n_envs=1,
-    environment=EnvironmentSpec("CartPole-v1", {}, (), "env", None, None, ()),
-    named_by_user=(),
-    claim=None,
-    evaluations=None,
-    model_card=None,
-    results=None,
-    monitors=(),
-    recording=None,
-    problem=None,
-)
+SPEC = replace(external_spec("m", "m.zip"), source="zoo", group="runs")
 
 
 def saved(steps: Any = 1000, episodes: Any = ()) -> SavedModel:
