@@ -144,6 +144,7 @@ def test_no_docstring_or_comment_or_formatting_runs_anything_again(workspace):
         ("causes/causes.yaml", "super().reset(seed=seed)", "super().reset(seed=seed)  # edited"),
         ("remedies/pickling_advice.py", "Do not pickle the wrapper", "Edited: do not pickle the wrapper"),
         ("judging/reasons.py", "it appears in the fresh process", "edited: it appears in the fresh process"),
+        ("judging/divergence_wording.py", "the wrappers between", "edited: the wrappers between"),
     ],
 )
 def test_other_words_for_what_was_found_measure_nothing_again(file, before, after, workspace):
