@@ -1,4 +1,4 @@
-"""What a model's files show by themselves of why it earns something else; nothing in them is executed.
+"""What a model's files alone prove about why it earns something else; no episode is run.
 
 May import: reading, causes, records, environments, models.
 Imported by: diagnosis.

@@ -87,7 +87,7 @@ def content_digests(model: BaseAlgorithm, normalize: VecNormalize | None) -> Dig
     )
 
 
-def normalizer_settings(normalize: VecNormalize) -> dict[str, Any]:
+def normalizer_settings(normalize: VecNormalize) -> dict[str, object]:
     """VecNormalize's arguments, defaults filled in."""
     names = ("norm_obs", "norm_reward", "norm_obs_keys", "clip_obs", "clip_reward", "gamma", "epsilon")
     return {name: getattr(normalize, name) for name in names}
@@ -154,7 +154,7 @@ def machine() -> Machine:
     )
 
 
-def normalizer_content(normalize: VecNormalize) -> dict[str, Any]:
+def normalizer_content(normalize: VecNormalize) -> dict[str, object]:
     """The statistics and settings of a VecNormalize, of which its content digest is taken."""
     settings = normalizer_settings(normalize)
     del settings["norm_reward"]  # off wherever it evaluates

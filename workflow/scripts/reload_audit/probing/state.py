@@ -80,9 +80,9 @@ def capture(of: Mapping[str, Root]) -> dict[str, Leaf]:
     return leaves
 
 
-def keep(of: Mapping[str, Root], names: Sequence[str]) -> dict[str, Any]:
+def keep(of: Mapping[str, Root], names: Sequence[str]) -> dict[str, object]:
     """Copies of attributes, for :func:`put_back`; without those that cannot be copied."""
-    kept: dict[str, Any] = {}
+    kept: dict[str, object] = {}
     for name in names:
         try:
             kept[name] = _copied(of[name].value) if name in of else _ABSENT
@@ -91,7 +91,7 @@ def keep(of: Mapping[str, Root], names: Sequence[str]) -> dict[str, Any]:
     return kept
 
 
-def put_back(of: Mapping[str, Root], kept: Mapping[str, Any]) -> None:
+def put_back(of: Mapping[str, Root], kept: Mapping[str, object]) -> None:
     """Make attributes what they were; those that were not there yet are removed."""
     for name, value in kept.items():
         if name not in of:

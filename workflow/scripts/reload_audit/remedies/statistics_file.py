@@ -222,8 +222,8 @@ _KINDS: dict[str, tuple[Callable[[Statistics, Path], None], Callable[[Path], Sta
 }
 
 
-def _description(statistics: Statistics, store: Callable[[str, np.ndarray], Any]) -> dict[str, Any]:
-    def stored(name: str, moments: Moments) -> dict[str, Any]:
+def _description(statistics: Statistics, store: Callable[[str, np.ndarray], Any]) -> dict[str, object]:
+    def stored(name: str, moments: Moments) -> dict[str, object]:
         arrays = {"mean": moments.mean, "var": moments.var}
         return {**{part: store(f"{name}.{part}", array) for part, array in arrays.items()}, "count": moments.count}
 
@@ -263,7 +263,7 @@ def _from_description(description: Any, array: Callable[[Any], np.ndarray]) -> S
     )
 
 
-def _array_as_json(array: np.ndarray) -> dict[str, Any]:
+def _array_as_json(array: np.ndarray) -> dict[str, object]:
     return {"dtype": array.dtype.name, "shape": list(array.shape), "values": array.ravel().tolist()}
 
 

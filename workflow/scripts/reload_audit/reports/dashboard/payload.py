@@ -24,6 +24,12 @@ from reload_audit.reports.dashboard.scores import Place, places
 from reload_audit.reports.safe_text import one_line
 from reload_audit.reports.summary import cause_page
 
+Value = float | str | Sequence[str] | None
+"""What stands in a column of the table."""
+
+Coded = Mapping[str, Sequence[Value] | Sequence[int]]
+"""A column as its different words, and for each row the position of its word."""
+
 DIGITS = 6
 """Significant digits of a number in the page; ``models.csv`` has them all."""
 
@@ -69,7 +75,7 @@ def parts(models: Sequence[Entry], environments: Iterable[ProbedEnvironment], pa
     return [Part(_AUDIT, _packed(said)), *(Part(_details_name(k), chunk) for k, chunk in enumerate(chunks))]
 
 
-def columns(models: Sequence[Entry]) -> dict[str, Any]:
+def columns(models: Sequence[Entry]) -> dict[str, Sequence[Value] | Coded]:
     """The table, column by column: a list of values, or ``words`` and for each model the position of its word."""
     rows = [_row(entry) | place for entry, place in zip(models, map(_placed, places(models)), strict=True)]
     names = list(rows[0]) if rows else []
@@ -103,10 +109,10 @@ def _unpacked(text: str) -> Any:
     return json.loads(gzip.decompress(base64.b64decode(text)))
 
 
-def _row(entry: Entry) -> dict[str, Any]:
+def _row(entry: Entry) -> dict[str, Value]:
     """What the table shows, sorts and searches. Of a model that is as before, only what it earned is written."""
     same = entry.reload_mean_reward == entry.claim_mean and entry.reload_std_reward == entry.claim_std
-    row = {
+    row: dict[str, Value] = {
         "model": entry.name,
         "key": _key(entry),
         "verdict": entry.verdict,
@@ -144,11 +150,11 @@ def _key(entry: Entry) -> str | None:
     return entry.key if entry.key != entry.name and entry.key.isprintable() else None
 
 
-def _placed(place: Place | None) -> dict[str, float | str | None]:
+def _placed(place: Place | None) -> dict[str, Value]:
     return {"x": None, "y": None, "at": ""} if place is None else {"x": place.x, "y": place.y, "at": place.at}
 
 
-def _brief(row: Mapping[str, Any]) -> dict[str, Any]:
+def _brief(row: Mapping[str, Value]) -> dict[str, Value]:
     """A row whose numbers have few digits."""
     return {name: short(value) if isinstance(value, float) else value for name, value in row.items()}
 
@@ -159,14 +165,14 @@ def short(value: float) -> float | int:
     return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
 
 
-def _coded(values: Sequence[str]) -> dict[str, list[str] | list[int]]:
+def _coded(values: Sequence[Value]) -> Coded:
     """A column as its different words, and for each row the position of its word."""
     words = list(dict.fromkeys(values))
     at = {word: position for position, word in enumerate(words)}
     return {"words": words, "at": [at[value] for value in values]}
 
 
-def _explanations(models: Iterable[Entry]) -> dict[str, Any]:
+def _explanations(models: Iterable[Entry]) -> dict[str, dict[str, str]]:
     """For each cause what it is, and its page."""
     found = {cause.name: cause for entry in models for cause in entry.causes}
     return {name: {"explanation": cause.explanation, "page": cause_page(name)} for name, cause in sorted(found.items())}
@@ -183,9 +189,9 @@ def _chunks(models: Sequence[Entry], pairs: Mapping[str, Pairs]) -> Iterable[str
         yield chunk
 
 
-def _detailed(entry: Entry, pairs: Pairs | None) -> dict[str, Any]:
+def _detailed(entry: Entry, pairs: Pairs | None) -> dict[str, object]:
     """What a model's panel says, without what is empty."""
-    known = {
+    known: dict[str, object] = {
         "details": details(entry),
         "claims": [_claim_text(claim) for claim in entry.claims],
         "causes": [
@@ -203,8 +209,8 @@ def _detailed(entry: Entry, pairs: Pairs | None) -> dict[str, Any]:
     return {name: value for name, value in known.items() if value}
 
 
-def _condition(condition: ConditionRow) -> dict[str, Any]:
-    row = {
+def _condition(condition: ConditionRow) -> dict[str, Value]:
+    row: dict[str, Value] = {
         "condition": condition.name,
         "n": condition.n_episodes,
         "mean": condition.mean_reward,
@@ -256,7 +262,7 @@ def _spaced(identifier: str) -> str:
     return identifier.replace("_", " ")
 
 
-def environment_findings(environments: Iterable[ProbedEnvironment]) -> dict[str, Any]:
+def environment_findings(environments: Iterable[ProbedEnvironment]) -> dict[str, dict[str, object]]:
     """What probes found, by the name of the environment that models refer to."""
     return {
         one_line(environment.name, LONGEST_NAME): {

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
@@ -170,7 +169,7 @@ def setting_texts(audit: Audit, models: Sequence[Entry]) -> list[str]:
     return [one_line(text, _LONGEST_SETTING) for text in said if text]
 
 
-def _settings(audit: Audit, models: Sequence[Entry]) -> dict[str, Any]:
+def _settings(audit: Audit, models: Sequence[Entry]) -> dict[str, object]:
     """What the script needs to know besides the models."""
     placed = [place for place in places(models) if place is not None]
     return {
@@ -180,7 +179,7 @@ def _settings(audit: Audit, models: Sequence[Entry]) -> dict[str, Any]:
     }
 
 
-def _script(settings: Mapping[str, Any]) -> str:
+def _script(settings: Mapping[str, object]) -> str:
     """The page's script: its parts in one function, so that nothing of them is seen from outside."""
     texts = [(_HERE / name).read_text(encoding="utf-8").strip() for name in SCRIPTS]
     known = json.dumps(settings, ensure_ascii=True).replace("<", "\\u003c")
