@@ -55,9 +55,9 @@ class TrainTime(PlainData):
     def from_dict(cls, data: Mapping[str, Any]) -> TrainTime:
         in_place, random_policy = data["in_place"], data["random_policy"]
         return cls(
-            None if in_place is None else episodes_from(in_place),
-            episodes_from(data["reference"]),
-            None if random_policy is None else episodes_from(random_policy),
+            None if in_place is None else [*map(Episode.from_dict, in_place)],
+            [*map(Episode.from_dict, data["reference"])],
+            None if random_policy is None else [*map(Episode.from_dict, random_policy)],
         )
 
     @property
@@ -69,10 +69,6 @@ class TrainTime(PlainData):
     def random_mean(self) -> float | None:
         """Mean reward of the random policy; None where it was not measured."""
         return None if self.random_policy is None else mean_reward(self.random_policy)
-
-
-def episodes_from(data: Sequence[Mapping[str, Any]]) -> list[Episode]:
-    return [Episode.from_dict(episode) for episode in data]
 
 
 def rewards(episodes: Sequence[Episode]) -> np.ndarray:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +20,7 @@ _MOST_NAMES = 100
 
 
 @dataclass(frozen=True)
-class Construction:
+class Construction(PlainData):
     """How an environment was built.
 
     :param wrappers: dotted names of the classes, from the outermost wrapper to the environment itself
@@ -63,7 +63,7 @@ class Digests:
 
 
 @dataclass(frozen=True)
-class ActsOn:
+class ActsOn(PlainData):
     """The spaces that a model acts in, and the environments that it was given.
 
     :param observation_space: of the policy, as ``repr`` shows it; ``action_space`` likewise
@@ -77,7 +77,7 @@ class ActsOn:
     action_space: str
     env_spec: Mapping[str, Any] | None
     env_stack: Sequence[str]
-    construction: Construction | None
+    construction: Construction | None = None
     vec_env_stack: Sequence[str] = ()
 
 
@@ -94,9 +94,8 @@ class Identity(PlainData):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Identity:
-        acts_on = data["acts_on"]
-        construction = Construction.from_untrusted(acts_on.get("construction"))
-        return cls(Digests(**data["digests"]), ActsOn(**{**acts_on, "construction": construction}), data["versions"])
+        """Read it from a manifest, which may hold more."""
+        return super().from_dict({key: data[key] for key in ("digests", "acts_on", "versions")})
 
 
 @dataclass(frozen=True)
@@ -156,6 +155,7 @@ class TrainedManifest(PlainData):
     :param failure: why training gave no model, or None
     :param process: the process that trained
     :param training: what training gave; None where it failed
+    :param format: version of this record
     """
 
     model: str
@@ -163,33 +163,8 @@ class TrainedManifest(PlainData):
     code: str
     failure: Failure | None
     process: Usage
-    training: Training | None
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> TrainedManifest:
-        failure = data["failure"]
-        own = ("format", "model", "spec", "code", "failure", "process")
-        rest = {key: value for key, value in data.items() if key not in own}
-        return cls(
-            model=data["model"],
-            spec=data["spec"],
-            code=data["code"],
-            failure=None if failure is None else Failure(**failure),
-            process=Usage(**data["process"]),
-            training=Training.from_dict(rest) if failure is None else None,
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """What :meth:`from_dict` reads: what training gave stands beside the rest."""
-        return {
-            "format": FORMAT,
-            "model": self.model,
-            "spec": self.spec,
-            "code": self.code,
-            "failure": None if self.failure is None else asdict(self.failure),
-            "process": asdict(self.process),
-            **({} if self.training is None else self.training.to_dict()),
-        }
+    training: Training | None = field(metadata=BESIDE)
+    format: int = FORMAT
 
     @cached_property
     def training_spec(self) -> TrainingSpec:

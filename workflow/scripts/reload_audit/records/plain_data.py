@@ -10,7 +10,10 @@ from types import NoneType, UnionType
 from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
 BESIDE = {"beside": True}
-"""Metadata of a field whose own fields stand beside those of the dataclass that has it, instead of in a mapping."""
+"""Metadata of a field whose own fields stand beside those of the dataclass that has it, instead of in a mapping.
+
+Where the field may be None, it is where none of them is there.
+"""
 
 Read = Callable[[Any], Any]
 
@@ -31,7 +34,8 @@ class PlainData:
         kind: Any = cls
         for part in _parts(kind):
             if part.beside:
-                values[part.name] = part.read({key: values.pop(key) for key in part.beside if key in values})
+                there = {key: values.pop(key) for key in part.beside if key in values}
+                values[part.name] = part.read(there or None) if part.optional else part.read(there)
             elif part.name in values and part.read is not _as_it_is:
                 values[part.name] = part.read(values[part.name])
         return cls(**values)
@@ -42,7 +46,7 @@ class PlainData:
         kind: Any = type(self)
         for part in _parts(kind):
             value = _plain(getattr(self, part.name))
-            content |= value if part.beside else {part.name: value}
+            content |= (value or {}) if part.beside else {part.name: value}
         return content
 
 
@@ -51,20 +55,25 @@ class _Part:
     """How one field is read.
 
     :param beside: the keys of its own fields, where they stand beside the others
+    :param optional: whether it may be None
     """
 
     name: str
     read: Read
     beside: tuple[str, ...]
+    optional: bool
 
 
 @cache
 def _parts(kind: Any) -> tuple[_Part, ...]:
     hints = get_type_hints(kind)
-    return tuple(
-        _Part(field.name, _reader(hints[field.name]), _keys(hints[field.name]) if field.metadata == BESIDE else ())
-        for field in fields(kind)
-    )
+    parts = []
+    for field in fields(kind):
+        hint = hints[field.name]
+        kinds = get_args(hint) or (hint,)
+        keys = _keys(kinds[0]) if field.metadata == BESIDE else ()
+        parts.append(_Part(field.name, _reader(hint), keys, NoneType in kinds))
+    return tuple(parts)
 
 
 def _keys(kind: Any) -> tuple[str, ...]:
