@@ -108,7 +108,13 @@ def _as_it_is(data: Any) -> Any:
     return data
 
 
+_ATOMS = frozenset({str, int, bool, NoneType})
+"""Types of most values, which are plain: planning asks for those of thousands of models."""
+
+
 def _plain(value: Any) -> Any:
+    if type(value) in _ATOMS:
+        return value
     if isinstance(value, PlainData):
         return value.to_dict()
     if is_dataclass(value) and not isinstance(value, type):
