@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
+from reload_audit.causes.finding import Instrument
+from reload_audit.judging.criteria import Verdict
+from reload_audit.judging.judgement import Gap
 from reload_audit.planning.configuration import read_yaml, resolve
+from reload_audit.records.divergence import Implied
+from reload_audit.records.specs import ClaimKind, ModelRole, ModelSource, VecEnvKind
 from reload_audit.results import tables
 from support.builders import ROOT, SCHEMA
 from support.published_layouts import CLAIMS_SCHEMA, MODELS_SCHEMA, discovered
@@ -79,6 +84,25 @@ def test_the_schema_of_audit_json_has_exactly_the_columns_of_the_tables():
         *("claims", "conditions", "causes", "ruled_out", "first_divergence", "probe"),
     }
     assert set(schema["condition"]["properties"]) == set(tables.CONDITIONS.names)
+
+
+@pytest.mark.parametrize(
+    ("part", "column", "words"),
+    [
+        ("model", "verdict", get_args(Verdict)),
+        ("model", "gap", get_args(Gap)),
+        ("model", "source", ("trained", *get_args(ModelSource))),
+        ("model", "role", get_args(ModelRole)),
+        ("model", "claim_kind", ("in_place", "reference", *get_args(ClaimKind), None)),
+        ("claim", "kind", get_args(ClaimKind)),
+        ("condition", "vec_env", get_args(VecEnvKind)),
+        ("divergence", "implies", (*get_args(Implied), None)),
+        ("finding", "instrument", get_args(Instrument)),
+    ],
+)
+def test_the_schema_of_audit_json_allows_exactly_the_words_that_the_code_has(part, column, words):
+    schema = read_yaml(ROOT / "workflow/schemas/audit.schema.json")["$defs"]
+    assert set(schema[part]["properties"][column]["enum"]) == set(words)
 
 
 def test_environment_yml_installs_what_the_tests_ran_with():

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypedDict
 
+from reload_audit.records.specs import MonitorPlace, VecEnvKind
+
 Wrapper = str | dict[str, dict[str, Any]]
 """A Gymnasium wrapper's dotted name, or its dotted name with its keyword arguments."""
 
@@ -17,7 +19,7 @@ class EnvironmentSettings(TypedDict):
     env: str
     env_kwargs: dict[str, Any]
     wrappers: list[Wrapper]
-    monitor: Literal["env", "vec"]
+    monitor: MonitorPlace
     normalize: bool | dict[str, float | list[str]]
     frame_stack: int | None
 
@@ -28,7 +30,7 @@ class TrainingSettings(TypedDict):
     algo: str
     total_timesteps: int
     checkpoint_every: int | None
-    vec_env: Literal["dummy", "subproc"]
+    vec_env: VecEnvKind
     start_method: Literal["fork", "forkserver", "spawn"]
     hyperparams: dict[str, Any]
     device: str

@@ -16,6 +16,13 @@ FORMAT = 1
 """Version of the manifest and of the reload record."""
 
 VecEnvKind = Literal["dummy", "subproc"]
+MonitorPlace = Literal["env", "vec"]
+
+ModelSource = Literal["table", "zoo", "hub", "folder", "recorded"]
+"""How an external model was found: by a row of a table, or by the layout that its files lie in."""
+
+ModelRole = Literal["final", "best", "checkpoint"]
+"""Whether a model was saved at the end of training, or during it: as the best so far, or as a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ class EnvironmentSpec(PlainData):
     env: str
     env_kwargs: Mapping[str, Any]
     wrappers: tuple[WrapperSpec, ...]
-    monitor: Literal["env", "vec"]
+    monitor: MonitorPlace
     normalize: Mapping[str, Any] | None
     frame_stack: int | None
     python_path: tuple[str, ...]
@@ -185,9 +192,7 @@ class Claim(PlainData):
 class ExternalSpec(PlainData):
     """One external model: its files, and what is known of them.
 
-    :param source: how it was found
     :param group: the folder or table that it was found by
-    :param role: ``best`` and ``checkpoint`` were saved during training, ``final`` at its end
     :param deterministic: whether its claim was measured with deterministic actions
     :param path: the zip
     :param statistics: the VecNormalize statistics it would get in practice, if there are any
@@ -206,9 +211,9 @@ class ExternalSpec(PlainData):
     """
 
     model: str
-    source: Literal["table", "zoo", "hub", "folder", "recorded"]
+    source: ModelSource
     group: str
-    role: Literal["final", "best", "checkpoint"]
+    role: ModelRole
     algo: str
     device: str
     deterministic: bool

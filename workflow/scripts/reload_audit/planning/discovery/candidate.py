@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from reload_audit.planning.discovery.names import stochastic_by_custom
 from reload_audit.planning.discovery.settings import RunSettings
 from reload_audit.planning.resolved import Wrapper
 from reload_audit.reading.refusal import shown
-from reload_audit.records.specs import Claim, EnvironmentSpec, ExternalSpec, wrapper_spec
+from reload_audit.records.specs import (
+    Claim,
+    EnvironmentSpec,
+    ExternalSpec,
+    ModelRole,
+    ModelSource,
+    MonitorPlace,
+    wrapper_spec,
+)
 
 SET_BY_USER = ("algo", "env", "env_kwargs", "wrappers", "frame_stack", "n_envs", "deterministic", "device")
 """What a user can say about models, in an entry of ``runs`` or a row of a table."""
@@ -30,15 +38,15 @@ class Candidate:
     path: str
     real: str
     name: str
-    source: Literal["table", "zoo", "hub", "folder", "recorded"]
-    role: Literal["final", "best", "checkpoint"]
+    source: ModelSource
+    role: ModelRole
     run: str
     group: str = ""
     algo: str = ""
     env: str = ""
     env_kwargs: dict[str, Any] = field(default_factory=dict)
     wrappers: list[Wrapper] = field(default_factory=list)
-    monitor: Literal["env", "vec"] = "env"
+    monitor: MonitorPlace = "env"
     frame_stack: int | None = None
     n_envs: int | None = None
     deterministic: bool | None = None

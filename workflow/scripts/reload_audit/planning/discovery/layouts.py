@@ -9,7 +9,7 @@ import dataclasses
 import os
 import re
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 from reload_audit.planning.discovery import names, settings, zips
 from reload_audit.planning.discovery.candidate import Candidate
@@ -19,6 +19,7 @@ from reload_audit.reading.files import MIB
 from reload_audit.reading.plain_values import mapping, read_json
 from reload_audit.reading.refusal import Unreadable, shown
 from reload_audit.reading.yaml_text import front_matter
+from reload_audit.records.specs import ModelRole, ModelSource
 
 _CHECKPOINT = re.compile(r"^(?P<prefix>.*?)_?(?P<steps>\d+)_steps$")
 _NO_MODELS = re.compile(r"^(train_eval_metrics|replay.*)\.zip$")
@@ -68,7 +69,7 @@ def _unlisted(folder: Folder, title: str) -> Candidate:
     )
 
 
-def _new(folder: Folder, zip_name: str, source: Literal["zoo", "folder", "recorded"], name: str) -> Candidate:
+def _new(folder: Folder, zip_name: str, source: ModelSource, name: str) -> Candidate:
     problem = folder.files[zip_name]
     path = os.path.join(folder.path, zip_name)
     return Candidate(
@@ -86,7 +87,7 @@ def _stem(zip_name: str) -> str:
     return zip_name.removesuffix(".zip")
 
 
-def _role(stem: str) -> Literal["final", "best", "checkpoint"]:
+def _role(stem: str) -> ModelRole:
     return "best" if stem == "best_model" else "checkpoint" if _CHECKPOINT.match(stem) else "final"
 
 
