@@ -343,7 +343,7 @@ class _Model:
 
 
 def fleet(n: int, seed: int = 0) -> dict[str, Any]:
-    """The content of an ``audit.json`` with ``n`` models, half of them trained here and half found."""
+    """The content of an ``audit.json`` with ``n`` models, half of them trained here and half external."""
     random = np.random.default_rng(seed)
     quotas = _quotas(n)
     trained, found = [], []
@@ -469,10 +469,10 @@ def _others(verdicts: list[str], random: np.random.Generator) -> Iterator[_Model
         story = next(stories[verdict], _Story())
         world = _HEALTHY[int(random.integers(len(_HEALTHY)))]
         algo = story.algo or world.algos[int(random.integers(len(world.algos)))]
-        yield _found_model(number, verdict, story, world, algo)
+        yield _external_model(number, verdict, story, world, algo)
 
 
-def _found_model(number: int, verdict: str, story: _Story, world: _World, algo: str) -> _Model:
+def _external_model(number: int, verdict: str, story: _Story, world: _World, algo: str) -> _Model:
     random = _random(f"found {number} {verdict} {world.env}")
     # What is judged by its recording has no claim, and its reload can be the same, bit for bit.
     source = "recorded" if verdict == "identical" else _SOURCES[number % len(_SOURCES)]
