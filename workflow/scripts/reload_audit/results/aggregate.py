@@ -29,16 +29,8 @@ from reload_audit.records.probe_record import ProbeRecord
 from reload_audit.records.specs import Claim
 from reload_audit.records.storage import digest, plain, write_json
 from reload_audit.results import tables
-from reload_audit.results.rows import (
-    ConditionRow,
-    ModelRow,
-    ProcessRow,
-    checks_failed,
-    condition_row,
-    episode_rows,
-    model_row,
-    process_rows,
-)
+from reload_audit.results.rows import checks_failed, condition_row, episode_rows, model_row, process_rows
+from reload_audit.results.tables import ConditionRow, ModelRow, ProcessRow
 
 SCHEMA_VERSION = 3
 

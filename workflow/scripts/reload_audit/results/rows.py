@@ -1,9 +1,9 @@
-"""The rows of the result tables, each made from a model's record; their columns are in ``results.tables``."""
+"""The rows of the result tables, each made from a model's record."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any, TypedDict
 
 import numpy as np
@@ -21,59 +21,7 @@ from reload_audit.records.specs import CANONICAL, Claim
 from reload_audit.records.storage import digest
 from reload_audit.records.unpicklable_part import UnpicklablePart
 from reload_audit.remedies.pickling_advice import advice
-
-
-@dataclass(frozen=True)
-class ModelRow:
-    """One row of the table of models; None where there is nothing to say.
-
-    Moments of rewards are over the ``n_episodes`` that were compared.
-    """
-
-    model: str | None = None
-    experiment: str | None = None
-    source: str | None = None
-    role: str | None = None
-    algo: str | None = None
-    env_id: str | None = None
-    env_ran: str | None = None
-    train_seed: int | None = None
-    train_n_envs: int | None = None
-    num_timesteps: int | None = None
-    normalized: bool | None = None
-    verdict: str | None = None
-    reason: str | None = None
-    gap: str | None = None
-    cause: str | None = None
-    cause_share: float | None = None
-    n_episodes: int | None = None
-    claim_kind: str | None = None
-    claim_mean: float | None = None
-    claim_std: float | None = None
-    claim_n: int | None = None
-    claim_source: str | None = None
-    ep_rew_mean: float | None = None
-    train_mean_reward: float | None = None
-    train_std_reward: float | None = None
-    reference_mean_reward: float | None = None
-    reference_std_reward: float | None = None
-    reload_mean_reward: float | None = None
-    reload_std_reward: float | None = None
-    random_mean_reward: float | None = None
-    difference: float | None = None
-    ci_low: float | None = None
-    ci_high: float | None = None
-    margin: float | None = None
-    p: float | None = None
-    q: float | None = None
-    checks_failed: str | None = None
-    loaded_with: str | None = None
-    plain_load_error: str | None = None
-    sb3_saved: str | None = None
-    sb3_loaded: str | None = None
-    version_changes: str | None = None
-    remarks: str | None = None
-    log: str | None = None
+from reload_audit.results.tables import ConditionRow, EpisodeRow, ModelRow, ProcessRow
 
 
 class ComparisonColumns(TypedDict):
@@ -84,71 +32,6 @@ class ComparisonColumns(TypedDict):
     ci_high: float
     margin: float
     p: float
-
-
-@dataclass(frozen=True)
-class ConditionRow:
-    """One row of the table of conditions. Differences are from the reference, paired.
-
-    :param earned: which sum of an episode is its reward
-    :param identical: whether every bit of the episodes is that of the reference
-    """
-
-    model: str
-    condition: str
-    n_envs: int
-    vec_env: str
-    deterministic: bool
-    status: str
-    reason: str
-    n_episodes: int | None = None
-    earned: str | None = None
-    mean_reward: float | None = None
-    std_reward: float | None = None
-    mean_ep_length: float | None = None
-    difference: float | None = None
-    ci_low: float | None = None
-    ci_high: float | None = None
-    identical: bool | None = None
-    first_difference: str | None = None
-
-
-@dataclass(frozen=True)
-class EpisodeRow:
-    """One row of the table of episodes.
-
-    :param trace: one digest of all that happened in it
-    """
-
-    model: str
-    condition: str
-    episode: int
-    seed: int
-    reward: float
-    length: int
-    terminated: bool
-    monitor_reward: float | None
-    step_reward: float
-    trace: str
-
-
-@dataclass(frozen=True)
-class ProcessRow:
-    """One row of the table of processes: which it was, and what it cost.
-
-    :param fresh: whether it is another one than trained; None for the one that trained
-    """
-
-    model: str
-    condition: str
-    host: str
-    pid: int
-    parent_pid: int
-    started: float
-    fresh: bool | None
-    wall_seconds: float
-    cpu_seconds: float
-    peak_memory: float
 
 
 def model_row(record: ModelRecord, judgement: Judgement | None) -> ModelRow:

@@ -1,11 +1,12 @@
-"""The result tables: their columns, and writing them so that the same rows give the same bytes."""
+"""The result tables: what a row of each has, and writing them so that the same rows give the same bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from types import NoneType, TracebackType
+from typing import Any, cast, get_args, get_type_hints
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,112 +15,140 @@ from reload_audit.records.storage import atomic_path
 
 Row = Mapping[str, Any]
 
-_TEXT, _INTEGER, _NUMBER, _FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
-MODELS = pa.schema(
-    [
-        ("model", _TEXT),
-        ("experiment", _TEXT),
-        ("source", _TEXT),
-        ("role", _TEXT),
-        ("algo", _TEXT),
-        ("env_id", _TEXT),
-        ("env_ran", _TEXT),
-        ("train_seed", _INTEGER),
-        ("train_n_envs", _INTEGER),
-        ("num_timesteps", _INTEGER),
-        ("normalized", _FLAG),
-        ("verdict", _TEXT),
-        ("reason", _TEXT),
-        ("gap", _TEXT),
-        ("cause", _TEXT),
-        ("cause_share", _NUMBER),
-        ("n_episodes", _INTEGER),
-        ("claim_kind", _TEXT),
-        ("claim_mean", _NUMBER),
-        ("claim_std", _NUMBER),
-        ("claim_n", _INTEGER),
-        ("claim_source", _TEXT),
-        ("ep_rew_mean", _NUMBER),
-        ("train_mean_reward", _NUMBER),
-        ("train_std_reward", _NUMBER),
-        ("reference_mean_reward", _NUMBER),
-        ("reference_std_reward", _NUMBER),
-        ("reload_mean_reward", _NUMBER),
-        ("reload_std_reward", _NUMBER),
-        ("random_mean_reward", _NUMBER),
-        ("difference", _NUMBER),
-        ("ci_low", _NUMBER),
-        ("ci_high", _NUMBER),
-        ("margin", _NUMBER),
-        ("p", _NUMBER),
-        ("q", _NUMBER),
-        ("checks_failed", _TEXT),
-        ("loaded_with", _TEXT),
-        ("plain_load_error", _TEXT),
-        ("sb3_saved", _TEXT),
-        ("sb3_loaded", _TEXT),
-        ("version_changes", _TEXT),
-        ("remarks", _TEXT),
-        ("log", _TEXT),
-    ]
-)
-"""One row per model. Means and standard deviations are over the ``n_episodes`` that were compared."""
+@dataclass(frozen=True)
+class ModelRow:
+    """One row of the table of models; None where there is nothing to say.
 
-CONDITIONS = pa.schema(
-    [
-        ("model", _TEXT),
-        ("condition", _TEXT),
-        ("n_envs", _INTEGER),
-        ("vec_env", _TEXT),
-        ("deterministic", _FLAG),
-        ("status", _TEXT),
-        ("reason", _TEXT),
-        ("n_episodes", _INTEGER),
-        ("earned", _TEXT),
-        ("mean_reward", _NUMBER),
-        ("std_reward", _NUMBER),
-        ("mean_ep_length", _NUMBER),
-        ("difference", _NUMBER),
-        ("ci_low", _NUMBER),
-        ("ci_high", _NUMBER),
-        ("identical", _FLAG),
-        ("first_difference", _TEXT),
-    ]
-)
-"""One row per model and condition, in place and reference included. Differences are from the reference, paired."""
+    Moments of rewards are over the ``n_episodes`` that were compared.
+    """
 
-EPISODES = pa.schema(
-    [
-        ("model", _TEXT),
-        ("condition", _TEXT),
-        ("episode", _INTEGER),
-        ("seed", _INTEGER),
-        ("reward", _NUMBER),
-        ("length", _INTEGER),
-        ("terminated", _FLAG),
-        ("monitor_reward", _NUMBER),
-        ("step_reward", _NUMBER),
-        ("trace", _TEXT),
-    ]
-)
-"""One row per episode; ``trace`` is one digest of all that happened in it."""
+    model: str | None = None
+    experiment: str | None = None
+    source: str | None = None
+    role: str | None = None
+    algo: str | None = None
+    env_id: str | None = None
+    env_ran: str | None = None
+    train_seed: int | None = None
+    train_n_envs: int | None = None
+    num_timesteps: int | None = None
+    normalized: bool | None = None
+    verdict: str | None = None
+    reason: str | None = None
+    gap: str | None = None
+    cause: str | None = None
+    cause_share: float | None = None
+    n_episodes: int | None = None
+    claim_kind: str | None = None
+    claim_mean: float | None = None
+    claim_std: float | None = None
+    claim_n: int | None = None
+    claim_source: str | None = None
+    ep_rew_mean: float | None = None
+    train_mean_reward: float | None = None
+    train_std_reward: float | None = None
+    reference_mean_reward: float | None = None
+    reference_std_reward: float | None = None
+    reload_mean_reward: float | None = None
+    reload_std_reward: float | None = None
+    random_mean_reward: float | None = None
+    difference: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    margin: float | None = None
+    p: float | None = None
+    q: float | None = None
+    checks_failed: str | None = None
+    loaded_with: str | None = None
+    plain_load_error: str | None = None
+    sb3_saved: str | None = None
+    sb3_loaded: str | None = None
+    version_changes: str | None = None
+    remarks: str | None = None
+    log: str | None = None
 
-PROCESSES = pa.schema(
-    [
-        ("model", _TEXT),
-        ("condition", _TEXT),
-        ("host", _TEXT),
-        ("pid", _INTEGER),
-        ("parent_pid", _INTEGER),
-        ("started", _NUMBER),
-        ("fresh", _FLAG),
-        ("wall_seconds", _NUMBER),
-        ("cpu_seconds", _NUMBER),
-        ("peak_memory", _NUMBER),
-    ]
-)
-"""One row per process: which it was, and what it cost. ``fresh`` says that it is not the one that trained."""
+
+@dataclass(frozen=True)
+class ConditionRow:
+    """One row of the table of conditions, in place and reference included. Differences are from the reference, paired.
+
+    :param earned: which sum of an episode is its reward
+    :param identical: whether every bit of the episodes is that of the reference
+    """
+
+    model: str
+    condition: str
+    n_envs: int
+    vec_env: str
+    deterministic: bool
+    status: str
+    reason: str
+    n_episodes: int | None = None
+    earned: str | None = None
+    mean_reward: float | None = None
+    std_reward: float | None = None
+    mean_ep_length: float | None = None
+    difference: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    identical: bool | None = None
+    first_difference: str | None = None
+
+
+@dataclass(frozen=True)
+class EpisodeRow:
+    """One row of the table of episodes.
+
+    :param trace: one digest of all that happened in it
+    """
+
+    model: str
+    condition: str
+    episode: int
+    seed: int
+    reward: float
+    length: int
+    terminated: bool
+    monitor_reward: float | None
+    step_reward: float
+    trace: str
+
+
+@dataclass(frozen=True)
+class ProcessRow:
+    """One row of the table of processes: which it was, and what it cost.
+
+    :param fresh: whether it is another one than trained; None for the one that trained
+    """
+
+    model: str
+    condition: str
+    host: str
+    pid: int
+    parent_pid: int
+    started: float
+    fresh: bool | None
+    wall_seconds: float
+    cpu_seconds: float
+    peak_memory: float
+
+
+_CELLS = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+
+def columns(row: type) -> pa.Schema:
+    """The columns of a table of such rows: the fields of a dataclass, in their order. None is an empty cell."""
+    return pa.schema([(name, _CELLS[_without_none(kind)]) for name, kind in get_type_hints(row).items()])
+
+
+def _without_none(kind: Any) -> type:
+    """The type of a field: ``int`` of ``int | None``."""
+    (cell,) = {*(get_args(kind) or (kind,))} - {NoneType}
+    return cast(type, cell)
+
+
+MODELS, CONDITIONS, EPISODES, PROCESSES = map(columns, (ModelRow, ConditionRow, EpisodeRow, ProcessRow))
 
 
 class ParquetTable:
