@@ -43,7 +43,8 @@ def finished_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 @pytest.fixture
 def workspace(finished_workspace: Workspace) -> Iterator[Workspace]:
     """The finished audit, whose files are put back after the test."""
-    kept = {path: (path.read_bytes(), path.stat()) for path in finished_workspace.folder.rglob("*") if _is_source(path)}
+    sources = [path for path in finished_workspace.folder.rglob("*") if _is_source(path, finished_workspace)]
+    kept = {path: (path.read_bytes(), path.stat()) for path in sources}
     yield finished_workspace
     for path, (content, stat) in kept.items():
         if path.read_bytes() != content:
@@ -51,8 +52,9 @@ def workspace(finished_workspace: Workspace) -> Iterator[Workspace]:
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
-def _is_source(path: Path) -> bool:
-    return path.parts[0] not in ("results", "logs", ".snakemake") and "__pycache__" not in path.parts
+def _is_source(path: Path, workspace: Workspace) -> bool:
+    parts = path.relative_to(workspace.folder).parts
+    return path.is_file() and parts[0] not in ("results", "logs", ".snakemake") and "__pycache__" not in parts
 
 
 def planned(workspace: Workspace) -> dict[str, int]:
@@ -68,7 +70,7 @@ def test_a_second_run_does_nothing(workspace):
 
 def test_touching_every_source_file_runs_nothing_again(workspace):
     for path in [*workspace.folder.rglob("*.py"), *workspace.folder.rglob("*.smk"), *workspace.folder.rglob("*.yaml")]:
-        if _is_source(path.relative_to(workspace.folder)):
+        if _is_source(path, workspace):
             path.touch()
     assert planned(workspace) == {}
 
