@@ -1,4 +1,4 @@
-"""How fast the audit is: beside RL Zoo, beside a script of one's own, and beside what cannot be beaten.
+"""How fast the audit is, compared with RL Zoo, with a script of one's own, and with bare environment steps.
 
 Everything works on the same saved models, episodes and cores, in alternating runs; what counts is the median of the
 ratios. Models are trained at the first run, and kept. Needs Linux, and what ``benchmarks/requirements.txt`` names.

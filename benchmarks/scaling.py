@@ -58,7 +58,7 @@ class Reading:
 
 
 def train(folder: Path) -> None:
-    """The three models, each in a folder as people publish them."""
+    """Train the three models, each into a folder laid out like a published one."""
     import torch
     from stable_baselines3 import PPO
     from stable_baselines3.common.env_util import make_vec_env
@@ -82,7 +82,7 @@ def train(folder: Path) -> None:
 
 
 def _publish(folder: Path, model: Any, mean: float, std: float) -> None:
-    """A repository with a card."""
+    """Write a model into a Hugging Face repository with a card."""
     folder.mkdir()
     model.save(folder / "ppo-CartPole-v1.zip")
     metric = f"{{type: mean_reward, value: {mean:.2f} +/- {std:.2f}, name: mean_reward, verified: false}}"
@@ -92,7 +92,7 @@ def _publish(folder: Path, model: Any, mean: float, std: float) -> None:
 
 
 def audit(folder: Path) -> None:
-    """Audit the three, one by one as a batch does, and probe their environment; note how long each took."""
+    """Audit the three models, one by one as a batch does, and probe their environment; note how long each took."""
     from reload_audit.jobs.external import PRELOAD, audit_batch
     from reload_audit.jobs.probe import ProbeSpec, probe_environment
     from reload_audit.judging.criteria import Criteria
@@ -126,7 +126,7 @@ def audit(folder: Path) -> None:
 
 
 def copy(folder: Path, size: int) -> None:
-    """As many models as ``size``: files are links to the three, records are theirs under other names."""
+    """Make ``size`` models: files are links to the three, records are theirs under other names."""
     from reload_audit.planning.discovery import find_models
     from reload_audit.planning.watched_files import files_of
 
@@ -239,7 +239,7 @@ def snakemake(folder: Path, *arguments: str) -> None:
 
 
 def aggregate(folder: Path) -> None:
-    """Rule aggregate."""
+    """Do what rule ``aggregate`` does."""
     import aggregate as script
 
     results = folder / "results"
@@ -250,7 +250,7 @@ def aggregate(folder: Path) -> None:
 
 
 def report(folder: Path) -> None:
-    """Rule report."""
+    """Do what rule ``report`` does."""
     import report as script
 
     results = folder / "results"
@@ -259,7 +259,7 @@ def report(folder: Path) -> None:
 
 
 def summarize(folder: Path) -> None:
-    """Rule summarize."""
+    """Do what rule ``summarize`` does."""
     import summarize as script
 
     shutil.rmtree(folder / "results/model_cards", ignore_errors=True)
@@ -267,7 +267,7 @@ def summarize(folder: Path) -> None:
 
 
 def gate(folder: Path) -> None:
-    """Rule gate, where nothing must be an error."""
+    """Do what rule ``gate`` does, where no model may be an error."""
     import gate as script
 
     script.main(folder / "results/audit.json", ["error"])
@@ -332,7 +332,7 @@ def read(stage: str, folder: Path, *arguments: object) -> Reading:
 
 
 def measured(folder: Path, size: int) -> dict[str, Reading]:
-    """Every stage, for one number of models."""
+    """Run every stage for one number of models; what each cost, by its name."""
     here = folder / str(size)
     ours = ("--snakefile", ROOT / "Snakefile", "--configfile")
     jobs = json.loads((here / "jobs.json").read_text())

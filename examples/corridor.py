@@ -59,7 +59,7 @@ class Corridor(gym.Env):
 
 
 class RepairedCorridor(Corridor):
-    """The same, with doors that an argument decides: whoever knows the environment's kwargs can build it again."""
+    """:class:`Corridor` with doors that an argument decides: its kwargs are enough to build the same one again."""
 
     def __init__(self, level: int = 0) -> None:
         self._doors = np.random.default_rng(level).integers(DOORS, size=ROOMS)

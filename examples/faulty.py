@@ -154,7 +154,7 @@ class ReadsElapsedTime(Field):
 
 
 class Shares(Field):
-    """Keeps what only one instance should know where all of them find it."""
+    """Keeps the yield of an episode in the class, where every other instance overwrites it."""
 
     yields: ClassVar[float] = 0.0
 

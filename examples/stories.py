@@ -76,7 +76,7 @@ class MovesItsDoors(DoorsOfALevel):
         return super().reset(seed=seed, options=options)
 
     def doors(self) -> np.ndarray:
-        """Those after as many moves as there have been, shape ``(ROOMS,)``."""
+        """The right door of each room after the moves so far, shape ``(ROOMS,)``."""
         moves = min(self.episodes // EPISODES_BETWEEN_MOVES, MOVES)
         return np.random.default_rng(moves).integers(DOORS, size=ROOMS)
 

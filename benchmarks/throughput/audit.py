@@ -50,7 +50,7 @@ class Contender:
 
 
 def measure(settings: Settings) -> Part:
-    """All environments."""
+    """Run this part of the benchmark: audits of saved models, in every environment."""
     found = {env: _environment(env, settings) for env in settings.environments}
     ratios = [one for env, contenders in found.items() for one in _ratios(env, contenders, settings.cores)]
     header = (
@@ -68,7 +68,7 @@ def measure(settings: Settings) -> Part:
 
 
 def _environment(env: str, settings: Settings) -> dict[str, Contender]:
-    """Everybody in turn, as often as is wanted."""
+    """Run all contenders in turn, ``settings.repeats`` times, on models of one environment."""
     some = models.trained(env, settings.distinct, settings.folder, settings.cores, settings.training_share)
     here = settings.folder / "audit" / env
     shutil.rmtree(here, ignore_errors=True)
@@ -126,7 +126,7 @@ def _script(some: Sequence[Model], episodes: int, contender: Contender, here: Pa
 
 
 def _zoo(some: Sequence[Model], episodes: int, contender: Contender, here: Path, cores: int) -> None:
-    """Its own loop counts steps: it gets as many as the model's episodes have in the recording."""
+    """RL Zoo's ``enjoy`` counts steps: it gets as many as the model's episodes have in the recording."""
     commands = [_enjoy(one, _steps(one, episodes)) for one in some]
     seconds, done = processes.timed(commands, cores, here / "zoo.log")
     ended = [int(_said(r"^(\d+) Episodes", one.printed)) for one in done]
@@ -153,7 +153,7 @@ def _said(pattern: str, printed: str) -> str:
 
 
 def _floor(some: Sequence[Model], episodes: int, contender: Contender, here: Path, cores: int) -> None:
-    """Of each process only the steps count."""
+    """Only the time that each process spends stepping counts."""
     commands = [
         processes.module("stepping", one.env, one.path, one.statistics, episodes, here / f"actions-{one.run}.npz")
         for one in some

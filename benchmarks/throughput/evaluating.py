@@ -97,7 +97,7 @@ class NoSteps:
 
 @contextlib.contextmanager
 def without_traces() -> Iterator[None]:
-    """Evaluate as the audit does, but look at nothing."""
+    """Within the block, evaluate as the audit does, but without digests."""
     with (
         mock.patch.object(rollouts, "_Trace", NoTrace),
         mock.patch.object(seeded_episodes, "EnvironmentSteps", NoSteps),
@@ -133,16 +133,16 @@ class Evaluation:
         return seconds, float(np.mean([episode.reward for episode in episodes]))
 
     def audited(self) -> float:
-        """As an audit runs them."""
+        """Seconds of the evaluation as an audit runs it, and digests what happens."""
         return self.run(ModelPolicy(self._model), Steps())[0]
 
     def untraced(self) -> float:
-        """The same, without digests of what happened."""
+        """Seconds of that evaluation without digests of what happened."""
         with without_traces():
             return self.run(ModelPolicy(self._model), None)[0]
 
     def stepped(self) -> float:
-        """The same steps of the same environments in a plain VecEnv, with actions that are known already.
+        """Seconds of the same steps of the same environments in a plain VecEnv, with actions that are known already.
 
         :raises RuntimeError: it did not earn the same
         """
@@ -165,7 +165,7 @@ class Evaluation:
         return seconds
 
     def predicted(self) -> float:
-        """The model's forward passes alone, on the same number of observations of the same kind."""
+        """Seconds of the model's forward passes alone, on as many observations of the same kind."""
         seen = np.stack([self._model.observation_space.sample() for _ in range(self._evaluation.n_envs)])
         with ModelPolicy(self._model).acting():
             start = time.perf_counter()

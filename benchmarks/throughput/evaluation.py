@@ -1,4 +1,4 @@
-"""The audit's evaluation beside stepping the same environments, and what its traces cost."""
+"""Compare the audit's evaluation with stepping the same environments, and measure what its traces cost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TRACES = Target(10, at_least=False)
 
 
 def measure(settings: Settings) -> Part:
-    """One model of each environment."""
+    """Run this part of the benchmark on one model of each environment."""
     ratios: list[Ratio] = []
     rows = []
     for env in settings.environments:

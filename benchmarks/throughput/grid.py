@@ -1,4 +1,4 @@
-"""The grid of models that everybody trains: PPO on CartPole-v1, over seeds and numbers of environments."""
+"""The grid of models that every contender trains: PPO on CartPole-v1, over seeds and numbers of environments."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Spent:
 
 
 def measure(settings: Settings) -> Part:
-    """Every margin and shift.
+    """Simulate every margin and shift.
 
     One fixed number has to serve every model, because how much its rewards vary is not known before: the largest.
     """

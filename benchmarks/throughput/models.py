@@ -1,4 +1,4 @@
-"""The models that everybody evaluates: trained once by this workflow, laid out as each of the tools looks for them."""
+"""The models that every contender evaluates: trained once by this workflow, laid out as each tool expects them."""
 
 from __future__ import annotations
 

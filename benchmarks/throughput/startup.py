@@ -30,7 +30,7 @@ _LINE = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)")
 
 
 def measure(settings: Settings) -> Part:
-    """Every kind of process."""
+    """Measure the imports of every kind of process."""
     found = {}
     for name, code in IMPORTS.items():
         runs = [by_package(_imported(code)) for _ in range(settings.repeats)]

@@ -19,7 +19,7 @@ BESIDE_FLOOR = Target(0.95)
 
 
 def measure(settings: Settings) -> Part:
-    """Everybody in turn, as often as is wanted."""
+    """Train the grid by each contender in turn, ``settings.repeats`` times."""
     here = settings.folder / "training"
     shutil.rmtree(here, ignore_errors=True)
     here.mkdir(parents=True)

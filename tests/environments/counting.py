@@ -49,7 +49,7 @@ class Planning:
     """What one call of Snakemake took.
 
     :param calls: of functions
-    :param looks: at files, without opening them
+    :param looks: how often files were asked for (stat), without being opened
     :param opened: files
     :param modules: that it imported
     """

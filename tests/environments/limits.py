@@ -1,4 +1,4 @@
-"""An environment that takes more than a job may take."""
+"""An environment that takes more time or memory than its Slurm job may."""
 
 from __future__ import annotations
 

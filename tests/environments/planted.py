@@ -48,7 +48,7 @@ class Draws(gym.Env):
 
 
 class Continuous(Draws):
-    """The same with actions in a box."""
+    """:class:`Draws` with continuous actions."""
 
     action_space = gym.spaces.Box(-2, 2, (1,), np.float32)
 
@@ -382,7 +382,7 @@ class WarmsUp(Draws):
 
 
 class Gauge(gym.Env):
-    """A pointer in odd units, to be answered at once: easy to learn where observations are normalised, lost without.
+    """Observe a number in odd units and answer at once: easy to learn where observations are normalised, not without.
 
     A step earns up to 10 for the right answer, and a wrong one costs 10. Episodes have 8 steps, or where some end
     ``early``, half of them 2.
@@ -417,14 +417,14 @@ class Gauge(gym.Env):
 
 
 class OtherGauge(Gauge):
-    """The same task in other units."""
+    """:class:`Gauge` with observations in other units."""
 
     offset = np.array([290.0, 3.05, 5150.0])
     unit = np.array([9.0, 0.01, 300.0])
 
 
 class NearlyUnits(Gauge):
-    """A gauge in units so ordinary that wrong normalisation costs some of the reward, and different amounts."""
+    """A gauge in nearly normal units: wrong normalisation costs part of the reward, each mistake another part."""
 
     offset = np.array([2.0, 2.0, 2.0])
     unit = np.array([3.0, 3.0, 3.0])

@@ -1,4 +1,4 @@
-"""The report in a real browser: headless Chromium, a file and nothing else, with everything that goes wrong noted."""
+"""Open a report in headless Chromium, from a file and without a network, and note all errors and requests."""
 
 from __future__ import annotations
 

@@ -56,11 +56,11 @@ SB3 = "2.9.2"
 
 @dataclass(frozen=True)
 class _World:
-    """An environment, and on which scale it pays.
+    """A made-up environment: its scale of rewards, and its fault if it has one.
 
     :param gap: between which measurements the reward is lost, if it is
     :param fault: contrast that a probe of it shows, if any; ``probed``: what its file has beside that
-    :param remedied: share of the loss that goes where environments had episodes before
+    :param remedied: share of the loss that a trial recovers in which environments ran episodes before
     """
 
     env: str
@@ -334,7 +334,7 @@ def _condition(
 
 @dataclass
 class _Model:
-    """A row that is not complete yet, because verdict and reason need all models."""
+    """A model whose row lacks verdict and reason, which need all models."""
 
     row: Row
     world: _World
@@ -614,7 +614,7 @@ def _moments(name: str, rewards: np.ndarray) -> Row:
 
 
 def _as_recorded(divergence: Row | None) -> Divergence | None:
-    """Without its sentence."""
+    """A row's first divergence as a record has it: without its sentence."""
     if divergence is None:
         return None
     return Divergence.from_dict({key: value for key, value in divergence.items() if key != "text"})

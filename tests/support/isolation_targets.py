@@ -1,4 +1,4 @@
-"""What ``test_isolation`` has done in child processes. Standard library only, so that a child starts at once."""
+"""Functions that ``test_isolation`` calls in child processes. Standard library only, so that a child starts at once."""
 
 from __future__ import annotations
 

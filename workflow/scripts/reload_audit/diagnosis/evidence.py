@@ -17,13 +17,13 @@ from reload_audit.records.examination import Examination
 from reload_audit.records.model_record import Measurement, ModelRecord
 
 _STANDARD_ERRORS = 3.0
-"""A difference of no more is taken for noise."""
+"""A difference within so many standard errors counts as noise."""
 
 _EXPLAINS_BUT_FOR_NOISE = 0.6
-"""Share of a gap that is enough where the rest of it is within the noise."""
+"""Share of a gap that a trial has to close to explain it, where the rest of it is within the noise."""
 
 _ROUNDING = 0.01
-"""Part of a gap that no claim is precise to."""
+"""Fraction of the gap to which a claimed reward may have been rounded: noise is taken to be no less."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ConditionResult:
     """Rewards under one condition, compared with the canonical one over the episodes that both have run.
 
     :param mean: mean reward, as the condition counts it; None where there is none, and ``failure`` says why
-    :param std: with ddof 1; ``n`` episodes
+    :param std: standard deviation (ddof 1) of ``n`` episodes
     :param moved: mean difference from the canonical condition, 0 where it is within three standard errors; infinite
         where the two have no episodes in common
     """
@@ -60,11 +60,11 @@ class ConditionResult:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """A trial, or an estimate: what it would speak for, what it gave, and what that makes of the gap.
+    """A trial, or an estimate: the causes that it may speak for, what it gave, and how much of the gap it closes.
 
     The gap lies between what the model earns under the canonical condition and the reward that is to be explained.
 
-    :param name: of its condition
+    :param name: of its condition, or of the estimate
     :param details: what a fix of its causes may name
     :param share: how much of the gap it closes; None where there is no gap to close
     :param moved: how far it moved the reward towards the target, 1 for all the way, more for beyond
@@ -90,7 +90,7 @@ class TrialResult:
 
     @property
     def explains_alone(self) -> bool:
-        """Whether a single cause explains by it."""
+        """Whether it explains, and speaks for a single cause."""
         return len(self.causes) == 1 and self.explains
 
 
@@ -99,13 +99,13 @@ class Evidence:
     """All that is known of one model that may explain its verdict, without its episodes: an audit may hold thousands.
 
     :param reward: mean reward under the canonical condition; None where it failed
-    :param failure: why there are no rewards, or nothing
+    :param failure: why there are no rewards; empty if there are
     :param checks: how many checks there were, and how many failed
     :param findings: what examining its files found
     :param trials: those that were planned, then the estimates
-    :param examination_failure: why it could not be examined, or nothing
+    :param examination_failure: why it could not be examined; empty if it could
     :param context: what every fix may name: ``algo``, and the environment as code has it
-    :param last_bits: what differs first between reload and reference, where only the last bits do; or nothing
+    :param last_bits: where reload and reference first differ, as a sentence, if only last bits do; otherwise empty
     """
 
     reward: float | None
@@ -154,7 +154,7 @@ class Target:
 
 
 def compared(trial: TrialResult, reward: float | None, target: Target) -> TrialResult:
-    """A trial with what it makes of the gap, if there is one.
+    """A trial with ``share``, ``moved``, ``rest`` and ``surprise`` filled in; unchanged where there is no gap.
 
     :param reward: mean reward under the canonical condition
     """
@@ -175,7 +175,7 @@ def compared(trial: TrialResult, reward: float | None, target: Target) -> TrialR
 
 
 def only_last_bits(divergence: Divergence | None) -> str:
-    """What a divergence says, where numerics alone imply it; nothing otherwise."""
+    """The sentence on a divergence that rounding alone explains; empty for any other."""
     return divergence_sentence(divergence) if divergence is not None and divergence.implies == "numerics" else ""
 
 

@@ -1,4 +1,4 @@
-"""Examine a model that does not earn what it earned: its files, its environment, and which trials are worth making.
+"""Examine a model whose reward changed: its files, its environment, and which trials are worth making.
 
 Runs in a process of its own: see ``jobs.diagnosis``. Nothing that the model's files hold is executed.
 """
@@ -49,7 +49,7 @@ _STEPS_BEFORE = 10_000
 """Steps that an environment makes before it counts as used, at most."""
 
 _WITHOUT_END = 10**9
-"""Steps of an episode of which nobody knows whether it ends."""
+"""Stands for the number of steps of an episode that may never end."""
 
 _LOOPS = 200
 """Loops of hand-written evaluation that are simulated for an estimate."""
@@ -58,7 +58,7 @@ _MOST_CLAIMED = 1000
 """Episodes of a claim up to which it matters which of them ended first."""
 
 _EPISODES_OF_A_TRIAL = 100
-"""Against a claim; else the same as the canonical condition ran, which are paired with those of train time."""
+"""Episodes of a trial where the reload is compared with a claim; otherwise as many as the canonical condition ran."""
 
 _MAX_BYTES = 2**32
 """What the zip of a model that was trained here may unpack to."""
@@ -112,7 +112,7 @@ class _Reload:
 
 @dataclass(frozen=True)
 class _Read:
-    """What could be read of a model's files; ``problems`` says why not."""
+    """The zip and statistics of a model, as far as they could be read; ``problems`` says what could not be, and why."""
 
     saved: SavedModel | None
     statistics: SavedStatistics | None

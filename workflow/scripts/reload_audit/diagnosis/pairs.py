@@ -16,7 +16,7 @@ MAX_PAIRS = 30
 
 
 def pairs(canonical: Condition, trials: Sequence[Trial]) -> list[Trial]:
-    """Two factors at once, of those trials that speak for a cause and do not exclude each other."""
+    """Trials of two factors at once, made of the trials that speak for a cause and do not exclude each other."""
     paired = []
     for one, other in combinations([trial for trial in trials if trial.causes and not _is_long(trial)], 2):
         changed = one.condition.changes(canonical), other.condition.changes(canonical)

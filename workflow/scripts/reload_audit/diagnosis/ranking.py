@@ -18,10 +18,10 @@ NEXT_TO_NOTHING = 0.2
 """Share of the gap below which a trial shows that what it changes is not the cause."""
 
 _AS_GOOD = 9.0
-"""Surprises that differ by no more say the same."""
+"""Trials whose surprises differ by no more count as fitting equally well."""
 
 _BIASED = ("best_of_k", "before_last_update", "claim_too_imprecise")
-"""Obstacles that make a claim no number to come near to."""
+"""Obstacles under which a trial that earns what is claimed is no evidence: the claim is biased or imprecise."""
 
 
 class Level(IntEnum):
@@ -45,7 +45,7 @@ class Level(IntEnum):
 
 @dataclass
 class Suspect:
-    """A cause that something speaks for.
+    """A cause, with the findings and trials that speak for it.
 
     :param name: key of :data:`reload_audit.causes.catalogue.CAUSES`
     :param findings: of this cause
@@ -132,7 +132,7 @@ def rank(found: Iterable[Suspect], trials: Iterable[TrialResult], gap: str, judg
         ((level_of(suspect, gap, least, judgement), suspect) for suspect in found),
         key=lambda item: (-item[0], item[1].surprise, -(item[1].share or 0.0), list(CAUSES).index(item[1].name)),
     )
-    # What nothing but a trial speaks for is not needed where something that more speaks for explains.
+    # Causes that a trial alone speaks for are left out where one with stronger evidence explains.
     needless = Level.EXPLAINS if ranked and ranked[0][0] > Level.EXPLAINS else Level.NO_CAUSE
     named = [suspect for level, suspect in ranked if level not in (Level.NO_CAUSE, needless)]
     if len(named) > 1 and named[0].cause.fallback is None:
@@ -144,8 +144,8 @@ def level_of(suspect: Suspect, gap: str, least: float, judgement: Judgement | No
     """How much speaks for a cause.
 
     :param gap: between which measurements the difference lies; empty where that is not known
-    :param least: the least surprise of any single trial that explains. Where nothing else speaks for a cause, only
-        trials that fit as well count: many a wrong way to measure comes near a reward that is lost altogether
+    :param least: the least surprise of any trial of one cause that explains. Where only a trial speaks for a cause, it
+        counts only if it fits about as well: many wrong ways to measure come near a reward that is lost altogether
     """
     cause, best = suspect.cause, suspect.best
     if cause.fallback is not None and not suspect.trials:
@@ -176,7 +176,7 @@ def _level_by_trials(suspect: Suspect, best: TrialResult, least: float, gap: str
         if suspect.together is not None:
             return Level.BOTH_TOGETHER
         part = max(trial.moved for trial in suspect.trials) >= NEXT_TO_NOTHING
-        # What the probe has shown, and where the loss appears, fit together, however long it would take to undo.
+        # The loss appears where such a cause acts, so it counts even if no trial was long enough to undo it.
         part = part or (gap == "environment" and suspect.cause.gap == gap)
         return Level.PROVEN_AND_PART_OF_IT if part else Level.NO_CAUSE
     if best.explains and suspect.findings:

@@ -37,7 +37,7 @@ def _for_findings(canonical: Condition, findings: Sequence[Finding]) -> Iterator
 def _for_circumstances(
     canonical: Condition, circumstances: Circumstances, findings: Sequence[Finding]
 ) -> Iterator[Trial]:
-    """The trials that causes declare for a model of which nothing needs to have been found, in their turn."""
+    """The trials that causes declare for models without a finding, in the order of their ``turn``."""
     found = [finding.cause for finding in findings]
     with_turn = [
         (declared.turn, cause, declared)

@@ -23,9 +23,10 @@ from reload_audit.records.steps import Steps, read_steps
 
 
 def check_identity(recorded: Identity, model: BaseAlgorithm, venv: VecEnv) -> list[Check]:
-    """Whether what was loaded is what was saved.
+    """Compare a loaded model with what was recorded when it was saved: digests, spaces and wrappers, versions.
 
     :param venv: the environments that the loaded model acts in
+    :return: a check for each thing that was recorded
     """
     normalize = unwrap_vec_normalize(venv)
     digests = asdict(model_folder.content_digests(model, normalize))

@@ -26,16 +26,16 @@ from reload_audit.records.steps import Steps
 
 _BURN_IN_EPISODES = 60
 _OTHER_EPISODES = 10_000_000
-"""Added to the episodes' seeds wherever episodes do not count: none of them is met again."""
+"""Added to the seeds of episodes that are not measured, so that none of them is a measured one."""
 
 
 _INFINITE = 1e38
-"""Bounds beyond it are none: gym wrote the largest float32 where Gymnasium writes infinity."""
+"""A bound beyond it counts as infinite: gym wrote the largest float32 where Gymnasium writes infinity."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A loaded model, with all that evaluating it takes.
+    """A loaded model, with what is needed to evaluate it.
 
     :param normalizer: puts its statistics around environments; None for a model without any
     :param statistics: reads its statistics; None for a model without any
@@ -128,14 +128,14 @@ class PostedNormalizer(gym.ObservationWrapper):
 
 
 def rescale_action(env: gym.Env, low: Any, high: Any) -> gym.Env:
-    """Take actions between these bounds, scalars or of the action's shape, and rescale them to the environment's."""
+    """Make an environment take actions in ``[low, high]``, scalars or of its actions' shape, and rescale them."""
     assert isinstance(env.action_space, gym.spaces.Box)
     bounds = env.action_space.low
     return RescaleAction(env, *(np.broadcast_to(bound, bounds.shape).astype(bounds.dtype) for bound in (low, high)))
 
 
 def observe_as(env: gym.Env, dtype: str, low: Any = None, high: Any = None) -> gym.Env:
-    """Give observations as another type of numbers, rescaled from the environment's bounds, if it has any, to these.
+    """Wrap an environment to give observations of another dtype, rescaled from its finite bounds to ``[low, high]``.
 
     :param low: scalar; None for no bounds
     """

@@ -15,8 +15,8 @@ from reload_audit.records.episodes import Episode
 from reload_audit.records.steps import ASKED_AT, MARK_EVERY, STEPS, EpisodeSteps, Steps
 from reload_audit.records.storage import plain
 
-_SHOWN = 8  # numbers of an array that are shown
-_LAST_BITS = 64  # steps of the last bit that rounding may come to, after a few layers of a network
+_SHOWN = 8  # numbers of an array up to which all of them are shown
+_LAST_BITS = 64  # a difference of so many machine epsilons may be rounding, after a few layers of a network
 
 
 def first_divergence(
@@ -32,7 +32,7 @@ def first_divergence(
     :param reference: episodes, numbered from 0
     :param reload: the same episodes, run again
     :param reference_steps: the first steps of the first run, if they were kept
-    :param reload_steps: those of the other
+    :param reload_steps: the first steps of the second run, if they were kept
     """
     for one, other in zip(reference, reload, strict=False):
         components = _components(one, other)
@@ -72,7 +72,7 @@ class _Pair:
         """The components that differ at a step, the earliest first."""
         ended = [_ended(episode, step) for episode in (self._one, self._other)]
         names = sorted({name for rows in self._rows for name in rows}, key=_order)
-        if any(ended):  # whoever goes on acts, and the other does not
+        if any(ended):  # only the run that goes on acts
             names = [name for name in names if name in ("rewards", "raw_observations")]
         found = [name for name in names if self._digest(0, name, step) != self._digest(1, name, step)]
         return sorted([*found, DONE], key=_order) if ended[0] != ended[1] else found
@@ -129,7 +129,7 @@ def _beyond(one: Episode, other: Episode, components: list[str], after: int | No
     differences = tuple(
         _ends(one, other) if name == DONE else ComponentDifference(name) for name in sorted(components, key=_order)
     )
-    # A whole episode without a difference in what the environment gives shows who made it; with one, all differs.
+    # Where raw observations agree in the whole episode, the other components tell what differs; otherwise nothing does.
     implied = None if "raw_observations" in components else _implied(differences, at_reset=False)
     return Divergence(one.episode, one.seed, None, after, differences, implied)
 
@@ -157,7 +157,7 @@ def _components(one: Episode, other: Episode) -> list[str]:
 
 
 def _implied(differences: Sequence[ComponentDifference], at_reset: bool) -> Implied | None:
-    """What the earliest of the components that differ at a step says."""
+    """Which part is implied to differ (see ``Implied``) by the earliest of the components that differ at a step."""
     kinds: dict[str, list[ComponentDifference]] = {}
     for difference in differences:
         kinds.setdefault(difference.component.partition(".")[0], []).append(difference)
@@ -215,7 +215,7 @@ def _is_rounding(dtype: np.dtype, largest: float, scale: float) -> bool:
 
 
 def _row_of_step(name: str, digests: Mapping[str, np.ndarray]) -> dict[int, int]:
-    """In which row of a component's digests a step is."""
+    """The row of a component's digests at each step that has one, by step."""
     count = len(digests[name])
     if name == "raw_observations":
         return {step: step for step in range(min(count, STEPS))}

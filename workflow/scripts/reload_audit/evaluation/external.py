@@ -51,7 +51,7 @@ from reload_audit.records.specs import (
 from reload_audit.records.steps import Steps
 
 _GLOBAL_SEED = 2**31
-"""State of the global generators where no model has one."""
+"""Seed of the global generators while a random policy is measured."""
 
 _SPEAKING = (Unreadable, ImportProblem, EpisodeTooLong, NonFiniteReward)
 
@@ -67,7 +67,7 @@ def evaluate_external(
     :return: where the model cannot be evaluated, why, and what its files say as far as they were read
     """
     th.set_num_threads(1)
-    extend_path(spec.environment.python_path)  # where packages may be that are trusted
+    extend_path(spec.environment.python_path)  # trusted packages may lie there
     evaluation = _Evaluation(spec, policy, condition, criteria, random_mean)
     try:
         return evaluation.run()

@@ -38,16 +38,23 @@ class EpisodesLost(RuntimeError):
 
 
 class Policy(abc.ABC):
-    """Chooses an action for every slot."""
+    """Chooses an action for every slot (one of the parallel environments) at every step."""
 
     @abc.abstractmethod
     def act(
         self, observations: Observations, states: States, starts: np.ndarray, venv: VecEnv, parked: np.ndarray, /
     ) -> tuple[np.ndarray, States]:
-        """The actions, shape ``(n_envs, ...)``, and the states that go with the next step."""
+        """Choose the actions of one step.
+
+        :param observations: of all slots, as the VecEnv gives them
+        :param states: recurrent states that the last call returned; None at first
+        :param starts: whether a slot is at the first step of an episode, shape ``(n_envs,)``
+        :param parked: whether a slot has no further episode to run, shape ``(n_envs,)``
+        :return: actions, shape ``(n_envs, ...)``, and the states to hand to the next call
+        """
 
     def acting(self) -> contextlib.AbstractContextManager[None]:
-        """A context in which it acts."""
+        """A context in which to call :meth:`act`."""
         return contextlib.nullcontext()
 
 
@@ -191,9 +198,10 @@ def run_looks(
     enough: Callable[[Sequence[Episode]], bool] = lambda _: False,
     steps: Steps | None = None,
 ) -> list[Episode]:
-    """Run episodes in portions, until they are enough.
+    """Run episodes in portions ("looks") until ``enough`` says so, at most to the last of ``stops``.
 
-    :param stops: number of episodes after each portion
+    :param stops: number of episodes after each portion, increasing
+    :param enough: whether the episodes so far suffice, asked after each portion
     :param steps: takes the first steps of the first episodes, if given
     """
     episodes: list[Episode] = []

@@ -1,4 +1,4 @@
-"""In what an environment is built otherwise today than when its model was trained."""
+"""Compare how an environment is built today with how it was built when its model was trained."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _PACKAGES_THAT_MOVE_THEIRS = ("reload_audit", "stable_baselines3", "sb3_contrib"
 
 
 def changes(then: Construction | None, now: Construction) -> list[Finding]:
-    """What is other than when the model was trained.
+    """Findings for whatever has changed: constructor arguments, time limit, wrappers, or the environment's file.
 
-    :param then: what its manifest says, which may come from anybody; None where it says nothing
+    :param then: as the model's manifest has it, which is untrusted input; None where it does not say
+    :param now: of the environment as built today
     """
     if then is None:
         return []
@@ -26,11 +27,11 @@ def changes(then: Construction | None, now: Construction) -> list[Finding]:
         evidence = f"the time limit was {limits[0]}, now {limits[1]}"
         found.append(Finding("time-limit", "forensics", True, evidence, {"max_episode_steps": then.time_limit or -1}))
     if _class_names(then) != _class_names(now):
-        if not found:  # a time limit is a wrapper too
+        if not found:  # a changed time limit or argument explains other wrappers: TimeLimit is one
             found.append(_changed_wrappers(then, now))
     elif then.code and now.code and then.code != now.code:
         evidence = f"the file that {then.wrappers[-1]} is in was {then.code}, now {now.code} (content digests)"
-        # A comment changes it, too.
+        # No proof: a comment changes the digest, too.
         found.append(Finding("env-changed", "forensics", False, evidence, {"wrappers": then.wrappers[-1]}))
     return found
 
@@ -45,7 +46,7 @@ def _changed_arguments(then: Construction, now: Construction) -> list[Finding]:
     if not changed:
         return []
     said = ", ".join(f"{name} was {_brief(a)} and is {_brief(b)}" for name, (a, b) in changed.items())
-    # What it takes now: nobody else's manifest can name others.
+    # Only arguments that the constructor takes today: a manifest is untrusted and could name any.
     plain_ones = {name: a for name, (a, _) in changed.items() if name in now.arguments and not _is_stand_in(a)}
     evidence = f"of its constructor's arguments {said}"
     return [Finding("env-kwargs", "forensics", True, evidence, {"env_kwargs": plain_ones})]
@@ -59,7 +60,7 @@ def _changed_wrappers(then: Construction, now: Construction) -> Finding:
 
 
 def _class_names(construction: Construction) -> list[str]:
-    """Class names of the layers, those of this audit and of SB3 aside: where they are may change with the version."""
+    """Class names of the wrappers but those of this audit and of SB3, whose places may change with the version."""
     names = [name for name in construction.wrappers if package_of(name) not in _PACKAGES_THAT_MOVE_THEIRS]
     return [name.rpartition(".")[2] for name in names]
 

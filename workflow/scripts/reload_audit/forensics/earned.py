@@ -1,4 +1,4 @@
-"""What training episodes and statements say of how a reward was measured: time limit, reward scale, best of many."""
+"""What training episodes and claims say of how a reward was measured: time limit, reward scale, best of many."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _SHARE = 0.2
 """Share of the training episodes that must have had the very same, largest length to look like a time limit."""
 
 _CLEARLY = 1.5
-"""A factor between two scales of rewards that is no accident."""
+"""Factor between two mean rewards from which on they are taken to be on different scales."""
 
 _LAST = 20
-"""The last training episodes, which stem from nearly the policy that was saved."""
+"""How many of the last training episodes are used: nearly the policy that was saved has run them."""
 
 
 def episode_facts(traces: Traces, statistics: SavedStatistics | None) -> Facts:
@@ -50,7 +50,7 @@ def episode_facts(traces: Traces, statistics: SavedStatistics | None) -> Facts:
 
 
 def reward_scale(statistics: SavedStatistics | None) -> float | None:
-    """What VecNormalize divides rewards by."""
+    """What VecNormalize divides rewards by: the standard deviation of returns; None unless that is positive."""
     if statistics is None:
         return None
     square = float(statistics.rewards.var) + float(statistics.settings["epsilon"])
@@ -63,7 +63,7 @@ def time_limit(traces: Traces, max_episode_steps: int | None, longest_episode: i
     The latter is no proof: an environment may end by itself then.
 
     :param max_episode_steps: of the environment as built; None where it has none, or that is not known
-    :param longest_episode: that was measured now; None where none was
+    :param longest_episode: steps of the longest episode that was run in it now; None where none was
     """
     if not traces.episodes or (max_episode_steps is None and longest_episode is None):
         return []
@@ -130,7 +130,7 @@ def training_on_another_scale(
 
 
 def best_of_many(claims: Sequence[Claim], evaluations: str | None) -> list[Finding]:
-    """A finding where somebody states the highest of several evaluations that were made in training."""
+    """A finding where a claim is the highest of several evaluations that were made in training."""
     stated = [claim for claim in claims if claim.kind in ("explicit", "model_card", "best")]
     if evaluations is None or not stated:
         return []

@@ -1,6 +1,6 @@
 """What a model's files alone prove: nothing in them is executed, no episode is run.
 
-A finding is a proof only where what was seen cannot come about otherwise; all other signs are worth trying, no more.
+A finding is a proof only where what was seen cannot come about otherwise; any other finding only asks for a trial.
 What the files cannot tell is listed with each function.
 """
 
@@ -21,19 +21,19 @@ from reload_audit.reading.statistics import SavedStatistics
 from reload_audit.records.examination import Facts
 
 _WITHOUT_TRACES = ("ARS",)
-"""Algorithms that count steps of many policies, and keep no observation of their own."""
+"""Algorithms whose zips hold no observation, and step counts of many policies."""
 
 
 @dataclass(frozen=True)
 class FileFindings:
-    """What a model's files say of its training, and what they say against it."""
+    """What a model's files tell: facts of its training, and findings that may explain another reward."""
 
     facts: Facts
     findings: list[Finding]
 
 
 def examine_files(files: ModelFiles) -> FileFindings:
-    """Everything that the files of a model say against it."""
+    """Examine a model's files: parameters, statistics, spaces, training episodes and claims."""
     saved, statistics, algo = files.saved, files.statistics, files.algo
     traces = traces_of(saved, algo, files.n_envs)
     parameter_facts, findings = examine_parameters(saved, traces, algo, files.recorded)

@@ -1,4 +1,4 @@
-"""What forensics look at: a model's files as far as they could be read, and what is known of the model besides."""
+"""The input of forensics: a model's files as far as they could be read, and what else is known of the model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reload_audit.records.specs import Claim
 
 @dataclass(frozen=True)
 class FoundStatistics:
-    """Statistics near a model that may be its own.
+    """A file of VecNormalize statistics in or near a model's folder that may be the model's own.
 
     :param proved: whether their bits, not only their counts, show that they are
     """
@@ -50,8 +50,8 @@ class ModelFiles:
     :param role: ``final``, ``best`` or ``checkpoint``
     :param normalized: whether the run's own files say that observations were normalised; None if they say nothing
     :param n_envs: environments in training, if the run's own files say so
-    :param claims: what is said that the model earned
-    :param recorded: digests of when the model was saved
+    :param claims: train-time rewards that files or people state
+    :param recorded: digests that were recorded when the model was saved
     :param observation_space: of the environment as built, with stacked frames, but not normalised
     :param evaluations: ``evaluations.npz`` of its run
     :param max_episode_steps: time limit of the environment as built; None where it has none, or that is not known

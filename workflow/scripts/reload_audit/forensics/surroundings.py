@@ -13,7 +13,7 @@ from reload_audit.causes.finding import Finding
 from reload_audit.reading.statistics import SavedStatistics
 
 _INFINITE = 1e38
-"""Bounds beyond it are none: gym wrote the largest float32 where Gymnasium writes infinity."""
+"""A bound beyond it counts as infinite: gym wrote the largest float32 where Gymnasium writes infinity."""
 
 
 def compare_actions(model: spaces.Space | None, environment: spaces.Space | None) -> list[Finding]:

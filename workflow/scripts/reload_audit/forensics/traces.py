@@ -36,11 +36,11 @@ class Episode:
 
 @dataclass(frozen=True)
 class Traces:
-    """What a zip tells of the training behind it; None for what it does not tell.
+    """What a model's zip holds of its training; None for what it does not hold.
 
-    :param num_timesteps: steps since the last time they were counted from zero
-    :param began_at: that number when it last began to learn
-    :param trained_steps: steps by the number of updates, ever; on-policy only
+    :param num_timesteps: SB3's step count, which ``learn`` resets unless told otherwise
+    :param began_at: ``num_timesteps`` when ``learn`` was last called
+    :param trained_steps: all steps it was ever trained for, computed from the number of updates; on-policy only
     :param rollout: steps between two updates; on-policy only
     :param n_envs: environments that it was last trained in
     :param last: what the policy observed last
@@ -70,7 +70,7 @@ class Traces:
 
 
 def traces_of(saved: SavedModel, algo: str, n_envs: int | None) -> Traces:
-    """Read what training left in a zip; what cannot be rebuilt is not told.
+    """Read what training left in a zip; None for what cannot be rebuilt.
 
     :param n_envs: environments it was trained in, if its run's own files say so
     """

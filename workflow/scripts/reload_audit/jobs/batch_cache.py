@@ -1,7 +1,7 @@
 """Keep the records of a batch for its next run, which audits only those of its models that changed.
 
-Snakemake removes a batch's file before it runs its job again, be it that one model of many is new, or that the job was
-killed before its last one. So every record is kept beside, in a file that grows by a line a model.
+Snakemake removes a batch's records file before it runs the job again: because one of its models is new, say, or because
+the job was killed before its last model. So every record is also kept in a file of its own, one line a model.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from reload_audit.records.storage import atomic_path, digest, plain
 class BatchCache:
     """The records of one batch, each under a digest of its model, the model's files, and all else that decides it.
 
-    :param folder: of all batches' caches
+    :param folder: where the caches of all batches are
     :param batch: its name, ``batch-0101``; records of the batches that it was split from or put together of count too
     :param decides: what decides every model's record besides the model itself
     """

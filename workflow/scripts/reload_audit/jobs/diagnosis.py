@@ -17,7 +17,7 @@ from reload_audit.records.model_record import Measurement
 from reload_audit.records.specs import CANONICAL, Condition, ReloadSpec
 
 _BASELINE_PROCESSOR = {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE"}
-"""What makes PyTorch and MKL use the instructions that every processor of this kind has."""
+"""Environment variables that restrict PyTorch and MKL to the instructions that every processor of its kind has."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Processes:
             return Measurement.of(condition, self.call(target, *arguments))
         kept = {name: os.environ.get(name) for name in _BASELINE_PROCESSOR}
         os.environ.update(_BASELINE_PROCESSOR)
-        try:  # only a new interpreter reads them
+        try:  # only a new interpreter reads these variables
             outcome = isolation.call(
                 target,
                 arguments,

@@ -27,7 +27,7 @@ class ProbeSpec:
 
     :param seeds: episodes that each scenario measures, with the actions of each source
     :param steps: of an episode, at most
-    :param episodes: that an instance runs before, where it is to be used
+    :param episodes: how many an instance runs before the measured one, in scenarios with a used instance
     :param isolation: where fresh processes come from
     :param timeout: seconds that one scenario may take
     :param memory: MiB that one scenario may hold
@@ -56,8 +56,8 @@ def probe_environment(
     """Probe an environment and write down what differs and why.
 
     :param environment: what ``records.probe_names.probed`` gave
-    :param model: the folder of a model that was trained in the environment here, or an external model; its actions are
-        taken, too
+    :param model: the folder of a model that this workflow trained in the environment, or an external model; episodes
+        with its actions are run besides those with random ones
     :param policy: for an external model
     :param record: the JSON file to write
     :param log: takes what the processes print

@@ -15,7 +15,7 @@ STRENGTH: tuple[ClaimKind, ...] = ("explicit", "evaluations", "model_card", "bes
 """Kinds of claims, the strongest first."""
 
 _USUAL_EPISODES = 10
-"""Episodes behind a claim that does not say: the default of ``evaluate_policy``."""
+"""Episodes that a claim is taken to rest on if it does not state their number: the default of ``evaluate_policy``."""
 
 OBSTACLE_OF_KIND: dict[str, Obstacle] = {
     "best": "best_of_k",
@@ -34,11 +34,14 @@ def judge_external(
 ) -> Judgement:
     """Judge a model by the episodes recorded when it was trained, or else by what is claimed of it.
 
-    A recording may be of freshly built environments only. Then nobody knows what the model earned where it was trained,
-    but for its last training episodes: a reload that is like the reference, and earns less than those, is not known to
-    be healthy.
+    A recording may hold the reference alone, without episodes in place. Then only the last training episodes tell what
+    the model earned in the environments trained in: a reload that certainly lost more than the margin of these has the
+    obstacle ``claim_with_exploration``, even if it equals the reference.
 
-    :param train_time: None where nothing was recorded, or the user's own words count for more
+    :param train_time: recorded episodes; None where there are none, or a claim of the user's replaces them
+    :param claims: in any order
+    :param reload: episodes of the canonical condition
+    :param random_mean: mean episode reward of a random policy, for claims; None where it could not be measured
     """
     if train_time is None:
         return judge_by_claims(claims, reload, random_mean, criteria)
@@ -79,19 +82,19 @@ def judge_by_claims(
 
 
 def strongest(claims: Sequence[Claim]) -> Claim | None:
-    """The claim that decides, if there is one."""
+    """The claim whose kind comes first in :data:`STRENGTH`, which decides; None if there is no claim."""
     return min(claims, key=_rank, default=None)
 
 
 def _rank(claim: Claim) -> int:
-    """Its kind's place in :data:`STRENGTH`."""
+    """The position of a claim's kind in :data:`STRENGTH`: 0 is the strongest."""
     return STRENGTH.index(claim.kind)
 
 
 def _judge_by_claim(
     claim: Claim, reload: Sequence[Episode], random_mean: float | None, criteria: Criteria
 ) -> Judgement:
-    """Compare a reload with one claim; a standard deviation that is not claimed is taken to be the reload's."""
+    """Compare a reload with one claim; a standard deviation that it does not state is taken from the reload."""
     measured = mean_reward(reload), std_reward(reload), len(reload)
     std = measured[1] if claim.std is None else claim.std
     n = _USUAL_EPISODES if claim.n is None else claim.n
@@ -101,9 +104,9 @@ def _judge_by_claim(
 
 
 def _obstacle(claim: Claim, comparison: Comparison, imprecise: bool, n: int) -> Obstacle:
-    """Why a claim must not decide, or nothing.
+    """Why a claim must not decide; empty if it may.
 
-    An imprecise claim cannot show that nothing is lost, but may well show that much is.
+    An imprecise claim cannot show that nothing is lost, but it can show a large loss.
 
     :param imprecise: whether the claim's own error reaches the margin
     :param n: episodes behind it

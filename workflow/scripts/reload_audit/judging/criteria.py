@@ -41,7 +41,7 @@ class Criteria:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Criteria:
-        """From the configuration's section ``verdict``."""
+        """Read the section ``verdict`` of the configuration."""
         return cls(**{**data, "looks": tuple(data["looks"])})
 
     @property
@@ -74,5 +74,5 @@ def margin(train_mean: float, train_std: float, random_mean: float | None, crite
     """
     learned = 0.0 if random_mean is None else abs(train_mean - random_mean)
     width = max(criteria.margin_fraction * learned, criteria.margin_std * train_std)
-    # Never nothing: the last digit of a claim, or of a sum, would decide.
+    # Never 0: rounding, of a claim or of a sum, would decide.
     return width or criteria.margin_fraction * abs(train_mean)

@@ -1,6 +1,6 @@
-"""What is known of one model's reward, and what the episodes of train time and of the reload say together.
+"""Judge the reload of one model by the episodes recorded at train time, without regard to other models.
 
-For models of which there are only claims, see ``claims``.
+Models of which there are only claims are judged in ``claims``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NEXT_TO_NOTHING = 1e-3
 """Width of the bounds, in margins, below which the episodes are taken not to vary."""
 
 _MANY_MODELS = 10_000_000
-"""More models than any audit has."""
+"""More models than any audit has: the correction for their number is assumed to be by at most this factor."""
 
 Obstacle = Literal["", "no_claim", "claim_too_imprecise", "best_of_k", "before_last_update", "claim_with_exploration"]
 
@@ -27,11 +27,12 @@ Gap = Literal["", "environment", "process", "environment and process"]
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a model's episodes, or a claim, say of its reload, before other models are looked at.
+    """What the measurements of one model say of its reload, before the correction for the number of models.
 
-    :param comparison: the one that decides: reload against in place, or against a claim; None without either
+    :param comparison: the one that decides: reload against in place (against the reference where nothing was recorded
+        in place), or against a claim; None without either
     :param claim: the claim that decides; None where episodes of train time do
-    :param obstacle: why the comparison must not decide, or nothing
+    :param obstacle: why the comparison must not decide; empty if it may
     :param environment_gap: reference against in place: only the environments are new; None where not measured
     :param process_gap: reload against reference: only process and files are new; None where not measured
     :param first_difference: the first bit that differs between reference and reload; None where none does
@@ -79,9 +80,9 @@ class Judgement:
     def settled(self, criteria: Criteria) -> bool:
         """Whether further episodes can be spared.
 
-        Not while next to nothing varies, unless every bit is the same: twenty equal differences say little where one
-        episode in twenty is lost. And a loss or gain must be so clear that it outlasts the correction for the
-        number of models, which is not known here.
+        They cannot while rewards hardly vary, unless every bit is the same: twenty equal differences say little about a
+        loss that happens in one episode of twenty. And a loss or gain must be so clear that it outlasts the correction
+        for the number of models, which is not known here.
         """
         comparison = self.comparison
         if comparison is None:

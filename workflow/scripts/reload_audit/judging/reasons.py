@@ -39,7 +39,7 @@ def reason(
     parts = [_main_reason(judged, judgement, criteria)]
     if checks:
         disagreement = f"its files do not agree: {', '.join(map(_disagreement, checks))}"
-        # What explains a loss comes before what it looks like.
+        # Of a loss or gain the disagreement comes first: it may explain it.
         parts.insert(0 if judged.verdict in ("degraded", "improved") else 1, disagreement)
     moved = env_ran != env_id
     if moved and judgement.comparison is not None and judged.verdict not in ("identical", "equivalent"):

@@ -12,7 +12,7 @@ from reload_audit.judging.judgement import Judgement
 
 @dataclass(frozen=True)
 class JudgedVerdict:
-    """The verdict of one model beside all others.
+    """The verdict of one model, corrected for the number of models.
 
     :param q: p-value of the loss or gain, adjusted for the number of models; None where nothing was tested
     """
@@ -28,7 +28,7 @@ def decide_verdicts(judgements: Sequence[Judgement | None], criteria: Criteria) 
 
     :param judgements: one a model, in any order; None where a model could not be run
     """
-    # Not those whose claim must not decide: their small p-values would make room for other models' false alarms.
+    # Models with an obstacle are not tested: their small p-values would make room for other models' false alarms.
     tested = {
         index: judgement.comparison
         for index, judgement in enumerate(judgements)

@@ -36,7 +36,12 @@ _PATIENCE = 20.0
 
 @stating_problems
 def plan_for_trained(environment: EnvironmentSpec, folder: Path, seeds: int, steps: int) -> Planned:
-    """For an environment in which this workflow trained a model."""
+    """Plan the episodes for an environment in which this workflow trained a model: random actions and the model's.
+
+    :param folder: of the trained model
+    :param seeds: episodes with actions of each source
+    :param steps: of an episode, at most
+    """
     th.set_num_threads(1)
     plays = list(_random_plays(environment, seeds, steps))
     manifest = TrainedManifest.from_dict(read_json(folder / model_folder.MANIFEST))
@@ -53,7 +58,7 @@ def plan_for_trained(environment: EnvironmentSpec, folder: Path, seeds: int, ste
 def plan_for_external(
     environment: EnvironmentSpec, spec: ExternalSpec, policy: ExternalPolicy, seeds: int, steps: int
 ) -> Planned:
-    """For the environment of an external model. Only trusted names are imported, nothing executed.
+    """Plan the episodes for the environment of an external model: only trusted names are imported, nothing executed.
 
     :raises Unreadable: the environment must not be imported, or is not there
     """
@@ -79,7 +84,7 @@ def plan_for_external(
 
 @stating_problems
 def plan_for_environment(environment: EnvironmentSpec, seeds: int, steps: int) -> Planned:
-    """For an environment without a model."""
+    """Plan the episodes for an environment without a model: random actions alone."""
     th.set_num_threads(1)
     return Planned(environment, "", tuple(_random_plays(environment, seeds, steps)), "there is no model")
 

@@ -28,7 +28,7 @@ READERS_OF_DATES = {"now", "utcnow", "today"}
 
 @contextlib.contextmanager
 def clock(which: Clock, variant: int = 0) -> Iterator[None]:
-    """Let all clocks show something else, for code that is imported while they do."""
+    """Leave all clocks as they are, shift them by a time that depends on the variant, or freeze them, in the block."""
     if which == "real":
         yield
     elif which == "shifted":

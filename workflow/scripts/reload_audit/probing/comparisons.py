@@ -21,7 +21,7 @@ def changes(before: Sequence[Mapping[str, Leaf]], after: Sequence[Mapping[str, L
     """What differs between two processes, with its values where it first does so.
 
     :param before: what an environment carries along in the one process, by path, for each episode
-    :param after: the same in the other process
+    :param after: what it carries along in the other process, alike
     """
     found: dict[str, Change] = {}
     for one, other in zip(before, after, strict=False):

@@ -20,7 +20,7 @@ CAPTIONS: Mapping[Contrast, str] = {
     Contrast.HASH_ORDER: "another PYTHONHASHSEED",
     Contrast.CLOCK: "another time of day",
 }
-"""What differs from the baseline."""
+"""In words, what the scenario of each contrast changes of the baseline."""
 
 _STILL_DIFFERS = "for the same seed and actions in two fresh processes"
 
@@ -194,7 +194,7 @@ _SHOWN_BY: Mapping[str, Sequence[Contrast]] = {
     "survives-reset": (Contrast.SAME_INSTANCE, Contrast.MANY_EPISODES),
     "process-cache": (Contrast.USED_PROCESS, Contrast.TWO_INSTANCES),
 }
-"""By cause: the contrast whose difference is told, the first one that there is."""
+"""For each cause the contrasts that can show it: the evidence tells the difference of the first that does."""
 
 _SITUATIONS: Mapping[Contrast, str] = {
     Contrast.SAME_INSTANCE: "when the same episode is run a second time on the same instance",
@@ -207,7 +207,7 @@ _SITUATIONS: Mapping[Contrast, str] = {
 
 
 def _said(difference: Mismatch) -> str:
-    """With which seed, at which step, and what: with the values where they are known."""
+    """A difference in words: seed, step and component, with the values where they are known."""
     where = f"With seed {difference.seed} and {_ACTIONS[difference.actions]} actions"
     when = "after reset()" if difference.step == 0 else f"at step {difference.step}"
     if difference.expected is None:

@@ -1,4 +1,4 @@
-"""Compare an environment under scenarios that each change one thing, and go after every difference.
+"""Compare an environment under scenarios that each change one thing, and find out what causes every difference.
 
 Decides what runs, and runs nothing itself. Where nothing differs from the baseline, that is all. Where something does,
 ``mechanisms`` finds what is behind it.
@@ -36,14 +36,14 @@ _USED_BEFORE: Mapping[Contrast, tuple[Before, int]] = {
     Contrast.MANY_EPISODES: ("episodes", 0),
     Contrast.USED_PROCESS: ("strangers", 10),
 }
-"""What happens before the measured episodes, and which variant is the first."""
+"""``Scenario.before`` of the contrasts that use an instance or process before measuring, and their first variant."""
 
 
 class Contrasts:
     """All contrasts of one environment.
 
     :param run: runs a scenario in a fresh process
-    :param episodes: that an instance runs before, where it is to be used
+    :param episodes: how many an instance runs before the measured one, in contrasts with a used instance
     """
 
     def __init__(self, run: Runner, episodes: int) -> None:
@@ -75,7 +75,7 @@ class Contrasts:
         return None
 
     def compare_hash_order(self) -> None:
-        """Run the last contrast, once fresh processes have another PYTHONHASHSEED."""
+        """Run the contrast of hash order; fresh processes must have another PYTHONHASHSEED by now."""
         experiment = self._experiment
         if self.effects.held is Held.NONE:
             return

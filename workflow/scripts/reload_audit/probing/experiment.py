@@ -19,7 +19,10 @@ A single bit that is drawn once for the whole process is the same in all of them
 """
 
 _USED_VARIANTS = 4
-"""Other episodes that use a process at most, where they change what instances share: 1 in 16 for a single bit."""
+"""Variants of what uses a process beforehand that are tried at most, where that changes what instances share.
+
+A single bit that is drawn from them is the same in all with probability 1 in 16.
+"""
 
 
 class NotRepeatable(Exception):
@@ -141,6 +144,6 @@ class Experiment:
 
 
 def variants(scenario: Scenario, most: int) -> Iterator[Scenario]:
-    """A scenario with other episodes, another state and another time of day each time; itself first."""
+    """A scenario and its next variants: earlier episodes, generators' states and the time of day differ in each."""
     for further in range(most):
         yield replace(scenario, variant=scenario.variant + further)

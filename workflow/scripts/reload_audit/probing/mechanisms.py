@@ -37,10 +37,10 @@ _SUSPECTS = 12
 """Attributes that are put back one by one, at most."""
 
 _FAR = 1000.0
-"""Times that a number that grew over the first episodes goes on growing, to see what would then be."""
+"""By how many times its growth over the first episodes a number is extrapolated, to see its effect much later."""
 
 _OTHER_EPISODES = 5
-"""Between two variants of the episodes that an instance runs before."""
+"""Added to a variant to get other episodes than any variant tried before has."""
 
 
 # --- What makes two equal processes differ: entropy, or a clock ------------------------------------------------------
@@ -78,7 +78,7 @@ def _guilty_places(experiment: Experiment, control: Scenario, asked: Sequence[Pl
 
 
 def clock_lines(experiment: Experiment) -> tuple[Place, ...]:
-    """Where clocks are read."""
+    """The lines of the environment's code that read a clock."""
     watched = experiment.result(replace(experiment.control, watched=True))
     return () if watched is None else tuple(watched.clocks)
 
@@ -122,7 +122,7 @@ def _effect_of(
 
 
 def state_effect(experiment: Experiment, contrast: Contrast, scenario: Scenario, difference: Mismatch) -> StateEffect:
-    """What of all that was left behind changes the episodes.
+    """Which of the attributes that earlier episodes changed cause the difference.
 
     :param scenario: the variant in which the contrast's episodes differ from the baseline's
     """
@@ -173,7 +173,7 @@ def _counts_only(experiment: Experiment, scenario: Scenario, used: Result) -> bo
 
 
 def far_effects(experiment: Experiment) -> Iterator[StateEffect]:
-    """Numbers that grew over the first episodes without consequence: what if they went on growing?"""
+    """Numbers that grew over the first episodes without consequence, but have one once they are set far beyond."""
     before = experiment.baseline.before[0]
     for path, history in experiment.results[Contrast.MANY_EPISODES].history.items():
         leaf = before.get(path)

@@ -32,7 +32,7 @@ _PLAYS_OF_A_VARIANT = 1000
 """More plays than a scenario has, so that no two variants seed a global generator alike."""
 
 _PRELUDE = 500_000
-"""What the seeds of episodes begin with that are run before the measured ones, once for each variant."""
+"""Seed of the first episode that is run before the measured ones; each further variant adds as much again."""
 
 _STRANGERS = 5
 """Episodes at most that another instance runs before the measured one is made."""
@@ -140,7 +140,7 @@ class _Run:
     def _use(self, env: gym.Env, episodes: int, remember: bool = False) -> None:
         """Run other episodes than the measured ones, with random actions.
 
-        :param remember: whether to keep what the instance's numbers are before each of them
+        :param remember: whether to record the values of the instance's numbers before each of them
         """
         first_seed = _PRELUDE * (1 + self._scenario.variant)
         actions = RandomActions(env, first_seed)

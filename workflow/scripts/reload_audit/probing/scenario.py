@@ -1,4 +1,4 @@
-"""What is asked of a process that runs episodes under a scenario, and what it answers. Data only, quick to import."""
+"""Input and output of a process that runs episodes under one scenario. Data only, quick to import."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REAL_ENTROPY: frozenset[Place] = frozenset()
 class Play:
     """A seed to reset with, and the actions to take then.
 
-    :param source: whose actions: random ones or the model's
+    :param source: where the actions come from: drawn at random, or chosen by the model
     """
 
     seed: int
@@ -39,7 +39,7 @@ class Planned:
     """The environment that is probed, and the episodes that every scenario measures.
 
     :param environment: as it can be made today, and a remark where that is another one than was asked for
-    :param model: why there are no actions of a model; empty where there are
+    :param model: why no play has actions of a model; empty where some have
     """
 
     environment: EnvironmentSpec
@@ -59,9 +59,9 @@ class Scenario:
     :param others: phases in which a global generator starts from another state, by generator
     :param variant: which other episodes, which other state of global generators, and which other time of day
     :param fixed_entropy: places in the code for which the operating system's entropy is always the same; None for all
-    :param noted_entropy: whether to note who asks for it
-    :param restored: attributes that are put back to what they were before ``before``
-    :param moved: numbers that are set before the measured reset
+    :param noted_entropy: whether to record which places ask for entropy
+    :param restored: attributes that are put back to their values from before whatever ``before`` names
+    :param moved: numbers that attributes are set to before the measured reset, by attribute
     :param watched: whether to find out which lines draw, or read a clock
     """
 
@@ -106,16 +106,16 @@ class Leaf:
 class Result:
     """What running a scenario gave: the traces of its episodes, and what else was seen.
 
-    :param firsts: the same episodes before the measured ones: on the same instance, or on its twin
+    :param firsts: traces of the same episodes when run before the measured ones: on the same instance, or on its twin
     :param before: all values that an environment carries along, by path, before each measured reset
-    :param after: the same after each measured reset
+    :param after: all these values after each measured reset
     :param drawn: phases in which each global generator was drawn from
-    :param history: numbers before each episode of the first prelude
+    :param history: values of numeric attributes before each of the other episodes that an instance ran first
     :param asked: places that asked for entropy, with the phase
     :param draws: by generator, places that drew from it, with the phase
     :param clocks: places that read a clock, with the phase
     :param order_lines: places that make sets or ask for hashes
-    :param touched: what another instance changed of the measured one's: its value before and after
+    :param touched: attributes of the measured instance that using another one changed: their values before and after
     """
 
     traces: list[Trace] = field(default_factory=list)

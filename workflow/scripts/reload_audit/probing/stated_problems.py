@@ -1,4 +1,4 @@
-"""Errors whose message alone says what is wrong, as it is written for the person who reads it."""
+"""Turn errors whose message is written for users into failures that show the message alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _Value = TypeVar("_Value")
 
 
 def stating_problems(function: Callable[_Arguments, _Value]) -> Callable[_Arguments, _Value | Failure]:
-    """Let a function return such an error as a failure with that message: the error's name would say nothing more."""
+    """Make a function return, instead of raising, ``Unreadable`` or ``ImportProblem`` as a failure with its message."""
 
     @functools.wraps(function)
     def stating(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Value | Failure:

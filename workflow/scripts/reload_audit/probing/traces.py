@@ -32,7 +32,7 @@ class Moment:
 class Trace:
     """What an episode's reset and each of its steps returned.
 
-    :param actions: whose: random ones or the model's
+    :param actions: where the actions came from: drawn at random, or chosen by the model
     """
 
     seed: int

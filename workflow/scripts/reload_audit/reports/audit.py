@@ -52,7 +52,7 @@ class NamedCause:
     :param name: identifier, see ``docs/causes``
     :param evidence: sentences
     :param proven: whether files or a contrast show it by themselves
-    :param share: how much of the gap its remedy closes, 1 for all; None where that is not known
+    :param share: how much of the gap its best trial closes, 1 for all; None where that is not known
     :param fix: code to paste
     """
 
@@ -99,7 +99,7 @@ class DivergingValue:
 class AuditedModel:
     """One model: its row of ``models.csv``, and what ``audit.json`` has besides. Fields are called as there.
 
-    :param source: ``trained`` by this workflow, or how discovery met it
+    :param source: ``trained`` by this workflow, or the layout or table by which discovery found it
     :param claim_kind: what the reload is compared with; empty where nothing is known
     :param plain_load_error: what ``ALGO.load(path)`` would raise; empty where it works, None where that is not known
     :param cause: the best of ``causes``, by name; empty where there is none

@@ -24,7 +24,7 @@ from reload_audit.reports.safe_text import one_line
 
 CARD, FOLDER = "README.md", "model_cards"
 
-_USUAL_EPISODES = 10  # of evaluate_policy; a card does not say
+_USUAL_EPISODES = 10  # the default of evaluate_policy, for cards that do not state theirs
 _CONTEXT = 3
 _NO_END = b"\n\\ No newline at end of file\n"
 _LONGEST_NAME = 100

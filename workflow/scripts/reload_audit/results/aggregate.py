@@ -193,7 +193,7 @@ def _entry(model: _Judged, row: ModelRow, diagnosis: Diagnosis, probe: str | Non
 
 
 def environment_entry(name: str, probe: ProbeRecord) -> Mapping[str, Any]:
-    """What ``audit.json`` says of an environment that was probed: nothing of how long that took.
+    """What ``audit.json`` says of an environment that was probed, without durations.
 
     :param name: of the probe
     """

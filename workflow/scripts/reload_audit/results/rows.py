@@ -35,7 +35,7 @@ class ComparisonColumns(TypedDict):
 
 
 def model_row(record: ModelRecord, judgement: Judgement | None) -> ModelRow:
-    """A model's row without q, verdict and gap, which need all models; ``reason`` says as yet why it failed."""
+    """A model's row without q, verdict and gap, which need all models; ``reason`` is only that of a failure."""
     if isinstance(record.manifest, TrainedManifest):
         row = _trained_row(record.manifest, record.canonical)
     else:

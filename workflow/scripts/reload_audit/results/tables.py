@@ -117,9 +117,9 @@ class EpisodeRow:
 
 @dataclass(frozen=True)
 class ProcessRow:
-    """One row of the table of processes: which it was, and what it cost.
+    """One row of the table of processes: the process, and what it cost.
 
-    :param fresh: whether it is another one than trained; None for the one that trained
+    :param fresh: whether it is another process than the one that trained the model; None for that one
     """
 
     model: str

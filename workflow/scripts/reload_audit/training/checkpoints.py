@@ -26,7 +26,7 @@ _NAME = re.compile(r"step([0-9]+)")
 class Checkpoints:
     """The checkpoints of one model.
 
-    :param folder: its own; what another spec or other code left there is of no use
+    :param folder: of this model alone; checkpoints in it that another spec or other code left are not used
     :param identity: what decides the training: its spec, and the digest of the code
     """
 
@@ -38,7 +38,7 @@ class Checkpoints:
         return next(reversed(self._steps()), None)
 
     def save(self, model: BaseAlgorithm) -> None:
-        """Save a checkpoint, which appears complete or not at all, and let go of those before it."""
+        """Save a checkpoint, which appears complete or not at all, and remove those before it."""
         self._folder.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=".", dir=self._folder))
         model_folder.save(model, building)
@@ -59,12 +59,12 @@ class Checkpoints:
 def load_into(model: BaseAlgorithm, checkpoint: Path) -> BaseAlgorithm:
     """Load the model of a checkpoint, to train on in the environments of a new model.
 
-    :param model: untrained; its environments are used, its statistics are to be the checkpoint's already
+    :param model: untrained; its environments are used, which must have the checkpoint's VecNormalize statistics already
     """
     loaded: BaseAlgorithm = type(model).load(checkpoint / model_folder.MODEL, env=model.env, device=model.device)
     if isinstance(loaded, OffPolicyAlgorithm):
         loaded.load_replay_buffer(checkpoint / _REPLAY_BUFFER)
-    # Else its episodes would be those of the beginning once more: loading has put the seed of the beginning.
+    # Loading restores the seed that training began with; with that one it would repeat its first episodes.
     loaded.set_random_seed((loaded.seed or 0) + loaded.num_timesteps)
     return loaded
 

@@ -73,7 +73,7 @@ def record_reference(
     evaluation = EvaluationSpec(episodes, seed, n_envs, max_episode_steps, _LOOKS)
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    # Those of another model; the new manifest comes last.
+    # Files of a model recorded here before; the manifest is written last, so that it vouches for all others.
     for name in (model_folder.MANIFEST, model_folder.STATISTICS, model_folder.STEPS):
         (target / name).unlink(missing_ok=True)
     model_folder.save(model, target)

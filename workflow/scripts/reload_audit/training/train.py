@@ -44,7 +44,7 @@ def train(spec_data: Mapping[str, Any], folder: str, checkpoints: str = "", code
 
     :param spec_data: what ``TrainingSpec.from_dict`` reads
     :param checkpoints: folder of this model's checkpoints, if it is to have some
-    :param code: digest of the code that decides the training; a checkpoint of other code is of no use
+    :param code: digest of the code that decides the training; checkpoints of other code are not used
     """
     spec = TrainingSpec.from_dict(spec_data)
     th.set_num_threads(1)
@@ -92,7 +92,7 @@ def _remove_empty_log(model: BaseAlgorithm) -> None:
     """Remove the temporary folder that SB3 makes for a log, unless something was logged."""
     folder = Path(model.logger.get_dir() or "")
     if folder.name.startswith("SB3-"):
-        with contextlib.suppress(OSError):  # somebody did write
+        with contextlib.suppress(OSError):  # not empty: something was logged
             folder.rmdir()
 
 

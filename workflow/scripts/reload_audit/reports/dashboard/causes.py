@@ -71,7 +71,7 @@ def _row(name: str, found: Sequence[tuple[Entry, NamedCause]]) -> CauseRow:
 
 
 def _persuasion(found: tuple[Entry, NamedCause]) -> tuple[bool, bool, float]:
-    """How well a model shows a cause; of equals the first counts."""
+    """A sort key: how well a model shows a cause, by proof, rank and share of the gap."""
     entry, cause = found
     return _is_best(entry, cause), cause.proven, -1.0 if cause.share is None else cause.share
 

@@ -55,7 +55,7 @@ _SOFT = alt.param(name="soft", value="#5a6675")
 
 
 def scores(legend: bool = False) -> Chart:
-    """A point a model: train-time or claimed score against the score after reload.
+    """One point for each model: train-time or claimed score against the score after reload.
 
     :param legend: whether the verdicts' colours are explained: the page does so elsewhere
 

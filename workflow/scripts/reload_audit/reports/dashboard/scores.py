@@ -81,6 +81,6 @@ def band(fraction: float) -> list[dict[str, float]]:
 
 
 def left_edge(placed: Sequence[Place]) -> float:
-    """The score at which the axis of scores before begins: hardly any model is as bad as a random policy."""
+    """The score at which the x axis (scores before reload) begins: hardly any model was as bad as a random policy."""
     leftmost = min([0.7, *(place.x for place in placed)])
     return max(SCORES_SHOWN[0], leftmost - 0.05)

@@ -1,4 +1,4 @@
-// What is shown: verdicts, causes, environments, groups, words and a selection of scores, all of which must hold.
+// The filters: a model is shown if its verdict, cause, environment, group, words and score are all selected.
 
 const KINDS = {
   verdict: (row) => row.verdict,
@@ -70,7 +70,7 @@ class Filters {
     this.changed(redraw);
   }
 
-  // How many models each bar stands for, among those that everything else lets through.
+  // Updates the count of each bar: its models among those that all other kinds of filters let through.
   count() {
     for (const kind of ["cause", "environment", "group"]) {
       const counted = new Map();

@@ -1,6 +1,6 @@
-// Puts the parts together: what is chosen in one place shows in all.
+// Starts the page and connects its parts: filters, charts, table and panel show the same selection.
 
-// The model that the address names, if any; others may have written it.
+// The model named in the address (#model=name), or "": untrusted, because anybody can write a link.
 function linked() {
   try {
     return decodeURIComponent((/^#model=(.*)$/s.exec(location.hash) ?? [])[1] ?? "");
@@ -38,7 +38,7 @@ async function start() {
     drawLater();
   }
 
-  // What lies further down is drawn when it comes into view, and again when what is shown has changed.
+  // The charts of experiments, further down, are drawn when they come into view, and again when the selection changed.
   const later = document.getElementById("grid");
   let stale = true;
   let seen = false;
@@ -72,7 +72,7 @@ async function start() {
     else if (panel.open) panel.close();
   }
 
-  // The next of the models that are shown, in the table's order.
+  // Opens the model that is "by" rows further in the table, among those that are shown.
   function step(by) {
     const order = table.getData("active");
     const at = order.findIndex((row) => row.index === current);
@@ -81,7 +81,7 @@ async function start() {
   }
 
   let opener = null;
-  let current = null; // index of the model whose panel it is
+  let current = null; // index of the model whose panel is open
   panel.addEventListener("close", () => {
     history.replaceState(null, "", location.pathname + location.search);
     tip.hidden = true;
@@ -89,7 +89,7 @@ async function start() {
     (row ?? opener)?.focus();
   });
   panel.addEventListener("click", (event) => {
-    if (event.target === panel) panel.close(); // beside it
+    if (event.target === panel) panel.close(); // a click on the backdrop
   });
 
   search.addEventListener("input", () => filters.search(search.value));

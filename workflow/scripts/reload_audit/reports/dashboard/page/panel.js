@@ -3,7 +3,7 @@
 const panel = document.getElementById("panel");
 const chunks = new Map();
 
-// A value by a name that strangers gave: no object has one of "constructor" here.
+// Looks up a name from an untrusted file among own properties only, so that "constructor" finds nothing.
 function own(object, name) {
   return Object.hasOwn(object, name) ? object[name] : undefined;
 }
@@ -16,14 +16,14 @@ async function detailsOf(index, audit) {
 }
 
 function code(text) {
-  const pre = element("pre", { tabindex: 0 }, text); // what scrolls must be reachable
+  const pre = element("pre", { tabindex: 0 }, text); // scrollable, so it must be reachable with the keyboard
   const copy = element("button", { type: "button", class: "copy" }, "Copy");
   copy.addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(pre.textContent);
       copy.textContent = "Copied";
     } catch {
-      getSelection().selectAllChildren(pre); // where a page may not write to the clipboard
+      getSelection().selectAllChildren(pre); // select it instead, where a page may not write to the clipboard
     }
   });
   return element("div", { class: "code" }, pre, copy);
@@ -168,7 +168,7 @@ function commandPart(row) {
   );
 }
 
-// :param go: what the buttons do: close, or step to the next model or the one before
+// :param go: functions of the buttons: close, and step by 1 or -1 models
 function heading(row, go) {
   const button = (label, text, action, id = null) => element("button", { type: "button", id, autofocus: id !== null, "aria-label": label, title: label, onclick: action }, text);
   const trained = row.source === "trained" ? `, seed ${row.seed}, n_envs ${row.n_envs}` : "";
@@ -183,7 +183,7 @@ function heading(row, go) {
 async function showPanel(row, audit, go) {
   const asked = location.hash;
   const details = await detailsOf(row.index, audit);
-  if (location.hash !== asked) return; // somebody has gone on, or closed it, meanwhile
+  if (location.hash !== asked) return; // meanwhile another panel was opened, or this one closed
   const charted = [];
   panel.replaceChildren(...[
     heading(row, go),

@@ -1,8 +1,8 @@
-// Charts: Vega draws what Vega-Lite was compiled to. Colours follow the page's, light or dark.
+// Charts: Vega draws specifications that were compiled from Vega-Lite, in the light or dark colours of the page.
 
-let charts = {}; // specifications, as texts
+let charts = {}; // Vega specifications as JSON texts, by name
 const darkness = matchMedia("(prefers-color-scheme: dark)");
-const views = new Map(); // by container
+const views = new Map(); // Vega views, by the element that holds them
 const tip = document.getElementById("tip");
 
 function styleOf(name) {
@@ -30,7 +30,7 @@ function specification(name) {
 
 // :param data: rows, by the name that the chart gives them
 // :param signals: values of the chart's own parameters
-// :param describe: from what a mark has for a tooltip to its names and texts
+// :param describe: turns the tooltip value of a mark into an object of names and texts
 function draw(name, container, data, { signals = {}, width = null, describe = (value) => value } = {}) {
   views.get(container)?.finalize();
   const view = new vega.View(vega.parse(specification(name), look(), { ast: true }), {
@@ -75,7 +75,7 @@ function scoreTip(row) {
   return { model, verdict, environment, before: rewardText(row.before, row.before_std), after: rewardText(row.after, row.after_std), cause };
 }
 
-// The worst come first in the page, and are drawn last, on top.
+// Points in reverse order: the worst models, which come first in the page, are drawn last, on top.
 function scorePoints(rows) {
   return rows.filter((row) => row.x !== null).map(scorePoint).reverse();
 }
@@ -103,7 +103,7 @@ function showScores(rows) {
   scores.view?.data("models", scorePoints(rows)).run();
 }
 
-// As many panels in a row as there is room for.
+// How many panels of a width (pixels) fit in a row.
 function panelsInARow(container, width) {
   return Math.max(1, Math.floor((container.clientWidth + 20) / width));
 }

@@ -1,10 +1,10 @@
 // The table of models: Tabulator draws the rows that are in view.
 
-const REACH = 3.2; // margins on either side of zero that an interval's drawing shows
-const PRINTED = 300; // models on paper
-const ROW = 37; // pixels
+const REACH = 3.2; // range of an interval's drawing, in margins on either side of zero
+const PRINTED = 300; // most models that are printed
+const ROW = 37; // height in pixels, as is HEAD
 const HEAD = 46;
-const SHOWN = 14.5; // half a row says that there are more
+const SHOWN = 14.5; // most rows in view; half a row shows that there are more
 const SVG = "http://www.w3.org/2000/svg";
 
 function badge(verdict) {
@@ -21,7 +21,7 @@ function inMargins(value, margin) {
   return value / margin;
 }
 
-// The interval of a difference, in margins, on a field that is the margin.
+// Draws the confidence interval of a difference, in margins, over a band that marks the margin.
 function interval(row) {
   if (row.low === null || row.high === null || row.margin === null || row.difference === null) return MISSING;
   const [low, middle, high] = [row.low, row.difference, row.high].map((value) => Math.max(-REACH, Math.min(REACH, inMargins(value, row.margin))));
@@ -69,13 +69,13 @@ function columnsOf() {
   ].map((column) => ({ headerSortTristate: false, resizable: false, vertAlign: "middle", ...column }));
 }
 
-// A text on two lines at most, broken after what joins its parts; the whole of it on hovering.
+// A text on two lines at most, which may break after punctuation; its tooltip has the whole text.
 function clamped(text, title = text) {
   const parts = text.split(/(?<=[-_/.:])/).flatMap((part) => [part, element("wbr")]);
   return element("span", { class: "clamp", title }, parts);
 }
 
-// Of a model without rewards the reason is all there is to know.
+// The cell of the cause; of an error also the reason, because there are no rewards to show.
 function cause(row) {
   if (row.verdict === "error") return clamped(`${row.cause || "error"}: ${row.reason}`, row.reason);
   return row.cause ? clamped(row.cause, row.reason) : "";
@@ -122,7 +122,7 @@ function makeTable(rows, open) {
     if (many) table.setHeight(Math.max(HEAD + 2 * ROW, HEAD + ROW * Math.min(SHOWN, found.length) + 1));
   };
   return new Promise((resolve) => table.on("tableBuilt", () => {
-    // Rows have the focus, one by one; what holds them is no stop of its own.
+    // Each row can have the focus; the element that holds them is no tab stop of its own.
     holder.querySelector(".tabulator-tableholder").removeAttribute("tabindex");
     let width = holder.clientWidth;
     new ResizeObserver(() => {
@@ -141,7 +141,7 @@ const FIELDS = {
   n_episodes: "n_episodes", q: "q", cause: "cause", cause_share: "share", gap: "gap", reason: "reason",
 };
 
-// Numbers as such; of texts, those that a spreadsheet would take for a formula begin with an apostrophe.
+// A cell of a CSV file; a text that a spreadsheet would take for a formula gets an apostrophe in front.
 function csvCell(value) {
   if (value === null || value === undefined) return "";
   if (typeof value === "number") return String(value);

@@ -1,4 +1,4 @@
-// The compressed parts of the page: libraries, charts, and what was audited.
+// Unpacks the compressed parts of the page (libraries, charts, the audit), and formats numbers.
 
 async function unpack(id) {
   const text = document.getElementById(id).textContent;
@@ -11,14 +11,14 @@ async function unpackJson(id) {
   return JSON.parse(await unpack(id));
 }
 
-// The page's policy allows exactly the libraries that it came with, by their hashes.
+// Runs a library; the page's security policy allows only those that it came with, by their hashes.
 async function runLibrary(id) {
   const script = document.createElement("script");
   script.textContent = await unpack(id);
   document.head.append(script);
 }
 
-// From columns to a row a model. What was left out because it is as before is filled in.
+// Turns columns into one row a model. A reward after reload is stored only if it differs from the one before.
 function rowsOf(columns) {
   const names = Object.keys(columns);
   const value = (name, index) => {
@@ -40,7 +40,7 @@ const MISSING = "\u2013";
 
 const FORMATS = [0, 1, 2, 3].map((digits) => new Intl.NumberFormat("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
 
-// About four significant digits, as the static parts of the page have them.
+// About four significant digits, like number() in number_format.py for the static parts of the page.
 function numberText(value) {
   if (value === null || value === undefined) return MISSING;
   const size = Math.abs(value);
