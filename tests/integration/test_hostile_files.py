@@ -182,7 +182,7 @@ def hostile_tensors(marker: Path, *, zipped: bool) -> bytes:
         *("../../x.pth", "/x.pth", "policy.__class__.pth", "__class__.pth", "policy.pth/.pth", ".pth", "a b.pth"),
     ],
 )
-def test_parameters_are_not_executed(
+def test_hostile_pickles_as_parameters_are_refused(
     member: str, zipped: bool, model_bytes: bytes, tmp_path: Path, forbidden_marker: Path
 ) -> None:
     content = with_member(model_bytes, member, hostile_tensors(forbidden_marker, zipped=zipped))
@@ -197,7 +197,9 @@ def test_parameters_with_unexpected_names_are_refused(member: str, model_bytes: 
 
 
 @pytest.mark.parametrize("name", ["policy.__class__", "policy_class", "policy.action_net.weight", "__class__", "", 3])
-def test_single_tensors_with_unexpected_names_are_refused(name: object, model_bytes: bytes, tmp_path: Path) -> None:
+def test_single_tensors_whose_name_leads_to_another_attribute_are_refused(
+    name: object, model_bytes: bytes, tmp_path: Path
+) -> None:
     """SB3 sets an attribute of whatever the name leads to."""
     content = io.BytesIO()
     th.save({name: th.zeros(3)}, content)
@@ -280,7 +282,9 @@ def test_members_of_enumerations_may_be_written_as_python_3_11_0_to_3_11_3_write
 @pytest.mark.parametrize(
     "arguments", [(PPO, "load"), ("", "join"), (TrainFrequencyUnit, "STEP", 0), (TrainFrequencyUnit, "__class__")]
 )
-def test_other_attributes_may_not_be_asked_for(model_bytes: bytes, tmp_path: Path, arguments: tuple) -> None:
+def test_a_pickle_may_look_up_no_attributes_but_members_of_enumerations(
+    model_bytes: bytes, tmp_path: Path, arguments: tuple
+) -> None:
     asked = pickle.dumps([Reduced(getattr, TrainFrequencyUnit, "STEP"), Reduced(getattr, *arguments)])
     assert "untrusted_pickle builtins.getattr" in read_as_model(
         with_pickled(model_bytes, "train_freq", asked), tmp_path

@@ -177,7 +177,7 @@ def test_the_order_of_a_dictionary_space_is_that_of_the_network_s_inputs(tmp_pat
     assert actions(found, DummyVecEnv([Unsorted])) == actions(expected, DummyVecEnv([Unsorted]))
 
 
-def test_notes_say_what_was_not_loaded(tmp_path: Path) -> None:
+def test_the_notes_on_a_model_say_which_parts_were_not_loaded(tmp_path: Path) -> None:
     trained(CASES["hindsight"], tmp_path / "her.zip")
     trained(CASES["schedules as code"], tmp_path / "code.zip")
     assert "without its HerReplayBuffer" in load(read_model(tmp_path / "her.zip"), "SAC", "cpu").notes
@@ -345,7 +345,7 @@ def really_raised(path: Path, algo: str, statistics: Path | None = None, env: An
 @pytest.mark.parametrize(
     "name", ["PPO", "SAC", "ARS", "hindsight", "schedules as code", "schedules of SB3", "several inputs"]
 )
-def test_what_a_plain_load_says_of_models_saved_here(name: str, tmp_path: Path) -> None:
+def test_a_plain_load_error_is_predicted_for_models_saved_with_this_sb3(name: str, tmp_path: Path) -> None:
     trained(CASES[name], tmp_path / "model.zip")
     said = plain_load_error(read_model(tmp_path / "model.zip"), None)
     assert said == really_raised(tmp_path / "model.zip", CASES[name][0])
@@ -389,7 +389,9 @@ CHANGED: dict[str, dict[str, bytes]] = {
 
 
 @pytest.mark.parametrize("name", CHANGED)
-def test_what_a_plain_load_says_of_models_that_do_not_fit(name: str, plain_model: Path, tmp_path: Path) -> None:
+def test_a_plain_load_error_is_predicted_for_models_that_do_not_fit(
+    name: str, plain_model: Path, tmp_path: Path
+) -> None:
     content = plain_model.read_bytes()
     for attribute, pickled in CHANGED[name].items():
         content = with_pickled(content, attribute, pickled)
@@ -397,7 +399,7 @@ def test_what_a_plain_load_says_of_models_that_do_not_fit(name: str, plain_model
     assert plain_load_error(read_model(tmp_path / "model.zip"), None) == really_raised(tmp_path / "model.zip", "PPO")
 
 
-def test_what_a_plain_load_says_is_printable(plain_model: Path, tmp_path: Path) -> None:
+def test_a_predicted_load_error_is_printable(plain_model: Path, tmp_path: Path) -> None:
     name = b"\x80\x04X\x13\x00\x00\x00cloudpickle.\x1b\xed\xa0\x80abcX\x01\x00\x00\x00x\x93."
     (tmp_path / "model.zip").write_bytes(with_pickled(plain_model.read_bytes(), "learning_rate", name))
     said = plain_load_error(read_model(tmp_path / "model.zip"), None)
@@ -405,7 +407,7 @@ def test_what_a_plain_load_says_is_printable(plain_model: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("attribute", ["observation_space", "action_space", "policy_class"])
-def test_what_a_plain_load_says_of_models_that_lack_something(
+def test_a_plain_load_error_is_predicted_for_models_that_lack_a_setting(
     attribute: str, plain_model: Path, tmp_path: Path
 ) -> None:
     members = members_of(plain_model.read_bytes())
@@ -417,7 +419,7 @@ def test_what_a_plain_load_says_of_models_that_lack_something(
 
 
 @pytest.mark.parametrize("old", ["gym.spaces.box.Box", "stable_baselines3.common.running_mean_std.OldMoments", None])
-def test_what_a_plain_load_says_of_statistics(old: str | None, plain_model: Path, tmp_path: Path) -> None:
+def test_a_plain_load_error_is_predicted_for_statistics(old: str | None, plain_model: Path, tmp_path: Path) -> None:
     normalize = VecNormalize(DummyVecEnv([planted.Draws]))
     normalize.reset()
     made = b"\x80\x04cstable_baselines3.common.vec_env.vec_normalize\nVecNormalize\n)\x81"

@@ -47,7 +47,7 @@ CLAIMS = [
 
 
 @pytest.mark.parametrize("n", [2, 20, 80])
-def test_the_obstacle_is_the_one_that_the_judgement_met(n: int) -> None:
+def test_the_obstacle_read_from_an_audit_is_that_of_the_judgement(n: int) -> None:
     judged = [judge_by_claims(claims, episodes(50.0, n), 0.0, CRITERIA) for claims in [[], *CLAIMS]]
     undecided = [judgement for judgement in judged if judgement.decision is None]
     assert len({judgement.obstacle for judgement in undecided}) >= 5
@@ -63,7 +63,7 @@ def test_too_few_episodes_are_no_obstacle() -> None:
     assert read(trained_row(verdict="inconclusive", q=0.3)).obstacle == ""
 
 
-def test_the_reason_is_not_read_for_the_obstacle() -> None:
+def test_the_obstacle_does_not_depend_on_the_wording_of_the_reason() -> None:
     assert read(inconclusive_row("best_of_k", reason="no_claim: in other words")).obstacle == "best_of_k"
 
 

@@ -58,7 +58,7 @@ def test_models_per_core_hour_count_every_core():
     assert per_core_hour(models=10, seconds=60, cores=2) == 300
 
 
-def test_least_finds_the_smallest_number_that_is_enough():
+def test_the_smallest_number_of_episodes_that_is_enough_is_found():
     assert looks.least(lambda episodes: episodes >= 37, 2, 1000) == 37
     assert looks.least(lambda _: False, 2, 1000) == 1000
 

@@ -84,7 +84,7 @@ def test_a_typo_is_refused_with_its_place_and_what_was_expected(typo: str, tmp_p
         read_causes(edited(tmp_path, edit))
 
 
-def test_editing_words_leaves_what_is_measured_as_it_is(tmp_path: Path) -> None:
+def test_rewording_a_cause_measures_nothing_again(tmp_path: Path) -> None:
     def reword(causes: Causes) -> None:
         for cause in causes.values():
             cause["explanation"] = "Something else."
@@ -101,11 +101,11 @@ def test_editing_words_leaves_what_is_measured_as_it_is(tmp_path: Path) -> None:
         lambda causes: causes["clock"].update(trials=[{"name": "late", "condition": {"episodes_before": 3}}]),
     ],
 )
-def test_editing_a_trial_changes_what_is_measured(edit: Callable[[Causes], Any], tmp_path: Path) -> None:
+def test_editing_a_trial_measures_again(edit: Callable[[Causes], Any], tmp_path: Path) -> None:
     assert measured_part(edited(tmp_path, edit)) != measured_part()
 
 
-def test_trials_change_conditions_in_ways_that_there_are() -> None:
+def test_trials_change_only_factors_that_conditions_have() -> None:
     names = {known.name for known in fields(Condition)}
     for trial in ALL_TRIALS:
         assert trial.condition.keys() <= names
@@ -120,17 +120,17 @@ def test_every_obstacle_of_a_judgement_is_one_cause() -> None:
     assert len({cause_of_obstacle(obstacle) for obstacle in get_args(Obstacle)}) == len(get_args(Obstacle))
 
 
-def test_every_fallback_is_a_level_of_the_ranking() -> None:
+def test_every_fallback_of_a_cause_has_a_place_in_the_ranking() -> None:
     assert {fallback.upper() for fallback in get_args(Fallback)} <= set(Level.__members__)
 
 
-def test_a_value_is_filled_in_as_what_it_is_and_never_read_as_a_placeholder() -> None:
+def test_a_detail_keeps_its_type_in_a_trial_and_is_never_read_as_a_placeholder() -> None:
     trial = DeclaredTrial("k=$k", {"environment": {"frame_stack": "$k", "env_kwargs": "$kwargs"}})
     values = {"k": 4, "kwargs": {"of": "$k"}}
     assert trial.filled_in(values) == ("k=4", {"environment": {"frame_stack": 4, "env_kwargs": {"of": "$k"}}})
 
 
-def test_a_trial_needs_every_value_but_optional_ones() -> None:
+def test_a_trial_is_left_out_if_a_detail_that_it_needs_is_unknown() -> None:
     wrappers = [["module:wrapper", {"dtype": "$dtype", "low": "$low"}]]
     trial = DeclaredTrial("as $dtype", {"environment": {"wrappers": wrappers}}, optional=frozenset({"low"}))
     assert trial.filled_in({"low": 0.0}) is None

@@ -252,7 +252,7 @@ def digest(tmp_path: Path) -> Callable[..., str]:
     return digest
 
 
-def test_docstrings_comments_and_formatting_do_not_count(digest):
+def test_docstrings_comments_and_formatting_do_not_change_the_digest(digest):
     assert digest(WRITTEN) == digest(REWORDED)
 
 
@@ -274,7 +274,7 @@ def test_docstrings_comments_and_formatting_do_not_count(digest):
         ('"""Of two."""', "global LIMIT"),
     ],
 )
-def test_what_code_does_counts(digest, before, after):
+def test_a_change_of_what_code_does_changes_the_digest(digest, before, after):
     assert digest(WRITTEN) != digest(WRITTEN.replace(before, after, 1))
 
 
@@ -286,18 +286,20 @@ def test_what_code_does_counts(digest, before, after):
         "from inspect import getsource",
     ],
 )
-def test_docstrings_count_where_code_reads_them(digest, reading):
+def test_docstrings_change_the_digest_where_code_reads_them(digest, reading):
     assert digest(WRITTEN + reading) != digest(REWORDED + reading)
 
 
-def test_docstrings_count_where_what_imports_them_reads_them(project: Path, changes: Callable[[str], bool]) -> None:
+def test_docstrings_change_the_digest_where_an_importing_module_reads_them(
+    project: Path, changes: Callable[[str], bool]
+) -> None:
     (project / "scripts/train.py").write_text("from pkg.names import thing\n\nprint(thing.__doc__)\n")
     before = digest_of(project)
     (project / "library/pkg/names.py").write_text('thing = 1\n"""One."""\n')
     assert digest_of(project) != before
 
 
-def test_lines_count_where_they_are_asked_for(digest):
+def test_line_numbers_change_the_digest_where_they_are_asked_for(digest):
     later = f"# one line more\n{WRITTEN}"
     assert digest(WRITTEN) == digest(later)
     assert digest(WRITTEN, with_lines=True) != digest(later, with_lines=True)
@@ -307,7 +309,7 @@ def test_lines_count_where_they_are_asked_for(digest):
 @pytest.mark.parametrize(
     "content", ["def f(:", b"\xff", b"a = '\0'", f"a = 0x{'f' * 5000}", f"a = {'-' * 5000}1", f"a = {'1 + ' * 5000}1"]
 )
-def test_code_that_cannot_be_parsed_counts_as_it_is_written(digest, content):
+def test_any_edit_of_code_that_cannot_be_parsed_changes_the_digest(digest, content):
     content = content.encode() if isinstance(content, str) else content
     assert digest(content) == digest(content) != digest(content + b" # edited")
 
@@ -317,6 +319,6 @@ def test_the_digest_is_the_same_in_all_versions_of_python(digest):
     assert digest(WRITTEN)[:16] == "d1cf3afdd5bf6bd0"
 
 
-def test_a_text_beside_the_code_counts(project: Path) -> None:
+def test_texts_that_are_digested_with_the_code_change_the_digest(project: Path) -> None:
     script, locate = project / "scripts/train.py", locate_in([project / "library"])
     assert len({code_digest(script, locate, texts=texts) for texts in ([], ["a"], ["b"], ["a", "b"], ["ab"])}) == 5

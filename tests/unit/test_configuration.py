@@ -402,7 +402,7 @@ def test_a_change_of_one_experiment_changes_its_own_specs_only(changes: dict[str
     assert changed_models(BEFORE, after) == {"ppo-seed0-n1", "ppo-seed1-n1"}
 
 
-def test_another_seed_leaves_the_models_that_are_there_as_they_are() -> None:
+def test_a_further_seed_does_not_change_the_specs_of_other_models() -> None:
     after = config(experiment(seeds=[0, 1, 2]), experiment(name="other"))
     assert changed_models(BEFORE, after) == {"ppo-seed2-n1"}
 
@@ -421,7 +421,7 @@ def test_settings_of_the_train_time_evaluation_change_every_training_spec() -> N
 # --- Some models alone -------------------------------------------------------------------------------------------
 
 
-def test_models_that_are_there_can_be_wanted_alone() -> None:
+def test_some_of_the_models_can_be_audited_alone() -> None:
     check_only(["zoo/PPO 2", "ppo-seed1-n1"], ["ppo-seed0-n1", "ppo-seed1-n1", "zoo/PPO 2"], "mine.yaml")
 
 

@@ -421,17 +421,17 @@ def test_a_model_without_a_score_is_not_drawn_and_the_page_says_so(unknown: dict
 # --- Experiments -------------------------------------------------------------------------------------------------
 
 
-def test_columns_are_the_conditions_with_n_envs_by_size() -> None:
+def test_the_grids_columns_are_the_conditions_with_n_envs_by_size() -> None:
     titles = [cell.condition for cell in sorted(cells(entries([trained_row()])), key=lambda cell: cell.place)]
     assert titles == ["in place", "reference", "reload", "n_envs=4", "n_envs=8", "SubprocVecEnv"]
 
 
-def test_rows_are_the_n_envs_of_training() -> None:
+def test_the_grids_rows_are_the_n_envs_of_training() -> None:
     rows = cells(entries([trained_row(f"m{n}", train_n_envs=n) for n in (8, 1, 16)]))
     assert list(dict.fromkeys(row.n_envs for row in rows)) == [1, 8, 16]
 
 
-def test_a_cell_averages_over_seeds_and_says_how_many_it_could() -> None:
+def test_a_cell_of_the_grid_averages_over_seeds_and_says_over_how_many() -> None:
     rows = cells(entries([trained_row("a"), trained_row("b", "degraded"), trained_row("c", "error")]))
     reload = rows[2]
     assert (reload.condition, reload.mean, reload.difference) == ("reload", "23.50", "−26.50")
@@ -439,7 +439,7 @@ def test_a_cell_averages_over_seeds_and_says_how_many_it_could() -> None:
     assert reload.margins == -13.25
 
 
-def test_in_place_is_averaged_over_the_episodes_that_the_reload_ran() -> None:
+def test_the_grid_averages_in_place_over_the_episodes_that_the_reload_ran() -> None:
     assert cells(entries([trained_row()]))[0].mean == "50.00"  # not 51, the mean of all train-time episodes
 
 
@@ -453,7 +453,7 @@ def test_conditions_tried_on_some_models_are_on_their_pages_and_in_no_grid() -> 
     assert [found["condition"] for found in of_sick][-1] == "stochastic + unseeded"
 
 
-def test_a_model_has_a_line_from_in_place_to_reload() -> None:
+def test_the_chart_of_seeds_has_a_line_from_in_place_to_reload_for_each_model() -> None:
     rows = seeds(entries([trained_row("a"), trained_row("b", "error")]))
     assert [(row.model, row.stage, row.mean) for row in rows if row.panel == "cartpole, n_envs=1"] == [
         *(("b", "in place", 50.0), ("b", "reference", 50.0)),

@@ -38,7 +38,7 @@ def table(*lines: str, name: str = "models.tsv") -> str:
 HEADER = "name|algo|env|model"
 
 
-def test_a_row_is_a_model() -> None:
+def test_each_row_of_a_table_is_an_external_model() -> None:
     full = f"{HEADER}|vecnormalize|env_kwargs|n_envs|wrappers|frame_stack|deterministic|device"
     claim = "claim_mean|claim_std|claim_n|claim_kind"
     row = 'mine/a|PPO|mine:Env|a.zip|a.pkl|{"x": 1}|4|[a.B, {c.D: {k: 1}}]|2|false|cuda:0|-1.5e1|2|10|training'
@@ -84,7 +84,7 @@ def test_a_table_may_be_exported_from_a_spreadsheet() -> None:
     assert [entry["model"] for entry in discovered(models="models.tsv")] == ["a", "b"]
 
 
-def test_there_may_be_several_tables() -> None:
+def test_several_tables_of_models_can_be_given() -> None:
     tables = [table(HEADER, "a|PPO|X-v0|a.zip", name="one.tsv"), table(HEADER, "b|PPO|X-v0|b.zip", name="two.tsv")]
     assert [entry["group"] for entry in discovered(models=tables)] == tables
 

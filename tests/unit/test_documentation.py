@@ -62,7 +62,7 @@ def test_the_default_configuration_is_valid_and_has_at_least_18_models():
     assert sum(len(one["seeds"]) * len(one["n_envs"]) for one in config["experiments"]) >= 18
 
 
-def test_what_a_folder_may_be_given_is_what_an_experiment_has():
+def test_settings_of_a_folder_mean_the_same_as_those_of_an_experiment():
     experiment = SCHEMA["$defs"]["experiment"]["properties"]
     for schema in (SCHEMA["properties"]["runs"]["items"]["oneOf"][1], MODELS_SCHEMA):
         for key in ("algo", "env", "env_kwargs", "wrappers", "device"):
@@ -70,7 +70,7 @@ def test_what_a_folder_may_be_given_is_what_an_experiment_has():
             assert meaning == {word: experiment[key].get(word) for word in meaning}, key
 
 
-def test_the_table_to_start_from_is_a_table():
+def test_the_example_table_of_models_is_a_valid_table():
     example = (ROOT / "config/models.tsv").read_text()
     assert discovered(models=str(ROOT / "config/models.tsv")) == []
     filled = [line.removeprefix("# ") for line in example.splitlines() if "\t" in line]
@@ -110,7 +110,7 @@ def test_environment_yml_installs_what_the_tests_ran_with():
     assert environment["dependencies"][-1] == {"pip": ["-r requirements.txt"]}
 
 
-def test_what_is_pinned_is_pinned_exactly():
+def test_requirements_are_pinned_to_exact_versions():
     for file in ("requirements.txt", "requirements-dev.txt", "requirements-extras.txt"):
         lines = [line for line in (ROOT / file).read_text().splitlines() if line and line[0] not in "#-"]
         assert [line for line in lines if "==" not in line] == []

@@ -27,7 +27,7 @@ def modules_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("name", ["collections.abc.Mapping", "collections.abc:Mapping"])
-def test_a_dot_and_a_colon_before_the_last_part_name_the_same_object(name: str) -> None:
+def test_a_class_can_be_named_with_a_dot_or_a_colon_before_its_name(name: str) -> None:
     from collections.abc import Mapping
 
     assert import_object(name) is Mapping

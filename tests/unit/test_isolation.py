@@ -72,12 +72,12 @@ def ended(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("value", [None, 3, {"episodes": [1.5, float("inf")]}, Path("a")])
-def test_the_value_comes_back(run_target: Run, value: Any) -> None:
+def test_a_call_in_a_fresh_process_returns_the_value(run_target: Run, value: Any) -> None:
     outcome = run_target("give", value)
     assert (outcome.value, outcome.failure) == (value, None)
 
 
-def test_a_value_larger_than_any_pipe_comes_back(run_target: Run) -> None:
+def test_a_call_returns_a_value_larger_than_any_pipe(run_target: Run) -> None:
     value = os.urandom(8 * 2**20)
     assert run_target("give", value).value == value
 
@@ -130,7 +130,7 @@ def test_an_exception_comes_back_with_type_message_and_traceback(run_target: Run
 
 
 @pytest.mark.parametrize("status", [0, 1])
-def test_sys_exit_is_an_exception_like_any_other(run_target: Run, status: int) -> None:
+def test_sys_exit_is_reported_as_an_exception(run_target: Run, status: int) -> None:
     failure = failure_of(run_target("raise_system_exit", status))
     assert (failure.kind, failure.message) == ("exception", f"SystemExit: {status}")
 
@@ -142,14 +142,16 @@ def test_sys_exit_is_an_exception_like_any_other(run_target: Run, status: int) -
         (f"{TARGETS}:no_such_function", "has no 'no_such_function'"),
     ],
 )
-def test_a_target_that_does_not_exist_is_an_exception(method: Method, log: Path, target: str, message: str) -> None:
+def test_a_function_that_does_not_exist_is_reported_as_an_exception(
+    method: Method, log: Path, target: str, message: str
+) -> None:
     failure = failure_of(call(target, (), method=method, log=log))
     assert failure.kind == "exception"
     assert message in failure.message
 
 
 @pytest.mark.parametrize("status", [0, 3])
-def test_leaving_without_a_value_is_an_exit_with_its_status(run_target: Run, status: int) -> None:
+def test_a_process_that_leaves_without_a_value_is_reported_with_its_exit_status(run_target: Run, status: int) -> None:
     failure = failure_of(run_target("exit_at_once", status))
     assert failure.kind == "exit"
     assert f"exit status {status}," in failure.message
@@ -196,7 +198,7 @@ def test_a_process_that_takes_a_while_to_leave_is_not_said_to_be_killed(run_targ
     assert failure_of(run_target("give_what_cannot_be_sent", 1.0)).kind == "exit"
 
 
-def test_arguments_that_cannot_be_unpacked_are_an_exit(method: Method, log: Path) -> None:
+def test_arguments_that_cannot_be_unpickled_are_reported_as_an_exit(method: Method, log: Path) -> None:
     from support.isolation_targets import Unreadable
 
     log.parent.mkdir()
@@ -204,7 +206,7 @@ def test_arguments_that_cannot_be_unpacked_are_an_exit(method: Method, log: Path
     assert failure_of(call(f"{TARGETS}:give", (Unreadable(),), method=method, log=log)).kind == "exit"
 
 
-def test_a_child_that_dies_before_it_opens_the_log_is_an_exit(run_target: Run) -> None:
+def test_a_process_that_dies_before_it_opens_the_log_is_reported_as_an_exit(run_target: Run) -> None:
     from support.isolation_targets import Unreadable
 
     assert failure_of(run_target("give", Unreadable())).kind == "exit"
@@ -387,7 +389,9 @@ def test_the_calling_script_keeps_its_name(run_script: Callable[[str], Any], tmp
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_hashes_are_those_of_the_prepared_seed(run_script: Callable[[str], Any], seed: int) -> None:
+def test_fresh_processes_have_the_pythonhashseed_that_was_asked_for(
+    run_script: Callable[[str], Any], seed: int
+) -> None:
     expected = subprocess.run(
         [sys.executable, "-c", "print(hash('observation'))"],
         capture_output=True,

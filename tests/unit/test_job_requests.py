@@ -28,22 +28,22 @@ def training(limits: dict[str, int] = LIMITS, overrides: dict[str, int] | None =
     return training_request(training_spec(**experiment), limits, overrides or {})
 
 
-def test_more_steps_take_longer():
+def test_a_job_asks_for_more_time_for_more_steps():
     assert training(total_timesteps=1_000_000).runtime > 5 * training(total_timesteps=64).runtime
 
 
-def test_an_off_policy_algorithm_takes_longer_and_holds_a_replay_buffer():
+def test_a_job_asks_for_more_time_and_memory_for_an_off_policy_algorithm():
     on_policy, off_policy = training(total_timesteps=1_000_000), training(total_timesteps=1_000_000, algo="SAC")
     assert off_policy.runtime > on_policy.runtime
     assert off_policy.mem_mb > on_policy.mem_mb
 
 
-def test_a_smaller_replay_buffer_takes_less_memory():
+def test_a_job_asks_for_less_memory_for_a_smaller_replay_buffer():
     small = training(total_timesteps=1_000_000, algo="SAC", hyperparams={"buffer_size": 1000})
     assert small.mem_mb < training(total_timesteps=1_000_000, algo="SAC").mem_mb
 
 
-def test_image_observations_take_more_time_and_memory():
+def test_a_job_asks_for_more_time_and_memory_for_image_observations():
     flat, images = (training(total_timesteps=50_000, algo="DQN", env=env) for env in ("planted:Draws", "ALE/Pong-v5"))
     assert images.runtime > flat.runtime
     assert images.mem_mb > flat.mem_mb
@@ -85,7 +85,7 @@ def test_resources_from_the_configuration_replace_the_estimates():
     assert training(overrides={"gpu": 0}, device="cuda").gpu is None
 
 
-def test_the_processes_of_a_reload_may_all_take_as_long_as_they_may():
+def test_a_reload_asks_for_time_for_all_its_processes_at_their_limit():
     short = {**RELOAD, "timeout": 60, "n_envs": [2], "other_vec_env": False}
     # The canonical condition, another, three to find out why a reward is lost; in a batch also what chance earns.
     assert reload_request("cpu", short).most_runtime == 5 + OVERHEAD_MINUTES
@@ -96,7 +96,7 @@ def test_a_probe_has_time_limits_of_its_own():
     assert probe_request("cpu", RELOAD, {"timeout": 60}).most_runtime == 30 + OVERHEAD_MINUTES
 
 
-def test_more_models_take_more_memory_together():
+def test_the_aggregation_asks_for_more_memory_for_more_models():
     assert aggregation_request(10_000).mem_mb == aggregation_request(0).mem_mb + 2000
 
 

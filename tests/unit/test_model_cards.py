@@ -269,7 +269,7 @@ def test_patches_have_file_names_that_differ_on_every_file_system():
     assert max(map(len, names)) < 120
 
 
-def test_one_sentence_counts_the_cards():
+def test_one_sentence_counts_the_wrong_model_cards():
     patched, left = (
         Suggestion("a", "improved", "", "", patch=b"-"),
         Suggestion("b", "degraded", "", "", why_no_patch="unexplained"),
@@ -281,6 +281,6 @@ def test_one_sentence_counts_the_cards():
     assert about_cards([patched, left, left]).endswith("1 with a patch in model_cards/; 2 without: unexplained (2).")
 
 
-def test_without_any_card_there_is_an_empty_folder(tmp_path):
+def test_without_wrong_model_cards_the_folder_of_patches_is_empty(tmp_path):
     write_patches([], tmp_path / "model_cards")
     assert list((tmp_path / "model_cards").iterdir()) == []

@@ -74,18 +74,18 @@ def test_settings_are_plain_data_that_jobs_can_read(folders, models):
     )
 
 
-def test_only_the_models_that_are_wanted_are_planned(folders, models):
+def test_only_the_models_named_under_only_are_planned(folders, models):
     wanted = ["small-seed1-n1", "ppo/CartPole-v1_1"]
     audit = plan(folders, experiments=[experiment(seeds=[0, 1])], runs=[str(models)], only=wanted)
     assert [*audit.trained, *audit.external] == wanted
 
 
-def test_a_wanted_model_that_is_not_there_is_refused(folders, models):
+def test_a_model_named_under_only_that_does_not_exist_is_refused(folders, models):
     with pytest.raises(ConfigError, match="there is no model 'ppo/CartPole-v1_3'; did you mean 'ppo/CartPole-v1_"):
         plan(folders, runs=[str(models)], only=["ppo/CartPole-v1_3"])
 
 
-def test_jobs_read_which_external_models_there_are_and_do_not_look_for_them(folders, models):
+def test_jobs_do_not_repeat_the_discovery_of_external_models(folders, models):
     main = plan(folders, runs=[str(models)])
     main.remember_external_models()
     for file in models.rglob("*.zip"):
@@ -104,7 +104,7 @@ def test_external_models_of_another_configuration_are_forgotten(folders, models)
 # --- The list of files watched -------------------------------------------------------------------------------------
 
 
-def test_files_of_a_batch_are_inputs(folders, models):
+def test_the_files_of_a_batchs_models_are_inputs_of_its_job(folders, models):
     audit = plan(folders, runs=[str(models)])
     inputs = [file for name in audit.batches for file in audit.batch_inputs(name)]
     assert {Path(file).name for file in inputs} == {
@@ -163,7 +163,7 @@ def test_claims_of_an_external_model_decide_nothing_about_its_environment(folder
 # --- Digests of code -----------------------------------------------------------------------------------------------
 
 
-def test_the_users_own_code_decides_what_uses_it(tmp_path, folders):
+def test_an_edit_of_the_users_own_code_changes_the_digest_of_the_jobs_that_use_it(tmp_path, folders):
     (tmp_path / "mine.py").write_text("class Env: a = 1\n")
     own = {"experiments": [experiment(env="mine:Env"), experiment(name="other")], "python_path": [str(tmp_path)]}
 
@@ -180,12 +180,12 @@ def test_the_users_own_code_decides_what_uses_it(tmp_path, folders):
     assert code_of_the_other() == other
 
 
-def test_what_jobs_ask_for_is_no_code(folders):
+def test_other_resources_do_not_change_the_code_digest_of_a_job(folders):
     before, after = (plan(folders, experiments=[experiment(resources=more)]) for more in ({}, {"runtime": 9}))
     assert before.training_code("small-seed0-n1") == after.training_code("small-seed0-n1")
 
 
-def test_a_trusted_package_decides_batches_and_probes(tmp_path, folders, models):
+def test_an_edit_of_a_trusted_package_changes_the_digest_of_batches_and_probes(tmp_path, folders, models):
     (tmp_path / "trusted.py").write_text("a = 1\n")
     config = {"runs": [str(models)], "trust": ["trusted"], "python_path": [str(tmp_path)]}
     before = plan(folders, **config)
@@ -199,7 +199,7 @@ def test_a_trusted_package_decides_batches_and_probes(tmp_path, folders, models)
 # --- What jobs ask for ---------------------------------------------------------------------------------------------
 
 
-def test_jobs_ask_for_what_the_wildcards_name(folders, models):
+def test_a_job_asks_for_the_resources_of_its_own_model_or_batch(folders, models):
     audit = plan(folders, experiments=[experiment(device="cuda", resources={"threads": 3})], runs=[str(models)])
     training = Asking(by("model", audit.training_request))
     wildcards = SimpleNamespace(model="small-seed0-n1")
@@ -243,7 +243,7 @@ def test_a_summary_that_is_older_than_the_audit_is_not_shown(folders):
     assert audit.closing_words() is None
 
 
-def test_everything_that_is_relied_on_is_an_output(folders, models):
+def test_all_models_records_and_probes_are_checked_for_damage(folders, models):
     audit = plan(folders, experiments=[experiment()], runs=[str(models)])
     outputs = audit.outputs(["audit.json"])
     assert {f"{folders.results}/trained/small-seed0-n1", *audit.model_records, *audit.probe_records()} < set(outputs)

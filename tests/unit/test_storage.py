@@ -233,7 +233,7 @@ def test_content_that_cannot_be_written_keeps_the_old_file(tmp_path: Path) -> No
     assert read_json(path) == "old"
 
 
-def test_others_may_read_the_file_as_the_umask_says(tmp_path: Path) -> None:
+def test_a_file_has_the_permissions_that_the_umask_says(tmp_path: Path) -> None:
     previous = os.umask(0o027)
     try:
         write_text(tmp_path / "note.txt", "")

@@ -152,7 +152,7 @@ def test_the_policy_s_mode_is_set_once_a_look(counted_evaluation):
     assert counts["modes set"] == looks * BUDGETS["evaluation"]["modes set a look"]
 
 
-def test_training_steps_environments_for_training_and_the_three_measurements(counted_audit):
+def test_training_steps_environments_for_training_and_its_three_measurements_alone(counted_audit):
     counts = counted_audit.process("sound-seed0-n1", "train").counts
     measured = json.loads((counted_audit.folder / "results/trained/sound-seed0-n1/evaluations.json").read_text())
     lengths = [episode["length"] for kind in ("in_place", "reference", "random_policy") for episode in measured[kind]]

@@ -114,7 +114,7 @@ def test_a_module_writes_where_its_user_says_and_nowhere_else(finished):
     assert not (finished / "results").exists()
 
 
-def test_a_module_has_nothing_to_do_twice(finished):
+def test_a_second_run_of_a_snakemake_module_does_nothing(finished):
     assert "Nothing to be done" in snakemake(finished).output
 
 
@@ -134,7 +134,7 @@ def test_the_copied_profile_keeps_comments_from_running_jobs_again(finished, clo
     script.write_bytes(before)
 
 
-def test_what_is_documented_as_to_be_set_is_the_default_profile():
+def test_every_setting_of_the_default_profile_is_documented():
     documented = (ROOT / "docs/deploy.md").read_text()
     for key in read_yaml(ROOT / "profiles/default/profile.yaml"):
         assert f"`{key}:" in documented or key == "show-failed-logs", key
@@ -162,7 +162,7 @@ def test_a_module_from_a_git_repository_fetches_all_that_it_needs(clone, tmp_pat
     assert run.jobs == {f"audit_{rule}": count for rule, count in PLANNED.items()}, run.output
 
 
-def test_the_catalogue_is_told_how_the_workflow_is_used():
+def test_the_snakemake_workflow_catalog_is_told_how_to_use_the_workflow():
     usage = read_yaml(ROOT / ".snakemake-workflow-catalog.yml")["usage"]
     assert usage["report"] is True
     assert set(usage["software-stack-deployment"]) >= {"conda"}

@@ -54,7 +54,7 @@ def data_files(script: str) -> set[Path]:
     return {file.resolve() for file in JobCode((ROOT / "workflow").joinpath, [], []).data_files(script)}
 
 
-def test_every_part_of_the_page_decides_the_report():
+def test_an_edit_of_any_part_of_the_page_renders_the_report_again():
     parts = {file for folder in ("page", "vendor") for file in (DASHBOARD / folder).iterdir()}
     code = {file for file in parts if file.suffix in (".css", ".j2", ".js")}
     assert len(code) >= 12
@@ -62,7 +62,7 @@ def test_every_part_of_the_page_decides_the_report():
 
 
 @pytest.mark.parametrize("script", ["aggregate.py", "summarize.py", "report.py"])
-def test_the_texts_about_causes_decide_what_shows_them(script):
+def test_an_edit_of_a_causes_texts_runs_again_what_shows_them(script):
     assert SCRIPTS / "reload_audit/causes/causes.yaml" in data_files(script)
 
 

@@ -121,12 +121,12 @@ def test_another_gate_changes_no_result(workspace):
         ("reports/junit", {"summarize"}),
     ],
 )
-def test_code_of_a_library_module_runs_again_what_imports_it(module, rules, workspace):
+def test_editing_a_library_module_runs_again_the_jobs_that_import_it(module, rules, workspace):
     workspace.append(f"{LIBRARY}/{module}.py", "\nedited = True\n")
     assert set(planned(workspace)) == rules
 
 
-def test_a_trial_of_a_cause_runs_again_what_tries_it(workspace):
+def test_editing_a_trial_of_a_cause_runs_again_the_jobs_that_try_it(workspace):
     edit(workspace, "causes/causes.yaml", "turn: 12", "turn: 10")
     assert set(planned(workspace)) == RELOADING
 
@@ -149,7 +149,7 @@ def test_no_docstring_or_comment_or_formatting_runs_anything_again(workspace):
         ("judging/divergence_wording.py", "the wrappers between", "edited: the wrappers between"),
     ],
 )
-def test_other_words_for_what_was_found_measure_nothing_again(file, before, after, workspace):
+def test_rewording_what_was_found_measures_nothing_again(file, before, after, workspace):
     edit(workspace, file, before, after)
     rules = set(planned(workspace))
     assert "report" in rules
