@@ -114,7 +114,10 @@ class _Earned:
 
     @classmethod
     def of(cls, name: str, env: str, verdict: str, lost_to: str) -> _Earned:
-        """:param lost_to: the gap"""
+        """Draw the rewards of a model.
+
+        :param lost_to: the gap in which the reward is lost, as in ``Judgement.gap``
+        """
         random, world = _random(name), _BY_ID.get(env, WORLDS[0])
         skill = random.uniform(0.8, 1.0)
         mean = world.random + skill * (world.best - world.random)

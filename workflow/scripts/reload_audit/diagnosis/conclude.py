@@ -97,7 +97,10 @@ def _seen(cause: str, evidence: str) -> Finding:
 
 
 def _explained(suspect: Suspect, goal: float | None, evidence: Evidence) -> Explanation:
-    """:param goal: mean reward that is to be explained; None where it is not known"""
+    """The explanation by one suspect, with its evidence and fix.
+
+    :param goal: mean reward that is to be explained; None where it is not known
+    """
     cause, best, together = suspect.cause, suspect.best, suspect.together
     said = [finding.evidence for finding in suspect.findings]
     if best is not None:

@@ -201,7 +201,7 @@ class _Evaluation:
 def environment_of(
     environment: EnvironmentSpec, spec: ExternalSpec, policy: ExternalPolicy
 ) -> tuple[EnvironmentSpec, str]:
-    """The environment that a model is evaluated in, and a note if it is not the one it names.
+    """The environment that a model is evaluated in, and a note if that is not the one it names.
 
     :raises Unreadable: a file of the model names what may not be imported
     """

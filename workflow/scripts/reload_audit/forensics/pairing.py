@@ -101,7 +101,10 @@ def environments_of(statistics: SavedStatistics) -> int | None:
 
 
 def _by_raw_observation(statistics: SavedStatistics, raw: Observation, traces: Traces) -> Pairing:
-    """For off-policy models: whether statistics of one update later, or else of another moment, are in the file."""
+    """How statistics pair with an off-policy model, if they do not give its last observation as they are.
+
+    ``own`` if they give it once their last update is taken back: a callback saved them within a step.
+    """
     last, batch, counts = traces.last, old_observation(statistics), counts_of(statistics)
     if last is None or counts is None:
         return "unknown"

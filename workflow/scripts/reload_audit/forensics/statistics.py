@@ -190,7 +190,7 @@ def _of_another_moment(
 ) -> Finding | None:
     """A finding where statistics have counted another number of steps than the model.
 
-    :param recorded: whether they are known not to have the digest in the manifest
+    :param recorded: whether the manifest has a digest of the model's statistics, which then is not that of these
     """
     counts, steps = counts_of(statistics), traces.num_timesteps
     if counts is None or steps is None or counts.steps == steps:
@@ -211,7 +211,7 @@ def _of_another_moment(
 
 
 def _counts_prove(statistics: SavedStatistics, traces: Traces, counts: Counts, role: str) -> bool:
-    """Whether steps that differ cannot come about otherwise, where observations cannot be compared.
+    """Whether other steps than the model's prove another moment by themselves, where observations cannot be compared.
 
     They differ for innocent reasons if a model learned more than once, counting from zero; if it went on with new
     statistics, or with frozen ones; if they were warmed up before. The number of updates excludes the first, the step
@@ -233,7 +233,7 @@ def _of_another_agent(
 ) -> Finding | None:
     """A finding where statistics with the right number of steps are still not the model's.
 
-    :param recorded: whether they are known not to have the digest in the manifest
+    :param recorded: whether the manifest has a digest of the model's statistics, which then is not that of these
     """
     counts, envs = counts_of(statistics), environments_of(statistics)
     if recorded:

@@ -100,7 +100,10 @@ class Experiment:
         return most
 
     def _check_baseline(self) -> None:
-        """:raises NotRepeatable: the baseline does not give the same any more, although nothing has changed"""
+        """Run the baseline once more.
+
+        :raises NotRepeatable: its episodes have changed, although nothing else has
+        """
         if self.control.held is Held.NOTHING:
             result = self.run(self.control)
             found = None if isinstance(result, Failure) else mismatch(result, self.baseline)

@@ -73,7 +73,7 @@ class ModelRow:
 class ConditionRow:
     """One row of the table of conditions, in place and reference included. Differences are from the reference, paired.
 
-    :param earned: which sum of an episode is its reward
+    :param earned: an episode's reward: ``reward``, ``step_reward`` or ``monitor_reward``; None without any
     :param identical: whether every bit of the episodes is that of the reference
     """
 
