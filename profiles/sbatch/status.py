@@ -37,7 +37,7 @@ PATIENCE = 60
 
 
 def status(job):
-    """One of the three words."""
+    """What became of a job: ``running``, ``success`` or ``failed``."""
     state, reason = from_squeue(job)
     if state is None:
         state = from_sacct(job)
@@ -61,7 +61,7 @@ def from_squeue(job):
 
 
 def from_sacct(job):
-    """What the database knows. Without one, a job that slurmctld has forgotten is done again, to be sure."""
+    """A job's state in Slurm's database. Without one, a job that slurmctld has forgotten is done again, to be sure."""
     answer = ask("sacct", "--noheader", "--parsable2", "--allocations", f"--jobs={job}", "--format=State")
     state = (answer or "").split()
     if not state:
@@ -85,7 +85,7 @@ def ask(*command):
 
 
 def tell(message):
-    """To the user, not to Snakemake."""
+    """Tell the user, on standard error, which Snakemake does not read."""
     print(message, file=sys.stderr)
 
 

@@ -77,7 +77,7 @@ def name(job):
 
 
 def digest(job):
-    """Of all that decides what the job makes. Many inputs Snakemake leaves out: then no job is like another."""
+    """A digest of all that decides what the job makes. Each is new where Snakemake leaves out a long list of inputs."""
     if job["input"] is None:
         inputs = time.time_ns()
     else:
@@ -108,7 +108,7 @@ def ask(*command):
 
 
 def tell(message):
-    """To the user, not to Snakemake."""
+    """Tell the user, on standard error, which Snakemake does not read."""
     print(message, file=sys.stderr, flush=True)
 
 

@@ -1,6 +1,6 @@
 """What all rules share: the library, wherever it is, the configuration, and the plan that is made of both.
 
-What the plan is, scripts/reload_audit/planning/plan.py decides. Here stands only what needs Snakemake's `workflow`.
+What the plan is, scripts/reload_audit/planning/plan.py decides. This file has only what needs Snakemake's `workflow`.
 """
 
 import functools
@@ -91,7 +91,7 @@ def inspect_results():
 
 
 def model_records(wildcards):
-    """What every later result is made of. It is planned before Snakemake decides which jobs have to run."""
+    """The records of all models. Snakemake asks for them before it decides which jobs have to run."""
     if SNAKEMAKE.is_main_process:
         inspect_results()
     return PLAN.model_records

@@ -1,4 +1,4 @@
-"""Audit external models, some at a time: read them without executing anything, evaluate them, find claims.
+"""Audit external models, a batch in each job: read them without executing anything, evaluate them, find claims.
 
 Input: the files of a batch's models. Output: one file with the records of all of them. A model that cannot be read is a
 record that says why.

@@ -1,4 +1,4 @@
-"""Rule aggregate: all records into the result tables."""
+"""Rule aggregate: put all records together into the result tables."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Rule audit_external: a batch of external models."""
+"""Rule audit_external: audit a batch of external models."""
 
 from collections.abc import Sequence
 from pathlib import Path

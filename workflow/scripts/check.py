@@ -1,4 +1,4 @@
-"""Before anything runs: try every experiment. Their training specs come as JSON on standard input.
+"""Try every experiment before anything runs. Their training specs come as JSON on standard input.
 
 usage: check.py NAME_OF_THE_CONFIGURATION LOG
 """
@@ -11,7 +11,7 @@ from reload_audit.jobs.check import ConfigurationRefused, check_experiments
 
 
 def main(experiments: list, source: str, log: Path) -> str | None:
-    """What is wrong, or None."""
+    """What is wrong with the experiments, as a message; None where nothing is."""
     try:
         check_experiments([(where, spec) for where, spec in experiments], source, log)
     except ConfigurationRefused as error:

@@ -1,4 +1,4 @@
-"""Rule probe: one environment, every contrast, fresh processes."""
+"""Rule probe: try every contrast on one environment, in fresh processes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

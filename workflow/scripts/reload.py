@@ -1,4 +1,4 @@
-"""Rule reload: one model, every condition, fresh processes."""
+"""Rule reload: reload one trained model and evaluate it under every condition, each in a fresh process."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Rule report: the HTML report, and its main plots as files."""
+"""Rule report: write the HTML report, and its main plots as files."""
 
 from collections.abc import Mapping
 from pathlib import Path

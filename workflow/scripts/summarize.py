@@ -1,4 +1,4 @@
-"""Rule summarize: the summary as text and as Markdown, flagged models, JUnit XML, patches of model cards."""
+"""Rule summarize: write the summary as text and as Markdown, flagged models, JUnit XML, patches of model cards."""
 
 from pathlib import Path
 

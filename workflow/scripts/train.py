@@ -1,4 +1,4 @@
-"""Rule train: one model into a folder of its own."""
+"""Rule train: train one model and save it into a folder of its own."""
 
 from pathlib import Path
 

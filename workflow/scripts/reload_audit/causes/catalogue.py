@@ -1,8 +1,8 @@
 """Why a reloaded model may earn something else: every cause that the audit can name, with all its properties.
 
 An instrument (forensics, probe, conditions) returns findings; ``diagnosis`` ranks them. All properties of a cause are
-in ``causes.yaml``; docs/causes has a page of each, with its symptom, its mechanism, and how it is proved. What measures
-does not import this module: see ``causes.trials``.
+in ``causes.yaml``; docs/causes has a page of each, with its symptom, its mechanism, and how it is proved. Code that
+measures imports ``causes.trials`` instead, so that a reworded explanation makes no model run again.
 """
 
 from __future__ import annotations
@@ -27,18 +27,20 @@ Fallback = Literal["too_few_episodes", "does_not_run", "no_claim", "numerics", "
 
 @dataclass(frozen=True)
 class Cause:
-    """One cause.
+    """One reason why a reloaded model may earn something else than it did, as ``causes.yaml`` describes it.
 
-    :param group: where it lies
+    :param group: where it lies: the heading that it stands under in ``causes.yaml``, such as "In the environment"
     :param explanation: one sentence
     :param fix: code to paste; ``$name`` stands for a finding's detail
-    :param defaults: for details that a finding does not have
+    :param defaults: values for ``$name`` where the finding has no such detail
     :param language: of the fix; YAML is for the audit's own configuration
     :param gap: where a loss that it causes appears: as soon as environments are built anew (``environment``), or only
         in the fresh process (``process``); None where it may be either
-    :param testable: whether a condition can undo it; if none can, a sign of it counts where nothing else does
+    :param testable: whether a condition can undo it; if none can, a finding counts without being confirmed by a trial,
+        but only where no other cause explains the verdict
     :param prevents_running: whether it makes a model fail rather than earn something else
-    :param obstacle: which of a judgement's obstacles it is; empty for a verdict that is open without any
+    :param obstacle: the obstacle of a judgement that it is; empty for the cause of a verdict that is undecided without
+        an obstacle; None for all other causes
     :param fallback: for a cause that is named only where nothing about the model explains the verdict, how it is ranked
         among such causes: a level of ``diagnosis.ranking``
     :param stated_reward: whether the stated reward is what is wrong: always, or only if the model earns more
@@ -61,7 +63,7 @@ class Cause:
     trials: tuple[DeclaredTrial, ...] = ()
 
     def fix_with(self, details: Mapping[str, Detail]) -> str:
-        """The fix, with details filled in so that none of them can be more than a value, whatever a file is called.
+        """The fix, with details filled in as values only, so that no detail (a file's name, say) can add code to it.
 
         ``$name`` is the identifier at the end of ``attribute``: ``doors`` of ``Corridor.doors[3]``. Algorithm and
         environment stand in a fix as code: they are named only if they look like it, see :func:`_algorithm` and
@@ -78,14 +80,14 @@ class Cause:
 
 
 def _algorithm(name: str) -> dict[str, str]:
-    """An algorithm and the library that it is imported from."""
+    """The placeholders of a fix for an algorithm and the library that it is imported from."""
     if name in CONTRIB:
         return {"algo": name, "library": "sb3_contrib"}
     return {"algo": name if re.fullmatch(r"[A-Z]\w*[0-9A-Z]", name) else "PPO", "library": "stable_baselines3"}
 
 
 def _environment(details: Mapping[str, Detail]) -> dict[str, str]:
-    """How environments are made.
+    """The placeholders of a fix for how environments are made.
 
     :param details: ``env_code``: an id in quotes, or the name of a class or function, which ``env_import`` imports
     """
@@ -99,7 +101,7 @@ def _environment(details: Mapping[str, Detail]) -> dict[str, str]:
 
 
 def _written(value: Detail) -> str:
-    """A value as code or comment has it; a text as it stands between double quotes, in one line."""
+    """A value as a fix shows it, in code or a comment; a text escaped to stand between double quotes, in one line."""
     if isinstance(value, str):
         return shown(value.replace("\\", "\\\\").replace('"', '\\"'))
     if isinstance(value, float):
@@ -142,7 +144,7 @@ def _cause(where: str, group: str, content: Mapping[str, Any]) -> Cause:
 
 
 CAUSES: dict[str, Cause] = read_causes()
-"""By identifier, which is also the name of its page."""
+"""All causes by their identifiers, which are also the names of their pages in docs/causes."""
 
 _BY_OBSTACLE = {cause.obstacle: name for name, cause in CAUSES.items() if cause.obstacle is not None}
 
@@ -150,7 +152,7 @@ _BY_OBSTACLE = {cause.obstacle: name for name, cause in CAUSES.items() if cause.
 def cause_of_obstacle(obstacle: str) -> str:
     """The cause to name where an obstacle keeps a comparison from deciding.
 
-    :param obstacle: of :class:`reload_audit.judging.judgement.Judgement`; empty where the comparison itself is open
+    :param obstacle: of :class:`reload_audit.judging.judgement.Judgement`; empty where the comparison is undecided
     """
     return _BY_OBSTACLE[obstacle]
 

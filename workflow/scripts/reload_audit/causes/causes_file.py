@@ -1,6 +1,6 @@
 """Read ``causes.yaml`` as plain data, whole or only what decides what is measured.
 
-Its words decide nothing: whoever edits a sentence makes no model run again.
+The file's sentences decide nothing that is measured: editing one makes no model run again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class CausesError(ValueError):
 
 
 def measured_part(path: Path = CAUSES_FILE) -> dict[str, dict[str, Any]]:
-    """What ``causes.yaml`` has that decides what is measured: by cause, and without explanations and fixes.
+    """The part of ``causes.yaml`` that decides what is measured, by cause: no explanations and no fixes.
 
     Plain data, for a digest: editing any sentence of the file leaves it as it is.
     """

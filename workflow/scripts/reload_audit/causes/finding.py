@@ -1,4 +1,4 @@
-"""What an instrument saw of a cause. The causes themselves are in ``catalogue``."""
+"""The finding: something that an instrument saw which may be a cause. The causes are in ``causes.catalogue``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Finding:
     """Something that an instrument saw and that may explain a lost reward.
 
     :param cause: key of :data:`reload_audit.causes.catalogue.CAUSES`
-    :param proof: whether what was seen shows by itself that this is so; otherwise it is only worth trying
+    :param proof: whether what was seen proves the cause by itself; otherwise the cause is only worth a trial
     :param evidence: one sentence, with the numbers
     :param details: what the fix names and trials use, by name: a file, an attribute, a number
     """

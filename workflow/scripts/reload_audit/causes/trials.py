@@ -1,6 +1,6 @@
 """Which conditions are worth trying for each cause, as ``causes.yaml`` declares them, and when.
 
-This is the part of ``causes.yaml`` that decides what is measured; ``causes.catalogue`` reads its words.
+This is the part of ``causes.yaml`` that decides what is measured; ``causes.catalogue`` reads all of it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ENVIRONMENT = {"time_limit", "frame_stack", "env_kwargs", "wrappers"}
 class Circumstances:
     """What is known of a model that decides which trials make sense.
 
-    :param claimed: whether its reward was stated by somebody, so that nobody knows how it was measured
+    :param claimed: whether the reward to be explained is a claim, so that it is not known how it was measured
     :param runs: whether the canonical condition gave episodes
     :param lost: whether a loss or gain is shown, or the model does not run at all
     :param environment_gap: whether the loss is known to appear as soon as environments are built anew
@@ -71,7 +71,7 @@ class Circumstances:
 
     @property
     def environments_in_doubt(self) -> bool:
-        """Whether the environments that the model was trained in may have become other ones than new ones are."""
+        """Whether the environments that the model was trained in may have differed from freshly built ones."""
         return self.runs and self.lost and (self.environment_gap or self.claimed)
 
     def are(self, wanted: Mapping[str, bool]) -> bool:
@@ -112,7 +112,7 @@ class DeclaredTrial:
     def filled_in(self, values: Mapping[str, Detail]) -> tuple[str, dict[str, Any]] | None:
         """Its name, and what it changes of the canonical condition; None where a value that it needs is not known.
 
-        A value is put where its placeholder is as what it is (a number stays one), and never read as a placeholder.
+        A value replaces its placeholder with its own type (a number stays a number); a ``$`` in it has no meaning.
         """
         known = {name: value for name, value in values.items() if value is not None and value != ""}
         try:
@@ -182,7 +182,7 @@ def _declared(where: str, data: Any) -> DeclaredTrial:
 
 
 def _placeholder(value: Detail) -> str | None:
-    """The name in ``$name``; None for what is no placeholder."""
+    """The name in a placeholder ``$name``; None for any other value."""
     return value[1:] if isinstance(value, str) and value.startswith("$") else None
 
 

@@ -64,9 +64,12 @@ def build_vec_env(
 ) -> VecEnv:
     """Build a VecEnv with all its wrappers, ready for ``learn`` or ``predict``.
 
+    :param kind: ``dummy`` for a DummyVecEnv, ``subproc`` for a SubprocVecEnv
+    :param start_method: of the SubprocVecEnv's processes
     :param seed: state that the global generators of a SubprocVecEnv's worker ``i`` start from, plus ``i``;
         without it, whatever an environment draws from them would differ from run to run
-    :param normalizer: puts VecNormalize around; must be given where the spec normalises
+    :param normalizer: puts VecNormalize around a VecEnv; must be given where the spec normalises
+    :raises ValueError: it is not given there
     """
     makers: list[Callable[[], gym.Env]] = [
         partial(_make_slot, spec, seed + index, os.getpid()) for index in range(n_envs)

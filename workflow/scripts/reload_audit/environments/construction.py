@@ -35,9 +35,9 @@ def describe_construction(env: gym.Env, env_kwargs: Mapping[str, Any]) -> Constr
 
 
 def without_own_wrappers(names: Any) -> Any:
-    """A stack of wrappers without those of this audit, whose places change with its version.
+    """A stack of wrappers without those of this audit, whose dotted names change with its version.
 
-    :param names: dotted names of classes; whatever else somebody's manifest may hold is given back as it is
+    :param names: dotted names of classes; anything else, as a damaged manifest may hold, is returned as it is
     """
     if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         return names

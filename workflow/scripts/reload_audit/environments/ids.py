@@ -41,11 +41,11 @@ _WRAPPERS = {
 # Registered, but only to make environments of other packages by whatever name they are given.
 _ADAPTERS = {"GymV21Environment-v0", "GymV26Environment-v0"}
 
-# What registers its environments only when it is imported, and the ids that it is asked for.
+# Packages that register their environments only when they are imported, each with the form of their ids.
 _REGISTERED_BY = {"ale_py": re.compile(r"^ALE/|(NoFrameskip|Deterministic)-v\d$")}
 
 _EXTRAS = {"Box2D": "box2d", "mujoco": "mujoco", "ale_py": "atari"}
-"""What optional environments need, and the extra of the requirements that installs it."""
+"""Packages that optional environments need, each with the extra of Gymnasium that installs it."""
 
 
 def check_names(environment: EnvironmentSpec, named_by_user: Collection[str], trusted: Collection[str]) -> None:
@@ -83,16 +83,16 @@ def register_environments(env: str, trusted: Collection[str]) -> None:
 
 
 def is_missing(package: str) -> bool:
-    """Whether a package is not installed. It may be trusted all the same."""
+    """Whether a package is not installed; also a package that the user trusts may be missing."""
     return importlib.util.find_spec(package.partition(".")[0]) is None
 
 
 def current(environment: EnvironmentSpec, replacements: Mapping[str, str]) -> tuple[EnvironmentSpec, str]:
     """The environment as it can be made today, and a remark if that is another one than was asked for.
 
-    An id that no longer exists gives way to the oldest version that does and is not older.
+    An id that no longer exists is replaced by that of the oldest newer version that does.
 
-    :param replacements: ids that the user wants to give way to others
+    :param replacements: ids that the user wants replaced, each with the id to use instead
     """
     env = environment.env
     successor = replacements.get(env) or (env if ":" in env else _oldest_successor(env))
@@ -102,7 +102,7 @@ def current(environment: EnvironmentSpec, replacements: Mapping[str, str]) -> tu
 
 
 def missing_extra(error: BaseException, env: str) -> str:
-    """Which extra of the requirements an environment needs, judging by the error it gave; empty if none."""
+    """Say which missing package an environment needs and how to install it, judging by its error; empty if none."""
     if not isinstance(error, gym.error.Error | ImportError):
         return ""
     for package, extra in _EXTRAS.items():

@@ -15,7 +15,7 @@ from reload_audit.records.steps import EPISODES, EpisodeSteps
 from reload_audit.records.storage import Digest
 
 PARKED_KEY = "reload_audit_parked"
-"""In the ``info`` of every step that a parked :class:`SeededEpisodes` does not make."""
+"""Key in the ``info`` of a step that a parked :class:`SeededEpisodes` answers without stepping its environment."""
 
 
 class EpisodeTooLong(RuntimeError):
@@ -24,7 +24,7 @@ class EpisodeTooLong(RuntimeError):
 
 @dataclass(frozen=True)
 class SeededEpisode:
-    """An episode as the environment gave it, without what wrappers further out and the policy make of it.
+    """One finished episode as the environment gave it, before any of the user's wrappers changed it.
 
     :param reward: sum of its rewards, in double precision
     :param length: in steps
@@ -48,8 +48,8 @@ class SeededEpisodes(gym.Wrapper):
 
     ``VecEnv.seed`` reaches only the first reset of each environment: the later ones, which the VecEnv makes by
     itself, continue whatever generator is there. This wrapper supplies the seed of every one. When its episodes
-    are done it *parks*: the environment is neither stepped nor reset any more, so a slot that waits for
-    others does nothing that the protocol did not ask for.
+    are done it *parks*: the environment is neither stepped nor reset any more, so one that waits for
+    the others of its VecEnv does nothing that the protocol did not ask for.
 
     It sits inside the user's wrappers, beside the Monitor: an episode is the environment's own, also where a wrapper
     ends it early for training (a life lost in Atari) or changes its rewards, and its reward is the monitor's. Rewards
@@ -83,7 +83,7 @@ class SeededEpisodes(gym.Wrapper):
         self._current, self._parked, self._finished = None, False, []
 
     def collect_episodes(self) -> tuple[list[SeededEpisode], bool]:
-        """The episodes that ended since the last call, and whether all are done, so that this slot is parked."""
+        """The episodes that ended since the last call, and whether all are done, so that this environment is parked."""
         finished, self._finished = self._finished, []
         return finished, self._parked
 
@@ -112,7 +112,7 @@ class SeededEpisodes(gym.Wrapper):
         if self._parked:
             return self._last_observation, 0.0, False, False, {PARKED_KEY: True}
         if self._over and self._queue is not None:
-            # A wrapper that resets only when an episode is really over has missed that: say it again.
+            # A wrapper that resets only when an episode is really over has missed its end: report it again.
             return self._last_observation, 0.0, True, False, {}
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._last_observation = observation
@@ -135,11 +135,11 @@ class SeededEpisodes(gym.Wrapper):
             self._steps.policy_acts()
 
     def remember_construction(self, construction: Construction) -> None:
-        """Keep how the environment was built, wrappers further out included."""
+        """Keep a description of how the environment was built, with all wrappers around this one."""
         self._construction = construction
 
     def construction(self) -> Construction:
-        """How the environment was built, wrappers further out included."""
+        """The description that :meth:`remember_construction` was given."""
         assert self._construction is not None
         return self._construction
 

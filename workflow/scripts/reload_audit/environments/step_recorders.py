@@ -17,14 +17,14 @@ from reload_audit.records.storage import Digest
 
 _MOST_WAITING = 64
 _MOST_WAITING_BYTES = 2**16
-_VALUE_BYTES = 2**14  # of the first episode; half as many of every further one
+_VALUE_BYTES = 2**14  # of the first episode; half as many with each further one
 _NUMBERS = (np.ndarray, np.generic, int, float)
 
 
 class EnvironmentSteps:
     """Collects what an environment gives in one episode: a digest of all observations, and the first of them.
 
-    Arrays are copied at once, because environments write to theirs again, and digested many at a time.
+    Arrays are copied at once, because environments may reuse theirs, and digested many at a time.
 
     :param keep: whether steps are kept one by one
     """
@@ -157,7 +157,7 @@ class PolicySteps:
                 self._values.setdefault(name, []).append(array[:fitting].copy())
 
     def finish(self) -> EpisodeSteps:
-        """End the episode; its first steps."""
+        """End the episode and return its first steps."""
         digests, values = (
             {name: np.concatenate(arrays) for name, arrays in kept.items()} for kept in (self._digests, self._values)
         )
@@ -167,11 +167,10 @@ class PolicySteps:
 def step_digests(rows: np.ndarray) -> np.ndarray:
     """Digest each row in two bytes: rows that differ have the same digest in one case of 65,000.
 
+    A sum of products with fixed odd numbers, because a cryptographic digest of every row takes ten times as long.
+
     :param rows: shape ``(n, ...)``
     :return: ``uint16`` of shape ``(n,)``
-
-
-    A sum of products with fixed odd numbers, because a cryptographic digest of every row takes ten times as long.
     """
     if rows.size == 0:
         return np.zeros(len(rows), dtype=np.uint16)

@@ -22,7 +22,7 @@ _SCHEDULE = re.compile(r"^lin_(?P<start>[-+0-9.eE]+)$")
 # Hyperparameters that name a class or a function of PyTorch or SB3.
 _NAMES_OBJECT = re.compile(r"(_class|_fn)$")
 
-# Set by the experiment itself.
+# Arguments that the experiment sets itself, so that they may not stand among its hyperparameters.
 _RESERVED = {"env", "seed", "device", "_init_setup_model"}
 
 _ACTION_SPACES: dict[str, tuple[type[spaces.Space], ...]] = {
@@ -44,13 +44,19 @@ class HyperparameterProblem(ValueError):
 
 
 def algorithm(name: str) -> type[BaseAlgorithm]:
-    """The class of that name in stable-baselines3 or sb3-contrib."""
+    """The class of that name in stable-baselines3 or sb3-contrib.
+
+    :raises AttributeError: neither has one
+    """
     found: type[BaseAlgorithm] = getattr(stable_baselines3, name, None) or getattr(sb3_contrib, name)
     return found
 
 
 def check_action_space(name: str, space: spaces.Space) -> None:
-    """:raises ValueError: the algorithm cannot act in that space"""
+    """Check that an algorithm can act in a space.
+
+    :raises ValueError: it cannot
+    """
     accepted = _ACTION_SPACES.get(name, _ANY_ACTION_SPACE)
     if not isinstance(space, accepted):
         raise ValueError(
@@ -60,7 +66,7 @@ def check_action_space(name: str, space: spaces.Space) -> None:
 
 
 def default_policy(name: str, observation_space: spaces.Space) -> str:
-    """The policy for the observations: ``MlpPolicy``, ``CnnPolicy``, ``MultiInputPolicy``; RecurrentPPO has others."""
+    """The policy for the observations: ``MlpPolicy``, ``CnnPolicy`` or ``MultiInputPolicy``, or RecurrentPPO's own."""
     if isinstance(observation_space, spaces.Dict):
         kind = "MultiInput"
     else:

@@ -65,8 +65,8 @@ def _evaluation_at(path: str, steps: Any, role: str) -> Claim | None:
     """The row of ``evaluations.npz`` (EvalCallback) that was measured at exactly this number of steps.
 
     It was measured in the middle of ``learn``. A best model and a checkpoint are saved at that moment, but after the
-    last one SB3 updates the policy once more before a final model is saved: its row is about other weights. And a row
-    that is the highest of all is one that something may have been chosen for.
+    last one SB3 updates the policy once more before a final model is saved: its row is about other weights. And the
+    highest row of all may be the one for which this model was chosen.
     """
     arrays = read_npz(path)
     timesteps, results = arrays["timesteps"], arrays["results"]
@@ -81,7 +81,10 @@ def _evaluation_at(path: str, steps: Any, role: str) -> Claim | None:
 
 
 def read_npz(path: str) -> dict[str, np.ndarray]:
-    """The arrays of ``evaluations.npz``."""
+    """The arrays ``timesteps``, shape ``(rows,)``, and ``results``, shape ``(rows, episodes)``, of ``evaluations.npz``.
+
+    :raises Unreadable: the file or an array is too large, or the arrays do not fit together
+    """
     arrays = {}
     with open_zip(read_bytes(path, _MAX_BYTES)) as archive:
         for name in ("timesteps", "results"):

@@ -1,7 +1,7 @@
 """Load a model from what was read of its zip, without unpickling; tell what a plain ``ALGO.load(path)`` would raise.
 
-SB3 does the loading, with all its care for older versions. It is given a zip that holds no pickle: every value that
-was pickled either comes from ``reading``, or is left out because acting does not need it.
+SB3 itself loads it, so that zips of older versions load as usual. It is given a zip that holds no pickle: every value
+that was pickled either comes from ``reading``, or is left out because acting does not need it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from reload_audit.reading.trust import is_trusted
 
 _NEEDED = ("policy_class", "policy_kwargs", "observation_space", "action_space")
 
-# Nobody trains here. Rollout and replay buffers take memory for it, and hindsight replay wants an environment.
+# Loaded models only act: rollout and replay buffers would take memory, and hindsight replay needs an environment.
 _NO_TRAINING: dict[str, Any] = {
     "n_envs": 1,
     "n_steps": 1,
@@ -64,7 +64,7 @@ _KINDS: dict[str, type] = {
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model that was loaded.
+    """A loaded model, and what was done to load it.
 
     :param notes: what was left out or rebuilt for it, and what SB3 warned of, in words
     """

@@ -33,7 +33,7 @@ MANIFEST = "manifest.json"
 EVALUATIONS = "evaluations.json"
 STEPS = "steps.npz"
 
-# Nobody fills it here; the usual one takes memory for a million steps, and hindsight replay wants an environment.
+# Loaded models only act: a replay buffer takes memory for a million steps, and hindsight replay needs an environment.
 _NO_REPLAY_BUFFER: dict[str, Any] = {"buffer_size": 1, "replay_buffer_class": None, "replay_buffer_kwargs": {}}
 
 _PACKAGES = ("stable_baselines3", "sb3_contrib", "gymnasium", "torch", "numpy", "cloudpickle")
@@ -57,12 +57,12 @@ def load_model(folder: Path, algo: str, device: str) -> BaseAlgorithm:
 
 
 def normalizer_from_file(folder: Path) -> Normalizer:
-    """What puts the saved VecNormalize around environments."""
+    """A function that puts the saved VecNormalize around a VecEnv."""
     return lambda venv: VecNormalize.load(str(folder / STATISTICS), venv)
 
 
 def normalizer_from_memory(normalize: VecNormalize) -> Normalizer:
-    """What puts a copy of a VecNormalize that is in use around other environments."""
+    """A function that puts a copy of a VecNormalize that is in use around another VecEnv."""
     content = pickle.dumps(normalize)  # leaves its environments out
 
     def put_around(venv: VecEnv) -> VecNormalize:
@@ -157,7 +157,7 @@ def machine() -> Machine:
 def normalizer_content(normalize: VecNormalize) -> dict[str, object]:
     """The statistics and settings of a VecNormalize, of which its content digest is taken."""
     settings = normalizer_settings(normalize)
-    del settings["norm_reward"]  # off wherever it evaluates
+    del settings["norm_reward"]  # switched off to evaluate, so that it may differ from what was saved
     statistics = {"returns": _moments(normalize.ret_rms)}
     observations = getattr(normalize, "obs_rms", {})  # absent where observations are not normalised
     for key, moments in observations.items() if isinstance(observations, dict) else [("", observations)]:

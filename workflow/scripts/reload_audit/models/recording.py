@@ -1,7 +1,7 @@
 """Read what was recorded beside a model when it was trained: its manifest and its reference episodes.
 
-The workflow's own ``train`` rule and :class:`reload_audit.ReferenceRecorder` write the same files. They may have come
-from anywhere since, so they are read as what they are: data that may be wrong.
+The workflow's own ``train`` rule and :class:`reload_audit.ReferenceRecorder` write the same files. They may have been
+edited or come from anybody, so nothing in them is taken for granted.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _evaluation(data: Any) -> EvaluationSpec:
 
 
 def _check_episodes(episodes: Sequence[Episode], where: str, count: int | None) -> None:
-    """Check what somebody's file says of episodes.
+    """Check episodes that were read from a file that anybody may have written.
 
     :raises Unreadable: an episode is missing, or is not what an episode can be
     """

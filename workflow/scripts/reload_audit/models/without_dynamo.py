@@ -26,9 +26,10 @@ def spare_compiler() -> None:
 
 
 def _spare_building() -> None:
-    """Tell four wrapped methods of ``Optimizer`` beforehand what they import the compiler to ask at their first call.
+    """Keep four methods of ``Optimizer``, which are marked as not to be compiled, from importing the compiler.
 
-    They are wrapped so that the compiler leaves them alone. Its answer, which is to call the method, is kept beside it.
+    At its first call, such a method asks the compiler for what to call instead of it, and keeps the answer as an
+    attribute. The answer is the method itself, so it is set here beforehand.
     """
     for method in vars(Optimizer).values():
         if _is_named(method, "_disable_dynamo.<locals>.inner"):
@@ -37,7 +38,7 @@ def _spare_building() -> None:
 
 
 def _spare_stepping() -> None:
-    """Leave out of ``step`` the graph breaks around it, which mean something to the compiler alone."""
+    """Remove from ``step`` the calls of ``torch._dynamo.graph_break`` around it, which only concern the compiler."""
     for kind in _kinds(Optimizer):
         step = vars(kind).get("step")
         if _is_named(step, "_use_grad_for_differentiable.<locals>._use_grad"):
@@ -61,7 +62,7 @@ def _is_named(function: Any, name: str) -> bool:
 
 
 def _kinds(kind: type[Optimizer]) -> Iterator[type[Optimizer]]:
-    """All subclasses, those of subclasses too."""
+    """All direct and indirect subclasses."""
     for narrower in kind.__subclasses__():
         yield narrower
         yield from _kinds(narrower)

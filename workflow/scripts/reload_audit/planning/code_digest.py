@@ -1,4 +1,4 @@
-"""What a script's result depends on, besides its input: the code that it imports. Standard library only.
+"""Digests of code: of a script and all modules that it imports, which decide its result. Standard library only.
 
 Of Python the syntax tree counts, without docstrings: editing them, comments or formatting runs no job again. Of other
 files every byte counts.
@@ -18,11 +18,11 @@ from typing import Any
 # A module named in a text is one that another process imports: see ``isolation.call``.
 _NAMED_MODULE = re.compile(r"^[A-Za-z_]\w*((\.\w+)+(:[\w.-]+)?|:[\w.-]+)$")
 
-# With these, code reads docstrings, comments or itself, its own or those of what it imports.
+# Names by which code reads docstrings, comments or source: where one of them stands, every byte of Python counts.
 _READS_SOURCE = re.compile(rb"\b(__doc__|getdoc|getcomments|getsource|getsourcelines|linecache)\b")
 
 _SKIPPED = frozenset({"ctx", "kind", "type_comment", "lineno", "end_lineno", "col_offset", "end_col_offset"})
-"""What says nothing about what code does: places, and whether a name is read or set, which its parent says too."""
+"""Fields of syntax nodes that do not matter: positions, and whether a name is read or set, which its parent shows."""
 
 Locate = Callable[[str], Path | None]
 
@@ -37,7 +37,7 @@ def code_digest(
 ) -> str:
     """A digest of a script, of all modules it leads to, and of further files and texts.
 
-    :param locate: the file of a dotted module name, or None where the module is not ours
+    :param locate: gives the file of a dotted module name, or None for modules whose code does not count
     :param also: data files that decide results too: requirements, templates
     :param texts: what else decides them, such as a part of a file
     :param name: the script's own module name, where it is part of a package and may import relatively
@@ -63,7 +63,7 @@ def named_code_digest(content: Any, locate: Locate, with_lines: bool = False) ->
 
 
 def package_digest(packages: Iterable[str], folders: Iterable[Path], with_lines: bool = False) -> str:
-    """A digest of all files of packages and modules, because any of them may be named where nobody has looked yet.
+    """A digest of all files of packages and modules, because the file of a model, not read yet, may name any of them.
 
     :param with_lines: as for :func:`code_digest`
     """
@@ -180,12 +180,12 @@ def _parents(module: str) -> list[str]:
     return [".".join(parts[:length]) for length in range(1, len(parts))]
 
 
-# --- What code does, whatever is written about it ------------------------------------------------------------------
+# --- Syntax trees without docstrings -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Code:
-    """A Python file.
+    """What is known of one Python file.
 
     :param digest: of its syntax tree, without docstrings
     :param named: modules that it imports or names, by their full names
@@ -198,7 +198,10 @@ class _Code:
 
 
 def _hash(files: Iterable[tuple[str, Path]], with_lines: bool) -> hashlib._Hash:
-    """:param files: each with the name under which it counts"""
+    """A running hash of files.
+
+    :param files: each with the name under which it counts
+    """
     read = [(name, file.suffix == ".py", file.read_bytes()) for name, file in files]
     as_written = any(is_python and _READS_SOURCE.search(content) for _, is_python, content in read)
     result = hashlib.sha256()
@@ -210,19 +213,19 @@ def _hash(files: Iterable[tuple[str, Path]], with_lines: bool) -> hashlib._Hash:
 
 @functools.cache
 def _code(content: bytes, with_lines: bool = False) -> _Code:
-    """Parsing takes longest when a workflow is planned, and many scripts lead to the same modules."""
+    """Parse a Python file, once for each content: planning spends most of its time here, and scripts share modules."""
     tree = _Tree(_SKIPPED - {"lineno"} if with_lines else _SKIPPED)
     try:
         tree.add(ast.parse(content))
         written = ascii(tree.parts).encode()
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # whoever imports it says so
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the job that imports it reports this
         return _Code(content, frozenset(), frozenset())
     named = {text.partition(":")[0] for text in tree.texts if _NAMED_MODULE.match(text)}
     return _Code(hashlib.sha256(written).digest(), frozenset(tree.modules | named), frozenset(tree.imports))
 
 
 _OPEN, _CLOSE, _LIST = ("(",), (")",), ("[",)
-"""Begin and end of nodes and lists. No constant is a tuple."""
+"""Marks for the begin and end of nodes and lists. They are tuples, because no constant of a syntax tree is one."""
 
 
 class _Tree:

@@ -84,7 +84,10 @@ def resolve(config: dict[str, Any], schema: dict[str, Any], source: str) -> Conf
 
 
 def check_writable(folder: str | Path) -> None:
-    """:raises ConfigError: files cannot be written into a folder, or it cannot be made"""
+    """Check that files can be written into a folder, or that it can be made.
+
+    :raises ConfigError: they cannot
+    """
     path = Path(folder).absolute()
     nearest = next(parent for parent in (path, *path.parents) if parent.exists())
     try:
@@ -99,7 +102,7 @@ def check_writable(folder: str | Path) -> None:
 def on_python_path(folders: Sequence[str], workflow_folder: Path) -> list[str]:
     """The folders of ``python_path``: relative to the working directory, else to the folder of this workflow.
 
-    So the default configuration, which names a folder of examples, also works where another folder is worked in.
+    So the default configuration, which names a folder of examples, also works from another working directory.
 
     :param folders: as the user wrote them
     :param workflow_folder: the top folder of this workflow's repository; it need not be there
@@ -121,7 +124,7 @@ def trained_models(config: Configuration) -> dict[str, TrainingData]:
 
 
 def check_only(wanted: Iterable[str], models: Iterable[str], source: str) -> None:
-    """Check that the models that the user wants alone are there.
+    """Check that there is a model for each name in ``only``, which restricts the audit to these models.
 
     :param wanted: names in the configuration's ``only``
     :param models: the names of all models
@@ -137,7 +140,7 @@ def check_only(wanted: Iterable[str], models: Iterable[str], source: str) -> Non
 
 
 def one_spec_per_n_envs(config: Configuration) -> list[tuple[str, TrainingData]]:
-    """What differs in more than the seed: where it stands in the configuration, and a training spec."""
+    """Of each experiment and ``n_envs``, its place in the configuration and the training spec of its first seed."""
     return [
         (f"experiments[{index}] ({experiment['name']})", training_spec(config, experiment, experiment["seeds"][0], n))
         for index, experiment in enumerate(config["experiments"])

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def by(wildcard: str, function: Callable[[str], T]) -> Callable[[Any], T]:
-    """What a function gives for the value of one wildcard, such as the name of a model."""
+    """A function of wildcards that calls the given one with the value of one wildcard, such as the name of a model."""
 
     def of_wildcards(wildcards: Any) -> T:
         return function(getattr(wildcards, wildcard))
@@ -21,7 +21,7 @@ def by(wildcard: str, function: Callable[[str], T]) -> Callable[[Any], T]:
 
 
 def always(function: Callable[..., T], *arguments: Any) -> Callable[[Any], T]:
-    """What a function gives, whatever the wildcards are. It is called when a job needs it, and not before."""
+    """A function of wildcards that ignores them and calls the given one, not before a job needs its value."""
 
     def of_wildcards(wildcards: Any) -> T:  # noqa: ARG001 Snakemake gives it by position
         return function(*arguments)

@@ -54,12 +54,12 @@ class JobCode:
 
     @functools.cache  # noqa: B019 one object for each planning
     def of_script_with_data(self, script: str) -> str:
-        """The same, and of the data files that the imported modules name: parts of the page, texts about causes."""
+        """A digest as of :meth:`of_script`, and of data files that imported modules name, such as ``causes.yaml``."""
         also = [self._source("../requirements.txt"), *self.data_files(script)]
         return code_digest(self._script(script), self._locate, also)
 
     def data_files(self, script: str) -> list[Path]:
-        """The files that modules which a script imports name, by their paths from the module's own folder."""
+        """The data files whose paths, from a module's own folder, stand in the modules that a script imports."""
         modules = self._modules(script).items()
         named = {str(self._folder(module, file) / text) for file, module in modules for text in _named_in(file)}
         return [file for name in sorted(named) if (file := self._file(name)) is not None]
@@ -110,7 +110,7 @@ def _named_in(module: Path) -> Iterator[str]:
     """The texts in a module that may be names of data files."""
     content = module.read_bytes()
     if not _MAY_NAME_A_FILE.search(content):
-        return  # parsing takes longest
+        return  # spares parsing, which takes longest
     for node in ast.walk(ast.parse(content)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and _DATA_FILE.match(node.value):
             yield node.value

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from reload_audit.planning.resolved import Probe, Reload, Training, TrainingData
 
 OVERHEAD_MB = 600
-"""Two processes of Snakemake, the job's own interpreter, and a fork server that has imported the libraries."""
+"""MB for two processes of Snakemake, the job's own interpreter, and a fork server that has imported the libraries."""
 
 OVERHEAD_MINUTES = 10
-"""To start all that on a slow file system, and what goes before and after."""
+"""Minutes to start all that on a slow file system, and for what goes before and after."""
 
 _MODEL_MB = 900  # PyTorch, SB3, a small policy and its environments
 _WORKER_MB = 350  # one environment of a SubprocVecEnv
@@ -40,7 +40,7 @@ _SECONDS_PER_STEP = {
     "TQC": 0.1,
     "TRPO": 0.01,
 }
-"""On one slow core, in an environment that takes some milliseconds itself."""
+"""Training, by algorithm: on one slow core, in an environment that takes some milliseconds itself."""
 
 _IMAGES = 5  # times as many seconds
 
@@ -160,7 +160,7 @@ class _Limits:
 
 
 def _reload_processes(reload: Reload) -> int:
-    """The canonical condition, those that are asked for, and what finds out why a model has lost its reward."""
+    """How many: the canonical condition, those that are asked for, and those that look for the cause of a loss."""
     return 1 + len(reload["n_envs"]) + reload["other_vec_env"] + _DIAGNOSIS_PROCESSES
 
 
@@ -181,7 +181,7 @@ def _cuda_mb(device: str) -> int:
 
 
 def _replay_buffer_mb(spec: TrainingData) -> int:
-    """Memory is taken as the buffer fills, so never more than there are steps."""
+    """MB of a replay buffer: it takes memory only as it fills, for no more transitions than training has steps."""
     if spec["algo"] not in _OFF_POLICY:
         return 0
     transitions = min(spec["hyperparams"].get("buffer_size", _BUFFER_SIZE), spec["total_timesteps"])
@@ -194,6 +194,6 @@ def _training_minutes(spec: TrainingData) -> int:
 
 
 def _sees_images(spec: TrainingData) -> bool:
-    """As far as names tell: environments are not built to find out."""
+    """Whether observations are images, as far as names tell: environments are not built to find out."""
     policy, env = str(spec["hyperparams"].get("policy", "")), spec["environment"]["env"]
     return policy.startswith("Cnn") or "ALE/" in env or "NoFrameskip" in env

@@ -1,6 +1,6 @@
 """What the outputs were when a run ended, so that one that was truncated or edited since is noticed.
 
-Snakemake looks at time stamps alone: it takes a damaged output for a new one, and a clock's word for the time.
+Snakemake looks at time stamps alone: it takes a damaged output for a new one, and trusts the clock that stamped it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _READERS = 8
 """Threads that read files: on a network file system each file is a wait."""
 
 _APART = 0.001
-"""Seconds between two time stamps."""
+"""Seconds between the new time stamps of two outputs."""
 
 
 class Entry(TypedDict):
-    """What an output was when it was taken down.
+    """What an output was when it was recorded.
 
     :param stamp: size in bytes and time stamp in nanoseconds of each of its files
     :param size: bytes of all of them
@@ -63,7 +63,7 @@ class Damage:
 class Ledger:
     """The sizes, time stamps and digests of outputs: files, or folders of files.
 
-    :param path: where they are kept; there is nothing while a run goes on, for then they change
+    :param path: the file that keeps them; it is not there while a run goes on, which changes the outputs
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,9 +71,9 @@ class Ledger:
         self._entries = _read(path)
 
     def changed(self, outputs: Iterable[str]) -> dict[str, str]:
-        """The outputs that are not what they were, and in what; those that are gone are Snakemake's to notice.
+        """The outputs that are not what they were, and in what; Snakemake itself notices those that are missing.
 
-        Only what has another time stamp is read: every file of a copy has, and is the same.
+        Only outputs with another time stamp are read. Content decides: in a copy all stamps differ, and nothing else.
         """
         if not self._path.exists():
             return {}
@@ -84,7 +84,7 @@ class Ledger:
         return differences
 
     def inspect(self, outputs: Sequence[str], now: float, *, dry_run: bool) -> Damage:
-        """Find outputs that were truncated or edited, and set time stamps right that cannot be.
+        """Find outputs that were truncated or edited, and correct time stamps that lie in the future.
 
         :param now: seconds since 1970
         :param dry_run: whether time stamps are to stay as they are
@@ -92,15 +92,15 @@ class Ledger:
         return Damage(self.changed(outputs), late=0 if dry_run else bring_back(outputs, now))
 
     def close(self) -> None:
-        """From now on outputs change: should the run be killed, nothing is known of them."""
+        """Delete the file as a run begins, so that nothing false is known of the outputs if the run is killed."""
         self._path.unlink(missing_ok=True)
 
     def write(self, outputs: Iterable[str]) -> None:
-        """Take down what the outputs are now. What was known of others stays."""
+        """Record what the outputs are now. What this object knows of other outputs is kept."""
         self._write(self._describe(outputs))
 
     def _describe(self, outputs: Iterable[str]) -> dict[str, Entry]:
-        """What outputs are that are unknown, or have another time stamp than was known."""
+        """The entries of outputs that are unknown, or have another time stamp than the known one."""
         stamps = {output: _stamp(output) for output in outputs}
         new = [path for path, stamp in stamps.items() if stamp and stamp != self._known_stamp(path)]
         with ThreadPoolExecutor(_READERS) as pool:
@@ -111,7 +111,7 @@ class Ledger:
         return None if entry is None else entry["stamp"]
 
     def _write(self, entries: Mapping[str, Entry]) -> None:
-        """Nothing is known afterwards where nothing can be written: a full disk, the results of somebody else."""
+        """Add entries to the file. Where it cannot be written (a full disk, say), nothing is known of outputs later."""
         if not entries and self._path.exists():
             return
         self._entries |= entries
@@ -138,7 +138,7 @@ def bring_back(outputs: Iterable[str], now: float) -> int:
 
 
 def _stamped(output: Path) -> Path:
-    """What carries the time stamp that Snakemake looks at."""
+    """The file whose time stamp Snakemake looks at: for a folder, one that Snakemake puts into it."""
     inside = output / ".snakemake_timestamp"
     return inside if inside.exists() else output
 
@@ -156,7 +156,7 @@ def _read(path: Path) -> dict[str, Entry]:
 
 
 def _entry(output: str) -> Entry | None:
-    """What an output is; None if it went away or cannot be read."""
+    """The entry of an output; None if it went away or cannot be read."""
     content, size = hashlib.sha256(), 0
     try:
         for file, _ in _files(output):

@@ -32,8 +32,8 @@ from reload_audit.records.specs import ExternalSpec
 class Folders:
     """Where an audit writes, as Snakemake's path variables have it.
 
-    :param results: of ``<results>``
-    :param logs: of ``<logs>``
+    :param results: the value of ``<results>``
+    :param logs: the value of ``<logs>``
     """
 
     results: str
@@ -44,8 +44,8 @@ class Folders:
 class ProbedModel:
     """The model that stands for all models of an environment when that is probed: its own actions are tried too.
 
-    :param trained: the name of one that is trained here, or None
-    :param external: one that is not, or None
+    :param trained: the name of a model that this workflow trains, or None
+    :param external: an external model, or None
     """
 
     trained: str | None = None
@@ -122,7 +122,7 @@ class Plan:
 
     @functools.cached_property
     def _user_code(self) -> dict[str, str]:
-        """Digests by experiment. What its jobs ask a cluster for decides no result."""
+        """Digests of the user's code by experiment, whose ``resources`` are left out: they decide no result."""
         return {
             experiment["name"]: self.code.of_user({**experiment, "resources": None})
             for experiment in self.config["experiments"]
@@ -250,7 +250,7 @@ class Plan:
         return [*reloaded, *(f"{self.folders.results}/external/{batch}.json" for batch in self.batches)]
 
     def probe_records(self) -> list[str]:
-        """The files with what is known of the environments."""
+        """The files with the records of all probes."""
         return [f"{self.folders.results}/probes/{probe}.json" for probe in self.probes]
 
     def outputs(self, of_all: Sequence[str]) -> list[str]:
@@ -263,7 +263,7 @@ class Plan:
 
     @functools.cached_property
     def aggregation_settings(self) -> dict[str, object]:
-        """What ``results.aggregate`` is told of the configuration."""
+        """The part of the configuration that ``results.aggregate`` needs."""
         config = self.config
         return {"evaluation": config["evaluation"], "verdict": config["verdict"], "reload": self.reload_settings}
 

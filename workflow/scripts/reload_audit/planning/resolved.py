@@ -70,7 +70,7 @@ class Evaluation(TypedDict):
 
 
 class Verdict(TypedDict):
-    """When a difference counts."""
+    """When a difference counts: see ``judging.criteria.Criteria``."""
 
     alpha: float
     fdr: float

@@ -13,7 +13,7 @@ TRIED = ("9.27.0", "9.27.1")
 """The versions of Snakemake that the tests of this workflow have passed with."""
 
 _ITS_OWN_LIMIT = (100, 1)
-"""Jobs, and seconds in which so many may start, where nobody asks for a limit."""
+"""Snakemake's default limit: a number of jobs, and the seconds in which at most so many may start."""
 
 
 class UntriedVersionError(RuntimeError):
@@ -21,7 +21,10 @@ class UntriedVersionError(RuntimeError):
 
 
 def check_version(found: str) -> None:
-    """:raises UntriedVersionError: the version is none of ``TRIED``"""
+    """Check that a version of Snakemake is one of those in ``TRIED``.
+
+    :raises UntriedVersionError: it is not
+    """
     if found not in TRIED:
         raise UntriedVersionError(
             f"expected Snakemake {' or '.join(TRIED)}, found {found}: this workflow uses parts of Snakemake that "

@@ -1,4 +1,4 @@
-"""The list of files watched: those of an external model whose change makes the audit of that model run again."""
+"""Which files of external models are watched: a change of one makes the audit of its model run again."""
 
 # Paths are texts here: there are many, and not all are Unicode.
 # ruff: noqa: PTH113, PTH116, PTH118
@@ -17,7 +17,7 @@ _ODD_CHARACTERS = frozenset("{}<>")
 
 @dataclass(frozen=True)
 class WatchedFiles:
-    """Files, by who watches them.
+    """The files of external models, split into those that Snakemake can watch and the others.
 
     :param inputs: paths that Snakemake watches, as inputs of a job
     :param unwatched: path, size in bytes and time stamp in nanoseconds of the others. They belong to a job's params,

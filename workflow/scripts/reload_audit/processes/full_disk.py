@@ -19,7 +19,7 @@ def is_out_of_space(error: BaseException) -> bool:
     PyTorch, for one, has another error of its own when the file that it saves to cannot grow.
     """
     chain: BaseException | None = error
-    seen: set[int] = set()  # a chain may be a ring
+    seen: set[int] = set()  # exceptions may be chained in a cycle
     while chain is not None and id(chain) not in seen:
         if isinstance(chain, OSError) and chain.errno in _FULL:
             return True

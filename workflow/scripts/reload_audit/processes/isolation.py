@@ -1,4 +1,4 @@
-"""Call a function in a fresh process, and report its crash, its hanging or its hunger for memory as a failure.
+"""Call a function in a fresh process, and report its crash, its timeout or its use of too much memory as a failure.
 
 The function is named by text (``reload_audit.evaluation.trained:evaluate``), so that the calling process need not
 import what it needs. ``spawn`` starts a new interpreter for each call. ``forkserver`` forks from one that has imported
@@ -35,12 +35,12 @@ Method = Literal["forkserver", "spawn"]
 _IMPORTED_LAST = "reload_audit.processes.freeze_imports"
 _POLL_SECONDS = 0.1
 _WEIGH_SECONDS = 0.5
-"""Between two looks at the memory, each of which reads something of every process of the machine."""
+"""Seconds between two measurements of memory: each reads something of every process of the machine."""
 
 _LINGER_SECONDS = 5.0
 _STOPPING_SECONDS = 0.01
 _KILLS = (-signal.SIGKILL, -signal.SIGTERM)
-"""Exit codes of a process that something else has ended."""
+"""Exit codes of a process that something else has killed, such as the kernel for want of memory."""
 
 _TAIL_BYTES = 4000
 _MIB = 2**20
@@ -96,7 +96,7 @@ class Outcome:
 
 
 def prepare(method: Method, *, hash_seed: int, preload: tuple[str, ...] = ()) -> None:
-    """Set the environment variables of this process's calls, and its fork server. Once, before the first call.
+    """Set the environment variables and the fork server for the calls of this process. Run it before the first call.
 
     Every numerical library gets one thread: more only slow small policies down and take cores from other jobs, and the
     number must not depend on the cores that a job happens to get.
@@ -110,7 +110,7 @@ def prepare(method: Method, *, hash_seed: int, preload: tuple[str, ...] = ()) ->
     os.environ["PYTHONHASHSEED"] = str(hash_seed)
     wanted = (hash_seed, preload)
     if method == "forkserver" and _running != [wanted]:
-        _stop_server()  # one that runs has the environment of before
+        _stop_server()  # a running one keeps the environment variables that it started with
         multiprocessing.get_context("forkserver").set_forkserver_preload([*preload, _IMPORTED_LAST])
         _running[:] = [wanted]
 
@@ -247,7 +247,10 @@ def _own_usage(start: float) -> Usage:
 
 
 def _own_peak(maxrss: int) -> float:
-    """MiB. ``ru_maxrss`` outlives exec, so a new interpreter would report what its caller once held."""
+    """Peak memory of this process in MiB. ``ru_maxrss`` survives exec, so it may report what the caller once held.
+
+    :param maxrss: ``ru_maxrss``, which is used where there is no ``/proc``
+    """
     status = Path("/proc/self/status")
     if status.exists():
         for line in status.read_text(encoding="ascii").splitlines():
@@ -263,7 +266,7 @@ def _mib(maxrss: int) -> float:
 def _await(
     process: Any, receiver: Connection, timeout: float | None, memory: int | None, printed: _Printed
 ) -> tuple[Any, Failure | None]:
-    start = weighed = time.monotonic()  # goes on evenly when somebody sets the clock
+    start = weighed = time.monotonic()  # a change of the system clock does not affect it
     while True:
         if printed.is_too_much():
             with _stopped(process.pid):

@@ -44,5 +44,5 @@ def _append(log: Path, text: str) -> None:
     try:
         with open(log, "a", encoding="utf-8") as file:
             file.write(text)
-    except OSError:  # then let the one who runs it read it
+    except OSError:  # the log cannot be written: whoever runs the job sees it on standard error
         print(text, file=sys.stderr)

@@ -18,7 +18,7 @@ _MAX_ENTRIES = 100_000
 
 
 def opened(path: str | Path) -> BinaryIO:
-    """Open a regular file to read from; anything else is refused instead of waited for.
+    """Open a regular file for reading bytes; anything else is refused, because opening it might block.
 
     :raises Unreadable: it is missing, or a device, a pipe or the like
     """
@@ -50,7 +50,7 @@ def read_bytes(path: str | Path, limit: int = MIB) -> bytes:
 
 
 def kind_of(mode: int) -> str:
-    """What a file is, in words."""
+    """What kind of file an ``st_mode`` stands for, in words for a message."""
     kinds = {
         stat.S_IFREG: "a file",
         stat.S_IFDIR: "a folder",
@@ -64,9 +64,9 @@ def kind_of(mode: int) -> str:
 
 
 def open_zip(content: bytes) -> zipfile.ZipFile:
-    """A zip's table of contents.
+    """Open a zip that is in memory; only its list of members is read.
 
-    :raises Unreadable: it is so long that reading it would take minutes
+    :raises Unreadable: it lists so many members that reading the list would take minutes
     """
     if content.count(_ENTRY) > _MAX_ENTRIES:
         raise Unreadable(f"damaged zip: more than {_MAX_ENTRIES:,} members")
@@ -74,7 +74,7 @@ def open_zip(content: bytes) -> zipfile.ZipFile:
 
 
 def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """A member's content: never more than it declares to have.
+    """Unpack one member of a zip; never more bytes than the zip's list of members gives as its size.
 
     :raises Unreadable: it is compressed in a way that cannot be unpacked piece by piece
     """

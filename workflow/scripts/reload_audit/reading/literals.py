@@ -11,7 +11,7 @@ from reload_audit.reading.refusal import brief
 def literal(text: str) -> Any:
     """The value of a Python literal, in which ``dict(name=literal)`` may be called.
 
-    :raises ValueError: it is anything else
+    :raises ValueError: the text is anything else
     """
     try:
         return _literal(ast.parse(text.strip()[:10_000], mode="eval").body)

@@ -1,4 +1,4 @@
-"""What is in a model's zip: settings as JSON, pickled values as notes, parameters still as files.
+"""Read a model's zip: settings as plain data, pickled values parsed but never unpickled, parameters as bytes.
 
 SB3 writes ``data`` (JSON, with pickled values in base64 under ``:serialized:``), one ``*.pth`` for each state
 dictionary, ``_stable_baselines3_version`` and, since 1.2, ``system_info.txt``.
@@ -36,13 +36,13 @@ SCHEDULES = (
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A model's zip, read and not executed.
+    """The content of a model's zip, read without executing anything in it.
 
     :param settings: attributes that were saved as plain JSON
     :param pickled: attributes that were saved as pickles, parsed
     :param parameters: contents of the ``*.pth`` members, by name
     :param saved_with: versions and platform, as far as the file tells: ``stable_baselines3``, ``python``, ...
-    :param trusted: packages that were trusted in reading it
+    :param trusted: packages that the pickles may mention besides those that models are made of
     """
 
     settings: Mapping[str, Any]
@@ -53,7 +53,9 @@ class SavedModel:
 
     @refusing("damaged settings")
     def value(self, attribute: str, default: Any = None) -> Any:
-        """An attribute's value, rebuilt if it was pickled, for the caller to keep and change.
+        """The value of a saved attribute, rebuilt if it was pickled. It is a copy, which the caller may change.
+
+        :param default: the value of an attribute that was not saved
 
         :raises Unreadable: it cannot be rebuilt
         """

@@ -1,7 +1,7 @@
 """Parse a pickle into plain values, without importing or calling anything it names.
 
-Where a pickle would import something there is a :class:`Global`, where it would call something a :class:`Call`: notes
-of what it says, which nobody acts on. Opcodes are those of Python's ``pickletools``, protocols 0 to 5.
+Where a pickle would import something there is a :class:`Global`, where it would call something a :class:`Call`: both
+only describe what unpickling would do. Opcodes are those of Python's ``pickletools``, protocols 0 to 5.
 """
 
 from __future__ import annotations
@@ -53,18 +53,18 @@ class Call:
 
 @dataclass(eq=False, frozen=True, repr=False, slots=True)
 class PersistentId:
-    """Something kept outside the pickle, such as the storage of a tensor."""
+    """A reference to something kept outside the pickle, such as the storage of a tensor."""
 
     pid: Any
 
 
 @dataclass(eq=False, frozen=True, repr=False, slots=True)
 class Parsed:
-    """What a pickle says.
+    """A parsed pickle.
 
     :param value: plain values with :class:`Global`, :class:`Call` and :class:`PersistentId` in them
-    :param steps: everything it would import or call, in its own order, also where the value does not show it
-    :param instructions: how many it has
+    :param steps: everything that unpickling would import or call, in that order, also where the value does not show it
+    :param instructions: the number of its opcodes
     :param end: number of bytes that were read; another pickle may follow
     """
 
@@ -86,7 +86,7 @@ class Parsed:
 def parse(content: bytes, most: int = MAX_INSTRUCTIONS) -> Parsed:
     """Parse one pickle, from the beginning of ``content``.
 
-    :param most: instructions that it may have
+    :param most: opcodes that it may have
     :raises Unreadable: it is truncated, damaged, absurdly long or large, or uses what no saved model needs
     """
     parser = _Parser()
@@ -132,7 +132,7 @@ def _parts(value: Any) -> Collection[Any]:
 
 
 def hashable(value: Any) -> Any:
-    """A value to look up by. Only flat ones: to hash a nest of tuples can take for ever, or the interpreter down.
+    """The value, if it can be a key. Nested tuples cannot: hashing them may take for ever or overflow the C stack.
 
     :raises Unreadable: it is something else
     """
@@ -144,7 +144,7 @@ def hashable(value: Any) -> Any:
 
 
 def described(value: Any) -> str:
-    """A few words for a message. Never all of a value: what shares its parts can be without end when written out."""
+    """A few words about a value, for a message. Not its ``repr``, which can be endless where parts are shared."""
     if value is None or isinstance(value, bool | float | Global | Call | type):
         return str(value)
     if isinstance(value, str | bytes):
@@ -158,7 +158,7 @@ _LARGEST_KEY = 2**60  # below the modulus of Python's hash: larger ones can be c
 
 
 class _Parser:
-    """A pickle machine whose stack holds values and notes."""
+    """Python's pickle machine, with descriptions on its stack instead of imported and called objects."""
 
     def __init__(self) -> None:
         self.result: Any = None

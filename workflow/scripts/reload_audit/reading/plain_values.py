@@ -28,7 +28,7 @@ def read_json(path: str | Path, limit: int = MIB) -> Any:
 
 
 def plain_data(value: Any) -> Any:
-    """A copy of what a file says that JSON can hold.
+    """A copy of a value from a file, which may hold only what JSON can hold.
 
     :raises ValueError: JSON cannot hold it, or it is very large
     """
@@ -36,7 +36,7 @@ def plain_data(value: Any) -> Any:
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """A mapping with texts for keys; an empty one for anything else."""
+    """The entries of a mapping whose keys are texts; none if the value is no mapping."""
     return {key: item for key, item in value.items() if isinstance(key, str)} if isinstance(value, dict) else {}
 
 

@@ -1,4 +1,4 @@
-"""Refuse a file with one line of printable characters, whatever the file holds."""
+"""The error that refuses a file, with a message of one line of printable characters whatever the file holds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Unreadable(ValueError):
 
 
 def printable(text: str) -> str:
-    """A text in one line, as :func:`shown` shows it."""
+    """A text in one line, with escapes for what cannot be printed: see :func:`shown`."""
     return shown(" ".join(text.split()))
 
 
@@ -45,9 +45,9 @@ def _escaped(letter: str) -> str:
 
 @contextlib.contextmanager
 def refusing(what: str) -> Iterator[None]:
-    """Turn whatever the block raises into :class:`Unreadable`: a file's content decides what that is.
+    """Turn any exception of the block into :class:`Unreadable`: which one it is depends on the content of a file.
 
-    :param what: begins the message
+    :param what: how the message begins
     """
     try:
         with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""The statistics of a VecNormalize that was saved: its numbers, and a new VecNormalize made of them."""
+"""Read a saved VecNormalize as numbers, without unpickling it, and build a new VecNormalize from them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Moments:
     count: float
 
     def running(self) -> RunningMeanStd:
-        """SB3's own object with these numbers.
+        """An SB3 ``RunningMeanStd`` with these numbers.
 
         :raises Unreadable: a variance is negative
         """
@@ -44,11 +44,12 @@ class Moments:
 
 @dataclass(frozen=True)
 class SavedStatistics:
-    """A ``vecnormalize.pkl``, read and not executed.
+    """The content of a ``vecnormalize.pkl``, read without executing anything in it.
 
-    Variances may be negative here, where mean and variance have changed places: nothing is made of them then.
+    Variances may be negative here, as in a file in which mean and variance were swapped; no VecNormalize is built then.
 
     :param observations: for each key of a dictionary, or under ``""``; empty where observations are not normalised
+    :param rewards: of the discounted returns
     :param settings: arguments of VecNormalize
     :param parsed: the pickle itself
     """
@@ -68,9 +69,9 @@ class SavedStatistics:
 
     @refusing("statistics that do not fit the environment")
     def around(self, venv: VecEnv) -> VecNormalize:
-        """A VecNormalize with these statistics around ``venv``, frozen, with rewards as they are.
+        """A VecNormalize with these statistics around ``venv``, which neither updates them nor normalises rewards.
 
-        :raises Unreadable: the observations there have another shape, or a variance is negative
+        :raises Unreadable: the observations of ``venv`` have another shape, or a variance is negative
         """
         normalize = VecNormalize(venv, training=False, **{**self.settings, "norm_reward": False})
         normalize.ret_rms = self.rewards.running()

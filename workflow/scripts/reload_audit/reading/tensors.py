@@ -1,4 +1,4 @@
-"""The pickles inside a file of ``torch.save``."""
+"""Parse the pickles inside a file that ``torch.save`` wrote."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LEGACY_PICKLES = 5
 def pickles_of_tensors(content: bytes, most: int = MAX_INSTRUCTIONS) -> list[Parsed]:
     """The pickles in a file of ``torch.save``: one in a zip, or five in a row (before PyTorch 1.6).
 
-    :param most: instructions that each may have
+    :param most: opcodes that each may have
     :raises Unreadable: one of them is damaged, or the zip would unpack to more than its own size
     """
     if content.startswith(b"PK"):

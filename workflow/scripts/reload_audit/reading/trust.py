@@ -67,15 +67,15 @@ _NESTED = "torch.storage._load_from_bytes"
 _MAX_NESTED = 100
 _MAX_INSTRUCTIONS = 100_000
 
-# Functions that were saved as code. Where a schedule is expected they are passed over: acting needs no schedule.
+# Packages that schedules saved as code mention. They are let pass where a schedule stands: acting needs none.
 _SCHEDULE_PACKAGES = ("cloudpickle", "rl_zoo3")
 
 
 @refusing("damaged pickle")
 def refuse_untrusted(parsed: Parsed, trusted: Collection[str], *, schedule: bool = False) -> None:
-    """Refuse a pickle that mentions anything else than the short list above and what the user trusts.
+    """Refuse a pickle that mentions a name which is neither on this module's lists nor of a trusted package.
 
-    :param trusted: packages and modules
+    :param trusted: packages and modules that the user trusts
     :param schedule: whether the pickle stands where a schedule is expected, which is never needed
     :raises Unreadable: with the first name that is not on the list
     """
@@ -94,7 +94,7 @@ def is_trusted(module: str, trusted: Collection[str]) -> bool:
 
 
 def _all_names(parsed: Parsed) -> Iterator[Global]:
-    """What a pickle mentions, and what those mention that it carries inside: tensors bring a file of their own."""
+    """The names in a pickle, and in the pickles inside it: each tensor in it is a whole file of ``torch.save``."""
     yield from parsed.names
     tensors = {}
     for call in parsed.calls:

@@ -1,6 +1,6 @@
-"""From notes to values: arrays, spaces and containers, rebuilt from their numbers; classes, looked up by name.
+"""Build values from parsed pickles: arrays, spaces and containers from their numbers, classes by their names.
 
-Only what is written out here is ever built. Forms are those that NumPy 1 and 2, gym 0.10 to 0.26 and Gymnasium pickle.
+Nothing else is ever built. The pickled forms are those of NumPy 1 and 2, gym 0.10 to 0.26 and Gymnasium.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ _RULES: dict[str, Callable[[Values, Call], Any]] = {
 
 
 def attributes(node: Any, *classes: str) -> dict[str, Any]:
-    """What an instance of one of these classes (``module.Name``) holds, still as notes.
+    """The attributes of a pickled instance of one of these classes (``module.Name``), parsed but not built.
 
     :raises Unreadable: it is something else
     """
@@ -225,7 +225,7 @@ def attributes(node: Any, *classes: str) -> dict[str, Any]:
 
 
 def _made_by(node: Call) -> Any:
-    """What is called: in protocols before 2, ``_reconstructor`` with a class stands for that class."""
+    """The class or function that is called. In protocols before 2, ``_reconstructor`` with a class stands for it."""
     if isinstance(node.function, Global) and str(node.function) == "copyreg._reconstructor":
         match node.args:
             case (Global() as made, Global(), None):
@@ -274,7 +274,7 @@ def _scalar_type(name: Global) -> type:
 
 
 def _number_type(dtype: Any, default: np.dtype) -> Any:
-    """A space's data type, which gym noted as a class, Gymnasium as a ``dtype``, and both at times not at all."""
+    """A space's data type, which gym pickles as a class, Gymnasium as a ``dtype``, and some versions not at all."""
     if not (
         dtype is None or isinstance(dtype, np.dtype) or (isinstance(dtype, type) and issubclass(dtype, np.generic))
     ):
@@ -289,7 +289,7 @@ def _integer(value: Any) -> int:
 
 
 def _choices(value: Any) -> int:
-    """A number of actions or categories. Networks have weights for each of them."""
+    """A number of actions or categories, bounded because networks have weights for each of them."""
     number = _integer(value)
     if not 0 < number <= _MAX_CHOICES:
         raise Unreadable(f"expected a space of 1 to {_MAX_CHOICES:,} choices, found {described(number)}")

@@ -41,7 +41,7 @@ def read_yaml(path: str | Path) -> Any:
 
 
 def parse_yaml(text: str) -> Any:
-    """As :func:`read_yaml`.
+    """Read a YAML text as :func:`read_yaml` reads a file.
 
     :raises ValueError: it cannot be used
     """
@@ -85,7 +85,7 @@ def placed_front_matter(text: str) -> Any:
         raise ValueError(str(error)) from None
 
 
-# Settings of most runs differ only in the seed. Without it they are equal, and are read once.
+# The settings of most runs differ only in the seed. Without it they are equal, so that each is parsed only once.
 _SEED = re.compile(rb"^  - - seed\n    - \d+\n", re.MULTILINE)
 
 

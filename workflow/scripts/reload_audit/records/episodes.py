@@ -16,7 +16,7 @@ class Episode(PlainData):
     """One finished episode.
 
     :param reward: sum of the environment's rewards as the VecEnv received them, in double precision
-    :param monitor_reward: what the monitor says, rounded to 6 decimals
+    :param monitor_reward: the episode reward that the Monitor reports, rounded to 6 decimals; None without one
     :param step_reward: sum of what the outermost VecEnv handed out; another scale where rewards are normalised
     :param trace: content digests over all steps of ``raw_observations``, ``rewards``,
         ``policy_observations`` (one for each key of a dictionary) and ``actions``
@@ -62,7 +62,7 @@ class TrainTime(PlainData):
 
     @property
     def quoted(self) -> Sequence[Episode]:
-        """What people say that the model earned: in place, or else on freshly built environments."""
+        """The episodes whose mean people quote as the model's reward: in place, or else the reference."""
         return self.reference if self.in_place is None else self.in_place
 
     @property

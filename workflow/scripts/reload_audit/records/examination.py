@@ -49,7 +49,8 @@ class Facts(TypedDict, total=False):
 class Trial:
     """A condition that may be what differed when the reward was measured.
 
-    :param causes: the causes that it would speak for; two for a pair, none where it only shows how sensitive a model is
+    :param causes: the causes that it would speak for; two where it joins two conditions, none where it only shows how
+        sensitive a model is
     :param details: what a fix of these causes may name
     """
 

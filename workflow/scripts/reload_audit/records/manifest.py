@@ -37,7 +37,7 @@ class Construction(PlainData):
 
     @classmethod
     def from_untrusted(cls, data: Any) -> Construction | None:
-        """What somebody's manifest says; None where it is none."""
+        """Read it from a manifest that anybody may have written; None where the data does not describe one."""
         kinds = {"wrappers": list, "arguments": dict, "time_limit": int | None, "code": str}
         if not isinstance(data, dict) or not all(isinstance(data.get(key), kind) for key, kind in kinds.items()):
             return None
@@ -83,7 +83,7 @@ class ActsOn(PlainData):
 
 @dataclass(frozen=True)
 class Identity(PlainData):
-    """By what a model is known again when it is loaded.
+    """What is compared to tell whether a loaded model, its environments and its packages are those that were saved.
 
     :param versions: of Python and of the packages that decide what a model does, by name
     """
@@ -135,7 +135,7 @@ class Training(PlainData):
     :param unpicklable: the parts of its environments that cannot be pickled
     :param resumed_from: steps of the checkpoint that training went on from; None where it was not interrupted
     :param in_place_divergence: where the reference first differs from the episodes on the environments trained in
-    :param seconds: that ``learn`` and ``evaluate`` took
+    :param seconds: that each step took: ``learn`` and ``evaluate``
     """
 
     hyperparams: Mapping[str, Any]
@@ -168,13 +168,13 @@ class TrainedManifest(PlainData):
 
     @cached_property
     def training_spec(self) -> TrainingSpec:
-        """The spec, typed."""
+        """The spec as a dataclass."""
         return TrainingSpec.from_dict(self.spec)
 
 
 @dataclass(frozen=True)
 class ExternalFacts(PlainData):
-    """What an external model's files say, and what was done to load it, as far as that came.
+    """What an external model's files say, and what was done to load it, as far as loading got.
 
     :param num_timesteps: environment steps that the zip says it was trained for
     :param train_seed: that the zip says it was trained with

@@ -75,7 +75,7 @@ class Measurement(PlainData):
     """What a model earned under one condition: episodes, or the reason why there are none.
 
     :param failure: why there are no episodes, or None
-    :param process: the process that ran the episodes, and what it cost; None where somebody else did
+    :param process: the process that ran the episodes, and what it cost; None where no job of this audit ran them
     :param checks: of what was loaded; under the canonical condition only
     :param healthy: whether it is shown that nothing is lost, or gained; under the canonical condition only
     :param divergence: where the episodes first differ from the reference; None where no bit does, or no steps are known
@@ -91,14 +91,14 @@ class Measurement(PlainData):
 
     @classmethod
     def of(cls, condition: Condition, outcome: Outcome) -> Measurement:
-        """From what became of a process that returned an :class:`Evaluation`."""
+        """The measurement from the outcome of a process whose function returns an :class:`Evaluation`."""
         found: Evaluation = outcome.value or Evaluation()
         failure = Failure("refused", found.problem, "") if found.problem else outcome.failure
         return cls(condition, failure, outcome.usage, found.checks, found.episodes, found.healthy, found.divergence)
 
     @property
     def reason(self) -> str:
-        """Why there are no episodes, or nothing."""
+        """Why there are no episodes; empty where there are."""
         return "" if self.failure is None else self.failure.message
 
     @property
@@ -113,21 +113,21 @@ class Measurement(PlainData):
 
     @property
     def checks_failed(self) -> list[Check]:
-        """Those of the checks that did not pass."""
+        """The checks that did not pass."""
         return [check for check in self.checks if not check.passed]
 
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """One model's record.
+    """All that the audit measured and found out about one model.
 
     :param log: file that took what its processes printed
-    :param train_time: what it earned right after training; None where nobody recorded that
+    :param train_time: what it earned right after training; None where that was not recorded
     :param conditions: what it earned after its reload, by the condition's name; empty where it was not reloaded
     :param examination: what examining it gave; None where there was no need
     :param random_mean: mean reward of a random policy in an external model's environment, where it was measured
     :param looks: numbers of episodes at which the recorder of an external model's reference looked; empty where the
-        audit's own count
+        looks of this audit apply
     """
 
     manifest: TrainedManifest | ExternalManifest
@@ -191,7 +191,7 @@ class ModelRecord:
 
     @property
     def claims(self) -> tuple[Claim, ...]:
-        """What is said that an external model earned."""
+        """The claims about an external model; none for one that this workflow trained."""
         return self.manifest.facts.claims if isinstance(self.manifest, ExternalManifest) else ()
 
     @property
@@ -220,7 +220,7 @@ class ModelRecord:
 
     @property
     def failure(self) -> str:
-        """Why there is no verdict on rewards, or nothing."""
+        """Why rewards cannot be judged, because training, loading or reloading failed; empty where they can."""
         if isinstance(self.manifest, TrainedManifest) and self.manifest.failure is not None:
             return f"in training: {self.manifest.failure.message}"
         if isinstance(self.manifest, ExternalManifest) and self.manifest.problem:
@@ -237,7 +237,7 @@ class ModelRecord:
         return [] if self.canonical is None else self.canonical.episodes
 
     def with_log(self, log: str) -> ModelRecord:
-        """The same record, written by a job with another log."""
+        """A copy of this record that names another log."""
         return replace(self, log=log)
 
 

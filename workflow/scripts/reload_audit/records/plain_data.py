@@ -10,9 +10,9 @@ from types import NoneType, UnionType
 from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
 BESIDE = {"beside": True}
-"""Metadata of a field whose own fields stand beside those of the dataclass that has it, instead of in a mapping.
+"""Metadata of a field that holds a dataclass: its entries are written among those of the outer one, not as a mapping.
 
-Where the field may be None, it is where none of them is there.
+An optional field is read as None where none of these entries is there.
 """
 
 Read = Callable[[Any], Any]
@@ -28,7 +28,7 @@ class PlainData:
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read what :meth:`to_dict` gives; what is missing gets its default.
 
-        :raises TypeError: there is a key too many, or one too few
+        :raises TypeError: a key is unknown, or one without a default is missing
         """
         values = dict(data)
         kind: Any = cls
@@ -54,7 +54,7 @@ class PlainData:
 class _Part:
     """How one field is read.
 
-    :param beside: the keys of its own fields, where they stand beside the others
+    :param beside: the keys of the entries to read it from, where the field is marked with :data:`BESIDE`
     :param optional: whether it may be None
     """
 
@@ -81,7 +81,7 @@ def _keys(kind: Any) -> tuple[str, ...]:
 
 
 def _reader(kind: Any) -> Read:
-    """What makes a value of a type from plain data."""
+    """A function that makes a value of a type from plain data."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         others = [read for read in map(_reader, arguments) if read is not _as_it_is]
@@ -109,7 +109,7 @@ def _as_it_is(data: Any) -> Any:
 
 
 _ATOMS = frozenset({str, int, bool, NoneType})
-"""Types of most values, which are plain: planning asks for those of thousands of models."""
+"""Types that are plain already. They are checked first, because planning writes the specs of thousands of models."""
 
 
 def _plain(value: Any) -> Any:

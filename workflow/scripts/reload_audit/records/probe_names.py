@@ -12,7 +12,7 @@ _KEYS = ("env", "env_kwargs", "wrappers", "python_path")
 
 
 def probed(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """The specification to probe: without what is put around an environment for a model (statistics, frames, monitor).
+    """The environment specification to probe: without what a model adds (statistics, stacked frames, its own monitor).
 
     :param environment: as ``specs.EnvironmentSpec.from_dict`` reads it
     """
@@ -20,7 +20,7 @@ def probed(environment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def probe_name(environment: Mapping[str, Any]) -> str:
-    """A readable name that differs where environments do, whatever the file system thinks of case."""
+    """A readable file name, different for each environment even where a file system ignores case."""
     content = json.dumps(probed(environment), sort_keys=True, default=str)
     readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", environment["env"]).strip("-.")[:60] or "environment"
     return f"{readable}-{hashlib.sha256(content.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

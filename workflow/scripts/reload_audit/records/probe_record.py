@@ -38,9 +38,9 @@ class Contrast(StrEnum):
 
 
 class Held(StrEnum):
-    """What every contrast but ``REPEAT`` has in a fixed state, because otherwise no two runs are the same.
+    """What the probe holds fixed in every contrast but ``REPEAT``, because two equal runs differ without it.
 
-    ``NONE``: not even that made two runs the same.
+    ``NOTHING``: equal runs are the same already. ``NONE``: they differ even with entropy and clocks held fixed.
     """
 
     NOTHING = "nothing"
@@ -86,7 +86,7 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class Compared:
-    """What a contrast gave.
+    """The result of one contrast.
 
     :param differs: whether the episodes differ; None where that could not be seen
     :param difference: where they first do, if so
@@ -226,9 +226,9 @@ class NotRun:
 
 @dataclass(frozen=True)
 class PlayedEpisode:
-    """An episode that every scenario measured.
+    """One of the episodes that every scenario plays, with the same seed and the same actions.
 
-    :param steps: for which there are actions
+    :param steps: the number of actions
     """
 
     seed: int
@@ -261,8 +261,8 @@ class ProbeRecord:
 
     :param environment: its specification, as in the configuration
     :param failure: why not even the baseline runs, or None
-    :param remark: that another version of the environment was probed than asked for, or nothing
-    :param model: why no episode has a model's actions, or nothing
+    :param remark: that another version of the environment was probed than asked for, or empty
+    :param model: why no episode has a model's actions, or empty
     :param processes: how many it took
     """
 
@@ -279,7 +279,10 @@ class ProbeRecord:
 
     @classmethod
     def read(cls, path: Path) -> ProbeRecord:
-        """:raises DamagedFileError: the file is not what :meth:`write` wrote"""
+        """Read a record from its file.
+
+        :raises DamagedFileError: the file is not what :meth:`write` wrote
+        """
         return cls.from_dict(read_json(path))
 
     @classmethod
@@ -315,6 +318,6 @@ def _typed(kind: Any, value: Any) -> Any:
 
 
 def _fitting(kinds: Sequence[Any], value: Any) -> Any:
-    """That of several kinds whose fields a value has; the first that is not None where there is no choice."""
+    """Which of several types a value is: the dataclass whose fields it has, or else the last type that is not None."""
     kinds = [kind for kind in kinds if kind is not type(None)]
     return next((kind for kind in kinds[:-1] if value.keys() == {part.name for part in fields(kind)}), kinds[-1])

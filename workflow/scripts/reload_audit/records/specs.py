@@ -98,9 +98,9 @@ class EvaluationSpec(PlainData):
     """The episode protocol: episode ``k`` is reset with ``seed + k`` in every condition.
 
     :param episodes: how many are recorded at train time
-    :param n_envs: slots of the canonical condition
+    :param n_envs: environments of the VecEnv in the canonical condition
     :param max_episode_steps: an episode that is longer is an error
-    :param looks: numbers of episodes that are run without interruption, one after the other
+    :param looks: numbers of episodes, increasing, after each of which a decision is tried
     """
 
     episodes: int
@@ -111,7 +111,7 @@ class EvaluationSpec(PlainData):
 
     @property
     def stops(self) -> tuple[int, ...]:
-        """Numbers of episodes at the end of each look, as many at most as there are looks; the last has them all.
+        """The looks that are smaller than ``episodes``, without the last one, then ``episodes`` itself.
 
         Train time and reload both run their episodes in these portions, so that both make the same calls.
         """
@@ -175,7 +175,7 @@ ClaimKind = Literal["explicit", "evaluations", "model_card", "best", "last_evalu
 class Claim(PlainData):
     """A train-time reward that somebody or some file states.
 
-    :param kind: where it comes from, which decides how far it is believed: see ``claims``
+    :param kind: where it comes from, which decides how far it is believed: see ``judging.claims``
     :param std: standard deviation with ddof 0, as ``evaluate_policy`` reports it; None where it is not stated
     :param n: episodes behind it; None where it is not stated
     :param where: the file and place it was read from
@@ -195,7 +195,7 @@ class ExternalSpec(PlainData):
     :param group: the folder or table that it was found by
     :param deterministic: whether its claim was measured with deterministic actions
     :param path: the zip
-    :param statistics: the VecNormalize statistics it would get in practice, if there are any
+    :param statistics: path of the VecNormalize statistics that it would be loaded with in practice, if there are any
     :param normalized: whether the run's own files say that it was trained with VecNormalize; None if they say nothing
     :param n_envs: environments it was trained in, if known
     :param environment: ``normalize`` in it is set exactly where there are statistics
@@ -239,11 +239,11 @@ class ExternalSpec(PlainData):
 
 @dataclass(frozen=True)
 class ExternalPolicy(PlainData):
-    """How external models are treated, all alike.
+    """Settings that hold for every external model.
 
     :param evaluation: the episode protocol; a recorded reference brings its own
     :param trust: packages that their files may name
-    :param env_versions: environment ids that give way to others
+    :param env_versions: environment ids, each with the id that replaces it
     :param max_bytes: what a model's zip may unpack to
     """
 
@@ -263,11 +263,11 @@ class Condition(PlainData):
     """One way to evaluate a reloaded model. Whatever it does not name is as in the canonical condition.
 
     :param name: unique among a model's conditions, and what the result tables call it
-    :param n_envs: slots
+    :param n_envs: environments of the VecEnv
     :param statistics: those of VecNormalize: ``loaded`` and frozen; ``none``; ``fresh``, estimated from episodes of its
         own, then frozen; loaded and still ``updating``; with mean and variance ``swapped``; applied ``twice``; applied
-        by a Gymnasium ``wrapper`` that reproduces VecNormalize, or by the ``posted wrapper`` that does not; of another
-        ``file``
+        by a Gymnasium ``wrapper`` that reproduces VecNormalize, or by the ``posted wrapper``, a common one that does
+        not; of another ``file``
     :param statistics_file: that file
     :param reward: on the environment's scale, on VecNormalize's, or as a monitor outside VecNormalize reports it
     :param seeding: every episode with its own seed; only the first, as SB3's ``evaluate_policy`` does; or none
@@ -276,7 +276,7 @@ class Condition(PlainData):
     :param episodes_before: episodes that every environment has seen before the first that counts
     :param environment: what is other of :class:`EnvironmentSpec`: ``time_limit``, ``frame_stack``; ``env_kwargs`` and
         ``wrappers`` are added to what is there
-    :param processor: ``baseline`` for the instructions that every processor of this kind has
+    :param processor: ``baseline`` to compute with only those instructions that every processor of this architecture has
     :param device: where the policy runs, if not as usual
     :param n_episodes: how many are run, if not those of the first look; canonically as many as are needed
     """

@@ -4,7 +4,7 @@ Of every step there are two bytes a component: enough to find where two runs par
 model. Of a few there are the values themselves, so that it can be said by how much they differ.
 
 Steps are the environment's own: step 0 is what ``reset`` gave, step *t* what the *t*-th action led to. The policy's
-observation and action of step *t* are what it saw there and did about it.
+observation and action of step *t* are what it was given at that step, and what it chose there.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from reload_audit.records.storage import atomic_path
 STEPS = 128
 """Steps of an episode that are kept one by one."""
 MARK_EVERY = 64
-"""Beyond them, of which steps the environment's observations are kept."""
+"""After the first :data:`STEPS`, the environment's observations are kept of every step that this number divides."""
 EPISODES = 40
 """Episodes of which steps are kept."""
 
 ASKED_AT = "asked_at"
-"""Not a component: at which step each action was chosen, where wrappers make steps of their own."""
+"""Name of an array that is no component: the step at which each action was chosen, where wrappers add steps."""
 
 MARKS = STEPS + 64
 """Digests of an episode's observations that are kept at most."""
@@ -56,12 +56,12 @@ class EpisodeSteps:
 
 @dataclass
 class Steps:
-    """The steps of a run's first episodes, by their index. An empty one can be given to ``run_episodes`` to fill."""
+    """The steps of a run's first episodes, by their index. An empty one is filled by ``run_episodes``."""
 
     episodes: dict[int, EpisodeSteps] = field(default_factory=dict)
 
     def add(self, episode: int, *parts: EpisodeSteps) -> None:
-        """Add what was seen of an episode in several places. What a file could not name is left out."""
+        """Add one episode from what several recorders kept of it; components with an unusual name are left out."""
         digests, values = (
             {name: array for part in parts for name, array in getattr(part, kind).items() if _COMPONENT.fullmatch(name)}
             for kind in ("digests", "values")

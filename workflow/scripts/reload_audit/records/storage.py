@@ -1,4 +1,4 @@
-"""Content digests, and files that appear complete or not at all."""
+"""Content digests of arrays and plain values, and files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Digest:
         return self
 
     def add_each(self, dtype: np.dtype, shape: tuple[int, ...], contents: Sequence[bytes]) -> list[bytes]:
-        """Add arrays as :meth:`add_arrays` does; what :meth:`start` gives after each of them."""
+        """Add arrays as :meth:`add_arrays` does, and return what :meth:`start` gives after each of them."""
         mark = _array_mark(dtype, shape)
         update, current = self._hash.update, self._hash.digest
         starts = []
@@ -49,7 +49,7 @@ class Digest:
         return starts
 
     def add_bytes(self, array: np.ndarray) -> Digest:
-        """Add an array's bytes without its kind: rows added at once, or one by one, give the same digest."""
+        """Add an array's bytes without data type and shape: rows added at once or one by one give the same digest."""
         self._hash.update(array.tobytes())
         return self
 
@@ -67,7 +67,7 @@ class Digest:
 
     def add(self, value: Any) -> Digest:
         """Add anything that state dictionaries hold: tensors, arrays, numbers, texts, lists, dictionaries."""
-        if isinstance(value, str | int | float):  # nearly always, and the other questions take longer
+        if isinstance(value, str | int | float):  # the usual case first: the other checks take longer
             self._mark(repr(value))
         elif isinstance(value, Mapping):
             self._mark(f"{{{len(value)}")
@@ -94,7 +94,7 @@ class Digest:
         return self._hash.digest()[:2]
 
     def _mark(self, text: str) -> None:
-        """Add a text that cannot run into the next one."""
+        """Add a text after its length, so that it cannot be confused with parts of its neighbours."""
         self._hash.update(_mark(text))
 
 

@@ -24,7 +24,8 @@ class UnpicklablePart(PlainData):
     """Something in one layer of a stack that pickle refuses.
 
     :param layer: the layer's class
-    :param position: 0 is the outermost layer; the wrappers of environments are counted on inside their VecEnv
+    :param position: of the layer, counted inwards from 0 for the outermost, through the VecEnv into an environment's
+        wrappers
     :param attribute: the way from the layer to the culprit, as in ``class_attributes['__dict__']``; empty where no part
         of the layer is to blame, but how it is pickled
     :param kind: the culprit's class

@@ -1,6 +1,8 @@
-"""Apply a VecNormalize's statistics to one environment, without a VecEnv around it::
+"""Apply a VecNormalize's statistics to one environment, without a VecEnv around it.
 
-env = NormalizeAsTrained(gym.make("Robot-v0"), "robot.npz")  # to deploy: every bit of an observation as in training
+To deploy a policy, with every bit of an observation as in training::
+
+    env = NormalizeAsTrained(gym.make("Robot-v0"), "robot.npz")
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ class NormalizeAsTrained(gym.Wrapper):
         super().__init__(env)
         self._stored_space = copy.deepcopy(env.observation_space)
         self._stored_reward = np.zeros(1, np.float32)
-        # Of its own, because VecNormalize writes into a dictionary of spaces.
+        # A copy of the space, because VecNormalize changes a dictionary of spaces in place.
         nothing = _OnlySpaces(copy.deepcopy(env.observation_space), env.action_space)
         self._normalize = statistics_of(statistics).around(DummyVecEnv([lambda: nothing]), norm_reward)
         self.observation_space = self._normalize.observation_space
@@ -57,7 +59,7 @@ class NormalizeAsTrained(gym.Wrapper):
 
 
 class _OnlySpaces(gym.Env):
-    """An environment to be asked for its spaces, and never run."""
+    """An environment that has spaces and is never run."""
 
     def __init__(self, observation_space: spaces.Space, action_space: spaces.Space) -> None:
         self.observation_space = observation_space

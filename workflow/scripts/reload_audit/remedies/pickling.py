@@ -115,7 +115,7 @@ def _unpicklable_parts(layer: Any, position: int, in_environment: bool, cut: _Cu
         )
 
 
-# --- Pickling into nothing -----------------------------------------------------------------------------------------
+# --- Pickling without output ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class _Cut:
 
 
 class _EnoughError(Exception):
-    """Enough has been looked at."""
+    """The limit of bytes or of time for pickling a layer is reached."""
 
 
 class _Sink:

@@ -1,6 +1,6 @@
 """What to do instead of pickling a stack of environments: the wording, and the code to paste.
 
-Nothing that measures imports this, so that other words change no result.
+No code that measures imports this module, so that rewording it makes no job run again.
 """
 
 from __future__ import annotations

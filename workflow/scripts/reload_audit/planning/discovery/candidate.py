@@ -26,10 +26,12 @@ SET_BY_USER = ("algo", "env", "env_kwargs", "wrappers", "frame_stack", "n_envs",
 
 @dataclass
 class Candidate:
-    """Fields are those of ``specs.ExternalSpec`` where nothing else is said; empty texts stand for what is not known.
+    """An external model that discovery is still looking up; empty texts stand for what is not known yet.
+
+    Fields without a line below are those of ``specs.ExternalSpec``.
 
     :param real: the zip's path without any link
-    :param run: what models of one training run have in common
+    :param run: the same text for all models of one training run: its folder, or the row of a table
     :param deterministic: None for what is usual with the environment
     :param said_by_user: the keys of what the user says of it
     :param open_questions: what only the user can answer, each with the keys that answer it
@@ -64,7 +66,7 @@ class Candidate:
     problem: str | None = None
 
     def take_settings(self, settings: RunSettings) -> None:
-        """What the files of a training run say of its environment. A problem that is known already stays."""
+        """Take over what the files of a training run say. A problem that is known already stays."""
         self.algo, self.env, self.n_envs = settings.algo, settings.env, settings.n_envs
         self.env_kwargs, self.wrappers = settings.env_kwargs, settings.wrappers
         self.frame_stack, self.normalized = settings.frame_stack, settings.normalized
@@ -89,18 +91,18 @@ class Candidate:
 
     @property
     def named_by_user(self) -> tuple[str, ...]:
-        """What of all that is imported for its environment is the user's own word."""
+        """Which of ``env`` and ``wrappers`` the user named."""
         return tuple(key for key in ("env", "wrappers") if key in self.said_by_user)
 
     def questions(self) -> list[str]:
-        """What is not known and must be, unless there is a problem already."""
+        """What the user still has to say, in words; nothing where there is a problem already."""
         if self.problem:
             return []
         unknown = ["no algorithm"] * (not self.algo) + ["no environment"] * (not self.env)
         return [*unknown, *(text for _, text in self.open_questions)]
 
     def spec(self, model: str, python_path: Sequence[str]) -> ExternalSpec:
-        """The external model that it turned out to be. A path that is no Unicode text is a problem.
+        """The external model as discovery leaves it. A path that is no Unicode text becomes its problem.
 
         :param model: its name in the audit
         """

@@ -37,7 +37,7 @@ def find_models(
 
     :param models_schema: the JSON Schema of a row of a table of models
     :param claims_schema: the JSON Schema of a row of a table of claims
-    :param results: the audit's own folder, which is not looked into from a folder above it
+    :param results: the audit's own folder of results, which is skipped where a folder above it is searched
     :raises ConfigError: a folder or table cannot be used, or what must be known of a model is nowhere said
     """
     problems: list[str] = []
@@ -74,9 +74,9 @@ def batches(models: Iterable[str], size: int) -> dict[str, list[str]]:
 
 
 def usual_size(models: int) -> int:
-    """Models in a batch, where nobody says: some fifty jobs for a thousand, and no job of hours for ten thousand.
+    """Models in a batch, by default: some fifty jobs for a thousand models, and no job of hours for ten thousand.
 
-    A job takes as long to start as five small models take, on a cluster longer. Few models are shared out all the same.
+    A job takes as long to start as five small models take, on a cluster longer. Even few models are spread over jobs.
     """
     return min(max(4, min(models // 3, 10), models // 8), 32)
 
@@ -214,7 +214,7 @@ def _main_models(models: Mapping[str, Candidate]) -> dict[tuple[str, ...], list[
     main: dict[tuple[str, ...], list[Candidate]] = {}
     for candidate in models.values():
         if candidate.recording:
-            continue  # what it earned itself is known better than what others like it earn
+            continue  # a claim about the model itself counts more
         if candidate.role == "final" or (candidate.role == "best" and candidate.run not in with_final):
             main.setdefault((candidate.algo, candidate.env), []).append(candidate)
     return main

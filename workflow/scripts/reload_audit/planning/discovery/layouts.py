@@ -29,7 +29,7 @@ _SHARED_STATISTICS = ("vecnormalize.pkl", "vec_normalize.pkl", "VecNormalize.pkl
 def models_in(top: Folder, title: str) -> Iterator[Candidate]:
     """Every model in a folder and below.
 
-    :param title: what to call a model that is all there is
+    :param title: what to call the model where there is only one
     """
     for folder in top.walk():
         if folder.problem:
@@ -136,7 +136,7 @@ def _zoo(folder: Folder, run: str, zip_names: list[str], title: str) -> Iterator
 
 
 def _take_measurements(candidate: Candidate, folder: Folder) -> None:
-    """What was measured in training: evaluations, and what monitors recorded."""
+    """Note the files with what was measured during training: evaluations, and what monitors recorded."""
     monitors = [name for name in folder.files if name.endswith("monitor.csv") and folder.has(name)]
     candidate.evaluations = folder.file("evaluations.npz")
     candidate.monitors = [os.path.join(folder.path, name) for name in sorted(monitors)]
@@ -165,7 +165,7 @@ def _card(folder: Folder) -> dict[str, str]:
         card = {"algo": model.get("name"), "env": dataset.get("name")}
         return {key: value for key, value in card.items() if isinstance(value, str) and value.isprintable()}
     except ValueError:
-        return {}  # whoever needs it asks for what it would have said
+        return {}  # the user is asked for what it would have said
 
 
 def _first(value: object) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def env_in(texts: Iterable[str]) -> str:
 
 
 def env_of_folder(name: str) -> str:
-    """RL Zoo's folder names have ``-`` for the ``/`` of an id."""
+    """The environment id that a folder of RL Zoo is named after: the name has ``-`` for the ``/`` of an id."""
     return re.sub(r"^ALE-", "ALE/", name)
 
 

@@ -1,4 +1,4 @@
-"""What RL Zoo noted of a run, or a recorder of a model: environment, wrappers, normalisation, read as plain values."""
+"""Read how a model was trained from files of RL Zoo or of a recorder: environment, wrappers, normalisation."""
 
 # Paths are texts here: there are many, and not all are Unicode.
 # ruff: noqa: PTH118
@@ -49,14 +49,14 @@ class RunSettings:
 
 
 def read_settings(folder: Folder) -> RunSettings:
-    """What RL Zoo noted of a run: ``args.yml``, ``config.yml`` and, in repositories, ``env_kwargs.yml``."""
+    """What RL Zoo wrote about a run into ``args.yml``, ``config.yml`` and, in repositories, ``env_kwargs.yml``."""
     try:
         args, config = _yaml_mapping(folder, "args.yml"), _yaml_mapping(folder, "config.yml")
         env_kwargs = args.get("env_kwargs") or _yaml_mapping(folder, "env_kwargs.yml") or config.get("env_kwargs")
     except Unreadable as error:
         return RunSettings(problem=str(error))
     algo = args.get("algo")
-    if algo == "her":  # which of old wrapped another algorithm
+    if algo == "her":  # in old versions, HER wrapped another algorithm
         algo = config.get("model_class")
     settings = RunSettings()
     try:
@@ -104,7 +104,10 @@ def environment_id(value: object) -> str:
 
 
 def keyword_arguments(value: object, key: str) -> dict[str, Any]:
-    """Keyword arguments; how to render is left out, because nobody watches."""
+    """Keyword arguments, without ``render_mode``: an audit renders nothing.
+
+    :raises ValueError: it is no mapping of plain data
+    """
     content = literal(value) if isinstance(value, str) else value
     if content is None:
         return {}
@@ -116,7 +119,7 @@ def keyword_arguments(value: object, key: str) -> dict[str, Any]:
 
 
 def wrapper_list(value: object) -> list[Wrapper]:
-    """Wrappers as an experiment has them, under the names that they have now."""
+    """Wrappers in the form that an experiment has them in, with old dotted names replaced by today's."""
     if not value:
         return []
     entries = plain_data(value if isinstance(value, list) else [value])

@@ -64,13 +64,13 @@ class Row(dict[str, Any]):
 
 
 def read_models(path: str, schema: RowSchema, problems: list[str]) -> list[Row]:
-    """The rows of a table of models that are as they should be; of the others the problems are noted."""
+    """The valid rows of a table of models; what is wrong with the others is added to ``problems``."""
     rows = _read(path, schema, problems, needed=("name", "algo", "env", "model"))
     return [row for row in rows if _has_claim(row, problems)]
 
 
 def read_claims(path: str, schema: RowSchema, problems: list[str]) -> list[Row]:
-    """The rows of a table of claims that are as they should be; of the others the problems are noted."""
+    """The valid rows of a table of claims; what is wrong with the others is added to ``problems``."""
     rows = _read(path, schema, problems, needed=("claim_mean",))
     return [row for row in rows if _has_key(row, problems)]
 
@@ -90,7 +90,7 @@ def from_row(row: Row, table: str) -> Candidate:
 
 
 def take_row(candidate: Candidate, row: Row) -> Candidate:
-    """What the row says replaces what was found; the rest stays."""
+    """Overwrite what discovery found out about a model with what the row says; the rest stays."""
     candidate.take_from_user({key: row[key] for key in row if key in SET_BY_USER})
     candidate.name = row["name"]
     candidate.claim = row.claim or candidate.claim
@@ -222,7 +222,7 @@ def _row(
 
 
 def _value(cell: str, schema: ColumnSchema) -> Any:
-    """A cell as the type that its column has; as it is where it does not read as one."""
+    """A cell converted to the type of its column; the text itself where that is impossible."""
     match schema.get("type"):
         case "integer" | "number" as kind:
             try:
@@ -243,7 +243,7 @@ def _value(cell: str, schema: ColumnSchema) -> Any:
 
 
 def key_of(row: Row) -> tuple[str, ...]:
-    """What a row of a table of claims speaks of."""
+    """What a row of a table of claims is about: a model by its name, or an algorithm and an environment."""
     if "name" in row:
         return ("name", row["name"])
     return ("algo and env", names.algorithm(row["algo"]) or row["algo"].lower(), row["env"])

@@ -29,9 +29,9 @@ class Folder:
     :param path: as the user wrote the root, then what follows it
     :param relative: what follows the root; empty for the root
     :param real: the path without any link
-    :param boundary: what links in it may not lead out of
-    :param label: what models in it are called after; ``org/name`` for a repository in a Hugging Face cache
-    :param files: for each name of a file whether it is one: empty, or why it cannot be used
+    :param boundary: the folder that links in it may not lead out of
+    :param label: what models in it are named after; ``org/name`` for a repository in a Hugging Face cache
+    :param files: for each name, why the file cannot be used; empty where it can
     :param problem: why it cannot be listed
     """
 
@@ -95,7 +95,7 @@ def read_tree(root: str, exclude: Sequence[str], results: str | None = None) -> 
 
 
 def title(top: Folder) -> str:
-    """What to call a model that is all there is in a folder."""
+    """What to call the model of a folder that holds only one."""
     is_repository = _HUB_CACHE.match(os.path.basename(top.boundary))
     return repository(os.path.basename(top.boundary)) if is_repository else own_name(top.path)
 

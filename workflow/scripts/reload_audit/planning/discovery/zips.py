@@ -34,7 +34,7 @@ _BY_MODULE = {
     "sb3_contrib.ppo_recurrent.": "RecurrentPPO",
 }
 
-# Attributes that tell the others apart, the telling ones first.
+# Attributes that tell the other algorithms apart: the first set that a zip has all of decides.
 _BY_ATTRIBUTES = (
     ({"n_delta"}, "ARS"),
     ({"cg_max_steps"}, "TRPO"),
@@ -98,7 +98,7 @@ def _is_ddpg(data: Mapping[str, object]) -> bool:
 
 
 def _pickled_text(value: object) -> str:
-    """A pickle names modules in plain letters; it is searched, not loaded."""
+    """The bytes of a pickle as text, to search for names of modules, which are plain in it; it is not loaded."""
     encoded = value.get(":serialized:") if isinstance(value, dict) else None
     if not isinstance(encoded, str):
         return ""
