@@ -300,4 +300,5 @@ def test_training_records_the_reference_s_steps_and_where_in_place_diverges_from
     assert train(spec, str(tmp_path)).in_place_divergence is None
     assert len(read_steps(tmp_path / model_folder.STEPS).episodes) == 20
     later = train(training_spec(env="planted:WarmsUp", total_timesteps=512), str(tmp_path)).in_place_divergence
-    assert (later["episode"], later["step"], later["implies"]) == (0, 1, "reward")
+    assert later is not None
+    assert (later.episode, later.step, later.implies) == (0, 1, "reward")
