@@ -49,7 +49,8 @@ def judge_external(
     training = [claim for claim in claims if claim.kind == "training"]
     if train_time.in_place is not None or not training:
         return judged
-    by_claim = judge_by_claims(training, reload, train_time.random_mean, criteria)
+    looks = criteria.up_to(len(train_time.quoted))
+    by_claim = judge_by_claims(training, reload, train_time.random_mean, looks)
     if by_claim.obstacle != "claim_with_exploration" or _loss(by_claim) == 1.0:
         return judged
     return replace(judged, comparison=by_claim.comparison, claim=by_claim.claim, obstacle=by_claim.obstacle)

@@ -1,9 +1,8 @@
-"""Whether a difference in mean reward is beyond the margin: bounds, tests, and correction for sequential looks.
+"""Whether a difference in mean reward is beyond the margin: bounds, and tests, at growing numbers of episodes.
 
 Let ``d_k`` be the reload reward minus the train-time reward of episode ``k``. A loss counts only where
-it exceeds the margin, and a verdict is given only where the confidence bounds decide. Every test is
-one-sided at ``alpha`` divided by the number of looks (Bonferroni), so looking several times at growing
-samples keeps the error rate.
+it exceeds the margin, and a verdict is given only where the confidence bounds decide. Every test is one-sided at the
+level that its look has (see ``spending``), so that all looks together err at most at ``alpha``.
 """
 
 from __future__ import annotations
@@ -15,15 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from reload_audit.judging.criteria import Criteria, Decision
+from reload_audit.judging.spending import nominal_alpha, sequential_p
 
 
 @dataclass(frozen=True)
 class Comparison:
     """A tested difference in mean episode reward, reload minus train time.
 
-    ``ci_low`` and ``ci_high`` are one-sided bounds, each holding with probability ``1 - alpha`` of
-    the look. ``p_degraded`` tests "the loss is not larger than the margin", ``p_improved`` its
-    mirror image; both are corrected for the number of looks.
+    ``ci_low`` and ``ci_high`` are one-sided bounds, each of which holds at all looks with probability ``1 - alpha``.
+    ``p_degraded`` tests "the loss is not larger than the margin", ``p_improved`` its mirror image; both hold at
+    whatever look the model ends (see :func:`~reload_audit.judging.spending.sequential_p`).
     """
 
     n_episodes: int
@@ -65,10 +65,11 @@ def compare_paired(differences: Sequence[float] | np.ndarray, margin: float, cri
     if d.size < 2 or not np.all(np.isfinite(d)):
         raise ValueError(f"expected at least two finite differences, found {d.tolist()}")
     n = int(d.size)
-    mean = float(d.mean())
     if np.all(d == d[0]):
         return _certain(n, float(d[0]), margin)
-    standard_error = float(d.std(ddof=1)) / math.sqrt(n)
+    unit = _unit(float(np.abs(d).max()))
+    mean = float((d / unit).mean()) * unit
+    standard_error = float((d / unit).std(ddof=1)) / math.sqrt(n) * unit
     return _t_comparison(n, mean, standard_error, n - 1, margin, criteria)
 
 
@@ -91,13 +92,14 @@ def compare_unpaired(
     if train_n < 2 or reload_n < 2:
         raise ValueError(f"expected at least two episodes on each side, found {train_n} and {reload_n}")
     difference = reload_mean - train_mean
-    reload_var = reload_std**2 * reload_n / (reload_n - 1)
-    train_var = max(train_std**2 * train_n / (train_n - 1), reload_var)
+    unit = _unit(max(train_std, reload_std))
+    reload_var = (reload_std / unit) ** 2 * reload_n / (reload_n - 1)
+    train_var = max((train_std / unit) ** 2 * train_n / (train_n - 1), reload_var)
     a, b = train_var / train_n, reload_var / reload_n
     if a + b == 0.0:
         return _certain(reload_n, difference, margin)
     degrees = (a + b) ** 2 / (a**2 / (train_n - 1) + b**2 / (reload_n - 1))
-    return _t_comparison(reload_n, difference, math.sqrt(a + b), degrees, margin, criteria)
+    return _t_comparison(reload_n, difference, math.sqrt(a + b) * unit, degrees, margin, criteria)
 
 
 def claim_too_imprecise(claim_std: float, claim_n: int, margin: float, criteria: Criteria) -> bool:
@@ -105,7 +107,8 @@ def claim_too_imprecise(claim_std: float, claim_n: int, margin: float, criteria:
     if claim_n < 2:
         return True
     standard_error = claim_std * math.sqrt(claim_n / (claim_n - 1)) / math.sqrt(claim_n)
-    quantile = _student_quantile(claim_n - 1, 1 - criteria.alpha_per_look)
+    most_lenient = max(nominal_alpha(criteria.alpha, criteria.looks, look) for look in criteria.looks)
+    quantile = _student_quantile(claim_n - 1, 1 - most_lenient)
     return standard_error > 0 and quantile * standard_error >= margin
 
 
@@ -131,6 +134,12 @@ def _student_quantile(degrees: float, probability: float) -> float:
     return float(stdtrit(degrees, probability))
 
 
+def _unit(size: float) -> float:
+    """A power of two near ``size``: numbers in such units have squares, and lose no bit by the division."""
+    exponent = math.frexp(size)[1]
+    return math.ldexp(1.0, min(max(exponent, -1000), 1000))
+
+
 def _certain(n: int, difference: float, margin: float) -> Comparison:
     return Comparison(
         n_episodes=n,
@@ -146,14 +155,16 @@ def _certain(n: int, difference: float, margin: float) -> Comparison:
 def _t_comparison(
     n: int, difference: float, standard_error: float, degrees: float, margin: float, criteria: Criteria
 ) -> Comparison:
-    half_width = _student_quantile(degrees, 1 - criteria.alpha_per_look) * standard_error
-    looks = len(criteria.looks)
+    level = nominal_alpha(criteria.alpha, criteria.looks, n)
+    half_width = _student_quantile(degrees, 1 - level) * standard_error
+    p_degraded = _student_probability(degrees, (difference + margin) / standard_error)
+    p_improved = _student_probability(degrees, -(difference - margin) / standard_error)
     return Comparison(
         n_episodes=n,
         difference=difference,
         ci_low=difference - half_width,
         ci_high=difference + half_width,
         margin=margin,
-        p_degraded=min(1.0, looks * _student_probability(degrees, (difference + margin) / standard_error)),
-        p_improved=min(1.0, looks * _student_probability(degrees, -(difference - margin) / standard_error)),
+        p_degraded=sequential_p(p_degraded, criteria.alpha, criteria.looks, n),
+        p_improved=sequential_p(p_improved, criteria.alpha, criteria.looks, n),
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+from reload_audit.records.specs import stops
 
 Decision = Literal["degraded", "improved", "equivalent"]
 Verdict = Literal["identical", "equivalent", "degraded", "improved", "inconclusive", "error"]
@@ -30,7 +32,7 @@ class Criteria:
     :param fdr: false discovery rate over all models, for ``degraded`` and for ``improved``
     :param margin_fraction: part of the margin, as a fraction of ``|train reward - random reward|``
     :param margin_std: part of the margin, in standard deviations of the train-time reward
-    :param looks: numbers of episodes at which a decision is tried, increasing
+    :param looks: numbers of episodes at which a decision is tried, increasing; all of ``alpha`` is spent at the last
     """
 
     alpha: float
@@ -44,10 +46,9 @@ class Criteria:
         """Read the section ``verdict`` of the configuration."""
         return cls(**{**data, "looks": tuple(data["looks"])})
 
-    @property
-    def alpha_per_look(self) -> float:
-        """Error rate of each one-sided test at one look."""
-        return self.alpha / len(self.looks)
+    def up_to(self, episodes: int) -> Criteria:
+        """The same for a model of which so many episodes are recorded: its last look is at all of them."""
+        return replace(self, looks=stops(self.looks, episodes))
 
     @property
     def episodes_to_meet_a_rare_loss(self) -> float:
@@ -71,8 +72,11 @@ def margin(train_mean: float, train_std: float, random_mean: float | None, crite
     :param train_std: its standard deviation (ddof 0)
     :param random_mean: mean episode reward of a random policy; None where it could not be measured,
         then the noise part stands alone
+    :raises ValueError: a number that is not finite, or becomes so
     """
     learned = 0.0 if random_mean is None else abs(train_mean - random_mean)
     width = max(criteria.margin_fraction * learned, criteria.margin_std * train_std)
+    if not math.isfinite(width):
+        raise ValueError(f"expected rewards of which a spread can be computed, found {train_mean:g} ± {train_std:g}")
     # Never 0: rounding, of a claim or of a sum, would decide.
     return width or criteria.margin_fraction * abs(train_mean)

@@ -106,10 +106,11 @@ class Judgement:
 def judge(train_time: TrainTime, reload: Sequence[Episode], criteria: Criteria) -> Judgement:
     """Compare a reload with what was measured at train time, over the episodes that it has run so far.
 
-    The margin rests on all train-time episodes, so it is the same at every look.
+    The margin rests on all train-time episodes, so it is the same at every look; they are the last look.
     """
     n = len(reload)
     quoted, reference = train_time.quoted, train_time.reference[:n]
+    criteria = criteria.up_to(len(quoted))
     width = margin(mean_reward(quoted), std_reward(quoted), train_time.random_mean, criteria)
     in_place = None if train_time.in_place is None else rewards(train_time.in_place[:n])
     return Judgement(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -104,9 +105,9 @@ def _results_json(path: str) -> Claim | None:
     return _checked(
         Claim(
             kind="model_card",
-            mean=float(content["mean_reward"]),
-            std=float(content["std_reward"]) if "std_reward" in content else None,
-            n=None if n is None else int(n),
+            mean=_number(content["mean_reward"]),
+            std=_number(content["std_reward"]) if "std_reward" in content else None,
+            n=None if n is None else _count(n),
             where=path,
         )
     )
@@ -120,7 +121,9 @@ def _model_card(path: str) -> Claim | None:
             for metric in result.get("metrics") or []:
                 if metric.get("type") == "mean_reward":
                     found = _MEAN_AND_STD.match(str(metric["value"]))
-                    mean, std = (float(found["mean"]), float(found["std"])) if found else (float(metric["value"]), None)
+                    mean, std = (
+                        (float(found["mean"]), float(found["std"])) if found else (_number(metric["value"]), None)
+                    )
                     return _checked(Claim("model_card", mean, std, None, path))
     return None
 
@@ -155,6 +158,20 @@ def _claim(kind: ClaimKind, rewards: Any, where: str) -> Claim | None:
 def _checked(claim: Claim) -> Claim:
     if not abs(claim.mean) < _LARGEST or not 0.0 <= (claim.std or 0.0) < _LARGEST:
         raise Unreadable(f"expected finite rewards, found {claim.mean} ± {claim.std}")
-    if claim.n is not None and not 1 <= claim.n < _MAX_NUMBER:
-        raise Unreadable(f"expected a number of episodes, found {claim.n:.3g}")
     return claim
+
+
+def _number(value: Any) -> float:
+    """A number from a file; an integer that is larger than any float is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _count(value: Any) -> int:
+    """A number of episodes from a file."""
+    number = _number(value)
+    if not 1 <= number < _MAX_NUMBER:
+        raise Unreadable(f"expected a number of episodes, found {number:.3g}")
+    return int(number)

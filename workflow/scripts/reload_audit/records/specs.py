@@ -6,7 +6,7 @@ decide whether a job must run again, and what JSON can hold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -93,6 +93,11 @@ class EnvironmentSpec(PlainData):
         }
 
 
+def stops(looks: Sequence[int], episodes: int) -> tuple[int, ...]:
+    """Those of the looks that come before all episodes have run, and all episodes as the last one."""
+    return (*(look for look in looks[:-1] if look < episodes), episodes)
+
+
 @dataclass(frozen=True)
 class EvaluationSpec(PlainData):
     """The episode protocol: episode ``k`` is reset with ``seed + k`` in every condition.
@@ -115,7 +120,7 @@ class EvaluationSpec(PlainData):
 
         Train time and reload both run their episodes in these portions, so that both make the same calls.
         """
-        return (*(look for look in self.looks[:-1] if look < self.episodes), self.episodes)
+        return stops(self.looks, self.episodes)
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,7 @@ class _Judged:
     @classmethod
     def of(cls, record: ModelRecord, criteria: Criteria) -> _Judged:
         judgement = judge_record(record, criteria)
+        of_record = _criteria_of(record, criteria)
         return cls(
             row=model_row(record, judgement),
             judgement=judgement,
@@ -86,7 +87,7 @@ class _Judged:
             probe=probe_name(record.environment),
             divergence=None if record.canonical is None else record.canonical.divergence,
             claims=record.claims,
-            conditions=[condition_row(record, measurement, criteria) for measurement in record.measurements.values()],
+            conditions=[condition_row(record, measurement, of_record) for measurement in record.measurements.values()],
             processes=[*process_rows(record)],
             software=_Software.of(record),
         )
@@ -142,9 +143,15 @@ def judge_record(record: ModelRecord, criteria: Criteria) -> Judgement | None:
     """Judge a model by its record; None where nothing was measured."""
     if record.failure or record.canonical is None:
         return None
-    criteria = replace(criteria, looks=record.looks or criteria.looks)
+    of_record = _criteria_of(record, criteria)
     episodes = record.canonical.episodes
-    return judge_external(record.train_time, record.claims, episodes, record.random_policy_mean, criteria)
+    return judge_external(record.train_time, record.claims, episodes, record.random_policy_mean, of_record)
+
+
+def _criteria_of(record: ModelRecord, criteria: Criteria) -> Criteria:
+    """The criteria with the looks of this model: its recorder's, and no further than there is a recording."""
+    looked = replace(criteria, looks=record.looks or criteria.looks)
+    return looked if record.train_time is None else looked.up_to(len(record.train_time.quoted))
 
 
 def count_verdicts(verdicts: Sequence[str | None]) -> dict[str, int]:
