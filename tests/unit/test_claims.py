@@ -187,3 +187,19 @@ def test_an_evaluations_file_with_pickled_objects_is_not_unpickled(tmp_path):
 def test_rewards_that_are_no_numbers_are_no_claim(tmp_path, results):
     (remark,) = remarks(evaluations=evaluations(tmp_path, [1000], results))
     assert "finite" in remark
+
+
+@pytest.mark.parametrize("number", ["Infinity", "1e400", "1" + "0" * 400, "-1e400", "1e30", "0.5"])
+def test_an_impossible_number_of_episodes_is_no_claim(tmp_path, number):
+    path = tmp_path / "results.json"
+    path.write_text(f'{{"mean_reward": 1.0, "std_reward": 1.0, "n_eval_episodes": {number}}}')
+    (remark,) = remarks(results=str(path))
+    assert "expected a number of episodes, found " in remark
+
+
+@pytest.mark.parametrize("numbers", [("1" + "0" * 400, "1"), ("1", "1" + "0" * 400), ("1e400", "1"), ("1", "1e101")])
+def test_rewards_beyond_all_measure_are_no_claim(tmp_path, numbers):
+    path = tmp_path / "results.json"
+    path.write_text(f'{{"mean_reward": {numbers[0]}, "std_reward": {numbers[1]}, "n_eval_episodes": 10}}')
+    (remark,) = remarks(results=str(path))
+    assert "expected finite rewards, found " in remark

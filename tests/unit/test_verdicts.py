@@ -20,6 +20,7 @@ from reload_audit.judging.comparison import (
 )
 from reload_audit.judging.criteria import margin
 from reload_audit.judging.judgement import Judgement, Obstacle
+from reload_audit.judging.spending import nominal_alpha, sequential_p
 from reload_audit.judging.verdicts import decide_verdicts
 from reload_audit.records.specs import EvaluationSpec
 from support.builders import CRITERIA, Moments, moments
@@ -37,20 +38,30 @@ def random_differences(seed: int) -> tuple[np.ndarray, float]:
 SEEDS = range(60)
 
 
+def level_at(n: int) -> float:
+    """The nominal level of a test after so many episodes; ``test_spending`` has what that is."""
+    return nominal_alpha(CRITERIA.alpha, CRITERIA.looks, n)
+
+
+def corrected(p: float, n: int) -> float:
+    """The p-value of a test after so many episodes, corrected for the looks."""
+    return sequential_p(p, CRITERIA.alpha, CRITERIA.looks, n)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_paired_bounds_are_those_of_the_one_sample_t(seed: int) -> None:
     differences, width = random_differences(seed)
     ours = compare_paired(differences, width, CRITERIA)
     oracle = DescrStatsW(differences)
 
-    _, high = oracle.tconfint_mean(CRITERIA.alpha_per_look, alternative="smaller")
-    low, _ = oracle.tconfint_mean(CRITERIA.alpha_per_look, alternative="larger")
+    _, high = oracle.tconfint_mean(level_at(len(differences)), alternative="smaller")
+    low, _ = oracle.tconfint_mean(level_at(len(differences)), alternative="larger")
 
     assert (ours.difference, ours.ci_low, ours.ci_high) == pytest.approx((oracle.mean, low, high), rel=1e-10)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_paired_p_is_that_of_the_one_sample_t_times_the_number_of_looks(seed: int) -> None:
+def test_paired_p_is_that_of_the_one_sample_t_corrected_for_the_looks(seed: int) -> None:
     differences, width = random_differences(seed)
     ours = compare_paired(differences, width, CRITERIA)
     oracle = DescrStatsW(differences)
@@ -58,8 +69,8 @@ def test_paired_p_is_that_of_the_one_sample_t_times_the_number_of_looks(seed: in
     lost = oracle.ttest_mean(-width, alternative="smaller")[1]
     gained = oracle.ttest_mean(width, alternative="larger")[1]
 
-    assert ours.p_degraded == pytest.approx(min(1, 5 * lost), rel=1e-10)
-    assert ours.p_improved == pytest.approx(min(1, 5 * gained), rel=1e-10)
+    assert ours.p_degraded == pytest.approx(corrected(lost, len(differences)), rel=1e-10)
+    assert ours.p_improved == pytest.approx(corrected(gained, len(differences)), rel=1e-10)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -69,7 +80,7 @@ def test_equivalent_is_what_two_one_sided_tests_find(seed: int) -> None:
 
     found = compare_paired(differences, width, CRITERIA).decision == "equivalent"
 
-    assert found == (DescrStatsW(differences).ttost_mean(-width, width)[0] <= CRITERIA.alpha_per_look)
+    assert found == (DescrStatsW(differences).ttost_mean(-width, width)[0] <= level_at(len(differences)))
 
 
 def test_two_one_sided_tests_find_both_answers_among_the_samples_above() -> None:
@@ -94,12 +105,12 @@ def random_samples(seed: int, *, claim_is_noisier: bool) -> tuple[np.ndarray, np
 
 def assert_equals_welch(ours: Comparison, claim: np.ndarray, reload: np.ndarray, width: float) -> None:
     oracle = CompareMeans(DescrStatsW(reload), DescrStatsW(claim))
-    alpha = CRITERIA.alpha_per_look
+    alpha = level_at(len(reload))
     _, high = oracle.tconfint_diff(alpha, alternative="smaller", usevar="unequal")
     low, _ = oracle.tconfint_diff(alpha, alternative="larger", usevar="unequal")
     lost = oracle.ttest_ind(alternative="smaller", usevar="unequal", value=-width)[1]
     gained = oracle.ttest_ind(alternative="larger", usevar="unequal", value=width)[1]
-    expected = (low, high, min(1, 5 * lost), min(1, 5 * gained))
+    expected = (low, high, corrected(lost, len(reload)), corrected(gained, len(reload)))
     assert (ours.ci_low, ours.ci_high, ours.p_degraded, ours.p_improved) == pytest.approx(expected, rel=1e-10)
 
 
@@ -207,6 +218,29 @@ def test_unpaired_needs_two_episodes_on_each_side(claimed: int, reloaded: int) -
         compare_unpaired((1.0, 1.0, claimed), (1.0, 1.0, reloaded), 1.0, CRITERIA)
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e-40, 1.0, 1e78, 1e99])
+def test_rewards_of_any_size_are_compared_as_those_of_size_one_are(size: float) -> None:
+    differences, width = random_differences(3)
+    unit, sized = (
+        compare_paired(differences, width, CRITERIA),
+        compare_paired(differences * size, width * size, CRITERIA),
+    )
+    assert (sized.ci_low / size, sized.ci_high / size) == pytest.approx((unit.ci_low, unit.ci_high), rel=1e-9)
+    assert (sized.p_degraded, sized.p_improved) == pytest.approx((unit.p_degraded, unit.p_improved), rel=1e-9)
+
+    claim, reload = (5.0, 2.0, 12), (4.0, 3.0, 40)
+    unit = compare_unpaired(claim, reload, 0.5, CRITERIA)
+    large = [(mean * size, std * size, n) for mean, std, n in (claim, reload)]
+    sized = compare_unpaired(large[0], large[1], 0.5 * size, CRITERIA)
+    assert (sized.ci_low / size, sized.ci_high / size) == pytest.approx((unit.ci_low, unit.ci_high), rel=1e-9)
+    assert sized.p_degraded == pytest.approx(unit.p_degraded, rel=1e-9)
+
+
+def test_rewards_whose_spread_is_no_number_have_no_margin() -> None:
+    with pytest.raises(ValueError, match="expected rewards of which a spread can be computed, found 0 ± inf"):
+        margin(0.0, math.inf, None, CRITERIA)
+
+
 @pytest.mark.parametrize("claim", [(math.nan, 1.0, 5), (1.0, math.nan, 5), (math.inf, 1.0, 5)])
 def test_unpaired_needs_finite_claims(claim: Moments) -> None:
     with pytest.raises(ValueError, match="finite"):
@@ -274,16 +308,11 @@ def test_degraded_by_bound_is_degraded_by_p(seed: int) -> None:
         (5000, (20, 40, 80, 160, 5000)),
     ],
 )
-def test_looks_end_with_the_recorded_episodes_and_are_never_more_than_alpha_is_split_into(
+def test_looks_end_with_the_recorded_episodes_and_so_does_the_spending_of_alpha(
     episodes: int, stops: tuple[int, ...]
 ) -> None:
     evaluation = EvaluationSpec(episodes, seed=0, n_envs=20, max_episode_steps=1000, looks=CRITERIA.looks)
-    assert evaluation.stops == stops
-    assert len(stops) <= len(CRITERIA.looks)
-
-
-def test_a_single_look_has_all_of_alpha() -> None:
-    assert replace(CRITERIA, looks=(50,)).alpha_per_look == 0.05
+    assert evaluation.stops == CRITERIA.up_to(episodes).looks == stops
 
 
 @pytest.mark.parametrize(
@@ -304,8 +333,9 @@ def test_the_margin_is_the_larger_of_a_part_of_what_was_learned_and_a_part_of_th
 
 
 def test_a_claim_is_too_imprecise_from_where_its_own_error_reaches_the_margin() -> None:
+    """At the last look, which has the most lenient level: 0.027 in place of the 0.01 that each look had."""
     std, n = 3.0, 8
-    error = stats.t.ppf(0.99, n - 1) * std * math.sqrt(n / (n - 1)) / math.sqrt(n)
+    error = stats.t.isf(level_at(320), n - 1) * std * math.sqrt(n / (n - 1)) / math.sqrt(n)
 
     assert claim_too_imprecise(std, n, 0.999999 * error, CRITERIA)
     assert not claim_too_imprecise(std, n, 1.000001 * error, CRITERIA)

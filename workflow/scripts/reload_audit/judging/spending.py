@@ -32,7 +32,7 @@ _BISECTIONS = 45
 _SURE = 0.9
 """A p-value from here on is reported as 1."""
 
-_LEVELS = (*np.geomspace(1e-12, 1e-2, 21), 0.02, 0.03, 0.05, 0.08, 0.12, 0.18, 0.25, 0.35, 0.5, 0.7, _SURE)
+_LEVELS = (*np.geomspace(1e-12, 1e-5, 12), *np.geomspace(2e-5, 0.5, 30), 0.6, 0.75, _SURE)
 """Error rates for which the boundary is known; p-values are interpolated between them."""
 
 
@@ -126,7 +126,8 @@ class _Density:
 
         spread = math.sqrt(time - self.time)
         beyond: np.ndarray = ndtr((self.at - bound[:, None] * math.sqrt(time)) / spread)
-        return np.einsum("dj,dj->d", self.weights, beyond)
+        probability: np.ndarray = np.einsum("dj,dj->d", self.weights, beyond)
+        return probability
 
     def below(self, bound: np.ndarray, time: float) -> _Density:
         """The density at a later time, as far as it lies below so many standard errors."""
@@ -141,7 +142,7 @@ class _Density:
 
 def _until(looks: tuple[int, ...], n: int) -> tuple[tuple[int, ...], int]:
     """The looks until this one, and after how many episodes all is spent."""
-    return (*(look for look in looks if look < n), n), max(n, *looks[-1:])
+    return (*(look for look in looks if look < n), n), max((n, *looks))
 
 
 def _errors(levels: np.ndarray, looks: tuple[int, ...], last: int) -> np.ndarray:
@@ -169,5 +170,6 @@ def _table(alpha: float, looks: tuple[int, ...], last: int) -> tuple[np.ndarray,
 
 @lru_cache
 def _quadrature(points: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights of Gauss and Legendre between -1 and 1."""
     nodes, weights = np.polynomial.legendre.leggauss(points)
     return nodes, weights
