@@ -1,6 +1,6 @@
-"""How often the audit decides, how often wrongly, and after how many episodes, for several ways to spend the error rate.
+"""How often the audit decides, how often wrongly, after how many episodes: for several ways to spend the error rate.
 
-Simulated: paired differences with standard deviation 1, tested and stopped as the audit does. No environment is stepped.
+Simulated: paired differences with standard deviation 1, tested and stopped as the audit does; nothing is stepped.
 
 usage: python benchmarks/decisions.py [--trials N] [--write docs/statistics.md]
 """

@@ -81,9 +81,8 @@ def fixed_number(width: float, shift: float, right: float, trials: int) -> int:
     """The least number of episodes that, looked at once, is decided rightly as often."""
     from reload_audit.judging.comparison import compare_paired
 
-    criteria = replace(usual_criteria(), looks=(1,))
-
     def enough(episodes: int) -> bool:
+        criteria = replace(usual_criteria(), looks=(episodes,))
         rng = np.random.default_rng(2)
         decisions = [
             compare_paired(rng.standard_normal(episodes) + shift, width, criteria).decision for _ in range(trials)

@@ -202,7 +202,7 @@ def _criteria_texts(criteria: Criteria, words: Vocabulary) -> list[str]:
     of_noise = f"{criteria.margin_std:g} {words.reward.removesuffix(' reward')} std"
     return [
         f"margin: the larger of {of_learned} and {of_noise}",
-        f"α {number_format.percent(criteria.alpha)}",
+        f"α {number_format.percent(criteria.alpha)}, spent over the looks",
         f"FDR {number_format.percent(criteria.fdr)}",
         f"looks at {', '.join(map(str, criteria.looks))} episodes" if criteria.looks else "",
     ]
