@@ -171,5 +171,5 @@ def _table(alpha: float, looks: tuple[int, ...], last: int) -> tuple[np.ndarray,
 @lru_cache
 def _quadrature(points: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights of Gauss and Legendre between -1 and 1."""
-    nodes, weights = np.polynomial.legendre.leggauss(points)
+    nodes, weights = (np.asarray(part) for part in np.polynomial.legendre.leggauss(points))
     return nodes, weights
