@@ -146,10 +146,13 @@ def _until(looks: tuple[int, ...], n: int) -> tuple[tuple[int, ...], int]:
 
 
 def _errors(levels: np.ndarray, looks: tuple[int, ...], last: int) -> np.ndarray:
-    return levels[:, None] * spent(np.asarray(looks) / last)
+    """Error that is spent until each look, for several error rates, shape ``(levels, looks)``."""
+    errors: np.ndarray = levels[:, None] * spent(np.asarray(looks) / last)
+    return errors
 
 
 def _share_of_last(looks: tuple[int, ...], last: int) -> float:
+    """The share of the error rate that is spent at the last of these looks."""
     shares = spent(np.asarray([0, *looks]) / last)
     return float(shares[-1] - shares[-2])
 
@@ -171,5 +174,5 @@ def _table(alpha: float, looks: tuple[int, ...], last: int) -> tuple[np.ndarray,
 @lru_cache
 def _quadrature(points: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights of Gauss and Legendre between -1 and 1."""
-    nodes, weights = (np.asarray(part) for part in np.polynomial.legendre.leggauss(points))
+    nodes, weights = np.polynomial.legendre.leggauss(points)
     return nodes, weights
