@@ -18,12 +18,6 @@ DRAWN_VARIANTS = 10
 A single bit that is drawn once for the whole process is the same in all of them with probability 1 in 1024.
 """
 
-_USED_VARIANTS = 4
-"""Variants of what uses a process beforehand that are tried at most, where that changes what instances share.
-
-A single bit that is drawn from them is the same in all with probability 1 in 16.
-"""
-
 
 class NotRepeatable(Exception):
     """Two runs of the baseline's scenario differ.
@@ -94,9 +88,6 @@ class Experiment:
         result = self.results[contrast]
         if contrast is Contrast.GLOBAL_GENERATORS and (self.baseline.drawn or result.drawn):
             return DRAWN_VARIANTS
-        if contrast is Contrast.USED_PROCESS:
-            changed = changes(self.baseline.before[:1], result.before[:1])
-            return _USED_VARIANTS if any(change.scope != "instance" for change in changed) else most
         return most
 
     def _check_baseline(self) -> None:
