@@ -29,7 +29,7 @@ TABLES = ("models.csv", "models.parquet", "conditions.parquet", "episodes.parque
 ENVIRONMENT = "limits:ExceedsLimits"
 CONFIG = small_config(
     experiment(name="healthy", env=ENVIRONMENT, seeds=[0, 1]),
-    experiment(name="slow", env=ENVIRONMENT, resources={"runtime": 1}),
+    experiment(name="slow", env=ENVIRONMENT, resources={"runtime": 2}),  # still runs when Snakemake starts again
     experiment(name="greedy", env=ENVIRONMENT, resources={"mem_mb": 1600}),
     runs=[{"folder": "found", "env": ENVIRONMENT}],
     python_path=["tests/environments"],
