@@ -77,9 +77,22 @@ def test_names_from_files_are_refused_unless_their_package_is_trusted(names):
     env, _, wrapper = names.partition("|")
     spec = environment(env, *filter(None, [wrapper]))
     package = (wrapper or env).replace(":", ".").partition(".")[0]
-    with pytest.raises(Unreadable, match=f"add '{package}' to trust"):
+    with pytest.raises(Unreadable, match="which is not imported"):
         check_names(spec, (), UNTRUSTED[names])
     check_names(spec, (), [package])
+
+
+@pytest.mark.parametrize("names", UNTRUSTED)
+def test_a_package_is_advised_to_be_trusted_only_if_it_may_be_one_s_own(names):
+    env, _, wrapper = names.partition("|")
+    kind, key = ("wrapper", "wrappers") if wrapper else ("environment", "env")
+    package = (wrapper or env).replace(":", ".").partition(".")[0]
+    with pytest.raises(Unreadable) as refused:
+        check_names(environment(env, *filter(None, [wrapper])), (), [])
+    said = f"its files name the {kind} {wrapper or env}, which is not imported; "
+    own = f"if you know it, add {package!r} to trust (and have it installed)"
+    yours = f"expected {key} that you name yourself, under runs or in a table of models"
+    assert str(refused.value) == said + (own if package in ("planted", "gymnasium_wrappers") else yours)
 
 
 def test_names_that_the_user_wrote_need_no_trust():

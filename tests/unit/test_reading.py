@@ -460,3 +460,26 @@ def test_damaged_settings_of_statistics_are_refused(changes: dict[str, Any], tmp
     normalize.save(str(tmp_path / "file.pkl"))
     with pytest.raises(Unreadable):
         read_statistics(tmp_path / "file.pkl")
+
+
+# --- What is refused -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "advised"),
+    [
+        ("my_robots.policies Net", "if it is yours, add 'my_robots' to trust"),
+        ("__main__ Net", "move it into a module that can be imported"),
+        ("subprocess Popen", "it is never trusted"),
+        ("posix system", "it is never trusted"),
+        ("pathlib PosixPath", "it is never trusted"),
+        ("os.path join", "it is never trusted"),
+        ("torch.hub load", "it is never trusted"),
+        ("gymnasium.envs.registration make", "it is never trusted"),
+    ],
+)
+def test_nobody_is_advised_to_trust_python_s_own_modules_a_script_or_the_libraries(name: str, advised: str) -> None:
+    module, _, attribute = name.partition(" ")
+    with pytest.raises(Unreadable, match=rf"untrusted_pickle {module}\.{attribute}; .*{advised}") as refused:
+        read(f"c{module}\n{attribute}\n.".encode())
+    assert ("to trust" in str(refused.value)) is (module == "my_robots.policies")

@@ -12,7 +12,7 @@ import gymnasium as gym
 
 from reload_audit.processes.imports import ImportProblem, import_module
 from reload_audit.reading.refusal import Unreadable
-from reload_audit.reading.trust import is_trusted
+from reload_audit.reading.trust import can_be_trusted, is_trusted
 from reload_audit.records.specs import EnvironmentSpec
 
 _VERSIONED = re.compile(r"^(?P<name>.+)-v(?P<version>\d+)$")
@@ -133,5 +133,8 @@ def _exists(env: str) -> bool:
 
 
 def _untrusted(kind: str, name: str, module: str) -> str:
-    package = module.partition(".")[0]
-    return f"its files name the {kind} {name[:200]}; to import that, add {package!r} to trust (and have it installed)"
+    said, package = f"its files name the {kind} {name[:200]}, which is not imported", module.partition(".")[0]
+    if can_be_trusted(module):
+        return f"{said}; if you know it, add {package!r} to trust (and have it installed)"
+    key = "env" if kind == "environment" else "wrappers"
+    return f"{said}; expected {key} that you name yourself, under runs or in a table of models"

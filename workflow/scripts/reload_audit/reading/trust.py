@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Collection, Iterator
 
 from reload_audit.reading.pickles import Global, Parsed
@@ -67,6 +68,9 @@ _NESTED = "torch.storage._load_from_bytes"
 _MAX_NESTED = 100
 _MAX_INSTRUCTIONS = 100_000
 
+# Installed with this audit. Whoever trusts one of them lets a file name whatever there is in it.
+_LIBRARIES = ("numpy", "torch", "stable_baselines3", "sb3_contrib", "gymnasium", "gym", "cloudpickle", "reload_audit")
+
 # Packages that schedules saved as code mention. They are let pass where a schedule stands: acting needs none.
 _SCHEDULE_PACKAGES = ("cloudpickle", "rl_zoo3")
 
@@ -91,6 +95,16 @@ def refuse_untrusted(parsed: Parsed, trusted: Collection[str], *, schedule: bool
 def is_trusted(module: str, trusted: Collection[str]) -> bool:
     """Whether the user trusts the package that a module belongs to."""
     return _in_packages(module, trusted)
+
+
+def can_be_trusted(module: str) -> bool:
+    """Whether a module may be one's own, so that one can be advised to trust its package.
+
+    Python's own modules and the libraries never are: they start programs, open files and import by name. Nor is the
+    script that trained a model: it is not here.
+    """
+    package = module.partition(".")[0]
+    return package not in ("__main__", *_LIBRARIES) and package not in sys.stdlib_module_names
 
 
 def _all_names(parsed: Parsed) -> Iterator[Global]:
@@ -134,8 +148,12 @@ def _in_packages(module: str, packages: Collection[str]) -> bool:
 
 
 def _refusal(found: Global) -> str:
-    name = str(found)[:200]
+    name, package = str(found)[:200], found.module.partition(".")[0]
     if _in_packages(found.module, ("cloudpickle",)):
         return f"untrusted_pickle {name}: it holds a function or class as code, which is never executed"
-    package = found.module.partition(".")[0]
-    return f"untrusted_pickle {name}; if it is yours, add {package[:80]!r} to trust"
+    if can_be_trusted(found.module):
+        return f"untrusted_pickle {name}; if it is yours, add {package[:80]!r} to trust"
+    if package == "__main__":
+        said = "it was in the script that saved the model: move it into a module that can be imported, and save again"
+        return f"untrusted_pickle {name}; {said}"
+    return f"untrusted_pickle {name}; no model needs it, and it is never trusted: save the model without it"
