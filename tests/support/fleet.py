@@ -36,8 +36,8 @@ from reload_audit.records.probe_record import Mismatch, ProbeRecord
 from reload_audit.records.specs import Claim
 from reload_audit.records.storage import read_json, write_json
 from reload_audit.results import tables
-from reload_audit.results.aggregate import count_verdicts, environment_entry
-from reload_audit.results.rows import comparison_columns
+from reload_audit.results.aggregate import SCHEMA_VERSION, count_verdicts, environment_entry
+from reload_audit.results.rows import comparison_columns, loss_columns
 
 Row = dict[str, Any]
 
@@ -361,7 +361,7 @@ def fleet(n: int, seed: int = 0) -> dict[str, Any]:
     versions = {"python": "3.11.7", "stable_baselines3": SB3, "gymnasium": "1.4.0", "torch": "2.13.0+cpu"}
     used = {model["env_ran"] for model in finished}
     return {
-        "schema_version": 3,
+        "schema_version": SCHEMA_VERSION,
         "tool": {"name": "reload-audit", "version": __version__},
         "settings": SETTINGS,
         "trained_with": [{"versions": versions, "machine": machine, "models": len(trained)}] if trained else [],
@@ -648,11 +648,12 @@ def _conclude(models: Sequence[_Model]) -> None:
     decided = decide_verdicts([model.judgement for model in models], CRITERIA)
     for model, judged in zip(models, decided, strict=True):
         row, judgement = model.row, model.judgement
-        row |= {"q": judged.q, "verdict": judged.verdict}
+        row |= {"q": judged.q, "verdict": judged.verdict, "suspect": judged.suspect}
         if judgement is None:
             continue
         if judgement.comparison is not None:
             row |= comparison_columns(judgement.comparison)
+            row |= loss_columns(judgement.comparison, row["claim_mean"], row["random_mean_reward"])
         checks = model.story.checks
         row["gap"] = judgement.gap if judged.verdict in ("degraded", "improved") else ""
         row["checks_failed"] = ", ".join(check.name for check in checks)

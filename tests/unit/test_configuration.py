@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from reload_audit.judging.criteria import VERDICTS
 from reload_audit.planning.configuration import (
     ConfigError,
     check_only,
@@ -207,7 +208,7 @@ NOTHING = (
     "nothing to audit; expected entries under experiments (models to train), models (tables of models) "
     "or runs (folders with models)"
 )
-VERDICTS = "identical, equivalent, improved, inconclusive, degraded, error"
+FAIL_ON = ", ".join([*VERDICTS, "suspect"])
 
 
 @pytest.mark.parametrize(
@@ -225,7 +226,7 @@ VERDICTS = "identical, equivalent, improved, inconclusive, degraded, error"
         (config(verdict={"looks": [20, 20]}), "verdict.looks: expected each entry once, found 20 more than once"),
         (
             config(gate={"fail_on": ["error", "degrade"]}),
-            f"gate.fail_on[1]: found 'degrade', expected one of {VERDICTS}; did you mean 'degraded'?",
+            f"gate.fail_on[1]: found 'degrade', expected one of {FAIL_ON}; did you mean 'degraded'?",
         ),
         ({}, NOTHING),
         ({"experiments": [], "models": [], "runs": []}, NOTHING),

@@ -320,7 +320,8 @@ def test_the_wording_fits_trained_and_external_models(models: list[dict[str, Any
 
 
 def test_nothing_is_said_of_claims_where_all_models_were_trained_here() -> None:
-    assert "claim" not in visible(render(audit_of(EVERY_VERDICT)))
+    possible = [row for row in EVERY_VERDICT if row["verdict"] != "consistent"]
+    assert "claim" not in visible(render(audit_of(possible)))
 
 
 def test_external_models_are_not_shown_as_experiments_with_seeds_and_n_envs() -> None:

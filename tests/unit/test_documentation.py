@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from reload_audit.causes.finding import Instrument
-from reload_audit.judging.criteria import Verdict
+from reload_audit.judging.criteria import VERDICTS, Verdict
 from reload_audit.judging.judgement import Gap
 from reload_audit.planning.configuration import read_yaml, resolve
 from reload_audit.records.divergence import Implied
@@ -103,6 +103,11 @@ def test_the_schema_of_audit_json_has_exactly_the_columns_of_the_tables():
 def test_the_schema_of_audit_json_allows_exactly_the_words_that_the_code_has(part, column, words):
     schema = read_yaml(ROOT / "workflow/schemas/audit.schema.json")["$defs"]
     assert set(schema[part]["properties"][column]["enum"]) == set(words)
+
+
+def test_the_gate_can_fail_on_every_verdict_and_on_suspect_models():
+    schema = read_yaml(ROOT / "workflow/schemas/config.schema.yaml")["properties"]["gate"]["properties"]["fail_on"]
+    assert schema["items"]["enum"] == [*VERDICTS, "suspect"]
 
 
 def test_environment_yml_installs_what_the_tests_ran_with():

@@ -13,8 +13,7 @@ class GateClosed(Exception):
 
 
 def main(audit: Path, fail_on: Sequence[str]) -> None:
-    models = read_audit(audit).models
-    failing = [f"  {model.name}: {model.verdict}" for model in models if model.verdict in fail_on]
+    failing = [f"  {model.name}: {model.called}" for model in read_audit(audit).models if model.is_any_of(fail_on)]
     if failing:
         raise GateClosed(f"gate: models that are {' or '.join(fail_on)}: {len(failing)}\n" + "\n".join(failing))
 

@@ -12,6 +12,7 @@ from reload_audit.causes.catalogue import CAUSES, UNEXPLAINED, cause_of_obstacle
 from reload_audit.causes.finding import Finding
 from reload_audit.diagnosis.evidence import Evidence, Target, TrialResult, compared
 from reload_audit.diagnosis.ranking import NEXT_TO_NOTHING, Ranking, Suspect, rank, suspects
+from reload_audit.judging.criteria import AS_BEFORE
 from reload_audit.judging.judgement import Judgement
 
 
@@ -44,12 +45,12 @@ class Diagnosis:
 def conclude(
     evidence: Evidence, verdict: str, gap: str, judgement: Judgement | None, probed: Sequence[Finding] | None
 ) -> Diagnosis:
-    """Name the causes of a verdict that is neither ``identical`` nor ``equivalent``.
+    """Name the causes of a verdict that says that the model is not as before.
 
     :param gap: between which measurements the difference lies; empty where that is not known
     :param probed: what the probe found in the model's environment; None where it was not probed
     """
-    if verdict in ("identical", "equivalent"):
+    if verdict in AS_BEFORE:
         return Diagnosis()
     target = Target.of(evidence, judgement)
     trials = [compared(trial, evidence.reward, target) for trial in evidence.trials]

@@ -5,23 +5,39 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from reload_audit.records.specs import stops
 
 Decision = Literal["degraded", "improved", "equivalent"]
-Verdict = Literal["identical", "equivalent", "degraded", "improved", "inconclusive", "error"]
-
-VERDICTS: tuple[Verdict, ...] = (
+Verdict = Literal[
     "identical",
     "equivalent",
+    "retained",
     "improved",
+    "consistent",
     "inconclusive",
     "degraded",
     "error",
-)
+]
 
-WORST_FIRST: tuple[Verdict, ...] = ("error", "degraded", "inconclusive", "improved", "equivalent", "identical")
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+"""All verdicts, the best first."""
+
+WORST_FIRST: tuple[Verdict, ...] = (
+    "error",
+    "degraded",
+    "inconclusive",
+    "consistent",
+    "improved",
+    "retained",
+    "equivalent",
+    "identical",
+)
+"""All verdicts, in the order in which models are listed."""
+
+AS_BEFORE: tuple[Verdict, ...] = ("identical", "equivalent", "retained", "consistent")
+"""Verdicts of reloads that earn what they earned, as far as can be told: nothing is to be explained."""
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,12 @@ class JudgedVerdict:
     """The verdict of one model, corrected for the number of models.
 
     :param q: p-value of the loss or gain, adjusted for the number of models; None where nothing was tested
+    :param suspect: whether it is inconclusive although its own bounds show a loss: the correction overturns them
     """
 
     verdict: Verdict
     q: float | None = None
+    suspect: bool = False
 
 
 def decide_verdicts(judgements: Sequence[Judgement | None], criteria: Criteria) -> list[JudgedVerdict]:

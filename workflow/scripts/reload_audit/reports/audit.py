@@ -7,7 +7,7 @@ of a number is None; the texts ``nan`` and ``inf``, which stand for numbers that
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,8 +100,10 @@ class AuditedModel:
     """One model: its row of ``models.csv``, and what ``audit.json`` has besides. Fields are called as there.
 
     :param source: ``trained`` by this workflow, or the layout or table by which discovery found it
+    :param suspect: whether an inconclusive model's own bounds show a loss, which the number of models overturns
     :param claim_kind: what the reload is compared with; empty where nothing is known
     :param plain_load_error: what ``ALGO.load(path)`` would raise; empty where it works, None where that is not known
+    :param largest_loss: the largest loss that is not excluded, in reward, and as a share of what was learned
     :param cause: the best of ``causes``, by name; empty where there is none
     :param causes: what explains the verdict, the best explanation first
     :param ruled_out: what was looked at or tried and does not explain it
@@ -121,6 +123,7 @@ class AuditedModel:
     train_n_envs: int | None
     num_timesteps: int | None
     verdict: Verdict
+    suspect: bool
     reason: str
     gap: str
     cause: str
@@ -140,6 +143,8 @@ class AuditedModel:
     ci_low: float | None
     ci_high: float | None
     margin: float | None
+    largest_loss: float | None
+    largest_loss_share: float | None
     q: float | None
     checks_failed: str
     loaded_with: str
@@ -161,6 +166,15 @@ class AuditedModel:
     def is_external(self) -> bool:
         """Whether this workflow did not train it."""
         return self.source != "trained"
+
+    @property
+    def called(self) -> str:
+        """Its verdict, and whether it is suspect."""
+        return f"{self.verdict} (suspect)" if self.suspect else self.verdict
+
+    def is_any_of(self, words: Collection[str]) -> bool:
+        """Whether its verdict is among these words, or ``suspect`` is and the model is that."""
+        return self.verdict in words or (self.suspect and "suspect" in words)
 
     @property
     def was_measured(self) -> bool:
@@ -300,6 +314,7 @@ def _model(row: _Object) -> AuditedModel:
         train_n_envs=row.integer("train_n_envs"),
         num_timesteps=row.integer("num_timesteps"),
         verdict=row.content["verdict"],
+        suspect=bool(row.content.get("suspect")),
         reason=row.text("reason"),
         gap=row.text("gap"),
         cause=row.text("cause"),
@@ -319,6 +334,8 @@ def _model(row: _Object) -> AuditedModel:
         ci_low=row.number("ci_low"),
         ci_high=row.number("ci_high"),
         margin=row.number("margin"),
+        largest_loss=row.number("largest_loss"),
+        largest_loss_share=row.number("largest_loss_share"),
         q=row.number("q"),
         checks_failed=row.text("checks_failed"),
         loaded_with=row.text("loaded_with"),

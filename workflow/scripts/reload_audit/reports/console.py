@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import os
 
-COLOURS = {
-    "identical": "#0072B2",
-    "equivalent": "#56B4E9",
-    "improved": "#009E73",
-    "inconclusive": "#E69F00",
-    "degraded": "#D55E00",
-}
-"""Okabe and Ito's colours, which colour-blind people can tell apart; the report has the same."""
+from reload_audit.reports.colours import ON_TERMINAL
 
 
 def show(text: str) -> None:
@@ -31,13 +24,13 @@ def show(text: str) -> None:
         base_style = "audit."
         highlights = [  # noqa: RUF012
             r"\A(?P<headline>[^\n]+)",
-            *(rf"\b(?P<{verdict}>{verdict})\b" for verdict in [*COLOURS, "error"]),
+            *(rf"\b(?P<{verdict}>{verdict})\b" for verdict in ON_TERMINAL),
             r"(?m)^ +(?P<label>cause|fix):",
             r"(?P<path>docs/causes/[\w-]+\.md)",
             r"(?m)^Report: (?P<report>[^\n]+)",
         ]
 
-    styles = {f"audit.{verdict}": f"bold {colour}" for verdict, colour in COLOURS.items()}
+    styles = {f"audit.{verdict}": f"bold {colour}" for verdict, colour in ON_TERMINAL.items()}
     styles |= {"audit.error": "bold reverse", "audit.headline": "bold", "audit.label": "dim", "audit.path": "underline"}
     console = Console(theme=Theme(styles | {"audit.report": "underline"}), highlighter=Highlighter())
     if console.is_terminal and console.color_system and not os.environ.get("NO_COLOR"):

@@ -32,7 +32,7 @@ from reload_audit.results import tables
 from reload_audit.results.rows import checks_failed, condition_row, episode_rows, model_row, process_rows
 from reload_audit.results.tables import ConditionRow, ModelRow, ProcessRow
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def _with_verdicts(models: Sequence[_Judged], criteria: Criteria) -> list[ModelR
 
 
 def _with_verdict(model: _Judged, judged: JudgedVerdict, criteria: Criteria) -> ModelRow:
-    row = replace(model.row, q=judged.q, verdict=judged.verdict)
+    row = replace(model.row, q=judged.q, verdict=judged.verdict, suspect=judged.suspect)
     if model.judgement is None:
         return row
     said = reason(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, TypedDict
@@ -34,6 +35,13 @@ class ComparisonColumns(TypedDict):
     p: float
 
 
+class LossColumns(TypedDict):
+    """The largest loss that is not excluded, in reward and as a share of what was learned."""
+
+    largest_loss: float
+    largest_loss_share: float | None
+
+
 def model_row(record: ModelRecord, judgement: Judgement | None) -> ModelRow:
     """A model's row without q, verdict and gap, which need all models; ``reason`` is only that of a failure."""
     if isinstance(record.manifest, TrainedManifest):
@@ -52,6 +60,7 @@ def model_row(record: ModelRecord, judgement: Judgement | None) -> ModelRow:
     row = _with_claim(_with_rewards(row, record), record, judgement)
     if judgement is not None and judgement.comparison is not None:
         row = replace(row, **comparison_columns(judgement.comparison))
+        row = replace(row, **loss_columns(judgement.comparison, row.claim_mean, row.random_mean_reward))
     texts: dict[str, Any] = {name: shown(value) for name, value in vars(row).items() if isinstance(value, str)}
     return replace(row, **texts)
 
@@ -65,6 +74,18 @@ def comparison_columns(comparison: Comparison) -> ComparisonColumns:
         "margin": comparison.margin,
         "p": comparison.p_degraded if comparison.difference < 0 else comparison.p_improved,
     }
+
+
+def loss_columns(comparison: Comparison, earned: float | None, random_mean: float | None) -> LossColumns:
+    """What the table of models says of the loss that may have been missed.
+
+    :param earned: mean episode reward at train time, or as claimed
+    :param random_mean: mean episode reward of a random policy; without it nobody knows how much was learned
+    """
+    largest = max(0.0, -comparison.ci_low)
+    learned = 0.0 if earned is None or random_mean is None else abs(earned - random_mean)
+    share = largest / learned if learned > 0.0 else math.nan
+    return {"largest_loss": largest, "largest_loss_share": share if math.isfinite(share) else None}
 
 
 def checks_failed(record: ModelRecord) -> list[Check]:

@@ -21,6 +21,10 @@ class ModelRow:
     """One row of the table of models; None where there is nothing to say.
 
     Moments of rewards are over the ``n_episodes`` that were compared.
+
+    :param suspect: whether an inconclusive model's own bounds show a loss, which the number of models overturns
+    :param largest_loss: the largest loss that is not excluded, in reward; 0 where none is left
+    :param largest_loss_share: the same as a share of what was learned
     """
 
     model: str | None = None
@@ -35,6 +39,7 @@ class ModelRow:
     num_timesteps: int | None = None
     normalized: bool | None = None
     verdict: str | None = None
+    suspect: bool = False
     reason: str | None = None
     gap: str | None = None
     cause: str | None = None
@@ -57,6 +62,8 @@ class ModelRow:
     ci_low: float | None = None
     ci_high: float | None = None
     margin: float | None = None
+    largest_loss: float | None = None
+    largest_loss_share: float | None = None
     p: float | None = None
     q: float | None = None
     checks_failed: str | None = None

@@ -13,31 +13,12 @@ import altair as alt
 import vl_convert
 
 from reload_audit.judging.criteria import VERDICTS
+from reload_audit.reports.colours import ON_LIGHT
 
-COLORS = {
-    "identical": "#0072b2",
-    "equivalent": "#56b4e9",
-    "improved": "#009e73",
-    "inconclusive": "#e69f00",
-    "degraded": "#d55e00",
-    "error": "#6f7782",
-}
-"""Okabe and Ito's colours, distinguishable with any colour vision; the last one is seen on black and on white."""
-
-LESS, MORE = COLORS["degraded"], COLORS["identical"]
+LESS, MORE = ON_LIGHT["degraded"], ON_LIGHT["identical"]
 
 _CELLS = [f"{LESS}b0", "#8888881f", f"{MORE}b0"]
 """Colours of a cell, from a loss to a gain; see-through, so that numbers are read on a dark page as on a light one."""
-
-ON_DARK = {
-    "identical": "#2b90d0",
-    "equivalent": "#8acdf3",
-    "improved": "#1fb98d",
-    "inconclusive": "#f0b429",
-    "degraded": "#ec7325",
-    "error": "#98a2ae",
-}
-"""The verdicts' colours for a dark page, lighter than ``COLORS``."""
 
 SCORES_SHOWN = (-0.3, 1.2)
 """Scores that fit into the chart; what lies beyond is drawn at the edge, as an arrow."""
@@ -194,7 +175,7 @@ def conditions() -> Chart:
     color = alt.Color(
         "kind:N",
         legend=None,
-        scale=alt.Scale(domain=["other", "reload", "closes"], range=["#7f8894", LESS, COLORS["improved"]]),
+        scale=alt.Scale(domain=["other", "reload", "closes"], range=["#7f8894", LESS, ON_LIGHT["improved"]]),
     )
     title = "mean episode reward; dashed: before, with its margin"
     axis = alt.X("mean:Q", axis=alt.Axis(title=title, tickCount=6), scale=alt.Scale(zero=False))
@@ -299,7 +280,7 @@ def _adaptable(specification: dict[str, Any]) -> dict[str, Any]:
 
 
 def _verdict(legend: bool) -> alt.Color:
-    scale = alt.Scale(domain=list(VERDICTS), range=list(COLORS.values()))
+    scale = alt.Scale(domain=list(VERDICTS), range=[ON_LIGHT[verdict] for verdict in VERDICTS])
     return alt.Color("verdict:N", scale=scale, legend=alt.Legend(title=None) if legend else None)
 
 

@@ -18,9 +18,10 @@ from markupsafe import Markup
 from reload_audit.judging.criteria import VERDICTS, Criteria, Verdict
 from reload_audit.records.storage import write_text
 from reload_audit.reports.audit import Audit
+from reload_audit.reports.colours import ON_DARK, ON_LIGHT
 from reload_audit.reports.dashboard import number_format
 from reload_audit.reports.dashboard.causes import cause_rows, certainty
-from reload_audit.reports.dashboard.charts import COLORS, MARGINS_SHOWN, ON_DARK, compiled
+from reload_audit.reports.dashboard.charts import MARGINS_SHOWN, compiled
 from reload_audit.reports.dashboard.entries import Entry, entries
 from reload_audit.reports.dashboard.episodes import read_pairs
 from reload_audit.reports.dashboard.grids import MOST, experiments
@@ -130,11 +131,12 @@ def render(audit: Audit, episodes: Path | None = None, folders: Mapping[str, str
 
 
 def tiles(counts: Mapping[Verdict, int], words: Vocabulary) -> list[Tile]:
-    """A tile for each verdict, in the verdicts' order."""
+    """A tile for each verdict that is possible, in the verdicts' order."""
     meanings = words.meanings
     total = sum(counts.values()) or 1
+    possible = [verdict for verdict in VERDICTS if words.external or verdict != "consistent" or counts.get(verdict)]
     return [
-        Tile(verdict, meanings[verdict], counts.get(verdict, 0), counts.get(verdict, 0) / total) for verdict in VERDICTS
+        Tile(verdict, meanings[verdict], counts.get(verdict, 0), counts.get(verdict, 0) / total) for verdict in possible
     ]
 
 
@@ -173,7 +175,7 @@ def _settings(audit: Audit, models: Sequence[Entry]) -> dict[str, object]:
     """What the script needs to know besides the models."""
     placed = [place for place in places(models) if place is not None]
     return {
-        "onDark": {color: ON_DARK[verdict] for verdict, color in COLORS.items()},
+        "onDark": {color: ON_DARK[verdict] for verdict, color in ON_LIGHT.items()},
         "band": band(0.0 if audit.criteria is None else audit.criteria.margin_fraction),
         "left": left_edge(placed) if placed else 0.0,
     }
@@ -187,10 +189,12 @@ def _script(settings: Mapping[str, object]) -> str:
 
 
 def _style() -> str:
-    """The page's own style, after the colours of the verdicts."""
-    light, dark = ("".join(f"--{name}:{color};" for name, color in colors.items()) for colors in (COLORS, ON_DARK))
-    colors = f":root{{{light}}}\n@media screen and (prefers-color-scheme: dark) {{ :root{{{dark}}} }}"
-    return f"{colors}\n{(_HERE / 'page/report.css').read_text(encoding='utf-8')}"
+    """The page's own style, after the colours of the verdicts: the variable ``--c`` of whatever has a verdict's class."""
+    light, dark = (
+        "".join(f".{verdict}{{--c:{colours[verdict]}}}" for verdict in VERDICTS) for colours in (ON_LIGHT, ON_DARK)
+    )
+    coloured = f"{light}\n@media screen and (prefers-color-scheme: dark) {{ {dark} }}"
+    return f"{coloured}\n{(_HERE / 'page/report.css').read_text(encoding='utf-8')}"
 
 
 def _hash(script: str) -> str:
