@@ -657,7 +657,7 @@ def _conclude(models: Sequence[_Model]) -> None:
         checks = model.story.checks
         row["gap"] = judgement.gap if judged.verdict in ("degraded", "improved") else ""
         row["checks_failed"] = ", ".join(check.name for check in checks)
-        row["reason"] = reason(judged, judgement, checks, CRITERIA, env_id=row["env_id"], env_ran=row["env_ran"])
+        row["reason"] = reason(judged, judgement, checks, CRITERIA)
 
 
 def _finished(model: _Model) -> Row:

@@ -93,6 +93,30 @@ def named(model: Evidence, verdict: str = "degraded", gap: str = "", **more: Any
     return [cause.cause for cause in conclude(model, verdict, gap, judgement, more.pop("probed", None)).causes]
 
 
+MOVED = replace(observed(), ran_as="Walker2d-v3 ran as Walker2d-v4")
+
+
+def test_a_loss_in_a_successor_that_nothing_else_explains_is_presumed_to_come_from_it() -> None:
+    (cause,) = conclude(MOVED, "degraded", "", LOST, None).causes
+    assert (cause.cause, cause.proven, cause.evidence) == ("env-version", False, ("Walker2d-v3 ran as Walker2d-v4",))
+
+
+def test_a_successor_is_not_blamed_for_what_a_condition_explains() -> None:
+    moved = replace(MOVED, trials=observed(tried={"stochastic": (("policy-mode",), 49.0)}).trials)
+    assert named(moved) == ["policy-mode"]
+
+
+def test_a_successor_is_the_cause_before_the_luck_of_the_best_of_many() -> None:
+    assert named(replace(MOVED, findings=(proof("best-of-k"),)))[0] == "env-version"
+
+
+def test_nothing_is_said_of_a_successor_where_no_loss_is_shown() -> None:
+    undecided = Judgement(compare_unpaired((50.0, 50.0, 100), (45.0, 50.0, 100), 2.5, CRITERIA), CLAIM)
+    assert named(MOVED, "inconclusive", judgement=undecided) == ["too-few-episodes"]
+    gained = Judgement(compare_unpaired((50.0, 5.0, 100), (90.0, 5.0, 100), 2.5, CRITERIA), CLAIM)
+    assert named(replace(MOVED, reward=90.0), "improved", judgement=gained) == ["unexplained"]
+
+
 @pytest.mark.parametrize("verdict", ["identical", "equivalent"])
 def test_a_healthy_model_has_no_cause_whatever_its_files_show(verdict: str) -> None:
     assert named(observed(proof("statistics-of-another-checkpoint")), verdict) == []

@@ -208,10 +208,16 @@ def test_a_repository_of_the_hub_is_compared_with_its_card(external_audit):
     )
 
 
-def test_a_removed_environment_version_runs_as_its_successor_and_is_named_as_a_possible_cause(external_audit):
+def test_a_removed_environment_version_runs_as_its_successor_which_is_presumed_to_be_the_cause_of_a_loss(
+    external_audit,
+):
     row = external_audit.models.loc["swings"]
+    assert (row["env_id"], row["env_ran"]) == ("Pendulum-v0", "Pendulum-v1")
     assert row["loaded_with"].startswith("Pendulum-v0 ran as Pendulum-v1")
-    assert row["reason"].endswith("Pendulum-v0 ran as Pendulum-v1, which may be the cause")
+    assert "Pendulum-v1" not in row["reason"]
+    audit = json.loads((external_audit.workspace.folder / "results/audit.json").read_text())
+    (causes,) = (model["causes"] for model in audit["models"] if model["model"] == "swings")
+    assert [(cause["cause"], cause["proven"]) for cause in causes] == [("env-version", False)]
 
 
 REASONS = {

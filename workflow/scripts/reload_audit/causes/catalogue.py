@@ -22,7 +22,7 @@ from reload_audit.reading.refusal import shown
 Language = Literal["python", "yaml"]
 Gap = Literal["environment", "process"]
 StatedReward = Literal["wrong", "wrong if too low"]
-Fallback = Literal["too_few_episodes", "does_not_run", "no_claim", "numerics", "obstacle"]
+Fallback = Literal["too_few_episodes", "does_not_run", "no_claim", "numerics", "obstacle", "presumed"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Cause:
     :param obstacle: the obstacle of a judgement that it is; empty for the cause of a verdict that is undecided without
         an obstacle; None for all other causes
     :param fallback: for a cause that is named only where nothing about the model explains the verdict, how it is ranked
-        among such causes: a level of ``diagnosis.ranking``
+        among such causes: a level of ``diagnosis.ranking``. A ``presumed`` one is named on a sign, the others on proof
     :param stated_reward: whether the stated reward is what is wrong: always, or only if the model earns more
     :param subject: what its findings are about, for trials that are made for any finding about it
     :param trials: conditions that are worth trying

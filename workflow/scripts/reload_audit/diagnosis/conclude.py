@@ -57,7 +57,7 @@ def conclude(
     # What an environment draws or keeps changes rewards; it makes nothing fail.
     blamed = [finding for finding in probed or () if (verdict == "error") == CAUSES[finding.cause].prevents_running]
     found = suspects([*evidence.findings, *blamed], trials)
-    for finding in _obstacles(verdict, judgement, evidence):
+    for finding in (*_obstacles(verdict, judgement, evidence), *_another_version(judgement, evidence)):
         found.setdefault(finding.cause, Suspect(finding.cause)).findings.append(finding)
     ranking = rank(found.values(), trials, gap, judgement)
     explanations = [_explained(suspect, target.mean, evidence) for suspect in ranking.named]
@@ -91,6 +91,12 @@ def _obstacles(verdict: str, judgement: Judgement | None, evidence: Evidence) ->
             yield Finding("policy-mode", "claims", proof=False, evidence="in training, actions are stochastic")
     if evidence.last_bits:
         yield _seen("numerics", evidence.last_bits)
+
+
+def _another_version(judgement: Judgement | None, evidence: Evidence) -> Iterator[Finding]:
+    """That another version of the model's environment ran, where a loss is shown."""
+    if evidence.ran_as and judgement is not None and judgement.decision == "degraded":
+        yield Finding("env-version", "claims", proof=False, evidence=evidence.ran_as)
 
 
 def _seen(cause: str, evidence: str) -> Finding:

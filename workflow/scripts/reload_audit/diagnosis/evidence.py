@@ -14,6 +14,7 @@ from reload_audit.judging.judgement import Judgement
 from reload_audit.records.divergence import Divergence
 from reload_audit.records.episodes import mean_reward
 from reload_audit.records.examination import Examination
+from reload_audit.records.manifest import ExternalManifest
 from reload_audit.records.model_record import Measurement, ModelRecord
 
 _STANDARD_ERRORS = 3.0
@@ -106,6 +107,7 @@ class Evidence:
     :param examination_failure: why it could not be examined; empty if it could
     :param context: what every fix may name: ``algo``, and the environment as code has it
     :param last_bits: where reload and reference first differ, as a sentence, if only last bits do; otherwise empty
+    :param ran_as: a sentence on which other version of its environment it ran in; empty where it ran in its own
     """
 
     reward: float | None
@@ -116,6 +118,7 @@ class Evidence:
     examination_failure: str = ""
     context: Mapping[str, str] = field(default_factory=dict)
     last_bits: str = ""
+    ran_as: str = ""
 
     @classmethod
     def of(cls, model: ModelRecord) -> Evidence:
@@ -130,6 +133,7 @@ class Evidence:
             examination_failure=examination.failure,
             context=_context(model),
             last_bits="" if canonical is None else only_last_bits(canonical.divergence),
+            ran_as=_ran_as(model),
         )
 
 
@@ -201,11 +205,23 @@ def _trial_results(examination: Examination, model: ModelRecord) -> tuple[TrialR
     return tuple(results)
 
 
+def _ran_as(model: ModelRecord) -> str:
+    """A sentence on which other version of its environment a model ran in; empty where it ran in its own."""
+    env, ran = model.environment["env"], _env_ran(model)
+    return "" if ran in (None, env) else f"{env} ran as {ran}"
+
+
+def _env_ran(model: ModelRecord) -> str | None:
+    """The environment that an external model ran in, as a spec names it; None where that is not known."""
+    return model.manifest.facts.env_ran if isinstance(model.manifest, ExternalManifest) else None
+
+
 def _context(model: ModelRecord) -> dict[str, str]:
     env = model.environment["env"]
+    known = {"algo": model.algo, "env_ran": _env_ran(model) or env}
     module, colon, name = env.partition(":")
     if not colon:
-        return {"algo": model.algo, "env": env, "env_code": f'"{env}"'}
+        return {**known, "env": env, "env_code": f'"{env}"'}
     if name.isidentifier():
-        return {"algo": model.algo, "env_code": name, "env_import": f"from {module} import {name}"}
-    return {"algo": model.algo, "env_code": f'"{env}"'}
+        return {**known, "env_code": name, "env_import": f"from {module} import {name}"}
+    return {**known, "env_code": f'"{env}"'}

@@ -35,12 +35,13 @@ class Level(IntEnum):
     NO_CLAIM = 5
     NUMERICS = 6
     OBSTACLE = 7
-    PROVEN_AND_PART_OF_IT = 8
-    BOTH_TOGETHER = 9
-    PROVEN_AND_NOT_MEASURED = 10
-    EXPLAINS = 11
-    EXPLAINS_WITH_A_SIGN = 12
-    PROVEN_AND_EXPLAINS = 13
+    PRESUMED = 8
+    PROVEN_AND_PART_OF_IT = 9
+    BOTH_TOGETHER = 10
+    PROVEN_AND_NOT_MEASURED = 11
+    EXPLAINS = 12
+    EXPLAINS_WITH_A_SIGN = 13
+    PROVEN_AND_EXPLAINS = 14
 
 
 @dataclass
@@ -149,7 +150,8 @@ def level_of(suspect: Suspect, gap: str, least: float, judgement: Judgement | No
     """
     cause, best = suspect.cause, suspect.best
     if cause.fallback is not None and not suspect.trials:
-        return Level[cause.fallback.upper()] if suspect.proven else Level.NO_CAUSE
+        is_seen = suspect.findings if cause.fallback == "presumed" else suspect.proven
+        return Level[cause.fallback.upper()] if is_seen else Level.NO_CAUSE
     if best is not None and best.share is not None:
         level = _level_by_trials(suspect, best, least, gap)
         biased = judgement is not None and judgement.obstacle in _BIASED

@@ -27,23 +27,16 @@ def reason(
     judgement: Judgement,
     checks: Sequence[Check],
     criteria: Criteria,
-    *,
-    env_id: str | None,
-    env_ran: str | None,
 ) -> str:
     """Why a model has its verdict; empty for a plain ``identical``.
 
     :param checks: those that failed
-    :param env_id: the environment that the model was trained in, and ``env_ran`` the one that it ran in now
     """
     parts = [_main_reason(judged, judgement, criteria)]
     if checks:
         disagreement = f"its files do not agree: {', '.join(map(_disagreement, checks))}"
         # Of a loss or gain the disagreement comes first: it may explain it.
         parts.insert(0 if judged.verdict in ("degraded", "improved") else 1, disagreement)
-    moved = env_ran != env_id
-    if moved and judgement.comparison is not None and judged.verdict not in ("identical", "equivalent"):
-        parts.append(f"{env_id} ran as {env_ran}, which may be the cause")
     return "; ".join(filter(None, parts))
 
 

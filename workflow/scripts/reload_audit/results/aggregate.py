@@ -169,9 +169,7 @@ def _with_verdict(model: _Judged, judged: JudgedVerdict, criteria: Criteria) -> 
     row = replace(model.row, q=judged.q, verdict=judged.verdict, suspect=judged.suspect)
     if model.judgement is None:
         return row
-    said = reason(
-        judged, model.judgement, model.checks_failed, criteria, env_id=model.row.env_id, env_ran=model.row.env_ran
-    )
+    said = reason(judged, model.judgement, model.checks_failed, criteria)
     return replace(row, gap=model.judgement.gap if judged.verdict in ("degraded", "improved") else "", reason=said)
 
 
