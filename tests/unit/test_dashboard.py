@@ -538,7 +538,7 @@ def test_the_episodes_of_a_model_that_lost_its_reward_are_paired(tmp_path: Path)
         for stage, reward in (("in_place", 50.0), ("reference", 50.0), ("reload", -3.0), ("stochastic", 1.0))
         for episode in range(3)
     ]
-    tables.write_parquet(tmp_path / "episodes.parquet", rows, tables.EPISODES)
+    tables.write_parquet(tmp_path / "episodes.parquet", tables.table(rows, tables.EPISODES))
     said = read(render(audit_of([row_with_causes("a", cause()), trained_row("b")]), tmp_path / "episodes.parquet"))[
         "details"
     ]

@@ -5,15 +5,17 @@ from pathlib import Path
 
 from reload_audit.processes.job_log import job_log
 from reload_audit.records.storage import DamagedFileError
-from reload_audit.reports.audit import read_audit
+from reload_audit.reports.audit import Audit, read_audit, with_stand_ins
 from reload_audit.reports.dashboard.figures import write_figures
 from reload_audit.reports.dashboard.report import write_report
 
 
 def main(audit: Path, episodes: Path, html: Path, figures: Path, folders: Mapping[str, str]) -> None:
-    content = read_audit(audit)
-    write_report(content, html, episodes, folders)
-    write_figures(content, figures)
+    def write(content: Audit) -> None:
+        write_report(content, html, episodes, folders)
+        write_figures(content, figures)
+
+    with_stand_ins(read_audit(audit), write)
 
 
 if __name__ == "__main__":

@@ -5,21 +5,25 @@ from pathlib import Path
 from reload_audit.processes.job_log import job_log
 from reload_audit.records.storage import DamagedFileError, write_text
 from reload_audit.reports import markdown, summary
-from reload_audit.reports.audit import read_audit
+from reload_audit.reports.audit import Audit, read_audit, with_stand_ins
 from reload_audit.reports.flagged import write_flagged
 from reload_audit.reports.junit import write_junit
 from reload_audit.reports.model_cards import FOLDER, about_cards, suggestions, write_patches
 
 
 def main(audit: Path) -> None:
-    content, results = read_audit(audit), audit.parent
+    results = audit.parent
     report = str(results / "report.html")
-    cards = suggestions(content)
-    write_patches(cards, results / FOLDER)
-    write_flagged(results / "flagged.csv", content.models)
-    write_junit(content, results / "junit.xml")
-    write_text(results / "summary.txt", summary.summarize(content, report, about_cards(cards)))
-    write_text(results / "summary.md", markdown.summarize(content, report, cards))
+
+    def write(content: Audit) -> None:
+        cards = suggestions(content)
+        write_patches(cards, results / FOLDER)
+        write_flagged(results / "flagged.csv", content.models)
+        write_junit(content, results / "junit.xml")
+        write_text(results / "summary.txt", summary.summarize(content, report, about_cards(cards)))
+        write_text(results / "summary.md", markdown.summarize(content, report, cards))
+
+    with_stand_ins(read_audit(audit), write)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,19 @@ def _escaped(letter: str) -> str:
     return letter.encode("unicode_escape").decode("ascii")
 
 
+def unforeseen(error: BaseException) -> str:
+    """What an exception says that nobody foresaw, for the reason of a model: one line, never too long.
+
+    What it says may be made of a stranger's values, and putting them into a text may raise too.
+    """
+    try:
+        said = str(error)
+    except Exception:
+        said = ""
+    kind = type(error).__name__
+    return printable(f"{kind}: {said}"[:_LONGEST_MESSAGE]) if said else kind
+
+
 @contextlib.contextmanager
 def refusing(what: str) -> Iterator[None]:
     """Turn any exception of the block into :class:`Unreadable`: which one it is depends on the content of a file.

@@ -20,7 +20,7 @@ from reload_audit.records.examination import Examination
 from reload_audit.records.manifest import ExternalFacts, ExternalManifest, TrainedManifest
 from reload_audit.records.plain_data import BESIDE, PlainData
 from reload_audit.records.specs import CANONICAL, FORMAT, Claim, Condition, ExternalSpec
-from reload_audit.records.storage import read_json, write_json
+from reload_audit.records.storage import DamagedFileError, read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -251,11 +251,23 @@ def write_batch(path: Path, records: Sequence[ModelRecord]) -> None:
     write_json(path, [record.to_dict() for record in records])
 
 
-def read_records(path: Path) -> Iterator[ModelRecord]:
-    """The records in a file, one by one: that of a trained model, or those of a batch.
+def read_records(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The records in a file, one by one: that of a trained model, or those of a batch. ``from_dict`` reads each.
 
-    :raises DamagedFileError: it is not JSON any more
+    :raises DamagedFileError: it is not JSON any more, or holds something that names no model
     """
     content = read_json(path)
     for record in content if isinstance(content, list) else [content]:
-        yield ModelRecord.from_dict(record)
+        if not isinstance(recorded_text(record, "manifest", "model"), str):
+            raise DamagedFileError(path, "expected records that name their models")
+        yield record
+
+
+def recorded_text(record: Any, *keys: str) -> str | None:
+    """A text in a record that may be damaged; None where it is not there.
+
+    :param keys: that lead to it
+    """
+    for key in keys:
+        record = record.get(key) if isinstance(record, Mapping) else None
+    return record if isinstance(record, str) else None

@@ -140,7 +140,16 @@ def write_json(path: str | Path, content: Any, *, indent: int | None = None) -> 
 
     Numbers that JSON does not know become the texts ``nan``, ``inf`` and ``-inf``, which ``float`` reads back.
     """
-    write_text(path, json.dumps(plain(content), allow_nan=False, indent=indent) + "\n")
+    write_text(path, json_text(content, indent=indent))
+
+
+def json_text(content: Any, *, indent: int | None = None) -> str:
+    """What :func:`write_json` writes.
+
+    :raises ValueError: it holds an integer of thousands of digits
+    :raises RecursionError: it is nested without end
+    """
+    return json.dumps(plain(content), allow_nan=False, indent=indent) + "\n"
 
 
 class DamagedFileError(Exception):

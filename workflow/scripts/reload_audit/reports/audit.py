@@ -7,16 +7,19 @@ of a number is None; the texts ``nan`` and ``inf``, which stand for numbers that
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from reload_audit.judging.claims import OBSTACLE_OF_KIND
-from reload_audit.judging.criteria import Criteria, Verdict
+from reload_audit.judging.criteria import VERDICTS, Criteria, Verdict
 from reload_audit.judging.judgement import Obstacle
+from reload_audit.reading.refusal import brief, shown, unforeseen
+from reload_audit.records.culprits import culprits
 from reload_audit.records.specs import CANONICAL
-from reload_audit.records.storage import read_json
+from reload_audit.records.storage import DamagedFileError, read_json
 
 STAGES = ("in_place", "reference", CANONICAL)
 """The conditions that verdicts compare, by name: in place and reference at train time, then the canonical one."""
@@ -248,13 +251,14 @@ class Audit:
     def from_json(cls, content: Mapping[str, Any]) -> Audit:
         """From the content of ``audit.json``: see ``workflow/schemas/audit.schema.json``."""
         audit = _Object(content)
+        models = tuple(map(_model_or_stand_in, content.get("models") or ()))
         tool, criteria = audit.object("tool"), audit.object("settings").object("verdict").content
         return cls(
             tool=f"{tool.text('name')} {tool.text('version')}".strip(),
             criteria=Criteria.from_dict(criteria) if criteria else None,
             trained_with=tuple(_versions(software) for software in audit.objects("trained_with")),
-            counts=audit.object("counts").content,
-            models=tuple(_model(row) for row in audit.objects("models")),
+            counts=_counts(models),
+            models=models,
             environments=tuple(_environment(found) for found in audit.objects("environments")),
         )
 
@@ -262,9 +266,36 @@ class Audit:
 def read_audit(path: Path) -> Audit:
     """Read ``audit.json``.
 
-    :raises DamagedFileError: if the file is no JSON any more
+    :raises DamagedFileError: if the file is no JSON any more, or is not what an audit is
     """
-    return Audit.from_json(read_json(path))
+    content = read_json(path)
+    if not isinstance(content, Mapping) or not isinstance(content.get("models", []), list):
+        raise DamagedFileError(path, "expected a mapping with a list of models")
+    return Audit.from_json(content)
+
+
+def with_stand_ins(audit: Audit, use: Callable[[Audit], object]) -> None:
+    """Use an audit, for example to write a report of it; what raises is that model's error there, with the reason.
+
+    :param use: it may be called many times, each time with some of the models, the last time with all of them
+    """
+
+    def use_models(models: Sequence[AuditedModel]) -> None:
+        use(replace(audit, models=tuple(models), counts=_counts(models)))
+
+    models = audit.models
+    while True:
+        try:
+            return use_models(models)
+        except Exception:
+            found = culprits(models, use_models).items()
+            faulty = {index: error for index, error in found if not models[index].reason.startswith(_STANDS_IN)}
+            if not faulty:
+                raise
+            models = tuple(
+                _stand_in({**vars(model), "model": model.name}, faulty[index]) if index in faulty else model
+                for index, model in enumerate(models)
+            )
 
 
 def finite(value: float | None) -> float | None:
@@ -301,6 +332,31 @@ class _Object:
         return tuple(map(_Object, self.content.get(key) or ()))
 
 
+_STANDS_IN = "in the report: its row cannot be used: "
+
+
+def _model_or_stand_in(content: Any) -> AuditedModel:
+    try:
+        return _model(_Object(content))
+    except Exception as error:
+        return _stand_in(content if isinstance(content, Mapping) else {}, error)
+
+
+def _stand_in(content: Mapping[str, Any], error: Exception) -> AuditedModel:
+    """What stands for a model whose row cannot be used: what it is called, where it is from, and why.
+
+    :param content: its row
+    """
+    kept = ("model", "experiment", "source", "algo", "env_id", "log")
+    texts = {key: shown(content[key]) for key in kept if isinstance(content.get(key), str)}
+    return _model(_Object({**texts, "verdict": "error", "reason": f"{_STANDS_IN}{unforeseen(error)}"}))
+
+
+def _counts(models: Sequence[AuditedModel]) -> dict[str, int]:
+    counts = Counter[str](model.verdict for model in models)
+    return {verdict: counts[verdict] for verdict in VERDICTS}
+
+
 def _model(row: _Object) -> AuditedModel:
     divergence = row.object("first_divergence")
     return AuditedModel(
@@ -313,7 +369,7 @@ def _model(row: _Object) -> AuditedModel:
         train_seed=row.integer("train_seed"),
         train_n_envs=row.integer("train_n_envs"),
         num_timesteps=row.integer("num_timesteps"),
-        verdict=row.content["verdict"],
+        verdict=_verdict(row.content["verdict"]),
         suspect=bool(row.content.get("suspect")),
         reason=row.text("reason"),
         gap=row.text("gap"),
@@ -353,6 +409,12 @@ def _model(row: _Object) -> AuditedModel:
         divergence=divergence.text("text"),
         diverging=tuple(_diverging(value) for value in divergence.objects("differences")),
     )
+
+
+def _verdict(word: Any) -> Verdict:
+    if word not in VERDICTS:
+        raise ValueError(f"expected a verdict, found {brief(word)}")
+    return cast(Verdict, word)
 
 
 def _condition(row: _Object) -> ConditionRow:

@@ -7,6 +7,7 @@ less than its card says because its statistics are missing has to be repaired: i
 from __future__ import annotations
 
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -92,7 +93,11 @@ def suggestions(audit: Audit) -> list[Suggestion]:
 
 
 def write_patches(suggested: Iterable[Suggestion], folder: Path) -> None:
-    """Write each patch to a file of its own, called after the model; the folder is made even if there are none."""
+    """Write each patch to a file of its own, called after the model.
+
+    :param folder: made anew, even if there are none
+    """
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name, suggestion in patch_names(suggested):
         (folder / name).write_bytes(suggestion.patch)

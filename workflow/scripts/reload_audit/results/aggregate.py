@@ -6,10 +6,13 @@ in which process it ran, goes to ``processes.csv``.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from reload_audit import __version__
 from reload_audit.diagnosis.conclude import Diagnosis, conclude
@@ -21,15 +24,17 @@ from reload_audit.judging.judgement import Judgement
 from reload_audit.judging.reasons import reason
 from reload_audit.judging.verdicts import JudgedVerdict, decide_verdicts
 from reload_audit.probing.conclusions import CAPTIONS, findings
+from reload_audit.reading.refusal import unforeseen
+from reload_audit.records.culprits import culprits
 from reload_audit.records.divergence import Divergence
 from reload_audit.records.manifest import Machine, TrainedManifest
 from reload_audit.records.model_record import Check, ModelRecord, read_records
 from reload_audit.records.probe_names import probe_name
 from reload_audit.records.probe_record import ProbeRecord
 from reload_audit.records.specs import Claim
-from reload_audit.records.storage import digest, plain, write_json
+from reload_audit.records.storage import DamagedFileError, digest, json_text, plain, write_text
 from reload_audit.results import tables
-from reload_audit.results.rows import checks_failed, condition_row, episode_rows, model_row, process_rows
+from reload_audit.results.rows import checks_failed, condition_row, episode_rows, failed_row, model_row, process_rows
 from reload_audit.results.tables import ConditionRow, ModelRow, ProcessRow
 
 SCHEMA_VERSION = 4
@@ -62,6 +67,7 @@ class _Judged:
 
     :param software: what a model was trained with; None for an external model
     :param probe: the name of the file that says what probing its environment found, if it was probed
+    :param failed: whether its record cannot be used: then the row says why, and nothing else is known
     """
 
     row: ModelRow
@@ -74,6 +80,7 @@ class _Judged:
     conditions: Sequence[ConditionRow]
     processes: Sequence[ProcessRow]
     software: _Software | None
+    failed: bool = False
 
     @classmethod
     def of(cls, record: ModelRecord, criteria: Criteria) -> _Judged:
@@ -92,6 +99,28 @@ class _Judged:
             software=_Software.of(record),
         )
 
+    @classmethod
+    def instead(cls, row: ModelRow) -> _Judged:
+        """What stands for a model whose record cannot be used.
+
+        :param row: see :func:`rows.failed_row`
+        """
+        evidence = Evidence(None, row.reason or "", (0, 0))
+        return cls(row, None, (), evidence, "", None, (), (), (), None, failed=True)
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """All that is made of the records of all models, ready to be written.
+
+    :param audit: the content of ``audit.json``
+    """
+
+    models: pa.Table
+    conditions: pa.Table
+    processes: pa.Table
+    audit: str
+
 
 def aggregate(
     records: Iterable[Path],
@@ -109,21 +138,72 @@ def aggregate(
     judged: list[_Judged] = []
     with tables.ParquetTable(results / "episodes.parquet", tables.EPISODES) as episodes:
         for path in records:
-            for record in read_records(path):
-                judged.append(_Judged.of(record, criteria))
-                episodes.add(map(vars, episode_rows(record)))
+            judged += [_read(record, criteria, episodes) for record in read_records(path)]
+    made = _made(judged, criteria, settings, dict(_probed(probes)))
+    tables.write_parquet(results / "models.parquet", made.models)
+    tables.write_csv(results / "models.csv", made.models)
+    tables.write_parquet(results / "conditions.parquet", made.conditions)
+    tables.write_csv(results / "processes.csv", made.processes)
+    write_text(results / "audit.json", made.audit)
+
+
+def _read(content: Mapping[str, Any], criteria: Criteria, episodes: tables.ParquetTable) -> _Judged:
+    """What is kept of a record, which may hold what a stranger's files said.
+
+    :param episodes: takes its episodes
+    """
+    try:
+        record = ModelRecord.from_dict(content)
+        judged = _Judged.of(record, criteria)
+        episodes.add(map(vars, episode_rows(record)))
+    except OSError:
+        raise
+    except Exception as error:
+        return _Judged.instead(failed_row(content, error))
+    return judged
+
+
+def _probed(probes: Iterable[Path]) -> Iterator[tuple[str, ProbeRecord]]:
+    """The probes by their names, without those that cannot be used: what they found is then not known."""
+    for path in probes:
+        try:
+            probe = ProbeRecord.read(path)
+            json_text(environment_entry(path.stem, probe))
+        except (OSError, DamagedFileError):
+            raise
+        except Exception as error:
+            print(f"{path} cannot be used: {unforeseen(error)}", file=sys.stderr)
+            continue
+        yield path.stem, probe
+
+
+def _made(
+    judged: Sequence[_Judged], criteria: Criteria, settings: Mapping[str, Any], probed: Mapping[str, ProbeRecord]
+) -> _Tables:
+    """The tables of all models; those that cannot be put into them are there as errors, with the reason."""
+
+    def make(models: Sequence[_Judged]) -> _Tables:
+        return _put_together(models, criteria, settings, probed)
+
+    while True:
+        try:
+            return make(judged)
+        except Exception:
+            faulty = {index: error for index, error in culprits(judged, make).items() if not judged[index].failed}
+            if not faulty:
+                raise
+            judged = [
+                _Judged.instead(failed_row(asdict(model.row), faulty[index])) if index in faulty else model
+                for index, model in enumerate(judged)
+            ]
+
+
+def _put_together(
+    judged: Sequence[_Judged], criteria: Criteria, settings: Mapping[str, Any], probed: Mapping[str, ProbeRecord]
+) -> _Tables:
     rows = _with_verdicts(judged, criteria)
-    probed = {path.stem: ProbeRecord.read(path) for path in probes}
     diagnoses = [_diagnose(model, row, probed.get(model.probe)) for model, row in zip(judged, rows, strict=True)]
     rows = [_with_cause(row, diagnosis) for row, diagnosis in zip(rows, diagnoses, strict=True)]
-
-    models = [asdict(row) for row in rows]
-    tables.write_parquet(results / "models.parquet", models, tables.MODELS)
-    tables.write_csv(results / "models.csv", models, tables.MODELS)
-    conditions = [asdict(row) for model in judged for row in model.conditions]
-    tables.write_parquet(results / "conditions.parquet", conditions, tables.CONDITIONS)
-    processes = [asdict(row) for model in judged for row in model.processes]
-    tables.write_csv(results / "processes.csv", processes, tables.PROCESSES)
     audit = {
         "schema_version": SCHEMA_VERSION,
         "tool": {"name": "reload-audit", "version": __version__},
@@ -136,7 +216,12 @@ def aggregate(
         ],
         "environments": [environment_entry(name, probed[name]) for name in sorted(probed)],
     }
-    write_json(results / "audit.json", audit)
+    return _Tables(
+        models=tables.table(map(asdict, rows), tables.MODELS),
+        conditions=tables.table((asdict(row) for model in judged for row in model.conditions), tables.CONDITIONS),
+        processes=tables.table((asdict(row) for model in judged for row in model.processes), tables.PROCESSES),
+        audit=json_text(audit),
+    )
 
 
 def judge_record(record: ModelRecord, criteria: Criteria) -> Judgement | None:
@@ -228,6 +313,8 @@ def _diagnose(model: _Judged, row: ModelRow, probe: ProbeRecord | None) -> Diagn
 
     :param probe: what probing its environment found; None where it was not probed
     """
+    if model.failed:
+        return Diagnosis()
     found = None if probe is None else findings(probe)
     return conclude(model.evidence, row.verdict or "", row.gap or "", model.judgement, found)
 

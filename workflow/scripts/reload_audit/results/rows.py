@@ -14,10 +14,10 @@ from reload_audit.judging.comparison import Comparison, compare_paired
 from reload_audit.judging.criteria import Criteria
 from reload_audit.judging.judgement import Judgement
 from reload_audit.processes.isolation import Usage
-from reload_audit.reading.refusal import shown
+from reload_audit.reading.refusal import shown, unforeseen
 from reload_audit.records.episodes import Episode, first_difference, mean_reward, rewards, std_reward
 from reload_audit.records.manifest import ExternalManifest, TrainedManifest
-from reload_audit.records.model_record import Check, Measurement, ModelRecord
+from reload_audit.records.model_record import Check, Measurement, ModelRecord, recorded_text
 from reload_audit.records.specs import CANONICAL, Claim
 from reload_audit.records.storage import digest
 from reload_audit.records.unpicklable_part import UnpicklablePart
@@ -63,6 +63,33 @@ def model_row(record: ModelRecord, judgement: Judgement | None) -> ModelRow:
         row = replace(row, **loss_columns(judgement.comparison, row.claim_mean, row.random_mean_reward))
     texts: dict[str, Any] = {name: shown(value) for name, value in vars(row).items() if isinstance(value, str)}
     return replace(row, **texts)
+
+
+def failed_row(content: Mapping[str, Any], error: Exception) -> ModelRow:
+    """The row of a model whose record cannot be used: what it is called, where it is from, and why.
+
+    :param content: its record, which may be damaged, or the row that was made of it
+    """
+
+    def text(in_row: str, *in_record: str) -> str | None:
+        of_kind = recorded_text(content, "manifest", *in_record)
+        found = recorded_text(content, in_row) if of_kind is None else of_kind
+        return None if found is None else shown(found)
+
+    kind = "external" if recorded_text(content, "manifest", "external", "model") else "spec"
+    return ModelRow(
+        model=text("model", "model"),
+        experiment=text("experiment", kind, "group" if kind == "external" else "experiment"),
+        source=text("source", kind, "source") or "trained",
+        role=text("role", kind, "role") or "final",
+        algo=text("algo", kind, "algo"),
+        env_id=text("env_id", kind, "environment", "env"),
+        gap="",
+        reason=f"in aggregation: its record cannot be used: {unforeseen(error)}",
+        checks_failed="",
+        remarks="",
+        log=text("log") or "",
+    )
 
 
 def comparison_columns(comparison: Comparison) -> ComparisonColumns:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType, TracebackType
@@ -165,7 +165,8 @@ class ParquetTable:
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._schema = schema
-        self._rows: list[Row] = []
+        self._parts: list[pa.Table] = []
+        self._rows = 0
         self._target = atomic_path(path)
 
     def __enter__(self) -> ParquetTable:
@@ -173,8 +174,11 @@ class ParquetTable:
         return self
 
     def add(self, rows: Iterable[Row]) -> None:
-        self._rows.extend(rows)
-        if len(self._rows) >= self._ROWS_A_GROUP:
+        """Add rows, all of them or, where one of them does not fit the columns, none."""
+        part = table(rows, self._schema)
+        self._parts.append(part)
+        self._rows += len(part)
+        if self._rows >= self._ROWS_A_GROUP:
             self._flush()
 
     def __exit__(
@@ -186,17 +190,27 @@ class ParquetTable:
         self._target.__exit__(kind, error, trace)
 
     def _flush(self) -> None:
-        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
-        self._rows.clear()
+        self._writer.write_table(pa.concat_tables([table([], self._schema), *self._parts]).combine_chunks())
+        self._parts.clear()
+        self._rows = 0
 
 
-def write_parquet(path: Path, rows: Sequence[Row], schema: pa.Schema) -> None:
-    with ParquetTable(path, schema) as table:
-        table.add(rows)
+def table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
+    """Rows as a table.
+
+    :raises ValueError: a value does not fit its column: a text that is no Unicode, say
+    :raises OverflowError: an integer is larger than columns hold
+    """
+    return pa.Table.from_pylist(list(rows), schema=schema)
 
 
-def write_csv(path: Path, rows: Sequence[Row], schema: pa.Schema) -> None:
+def write_parquet(path: Path, content: pa.Table) -> None:
+    with atomic_path(path) as temporary:
+        pq.write_table(content, temporary)
+
+
+def write_csv(path: Path, content: pa.Table) -> None:
     """Numbers are written so that reading them gives the same bits; what is missing is empty."""
-    frame = pa.Table.from_pylist(list(rows), schema=schema).to_pandas(integer_object_nulls=True)
+    frame = content.to_pandas(integer_object_nulls=True)
     with atomic_path(path) as temporary:
         frame.to_csv(temporary, index=False)
