@@ -189,7 +189,7 @@ def _script(settings: Mapping[str, object]) -> str:
 
 
 def _style() -> str:
-    """The page's own style, after the colours of the verdicts: the variable ``--c`` of whatever has a verdict's class."""
+    """The page's own style, after the colours of the verdicts: ``--c`` of whatever has a verdict's class."""
     light, dark = (
         "".join(f".{verdict}{{--c:{colours[verdict]}}}" for verdict in VERDICTS) for colours in (ON_LIGHT, ON_DARK)
     )
