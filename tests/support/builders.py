@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from reload_audit.causes.finding import Finding
 from reload_audit.judging.criteria import Criteria
 from reload_audit.planning.configuration import read_yaml, resolve, trained_models
-from reload_audit.records.specs import EnvironmentSpec, ExternalSpec
+from reload_audit.records.examination import Estimate, Examination, Facts, Trial
+from reload_audit.records.specs import CANONICAL, Condition, EnvironmentSpec, ExternalSpec
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = read_yaml(ROOT / "workflow/schemas/config.schema.yaml")
 
 CRITERIA = Criteria(alpha=0.05, fdr=0.05, margin_fraction=0.05, margin_std=0.2, looks=(20, 40, 80, 160, 320))
+
+EXAMINATION = Examination(
+    facts=Facts(num_timesteps=1_000, saved_with={"stable_baselines3": "2.9.2"}, statistics_paired=True),
+    findings=(Finding("frame-stack-missing", "forensics", True, "It observes 4 frames.", {"k": 4}),),
+    target=50.0,
+    pairs=True,
+    estimates=(Estimate("the first 10 episodes", "short-episode-bias", 12.5, {"n": 10, "n_envs": 4}),),
+    trials=(
+        Trial(
+            replace(Condition(CANONICAL, 10), name="frame_stack=4", environment={"frame_stack": 4}),
+            ("frame-stack-missing",),
+            {"k": 4},
+        ),
+        Trial(replace(Condition(CANONICAL, 10), name="n_envs=1", n_envs=1)),
+    ),
+)
+"""An examination in which everything is said that one can say."""
 
 Moments = tuple[float, float, int]
 

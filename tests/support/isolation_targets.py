@@ -21,6 +21,14 @@ def give(value: Any) -> Any:
     return value
 
 
+def give_nested(depth: int) -> Any:
+    """Return a list in a list in a list, so many times."""
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 def process_ids() -> tuple[int, int]:
     """Return the ids of this process and of its parent."""
     return os.getpid(), os.getppid()
@@ -214,10 +222,15 @@ def is_imported(module: str) -> bool:
     return module in sys.modules
 
 
-def give_what_cannot_be_sent(seconds: float) -> Any:
-    """Return something that cannot be pickled, and take so many seconds to leave."""
-    atexit.register(time.sleep, seconds)
+def give_what_cannot_be_sent() -> Any:
+    """Return something that cannot be pickled."""
     return lambda: None
+
+
+def hang_up_and_leave_after(seconds: float) -> None:
+    """Close the connection to the caller, and take so many seconds to leave."""
+    atexit.register(time.sleep, seconds)
+    os.closerange(3, 1000)
 
 
 class Unreadable:

@@ -111,8 +111,9 @@ def _is_of(model: str, value: Any) -> bool:
     """Whether a value is a model's own data, and not what stands for it because that cannot be used."""
     of_library = type(value).__module__.startswith("reload_audit") and hasattr(value, "__dict__")
     known = value if isinstance(value, Mapping) else vars(value) if of_library else {}
+    if any(_INSTEAD in str(known.get(said)) for said in ("reason", "problem")):
+        return False
     for inner in ("manifest", "row", "content", "external"):  # of a record, a row, a JSON object, a manifest
         if known.get(inner) is not None:
             return _is_of(model, known[inner])
-    said = known.get("reason") or known.get("problem")
-    return any(known.get(name) == model for name in ("model", "name", "key")) and _INSTEAD not in str(said)
+    return any(known.get(name) == model for name in ("model", "name", "key"))

@@ -15,16 +15,16 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_examination import EXAMINATION
 
 import report as report_script
 import summarize as summarize_script
+from reload_audit.jobs.external import audit_batch
 from reload_audit.processes.isolation import Failure, Usage
 from reload_audit.records.culprits import culprits
 from reload_audit.records.episodes import Episode, TrainTime
 from reload_audit.records.manifest import ExternalFacts, ExternalManifest, TrainedManifest
-from reload_audit.records.model_record import Check, Measurement, ModelRecord, write_batch, write_record
-from reload_audit.records.specs import CANONICAL, Claim, Condition
+from reload_audit.records.model_record import Check, Measurement, ModelRecord, read_records, write_batch, write_record
+from reload_audit.records.specs import CANONICAL, Claim, Condition, EvaluationSpec, ExternalPolicy, ReloadSpec
 from reload_audit.records.storage import DamagedFileError, read_json, write_json
 from reload_audit.reports.audit import Audit, read_audit, with_stand_ins
 from reload_audit.reports.dashboard import payload, report
@@ -32,7 +32,7 @@ from reload_audit.reports.dashboard.figures import figures
 from reload_audit.results import tables
 from reload_audit.results.aggregate import aggregate
 from reload_audit.results.rows import failed_row
-from support.builders import CRITERIA, external_spec, training_spec
+from support.builders import CRITERIA, EXAMINATION, external_spec, training_spec
 from support.planted_faults import Place, places, planted
 
 PROCESS = Usage("node", 2, 1, 0.0, 1.0, 1.0, 100.0)
@@ -98,13 +98,9 @@ def aggregated(files: list[Path], results: Path) -> dict[str, dict[str, Any]]:
 
 
 NET = {
-    "recorded_text",
-    "failed_row",
-    "failed_row.<locals>.text",
-    "_Judged.instead",
-    "_stand_in",
-    "_read",
-    "_model_or_stand_in",
+    *("_read", "recorded_text", "failed_row", "failed_row.<locals>.text", "_Judged.instead"),
+    *("_model_or_stand_in", "_stand_in"),
+    *("_Batch.audit", "ExternalSpec.failed", "BatchCache.add", "BatchCache._kept"),
 }
 """The functions that hold what others drop."""
 
@@ -150,6 +146,35 @@ def test_a_file_of_records_that_names_no_model_is_named(tmp_path: Path, content:
     write_json(files[1], content)
     with pytest.raises(DamagedFileError, match=r"1\.json is no longer what the audit wrote there.*Delete it"):
         aggregated(files, tmp_path / "results")
+
+
+# --- Batches -----------------------------------------------------------------------------------------------------
+
+
+def test_a_fault_at_any_place_of_a_batch_is_in_the_record_of_its_model(tmp_path: Path) -> None:
+    (tmp_path / f"{BAD}.zip").write_text("no zip")
+    named = [external_spec(name, str(tmp_path / f"{name}.zip")) for name in ("first", BAD, "last")]
+    specs = [(spec if spec.model == BAD else replace(spec, problem="it is not there")).to_dict() for spec in named]
+    evaluation = EvaluationSpec(episodes=2, seed=0, n_envs=1, max_episode_steps=500, looks=(2,))
+    policy, reload = ExternalPolicy(evaluation, (), {}, 2**20), ReloadSpec((), False, "forkserver", 60, 4096)
+
+    def audited() -> list[ModelRecord]:
+        audit_batch(specs, tmp_path / "batch.json", tmp_path / "log", policy, reload, CRITERIA)
+        return [ModelRecord.from_dict(record) for record in read_records(tmp_path / "batch.json")]
+
+    usual = audited()
+    assert usual[1].failure == "on reload: damaged zip: BadZipFile: File is not a zip file"
+    failed = []
+    for place in everywhere(audited):
+        if place.code.co_qualname == "PlainData.from_dict":
+            continue  # reads what planning wrote
+        with planted(place, BAD):
+            records = audited()
+        failed.append("its files cannot be used: Planted: " in records[1].failure)
+        assert failed[-1] or records[1].failure == usual[1].failure, place.name  # it is only not kept
+        assert [record.name for record in records] == ["first", BAD, "last"], place.name
+        assert records[::2] == usual[::2], place.name
+    assert sum(failed) > 5
 
 
 # --- Reports -----------------------------------------------------------------------------------------------------

@@ -182,8 +182,19 @@ def test_death_by_a_signal_without_a_name_is_survived(run_target: Run) -> None:
     assert failure_of(run_target("die_of", signal.SIGRTMIN + 1)).kind == "signal"
 
 
-def test_a_value_that_cannot_be_sent_says_so_in_the_details(run_target: Run) -> None:
-    assert "Can't pickle" in failure_of(run_target("give_what_cannot_be_sent", 0.0)).details
+def test_a_value_that_cannot_be_sent_is_reported_as_an_exception(run_target: Run) -> None:
+    failure = failure_of(run_target("give_what_cannot_be_sent"))
+    assert failure.message.startswith("its result cannot be handed over: ")
+    assert "Can't pickle" in failure.message
+
+
+@pytest.mark.parametrize("depth", [491, 700, 100_000])
+def test_a_value_that_is_nested_too_deeply_for_either_side_is_a_failure_or_comes_back(
+    run_target: Run, depth: int
+) -> None:
+    outcome = run_target("give_nested", depth)
+    assert outcome.value is not None or "its result cannot be" in failure_of(outcome).message
+    assert outcome.value is None or depth < 1000
 
 
 @pytest.mark.parametrize(
@@ -195,7 +206,7 @@ def test_a_value_that_cannot_be_sent_says_so_in_the_details(run_target: Run) -> 
 )
 def test_a_process_that_takes_a_while_to_leave_is_not_said_to_be_killed(run_target: Run) -> None:
     """A job takes ``SIGKILL`` for "killed from outside", and fails instead of writing a record."""
-    assert failure_of(run_target("give_what_cannot_be_sent", 1.0)).kind == "exit"
+    assert failure_of(run_target("hang_up_and_leave_after", 1.0)).kind == "exit"
 
 
 def test_arguments_that_cannot_be_unpickled_are_reported_as_an_exit(method: Method, log: Path) -> None:

@@ -65,5 +65,7 @@ def _is_wanted(entry: os.DirEntry[str], folders: bool) -> bool:
     if folders:
         return entry.is_dir(follow_symlinks=False)
     name = entry.name.lower()
+    if not name.isprintable():  # nor is it UTF-8, perhaps: no fix could name it
+        return False
     called_so = name.endswith(_SUFFIX) and ("normalize" in name or "vec_norm" in name or "vecnorm" in name)
     return called_so and entry.is_file() and entry.stat().st_size <= _MOST_BYTES

@@ -6,12 +6,13 @@ the job was killed before its last model. So every record is also kept in a file
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from reload_audit.planning.watched_files import files_of
+from reload_audit.planning.watched_files import found_files
 from reload_audit.records.model_record import ModelRecord
 from reload_audit.records.specs import ExternalSpec
 from reload_audit.records.storage import atomic_path, digest, plain
@@ -38,27 +39,45 @@ class BatchCache:
         found: dict[str, ModelRecord] = {}
         with atomic_path(self._path) as temporary, open(temporary, "w", encoding="utf-8") as file:
             for model in models:
-                key = self._key(model)
-                if key in self._before:
-                    found[model.model] = ModelRecord.from_dict(json.loads(self._before[key])[1])
-                    file.write(self._before[key] + "\n")
+                kept = self._kept(model)
+                if kept is not None:
+                    line, found[model.model] = kept
+                    file.write(line + "\n")
         return found
 
     def add(self, record: ModelRecord) -> None:
         """Keep the record of an external model, unless something failed: that may be over the next time."""
         assert record.external is not None
         if record.conditions and all(measurement.failure is None for measurement in record.conditions.values()):
+            try:
+                line = _line(self._key(record.external), record)
+            except Exception:
+                return  # it is audited again the next time
             with open(self._path, "a", encoding="utf-8") as file:
-                file.write(_line(self._key(record.external), record))
+                file.write(line)
+
+    def _kept(self, model: ExternalSpec) -> tuple[str, ModelRecord] | None:
+        """The line of a model's record, and the record; None where there is none, or not what was written there."""
+        try:
+            line = self._before[self._key(model)]
+            _, seal, content = json.loads(line)
+            return (line, ModelRecord.from_dict(content)) if _seal(content) == seal else None
+        except Exception:
+            return None
 
     def _key(self, model: ExternalSpec) -> str:
-        stats = [(file, Path(file).stat()) for file in files_of(model)]
-        files = [[file, stat.st_size, stat.st_mtime_ns] for file, stat in stats]
+        files = [[file, stat.st_size, stat.st_mtime_ns] for file, stat in found_files(model)]
         return digest([plain(model.to_dict()), files, self._decides])
 
 
 def _line(key: str, record: ModelRecord) -> str:
-    return json.dumps([key, plain(record.to_dict())], allow_nan=False) + "\n"
+    content = plain(record.to_dict())
+    return json.dumps([key, _seal(content), content], allow_nan=False) + "\n"
+
+
+def _seal(content: Any) -> str:
+    """A digest of a record, by which it is seen that it was edited since."""
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _read(path: Path) -> dict[str, str]:
@@ -66,8 +85,8 @@ def _read(path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            key, _ = json.loads(line)
-        except ValueError:
+            key, _, _ = json.loads(line)
+            found[key] = line
+        except (ValueError, TypeError, RecursionError):
             continue
-        found[key] = line
     return found

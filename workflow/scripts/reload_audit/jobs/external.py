@@ -13,9 +13,11 @@ from reload_audit.judging.criteria import Criteria
 from reload_audit.models.recording import read_recording
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED
-from reload_audit.reading.refusal import Unreadable
+from reload_audit.processes.full_disk import is_of_the_machine
+from reload_audit.processes.job_log import log_traceback
+from reload_audit.reading.refusal import Unreadable, unforeseen
 from reload_audit.records.manifest import ExternalFacts, ExternalManifest
-from reload_audit.records.model_record import Measurement, ModelRecord, write_batch
+from reload_audit.records.model_record import Measurement, ModelRecord, check_record, write_batch
 from reload_audit.records.specs import (
     CANONICAL,
     Condition,
@@ -78,7 +80,19 @@ class _Batch:
         self._random_means: dict[str, float | None] = {}
 
     def audit(self, spec: ExternalSpec) -> ModelRecord:
-        """Audit one model."""
+        """Audit one model. Whatever its data makes this process raise is why it could not be audited."""
+        try:
+            record = self._audited(spec)
+            check_record(record)
+        except Exception as error:
+            if is_of_the_machine(error):
+                raise
+            log_traceback(self._log)
+            problem = f"its files cannot be used: {unforeseen(error)}"
+            return self._record(spec.failed(problem), problem)
+        return record
+
+    def _audited(self, spec: ExternalSpec) -> ModelRecord:
         try:
             judged_by = read_recording(spec.recording) if spec.recording and spec.judged_by_recording else None
         except Unreadable as unreadable:

@@ -109,7 +109,8 @@ def _check_episodes(episodes: Sequence[Episode], where: str, count: int | None) 
         whole = (episode.seed, episode.length)
         trace = mapping(episode.trace)
         if not (
-            all(abs(number) < _LARGEST_REWARD for number in numbers)
+            isinstance(episode.trace, dict)
+            and all(abs(number) < _LARGEST_REWARD for number in numbers)
             and all(type(number) is int and 0 <= number < 2**63 for number in whole)
             and type(episode.terminated) is bool
             and all(_COMPONENT.fullmatch(name) and _digest(trace[name]) for name in trace)

@@ -1,12 +1,13 @@
 """Which files of external models are watched: a change of one makes the audit of its model run again."""
 
 # Paths are texts here: there are many, and not all are Unicode.
-# ruff: noqa: PTH113, PTH116, PTH118
+# ruff: noqa: PTH116, PTH118
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from reload_audit.records.specs import ExternalSpec
@@ -31,10 +32,21 @@ class WatchedFiles:
 
 def files_of(model: ExternalSpec) -> list[str]:
     """The paths of an external model's files that are there, each once."""
+    return [path for path, _ in found_files(model)]
+
+
+def found_files(model: ExternalSpec) -> Iterator[tuple[str, os.stat_result]]:
+    """The paths of an external model's files that are there, each once, with what the file system says of them."""
     recorded = [os.path.join(model.recording, name) for name in _RECORDED] if model.recording else []
     single = [model.path, model.statistics, model.evaluations, model.model_card, model.results]
     candidates = [*(path for path in single if path), *model.monitors, *recorded]
-    return [path for path in dict.fromkeys(candidates) if os.path.isfile(path)]
+    for path in dict.fromkeys(candidates):
+        try:
+            found = os.stat(path)
+        except (OSError, ValueError):  # it is not there, or not any more
+            continue
+        if stat.S_ISREG(found.st_mode):
+            yield path, found
 
 
 def watched_files(models: Iterable[ExternalSpec], now: float) -> WatchedFiles:
@@ -45,10 +57,9 @@ def watched_files(models: Iterable[ExternalSpec], now: float) -> WatchedFiles:
     inputs: list[str] = []
     unwatched: list[tuple[str, int, int]] = []
     for model in models:
-        for file in files_of(model):
-            stat = os.stat(file)
-            if _ODD_CHARACTERS.isdisjoint(file) and stat.st_mtime <= now:
+        for file, found in found_files(model):
+            if _ODD_CHARACTERS.isdisjoint(file) and found.st_mtime <= now:
                 inputs.append(file)
             else:
-                unwatched.append((file, stat.st_size, stat.st_mtime_ns))
+                unwatched.append((file, found.st_size, found.st_mtime_ns))
     return WatchedFiles(tuple(inputs), tuple(unwatched))

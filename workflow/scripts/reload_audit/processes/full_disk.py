@@ -11,6 +11,7 @@ import io
 from typing import Any, TextIO
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_SHORT = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
 def is_out_of_space(error: BaseException) -> bool:
@@ -26,6 +27,11 @@ def is_out_of_space(error: BaseException) -> bool:
         seen.add(id(chain))
         chain = chain.__cause__ or chain.__context__
     return False
+
+
+def is_of_the_machine(error: BaseException) -> bool:
+    """Whether an error says nothing about a model: a disk is full, or there are no more processes, memory or files."""
+    return is_out_of_space(error) or (isinstance(error, OSError) and error.errno in _SHORT)
 
 
 class _Forgiving(io.FileIO):

@@ -209,11 +209,17 @@ def _child(target: str, arguments: tuple[Any, ...], sender: Connection, log: str
     except BaseException as error:
         _leave_if_forked(pid)
         traceback.print_exc()
-        message = " ".join(f"{type(error).__name__}: {error}".split())[:1000]
         details = _writable(traceback.format_exc()[-_TAIL_BYTES:])
-        failure = Failure("space" if is_out_of_space(error) else "exception", _writable(message), details)
+        failure = Failure("space" if is_out_of_space(error) else "exception", _said(error), details)
     _leave_if_forked(pid)
-    sender.send((value, failure, _own_usage(start)))
+    try:
+        sender.send((value, failure, _own_usage(start)))
+    except OSError:
+        raise
+    except Exception as error:  # the value cannot be pickled, or is nested too deeply for that
+        details = _writable(traceback.format_exc()[-_TAIL_BYTES:])
+        failure = Failure("exception", f"its result cannot be handed over: {_said(error)}", details)
+        sender.send((None, failure, _own_usage(start)))
     sender.close()
     gc.freeze()  # else a new interpreter looks through all that PyTorch has made for garbage, before it ends
 
@@ -225,6 +231,11 @@ def _leave_if_forked(pid: int) -> None:
     """
     if os.getpid() != pid:
         os._exit(0)
+
+
+def _said(error: BaseException) -> str:
+    """An exception in one line."""
+    return _writable(" ".join(f"{type(error).__name__}: {error}".split())[:1000])
 
 
 def _writable(text: str) -> str:
@@ -277,6 +288,8 @@ def _await(
             except EOFError:
                 process.join(_LINGER_SECONDS)  # it is on its way out; its exit status says why
                 return None, None
+            except Exception as error:  # it could be pickled there, and cannot be unpickled here
+                return None, Failure("exception", f"its result cannot be taken over: {_said(error)}", "")
         if process.sentinel in wait([receiver, process.sentinel], _POLL_SECONDS) and not receiver.poll():
             return None, None
         now = time.monotonic()

@@ -40,6 +40,11 @@ def job_log(
         sys.exit(1)
 
 
+def log_traceback(log: Path) -> None:
+    """Write the traceback of the exception that is being handled into a log. The job goes on."""
+    _append(log, traceback.format_exc())
+
+
 def _append(log: Path, text: str) -> None:
     try:
         with open(log, "a", encoding="utf-8") as file:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -20,7 +21,7 @@ from reload_audit.records.examination import Examination
 from reload_audit.records.manifest import ExternalFacts, ExternalManifest, TrainedManifest
 from reload_audit.records.plain_data import BESIDE, PlainData
 from reload_audit.records.specs import CANONICAL, FORMAT, Claim, Condition, ExternalSpec
-from reload_audit.records.storage import DamagedFileError, read_json, write_json
+from reload_audit.records.storage import DamagedFileError, json_text, read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -239,6 +240,11 @@ class ModelRecord:
     def with_log(self, log: str) -> ModelRecord:
         """A copy of this record that names another log."""
         return replace(self, log=log)
+
+
+def check_record(record: ModelRecord) -> None:
+    """Write a record and read it again, in memory; raises whatever keeps it from being written, or read."""
+    ModelRecord.from_dict(json.loads(json_text(record.to_dict())))
 
 
 def write_record(path: Path, record: ModelRecord) -> None:

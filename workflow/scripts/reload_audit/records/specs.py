@@ -236,6 +236,22 @@ class ExternalSpec(PlainData):
     recording: str | None
     problem: str | None
 
+    def failed(self, problem: str) -> ExternalSpec:
+        """What stands for it where its data cannot be used: what it is called, where it is from, and why."""
+        nothing = EnvironmentSpec(self.environment.env, {}, (), "env", None, None, self.environment.python_path)
+        return replace(
+            self,
+            statistics=None,
+            environment=nothing,
+            claim=None,
+            evaluations=None,
+            model_card=None,
+            results=None,
+            monitors=(),
+            recording=None,
+            problem=problem,
+        )
+
     @property
     def judged_by_recording(self) -> bool:
         """Whether its recorded reference decides: only a claim that the user makes of this very model is stronger."""
