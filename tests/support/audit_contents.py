@@ -26,7 +26,15 @@ HOSTILE = (
 )
 """Names and messages that must be shown and not obeyed."""
 
-CRITERIA = {"alpha": 0.05, "fdr": 0.05, "margin_fraction": 0.05, "margin_std": 0.2, "looks": [20, 40, 80]}
+CRITERIA = {
+    "alpha": 0.05,
+    "fdr": 0.05,
+    "margin_fraction": 0.05,
+    "margin_std": 0.2,
+    "looks": [20, 40, 80],
+    "further_looks": [],
+    "seconds": 60,
+}
 
 
 def trained_row(name: str = "small-seed0-n1", verdict: str = "identical", **other: Any) -> dict[str, Any]:

@@ -31,7 +31,15 @@ from reload_audit.results import tables
 NASTY = "</script><img src=x onerror=alert(1)>"
 SETTINGS = {
     "evaluation": {"episodes": 100, "seed": 1000000, "n_envs": 20, "max_episode_steps": 100000},
-    "verdict": {"alpha": 0.05, "fdr": 0.05, "margin_fraction": 0.05, "margin_std": 0.2, "looks": [20, 40, 80]},
+    "verdict": {
+        "alpha": 0.05,
+        "fdr": 0.05,
+        "margin_fraction": 0.05,
+        "margin_std": 0.2,
+        "looks": [20, 40, 80],
+        "further_looks": [],
+        "seconds": 60,
+    },
 }
 
 

@@ -5,6 +5,7 @@ Runs in a process of its own: see ``jobs.external``. Nothing that its files hold
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
@@ -128,12 +129,15 @@ class _Evaluation:
         _check_spaces(subject.model, venv)
         if canonical:
             self.checks = _checks(spec, saved, statistics, recording, subject.model, venv)
-        evaluation, stops, train_time = self._protocol(recording)
-        criteria = self._criteria if train_time is None else replace(self._criteria, looks=evaluation.looks)
-        claims = self.facts.claims
+        evaluation, criteria, train_time = self._protocol(recording)
+        claims, started = self.facts.claims, time.monotonic()
 
         def judged(episodes: Sequence[Episode]) -> Judgement:
             return judge_external(train_time, claims, episodes, self._random_mean, criteria)
+
+        def enough(so_far: Sequence[Episode]) -> bool:
+            spent = time.monotonic() - started
+            return not canonical or criteria.too_slow(len(so_far), spent) or judged(so_far).settled(criteria)
 
         steps = Steps() if canonical and train_time is not None else None
         episodes = run_condition(
@@ -141,8 +145,8 @@ class _Evaluation:
             venv,
             condition,
             evaluation,
-            stops,
-            lambda so_far: not canonical or judged(so_far).settled(criteria),
+            criteria.planned.all,
+            enough,
             steps,
         )
         venv.close()
@@ -191,11 +195,13 @@ class _Evaluation:
             trusted=self._policy.trust,
         )
 
-    def _protocol(self, recording: Recording | None) -> tuple[EvaluationSpec, Sequence[int], TrainTime | None]:
-        """The episode protocol, the number of episodes at the end of each look, and what was recorded to compare."""
-        if recording is not None and self._spec.judged_by_recording:
-            return recording.evaluation, recording.evaluation.stops, recording.train_time
-        return self._policy.evaluation, self._policy.evaluation.looks, None
+    def _protocol(self, recording: Recording | None) -> tuple[EvaluationSpec, Criteria, TrainTime | None]:
+        """The episode protocol, the criteria with this model's looks, and what was recorded to compare."""
+        if recording is None or not self._spec.judged_by_recording:
+            return self._policy.evaluation, self._criteria, None
+        evaluation = recording.evaluation
+        criteria = replace(self._criteria, looks=evaluation.looks).up_to(evaluation.episodes)
+        return evaluation, criteria, recording.train_time
 
 
 def environment_of(

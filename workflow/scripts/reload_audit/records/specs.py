@@ -173,7 +173,7 @@ class TrainingSpec(PlainData):
     checkpoint_every: int | None = None
 
 
-ClaimKind = Literal["explicit", "evaluations", "model_card", "best", "last_evaluation", "training"]
+ClaimKind = Literal["explicit", "evaluations", "model_card", "trend", "best", "last_evaluation", "training"]
 
 
 @dataclass(frozen=True)
