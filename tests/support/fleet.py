@@ -317,6 +317,7 @@ def _condition(
         "deterministic": True,
         "status": "error" if rewards is None else "ok",
         "reason": "",
+        "migration": "",
     }
     if rewards is not None:
         row |= {

@@ -132,6 +132,7 @@ def condition_row(record: ModelRecord, measurement: Measurement, criteria: Crite
         deterministic=condition.deterministic,
         status="error" if measurement.reason else "ok",
         reason=measurement.reason,
+        migration=condition.migration or "",
     )
     if episodes:
         row = replace(
