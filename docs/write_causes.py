@@ -1,16 +1,20 @@
 """Write into docs/causes what stands in causes.yaml: the table of all causes, and each page's explanation and fix.
 
-`make causes` runs it after a cause was added or reworded. A page that is not there yet is begun with empty parts.
+Also docs/migrations.md, of migrations.yaml. `make causes` runs it after either was edited. A page that is not there yet
+is begun with empty parts.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import groupby
 from pathlib import Path
 
 from reload_audit.causes.catalogue import CAUSES, Cause
+from reload_audit.causes.migrations import Difference, Migration, differences
 
+MIGRATIONS = Path(__file__).with_name("migrations.md")
 PAGES = Path(__file__).parent / "causes"
 PARTS = ("Symptom", "Mechanism", "How the audit proves it")
 
@@ -33,8 +37,33 @@ def page(name: str, cause: Cause, parts: str) -> str:
     return f"# {name}\n\n{cause.explanation}\n\n{parts}{fix}"
 
 
+def versions() -> str:
+    """The page of known differences between versions of environments."""
+    introduction = MIGRATIONS.read_text(encoding="utf-8").partition("\n| ")[0]
+    rows = ["| environments | from | to | between them | migration |", "| --- | --- | --- | --- | --- |"]
+    return "\n".join([introduction, *rows, *map(_row, differences()), ""])
+
+
+def _row(known: Difference) -> str:
+    old, new = (", ".join(f"v{version}" for version in side) for side in (known.old, known.new))
+    sources = ", ".join(f"[{number}]({source})" for number, source in enumerate(known.sources, 1))
+    undone = "no reward changes" if known.harmless else _keys(known.migration)
+    return f"| {', '.join(known.environments)} | {old} | {new} | {known.changed} ({sources}) | {undone} |"
+
+
+def _keys(migration: Migration | None) -> str:
+    """A migration as keys of the audit's own configuration."""
+    if migration is None:
+        return ""
+    wrappers = ", ".join(f"{{reload_audit.{name}: {{at: {at}}}}}" for name, at in migration.wrappers)
+    env_kwargs = ", ".join(f"{name}: {json.dumps(value)}" for name, value in migration.env_kwargs.items())
+    keys = [f"`env_kwargs: {{{env_kwargs}}}`"] if env_kwargs else []
+    return f"{migration.name}: " + ", ".join([*keys, *([f"`wrappers: [{wrappers}]`"] if wrappers else [])])
+
+
 def main() -> None:
     """Rewrite the index and all pages."""
+    MIGRATIONS.write_text(versions(), encoding="utf-8")
     index = PAGES / "README.md"
     introduction = index.read_text(encoding="utf-8").partition("## ")[0]
     index.write_text(introduction + table(), encoding="utf-8")

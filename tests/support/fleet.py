@@ -26,7 +26,7 @@ from reload_audit.judging.comparison import compare_paired, compare_unpaired
 from reload_audit.judging.criteria import VERDICTS, Criteria, margin
 from reload_audit.judging.divergence_wording import divergence_sentence
 from reload_audit.judging.judgement import Judgement, Obstacle
-from reload_audit.judging.reasons import reason
+from reload_audit.judging.reasons import FurtherEpisodes, reason
 from reload_audit.judging.verdicts import decide_verdicts
 from reload_audit.probing.conclusions import CAPTIONS, findings
 from reload_audit.records.divergence import ComponentDifference, Divergence
@@ -47,7 +47,15 @@ FIRST_SEED = 1_000_000
 SLOTS = 20
 SETTINGS = {
     "evaluation": {"episodes": EPISODES, "seed": FIRST_SEED, "n_envs": SLOTS, "max_episode_steps": 100_000},
-    "verdict": {"alpha": 0.05, "fdr": 0.05, "margin_fraction": 0.05, "margin_std": 0.2, "looks": [20, 40, 80, 100]},
+    "verdict": {
+        "alpha": 0.05,
+        "fdr": 0.05,
+        "margin_fraction": 0.05,
+        "margin_std": 0.2,
+        "looks": [20, 40, 80, 100],
+        "further_looks": [],
+        "seconds": 60,
+    },
     "reload": {"n_envs": [1, 8], "other_vec_env": True, "conditions": "needed", "isolation": "forkserver"},
 }
 CRITERIA = Criteria.from_dict(SETTINGS["verdict"])
@@ -309,6 +317,7 @@ def _condition(
         "deterministic": True,
         "status": "error" if rewards is None else "ok",
         "reason": "",
+        "migration": "",
     }
     if rewards is not None:
         row |= {
@@ -657,7 +666,8 @@ def _conclude(models: Sequence[_Model]) -> None:
         checks = model.story.checks
         row["gap"] = judgement.gap if judged.verdict in ("degraded", "improved") else ""
         row["checks_failed"] = ", ".join(check.name for check in checks)
-        row["reason"] = reason(judged, judgement, checks, CRITERIA)
+        further = FurtherEpisodes("training" if row["source"] == "trained" else "claim", 0.03)
+        row["reason"] = reason(judged, judgement, checks, CRITERIA, further, row.get("largest_loss_share"))
 
 
 def _finished(model: _Model) -> Row:

@@ -57,15 +57,15 @@ def test_the_best_of_many_evaluations_alone_never_makes_degraded():
     assert decision(claim("best", 100.0), reload=episodes(150.0)) == ("improved", "")
 
 
-def test_training_episodes_alone_make_neither_degraded_nor_improved():
+def test_training_episodes_alone_do_not_show_a_loss_and_to_earn_more_is_no_gain():
     assert decision(claim("training", 100.0), reload=episodes(50.0)) == (None, "claim_with_exploration")
-    assert decision(claim("training", 100.0), reload=episodes(150.0)) == (None, "claim_with_exploration")
+    assert decision(claim("training", 100.0), reload=episodes(150.0)) == ("retained", "")
 
 
-def test_the_last_evaluation_of_a_final_model_alone_makes_neither_degraded_nor_improved():
+def test_the_last_evaluation_of_a_final_model_alone_does_not_show_a_loss_and_to_earn_more_is_no_gain():
     """SB3 updates the policy once more after it: an untouched model may well earn something else."""
     assert decision(claim("last_evaluation", 100.0), reload=episodes(50.0)) == (None, "before_last_update")
-    assert decision(claim("last_evaluation", 100.0), reload=episodes(150.0)) == (None, "before_last_update")
+    assert decision(claim("last_evaluation", 100.0), reload=episodes(150.0)) == ("retained", "")
 
 
 def test_both_weak_claims_together_make_degraded_because_their_faults_point_in_opposite_directions():
@@ -93,10 +93,62 @@ def test_without_a_claim_the_verdict_is_open_and_no_further_episodes_are_run():
     assert judgement.settled(CRITERIA)
 
 
-def test_a_claim_of_few_noisy_episodes_cannot_show_that_nothing_is_lost():
-    judgement = judge_by_claims([claim("model_card", 100.0, 50.0, 5)], episodes(100.0, 50.0), 0.0, CRITERIA)
-    assert (judgement.decision, judgement.obstacle) == (None, "claim_too_imprecise")
+def test_a_claim_of_few_noisy_episodes_cannot_show_more_than_that_the_reload_is_consistent_with_it():
+    judgement = judge_by_claims([claim("model_card", 100.0, 50.0, 5)], episodes(100.0, 50.0, 320), 0.0, CRITERIA)
+    assert (judgement.decision, judgement.obstacle) == ("consistent", "claim_too_imprecise")
     assert judgement.settled(CRITERIA)
+
+
+def test_a_reload_that_earns_less_than_an_imprecise_claim_predicts_is_not_consistent_with_it():
+    judgement = judge_by_claims([claim("model_card", 100.0, 50.0, 10)], episodes(60.0, 50.0, 320), 0.0, CRITERIA)
+    assert (judgement.decision, judgement.obstacle) == (None, "claim_too_imprecise")
+
+
+def test_a_claim_of_one_episode_is_consistent_with_what_it_says():
+    assert decision(claim("explicit", 100.0, 0.0, 1), reload=episodes(100.0)) == ("consistent", "claim_too_imprecise")
+
+
+def test_a_fair_and_precise_claim_that_is_undecided_is_not_consistent():
+    assert decision(claim("explicit", 100.0, 50.0, 5000), reload=episodes(97.0, 50.0, 40)) == (None, "")
+
+
+def test_a_model_that_is_shown_not_to_have_lost_stops_where_nothing_more_is_in_reach():
+    imprecise = claim("explicit", 100.0, 25.0, 100)  # margin 5, and its own error is half of it
+    lucky = judge_by_claims([imprecise], episodes(104.0, 25.0, 320), 0.0, CRITERIA)
+    early = judge_by_claims([imprecise], episodes(110.0, 25.0, 80), 0.0, CRITERIA)
+    assert (lucky.decision, lucky.settled(CRITERIA)) == ("retained", True)
+    assert (early.decision, early.settled(CRITERIA)) == ("retained", False)  # a gain may yet show
+
+
+# --- A trend of evaluations ----------------------------------------------------------------------------------------
+
+
+def test_a_trend_shows_a_loss_alone_and_to_earn_more_than_it_is_no_gain():
+    trend = claim("trend", 100.0, 3.0, 9)  # one more evaluation would be off by 1
+    assert decision(trend, reload=episodes(80.0)) == ("degraded", "")
+    assert decision(trend, reload=episodes(120.0)) == ("retained", "")
+
+
+def test_a_trend_that_scatters_is_consistent_with_what_it_predicts():
+    trend = claim("trend", 100.0, 60.0, 9)
+    assert decision(trend, reload=episodes(90.0)) == ("consistent", "claim_too_imprecise")
+
+
+def test_where_a_trend_does_not_tell_the_evaluation_that_it_leaves_out_may_show_that_nothing_is_lost():
+    trend, best = claim("trend", 90.0, 60.0, 9), claim("best", 100.0)
+    for claims in ([trend, best], [best, trend]):
+        judgement = judge_by_claims(claims, episodes(99.0), 0.0, CRITERIA)
+        assert judgement.claim == best
+        assert judgement.decision == "equivalent"
+
+
+def test_a_chosen_evaluation_that_was_lucky_is_no_loss_where_the_trend_has_none():
+    trend, best = claim("trend", 100.0, 3.0, 9), claim("best", 130.0)
+    judgement = judge_by_claims([trend, best], episodes(100.0), 0.0, CRITERIA)
+    assert (judgement.decision, judgement.claim) == ("equivalent", trend)
+
+
+# --- A claim of too few episodes -----------------------------------------------------------------------------------
 
 
 def test_against_an_imprecise_claim_more_episodes_are_run_while_a_loss_could_show():

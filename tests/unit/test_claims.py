@@ -67,6 +67,46 @@ def test_for_a_final_model_the_last_evaluation_is_a_claim_from_before_the_last_u
     assert list(found(evaluations=path)) == ["last_evaluation"]
 
 
+RISING = [[float(step), step + 2.0] for step in range(0, 1200, 100)]
+"""Evaluations of two episodes, on a straight line: at 1,000 steps it is at 1,001."""
+
+
+def test_the_trend_of_the_other_evaluations_is_what_a_chosen_model_earns_without_luck(tmp_path):
+    lucky = [*RISING[:10], [5000.0, 5002.0], RISING[11]]
+    path = evaluations(tmp_path, list(range(0, 1200, 100)), lucky)
+    for role in ("best", "checkpoint"):
+        trend = found(evaluations=path, role=role)["trend"]
+        assert (trend.mean, trend.std, trend.n) == pytest.approx((1001.0, 0.0, 9), abs=1e-9)
+        assert trend.where == f"{path}, trend of 10 evaluations around 1,000 steps"
+
+
+def test_the_trend_of_the_last_evaluations_is_what_a_final_model_earns(tmp_path):
+    path = evaluations(tmp_path, list(range(0, 1200, 100)), RISING)
+    assert found(saved(1250), evaluations=path)["trend"].mean == pytest.approx(1251.0)
+
+
+def test_an_ordinary_checkpoint_has_its_own_evaluation_and_no_trend(tmp_path):
+    path = evaluations(tmp_path, list(range(0, 1200, 100)), RISING)
+    assert list(found(saved(300), evaluations=path, role="checkpoint")) == ["evaluations"]
+
+
+def test_fewer_than_five_other_evaluations_have_no_trend_and_those_without_a_number_do_not_count(tmp_path):
+    results = [[1.0, 1.0], [2.0, 2.0], [3.0, 3.0], [4.0, 4.0], [9.0, 9.0], [float("nan"), 1.0]]
+    path = evaluations(tmp_path, [200, 400, 600, 800, 1000, 1200], results)
+    assert list(found(evaluations=path, role="best")) == ["best"]
+
+
+def test_the_error_of_a_trend_is_that_of_one_more_evaluation(tmp_path):
+    rng = np.random.default_rng(1)
+    off = []
+    for _ in range(1000):
+        means = 3.0 * np.arange(12) + rng.standard_normal(12)
+        path = evaluations(tmp_path, list(range(12)), means[:, None] + np.zeros((1, 2)))
+        trend = found(saved(12), evaluations=path)["trend"]
+        off.append((36.0 + rng.standard_normal() - trend.mean) / (trend.std / np.sqrt(trend.n)))
+    assert np.mean(np.abs(off) > 2.306) == pytest.approx(0.05, abs=0.021)  # Student's t, 8 degrees of freedom
+
+
 @pytest.mark.parametrize("steps", [999, None, "1000", True])
 def test_evaluations_at_other_steps_are_no_claim(tmp_path, steps):
     path = evaluations(tmp_path, [500, 1000], [[1.0, 1.0], [2.0, 4.0]])

@@ -101,6 +101,31 @@ def test_a_loss_in_a_successor_that_nothing_else_explains_is_presumed_to_come_fr
     assert (cause.cause, cause.proven, cause.evidence) == ("env-version", False, ("Walker2d-v3 ran as Walker2d-v4",))
 
 
+def ran_as(env: str, ran: str) -> Evidence:
+    return replace(observed(), ran_as=f"{env} ran as {ran}", context={"env": env, "env_ran": ran})
+
+
+def test_what_is_known_to_have_changed_between_two_versions_is_said_with_the_cause() -> None:
+    (cause,) = conclude(ran_as("BipedalWalker-v2", "BipedalWalker-v3"), "degraded", "", LOST, None).causes
+    assert cause.evidence[1:] == ("between them, lidar returns the closest trace instead of the furthest",)
+
+
+def test_a_successor_of_which_only_harmless_changes_are_known_is_not_the_cause() -> None:
+    assert named(ran_as("Taxi-v3", "Taxi-v4")) == ["unexplained"]
+
+
+def test_a_migration_that_closes_the_gap_is_measured_evidence_for_the_successor() -> None:
+    tried = observed(tried={"zeros": (("env-version",), 49.0), "stochastic": (("policy-mode",), 46.0)}).trials
+    cause, *_ = conclude(replace(MOVED, trials=tried), "degraded", "", LOST, None).causes
+    assert (cause.cause, cause.share) == ("env-version", pytest.approx(0.98))
+
+
+def test_a_migration_that_closes_nothing_leaves_the_successor_presumed() -> None:
+    tried = observed(tried={"zeros": (("env-version",), 1.0)}).trials
+    (cause,) = conclude(replace(MOVED, trials=tried), "degraded", "", LOST, None).causes
+    assert (cause.cause, cause.proven) == ("env-version", False)
+
+
 def test_a_successor_is_not_blamed_for_what_a_condition_explains() -> None:
     moved = replace(MOVED, trials=observed(tried={"stochastic": (("policy-mode",), 49.0)}).trials)
     assert named(moved) == ["policy-mode"]

@@ -10,18 +10,21 @@ import pytest
 from scipy import stats
 
 from reload_audit.judging.comparison import compare_paired
-from reload_audit.judging.spending import nominal_alpha, nominal_levels, sequential_p, spent
+from reload_audit.judging.spending import USUAL_SHARE, Looks, nominal_alpha, nominal_levels, sequential_p, spent
 from support.builders import CRITERIA, ROOT
 
 sys.path.append(str(ROOT / "benchmarks"))
 
 import decisions
 
+USUAL = Looks(CRITERIA.looks)
 LOOKS = [(20, 40, 80, 160, 320), (20, 40, 80, 100), (7, 20, 21, 24, 300), (10, 20), (50,), (20, 640, 2560)]
+DEFAULT = Looks((20, 40, 80, 160, 320), (640, 1280, 2560))
 
 
-def levels(looks: tuple[int, ...], alpha: float = 0.05) -> np.ndarray:
-    return np.array([nominal_alpha(alpha, looks, look) for look in looks])
+def levels(looks: tuple[int, ...] | Looks, alpha: float = 0.05) -> np.ndarray:
+    planned = looks if isinstance(looks, Looks) else Looks(looks)
+    return np.array([nominal_alpha(alpha, planned, look) for look in planned.all])
 
 
 def first_crossings(nominal: np.ndarray, information: np.ndarray) -> list[float]:
@@ -66,8 +69,32 @@ def test_the_boundaries_of_lan_and_demets_are_those_published(cumulative, bounda
     assert stats.norm.isf(nominal) == pytest.approx(boundary, abs=6e-4)
 
 
+def test_a_fifth_of_the_error_rate_is_left_for_further_looks():
+    crossed = first_crossings(levels(DEFAULT), np.array(DEFAULT.all))
+    assert sum(crossed) == pytest.approx(0.05, rel=1e-5)
+    assert sum(crossed[:5]) == pytest.approx(0.05 * USUAL_SHARE, rel=1e-5)
+    assert crossed[:5] == pytest.approx(
+        USUAL_SHARE * np.array(first_crossings(levels(USUAL), np.array(USUAL.all))), rel=1e-4
+    )
+
+
+@pytest.mark.parametrize("claimed", [2, 7, 20, 100, 1_000, 50_000])
+def test_beside_a_claim_that_was_measured_once_the_looks_overlap_more_and_their_levels_are_larger(claimed):
+    looks = DEFAULT.against(claimed)
+    crossed = first_crossings(levels(looks), 100 * looks.information(looks.all))
+    assert sum(crossed) == pytest.approx(0.05, rel=1e-4)
+    assert all(mine >= alone * 0.999 for mine, alone in zip(levels(looks), levels(DEFAULT), strict=False))
+
+
+def test_looks_that_would_add_next_to_nothing_to_a_claim_are_not_planned():
+    assert DEFAULT.against(2).all == (20, 40, 80, 160)
+    assert DEFAULT.against(0.0).all == (20,)
+    assert DEFAULT.against(100).all == DEFAULT.all
+    assert DEFAULT.against(np.inf) == DEFAULT
+
+
 def test_a_single_look_has_all_of_alpha():
-    assert nominal_alpha(0.05, (50,), 50) == pytest.approx(0.05, rel=1e-9)
+    assert nominal_alpha(0.05, Looks((50,)), 50) == pytest.approx(0.05, rel=1e-9)
 
 
 def test_more_than_an_even_share_is_left_for_the_last_looks():
@@ -89,8 +116,8 @@ def test_a_model_has_all_of_alpha_wherever_its_recording_ends(episodes):
 
 
 def test_a_test_between_two_looks_is_a_look_of_its_own():
-    assert nominal_alpha(0.05, (20, 40), 30) == nominal_alpha(0.05, (20, 30, 40), 30)
-    assert nominal_alpha(0.05, (), 30) == pytest.approx(0.05)
+    assert nominal_alpha(0.05, Looks((20, 40)), 30) == nominal_alpha(0.05, Looks((20, 30, 40)), 30)
+    assert nominal_alpha(0.05, Looks(()), 30) == pytest.approx(0.05)
 
 
 # --- P-values ----------------------------------------------------------------------------------------------------
@@ -99,21 +126,21 @@ def test_a_test_between_two_looks_is_a_look_of_its_own():
 @pytest.mark.parametrize("look", CRITERIA.looks)
 @pytest.mark.parametrize("alpha", [1e-11, 1e-6, 0.003, 0.02, 0.3])
 def test_p_is_the_error_rate_at_which_the_boundary_would_just_have_been_crossed(look, alpha):
-    alone = nominal_alpha(alpha, CRITERIA.looks, look)
-    assert sequential_p(alone, 0.05, CRITERIA.looks, look) == pytest.approx(alpha, rel=2e-3)
+    alone = nominal_alpha(alpha, USUAL, look)
+    assert sequential_p(alone, 0.05, USUAL, look) == pytest.approx(alpha, rel=2e-3)
 
 
 @pytest.mark.parametrize("look", CRITERIA.looks)
 def test_p_is_below_alpha_exactly_where_the_boundary_is_crossed(look):
-    at = nominal_alpha(0.05, CRITERIA.looks, look)
-    assert sequential_p(at * (1 - 1e-9), 0.05, CRITERIA.looks, look) < 0.05
-    assert sequential_p(at * (1 + 1e-9), 0.05, CRITERIA.looks, look) > 0.05
+    at = nominal_alpha(0.05, USUAL, look)
+    assert sequential_p(at * (1 - 1e-9), 0.05, USUAL, look) < 0.05
+    assert sequential_p(at * (1 + 1e-9), 0.05, USUAL, look) > 0.05
 
 
 @pytest.mark.parametrize("look", CRITERIA.looks)
 def test_p_grows_with_the_p_of_the_test_alone_and_is_never_less(look):
     alone = np.array([0.0, 1e-300, *np.geomspace(1e-16, 1, 200)])
-    corrected = [sequential_p(p, 0.05, CRITERIA.looks, look) for p in alone]
+    corrected = [sequential_p(p, 0.05, USUAL, look) for p in alone]
     assert np.all(np.diff(corrected) >= 0)
     assert np.all(corrected >= alone)
     assert (corrected[0], corrected[-1]) == (0.0, 1.0)
@@ -170,6 +197,6 @@ def test_what_is_simulated_is_what_the_audit_does():
     called = []
     for one in differences:
         decided = (compare_paired(one[:look], 0.2, criteria).decision for look in looks)
-        called.append(next((decision for decision in decided if decision), None))
+        called.append(next((decision for decision in decided if decision not in (None, "retained")), None))
     first, _ = decisions.simulate(decisions.WAYS["Pocock-type"], 0.2, -0.2, 300)
     assert (called.count("degraded") / 300, called.count("equivalent") / 300) == (first.degraded, first.equivalent)

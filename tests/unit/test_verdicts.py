@@ -16,6 +16,7 @@ from reload_audit.judging.comparison import (
     claim_too_imprecise,
     compare_paired,
     compare_unpaired,
+    episodes_of_a_precise_claim,
     false_discovery_q,
 )
 from reload_audit.judging.criteria import margin
@@ -38,14 +39,17 @@ def random_differences(seed: int) -> tuple[np.ndarray, float]:
 SEEDS = range(60)
 
 
-def level_at(n: int) -> float:
-    """The nominal level of a test after so many episodes; ``test_spending`` has what that is."""
-    return nominal_alpha(CRITERIA.alpha, CRITERIA.looks, n)
+def level_at(n: int, claimed: float = math.inf) -> float:
+    """The nominal level of a test after so many episodes; ``test_spending`` has what that is.
+
+    :param claimed: episodes of the claim that they are compared with, if each is as noisy as one of them
+    """
+    return nominal_alpha(CRITERIA.alpha, CRITERIA.planned.against(claimed), n)
 
 
-def corrected(p: float, n: int) -> float:
+def corrected(p: float, n: int, claimed: float = math.inf) -> float:
     """The p-value of a test after so many episodes, corrected for the looks."""
-    return sequential_p(p, CRITERIA.alpha, CRITERIA.looks, n)
+    return sequential_p(p, CRITERIA.alpha, CRITERIA.planned.against(claimed), n)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -89,7 +93,7 @@ def test_two_one_sided_tests_find_both_answers_among_the_samples_above() -> None
         differences, _ = random_differences(seed)
         width = abs(differences.mean()) + 3 * differences.std(ddof=1) / math.sqrt(len(differences))
         answers.add(compare_paired(differences, width, CRITERIA).decision)
-    assert answers == {"equivalent", None}
+    assert answers == {"equivalent", "retained", None}
 
 
 # --- Unpaired: the same numbers as statsmodels -------------------------------------------------------------------
@@ -105,32 +109,38 @@ def random_samples(seed: int, *, claim_is_noisier: bool) -> tuple[np.ndarray, np
 
 def assert_equals_welch(ours: Comparison, claim: np.ndarray, reload: np.ndarray, width: float) -> None:
     oracle = CompareMeans(DescrStatsW(reload), DescrStatsW(claim))
-    alpha = level_at(len(reload))
+    claimed = len(claim) * reload.var(ddof=1) / claim.var(ddof=1)
+    alpha = level_at(len(reload), claimed)
     _, high = oracle.tconfint_diff(alpha, alternative="smaller", usevar="unequal")
     low, _ = oracle.tconfint_diff(alpha, alternative="larger", usevar="unequal")
     lost = oracle.ttest_ind(alternative="smaller", usevar="unequal", value=-width)[1]
     gained = oracle.ttest_ind(alternative="larger", usevar="unequal", value=width)[1]
-    expected = (low, high, corrected(lost, len(reload)), corrected(gained, len(reload)))
+    expected = (low, high, corrected(lost, len(reload), claimed), corrected(gained, len(reload), claimed))
     assert (ours.ci_low, ours.ci_high, ours.p_degraded, ours.p_improved) == pytest.approx(expected, rel=1e-10)
 
 
+@pytest.mark.parametrize("claim_is_noisier", [False, True])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_unpaired_is_welch_where_the_claim_is_the_noisier_side(seed: int) -> None:
-    claim, reload, width = random_samples(seed, claim_is_noisier=True)
+def test_unpaired_is_welch_with_each_side_as_noisy_as_the_noisier(seed: int, claim_is_noisier: bool) -> None:
+    claim, reload, width = random_samples(seed, claim_is_noisier=claim_is_noisier)
+    noise = max(claim.std(ddof=1), reload.std(ddof=1))
+    as_noisy = [one.mean() + (one - one.mean()) * noise / one.std(ddof=1) for one in (claim, reload)]
 
     ours = compare_unpaired(moments(claim), moments(reload), width, CRITERIA)
 
+    assert_equals_welch(ours, *as_noisy, width)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_unpaired_is_plain_welch_where_the_claim_cannot_be_of_the_reload_s_distribution(seed: int) -> None:
+    claim, reload, width = random_samples(seed, claim_is_noisier=False)
+    ours = compare_unpaired(moments(claim), moments(reload), width, CRITERIA, chance=0.0)
     assert_equals_welch(ours, claim, reload, width)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_unpaired_lends_the_claim_the_reload_s_noise_where_that_is_larger(seed: int) -> None:
-    claim, reload, width = random_samples(seed, claim_is_noisier=False)
-    as_noisy = claim.mean() + (claim - claim.mean()) * reload.std(ddof=1) / claim.std(ddof=1)
-
-    ours = compare_unpaired(moments(claim), moments(reload), width, CRITERIA)
-
-    assert_equals_welch(ours, as_noisy, reload, width)
+def test_p_is_never_less_than_the_chance_of_the_spread_that_it_rests_on() -> None:
+    claim, reload = (100.0, 1.0, 100), (0.0, 50.0, 320)
+    assert compare_unpaired(claim, reload, 5.0, CRITERIA, chance=1e-7).p_degraded == 1e-7
 
 
 # --- False discovery rate ----------------------------------------------------------------------------------------
@@ -261,8 +271,8 @@ def comparison(low: float, high: float, width: float = 1.0) -> Comparison:
         (-3.0, -1.0, None),
         (-1.0, 1.0, "equivalent"),
         (-1.1, 1.0, None),
-        (-1.0, 1.1, None),
-        (1.0, 3.0, None),
+        (-1.0, 1.1, "retained"),
+        (1.0, 3.0, "retained"),
         (1.1, 3.0, "improved"),
         (-3.0, 3.0, None),
     ],
@@ -332,25 +342,36 @@ def test_the_margin_is_the_larger_of_a_part_of_what_was_learned_and_a_part_of_th
     assert margin(*train, random, CRITERIA) == pytest.approx(width)
 
 
-def test_a_claim_is_too_imprecise_from_where_its_own_error_reaches_the_margin() -> None:
-    """At the last look, which has the most lenient level: 0.027 in place of the 0.01 that each look had."""
-    std, n = 3.0, 8
-    error = stats.t.isf(level_at(320), n - 1) * std * math.sqrt(n / (n - 1)) / math.sqrt(n)
+def test_a_claim_is_too_imprecise_from_where_its_own_error_leaves_a_loss_beyond_the_margin_possible() -> None:
+    """At the look that has the most lenient level of those that are left."""
+    for n, difference in ((8, 0.0), (8, -0.5), (100, 0.3)):
+        looks = CRITERIA.planned.against(n)
+        most_lenient = max(nominal_alpha(CRITERIA.alpha, looks, look) for look in looks.all)
+        width = stats.t.isf(most_lenient, n - 1) - difference
+        compared = replace(comparison(0.0, 0.0), difference=difference, claim_error=1.0, reload_error=math.sqrt(n / 20))
+        assert claim_too_imprecise(replace(compared, margin=0.999999 * width), n, CRITERIA)
+        assert not claim_too_imprecise(replace(compared, margin=1.000001 * width), n, CRITERIA)
 
-    assert claim_too_imprecise(std, n, 0.999999 * error, CRITERIA)
-    assert not claim_too_imprecise(std, n, 1.000001 * error, CRITERIA)
+
+def test_a_claim_of_so_many_episodes_as_are_said_to_be_needed_is_precise_enough() -> None:
+    def against_a_claim_of(n: int, reloaded: int) -> Comparison:
+        return compare_unpaired((100.0, 50.0, n), (100.0, 50.0, reloaded), 5.0, CRITERIA)
+
+    n = episodes_of_a_precise_claim(against_a_claim_of(10, 320), 10, CRITERIA)
+    assert claim_too_imprecise(against_a_claim_of(n // 4, 320), n // 4, CRITERIA)
+    assert against_a_claim_of(n, 20 * n).decision == "equivalent"
 
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_a_claim_from_less_than_two_episodes_is_too_imprecise(n: int) -> None:
-    assert claim_too_imprecise(0.0, n, 100.0, CRITERIA)
+    assert claim_too_imprecise(comparison(0.0, 0.0, 100.0), n, CRITERIA)
 
 
 def test_a_claim_without_noise_is_precise_enough() -> None:
-    assert not claim_too_imprecise(0.0, 5, 1.0, CRITERIA)
+    assert not claim_too_imprecise(comparison(0.0, 0.0), 5, CRITERIA)
 
 
 def test_a_claim_that_is_too_imprecise_never_makes_degraded_of_a_loss_within_its_error() -> None:
-    claim = (100.0, 30.0, 5)
-    assert claim_too_imprecise(claim[1], claim[2], 5.0, CRITERIA)
-    assert compare_unpaired(claim, (80.0, 30.0, 10**6), 5.0, CRITERIA).decision is None
+    found = compare_unpaired((100.0, 30.0, 5), (80.0, 30.0, 10**6), 5.0, CRITERIA)
+    assert claim_too_imprecise(found, 5, CRITERIA)
+    assert found.decision is None

@@ -131,6 +131,11 @@ def test_editing_a_trial_of_a_cause_runs_again_the_jobs_that_try_it(workspace):
     assert set(planned(workspace)) == RELOADING
 
 
+def test_editing_what_restores_an_older_version_of_an_environment_runs_reloads_again(workspace):
+    edit(workspace, "causes/migrations.yaml", "lap_complete_percent: 1.0", "lap_complete_percent: 0.99")
+    assert set(planned(workspace)) == RELOADING
+
+
 def test_no_docstring_or_comment_or_formatting_runs_anything_again(workspace):
     """Of the library and the scripts, and of the user's own code where it ends: a probe names lines of that."""
     for path in (workspace.folder / "workflow/scripts").rglob("*.py"):
@@ -144,6 +149,7 @@ def test_no_docstring_or_comment_or_formatting_runs_anything_again(workspace):
     [
         ("causes/causes.yaml", "explanation: The environment", "explanation: Edited, the environment"),
         ("causes/causes.yaml", "super().reset(seed=seed)", "super().reset(seed=seed)  # edited"),
+        ("causes/migrations.yaml", "changed: lidar", "changed: edited, lidar"),
         ("remedies/pickling_advice.py", "Do not pickle the wrapper", "Edited: do not pickle the wrapper"),
         ("judging/reasons.py", "it appears in the fresh process", "edited: it appears in the fresh process"),
         ("judging/divergence_wording.py", "the wrappers between", "edited: the wrappers between"),

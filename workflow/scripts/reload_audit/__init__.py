@@ -13,6 +13,8 @@ _HOMES = {
     "ReferenceRecorder": "training.recorder",
     "record_reference": "training.recorder",
     "rescale_action": "evaluation.conditions",
+    "insert_zeros": "environments.past_observations",
+    "zero_observations": "environments.past_observations",
     "NormalizeAsTrained": "remedies.normalize_as_trained",
     "load_statistics": "remedies.statistics_file",
     "save_statistics": "remedies.statistics_file",

@@ -18,7 +18,7 @@ _MEASURED = ("subject", "trials")
 
 
 class CausesError(ValueError):
-    """``causes.yaml`` has something that it must not have; the message says where, and what was expected."""
+    """``causes.yaml`` or ``migrations.yaml`` has something wrong; the message says where, and what was expected."""
 
 
 def measured_part(path: Path = CAUSES_FILE) -> dict[str, dict[str, Any]]:

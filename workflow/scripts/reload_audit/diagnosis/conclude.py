@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from reload_audit.causes.catalogue import CAUSES, UNEXPLAINED, cause_of_obstacle
 from reload_audit.causes.finding import Finding
+from reload_audit.causes.migrations import known_between
 from reload_audit.diagnosis.evidence import Evidence, Target, TrialResult, compared
 from reload_audit.diagnosis.ranking import NEXT_TO_NOTHING, Ranking, Suspect, rank, suspects
 from reload_audit.judging.criteria import AS_BEFORE
@@ -95,8 +96,12 @@ def _obstacles(verdict: str, judgement: Judgement | None, evidence: Evidence) ->
 
 def _another_version(judgement: Judgement | None, evidence: Evidence) -> Iterator[Finding]:
     """That another version of the model's environment ran, where a loss is shown."""
-    if evidence.ran_as and judgement is not None and judgement.decision == "degraded":
+    known = known_between(evidence.context.get("env", ""), evidence.context.get("env_ran", ""))
+    harmless = bool(known) and all(difference.harmless for difference in known)
+    if evidence.ran_as and not harmless and judgement is not None and judgement.decision == "degraded":
         yield Finding("env-version", "claims", proof=False, evidence=evidence.ran_as)
+        for difference in known:
+            yield Finding("env-version", "claims", proof=False, evidence=f"between them, {difference.changed}")
 
 
 def _seen(cause: str, evidence: str) -> Finding:

@@ -208,7 +208,10 @@ def _trial_results(examination: Examination, model: ModelRecord) -> tuple[TrialR
 def _ran_as(model: ModelRecord) -> str:
     """A sentence on which other version of its environment a model ran in; empty where it ran in its own."""
     env, ran = model.environment["env"], _env_ran(model)
-    return "" if ran in (None, env) else f"{env} ran as {ran}"
+    if ran in (None, env):
+        return ""
+    migration = None if model.canonical is None else model.canonical.condition.migration
+    return f"{env} ran as {ran}" + ("" if migration is None else f" with {migration}")
 
 
 def _env_ran(model: ModelRecord) -> str | None:

@@ -16,6 +16,7 @@ import torch as th
 from gymnasium import spaces
 
 from reload_audit.causes.finding import Finding
+from reload_audit.causes.migrations import migrations
 from reload_audit.causes.trials import Circumstances
 from reload_audit.diagnosis.trials import plan
 from reload_audit.environments.build import build_vec_env
@@ -75,6 +76,7 @@ class _Subject:
     :param identity: what was recorded when it was saved, if it was; it may come from anybody
     :param trust: packages that its files may name
     :param max_bytes: what its zip may unpack to
+    :param migrations: names of what may make the environment as the version that it was trained in
     """
 
     zip: str
@@ -88,6 +90,7 @@ class _Subject:
     evaluations: str | None
     trust: Sequence[str]
     max_bytes: int
+    migrations: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,7 @@ def examine_external(
     extend_path(spec.environment.python_path)
     environment = None
     with contextlib.suppress(Exception):  # whatever is wrong with it, the canonical condition has said so
-        environment, _ = environment_of(spec.environment, spec, policy)
+        environment, _ = environment_of(spec.environment, spec, policy, canonical.migration)
     recording = None
     with contextlib.suppress(Unreadable):
         recording = None if spec.recording is None else read_recording(spec.recording)
@@ -188,6 +191,7 @@ def examine_external(
         evaluations=spec.evaluations,
         trust=policy.trust,
         max_bytes=policy.max_bytes,
+        migrations=() if environment is None else [*migrations(spec.environment.env, environment.env)],
     )
     claims: list[Claim] = []
     with contextlib.suppress(Unreadable):
@@ -215,7 +219,7 @@ def _examine(subject: _Subject, reload: _Reload) -> Examination:
     if read.saved is not None:
         n_episodes = _EPISODES_OF_A_TRIAL if reload.claimed and episodes else len(episodes) or None
         circumstances = _circumstances(subject, reload, facts, read.statistics)
-        trials = plan(replace(reload.canonical, n_episodes=n_episodes), circumstances, findings)
+        trials = plan(replace(reload.canonical, n_episodes=n_episodes), circumstances, findings, subject.migrations)
     return Examination(
         facts=plain(facts),
         findings=tuple(Finding(**plain(asdict(finding))) for finding in findings),

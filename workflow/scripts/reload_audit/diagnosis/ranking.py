@@ -149,9 +149,10 @@ def level_of(suspect: Suspect, gap: str, least: float, judgement: Judgement | No
         counts only if it fits about as well: many wrong ways to measure come near a reward that is lost altogether
     """
     cause, best = suspect.cause, suspect.best
-    if cause.fallback is not None and not suspect.trials:
+    if cause.fallback is not None:
         is_seen = suspect.findings if cause.fallback == "presumed" else suspect.proven
-        return Level[cause.fallback.upper()] if is_seen else Level.NO_CAUSE
+        by_trials = Level.NO_CAUSE if best is None else _level_by_trials(suspect, best, least, gap)
+        return max(by_trials, Level[cause.fallback.upper()] if is_seen else Level.NO_CAUSE)
     if best is not None and best.share is not None:
         level = _level_by_trials(suspect, best, least, gap)
         biased = judgement is not None and judgement.obstacle in _BIASED

@@ -1,11 +1,12 @@
 """Which conditions are tried to find a cause, each with one factor changed.
 
-What is tried for which cause, and when, is declared in ``causes/causes.yaml``.
+What is tried for which cause, and when, is declared in ``causes/causes.yaml``; for another version of an environment,
+in ``causes/migrations.yaml``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 
 from reload_audit.causes.finding import Finding
@@ -14,9 +15,16 @@ from reload_audit.records.examination import Trial
 from reload_audit.records.specs import Condition
 
 
-def plan(canonical: Condition, circumstances: Circumstances, findings: Sequence[Finding]) -> list[Trial]:
-    """Trials of one factor each, those that a finding asks for first; of those with the same name the first."""
+def plan(
+    canonical: Condition, circumstances: Circumstances, findings: Sequence[Finding], migrations: Iterable[str] = ()
+) -> list[Trial]:
+    """Trials of one factor each, those that a finding asks for first; of those with the same name the first.
+
+    :param migrations: names of what may make the environment as the version that the model was trained in
+    """
     trials = list(_for_findings(canonical, findings)) if circumstances.lost or circumstances.forced else []
+    if circumstances.runs and circumstances.lost:
+        trials += _for_migrations(canonical, migrations)
     trials += _for_circumstances(canonical, circumstances, findings)
     if circumstances.runs and circumstances.forced:
         trials += _sensitivity(canonical, circumstances)
@@ -32,6 +40,13 @@ def _for_findings(canonical: Condition, findings: Sequence[Finding]) -> Iterator
                 if filled is not None:
                     name, changes = filled
                     yield Trial(replace(canonical, name=name, **changes), (finding.cause,), finding.details)
+
+
+def _for_migrations(canonical: Condition, migrations: Iterable[str]) -> Iterator[Trial]:
+    """A trial of each migration that the canonical condition is not already evaluated under."""
+    for name in migrations:
+        if name != canonical.migration:
+            yield Trial(replace(canonical, name=name, migration=name), ("env-version",), {"migration": name})
 
 
 def _for_circumstances(

@@ -5,6 +5,7 @@ Runs in a process of its own: see ``jobs.external``. Nothing that its files hold
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
+from reload_audit.causes.migrations import Migration, migrations
 from reload_audit.environments import ids
 from reload_audit.environments.build import build_vec_env, seed_global_generators
 from reload_audit.environments.ids import is_missing
@@ -47,11 +49,18 @@ from reload_audit.records.specs import (
     EvaluationSpec,
     ExternalPolicy,
     ExternalSpec,
+    WrapperSpec,
 )
 from reload_audit.records.steps import Steps
 
 _GLOBAL_SEED = 2**31
 """Seed of the global generators while a random policy is measured."""
+
+_WRAPPERS = {
+    "insert_zeros": "reload_audit.environments.past_observations:insert_zeros",
+    "zero_observations": "reload_audit.environments.past_observations:zero_observations",
+}
+"""Wrappers of a migration, as a spec names them."""
 
 _SPEAKING = (Unreadable, ImportProblem, EpisodeTooLong, NonFiniteReward)
 
@@ -72,7 +81,8 @@ def evaluate_external(
     try:
         return evaluation.run()
     except _SPEAKING as problem:
-        return Evaluation(checks=evaluation.checks, problem=str(problem), facts=evaluation.facts)
+        fitting = evaluation.fitting_migration()
+        return Evaluation(checks=evaluation.checks, problem=str(problem), facts=evaluation.facts, migration=fitting)
     except Exception as error:
         if is_out_of_space(error):
             raise
@@ -82,11 +92,14 @@ def evaluate_external(
         return Evaluation(checks=evaluation.checks, problem=problem_said, facts=evaluation.facts)
 
 
-def random_policy_reward(spec: ExternalSpec, policy: ExternalPolicy) -> float:
-    """Mean episode reward of a random policy in a model's environment."""
+def random_policy_reward(spec: ExternalSpec, policy: ExternalPolicy, migration: str | None) -> float:
+    """Mean episode reward of a random policy in a model's environment.
+
+    :param migration: as of a condition
+    """
     th.set_num_threads(1)
     extend_path(spec.environment.python_path)
-    environment, _ = environment_of(replace(spec.environment, normalize=None), spec, policy)
+    environment, _ = environment_of(replace(spec.environment, normalize=None), spec, policy, migration)
     seed_global_generators(_GLOBAL_SEED)
     venv = build_vec_env(environment, policy.evaluation.n_envs, seed=_GLOBAL_SEED)
     episodes = run_episodes(
@@ -113,6 +126,7 @@ class _Evaluation:
         self._criteria = criteria
         self._random_mean = random_mean
         self._device = condition.device or spec.device
+        self._model: BaseAlgorithm | None = None
         self.facts = ExternalFacts()
         self.checks: list[Check] = []
 
@@ -128,12 +142,15 @@ class _Evaluation:
         _check_spaces(subject.model, venv)
         if canonical:
             self.checks = _checks(spec, saved, statistics, recording, subject.model, venv)
-        evaluation, stops, train_time = self._protocol(recording)
-        criteria = self._criteria if train_time is None else replace(self._criteria, looks=evaluation.looks)
-        claims = self.facts.claims
+        evaluation, criteria, train_time = self._protocol(recording)
+        claims, started = self.facts.claims, time.monotonic()
 
         def judged(episodes: Sequence[Episode]) -> Judgement:
             return judge_external(train_time, claims, episodes, self._random_mean, criteria)
+
+        def enough(so_far: Sequence[Episode]) -> bool:
+            spent = time.monotonic() - started
+            return not canonical or criteria.too_slow(len(so_far), spent) or judged(so_far).settled(criteria)
 
         steps = Steps() if canonical and train_time is not None else None
         episodes = run_condition(
@@ -141,8 +158,8 @@ class _Evaluation:
             venv,
             condition,
             evaluation,
-            stops,
-            lambda so_far: not canonical or judged(so_far).settled(criteria),
+            criteria.planned.all,
+            enough,
             steps,
         )
         venv.close()
@@ -151,6 +168,21 @@ class _Evaluation:
             divergence = recorded_divergence(Path(spec.recording), train_time.reference, episodes, steps)
         healthy = canonical and judged(episodes).healthy
         return Evaluation(self.checks, episodes, healthy, divergence, facts=self.facts)
+
+    def fitting_migration(self) -> str | None:
+        """What is known to give the environment the model's spaces; None where they fit as it is, or nothing is known.
+
+        Only of the canonical condition: the others are evaluated with what it needs.
+        """
+        spec = self._spec
+        if self._model is None or self._condition.name != CANONICAL or self._condition.migration is not None:
+            return None
+        environment, _ = environment_of(replace(spec.environment, normalize=None), spec, self._policy)
+        known = migrations(spec.environment.env, environment.env)
+        if not known or _fits_in(self._model, environment):
+            return None
+        fitting = (name for name in known if _fits_in(self._model, migrated(environment, known[name])))
+        return next(fitting, None)
 
     def _read(self) -> SavedModel:
         """Read the zip; note what it, and the files around it, say of training and rewards."""
@@ -173,13 +205,14 @@ class _Evaluation:
         plain_error = plain_load_error(saved, None if statistics is None else statistics.parsed)
         self.facts = replace(self.facts, plain_load_error=plain_error)
         loaded = load(saved, spec.algo, self._device)
-        environment, moved = environment_of(spec.environment, spec, self._policy)
+        environment, moved = environment_of(spec.environment, spec, self._policy, self._condition.migration)
         self.facts = replace(
             self.facts,
             loaded_with=(*([moved] if moved else []), *loaded.notes),
             env_ran=environment.env,
             versions=model_folder.versions() | {"platform": model_folder.machine().platform},
         )
+        self._model = loaded.model
         return Subject(
             model=loaded.model,
             environment=environment,
@@ -191,23 +224,49 @@ class _Evaluation:
             trusted=self._policy.trust,
         )
 
-    def _protocol(self, recording: Recording | None) -> tuple[EvaluationSpec, Sequence[int], TrainTime | None]:
-        """The episode protocol, the number of episodes at the end of each look, and what was recorded to compare."""
-        if recording is not None and self._spec.judged_by_recording:
-            return recording.evaluation, recording.evaluation.stops, recording.train_time
-        return self._policy.evaluation, self._policy.evaluation.looks, None
+    def _protocol(self, recording: Recording | None) -> tuple[EvaluationSpec, Criteria, TrainTime | None]:
+        """The episode protocol, the criteria with this model's looks, and what was recorded to compare."""
+        if recording is None or not self._spec.judged_by_recording:
+            return self._policy.evaluation, self._criteria, None
+        evaluation = recording.evaluation
+        criteria = replace(self._criteria, looks=evaluation.looks).up_to(evaluation.episodes)
+        return evaluation, criteria, recording.train_time
 
 
 def environment_of(
-    environment: EnvironmentSpec, spec: ExternalSpec, policy: ExternalPolicy
+    environment: EnvironmentSpec, spec: ExternalSpec, policy: ExternalPolicy, migration: str | None = None
 ) -> tuple[EnvironmentSpec, str]:
     """The environment that a model is evaluated in, and a note if that is not the one it names.
 
+    :param migration: as of a condition
     :raises Unreadable: a file of the model names what may not be imported
     """
     ids.check_names(environment, spec.named_by_user, policy.trust)
     ids.register_environments(environment.env, policy.trust)
-    return ids.current(environment, policy.env_versions)
+    ran, moved = ids.current(environment, policy.env_versions)
+    if migration is None:
+        return ran, moved
+    return migrated(ran, migrations(environment.env, ran.env)[migration]), f"{moved} with {migration}"
+
+
+def migrated(environment: EnvironmentSpec, migration: Migration) -> EnvironmentSpec:
+    """An environment made as an older version of it was."""
+    wrappers = (WrapperSpec(_WRAPPERS[name], {"at": at}) for name, at in migration.wrappers)
+    return replace(
+        environment,
+        env_kwargs={**environment.env_kwargs, **migration.env_kwargs},
+        wrappers=(*wrappers, *environment.wrappers),
+    )
+
+
+def _fits_in(model: BaseAlgorithm, environment: EnvironmentSpec) -> bool:
+    """Whether a model can act in an environment, which is not normalised; False where it cannot be built."""
+    try:
+        venv = build_vec_env(environment, 1, seed=_GLOBAL_SEED)
+    except Exception:
+        return False
+    venv.close()
+    return not _misfit(model, venv)
 
 
 def _check_spaces(model: BaseAlgorithm, venv: VecEnv) -> None:
@@ -215,13 +274,20 @@ def _check_spaces(model: BaseAlgorithm, venv: VecEnv) -> None:
 
     :raises Unreadable: with the spaces of both
     """
+    if misfit := _misfit(model, venv):
+        raise Unreadable(misfit)
+
+
+def _misfit(model: BaseAlgorithm, venv: VecEnv) -> str:
+    """Which spaces of a model are not those of its environments; empty where all fit."""
     pairs = {
         "observations": (model.observation_space, venv.observation_space),
         "actions": (model.action_space, venv.action_space),
     }
     for what, (expected, offered) in pairs.items():
         if not _fits(expected, offered):
-            raise Unreadable(f"its {what} are {expected!r:.300}, its environment's are {offered!r:.300}")
+            return f"its {what} are {expected!r:.300}, its environment's are {offered!r:.300}"
+    return ""
 
 
 def _fits(expected: spaces.Space, offered: spaces.Space) -> bool:

@@ -102,7 +102,7 @@ class _Batch:
             record = replace(record, looks=judged_by.evaluation.looks, train_time=judged_by.train_time)
         if spec.problem is not None:
             return record
-        random_mean = self._random_mean(spec) if judged_by is None else None
+        random_mean = self._random_mean(spec, None) if judged_by is None else None
         evaluation = self._policy.evaluation if judged_by is None else judged_by.evaluation
         deterministic = spec.deterministic or judged_by is not None  # as reference episodes are
         planned = conditions(evaluation, self._reload, deterministic=deterministic)
@@ -124,6 +124,11 @@ class _Batch:
 
         forced = self._reload.conditions == "all"
         outcome = self._processes.call(_EVALUATE, *arguments(planned[0]))
+        migration = None if outcome.value is None else outcome.value.migration
+        if migration is not None:  # its spaces do not fit, and this is known to make them fit
+            random_mean = None if record.train_time is not None else self._random_mean(spec, migration)
+            migrated = [replace(condition, migration=migration) for condition in planned]
+            return self._measured(replace(record, random_mean=random_mean), spec, migrated)
         canonical = Measurement.of(planned[0], outcome)
         results = {CANONICAL: canonical}
         if outcome.value is not None:
@@ -138,11 +143,11 @@ class _Batch:
         examination, tried = diagnose(self._processes, target, results)
         return replace(record, conditions={**results, **tried}, examination=examination)
 
-    def _random_mean(self, spec: ExternalSpec) -> float | None:
-        key = digest([plain(asdict(replace(spec.environment, normalize=None))), spec.named_by_user])
+    def _random_mean(self, spec: ExternalSpec, migration: str | None) -> float | None:
+        key = digest([plain(asdict(replace(spec.environment, normalize=None))), spec.named_by_user, migration])
         if key not in self._random_means:
             self._random_means[key] = self._processes.call(
-                "reload_audit.evaluation.external:random_policy_reward", spec, self._policy
+                "reload_audit.evaluation.external:random_policy_reward", spec, self._policy, migration
             ).value
         return self._random_means[key]
 

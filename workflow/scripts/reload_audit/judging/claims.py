@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from reload_audit.judging.comparison import Comparison, claim_too_imprecise, compare_unpaired
 from reload_audit.judging.criteria import Criteria, margin
 from reload_audit.judging.judgement import Judgement, Obstacle, judge
-from reload_audit.records.episodes import Episode, TrainTime, mean_reward, std_reward
+from reload_audit.judging.spread import chance_of_spread
+from reload_audit.records.episodes import Episode, TrainTime, rewards
 from reload_audit.records.specs import Claim, ClaimKind
 
-STRENGTH: tuple[ClaimKind, ...] = ("explicit", "evaluations", "model_card", "best", "last_evaluation", "training")
+STRENGTH: tuple[ClaimKind, ...] = (
+    "explicit",
+    "evaluations",
+    "model_card",
+    "trend",
+    "best",
+    "last_evaluation",
+    "training",
+)
 """Kinds of claims, the strongest first."""
 
 _USUAL_EPISODES = 10
@@ -22,7 +33,14 @@ OBSTACLE_OF_KIND: dict[str, Obstacle] = {
     "last_evaluation": "before_last_update",
     "training": "claim_with_exploration",
 }
-"""Kinds of claims that are biased, and so must not decide alone, each with its obstacle."""
+"""Kinds of claims that are biased, and so must not show a loss alone, each with its obstacle."""
+
+_OF_THE_SAME_EVALUATIONS = ("best", "last_evaluation")
+"""Kinds of claims that are one of the evaluations that a trend is made of."""
+
+_MAY_BE_TOO_LOW = ("trend", "last_evaluation", "training")
+"""Kinds of claims below what the model earned: a chosen model is better than its neighbours, a later one has learned
+more, and exploration costs. To earn more than such a claim is no gain."""
 
 
 def judge_external(
@@ -65,19 +83,25 @@ def judge_by_claims(
     weights than the last update left, training episodes are too low by exploration. None of them shows a loss alone.
     Where two such kinds both show one, it counts, and the more cautious of them is reported.
 
+    A trend is stronger than the evaluation that it leaves out, as it is not biased upwards; where it does not show
+    that nothing is lost, that evaluation may.
+
     :param claims: in any order
     :param random_mean: mean episode reward of a random policy; None where it could not be measured
     """
     if not claims:
         return Judgement(None, obstacle="no_claim")
-    judged = [_judge_by_claim(claim, reload, random_mean, criteria) for claim in sorted(claims, key=_rank)]
+    earned = rewards(reload)
+    judged = [judge_by_claim(claim, earned, random_mean, criteria) for claim in sorted(claims, key=_rank)]
     first = judged[0]
-    weak = {
-        found.claim.kind: found for found in reversed(judged) if found.claim and found.claim.kind in OBSTACLE_OF_KIND
-    }
-    all_lost = len(weak) > 1 and all(_loss(found) < 1.0 for found in weak.values())
+    kinds = {found.claim.kind: found for found in reversed(judged) if found.claim}
+    if first.claim is not None and first.claim.kind == "trend" and first.decision != "degraded":
+        # Among equals the first: that is the trend itself.
+        return max([first, *(kinds[kind] for kind in _OF_THE_SAME_EVALUATIONS if kind in kinds)], key=_health)
+    weak = [found for kind, found in kinds.items() if kind in OBSTACLE_OF_KIND]
+    all_lost = len(weak) > 1 and all(_loss(found) < 1.0 for found in weak)
     if all_lost and first.claim is not None and first.claim.kind in OBSTACLE_OF_KIND:
-        cautious = max(weak.values(), key=_loss)
+        cautious = max(weak, key=_loss)
         return Judgement(cautious.comparison, cautious.claim)
     return first
 
@@ -92,16 +116,26 @@ def _rank(claim: Claim) -> int:
     return STRENGTH.index(claim.kind)
 
 
-def _judge_by_claim(
-    claim: Claim, reload: Sequence[Episode], random_mean: float | None, criteria: Criteria
-) -> Judgement:
-    """Compare a reload with one claim; a standard deviation that it does not state is taken from the reload."""
-    measured = mean_reward(reload), std_reward(reload), len(reload)
-    std = measured[1] if claim.std is None else claim.std
+def judge_by_claim(claim: Claim, earned: np.ndarray, random_mean: float | None, criteria: Criteria) -> Judgement:
+    """Compare a reload with one claim; a standard deviation that it does not state is taken from the reload.
+
+    :param earned: reward of each episode of the reload, shape ``(n,)``
+    """
+    mean, std = float(np.mean(earned)), float(np.std(earned))
+    claim_std = std if claim.std is None else claim.std
     n = _USUAL_EPISODES if claim.n is None else claim.n
-    width = margin(claim.mean, std, random_mean, criteria)
-    comparison = compare_unpaired((claim.mean, std, max(n, 2)), measured, width, criteria)
-    return Judgement(comparison, claim, _obstacle(claim, comparison, claim_too_imprecise(std, n, width, criteria), n))
+    # A trend's is no spread of episodes: its size comes from how evaluations scatter.
+    chance = 0.0 if claim.kind == "trend" else chance_of_spread(claim_std, n, earned) if claim_std < std else 1.0
+    width = margin(claim.mean, std if claim.kind == "trend" else claim_std, random_mean, criteria)
+    claimed = (claim.mean, claim_std, max(n, 2))
+    comparison = compare_unpaired(claimed, (mean, std, len(earned)), width, criteria, chance)
+    imprecise = claim_too_imprecise(comparison, n, criteria)
+    return Judgement(
+        comparison,
+        claim,
+        _obstacle(claim, comparison, imprecise, n),
+        as_claimed=_is_as_claimed(claim, comparison, imprecise, n, criteria),
+    )
 
 
 def _obstacle(claim: Claim, comparison: Comparison, imprecise: bool, n: int) -> Obstacle:
@@ -116,9 +150,27 @@ def _obstacle(claim: Claim, comparison: Comparison, imprecise: bool, n: int) -> 
         return "claim_too_imprecise"
     if comparison.decision == "degraded" and claim.kind in OBSTACLE_OF_KIND:
         return OBSTACLE_OF_KIND[claim.kind]
-    if comparison.decision == "improved" and claim.kind in ("last_evaluation", "training"):
-        return OBSTACLE_OF_KIND[claim.kind]
     return ""
+
+
+def _is_as_claimed(claim: Claim, comparison: Comparison, imprecise: bool, n: int, criteria: Criteria) -> bool:
+    """Whether a claim predicts what the reload earns, but is too weak or too imprecise to show that nothing is lost.
+
+    It predicts that unless the reload earns less with an error probability of at most ``alpha``.
+
+    :param imprecise: whether the claim's own error reaches the margin
+    :param n: episodes behind it
+    """
+    if comparison.decision == "improved" and claim.kind in _MAY_BE_TOO_LOW:
+        return True
+    weak = imprecise or claim.kind == "trend" or claim.kind in OBSTACLE_OF_KIND
+    undecided = comparison.decision is None or n < 2
+    return undecided and weak and comparison.p_lower > criteria.alpha
+
+
+def _health(judgement: Judgement) -> int:
+    """How much a judgement shows of that nothing is lost."""
+    return ("retained", "equivalent").index(judgement.decision) + 1 if judgement.healthy else 0
 
 
 def _loss(judgement: Judgement) -> float:

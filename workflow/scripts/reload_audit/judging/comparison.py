@@ -8,13 +8,22 @@ level that its look has (see ``spending``), so that all looks together err at mo
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from reload_audit.judging.criteria import Criteria, Decision
 from reload_audit.judging.spending import nominal_alpha, sequential_p
+
+_ANOTHER_DISTRIBUTION = 1e-4
+"""Chance of spreading as little as is claimed below which the claim cannot be of the reload's distribution."""
+
+_DOUBLINGS = 14
+"""How often a number of episodes is doubled before it counts as too large to be run."""
+
+_REACH = 2.5
+"""Standard errors by which a difference is taken to move at most while further episodes run."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +33,10 @@ class Comparison:
     ``ci_low`` and ``ci_high`` are one-sided bounds, each of which holds at all looks with probability ``1 - alpha``.
     ``p_degraded`` tests "the loss is not larger than the margin", ``p_improved`` its mirror image; both hold at
     whatever look the model ends (see :func:`~reload_audit.judging.spending.sequential_p`).
+
+    :param p_lower: of the test "nothing is lost", whatever the margin, after these episodes alone
+    :param reload_error: standard error of the difference that stems from the reload, which further episodes lessen
+    :param claim_error: the part of it that stems from a claim, which stays
     """
 
     n_episodes: int
@@ -33,22 +46,67 @@ class Comparison:
     margin: float
     p_degraded: float
     p_improved: float
+    p_lower: float = 1.0
+    reload_error: float = 0.0
+    claim_error: float = 0.0
 
     @property
     def decision(self) -> Decision | None:
-        """Whether both bounds lie below, within or above the margin, as a verdict; None while they leave it open."""
+        """What both bounds say: a loss or gain beyond the margin, neither, or no such loss; None where it is open."""
         if self.ci_high < -self.margin:
             return "degraded"
         if self.ci_low > self.margin:
             return "improved"
-        if -self.margin <= self.ci_low and self.ci_high <= self.margin:
-            return "equivalent"
+        if self.ci_low >= -self.margin:
+            return "equivalent" if self.ci_high <= self.margin else "retained"
         return None
 
     @property
     def detectable(self) -> float:
         """The smallest observed loss that would have been called ``degraded`` with these episodes."""
         return self.margin + (self.ci_high - self.difference)
+
+    def half_width(self, n: int, criteria: Criteria) -> float:
+        """How far the bounds would lie from the difference after ``n`` episodes of the reload that spread as these."""
+        looks = criteria.planned.against(_as_noisy_episodes(self.claim_error, self.reload_error, self.n_episodes))
+        level = nominal_alpha(criteria.alpha, looks, n)
+        error = math.hypot(self.claim_error, self.reload_error * math.sqrt(self.n_episodes / n))
+        return _student_quantile(n - 1, 1 - level) * error
+
+    def within_reach(self, decisions: Set[Decision], criteria: Criteria) -> bool:
+        """Whether one of these decisions could yet be made at a later look, unless the difference moves a lot.
+
+        It is let move by two and a half of the standard errors that it moves by: one model in 160 is given up that
+        would have been decided.
+        """
+        return any(decisions & self._possible(n, criteria) for n in criteria.planned.all if n > self.n_episodes)
+
+    def episodes_to_decide(self, criteria: Criteria) -> int | None:
+        """After how many episodes of the reload, about, the bounds would decide, if the difference stays as it is.
+
+        :return: the present number, doubled until it is enough; None where a claim's own error stands in the way
+        """
+        n = self.n_episodes
+        for _ in range(_DOUBLINGS):
+            n *= 2
+            width = self.half_width(n, criteria)
+            if self.difference + width < -self.margin or self.difference - width >= -self.margin:
+                return n
+        return None
+
+    def _possible(self, n: int, criteria: Criteria) -> Set[Decision]:
+        """What may be decided after ``n`` episodes."""
+        width, margin = self.half_width(n, criteria), self.margin
+        moves = _REACH * self.reload_error * math.sqrt(max(0.0, 1.0 - self.n_episodes / n))
+        low, high = self.difference - moves, self.difference + moves
+        nearest = 0.0 if low <= 0.0 <= high else min(abs(low), abs(high))
+        possible: dict[Decision, bool] = {
+            "degraded": low + width < -margin,
+            "improved": high - width > margin,
+            "equivalent": nearest + width <= margin,
+            "retained": high - width >= -margin,
+        }
+        return {decision for decision, may_be in possible.items() if may_be}
 
 
 def compare_paired(differences: Sequence[float] | np.ndarray, margin: float, criteria: Criteria) -> Comparison:
@@ -70,20 +128,27 @@ def compare_paired(differences: Sequence[float] | np.ndarray, margin: float, cri
     unit = _unit(float(np.abs(d).max()))
     mean = float((d / unit).mean()) * unit
     standard_error = float((d / unit).std(ddof=1)) / math.sqrt(n) * unit
-    return _t_comparison(n, mean, standard_error, n - 1, margin, criteria)
+    return _t_comparison(n, mean, (0.0, standard_error), n - 1, margin, criteria)
 
 
 def compare_unpaired(
-    train: tuple[float, float, int], reload: tuple[float, float, int], margin: float, criteria: Criteria
+    train: tuple[float, float, int],
+    reload: tuple[float, float, int],
+    margin: float,
+    criteria: Criteria,
+    chance: float = 1.0,
 ) -> Comparison:
     """Test with Welch's t whether the difference of two means is beyond the margin, from moments of rewards alone.
 
-    The claimed standard deviation enters as the larger of the two: with few claimed episodes of a bimodal
-    return plain Welch was measured to raise false alarms at 0.16 to 0.42.
+    Both standard deviations enter as the larger of the two: few episodes of a bimodal or zero-inflated return often
+    hold one of its outcomes only. There plain Welch was measured to raise false alarms at 0.16 to 0.60. It is used
+    where the claim's episodes cannot be of the reload's distribution, moved by whatever amount.
 
     :param train: claimed mean, standard deviation (ddof 0, as ``evaluate_policy`` reports it) and episodes
     :param reload: mean, standard deviation (ddof 0) and number of the reload's episodes
     :param margin: in units of reward
+    :param chance: that the claim would spread as little as it does if its episodes were of the reload's distribution:
+        see :func:`~reload_audit.judging.spread.chance_of_spread`
     :raises ValueError: fewer than two episodes on either side, or a number that is not finite
     """
     (train_mean, train_std, train_n), (reload_mean, reload_std, reload_n) = train, reload
@@ -93,23 +158,63 @@ def compare_unpaired(
         raise ValueError(f"expected at least two episodes on each side, found {train_n} and {reload_n}")
     difference = reload_mean - train_mean
     unit = _unit(max(train_std, reload_std))
+    train_var = (train_std / unit) ** 2 * train_n / (train_n - 1)
     reload_var = (reload_std / unit) ** 2 * reload_n / (reload_n - 1)
-    train_var = max((train_std / unit) ** 2 * train_n / (train_n - 1), reload_var)
+    is_another = chance <= _ANOTHER_DISTRIBUTION
+    if not is_another:
+        train_var = reload_var = max(train_var, reload_var)
     a, b = train_var / train_n, reload_var / reload_n
     if a + b == 0.0:
         return _certain(reload_n, difference, margin)
     degrees = (a + b) ** 2 / (a**2 / (train_n - 1) + b**2 / (reload_n - 1))
-    return _t_comparison(reload_n, difference, math.sqrt(a + b) * unit, degrees, margin, criteria)
+    found = _t_comparison(reload_n, difference, (math.sqrt(a) * unit, math.sqrt(b) * unit), degrees, margin, criteria)
+    if not is_another:
+        return found
+    return replace(found, p_degraded=max(found.p_degraded, chance), p_improved=max(found.p_improved, chance))
 
 
-def claim_too_imprecise(claim_std: float, claim_n: int, margin: float, criteria: Criteria) -> bool:
-    """Whether no number of reload episodes could show that nothing is lost: the claim's error reaches the margin."""
+def claim_too_imprecise(comparison: Comparison, claim_n: int, criteria: Criteria) -> bool:
+    """Whether no number of further episodes like these could show that nothing is lost.
+
+    The claim's own error would leave a loss beyond the margin possible.
+
+    :param claim_n: episodes that the claim rests on
+    """
     if claim_n < 2:
         return True
-    standard_error = claim_std * math.sqrt(claim_n / (claim_n - 1)) / math.sqrt(claim_n)
-    most_lenient = max(nominal_alpha(criteria.alpha, criteria.looks, look) for look in criteria.looks)
-    quantile = _student_quantile(claim_n - 1, 1 - most_lenient)
-    return standard_error > 0 and quantile * standard_error >= margin
+    error = comparison.claim_error
+    return (
+        error > 0
+        and comparison.difference - error * _quantile_at_best(comparison, claim_n, criteria) < -comparison.margin
+    )
+
+
+def episodes_of_a_precise_claim(comparison: Comparison, claim_n: int, criteria: Criteria) -> int:
+    """How many episodes, at least, a claim would have to rest on, which spread as these do, to be precise enough.
+
+    Its error is let take half of the margin, as a variance, so that the reload's episodes have the other half.
+    """
+    n = max(claim_n, 2)
+    spread = comparison.claim_error * math.sqrt(n)
+    while spread / math.sqrt(n) * _quantile_at_best(comparison, n, criteria) > comparison.margin / math.sqrt(2):
+        n = math.ceil(1.1 * n)
+    return n
+
+
+def _quantile_at_best(comparison: Comparison, claim_n: int, criteria: Criteria) -> float:
+    """Student's quantile with a claim's degrees of freedom, at the most lenient level of the looks that are left."""
+    n = comparison.n_episodes
+    looks = criteria.planned.against(_as_noisy_episodes(comparison.claim_error, comparison.reload_error, n))
+    left = [n, *(look for look in looks.all if look > n)]
+    return _student_quantile(claim_n - 1, 1 - max(nominal_alpha(criteria.alpha, looks, look) for look in left))
+
+
+def _as_noisy_episodes(claim_error: float, reload_error: float, n: int) -> float:
+    """How many episodes as noisy as the reload's have the error of a claim; infinite without one.
+
+    :param n: episodes of the reload
+    """
+    return n * (reload_error / claim_error) ** 2 if claim_error > 0.0 else math.inf
 
 
 def false_discovery_q(p_values: Sequence[float]) -> np.ndarray:
@@ -149,14 +254,16 @@ def _certain(n: int, difference: float, margin: float) -> Comparison:
         margin=margin,
         p_degraded=0.0 if difference < -margin else 1.0,
         p_improved=0.0 if difference > margin else 1.0,
+        p_lower=0.0 if difference < 0.0 else 1.0,
     )
 
 
 def _t_comparison(
-    n: int, difference: float, standard_error: float, degrees: float, margin: float, criteria: Criteria
+    n: int, difference: float, errors: tuple[float, float], degrees: float, margin: float, criteria: Criteria
 ) -> Comparison:
-    level = nominal_alpha(criteria.alpha, criteria.looks, n)
-    half_width = _student_quantile(degrees, 1 - level) * standard_error
+    """Bounds and p-values from standard errors: that of a claim, 0 without one, and that of the reload."""
+    looks, standard_error = criteria.planned.against(_as_noisy_episodes(*errors, n)), math.hypot(*errors)
+    half_width = _student_quantile(degrees, 1 - nominal_alpha(criteria.alpha, looks, n)) * standard_error
     p_degraded = _student_probability(degrees, (difference + margin) / standard_error)
     p_improved = _student_probability(degrees, -(difference - margin) / standard_error)
     return Comparison(
@@ -165,6 +272,9 @@ def _t_comparison(
         ci_low=difference - half_width,
         ci_high=difference + half_width,
         margin=margin,
-        p_degraded=sequential_p(p_degraded, criteria.alpha, criteria.looks, n),
-        p_improved=sequential_p(p_improved, criteria.alpha, criteria.looks, n),
+        p_degraded=sequential_p(p_degraded, criteria.alpha, looks, n),
+        p_improved=sequential_p(p_improved, criteria.alpha, looks, n),
+        p_lower=_student_probability(degrees, difference / standard_error),
+        claim_error=errors[0],
+        reload_error=errors[1],
     )

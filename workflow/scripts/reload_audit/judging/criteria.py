@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
+from reload_audit.judging.spending import Looks
 from reload_audit.records.specs import stops
 
-Decision = Literal["degraded", "improved", "equivalent"]
+Decision = Literal["degraded", "improved", "equivalent", "retained"]
 Verdict = Literal[
     "identical",
     "equivalent",
@@ -36,10 +37,7 @@ WORST_FIRST: tuple[Verdict, ...] = (
 )
 """All verdicts, in the order in which models are listed."""
 
-NOTHING_LOST: tuple[Verdict, ...] = ("identical", "equivalent", "retained")
-"""Verdicts of reloads that are shown to lose no more than the margin, and of which no gain is known."""
-
-AS_BEFORE: tuple[Verdict, ...] = (*NOTHING_LOST, "consistent")
+AS_BEFORE: tuple[Verdict, ...] = ("identical", "equivalent", "retained", "consistent")
 """Verdicts of reloads that earn what they earned, as far as can be told: nothing is to be explained."""
 
 
@@ -51,7 +49,10 @@ class Criteria:
     :param fdr: false discovery rate over all models, for ``degraded`` and for ``improved``
     :param margin_fraction: part of the margin, as a fraction of ``|train reward - random reward|``
     :param margin_std: part of the margin, in standard deviations of the train-time reward
-    :param looks: numbers of episodes at which a decision is tried, increasing; all of ``alpha`` is spent at the last
+    :param looks: numbers of episodes at which a decision is tried, increasing
+    :param further_looks: those at which it is tried after these, for a model that is judged by a claim, is still
+        undecided and whose episodes are cheap; all of ``alpha`` is spent at the last of all
+    :param seconds: wall time of a model's episodes, beyond which none of the further looks begins
     """
 
     alpha: float
@@ -59,15 +60,32 @@ class Criteria:
     margin_fraction: float
     margin_std: float
     looks: tuple[int, ...]
+    further_looks: tuple[int, ...] = ()
+    seconds: float = 60.0
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Criteria:
-        """Read the section ``verdict`` of the configuration."""
-        return cls(**{**data, "looks": tuple(data["looks"])})
+        """Read the section ``verdict`` of the configuration; further looks before the last of the others are none."""
+        looks = tuple(data["looks"])
+        further = tuple(look for look in data["further_looks"] if look > looks[-1])
+        return cls(**{**data, "looks": looks, "further_looks": further})
+
+    @property
+    def planned(self) -> Looks:
+        """All looks, as the error rate is spent over them."""
+        return Looks(self.looks, self.further_looks)
 
     def up_to(self, episodes: int) -> Criteria:
         """The same for a model of which so many episodes are recorded: its last look is at all of them."""
-        return replace(self, looks=stops(self.looks, episodes))
+        return replace(self, looks=stops(self.looks, episodes), further_looks=())
+
+    def too_slow(self, episodes: int, seconds: float) -> bool:
+        """Whether the look after so many episodes is the last that the time for a model allows.
+
+        :param seconds: that these episodes took
+        """
+        later = [look for look in self.further_looks if look > episodes]
+        return episodes >= self.looks[-1] and bool(later) and seconds / episodes * later[0] > self.seconds
 
     @property
     def episodes_to_meet_a_rare_loss(self) -> float:

@@ -33,6 +33,7 @@ class Judgement:
         in place), or against a claim; None without either
     :param claim: the claim that decides; None where episodes of train time do
     :param obstacle: why the comparison must not decide; empty if it may
+    :param as_claimed: whether a claim that is too weak or too imprecise to show more predicts what the reload earns
     :param environment_gap: reference against in place: only the environments are new; None where not measured
     :param process_gap: reload against reference: only process and files are new; None where not measured
     :param first_difference: the first bit that differs between reference and reload; None where none does
@@ -44,13 +45,20 @@ class Judgement:
     environment_gap: Comparison | None = None
     process_gap: Comparison | None = None
     first_difference: str | None = None
+    as_claimed: bool = False
 
     @property
-    def decision(self) -> Decision | Literal["identical"] | None:
+    def decision(self) -> Decision | Literal["identical", "consistent"] | None:
         """The verdict as far as this model alone can tell; None while it is open."""
-        if self.comparison is None or self.obstacle:
+        if self.comparison is None:
             return None
         decision = self.comparison.decision
+        if decision is None:
+            return "consistent" if self.as_claimed else None
+        if decision == "improved" and self.as_claimed:
+            return "retained"
+        if self.obstacle:
+            return "consistent" if self.as_claimed else None
         identical = decision == "equivalent" and self.claim is None and self.first_difference is None
         return "identical" if identical else decision
 
@@ -74,33 +82,31 @@ class Judgement:
 
     @property
     def healthy(self) -> bool:
-        """Whether the episodes show that the reload earns the same, within the margin."""
-        return self.decision in ("identical", "equivalent")
+        """Whether the episodes show that nothing is lost beyond the margin."""
+        return self.decision in ("identical", "equivalent", "retained")
 
     def settled(self, criteria: Criteria) -> bool:
         """Whether further episodes can be spared.
 
-        They cannot while rewards hardly vary, unless every bit is the same: twenty equal differences say little about a
-        loss that happens in one episode of twenty. And a loss or gain must be so clear that it outlasts the correction
-        for the number of models, which is not known here.
+        They can where no later look is likely to say more. They cannot while rewards hardly vary, unless every bit is
+        the same: twenty equal differences say little about a loss that happens in one episode of twenty. And a loss or
+        gain must be so clear that it outlasts the correction for the number of models, which is not known here.
         """
         comparison = self.comparison
-        if comparison is None:
+        if comparison is None or self.decision == "identical":
             return True
-        if self.obstacle == "claim_too_imprecise":
-            hopeless = self.claim is not None and self.claim.n == 1
-            return hopeless or comparison.difference > -comparison.margin  # a large loss could yet show
         wide = comparison.ci_high - comparison.ci_low > _NEXT_TO_NOTHING * comparison.margin
         telling = wide or comparison.n_episodes >= criteria.episodes_to_meet_a_rare_loss
-        match "identical" if self.decision == "identical" else comparison.decision:
+        match comparison.decision:
             case None:
-                return False
-            case "identical":
-                return True
+                return not comparison.within_reach({"degraded", "improved", "equivalent", "retained"}, criteria)
+            case "retained":
+                return telling and not comparison.within_reach({"equivalent", "improved"}, criteria)
             case "equivalent":
                 return telling
-            case _:
-                return telling and min(comparison.p_degraded, comparison.p_improved) <= criteria.fdr / _MANY_MODELS
+            case "improved" if self.as_claimed:
+                return telling
+        return telling and min(comparison.p_degraded, comparison.p_improved) <= criteria.fdr / _MANY_MODELS
 
 
 def judge(train_time: TrainTime, reload: Sequence[Episode], criteria: Criteria) -> Judgement:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from reload_audit.judging.comparison import Comparison
+from reload_audit.judging.comparison import Comparison, episodes_of_a_precise_claim
 from reload_audit.judging.criteria import Criteria
 from reload_audit.judging.judgement import Gap, Judgement, Obstacle
 from reload_audit.judging.verdicts import JudgedVerdict
@@ -22,17 +24,37 @@ _GAP_MEANS: dict[Gap, str] = {
 }
 
 
+@dataclass(frozen=True)
+class FurtherEpisodes:
+    """Where further episodes of a model would come from, and what they cost.
+
+    :param ends_with: what ends the episodes that a reload can be compared with: what was recorded in ``training`` here,
+        or a ``recording`` by somebody else; a ``claim`` goes with any number
+    :param seconds: wall time of one episode; None where it is not known
+    """
+
+    ends_with: Literal["training", "recording", "claim"]
+    seconds: float | None = None
+
+    def cost(self, n: int) -> str:
+        """How long so many episodes take."""
+        return "" if self.seconds is None else f", {_duration(n * self.seconds)}"
+
+
 def reason(
     judged: JudgedVerdict,
     judgement: Judgement,
     checks: Sequence[Check],
     criteria: Criteria,
+    further: FurtherEpisodes,
+    loss_share: float | None,
 ) -> str:
     """Why a model has its verdict; empty for a plain ``identical``.
 
     :param checks: those that failed
+    :param loss_share: the largest loss that is not excluded, as a share of what was learned; None where not known
     """
-    parts = [_main_reason(judged, judgement, criteria)]
+    parts = [_main_reason(judged, judgement, criteria, further, loss_share)]
     if checks:
         disagreement = f"its files do not agree: {', '.join(map(_disagreement, checks))}"
         # Of a loss or gain the disagreement comes first: it may explain it.
@@ -54,54 +76,135 @@ def _are_integers(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, int) for item in value)
 
 
-def _main_reason(judged: JudgedVerdict, judgement: Judgement, criteria: Criteria) -> str:
+def _main_reason(
+    judged: JudgedVerdict,
+    judgement: Judgement,
+    criteria: Criteria,
+    further: FurtherEpisodes,
+    loss_share: float | None,
+) -> str:
     comparison, claim = judgement.comparison, judgement.claim
     if comparison is None:
         return "no_claim: nothing says what it earned; a table (models: or claims:) can"
     match judged.verdict:
         case "identical":
             return ""
-        case "equivalent" if claim is not None:
-            return f"earns what is claimed, within the margin: {_said_by(claim)}"
         case "equivalent":
-            return f"within the margin; the first bits that differ from the reference: {judgement.first_difference}"
+            return _equivalent(judgement, claim)
+        case "retained":
+            return _retained(judgement, comparison, claim)
+        case "consistent" if claim is not None:
+            return _consistent(comparison, claim, criteria, loss_share)
         case "degraded" | "improved":
-            word = "less" if comparison.difference < 0 else "more"
-            amount = f"earns {abs(comparison.difference):.4g} {word} than"
-            if claim is not None:
-                return f"{amount} claimed: {_said_by(claim)}"
-            quoted = "recorded" if judgement.environment_gap is None else "in place"
-            return f"{amount} {quoted}; {_GAP_MEANS[judgement.gap]}"
+            return _changed(judgement, comparison, claim)
     if judgement.obstacle and claim is not None:
-        return f"{judgement.obstacle}: {_obstacle(judgement.obstacle, claim, comparison)}"
-    return _undecided(comparison, judged.q, criteria)
+        return f"{judgement.obstacle}: {_obstacle(judgement.obstacle, claim, comparison, criteria)}"
+    if judged.suspect:
+        return _suspect(comparison, judged.q, criteria, further)
+    return _undecided(comparison, criteria, further)
 
 
-def _obstacle(obstacle: Obstacle, claim: Claim, comparison: Comparison) -> str:
-    word = "less" if comparison.difference < 0 else "more"
-    amount = f"earns {abs(comparison.difference):.4g} {word} than claimed"
+def _equivalent(judgement: Judgement, claim: Claim | None) -> str:
+    if claim is not None:
+        return f"earns what is claimed, within the margin: {_said_by(claim)}"
+    return f"within the margin; the first bits that differ from the reference: {judgement.first_difference}"
+
+
+def _changed(judgement: Judgement, comparison: Comparison, claim: Claim | None) -> str:
+    amount = f"{_amount(comparison)} than"
+    if claim is not None:
+        return f"{amount} claimed: {_said_by(claim)}"
+    quoted = "recorded" if judgement.environment_gap is None else "in place"
+    return f"{amount} {quoted}; {_GAP_MEANS[judgement.gap]}"
+
+
+def _retained(judgement: Judgement, comparison: Comparison, claim: Claim | None) -> str:
+    if judgement.as_claimed and claim is not None:
+        return f"{_amount(comparison)} than claimed, as such a claim lets expect: {_said_by(claim)}"
+    said = "" if claim is None else f": {_said_by(claim)}"
+    open_ = f"whether it gains is open ({_bounds(comparison)})"
+    return f"loses no more than the margin of {comparison.margin:.4g}; {open_}{said}"
+
+
+def _consistent(comparison: Comparison, claim: Claim, criteria: Criteria, loss_share: float | None) -> str:
+    share = "" if loss_share is None else f", {100 * loss_share:.0f} % of what was learned,"
+    return (
+        f"earns what this claim predicts, which cannot tell more: {_said_by(claim)}; a loss of up to "
+        f"{max(0.0, -comparison.ci_low):.4g}{share} is not excluded; {_better_claim(comparison, claim, criteria)}"
+    )
+
+
+def _obstacle(obstacle: Obstacle, claim: Claim, comparison: Comparison, criteria: Criteria) -> str:
+    amount, told = f"{_amount(comparison)} than claimed", _better_claim(comparison, claim, criteria)
     match obstacle:
         case "best_of_k":
-            return f"{amount}, but choosing the best of many evaluations alone may explain it: {_said_by(claim)}"
+            said = f"{amount}, but choosing the best of many evaluations alone may explain it"
         case "before_last_update":
-            return f"{amount}, but the policy was updated once more after that evaluation: {_said_by(claim)}"
+            said = f"{amount}, but the policy was updated once more after that evaluation"
         case "claim_with_exploration":
-            return f"{amount}, but training episodes explore: {_said_by(claim)}"
-    return f"a claim of so few episodes cannot tell a loss of {comparison.margin:.4g}: {_said_by(claim)}"
+            said = f"{amount}, but training episodes explore"
+        case _:
+            said = (
+                f"{amount}, which a claim of so few episodes does not show to be a loss beyond {comparison.margin:.4g}"
+            )
+    return f"{said}: {_said_by(claim)}; {told}"
 
 
-def _undecided(comparison: Comparison, q: float | None, criteria: Criteria) -> str:
-    if comparison.decision is not None and q is not None:
-        return f"beyond the margin, but not significant over all models (q = {q:.2g} > {criteria.fdr:g})"
+def _better_claim(comparison: Comparison, claim: Claim, criteria: Criteria) -> str:
+    """What claim would tell more than this one."""
+    if claim.kind in ("explicit", "evaluations", "model_card") and comparison.claim_error > 0.0:
+        n = episodes_of_a_precise_claim(comparison, claim.n or 2, criteria)
+        return f"a claim of at least {max(n, 2 * (claim.n or 1)):,} episodes would tell"
+    return "a reward that was measured of this very model, under claims, would tell"
+
+
+def _suspect(comparison: Comparison, q: float | None, criteria: Criteria, further: FurtherEpisodes) -> str:
     return (
-        f"{comparison.n_episodes} episodes cannot tell: the difference lies between {comparison.ci_low:.4g} and "
-        f"{comparison.ci_high:.4g}, the margin is {comparison.margin:.4g}; "
-        f"a loss of {comparison.detectable:.4g} or more would have shown"
+        f"a loss beyond the margin of {comparison.margin:.4g} is likely ({_bounds(comparison)}), but among so many "
+        f"models it may be chance (q = {q:.2g} > {criteria.fdr:g}); "
+        f"{_more_episodes(comparison.n_episodes, 3 * comparison.n_episodes, further)}"
     )
+
+
+def _undecided(comparison: Comparison, criteria: Criteria, further: FurtherEpisodes) -> str:
+    n, enough = comparison.n_episodes, comparison.episodes_to_decide(criteria)
+    said = f"{n:,} episodes cannot tell: {_bounds(comparison)}, the margin is {comparison.margin:.4g}"
+    if enough is None:
+        return f"{said}; it lies at the margin, or episodes vary too much for any number of them to decide"
+    return f"{said}; {_more_episodes(n, enough - n, further)}"
+
+
+def _more_episodes(n: int, more: int, further: FurtherEpisodes) -> str:
+    """How many more episodes would decide, what they cost, and where to ask for them."""
+    match further.ends_with:
+        case "training":
+            return f"{n + more:,} episodes at train time would decide (evaluation.episodes{further.cost(more)})"
+        case "recording":
+            return f"a recording of {n + more:,} episodes would decide{further.cost(more)}"
+    return f"{more:,} more episodes{further.cost(more)}, would decide (verdict.further_looks, verdict.seconds)"
+
+
+def _amount(comparison: Comparison) -> str:
+    return f"earns {abs(comparison.difference):.4g} {'less' if comparison.difference < 0 else 'more'}"
+
+
+def _bounds(comparison: Comparison) -> str:
+    return f"the difference lies between {comparison.ci_low:.4g} and {comparison.ci_high:.4g}"
+
+
+def _duration(seconds: float) -> str:
+    """About how long that is: one of 1, 2, 5, 10, 20, 50 of a unit, so that two audits seldom say different things."""
+    unit, size = ("s", 1.0) if seconds < 75.0 else ("min", 60.0) if seconds < 4500.0 else ("h", 3600.0)
+    amount = max(1.0, seconds / size)
+    ten = 10.0 ** math.floor(math.log10(amount))
+    nearest = min((1, 2, 5, 10), key=lambda step: abs(math.log(amount / (step * ten))))
+    return f"about {nearest * ten:.0f} {unit}"
 
 
 def _said_by(claim: Claim) -> str:
     """The claimed reward, and where it is claimed."""
+    if claim.kind == "trend" and claim.std is not None and claim.n:
+        return f"{claim.mean:.4g} ± {claim.std / math.sqrt(claim.n):.4g} ({claim.where})"
     std = "" if claim.std is None else f" ± {claim.std:.4g}"
     n = "" if claim.n is None else f" over {claim.n:,} episodes"
     return f"{claim.mean:.4g}{std}{n} ({claim.where})"

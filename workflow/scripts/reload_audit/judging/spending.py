@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -29,11 +29,78 @@ _CLOSEST = 0.01
 
 _BISECTIONS = 45
 
+_UNCERTAIN = 0.1
+"""A claim of so few episodes, as noisy as the model's, leaves so much open that no look after the first adds to it."""
+
+_CERTAIN = 1000
+"""A claim of so many times as many episodes as the last look counts as known for certain."""
+
 _SURE = 0.9
 """A p-value from here on is reported as 1."""
 
+USUAL_SHARE = 0.8
+"""Share of the error rate for the usual looks, where there are further ones: see docs/statistics.md."""
+
 _LEVELS = (*np.geomspace(1e-12, 1e-5, 12), *np.geomspace(2e-5, 0.5, 30), 0.6, 0.75, _SURE)
 """Error rates for which the boundary is known; p-values are interpolated between them."""
+
+
+@dataclass(frozen=True)
+class Looks:
+    """The numbers of episodes at which a model is tested, increasing.
+
+    :param usual: those that every model may need
+    :param further: those of a model that is still undecided then, if its episodes are cheap; there may be none
+    :param claimed: episodes of the claim that the model is compared with, each of them as noisy as one of the model's;
+        infinite where there is no claim
+    """
+
+    usual: tuple[int, ...]
+    further: tuple[int, ...] = ()
+    claimed: float = math.inf
+
+    @property
+    def all(self) -> tuple[int, ...]:
+        """The usual and the further ones."""
+        return (*self.usual, *self.further)
+
+    def until(self, n: int) -> tuple[int, ...]:
+        """All looks up to the one after ``n`` episodes; one between two of them counts as a look of its own."""
+        return (*(look for look in self.all if look < n), n)
+
+    def against(self, claimed: float) -> Looks:
+        """The same for a model that is compared with a claim, without looks that would add next to nothing to it.
+
+        Only the order of size of the claim's episodes counts: they are rounded up to a quarter of a power of two, which
+        makes the tests a little stricter than they need be.
+        """
+        if not claimed < _CERTAIN * max(self.all, default=1):
+            return self
+        at_least = max(claimed, _UNCERTAIN)
+        rounded = replace(self, claimed=2.0 ** (math.ceil(4 * math.log2(at_least) - 1e-9) / 4))
+        known = rounded.information(self.all)
+        telling = {
+            look for look, gain in zip(self.all[1:], np.diff(known) / known[1:], strict=True) if gain >= _CLOSEST
+        }
+        kept = [tuple(look for look in looks if look in telling) for looks in (self.usual[1:], self.further)]
+        return replace(rounded, usual=(self.usual[0], *kept[0]), further=kept[1])
+
+    def information(self, n: Sequence[int]) -> np.ndarray:
+        """The inverse variance of the difference after so many episodes, in units of that of one; shape as ``n``.
+
+        What a claim says was measured once: the more episodes have run beside it, the less a further one adds.
+        """
+        return 1.0 / (1.0 / self.claimed + 1.0 / np.asarray(n, dtype=np.float64))
+
+    def spent(self, n: Sequence[int]) -> np.ndarray:
+        """The share of the error rate that is spent when so many episodes have run, shape as ``n``."""
+        episodes = np.asarray(n, dtype=np.float64)
+        last = self.all[-1] if self.all else 0
+        if not self.further:
+            return spent(episodes / max(last, episodes.max()))
+        usual = self.usual[-1]
+        rest = spent(np.clip((episodes - usual) / (max(last, episodes.max()) - usual), 0.0, 1.0))
+        return USUAL_SHARE * spent(np.minimum(episodes / usual, 1.0)) + (1.0 - USUAL_SHARE) * rest
 
 
 def spent(fraction: np.ndarray) -> np.ndarray:
@@ -45,16 +112,15 @@ def spent(fraction: np.ndarray) -> np.ndarray:
     return share
 
 
-def nominal_alpha(alpha: float, looks: Sequence[int], n: int) -> float:
+def nominal_alpha(alpha: float, looks: Looks, n: int) -> float:
     """The one-sided level of the test after ``n`` episodes, if all tests together are to err at most at ``alpha``.
 
-    :param looks: numbers of episodes at which is tested, increasing. The last has what is left of ``alpha``. A test
-        after another number of episodes is taken for a look of its own, after all smaller ones.
+    :param looks: the last has what is left of ``alpha``
     """
-    return _nominal_alpha(alpha, *_until(tuple(looks), n))
+    return _nominal_alpha(alpha, looks, n)
 
 
-def sequential_p(p: float, alpha: float, looks: Sequence[int], n: int) -> float:
+def sequential_p(p: float, alpha: float, looks: Looks, n: int) -> float:
     """The repeated p-value (Jennison and Turnbull 2000, chapter 9) of a test after ``n`` episodes.
 
     It is the smallest error rate at which the boundary would be crossed at this look. The tests at level ``x`` reject
@@ -68,10 +134,10 @@ def sequential_p(p: float, alpha: float, looks: Sequence[int], n: int) -> float:
     """
     if p >= _SURE:  # it is never less than p
         return 1.0
-    fractions = _until(tuple(looks), n)
-    levels, nominal = _table(alpha, *fractions)
+    levels, nominal = _table(alpha, looks, n)
     if p < nominal[0]:
-        return min(p / _share_of_last(*fractions), float(levels[0]))
+        share = looks.spent((0, *looks.until(n)))
+        return min(p / float(share[-1] - share[-2]), float(levels[0]))
     if p >= nominal[-1]:
         return 1.0
     return float(np.exp(np.interp(math.log(p), np.log(nominal), np.log(levels))))
@@ -84,7 +150,7 @@ def nominal_levels(errors: np.ndarray, information: np.ndarray) -> np.ndarray:
     as not crossed at later looks: both make the tests stricter than they need be.
 
     :param errors: error spent until each look, not decreasing, shape ``(designs, looks)``
-    :param information: numbers of episodes, or multiples, shape ``(looks,)``, increasing
+    :param information: inverse variance of what is tested, in any unit, shape ``(looks,)``, increasing
     :returns: shape ``(designs, looks)``
     """
     from scipy.special import ndtr, ndtri  # slow to import, and most jobs judge nothing
@@ -140,35 +206,23 @@ class _Density:
         return _Density(at, half * weights * np.einsum("dij,dj->di", moved, self.weights), time)
 
 
-def _until(looks: tuple[int, ...], n: int) -> tuple[tuple[int, ...], int]:
-    """The looks until this one, and after how many episodes all is spent."""
-    return (*(look for look in looks if look < n), n), max((n, *looks))
+def _levels(levels: np.ndarray, looks: Looks, n: int) -> np.ndarray:
+    """The nominal level of the look after ``n`` episodes, at several error rates, shape ``(levels,)``."""
+    until = looks.until(n)
+    nominal: np.ndarray = nominal_levels(levels[:, None] * looks.spent(until), looks.information(until))
+    return nominal[:, -1]
 
 
-def _errors(levels: np.ndarray, looks: tuple[int, ...], last: int) -> np.ndarray:
-    """Error that is spent until each look, for several error rates, shape ``(levels, looks)``."""
-    errors: np.ndarray = levels[:, None] * spent(np.asarray(looks) / last)
-    return errors
+@cache
+def _nominal_alpha(alpha: float, looks: Looks, n: int) -> float:
+    return float(_levels(np.array([alpha]), looks, n)[0])
 
 
-def _share_of_last(looks: tuple[int, ...], last: int) -> float:
-    """The share of the error rate that is spent at the last of these looks."""
-    shares = spent(np.asarray([0, *looks]) / last)
-    return float(shares[-1] - shares[-2])
-
-
-@lru_cache
-def _nominal_alpha(alpha: float, looks: tuple[int, ...], last: int) -> float:
-    levels = nominal_levels(_errors(np.array([alpha]), looks, last), np.asarray(looks, dtype=np.float64))
-    return float(levels[0, -1])
-
-
-@lru_cache
-def _table(alpha: float, looks: tuple[int, ...], last: int) -> tuple[np.ndarray, np.ndarray]:
-    """Error rates, ``alpha`` among them, and the nominal level that the last of the looks has at each."""
+@cache
+def _table(alpha: float, looks: Looks, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Error rates, ``alpha`` among them, and the nominal level that a look has at each."""
     levels = np.unique([*_LEVELS, alpha])
-    nominal = nominal_levels(_errors(levels, looks, last), np.asarray(looks, dtype=np.float64))
-    return levels, nominal[:, -1]
+    return levels, _levels(levels, looks, n)
 
 
 @lru_cache

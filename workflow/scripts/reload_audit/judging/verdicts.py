@@ -49,7 +49,11 @@ def _decide(judgement: Judgement | None, q: float | None, criteria: Criteria) ->
     if judgement is None:
         return JudgedVerdict("error", q)
     decision = judgement.decision
-    changed = decision in ("degraded", "improved")
-    if decision is None or (changed and (q is None or q > criteria.fdr)):
+    if decision is None:
         return JudgedVerdict("inconclusive", q)
+    if decision in ("degraded", "improved") and (q is None or q > criteria.fdr):
+        # A gain that may be chance is no loss for all that: this needs no correction, as equivalence needs none.
+        return (
+            JudgedVerdict("retained", q) if decision == "improved" else JudgedVerdict("inconclusive", q, suspect=True)
+        )
     return JudgedVerdict(decision, q)

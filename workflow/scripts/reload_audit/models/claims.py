@@ -29,6 +29,11 @@ _MAX_NUMBER = 2**31
 _LARGEST = 1e100
 _TAIL_EPISODES = 100  # SB3's ep_info_buffer holds as many
 
+_NEIGHBOURS = 10
+"""Evaluations that a trend is made of, at most."""
+
+_FEWEST_NEIGHBOURS = 5
+
 _MEAN_AND_STD = re.compile(r"^\s*(?P<mean>[-+0-9.eE]+)\s*(?:\+/-|±)\s*(?P<std>[0-9.eE+-]+)\s*$")
 
 
@@ -40,17 +45,17 @@ def find_claims(spec: ExternalSpec, saved: SavedModel) -> tuple[list[Claim], lis
     claims = [] if spec.claim is None else [spec.claim]
     remarks = []
     steps = saved.settings.get("num_timesteps")
-    searches: list[tuple[str | None, Callable[[str], Claim | None]]] = [
-        (spec.evaluations, lambda path: _evaluation_at(path, steps, spec.role)),
-        (spec.results, _results_json),
-        (spec.model_card, _model_card),
-        (spec.path, lambda path: _training_episodes(path, saved)),
+    searches: list[tuple[str | None, Callable[[str], Sequence[Claim | None]]]] = [
+        (spec.evaluations, lambda path: _from_evaluations(path, steps, spec.role)),
+        (spec.results, lambda path: [_results_json(path)]),
+        (spec.model_card, lambda path: [_model_card(path)]),
+        (spec.path, lambda path: [_training_episodes(path, saved)]),
     ]
     for path, search in searches:
         if path is not None:
             try:
                 with refusing("damaged"):
-                    claims += filter(None, [search(path)])
+                    claims += filter(None, search(path))
             except Unreadable as problem:
                 remarks.append(f"no claim from {path}: {problem}")
     if spec.role == "final" and not any(claim.kind == "training" for claim in claims):
@@ -62,23 +67,69 @@ def find_claims(spec: ExternalSpec, saved: SavedModel) -> tuple[list[Claim], lis
     return claims, remarks
 
 
-def _evaluation_at(path: str, steps: Any, role: str) -> Claim | None:
-    """The row of ``evaluations.npz`` (EvalCallback) that was measured at exactly this number of steps.
+def _from_evaluations(path: str, steps: Any, role: str) -> list[Claim | None]:
+    """What ``evaluations.npz`` (EvalCallback) says of a model that was saved after so many steps."""
+    arrays = read_npz(path)
+    timesteps = np.asarray(arrays["timesteps"], dtype=np.float64)
+    results = np.asarray(arrays["results"], dtype=np.float64).reshape(len(timesteps), -1)
+    if type(steps) is not int or not results.size:
+        return []
+    own = np.flatnonzero(timesteps == steps)
+    means = results.mean(axis=1)
+    highest = len(own) > 0 and len(means) > 1 and bool(means[own[-1]] >= means.max())
+    chosen = role == "best" or (role != "final" and highest)
+    claims = [_evaluation_at(path, steps, role, chosen, results[own[-1]])] if len(own) else []
+    if chosen or role == "final":  # a checkpoint's own evaluation says more
+        others = np.abs(means) < _LARGEST
+        if chosen:
+            others &= timesteps != steps
+        claims.append(_trend_at(path, steps, timesteps[others], means[others]))
+    return claims
+
+
+def _evaluation_at(path: str, steps: int, role: str, chosen: bool, rewards: np.ndarray) -> Claim | None:
+    """The evaluation that was made at exactly this number of steps.
 
     It was measured in the middle of ``learn``. A best model and a checkpoint are saved at that moment, but after the
     last one SB3 updates the policy once more before a final model is saved: its row is about other weights. And the
     highest row of all may be the one for which this model was chosen.
     """
-    arrays = read_npz(path)
-    timesteps, results = arrays["timesteps"], arrays["results"]
-    rows = np.flatnonzero(timesteps == steps)
-    if len(rows) == 0:
-        return None
-    means = np.asarray(results, dtype=np.float64).reshape(len(results), -1).mean(axis=1)
-    rewards = np.asarray(results[rows[-1]], dtype=np.float64).ravel()
-    highest = len(means) > 1 and means[rows[-1]] >= means.max()
-    kind: ClaimKind = "last_evaluation" if role == "final" else "best" if role == "best" or highest else "evaluations"
+    kind: ClaimKind = "last_evaluation" if role == "final" else "best" if chosen else "evaluations"
     return _claim(kind, rewards, f"{path}, row at {steps:,} steps")
+
+
+def _trend_at(path: str, steps: int, timesteps: np.ndarray, means: np.ndarray) -> Claim | None:
+    """What evaluations of a run say that a model earns which is none of them: their trend at its number of steps.
+
+    A best model, and a checkpoint whose evaluation is the highest of all, were lucky, too, in the evaluation for which
+    they were chosen; a final model was updated once more after the last. The trend is a straight line through the mean
+    rewards of the ten evaluations that are nearest in steps (least squares). Its standard error is that of one more
+    evaluation, so it takes in how much policies differ from one evaluation to the next.
+
+    :param timesteps: of the evaluations, shape ``(m,)``; ``means``, their mean rewards
+    :return: ``std`` is the error times the square root of ``n``, which is one more than the degrees of freedom. None
+        for fewer than five evaluations
+    """
+    nearest = np.argsort(np.abs(timesteps - steps), kind="stable")[:_NEIGHBOURS]
+    if len(nearest) < _FEWEST_NEIGHBOURS or np.ptp(timesteps[nearest]) == 0:
+        return None
+    mean, error = _line_at(float(steps), timesteps[nearest], means[nearest])
+    n = len(nearest) - 1
+    where = f"{path}, trend of {len(nearest)} evaluations around {steps:,} steps"
+    return _checked(Claim("trend", mean, error * math.sqrt(n), n, where))
+
+
+def _line_at(at: float, x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """The value of the line of least squares at a point, and the standard error of one more number there.
+
+    :param x: shape ``(n,)``, of ``n`` points with at least two different ``x``; ``y`` likewise
+    """
+    away = x - x.mean()
+    slope = float(away @ y) / float(away @ away)
+    value = float(y.mean()) + slope * (at - float(x.mean()))
+    rest = y - y.mean() - slope * away
+    variance = float(rest @ rest) / (len(x) - 2)
+    return value, math.sqrt(variance * (1.0 + 1.0 / len(x) + (at - float(x.mean())) ** 2 / float(away @ away)))
 
 
 def read_npz(path: str) -> dict[str, np.ndarray]:

@@ -245,9 +245,10 @@ def _inconsistencies(config: Configuration) -> list[str]:
             "nothing to audit; expected entries under experiments (models to train), models (tables of models) "
             "or runs (folders with models)"
         )
-    looks = config["verdict"]["looks"]
-    if looks != sorted(looks):
-        problems.append(f"verdict.looks: expected increasing numbers, found {looks}")
+    verdict = config["verdict"]
+    for key, looks in (("looks", verdict["looks"]), ("further_looks", verdict["further_looks"])):
+        if looks != sorted(looks):
+            problems.append(f"verdict.{key}: expected increasing numbers, found {looks}")
     first_with: dict[str, int] = {}
     for index, experiment in enumerate(config["experiments"]):
         # Names become file names, and some file systems do not tell case apart.

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from reload_audit.causes.causes_file import measured_part
+from reload_audit.causes.migrations import measured_migrations
 from reload_audit.planning.code_digest import (
     code_digest,
     imported_files,
@@ -45,11 +46,12 @@ class JobCode:
     def of_script(self, script: str) -> str:
         """A digest of all that a rule's script imports from the library, and of the requirements.
 
-        Of ``causes.yaml`` that part counts which decides what is measured, where the script reads it.
+        Of ``causes.yaml`` and ``migrations.yaml`` that part counts which decides what is measured, where the script
+        reads them.
 
         :param script: its name in ``workflow/scripts``
         """
-        also, texts = [self._source("../requirements.txt")], self._declared_trials(script)
+        also, texts = [self._source("../requirements.txt")], self._declared(script)
         return code_digest(self._script(script), self._locate, also, texts)
 
     @functools.cache  # noqa: B019 one object for each planning
@@ -64,11 +66,15 @@ class JobCode:
         named = {str(self._folder(module, file) / text) for file, module in modules for text in _named_in(file)}
         return [file for name in sorted(named) if (file := self._file(name)) is not None]
 
-    def _declared_trials(self, script: str) -> list[str]:
-        """What ``causes.yaml`` tells a script to measure; nothing where the script does not read it."""
-        if "reload_audit.causes.trials" not in self._modules(script).values():
-            return []
-        return [json.dumps(measured_part(self._library("reload_audit/causes/causes.yaml")))]
+    def _declared(self, script: str) -> list[str]:
+        """What ``causes.yaml`` and ``migrations.yaml`` tell a script to measure, as far as it reads them."""
+        modules = self._modules(script).values()
+        declared = []
+        if "reload_audit.causes.trials" in modules:
+            declared.append(json.dumps(measured_part(self._library("reload_audit/causes/causes.yaml"))))
+        if "reload_audit.causes.migrations" in modules:
+            declared.append(json.dumps(measured_migrations(self._library("reload_audit/causes/migrations.yaml"))))
+        return declared
 
     def _modules(self, script: str) -> dict[Path, str]:
         return imported_files(self._script(script), Path(script).stem, self._locate)

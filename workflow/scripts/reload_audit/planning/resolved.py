@@ -77,6 +77,8 @@ class Verdict(TypedDict):
     margin_fraction: float
     margin_std: float
     looks: list[int]
+    further_looks: list[int]
+    seconds: float
 
 
 class Training(TypedDict):

@@ -61,6 +61,8 @@ class Evaluation:
     :param divergence: where the episodes first differ from the reference; None where they do not, or are not compared
     :param problem: why the model cannot be evaluated, or None
     :param facts: what the files of an external model say
+    :param migration: where its observations or actions do not fit, what is known to make them fit, by its name in
+        ``migrations.yaml``; None where they fit, or nothing is known
     """
 
     checks: Sequence[Check] = ()
@@ -69,6 +71,7 @@ class Evaluation:
     divergence: Divergence | None = None
     problem: str | None = None
     facts: ExternalFacts = field(default_factory=ExternalFacts)
+    migration: str | None = None
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,7 @@ class TrainingSpec(PlainData):
     checkpoint_every: int | None = None
 
 
-ClaimKind = Literal["explicit", "evaluations", "model_card", "best", "last_evaluation", "training"]
+ClaimKind = Literal["explicit", "evaluations", "model_card", "trend", "best", "last_evaluation", "training"]
 
 
 @dataclass(frozen=True)
@@ -297,6 +297,8 @@ class Condition(PlainData):
     :param episodes_before: episodes that every environment has seen before the first that counts
     :param environment: what is other of :class:`EnvironmentSpec`: ``time_limit``, ``frame_stack``; ``env_kwargs`` and
         ``wrappers`` are added to what is there
+    :param migration: what makes the environment as an older version of it was, by its name in ``migrations.yaml``; None
+        for the version that runs as it is
     :param processor: ``baseline`` to compute with only those instructions that every processor of this architecture has
     :param device: where the policy runs, if not as usual
     :param n_episodes: how many are run, if not those of the first look; canonically as many as are needed
@@ -314,6 +316,7 @@ class Condition(PlainData):
     give_masks: bool = True
     episodes_before: int = 0
     environment: Mapping[str, Any] = field(default_factory=dict)
+    migration: str | None = None
     processor: Literal["native", "baseline"] = "native"
     device: str | None = None
     n_episodes: int | None = None

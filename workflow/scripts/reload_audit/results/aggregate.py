@@ -21,7 +21,7 @@ from reload_audit.judging.claims import judge_external
 from reload_audit.judging.criteria import VERDICTS, Criteria
 from reload_audit.judging.divergence_wording import divergence_sentence
 from reload_audit.judging.judgement import Judgement
-from reload_audit.judging.reasons import reason
+from reload_audit.judging.reasons import FurtherEpisodes, reason
 from reload_audit.judging.verdicts import JudgedVerdict, decide_verdicts
 from reload_audit.probing.conclusions import CAPTIONS, findings
 from reload_audit.reading.refusal import unforeseen
@@ -66,6 +66,7 @@ class _Judged:
     """What is kept of a model's record until all are read: its rows, and what verdict, reason and causes rest on.
 
     :param software: what a model was trained with; None for an external model
+    :param criteria: with the looks of this model
     :param probe: the name of the file that says what probing its environment found, if it was probed
     :param failed: whether its record cannot be used: then the row says why, and nothing else is known
     """
@@ -80,6 +81,8 @@ class _Judged:
     conditions: Sequence[ConditionRow]
     processes: Sequence[ProcessRow]
     software: _Software | None
+    criteria: Criteria
+    further: FurtherEpisodes
     failed: bool = False
 
     @classmethod
@@ -97,16 +100,19 @@ class _Judged:
             conditions=[condition_row(record, measurement, of_record) for measurement in record.measurements.values()],
             processes=[*process_rows(record)],
             software=_Software.of(record),
+            criteria=of_record,
+            further=_further_episodes(record),
         )
 
     @classmethod
-    def instead(cls, row: ModelRow) -> _Judged:
+    def instead(cls, row: ModelRow, criteria: Criteria) -> _Judged:
         """What stands for a model whose record cannot be used.
 
         :param row: see :func:`rows.failed_row`
         """
         evidence = Evidence(None, row.reason or "", (0, 0))
-        return cls(row, None, (), evidence, "", None, (), (), (), None, failed=True)
+        further = FurtherEpisodes("claim")
+        return cls(row, None, (), evidence, "", None, (), (), (), None, criteria, further, failed=True)
 
 
 @dataclass(frozen=True)
@@ -159,7 +165,7 @@ def _read(content: Mapping[str, Any], criteria: Criteria, episodes: tables.Parqu
     except OSError:
         raise
     except Exception as error:
-        return _Judged.instead(failed_row(content, error))
+        return _Judged.instead(failed_row(content, error), criteria)
     return judged
 
 
@@ -193,7 +199,9 @@ def _made(
             if not faulty:
                 raise
             judged = [
-                _Judged.instead(failed_row(asdict(model.row), faulty[index])) if index in faulty else model
+                _Judged.instead(failed_row(asdict(model.row), faulty[index]), model.criteria)
+                if index in faulty
+                else model
                 for index, model in enumerate(judged)
             ]
 
@@ -233,6 +241,16 @@ def judge_record(record: ModelRecord, criteria: Criteria) -> Judgement | None:
     return judge_external(record.train_time, record.claims, episodes, record.random_policy_mean, of_record)
 
 
+def _further_episodes(record: ModelRecord) -> FurtherEpisodes:
+    canonical = record.canonical
+    seconds = None
+    if canonical is not None and canonical.process is not None and canonical.episodes:
+        seconds = canonical.process.wall_seconds / len(canonical.episodes)
+    if record.train_time is None:
+        return FurtherEpisodes("claim", seconds)
+    return FurtherEpisodes("training" if record.external is None else "recording", seconds)
+
+
 def _criteria_of(record: ModelRecord, criteria: Criteria) -> Criteria:
     """The criteria with the looks of this model: its recorder's, and no further than there is a recording."""
     looked = replace(criteria, looks=record.looks or criteria.looks)
@@ -247,14 +265,14 @@ def count_verdicts(verdicts: Sequence[str | None]) -> dict[str, int]:
 def _with_verdicts(models: Sequence[_Judged], criteria: Criteria) -> list[ModelRow]:
     """The rows with q, verdict, gap and reason, which need all models."""
     decided = decide_verdicts([model.judgement for model in models], criteria)
-    return [_with_verdict(model, verdict, criteria) for model, verdict in zip(models, decided, strict=True)]
+    return [_with_verdict(model, verdict) for model, verdict in zip(models, decided, strict=True)]
 
 
-def _with_verdict(model: _Judged, judged: JudgedVerdict, criteria: Criteria) -> ModelRow:
+def _with_verdict(model: _Judged, judged: JudgedVerdict) -> ModelRow:
     row = replace(model.row, q=judged.q, verdict=judged.verdict, suspect=judged.suspect)
     if model.judgement is None:
         return row
-    said = reason(judged, model.judgement, model.checks_failed, criteria)
+    said = reason(judged, model.judgement, model.checks_failed, model.criteria, model.further, row.largest_loss_share)
     return replace(row, gap=model.judgement.gap if judged.verdict in ("degraded", "improved") else "", reason=said)
 
 

@@ -81,6 +81,7 @@ class ConditionRow:
     """One row of the table of conditions, in place and reference included. Differences are from the reference, paired.
 
     :param earned: an episode's reward: ``reward``, ``step_reward`` or ``monitor_reward``; None without any
+    :param migration: what makes the environment as the version that the model was trained in; empty where nothing does
     :param identical: whether every bit of the episodes is that of the reference
     """
 
@@ -91,6 +92,7 @@ class ConditionRow:
     deterministic: bool
     status: str
     reason: str
+    migration: str = ""
     n_episodes: int | None = None
     earned: str | None = None
     mean_reward: float | None = None
