@@ -439,7 +439,7 @@ def test_a_claim_that_is_the_highest_of_several_evaluations_is_named(
     np.savez(path, timesteps=[10, 20, 30], results=[[9.0, 11.0], [29.0, 31.0], [19.0, 21.0]])
     findings = examined(trained_runs["PPO"] / "0", "PPO", claims=[claim(mean)], evaluations=str(path)).findings
     assert named(findings) == found
-    assert [dict(finding.details) for finding in findings] == [{"k": 3, "n": 2}][: len(found)]
+    assert [dict(finding.details) for finding in findings] == [{"k": 3, "n": 2, "nearest": [10.0, 20.0]}][: len(found)]
 
 
 def test_a_claim_is_not_the_best_where_all_evaluations_are_equal(

@@ -21,7 +21,8 @@ import yaml
 from reload_audit import __version__
 from reload_audit.causes.finding import Finding
 from reload_audit.diagnosis.conclude import Diagnosis, conclude
-from reload_audit.diagnosis.evidence import ConditionResult, Evidence, TrialResult, only_last_bits
+from reload_audit.diagnosis.effects import ConditionResult, TrialResult
+from reload_audit.diagnosis.evidence import Evidence, only_last_bits
 from reload_audit.judging.comparison import compare_paired, compare_unpaired
 from reload_audit.judging.criteria import VERDICTS, Criteria, margin
 from reload_audit.judging.divergence_wording import divergence_sentence
@@ -264,6 +265,8 @@ def _diagnosis(row: Row, judgement: Judgement | None, story: _Story, world: _Wor
         checks=(14, len(story.checks)),
         findings=story.findings,
         trials=tuple(trials),
+        std=float(row["reload_std_reward"] or 0.0),
+        n=row["n_episodes"] or 0,
         context={"algo": row["algo"], **world.context},
         last_bits=only_last_bits(_as_recorded(row["first_divergence"])),
     )
@@ -281,7 +284,7 @@ def _tried(row: Row, world: _World, share: float | None, random: np.random.Gener
     std = float(row["reload_std_reward"] or 0.0)
     moved = share * (goal - now)
     near = random.uniform(-0.3, 0.3) * std / math.sqrt(20)
-    return ConditionResult(now + moved + near, "", std, 20, moved if abs(share) >= 0.1 else 0.0)
+    return ConditionResult(now + moved + near, "", std, 20, now, moved + near, 0.1 * std / math.sqrt(20))
 
 
 def _tried_row(row: Row, world: _World, name: str, tried: ConditionResult) -> Row:
@@ -680,6 +683,8 @@ def _finished(model: _Model) -> Row:
         "cause_share": best.share if best else None,
         "causes": [{**asdict(cause), "evidence": list(cause.evidence)} for cause in diagnosis.causes],
         "ruled_out": list(diagnosis.ruled_out),
+        "not_excluded": list(diagnosis.not_excluded),
+        "remarks": "; ".join(filter(None, [row["remarks"], *diagnosis.remarks])),
         "conditions": [*row["conditions"], *tried],
     }
 

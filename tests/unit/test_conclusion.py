@@ -10,7 +10,8 @@ import pytest
 from reload_audit.causes.finding import Finding
 from reload_audit.causes.trials import TRIALS, Circumstances
 from reload_audit.diagnosis.conclude import conclude
-from reload_audit.diagnosis.evidence import ConditionResult, Evidence, TrialResult
+from reload_audit.diagnosis.effects import ConditionResult, TrialResult
+from reload_audit.diagnosis.evidence import Evidence
 from reload_audit.diagnosis.gap import share_closed
 from reload_audit.diagnosis.pairs import pairs
 from reload_audit.diagnosis.trials import plan
@@ -71,7 +72,7 @@ def observed(
                 {},
                 ConditionResult(None, "it crashed")
                 if mean is None
-                else ConditionResult(mean, n=100, moved=mean - (now or 0.0)),
+                else ConditionResult(mean, n=100, instead=now, effect=mean - (now or 0.0)),
             )
             for name, (causes, mean) in (tried or {}).items()
         ),
@@ -213,7 +214,7 @@ def test_a_change_of_reward_within_the_noise_is_no_evidence() -> None:
     model = observed(
         proof("statistics-of-another-checkpoint"), tried={"x": (("statistics-of-another-checkpoint",), 12.0)}
     )
-    assert named(changed(model, x={"moved": 0.0})) == ["unexplained"]
+    assert named(changed(model, x={"error": 5.0})) == ["unexplained"]
 
 
 def test_a_trial_that_explains_the_loss_comes_before_a_probe_s_finding() -> None:

@@ -132,7 +132,13 @@ def because(*causes: dict[str, Any], **other: Any) -> dict[str, Any]:
     """The fields of a model whose verdict has causes."""
     best = {"cause": causes[0]["cause"], "cause_share": causes[0]["share"], "causes": causes}
     divergence = {"text": "Episode 0 differs first at its reset."}
-    return {**best, "ruled_out": ["files: they are as saved"], "first_divergence": divergence, **other}
+    return {
+        **best,
+        "ruled_out": ["files: they are as saved"],
+        "not_excluded": [],
+        "first_divergence": divergence,
+        **other,
+    }
 
 
 def row_with_causes(name: str, *causes: dict[str, Any], **other: Any) -> dict[str, Any]:

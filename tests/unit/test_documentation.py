@@ -81,7 +81,7 @@ def test_the_schema_of_audit_json_has_exactly_the_columns_of_the_tables():
     schema = read_yaml(ROOT / "workflow/schemas/audit.schema.json")["$defs"]
     assert set(schema["model"]["properties"]) == {
         *tables.MODELS.names,
-        *("claims", "conditions", "causes", "ruled_out", "first_divergence", "probe"),
+        *("claims", "conditions", "causes", "ruled_out", "not_excluded", "first_divergence", "probe"),
     }
     assert set(schema["condition"]["properties"]) == set(tables.CONDITIONS.names)
 

@@ -1,6 +1,8 @@
 """From a verdict to a ranked list of causes, each with its evidence and its fix.
 
-A cause is named only with evidence: files or a contrast that show it, or a condition that closes most of the gap.
+A cause is named only with evidence: files or a contrast that show it, or a condition that closes most of the gap. A
+fault of the environment is a cause only where a loss or gain is shown, or where the same episodes came out differently
+though their seeds are the same; of any other model it is a remark.
 """
 
 from __future__ import annotations
@@ -8,13 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from reload_audit.causes.catalogue import CAUSES, UNEXPLAINED, cause_of_obstacle
+from reload_audit.causes.catalogue import CAUSES, UNEXPLAINED
 from reload_audit.causes.finding import Finding
 from reload_audit.causes.migrations import known_between
-from reload_audit.diagnosis.evidence import Evidence, Target, TrialResult, compared
-from reload_audit.diagnosis.ranking import NEXT_TO_NOTHING, Ranking, Suspect, rank, suspects
+from reload_audit.diagnosis.contradiction import CONTRADICTED
+from reload_audit.diagnosis.effects import Goal, TrialResult, compared
+from reload_audit.diagnosis.evidence import Evidence
+from reload_audit.diagnosis.obstacles import obstacles, without_luck
+from reload_audit.diagnosis.ranking import Level, Suspect, rank, suspects
+from reload_audit.diagnosis.wording import what_it_earns
+from reload_audit.judging.comparison import Comparison
 from reload_audit.judging.criteria import AS_BEFORE
 from reload_audit.judging.judgement import Judgement
+
+_NOT_OF_ENVIRONMENTS = ("wrappers", "statistics", "policy", "numerics")
+"""What a divergence may imply that no fault of an environment explains."""
 
 
 @dataclass(frozen=True)
@@ -37,75 +47,104 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What explains a verdict, the best explanation first, and what was ruled out."""
+    """What explains a verdict, the best explanation first, and what does not.
+
+    :param ruled_out: what was looked at or tried and does not explain it, one sentence each
+    :param not_excluded: what was tried and may explain some of it, though it is not shown to
+    :param remarks: what was found, where nothing is shown that it would explain
+    """
 
     causes: tuple[Explanation, ...] = ()
     ruled_out: tuple[str, ...] = ()
+    not_excluded: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def conclude(
     evidence: Evidence, verdict: str, gap: str, judgement: Judgement | None, probed: Sequence[Finding] | None
 ) -> Diagnosis:
-    """Name the causes of a verdict that says that the model is not as before.
+    """Name the causes of a verdict under which something may be lost or gained, or the model does not run.
 
     :param gap: between which measurements the difference lies; empty where that is not known
     :param probed: what the probe found in the model's environment; None where it was not probed
     """
-    if verdict in AS_BEFORE:
+    if verdict in ("identical", "equivalent"):
         return Diagnosis()
-    target = Target.of(evidence, judgement)
-    trials = [compared(trial, evidence.reward, target) for trial in evidence.trials]
     # What an environment draws or keeps changes rewards; it makes nothing fail.
-    blamed = [finding for finding in probed or () if (verdict == "error") == CAUSES[finding.cause].prevents_running]
-    found = suspects([*evidence.findings, *blamed], trials)
-    for finding in (*_obstacles(verdict, judgement, evidence), *_another_version(judgement, evidence)):
+    faults = [finding for finding in probed or () if (verdict == "error") == CAUSES[finding.cause].prevents_running]
+    judgement, findings, unlucky = without_luck(judgement, evidence)
+    gap = gap or _where(judgement)
+    blamed = verdict == "error" or _may_be_blamed(judgement, gap, evidence)
+    damage = [finding for finding in findings if finding.proof] if verdict == "consistent" else []
+    remarks = tuple(_remarks([] if blamed and verdict not in AS_BEFORE else faults, damage))
+    if verdict in AS_BEFORE:
+        return Diagnosis(remarks=remarks)
+    target = Goal.of(evidence.reward, judgement)
+    trials = [compared(trial, evidence.reward, target) for trial in evidence.trials]
+    found = suspects([*findings, *(faults if blamed else ())], trials)
+    in_the_way = () if unlucky else obstacles(verdict, judgement, evidence)
+    for finding in (*in_the_way, *_another_version(judgement, evidence)):
         found.setdefault(finding.cause, Suspect(finding.cause)).findings.append(finding)
     ranking = rank(found.values(), trials, gap, judgement)
     explanations = [_explained(suspect, target.mean, evidence) for suspect in ranking.named]
-    ruled_out = tuple(_ruled_out(ranking, trials, target.mean, evidence, probed))
+    others = [(_is_open(suspect.trials), _said_of(suspect, target.mean, evidence)) for suspect in _seen(ranking.others)]
+    pairs = [trial for trial in trials if len(trial.causes) > 1 and trial.share is not None]
+    if pairs and not any(suspect.together for suspect in ranking.named):
+        others.append((_is_open(pairs), _said_of_pairs(pairs, target.mean, evidence)))
+    not_excluded = tuple(said for is_open, said in others if is_open)
+    ruled_out = (*unlucky, *(said for is_open, said in others if not is_open), *_in_order(evidence, probed))
     if not explanations:
-        cause, said = CAUSES[UNEXPLAINED], f"{len(ruled_out)} explanations were ruled out"
-        fix = cause.fix_with(evidence.context)
-        explanations = [Explanation(UNEXPLAINED, cause.explanation, (said,), False, None, fix)]
-    return Diagnosis(tuple(explanations), ruled_out)
+        explanations = [_unexplained(evidence, len(ruled_out), not_excluded)]
+    return Diagnosis(tuple(explanations), ruled_out, not_excluded, remarks)
 
 
-def _obstacles(verdict: str, judgement: Judgement | None, evidence: Evidence) -> Iterator[Finding]:
-    """What keeps the rewards from being compared, or the comparison from deciding."""
-    if verdict == "error":
-        yield _seen("not-runnable", evidence.failure)
-    elif judgement is not None and verdict == "inconclusive":
-        cause = cause_of_obstacle(judgement.obstacle)
-        comparison, claim = judgement.comparison, judgement.claim
-        if comparison is None:
-            yield _seen(cause, "there is no table, no evaluations.npz, no model card and no training episode")
-        elif claim is not None and judgement.obstacle:
-            n = "an unknown number of" if claim.n is None else f"{claim.n:,}"
-            yield _seen(cause, f"the claim is {claim.mean:.4g} over {n} episodes ({claim.where})")
-        else:
-            yield _seen(
-                cause,
-                f"after {comparison.n_episodes} episodes the difference lies between {comparison.ci_low:.4g} and "
-                f"{comparison.ci_high:.4g}; the margin is {comparison.margin:.4g}",
-            )
-        if judgement.obstacle == "claim_with_exploration":
-            yield Finding("policy-mode", "claims", proof=False, evidence="in training, actions are stochastic")
-    if evidence.last_bits:
-        yield _seen("numerics", evidence.last_bits)
+def _may_be_blamed(judgement: Judgement | None, gap: str, evidence: Evidence) -> bool:
+    """Whether a loss or gain to a claim is shown, or recorded episodes differ as an environment may make them.
+
+    :param gap: between which measurements recorded episodes differ
+    """
+    if judgement is None:
+        return False
+    if judgement.claim is not None:
+        return judgement.decision in ("degraded", "improved")
+    return gap != "" and not (gap == "process" and evidence.implied in _NOT_OF_ENVIRONMENTS)
 
 
 def _another_version(judgement: Judgement | None, evidence: Evidence) -> Iterator[Finding]:
-    """That another version of the model's environment ran, where a loss is shown."""
+    """That another version of the model's environment ran, where a loss is shown, and not only to a claim."""
     known = known_between(evidence.context.get("env", ""), evidence.context.get("env_ran", ""))
     harmless = bool(known) and all(difference.harmless for difference in known)
-    if evidence.ran_as and not harmless and judgement is not None and judgement.decision == "degraded":
+    contradicted = any(finding.cause == CONTRADICTED for finding in evidence.findings)
+    is_lost = judgement is not None and judgement.decision == "degraded"
+    if evidence.ran_as and is_lost and not harmless and not contradicted:
         yield Finding("env-version", "claims", proof=False, evidence=evidence.ran_as)
         for difference in known:
             yield Finding("env-version", "claims", proof=False, evidence=f"between them, {difference.changed}")
 
 
-def _seen(cause: str, evidence: str) -> Finding:
-    return Finding(cause, "claims", proof=True, evidence=evidence)
+def _where(judgement: Judgement | None) -> str:
+    """Between which measurements recorded episodes came out differently; empty where they did not."""
+    if judgement is None or judgement.claim is not None or judgement.comparison is None:
+        return ""
+    in_environment = judgement.environment_gap is not None and _differs(judgement.environment_gap)
+    parts = {"environment": in_environment, "process": judgement.first_difference is not None}
+    return " and ".join(name for name, differs in parts.items() if differs)
+
+
+def _differs(comparison: Comparison) -> bool:
+    return (comparison.difference, comparison.ci_low, comparison.ci_high) != (0.0, 0.0, 0.0)
+
+
+def _remarks(faults: Sequence[Finding], damage: Sequence[Finding]) -> Iterator[str]:
+    """One sentence on what was found of an environment, and one on what files prove that a claim cannot confirm."""
+    if faults:
+        yield f"no loss or gain is shown that this in its environment would explain: {_listed(faults)}"
+    if damage:
+        yield f"its files show this, and the claim cannot tell what is lost by it: {_listed(damage)}"
+
+
+def _listed(findings: Sequence[Finding]) -> str:
+    return "; ".join(f"{finding.cause} ({finding.evidence.rstrip('.')})" for finding in findings)
 
 
 def _explained(suspect: Suspect, goal: float | None, evidence: Evidence) -> Explanation:
@@ -116,61 +155,54 @@ def _explained(suspect: Suspect, goal: float | None, evidence: Evidence) -> Expl
     cause, best, together = suspect.cause, suspect.best, suspect.together
     said = [finding.evidence for finding in suspect.findings]
     if best is not None:
-        said.append(_what_it_earns(best, goal, evidence.reward))
+        said.append(what_it_earns(best, goal, evidence.reward))
     if together is not None:
-        said.append(f"two factors together: {_what_it_earns(together, goal, evidence.reward)}")
+        said.append(f"two factors together: {what_it_earns(together, goal, evidence.reward)}")
+    if suspect.level is Level.FAULT_OF_THE_ENVIRONMENT:
+        said.append("How much of the difference it explains was not measured.")
     return Explanation(
         cause=suspect.name,
         explanation=cause.explanation,
         evidence=tuple(dict.fromkeys(said)),
-        proven=suspect.proven,
+        proven=suspect.proven and suspect.level is not Level.FAULT_OF_THE_ENVIRONMENT,
         share=suspect.share if together is None else together.share,
         fix=cause.fix_with({**evidence.context, **suspect.details}),
     )
 
 
-def _what_it_earns(trial: TrialResult, goal: float | None, reward: float | None) -> str:
-    """What a trial gave, as a clause of a sentence.
-
-    :param goal: mean reward that is to be explained; None where it is not known
-    :param reward: mean reward under the canonical condition; None where it failed
-    """
-    mean = trial.result.mean
-    if mean is None:
-        return f"{trial.name}: {trial.result.failure or 'nothing was measured'}"
-    if reward is None:
-        return f"{trial.name}: it runs, and earns {mean:.4g}"
-    if mean == reward or trial.result.moved == 0.0:
-        return f"{trial.name}: it earns {mean:.4g}, which is no change"
-    earns = f"{trial.name}: it earns {mean:.4g} instead of {reward:.4g}"
-    if goal is None or trial.share is None:
-        return earns
-    if trial.moved > 1.0 + NEXT_TO_NOTHING:
-        return f"{earns}, which goes beyond the gap (to {goal:.4g})"
-    closed = f"{100 * trial.share:.0f} % of the gap" if trial.share >= NEXT_TO_NOTHING else "next to nothing"
-    return f"{earns}, which closes {closed} (to {goal:.4g})"
+def _unexplained(evidence: Evidence, ruled_out: int, not_excluded: Sequence[str]) -> Explanation:
+    cause = CAUSES[UNEXPLAINED]
+    said = (f"explanations that were ruled out: {ruled_out}", *not_excluded)
+    return Explanation(UNEXPLAINED, cause.explanation, said, False, None, cause.fix_with(evidence.context))
 
 
-def _ruled_out(
-    ranking: Ranking,
-    trials: Sequence[TrialResult],
-    goal: float | None,
-    evidence: Evidence,
-    probed: Sequence[Finding] | None,
-) -> Iterator[str]:
-    """One sentence for everything that was seen or tried and does not explain the verdict."""
-    for suspect in ranking.cleared:
-        for finding in suspect.findings:
-            yield f"{suspect.name}: {finding.evidence}, but that is not what the reward is lost to"
-    named = {suspect.name for suspect in ranking.named}
-    for trial in trials:
-        if len(trial.causes) == 1 and not named & set(trial.causes):
-            yield f"{trial.causes[0]}: {_what_it_earns(trial, goal, evidence.reward)}"
-    both = [trial for trial in trials if len(trial.causes) > 1 and trial.share is not None]
-    if both and not any(suspect.together for suspect in ranking.named):
-        best = max(both, key=lambda trial: trial.share or 0.0)
-        said = _what_it_earns(best, goal, evidence.reward)
-        yield f"pairs of factors, {len(both)} in all; the one that closes most: {said}"
+def _seen(others: Sequence[Suspect]) -> list[Suspect]:
+    """Those of which there is a finding, or of which a trial was to explain something."""
+    return [one for one in others if one.findings or any(trial.share is not None for trial in one.trials)]
+
+
+def _is_open(trials: Sequence[TrialResult]) -> bool:
+    """Whether one of these trials may have closed more than next to nothing of the gap."""
+    return any(trial.share is not None and not trial.excluded for trial in trials)
+
+
+def _said_of(suspect: Suspect, goal: float | None, evidence: Evidence) -> str:
+    """What was seen and tried of a cause that is not named."""
+    said = [finding.evidence.rstrip(".") for finding in suspect.findings]
+    said += [what_it_earns(trial, goal, evidence.reward) for trial in suspect.trials]
+    if not suspect.trials:
+        said.append("that is not where the reward changes" if suspect.proven else "that alone is no proof")
+    return f"{suspect.name}: {'; '.join(dict.fromkeys(said))}"
+
+
+def _said_of_pairs(pairs: Sequence[TrialResult], goal: float | None, evidence: Evidence) -> str:
+    best = max(pairs, key=lambda trial: trial.share or 0.0)
+    said = what_it_earns(best, goal, evidence.reward)
+    return f"pairs of factors, {len(pairs)} in all; the one that closes most: {said}"
+
+
+def _in_order(evidence: Evidence, probed: Sequence[Finding] | None) -> Iterator[str]:
+    """What was looked at and found in order, or could not be looked at."""
     if evidence.examination_failure:
         yield f"its files could not be examined: {evidence.examination_failure}"
     checks, failed = evidence.checks

@@ -18,6 +18,7 @@ from gymnasium import spaces
 from reload_audit.causes.finding import Finding
 from reload_audit.causes.migrations import migrations
 from reload_audit.causes.trials import Circumstances
+from reload_audit.diagnosis.effects import Goal
 from reload_audit.diagnosis.trials import plan
 from reload_audit.environments.build import build_vec_env
 from reload_audit.evaluation.external import environment_of, trained_normalized
@@ -212,9 +213,7 @@ def _examine(subject: _Subject, reload: _Reload) -> Examination:
         found = _look_at_files(subject, reload, read.saved, read.statistics)
         facts, findings = {**facts, **found.facts}, found.findings
     judgement, episodes = reload.judgement, reload.episodes
-    target = None
-    if judgement is not None and judgement.comparison is not None:
-        target = mean_reward(episodes) - judgement.comparison.difference
+    target = Goal.of(mean_reward(episodes) if episodes else None, judgement).mean
     trials = []
     if read.saved is not None:
         n_episodes = _EPISODES_OF_A_TRIAL if reload.claimed and episodes else len(episodes) or None

@@ -8,6 +8,12 @@ EXPLAINS = 0.8
 EXPLAINS_WITH_PROOF = 0.7
 """Share that is enough where files or probe show the cause."""
 
+STANDARD_ERRORS = 3.0
+"""A difference is known to so many standard errors; one that is smaller than that may be noise."""
+
+NEXT_TO_NOTHING = 0.2
+"""Share below which a trial shows that what it changes is not the cause."""
+
 
 def share_closed(target: float, canonical: float, tried: float) -> float:
     """How much of the gap between the canonical condition and the target a trial closes: 1 is all of it.

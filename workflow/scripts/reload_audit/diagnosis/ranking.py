@@ -10,12 +10,9 @@ import numpy as np
 
 from reload_audit.causes.catalogue import CAUSES, Cause
 from reload_audit.causes.finding import Detail, Finding
-from reload_audit.diagnosis.evidence import TrialResult
-from reload_audit.diagnosis.gap import EXPLAINS_WITH_PROOF
+from reload_audit.diagnosis.effects import TrialResult
+from reload_audit.diagnosis.gap import EXPLAINS_WITH_PROOF, NEXT_TO_NOTHING
 from reload_audit.judging.judgement import Judgement
-
-NEXT_TO_NOTHING = 0.2
-"""Share of the gap below which a trial shows that what it changes is not the cause."""
 
 _AS_GOOD = 9.0
 """Trials whose surprises differ by no more count as fitting equally well."""
@@ -25,23 +22,42 @@ _BIASED = ("best_of_k", "before_last_update", "claim_too_imprecise")
 
 
 class Level(IntEnum):
-    """How much speaks for a cause, the strongest last."""
+    """How much speaks for a cause, the strongest last. Those that are also in ``causes.yaml`` are for its fallbacks."""
 
     NO_CAUSE = 0
+    """Nothing speaks for it, or a trial speaks against it."""
     TOO_FEW_EPISODES = 1
+    """The comparison is open, and nothing else is known."""
     SIGN_OF_WHAT_NO_CONDITION_UNDOES = 2
-    DOES_NOT_RUN = 3
-    HIDDEN_BUT_NOTHING_TO_EXPLAIN = 4
-    NO_CLAIM = 5
-    NUMERICS = 6
-    OBSTACLE = 7
+    """A sign, but no proof, of something that no trial could confirm."""
+    BESIDE_THE_ERROR = 3
+    """Files prove it of a model that does not run; whether that is why is not known."""
+    NO_CLAIM = 4
+    """Nothing says what the model earned."""
+    NUMERICS = 5
+    """Only the last bits of numbers differ."""
+    OBSTACLE = 6
+    """The claim cannot decide: best of many, of another moment, of few episodes."""
+    FAULT_OF_THE_ENVIRONMENT = 7
+    """The probe proves it of the environment; what it does to the reward was not measured."""
     PRESUMED = 8
+    """Something that would explain a loss is known, but not whether it does."""
     PROVEN_AND_PART_OF_IT = 9
+    """Proven, and its trial closes a part of the gap."""
     BOTH_TOGETHER = 10
+    """A trial of two conditions at once explains the gap, and this is one of the two."""
     PROVEN_AND_NOT_MEASURED = 11
+    """Proven of the files, and no trial of it could be made."""
     EXPLAINS = 12
-    EXPLAINS_WITH_A_SIGN = 13
-    PROVEN_AND_EXPLAINS = 14
+    """Its trial alone explains the gap; no file and no contrast speaks for it."""
+    FAULT_THAT_SHOWS = 13
+    """The probe proves it of the environment, and recorded episodes differ: then a trial may fit by chance."""
+    DOES_NOT_RUN = 14
+    """The error that keeps the model from running."""
+    EXPLAINS_WITH_A_SIGN = 15
+    """Its trial explains the gap, and there is a sign of it."""
+    PROVEN_AND_EXPLAINS = 16
+    """Proven, and its trial explains the gap; or the model runs under its trial, and not otherwise."""
 
 
 @dataclass
@@ -52,12 +68,14 @@ class Suspect:
     :param findings: of this cause
     :param trials: that would speak for this cause alone
     :param together: the trial of two conditions at once that explains, where this is one of its causes
+    :param level: how much speaks for it, once it is ranked
     """
 
     name: str
     findings: list[Finding] = field(default_factory=list)
     trials: list[TrialResult] = field(default_factory=list)
     together: TrialResult | None = None
+    level: Level = Level.NO_CAUSE
 
     @property
     def cause(self) -> Cause:
@@ -67,6 +85,11 @@ class Suspect:
     def proven(self) -> bool:
         """Whether files or a contrast show it by themselves."""
         return any(finding.proof for finding in self.findings)
+
+    @property
+    def of_environment(self) -> bool:
+        """Whether the probe found it."""
+        return any(finding.instrument == "probe" for finding in self.findings)
 
     @property
     def best(self) -> TrialResult | None:
@@ -98,11 +121,11 @@ class Ranking:
     """Suspects in order.
 
     :param named: those that explain the verdict, the best explanation first
-    :param cleared: those that explain nothing, though something was seen of them
+    :param others: all that are not named
     """
 
     named: Sequence[Suspect]
-    cleared: Sequence[Suspect]
+    others: Sequence[Suspect]
 
 
 def suspects(findings: Iterable[Finding], trials: Sequence[TrialResult]) -> dict[str, Suspect]:
@@ -112,8 +135,8 @@ def suspects(findings: Iterable[Finding], trials: Sequence[TrialResult]) -> dict
         found.setdefault(finding.cause, Suspect(finding.cause)).findings.append(finding)
     for trial in trials:
         if len(trial.causes) == 1:
-            (cause,) = trial.causes
-            found.setdefault(cause, Suspect(cause)).trials.append(trial)
+            for cause in _spoken_for(trial.causes[0], [*found.values()]):
+                found.setdefault(cause, Suspect(cause)).trials.append(trial)
     both = [trial for trial in trials if len(trial.causes) > 1 and _explains_together(trial, found)]
     if both and not any(trial.explains_alone for trial in trials):
         # The best pair: the one that more proofs speak for, and among equals the one that closes more.
@@ -123,26 +146,50 @@ def suspects(findings: Iterable[Finding], trials: Sequence[TrialResult]) -> dict
     return found
 
 
+def _spoken_for(cause: str, found: Iterable[Suspect]) -> list[str]:
+    """What a trial for a cause speaks for: all that the probe found about the same subject, or else the cause itself.
+
+    The probe is no part of a model's examination, so that trials are made without knowing what it finds.
+    """
+    subject = CAUSES[cause].subject
+    alike = [one.name for one in found if one.of_environment and subject is not None and one.cause.subject == subject]
+    return alike or [cause]
+
+
 def rank(found: Iterable[Suspect], trials: Iterable[TrialResult], gap: str, judgement: Judgement | None) -> Ranking:
     """Order suspects by how much speaks for them, and leave out what is not needed.
 
     :param gap: between which measurements the difference lies; empty where that is not known
+    :param judgement: None of a model that does not run
     """
     least = min((trial.surprise for trial in trials if trial.explains_alone), default=np.inf)
+    found = list(found)
+    for suspect in found:
+        suspect.level = (
+            _level_of_error(suspect) if judgement is None else _level_of_reward(suspect, gap, least, judgement)
+        )
     ranked = sorted(
-        ((level_of(suspect, gap, least, judgement), suspect) for suspect in found),
-        key=lambda item: (-item[0], item[1].surprise, -(item[1].share or 0.0), list(CAUSES).index(item[1].name)),
+        found, key=lambda one: (-one.level, one.surprise, -(one.share or 0.0), list(CAUSES).index(one.name))
     )
     # Causes that a trial alone speaks for are left out where one with stronger evidence explains.
-    needless = Level.EXPLAINS if ranked and ranked[0][0] > Level.EXPLAINS else Level.NO_CAUSE
-    named = [suspect for level, suspect in ranked if level not in (Level.NO_CAUSE, needless)]
+    needless = Level.EXPLAINS if ranked and ranked[0].level > Level.EXPLAINS else Level.NO_CAUSE
+    named = [suspect for suspect in ranked if suspect.level not in (Level.NO_CAUSE, needless)]
     if len(named) > 1 and named[0].cause.fallback is None:
         named = [suspect for suspect in named if suspect.cause.fallback is None]
-    return Ranking(named, [suspect for level, suspect in ranked if level is Level.NO_CAUSE])
+    return Ranking(named, [suspect for suspect in ranked if suspect not in named])
 
 
-def level_of(suspect: Suspect, gap: str, least: float, judgement: Judgement | None) -> Level:
-    """How much speaks for a cause.
+def _level_of_error(suspect: Suspect) -> Level:
+    """How much speaks for a cause of a model that does not run: what keeps it from running comes first."""
+    if suspect.best is not None:
+        return Level.PROVEN_AND_EXPLAINS
+    if suspect.cause.prevents_running:
+        return Level.DOES_NOT_RUN if suspect.proven else Level.NO_CAUSE
+    return Level.BESIDE_THE_ERROR if suspect.proven else Level.NO_CAUSE
+
+
+def _level_of_reward(suspect: Suspect, gap: str, least: float, judgement: Judgement) -> Level:
+    """How much speaks for a cause of a model that runs.
 
     :param gap: between which measurements the difference lies; empty where that is not known
     :param least: the least surprise of any trial of one cause that explains. Where only a trial speaks for a cause, it
@@ -155,10 +202,7 @@ def level_of(suspect: Suspect, gap: str, least: float, judgement: Judgement | No
         return max(by_trials, Level[cause.fallback.upper()] if is_seen else Level.NO_CAUSE)
     if best is not None and best.share is not None:
         level = _level_by_trials(suspect, best, least, gap)
-        biased = judgement is not None and judgement.obstacle in _BIASED
-        return Level.NO_CAUSE if biased and level is Level.EXPLAINS else level
-    if best is not None and judgement is None:
-        return Level.PROVEN_AND_EXPLAINS  # under its condition the model runs, otherwise it does not
+        return Level.NO_CAUSE if judgement.obstacle in _BIASED and level is Level.EXPLAINS else level
     if suspect.together is not None:
         return Level.BOTH_TOGETHER
     if not suspect.proven:
@@ -166,21 +210,23 @@ def level_of(suspect: Suspect, gap: str, least: float, judgement: Judgement | No
         return Level.SIGN_OF_WHAT_NO_CONDITION_UNDOES if untested else Level.NO_CAUSE
     if cause.gap is not None and gap in ("environment", "process") and gap != cause.gap:
         return Level.NO_CAUSE
-    if judgement is not None and judgement.comparison is None and suspect.findings[0].instrument == "probe":
-        return Level.HIDDEN_BUT_NOTHING_TO_EXPLAIN
-    return Level.PROVEN_AND_NOT_MEASURED
+    if not suspect.of_environment:
+        return Level.PROVEN_AND_NOT_MEASURED
+    # Against a claim it is not known whether the same episodes came out differently.
+    return Level.FAULT_THAT_SHOWS if judgement.claim is None else Level.FAULT_OF_THE_ENVIRONMENT
 
 
 def _level_by_trials(suspect: Suspect, best: TrialResult, least: float, gap: str) -> Level:
     """How much speaks for a cause whose trials have run, so that it is known how much of the gap they close."""
     if suspect.proven:
-        if best.share is not None and best.share >= EXPLAINS_WITH_PROOF and best.moved > 0.0:
+        if best.share is not None and best.share >= EXPLAINS_WITH_PROOF and best.helps:
             return Level.PROVEN_AND_EXPLAINS
         if suspect.together is not None:
             return Level.BOTH_TOGETHER
-        part = max(trial.moved for trial in suspect.trials) >= NEXT_TO_NOTHING
+        part = any(trial.helps and trial.moved >= NEXT_TO_NOTHING for trial in suspect.trials)
         # The loss appears where such a cause acts, so it counts even if no trial was long enough to undo it.
-        part = part or (gap == "environment" and suspect.cause.gap == gap)
+        acts = suspect.cause.gap == gap or (suspect.of_environment and suspect.cause.gap is None)
+        part = part or (gap == "environment" and acts)
         return Level.PROVEN_AND_PART_OF_IT if part else Level.NO_CAUSE
     if best.explains and suspect.findings:
         return Level.EXPLAINS_WITH_A_SIGN
@@ -190,7 +236,7 @@ def _level_by_trials(suspect: Suspect, best: TrialResult, least: float, gap: str
 
 
 def _explains_together(trial: TrialResult, found: Mapping[str, Suspect]) -> bool:
-    enough = trial.share is not None and trial.share >= EXPLAINS_WITH_PROOF and trial.moved > 0.0
+    enough = trial.share is not None and trial.share >= EXPLAINS_WITH_PROOF and trial.helps
     return trial.explains or (enough and _proofs(trial, found) > 0)
 
 

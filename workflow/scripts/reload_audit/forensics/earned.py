@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reload_audit.causes.finding import Finding
+from reload_audit.causes.finding import Detail, Finding
 from reload_audit.forensics.traces import Traces
 from reload_audit.models.claims import read_npz
 from reload_audit.reading.refusal import Unreadable, refusing
@@ -24,6 +24,9 @@ _SHARE = 0.2
 
 _CLEARLY = 1.5
 """Factor between two mean rewards from which on they are taken to be on different scales."""
+
+_ON_EACH_SIDE = 4
+"""Evaluations before the chosen one, and as many after it, that tell what it earned without luck."""
 
 _LAST = 20
 """How many of the last training episodes are used: nearly the policy that was saved has run them."""
@@ -150,8 +153,15 @@ def best_of_many(claims: Sequence[Claim], evaluations: str | None) -> list[Findi
                 f"{claim.mean:.6g} is the highest of {len(means)} evaluations of {each} episodes; "
                 f"the others have a mean of {rest:.6g}."
             )
-            return [Finding("best-of-k", "forensics", True, evidence, {"k": len(means), "n": each})]
+            details: dict[str, Detail] = {"k": len(means), "n": each, "nearest": _nearest(means, int(means.argmax()))}
+            return [Finding("best-of-k", "forensics", True, evidence, details)]
     return []
+
+
+def _nearest(means: np.ndarray, chosen: int) -> list[float]:
+    """The evaluations just before and just after the chosen one, shape ``(rows,)``."""
+    first = max(0, chosen - _ON_EACH_SIDE)
+    return [*map(float, means[first:chosen]), *map(float, means[chosen + 1 : chosen + 1 + _ON_EACH_SIDE])]
 
 
 def _rounding(number: float) -> float:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reload_audit.diagnosis.gap import EXPLAINS, EXPLAINS_WITH_PROOF, share_closed
+from reload_audit.diagnosis.effects import ConditionResult, Goal, TrialResult, compared
+from reload_audit.diagnosis.gap import EXPLAINS, EXPLAINS_WITH_PROOF
 from reload_audit.diagnosis.pairs import pairs
 from reload_audit.processes import isolation
+from reload_audit.records.episodes import mean_reward
 from reload_audit.records.examination import Examination, Trial
 from reload_audit.records.model_record import Measurement
 from reload_audit.records.specs import CANONICAL, Condition, ReloadSpec
@@ -100,53 +102,81 @@ def diagnose(
     examination: Examination = outcome.value
     canonical = measured_before[CANONICAL]
     hopeless = canonical.failure is not None and canonical.failure.kind not in _SAYS_WHY
-    trials = [] if hopeless else [*examination.trials]
-    measured: dict[str, Measurement] = {}
-    deadline = time.monotonic() + processes.timeout
-
-    def run(tried: Iterable[Trial]) -> None:
-        for trial in tried:
-            condition = trial.condition
-            if condition.name not in measured_before and time.monotonic() < deadline:
-                arguments = target.evaluate_arguments(condition)
-                measured[condition.name] = processes.evaluate(target.evaluate, condition, *arguments)
-
-    run(trials)
-    means = {trial.condition.name: _mean(measured.get(trial.condition.name)) for trial in trials}
-    goal, now = examination.target, _mean(canonical)
-    wanted = examination.pairs and not canonical.healthy
-    if wanted and goal is not None and now is not None and not _explained(examination, trials, means, goal, now):
-        paired = pairs(canonical.condition, [trial for trial in trials if means[trial.condition.name] is not None])
-        run(paired)
-        trials += paired
-    return replace(examination, trials=tuple(trials)), measured
+    trying = _Trying(processes, target, measured_before, examination)
+    if not hopeless:
+        trying.run(examination.trials)
+        trying.run_longer()
+        if examination.pairs and not canonical.healthy and not trying.explained:
+            trying.run(pairs(canonical.condition, [trial for trial in trying.trials if trying.effect_of(trial)]))
+    return replace(examination, trials=tuple(trying.trials)), trying.measured
 
 
 _SAYS_WHY = ("refused", "exception")
 """Kinds of failures that a condition may remedy: what crashed, hung or filled the memory would do so again."""
 
+_CHEAP = 60.0
+"""Seconds that all trials of a model may take together when they are made again with more episodes."""
 
-def _explained(
-    examination: Examination, trials: Sequence[Trial], means: Mapping[str, float | None], goal: float, now: float
-) -> bool:
-    """Whether one factor alone closes enough of the gap.
 
-    :param means: mean reward of each condition that was tried
-    :param goal: mean reward that is to be explained
-    :param now: mean reward under the canonical condition
+class _Trying:
+    """Trials of one model, as far as they have been made.
+
+    :ivar trials: in their order, each with the condition that was last tried
+    :ivar measured: what they gave, by the condition's name
     """
-    proven = {finding.cause for finding in examination.findings if finding.proof}
-    for trial in trials:
-        mean = means[trial.condition.name]
-        enough = EXPLAINS_WITH_PROOF if proven & {*trial.causes} else EXPLAINS
-        if trial.causes and mean is not None and share_closed(goal, now, mean) >= enough:
-            return True
-    return False
 
+    def __init__(
+        self, processes: Processes, target: Target, before: Mapping[str, Measurement], examination: Examination
+    ) -> None:
+        self.trials: list[Trial] = []
+        self.measured: dict[str, Measurement] = {}
+        self._processes, self._target, self._before = processes, target, before
+        self._goal = Goal(examination.target)
+        self._proven = {finding.cause for finding in examination.findings if finding.proof}
+        self._deadline = time.monotonic() + processes.timeout
 
-def _mean(measurement: Measurement | None) -> float | None:
-    """Mean reward, as the condition counts it; None where it failed, or was not tried."""
-    if measurement is None:
-        return None
-    earned = [getattr(episode, measurement.condition.earned) for episode in measurement.episodes]
-    return None if not earned or None in earned else sum(map(float, earned)) / len(earned)
+    def run(self, trials: Iterable[Trial]) -> None:
+        """Make trials while there is time; those of conditions that were measured before are made already."""
+        for trial in trials:
+            self.trials.append(trial)
+            if trial.condition.name not in self._before and time.monotonic() < self._deadline:
+                self.measured[trial.condition.name] = self._evaluate(trial.condition)
+
+    def run_longer(self) -> None:
+        """Make those again that leave open how much they explain, with as many episodes as the canonical condition."""
+        n, left = len(self._before[CANONICAL].episodes), _CHEAP
+        for place, trial in enumerate(self.trials):
+            effect, measured = self.effect_of(trial), self.measured.get(trial.condition.name)
+            if self.explained or effect is None or measured is None or measured.process is None or not trial.causes:
+                continue
+            cost = measured.process.wall_seconds * n / len(measured.episodes)
+            if len(measured.episodes) >= n or effect.explains or effect.excluded or cost > left:
+                continue
+            longer = replace(trial, condition=replace(trial.condition, n_episodes=n))
+            found = self._evaluate(longer.condition)
+            left -= cost
+            if found.episodes:
+                self.trials[place], self.measured[trial.condition.name] = longer, found
+
+    @property
+    def explained(self) -> bool:
+        """Whether one factor alone closes enough of the gap."""
+        effects = [self.effect_of(trial) for trial in self.trials if trial.causes]
+        return any(effect is not None and self._explains(effect) for effect in effects)
+
+    def effect_of(self, trial: Trial) -> TrialResult | None:
+        """What a trial did to the reward; None where it was not made, or gave none, or there is nothing to explain."""
+        found, canonical = self.measured.get(trial.condition.name), self._before[CANONICAL]
+        if found is None or not canonical.episodes:
+            return None
+        gave = ConditionResult.of(found, canonical)
+        tried = TrialResult(trial.condition.name, trial.causes, {}, gave)
+        effect = compared(tried, mean_reward(canonical.episodes), self._goal)
+        return None if effect.share is None else effect
+
+    def _explains(self, effect: TrialResult) -> bool:
+        enough = EXPLAINS_WITH_PROOF if self._proven & {*effect.causes} else EXPLAINS
+        return effect.share is not None and effect.share >= enough
+
+    def _evaluate(self, condition: Condition) -> Measurement:
+        return self._processes.evaluate(self._target.evaluate, condition, *self._target.evaluate_arguments(condition))

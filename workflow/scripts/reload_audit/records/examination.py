@@ -86,7 +86,7 @@ class Estimate:
 class Examination:
     """What examining one model's files and environment gave.
 
-    :param target: mean reward that is to be explained; None where it is not known
+    :param target: mean reward that is to be explained; None where no loss or gain is shown
     :param pairs: whether two conditions at once may be tried, where none explains the reward alone
     :param trials: those that are worth trying; in a record, those that were planned up to the one that explained it
     :param failure: why the examination itself failed; all the rest is empty then

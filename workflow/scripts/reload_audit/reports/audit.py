@@ -110,6 +110,7 @@ class AuditedModel:
     :param cause: the best of ``causes``, by name; empty where there is none
     :param causes: what explains the verdict, the best explanation first
     :param ruled_out: what was looked at or tried and does not explain it
+    :param not_excluded: what was tried and may explain some of it, though not shown to
     :param claims: all that is said of what it earned, the deciding claim among them
     :param probe: the environment that was probed for it, by its name in ``environments``; empty where none was
     :param divergence: where reference and reload differ first, in one sentence; empty where no bit does
@@ -162,6 +163,7 @@ class AuditedModel:
     conditions: tuple[ConditionRow, ...]
     causes: tuple[NamedCause, ...]
     ruled_out: tuple[str, ...]
+    not_excluded: tuple[str, ...]
     divergence: str
     diverging: tuple[DivergingValue, ...]
 
@@ -406,6 +408,7 @@ def _model(row: _Object) -> AuditedModel:
         conditions=tuple(_condition(condition) for condition in row.objects("conditions")),
         causes=tuple(_cause(cause) for cause in row.objects("causes")),
         ruled_out=row.texts("ruled_out"),
+        not_excluded=row.texts("not_excluded"),
         divergence=divergence.text("text"),
         diverging=tuple(_diverging(value) for value in divergence.objects("differences")),
     )

@@ -24,7 +24,7 @@ from reload_audit.judging.judgement import Judgement
 from reload_audit.judging.reasons import FurtherEpisodes, reason
 from reload_audit.judging.verdicts import JudgedVerdict, decide_verdicts
 from reload_audit.probing.conclusions import CAPTIONS, findings
-from reload_audit.reading.refusal import unforeseen
+from reload_audit.reading.refusal import shown, unforeseen
 from reload_audit.records.culprits import culprits
 from reload_audit.records.divergence import Divergence
 from reload_audit.records.manifest import Machine, TrainedManifest
@@ -93,7 +93,7 @@ class _Judged:
             row=model_row(record, judgement),
             judgement=judgement,
             checks_failed=checks_failed(record),
-            evidence=Evidence.of(record),
+            evidence=Evidence.of(record, judgement),
             probe=probe_name(record.environment),
             divergence=None if record.canonical is None else record.canonical.divergence,
             claims=record.claims,
@@ -277,8 +277,14 @@ def _with_verdict(model: _Judged, judged: JudgedVerdict) -> ModelRow:
 
 
 def _with_cause(row: ModelRow, diagnosis: Diagnosis) -> ModelRow:
+    """The row with its best cause, and with remarks on its environment."""
     best = diagnosis.causes[0] if diagnosis.causes else None
-    return replace(row, cause="" if best is None else best.cause, cause_share=None if best is None else best.share)
+    return replace(
+        row,
+        cause="" if best is None else best.cause,
+        cause_share=None if best is None else best.share,
+        remarks="; ".join(filter(None, [row.remarks, *map(shown, diagnosis.remarks)])),
+    )
 
 
 def _entry(model: _Judged, row: ModelRow, diagnosis: Diagnosis, probe: str | None) -> Mapping[str, Any]:
@@ -291,6 +297,7 @@ def _entry(model: _Judged, row: ModelRow, diagnosis: Diagnosis, probe: str | Non
         **asdict(row),
         "causes": [asdict(cause) for cause in diagnosis.causes],
         "ruled_out": diagnosis.ruled_out,
+        "not_excluded": diagnosis.not_excluded,
         "first_divergence": None
         if divergence is None
         else {**divergence.to_dict(), "text": divergence_sentence(divergence)},

@@ -68,6 +68,7 @@ def _entry(model: AuditedModel) -> Entry:
         "conditions": tuple(map(_condition, model.conditions)),
         "causes": tuple(map(_cause, model.causes)),
         "ruled_out": _sentences(model.ruled_out),
+        "not_excluded": _sentences(model.not_excluded),
         "diverging": tuple(map(_diverging, model.diverging)),
     }
     return Entry(**harmless, key=model.name)

@@ -199,6 +199,7 @@ def _detailed(entry: Entry, pairs: Pairs | None) -> dict[str, object]:
             for cause in entry.causes
         ],
         "ruled_out": entry.ruled_out,
+        "not_excluded": entry.not_excluded,
         "divergence": entry.divergence,
         "differences": [_diverging_texts(value) for value in entry.diverging[:_MOST_DIVERGING]],
         "conditions": [_condition(condition) for condition in entry.conditions],

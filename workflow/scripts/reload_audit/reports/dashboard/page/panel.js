@@ -193,6 +193,7 @@ async function showPanel(row, audit, go) {
     episodesPart(row, details, charted),
     divergencePart(details),
     environmentPart(details, audit),
+    details?.not_excluded?.length ? part("not-excluded", "Not excluded", list(details.not_excluded)) : null,
     details?.ruled_out?.length ? part("ruled-out", "Ruled out", list(details.ruled_out)) : null,
     details === null ? element("p", { class: "note" }, "The evidence on this model did not fit into this page; it is in audit.json.") : null,
     commandPart(row),
