@@ -91,6 +91,19 @@ def inconclusive_row(obstacle: str, **other: Any) -> dict[str, Any]:
     return external_row(verdict="inconclusive", **{"reason": reason, "q": None, **_OBSTACLES[obstacle], **other})
 
 
+def suspect_row(name: str = "small-seed1-n1", **other: Any) -> dict[str, Any]:
+    """A model trained here that lost 3, beyond its margin of 2, if it were the only one."""
+    lost = {"difference": -3.0, "ci_low": -3.9, "ci_high": -2.1, "q": 0.3, "reload_mean_reward": 47.0}
+    return trained_row(name, "inconclusive", **{"suspect": True, **lost, **other})
+
+
+def consistent_row(name: str = "ppo/CartPole-v1_2", **other: Any) -> dict[str, Any]:
+    """An external model whose claim of 3 episodes does not exclude a loss of 30, 60 % of what it learned."""
+    open_loss = {"ci_low": -30.0, "ci_high": 30.0, "largest_loss": 30.0, "largest_loss_share": 0.6}
+    claim = {"claim_kind": "model_card", "claim_n": 3, "q": None}
+    return external_row(name, "consistent", **{"difference": 0.0, **open_loss, **claim, **other})
+
+
 def row_with_cause(name: str, cause: str, *evidence: str, verdict: str = "degraded", **other: Any) -> dict[str, Any]:
     """A model whose verdict has a cause, with this evidence."""
     explained = {"cause": cause, "explanation": "", "evidence": evidence, "proven": True, "share": None, "fix": ""}

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from reload_audit.judging.claims import STRENGTH, judge_by_claims
+from reload_audit.judging.criteria import VERDICTS
 from reload_audit.judging.judgement import Judgement
 from reload_audit.records.episodes import Episode
 from reload_audit.records.specs import Claim
 from reload_audit.records.storage import write_json
 from reload_audit.reports.audit import Audit, AuditedModel, read_audit
-from support.audit_contents import external_row, inconclusive_row, trained_row
+from support.audit_contents import external_row, inconclusive_row, suspect_row, trained_row
 from support.builders import CRITERIA
 from support.fleet import fleet
 
@@ -54,7 +55,7 @@ def test_the_obstacle_read_from_an_audit_is_that_of_the_judgement(n: int) -> Non
     assert [read(judged_row(judgement)).obstacle for judgement in undecided] == [one.obstacle for one in undecided]
 
 
-@pytest.mark.parametrize("verdict", ["identical", "equivalent", "improved", "degraded", "error"])
+@pytest.mark.parametrize("verdict", sorted({*VERDICTS} - {"inconclusive"}))
 def test_a_verdict_that_was_reached_met_no_obstacle(verdict: str) -> None:
     assert read(external_row(verdict=verdict, q=None)).obstacle == ""
 
@@ -71,6 +72,20 @@ def test_the_obstacle_does_not_depend_on_the_wording_of_the_reason() -> None:
 def test_numbers_that_json_does_not_have_are_read_from_their_texts(text: Any, number: float | None) -> None:
     assert read(trained_row(claim_std=text)).claim_std == number
     assert math.isnan(read(trained_row(claim_std="nan")).claim_std or 0.0)
+
+
+def test_the_models_of_most_concern_come_first_and_suspect_ones_right_after_degraded_ones() -> None:
+    rows = [trained_row(verdict=verdict) for verdict in VERDICTS]
+    ordered = sorted((read(row) for row in [*rows, suspect_row()]), key=lambda model: model.concern)
+    assert [model.called for model in ordered] == [
+        *("error", "degraded", "inconclusive (suspect)", "inconclusive", "consistent"),
+        *("improved", "retained", "equivalent", "identical"),
+    ]
+
+
+def test_only_an_inconclusive_model_is_suspect() -> None:
+    assert read(suspect_row()).suspect
+    assert not read(trained_row(verdict="degraded", suspect=True)).suspect
 
 
 def test_an_audit_without_anything_is_read(tmp_path) -> None:

@@ -228,6 +228,35 @@ def test_every_verdict_has_a_tile_that_is_a_button() -> None:
     assert Page(render(audit_of(EVERY_VERDICT))).buttons("verdict") == list(VERDICTS)
 
 
+def test_only_a_claim_can_be_consistent_with_a_reload() -> None:
+    assert Page(render(audit_of([trained_row()]))).buttons("verdict") == [v for v in VERDICTS if v != "consistent"]
+    assert Page(render(audit_of([external_row()]))).buttons("verdict") == list(VERDICTS)
+
+
+SUSPECT = {"verdict": "inconclusive", "suspect": True, "difference": -3.0, "ci_low": -3.9, "ci_high": -2.1}
+
+
+def test_suspect_models_stand_before_other_inconclusive_ones_and_can_be_filtered_by() -> None:
+    rows = [trained_row("a", "inconclusive"), trained_row("b", **SUSPECT), trained_row("c", "degraded")]
+    html = render(audit_of(rows))
+    assert column(html, "model") == ["c", "b", "a"]
+    assert column(html, "suspect") == [0, 1, 0]
+    assert Page(html).buttons("mark") == ["suspect"]
+    assert Page(render(audit_of(EVERY_VERDICT))).buttons("mark") == []
+
+
+def test_the_page_says_what_consistent_means_and_which_loss_is_not_excluded() -> None:
+    html = render(audit_of([external_row(verdict="consistent", largest_loss=12.34, largest_loss_share=0.31)]))
+    assert "no number of reload episodes could show equivalence" in visible(html)
+    assert (column(html, "largest_loss"), column(html, "loss_share")) == ([12.34], [0.31])
+
+
+@pytest.mark.parametrize("verdict", ["identical", "improved", "degraded", "error"])
+def test_where_nothing_or_something_is_known_to_be_lost_no_larger_loss_is_told(verdict: str) -> None:
+    html = render(audit_of([external_row(verdict=verdict, largest_loss=12.34, largest_loss_share=0.31)]))
+    assert (column(html, "largest_loss"), column(html, "loss_share")) == ([None], [None])
+
+
 def test_causes_environments_and_experiments_can_be_filtered_by() -> None:
     page = Page(
         render(audit_of([row_with_causes("a", cause()), trained_row("b"), external_row("c", env_id="Pendulum-v1")]))

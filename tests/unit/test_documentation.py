@@ -105,6 +105,11 @@ def test_the_schema_of_audit_json_allows_exactly_the_words_that_the_code_has(par
     assert set(schema[part]["properties"][column]["enum"]) == set(words)
 
 
+def test_the_readme_says_what_every_verdict_means_the_best_first():
+    table = (ROOT / "README.md").read_text().partition("| verdict | meaning |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(VERDICTS)
+
+
 def test_the_gate_can_fail_on_every_verdict_and_on_suspect_models():
     schema = read_yaml(ROOT / "workflow/schemas/config.schema.yaml")["properties"]["gate"]["properties"]["fail_on"]
     assert schema["items"]["enum"] == [*VERDICTS, "suspect"]

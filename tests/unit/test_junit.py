@@ -12,7 +12,16 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from reload_audit.reports.junit import write_junit
 from reload_audit.reports.safe_text import one_line
-from support.audit_contents import HOSTILE, audit_of, external_row, inconclusive_row, row_with_cause, trained_row
+from support.audit_contents import (
+    HOSTILE,
+    audit_of,
+    consistent_row,
+    external_row,
+    inconclusive_row,
+    row_with_cause,
+    suspect_row,
+    trained_row,
+)
 
 RESULT = ({"type", "message"}, frozenset())
 ELEMENTS = {
@@ -49,11 +58,23 @@ def case(tmp_path: Path, one: dict[str, Any]) -> TestCase:
         (inconclusive_row("no_claim"), [Skipped]),
         (trained_row("a", "identical"), []),
         (external_row("a", "equivalent"), []),
+        (external_row("a", "retained"), []),
         (external_row("a", "improved", reason="earns more"), []),
+        (consistent_row(), []),
+        (suspect_row(), [Skipped]),
     ],
 )
 def test_a_lost_reward_fails_an_error_is_one_and_an_open_question_is_skipped(tmp_path, one, result):
     assert [type(found) for found in case(tmp_path, one).result] == result
+
+
+def test_a_suspect_model_fails_where_the_gate_fails_on_those(tmp_path):
+    path = tmp_path / "junit.xml"
+    write_junit(audit_of(suspect_row("s"), inconclusive_row("no_claim"), trained_row()), path, suspects_fail=True)
+    (shown,) = JUnitXml.fromfile(str(path))
+    assert (shown.tests, shown.failures, shown.errors, shown.skipped) == (3, 1, 0, 1)
+    assert [type(found) for found in next(iter(shown)).result] == [Failure]
+    assert next(iter(shown)).result[0].text.startswith("inconclusive (suspect): 50.00 ± 4.00 → 47.00 ± 1.00")
 
 
 def test_a_model_s_test_class_is_its_experiment(tmp_path):

@@ -10,7 +10,16 @@ from markdown_it.token import Token
 
 from reload_audit.reports.markdown import code, summarize
 from reload_audit.reports.model_cards import Suggestion
-from support.audit_contents import HOSTILE, audit_of, external_row, inconclusive_row, row_with_cause, trained_row
+from support.audit_contents import (
+    HOSTILE,
+    audit_of,
+    consistent_row,
+    external_row,
+    inconclusive_row,
+    row_with_cause,
+    suspect_row,
+    trained_row,
+)
 
 GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 OWN_HTML = {"<br>", "<details>", "</details>"}
@@ -46,6 +55,18 @@ def test_the_answer_comes_first_and_the_report_last():
 def test_the_verdicts_are_counted_and_what_is_open_says_why():
     text = summary(trained_row(), trained_row(), inconclusive_row("no_claim"), inconclusive_row("best_of_k"))
     assert rows(text)[:2] == [["identical", "2", ""], ["inconclusive", "2", "1 no_claim, 1 best_of_k"]]
+
+
+def test_suspect_models_are_counted_and_listed_right_after_degraded_ones():
+    found = rows(
+        summary(inconclusive_row("no_claim"), suspect_row("s"), row_with_cause("d", "clock"), consistent_row())
+    )
+    assert found[:3] == [
+        ["consistent", "1", "a loss of up to 60 % of what was learned is not excluded"],
+        ["inconclusive", "2", "1 suspect, 1 no_claim"],
+        ["degraded", "1", ""],
+    ]
+    assert [row[:2] for row in found[3:5]] == [["d", "degraded"], ["s", "inconclusive (suspect)"]]
 
 
 def test_the_worst_models_show_what_they_lost_why_and_where_the_fix_is():

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from reload_audit.judging.criteria import NOTHING_LOST
 from reload_audit.reading.yaml_text import front_matter
 from reload_audit.reports.model_cards import Suggestion, about_cards, patch_names, suggestions, write_patches
 from support.audit_contents import HOSTILE, audit_of, external_row
@@ -123,9 +124,14 @@ def test_a_loss_that_rounds_to_nothing_has_no_sign(tmp_path):
     assert only(row_with_card(path, -40.0, None, reload_mean_reward=-0.01)).new == "0.0"
 
 
-@pytest.mark.parametrize("verdict", ["identical", "equivalent"])
+@pytest.mark.parametrize("verdict", NOTHING_LOST)
 def test_a_card_that_contradicts_a_confirmed_stronger_claim_is_corrected(tmp_path, verdict):
     assert only(row_with_card(card(tmp_path), verdict=verdict, cause="", claim_kind="explicit")).patch
+
+
+@pytest.mark.parametrize("verdict", ["consistent", "inconclusive", "error"])
+def test_where_it_is_not_known_what_a_model_earned_no_card_is_called_wrong(tmp_path, verdict):
+    assert suggestions(audit_of(row_with_card(card(tmp_path), verdict=verdict, cause=""))) == []
 
 
 @pytest.mark.parametrize("cause", ["best-of-k", "training-episodes", "reward-normalized"])

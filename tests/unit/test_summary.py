@@ -9,7 +9,15 @@ import pytest
 from reload_audit.reports.headline import answer, headline
 from reload_audit.reports.safe_text import code_lines, one_line
 from reload_audit.reports.summary import cause_counts, plain_loads, summarize
-from support.audit_contents import audit_of, external_row, inconclusive_row, row_with_cause, trained_row
+from support.audit_contents import (
+    audit_of,
+    consistent_row,
+    external_row,
+    inconclusive_row,
+    row_with_cause,
+    suspect_row,
+    trained_row,
+)
 
 GYM = "ModuleNotFoundError: No module named 'gym'"
 
@@ -57,10 +65,57 @@ def summary(*models: dict[str, Any]) -> str:
             "None of the 3 models is known to still earn its train-time reward after reload: "
             "2 are degraded and 1 is inconclusive.",
         ),
+        (
+            {"identical": 1, "retained": 2, "consistent": 1},
+            "3 of 4 models still earn their train-time reward after reload; 1 is consistent with its claim.",
+        ),
+        ({"retained": 1}, "The model still earns its train-time reward after reload."),
+        (
+            {"consistent": 1},
+            "Nothing speaks against the model: it is consistent with its claim, which is too weak to show more.",
+        ),
+        (
+            {"consistent": 3},
+            "Nothing speaks against all 3 models: all are consistent with claims that are too weak to show more.",
+        ),
+        (
+            {"consistent": 2, "degraded": 1},
+            "None of the 3 models is known to still earn its train-time reward after reload: "
+            "1 is degraded and 2 are consistent with their claims.",
+        ),
     ],
 )
 def test_the_first_sentence_says_how_many_models_kept_their_reward(counts: dict[str, int], sentence: str) -> None:
     assert answer(counts) == sentence
+
+
+@pytest.mark.parametrize(
+    ("counts", "suspect", "sentence"),
+    [
+        (
+            {"identical": 5, "degraded": 1, "inconclusive": 3},
+            2,
+            "5 of 9 models still earn their train-time reward after reload; "
+            "1 is degraded, 2 are suspect and 1 more is inconclusive.",
+        ),
+        (
+            {"inconclusive": 3},
+            1,
+            "Whether all 3 models still earn their train-time reward after reload is open: "
+            "all are inconclusive, 1 of them suspect.",
+        ),
+        (
+            {"inconclusive": 1},
+            1,
+            "Whether the model still earns its train-time reward after reload is open: "
+            "it is inconclusive, and suspect.",
+        ),
+    ],
+)
+def test_suspect_models_are_named_before_all_other_inconclusive_ones(
+    counts: dict[str, int], suspect: int, sentence: str
+) -> None:
+    assert answer(counts, suspect=suspect) == sentence
 
 
 @pytest.mark.parametrize(
@@ -102,6 +157,25 @@ def test_the_counts_of_verdicts_say_why_claims_could_not_decide() -> None:
     )
     why = "1 no_claim, 1 claim_too_imprecise, 2 best_of_k, 1 claim_with_exploration"
     assert f"Verdicts: 6 inconclusive ({why})." in text
+
+
+def test_suspect_models_are_listed_right_after_degraded_ones() -> None:
+    lines = summary(
+        inconclusive_row("best_of_k"), suspect_row("s", reason="beyond"), trained_row("d", "degraded")
+    ).splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("  d "))
+    assert " ".join(lines[first + 1].split()) == "s inconclusive (suspect) 50.00 ± 4.00 → 47.00 ± 1.00 beyond"
+    assert "Verdicts: 2 inconclusive (1 suspect, 1 best_of_k), 1 degraded." in lines
+
+
+def test_of_consistent_models_the_largest_loss_that_is_not_excluded_is_said() -> None:
+    text = summary(consistent_row("a"), consistent_row("b", largest_loss_share=0.255), trained_row())
+    assert "2 consistent (a loss of up to 60 % of what was learned is not excluded)" in text
+    assert "2 consistent." in summary(*[consistent_row(largest_loss_share=None)] * 2)
+
+
+def test_models_that_are_as_before_are_not_listed_one_by_one() -> None:
+    assert "→" not in summary(consistent_row(), external_row("r", "retained"), trained_row())
 
 
 def test_models_trained_here_are_compared_with_in_place() -> None:

@@ -98,6 +98,7 @@ rule summarize:
     conda:
         CONDA_ENV
     params:
+        suspects_fail="suspect" in PLAN.config["gate"]["fail_on"],
         code=always(PLAN.code.of_script_with_data, "summarize.py"),
     message:
         "Writing {output.text}, {output.markdown} and {output.junit}"

@@ -37,7 +37,10 @@ WORST_FIRST: tuple[Verdict, ...] = (
 )
 """All verdicts, in the order in which models are listed."""
 
-AS_BEFORE: tuple[Verdict, ...] = ("identical", "equivalent", "retained", "consistent")
+NOTHING_LOST: tuple[Verdict, ...] = ("identical", "equivalent", "retained")
+"""Verdicts of reloads that are shown to lose no more than the margin, and of which no gain is known."""
+
+AS_BEFORE: tuple[Verdict, ...] = (*NOTHING_LOST, "consistent")
 """Verdicts of reloads that earn what they earned, as far as can be told: nothing is to be explained."""
 
 

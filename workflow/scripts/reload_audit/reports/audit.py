@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from reload_audit.judging.claims import OBSTACLE_OF_KIND
-from reload_audit.judging.criteria import VERDICTS, Criteria, Verdict
+from reload_audit.judging.criteria import VERDICTS, WORST_FIRST, Criteria, Verdict
 from reload_audit.judging.judgement import Obstacle
 from reload_audit.reading.refusal import brief, shown, unforeseen
 from reload_audit.records.culprits import culprits
@@ -171,6 +171,11 @@ class AuditedModel:
     def is_external(self) -> bool:
         """Whether this workflow did not train it."""
         return self.source != "trained"
+
+    @property
+    def concern(self) -> tuple[int, bool]:
+        """A sort key: the models of most concern come first, of inconclusive ones those that are suspect."""
+        return WORST_FIRST.index(self.verdict), not self.suspect
 
     @property
     def called(self) -> str:
@@ -372,7 +377,7 @@ def _model(row: _Object) -> AuditedModel:
         train_n_envs=row.integer("train_n_envs"),
         num_timesteps=row.integer("num_timesteps"),
         verdict=_verdict(row.content["verdict"]),
-        suspect=bool(row.content.get("suspect")),
+        suspect=row.content["verdict"] == "inconclusive" and bool(row.content.get("suspect")),
         reason=row.text("reason"),
         gap=row.text("gap"),
         cause=row.text("cause"),

@@ -1,21 +1,13 @@
-"""The verdicts' colours on a light page, on a dark one and on a terminal, distinguishable with any colour vision.
+"""The verdicts' colours on a light page, on a dark one and on a terminal; each is ``#rrggbb``, by verdict.
 
-Most are Okabe and Ito's, https://jfly.uni-koeln.de/color/. Every pair of them is as far apart as theirs are, to people
-with normal vision as to those who lack one kind of cones.
+Most are Okabe and Ito's, https://jfly.uni-koeln.de/color/. People who lack one kind of cones tell them apart, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeAlias
 
-if TYPE_CHECKING:
-    from reload_audit.judging.criteria import Verdict
-
-Palette: TypeAlias = "Mapping[Verdict, str]"
-"""A colour for each verdict, in the verdicts' order, as ``#rrggbb``."""
-
-ON_LIGHT: Palette = {
+ON_LIGHT: Mapping[str, str] = {
     "identical": "#0072b2",
     "equivalent": "#56b4e9",
     "retained": "#004d56",
@@ -26,7 +18,7 @@ ON_LIGHT: Palette = {
     "error": "#6f7782",
 }
 
-ON_DARK: Palette = {
+ON_DARK: Mapping[str, str] = {
     "identical": "#2b90d0",
     "equivalent": "#8acdf3",
     "retained": "#b8f5d4",
@@ -37,5 +29,5 @@ ON_DARK: Palette = {
     "error": "#98a2ae",
 }
 
-ON_TERMINAL: Palette = {**ON_LIGHT, "retained": "#44aa99"}
-"""Colours that can be read on a black and on a white background."""
+ON_TERMINAL: Mapping[str, str] = {**ON_LIGHT, "retained": "#00606b"}
+"""Colours that can be read on black and on white; an error is written in reverse instead."""

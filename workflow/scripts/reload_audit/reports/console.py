@@ -6,6 +6,8 @@ import os
 
 from reload_audit.reports.colours import ON_TERMINAL
 
+_COLOURS = {**ON_TERMINAL, "suspect": ON_TERMINAL["inconclusive"]}
+
 
 def show(text: str) -> None:
     """Print a summary: in colour on a terminal that has colours, otherwise, or where NO_COLOR is set, as it is.
@@ -24,13 +26,13 @@ def show(text: str) -> None:
         base_style = "audit."
         highlights = [  # noqa: RUF012
             r"\A(?P<headline>[^\n]+)",
-            *(rf"\b(?P<{verdict}>{verdict})\b" for verdict in ON_TERMINAL),
+            *(rf"\b(?P<{verdict}>{verdict})\b" for verdict in _COLOURS),
             r"(?m)^ +(?P<label>cause|fix):",
             r"(?P<path>docs/causes/[\w-]+\.md)",
             r"(?m)^Report: (?P<report>[^\n]+)",
         ]
 
-    styles = {f"audit.{verdict}": f"bold {colour}" for verdict, colour in ON_TERMINAL.items()}
+    styles = {f"audit.{verdict}": f"bold {colour}" for verdict, colour in _COLOURS.items()}
     styles |= {"audit.error": "bold reverse", "audit.headline": "bold", "audit.label": "dim", "audit.path": "underline"}
     console = Console(theme=Theme(styles | {"audit.report": "underline"}), highlighter=Highlighter())
     if console.is_terminal and console.color_system and not os.environ.get("NO_COLOR"):

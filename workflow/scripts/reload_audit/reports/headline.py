@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from reload_audit.judging.criteria import NOTHING_LOST
 from reload_audit.reports.audit import AuditedModel
 
 TRAIN_TIME, CLAIMED = "train-time reward", "claimed reward"
@@ -14,21 +15,23 @@ def headline(models: Sequence[AuditedModel]) -> str:
     """One sentence about all models of an audit, see :func:`answer`."""
     counts = Counter[str](model.verdict for model in models)
     unclaimed = sum(model.obstacle == "no_claim" for model in models)
-    return answer(counts, reward_name(model.was_measured for model in models), unclaimed)
+    suspect = sum(model.suspect for model in models)
+    return answer(counts, reward_name(model.was_measured for model in models), unclaimed, suspect)
 
 
-def answer(counts: Mapping[str, int], reward: str = TRAIN_TIME, unclaimed: int = 0) -> str:
+def answer(counts: Mapping[str, int], reward: str = TRAIN_TIME, unclaimed: int = 0, suspect: int = 0) -> str:
     """One sentence: how many models still earn the reward they are compared with, and what became of the others.
 
     :param reward: what that reward is called, see :func:`reward_name`
     :param unclaimed: how many of the inconclusive models nothing is claimed of
+    :param suspect: how many of the inconclusive models are suspect
     """
     total = sum(counts.values())
     if total == 0:
         return "No models were audited."
-    earning = sum(counts.get(verdict, 0) for verdict in ("identical", "equivalent", "improved"))
+    earning = sum(counts.get(verdict, 0) for verdict in (*NOTHING_LOST, "improved"))
     if earning == 0:
-        return _answer_without_success(counts, total, reward, unclaimed)
+        return _answer_without_success(counts, total, reward, unclaimed, suspect)
     more = counts.get("improved", 0)
     if total == 1:
         subject, verb, whose = "The model", "earns", "its"
@@ -38,7 +41,7 @@ def answer(counts: Mapping[str, int], reward: str = TRAIN_TIME, unclaimed: int =
         verb, whose = ("earns", "its") if earning == 1 else ("earn", "their")
         subject = f"{earning:,} of {total:,} models"
     extra = "" if more == 0 else ", and more" if more == earning else f", {more:,} of them more"
-    others = _others(counts)
+    others = _others(counts, suspect)
     return f"{subject} still {verb} {whose} {reward} after reload{extra}{'; ' if others else ''}{others}."
 
 
@@ -51,10 +54,10 @@ def reward_name(measured: Iterable[bool]) -> str:
     return f"train-time or {CLAIMED}" if len(kinds) == 2 else CLAIMED if kinds == {False} else TRAIN_TIME
 
 
-def _answer_without_success(counts: Mapping[str, int], total: int, reward: str, unclaimed: int) -> str:
+def _answer_without_success(counts: Mapping[str, int], total: int, reward: str, unclaimed: int, suspect: int) -> str:
     """The sentence where no model is known to earn its reward.
 
-    An inconclusive model may well earn it: only ``degraded`` says that it does not.
+    An inconclusive or consistent model may well earn it: only ``degraded`` says that it does not.
     """
     if total == 1:
         models, all_are, earn = "the model", "it is", "earns its"
@@ -69,18 +72,26 @@ def _answer_without_success(counts: Mapping[str, int], total: int, reward: str, 
     if unclaimed == total:
         loads, it = ("loads and runs", "it") if total == 1 else ("load and run", "they")
         return f"{models.capitalize()} {loads}, but nothing says what {it} earned: {all_are} inconclusive."
+    if counts.get("consistent", 0) == total:
+        whose = (
+            "it is consistent with its claim, which is" if total == 1 else f"{all_are} consistent with claims that are"
+        )
+        return f"Nothing speaks against {models}: {whose} too weak to show more."
     if counts.get("inconclusive", 0) == total:
-        return f"Whether {models} still {earn} {reward} is open: {all_are} inconclusive."
-    return f"None of the {total:,} models is known to still earn its {reward}: {_others(counts)}."
+        suspects = "" if not suspect else ", and suspect" if suspect == total else f", {suspect:,} of them suspect"
+        return f"Whether {models} still {earn} {reward} is open: {all_are} inconclusive{suspects}."
+    return f"None of the {total:,} models is known to still earn its {reward}: {_others(counts, suspect)}."
 
 
-def _others(counts: Mapping[str, int]) -> str:
-    """``6 are degraded, 2 are inconclusive and 1 ended in an error``."""
-    parts = []
-    for verdict in ("degraded", "inconclusive", "error"):
-        n = counts.get(verdict, 0)
-        if n:
-            parts.append(
-                f"{n:,} ended in an error" if verdict == "error" else f"{n:,} {'is' if n == 1 else 'are'} {verdict}"
-            )
+def _others(counts: Mapping[str, int], suspect: int) -> str:
+    """``6 are degraded, 2 are suspect, 3 more are inconclusive and 1 ended in an error``."""
+    more = "more " if suspect else ""
+    said = (
+        (counts.get("degraded", 0), "is degraded", "are degraded"),
+        (suspect, "is suspect", "are suspect"),
+        (counts.get("inconclusive", 0) - suspect, f"{more}is inconclusive", f"{more}are inconclusive"),
+        (counts.get("consistent", 0), "is consistent with its claim", "are consistent with their claims"),
+        (counts.get("error", 0), "ended in an error", "ended in an error"),
+    )
+    parts = [f"{n:,} {one if n == 1 else many}" for n, one, many in said if n]
     return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)

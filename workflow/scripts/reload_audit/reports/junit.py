@@ -5,6 +5,7 @@ Fits the schema of Jenkins' xUnit plugin, junit-10.xsd. It has no times: two aud
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET  # only written, never parsed
@@ -14,7 +15,7 @@ from reload_audit.reports.audit import Audit, AuditedModel
 from reload_audit.reports.safe_text import code_lines, one_line
 from reload_audit.reports.summary import cause_page, explained, rewards
 
-OUTCOMES = {"degraded": "failure", "error": "error", "inconclusive": "skipped"}
+_OUTCOMES = {"degraded": "failure", "error": "error", "inconclusive": "skipped"}
 """The XML element of each verdict that does not pass."""
 
 _LONGEST_NAME = 1_000
@@ -22,33 +23,40 @@ _LONGEST_TEXT = 2_000
 _LONGEST_FIX = 6_000
 
 
-def write_junit(audit: Audit, path: Path) -> None:
-    """Write ``junit.xml``: a test suite with a test case for each model."""
-    counts = audit.counts
-    totals = {"tests": str(len(audit.models)), "failures": str(counts["degraded"]), "errors": str(counts["error"])}
+def write_junit(audit: Audit, path: Path, *, suspects_fail: bool = False) -> None:
+    """Write ``junit.xml``: a test suite with a test case for each model.
+
+    :param suspects_fail: whether a suspect model is a failed test, rather than a skipped one as all inconclusive models
+    """
+    outcomes = [_outcome(model, suspects_fail) for model in audit.models]
+    counts = Counter(outcomes)
+    totals = {"tests": str(len(outcomes)), "failures": str(counts["failure"]), "errors": str(counts["error"])}
     suites = ET.Element("testsuites", {"name": "reload-audit", **totals})
-    skipped = {"skipped": str(counts["inconclusive"])}
+    skipped = {"skipped": str(counts["skipped"])}
     suite = ET.SubElement(suites, "testsuite", {"name": "reload-audit", **totals, **skipped})
-    for model in audit.models:
-        _add_case(suite, model)
+    for model, outcome in zip(audit.models, outcomes, strict=True):
+        _add_case(suite, model, outcome)
     ET.indent(suites)
     with atomic_path(path) as temporary:
         ET.ElementTree(suites).write(temporary, encoding="utf-8", xml_declaration=True)
 
 
-def _add_case(suite: ET.Element, model: AuditedModel) -> None:
+def _outcome(model: AuditedModel, suspects_fail: bool) -> str:
+    """The XML element that says how a model's test ended; empty where it passed."""
+    return "failure" if model.suspect and suspects_fail else _OUTCOMES.get(model.verdict, "")
+
+
+def _add_case(suite: ET.Element, model: AuditedModel, outcome: str) -> None:
     names = {"classname": model.experiment, "name": model.name}
     case = ET.SubElement(suite, "testcase", {key: one_line(name, _LONGEST_NAME) for key, name in names.items()})
-    outcome = OUTCOMES.get(model.verdict)
     reason = one_line(model.reason, _LONGEST_TEXT)
-    if outcome is None:
-        ET.SubElement(case, "system-out").text = "\n".join(
-            filter(None, [f"{model.verdict}: {rewards(model)}", reason, *_causes(model)])
-        )
+    said = f"{model.called}: {rewards(model)}"
+    if not outcome:
+        ET.SubElement(case, "system-out").text = "\n".join(filter(None, [said, reason, *_causes(model)]))
         return
     message = "; ".join(filter(None, [reason, explained(model)]))
     element = ET.SubElement(case, outcome, {"type": model.verdict, "message": message})
-    element.text = "\n".join([f"{model.verdict}: {rewards(model)}", *_causes(model)])
+    element.text = "\n".join([said, *_causes(model)])
 
 
 def _causes(model: AuditedModel) -> Iterator[str]:

@@ -15,13 +15,13 @@ from reload_audit.reports.model_cards import FOLDER, Suggestion, about_cards, pa
 from reload_audit.reports.safe_text import one_line
 from reload_audit.reports.summary import (
     LONGEST_NAME,
+    about_verdict,
     cause_page,
     counted_causes,
     explained,
     plain_loads,
     rewards,
     why,
-    why_undecided,
     worst_models,
 )
 
@@ -52,11 +52,7 @@ def code(text: str) -> str:
 
 
 def _verdicts(counts: Mapping[str, int], models: Sequence[AuditedModel]) -> str:
-    rows = [
-        [verdict, f"{count:,}", why_undecided(models) if verdict == "inconclusive" else ""]
-        for verdict, count in counts.items()
-        if count
-    ]
+    rows = [[verdict, f"{count:,}", about_verdict(verdict, models)] for verdict, count in counts.items() if count]
     return _table(["verdict", "models", ""], rows)
 
 
@@ -73,7 +69,7 @@ def _row(model: AuditedModel, times: int) -> list[str]:
     kind = (model.claim_kind).replace("_", " ")
     cause = "<br>".join(map(code, filter(None, [explained(model), cause_page(model.cause)])))
     name = code(one_line(model.name, LONGEST_NAME))
-    return [name, model.verdict, f"{rewards(model)}{f' ({kind})' if kind else ''}", code(why(model, times)), cause]
+    return [name, model.called, f"{rewards(model)}{f' ({kind})' if kind else ''}", code(why(model, times)), cause]
 
 
 def _causes(models: Sequence[AuditedModel]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from reload_audit.causes.catalogue import CAUSES, UNEXPLAINED
 from reload_audit.judging.comparison import compare_unpaired
-from reload_audit.judging.criteria import Criteria, margin
+from reload_audit.judging.criteria import NOTHING_LOST, Criteria, margin
 from reload_audit.reading.files import read_bytes
 from reload_audit.reading.plain_values import mapping
 from reload_audit.reading.yaml_text import Placed, placed_front_matter
@@ -139,7 +139,13 @@ def _contradiction(model: AuditedModel, claim: ClaimRow, criteria: Criteria) -> 
     """How a card contradicts the reload; None where they differ by no more than the margin, or maybe by chance."""
     stated, mean, std = finite(claim.mean), finite(model.reload_mean_reward), finite(model.reload_std_reward)
     n = model.n_episodes or 0
-    if model.verdict in ("error", "inconclusive") or stated is None or mean is None or std is None or n < 2:
+    if (
+        model.verdict in ("error", "inconclusive", "consistent")
+        or stated is None
+        or mean is None
+        or std is None
+        or n < 2
+    ):
         return None
     stated_std = finite(claim.std)
     stated_std = std if stated_std is None else stated_std
@@ -171,7 +177,7 @@ def _check_that_the_figure_is_wrong(found: _Contradiction) -> None:
     model = found.model
     if model.env_ran != model.env_id:
         raise NoPatch("it ran in another environment")
-    if model.verdict in ("identical", "equivalent"):
+    if model.verdict in NOTHING_LOST:
         return
     if model.claim_kind != "model_card":
         raise NoPatch("the verdict is about another claim")

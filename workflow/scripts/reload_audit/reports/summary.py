@@ -8,9 +8,12 @@ from typing import get_args
 
 from reload_audit.causes.catalogue import CAUSES
 from reload_audit.judging.judgement import Obstacle
-from reload_audit.reports.audit import Audit, AuditedModel
+from reload_audit.reports.audit import Audit, AuditedModel, finite
 from reload_audit.reports.headline import headline
 from reload_audit.reports.safe_text import one_line
+
+_LISTED = ("error", "degraded", "suspect")
+"""Models that are listed one by one: those with these verdicts, and inconclusive ones that are suspect."""
 
 _WORST = 5
 LONGEST_NAME = 60
@@ -69,20 +72,30 @@ def cause_page(cause: str) -> str:
     return f"docs/causes/{cause}.md" if cause in CAUSES else ""
 
 
-def why_undecided(models: Iterable[AuditedModel]) -> str:
-    """``4 no_claim, 1 best_of_k``: what stands in the way of a verdict on inconclusive models."""
-    kinds = Counter(filter(None, (model.obstacle for model in models)))
-    return ", ".join(f"{kinds[kind]:,} {kind}" for kind in get_args(Obstacle) if kinds[kind])
+def about_verdict(verdict: str, models: Iterable[AuditedModel]) -> str:
+    """What is to be said of all models with a verdict beside their number; empty of most verdicts.
+
+    ``2 suspect, 4 no_claim, 1 best_of_k`` of inconclusive models: which to look at, and what stands in the way of a
+    verdict. ``a loss of up to 62 % of what was learned is not excluded`` of consistent ones.
+    """
+    found = [model for model in models if model.verdict == verdict]
+    kinds = Counter[str](filter(None, (model.obstacle for model in found)))
+    kinds["suspect"] = sum(model.suspect for model in found)
+    said = ", ".join(f"{kinds[kind]:,} {kind}" for kind in ("suspect", *get_args(Obstacle)) if kinds[kind])
+    shares = [share for model in found if (share := finite(model.largest_loss_share)) is not None]
+    if verdict == "consistent" and shares:
+        return f"a loss of up to {100 * max(shares):.0f} % of what was learned is not excluded"
+    return said
 
 
 def worst_models(models: Sequence[AuditedModel]) -> tuple[list[tuple[AuditedModel, int]], int]:
-    """The worst models that failed, and the worst that lost their reward.
+    """The worst models that failed, the worst that lost their reward, and the worst that are suspect of it.
 
     :return: each with the number of models that it stands for, and how many are left out
     """
-    failed, degraded = _worst(models, "error"), _worst(models, "degraded")
-    left = sum(times for _, times in [*failed[_WORST:], *degraded[_WORST:]])
-    return [*failed[:_WORST], *degraded[:_WORST]], left
+    groups = [_worst(model for model in models if model.is_any_of([word])) for word in _LISTED]
+    left = sum(times for group in groups for _, times in group[_WORST:])
+    return [one for group in groups for one in group[:_WORST]], left
 
 
 def rewards(model: AuditedModel) -> str:
@@ -118,12 +131,12 @@ def _most_common(counted: Counter[str]) -> list[tuple[str, int]]:
 
 def _count(verdict: str, count: int, models: Iterable[AuditedModel]) -> str:
     """``6 inconclusive (4 no_claim, 1 best_of_k)``."""
-    undecided = why_undecided(models) if verdict == "inconclusive" else ""
-    return f"{count:,} {verdict}{f' ({undecided})' if undecided else ''}"
+    said = about_verdict(verdict, models)
+    return f"{count:,} {verdict}{f' ({said})' if said else ''}"
 
 
-def _worst(models: Iterable[AuditedModel], verdict: str) -> list[tuple[AuditedModel, int]]:
-    """Models with a verdict, those that lost most in units of their margin first.
+def _worst(models: Iterable[AuditedModel]) -> list[tuple[AuditedModel, int]]:
+    """Models, those that lost most in units of their margin first.
 
     Of models that failed with the same reason and cause, the first stands for all.
 
@@ -131,13 +144,13 @@ def _worst(models: Iterable[AuditedModel], verdict: str) -> list[tuple[AuditedMo
     """
 
     def severity(model: AuditedModel) -> float:
-        if verdict != "degraded" or model.difference is None or not model.margin:
+        if model.verdict == "error" or model.difference is None or not model.margin:
             return 0.0
         return model.difference / model.margin
 
     alike: dict[tuple[str, str], list[AuditedModel]] = {}
-    for model in sorted((model for model in models if model.verdict == verdict), key=severity):
-        what = model.reason if verdict == "error" else model.name
+    for model in sorted(models, key=severity):
+        what = model.reason if model.verdict == "error" else model.name
         alike.setdefault((what, model.cause), []).append(model)
     return [(group[0], len(group)) for group in alike.values()]
 
@@ -183,7 +196,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 def _cells(model: AuditedModel, with_claim: bool) -> list[str]:
     kind = [(model.claim_kind or "–").replace("_", " ")] if with_claim else []
-    return [one_line(model.name, LONGEST_NAME), model.verdict, *kind, rewards(model)]
+    return [one_line(model.name, LONGEST_NAME), model.called, *kind, rewards(model)]
 
 
 def _cause(model: AuditedModel, pages: set[str]) -> list[str]:

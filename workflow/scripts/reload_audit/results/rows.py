@@ -111,7 +111,7 @@ def loss_columns(comparison: Comparison, earned: float | None, random_mean: floa
     """
     largest = max(0.0, -comparison.ci_low)
     learned = 0.0 if earned is None or random_mean is None else abs(earned - random_mean)
-    share = largest / learned if learned > 0.0 else math.nan
+    share = largest / learned if 0.0 < learned < math.inf else math.nan
     return {"largest_loss": largest, "largest_loss_share": share if math.isfinite(share) else None}
 
 

@@ -43,7 +43,7 @@ def scores(legend: bool = False) -> Chart:
     Data: ``models``, each with ``x``, ``y``, ``at``, ``verdict``; ``band``, the margin about the diagonal.
     """
     axis = {"values": [-0.25, 0, 0.25, 0.5, 0.75, 1], "format": ".2~f"}
-    titles = "score before: 0 is a random policy, 1 the best of its environment", "score after reload"
+    titles = "score before: 0 random, 1 the best", "score after reload"
     low, _ = SCORES_SHOWN
     scale = alt.Scale(domain=SCORES_SHOWN, nice=False, zero=False)
     across = alt.Scale(domainMin=alt.ExprRef("left"), domainMax=1.1, nice=False, zero=False)
@@ -230,7 +230,7 @@ def episodes() -> Chart:
             x=alt.X(
                 "episode:Q",
                 axis=alt.Axis(title="episode", tickMinStep=1, grid=False),
-                scale=alt.Scale(padding=10),
+                scale=alt.Scale(nice=False, padding=10),
             ),
             y=alt.Y("reward:Q", axis=alt.Axis(title=title), scale=alt.Scale(zero=False, padding=10)),
             color=_verdict(False),

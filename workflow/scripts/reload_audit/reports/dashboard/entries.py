@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from reload_audit.judging.criteria import WORST_FIRST, Verdict
+from reload_audit.judging.criteria import Verdict
 from reload_audit.reports.audit import AuditedModel, ClaimRow, ConditionRow, DivergingValue, NamedCause, finite
 from reload_audit.reports.safe_text import code_lines, one_line
 
@@ -41,8 +41,8 @@ class Entry(AuditedModel):
 
 
 def entries(models: Iterable[AuditedModel]) -> list[Entry]:
-    """Every model, the worst verdicts first and by name among equals."""
-    ordered = sorted(models, key=lambda model: (WORST_FIRST.index(model.verdict), _by_name(model.name)))
+    """Every model, those of most concern first and by name among equals."""
+    ordered = sorted(models, key=lambda model: (model.concern, _by_name(model.name)))
     return [_entry(model) for model in ordered]
 
 

@@ -42,7 +42,7 @@ _CHUNK = 25
 _MOST_DIVERGING = 6
 """Values that are shown of where reference and reload differ first."""
 
-_CODED = ("verdict", "algorithm", "environment", "experiment", "cause", "kind", "source", "gap", "at")
+_CODED = ("verdict", "suspect", "algorithm", "environment", "experiment", "cause", "kind", "source", "gap", "at")
 _TYPE = "application/gzip+base64"
 _AUDIT = "audit"
 
@@ -111,11 +111,13 @@ def _unpacked(text: str) -> Any:
 
 def _row(entry: Entry) -> dict[str, Value]:
     """What the table shows, sorts and searches. Of a model that is as before, only what it earned is written."""
+    may_have_lost = entry.verdict in ("equivalent", "retained", "consistent", "inconclusive")
     same = entry.reload_mean_reward == entry.claim_mean and entry.reload_std_reward == entry.claim_std
     row: dict[str, Value] = {
         "model": entry.name,
         "key": _key(entry),
         "verdict": entry.verdict,
+        "suspect": int(entry.suspect),
         "algorithm": entry.algo,
         "environment": entry.env_id,
         "experiment": entry.experiment,
@@ -133,6 +135,8 @@ def _row(entry: Entry) -> dict[str, Value]:
         "low": entry.ci_low,
         "high": entry.ci_high,
         "margin": entry.margin,
+        "largest_loss": entry.largest_loss if may_have_lost else None,
+        "loss_share": entry.largest_loss_share if may_have_lost else None,
         "n_episodes": entry.n_episodes,
         "q": entry.q,
         "cause": entry.causes[0].name if entry.causes else "",

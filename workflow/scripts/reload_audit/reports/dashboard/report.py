@@ -15,7 +15,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from reload_audit.judging.criteria import VERDICTS, Criteria, Verdict
+from reload_audit.judging.criteria import AS_BEFORE, VERDICTS, Criteria, Verdict
 from reload_audit.records.storage import write_text
 from reload_audit.reports.audit import Audit
 from reload_audit.reports.colours import ON_DARK, ON_LIGHT
@@ -27,7 +27,7 @@ from reload_audit.reports.dashboard.episodes import read_pairs
 from reload_audit.reports.dashboard.grids import MOST, experiments
 from reload_audit.reports.dashboard.payload import pack, parts
 from reload_audit.reports.dashboard.scores import band, left_edge, places
-from reload_audit.reports.dashboard.vocabulary import Vocabulary, vocabulary
+from reload_audit.reports.dashboard.vocabulary import SUSPECT, Vocabulary, vocabulary
 from reload_audit.reports.headline import headline
 from reload_audit.reports.safe_text import one_line
 from reload_audit.reports.summary import plain_loads
@@ -68,12 +68,17 @@ _BARS = 200
 
 @dataclass(frozen=True)
 class Tile:
-    """How many models have a verdict."""
+    """How many models have a verdict, or a mark beside it.
 
-    verdict: str
+    :param kind: ``verdict`` or ``mark``: which filter it is
+    """
+
+    name: str
+    verdict: Verdict
     meaning: str
     count: int
     share: float
+    kind: str = "verdict"
 
 
 @dataclass(frozen=True)
@@ -109,10 +114,11 @@ def render(audit: Audit, episodes: Path | None = None, folders: Mapping[str, str
         plain_loads=plain_loads(audit.models),
         settings=setting_texts(audit, models),
         words=words,
-        tiles=tiles(Counter(entry.verdict for entry in models), words),
+        tiles=tiles(models, words),
         models=models,
         scored=any(entry.random_mean_reward is not None and entry.claim_mean is not None for entry in models),
         causes=causes,
+        as_before=f"{', '.join(AS_BEFORE[:-1])} or {AS_BEFORE[-1]}",
         cause_bars=bars((entry.causes[0].name, entry.verdict) for entry in models if entry.causes),
         environment_bars=bars((entry.env_id, entry.verdict) for entry in models),
         group_bars=bars((entry.experiment, entry.verdict) for entry in models),
@@ -130,14 +136,17 @@ def render(audit: Audit, episodes: Path | None = None, folders: Mapping[str, str
     return page
 
 
-def tiles(counts: Mapping[Verdict, int], words: Vocabulary) -> list[Tile]:
-    """A tile for each verdict that is possible, in the verdicts' order."""
-    meanings = words.meanings
-    total = sum(counts.values()) or 1
-    possible = [verdict for verdict in VERDICTS if words.external or verdict != "consistent" or counts.get(verdict)]
-    return [
-        Tile(verdict, meanings[verdict], counts.get(verdict, 0), counts.get(verdict, 0) / total) for verdict in possible
-    ]
+def tiles(models: Sequence[Entry], words: Vocabulary) -> list[Tile]:
+    """A tile for each verdict that is possible, in the verdicts' order; for suspect models, if any, before degraded."""
+    counts = Counter(entry.verdict for entry in models)
+    total, suspect = len(models) or 1, sum(entry.suspect for entry in models)
+    found = []
+    for verdict in VERDICTS:
+        if verdict == "degraded" and suspect:
+            found.append(Tile("suspect", "inconclusive", SUSPECT, suspect, suspect / total, "mark"))
+        if words.external or verdict != "consistent" or counts[verdict]:
+            found.append(Tile(verdict, verdict, words.meanings[verdict], counts[verdict], counts[verdict] / total))
+    return found
 
 
 def bars(pairs: Iterable[tuple[str, str]]) -> list[Bar]:
@@ -178,6 +187,7 @@ def _settings(audit: Audit, models: Sequence[Entry]) -> dict[str, object]:
         "onDark": {color: ON_DARK[verdict] for verdict, color in ON_LIGHT.items()},
         "band": band(0.0 if audit.criteria is None else audit.criteria.margin_fraction),
         "left": left_edge(placed) if placed else 0.0,
+        "meanings": {**vocabulary(models).meanings, "suspect": SUSPECT},
     }
 
 
@@ -189,7 +199,7 @@ def _script(settings: Mapping[str, object]) -> str:
 
 
 def _style() -> str:
-    """The page's own style, after the colours of the verdicts: ``--c`` of whatever has a verdict's class."""
+    """The page's own style, after the verdicts' colours: ``--c`` of whatever has a verdict as its class."""
     light, dark = (
         "".join(f".{verdict}{{--c:{colours[verdict]}}}" for verdict in VERDICTS) for colours in (ON_LIGHT, ON_DARK)
     )

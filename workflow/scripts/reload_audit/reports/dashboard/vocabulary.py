@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reload_audit.judging.criteria import Verdict
 from reload_audit.reports.dashboard.entries import Entry
 from reload_audit.reports.headline import reward_name
 
@@ -30,7 +29,7 @@ class Vocabulary:
     external: bool
 
     @property
-    def meanings(self) -> dict[Verdict, str]:
+    def meanings(self) -> dict[str, str]:
         """What each verdict says."""
         same = "Not bit for bit the same, but enough" if self.measured else "Enough"
         difference = "the difference" if self.measured else "the difference from what is claimed"
@@ -43,12 +42,19 @@ class Vocabulary:
             "retained": f"Shown to lose no more than the margin; whether it earns more than {self.than} is open.",
             "improved": f"Earns more than {self.than}, by more than the margin, and not by chance.",
             "consistent": "The claim is so imprecise, or of so weak a kind, that no number of reload episodes could "
-            "show equivalence, and the reload is what such a claim predicts; its row says which loss is not excluded.",
+            "show equivalence, and the reload is what such a claim predicts; the largest loss that is not excluded "
+            "stands in its row.",
             "inconclusive": f"The episodes cannot tell{chance}. The reason says which.",
             "degraded": f"Earns less than {self.than}, by more than the margin, and not by chance.",
             "error": "Could not be " + ("trained, loaded" if self.measured else "read, loaded") + " or run. "
             "The reason says what happened.",
         }
+
+
+SUSPECT = (
+    "Inconclusive, but its own bounds show a loss: only among so many models it may be chance. To be looked at first."
+)
+"""What it means that an inconclusive model is suspect."""
 
 
 def vocabulary(models: Sequence[Entry]) -> Vocabulary:

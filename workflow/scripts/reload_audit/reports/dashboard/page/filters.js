@@ -1,7 +1,8 @@
-// The filters: a model is shown if its verdict, cause, environment, group, words and score are all selected.
+// The filters: a model is shown if its verdict, mark, cause, environment, group, words and score are all selected.
 
 const KINDS = {
   verdict: (row) => row.verdict,
+  mark: (row) => (row.suspect ? "suspect" : ""),
   cause: (row) => row.cause,
   environment: (row) => row.environment,
   group: (row) => row.experiment,
@@ -54,7 +55,7 @@ class Filters {
       if (kind !== except && chosen.size > 0 && !chosen.has(nameOf(row))) return false;
     }
     if (this.words.length > 0) {
-      row.text ??= [row.model, row.environment, row.algorithm, row.experiment, row.verdict, ...row.causes, row.reason].join(" ").toLowerCase();
+      row.text ??= [row.model, row.environment, row.algorithm, row.experiment, verdictText(row), ...row.causes, row.reason].join(" ").toLowerCase();
       if (!this.words.every((word) => row.text.includes(word))) return false;
     }
     if (this.brush !== null && except !== "brush") {

@@ -54,6 +54,7 @@ function claimPart(row, details) {
     ["Before", row.before === null ? "nothing says what it earned" : `${rewardText(row.before, row.before_std)}${over(row.claim_n)}${kind ? `, ${kind}` : ""}`],
     ["After reload", row.after === null ? "" : `${rewardText(row.after, row.after_std)}${over(row.n_episodes)}`],
     ["Difference", row.difference === null ? "" : `${signedText(row.difference)} (${intervalText(row)}${row.q === null ? "" : `, q ${probabilityText(row.q)}`})`],
+    ["Loss not excluded", row.largest_loss === null ? "" : row.largest_loss === 0 ? "none" : `up to ${lossText(row, " of what was learned")}`],
     ["Random policy", row.random === null ? "" : numberText(row.random)],
     ["Gap", row.gap],
     ...((details?.claims?.length ?? 0) > 1 || (row.kind !== "in place" && details?.claims?.length) ? [["Claims", list(details.claims)]] : []),
@@ -173,7 +174,7 @@ function heading(row, go) {
   const button = (label, text, action, id = null) => element("button", { type: "button", id, autofocus: id !== null, "aria-label": label, title: label, onclick: action }, text);
   const trained = row.source === "trained" ? `, seed ${row.seed}, n_envs ${row.n_envs}` : "";
   return element("header", {},
-    element("div", {}, badge(row.verdict), element("h2", { id: "panel-title" }, row.model)),
+    element("div", {}, badge(row), element("h2", { id: "panel-title" }, row.model)),
     element("nav", {}, button("Previous model", "\u2039", () => go.step(-1)), button("Next model", "\u203a", () => go.step(1)), button("Close", "\u00d7", go.close, "close")),
     element("p", {}, `${row.algorithm || "unknown algorithm"} on ${row.environment || "an unknown environment"}, ${row.experiment}${trained}`),
     row.reason ? element("p", { class: "reason" }, row.reason) : null,

@@ -7,8 +7,9 @@ const HEAD = 46;
 const SHOWN = 14.5; // most rows in view; half a row shows that there are more
 const SVG = "http://www.w3.org/2000/svg";
 
-function badge(verdict) {
-  return element("span", { class: `badge ${verdict}` }, verdict);
+function badge(row) {
+  if (row.suspect) return element("span", { class: `badge ${row.verdict} suspect`, title: `${row.verdict}: ${SETTINGS.meanings.suspect}` }, "suspect");
+  return element("span", { class: `badge ${row.verdict}`, title: SETTINGS.meanings[row.verdict] }, row.verdict);
 }
 
 function reward(mean, std) {
@@ -55,7 +56,7 @@ const shown = (build) => (cell) => build(cell.getRow().getData());
 
 function columnsOf() {
   return [
-    { title: "Verdict", field: "verdict", sorter: (_a, _b, a, b) => a.getData().index - b.getData().index, formatter: shown((row) => badge(row.verdict)), width: 120 },
+    { title: "Verdict", field: "verdict", sorter: (_a, _b, a, b) => a.getData().index - b.getData().index, formatter: shown((row) => badge(row)), width: 120 },
     { title: "Model", field: "model", ...byText, formatter: shown((row) => clamped(row.model)), widthGrow: 7, minWidth: 160, cssClass: "name" },
     { title: "Algorithm", field: "algorithm", ...byText, formatter: shown((row) => clamped(row.algorithm)), width: 100 },
     { title: "Environment", field: "environment", ...byText, formatter: shown((row) => clamped(row.environment)), widthGrow: 2, minWidth: 122 },
@@ -65,7 +66,7 @@ function columnsOf() {
     { title: "Interval in \u00b1 margin", ...numeric("margins"), field: "interval", hozAlign: "center", headerHozAlign: "center", formatter: shown(interval), tooltip: (_event, cell) => intervalText(cell.getRow().getData()), width: 96 },
     { title: "Episodes", ...numeric("n_episodes"), formatter: shown((row) => countText(row.n_episodes)), width: 74 },
     { title: "q", ...numeric("q"), formatter: shown((row) => probabilityText(row.q)), width: 72 },
-    { title: "Cause", field: "cause", ...byText, formatter: shown(cause), widthGrow: 3, minWidth: 134 },
+    { title: "Cause, or what may be lost", field: "cause", ...byText, formatter: shown(cause), widthGrow: 3, minWidth: 134 },
   ].map((column) => ({ headerSortTristate: false, resizable: false, vertAlign: "middle", ...column }));
 }
 
@@ -75,8 +76,10 @@ function clamped(text, title = text) {
   return element("span", { class: "clamp", title }, parts);
 }
 
-// The cell of the cause; of an error also the reason, because there are no rewards to show.
+// The cell of the cause; of an error also the reason, because there are no rewards to show; of a model that is
+// consistent with its claim how large a loss is not excluded.
 function cause(row) {
+  if (row.verdict === "consistent") return clamped(`up to ${lossText(row)} may be lost`, row.reason);
   if (row.verdict === "error") return clamped(`${row.cause || "error"}: ${row.reason}`, row.reason);
   return row.cause ? clamped(row.cause, row.reason) : "";
 }
@@ -135,16 +138,17 @@ function makeTable(rows, open) {
 }
 
 const FIELDS = {
-  model: "model", verdict: "verdict", algorithm: "algorithm", environment: "environment", group: "experiment", source: "source",
+  model: "model", verdict: "verdict", suspect: "suspect", algorithm: "algorithm", environment: "environment", group: "experiment", source: "source",
   train_n_envs: "n_envs", train_seed: "seed", claim_kind: "kind", claim_mean: "before", claim_std: "before_std", claim_n: "claim_n",
   reload_mean_reward: "after", reload_std_reward: "after_std", difference: "difference", ci_low: "low", ci_high: "high", margin: "margin",
-  n_episodes: "n_episodes", q: "q", cause: "cause", cause_share: "share", gap: "gap", reason: "reason",
+  largest_loss: "largest_loss", largest_loss_share: "loss_share", n_episodes: "n_episodes", q: "q", cause: "cause", cause_share: "share", gap: "gap", reason: "reason",
 };
 
 // A cell of a CSV file; a text that a spreadsheet would take for a formula gets an apostrophe in front.
 function csvCell(value) {
   if (value === null || value === undefined) return "";
   if (typeof value === "number") return String(value);
+  if (typeof value === "boolean") return value ? "True" : "False"; // as in models.csv
   const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll("\"", "\"\"")}"` : text;
 }

@@ -30,6 +30,7 @@ function rowsOf(columns) {
     const row = { index };
     for (const name of names) row[name] = value(name, index);
     if (row.same) Object.assign(row, { after: row.before, after_std: row.before_std });
+    row.suspect = row.suspect === 1;
     row.causes = [row.cause, ...(row.other_causes || [])].filter(Boolean);
     return row;
   });
@@ -61,6 +62,20 @@ function probabilityText(value) {
 
 function rewardText(mean, std) {
   return mean === null || std === null ? numberText(mean) : `${numberText(mean)} \u00b1 ${numberText(std)}`;
+}
+
+function percentText(share) {
+  const percent = 100 * share;
+  return `${percent < 10 ? Number(percent.toPrecision(2)) : countText(Math.round(percent))} %`;
+}
+
+function verdictText(row) {
+  return row.suspect ? `${row.verdict} (suspect)` : row.verdict;
+}
+
+// 620.1 (61 %): the largest loss that is not excluded, in reward and as a share of what was learned.
+function lossText(row, ofWhat = "") {
+  return numberText(row.largest_loss) + (row.loss_share === null ? "" : ` (${percentText(row.loss_share)}${ofWhat})`);
 }
 
 function countText(value) {

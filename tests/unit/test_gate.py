@@ -1,0 +1,40 @@
+"""What the gate lets pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gate
+from reload_audit.judging.criteria import VERDICTS
+from reload_audit.records.storage import write_json
+from support.audit_contents import consistent_row, inconclusive_row, suspect_row, trained_row
+
+BY_DEFAULT = ("degraded", "error")
+
+
+def audit(folder: Path, *models: dict[str, Any]) -> Path:
+    write_json(folder / "audit.json", {"models": models})
+    return folder / "audit.json"
+
+
+def test_by_default_everything_passes_that_is_not_shown_to_be_lost(tmp_path):
+    passing = [trained_row(verdict, verdict) for verdict in VERDICTS if verdict not in BY_DEFAULT]
+    gate.main(audit(tmp_path, *passing, suspect_row(), consistent_row()), BY_DEFAULT)
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_a_verdict_that_is_named_does_not_pass(tmp_path, verdict):
+    models = [trained_row(f"a {one} model", one) for one in VERDICTS]
+    with pytest.raises(gate.GateClosed, match=f"^gate: models that are {verdict}: 1\n  a {verdict} model: {verdict}$"):
+        gate.main(audit(tmp_path, *models), [verdict])
+
+
+def test_suspect_models_do_not_pass_where_that_is_asked_for(tmp_path):
+    path = audit(tmp_path, suspect_row("s"), inconclusive_row("no_claim"))
+    with pytest.raises(gate.GateClosed, match=r"^gate: models that are suspect: 1\n  s: inconclusive \(suspect\)$"):
+        gate.main(path, ["suspect"])
+    with pytest.raises(gate.GateClosed, match=r"^gate: models that are inconclusive: 2\n"):
+        gate.main(path, ["inconclusive"])
