@@ -19,14 +19,18 @@ from scipy.special import ndtr, ndtri, stdtrit
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
-from reload_audit.judging.spending import nominal_levels, spent  # noqa: E402 (found there)
+from claims import claims_table, trend_table  # noqa: E402 (found there)
+
+from reload_audit.judging.spending import Looks, nominal_alpha, nominal_levels, spent  # noqa: E402
 
 ALPHA = 0.05
 CLEAR = 0.05 / 10_000_000
 """P-value at which a loss or gain outlasts the correction for the number of models: see ``Judgement.settled``."""
 
 LOOKS = np.array([20, 40, 80, 160, 320])
+ALL_LOOKS = np.array([20, 40, 80, 160, 320, 640, 1280, 2560])
 MARGINS = (0.14, 0.2, 0.5, 1.0)
+MARGINS_OF_CLAIMS = (0.1, 0.14, 0.2, 0.5, 1.0)
 """In standard deviations of the differences."""
 
 TRUTHS = {"nothing is lost": 0.0, "twice the margin is lost": -2.0, "exactly the margin is lost": -1.0}
@@ -42,9 +46,9 @@ def _bonferroni(alpha: float) -> np.ndarray:
     return np.full(len(LOOKS), alpha / len(LOOKS))
 
 
-def _spending(cumulative: Callable[[float, np.ndarray], np.ndarray]) -> Levels:
-    fractions = LOOKS / LOOKS[-1]
-    return lambda alpha: nominal_levels(cumulative(alpha, fractions)[None], LOOKS.astype(float))[0]
+def _spending(cumulative: Callable[[float, np.ndarray], np.ndarray], looks: np.ndarray = LOOKS) -> Levels:
+    fractions = looks / looks[-1]
+    return lambda alpha: nominal_levels(cumulative(alpha, fractions)[None], looks.astype(float))[0]
 
 
 def _obrien_fleming(alpha: float, t: np.ndarray) -> np.ndarray:
@@ -56,6 +60,18 @@ WAYS: Mapping[str, Levels] = {
     "Pocock-type": _spending(lambda alpha, t: alpha * spent(t)),
     "power 1.5": _spending(lambda alpha, t: alpha * t**1.5),
     "O'Brien-Fleming-type": _spending(_obrien_fleming),
+}
+
+
+def _ours(alpha: float) -> np.ndarray:
+    looks = Looks(tuple(LOOKS.tolist()), tuple(ALL_LOOKS[len(LOOKS) :].tolist()))
+    return np.array([nominal_alpha(alpha, looks, look) for look in looks.all])
+
+
+WAYS_WITH_FURTHER_LOOKS: Mapping[str, Levels] = {
+    "Bonferroni": lambda alpha: np.full(len(ALL_LOOKS), alpha / len(ALL_LOOKS)),
+    "Pocock-type over all": _spending(lambda alpha, t: alpha * spent(t), ALL_LOOKS),
+    "four fifths until 320": _ours,
 }
 
 
@@ -72,35 +88,40 @@ class Outcome:
     equivalent: float
 
 
-def simulate(levels: Levels, margin: float, shift: float, trials: int) -> tuple[Outcome, Outcome]:
+def simulate(
+    levels: Levels, margin: float, shift: float, trials: int, looks: np.ndarray = LOOKS
+) -> tuple[Outcome, Outcome]:
     """Where the first decision ends a model, and where the audit does: at a loss only once it is clear.
 
     :param shift: the true mean difference, in standard deviations, as ``margin``
+    :param looks: numbers of episodes, as many as ``levels`` gives
     """
-    first, settled = zip(*_portions(levels, margin, shift, trials), strict=True)
+    first, settled = zip(*_portions(levels, margin, shift, trials, looks), strict=True)
     return _mean(first), _mean(settled)
 
 
-def _portions(levels: Levels, margin: float, shift: float, trials: int) -> Iterator[tuple[Outcome, Outcome]]:
-    rng = np.random.default_rng(1)
-    surely, clearly = (-stdtrit(LOOKS - 1, levels(rate)) for rate in (ALPHA, CLEAR))
-    for _ in range(max(1, trials // _AT_ONCE)):
-        differences = rng.standard_normal((min(trials, _AT_ONCE), LOOKS[-1])) + shift
-        mean = np.cumsum(differences, axis=1)[:, LOOKS - 1] / LOOKS
-        squares = np.cumsum(differences**2, axis=1)[:, LOOKS - 1]
-        error = np.sqrt((squares - LOOKS * mean**2) / (LOOKS - 1) / LOOKS)
+def _portions(
+    levels: Levels, margin: float, shift: float, trials: int, looks: np.ndarray
+) -> Iterator[tuple[Outcome, Outcome]]:
+    rng, at_once = np.random.default_rng(1), _AT_ONCE * LOOKS[-1] // looks[-1]
+    surely, clearly = (-stdtrit(looks - 1, levels(rate)[: len(looks)]) for rate in (ALPHA, CLEAR))
+    for _ in range(max(1, trials // at_once)):
+        differences = rng.standard_normal((min(trials, at_once), looks[-1])) + shift
+        mean = np.cumsum(differences, axis=1)[:, looks - 1] / looks
+        squares = np.cumsum(differences**2, axis=1)[:, looks - 1]
+        error = np.sqrt((squares - looks * mean**2) / (looks - 1) / looks)
         low, high = mean - surely * error, mean + surely * error
         degraded, equivalent = high < -margin, (low >= -margin) & (high <= margin)
         clear = (mean + clearly * error < -margin) | (mean - clearly * error > margin)
         decided = degraded | equivalent | (low > margin)
-        yield _stopped(decided, degraded, equivalent), _stopped(clear | equivalent, degraded, equivalent)
+        yield _stopped(decided, degraded, equivalent, looks), _stopped(clear | equivalent, degraded, equivalent, looks)
 
 
-def _stopped(enough: np.ndarray, degraded: np.ndarray, equivalent: np.ndarray) -> Outcome:
+def _stopped(enough: np.ndarray, degraded: np.ndarray, equivalent: np.ndarray, looks: np.ndarray) -> Outcome:
     """At the first look that is enough, or at the last."""
-    last = np.where(enough.any(axis=1), enough.argmax(axis=1), len(LOOKS) - 1)
+    last = np.where(enough.any(axis=1), enough.argmax(axis=1), len(looks) - 1)
     models = np.arange(len(last))
-    return Outcome(LOOKS[last].mean(), degraded[models, last].mean(), equivalent[models, last].mean())
+    return Outcome(looks[last].mean(), degraded[models, last].mean(), equivalent[models, last].mean())
 
 
 def _mean(outcomes: Sequence[Outcome]) -> Outcome:
@@ -124,6 +145,22 @@ def tables(trials: int) -> str:
     )
 
 
+def table_with_further_looks(trials: int) -> str:
+    """Stopped at the first decision, until 320 episodes where they are slow, until 2,560 where they are cheap."""
+    head = f"| margin, sd | truth | until | {' | '.join(WAYS_WITH_FURTHER_LOOKS)} |\n| --- | --- | --- |"
+    rows = [head + " --- |" * len(WAYS_WITH_FURTHER_LOOKS)]
+    for margin in MARGINS_OF_CLAIMS:
+        for truth, in_margins in TRUTHS.items():
+            for looks in (LOOKS, ALL_LOOKS):
+                outcomes = [
+                    simulate(levels, margin, in_margins * margin, trials, looks)[0]
+                    for levels in WAYS_WITH_FURTHER_LOOKS.values()
+                ]
+                cells = " | ".join(_cell(outcome, in_margins) for outcome in outcomes)
+                rows.append(f"| {margin:g} | {truth} | {looks[-1]:,} | {cells} |")
+    return "\n".join(rows)
+
+
 def _cell(outcome: Outcome, in_margins: float) -> str:
     if in_margins == -1.0:
         return f"{100 * outcome.degraded:.1f} %, {100 * outcome.equivalent:.1f} %"
@@ -132,18 +169,25 @@ def _cell(outcome: Outcome, in_margins: float) -> str:
 
 
 def main() -> None:
-    """Print the tables, and write them into the document between its marks."""
+    """Print the tables, and write them into the document between their marks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=100_000)
     parser.add_argument("--write", type=Path, metavar="DOCUMENT", help="takes the tables")
     options = parser.parse_args()
-    said = tables(options.trials)
-    print(said)
+    said = {
+        "spending": tables(options.trials),
+        "further looks": table_with_further_looks(options.trials // 5),
+        "claims": claims_table(options.trials // 100),
+        "trend": trend_table(options.trials // 25),
+    }
+    for name, table in said.items():
+        print(f"{name}\n\n{table}\n")
     if options.write is not None:
         text = options.write.read_text(encoding="utf-8")
-        begin, end = "<!-- simulated -->\n", "\n<!-- /simulated -->"
-        before, after = text.partition(begin)[0], text.partition(end)[2]
-        options.write.write_text(f"{before}{begin}{said}{end}{after}", encoding="utf-8")
+        for name, table in said.items():
+            begin, end = f"<!-- simulated: {name} -->\n", f"\n<!-- /simulated: {name} -->"
+            text = f"{text.partition(begin)[0]}{begin}{table}{end}{text.partition(end)[2]}"
+        options.write.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

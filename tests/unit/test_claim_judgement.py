@@ -134,7 +134,7 @@ def test_a_trend_that_scatters_is_consistent_with_what_it_predicts():
     assert decision(trend, reload=episodes(90.0)) == ("consistent", "claim_too_imprecise")
 
 
-def test_where_a_trend_does_not_tell_the_evaluation_that_it_leaves_out_may_show_that_nothing_is_lost():
+def test_the_evaluation_that_a_model_was_chosen_for_shows_that_nothing_is_lost_where_the_trend_does_not_tell():
     trend, best = claim("trend", 90.0, 60.0, 9), claim("best", 100.0)
     for claims in ([trend, best], [best, trend]):
         judgement = judge_by_claims(claims, episodes(99.0), 0.0, CRITERIA)
@@ -142,9 +142,16 @@ def test_where_a_trend_does_not_tell_the_evaluation_that_it_leaves_out_may_show_
         assert judgement.decision == "equivalent"
 
 
-def test_a_chosen_evaluation_that_was_lucky_is_no_loss_where_the_trend_has_none():
+def test_a_chosen_model_that_earns_less_than_its_evaluation_but_what_the_trend_predicts_is_consistent():
+    """It may have been lucky, or truly better and have lost that."""
     trend, best = claim("trend", 100.0, 3.0, 9), claim("best", 130.0)
     judgement = judge_by_claims([trend, best], episodes(100.0), 0.0, CRITERIA)
+    assert (judgement.decision, judgement.claim) == ("consistent", trend)
+
+
+def test_a_final_model_that_earns_what_the_trend_predicts_is_equivalent():
+    trend, last = claim("trend", 100.0, 3.0, 9), claim("last_evaluation", 130.0)
+    judgement = judge_by_claims([trend, last], episodes(100.0), 0.0, CRITERIA)
     assert (judgement.decision, judgement.claim) == ("equivalent", trend)
 
 

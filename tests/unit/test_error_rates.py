@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from reload_audit.judging.claims import judge_by_claim
 from reload_audit.judging.comparison import compare_paired
-from reload_audit.judging.criteria import Criteria, margin
+from reload_audit.judging.criteria import Criteria
 from reload_audit.judging.judgement import Judgement
 from reload_audit.judging.verdicts import decide_verdicts
 from reload_audit.records.specs import Claim
-from support.builders import CRITERIA, moments
+from support.builders import CRITERIA, ROOT
+
+sys.path.append(str(ROOT / "benchmarks"))
+
+import claims
 
 Noise = Callable[[np.random.Generator, int], np.ndarray]
 
@@ -95,48 +99,14 @@ def test_strongly_skewed_differences_raise_at_most_two_and_a_half_times_the_fals
     assert called["degraded"] <= 0.125
 
 
-def bimodal(failing: float) -> Noise:
-    """An agent that fails one episode in some, and otherwise earns nearly the same each time."""
-    return lambda rng, n: np.where(rng.random(n) < failing, 0.0, 1.0) + 0.02 * rng.standard_normal(n)
-
-
-RETURNS: dict[str, Noise] = {
-    **{f"one of {round(1 / failing)} fails": bimodal(failing) for failing in (0.01, 0.1, 0.25, 0.5)},
-    "skewed to the left": lambda rng, n: 1.0 - 0.1 * np.exp(rng.standard_normal(n)),
-    "skewed to the right": lambda rng, n: rng.exponential(1.0, n),
-    "half of them zero": lambda rng, n: np.where(rng.random(n) < 0.5, 0.0, rng.exponential(1.0, n)),
-    "nine of ten zero": lambda rng, n: np.where(rng.random(n) < 0.9, 0.0, rng.exponential(1.0, n)),
-}
-
-
-def claimed_fractions(returns: Noise, claimed: int, lost: float, trials: int, seed: int = 16) -> Counter[str | None]:
-    """What an audit concludes of models with a claim of so many episodes.
-
-    :param lost: in margins
-    """
-    rng = np.random.default_rng(seed)
-    many = returns(rng, 100_000)
-    width = margin(float(many.mean()), float(many.std()), 0.0, CRITERIA)
-    # The margin is the same whatever is claimed.
-    criteria = replace(CRITERIA, margin_std=0.0, further_looks=(640, 1280, 2560))
-
-    def run() -> str | None:
-        mean, std, n = moments(returns(rng, claimed))
-        reload = returns(rng, criteria.planned.all[-1]) - lost * width
-        claim, random_mean = Claim("explicit", mean, std, n, "somewhere"), mean - width / CRITERIA.margin_fraction
-        return audited(lambda look: judge_by_claim(claim, reload[:look], random_mean, criteria), criteria).decision
-
-    return fractions(run() for _ in range(trials))
-
-
 @pytest.mark.parametrize("claimed", [5, 20, 50, 200])
-@pytest.mark.parametrize("returns", RETURNS)
-def test_whatever_is_claimed_of_how_few_episodes_a_loss_of_the_margin_is_miscalled_at_most_at_alpha(
+@pytest.mark.parametrize("returns", claims.RETURNS)
+def test_of_however_few_episodes_a_claim_is_a_loss_of_the_margin_is_miscalled_at_most_at_alpha(
     returns: str, claimed: int
 ) -> None:
-    trials = 200
+    trials = 150
     # With plain Welch up to 0.60, with only the claim's spread raised up to 0.35.
-    called = claimed_fractions(RETURNS[returns], claimed, lost=1.0, trials=trials)
+    called = claims.verdicts(claims.RETURNS[returns], claimed, "the margin", trials)
     assert called["degraded"] <= at_most(0.05, trials)
     assert called["equivalent"] + called["retained"] <= at_most(0.05, trials)
 
@@ -146,11 +116,23 @@ def test_whatever_is_claimed_of_how_few_episodes_a_loss_of_the_margin_is_miscall
 def test_an_untouched_model_is_seldom_left_inconclusive_by_a_claim_that_is_imprecise(
     returns: str, claimed: int
 ) -> None:
-    trials = 200
-    called = claimed_fractions(RETURNS[returns], claimed, lost=0.0, trials=trials)
-    # Of 200 models at most 5 % earn so much less by chance that the claim does not predict it.
-    assert called[None] + called["degraded"] <= at_most(0.05, trials)
+    trials = 150
+    called = claims.verdicts(claims.RETURNS[returns], claimed, "nothing", trials)
+    # At most 5 % earn so much less by chance that the claim does not predict it.
+    assert called["inconclusive"] + called["degraded"] <= at_most(0.05, trials)
     assert called["degraded"] <= at_most(0.01, trials)
+
+
+@pytest.mark.parametrize("best", [True, False])
+@pytest.mark.parametrize("curve", claims.CURVES)
+def test_a_trend_of_evaluations_errs_at_most_at_alpha(curve: str, best: bool) -> None:
+    trials = 150
+    for scatter in claims.SCATTER:
+        found = claims.trend_outcomes(curve, scatter, 20, best=best, trials=trials)
+        for healthy in ("equivalent", "retained", "improved"):
+            assert found.get(f"margin: {healthy}", 0.0) <= at_most(0.05, trials)
+        for lost in ("margin", "nothing"):
+            assert found.get(f"{lost}: degraded", 0.0) <= at_most(0.05, trials)
 
 
 def test_a_claim_with_next_to_no_spread_shows_a_loss_among_ten_thousand_models() -> None:

@@ -35,9 +35,6 @@ OBSTACLE_OF_KIND: dict[str, Obstacle] = {
 }
 """Kinds of claims that are biased, and so must not show a loss alone, each with its obstacle."""
 
-_OF_THE_SAME_EVALUATIONS = ("best", "last_evaluation")
-"""Kinds of claims that are one of the evaluations that a trend is made of."""
-
 _MAY_BE_TOO_LOW = ("trend", "last_evaluation", "training")
 """Kinds of claims below what the model earned: a chosen model is better than its neighbours, a later one has learned
 more, and exploration costs. To earn more than such a claim is no gain."""
@@ -83,8 +80,8 @@ def judge_by_claims(
     weights than the last update left, training episodes are too low by exploration. None of them shows a loss alone.
     Where two such kinds both show one, it counts, and the more cautious of them is reported.
 
-    A trend is stronger than the evaluation that it leaves out, as it is not biased upwards; where it does not show
-    that nothing is lost, that evaluation may.
+    Where there is a trend, it shows a loss, as it is not too high. That nothing is lost can be shown by an evaluation
+    beside it: see :func:`_not_lost`.
 
     :param claims: in any order
     :param random_mean: mean episode reward of a random policy; None where it could not be measured
@@ -95,14 +92,13 @@ def judge_by_claims(
     judged = [judge_by_claim(claim, earned, random_mean, criteria) for claim in sorted(claims, key=_rank)]
     first = judged[0]
     kinds = {found.claim.kind: found for found in reversed(judged) if found.claim}
-    if first.claim is not None and first.claim.kind == "trend" and first.decision != "degraded":
-        # Among equals the first: that is the trend itself.
-        return max([first, *(kinds[kind] for kind in _OF_THE_SAME_EVALUATIONS if kind in kinds)], key=_health)
     weak = [found for kind, found in kinds.items() if kind in OBSTACLE_OF_KIND]
-    all_lost = len(weak) > 1 and all(_loss(found) < 1.0 for found in weak)
-    if all_lost and first.claim is not None and first.claim.kind in OBSTACLE_OF_KIND:
+    biased = first.claim is not None and first.claim.kind in (*OBSTACLE_OF_KIND, "trend")
+    if biased and first.decision != "degraded" and len(weak) > 1 and all(_loss(found) < 1.0 for found in weak):
         cautious = max(weak, key=_loss)
         return Judgement(cautious.comparison, cautious.claim)
+    if first.claim is not None and first.claim.kind == "trend" and first.decision != "degraded":
+        return _not_lost(first, kinds.get("best"), kinds.get("last_evaluation"))
     return first
 
 
@@ -168,9 +164,21 @@ def _is_as_claimed(claim: Claim, comparison: Comparison, imprecise: bool, n: int
     return undecided and weak and comparison.p_lower > criteria.alpha
 
 
-def _health(judgement: Judgement) -> int:
-    """How much a judgement shows of that nothing is lost."""
-    return ("retained", "equivalent").index(judgement.decision) + 1 if judgement.healthy else 0
+def _not_lost(trend: Judgement, best: Judgement | None, last: Judgement | None) -> Judgement:
+    """What the evaluations of a run say together of a model for which their trend shows no loss.
+
+    A model that was chosen for its evaluation may be truly better than the trend, so only that evaluation, which is
+    too high rather than too low, shows that nothing is lost. A final model is none of those that were evaluated: the
+    trend is as fair to it as the last evaluation.
+
+    :param best: by the evaluation that the model was chosen for, if it was
+    :param last: by the last evaluation, for a final model
+    """
+    if best is not None:
+        if best.healthy or trend.decision is None:
+            return best if best.healthy else trend
+        return replace(trend, obstacle="best_of_k", as_claimed=True)
+    return last if last is not None and last.decision == "equivalent" else trend
 
 
 def _loss(judgement: Judgement) -> float:

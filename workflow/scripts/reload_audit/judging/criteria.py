@@ -70,7 +70,7 @@ class Criteria:
     def from_dict(cls, data: Mapping[str, Any]) -> Criteria:
         """Read the section ``verdict`` of the configuration; further looks before the last of the others are none."""
         looks = tuple(data["looks"])
-        further = tuple(look for look in data["further_looks"] if look > looks[-1])
+        further = tuple(look for look in data["further_looks"] if look > max(looks, default=0))
         return cls(**{**data, "looks": looks, "further_looks": further})
 
     @property

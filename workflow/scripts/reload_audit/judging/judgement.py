@@ -55,10 +55,10 @@ class Judgement:
         decision = self.comparison.decision
         if decision is None:
             return "consistent" if self.as_claimed else None
-        if decision == "improved" and self.as_claimed:
-            return "retained"
         if self.obstacle:
             return "consistent" if self.as_claimed else None
+        if decision == "improved" and self.as_claimed:
+            return "retained"
         identical = decision == "equivalent" and self.claim is None and self.first_difference is None
         return "identical" if identical else decision
 

@@ -77,13 +77,13 @@ def _from_evaluations(path: str, steps: Any, role: str) -> list[Claim | None]:
     own = np.flatnonzero(timesteps == steps)
     means = results.mean(axis=1)
     highest = len(own) > 0 and len(means) > 1 and bool(means[own[-1]] >= means.max())
-    chosen = role == "best" or (role != "final" and highest)
+    chosen = len(own) > 0 and (role == "best" or (role != "final" and highest))
     claims = [_evaluation_at(path, steps, role, chosen, results[own[-1]])] if len(own) else []
     if chosen or role == "final":  # a checkpoint's own evaluation says more
         others = np.abs(means) < _LARGEST
         if chosen:
             others &= timesteps != steps
-        claims.append(_trend_at(path, steps, timesteps[others], means[others]))
+        claims.append(trend(path, steps, timesteps[others], means[others]))
     return claims
 
 
@@ -98,7 +98,7 @@ def _evaluation_at(path: str, steps: int, role: str, chosen: bool, rewards: np.n
     return _claim(kind, rewards, f"{path}, row at {steps:,} steps")
 
 
-def _trend_at(path: str, steps: int, timesteps: np.ndarray, means: np.ndarray) -> Claim | None:
+def trend(path: str, steps: int, timesteps: np.ndarray, means: np.ndarray) -> Claim | None:
     """What evaluations of a run say that a model earns which is none of them: their trend at its number of steps.
 
     A best model, and a checkpoint whose evaluation is the highest of all, were lucky, too, in the evaluation for which
