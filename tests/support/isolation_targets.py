@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ctypes
+import importlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -246,3 +249,15 @@ def be_killed_the_first_time(note: str) -> str:
         Path(note).touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return "second try"
+
+
+def import_all(names: Sequence[str]) -> None:
+    """Import what there is of some modules."""
+    for name in names:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
+def run_python(code: str) -> str:
+    """What an interpreter prints that is started in the usual way."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()

@@ -6,7 +6,6 @@ What the plan is, scripts/reload_audit/planning/plan.py decides. This file has o
 import functools
 import importlib
 import os
-import runpy
 import sys
 import time
 from pathlib import Path
@@ -34,6 +33,8 @@ def source(path):
 def library(module):
     """Import a module of the library. If it is somewhere else, it is fetched first, with all that it imports."""
     if not IS_HERE:
+        import runpy
+
         code = runpy.run_path(source("scripts/reload_audit/planning/code_digest.py"))
         locate = code["locate_by"](
             lambda path: source(f"scripts/{path}"), "reload_audit"
@@ -43,8 +44,11 @@ def library(module):
 
 
 sys.path.insert(0, str(source("scripts/reload_audit/__init__.py").parents[1]))
-configuration = library("reload_audit.planning.configuration")
 internals = library("reload_audit.planning.snakemake_internals")
+search_path = library("reload_audit.processes.search_path")
+IS_MODULE = internals.is_module(workflow)
+search_path.import_nothing_from([], guest=IS_MODULE)  # before any other import
+configuration = library("reload_audit.planning.configuration")
 planning = library("reload_audit.planning.plan")
 for_rules = library("reload_audit.planning.for_rules")
 ledger = library("reload_audit.planning.ledger")
@@ -75,6 +79,10 @@ PLAN = refused(
     now=time.time(),
     discover=SNAKEMAKE.is_main_process,
 )
+search_path.import_nothing_from(PLAN.audited_folders, guest=IS_MODULE)
+if SNAKEMAKE.is_main_process:
+    found = "" if SNAKEMAKE.has_configuration else planning.DEFAULT_CONFIGURATION
+    PLAN.warn_of_working_directory(FOLDER, found, sys.argv)
 LEDGER = ledger.Ledger(Path(FOLDERS.results, ".written.json"))
 always, by, Asking = for_rules.always, for_rules.by, for_rules.Asking
 

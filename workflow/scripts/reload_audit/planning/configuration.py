@@ -99,18 +99,23 @@ def check_writable(folder: str | Path) -> None:
         ) from None
 
 
-def on_python_path(folders: Sequence[str], workflow_folder: Path) -> list[str]:
+def on_python_path(folders: Sequence[str], workflow_folder: Path, *, is_own: bool = False) -> list[str]:
     """The folders of ``python_path``: relative to the working directory, else to the folder of this workflow.
 
     So the default configuration, which names a folder of examples, also works from another working directory.
 
     :param folders: as the user wrote them
     :param workflow_folder: the top folder of this workflow's repository; it need not be there
+    :param is_own: whether they stand in this workflow's own configuration, whose folders are those of the workflow
+        even where the working directory has others of that name
     """
-    return [
-        str(workflow_folder / folder) if not Path(folder).exists() and (workflow_folder / folder).is_dir() else folder
-        for folder in folders
-    ]
+
+    def found(folder: str) -> str:
+        own = workflow_folder / folder
+        another = not Path(folder).exists() or (is_own and own.resolve() != Path(folder).resolve())
+        return str(own) if own.is_dir() and another else folder
+
+    return [found(folder) for folder in folders]
 
 
 def trained_models(config: Configuration) -> dict[str, TrainingData]:

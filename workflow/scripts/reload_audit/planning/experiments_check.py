@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from reload_audit.planning.configuration import ConfigError
 from reload_audit.planning.resolved import TrainingData
+from reload_audit.processes.search_path import for_children, named_in_environment
 
 
 def check_experiments(
@@ -38,6 +40,7 @@ def check_experiments(
             [sys.executable, str(script), source, str(log)],
             input=json.dumps(experiments),
             stderr=subprocess.PIPE,
+            env={**os.environ, **for_children([str(script.parent), *named_in_environment()])},
             text=True,
         )
         if done.returncode:

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from reload_audit.planning import configuration, job_requests
+from reload_audit.planning import configuration, job_requests, working_directory
 from reload_audit.planning.discovery import find_models
 from reload_audit.planning.experiments_check import check_experiments
 from reload_audit.planning.job_code import JobCode, Source
@@ -180,6 +180,11 @@ class Plan:
             "max_bytes": self.config["reload"]["memory"] * 2**18,  # a quarter of what a process may hold
         }
 
+    @functools.cached_property
+    def audited_folders(self) -> list[str]:
+        """The folders that external models are looked for in."""
+        return [str(Path(run if isinstance(run, str) else run["folder"]).expanduser()) for run in self.config["runs"]]
+
     # --- Environments ---
 
     @functools.cached_property
@@ -273,6 +278,12 @@ class Plan:
 
     # --- Before and after all jobs ---
 
+    def warn_of_working_directory(self, own: Path, configuration_found: str, arguments: Sequence[str]) -> None:
+        """Say on standard error what can run commands in the working directory, where that is audited: see there."""
+        said = working_directory.warning(self.audited_folders, own, configuration_found, arguments)
+        if said:
+            print(said, file=sys.stderr)
+
     def remember_external_models(self) -> None:
         """Say how many external models there are, and write them down for the jobs, which then do not look for them."""
         file = _remembered(self.folders)
@@ -338,7 +349,9 @@ def make_plan(
     :raises ConfigError: the configuration cannot be used; one line says why for each problem
     """
     config = configuration.resolve(dict(written), _schema(source, "config"), name)
-    config["python_path"] = configuration.on_python_path(config["python_path"], source("Snakefile").parents[1])
+    top = source("Snakefile").parents[1]
+    is_own = Path(name).resolve() == (top / DEFAULT_CONFIGURATION).resolve()
+    config["python_path"] = configuration.on_python_path(config["python_path"], top, is_own=is_own)
     if discover:
         for folder in (folders.results, folders.logs):
             configuration.check_writable(folder)

@@ -33,6 +33,11 @@ def check_version(found: str) -> None:
         )
 
 
+def is_module(workflow: Any) -> bool:
+    """Whether the workflow is used as a module of somebody else's Snakefile."""
+    return not workflow.modifier.is_main_snakefile()
+
+
 class Snakemake:
     """The undocumented parts of a workflow object.
 

@@ -1,5 +1,6 @@
 """Start fresh processes, and report what went wrong in them: crashes, time, memory, full disks.
 
 May import: nothing.
-Imported by: records, environments, models, evaluation, training, probing, diagnosis, jobs, results, scripts.
+Imported by: records, planning, environments, models, evaluation, training, probing, diagnosis, jobs, results, scripts,
+    rules.
 """

@@ -29,6 +29,7 @@ import psutil
 
 from reload_audit.processes.full_disk import forgiving_text, is_out_of_space
 from reload_audit.processes.imports import import_object
+from reload_audit.processes.search_path import for_children, guarded_children, named_in_environment
 
 Method = Literal["forkserver", "spawn"]
 
@@ -164,10 +165,9 @@ def _call_once(
     log.touch()
     printed = _Printed(log, start=log.stat().st_size)
     start = time.time()
-    python_path = os.environ.get("PYTHONPATH")
-    given = (target, arguments, sender, str(log), python_path)
+    given = (target, arguments, sender, str(log), named_in_environment())
     process = context.Process(target=_child, args=given)  # type: ignore[attr-defined]
-    with _without_main_module(), _library_on_path(python_path):
+    with _without_main_module(), guarded_children():
         process.start()
     sender.close()
     message: Any = None
@@ -192,8 +192,8 @@ def _call_once(
     return Outcome(value, failure, usage, killed=died and process.exitcode in _KILLS)
 
 
-def _child(target: str, arguments: tuple[Any, ...], sender: Connection, log: str, python_path: str | None) -> None:
-    _set_python_path(python_path)
+def _child(target: str, arguments: tuple[Any, ...], sender: Connection, log: str, python_path: list[str]) -> None:
+    os.environ.update(for_children(python_path))
     os.setsid()  # a group of its own, so that its workers can be ended with it
     threading.Thread(target=_die_with_caller, daemon=True).start()
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -400,21 +400,3 @@ def _without_main_module() -> Iterator[None]:
         yield
     finally:
         vars(main).update(kept)
-
-
-@contextlib.contextmanager
-def _library_on_path(python_path: str | None) -> Iterator[None]:
-    """Let a fork server that starts meanwhile find this library: it does not look where its caller's modules are."""
-    library = str(Path(__file__).parents[__name__.count(".")])
-    _set_python_path(os.pathsep.join(filter(None, (library, python_path))))
-    try:
-        yield
-    finally:
-        _set_python_path(python_path)
-
-
-def _set_python_path(python_path: str | None) -> None:
-    if python_path is None:
-        os.environ.pop("PYTHONPATH", None)
-    else:
-        os.environ["PYTHONPATH"] = python_path
