@@ -208,6 +208,7 @@ NOTHING = (
     "nothing to audit; expected entries under experiments (models to train), models (tables of models) "
     "or runs (folders with models)"
 )
+PYTHONS = "found one of Python's own modules"
 FAIL_ON = ", ".join([*VERDICTS, "suspect"])
 
 
@@ -227,6 +228,13 @@ FAIL_ON = ", ".join([*VERDICTS, "suspect"])
         (
             config(gate={"fail_on": ["error", "degrade"]}),
             f"gate.fail_on[1]: found 'degrade', expected one of {FAIL_ON}; did you mean 'degraded'?",
+        ),
+        *(
+            (
+                config(trust=[name]),
+                f"trust: {name}: expected a package of environments or policies, {PYTHONS}",
+            )
+            for name in ("os", "subprocess", "os.path", "__main__", "mine.__main__")
         ),
         ({}, NOTHING),
         ({"experiments": [], "models": [], "runs": []}, NOTHING),

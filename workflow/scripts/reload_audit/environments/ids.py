@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import gymnasium as gym
 
+from reload_audit.environments import allowed
 from reload_audit.processes.imports import ImportProblem, import_module
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.trust import can_be_trusted, is_trusted
@@ -38,14 +39,37 @@ _WRAPPERS = {
     ),
 }
 
-# Registered, but only to make environments of other packages by whatever name they are given.
-_ADAPTERS = {"GymV21Environment-v0", "GymV26Environment-v0"}
-
 # Packages that register their environments only when they are imported, each with the form of their ids.
 _REGISTERED_BY = {"ale_py": re.compile(r"^ALE/|(NoFrameskip|Deterministic)-v\d$")}
 
 _EXTRAS = {"Box2D": "box2d", "mujoco": "mujoco", "ale_py": "atari"}
 """Packages that optional environments need, each with the extra of Gymnasium that installs it."""
+
+
+def runnable(
+    environment: EnvironmentSpec,
+    named_by_user: Collection[str],
+    trusted: Collection[str],
+    replacements: Mapping[str, str],
+) -> tuple[EnvironmentSpec, str]:
+    """The environment of a model as it can be made today, and a remark if that is another one than its files name.
+
+    :param named_by_user: ``env``, ``wrappers`` or both, where they are the user's own words
+    :param trusted: packages that its files may name
+    :param replacements: ids that the user wants replaced, each with the id to use instead
+    :raises Unreadable: its files name what must not be imported or called
+    """
+    check_names(environment, named_by_user, trusted)
+    register_environments(environment.env, trusted)
+    found, remark = current(environment, replacements)
+    if "env" not in named_by_user and environment.env not in replacements:
+        allowed.check_environment(found.env, trusted)
+    if "wrappers" not in named_by_user:
+        for wrapper in environment.wrappers:
+            if _dotted(wrapper.name) not in _WRAPPERS:
+                allowed.check_wrapper(wrapper.name, trusted)
+    allowed.check_arguments(environment, named_by_user)
+    return found, remark
 
 
 def check_names(environment: EnvironmentSpec, named_by_user: Collection[str], trusted: Collection[str]) -> None:
@@ -56,13 +80,12 @@ def check_names(environment: EnvironmentSpec, named_by_user: Collection[str], tr
     """
     module, colon, _ = environment.env.partition(":")
     if "env" not in named_by_user:
-        if environment.env in _ADAPTERS:
-            raise Unreadable(f"its files name the environment {environment.env}, which makes others by their names")
         if colon and not is_trusted(module, trusted):
             raise Unreadable(_untrusted("environment", environment.env, module))
+        allowed.check_registered(_oldest_successor(environment.env), trusted)
     if "wrappers" not in named_by_user:
         for wrapper in environment.wrappers:
-            name = wrapper.name.replace(":", ".")
+            name = _dotted(wrapper.name)
             module = name.rpartition(".")[0]
             if name not in _WRAPPERS and not is_trusted(module, trusted):
                 raise Unreadable(_untrusted("wrapper", wrapper.name, module))
@@ -111,6 +134,10 @@ def missing_extra(error: BaseException, env: str) -> str:
         if wanted and is_missing(package):
             return f"{env} needs {package}, which is not installed: pip install 'gymnasium[{extra}]=={gym.__version__}'"
     return ""
+
+
+def _dotted(name: str) -> str:
+    return name.replace(":", ".")
 
 
 def _oldest_successor(env: str) -> str:

@@ -239,11 +239,9 @@ def environment_of(
     """The environment that a model is evaluated in, and a note if that is not the one it names.
 
     :param migration: as of a condition
-    :raises Unreadable: a file of the model names what may not be imported
+    :raises Unreadable: a file of the model names what may not be imported or called
     """
-    ids.check_names(environment, spec.named_by_user, policy.trust)
-    ids.register_environments(environment.env, policy.trust)
-    ran, moved = ids.current(environment, policy.env_versions)
+    ran, moved = ids.runnable(environment, spec.named_by_user, policy.trust, policy.env_versions)
     if migration is None:
         return ran, moved
     return migrated(ran, migrations(environment.env, ran.env)[migration]), f"{moved} with {migration}"

@@ -168,7 +168,7 @@ def _check_kinds(values: dict[str, Any], trusted: Collection[str]) -> None:
     if not isinstance(arguments, dict):
         raise Unreadable(f"policy_kwargs: expected keys and values, found {described(arguments)}")
     for path, value in _classes_in(arguments, "policy_kwargs"):
-        kind = object if is_trusted(value.__module__, trusted) else _KINDS.get(path.rpartition(".")[2])
+        kind = _KINDS.get(path.rpartition(".")[2], object if is_trusted(value.__module__, trusted) else None)
         if kind is None or not issubclass(value, kind):
             raise Unreadable(
                 f"{path}: expected {'plain values' if kind is None else kind.__name__}, found {described(value)}"

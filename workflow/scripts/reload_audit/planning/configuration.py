@@ -10,6 +10,7 @@ import copy
 import datetime
 import difflib
 import re
+import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -243,7 +244,7 @@ def _with_defaults(value: Any, schema: _Schema) -> Any:
 
 
 def _inconsistencies(config: Configuration) -> list[str]:
-    """What the JSON Schema cannot say: there is nothing to audit, looks do not increase, a name stands twice."""
+    """What the JSON Schema cannot say: there is nothing to audit, looks do not increase, Python is trusted, ..."""
     problems = []
     if not (config["experiments"] or config["models"] or config["runs"]):
         problems.append(
@@ -254,6 +255,11 @@ def _inconsistencies(config: Configuration) -> list[str]:
     for key, looks in (("looks", verdict["looks"]), ("further_looks", verdict["further_looks"])):
         if looks != sorted(looks):
             problems.append(f"verdict.{key}: expected increasing numbers, found {looks}")
+    problems += [
+        f"trust: {package}: expected a package of environments or policies, found one of Python's own modules"
+        for package in config["trust"]
+        if package.partition(".")[0] in sys.stdlib_module_names or "__main__" in package.split(".")
+    ]
     first_with: dict[str, int] = {}
     for index, experiment in enumerate(config["experiments"]):
         # Names become file names, and some file systems do not tell case apart.

@@ -64,9 +64,7 @@ def plan_for_external(
     """
     th.set_num_threads(1)
     extend_path(environment.python_path)
-    ids.check_names(environment, spec.named_by_user, policy.trust)
-    ids.register_environments(environment.env, policy.trust)
-    current, remark = ids.current(environment, policy.env_versions)
+    current, remark = ids.runnable(environment, spec.named_by_user, policy.trust, policy.env_versions)
     try:
         plays = list(_random_plays(current, seeds, steps))
     except Exception as error:

@@ -84,7 +84,7 @@ def refuse_untrusted(parsed: Parsed, trusted: Collection[str], *, schedule: bool
     :raises Unreadable: with the first name that is not on the list
     """
     for found in _all_names(parsed):
-        if not _is_known(found) and not _in_packages(found.module, trusted):
+        if not _is_known(found) and not is_trusted(found.module, trusted):
             if schedule and _in_packages(found.module, _SCHEDULE_PACKAGES):
                 continue
             if str(found) == _MEMBER and _is_of_members_only(parsed):
@@ -93,18 +93,19 @@ def refuse_untrusted(parsed: Parsed, trusted: Collection[str], *, schedule: bool
 
 
 def is_trusted(module: str, trusted: Collection[str]) -> bool:
-    """Whether the user trusts the package that a module belongs to."""
-    return _in_packages(module, trusted)
+    """Whether the user trusts the package that a module belongs to. To import a ``__main__`` is to run a program."""
+    return "__main__" not in module.split(".") and _in_packages(module, trusted)
 
 
 def can_be_trusted(module: str) -> bool:
     """Whether a module may be one's own, so that one can be advised to trust its package.
 
     Python's own modules and the libraries never are: they start programs, open files and import by name. Nor is the
-    script that trained a model: it is not here.
+    script that trained a model: it is not here. A package's ``__main__`` is never imported.
     """
     package = module.partition(".")[0]
-    return package not in ("__main__", *_LIBRARIES) and package not in sys.stdlib_module_names
+    is_program = "__main__" in module.split(".")
+    return not is_program and package not in _LIBRARIES and package not in sys.stdlib_module_names
 
 
 def _all_names(parsed: Parsed) -> Iterator[Global]:

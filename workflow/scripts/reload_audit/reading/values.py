@@ -25,6 +25,9 @@ _CLASS = re.compile(r"_?[A-Za-z]\w*")
 # Where classes may come from that a policy is made of.
 _LIBRARIES = ("stable_baselines3", "sb3_contrib", "torch.nn.modules", "torch.optim")
 
+# Where those are defined; PyTorch's in its inner modules.
+_DEFINE_CLASSES = ("stable_baselines3", "sb3_contrib", "torch")
+
 _MAX_DIMENSIONS = 32
 _MAX_SIZE = 2**40
 _MAX_CHOICES = 2**20
@@ -93,6 +96,9 @@ class Values:
             raise Unreadable(f"needs {name}: {error}; expected a package that is installed") from None
         if not isinstance(found, type):
             raise Unreadable(f"untrusted_pickle {name}: expected a class, found {type(found).__name__}")
+        home = found.__module__
+        if home.partition(".")[0] not in _DEFINE_CLASSES and not is_trusted(home, self._trusted):
+            raise Unreadable(f"untrusted_pickle {name}: it is {home}.{found.__qualname__}, only imported there")
         return found
 
     def _call(self, node: Call, function: Global) -> Any:
