@@ -243,6 +243,13 @@ def test_an_open_comparison_says_whose_episodes_are_too_few() -> None:
     assert "97 % of the uncertainty (as variance) is that of the reload's 320 episodes" in said(many)
 
 
+def test_what_stands_in_the_way_is_not_ruled_out_where_something_else_is_named() -> None:
+    noise = np.random.default_rng(0).normal(0.0, 80.0, 40)
+    diagnosis = conclude(EVIDENCE, "inconclusive", "", recorded(noise, "episode 0: rewards"), [REUSED])
+    assert names(diagnosis) == ["survives-reset"]
+    assert diagnosis.ruled_out == ("files: what was loaded is what was saved, as far as it can be checked (8 in all)",)
+
+
 def test_an_imprecise_claim_says_how_imprecise_it_is() -> None:
     few = replace(OPEN, claim=replace(CLAIM, std=60.0, n=9), obstacle="claim_too_imprecise")
     assert "standard error of 20 (± 60 over 9), and the margin is 15" in said(few)

@@ -138,9 +138,9 @@ def _differs(comparison: Comparison) -> bool:
 def _remarks(faults: Sequence[Finding], damage: Sequence[Finding]) -> Iterator[str]:
     """One sentence on what was found of an environment, and one on what files prove that a claim cannot confirm."""
     if faults:
-        yield f"no loss or gain is shown that this in its environment would explain: {_listed(faults)}"
+        yield f"seen in its environment, though no loss or gain is shown that it would explain: {_listed(faults)}"
     if damage:
-        yield f"its files show this, and the claim cannot tell what is lost by it: {_listed(damage)}"
+        yield f"seen in its files, though the claim cannot tell what is lost by it: {_listed(damage)}"
 
 
 def _listed(findings: Sequence[Finding]) -> str:
@@ -177,8 +177,12 @@ def _unexplained(evidence: Evidence, ruled_out: int, not_excluded: Sequence[str]
 
 
 def _seen(others: Sequence[Suspect]) -> list[Suspect]:
-    """Those of which there is a finding, or of which a trial was to explain something."""
-    return [one for one in others if one.findings or any(trial.share is not None for trial in one.trials)]
+    """Those of which a trial was to explain something, or a finding was seen that counts for nothing."""
+    return [
+        one
+        for one in others
+        if any(trial.share is not None for trial in one.trials) or (one.findings and one.level is Level.NO_CAUSE)
+    ]
 
 
 def _is_open(trials: Sequence[TrialResult]) -> bool:

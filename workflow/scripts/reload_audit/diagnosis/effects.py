@@ -135,11 +135,14 @@ class Goal:
 
         :param reward: mean reward under the canonical condition; None where it failed
         """
-        comparison = None if judgement is None else judgement.comparison
-        if reward is None or comparison is None or comparison.decision not in ("degraded", "improved"):
+        if reward is None or judgement is None or judgement.comparison is None:
             return cls(None)
-        mean = reward - comparison.difference
-        claim = None if judgement is None else judgement.claim
+        # A biased claim must not decide, but what it shows is tried to be explained.
+        decision = judgement.comparison.decision if judgement.obstacle else judgement.decision
+        if decision not in ("degraded", "improved"):
+            return cls(None)
+        mean = reward - judgement.comparison.difference
+        claim = judgement.claim
         return cls(mean) if claim is None or not claim.n else cls(mean, claim.std, claim.n)
 
 
