@@ -257,6 +257,16 @@ def test_where_nothing_or_something_is_known_to_be_lost_no_larger_loss_is_told(v
     assert (column(html, "largest_loss"), column(html, "loss_share")) == ([None], [None])
 
 
+def test_a_row_says_in_which_other_environment_its_model_ran() -> None:
+    models = [external_row("a", env_id="Pendulum-v0", env_ran="Pendulum-v1"), external_row("b", env_ran="CartPole-v1")]
+    html = render(audit_of(models))
+    assert [column(html, name) for name in ("model", "environment", "ran")] == [
+        ["a", "b"],
+        ["Pendulum-v0", "CartPole-v1"],
+        ["Pendulum-v1", ""],
+    ]
+
+
 def test_causes_environments_and_experiments_can_be_filtered_by() -> None:
     page = Page(
         render(audit_of([row_with_causes("a", cause()), trained_row("b"), external_row("c", env_id="Pendulum-v1")]))

@@ -42,7 +42,9 @@ _CHUNK = 25
 _MOST_DIVERGING = 6
 """Values that are shown of where reference and reload differ first."""
 
-_CODED = ("verdict", "suspect", "algorithm", "environment", "experiment", "cause", "kind", "source", "gap", "at")
+_CODED = (
+    *("verdict", "suspect", "algorithm", "environment", "ran", "experiment", "cause", "kind", "source", "gap", "at"),
+)
 _TYPE = "application/gzip+base64"
 _AUDIT = "audit"
 
@@ -120,6 +122,7 @@ def _row(entry: Entry) -> dict[str, Value]:
         "suspect": int(entry.suspect),
         "algorithm": entry.algo,
         "environment": entry.env_id,
+        "ran": "" if entry.env_ran == entry.env_id else entry.env_ran,
         "experiment": entry.experiment,
         "source": entry.source,
         "n_envs": entry.train_n_envs or 0,

@@ -176,7 +176,7 @@ function heading(row, go) {
   return element("header", {},
     element("div", {}, badge(row), element("h2", { id: "panel-title" }, row.model)),
     element("nav", {}, button("Previous model", "\u2039", () => go.step(-1)), button("Next model", "\u203a", () => go.step(1)), button("Close", "\u00d7", go.close, "close")),
-    element("p", {}, `${row.algorithm || "unknown algorithm"} on ${row.environment || "an unknown environment"}, ${row.experiment}${trained}`),
+    element("p", {}, `${row.algorithm || "unknown algorithm"} on ${environmentText(row) || "an unknown environment"}, ${row.experiment}${trained}`),
     row.reason ? element("p", { class: "reason" }, row.reason) : null,
   );
 }

@@ -59,7 +59,7 @@ function columnsOf() {
     { title: "Verdict", field: "verdict", sorter: (_a, _b, a, b) => a.getData().index - b.getData().index, formatter: shown((row) => badge(row)), width: 120 },
     { title: "Model", field: "model", ...byText, formatter: shown((row) => clamped(row.model)), widthGrow: 7, minWidth: 160, cssClass: "name" },
     { title: "Algorithm", field: "algorithm", ...byText, formatter: shown((row) => clamped(row.algorithm)), width: 100 },
-    { title: "Environment", field: "environment", ...byText, formatter: shown((row) => clamped(row.environment)), widthGrow: 2, minWidth: 122 },
+    { title: "Environment", field: "environment", ...byText, formatter: shown((row) => clamped(environmentText(row))), widthGrow: 2, minWidth: 122 },
     { title: `Before, mean \u00b1 std`, ...numeric("before"), formatter: shown((row) => reward(row.before, row.before_std)), width: 113 },
     { title: "Reload, mean \u00b1 std", ...numeric("after"), formatter: shown((row) => reward(row.after, row.after_std)), width: 113 },
     { title: "Difference", ...numeric("difference"), formatter: shown((row) => signedText(row.difference)), width: 84 },

@@ -82,6 +82,11 @@ function countText(value) {
   return value === null || value === undefined ? MISSING : value.toLocaleString("en");
 }
 
+// The environment that a model was trained in, and the one that it ran in where that is another.
+function environmentText(row) {
+  return row.ran ? `${row.environment}, ran as ${row.ran}` : row.environment;
+}
+
 // An element with attributes and children; texts become text, never markup.
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
