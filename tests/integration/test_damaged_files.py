@@ -20,8 +20,9 @@ import torch as th
 
 from reload_audit.models.load_untrusted import load, plain_load_error
 from reload_audit.processes.isolation import call
+from reload_audit.reading import limits
 from reload_audit.reading.model_zip import read_model
-from reload_audit.reading.pickles import MAX_INSTRUCTIONS, described, parse
+from reload_audit.reading.pickles import described, parse
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import read_statistics
 from reload_audit.reading.values import Values
@@ -381,7 +382,7 @@ def test_a_deeply_nested_pickle_does_not_crash_the_interpreter(
 def test_a_pickle_of_very_many_instructions_is_refused(kind: str) -> None:
     with pytest.raises(Unreadable, match="more than 1,000 instructions"):
         parse(kind.encode("latin-1") * 10**6 + b".", 1000)
-    assert MAX_INSTRUCTIONS == 10**6
+    assert limits.INSTRUCTIONS == 10**6
 
 
 def test_the_instructions_of_all_pickles_in_a_model_are_counted_together(

@@ -116,4 +116,5 @@ def _is_of(model: str, value: Any) -> bool:
     for inner in ("manifest", "row", "content", "external"):  # of a record, a row, a JSON object, a manifest
         if known.get(inner) is not None:
             return _is_of(model, known[inner])
-    return any(known.get(name) == model for name in ("model", "name", "key"))
+    names = (str(known.get(name)) for name in ("model", "name", "key", "label"))
+    return any(name == model or name.endswith(f"/{model}") or name.startswith(f"{model}-") for name in names)

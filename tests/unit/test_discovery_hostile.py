@@ -16,12 +16,13 @@ from pathlib import Path
 import pytest
 
 from reload_audit.planning.watched_files import files_of
+from reload_audit.reading import limits
 from reload_audit.reading.literals import literal
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.yaml_text import parse_yaml, read_yaml
 from reload_audit.records.specs import ExternalSpec
 from support.builders import ROOT
-from support.published_layouts import by_name, hub_repository, ordered, sb3_zip, text, zoo_run
+from support.published_layouts import PPO_SETTINGS, by_name, hub_repository, ordered, recording, sb3_zip, text, zoo_run
 
 
 def odd_pipe(path: Path) -> None:
@@ -144,6 +145,26 @@ def directory_elsewhere(path: Path) -> None:
     path.write_bytes(b"PK\x06\x07" + struct.pack("<LQL", 0, 2**62, 1) + b"PK\x05\x06" + b"\xff" * 18)
 
 
+def two_directories(path: Path) -> None:
+    """A large table of contents that only Python finds: the locator of the 64-bit record leads to a small one."""
+    content = sb3_zip(path).read_bytes()
+    end = content.rindex(b"PK\x05\x06")
+    directory = content[content.index(b"PK\x01\x02") : end]
+    many = directory * 30_000
+    record = b"PK\x06\x06" + struct.pack(
+        "<QHHLLQQQQ", 44, 45, 45, 0, 0, 30_000, 30_000, len(many), end - len(directory)
+    )
+    small = b"PK\x06\x06" + struct.pack("<QHHLLQQQQ", 44, 45, 45, 0, 0, 1, 1, len(directory), 0)
+    locator = b"PK\x06\x07" + struct.pack("<LQL", 0, 0, 1)
+    last = b"PK\x05\x06" + struct.pack("<HHHHLLH", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    path.write_bytes(small + content[len(small) : end - len(directory)] + many + record + locator + last)
+
+
+def many_settings(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("data", '{"a": [' + "[]," * 4_000_000 + "1]}")
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -157,6 +178,8 @@ def directory_elsewhere(path: Path) -> None:
         lzma_settings,
         damaged,
         directory_elsewhere,
+        two_directories,
+        many_settings,
     ],
 )
 def test_a_zip_that_cannot_be_read_is_a_problem(tmp_path: Path, make: Callable[[Path], None]) -> None:
@@ -173,6 +196,30 @@ def test_settings_in_a_zip_may_be_anything(tmp_path: Path, data: str) -> None:
         archive.writestr("data", data.encode("latin-1"))
     (found,) = by_name(runs=[str(tmp_path)]).values()
     assert found["problem"] or found["algo"] == "PPO"
+
+
+def test_all_zips_together_have_no_more_settings_than_planning_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "PLANNED_BYTES", 3_000_000)
+    for index in range(4):
+        sb3_zip(tmp_path / f"{index}/CartPole-v1.zip", {**PPO_SETTINGS, "a": "x" * 2_000_000})
+    for index in range(4, 20):
+        sb3_zip(tmp_path / f"{index}/CartPole-v1.zip", {**PPO_SETTINGS, "a": "x" * 500_000})
+    problems = [model["problem"] for _, model in sorted(by_name(runs=[str(tmp_path)]).items())]
+    assert len(problems) == 20
+    assert sum(problem is None for problem in problems) == 19
+    assert "all models together have at most 3,000,000 bytes" in next(filter(None, problems))
+
+
+@pytest.mark.parametrize("depth", [51, 491, 100_000])
+def test_a_manifest_that_is_nested_deeply_is_a_problem(tmp_path: Path, depth: int) -> None:
+    folder = recording(tmp_path / "deep", {"algo": "PPO"})
+    text(folder / "manifest.json", '{"spec": {}, "acts_on": ' + "[" * depth + "]" * depth + "}")
+    recording(tmp_path / "flat", {"algo": "PPO", "environment": {"env": "CartPole-v1", "x": "[{" * 1_000}})
+    found = by_name(runs=[str(tmp_path)])
+    assert found["deep"]["problem"].endswith("manifest.json: expected JSON, found: more than 50 levels")
+    assert found["flat"]["problem"] is None
 
 
 # --- YAML --------------------------------------------------------------------------------------------------------
@@ -216,6 +263,12 @@ HOSTILE = {
     "arguments call": "{env_kwargs: \"dict(a=open('x'))\"}",
     "argument is no number": "{env_kwargs: {a: .nan}}",
     "argument is no text": '{env_kwargs: {a: "\\uD800"}}',
+    "argument of thousands of digits": '{env_kwargs: "dict(a=0x' + "f" * 5_000 + ')"}',
+    "argument of hundreds of bits": "{env_kwargs: {a: 123456789012345678901234567890}}",
+    "argument of many parts": "{env_kwargs: {a: '" + "a." * 90_000 + "b'}}",
+    "wrapper of many letters": "{env_wrapper: '" + "a" * 300 + ".B'}",
+    "environment of many letters": "{env: '" + "a" * 300 + "'}",
+    "a long text by many names": "{env_kwargs: {a: &a '" + "x" * 5_000 + "', b: [" + "*a, " * 50 + "]}}",
 }
 
 

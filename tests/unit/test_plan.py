@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from reload_audit.planning.code_digest import locate_in, named_code_digest
 from reload_audit.planning.configuration import ConfigError
 from reload_audit.planning.for_rules import Asking, always, by
 from reload_audit.planning.plan import Folders, Plan, default_configuration, make_plan
 from reload_audit.planning.watched_files import watched_files
+from reload_audit.records.probe_names import probe_name
 from reload_audit.records.specs import ExternalPolicy, ExternalSpec, ReloadSpec, TrainingSpec
 from support.builders import ROOT, experiment
 from support.published_layouts import hub_repository, sb3_zip, zoo_run
@@ -248,3 +251,14 @@ def test_all_models_records_and_probes_are_checked_for_damage(folders, models):
     outputs = audit.outputs(["audit.json"])
     assert {f"{folders.results}/trained/small-seed0-n1", *audit.model_records, *audit.probe_records()} < set(outputs)
     assert outputs[-1] == "audit.json"
+
+
+@pytest.mark.parametrize("env", ["_x", "__", "-x", ".x", "x" * 200, "é", "/", "_:_"])
+def test_any_environment_has_a_probe_that_snakemake_can_name(env: str) -> None:
+    environment = {"env": env, "env_kwargs": {}, "wrappers": [], "python_path": []}
+    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", probe_name(environment))
+
+
+def test_a_long_text_is_no_name_of_a_module(tmp_path: Path) -> None:
+    for text in ("a" * 300 + ".b", "a." * 90_000 + "b", "a" * 300 + ":b"):
+        assert named_code_digest([text], locate_in([tmp_path])) == named_code_digest([], locate_in([tmp_path]))

@@ -80,6 +80,8 @@ SPOILED: dict[str, Callable[[Content, Content], Any]] = {
     "a seed that no table can hold": first_episode(seed=2**70),
     "half a character": first_episode(trace={"\ud800": "0a"}),
     "a digest that is markup": first_episode(trace={"actions": "<script>"}),
+    "digests that are a number": first_episode(trace=5),
+    "digests that are a list": first_episode(trace=[]),
     "no random episodes": lambda _, evaluations: evaluations.update(random_policy=[]),
     "a random reward that is no number": lambda _, evaluations: evaluations.update(random_policy=[episode(0, "nan")]),
 }

@@ -9,14 +9,11 @@ from reload_audit.forensics.model_files import FoundStatistics
 from reload_audit.forensics.pairing import counts_of, pairing
 from reload_audit.forensics.statistics import excluded
 from reload_audit.forensics.traces import traces_of
+from reload_audit.reading import limits
 from reload_audit.reading.model_zip import SavedModel
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import read_statistics
 
-_MOST_FOLDERS = 50
-_MOST_FILES = 20
-_MOST_BYTES = 2**23
-_MOST_ENTRIES = 10_000  # of a folder, which may be anybody's
 _SUFFIX = ".pkl"
 
 
@@ -45,17 +42,17 @@ def _nearby(path: Path, steps: int | None) -> list[Path]:
     Those that share the model's name, or are called by its number of steps, come first.
     """
     folder = path.parent
-    places = [folder, *_entries(folder, folders=True)[:_MOST_FOLDERS], folder.parent]
+    places = [folder, *_entries(folder, folders=True)[: limits.NEARBY_FOLDERS], folder.parent]
     files = [file for place in places for file in _entries(place, folders=False)]
     files.sort(key=lambda file: path.stem not in file.name and f"_{steps}_" not in file.name)
-    return files[:_MOST_FILES]
+    return files[: limits.NEARBY_FILES]
 
 
 def _entries(folder: Path, *, folders: bool) -> list[Path]:
     """The folders in a folder, or its files that are called like statistics; none where it cannot be read."""
     try:
         with os.scandir(folder) as entries:
-            first = [entry for _, entry in zip(range(_MOST_ENTRIES), entries, strict=False)]
+            first = [entry for _, entry in zip(range(limits.NEARBY_ENTRIES), entries, strict=False)]
             return sorted(Path(entry.path) for entry in first if _is_wanted(entry, folders))
     except OSError:
         return []
@@ -68,4 +65,4 @@ def _is_wanted(entry: os.DirEntry[str], folders: bool) -> bool:
     if not name.isprintable():  # nor is it UTF-8, perhaps: no fix could name it
         return False
     called_so = name.endswith(_SUFFIX) and ("normalize" in name or "vec_norm" in name or "vecnorm" in name)
-    return called_so and entry.is_file() and entry.stat().st_size <= _MOST_BYTES
+    return called_so and entry.is_file() and entry.stat().st_size <= limits.NEARBY_BYTES

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from reload_audit.reading import limits
 from reload_audit.reading.model_zip import SavedModel
 from reload_audit.reading.plain_values import mapping
 from reload_audit.reading.refusal import Unreadable
@@ -17,7 +18,6 @@ from reload_audit.reading.refusal import Unreadable
 Observation = Mapping[str, np.ndarray]
 """A batch of observations, one for each environment: by key of a dictionary, or under ``""``."""
 
-_LARGEST_REWARD = 1e100
 """No episode earns more: a larger number in a zip is damage."""
 
 _EPOCHS = ("PPO", "RecurrentPPO", "MaskablePPO")
@@ -149,7 +149,7 @@ def _episodes(reported: Any) -> list[Episode]:
     for entry in reported if isinstance(reported, Sequence) or hasattr(reported, "popleft") else ():
         reward, length = mapping(entry).get("r"), mapping(entry).get("l")
         numbers = isinstance(reward, int | float | np.floating) and isinstance(length, int | np.integer)
-        if numbers and abs(reward) < _LARGEST_REWARD and 0 < length < 2**31:  # type: ignore[arg-type, operator]
+        if numbers and abs(reward) < limits.LARGEST_REWARD and 0 < length < limits.LARGEST_COUNT:  # type: ignore[arg-type, operator]
             episodes.append(Episode(float(reward), int(length)))  # type: ignore[arg-type]
     return episodes
 

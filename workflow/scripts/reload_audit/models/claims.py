@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from reload_audit.reading import limits
 from reload_audit.reading.files import open_zip, read_bytes, read_member
 from reload_audit.reading.model_zip import SavedModel
 from reload_audit.reading.plain_values import read_json
@@ -24,9 +25,6 @@ from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.reading.yaml_text import front_matter
 from reload_audit.records.specs import Claim, ClaimKind, ExternalSpec
 
-_MAX_BYTES = 2**26
-_MAX_NUMBER = 2**31
-_LARGEST = 1e100
 _TAIL_EPISODES = 100  # SB3's ep_info_buffer holds as many
 
 _NEIGHBOURS = 10
@@ -138,11 +136,11 @@ def read_npz(path: str) -> dict[str, np.ndarray]:
     :raises Unreadable: the file or an array is too large, or the arrays do not fit together
     """
     arrays = {}
-    with open_zip(read_bytes(path, _MAX_BYTES)) as archive:
+    with open_zip(read_bytes(path, limits.CLAIM_BYTES)) as archive:
         for name in ("timesteps", "results"):
             member = archive.getinfo(f"{name}.npy")
-            if member.file_size > _MAX_BYTES:
-                raise Unreadable(f"{name} of more than {_MAX_BYTES:,} bytes")
+            if member.file_size > limits.CLAIM_BYTES:
+                raise Unreadable(f"{name} of more than {limits.CLAIM_BYTES:,} bytes")
             arrays[name] = np.lib.format.read_array(io.BytesIO(read_member(archive, member)), allow_pickle=False)
     if arrays["timesteps"].ndim != 1 or len(arrays["timesteps"]) != len(arrays["results"]):
         raise Unreadable("expected one row of results for each entry of timesteps")
@@ -166,7 +164,7 @@ def _results_json(path: str) -> Claim | None:
 
 def _model_card(path: str) -> Claim | None:
     """The metric ``mean_reward`` in the front matter of a model card."""
-    text = read_bytes(path, _MAX_BYTES).decode("utf-8", "replace")
+    text = read_bytes(path, limits.CLAIM_BYTES).decode("utf-8", "replace")
     for index in (front_matter(text) or {}).get("model-index") or []:
         for result in index.get("results") or []:
             for metric in result.get("metrics") or []:
@@ -189,7 +187,7 @@ def _monitor_tail(paths: Sequence[str]) -> Claim | None:
     """The last training episodes in the run's monitor files, by their time of ending."""
     episodes: list[tuple[float, float]] = []
     for path in paths:
-        text = read_bytes(path, _MAX_BYTES).decode("utf-8", "replace")
+        text = read_bytes(path, limits.CLAIM_BYTES).decode("utf-8", "replace")
         lines = [line for line in text.splitlines() if not line.startswith("#")]
         header = json.loads(text.splitlines()[0].lstrip("#")) if text.startswith("#") else {}
         start = float(header.get("t_start", 0.0))
@@ -207,7 +205,7 @@ def _claim(kind: ClaimKind, rewards: Any, where: str) -> Claim | None:
 
 
 def _checked(claim: Claim) -> Claim:
-    if not abs(claim.mean) < _LARGEST or not 0.0 <= (claim.std or 0.0) < _LARGEST:
+    if not abs(claim.mean) < limits.LARGEST_REWARD or not 0.0 <= (claim.std or 0.0) < limits.LARGEST_REWARD:
         raise Unreadable(f"expected finite rewards, found {claim.mean} ± {claim.std}")
     return claim
 
@@ -223,6 +221,6 @@ def _number(value: Any) -> float:
 def _count(value: Any) -> int:
     """A number of episodes from a file."""
     number = _number(value)
-    if not 1 <= number < _MAX_NUMBER:
+    if not 1 <= number < limits.LARGEST_COUNT:
         raise Unreadable(f"expected a number of episodes, found {number:.3g}")
     return int(number)

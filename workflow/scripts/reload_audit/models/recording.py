@@ -12,21 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reload_audit.reading import limits
 from reload_audit.reading.plain_values import mapping, read_json
 from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.records.episodes import Episode, TrainTime
 from reload_audit.records.manifest import ActsOn, Construction, Digests, Identity
 from reload_audit.records.specs import EvaluationSpec
 
-_MAX_BYTES = 2**24
-_LARGEST_REWARD = 1e100
-
 # The least and the most that each number of a protocol may be.
 _NUMBERS = {
-    "episodes": (2, 10**6),
+    "episodes": (2, limits.RECORDED_EPISODES),
     "seed": (0, 2**32),
-    "n_envs": (1, 1000),
-    "max_episode_steps": (1, 10**9),
+    "n_envs": (1, limits.RECORDED_ENVIRONMENTS),
+    "max_episode_steps": (1, limits.RECORDED_STEPS),
 }
 _DIGESTS = ("parameters", "optimizer", "normalizer")
 _ACTS_ON = ("observation_space", "action_space", "env_spec", "env_stack")
@@ -55,9 +53,8 @@ def read_recording(folder: str | Path) -> Recording:
     :raises Unreadable: it is not what a recorder writes
     """
     with refusing(f"{folder}: no recording of a reference"):
-        manifest, evaluations = (
-            mapping(read_json(Path(folder) / name, _MAX_BYTES)) for name in ("manifest.json", "evaluations.json")
-        )
+        files = (Path(folder) / name for name in ("manifest.json", "evaluations.json"))
+        manifest, evaluations = (mapping(read_json(file, limits.RECORDING_BYTES)) for file in files)
         evaluation = _evaluation(manifest["spec"]["evaluation"])
         train_time = TrainTime.from_dict(evaluations)
         parts = {"reference": train_time.reference, "in_place": train_time.in_place}
@@ -91,7 +88,7 @@ def _evaluation(data: Any) -> EvaluationSpec:
             raise Unreadable(f"manifest.json: evaluation.{name}: expected {least} to {most}, found {number!r:.50}")
     looks = [*evaluation.looks]
     whole = all(type(look) is int and look > 1 for look in looks)
-    if not 1 <= len(looks) <= 100 or not whole or sorted(looks) != looks:
+    if not 1 <= len(looks) <= limits.RECORDED_LOOKS or not whole or sorted(looks) != looks:
         raise Unreadable("manifest.json: evaluation.looks: expected increasing numbers of episodes")
     return evaluation
 
@@ -110,7 +107,7 @@ def _check_episodes(episodes: Sequence[Episode], where: str, count: int | None) 
         trace = mapping(episode.trace)
         if not (
             isinstance(episode.trace, dict)
-            and all(abs(number) < _LARGEST_REWARD for number in numbers)
+            and all(abs(number) < limits.LARGEST_REWARD for number in numbers)
             and all(type(number) is int and 0 <= number < 2**63 for number in whole)
             and type(episode.terminated) is bool
             and all(_COMPONENT.fullmatch(name) and _digest(trace[name]) for name in trace)

@@ -21,6 +21,9 @@ _NAMED_MODULE = re.compile(r"^[A-Za-z_]\w*((\.\w+)+(:[\w.-]+)?|:[\w.-]+)$")
 # Names by which code reads docstrings, comments or source: where one of them stands, every byte of Python counts.
 _READS_SOURCE = re.compile(rb"\b(__doc__|getdoc|getcomments|getsource|getsourcelines|linecache)\b")
 
+_LONGEST_NAME = 200
+"""Characters of a dotted name, as in ``reading.limits``, which is not imported: this file is read by itself."""
+
 _SKIPPED = frozenset({"ctx", "kind", "type_comment", "lineno", "end_lineno", "col_offset", "end_col_offset"})
 """Fields of syntax nodes that do not matter: positions, and whether a name is read or set, which its parent shows."""
 
@@ -56,7 +59,7 @@ def named_code_digest(content: Any, locate: Locate, with_lines: bool = False) ->
     :param content: plain data, in which every text such as ``package.module.Name`` or ``module:Name`` counts
     :param with_lines: as for :func:`code_digest`
     """
-    modules = {module for text in _texts(content) if _NAMED_MODULE.match(text) for module in _candidates(text)}
+    modules = {module for text in _texts(content) if _names_module(text) for module in _candidates(text)}
     found = [(file, module) for module in sorted(modules) if (file := locate(module)) is not None]
     digests = [code_digest(file, locate, name=module, with_lines=with_lines) for file, module in found]
     return hashlib.sha256("".join(digests).encode()).hexdigest()[:16]
@@ -128,6 +131,11 @@ def _texts(content: Any) -> set[str]:
         elif isinstance(item, list | tuple):
             pending += item
     return found
+
+
+def _names_module(text: str) -> bool:
+    """Whether a text may name a module. A long one does not: its parts would be longer than the names of files."""
+    return len(text) <= _LONGEST_NAME and _NAMED_MODULE.match(text) is not None
 
 
 def _candidates(name: str) -> list[str]:
@@ -220,7 +228,7 @@ def _code(content: bytes, with_lines: bool = False) -> _Code:
         written = ascii(tree.parts).encode()
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # the job that imports it reports this
         return _Code(content, frozenset(), frozenset())
-    named = {text.partition(":")[0] for text in tree.texts if _NAMED_MODULE.match(text)}
+    named = {text.partition(":")[0] for text in tree.texts if _names_module(text)}
     return _Code(hashlib.sha256(written).digest(), frozenset(tree.modules | named), frozenset(tree.imports))
 
 

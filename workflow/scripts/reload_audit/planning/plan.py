@@ -19,6 +19,7 @@ import yaml
 
 from reload_audit.planning import configuration, job_requests, working_directory
 from reload_audit.planning.discovery import find_models
+from reload_audit.planning.discovery.usable import usable
 from reload_audit.planning.experiments_check import check_experiments
 from reload_audit.planning.job_code import JobCode, Source
 from reload_audit.planning.job_requests import Request
@@ -356,23 +357,23 @@ def make_plan(
         for folder in (folders.results, folders.logs):
             configuration.check_writable(folder)
     trained = configuration.trained_models(config)
-    external = _external_models(config, folders, functools.partial(_schema, source), discover=discover)
+    code = JobCode(source, config["python_path"], config["trust"])
+    external = _external_models(config, folders, functools.partial(_schema, source), code, discover=discover)
     if config["only"]:
         configuration.check_only(config["only"], [*trained, *external], name)
         trained = {model: spec for model, spec in trained.items() if model in config["only"]}
         external = {model: spec for model, spec in external.items() if model in config["only"]}
-    code = JobCode(source, config["python_path"], config["trust"])
     return Plan(config, name, folders, trained, external, code, now)
 
 
 def _external_models(
-    config: Configuration, folders: Folders, schema: Callable[[str], Any], *, discover: bool
+    config: Configuration, folders: Folders, schema: Callable[[str], Any], code: JobCode, *, discover: bool
 ) -> Mapping[str, ExternalSpec]:
     remembered = _remembered(folders)
     if not discover and remembered.exists():
         return RememberedModels(json.loads(remembered.read_text(encoding="utf-8")))
     models = find_models.find_models(config, schema("models"), schema("claims"), results=folders.results)
-    return {model.model: model for model in models}
+    return {model.model: model for model in usable(models, code.of_user)}
 
 
 def _remembered(folders: Folders) -> Path:

@@ -9,12 +9,10 @@ import zipfile
 from pathlib import Path
 from typing import BinaryIO
 
+from reload_audit.reading import limits
 from reload_audit.reading.refusal import Unreadable, shown
 
-MIB = 1 << 20
-
 _ENTRY = b"PK\x01\x02"
-_MAX_ENTRIES = 100_000
 
 
 def opened(path: str | Path) -> BinaryIO:
@@ -33,7 +31,7 @@ def opened(path: str | Path) -> BinaryIO:
     return open(descriptor, "rb")
 
 
-def read_bytes(path: str | Path, limit: int = MIB) -> bytes:
+def read_bytes(path: str | Path, limit: int = limits.FILE_BYTES) -> bytes:
     """Read a regular file of at most ``limit`` bytes.
 
     :raises Unreadable: it is missing, too large, or a device, a pipe or the like
@@ -68,8 +66,8 @@ def open_zip(content: bytes) -> zipfile.ZipFile:
 
     :raises Unreadable: it lists so many members that reading the list would take minutes
     """
-    if content.count(_ENTRY) > _MAX_ENTRIES:
-        raise Unreadable(f"damaged zip: more than {_MAX_ENTRIES:,} members")
+    if content.count(_ENTRY) > limits.ZIP_ENTRIES:
+        raise Unreadable(f"damaged zip: more than {limits.ZIP_ENTRIES:,} members")
     return zipfile.ZipFile(io.BytesIO(content))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
+from reload_audit.reading import limits
 from reload_audit.reading.refusal import brief
 
 
@@ -14,7 +15,7 @@ def literal(text: str) -> Any:
     :raises ValueError: the text is anything else
     """
     try:
-        return _literal(ast.parse(text.strip()[:10_000], mode="eval").body)
+        return _literal(ast.parse(text.strip()[: limits.LITERAL_CHARACTERS], mode="eval").body)
     except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
         raise ValueError(f"expected a literal, such as a number or dict(name=1), found {brief(text)}") from None
 

@@ -15,16 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from reload_audit.reading import limits
 from reload_audit.reading.files import open_zip, read_bytes, read_member
-from reload_audit.reading.pickles import MAX_INSTRUCTIONS, Parsed, parse
+from reload_audit.reading.pickles import Parsed, parse
 from reload_audit.reading.refusal import Unreadable, printable, refusing
 from reload_audit.reading.trust import refuse_untrusted
 from reload_audit.reading.values import Values
 
 SERIALIZED = ":serialized:"
 
-_MAX_DATA = 2**26
-_MAX_MEMBERS = 1000
 _SYSTEM = re.compile(r"^(?:- )?(?P<name>[A-Za-z0-9 -]+): (?P<value>.*)$", re.MULTILINE)
 
 # Attributes that are functions of the training progress, or None. Acting needs none of them.
@@ -77,7 +76,7 @@ def read_model(path: str | Path, *, trusted: Collection[str] = (), max_bytes: in
     """
     members = _unpack(read_bytes(path, max_bytes), max_bytes)
     settings, pickled = {}, {}
-    instructions = MAX_INSTRUCTIONS
+    instructions = limits.INSTRUCTIONS
     for attribute, item in _data(members).items():
         if isinstance(item, dict) and SERIALIZED in item:
             pickled[attribute] = _parsed(attribute, item[SERIALIZED], trusted, instructions)
@@ -97,10 +96,10 @@ def _unpack(content: bytes, max_bytes: int) -> dict[str, bytes]:
     with refusing("damaged zip"), open_zip(content) as archive:
         members = archive.infolist()
         unpacked = sum(member.file_size for member in members)
-        if len(members) > _MAX_MEMBERS or unpacked > max_bytes:
+        if len(members) > limits.MODEL_MEMBERS or unpacked > max_bytes:
             raise Unreadable(
                 f"expected a model's zip, found one of {len(members):,} members that unpacks to {unpacked:,} bytes; "
-                f"at most {_MAX_MEMBERS:,} members and {max_bytes:,} bytes are unpacked (reload.memory)"
+                f"at most {limits.MODEL_MEMBERS:,} members and {max_bytes:,} bytes are unpacked (reload.memory)"
             )
         if len(members) > len({member.filename for member in members}):
             raise Unreadable("damaged zip: two members of one name")
@@ -117,8 +116,10 @@ _WANTED = ("data", "_stable_baselines3_version", "system_info.txt")
 def _data(members: Mapping[str, bytes]) -> dict[str, Any]:
     if "data" not in members:
         raise Unreadable(f"expected a model saved by SB3, found a zip of {', '.join(members)[:200] or 'other things'}")
-    if len(members["data"]) > _MAX_DATA:
-        raise Unreadable(f"expected settings of at most {_MAX_DATA:,} bytes, found {len(members['data']):,}")
+    if len(members["data"]) > limits.MODEL_SETTINGS_BYTES:
+        raise Unreadable(
+            f"expected settings of at most {limits.MODEL_SETTINGS_BYTES:,} bytes, found {len(members['data']):,}"
+        )
     with refusing("damaged settings"):
         data = json.loads(members["data"].decode())
     if not isinstance(data, dict):

@@ -13,9 +13,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+from reload_audit.reading import limits
 from reload_audit.reading.refusal import Unreadable, refusing
-
-MAX_INSTRUCTIONS = 1_000_000
 
 
 @dataclass(eq=False, frozen=True, slots=True)
@@ -83,7 +82,7 @@ class Parsed:
 
 
 @refusing("damaged pickle")
-def parse(content: bytes, most: int = MAX_INSTRUCTIONS) -> Parsed:
+def parse(content: bytes, most: int = limits.INSTRUCTIONS) -> Parsed:
     """Parse one pickle, from the beginning of ``content``.
 
     :param most: opcodes that it may have
@@ -109,8 +108,8 @@ def _refuse_endless(value: Any) -> None:
         node, parts_are_known = waiting.pop()
         if parts_are_known:
             sizes[id(node)] = 1 + sum(sizes.get(id(part), 1) for part in _parts(node))
-            if sizes[id(node)] > MAX_INSTRUCTIONS:
-                raise Unreadable(f"damaged pickle: more than {MAX_INSTRUCTIONS:,} values, most of them the same")
+            if sizes[id(node)] > limits.INSTRUCTIONS:
+                raise Unreadable(f"damaged pickle: more than {limits.INSTRUCTIONS:,} values, most of them the same")
         elif id(node) not in sizes and (parts := _parts(node)):
             sizes[id(node)] = 0  # if this is seen, it contains itself; going through that ends with an error
             waiting.append((node, True))
@@ -138,7 +137,7 @@ def hashable(value: Any) -> Any:
     """
     for part in value if isinstance(value, tuple) else (value,):
         plain = part is None or isinstance(part, str | bytes | float | Global | Call | type | numbers.Number)
-        if not plain or (isinstance(part, int) and abs(part) >= _LARGEST_KEY):
+        if not plain or (isinstance(part, int) and abs(part) >= limits.HASHED_INTEGER):
             raise Unreadable(f"damaged pickle: it looks something up by a {type(value).__name__}")
     return value
 
@@ -149,12 +148,9 @@ def described(value: Any) -> str:
         return str(value)
     if isinstance(value, str | bytes):
         return repr(value[:80])
-    if isinstance(value, int) and abs(value) < _LARGEST_KEY:
+    if isinstance(value, int) and abs(value) < limits.HASHED_INTEGER:
         return str(value)
     return f"a {type(value).__name__}"
-
-
-_LARGEST_KEY = 2**60  # below the modulus of Python's hash: larger ones can be chosen to collide
 
 
 class _Parser:

@@ -4,27 +4,54 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reload_audit.reading.files import MIB, read_bytes
+from reload_audit.reading import limits
+from reload_audit.reading.files import read_bytes
 from reload_audit.reading.refusal import Unreadable, shown
 
-_MOST_VALUES = 10_000
-_DEEPEST = 50
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKET = re.compile(rb"[][{}]")
 
 
-def read_json(path: str | Path, limit: int = MIB) -> Any:
+def read_json(path: str | Path, limit: int = limits.FILE_BYTES) -> Any:
     """Read JSON of at most ``limit`` bytes.
 
-    :raises Unreadable: it is missing, too large, or no JSON
+    :raises Unreadable: it is missing, too large, nested too deeply, or no JSON
     """
     content = read_bytes(path, limit)
     try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as error:
+        return parse_json(content)
+    except ValueError as error:
         raise Unreadable(f"{shown(str(path))}: expected JSON, found: {error!s:.200}") from None
+
+
+def parse_json(content: bytes, values: int = limits.JSON_VALUES) -> Any:
+    """The value of a JSON text.
+
+    :param values: that there may be in it, as far as commas tell
+    :raises ValueError: it is no JSON, or very many values or levels
+    """
+    if content.count(b",") >= values:
+        raise ValueError(f"more than {values:,} values")
+    if _levels(content) > limits.PLAIN_LEVELS:
+        raise ValueError(f"more than {limits.PLAIN_LEVELS} levels")
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise ValueError("more levels than can be read") from None
+
+
+def _levels(content: bytes) -> int:
+    """How many lists and mappings stand in each other in a JSON text."""
+    level = deepest = 0
+    for bracket in _BRACKET.findall(_TEXT.sub(b"", content)):
+        level += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, level)
+    return deepest
 
 
 def plain_data(value: Any) -> Any:
@@ -32,7 +59,7 @@ def plain_data(value: Any) -> Any:
 
     :raises ValueError: JSON cannot hold it, or it is very large
     """
-    return _plain(value, iter(range(_MOST_VALUES)), 0)
+    return _plain(value, _Left(), 0)
 
 
 def mapping(value: Any) -> dict[str, Any]:
@@ -40,20 +67,41 @@ def mapping(value: Any) -> dict[str, Any]:
     return {key: item for key, item in value.items() if isinstance(key, str)} if isinstance(value, dict) else {}
 
 
-def _plain(value: Any, budget: Iterator[int], depth: int) -> Any:
-    if next(budget, None) is None or depth > _DEEPEST:
+@dataclass
+class _Left:
+    """What a value may still hold: other values, and characters of texts."""
+
+    values: int = limits.PLAIN_VALUES
+    characters: int = limits.PLAIN_CHARACTERS
+
+    def take(self, text: str = "") -> None:
+        """Take a value, and the characters of its text.
+
+        :raises ValueError: there are too many, or it is no Unicode
+        """
+        self.values -= 1
+        self.characters -= len(text)
+        if self.values < 0 or self.characters < 0:
+            raise ValueError("expected a small value, found a very large or deep one")
+        text.encode()
+
+
+def _plain(value: Any, left: _Left, depth: int) -> Any:
+    left.take(value if isinstance(value, str) else "")
+    if depth > limits.PLAIN_LEVELS:
         raise ValueError("expected a small value, found a very large or deep one")
     if isinstance(value, dict):
-        if not all(isinstance(key, str) for key in value):
-            raise ValueError("expected texts for keys, found others")
-        "".join(value).encode()  # raises where it is no Unicode
-        return {key: _plain(item, budget, depth + 1) for key, item in value.items()}
+        for key in value:
+            if not isinstance(key, str):
+                raise ValueError("expected texts for keys, found others")
+            left.take(key)
+        return {key: _plain(item, left, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item, budget, depth + 1) for item in value]
+        return [_plain(item, left, depth + 1) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"expected finite numbers, found {value}")
-    if isinstance(value, str):
-        value.encode()
+    if isinstance(value, int) and abs(value) >= limits.LARGEST_INTEGER:
+        raise ValueError("expected integers of at most 63 bits, found a larger one")
     if value is None or isinstance(value, str | bool | int | float):
         return value
     raise ValueError(f"expected plain values, found one of type {type(value).__name__}")

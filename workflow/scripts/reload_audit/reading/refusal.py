@@ -7,7 +7,7 @@ import reprlib
 import warnings
 from collections.abc import Iterator
 
-_LONGEST_MESSAGE = 1000
+from reload_audit.reading import limits
 
 _BRIEF = reprlib.Repr()
 _BRIEF.maxlevel, _BRIEF.maxstring, _BRIEF.maxother = 2, 100, 100
@@ -17,7 +17,7 @@ class Unreadable(ValueError):
     """A saved file cannot be used; the message says why, in one line of printable characters."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(printable(message[:_LONGEST_MESSAGE]))
+        super().__init__(printable(message[: limits.LONGEST_MESSAGE]))
 
 
 def printable(text: str) -> str:
@@ -53,7 +53,7 @@ def unforeseen(error: BaseException) -> str:
     except Exception:
         said = ""
     kind = type(error).__name__
-    return printable(f"{kind}: {said}"[:_LONGEST_MESSAGE]) if said else kind
+    return printable(f"{kind}: {said}"[: limits.LONGEST_MESSAGE]) if said else kind
 
 
 @contextlib.contextmanager

@@ -11,13 +11,13 @@ import numpy as np
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from reload_audit.reading import limits
 from reload_audit.reading.files import read_bytes
 from reload_audit.reading.pickles import Parsed, described, parse
 from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.reading.trust import refuse_untrusted
 from reload_audit.reading.values import Values, attributes
 
-_MAX_BYTES = 2**28
 _VEC_NORMALIZE = "stable_baselines3.common.vec_env.vec_normalize.VecNormalize"
 _RUNNING_MEAN_STD = "stable_baselines3.common.running_mean_std.RunningMeanStd"
 
@@ -96,7 +96,7 @@ def read_statistics(path: str | Path, trusted: Collection[str] = ()) -> SavedSta
 
     :raises Unreadable: it is damaged, is something else, or mentions what is not trusted
     """
-    parsed = parse(read_bytes(path, _MAX_BYTES))
+    parsed = parse(read_bytes(path, limits.STATISTICS_BYTES))
     refuse_untrusted(parsed, trusted)
     saved = attributes(parsed.value, _VEC_NORMALIZE)
     values = Values(trusted)

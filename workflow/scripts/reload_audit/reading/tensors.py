@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import zipfile
 
+from reload_audit.reading import limits
 from reload_audit.reading.files import open_zip, read_member
-from reload_audit.reading.pickles import MAX_INSTRUCTIONS, Parsed, parse
+from reload_audit.reading.pickles import Parsed, parse
 from reload_audit.reading.refusal import Unreadable, refusing
 
 _LEGACY_PICKLES = 5
 
 
 @refusing("damaged tensors")
-def pickles_of_tensors(content: bytes, most: int = MAX_INSTRUCTIONS) -> list[Parsed]:
+def pickles_of_tensors(content: bytes, most: int = limits.INSTRUCTIONS) -> list[Parsed]:
     """The pickles in a file of ``torch.save``: one in a zip, or five in a row (before PyTorch 1.6).
 
     :param most: opcodes that each may have

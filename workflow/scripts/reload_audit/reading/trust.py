@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Collection, Iterator
 
+from reload_audit.reading import limits
 from reload_audit.reading.pickles import Global, Parsed
 from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.reading.tensors import pickles_of_tensors
@@ -65,8 +66,6 @@ _MEMBER = "builtins.getattr"
 """How Python 3.11.0 to 3.11.3 write a member of an enumeration: ``getattr(TrainFrequencyUnit, "STEP")``."""
 
 _NESTED = "torch.storage._load_from_bytes"
-_MAX_NESTED = 100
-_MAX_INSTRUCTIONS = 100_000
 
 # Installed with this audit. Whoever trusts one of them lets a file name whatever there is in it.
 _LIBRARIES = ("numpy", "torch", "stable_baselines3", "sb3_contrib", "gymnasium", "gym", "cloudpickle", "reload_audit")
@@ -119,10 +118,10 @@ def _all_names(parsed: Parsed) -> Iterator[Global]:
                     tensors[id(content)] = content  # the same file may be loaded any number of times
                 case _:
                     raise Unreadable(f"damaged pickle: {_NESTED} without a file")
-    if len(tensors) > _MAX_NESTED:
-        raise Unreadable(f"damaged pickle: more than {_MAX_NESTED} tensors inside it")
+    if len(tensors) > limits.NESTED_TENSORS:
+        raise Unreadable(f"damaged pickle: more than {limits.NESTED_TENSORS} tensors inside it")
     for content in tensors.values():
-        for pickled in pickles_of_tensors(content, _MAX_INSTRUCTIONS):
+        for pickled in pickles_of_tensors(content, limits.TENSOR_INSTRUCTIONS):
             if any(str(name) == _NESTED for name in pickled.names):
                 raise Unreadable("damaged pickle: tensors inside tensors")
             yield from pickled.names

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from reload_audit.reading import limits
 from reload_audit.reading.pickles import Call, Global, described, hashable
 from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.reading.trust import is_trusted
@@ -27,10 +28,6 @@ _LIBRARIES = ("stable_baselines3", "sb3_contrib", "torch.nn.modules", "torch.opt
 
 # Where those are defined; PyTorch's in its inner modules.
 _DEFINE_CLASSES = ("stable_baselines3", "sb3_contrib", "torch")
-
-_MAX_DIMENSIONS = 32
-_MAX_SIZE = 2**40
-_MAX_CHOICES = 2**20
 
 
 class Values:
@@ -262,7 +259,9 @@ def _shaped(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
     if not isinstance(content, bytes | bytearray) or not isinstance(dtype, np.dtype):
         raise Unreadable("expected an array of plain numbers")
     sizes = shape if isinstance(shape, tuple | list) else (shape,)
-    if len(sizes) > _MAX_DIMENSIONS or not all(isinstance(size, int) and 0 <= size < _MAX_SIZE for size in sizes):
+    if len(sizes) > limits.DIMENSIONS or not all(
+        isinstance(size, int) and 0 <= size < limits.ARRAY_SIZE for size in sizes
+    ):
         raise Unreadable(f"expected an array's shape, found {', '.join(map(described, sizes[:8]))}")
     if math.prod(sizes) * dtype.itemsize != len(content):
         raise Unreadable(f"damaged array: {len(content)} bytes for the shape {tuple(sizes)} of {dtype}")
@@ -297,8 +296,8 @@ def _integer(value: Any) -> int:
 def _choices(value: Any) -> int:
     """A number of actions or categories, bounded because networks have weights for each of them."""
     number = _integer(value)
-    if not 0 < number <= _MAX_CHOICES:
-        raise Unreadable(f"expected a space of 1 to {_MAX_CHOICES:,} choices, found {described(number)}")
+    if not 0 < number <= limits.CHOICES:
+        raise Unreadable(f"expected a space of 1 to {limits.CHOICES:,} choices, found {described(number)}")
     return number
 
 

@@ -13,19 +13,15 @@ from typing import Any
 
 import yaml
 
+from reload_audit.reading import limits
 from reload_audit.reading.files import read_bytes
 from reload_audit.reading.refusal import Unreadable, shown
-
-_MOST_NODES = 50_000
-_DEEPEST = 50
-_LONGEST_NUMBER = 64
 
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}": kind for kind in ("str", "int", "float", "bool", "null", "seq", "map")}
 _ORDERED = "tag:yaml.org,2002:python/object/apply:collections.OrderedDict"
 _DIRECTIVE = re.compile(rb"^%(TAG|YAML)\b", re.MULTILINE)
 
 _FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(.*?)\n---", re.DOTALL)
-_LONGEST_PLACED = 100_000
 
 _Reader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -77,8 +73,8 @@ def placed_front_matter(text: str) -> Any:
     found = _FRONT_MATTER.match(text)
     if found is None:
         return None
-    if len(found[1]) > _LONGEST_PLACED:
-        raise ValueError(f"more than {_LONGEST_PLACED:,} characters")
+    if len(found[1]) > limits.PLACED_CHARACTERS:
+        raise ValueError(f"more than {limits.PLACED_CHARACTERS:,} characters")
     try:
         return _built(found[1], _PlacingBuilder(found.start(1)))
     except (yaml.YAMLError, RecursionError) as error:
@@ -142,14 +138,14 @@ class _Builder:
     def _start(self, event: yaml.CollectionStartEvent) -> None:
         if event.tag and event.tag not in _PLAIN_TAGS and event.tag != _ORDERED:
             raise ValueError(f"the tag {event.tag!r:.100}")
-        if len(self._open) >= _DEEPEST:
-            raise ValueError(f"more than {_DEEPEST} levels")
+        if len(self._open) >= limits.PLAIN_LEVELS:
+            raise ValueError(f"more than {limits.PLAIN_LEVELS} levels")
         self._open.append((event, []))
 
     def _put(self, anchor: str | None, value: Any) -> None:
         self._nodes += 1
-        if self._nodes > _MOST_NODES:
-            raise ValueError(f"more than {_MOST_NODES} values")
+        if self._nodes > limits.YAML_VALUES:
+            raise ValueError(f"more than {limits.YAML_VALUES:,} values")
         if anchor:
             self._named[anchor] = value
         if self._open:
@@ -211,7 +207,7 @@ def _scalar(event: yaml.ScalarEvent) -> Any:
 @functools.lru_cache(maxsize=8192)
 def _resolved(text: str, tag: str) -> Any:
     """A plain scalar as YAML 1.1 reads it; dates and the like stay texts."""
-    if len(text) > _LONGEST_NUMBER:
+    if len(text) > limits.YAML_NUMBER:
         return text
     loader = yaml.SafeLoader("")
     node = yaml.ScalarNode(tag or loader.resolve(yaml.ScalarNode, text, (True, False)), text)

@@ -22,5 +22,5 @@ def probed(environment: Mapping[str, Any]) -> dict[str, Any]:
 def probe_name(environment: Mapping[str, Any]) -> str:
     """A readable file name, different for each environment even where a file system ignores case."""
     content = json.dumps(probed(environment), sort_keys=True, default=str)
-    readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", environment["env"]).strip("-.")[:60] or "environment"
+    readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", environment["env"]).strip("-._")[:60] or "environment"
     return f"{readable}-{hashlib.sha256(content.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

@@ -9,7 +9,7 @@ from typing import Any
 from reload_audit.planning.discovery.names import stochastic_by_custom
 from reload_audit.planning.discovery.settings import RunSettings
 from reload_audit.planning.resolved import Wrapper
-from reload_audit.reading.refusal import shown
+from reload_audit.reading.refusal import shown, unforeseen
 from reload_audit.records.specs import (
     Claim,
     EnvironmentSpec,
@@ -64,6 +64,20 @@ class Candidate:
     said_by_user: frozenset[str] = frozenset()
     open_questions: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
     problem: str | None = None
+
+    def failed(self, error: BaseException) -> Candidate:
+        """What stands for it where its files make discovery raise: what it is called, where it lies, and why."""
+        problem = f"{shown(self.path)}: its files cannot be used: {unforeseen(error)}"
+        return Candidate(
+            path=self.path,
+            real=self.real,
+            name=self.name,
+            source=self.source,
+            role=self.role,
+            run=self.run,
+            group=self.group,
+            problem=problem,
+        )
 
     def take_settings(self, settings: RunSettings) -> None:
         """Take over what the files of a training run say. A problem that is known already stays."""

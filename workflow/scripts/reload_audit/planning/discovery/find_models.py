@@ -12,10 +12,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from reload_audit.planning.configuration import ConfigError, closest, trained_models
 from reload_audit.planning.discovery import layouts, names, tables, tree
+from reload_audit.planning.discovery.allowance import ALLOWANCE
 from reload_audit.planning.discovery.candidate import SET_BY_USER, Candidate
 from reload_audit.planning.resolved import Configuration, Run
 from reload_audit.reading.refusal import shown
@@ -40,6 +41,7 @@ def find_models(
     :param results: the audit's own folder of results, which is skipped where a folder above it is searched
     :raises ConfigError: a folder or table cannot be used, or what must be known of a model is nowhere said
     """
+    ALLOWANCE.begin()
     problems: list[str] = []
     trained = list(trained_models(config))
     in_runs = _in_runs(config["runs"], results, problems)
@@ -50,7 +52,14 @@ def find_models(
     problems += _open_questions(named)
     if problems:
         raise ConfigError("\n".join(problems))
-    return [named[name].spec(name, config["python_path"]) for name in sorted(named)]
+    return [_spec(named[name], name, config["python_path"]) for name in sorted(named)]
+
+
+def _spec(candidate: Candidate, name: str, python_path: Sequence[str]) -> ExternalSpec:
+    try:
+        return candidate.spec(name, python_path)
+    except Exception as error:
+        return candidate.failed(error).spec(name, python_path)
 
 
 def batches(models: Iterable[str], size: int) -> dict[str, list[str]]:
@@ -112,9 +121,17 @@ def _in_runs(runs: list[str | Run], results: str | None, problems: list[str]) ->
         # A link to a model is the model itself, under another name.
         for candidate in sorted(models, key=lambda candidate: os.path.islink(candidate.path)):
             candidate.group = entry["folder"]
-            candidate.take_from_user({key: value for key, value in entry.items() if key in SET_BY_USER})
-            in_runs.setdefault(candidate.real, (title, candidate))
+            said = {key: value for key, value in entry.items() if key in SET_BY_USER}
+            in_runs.setdefault(candidate.real, (title, _with_what_is_said(candidate, said)))
     return in_runs
+
+
+def _with_what_is_said(candidate: Candidate, said: Mapping[str, object]) -> Candidate:
+    try:
+        candidate.take_from_user(said)
+    except Exception as error:
+        return candidate.failed(error)
+    return candidate
 
 
 def _in_tables(
@@ -142,7 +159,11 @@ def _laid_over(
         in_tables.update(places)
         known = next((in_runs[place][1] for place in places if place in in_runs), None)
         candidate = tables.from_row(row, table) if known is None else dataclasses.replace(known)
-        models.append((None, tables.take_row(candidate, row)))
+        try:
+            candidate = tables.take_row(candidate, row)
+        except Exception as error:
+            candidate = candidate.failed(error)
+        models.append((None, candidate))
     return [*models, *(others for real, others in in_runs.items() if real not in in_tables)]
 
 
@@ -221,7 +242,7 @@ def _main_models(models: Mapping[str, Candidate]) -> dict[tuple[str, ...], list[
 
 
 def _open_questions(named: Mapping[str, Candidate]) -> list[str]:
-    asked = {name: candidate.questions() for name, candidate in sorted(named.items())}
+    asked = {name: _questions(candidate) for name, candidate in sorted(named.items())}
     lines = [f"  {shown(named[name].path)}: {', '.join(questions)}" for name, questions in asked.items() if questions]
     if not lines:
         return []
@@ -231,3 +252,11 @@ def _open_questions(named: Mapping[str, Candidate]) -> list[str]:
         "  Say it for a whole folder, with an entry of `runs` such as {folder: ..., algo: PPO, env: CartPole-v1};",
         "  or for one model, with a row of a table under `models` that has the same path; or leave it out: `exclude`.",
     ]
+
+
+def _questions(candidate: Candidate) -> list[str]:
+    try:
+        return candidate.questions()
+    except Exception as error:
+        candidate.problem = candidate.failed(error).problem
+        return []

@@ -8,14 +8,13 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from reload_audit.planning.discovery import names, settings, zips
 from reload_audit.planning.discovery.candidate import Candidate
 from reload_audit.planning.discovery.tree import Folder
-from reload_audit.reading import files
-from reload_audit.reading.files import MIB
+from reload_audit.reading import files, limits
 from reload_audit.reading.plain_values import mapping, read_json
 from reload_audit.reading.refusal import Unreadable, shown
 from reload_audit.reading.yaml_text import front_matter
@@ -38,9 +37,35 @@ def models_in(top: Folder, title: str) -> Iterator[Candidate]:
         if not zip_names:
             continue
         if {"model.zip", "manifest.json", "evaluations.json"} <= folder.files.keys():
-            yield _recorded(folder, title)
+            yield from _each(_recording, folder, ["model.zip"], title)
             zip_names.remove("model.zip")
-        yield from _in_folder(folder, zip_names, title)
+        yield from _each(_in_folder, folder, zip_names, title)
+
+
+def _each(
+    find: Callable[[Folder, list[str], str], Iterable[Candidate]], folder: Folder, zip_names: list[str], title: str
+) -> list[Candidate]:
+    """The models in zips; where looking for them raises what nobody foresaw, each is looked for without the others.
+
+    :param find: finds the models in some of the zips
+    """
+    try:
+        return list(find(folder, zip_names, title))
+    except Exception as error:
+        if len(zip_names) > 1:
+            return [model for name in zip_names for model in _each(find, folder, [name], title)]
+        return [_instead(folder, name, title).failed(error) for name in zip_names]
+
+
+def _instead(folder: Folder, zip_name: str, title: str) -> Candidate:
+    return Candidate(
+        path=os.path.join(folder.path, zip_name),
+        real=os.path.join(folder.real, zip_name),
+        name=names.joined(folder.label or title, zip_name.removesuffix(".zip")),
+        source="folder",
+        role="final",
+        run=folder.real,
+    )
 
 
 def _in_folder(folder: Folder, zip_names: list[str], title: str) -> Iterator[Candidate]:
@@ -163,9 +188,13 @@ def _card(folder: Folder) -> dict[str, str]:
         model = _first(mapping(front_matter(text)).get("model-index"))
         dataset = mapping(_first(model.get("results")).get("dataset"))
         card = {"algo": model.get("name"), "env": dataset.get("name")}
-        return {key: value for key, value in card.items() if isinstance(value, str) and value.isprintable()}
+        return {key: value for key, value in card.items() if isinstance(value, str) and _may_be_shown(value)}
     except ValueError:
         return {}  # the user is asked for what it would have said
+
+
+def _may_be_shown(text: str) -> bool:
+    return text.isprintable() and len(text) <= limits.LONGEST_NAME
 
 
 def _first(value: object) -> dict[str, Any]:
@@ -279,8 +308,9 @@ def _take_statistics(candidate: Candidate, *candidates: tuple[Folder, str]) -> N
 # --- Recordings ----------------------------------------------------------------------------------------------------
 
 
-def _recorded(folder: Folder, title: str) -> Candidate:
-    candidate = _new(folder, "model.zip", "recorded", folder.label or title)
+def _recording(folder: Folder, zip_names: list[str], title: str) -> Iterator[Candidate]:
+    (zip_name,) = zip_names
+    candidate = _new(folder, zip_name, "recorded", folder.label or title)
     candidate.recording = folder.path
     candidate.deterministic = True  # so are reference episodes
     _take_statistics(candidate, (folder, "vecnormalize.pkl"))
@@ -289,12 +319,12 @@ def _recorded(folder: Folder, title: str) -> Candidate:
             if not folder.has(name):
                 raise Unreadable(f"{shown(os.path.join(folder.path, name))}: {folder.files[name]}")
         path = os.path.join(folder.path, "manifest.json")
-        _take_manifest(candidate, path, mapping(read_json(path, 8 * MIB)))
+        _take_manifest(candidate, path, mapping(read_json(path, limits.MANIFEST_BYTES)))
         if candidate.normalized is False:
             candidate.statistics = None
     except Unreadable as error:
         candidate.problem = candidate.problem or str(error)
-    return candidate
+    yield candidate
 
 
 def _take_manifest(candidate: Candidate, path: str, manifest: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from reload_audit.planning.discovery import names
 from reload_audit.planning.discovery.tree import Folder
 from reload_audit.planning.resolved import Wrapper
+from reload_audit.reading import limits
 from reload_audit.reading.literals import literal
 from reload_audit.reading.plain_values import mapping, plain_data
 from reload_audit.reading.refusal import Unreadable, brief, shown
@@ -98,7 +99,7 @@ def environment_id(value: object) -> str:
     """
     if value is None:
         return ""
-    if not isinstance(value, str) or not value.isprintable() or len(value) > 200:
+    if not isinstance(value, str) or not value.isprintable() or len(value) > limits.LONGEST_NAME:
         raise ValueError(f"expected an environment's id, found {brief(value)}")
     return value
 
@@ -128,7 +129,7 @@ def wrapper_list(value: object) -> list[Wrapper]:
 
 def _wrapper(entry: object) -> Wrapper:
     name, kwargs = next(iter(entry.items())) if isinstance(entry, dict) and len(entry) == 1 else (entry, None)
-    if not isinstance(name, str) or not name.isprintable() or "." not in name:
+    if not isinstance(name, str) or not name.isprintable() or "." not in name or len(name) > limits.LONGEST_NAME:
         raise ValueError(f"expected a wrapper's dotted name, or one with its arguments, found {brief(entry)}")
     keywords = keyword_arguments(kwargs, f"the arguments of {name}")
     if _TIME_FEATURE.match(name):

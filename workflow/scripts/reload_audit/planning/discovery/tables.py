@@ -16,8 +16,7 @@ import jsonschema
 from reload_audit.planning.configuration import closest, explain
 from reload_audit.planning.discovery import names, zips
 from reload_audit.planning.discovery.candidate import SET_BY_USER, Candidate
-from reload_audit.reading import files
-from reload_audit.reading.files import MIB
+from reload_audit.reading import files, limits
 from reload_audit.reading.plain_values import plain_data
 from reload_audit.reading.refusal import Unreadable, shown
 from reload_audit.reading.yaml_text import parse_yaml
@@ -155,7 +154,7 @@ def _read(path: str, schema: RowSchema, problems: list[str], needed: tuple[str, 
         problems.append(f"{shown(path)}: expected a table that ends in .tsv or .csv")
         return []
     try:
-        text = files.read_bytes(os.path.expanduser(path), 64 * MIB).decode("utf-8-sig")
+        text = files.read_bytes(os.path.expanduser(path), limits.TABLE_BYTES).decode("utf-8-sig")
     except Unreadable as error:
         problems.append(str(error))
         return []

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from reload_audit.planning.discovery.names import joined, own_name, repository
 from reload_audit.reading.files import kind_of
-from reload_audit.reading.refusal import shown
+from reload_audit.reading.refusal import shown, unforeseen
 
 # The endings of files that discovery knows what to do with.
 _ENDINGS = (".zip", ".yml", ".yaml", ".json", ".pkl", ".npz", ".csv", ".md")
@@ -88,7 +88,10 @@ def read_tree(root: str, exclude: Sequence[str], results: str | None = None) -> 
     pending = [top]
     while pending:
         folder = pending.pop()
-        _list(folder, excluded)
+        try:
+            _list(folder, excluded)
+        except Exception as error:
+            folder.problem = f"its files cannot be used: {unforeseen(error)}"
         folder.folders = {name: inner for name, inner in folder.folders.items() if inner.real != own}
         pending.extend(folder.folders.values())
     return top

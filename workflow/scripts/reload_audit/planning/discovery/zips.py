@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import os
 import struct
 import zipfile
@@ -13,11 +12,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from reload_audit.reading.files import MIB, opened
+from reload_audit.planning.discovery.allowance import ALLOWANCE
+from reload_audit.reading import limits
+from reload_audit.reading.files import opened
+from reload_audit.reading.plain_values import parse_json
 from reload_audit.reading.refusal import Unreadable, shown
 
-_LARGEST_DATA = 64 * MIB
-_LARGEST_DIRECTORY = MIB
 NOT_A_MODEL = "expected a zip that Stable-Baselines3 saved, found"
 
 # Modules that only one algorithm has its policy or its rollout buffer from.
@@ -70,10 +70,11 @@ def settings(path: str) -> dict[str, Any] | None:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise Unreadable(f"{shown(path)}: {NOT_A_MODEL} an unusual compression")
         with archive.open(member) as file:
-            content = file.read(_LARGEST_DATA + 1)
-        if len(content) > _LARGEST_DATA:
-            raise Unreadable(f"{shown(path)}: {NOT_A_MODEL} more than {_LARGEST_DATA} bytes of settings")
-        data = json.loads(content)
+            content = file.read(limits.SETTINGS_BYTES + 1)
+        if len(content) > limits.SETTINGS_BYTES:
+            raise Unreadable(f"{shown(path)}: {NOT_A_MODEL} more than {limits.SETTINGS_BYTES:,} bytes of settings")
+        ALLOWANCE.take(path, len(content))
+        data = parse_json(content, limits.SETTINGS_VALUES)
     if not isinstance(data, dict):
         raise Unreadable(f"{shown(path)}: {NOT_A_MODEL} settings that are no mapping")
     return data
@@ -103,7 +104,7 @@ def _pickled_text(value: object) -> str:
     if not isinstance(encoded, str):
         return ""
     try:
-        return base64.b64decode(encoded[:MIB]).decode("latin-1")
+        return base64.b64decode(encoded[: limits.MIB]).decode("latin-1")
     except (binascii.Error, ValueError):
         return ""
 
@@ -112,8 +113,11 @@ def _pickled_text(value: object) -> str:
 def _opened(path: str) -> Iterator[zipfile.ZipFile]:
     try:
         with opened(path) as file:
-            _check_directory(path, file)
-            with zipfile.ZipFile(file) as archive:
+            if not os.fstat(file.fileno()).st_size:
+                raise Unreadable(f"{shown(path)}: {NOT_A_MODEL} an empty file")
+            parts = _InParts(file, limits.DIRECTORY_BYTES)
+            with zipfile.ZipFile(parts) as archive:
+                parts.most = limits.SETTINGS_BYTES + 1  # members are read now, which say how large they are
                 yield archive
     except Unreadable:
         raise
@@ -123,19 +127,24 @@ def _opened(path: str) -> Iterator[zipfile.ZipFile]:
         raise Unreadable(f"{shown(path)}: {NOT_A_MODEL} something else: {shown(str(error)):.200}") from None
 
 
-def _check_directory(path: str, file: BinaryIO) -> None:
-    """Refuse a table of contents too large to be a model's, before Python reads all of it."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - 2**16 - 42))
-    tail = file.read()
-    end = tail.rfind(b"PK\x05\x06")
-    if end < 0 or len(tail) - end < 22:
-        raise Unreadable(f"{shown(path)}: {NOT_A_MODEL} {'no zip' if size else 'an empty file'}")
-    directory = struct.unpack_from("<L", tail, end + 12)[0]
-    locator = tail[end - 20 : end] if end >= 20 else b""
-    if locator.startswith(b"PK\x06\x07"):  # sizes of 64 bits are elsewhere
-        file.seek(struct.unpack_from("<Q", locator, 8)[0])
-        directory = struct.unpack_from("<Q", file.read(56), 40)[0]
-    if directory > _LARGEST_DIRECTORY:
-        raise Unreadable(f"{shown(path)}: {NOT_A_MODEL} a table of contents of {directory} bytes")
-    file.seek(0)
+class _InParts:
+    """A file that is read in small parts only: so Python reads no table of contents that is too large to be a model's,
+    however the zip says where that is.
+
+    :param most: bytes of a part
+    """
+
+    def __init__(self, file: BinaryIO, most: int) -> None:
+        self._file = file
+        self.most = most
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        """Read as a file does.
+
+        :raises ValueError: that would be too much
+        """
+        content = self._file.read(self.most + 1 if size < 0 else min(size, self.most + 1))
+        if len(content) > self.most:
+            raise ValueError(f"a table of contents of more than {self.most:,} bytes")
+        return content

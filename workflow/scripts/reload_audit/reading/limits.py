@@ -1,0 +1,153 @@
+"""How much of a stranger's files is read: bytes, numbers, lengths and levels, all in one place.
+
+They are far above what any saved model needs, and low enough that reading what was made to be slow takes a second.
+Times are no limits here: what is read must not depend on how fast a machine is. Processes have those, and limits of
+memory, from the configuration.
+"""
+
+from __future__ import annotations
+
+MIB = 1 << 20
+"""Bytes of a MiB."""
+
+# --- Any file ------------------------------------------------------------------------------------------------------
+
+FILE_BYTES = MIB
+"""Bytes of a file of text, where nothing else is said."""
+
+LONGEST_MESSAGE = 1000
+"""Characters of a message about a file."""
+
+# --- Plain values, in JSON, YAML and tables ------------------------------------------------------------------------
+
+PLAIN_VALUES = 10_000
+"""Values in what is handed on to environments and wrappers, such as keyword arguments."""
+
+PLAIN_CHARACTERS = 100_000
+"""Characters of all texts in it together: an alias may repeat a long one."""
+
+PLAIN_LEVELS = 50
+"""Lists and mappings that stand in each other, in anything that is handed on, and in any YAML and JSON."""
+
+LARGEST_INTEGER = 2**63
+"""Integers are below it, as those of tables and arrays are. To write out one of thousands of digits raises."""
+
+LITERAL_CHARACTERS = 10_000
+"""Characters of a Python literal that RL Zoo wrote into a text."""
+
+LONGEST_NAME = 200
+"""Characters of an environment's id, and of the dotted name of a module, a class or a function."""
+
+LONGEST_FILE_NAME = 255
+"""Bytes of a file's name on most file systems."""
+
+YAML_VALUES = 5_000
+"""Values in a YAML text: settings of RL Zoo have two hundred. Each takes 20 microseconds."""
+
+YAML_NUMBER = 64
+"""Characters up to which a YAML scalar may be a number; a longer one stays a text."""
+
+PLACED_CHARACTERS = 100_000
+"""Characters of a model card's metadata in which a figure is replaced."""
+
+JSON_VALUES = 500_000
+"""Values in a JSON text, as far as commas tell. Each may take a hundred bytes of memory."""
+
+MANIFEST_BYTES = 8 * MIB
+"""Bytes of the manifest of a recording, when it is planned."""
+
+RECORDING_BYTES = 16 * MIB
+"""Bytes of the manifest, and of the episodes, of a recording."""
+
+# --- While planning ------------------------------------------------------------------------------------------------
+
+SETTINGS_BYTES = 16 * MIB
+"""Bytes that the settings in a model's zip may unpack to, when it is planned. Most have 20 KiB; observations that were
+images may add some MiB."""
+
+SETTINGS_VALUES = 200_000
+"""Values in them, as far as commas tell: a text of 16 MiB may hold five million empty lists, which take a gigabyte."""
+
+DIRECTORY_BYTES = MIB // 8
+"""Bytes of a zip's table of contents, when it is planned. A saved model has seven members, of a hundred bytes each."""
+
+FREE_BYTES = MIB
+"""Bytes of a file that do not count towards :data:`PLANNED_BYTES`: so many well-formed models may be planned."""
+
+PLANNED_BYTES = 1024 * MIB
+"""Bytes that all files together may have beyond their free ones, when they are planned."""
+
+TABLE_BYTES = 64 * MIB
+"""Bytes of a table of models or claims."""
+
+# --- A model's zip -------------------------------------------------------------------------------------------------
+
+ZIP_ENTRIES = 100_000
+"""Entries that a zip in memory may list; more take minutes."""
+
+MODEL_MEMBERS = 1000
+"""Members of a model's zip."""
+
+MODEL_SETTINGS_BYTES = 64 * MIB
+"""Bytes of the settings in a model's zip, when it is loaded, in a process with a limit of memory."""
+
+INSTRUCTIONS = 1_000_000
+"""Opcodes of all pickles in a model together, and values that one of them may unfold to."""
+
+TENSOR_INSTRUCTIONS = 100_000
+"""Opcodes of a pickle of tensors inside a pickle."""
+
+NESTED_TENSORS = 100
+"""Files of tensors inside a pickle."""
+
+HASHED_INTEGER = 2**60
+"""Integers that are keys are below it: larger ones can be chosen so that Python's hashes of them collide."""
+
+DIMENSIONS = 32
+"""Dimensions of an array: NumPy has no more."""
+
+ARRAY_SIZE = 2**40
+"""Length of an array along one dimension."""
+
+CHOICES = 2**20
+"""Choices of a discrete space."""
+
+STATISTICS_BYTES = 256 * MIB
+"""Bytes of saved statistics of VecNormalize."""
+
+# --- What is claimed -----------------------------------------------------------------------------------------------
+
+CLAIM_BYTES = 64 * MIB
+"""Bytes of ``evaluations.npz``, of a model card and of a monitor's file."""
+
+LARGEST_REWARD = 1e100
+"""Rewards are below it, so that their squares and sums are finite."""
+
+LARGEST_COUNT = 2**31
+"""Numbers of episodes and environments are below it."""
+
+RECORDED_EPISODES = 1_000_000
+"""Episodes of a recording's protocol."""
+
+RECORDED_ENVIRONMENTS = 1000
+"""Environments of a recording's protocol."""
+
+RECORDED_STEPS = 1_000_000_000
+"""Steps of an episode of a recording's protocol."""
+
+RECORDED_LOOKS = 100
+"""Looks of a recording's protocol."""
+
+# --- Near a model --------------------------------------------------------------------------------------------------
+
+NEARBY_FOLDERS = 50
+"""Folders beside a model in which its statistics are looked for."""
+
+NEARBY_FILES = 20
+"""Files there that are read."""
+
+NEARBY_BYTES = 8 * MIB
+"""Bytes of such a file."""
+
+NEARBY_ENTRIES = 10_000
+"""Entries of a folder that are looked at: it may be anybody's."""
