@@ -78,7 +78,7 @@ def _from_evaluations(path: str, steps: Any, role: str) -> list[Claim | None]:
     chosen = len(own) > 0 and (role == "best" or (role != "final" and highest))
     claims = [_evaluation_at(path, steps, role, chosen, results[own[-1]])] if len(own) else []
     if chosen or role == "final":  # a checkpoint's own evaluation says more
-        others = np.abs(means) < _LARGEST
+        others = np.abs(means) < limits.LARGEST_REWARD
         if chosen:
             others &= timesteps != steps
         claims.append(trend(path, steps, timesteps[others], means[others]))
