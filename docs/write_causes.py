@@ -12,11 +12,22 @@ from itertools import groupby
 from pathlib import Path
 
 from reload_audit.causes.catalogue import CAUSES, Cause
+from reload_audit.causes.fixes import Circumstance
 from reload_audit.causes.migrations import Difference, Migration, differences
 
 MIGRATIONS = Path(__file__).with_name("migrations.md")
 PAGES = Path(__file__).parent / "causes"
 PARTS = ("Symptom", "Mechanism", "How the audit proves it")
+WHERE: dict[Circumstance, str] = {
+    "trained": "For a model that this workflow trained:",
+    "recorded": "For a model with a recording:",
+    "with file": "Where the audit has found statistics that fit:",
+    "with bounds": "Where the observations that it was trained on have finite bounds:",
+    "with migration": "Where a known migration helps:",
+    "of a class": "For an environment that is not registered, but a class:",
+    "stacked": "Where frames are stacked:",
+    "otherwise": "Otherwise:",
+}
 
 
 def table() -> str:
@@ -33,8 +44,18 @@ def page(name: str, cause: Cause, parts: str) -> str:
 
     :param parts: from the first heading up to the fix, as somebody wrote them
     """
-    fix = f"## Fix\n\n```{cause.language}\n{cause.fix_with({})}```\n"
-    return f"# {name}\n\n{cause.explanation}\n\n{parts}{fix}"
+    fixes = "\n".join(
+        f"{caption}```{cause.language}\n{fix}```\n"
+        for caption, fix in zip(captions(cause), cause.fixes().values(), strict=True)
+    )
+    return f"# {name}\n\n{cause.explanation}\n\n{parts}## Fix\n\n{fixes}"
+
+
+def captions(cause: Cause) -> list[str]:
+    """What stands above each fix of a cause: nothing where there is only one."""
+    if len(cause.fix) == 1:
+        return [""]
+    return [f"{WHERE[circumstance]}\n\n" for circumstance in cause.fix]
 
 
 def versions() -> str:

@@ -66,7 +66,7 @@ def test_a_loss_that_an_older_version_does_not_have_is_explained_by_the_newer_on
     assert (row["verdict"], cause["cause"], cause["proven"]) == ("degraded", "env-version", False)
     assert cause["share"] > 0.9
     assert "Humanoid-v3 ran as Humanoid-v4" in cause["evidence"]
-    assert f"of docs/migrations.md: {NO_FORCES}." in cause["fix"]
+    assert f"It is made as Humanoid-v3 was: {NO_FORCES}." in cause["fix"]
     found = conditions(row)
     assert (found["reload"]["migration"], found[NO_FORCES]["migration"]) == ("", NO_FORCES)
     assert found[NO_FORCES]["mean_reward"] == pytest.approx(row["claim_mean"], abs=0.5)

@@ -20,6 +20,7 @@ import yaml
 
 from reload_audit import __version__
 from reload_audit.causes.finding import Finding
+from reload_audit.causes.fixes import ModelToFix
 from reload_audit.diagnosis.conclude import Diagnosis, conclude
 from reload_audit.diagnosis.effects import ConditionResult, TrialResult
 from reload_audit.diagnosis.evidence import Evidence, only_last_bits
@@ -93,13 +94,6 @@ class _World:
         path = ["examples"] if ":" in self.env else []
         made = {"env": self.env, "env_kwargs": {}, "wrappers": [], "python_path": path}
         return {**made, "monitor": "env", "normalize": False, "frame_stack": None}
-
-    @property
-    def context(self) -> dict[str, str]:
-        module, colon, name = self.env.partition(":")
-        if colon:
-            return {"env_code": name, "env_import": f"from {module} import {name}"}
-        return {"env": self.env, "env_code": f'"{self.env}"'}
 
 
 _PARTS = yaml.safe_load((Path(__file__).parent / "fleet.yaml").read_text(encoding="utf-8"))
@@ -267,7 +261,7 @@ def _diagnosis(row: Row, judgement: Judgement | None, story: _Story, world: _Wor
         trials=tuple(trials),
         std=float(row["reload_std_reward"] or 0.0),
         n=row["n_episodes"] or 0,
-        context={"algo": row["algo"], **world.context},
+        model=ModelToFix(name=row["model"], algo=row["algo"], env=world.env, env_named=row["env_id"]),
         last_bits=only_last_bits(_as_recorded(row["first_divergence"])),
     )
     diagnosis = conclude(evidence, row["verdict"], row["gap"], judgement, _PROBED[world.env])

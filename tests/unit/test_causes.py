@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 import subprocess
 import sys
 import textwrap
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
 import gymnasium as gym
 import jsonschema
@@ -19,12 +21,16 @@ import stable_baselines3
 import yaml
 
 from reload_audit.causes.catalogue import CAUSES, UNEXPLAINED, Cause
+from reload_audit.causes.fixes import ANY_MODEL, ModelToFix, Source, written_fix
 from support.builders import ROOT, SCHEMA
 
 PAGES = ROOT / "docs/causes"
 HEADINGS = ["Symptom", "Mechanism", "How the audit proves it", "Fix"]
 
 every_cause = pytest.mark.parametrize("name", CAUSES)
+every_fix = pytest.mark.parametrize(
+    ("name", "circumstance"), [(name, circumstance) for name, cause in CAUSES.items() for circumstance in cause.fix]
+)
 
 
 def page(name: str) -> str:
@@ -51,7 +57,10 @@ def test_a_page_begins_with_the_explanation_and_has_its_four_parts(name):
 @every_cause
 def test_a_page_shows_the_same_fix_as_the_report(name):
     cause = CAUSES[name]
-    assert page(name).endswith(f"## Fix\n\n```{cause.language}\n{cause.fix_with({})}```\n")
+    shown = page(name).partition("## Fix\n")[2]
+    assert re.findall(rf"^```{cause.language}\n(.*?)^```$", shown, re.MULTILINE | re.DOTALL) == [
+        *cause.fixes().values()
+    ]
 
 
 def test_the_table_of_causes_has_all_of_them_in_their_groups():
@@ -81,24 +90,27 @@ def test_an_identifier_is_in_kebab_case_and_an_explanation_is_one_sentence(name)
     assert re.fullmatch(r"[A-Z][^.?!]*(\(seed=\.\.\.\))?[^.?!]*\.", CAUSES[name].explanation)
 
 
-@every_cause
-def test_a_fix_is_short_complete_without_details_and_says_first_what_it_is_for(name):
-    fix = CAUSES[name].fix_with({})
+@every_fix
+def test_a_fix_is_short_complete_without_details_and_says_first_what_it_is_for(name, circumstance):
+    fix = CAUSES[name].fixes()[circumstance]
     assert "$" not in fix
     assert fix.startswith("# ")
-    assert 3 <= len([line for line in fix.splitlines() if line]) <= 16
-    assert [line for line in fix.splitlines() if len(line) > 130] == []
+    assert 3 <= len([line for line in fix.splitlines() if line]) <= 19
+    assert [line for line in fix.splitlines() if len(line) > 140] == []
 
 
 @every_cause
 def test_every_default_belongs_to_a_placeholder_of_the_fix(name):
     cause = CAUSES[name]
-    named = set(re.findall(r"\$(\w+)", cause.fix)) - AS_CODE
+    named = {word for fix in cause.fix.values() for word in re.findall(r"\$(\w+)", fix)} - OF_EVERY_MODEL
     assert set(cause.defaults) == named | ({"attribute"} & set(cause.defaults))
 
 
-AS_CODE = {"algo", "library", "env", "env_code", "env_import", "env_made"}
-"""What every fix may name, and what stands there without quotes."""
+OF_EVERY_MODEL = {
+    *("zip", "statistics", "algo", "library", "evaluation", "env", "env_named", "env_code", "env_made", "env_import"),
+    *("env_recorded", "migrated", "norm_obs_keys", "stack_import", "stacked_venv", "name_in_table"),
+    *("set_where", "set_where_external", "claim_where", "own_row", "new_row"),
+}
 
 
 def test_the_catalogue_of_causes_imports_neither_torch_nor_gymnasium():
@@ -124,47 +136,79 @@ def test_the_catalogue_of_causes_imports_neither_torch_nor_gymnasium():
     ],
 )
 def test_a_fix_names_the_path_to_an_attribute_and_sets_the_attribute_by_its_own_name(attribute, name):
-    fix = CAUSES["survives-reset"].fix_with({"attribute": attribute})
+    fix = CAUSES["survives-reset"].fix_for(ANY_MODEL, {"attribute": attribute})
     assert fix.startswith(f"# {attribute} is carried")
     assert f"    self.{name} = 0.0" in fix
 
 
 def test_a_detail_of_unknown_value_is_ignored():
     cause = CAUSES["clock"]
-    assert cause.fix_with({"where": None, "step": 3}) == cause.fix_with({})
+    assert cause.fix_for(ANY_MODEL, {"where": None, "step": 3}) == cause.fix_for(ANY_MODEL, {})
+
+
+def test_a_migration_is_printed_as_keys_of_the_configuration():
+    model = ModelToFix("zoo", group="agents", env="Ant-v4", env_named="Ant-v3", env_kwargs={"healthy_reward": 2})
+    fix = CAUSES["env-version"].fix_for
+    inserted = fix(model, {"migration": "84 zeros in place of contact forces"})
+    assert (
+        '`wrappers: [{"reload_audit.insert_zeros": {"at": [[27, 111]]}}]`, under `runs`, for the folder agents'
+        in inserted
+    )
+    observed = fix(model, {"migration": "contact forces observed and paid for"})
+    assert '`env_kwargs: {"healthy_reward": 2, "use_contact_forces": true}`, under' in observed
+    assert fix(model, {"migration": "another one"}) == fix(model, {})
 
 
 HOSTILE = 'x"); import os  # \n__import__("os").system("id")\\'
 
 
-@every_cause
-def test_no_file_name_can_change_the_code_of_a_fix(name):
+HOSTILE_DETAILS = dict.fromkeys(("file", "where", "attribute", "generator", "dtype", "wrappers"), HOSTILE)
+TEXTS = ("name", "group", "zip", "statistics", "plain_load_error", "env_named")
+
+
+@every_fix
+def test_nothing_that_a_file_says_can_change_the_code_of_a_fix(name, circumstance):
     cause = CAUSES[name]
-    details = dict.fromkeys(("file", "where", "attribute", "generator", "dtype", "wrappers", *AS_CODE), HOSTILE)
-    assert shape(cause.fix_with(details), cause) == shape(cause.fix_with({}), cause)
+    texts = {"otherwise": cause.fix[circumstance]}
+    for source in get_args(Source):
+        harmless = ModelToFix(source, plain_load_error="KeyError")
+        hostile = replace(harmless, algo=HOSTILE, env=HOSTILE, **dict.fromkeys(TEXTS, HOSTILE))
+        expected = written_fix(texts, harmless, {}, cause.defaults)
+        assert shape(written_fix(texts, hostile, HOSTILE_DETAILS, cause.defaults), cause) == shape(expected, cause)
 
 
 @pytest.mark.parametrize(
-    "details",
+    "said",
     [
-        {"env_code": '"Robot-v0"; import os'},
-        {"env_code": '"Robot-v0"\n'},
-        {"env_code": "Robot"},
-        {"env_code": "Robot", "env_import": "from os import system"},
-        {"env_code": "Robot", "env_import": "from robot import Robot\nimport os"},
-        {"env_code": "Robot()", "env_import": "from robot import Robot()"},
+        {"env": 'Robot-v0"; import os'},
+        {"env": "Robot-v0\n"},
+        {"env": "robot:Robot()"},
+        {"env": "robot import Robot\nimport os:Robot"},
         {"algo": "PPO.load; os"},
+        {"wrappers": [("robots.Wrapper(); os", {})]},
+        {"wrappers": [("Wrapper", {})]},
     ],
 )
-def test_a_fix_names_no_environment_or_algorithm_that_is_no_valid_name(details):
-    for name in ("nondeterministic-environment", "best-of-k"):
-        assert CAUSES[name].fix_with(details) == CAUSES[name].fix_with({})
+def test_a_fix_names_no_environment_wrapper_or_algorithm_that_is_no_valid_name(said):
+    for name in ("nondeterministic-environment", "best-of-k", "training-mode"):
+        assert CAUSES[name].fix_for(ModelToFix(**said), {}) == CAUSES[name].fix_for(ANY_MODEL, {})
+
+
+def test_arguments_of_environments_and_wrappers_are_values_whatever_they_are_called():
+    hostile = {HOSTILE: HOSTILE, "k": [1, None, {"a": True}]}
+    fix = CAUSES["training-mode"].fix_for(ModelToFix(env_kwargs=hostile, wrappers=[("robots.W", hostile)]), {})
+    calls = [node for node in ast.walk(ast.parse(fix)) if isinstance(node, ast.Call)]
+    given = {node.func.id: node.keywords for node in calls if isinstance(node.func, ast.Name)}
+    assert ast.literal_eval(given["W"][0].value) == hostile
 
 
 def test_an_environment_is_made_from_its_id_or_from_its_class():
-    fix = CAUSES["nondeterministic-environment"].fix_with
-    assert 'check_environments_match(gym.make("Robot-v0"), ' in fix({"env_code": '"Robot-v0"'})
-    of_class = fix({"env_code": "Robot", "env_import": "from robots.arm import Robot"})
+    def fix(env: str) -> str:
+        return CAUSES["nondeterministic-environment"].fix_for(ModelToFix(env=env), {})
+
+    assert 'check_environments_match(gym.make("Robot-v0"), ' in fix("Robot-v0")
+    assert 'check_environments_match(gym.make("robots:Robot-v0"), ' in fix("robots:Robot-v0")
+    of_class = fix("robots.arm:Robot")
     assert "\nfrom robots.arm import Robot\n" in of_class
     assert "check_environments_match(Robot(), Robot(), " in of_class
 
@@ -176,13 +220,13 @@ def test_an_algorithm_is_imported_from_the_library_that_has_it(library):
     ]
     assert len(algorithms) > 5
     for algo in algorithms:
-        assert f"\nfrom {library.__name__} import {algo}\n" in CAUSES["best-of-k"].fix_with({"algo": algo})
+        assert f"\nfrom {library.__name__} import {algo}\n" in CAUSES["best-of-k"].fix_for(ModelToFix(algo=algo), {})
 
 
 def shape(fix: str, cause: Cause) -> Any:
     """A fix without its texts and comments."""
     if cause.language == "yaml":
-        return yaml.safe_load(fix)
+        return json.dumps(_without_texts(yaml.safe_load(fix)))
     tree = ast.parse(fix)
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -190,26 +234,36 @@ def shape(fix: str, cause: Cause) -> Any:
     return ast.dump(tree)
 
 
+def _without_texts(content: Any) -> Any:
+    """What YAML holds, with every text empty that is not a key of the configuration."""
+    if isinstance(content, dict):
+        return [[key if key in SCHEMA["properties"] else "", _without_texts(value)] for key, value in content.items()]
+    return "" if isinstance(content, str) else content
+
+
 # --- What a fix does -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name, cause in CAUSES.items() if cause.language == "yaml"])
-def test_a_fix_of_the_configuration_fits_the_configuration_s_schema(name):
-    content = yaml.safe_load(CAUSES[name].fix_with({}))
-    assert content
-    jsonschema.validate(content, {**SCHEMA, "required": []})
+@every_fix
+def test_a_fix_of_the_configuration_fits_the_configuration_s_schema(name, circumstance):
+    if CAUSES[name].language == "yaml":
+        content = yaml.safe_load(CAUSES[name].fixes()[circumstance])
+        assert content
+        jsonschema.validate(content, {**SCHEMA, "required": []})
 
 
-def _is_of_an_environment(name: str) -> bool:
-    return re.search(r"^def \w+\(self", CAUSES[name].fix, re.MULTILINE) is not None
+def _repaired_environments() -> dict[str, str]:
+    """The fixes that define methods of an environment, without what else they say."""
+    fixes = {name: cause.fix_for(ANY_MODEL, {"attribute": "Field.soil"}) for name, cause in CAUSES.items()}
+    return {
+        name: fix.partition("\n# ... save")[0]
+        for name, fix in fixes.items()
+        if CAUSES[name].language == "python" and re.search(r"^def \w+\(self", fix, re.MULTILINE)
+    }
 
 
-IN_PYTHON = [name for name, cause in CAUSES.items() if cause.language == "python"]
-
-
-@pytest.mark.parametrize("name", [name for name in IN_PYTHON if _is_of_an_environment(name)])
-def test_a_repaired_environment_s_state_depends_on_arguments_and_seed_alone(name):
-    fix = CAUSES[name].fix_with({"attribute": "Field.soil"}).partition("\n# ... save")[0]
+@pytest.mark.parametrize(("name", "fix"), _repaired_environments().items())
+def test_a_repaired_environment_s_state_depends_on_arguments_and_seed_alone(name, fix):
     imports, methods = (
         "\n".join(line for line in fix.split("\n") if line.startswith("import ") is imported)
         for imported in (True, False)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from reload_audit.causes.finding import Finding
+from reload_audit.causes.fixes import ModelToFix
 from reload_audit.causes.trials import TRIALS, Circumstances
 from reload_audit.diagnosis.conclude import conclude
 from reload_audit.diagnosis.effects import ConditionResult, TrialResult
@@ -103,7 +104,7 @@ def test_a_loss_in_a_successor_that_nothing_else_explains_is_presumed_to_come_fr
 
 
 def ran_as(env: str, ran: str) -> Evidence:
-    return replace(observed(), ran_as=f"{env} ran as {ran}", context={"env": env, "env_ran": ran})
+    return replace(observed(), ran_as=f"{env} ran as {ran}", model=ModelToFix(env=ran, env_named=env))
 
 
 def test_what_is_known_to_have_changed_between_two_versions_is_said_with_the_cause() -> None:

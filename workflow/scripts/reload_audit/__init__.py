@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ReferenceRecorder": "training.recorder",
+    "observe_as": "evaluation.conditions",
     "record_reference": "training.recorder",
     "rescale_action": "evaluation.conditions",
     "insert_zeros": "environments.past_observations",

@@ -7,17 +7,15 @@ measures imports ``causes.trials`` instead, so that a reworded explanation makes
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from string import Template
 from typing import Any, Literal, get_args
 
 from reload_audit.causes.causes_file import CAUSES_FILE, CausesError, check_keys, entries
 from reload_audit.causes.finding import Detail
+from reload_audit.causes.fixes import ANY_MODEL, Circumstance, ModelToFix, written_fix
 from reload_audit.causes.trials import DeclaredTrial, declared_trials
-from reload_audit.reading.refusal import shown
 
 Language = Literal["python", "yaml"]
 Gap = Literal["environment", "process"]
@@ -31,7 +29,7 @@ class Cause:
 
     :param group: where it lies: the heading that it stands under in ``causes.yaml``, such as "In the environment"
     :param explanation: one sentence
-    :param fix: code to paste; ``$name`` stands for a finding's detail
+    :param fix: code to paste, by where it differs; ``$name`` stands for a finding's detail, or for what a model has
     :param defaults: values for ``$name`` where the finding has no such detail
     :param language: of the fix; YAML is for the audit's own configuration
     :param gap: where a loss that it causes appears: as soon as environments are built anew (``environment``), or only
@@ -50,7 +48,7 @@ class Cause:
 
     group: str
     explanation: str
-    fix: str
+    fix: Mapping[Circumstance, str]
     defaults: Mapping[str, Detail] = field(default_factory=dict)
     language: Language = "python"
     gap: Gap | None = None
@@ -62,51 +60,16 @@ class Cause:
     subject: str | None = None
     trials: tuple[DeclaredTrial, ...] = ()
 
-    def fix_with(self, details: Mapping[str, Detail]) -> str:
-        """The fix, with details filled in as values only, so that no detail (a file's name, say) can add code to it.
+    def fix_for(self, model: ModelToFix, details: Mapping[str, Detail]) -> str:
+        """The fix for a model.
 
-        ``$name`` is the identifier at the end of ``attribute``: ``doors`` of ``Corridor.doors[3]``. Algorithm and
-        environment stand in a fix as code: they are named only if they look like it, see :func:`_algorithm` and
-        :func:`_environment`.
+        :param details: of the finding or the trial that speaks for this cause
         """
-        known = {**self.defaults, **{key: value for key, value in details.items() if value is not None}}
-        named = re.search(r"(\w+)(\[.*)?$", str(details.get("attribute") or ""))
-        if named and named[1].isidentifier():
-            known["name"] = named[1]
-        written = {key: _written(value) for key, value in known.items()}
-        written |= _algorithm(str(details.get("algo"))) | _environment(details)
-        fix = self.fix if written["env_import"] else self.fix.replace("$env_import\n", "")
-        return Template(fix).safe_substitute(written)
+        return written_fix(self.fix, model, details, self.defaults)
 
-
-def _algorithm(name: str) -> dict[str, str]:
-    """The placeholders of a fix for an algorithm and the library that it is imported from."""
-    if name in CONTRIB:
-        return {"algo": name, "library": "sb3_contrib"}
-    return {"algo": name if re.fullmatch(r"[A-Z]\w*[0-9A-Z]", name) else "PPO", "library": "stable_baselines3"}
-
-
-def _environment(details: Mapping[str, Detail]) -> dict[str, str]:
-    """The placeholders of a fix for how environments are made.
-
-    :param details: ``env_code``: an id in quotes, or the name of a class or function, which ``env_import`` imports
-    """
-    code, origin = str(details.get("env_code")), str(details.get("env_import"))
-    if re.fullmatch(r'"[\w:./-]+"', code):
-        return {"env": code.strip('"'), "env_code": code, "env_import": "", "env_made": f"gym.make({code})"}
-    imported = re.fullmatch(r"from ([\w.]+) import (\w+)", origin)
-    if imported and imported[2] == code:
-        return {"env": f"{imported[1]}:{code}", "env_code": code, "env_import": origin, "env_made": f"{code}()"}
-    return _environment({"env_code": '"Your-Env-v0"'})
-
-
-def _written(value: Detail) -> str:
-    """A value as a fix shows it, in code or a comment; a text escaped to stand between double quotes, in one line."""
-    if isinstance(value, str):
-        return shown(value.replace("\\", "\\\\").replace('"', '\\"'))
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return f"{value:_}" if type(value) is int else repr(value)
+    def fixes(self) -> dict[Circumstance, str]:
+        """The fix for no model in particular, by where it differs."""
+        return {name: written_fix({"otherwise": text}, ANY_MODEL, {}, self.defaults) for name, text in self.fix.items()}
 
 
 _ALLOWED: dict[str, tuple[Any, ...]] = {
@@ -140,7 +103,11 @@ def _cause(where: str, group: str, content: Mapping[str, Any]) -> Cause:
         if key in content and content[key] not in allowed:
             said = " or ".join(repr(value) for value in allowed)
             raise CausesError(f"{where}, {key}: expected {said}, found {content[key]!r}")
-    return Cause(group, **{**content, "trials": declared_trials(where, content.get("trials", []))})
+    fix = content["fix"] if isinstance(content["fix"], dict) else {"otherwise": content["fix"]}
+    check_keys(f"{where}, fix", fix, get_args(Circumstance), ("otherwise",))
+    if [*fix][-1] != "otherwise":
+        raise CausesError(f"{where}, fix: expected 'otherwise' as the last key, found {[*fix][-1]!r}")
+    return Cause(group, **{**content, "fix": fix, "trials": declared_trials(where, content.get("trials", []))})
 
 
 CAUSES: dict[str, Cause] = read_causes()
@@ -158,6 +125,3 @@ def cause_of_obstacle(obstacle: str) -> str:
 
 
 UNEXPLAINED = "unexplained"
-
-CONTRIB = ("ARS", "CrossQ", "MaskablePPO", "QRDQN", "RecurrentPPO", "TQC", "TRPO")
-"""Algorithms of sb3-contrib; all others are of stable-baselines3."""

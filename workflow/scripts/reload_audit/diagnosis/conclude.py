@@ -112,7 +112,7 @@ def _may_be_blamed(judgement: Judgement | None, gap: str, evidence: Evidence) ->
 
 def _another_version(judgement: Judgement | None, evidence: Evidence) -> Iterator[Finding]:
     """That another version of the model's environment ran, where a loss is shown, and not only to a claim."""
-    known = known_between(evidence.context.get("env", ""), evidence.context.get("env_ran", ""))
+    known = known_between(evidence.model.env_named, evidence.model.env)
     harmless = bool(known) and all(difference.harmless for difference in known)
     contradicted = any(finding.cause == CONTRADICTED for finding in evidence.findings)
     is_lost = judgement is not None and judgement.decision == "degraded"
@@ -166,14 +166,14 @@ def _explained(suspect: Suspect, goal: float | None, evidence: Evidence) -> Expl
         evidence=tuple(dict.fromkeys(said)),
         proven=suspect.proven and suspect.level is not Level.FAULT_OF_THE_ENVIRONMENT,
         share=suspect.share if together is None else together.share,
-        fix=cause.fix_with({**evidence.context, **suspect.details}),
+        fix=cause.fix_for(evidence.model, suspect.details),
     )
 
 
 def _unexplained(evidence: Evidence, ruled_out: int, not_excluded: Sequence[str]) -> Explanation:
     cause = CAUSES[UNEXPLAINED]
     said = (f"explanations that were ruled out: {ruled_out}", *not_excluded)
-    return Explanation(UNEXPLAINED, cause.explanation, said, False, None, cause.fix_with(evidence.context))
+    return Explanation(UNEXPLAINED, cause.explanation, said, False, None, cause.fix_for(evidence.model, {}))
 
 
 def _seen(others: Sequence[Suspect]) -> list[Suspect]:

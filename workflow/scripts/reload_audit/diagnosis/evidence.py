@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 from reload_audit.causes.finding import Finding
+from reload_audit.causes.fixes import ANY_MODEL, ModelToFix
 from reload_audit.diagnosis.contradiction import contradiction
 from reload_audit.diagnosis.effects import ConditionResult, TrialResult, spread
+from reload_audit.diagnosis.model_to_fix import model_to_fix
 from reload_audit.judging.divergence_wording import divergence_sentence
 from reload_audit.judging.judgement import Judgement
 from reload_audit.records.divergence import Divergence, Implied
@@ -28,7 +31,7 @@ class Evidence:
     :param findings: what examining its files found, and where a claim contradicts them
     :param trials: those that were planned, then the estimates
     :param examination_failure: why it could not be examined; empty if it could
-    :param context: what every fix may name: ``algo``, and the environment as code has it
+    :param model: what every fix may name
     :param last_bits: where reload and reference first differ, as a sentence, if only last bits do; otherwise empty
     :param ran_as: a sentence on which other version of its environment it ran in; empty where it ran in its own
     :param implied: what the first difference between reload and reference implies; None where that is not known
@@ -42,16 +45,17 @@ class Evidence:
     findings: tuple[Finding, ...] = ()
     trials: tuple[TrialResult, ...] = ()
     examination_failure: str = ""
-    context: Mapping[str, str] = field(default_factory=dict)
+    model: ModelToFix = ANY_MODEL
     last_bits: str = ""
     ran_as: str = ""
     implied: Implied | None = None
 
     @classmethod
-    def of(cls, model: ModelRecord, judgement: Judgement | None) -> Evidence:
+    def of(cls, model: ModelRecord, judgement: Judgement | None, results: Path) -> Evidence:
         """What a record says of its model.
 
         :param judgement: of this record; None where nothing was measured
+        :param results: the folder that holds ``trained``, as the user writes it
         """
         canonical = model.canonical
         examination = model.examination or Examination()
@@ -64,7 +68,7 @@ class Evidence:
             findings=(*examination.findings, *_contradictions(model, judgement)),
             trials=_trial_results(examination, model),
             examination_failure=examination.failure,
-            context=_context(model),
+            model=model_to_fix(model, results),
             last_bits="" if canonical is None else only_last_bits(canonical.divergence),
             ran_as=_ran_as(model),
             implied=None if canonical is None or canonical.divergence is None else canonical.divergence.implies,
@@ -116,14 +120,3 @@ def _ran_as(model: ModelRecord) -> str:
 def _env_ran(model: ModelRecord) -> str | None:
     """The environment that an external model ran in, as a spec names it; None where that is not known."""
     return model.manifest.facts.env_ran if isinstance(model.manifest, ExternalManifest) else None
-
-
-def _context(model: ModelRecord) -> dict[str, str]:
-    env = model.environment["env"]
-    known = {"algo": model.algo, "env_ran": _env_ran(model) or env}
-    module, colon, name = env.partition(":")
-    if not colon:
-        return {**known, "env": env, "env_code": f'"{env}"'}
-    if name.isidentifier():
-        return {**known, "env_code": name, "env_import": f"from {module} import {name}"}
-    return {**known, "env_code": f'"{env}"'}

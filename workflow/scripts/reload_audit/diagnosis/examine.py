@@ -20,14 +20,14 @@ from reload_audit.causes.migrations import migrations
 from reload_audit.causes.trials import Circumstances
 from reload_audit.diagnosis.effects import Goal
 from reload_audit.diagnosis.trials import plan
-from reload_audit.environments.build import build_vec_env
+from reload_audit.environments.build import build_vec_env, normalizable_keys
 from reload_audit.evaluation.external import environment_of, trained_normalized
 from reload_audit.forensics.construction_changes import changes
 from reload_audit.forensics.earned import training_on_another_scale
 from reload_audit.forensics.examine_files import FileFindings, examine_files
 from reload_audit.forensics.model_files import ModelFiles, RecordedDigests
 from reload_audit.forensics.search import find_statistics
-from reload_audit.forensics.traces import traces_of
+from reload_audit.forensics.traces import space_of, traces_of
 from reload_audit.judging.claims import judge_external
 from reload_audit.judging.criteria import Criteria
 from reload_audit.judging.judgement import Judgement, judge
@@ -273,7 +273,11 @@ def _look_at_files(
     findings = [*found.findings, *_reward_scale(subject, saved, statistics, reload.episodes)]
     if built.construction is not None and subject.identity is not None:
         findings += changes(subject.identity.acts_on.construction, built.construction)
-    return FileFindings({**found.facts, "trained_normalized": trained_normalized(saved)}, findings)
+    facts = Facts(trained_normalized=trained_normalized(saved))
+    space = space_of(saved, "observation_space")
+    if keys := normalizable_keys(space) if statistics is None else statistics.settings.get("norm_obs_keys"):
+        facts["normalized_keys"] = list(keys)
+    return FileFindings({**found.facts, **facts}, findings)
 
 
 def _circumstances(

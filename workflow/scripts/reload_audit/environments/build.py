@@ -16,9 +16,11 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch as th
+from gymnasium import spaces
 from gymnasium.wrappers import TimeLimit
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import (
     DummyVecEnv,
     SubprocVecEnv,
@@ -93,6 +95,16 @@ def freeze_normalization(venv: VecEnv) -> None:
     if normalize is not None:
         normalize.training = False
         normalize.norm_reward = False
+
+
+def normalizable_keys(space: spaces.Space | None) -> list[str] | None:
+    """The parts of a dictionary of observations that VecNormalize can normalise: boxes, but no images.
+
+    :return: None for other observations
+    """
+    if not isinstance(space, spaces.Dict):
+        return None
+    return [key for key, part in space.items() if isinstance(part, spaces.Box) and not is_image_space(part)]
 
 
 def seed_global_generators(seed: int) -> None:

@@ -124,6 +124,15 @@ def current(environment: EnvironmentSpec, replacements: Mapping[str, str]) -> tu
     return replace(environment, env=successor), f"{env} ran as {successor}"
 
 
+def registering_package(env: str) -> str:
+    """The package that registers an id when it is imported; empty for ids of Gymnasium, and for all that is none."""
+    spec = gym.registry.get(env)
+    entry = "" if spec is None else spec.entry_point
+    module = entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "")
+    package: str = module.partition(".")[0]
+    return "" if package == "gymnasium" else package
+
+
 def missing_extra(error: BaseException, env: str) -> str:
     """Say which missing package an environment needs and how to install it, judging by its error; empty if none."""
     if not isinstance(error, gym.error.Error | ImportError):

@@ -16,7 +16,13 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize, unwrap_vec_normalize
 
-from reload_audit.environments.build import Normalizer, build_vec_env, freeze_normalization, seed_global_generators
+from reload_audit.environments.build import (
+    Normalizer,
+    build_vec_env,
+    freeze_normalization,
+    normalizable_keys,
+    seed_global_generators,
+)
 from reload_audit.evaluation.rollouts import ModelPolicy, run_episodes, run_looks
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import Moments, SavedStatistics, read_statistics
@@ -172,7 +178,8 @@ def _normalized(
     inside = replace(environment, normalize=None)
     if condition.statistics == "fresh":
         # Only what the policy sees: rewards are not normalised in an evaluation.
-        return around, lambda venv: VecNormalize(venv, **{**subject.settings, "norm_reward": False})
+        keys = {"norm_obs_keys": normalizable_keys(subject.model.observation_space)}
+        return around, lambda venv: VecNormalize(venv, **{**keys, **subject.settings, "norm_reward": False})
     if condition.statistics == "file":
         assert condition.statistics_file is not None
         return around, read_statistics(condition.statistics_file, subject.trusted).around

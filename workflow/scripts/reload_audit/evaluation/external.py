@@ -204,12 +204,12 @@ class _Evaluation:
         self.facts = replace(self.facts, normalized=statistics is not None)
         plain_error = plain_load_error(saved, None if statistics is None else statistics.parsed)
         self.facts = replace(self.facts, plain_load_error=plain_error)
-        loaded = load(saved, spec.algo, self._device)
         environment, moved = environment_of(spec.environment, spec, self._policy, self._condition.migration)
+        self.facts = replace(self.facts, env_ran=environment.env, env_package=ids.registering_package(environment.env))
+        loaded = load(saved, spec.algo, self._device)
         self.facts = replace(
             self.facts,
             loaded_with=(*([moved] if moved else []), *loaded.notes),
-            env_ran=environment.env,
             versions=model_folder.versions() | {"platform": model_folder.machine().platform},
         )
         self._model = loaded.model

@@ -16,6 +16,7 @@ from reload_audit.records.specs import Condition
 class Facts(TypedDict, total=False):
     """What a model's files say about its training, as JSON holds it; a key is missing where nothing can be said.
 
+    ``normalized_keys`` are those parts of a dictionary of observations that VecNormalize normalises, or can.
     Steps are environment steps, over all parallel environments; lengths are steps of an episode.
     """
 
@@ -23,6 +24,7 @@ class Facts(TypedDict, total=False):
     unreadable_statistics: str
     num_timesteps: int | None
     planned_timesteps: int | None
+    normalized_keys: list[str]
     trained_steps: int | None
     n_envs: int | None
     saved_with: dict[str, str]

@@ -185,6 +185,7 @@ class ExternalFacts(PlainData):
     :param plain_load_error: what SB3's own ``load`` would say; None where it would load
     :param loaded_with: what had to be changed to load it
     :param env_ran: the id of the environment that it ran in; None where none could be built
+    :param env_package: the package that registers that id when it is imported; empty where none needs to be
     :param versions: of the packages that it was loaded with, and the platform, by name
     """
 
@@ -197,6 +198,7 @@ class ExternalFacts(PlainData):
     plain_load_error: str | None = None
     loaded_with: tuple[str, ...] = ()
     env_ran: str | None = None
+    env_package: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -86,14 +86,14 @@ class _Judged:
     failed: bool = False
 
     @classmethod
-    def of(cls, record: ModelRecord, criteria: Criteria) -> _Judged:
+    def of(cls, record: ModelRecord, criteria: Criteria, results: Path) -> _Judged:
         judgement = judge_record(record, criteria)
         of_record = _criteria_of(record, criteria)
         return cls(
             row=model_row(record, judgement),
             judgement=judgement,
             checks_failed=checks_failed(record),
-            evidence=Evidence.of(record, judgement),
+            evidence=Evidence.of(record, judgement, results),
             probe=probe_name(record.environment),
             divergence=None if record.canonical is None else record.canonical.divergence,
             claims=record.claims,
@@ -144,7 +144,7 @@ def aggregate(
     judged: list[_Judged] = []
     with tables.ParquetTable(results / "episodes.parquet", tables.EPISODES) as episodes:
         for path in records:
-            judged += [_read(record, criteria, episodes) for record in read_records(path)]
+            judged += [_read(record, criteria, results, episodes) for record in read_records(path)]
     made = _made(judged, criteria, settings, dict(_probed(probes)))
     tables.write_parquet(results / "models.parquet", made.models)
     tables.write_csv(results / "models.csv", made.models)
@@ -153,14 +153,15 @@ def aggregate(
     write_text(results / "audit.json", made.audit)
 
 
-def _read(content: Mapping[str, Any], criteria: Criteria, episodes: tables.ParquetTable) -> _Judged:
+def _read(content: Mapping[str, Any], criteria: Criteria, results: Path, episodes: tables.ParquetTable) -> _Judged:
     """What is kept of a record, which may hold what a stranger's files said.
 
+    :param results: the folder of results
     :param episodes: takes its episodes
     """
     try:
         record = ModelRecord.from_dict(content)
-        judged = _Judged.of(record, criteria)
+        judged = _Judged.of(record, criteria, results)
         episodes.add(map(vars, episode_rows(record)))
     except OSError:
         raise

@@ -1,0 +1,219 @@
+"""Write a cause's fix for one model, so that all that it names is there: its files, its environment, its settings.
+
+How a fix is written, and what it may name, stands at the head of ``causes.yaml``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from string import Template
+from typing import Literal
+
+from reload_audit.causes.finding import Detail
+from reload_audit.causes.migrations import migrations
+from reload_audit.reading.refusal import shown
+
+Source = Literal["trained", "recorded", "table", "zoo", "hub", "folder"]
+"""How a model came to be audited: trained by this workflow, or found, see ``ModelSource`` in ``records.specs``."""
+
+Circumstance = Literal[
+    "trained", "recorded", "with file", "with bounds", "with migration", "of a class", "stacked", "otherwise"
+]
+"""Where a fix differs, see ``causes.yaml``."""
+
+CONTRIB = ("ARS", "CrossQ", "MaskablePPO", "QRDQN", "RecurrentPPO", "TQC", "TRPO")
+"""Algorithms of sb3-contrib; all others are of stable-baselines3."""
+
+_NAME = r"[A-Za-z_]\w*"
+_CLASS = re.compile(rf"({_NAME}(?:\.{_NAME})*):({_NAME})")
+_WRAPPER = re.compile(rf"({_NAME}(?:\.{_NAME})*)[.:]({_NAME})")
+_NEW_ROW = """# Tell the audit, in a table under `models`:
+#   name,algo,env,model,vecnormalize
+#   {},,,{},"""
+_ID = re.compile(r"[\w:./-]+")
+
+
+@dataclass(frozen=True)
+class ModelToFix:
+    """What a fix may name of the model that it is for. As it is by default it is for no model in particular.
+
+    :param source: how it came to be audited; None for no model in particular
+    :param name: of the model in this audit
+    :param group: the experiment, table or folder that it stems from
+    :param zip: path of the model, relative to the working directory like every path here
+    :param statistics: path of its VecNormalize statistics
+    :param env: what its environment can be built from here: an id, ``module:Id-v0`` or ``package.module:EnvClass``
+    :param env_named: what the user or its files call its environment
+    :param wrappers: dotted names and arguments, innermost first
+    :param keys: those parts of a dictionary of observations that can be normalised; empty for other observations
+    :param plain_load_error: what SB3's own ``load`` says of its files; empty where it works
+    """
+
+    source: Source | None = None
+    name: str = "name-of-the-model"
+    group: str = ""
+    algo: str = "PPO"
+    zip: str = "model.zip"
+    statistics: str = "vecnormalize.pkl"
+    env: str = "Your-Env-v0"
+    env_named: str = "Your-Old-Env-v0"
+    env_kwargs: Mapping[str, Detail] = field(default_factory=dict)
+    wrappers: Sequence[tuple[str, Mapping[str, Detail]]] = ()
+    frame_stack: int | None = None
+    keys: Sequence[str] = ()
+    plain_load_error: str = ""
+
+    def circumstances(self, details: Mapping[str, Detail]) -> set[str]:
+        """Which of the :data:`Circumstance` are its own."""
+        known = {
+            "trained": self.source == "trained",
+            "recorded": self.source == "recorded",
+            "with file": bool(details.get("file")),
+            "with bounds": None not in (details.get("low"), details.get("high")),
+            "with migration": details.get("migration") in migrations(self.env_named, self.env),
+            "of a class": _CLASS.fullmatch(self.env) is not None,
+            "stacked": self.frame_stack is not None,
+            "otherwise": True,
+        }
+        return {name for name, holds in known.items() if holds}
+
+
+ANY_MODEL = ModelToFix()
+
+
+def written_fix(
+    texts: Mapping[Circumstance, str], model: ModelToFix, details: Mapping[str, Detail], defaults: Mapping[str, Detail]
+) -> str:
+    """A fix for a model, with details filled in as values only, so that none (a file's name, say) can add code to it.
+
+    ``$name`` is the identifier at the end of ``attribute``: ``doors`` of ``Corridor.doors[3]``.
+
+    :param details: of the finding or the trial that speaks for the cause
+    :param defaults: for details that it does not have
+    """
+    text = next(text for circumstance, text in texts.items() if circumstance in model.circumstances(details))
+    known = {**defaults, **{key: value for key, value in details.items() if value is not None}}
+    named = re.search(r"(\w+)(\[.*)?$", str(details.get("attribute") or ""))
+    if named and named[1].isidentifier():
+        known["name"] = named[1]
+    values = {**{key: _written(value) for key, value in known.items()}, **_of_model(model)}
+    values["migrated"] = _migrated(model, details)
+    lines = list(_lines(text, values))
+    if model.plain_load_error and ".load(" in text:
+        lines.insert(1, f"# SB3's own load does not work with these files: {shown(model.plain_load_error)}")
+    return "\n".join(lines) + "\n"
+
+
+def _lines(text: str, values: Mapping[str, str | None]) -> Iterator[str]:
+    """The lines of a fix, without those that name what the model has not, and every import once."""
+    imports = set()
+    for line in text.splitlines():
+        named = {name: values[name] for name in re.findall(r"\$(\w+)", line)}
+        if None in named.values():
+            continue
+        for part in Template(line).substitute(named).split("\n"):
+            if part not in imports:
+                yield part
+            if part.startswith(("import ", "from ")):
+                imports.add(part)
+
+
+def _of_model(model: ModelToFix) -> dict[str, str | None]:
+    """The placeholders for what every fix may name; None for what the model has not."""
+    algo = model.algo if re.fullmatch(r"[A-Z]\w*[0-9A-Z]", model.algo) else "PPO"
+    evaluation = "sb3_contrib.common.maskable" if algo == "MaskablePPO" else "stable_baselines3.common"
+    trained, group = model.source == "trained", shown(model.group)
+    where = {None: "in an experiment, under `runs` or in a table", "trained": f"in the experiment {group}"}
+    set_where = where.get(model.source, f"under `runs`, for the folder {group}")
+    claim_where = "in a table under `claims`"
+    if model.source == "table":
+        set_where = claim_where = f"in its row of {group}"
+    return {
+        "algo": algo,
+        "library": "sb3_contrib" if algo in CONTRIB else "stable_baselines3",
+        "evaluation": f"{evaluation}.evaluation",
+        "zip": _written(model.zip),
+        "statistics": _written(model.statistics),
+        "norm_obs_keys": f", norm_obs_keys={[*model.keys]!r}" if model.keys else "",
+        "stack_import": "from stable_baselines3.common.vec_env import VecFrameStack" if model.frame_stack else None,
+        "stacked_venv": f"VecFrameStack(venv, n_stack={model.frame_stack})" if model.frame_stack else "venv",
+        "set_where": set_where,
+        "set_where_external": None if trained else set_where,
+        "claim_where": None if trained else claim_where,
+        "name_in_table": _cell(model.name),
+        "own_row": set_where if model.source == "table" else None,
+        "new_row": None if trained or model.source == "table" else _NEW_ROW.format(_cell(model.name), _cell(model.zip)),
+        "env_named": _written(model.env_named),
+        **_environment(model),
+    }
+
+
+def _migrated(model: ModelToFix, details: Mapping[str, Detail]) -> str:
+    """The keys of the configuration that carry out a migration of a model's environment."""
+    migration = migrations(model.env_named, model.env).get(str(details.get("migration")))
+    if migration is None:
+        return "`env_kwargs` and `wrappers`"
+    wrappers = [{f"reload_audit.{name}": {"at": at}} for name, at in migration.wrappers]
+    keys = {"env_kwargs": {**model.env_kwargs, **migration.env_kwargs}, "wrappers": wrappers}
+    return " and ".join(f"`{key}: {json.dumps(value)}`" for key, value in keys.items() if value)
+
+
+def _environment(model: ModelToFix) -> dict[str, str | None]:
+    """The placeholders for the environment, which stands in a fix as code: only of names that can be nothing else."""
+    of_class = _CLASS.fullmatch(model.env)
+    wrappers = [(name, arguments) for dotted, arguments in model.wrappers if (name := _WRAPPER.fullmatch(dotted))]
+    if (of_class is None and not _ID.fullmatch(model.env)) or len(wrappers) < len(model.wrappers):
+        return _environment(ANY_MODEL)
+    imports = [f"from {of_class[1]} import {of_class[2]}"] if of_class else []
+    code, function = (of_class[2], of_class[2]) if of_class else (f'"{model.env}"', "gym.make")
+    argument, functions = "" if of_class else code, []
+    made = f"{function}({argument})"
+    if model.env_kwargs:
+        imports += [] if of_class else ["import gymnasium as gym"]
+        arguments = ", ".join(filter(None, [argument, f"**{{{repr(dict(model.env_kwargs))[1:-1]}, **kwargs}}"]))
+        functions.append(f"\ndef make_env(**kwargs):\n    return {function}({arguments})")
+        code, made = "make_env", "make_env()"
+    if wrappers:
+        imports += [f"from {name[1]} import {name[2]}" for name, _ in wrappers]
+        wrapped = "env"
+        for name, given in wrappers:
+            wrapped = f"{name[2]}({', '.join([wrapped, *_keywords(given)])})"
+        functions.append(f"\ndef wrap(env):\n    return {wrapped}")
+        code, made = f"{code}, wrapper_class=wrap", f"wrap({made})"
+    return {
+        "env": model.env,
+        "env_code": code,
+        "env_made": made,
+        "env_import": "\n".join([*imports, *functions]) or None,
+        "env_recorded": ", ".join([f'"{model.env}"', *_recorded(model)]),
+    }
+
+
+def _recorded(model: ModelToFix) -> list[str]:
+    """How an environment differs from what its id or class makes, as arguments of ReferenceRecorder."""
+    wrappers: list[Detail] = [{name: arguments} for name, arguments in model.wrappers]
+    given = {"env_kwargs": model.env_kwargs, "wrappers": wrappers, "frame_stack": model.frame_stack}
+    return _keywords({name: value for name, value in given.items() if value})
+
+
+def _keywords(arguments: Mapping[str, Detail]) -> list[str]:
+    if not all(re.fullmatch(_NAME, name) for name in arguments):
+        return [f"**{dict(arguments)!r}"]
+    return [f"{name}={value!r}" for name, value in arguments.items()]
+
+
+def _cell(text: str) -> str:
+    """A text as a cell of a CSV file."""
+    return shown('"{}"'.format(text.replace('"', '""')))
+
+
+def _written(value: Detail) -> str:
+    """A value as a fix shows it, in code or a comment; a text escaped to stand between double quotes, in one line."""
+    if isinstance(value, str):
+        return shown(value.replace("\\", "\\\\").replace('"', '\\"'))
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return f"{value:_}" if type(value) is int else repr(value)
