@@ -233,6 +233,7 @@ def give_what_cannot_be_sent() -> Any:
 def hang_up_and_leave_after(seconds: float) -> None:
     """Close the connection to the caller, and take so many seconds to leave."""
     atexit.register(time.sleep, seconds)
+    time.sleep(0.5)  # by then the thread that watches the caller waits, and does not notice what is closed
     os.closerange(3, 1000)
 
 
@@ -261,3 +262,8 @@ def import_all(names: Sequence[str]) -> None:
 def run_python(code: str) -> str:
     """What an interpreter prints that is started in the usual way."""
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def print_text(text: str) -> None:
+    """Print a text."""
+    print(text, end="")

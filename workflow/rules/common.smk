@@ -52,6 +52,7 @@ configuration = library("reload_audit.planning.configuration")
 planning = library("reload_audit.planning.plan")
 for_rules = library("reload_audit.planning.for_rules")
 ledger = library("reload_audit.planning.ledger")
+shown_lines = library("reload_audit.reading.refusal").shown_lines
 
 
 def refused(function, *arguments, **keywords):
@@ -59,7 +60,7 @@ def refused(function, *arguments, **keywords):
     try:
         return function(*arguments, **keywords)
     except (configuration.ConfigError, internals.UntriedVersionError) as error:
-        raise WorkflowError(str(error)) from None
+        raise WorkflowError(shown_lines(str(error))) from None
 
 
 SNAKEMAKE = refused(internals.Snakemake, workflow, snakemake.__version__)

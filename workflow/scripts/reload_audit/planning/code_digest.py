@@ -10,6 +10,7 @@ import ast
 import functools
 import hashlib
 import re
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -224,7 +225,9 @@ def _code(content: bytes, with_lines: bool = False) -> _Code:
     """Parse a Python file, once for each content: planning spends most of its time here, and scripts share modules."""
     tree = _Tree(_SKIPPED - {"lineno"} if with_lines else _SKIPPED)
     try:
-        tree.add(ast.parse(content))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # who imports it is warned
+            tree.add(ast.parse(content))
         written = ascii(tree.parts).encode()
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # the job that imports it reports this
         return _Code(content, frozenset(), frozenset())

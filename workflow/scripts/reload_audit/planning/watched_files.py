@@ -22,8 +22,8 @@ class WatchedFiles:
 
     :param inputs: paths that Snakemake watches, as inputs of a job
     :param unwatched: path, size in bytes and time stamp in nanoseconds of the others. They belong to a job's params,
-        whose change makes it run again: Snakemake reads braces and angle brackets in a path as its own, and refuses
-        outputs that are older than an input
+        whose change makes it run again: Snakemake reads braces and angle brackets in a path as its own, prints paths
+        as they are, control characters too, and refuses outputs that are older than an input
     """
 
     inputs: tuple[str, ...]
@@ -58,7 +58,7 @@ def watched_files(models: Iterable[ExternalSpec], now: float) -> WatchedFiles:
     unwatched: list[tuple[str, int, int]] = []
     for model in models:
         for file, found in found_files(model):
-            if _ODD_CHARACTERS.isdisjoint(file) and found.st_mtime <= now:
+            if file.isprintable() and _ODD_CHARACTERS.isdisjoint(file) and found.st_mtime <= now:
                 inputs.append(file)
             else:
                 unwatched.append((file, found.st_size, found.st_mtime_ns))

@@ -10,6 +10,8 @@ import errno
 import io
 from typing import Any, TextIO
 
+from reload_audit.reading.refusal import shown_lines
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _SHORT = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
@@ -43,9 +45,20 @@ class _Forgiving(io.FileIO):
         return len(content)
 
 
+class _Shown(io.TextIOWrapper):
+    """A text stream in which control characters show as escapes: a terminal may come to print what a stranger wrote."""
+
+    def write(self, text: str) -> int:
+        super().write(shown_lines(text))
+        return len(text)
+
+
 def forgiving_text(descriptor: int) -> TextIO:
-    """A text stream to a file descriptor, flushed after each line, that drops what its disk has no room for."""
-    return io.TextIOWrapper(
+    """A text stream to a log, flushed after each line, that drops what its disk has no room for.
+
+    What cannot be printed shows as an escape.
+    """
+    return _Shown(
         io.BufferedWriter(_Forgiving(descriptor, "w", closefd=False)),
         encoding="utf-8",
         errors="backslashreplace",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from reload_audit.processes import job_memory
 from reload_audit.processes.full_disk import is_out_of_space
+from reload_audit.reading.refusal import shown_lines
 
 _DISK_FULL = "A disk is full, or a quota used up ({}). Make room and run snakemake again: what is finished is kept.\n"
 
@@ -45,7 +46,8 @@ def log_traceback(log: Path) -> None:
     _append(log, traceback.format_exc())
 
 
-def _append(log: Path, text: str) -> None:
+def _append(log: Path, message: str) -> None:
+    text = shown_lines(message)
     try:
         with open(log, "a", encoding="utf-8") as file:
             file.write(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from typing import Any
 
 from reload_audit.reading import limits
@@ -15,7 +16,9 @@ def literal(text: str) -> Any:
     :raises ValueError: the text is anything else
     """
     try:
-        return _literal(ast.parse(text.strip()[: limits.LITERAL_CHARACTERS], mode="eval").body)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the text's syntax: nobody here can change it
+            return _literal(ast.parse(text.strip()[: limits.LITERAL_CHARACTERS], mode="eval").body)
     except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
         raise ValueError(f"expected a literal, such as a number or dict(name=1), found {brief(text)}") from None
 

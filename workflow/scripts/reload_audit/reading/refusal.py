@@ -32,6 +32,11 @@ def shown(text: str) -> str:
     return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
 
 
+def shown_lines(text: str) -> str:
+    """As :func:`shown`, for a text of several lines, which stay; tabs become spaces."""
+    return "\n".join(map(shown, text.expandtabs().split("\n")))
+
+
 def brief(value: object) -> str:
     """A value for a message: cut short before it is written out, because aliases make small files huge."""
     return _BRIEF.repr(value)

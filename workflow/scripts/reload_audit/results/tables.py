@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, cast, get_args, get_type_hints
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from reload_audit.reading.refusal import shown
 from reload_audit.records.storage import atomic_path
 
 Row = Mapping[str, Any]
@@ -212,7 +214,23 @@ def write_parquet(path: Path, content: pa.Table) -> None:
 
 
 def write_csv(path: Path, content: pa.Table) -> None:
-    """Numbers are written so that reading them gives the same bits; what is missing is empty."""
+    """Write a table for people and spreadsheets.
+
+    Numbers are written so that reading them gives the same bits; what is missing is empty. Texts are on one line, with
+    escapes for what cannot be printed, and never begin as a formula does.
+    """
     frame = content.to_pandas(integer_object_nulls=True)
+    for column in content.schema:
+        if column.type == pa.string():
+            frame[column.name] = frame[column.name].map(_cell, na_action="ignore")
     with atomic_path(path) as temporary:
         frame.to_csv(temporary, index=False)
+
+
+def _cell(text: str) -> str:
+    """A text that a spreadsheet would take for a formula gets an apostrophe in front, as in the page's download."""
+    return f"'{shown(text)}" if _FORMULA.match(text) else shown(text)
+
+
+# Some take the wide forms of these characters, too, and pass over white space before them.
+_FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")

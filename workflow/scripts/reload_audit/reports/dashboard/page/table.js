@@ -144,12 +144,12 @@ const FIELDS = {
   largest_loss: "largest_loss", largest_loss_share: "loss_share", n_episodes: "n_episodes", q: "q", cause: "cause", cause_share: "share", gap: "gap", reason: "reason",
 };
 
-// A cell of a CSV file; a text that a spreadsheet would take for a formula gets an apostrophe in front.
+// A cell of a CSV file; a text that a spreadsheet would take for a formula gets an apostrophe in front, as in models.csv.
 function csvCell(value) {
   if (value === null || value === undefined) return "";
   if (typeof value === "number") return String(value);
   if (typeof value === "boolean") return value ? "True" : "False"; // as in models.csv
-  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  const text = /^(\s*[=+\-@＝＋－＠]|[\t\r\n])/.test(value) ? `'${value}` : value;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll("\"", "\"\"")}"` : text;
 }
 
