@@ -121,15 +121,15 @@ def trend_outcomes(curve: str, scatter: str, evaluations: int, *, best: bool, tr
     """
     rng, criteria = np.random.default_rng(17), replace(CRITERIA, looks=(20,), further_looks=())
     policies, noise = SCATTER[scatter]
-    steps = np.arange(1, evaluations + 2) * 1000
+    steps = np.append(np.arange(1, evaluations + 1) * 1000, evaluations * 1000 + 500)
+    times = (steps - 1000) / (evaluations * 1000)
     found: Counter[str] = Counter()
     for _ in range(trials):
-        truth = CURVES[curve](np.linspace(0.0, 1.0, evaluations + 1)) + policies * rng.standard_normal(evaluations + 1)
+        truth = CURVES[curve](times) + policies * rng.standard_normal(evaluations + 1)
         seen = truth + noise * rng.standard_normal(evaluations + 1)
         chosen = int(np.argmax(seen[:-1])) if best else evaluations
         others = np.array([row for row in range(evaluations) if row != chosen])
-        at = int(steps[chosen]) if best else int(steps[evaluations - 1]) + 500
-        claim = trend("simulated", at, steps[others].astype(float), seen[others])
+        claim = trend("simulated", int(steps[chosen]), steps[others].astype(float), seen[others])
         if claim is None:
             return {}
         own = Claim("best", float(seen[chosen]), noise * math.sqrt(_EPISODES), _EPISODES, "simulated")
