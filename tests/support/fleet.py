@@ -121,6 +121,8 @@ class _Earned:
 
         :param lost_to: the gap in which the reward is lost, as in ``Judgement.gap``
         """
+        if verdict in ("retained", "consistent"):
+            verdict = "inconclusive"  # as it was drawn
         random, world = _random(name), _BY_ID.get(env, WORLDS[0])
         skill = random.uniform(0.8, 1.0)
         mean = world.random + skill * (world.best - world.random)
