@@ -282,3 +282,25 @@ def test_claims_by_name_are_about_recordings_too(tmp_path: Path) -> None:
     recording(tmp_path / "runs/one", {"algo": "PPO", "environment": {"env": "X-v0"}})
     found = by_name(runs=["runs"], claims=table("name|claim_mean", "one|7", name="claims.tsv"))
     assert found["one"]["claim"]["mean"] == 7.0
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le"])
+def test_a_table_that_is_not_utf_8_says_so_in_one_line(encoding: str) -> None:
+    Path("models.tsv").write_bytes(f"{HEADER}\na|PPO|CartPole-v1|a.zip\n".replace("|", "\t").encode(encoding))
+    assert complaint(models="models.tsv") == (
+        "models.tsv, line 1: expected text in UTF-8, found a NUL character; save it as UTF-8"
+    )
+
+
+def test_a_nul_in_a_cell_is_found_in_its_line() -> None:
+    said = complaint(models=table(HEADER, "a|PPO|CartPole-v1|a.zip", "b|PPO|CartPole-v1|b\0.zip"))
+    assert said == "models.tsv, line 3: expected text in UTF-8, found a NUL character; save it as UTF-8"
+
+
+def test_an_alias_bomb_in_a_cell_is_found_in_its_line() -> None:
+    bomb = "{a: &a [x, x, x, x, x, x, x, x, x], " + ", ".join(
+        f"a{i}: &a{i} [{', '.join([f'*a{i - 1 or str()}'] * 9)}]" for i in range(1, 9)
+    )
+    said = complaint(models=table(f"{HEADER}|env_kwargs", f"a|PPO|CartPole-v1|a.zip|{bomb}}}"))
+    assert said.startswith("models.tsv, line 2: env_kwargs: expected a mapping, found a string")
+    assert len(said) < 500

@@ -78,7 +78,9 @@ def test_an_environment_that_kills_its_process_is_named_and_hides_no_other_probl
     (tmp_path / "killer.py").write_text("import os\nos.kill(os.getpid(), 11)\n")
     specs[1]["environment"]["python_path"] = [str(tmp_path)]
     with pytest.raises(ConfigurationRefused) as refused:
-        check_experiments([(f"experiments[{k}]", spec) for k, spec in enumerate(specs)], "mine.yaml", tmp_path / "log")
+        check_experiments(
+            [(f"experiments[{k}]", spec) for k, spec in enumerate(specs)], "mine.yaml", tmp_path / "log", 4096
+        )
     crash, typo = str(refused.value).splitlines()
     assert crash == "mine.yaml: experiments[1].env: trying 'killer:Killer': the process was ended by SIGSEGV"
     assert typo.startswith("mine.yaml: experiments[2].env: 'CartPoole-v1' cannot be made")

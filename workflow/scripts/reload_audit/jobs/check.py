@@ -19,20 +19,21 @@ class ConfigurationRefused(ValueError):
     """The configuration is well-formed, but an experiment in it cannot start; the message lists every problem."""
 
 
-def check_experiments(experiments: Sequence[Experiment], source: str, log: Path) -> None:
+def check_experiments(experiments: Sequence[Experiment], source: str, log: Path, memory: int) -> None:
     """Try every experiment's environment and algorithm.
 
     :param experiments: where each stands in the configuration, and a training spec of it
     :param source: the configuration's name, for messages
+    :param memory: MiB that trying them may take
     :raises ConfigurationRefused: one of them cannot start
     """
     isolation.prepare("spawn", hash_seed=TRAIN_HASH_SEED)
-    outcome = _find_problems(experiments, log)
+    outcome = _find_problems(experiments, log, memory)
     problems = list(outcome.value or [])
     if outcome.failure is not None:
         # An environment took the process down with it; one at a time, to say which.
         for where, spec in experiments:
-            outcome = _find_problems([(where, spec)], log)
+            outcome = _find_problems([(where, spec)], log, memory)
             if outcome.failure is not None:
                 problems.append(f"{where}.env: trying {spec['environment']['env']!r}: {outcome.failure.message}")
             problems += outcome.value or []
@@ -40,7 +41,12 @@ def check_experiments(experiments: Sequence[Experiment], source: str, log: Path)
         raise ConfigurationRefused("\n".join(f"{source}: {problem}" for problem in dict.fromkeys(problems)))
 
 
-def _find_problems(experiments: Sequence[Experiment], log: Path) -> isolation.Outcome:
+def _find_problems(experiments: Sequence[Experiment], log: Path, memory: int) -> isolation.Outcome:
     return isolation.call(
-        "reload_audit.training.preflight:find_problems", (experiments,), method="spawn", log=log, timeout=_CHECK_SECONDS
+        "reload_audit.training.preflight:find_problems",
+        (experiments,),
+        method="spawn",
+        log=log,
+        timeout=_CHECK_SECONDS,
+        memory=memory,
     )

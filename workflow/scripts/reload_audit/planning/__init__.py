@@ -1,5 +1,5 @@
 """What Snakemake imports while it plans: configuration, models, requests of jobs, digests of code; no heavy library.
 
-May import: processes, causes, records, planning.discovery.
+May import: reading, processes, causes, records, planning.discovery.
 Imported by: planning.discovery, jobs, rules.
 """

@@ -19,7 +19,9 @@ from typing import Any
 import jsonschema
 import yaml
 
+from reload_audit.planning.plain_configuration import problems_of
 from reload_audit.planning.resolved import Configuration, EvaluationData, Experiment, TrainingData
+from reload_audit.reading import limits
 
 
 class ConfigError(ValueError):
@@ -47,18 +49,27 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     :raises ConfigError: the file is missing, is not YAML, repeats a key or holds no mapping
     """
     try:
-        text = Path(path).read_bytes().decode("utf-8")
+        if Path(path).stat().st_size > limits.CONFIGURATION_BYTES:
+            raise ConfigError(f"{path}: expected at most {limits.CONFIGURATION_BYTES:,} bytes, found more")
+        text = Path(path).read_bytes().decode("utf-8-sig")
         content = yaml.load(text, Loader=_StrictLoader)  # a SafeLoader  # noqa: S506
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}") from None
+        utf_16 = "; it looks like UTF-16: save it as UTF-8" if error.object[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
+        raise ConfigError(f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}{utf_16}") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ConfigError(f"{path}{where}: is not valid YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: is not valid YAML: {error}") from None
+        raise ConfigError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ConfigError(
+            f"{path}: expected at most {limits.PLAIN_LEVELS} levels of lists and mappings, found hundreds"
+        ) from None
+    except (ValueError, TypeError) as error:  # of a date that no calendar has, of an integer without end
+        raise ConfigError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected keys and values at the top, found {_kind(content)}")
     return content
@@ -73,7 +84,12 @@ def resolve(config: dict[str, Any], schema: dict[str, Any], source: str) -> Conf
     :raises ConfigError: it breaks the schema, or two experiments or two of their models share a name
     """
     whole = _Schema(schema, schema.get("$defs", {}))
-    config = _as_data(config, whole)
+    problems = problems_of(config)
+    if not problems:
+        config = _as_data(config, whole)
+        problems = problems_of(config)
+    if problems:
+        raise ConfigError("\n".join(f"{source}: {problem}" for problem in problems))
     validator = jsonschema.Draft202012Validator(schema)
     problems = [explain(error) for error in sorted(validator.iter_errors(config), key=lambda e: list(map(str, e.path)))]
     if not problems:
@@ -269,6 +285,12 @@ def _inconsistencies(config: Configuration) -> list[str]:
                 f"experiments[{index}].name: {experiment['name']!r} is already the name of experiments[{first}]; "
                 "expected names that differ"
             )
+    trained = sum(len(experiment["seeds"]) * len(experiment["n_envs"]) for experiment in config["experiments"])
+    if trained > limits.TRAINED_MODELS:
+        problems.append(
+            f"experiments: expected at most {limits.TRAINED_MODELS:,} models in all, of all seeds and n_envs, "
+            f"found {trained:,}"
+        )
     return problems
 
 
@@ -280,7 +302,9 @@ _SENTENCES = {
     "minItems": "expected at least {expected} entry, found an empty list",
     "minLength": "expected a text, found an empty one",
     "minProperties": "expected at least {expected} entry, found an empty mapping",
-    "maxProperties": "expected at most {expected} entry, found {found}",
+    "maxItems": "expected at most {expected:,} entries, found {length:,}",
+    "maxLength": "expected at most {expected:,} characters, found {length:,}",
+    "maxProperties": "expected at most {expected:,} entries, found {length:,}",
 }
 
 
@@ -300,19 +324,20 @@ def explain(error: jsonschema.ValidationError) -> str:
             return f"{prefix}missing {', '.join(map(repr, missing))}; found only {given}"
         case "enum":
             options = ", ".join(map(str, expected))
-            return f"{prefix}found {found!r}, expected one of {options}{closest(found, expected)}"
+            return f"{prefix}found {found!r:.100}, expected one of {options}{closest(found, expected)}"
         case "type":
             kinds = expected if isinstance(expected, list) else [expected]
             return f"{prefix}expected {' or '.join(map(_article, kinds))}, found {_kind(found)}"
         case "pattern":
-            return f"{prefix}found {found!r}, expected {error.schema.get('$comment', expected)}"
+            return f"{prefix}found {found!r:.100}, expected {error.schema.get('$comment', expected)}"
         case "uniqueItems":
             twice = sorted({str(item) for item in found if found.count(item) > 1})
             return f"{prefix}expected each entry once, found {', '.join(twice)} more than once"
         case "oneOf":
             return _explain_alternatives(error, prefix)
         case validator if validator in _SENTENCES:
-            return prefix + _SENTENCES[validator].format(found=found, expected=expected)
+            length = len(found) if isinstance(found, str | list | dict) else 0
+            return prefix + _SENTENCES[validator].format(found=found, expected=expected, length=length)
     return f"{prefix}{error.message}"
 
 
@@ -337,7 +362,7 @@ def _where(path: Any) -> str:
 
 def closest(found: Any, known: Any) -> str:
     """The known name that a mistyped one is most like, as a question; empty if there is none."""
-    if not isinstance(found, str):
+    if not isinstance(found, str) or len(found) > limits.LONGEST_NAME:
         return ""
     by_lower = {str(name).lower(): str(name) for name in known}
     close = difflib.get_close_matches(found.lower(), by_lower, n=1, cutoff=0.5)

@@ -20,7 +20,13 @@ from reload_audit.processes.search_path import for_children, named_in_environmen
 
 
 def check_experiments(
-    experiments: Sequence[tuple[str, TrainingData]], checked: str, marker: Path, script: Path, source: str, log: Path
+    experiments: Sequence[tuple[str, TrainingData]],
+    checked: str,
+    marker: Path,
+    script: Path,
+    source: str,
+    log: Path,
+    memory: int,
 ) -> None:
     """Try every experiment, unless the same has been tried before.
 
@@ -29,6 +35,7 @@ def check_experiments(
     :param script: ``workflow/scripts/check.py``
     :param source: the configuration's name, for messages
     :param log: takes what the processes print
+    :param memory: MiB that trying them may take
     :raises ConfigError: experiments cannot start; one line says why of each
     """
     if marker.exists() and marker.read_text(encoding="utf-8") == checked:
@@ -37,7 +44,7 @@ def check_experiments(
     if experiments and importlib.util.find_spec("stable_baselines3") is not None:
         print(f"Checking the experiments of {source}")
         done = subprocess.run(
-            [sys.executable, str(script), source, str(log)],
+            [sys.executable, str(script), source, str(log), str(memory)],
             input=json.dumps(experiments),
             stderr=subprocess.PIPE,
             env={**os.environ, **for_children([str(script.parent), *named_in_environment()])},

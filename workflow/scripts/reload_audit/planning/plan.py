@@ -311,6 +311,7 @@ class Plan:
             script,
             self.source,
             Path(self.folders.logs, "check.log"),
+            self.config["training"]["memory"],
         )
 
     def closing_words(self) -> str | None:

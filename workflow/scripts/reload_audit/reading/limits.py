@@ -80,6 +80,23 @@ PLANNED_BYTES = 1024 * MIB
 TABLE_BYTES = 64 * MIB
 """Bytes of a table of models or claims."""
 
+# --- One's own configuration ---------------------------------------------------------------------------------------
+
+CONFIGURATION_BYTES = 16 * MIB
+"""Bytes of a configuration's file."""
+
+CONFIGURATION_VALUES = 500_000
+"""Values in a configuration; aliases count as all that they stand for."""
+
+CONFIGURATION_CHARACTERS = 16 * MIB
+"""Characters of all texts in it together."""
+
+SETTING_CHARACTERS = 100_000
+"""Characters of one text in it, such as an argument of an environment."""
+
+TRAINED_MODELS = 1_000_000
+"""Models that all experiments together train."""
+
 # --- A model's zip -------------------------------------------------------------------------------------------------
 
 ZIP_ENTRIES = 100_000

@@ -161,6 +161,10 @@ def _read(path: str, schema: RowSchema, problems: list[str], needed: tuple[str, 
     except UnicodeDecodeError as error:
         problems.append(f"{shown(path)}: is not UTF-8 text: {error.reason} at byte {error.start}")
         return []
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        problems.append(f"{shown(path)}, line {line}: expected text in UTF-8, found a NUL character; save it as UTF-8")
+        return []
     lines = _lines(path, text, delimiter, problems)
     header = next(lines, None)
     if header is None:
