@@ -44,7 +44,7 @@ OF_PENDULUM = {"curriculum": {"attribute": "g"}, "env-kwargs": {"env_kwargs": {"
 OF_CLAIMS = {name for name, cause in CAUSES.items() if cause.obstacle} | {"claim-of-another-model", "env-version"}
 """Causes that are about what others say: of a model that is trained here, the audit measures and knows it."""
 
-OF_BOXES = {"frame-stack-missing", "observation-dtype"}
+OF_BOXES = {"frame-stack-missing"}
 """Causes that a model cannot have whose observations are a dictionary with parts that are no boxes."""
 
 WITH_DICTIONARIES = ("trained", "folder")
@@ -134,6 +134,12 @@ def _stand_still(audited: Audited, made: dict[str, Any]) -> bool:
     return not (made["venv"].training or made["venv"].norm_reward)
 
 
+def _observed(env: gym.Env) -> gym.Space:
+    """What an environment observes, of a dictionary the part that is numbers."""
+    space = env.observation_space
+    return space["position"] if isinstance(space, gym.spaces.Dict) else space
+
+
 def _given(audited: Audited, made: dict[str, Any]) -> bool:
     """Whether the environments were built with the arguments that were saved."""
     return all(made["venv"].get_attr(name) == [value] for name, value in made["env_kwargs"].items())
@@ -145,7 +151,7 @@ EFFECTS: dict[str, Callable[[Audited, dict[str, Any]], bool]] = {
     "time-limit": lambda audited, made: made["venv"].get_attr("_max_episode_steps") == [50],
     "action-space-rescaled": lambda audited, made: made["env"].action_space == gym.spaces.Box(-1.0, 0.5, (1,)),
     "frame-stack-missing": lambda audited, made: made["venv"].observation_space.shape == (9,),
-    "observation-dtype": lambda audited, made: made["env"].observation_space.high.max() == 1.0,
+    "observation-dtype": lambda audited, made: _observed(made["env"]).high.max() == 1.0,
     "statistics-missing": _stand_still,
     "statistics-of-another-checkpoint": lambda audited, made: (
         _stand_still(audited, made) and Path("best/vecnormalize.pkl").exists()
@@ -168,6 +174,8 @@ def test_a_fix_can_be_followed_for_every_kind_of_source(name, source, with_file,
     details = dict(DETAILS.get(name, {}))
     if audited.model.env == "Pendulum-v1":
         details = OF_PENDULUM.get(name, details)
+    if name == "observation-dtype" and source in WITH_DICTIONARIES:
+        details["key"] = "position"
     if with_file:
         shutil.copy(audited.model.statistics, "other.pkl")
         details["file"] = "other.pkl"

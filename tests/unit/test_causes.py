@@ -108,7 +108,16 @@ def test_every_default_belongs_to_a_placeholder_of_the_fix(name):
 
 OF_EVERY_MODEL = {
     *("zip", "statistics", "algo", "library", "evaluation", "env", "env_named", "env_code", "env_made", "env_import"),
-    *("env_recorded", "migrated", "norm_obs_keys", "stack_import", "stacked_venv", "name_in_table"),
+    *(
+        "env_recorded",
+        "migrated",
+        "norm_obs_keys",
+        "stack_import",
+        "stacked_venv",
+        "key_argument",
+        "key_yaml",
+        "name_in_table",
+    ),
     *("set_where", "set_where_external", "claim_where", "own_row", "new_row"),
 }
 
@@ -146,6 +155,15 @@ def test_a_detail_of_unknown_value_is_ignored():
     assert cause.fix_for(ANY_MODEL, {"where": None, "step": 3}) == cause.fix_for(ANY_MODEL, {})
 
 
+def test_a_fix_says_where_stable_baselines3_itself_cannot_load_what_it_loads():
+    model = ModelToFix("hub", plain_load_error="ModuleNotFoundError: No module named 'gym'")
+    said = "# SB3's own load does not work with these files: ModuleNotFoundError: No module named 'gym'\n"
+    assert said in CAUSES["best-of-k"].fix_for(model, {})
+    assert said in CAUSES["statistics-swapped"].fix_for(model, {})
+    assert said not in CAUSES["policy-mode"].fix_for(model, {})
+    assert said not in CAUSES["best-of-k"].fix_for(ANY_MODEL, {})
+
+
 def test_a_migration_is_printed_as_keys_of_the_configuration():
     model = ModelToFix("zoo", group="agents", env="Ant-v4", env_named="Ant-v3", env_kwargs={"healthy_reward": 2})
     fix = CAUSES["env-version"].fix_for
@@ -162,7 +180,7 @@ def test_a_migration_is_printed_as_keys_of_the_configuration():
 HOSTILE = 'x"); import os  # \n__import__("os").system("id")\\'
 
 
-HOSTILE_DETAILS = dict.fromkeys(("file", "where", "attribute", "generator", "dtype", "wrappers"), HOSTILE)
+HOSTILE_DETAILS = dict.fromkeys(("file", "where", "attribute", "generator", "dtype", "wrappers", "key"), HOSTILE)
 TEXTS = ("name", "group", "zip", "statistics", "plain_load_error", "env_named")
 
 
@@ -173,7 +191,7 @@ def test_nothing_that_a_file_says_can_change_the_code_of_a_fix(name, circumstanc
     for source in get_args(Source):
         harmless = ModelToFix(source, plain_load_error="KeyError")
         hostile = replace(harmless, algo=HOSTILE, env=HOSTILE, **dict.fromkeys(TEXTS, HOSTILE))
-        expected = written_fix(texts, harmless, {}, cause.defaults)
+        expected = written_fix(texts, harmless, {"key": "position"}, cause.defaults)
         assert shape(written_fix(texts, hostile, HOSTILE_DETAILS, cause.defaults), cause) == shape(expected, cause)
 
 

@@ -5,9 +5,16 @@ from __future__ import annotations
 import importlib.util
 
 import gymnasium as gym
+import planted
 import pytest
 
-from reload_audit.environments.ids import check_names, current, missing_extra, register_environments
+from reload_audit.environments.ids import (
+    check_names,
+    current,
+    missing_extra,
+    register_environments,
+    registering_package,
+)
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.records.specs import EnvironmentSpec, WrapperSpec
 
@@ -125,6 +132,16 @@ def test_a_trusted_package_that_does_not_import_is_named(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(Unreadable, match=r"raises_at_import.*no licence"):
         register_environments("CartPole-v1", ["raises_at_import"])
+
+
+def test_the_package_that_registers_an_environment_is_known_by_where_it_is_defined():
+    gym.register("Others-v0", entry_point="others_package.envs.arm:Arm")
+    gym.register("Made-v0", entry_point=planted.Draws)
+    try:
+        found = [registering_package(env) for env in ("Others-v0", "Made-v0", "CartPole-v1", "robots:Arm", "Gone-v0")]
+    finally:
+        del gym.registry["Others-v0"], gym.registry["Made-v0"]
+    assert found == ["others_package", "planted", "", "", ""]
 
 
 @pytest.mark.parametrize(

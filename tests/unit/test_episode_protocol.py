@@ -11,11 +11,12 @@ import pytest
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-from reload_audit.environments.build import build_vec_env, freeze_normalization
+from reload_audit.environments.build import build_vec_env, freeze_normalization, normalizable_keys
 from reload_audit.environments.seeded_episodes import EpisodeTooLong
+from reload_audit.evaluation.conditions import Subject, fresh_environments, observe_as
 from reload_audit.evaluation.rollouts import ModelPolicy, NonFiniteReward, Policy, RandomPolicy, run_episodes
 from reload_audit.records.episodes import Episode, first_difference
-from reload_audit.records.specs import EvaluationSpec, TrainingSpec
+from reload_audit.records.specs import Condition, EvaluationSpec, TrainingSpec
 from support.builders import training_spec
 
 EVALUATION = EvaluationSpec(episodes=20, seed=500, n_envs=4, max_episode_steps=1000, looks=(10, 20))
@@ -131,6 +132,31 @@ def test_a_trace_tells_other_statistics_by_the_policys_observations_alone():
 def test_dictionary_observations_have_a_trace_for_each_key():
     trace = episodes_of(environment(4, env="planted:DictObservations"), policy=AlwaysZero())[0].trace
     assert {"policy_observations.position", "policy_observations.colour"} < set(trace)
+
+
+def test_of_a_dictionary_fresh_statistics_are_of_what_can_be_normalised():
+    spec = TrainingSpec.from_dict(training_spec(env="planted:DictObservations")).environment
+    model = PPO("MultiInputPolicy", build_vec_env(spec, 2, seed=0), n_steps=32, device="cpu")
+    venv = fresh_environments(Subject(model, spec, 0, "cpu"), Condition("fresh", 2, statistics="fresh"))
+    assert isinstance(venv, VecNormalize)
+    assert venv.obs_rms.keys() == {"position"}
+    assert normalizable_keys(model.observation_space) == ["position"]
+    assert normalizable_keys(build_vec_env(spec, 1, seed=0).observation_space["position"]) is None
+
+
+def test_images_in_a_dictionary_are_not_normalised():
+    image, numbers = gym.spaces.Box(0, 255, (36, 36, 3), np.uint8), gym.spaces.Box(-1, 1, (2,))
+    assert normalizable_keys(gym.spaces.Dict({"camera": image, "arm": numbers})) == ["arm"]
+
+
+def test_one_part_of_a_dictionary_is_observed_as_another_type_and_within_other_bounds():
+    env = observe_as(planted.DictObservations(), "uint8", 0.0, 200.0, "position")
+    seen, _ = env.reset(seed=0)
+    (plain, _), space = planted.DictObservations().reset(seed=0), env.observation_space["position"]
+    assert (space.dtype, space.low.max(), space.high.max()) == (np.uint8, 0, 200)
+    assert seen["position"].tolist() == np.rint(plain["position"] + 100).tolist()
+    assert seen["colour"] == plain["colour"]
+    assert env.observation_space.contains(seen)
 
 
 def test_an_episode_is_the_environments_own_where_wrappers_end_it_with_each_life_and_clip_rewards():

@@ -101,6 +101,11 @@ def written_fix(
         known["name"] = named[1]
     values = {**{key: _written(value) for key, value in known.items()}, **_of_model(model)}
     values["migrated"] = _migrated(model, details)
+    key = str(details.get("key") or "")
+    values |= {
+        "key_argument": f', key="{_written(key)}"' * bool(key),
+        "key_yaml": f', key: "{_written(key)}"' * bool(key),
+    }
     lines = list(_lines(text, values))
     if model.plain_load_error and ".load(" in text:
         lines.insert(1, f"# SB3's own load does not work with these files: {shown(model.plain_load_error)}")

@@ -140,12 +140,14 @@ def rescale_action(env: gym.Env, low: Any, high: Any) -> gym.Env:
     return RescaleAction(env, *(np.broadcast_to(bound, bounds.shape).astype(bounds.dtype) for bound in (low, high)))
 
 
-def observe_as(env: gym.Env, dtype: str, low: Any = None, high: Any = None) -> gym.Env:
+def observe_as(env: gym.Env, dtype: str, low: Any = None, high: Any = None, key: str = "") -> gym.Env:
     """Wrap an environment to give observations of another dtype, rescaled from its finite bounds to ``[low, high]``.
 
     :param low: scalar; None for no bounds
+    :param key: of a dictionary, the part that becomes so
     """
-    space = env.observation_space
+    whole = env.observation_space
+    space = whole[key] if key and isinstance(whole, gym.spaces.Dict) else whole
     assert isinstance(space, gym.spaces.Box)
     bounds = (float(space.low.min()), float(space.high.max()))
     finite = low is not None and high is not None and max(map(abs, bounds)) < _INFINITE
@@ -157,7 +159,11 @@ def observe_as(env: gym.Env, dtype: str, low: Any = None, high: Any = None) -> g
         return (np.rint(values) if np.dtype(dtype).kind in "iu" else values).astype(dtype)
 
     arguments: dict[str, Any] = dict(zip(("low", "high"), (low, high) if finite else bounds, strict=True))
-    return TransformObservation(env, convert, gym.spaces.Box(shape=space.shape, dtype=np.dtype(dtype), **arguments))
+    converted = gym.spaces.Box(shape=space.shape, dtype=np.dtype(dtype), **arguments)
+    if not isinstance(whole, gym.spaces.Dict):
+        return TransformObservation(env, convert, converted)
+    spaces = gym.spaces.Dict({**whole.spaces, key: converted})
+    return TransformObservation(env, lambda parts: {**parts, key: convert(parts[key])}, spaces)
 
 
 def _altered(environment: EnvironmentSpec, changes: Mapping[str, Any]) -> EnvironmentSpec:

@@ -39,7 +39,7 @@ def compare_observations(
     for key, trained, offered in _boxes(model, environment):
         findings += _frames(trained, offered)
         if _same_shape(trained, offered) and (statistics is None or key not in statistics.observations):
-            findings += _kinds(trained, offered)
+            findings += _kinds(key, trained, offered)
     return findings[:1]
 
 
@@ -88,10 +88,12 @@ def _times(trained: tuple[int, ...], offered: tuple[int, ...], axis: int) -> int
     return k if others_agree and k > 1 else None
 
 
-def _kinds(trained: spaces.Box, offered: spaces.Box) -> list[Finding]:
+def _kinds(key: str, trained: spaces.Box, offered: spaces.Box) -> list[Finding]:
     """A finding where observations are whole numbers instead of floating ones, or the other way round.
 
     Floating numbers of another precision make no difference.
+
+    :param key: of a dictionary, or ``""``
     """
     if (trained.dtype.kind == "f") == (offered.dtype.kind == "f"):
         return []
@@ -102,7 +104,15 @@ def _kinds(trained: spaces.Box, offered: spaces.Box) -> list[Finding]:
     )
     bounds = {"low": _number_or_list(trained.low), "high": _number_or_list(trained.high)}
     finite = {name: bound for name, bound in bounds.items() if isinstance(bound, float) and abs(bound) < _INFINITE}
-    return [Finding("observation-dtype", "forensics", True, evidence, {"dtype": str(trained.dtype), **finite})]
+    return [
+        Finding(
+            "observation-dtype",
+            "forensics",
+            True,
+            evidence,
+            {"dtype": str(trained.dtype), **({"key": key} if key else {}), **finite},
+        )
+    ]
 
 
 def _same_shape(trained: spaces.Box, offered: spaces.Box) -> bool:
