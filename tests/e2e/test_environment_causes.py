@@ -6,10 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import harmless
+import numpy as np
 import pytest
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
 
+from reload_audit.models.model_folder import MODEL
 from support.builders import ROOT, training_spec
-from support.external_audits import audit_models, train_all
+from support.external_audits import audit_models, audit_table, train_all
 
 pytestmark = pytest.mark.slow
 
@@ -74,10 +80,79 @@ def test_every_fault_of_an_environment_is_named_first(
         for env, model in rows_by_environment.items()
     ]
     record_property("confusion matrix", "\n".join(lines))
-    assert {env: model["cause"] for env, model in rows_by_environment.items()} == {
+    assert {env: fault_named(model) for env, model in rows_by_environment.items()} == {
         env: FAULTY[env] for env in rows_by_environment
     }, "\n".join(lines)
 
+
+def fault_named(model: dict[str, Any]) -> str:
+    """The cause; of a model that has lost nothing by a fault, as chance may have it, the fault in its remarks."""
+    remarked = (cause for cause in FAULTY.values() if cause and f" {cause} (" in model["remarks"])
+    return model["cause"] if model["verdict"] != "retained" else next(remarked, "")
+
+
+# --- Faults without harm -------------------------------------------------------------------------------------------
+
+HARMLESS = {
+    "Reused": {"survives-reset", "curriculum"},
+    "OneLife": {"survives-reset"},
+    "DrawsItsWeather": {"global-generator"},
+}
+"""Environments of tests/environments/harmless.py, and what the probe may find in each."""
+
+
+@pytest.fixture(scope="module")
+def harmless_rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What the audit says of models whose claims are right, and far too high, by the names in its table."""
+    folder = tmp_path_factory.mktemp("harmless")
+    recipe = {"algo": "PPO", "total_timesteps": 192, "n_envs": [2], **RECIPES["PPO"]}
+    paths = [str(ROOT / "tests/environments"), str(ROOT / "examples")]
+    specs = [training_spec(name=env, env=f"harmless:{env}", **recipe) for env in HARMLESS]
+    train_all(
+        [{**spec, "environment": {**spec["environment"], "python_path": paths}} for spec in specs], folder / "trained"
+    )
+    rows = []
+    for env, spec in zip(HARMLESS, specs, strict=True):
+        model = folder / "trained" / spec["model"] / MODEL
+        venv = make_vec_env(getattr(harmless, env), 2, seed=5)
+        rewards, _ = evaluate_policy(PPO.load(model), venv, n_eval_episodes=60, return_episode_rewards=True)
+        right = {"claim_mean": float(np.mean(rewards)), "claim_std": float(np.std(rewards)), "claim_n": 60}
+        told = {"algo": "PPO", "env": f"harmless:{env}", "model": str(model), "n_envs": 2, **right}
+        rows += [{**told, "name": env}, {**told, "name": f"{env}-too-high", "claim_mean": 3.0 * right["claim_mean"]}]
+    return audit_table(rows, folder / "audit", probes=folder / "probes")
+
+
+@pytest.mark.parametrize("env", HARMLESS)
+def test_what_an_environment_keeps_or_draws_without_harm_is_a_remark(
+    harmless_rows: dict[str, dict[str, Any]], env: str
+) -> None:
+    model = harmless_rows[env]
+    assert model["verdict"] not in ("degraded", "improved", "error")
+    assert not {cause["cause"] for cause in model["causes"]} & HARMLESS[env]
+    found = [cause for cause in HARMLESS[env] if f"{cause} (" in model["remarks"]]
+    assert found or model["verdict"] == "equivalent"
+
+
+@pytest.mark.parametrize("env", ["Reused", "OneLife"])
+def test_what_survives_a_reset_without_harm_is_not_the_cause_of_a_loss(
+    harmless_rows: dict[str, dict[str, Any]], env: str
+) -> None:
+    model = harmless_rows[f"{env}-too-high"]
+    assert model["verdict"] == "degraded"
+    assert not {cause["cause"] for cause in model["causes"]} & HARMLESS[env]
+    tried = [*model["ruled_out"], *model["not_excluded"]]
+    assert any(text.split(":")[0] in HARMLESS[env] and "used environments" in text for text in tried)
+
+
+def test_a_generator_that_may_be_the_cause_of_a_loss_is_not_proven_to_be(
+    harmless_rows: dict[str, dict[str, Any]],
+) -> None:
+    model = harmless_rows["DrawsItsWeather-too-high"]
+    assert model["verdict"] == "degraded"
+    assert [(cause["cause"], cause["proven"]) for cause in model["causes"]] == [("global-generator", False)]
+
+
+# --- Edited environments -------------------------------------------------------------------------------------------
 
 SEASON = """
 import gymnasium as gym
