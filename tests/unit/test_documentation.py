@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -55,6 +56,23 @@ def test_documented_defaults_are_the_defaults(name, keys):
             row = re.search(rf"^## `{name}`.*?^\| `{key}` \| `(.*?)` \|", CONFIG_README, re.MULTILINE | re.DOTALL)
             assert row is not None, key
             assert yaml.safe_load(row[1]) == schema["default"], key
+
+
+def test_every_key_of_the_configuration_that_a_message_names_is_one():
+    sections = {
+        name: section["properties"] for name, section in SCHEMA["properties"].items() if "properties" in section
+    }
+    dotted = re.compile(rf"\b({'|'.join(sections)})\.([a-z_]+)\b")
+    named = set()
+    for file in (ROOT / "workflow/scripts/reload_audit").rglob("*.py"):
+        for part in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            text = part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else ""
+            if "\n" not in text and not text.startswith("manifest.json"):  # a docstring, or the keys of another file
+                named |= {(*found, file.name) for found in dotted.findall(text)}
+    modules = {(file.parent.name, file.stem) for file in (ROOT / "workflow/scripts").rglob("*.py")}
+    named = {(section, key, file) for section, key, file in named if (section, key) not in modules and key != "py"}
+    assert len(named) > 3
+    assert {(section, key, file) for section, key, file in named if key not in sections[section]} == set()
 
 
 def test_the_default_configuration_is_valid_and_has_at_least_18_models():
