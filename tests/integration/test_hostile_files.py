@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.logger import HumanOutputFormat
 from stable_baselines3.common.type_aliases import TrainFrequencyUnit
 
+from reload_audit.models.load_untrusted import load
 from reload_audit.processes.isolation import call
 from reload_audit.reading.model_zip import read_model
 from reload_audit.reading.refusal import Unreadable
@@ -34,6 +36,8 @@ from support.hostile_files import (
 NEEDED = ("policy_class", "policy_kwargs", "observation_space", "action_space")
 NOT_NEEDED = ("_last_obs", "ep_info_buffer", "rollout_buffer_class", "an attribute that SB3 does not know")
 NAMES = list(hostile_pickles(Path("marker")))
+
+ODD_PARTS = ("Runner", "Popen", "shell")
 
 # What says nothing that is not on the list of harmless names, so that it may stand where nobody looks.
 SILENT = {"PERSID", "a second pickle behind the first"}
@@ -270,6 +274,42 @@ def test_trusting_a_package_does_not_trust_other_packages(
         (tmp_path / "model.zip").write_bytes(with_pickled(model_bytes, "_last_obs", pickled))
         with pytest.raises(Unreadable, match=name):
             read_model(tmp_path / "model.zip", trusted=("o", "os.path", "sub", "builtin", "my_package"))
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("features_extractor_class", "Extractor"),
+        *(
+            (key, name)
+            for key in ("features_extractor_class", "activation_fn", "optimizer_class")
+            for name in ODD_PARTS
+        ),
+    ],
+)
+def test_a_class_of_a_trusted_package_is_built_into_a_policy_only_where_its_kind_is_asked_for(
+    key: str, name: str, model_bytes: bytes, tmp_path: Path, forbidden_marker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "trusted_parts.py").write_text(
+        "import os\n"
+        "from subprocess import Popen\n"
+        "from stable_baselines3.common.torch_layers import FlattenExtractor\n"
+        f"def shell(*args, **kwargs): os.system('touch {forbidden_marker}')\n"
+        "class Runner:\n"
+        f"    def __init__(self, *args, **kwargs): os.system('touch {forbidden_marker}')\n"
+        "class Extractor(FlattenExtractor): pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "trusted_parts", raising=False)
+    pickled = b"}U" + bytes([len(key)]) + key.encode() + f"ctrusted_parts\n{name}\ns".encode()
+    pickled += b"U\x08net_arch]K\x04as."
+    (tmp_path / "model.zip").write_bytes(with_pickled(model_bytes, "policy_kwargs", pickled))
+    saved = read_model(tmp_path / "model.zip", trusted=["trusted_parts"])
+    if name == "Extractor":
+        assert load(saved, "PPO", "cpu").model.policy.features_extractor_class.__name__ == name
+        return
+    with pytest.raises(Unreadable, match="policy_kwargs"):
+        load(saved, "PPO", "cpu")
 
 
 def test_members_of_enumerations_may_be_written_as_python_3_11_0_to_3_11_3_write_them(

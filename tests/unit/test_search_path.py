@@ -123,10 +123,13 @@ def test_this_library_stays_on_the_path_where_it_lies_in_an_audited_folder(path:
     assert path == [LIBRARY, STANDARD_LIBRARY, "/site-packages"]
 
 
-def test_in_somebody_else_s_workflow_their_own_folders_come_last(path: list[str]) -> None:
+def test_in_somebody_else_s_workflow_their_own_folders_come_last_and_their_programs_start_as_ever(
+    path: list[str],
+) -> None:
     path[:0] = ["/their/workflow", LIBRARY]
     import_nothing_from([], guest=True)
     assert path == [LIBRARY, STANDARD_LIBRARY, "/site-packages", "/their/workflow"]
+    assert not {"PYTHONSAFEPATH", "PYTHONPATH"} & {*os.environ}
 
 
 # --- What Snakemake itself runs --------------------------------------------------------------------------------------

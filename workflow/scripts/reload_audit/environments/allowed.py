@@ -20,7 +20,7 @@ from gymnasium.envs.registration import EnvSpec, find_highest_version, get_env_i
 
 from reload_audit.processes.imports import import_module, import_object
 from reload_audit.reading.refusal import Unreadable
-from reload_audit.reading.trust import is_trusted
+from reload_audit.reading.trust import can_be_trusted, is_trusted
 from reload_audit.records.specs import EnvironmentSpec
 
 _LIBRARIES = ("gymnasium.envs", "ale_py")
@@ -177,4 +177,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _not_its_own(name: str, home: str) -> str:
-    return f"its files name {name[:200]}, which leads to {home[:200]}: that is not defined in a package that you trust"
+    package = home.partition(".")[0].partition(":")[0]
+    advice = f"; if you know it, add {package!r} to trust" if can_be_trusted(package) else ""
+    said = f"its files name {name[:200]}, which leads to {home[:200]}: that is not defined in a package that you trust"
+    return f"{said}{advice}"

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from reload_audit.reading.refusal import shown
+
 _PROFILES = ("default", "profiles/default")
 """Where Snakemake looks for a profile that nobody has asked for, first in the working directory."""
 
@@ -30,6 +32,6 @@ def warning(audited: Iterable[str], own: Path, configuration: str, arguments: Se
     if not found:
         return ""
     return (
-        f"Warning: the working directory, {here}, is audited, and {', '.join(found)} in it can run any command: "
-        "if it is not yours, start the audit in a folder of your own, and name this one in `runs`"
+        f"Warning: the working directory, {shown(str(here))}, is audited, and {', '.join(found)} in it can run any "
+        "command: if it is not yours, start the audit in a folder of your own, and name this one in `runs`"
     )

@@ -30,7 +30,7 @@ def import_nothing_from(folders: Iterable[str], *, guest: bool = False) -> None:
 
     :param folders: that are audited; what lies in them is taken off too, but for this library
     :param guest: whether this process belongs to somebody else's workflow: then what else it had on its path stays
-        there, behind all others
+        there, behind all others, and what it starts is left alone, because their own rules start programs too
     """
     closed = [os.path.realpath(folder) for folder in folders]
     named = [entry for entry in named_in_environment() if not _lies_in(entry, closed)]
@@ -39,7 +39,8 @@ def import_nothing_from(folders: Iterable[str], *, guest: bool = False) -> None:
     rest = [entry for entry in rest if os.path.isabs(entry)]
     behind = [entry for entry in first if entry not in kept] if guest else []
     sys.path[:] = [*kept, *rest, *behind]
-    os.environ.update(for_children(named))
+    if not guest:
+        os.environ.update(for_children(named))
 
 
 @contextlib.contextmanager
