@@ -14,6 +14,7 @@ BENCH := build/bench/venv
 .PHONY: audit test lint format causes screenshots scaling bench clean
 
 audit: .venv/audit
+	@$(BIN)/python workflow/scripts/configfiles.py $(ARGS)
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
 
 test: lint

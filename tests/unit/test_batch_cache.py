@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -95,3 +96,16 @@ def test_records_of_removed_models_are_dropped(three_models: list[ExternalSpec],
     audited(tmp_path, three_models)
     audited(tmp_path, three_models[:1])
     assert audited(tmp_path, three_models) == ["b", "c"]
+
+
+@pytest.mark.parametrize("odd", [None, 1, "text", [], {}, {"a": 1}, [1, 2, 3]])
+def test_a_kept_record_that_was_edited_is_made_again(
+    three_models: list[ExternalSpec], tmp_path: Path, odd: Any
+) -> None:
+    assert audited(tmp_path, three_models) == ["a", "b", "c"]
+    lines = (tmp_path / "batch.jsonl").read_text().splitlines()
+    key, seal, content = json.loads(lines[0])
+    for edited in ([key, seal, odd], odd, [key, odd, content], [key, seal, {**content, "random_mean": 5.0}]):
+        (tmp_path / "batch.jsonl").write_text("\n".join([json.dumps(edited), *lines[1:]]) + "\n")
+        assert audited(tmp_path, three_models) == ["a"], edited
+    assert audited(tmp_path, three_models) == []

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import configfiles
 from reload_audit.judging.criteria import VERDICTS
 from reload_audit.planning.configuration import (
     ConfigError,
@@ -455,6 +456,32 @@ def test_python_path_is_relative_to_the_working_directory_and_else_to_the_workfl
     monkeypatch.chdir(tmp_path / "here")
     found = on_python_path(["mine", "both", "examples", "nowhere", str(tmp_path)], tmp_path / "workflow")
     assert found == ["mine", "both", str(tmp_path / "workflow/examples"), "nowhere", str(tmp_path)]
+
+
+# --- Files of --configfile, which Snakemake would read first --------------------------------------------------------
+
+
+BROKEN = {
+    "tab": (b"a: 1\nb:\n\tc: 2\n", ", line 3, column 1: is not valid YAML: found character '\\t'"),
+    "tag": (b"a: 1\nb: !mine 2\n", ", line 2, column 4: is not valid YAML: could not determine a constructor"),
+    "empty": (b"", ": expected keys and values at the top, found nothing"),
+    "scalar": (b"text\n", ": expected keys and values at the top, found a string ('text')"),
+    "list": (b"- a\n", ": expected keys and values at the top, found a list (['a'])"),
+    "two documents": (b"a: 1\n---\nb: 2\n", ", line 2, column 1: is not valid YAML: but found another document"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), BROKEN.values(), ids=list(BROKEN))
+@pytest.mark.parametrize("arguments", [["--configfile", "FILE"], ["-n", "--configfiles", "good.yaml", "FILE", "-q"]])
+def test_a_broken_configfile_is_named_with_line_and_column(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str, arguments: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("broken.yaml").write_bytes(content)
+    Path("good.yaml").write_text("runs: [a]\n")
+    said = configfiles.main([{"FILE": "broken.yaml"}.get(argument, argument) for argument in arguments])
+    assert (said or "").startswith(f"broken.yaml{message}")
+    assert configfiles.main(["--cores", "2", "--configfile", "good.yaml", "--config", "a=1"]) is None
 
 
 # --- Anything else -------------------------------------------------------------------------------------------------

@@ -125,6 +125,21 @@ def test_a_damaged_ledger_reports_nothing(content, ledger_file, record_file):
     assert changed(ledger_file, record_file) == {}
 
 
+@pytest.mark.parametrize(
+    "content", ["[]", "1", "null", '{"record.json": 1}', '{"record.json": {"stamp": 1, "size": 2, "digest": "a"}}', "["]
+)
+def test_a_ledger_that_is_anything_else_is_named(content, ledger_file, record_file):
+    ledger_file.write_text(content)
+    damage = Ledger(ledger_file).inspect([str(record_file)], time.time(), dry_run=True)
+    assert str(damage) == (
+        f"{ledger_file} is no longer what the audit wrote there: no change of its results can be seen."
+    )
+
+
+def test_a_ledger_that_is_as_it_was_written_is_not_named(ledger_file, record_file):
+    assert str(Ledger(ledger_file).inspect([str(record_file)], time.time(), dry_run=True)) == ""
+
+
 def test_a_ledger_that_cannot_be_written_reports_nothing_and_does_not_fail(tmp_path, record_file):
     ledger = tmp_path / "a file/ledger.json"
     (tmp_path / "a file").touch()

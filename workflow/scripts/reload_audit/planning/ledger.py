@@ -42,14 +42,16 @@ class Damage:
 
     :param changed: outputs with other content, each with how it differs
     :param late: how many were stamped later than now, and are stamped anew
+    :param unknown: why it is not known whether outputs have changed; empty where it is
     """
 
     changed: dict[str, str]
     late: int
+    unknown: str = ""
 
     def __str__(self) -> str:
         """What to tell the user; empty if there is nothing to tell."""
-        lines = []
+        lines = [self.unknown] if self.unknown else []
         if self.changed:
             lines.append("Changed since they were written, so they are made again (to keep them as they are: --touch):")
             lines += [f"  {output}: {difference}" for output, difference in self.changed.items()]
@@ -68,7 +70,9 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._entries = _read(path)
+        read = _read(path)
+        self._entries = read or {}
+        self._is_damaged = read is None
 
     def changed(self, outputs: Iterable[str]) -> dict[str, str]:
         """The outputs that are not what they were, and in what; Snakemake itself notices those that are missing.
@@ -89,7 +93,12 @@ class Ledger:
         :param now: seconds since 1970
         :param dry_run: whether time stamps are to stay as they are
         """
-        return Damage(self.changed(outputs), late=0 if dry_run else bring_back(outputs, now))
+        unknown = f"{self._path} is no longer what the audit wrote there: no change of its results can be seen."
+        return Damage(
+            self.changed(outputs),
+            late=0 if dry_run else bring_back(outputs, now),
+            unknown=unknown if self._is_damaged else "",
+        )
 
     def close(self) -> None:
         """Delete the file as a run begins, so that nothing false is known of the outputs if the run is killed."""
@@ -147,12 +156,23 @@ def _time(path: Path) -> float:
     return path.stat().st_mtime
 
 
-def _read(path: Path) -> dict[str, Entry]:
+def _read(path: Path) -> dict[str, Entry] | None:
+    """The entries in a file; none where there is no file, None where it holds something else."""
     try:
-        entries: dict[str, Entry] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
         return {}
-    return entries
+    except (OSError, ValueError, RecursionError):
+        return None
+    is_ledger = isinstance(entries, dict) and all(map(_is_entry, entries.values()))
+    return entries if is_ledger else None
+
+
+def _is_entry(value: object) -> bool:
+    if not isinstance(value, dict) or not isinstance(stamps := value.get("stamp"), list):
+        return False
+    pairs = all(isinstance(pair, list) and all(type(number) is int for number in pair) for pair in stamps)
+    return pairs and type(value.get("size")) is int and isinstance(value.get("digest"), str)
 
 
 def _entry(output: str) -> Entry | None:
