@@ -157,6 +157,35 @@ def test_pressed_tiles_show_the_models_of_any_of_their_verdicts(report_of_hundre
     assert tab.page.locator('button.tile[aria-pressed="true"]').count() == 0
 
 
+def test_suspect_models_can_be_looked_at_alone_and_stand_before_other_inconclusive_ones(
+    report_of_hundred: tuple[Content, Tab],
+) -> None:
+    audit, tab = report_of_hundred
+    suspect = having(audit, suspect=True)
+    assert suspect
+    tab.press_tile("inconclusive")
+    tab.wait_for_shown(len(having(audit, verdict="inconclusive")))
+    assert tab.column("verdict")[: len(suspect) + 1] == [*["suspect"] * len(suspect), "inconclusive"]
+    tab.page.click('button.tile[data-mark="suspect"]')
+    tab.wait_for_shown(len(suspect))
+    assert {row["suspect"] for row in downloaded(tab)} == {"True"}
+
+
+def test_row_and_page_of_a_consistent_model_say_which_loss_is_not_excluded(
+    report_of_hundred: tuple[Content, Tab],
+) -> None:
+    audit, tab = report_of_hundred
+    model = min(
+        (model for model in audit["models"] if model["verdict"] == "consistent"), key=lambda m: m["largest_loss"]
+    )
+    row = tab.row(model["model"])
+    share = f"{100 * model['largest_loss_share']:.2g} %"
+    assert share in row.inner_text()
+    row.click()
+    assert f"({share} of what was learned)" in tab.panel("claim").inner_text()
+    assert tab.panel("causes").count() == 0
+
+
 @pytest.mark.parametrize(
     ("kind", "key"), [("cause", "cause"), ("environment", "env_id"), ("group", "experiment")], ids=lambda value: value
 )

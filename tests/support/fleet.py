@@ -25,7 +25,7 @@ from reload_audit.diagnosis.conclude import Diagnosis, conclude
 from reload_audit.diagnosis.effects import ConditionResult, TrialResult
 from reload_audit.diagnosis.evidence import Evidence, only_last_bits
 from reload_audit.judging.comparison import compare_paired, compare_unpaired
-from reload_audit.judging.criteria import VERDICTS, Criteria, margin
+from reload_audit.judging.criteria import Criteria, margin
 from reload_audit.judging.divergence_wording import divergence_sentence
 from reload_audit.judging.judgement import Judgement, Obstacle
 from reload_audit.judging.reasons import FurtherEpisodes, reason
@@ -43,7 +43,18 @@ from reload_audit.results.rows import comparison_columns, loss_columns
 
 Row = dict[str, Any]
 
-SHARES = {"identical": 72.0, "equivalent": 12.0, "improved": 1.0, "inconclusive": 4.5, "degraded": 8.5, "error": 2.0}
+SHARES = {
+    "identical": 70.0,
+    "equivalent": 11.0,
+    "retained": 2.0,
+    "improved": 1.0,
+    "consistent": 2.0,
+    "inconclusive": 3.0,
+    "suspect": 1.0,
+    "degraded": 8.0,
+    "error": 2.0,
+}
+"""How many of a hundred models are to have each verdict; ``suspect`` is inconclusive, and that mark."""
 EPISODES = 100
 FIRST_SEED = 1_000_000
 SLOTS = 20
@@ -119,6 +130,7 @@ class _Earned:
     def of(cls, name: str, env: str, verdict: str, lost_to: str) -> _Earned:
         """Draw the rewards of a model.
 
+        :param verdict: one of ``SHARES``
         :param lost_to: the gap in which the reward is lost, as in ``Judgement.gap``
         """
         if verdict in ("retained", "consistent"):
@@ -130,17 +142,21 @@ class _Earned:
         usual = np.round(usual, world.decimals)
         width = margin(float(usual.mean()), float(usual.std()), world.random, CRITERIA)
         noise = width * random.standard_normal(EPISODES)
+        centred = noise - noise.mean()
         sizes = {"degraded": -random.uniform(4.0, 19.0), "improved": random.uniform(6.0, 9.0)}
         moved = {
             "equivalent": 0.05 * noise,
-            "inconclusive": 6.0 * noise - 0.3 * width,
+            "retained": 3.0 * centred + 0.9 * width,
+            "consistent": 3.0 * centred - 0.3 * width,
+            "inconclusive": 6.0 * centred - 0.3 * width,
+            "suspect": 3.0 * centred - width - _MORE_THAN_NOISE * _half_width(3.0 * centred),
             "degraded": width * sizes["degraded"] + 0.9 * noise,
             "improved": width * sizes["improved"] + 0.9 * noise,
         }.get(verdict)
         if moved is None:
             return cls(usual, usual, usual, width)
         changed = np.round(usual + moved, world.decimals) if verdict != "equivalent" else usual + moved
-        n = {"equivalent": (20, 40), "inconclusive": (100,)}.get(verdict, (40, 40, 80))
+        n = (20, 40) if verdict == "equivalent" else (40, 40, 80) if verdict in sizes else (EPISODES,)
         reference = changed if lost_to.startswith("environment") else usual
         return cls(usual, reference, changed[: int(random.choice(n))], width)
 
@@ -148,6 +164,15 @@ class _Earned:
     def shown(self) -> np.ndarray:
         """The reload, as far as it went: twenty episodes are enough where every bit is the same."""
         return self.reload[:20] if len(self.reload) == EPISODES and self.reload is self.in_place else self.reload
+
+
+_MORE_THAN_NOISE = 1.02
+"""How far a loss that is seen in one model alone lies beyond the margin, in half widths of its interval."""
+
+
+def _half_width(differences: np.ndarray) -> float:
+    compared = compare_paired(differences, 0.0, CRITERIA)
+    return compared.ci_high - compared.difference
 
 
 def _random(name: str) -> np.random.Generator:
@@ -169,7 +194,8 @@ def episodes(audit: Mapping[str, Any], models: Iterable[str] | None = None) -> p
 
 
 def _add_episodes(model: Row, columns: dict[str, list[np.ndarray]]) -> None:
-    earned = _Earned.of(model["model"], model["env_ran"], model["verdict"], model["gap"])
+    drawn = "suspect" if model["suspect"] else model["verdict"]
+    earned = _Earned.of(model["model"], model["env_ran"], drawn, model["gap"])
     steps = _BY_ID.get(model["env_ran"], WORLDS[0]).steps
     digest = zlib.crc32(model["model"].encode("utf-8", "surrogatepass"))
     for row in model["conditions"]:
@@ -360,6 +386,7 @@ def fleet(n: int, seed: int = 0) -> dict[str, Any]:
     trained, found = [], []
     for verdict, count in quotas.items():
         here = count // 2 + (count % 2 if len(trained) <= len(found) else 0)
+        here = 0 if verdict == "consistent" else here  # only a claim can be so imprecise
         trained += [verdict] * here
         found += [verdict] * (count - here)
     models = [*_trained(trained, n, random), *_others(found, random)]
@@ -474,7 +501,7 @@ _SAVED = ("1.3.0", "1.5.0", "1.8.0", "2.0.0", "2.2.1", "2.3.2", SB3)
 
 def _others(verdicts: list[str], random: np.random.Generator) -> Iterator[_Model]:
     """External models: every kind of story as often as any other of its verdict."""
-    stories = {verdict: cycle([story for story in _STORIES if story.verdict == verdict]) for verdict in VERDICTS}
+    stories = {verdict: cycle([story for story in _STORIES if story.verdict == verdict]) for verdict in SHARES}
     random.shuffle(verdicts)
     for number, verdict in enumerate(verdicts):
         story = next(stories[verdict], _Story())
@@ -562,6 +589,12 @@ def _claimed(
         mean = float(reload.mean() + 9.0 * earned.width)  # a loss, if such a claim could show one
     if verdict == "equivalent":
         std, n, mean = 0.3 * earned.width, max(n, 100), float(reload.mean() + 0.1 * earned.width)
+    if verdict in ("retained", "suspect"):
+        n = max(n, 400)
+    if verdict == "suspect":
+        measured = float(reload.mean()), float(reload.std()), len(reload)
+        alone = compare_unpaired((mean, std, n), measured, 0.0, CRITERIA)
+        mean = measured[0] + earned.width + _MORE_THAN_NOISE * (alone.ci_high - alone.difference)
     claim = Claim(kind, round(mean, 6), round(std, 6), n, _where(row, kind))
     own = float(reload.std()) if verdict != "equivalent" else 0.3 * earned.width
     comparison = compare_unpaired(
@@ -572,7 +605,7 @@ def _claimed(
         claims.append(
             Claim("training", round(mean - earned.width, 6), None, 100, f"{row['model']}.zip, ep_info_buffer")
         )
-    return Judgement(comparison, claim, obstacle), claims
+    return Judgement(comparison, claim, obstacle, as_claimed=verdict == "consistent"), claims
 
 
 def _where(row: Row, kind: str) -> str:

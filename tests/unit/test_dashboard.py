@@ -251,12 +251,6 @@ def test_the_page_says_what_consistent_means_and_which_loss_is_not_excluded() ->
     assert (column(html, "largest_loss"), column(html, "loss_share")) == ([12.34], [0.31])
 
 
-@pytest.mark.parametrize("verdict", ["identical", "improved", "degraded", "error"])
-def test_where_nothing_or_something_is_known_to_be_lost_no_larger_loss_is_told(verdict: str) -> None:
-    html = render(audit_of([external_row(verdict=verdict, largest_loss=12.34, largest_loss_share=0.31)]))
-    assert (column(html, "largest_loss"), column(html, "loss_share")) == ([None], [None])
-
-
 def test_a_row_says_in_which_other_environment_its_model_ran() -> None:
     models = [external_row("a", env_id="Pendulum-v0", env_ran="Pendulum-v1"), external_row("b", env_ran="CartPole-v1")]
     html = render(audit_of(models))

@@ -171,6 +171,9 @@ def test_suspect_models_are_listed_right_after_degraded_ones() -> None:
 def test_of_consistent_models_the_largest_loss_that_is_not_excluded_is_said() -> None:
     text = summary(consistent_row("a"), consistent_row("b", largest_loss_share=0.255), trained_row())
     assert "2 consistent (a loss of up to 60 % of what was learned is not excluded)" in text
+    assert "1 consistent (a loss of all that was learned is not excluded)" in summary(
+        consistent_row(largest_loss_share=1.4)
+    )
     assert "2 consistent." in summary(*[consistent_row(largest_loss_share=None)] * 2)
 
 

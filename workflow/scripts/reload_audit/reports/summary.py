@@ -84,7 +84,9 @@ def about_verdict(verdict: str, models: Iterable[AuditedModel]) -> str:
     said = ", ".join(f"{kinds[kind]:,} {kind}" for kind in ("suspect", *get_args(Obstacle)) if kinds[kind])
     shares = [share for model in found if (share := finite(model.largest_loss_share)) is not None]
     if verdict == "consistent" and shares:
-        return f"a loss of up to {100 * max(shares):.0f} % of what was learned is not excluded"
+        share = 100 * max(shares)
+        most = "all that was learned" if share > 99 else f"up to {share:.0f} % of what was learned"
+        return f"a loss of {most} is not excluded"
     return said
 
 

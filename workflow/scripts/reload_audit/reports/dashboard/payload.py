@@ -113,7 +113,6 @@ def _unpacked(text: str) -> Any:
 
 def _row(entry: Entry) -> dict[str, Value]:
     """What the table shows, sorts and searches. Of a model that is as before, only what it earned is written."""
-    may_have_lost = entry.verdict in ("equivalent", "retained", "consistent", "inconclusive")
     same = entry.reload_mean_reward == entry.claim_mean and entry.reload_std_reward == entry.claim_std
     row: dict[str, Value] = {
         "model": entry.name,
@@ -138,8 +137,8 @@ def _row(entry: Entry) -> dict[str, Value]:
         "low": entry.ci_low,
         "high": entry.ci_high,
         "margin": entry.margin,
-        "largest_loss": entry.largest_loss if may_have_lost else None,
-        "loss_share": entry.largest_loss_share if may_have_lost else None,
+        "largest_loss": entry.largest_loss,
+        "loss_share": entry.largest_loss_share,
         "n_episodes": entry.n_episodes,
         "q": entry.q,
         "cause": entry.causes[0].name if entry.causes else "",

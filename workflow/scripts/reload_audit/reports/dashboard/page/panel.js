@@ -54,7 +54,7 @@ function claimPart(row, details) {
     ["Before", row.before === null ? "nothing says what it earned" : `${rewardText(row.before, row.before_std)}${over(row.claim_n)}${kind ? `, ${kind}` : ""}`],
     ["After reload", row.after === null ? "" : `${rewardText(row.after, row.after_std)}${over(row.n_episodes)}`],
     ["Difference", row.difference === null ? "" : `${signedText(row.difference)} (${intervalText(row)}${row.q === null ? "" : `, q ${probabilityText(row.q)}`})`],
-    ["Loss not excluded", row.largest_loss === null ? "" : row.largest_loss === 0 ? "none" : `up to ${lossText(row, " of what was learned")}`],
+    ["Loss not excluded", row.largest_loss ? `up to ${lossText(row, " of what was learned")}` : ""],
     ["Random policy", row.random === null ? "" : numberText(row.random)],
     ["Gap", row.gap],
     ...((details?.claims?.length ?? 0) > 1 || (row.kind !== "in place" && details?.claims?.length) ? [["Claims", list(details.claims)]] : []),
