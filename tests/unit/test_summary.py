@@ -324,3 +324,8 @@ def test_long_texts_are_shortened_in_the_middle() -> None:
         external_row("x" * 10_000, "error", reason="y" * 10_000), row_with_cause("a", "z" * 10_000, "e" * 10_000)
     )
     assert max(map(len, text.splitlines())) < 600
+
+
+def test_a_trend_is_shown_with_its_standard_error_and_not_with_a_spread_of_episodes() -> None:
+    trend = external_row("a", "degraded", claim_kind="trend", claim_mean=50.0, claim_std=6.0, claim_n=9)
+    assert "50.00 ± 2.00 → 10.00 ± 1.00" in summary(trend)

@@ -305,6 +305,14 @@ def with_stand_ins(audit: Audit, use: Callable[[Audit], object]) -> None:
             )
 
 
+def spread(kind: str, std: float | None, n: int | None) -> float | None:
+    """What is written after the ± of a claim: the standard deviation of its episodes, of a trend its standard error.
+
+    :param n: episodes behind it; of a trend one less than its evaluations
+    """
+    return std / math.sqrt(n) if kind == "trend" and std is not None and n else std
+
+
 def finite(value: float | None) -> float | None:
     """A number; None where it is none, or is not finite."""
     return value if value is not None and math.isfinite(value) else None

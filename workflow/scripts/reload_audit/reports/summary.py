@@ -8,7 +8,7 @@ from typing import get_args
 
 from reload_audit.causes.catalogue import CAUSES
 from reload_audit.judging.judgement import Obstacle
-from reload_audit.reports.audit import Audit, AuditedModel, finite
+from reload_audit.reports.audit import Audit, AuditedModel, finite, spread
 from reload_audit.reports.headline import headline
 from reload_audit.reports.safe_text import one_line
 
@@ -102,7 +102,7 @@ def worst_models(models: Sequence[AuditedModel]) -> tuple[list[tuple[AuditedMode
 
 def rewards(model: AuditedModel) -> str:
     """``50.00 ± 4.00 → 10.00 ± 1.00``: what the model earned or is said to have earned, and its reload."""
-    claimed = _mean_and_std(model.claim_mean, model.claim_std)
+    claimed = _mean_and_std(model.claim_mean, spread(model.claim_kind, model.claim_std, model.claim_n))
     return f"{claimed} → {_mean_and_std(model.reload_mean_reward, model.reload_std_reward)}"
 
 

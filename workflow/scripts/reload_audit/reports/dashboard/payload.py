@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from reload_audit.reports.audit import ClaimRow, ConditionRow, DivergingValue, ProbedEnvironment
+from reload_audit.reports.audit import ClaimRow, ConditionRow, DivergingValue, ProbedEnvironment, spread
 from reload_audit.reports.dashboard import grids
 from reload_audit.reports.dashboard.causes import certainty
 from reload_audit.reports.dashboard.entries import LONGEST_DETAIL, LONGEST_NAME, LONGEST_TEXT, Entry
@@ -253,8 +253,10 @@ def _version(entry: Entry) -> str:
 
 def _claim_text(claim: ClaimRow) -> str:
     """``model card: 500 ± 0 over 10 episodes (README.md)``."""
-    earned = number(claim.mean) + (f" ± {number(claim.std)}" if claim.std is not None else "")
-    over = f" over {count(claim.n)} episodes" if claim.n is not None else ""
+    earned = number(claim.mean) + (
+        f" ± {number(spread(claim.kind, claim.std, claim.n))}" if claim.std is not None else ""
+    )
+    over = f" over {count(claim.n)} episodes" if claim.n is not None and claim.kind != "trend" else ""
     return f"{_spaced(claim.kind)}: {earned}{over}{f' ({claim.where})' if claim.where else ''}"
 
 

@@ -49,9 +49,10 @@ function chart(label) {
 
 function claimPart(row, details) {
   const over = (n) => (n === null ? "" : ` over ${countText(n)} episodes`);
+  const before = `${rewardText(row.before, row.before_spread)}${row.kind === "trend" ? "" : over(row.claim_n)}`;
   const kind = row.kind.replace("in place", "in place: in the training process, on the environments trained in");
   return part("claim", "Before and after", terms([
-    ["Before", row.before === null ? "nothing says what it earned" : `${rewardText(row.before, row.before_std)}${over(row.claim_n)}${kind ? `, ${kind}` : ""}`],
+    ["Before", row.before === null ? "nothing says what it earned" : `${before}${kind ? `, ${kind}` : ""}`],
     ["After reload", row.after === null ? "" : `${rewardText(row.after, row.after_std)}${over(row.n_episodes)}`],
     ["Difference", row.difference === null ? "" : `${signedText(row.difference)} (${intervalText(row)}${row.q === null ? "" : `, q ${probabilityText(row.q)}`})`],
     ["Loss not excluded", row.largest_loss ? `up to ${lossText(row, " of what was learned")}` : ""],

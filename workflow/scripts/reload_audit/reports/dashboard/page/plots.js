@@ -72,7 +72,7 @@ function scorePoint({ index, x, y, at, verdict }) {
 
 function scoreTip(row) {
   const { model, environment, cause } = row;
-  return { model, verdict: verdictText(row), environment, before: rewardText(row.before, row.before_std), after: rewardText(row.after, row.after_std), cause };
+  return { model, verdict: verdictText(row), environment, before: rewardText(row.before, row.before_spread), after: rewardText(row.after, row.after_std), cause };
 }
 
 // Points in reverse order: the worst models, which come first in the page, are drawn last, on top.

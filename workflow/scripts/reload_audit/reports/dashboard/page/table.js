@@ -60,7 +60,7 @@ function columnsOf() {
     { title: "Model", field: "model", ...byText, formatter: shown((row) => clamped(row.model)), widthGrow: 7, minWidth: 160, cssClass: "name" },
     { title: "Algorithm", field: "algorithm", ...byText, formatter: shown((row) => clamped(row.algorithm)), width: 100 },
     { title: "Environment", field: "environment", ...byText, formatter: shown((row) => clamped(environmentText(row))), widthGrow: 2, minWidth: 122 },
-    { title: `Before, mean \u00b1 std`, ...numeric("before"), formatter: shown((row) => reward(row.before, row.before_std)), width: 113 },
+    { title: `Before, mean \u00b1 std`, ...numeric("before"), formatter: shown((row) => reward(row.before, row.before_spread)), width: 113 },
     { title: "Reload, mean \u00b1 std", ...numeric("after"), formatter: shown((row) => reward(row.after, row.after_std)), width: 113 },
     { title: "Difference", ...numeric("difference"), formatter: shown((row) => signedText(row.difference)), width: 84 },
     { title: "Interval in \u00b1 margin", ...numeric("margins"), field: "interval", hozAlign: "center", headerHozAlign: "center", formatter: shown(interval), tooltip: (_event, cell) => intervalText(cell.getRow().getData()), width: 96 },

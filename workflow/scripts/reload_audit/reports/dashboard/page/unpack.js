@@ -31,6 +31,8 @@ function rowsOf(columns) {
     for (const name of names) row[name] = value(name, index);
     if (row.same) Object.assign(row, { after: row.before, after_std: row.before_std });
     row.suspect = row.suspect === 1;
+    // What is written after the ± of a claim, as by spread() in audit.py: of a trend its standard error.
+    row.before_spread = row.kind === "trend" && row.before_std !== null && row.claim_n ? row.before_std / Math.sqrt(row.claim_n) : row.before_std;
     row.causes = [row.cause, ...(row.other_causes || [])].filter(Boolean);
     return row;
   });
