@@ -10,8 +10,9 @@ import sys
 
 import pytest
 
+from reload_audit.judging.criteria import VERDICTS
 from reload_audit.reports.summary import summarize
-from support.audit_contents import HOSTILE, audit_of, row_with_cause, trained_row
+from support.audit_contents import HOSTILE, audit_of, row_with_cause, suspect_row, trained_row
 from support.builders import ROOT
 
 SHOW = """
@@ -72,6 +73,14 @@ def test_a_terminal_gets_the_same_words_in_colour(text):
     printed = shown(text, terminal=True, COLORTERM="truecolor")
     assert "\x1b[1;38;2;213;94;0mdegraded\x1b[0m" in printed
     assert re.sub(r"\x1b\[[0-9;]*m", "", printed) == text.read_text(encoding="utf-8")
+
+
+def test_every_verdict_and_suspect_models_stand_out(tmp_path):
+    path = tmp_path / "summary.txt"
+    path.write_text(summarize(audit_of(*(trained_row(v, v) for v in VERDICTS), suspect_row()), "r"), encoding="utf-8")
+    printed = shown(path, terminal=True, COLORTERM="truecolor")
+    for word in (*VERDICTS, "suspect"):
+        assert re.search(rf"\x1b\[1(;38;2;\d+;\d+;\d+|;7)m{word}\x1b\[0m", printed), word
 
 
 def test_planning_does_not_import_rich(text):

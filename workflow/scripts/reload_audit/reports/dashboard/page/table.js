@@ -54,7 +54,8 @@ const numeric = (field) => ({ sorter: "number", sorterParams: { alignEmptyValues
 const byText = { sorter: "string", sorterParams: { locale: "en", alignEmptyValues: "bottom" } };
 const shown = (build) => (cell) => build(cell.getRow().getData());
 
-function columnsOf() {
+function columnsOf(rows) {
+  const consistent = rows.some((row) => row.verdict === "consistent");
   return [
     { title: "Verdict", field: "verdict", sorter: (_a, _b, a, b) => a.getData().index - b.getData().index, formatter: shown((row) => badge(row)), width: 120 },
     { title: "Model", field: "model", ...byText, formatter: shown((row) => clamped(row.model)), widthGrow: 7, minWidth: 160, cssClass: "name" },
@@ -66,7 +67,7 @@ function columnsOf() {
     { title: "Interval in \u00b1 margin", ...numeric("margins"), field: "interval", hozAlign: "center", headerHozAlign: "center", formatter: shown(interval), tooltip: (_event, cell) => intervalText(cell.getRow().getData()), width: 96 },
     { title: "Episodes", ...numeric("n_episodes"), formatter: shown((row) => countText(row.n_episodes)), width: 74 },
     { title: "q", ...numeric("q"), formatter: shown((row) => probabilityText(row.q)), width: 72 },
-    { title: "Cause, or what may be lost", field: "cause", ...byText, formatter: shown(cause), widthGrow: 3, minWidth: 134 },
+    { title: consistent ? "Cause, or what may be lost" : "Cause", field: "cause", ...byText, formatter: shown(cause), widthGrow: 3, minWidth: 134 },
   ].map((column) => ({ headerSortTristate: false, resizable: false, vertAlign: "middle", ...column }));
 }
 
@@ -90,7 +91,7 @@ function makeTable(rows, open) {
   const table = new Tabulator("#table", {
     data: rows,
     index: "index",
-    columns: columnsOf(),
+    columns: columnsOf(rows),
     layout: "fitColumns",
     autoResize: false, // it makes rows anew for a change of height, too, and they lose the focus
     height: many ? HEAD + ROW * SHOWN : false,
