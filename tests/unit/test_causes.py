@@ -175,6 +175,8 @@ def test_a_migration_is_printed_as_keys_of_the_configuration():
     observed = fix(model, {"migration": "contact forces observed and paid for"})
     assert '`env_kwargs: {"healthy_reward": 2, "use_contact_forces": true}`, under' in observed
     assert fix(model, {"migration": "another one"}) == fix(model, {})
+    registered = replace(model, env="ants:Ant-v4")
+    assert "`wrappers: [" in fix(registered, {"migration": "84 zeros in place of contact forces"})
 
 
 HOSTILE = 'x"); import os  # \n__import__("os").system("id")\\'

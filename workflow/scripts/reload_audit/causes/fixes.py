@@ -66,6 +66,11 @@ class ModelToFix:
     keys: Sequence[str] = ()
     plain_load_error: str = ""
 
+    @property
+    def env_id(self) -> str:
+        """The id of its environment, without the module that registers it."""
+        return self.env.rpartition(":")[2]
+
     def circumstances(self, details: Mapping[str, Detail]) -> set[str]:
         """Which of the :data:`Circumstance` are its own."""
         known = {
@@ -73,7 +78,7 @@ class ModelToFix:
             "recorded": self.source == "recorded",
             "with file": bool(details.get("file")),
             "with bounds": None not in (details.get("low"), details.get("high")),
-            "with migration": details.get("migration") in migrations(self.env_named, self.env),
+            "with migration": details.get("migration") in migrations(self.env_named, self.env_id),
             "of a class": _CLASS.fullmatch(self.env) is not None,
             "stacked": self.frame_stack is not None,
             "otherwise": True,
@@ -158,7 +163,7 @@ def _of_model(model: ModelToFix) -> dict[str, str | None]:
 
 def _migrated(model: ModelToFix, details: Mapping[str, Detail]) -> str:
     """The keys of the configuration that carry out a migration of a model's environment."""
-    migration = migrations(model.env_named, model.env).get(str(details.get("migration")))
+    migration = migrations(model.env_named, model.env_id).get(str(details.get("migration")))
     if migration is None:
         return "`env_kwargs` and `wrappers`"
     wrappers = [{f"reload_audit.{name}": {"at": at}} for name, at in migration.wrappers]

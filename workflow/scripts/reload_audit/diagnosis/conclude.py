@@ -112,7 +112,7 @@ def _may_be_blamed(judgement: Judgement | None, gap: str, evidence: Evidence) ->
 
 def _another_version(judgement: Judgement | None, evidence: Evidence) -> Iterator[Finding]:
     """That another version of the model's environment ran, where a loss is shown, and not only to a claim."""
-    known = known_between(evidence.model.env_named, evidence.model.env)
+    known = known_between(evidence.model.env_named, evidence.model.env_id)
     harmless = bool(known) and all(difference.harmless for difference in known)
     contradicted = any(finding.cause == CONTRADICTED for finding in evidence.findings)
     is_lost = judgement is not None and judgement.decision == "degraded"
