@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import socket
@@ -22,6 +23,7 @@ from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.yaml_text import parse_yaml, read_yaml
 from reload_audit.records.specs import ExternalSpec
 from support.builders import ROOT
+from support.external_audits import external_plan
 from support.published_layouts import PPO_SETTINGS, by_name, hub_repository, ordered, recording, sb3_zip, text, zoo_run
 
 
@@ -312,6 +314,47 @@ def test_random_text_is_read_or_refused_and_raises_nothing_else(tmp_path: Path) 
             read_yaml(str(tmp_path / "noise.yml"))
         except Unreadable as error:
             assert "noise.yml" in str(error)  # noqa: PT017
+
+
+def damaged_file(content: bytes, noise: random.Random) -> bytes:
+    """A file of which some bytes are changed, repeated or cut off, or that holds a piece of something hostile."""
+    damaged = bytearray(content)
+    for _ in range(noise.choice((1, 2, 5))):
+        at = noise.randrange(len(damaged) + 1)
+        piece = noise.choice((*HOSTILE_PIECES, bytes(noise.randrange(256) for _ in range(4))))
+        damaged[at : at + noise.choice((0, 0, 1, 40))] = piece * noise.choice((1, 1, 1, 100))
+    return bytes(damaged[: noise.choice((len(damaged), len(damaged), noise.randrange(len(damaged) + 1)))])
+
+
+HOSTILE_PIECES = (
+    *(b"[", b"]", b"{", b"}", b",", b":", b'"', b"\n", b"&a ", b"*a ", b"!!set ", b"<<: ", b"---\n", b"\0", b"\xff"),
+    *(b".nan", b".inf", b"1e999", b"0x" + b"f" * 5_000, b"9" * 5_000, b"null", b"true", b"''", b"a." * 500),
+    *(b"\\uD800", b"\xe2\x80\xae", b"\x1b[2J", b"dict(a=", b"1900-01-01", b"PK\x05\x06", b"PK\x01\x02"),
+)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_is_in_the_files_each_model_is_a_row(tmp_path: Path, seed: int) -> None:
+    """Files are damaged one after the other, none is repaired; what the user says answers all questions."""
+    run = zoo_run(
+        tmp_path / "runs/ppo/CartPole-v1_1", args={"env_kwargs": {"a": [1]}}, config={"normalize": "dict(a=1)"}
+    )
+    hub, recorded = hub_repository(tmp_path / "runs/hub"), recording(tmp_path / "runs/recorded", {"algo": "PPO"})
+    healthy = zoo_run(tmp_path / "runs/ppo/CartPole-v1_2")
+    said = {"algo": "PPO", "env": "CartPole-v1", "wrappers": [], "frame_stack": None, "n_envs": 1}
+    entry = {"folder": str(tmp_path / "runs"), **said}
+    files = [file for folder in (run, hub, recorded) for file in sorted(folder.rglob("*")) if file.is_file()]
+    files.remove(hub / "ppo-CartPole-v1.zip")  # without settings it is a zip of something else, and no row
+    whole = {file: file.read_bytes() for file in files}
+    noise = random.Random(seed)
+    for _ in range(40):
+        file = noise.choice(files)
+        file.write_bytes(damaged_file(noise.choice((whole[file], file.read_bytes()[:10_000])), noise))
+        found = external_plan(tmp_path / "results", runs=[entry]).external
+        assert len(found) >= 4, file
+        sane = next(model for model in found.values() if model.path == f"{healthy}/CartPole-v1.zip")
+        assert sane.problem is None, file
+        json.dumps([model.to_dict() for model in found.values()], allow_nan=False).encode()
 
 
 def test_plain_yaml_is_read_as_yaml_reads_it() -> None:
