@@ -32,6 +32,28 @@ def plant_modules(folder: Path, marker: Path) -> None:
         )
 
 
+def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command ``snakemake`` in a folder."""
+    return subprocess.run(
+        [sys.executable, "-c", CONSOLE_SCRIPT, *arguments],
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTHONPATH")},
+        capture_output=True,
+        text=True,
+        timeout=1200,
+    )
+
+
+def test_no_module_beside_the_snakefile_is_imported_while_an_audit_is_planned(tmp_path: Path) -> None:
+    """Snakemake puts the folder of each Snakefile on its path."""
+    workspace, marker = Workspace(tmp_path / "workflow"), tmp_path / "imported"
+    workspace.configure(small_config())
+    plant_modules(workspace.folder, marker)
+    done = snakemake(workspace.folder, "--cores", "1", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert not marker.exists(), marker.read_text()
+
+
 def test_no_module_in_a_stranger_s_folder_is_imported_by_an_audit_that_is_started_there(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "workflow")
     cloned, marker = tmp_path / "cloned", tmp_path / "imported"
@@ -44,14 +66,7 @@ def test_no_module_in_a_stranger_s_folder_is_imported_by_an_audit_that_is_starte
     config["python_path"] = []
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(config))
     snakefile = str(workspace.folder / "workflow/Snakefile")
-    done = subprocess.run(
-        [sys.executable, "-c", CONSOLE_SCRIPT, "-s", snakefile, "--configfile", "../mine.yaml", "--cores", "2"],
-        cwd=cloned,
-        env={name: value for name, value in os.environ.items() if not name.startswith("PYTHONPATH")},
-        capture_output=True,
-        text=True,
-        timeout=1200,
-    )
+    done = snakemake(cloned, "-s", snakefile, "--configfile", "../mine.yaml", "--cores", "2")
     assert done.returncode == 0, done.stderr
     assert not marker.exists(), marker.read_text()
     assert "is audited, and profiles/default in it can run any command" in done.stderr

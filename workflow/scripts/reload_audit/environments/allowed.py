@@ -27,7 +27,7 @@ _LIBRARIES = ("gymnasium.envs", "ale_py")
 """Packages whose environments any file may name."""
 
 # module:Name, package.module.Name
-_IMPORTABLE = re.compile(r"(?P<package>[A-Za-z_]\w*)[\w.]*(:[\w./-]+|\.\w+)")
+_IMPORTABLE = re.compile(r"(?P<package>[^\W\d][^\s.:/\\]*)[^\s:/\\]*(:[^\s/\\]\S*|\.[^\W\d]\w*)")
 _DATA_FILE = re.compile(r"\.(xml|mjcf|urdf|sdf|usd|ya?ml|json|toml|txt|csv|npz|npy|bin|pkl|png|jpg|obj|stl)$", re.I)
 
 
