@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ import pytest
 from reload_audit.environments import ids
 from reload_audit.environments.allowed import names_code
 from reload_audit.environments.build import make_env
+from reload_audit.evaluation.external import random_policy_reward
+from reload_audit.probing.actions import plan_for_external
+from reload_audit.processes.isolation import Failure
 from reload_audit.reading.pickles import Global
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.trust import is_trusted
 from reload_audit.reading.values import Values
-from reload_audit.records.specs import EnvironmentSpec, WrapperSpec
+from reload_audit.records.specs import EnvironmentSpec, EvaluationSpec, ExternalPolicy, WrapperSpec
+from support.builders import external_spec
 
 PACKAGE = """
 import functools
@@ -144,6 +149,18 @@ def test_what_a_trusted_package_merely_imports_or_what_is_no_environment_is_not_
     for arguments in ({"args": ["touch", str(marker)]}, {"command": f"touch {marker}"}):
         with pytest.raises((Unreadable, ids.ImportProblem)):
             made(environment(f"{package}:{name}", **arguments))
+
+
+def test_neither_an_evaluation_nor_a_probe_calls_what_is_no_environment(tmp_path: Path, marker: Path) -> None:
+    policy = ExternalPolicy(EvaluationSpec(2, 0, 1, 100, (2,)), ("theirs",), {}, 2**20)
+    for env in ("theirs:run", "theirs:shell", "theirs:Runner", "Adapts"):
+        named = environment(env, command=f"touch {marker}", args=["touch", str(marker)], env_id="evil:CartPole-v1")
+        spec = replace(external_spec("model", str(tmp_path / "model.zip")), environment=named)
+        with pytest.raises(Unreadable, match="its files"):
+            random_policy_reward(spec, policy, None)
+        probed = plan_for_external(named, spec, policy, 1, 1)
+        assert isinstance(probed, Failure)
+        assert probed.message.startswith("its files")
 
 
 @pytest.mark.parametrize("env", ["Theirs/Runs-v0", "Theirs/Runs", "RunsByName-v0", "RunsInPart", "Elsewhere"])
