@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from reload_audit.planning.configuration import ConfigError
 from reload_audit.records.specs import Claim, ExternalSpec
@@ -304,3 +307,18 @@ def test_an_alias_bomb_in_a_cell_is_found_in_its_line() -> None:
     said = complaint(models=table(f"{HEADER}|env_kwargs", f"a|PPO|CartPole-v1|a.zip|{bomb}}}"))
     assert said.startswith("models.tsv, line 2: env_kwargs: expected a mapping, found a string")
     assert len(said) < 500
+
+
+_CELLS = st.sampled_from(
+    ["a", "PPO", "CartPole-v1", "a.zip", "{x: 1}", "1e999", "nan", "-1", "9" * 400, "[a.B]", "\u202e"]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # the working directory stays the same
+@given(st.lists(st.lists(_CELLS | st.text(max_size=20), min_size=4, max_size=7), max_size=4))
+def test_whatever_the_cells_a_table_is_read_or_refused(rows: list[list[str]]) -> None:
+    header = f"{HEADER}|env_kwargs|wrappers|claim_mean"
+    lines = [cells.replace("\n", " ").replace("|", "") for cells in map("\t".join, rows)]
+    Path("any.tsv").write_bytes("\n".join([header.replace("|", "\t"), *lines]).encode("utf-8", "replace"))
+    with contextlib.suppress(ConfigError):
+        assert len(discovered(models="any.tsv")) <= len(rows)

@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reload_audit.models.recording import read_recording
 from reload_audit.reading.refusal import Unreadable
+from reload_audit.records.episodes import TrainTime, first_difference
+from reload_audit.records.storage import digest, json_text
 
 Content = dict[str, Any]
 
@@ -102,3 +106,35 @@ def test_a_recording_whose_files_are_no_json_records_is_refused(name, content, t
     (write(tmp_path, *recorded()) / name).write_bytes(content)
     with pytest.raises(Unreadable):
         read_recording(tmp_path)
+
+
+_LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=()))
+_ANYTHING = st.recursive(
+    _LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
+)
+
+
+def places_in(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths to all values in plain data."""
+    items = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    return [path, *(place for key, item in items for place in places_in(item, (*path, key)))]
+
+
+@given(at=st.sampled_from([place for place in places_in(list(recorded())) if len(place) > 1]), odd=_ANYTHING)
+def test_whatever_stands_at_one_place_a_recording_is_read_and_can_be_used_or_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, at: tuple[Any, ...], odd: Any
+) -> None:
+    content: Any = list(recorded())
+    inner = content
+    for key in at[:-1]:
+        inner = inner[key]
+    inner[at[-1]] = odd
+    folder = tmp_path_factory.mktemp("recorded")
+    try:
+        recording = read_recording(write(folder, *content))
+    except Unreadable:
+        return
+    episodes = recording.train_time.reference
+    assert first_difference(episodes, episodes) is None
+    assert all(digest(episode.trace) for episode in episodes)
+    assert TrainTime.from_dict(json.loads(json_text(recording.train_time.to_dict()))).quoted

@@ -1,6 +1,6 @@
 """Read the files of ``--configfile`` before Snakemake does, which says neither which of them is wrong nor where.
 
-usage: configfiles.py ARGUMENTS_OF_SNAKEMAKE
+usage: python configfiles.py ARGUMENTS_OF_SNAKEMAKE
 """
 
 import argparse
