@@ -18,7 +18,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import gymnasium as gym
 
 _FOLDER = "COUNTS_OF_PROCESSES"
 _AT_START = f"import sys; sys.path.append({str(Path(__file__).parent)!r}); import counting; counting.begin()"
@@ -89,7 +92,7 @@ def calls(work: Callable[[], object]) -> int:
     return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]
 
 
-def counted_environment(name: str) -> Any:
+def counted_environment(name: str) -> gym.Env:
     """One of the planted environments, which counts what is asked of it, and what is asked of the policy meanwhile."""
     import planted
 
@@ -107,7 +110,8 @@ def counted_environment(name: str) -> Any:
     _counts["environments"] += 1
     if _counts["environments"] == 1:
         _count_computations()
-    return Counted()
+    made: gym.Env = Counted()
+    return made
 
 
 def _run(command: Sequence[str], cwd: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:

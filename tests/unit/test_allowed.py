@@ -74,6 +74,18 @@ def factory() -> gym.Env:
     return Environment()
 
 
+def typed() -> gym.Env[int, int]:
+    return Environment()
+
+
+def checked() -> "gymnasium.Env":
+    return Environment()
+
+
+def anything(command) -> "Any":
+    os.system(command)
+
+
 ready = Runner.__new__(Runner)
 made = functools.partial(Environment)
 gym.register("Theirs-v0", entry_point="theirs:Environment")
@@ -84,6 +96,8 @@ gym.register("RunsInPart-v1", entry_point=functools.partial(run))
 gym.register("Adapts-v0", entry_point=Adapter)
 gym.register("Elsewhere-v0", entry_point="elsewhere.compatibility:GymV26CompatibilityV0")
 """
+
+FACTORIES = ("theirs:factory", "theirs:typed", "theirs:checked", "theirs:made")
 
 LEAVES_A_FILE = "from pathlib import Path\nPath({marker!r}).touch()\n"
 
@@ -120,7 +134,7 @@ def made(spec: EnvironmentSpec, *named_by_user: str) -> gym.Env:
     return make_env(ids.runnable(spec, named_by_user, ["theirs"], {})[0])
 
 
-@pytest.mark.parametrize("env", ["theirs:Environment", "theirs:factory", "theirs:made", "theirs:CartPoleEnv"])
+@pytest.mark.parametrize("env", ["theirs:Environment", *FACTORIES, "theirs:CartPoleEnv"])
 def test_an_environment_of_a_trusted_package_is_made(env: str) -> None:
     assert made(environment(env)).reset(seed=0)
 
@@ -138,8 +152,29 @@ def test_a_wrapper_of_a_trusted_package_is_put_around() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("run", "Popen", "part", "wrapped", "through_lambda", "shell", "Runner", "ready", "os", "subprocess"),
-        *("os.system", "subprocess:run", "Theirs/Runs-v0", "RunsByName-v0", "RunsInPart-v1", "Elsewhere-v0"),
+        *(
+            "run",
+            "Popen",
+            "part",
+            "wrapped",
+            "through_lambda",
+            "shell",
+            "Runner",
+            "ready",
+            "os",
+            "subprocess",
+            "anything",
+        ),
+        *(
+            "os",
+            "subprocess",
+            "os.system",
+            "subprocess:run",
+            "Theirs/Runs-v0",
+            "RunsByName-v0",
+            "RunsInPart-v1",
+            "Elsewhere-v0",
+        ),
     ],
 )
 @pytest.mark.parametrize("package", ["theirs", "theirs.__main__"])

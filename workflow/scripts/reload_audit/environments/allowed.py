@@ -158,10 +158,18 @@ def _is_environment(found: Any) -> bool:
 
 
 def _returns_environment(found: Any) -> bool:
-    try:
-        return _is_environment(typing.get_type_hints(found).get("return")) and inspect.isfunction(found)
-    except Exception:  # annotations are code of the package's own
+    """Whether a function is declared to return an environment."""
+    if not inspect.isfunction(found):
         return False
+    try:
+        declared = typing.get_type_hints(found).get("return")
+    except Exception:  # it names what only type checkers import
+        written = found.__annotations__.get("return")
+        return isinstance(written, str) and _ENVIRONMENT.fullmatch(written) is not None
+    return _is_environment(typing.get_origin(declared) or declared)
+
+
+_ENVIRONMENT = re.compile(r"(gym|gymnasium)\.Env(\[.*\])?")
 
 
 def _texts(value: Any) -> Iterator[str]:
