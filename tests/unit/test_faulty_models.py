@@ -19,11 +19,14 @@ from hypothesis import strategies as st
 import report as report_script
 import summarize as summarize_script
 from reload_audit.jobs.external import audit_batch
+from reload_audit.jobs.probe import Prober, probe_environment
 from reload_audit.processes.isolation import Failure, Usage
 from reload_audit.records.culprits import culprits
 from reload_audit.records.episodes import Episode, TrainTime
 from reload_audit.records.manifest import ExternalFacts, ExternalManifest, TrainedManifest
 from reload_audit.records.model_record import Check, Measurement, ModelRecord, read_records, write_batch, write_record
+from reload_audit.records.probe_names import probed
+from reload_audit.records.probe_record import ProbeRecord
 from reload_audit.records.specs import CANONICAL, Claim, Condition, EvaluationSpec, ExternalPolicy, ReloadSpec
 from reload_audit.records.storage import DamagedFileError, read_json, write_json
 from reload_audit.reports.audit import Audit, read_audit, with_stand_ins
@@ -33,7 +36,7 @@ from reload_audit.results import tables
 from reload_audit.results.aggregate import aggregate
 from reload_audit.results.rows import failed_row
 from support.builders import CRITERIA, EXAMINATION, external_spec, training_spec
-from support.external_audits import external_plan
+from support.external_audits import PROBE, external_plan
 from support.planted_faults import Place, places, planted
 from support.published_layouts import hub_repository, recording, zoo_run
 
@@ -227,6 +230,21 @@ def test_a_fault_at_any_place_of_a_batch_is_in_the_record_of_its_model(tmp_path:
         assert [record.name for record in records] == ["first", BAD, "last"], place.name
         assert records[::2] == usual[::2], place.name
     assert sum(failed) > 5
+
+
+def test_whatever_probing_raises_is_what_is_recorded_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raise_once(self: Prober, *_: Any) -> None:
+        monkeypatch.undo()
+        raise ValueError("nobody foresaw it")
+
+    monkeypatch.setattr(Prober, "probe", raise_once)
+    environment = probed(external_spec(BAD).environment.to_dict())
+    probe_environment(environment, None, None, PROBE, tmp_path / "probe.json", tmp_path / "log")
+    failure = ProbeRecord.read(tmp_path / "probe.json").failure
+    assert failure is not None
+    assert failure.message == "it cannot be probed: ValueError: nobody foresaw it"
 
 
 # --- Reports -----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +13,13 @@ from reload_audit.probing.contrasts import Contrasts
 from reload_audit.probing.scenario import Planned, Result, Scenario
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import RELOAD_HASH_SEED, TRAIN_HASH_SEED
+from reload_audit.processes.full_disk import is_of_the_machine
 from reload_audit.processes.isolation import Failure, Method
+from reload_audit.processes.job_log import log_traceback
+from reload_audit.reading.refusal import unforeseen
 from reload_audit.records.probe_record import CheckerReport, NotRun, PlayedEpisode, ProbeRecord, VectorizedComparison
 from reload_audit.records.specs import EnvironmentSpec, ExternalPolicy, ExternalSpec
+from reload_audit.records.storage import json_text
 
 PRELOAD = ("stable_baselines3", "sb3_contrib", "time_machine", "yaml")
 _MOST_TIMEOUTS = 2
@@ -53,7 +58,7 @@ def probe_environment(
     record: Path,
     log: Path,
 ) -> None:
-    """Probe an environment and write down what differs and why.
+    """Probe an environment and write down what differs and why, or what kept this process from finding that out.
 
     :param environment: what ``records.probe_names.probed`` gave
     :param model: the folder of a model that this workflow trained in the environment, or an external model; episodes
@@ -63,11 +68,19 @@ def probe_environment(
     :param log: takes what the processes print
     """
     prober = Prober(environment, probe, log)
-    isolation.prepare(probe.isolation, hash_seed=TRAIN_HASH_SEED, preload=PRELOAD)
-    if prober.probe(model, policy):
-        isolation.prepare(probe.isolation, hash_seed=RELOAD_HASH_SEED, preload=PRELOAD)
-        prober.probe_hash_order()
-    prober.record().write(record)
+    try:
+        isolation.prepare(probe.isolation, hash_seed=TRAIN_HASH_SEED, preload=PRELOAD)
+        if prober.probe(model, policy):
+            isolation.prepare(probe.isolation, hash_seed=RELOAD_HASH_SEED, preload=PRELOAD)
+            prober.probe_hash_order()
+        found = prober.record()
+        ProbeRecord.from_dict(json.loads(json_text(found.to_dict())))
+    except Exception as error:
+        if is_of_the_machine(error):
+            raise
+        log_traceback(log)
+        found = Prober(environment, probe, log).given_up(f"it cannot be probed: {unforeseen(error)}")
+    found.write(record)
 
 
 class Prober:
@@ -107,6 +120,11 @@ class Prober:
     def probe_hash_order(self) -> None:
         """Do the rest, once fresh processes have another PYTHONHASHSEED."""
         self._contrasts.compare_hash_order()
+
+    def given_up(self, why: str) -> ProbeRecord:
+        """What is recorded where probing raised what nobody foresaw."""
+        self._failure = Failure("exception", why, "")
+        return self.record()
 
     def record(self) -> ProbeRecord:
         """What is known by now."""
