@@ -180,6 +180,8 @@ def plant(shop: Workshop) -> None:
 
 def plant_claims(shop: Workshop, model: BaseAlgorithm, folder: Path, early: Path) -> None:
     """Rewards that were measured by mistake: the claim is not what the model earns."""
+    _, another = shop.train("hardly trained", shop.environment(planted.Gauge), part=0.6, learning_rate=1e-7)
+    shop.add("stated of another model", another, shop.claim(folder), "claim-of-another-model")
     shop.add("measured deterministically", early, shop.claim(early))
     shop.add("measured stochastically", early, shop.claim(early, deterministic=False), "policy-mode")
 

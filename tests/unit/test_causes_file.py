@@ -72,7 +72,7 @@ TYPOS: dict[str, tuple[Callable[[Causes], Any], str]] = {
     ),
     "no turn": (
         lambda causes: trial_of(causes, "training-mode").pop("turn"),
-        r"training-mode, trials, statistics=updating \(without a turn\): .*found 'when'",
+        r"training-mode, trials, statistics=updating \(without a turn\): .*found 'for_finding_about'",
     ),
 }
 
