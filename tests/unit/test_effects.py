@@ -71,7 +71,7 @@ def test_what_changes_no_episode_is_said_to_change_none() -> None:
     before = drawn(230.0, 100.0, 50, 1)
     trial = tried(before, before, goal=290.0)
     assert trial.excluded
-    same = "it earns the same in each of 50 episodes, 230 in the mean of both"
+    same = "it earns the same in every episode that both ran, 230 in the mean"
     assert what_it_earns(trial, 290.0, 230.0) == f"stochastic: {same}"
 
 
@@ -86,7 +86,7 @@ def test_no_sentence_contradicts_its_own_numbers(now: float, goal: float, moved:
     gave = ConditionResult(mean, "", abs(gap), 100, now, mean - now, error * abs(gap))
     trial = compared(TrialResult("x", ("policy-mode",), {}, gave), now, Goal(goal))
     said = what_it_earns(trial, goal, now)
-    assert ("the same in each" in said) == (mean == now and error == 0.0)
+    assert ("the same in every" in said) == (mean == now and error == 0.0)
     if "instead of" in said:
         earned, before = said.partition("earns ")[2].partition(",")[0].split(" instead of ")
         assert (earned == before) == (mean == now)
@@ -101,3 +101,21 @@ def test_without_a_loss_or_gain_no_trial_is_said_to_close_a_gap() -> None:
     trial = compared(TrialResult("x", ("policy-mode",), {}, ConditionResult(3.0, n=20)), 2.0, Goal(None))
     assert trial.share is None
     assert what_it_earns(trial, None, 2.0) == "x: it earns 3 instead of 2"
+
+
+@pytest.mark.parametrize("dependence", [-0.8, 0.0, 0.6, 0.95])
+@pytest.mark.parametrize(("n", "m"), [(100, 320), (100, 100), (100, 20)])
+def test_the_error_of_an_effect_is_that_of_its_estimate(dependence: float, n: int, m: int) -> None:
+    """Whether or not episodes of one seed depend on each other, and whichever of the two ran more of them."""
+    random, off = np.random.default_rng(0), []
+    for _ in range(1_500):
+        both = random.standard_normal((2, max(n, m)))
+        rewards = (dependence * both[0] + np.sqrt(1 - dependence**2) * both[1])[:n]
+        gave = ConditionResult.of(measured(rewards, "stochastic"), measured(both[0][:m]))
+        off.append(gave.effect / gave.error)
+    assert np.std(off) == pytest.approx(1.0, abs=0.1)
+
+
+def test_rewards_whose_squares_overflow_are_compared_all_the_same() -> None:
+    before = 1e200 * drawn(1.0, 0.1, 20, 1)
+    assert np.isfinite(ConditionResult.of(measured(before, "stochastic"), measured(before)).effect)

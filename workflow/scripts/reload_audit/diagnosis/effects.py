@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -50,15 +51,22 @@ class ConditionResult:
         before = np.empty(0) if canonical is None else canonical.rewards
         if before.size < 2 or rewards.size < 2:
             return cls(mean, "", std, rewards.size)
-        common = before[: rewards.size]
-        paired = spread(rewards[: common.size] - common) / np.sqrt(common.size)
-        unpaired = np.hypot(std / np.sqrt(rewards.size), spread(before) / np.sqrt(before.size))
-        if before.size <= rewards.size or paired <= unpaired:
-            instead, error = float(common.mean()), paired
-            mean = float(rewards[: common.size].mean())
-        else:
-            instead, error = float(before.mean()), unpaired
-        return cls(mean, "", std, rewards.size, instead, mean - instead, float(error))
+        common, same = before[: rewards.size], rewards[: before.size]
+        paired = spread(same - common) / float(np.sqrt(common.size))
+        error = _error_of_all(rewards, before)
+        instead = float(before.mean())
+        if paired <= error:
+            mean, instead, error = float(same.mean()), float(common.mean()), paired
+        return cls(mean, "", std, rewards.size, instead, mean - instead, error)
+
+
+def _error_of_all(rewards: np.ndarray, before: np.ndarray) -> float:
+    """The standard error of the difference of two means, the first episodes of which have the same seeds."""
+    n, m = rewards.size, before.size
+    common, same = before[:n], rewards[:m]
+    covariance = (spread(same) ** 2 + spread(common) ** 2 - spread(same - common) ** 2) / 2.0
+    square = spread(rewards) ** 2 / n + spread(before) ** 2 / m - 2.0 * covariance / max(n, m)
+    return math.sqrt(square) if 0.0 < square < math.inf else math.inf
 
 
 def spread(values: np.ndarray) -> float:

@@ -18,9 +18,7 @@ def what_it_earns(trial: TrialResult, goal: float | None, reward: float | None) 
     if reward is None:
         return f"{trial.name}: it runs, and earns {result.mean:.4g}"
     if result.instead is not None and result.effect == result.error == 0.0:
-        return (
-            f"{trial.name}: it earns the same in each of {result.n:,} episodes, {result.mean:.4g} in the mean of both"
-        )
+        return f"{trial.name}: it earns the same in every episode that both ran, {result.mean:.4g} in the mean"
     instead = reward if result.instead is None else result.instead
     texts = _told_apart(result.mean, instead, instead if goal is None else goal)
     same = "" if instead == reward else f" in the same {result.n:,} episodes"
