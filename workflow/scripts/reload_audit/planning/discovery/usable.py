@@ -22,9 +22,10 @@ def usable(models: Sequence[ExternalSpec], digest_of_code: Callable[[Any], str])
         data = [model.to_dict() for model in some]
         try:
             json.dumps(data, allow_nan=False).encode()
-            environments = [model["environment"] for model in data]
-            digest_of_code(environments)
-            for environment in environments:
+            # Most models share theirs with others.
+            different = {json.dumps(model["environment"]): model["environment"] for model in data}
+            digest_of_code([*different.values()])
+            for environment in different.values():
                 probe_name(environment)
         except OSError as error:  # of a name that is no file's name: it is the model's fault, not the machine's
             raise ValueError(str(error)) from None
