@@ -61,11 +61,6 @@ class Comparison:
             return "equivalent" if self.ci_high <= self.margin else "retained"
         return None
 
-    @property
-    def detectable(self) -> float:
-        """The smallest observed loss that would have been called ``degraded`` with these episodes."""
-        return self.margin + (self.ci_high - self.difference)
-
     def half_width(self, n: int, criteria: Criteria) -> float:
         """How far the bounds would lie from the difference after ``n`` episodes of the reload that spread as these."""
         looks = criteria.planned.against(_as_noisy_episodes(self.claim_error, self.reload_error, self.n_episodes))

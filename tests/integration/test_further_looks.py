@@ -1,0 +1,42 @@
+"""A model that is compared with a claim, and still undecided, goes on while its episodes are cheap."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
+
+from support.external_audits import audit_table
+
+pytestmark = pytest.mark.slow
+
+LOOKS = {"looks": [20, 40], "further_looks": [80, 160], "margin_std": 0.2, "margin_fraction": 0.05}
+
+
+@pytest.fixture(scope="module")
+def undecided(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """An untrained model, whose episodes end soon and differ, and a claim of nearly a margin more than it earns."""
+    path = tmp_path_factory.mktemp("model") / "untrained.zip"
+    model = PPO("MlpPolicy", "CartPole-v1", seed=0, n_steps=64)
+    model.save(path)
+    rewards, _ = evaluate_policy(model, make_vec_env("CartPole-v1", 8, seed=1), 400, return_episode_rewards=True)
+    mean, std = float(np.mean(rewards)), float(np.std(rewards))
+    claim = {"claim_mean": mean + 0.15 * std, "claim_std": std, "claim_n": 100_000}
+    return {"name": "untrained", "model": str(path), "algo": "PPO", "env": "CartPole-v1", **claim}
+
+
+@pytest.mark.parametrize(("seconds", "episodes"), [(60, {80, 160}), (0, {40})])
+def test_it_goes_on_until_it_is_decided_and_not_where_its_episodes_have_taken_too_long(
+    seconds: int, episodes: set[int], undecided: dict[str, Any], tmp_path: Path
+) -> None:
+    evaluation, verdict = {"episodes": 40, "n_envs": 8}, {**LOOKS, "seconds": seconds}
+    (model,) = audit_table([undecided], tmp_path, evaluation=evaluation, verdict=verdict).values()
+    assert model["n_episodes"] in episodes
+    if seconds == 0:
+        assert model["verdict"] == "inconclusive"
+        assert "would decide (verdict.further_looks, verdict.seconds)" in model["reason"]
