@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reload_audit.judging.claims import STRENGTH, judge_by_claims
+from reload_audit.judging.claims import STRENGTH, judge_by_claims, judge_external
 from reload_audit.judging.judgement import judge
 from reload_audit.records.episodes import Episode, TrainTime
 from reload_audit.records.specs import Claim, ClaimKind
@@ -204,3 +204,13 @@ def test_a_recorded_reference_without_in_place_has_no_environment_gap():
     judgement = judge(TrainTime(None, episodes(100.0), None), episodes(50.0), CRITERIA)
     assert judgement.environment_gap is None
     assert judgement.decision == "degraded"
+
+
+@pytest.mark.parametrize(
+    ("trained", "doubted"), [(claim("training", 21.0, 8.0, 4), False), (claim("training", 60.0, 8.0, 100), True)]
+)
+def test_only_training_episodes_that_certainly_earned_more_cast_doubt_on_a_recorded_reference(trained, doubted):
+    reference = episodes(9.5, 0.7, 20)
+    judgement = judge_external(TrainTime(None, reference, None), [trained], reference, 20.0, CRITERIA)
+    assert judgement.decision == (None if doubted else "identical")
+    assert judgement.obstacle == ("claim_with_exploration" if doubted else "")

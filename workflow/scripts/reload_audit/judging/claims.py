@@ -25,6 +25,9 @@ STRENGTH: tuple[ClaimKind, ...] = (
 )
 """Kinds of claims, the strongest first."""
 
+_CERTAIN = 1e-4
+"""P-value of a loss against training episodes from which on they cast doubt on a reference that was recorded."""
+
 _USUAL_EPISODES = 10
 """Episodes that a claim is taken to rest on if it does not state their number: the default of ``evaluate_policy``."""
 
@@ -66,7 +69,7 @@ def judge_external(
         return judged
     looks = criteria.up_to(len(train_time.quoted))
     by_claim = judge_by_claims(training, reload, train_time.random_mean, looks)
-    if by_claim.obstacle != "claim_with_exploration" or _loss(by_claim) == 1.0:
+    if by_claim.obstacle != "claim_with_exploration" or _loss(by_claim) > _CERTAIN:
         return judged
     return replace(judged, comparison=by_claim.comparison, claim=by_claim.claim, obstacle=by_claim.obstacle)
 
