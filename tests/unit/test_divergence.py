@@ -21,6 +21,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_no
 from reload_audit import record_reference
 from reload_audit.environments.build import build_vec_env, freeze_normalization
 from reload_audit.environments.step_recorders import step_digests
+from reload_audit.evaluation.checks import check, recorded_divergence
 from reload_audit.evaluation.divergence import first_divergence
 from reload_audit.evaluation.rollouts import ModelPolicy, Policy, run_looks
 from reload_audit.judging.divergence_wording import divergence_sentence
@@ -203,6 +204,15 @@ def test_a_different_action_is_found_at_its_step():
 def test_an_action_that_differs_in_its_last_bit_implies_numerics():
     divergence = found(ran(environment(1)), ran(environment(1), Steady(call=41, change=6e-8)))
     assert place(divergence) == (3, 5, ("actions",), "numerics")
+
+
+@pytest.mark.parametrize(("change", "implied"), [(1e-4, "numerics"), (2e-3, "policy")])
+def test_actions_of_the_same_parameters_may_differ_by_what_a_gpu_rounds(change, implied):
+    runs = ran(environment(1)), ran(environment(1), Steady(call=41, change=change))
+    (reference, kept), (reload, kept_again) = runs
+    assert place(found(*runs)) == (3, 5, ("actions",), "policy")
+    divergence = first_divergence(reference, reload, kept, kept_again, same_parameters=True)
+    assert place(divergence) == (3, 5, ("actions",), implied)
 
 
 def model(venv: VecEnv, seed: int = 0) -> PPO:
@@ -394,6 +404,17 @@ def test_a_recorded_model_reloaded_does_not_part_from_its_recording(tmp_path):
     episodes, steps = ran(build_vec_env(spec, 2, seed=1), ModelPolicy(loaded), 4)
     assert_same_steps(read_steps(tmp_path / model_folder.STEPS), steps)
     assert len(episodes) == 4
+
+
+@pytest.mark.parametrize(("same", "implied"), [(True, "numerics"), (False, "policy")])
+def test_a_recording_says_whether_coarse_rounding_can_be_all_that_differs(tmp_path, same, implied):
+    reference, kept = ran(environment(1))
+    kept.save(tmp_path / model_folder.STEPS)
+    reload, steps = ran(environment(1), Steady(call=41, change=1e-4))
+    checks = [check("parameters", "recorded", "recorded" if same else "another")]
+    divergence = recorded_divergence(tmp_path, reference, reload, steps, checks)
+    assert divergence is not None
+    assert place(divergence) == (3, 5, ("actions",), implied)
 
 
 def npz(**arrays: Any) -> bytes:

@@ -44,17 +44,19 @@ def check(name: str, expected: Any, found: Any, *, passed: bool | None = None, p
 
 
 def recorded_divergence(
-    folder: Path, reference: Sequence[Episode], reload: Sequence[Episode], steps: Steps
+    folder: Path, reference: Sequence[Episode], reload: Sequence[Episode], steps: Steps, checks: Sequence[Check]
 ) -> Divergence | None:
     """Where a reload first differs from the reference that was recorded into a folder; None where no bit does.
 
     :param steps: the first steps of the reload
+    :param checks: what :func:`check_identity` gave
     """
     recorded = None
     if (folder / model_folder.STEPS).exists():
         with contextlib.suppress(Unreadable):  # then only the episode is known
             recorded = read_steps(folder / model_folder.STEPS)
-    return first_divergence(reference, reload, recorded, steps)
+    same_parameters = any(check.name == "parameters" and check.passed for check in checks)
+    return first_divergence(reference, reload, recorded, steps, same_parameters=same_parameters)
 
 
 def _check_acts_on(expected: ActsOn, found: ActsOn) -> list[Check]:

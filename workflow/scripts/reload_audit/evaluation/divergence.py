@@ -17,6 +17,8 @@ from reload_audit.records.storage import plain
 
 _SHOWN = 8  # numbers of an array up to which all of them are shown
 _LAST_BITS = 64  # a difference of so many machine epsilons may be rounding, after a few layers of a network
+_TF32 = 2**13
+"""Machine epsilons of float32 in one of TF32, in which GPUs convolve by default: it keeps 10 bits of 23."""
 
 
 def first_divergence(
@@ -24,6 +26,8 @@ def first_divergence(
     reload: Sequence[Episode],
     reference_steps: Steps | None = None,
     reload_steps: Steps | None = None,
+    *,
+    same_parameters: bool = False,
 ) -> Divergence | None:
     """Find the first difference between two runs, as far as both go; None where no bit differs.
 
@@ -33,6 +37,8 @@ def first_divergence(
     :param reload: the same episodes, run again
     :param reference_steps: the first steps of the first run, if they were kept
     :param reload_steps: the first steps of the second run, if they were kept
+    :param same_parameters: whether both runs are known to have the same policy; then actions that differ by no more
+        than a GPU rounds differ by rounding
     """
     for one, other in zip(reference, reload, strict=False):
         components = _components(one, other)
@@ -42,15 +48,18 @@ def first_divergence(
             )
             if kept is None or kept_other is None:
                 return _beyond(one, other, components, None)
-            return _Pair(one, other, kept, kept_other).divergence(components)
+            return _Pair(one, other, kept, kept_other, same_parameters).divergence(components)
     return None
 
 
 class _Pair:
     """One episode in two runs, with their first steps."""
 
-    def __init__(self, one: Episode, other: Episode, kept: EpisodeSteps, kept_other: EpisodeSteps) -> None:
+    def __init__(
+        self, one: Episode, other: Episode, kept: EpisodeSteps, kept_other: EpisodeSteps, same_parameters: bool
+    ) -> None:
         self._one, self._other = one, other
+        self._same_parameters = same_parameters
         self._kept = (kept, kept_other)
         self._rows = tuple(
             {name: _row_of_step(name, digests) for name in kept.digests if name != ASKED_AT}
@@ -88,7 +97,9 @@ class _Pair:
         absent = [ABSENT if self._digest(side, name, step) is None else None for side in (0, 1)]
         if any(absent):
             return ComponentDifference(name, absent[0], absent[1])
-        return _first_of(name, self._values(0, name, step), self._values(1, name, step), self._scale(name))
+        epsilons = _TF32 if name == "actions" and self._same_parameters else _LAST_BITS
+        tolerance = epsilons * self._scale(name)
+        return _first_of(name, self._values(0, name, step), self._values(1, name, step), tolerance)
 
     def _values(self, side: int, name: str, step: int) -> dict[str, np.ndarray]:
         """What was kept of a component: one array, or one for each key of a dictionary."""
@@ -179,18 +190,23 @@ def _unless_rounded(differences: Iterable[ComponentDifference], implied: Implied
 
 
 def _first_of(
-    component: str, reference: Mapping[str, np.ndarray], reload: Mapping[str, np.ndarray], scale: float
+    component: str, reference: Mapping[str, np.ndarray], reload: Mapping[str, np.ndarray], tolerance: float
 ) -> ComponentDifference:
-    """The first of a component's arrays that differs; without a value where none was kept."""
+    """The first of a component's arrays that differs; without a value where none was kept.
+
+    :param tolerance: the largest difference that may be rounding, in machine epsilons of 1
+    """
     compared = [
-        _compare(component, key.removeprefix(f"{component}."), reference[key], reload[key], scale)
+        _compare(component, key.removeprefix(f"{component}."), reference[key], reload[key], tolerance)
         for key in sorted(reference.keys() & reload.keys())
         if reference[key].shape != reload[key].shape or reference[key].tobytes() != reload[key].tobytes()
     ]
     return compared[0] if compared else ComponentDifference(component)
 
 
-def _compare(component: str, key: str, reference: np.ndarray, reload: np.ndarray, scale: float) -> ComponentDifference:
+def _compare(
+    component: str, key: str, reference: np.ndarray, reload: np.ndarray, tolerance: float
+) -> ComponentDifference:
     name = component if key == component else f"{component}.{key}"
     if reference.shape != reload.shape or reference.dtype != reload.dtype:
         first, second = (f"{array.dtype} of shape {array.shape}" for array in (reference, reload))
@@ -199,7 +215,7 @@ def _compare(component: str, key: str, reference: np.ndarray, reload: np.ndarray
     with np.errstate(invalid="ignore", over="ignore"):
         gaps = np.abs(one - other)
     largest = float(np.max(gaps, initial=0.0))
-    rounded = _is_rounding(reference.dtype, largest, scale)
+    rounded = _is_rounding(reference.dtype, largest, tolerance)
     if reference.size <= _SHOWN:
         return ComponentDifference(name, plain(reference), plain(reload), reference.shape, None, largest, rounded)
     differs = np.ascontiguousarray(reference).view(np.uint8) != np.ascontiguousarray(reload).view(np.uint8)
@@ -210,8 +226,8 @@ def _compare(component: str, key: str, reference: np.ndarray, reload: np.ndarray
     )
 
 
-def _is_rounding(dtype: np.dtype, largest: float, scale: float) -> bool:
-    return dtype.kind == "f" and largest <= _LAST_BITS * float(np.finfo(dtype).eps) * scale
+def _is_rounding(dtype: np.dtype, largest: float, tolerance: float) -> bool:
+    return dtype.kind == "f" and largest <= tolerance * float(np.finfo(dtype).eps)
 
 
 def _row_of_step(name: str, digests: Mapping[str, np.ndarray]) -> dict[int, int]:

@@ -165,7 +165,7 @@ class _Evaluation:
         venv.close()
         divergence = None
         if steps is not None and train_time is not None and spec.recording is not None:
-            divergence = recorded_divergence(Path(spec.recording), train_time.reference, episodes, steps)
+            divergence = recorded_divergence(Path(spec.recording), train_time.reference, episodes, steps, self.checks)
         healthy = canonical and judged(episodes).healthy
         return Evaluation(self.checks, episodes, healthy, divergence, facts=self.facts)
 

@@ -51,11 +51,14 @@ def evaluate(folder: str, spec_data: Mapping[str, Any], condition: Condition, cr
         steps,
     )
     venv.close()
+    divergence = None
+    if steps is not None:
+        divergence = recorded_divergence(Path(folder), train_time.reference, episodes, steps, checks)
     return Evaluation(
         checks=checks,
         episodes=episodes,
         healthy=canonical and judge(train_time, episodes, criteria).healthy,
-        divergence=None if steps is None else recorded_divergence(Path(folder), train_time.reference, episodes, steps),
+        divergence=divergence,
     )
 
 

@@ -78,7 +78,7 @@ def record_reference(
         (target / name).unlink(missing_ok=True)
     model_folder.save(model, target)
     steps = Steps()
-    with _as_a_reload_would():
+    with _as_a_reload_would(model.device):
         reference = evaluate_reference(model, environment, evaluation, seed, steps)
         random_policy = evaluate_random_policy(model, environment, evaluation, seed)
         venv = fresh_environments(model, environment, n_envs=1, seed=seed)
@@ -119,7 +119,7 @@ class ReferenceRecorder(BaseCallback):
     def _on_training_start(self) -> None:
         chosen = {key: self._options[key] for key in ("env_kwargs", "wrappers", "frame_stack") if key in self._options}
         environment = _environment(self.model, self._env, **chosen)
-        with _as_a_reload_would():
+        with _as_a_reload_would(self.model.device):
             try:
                 venv = fresh_environments(self.model, environment, n_envs=1, seed=0)
             except AssertionError as error:
@@ -159,18 +159,22 @@ def _environment(
 
 
 @contextlib.contextmanager
-def _as_a_reload_would() -> Iterator[None]:
-    """Compute in one thread, because more change the last bits; put the global generators back at the end."""
+def _as_a_reload_would(device: th.device) -> Iterator[None]:
+    """Compute in one thread, because more change the last bits; put the global generators back at the end.
+
+    :param device: of the model. Environments that are built seed the generators of all devices, and on a GPU a policy
+        draws its actions from the GPU's own.
+    """
     threads = th.get_num_threads()
-    states = random.getstate(), np.random.get_state(), th.get_rng_state()
+    states = random.getstate(), np.random.get_state()
     th.set_num_threads(1)
     try:
-        yield
+        with th.random.fork_rng([device] if device.type == "cuda" else []):
+            yield
     finally:
         th.set_num_threads(threads)
         random.setstate(states[0])
         np.random.set_state(states[1])
-        th.set_rng_state(states[2])
 
 
 def _algorithm_name(model: BaseAlgorithm) -> str:
