@@ -207,7 +207,7 @@ def test_a_recorded_reference_without_in_place_has_no_environment_gap():
 
 
 @pytest.mark.parametrize(
-    ("trained", "doubted"), [(claim("training", 21.0, 8.0, 4), False), (claim("training", 60.0, 8.0, 100), True)]
+    ("trained", "doubted"), [(claim("training", 40.0, 8.0, 4), False), (claim("training", 60.0, 8.0, 100), True)]
 )
 def test_only_training_episodes_that_certainly_earned_more_cast_doubt_on_a_recorded_reference(trained, doubted):
     reference = episodes(9.5, 0.7, 20)
