@@ -270,6 +270,9 @@ def _with_verdicts(models: Sequence[_Judged], criteria: Criteria) -> list[ModelR
 
 
 def _with_verdict(model: _Judged, judged: JudgedVerdict) -> ModelRow:
+    if judged.verdict == "consistent" and model.checks_failed:
+        # What is claimed predicts what was measured, but not of this model as it was saved: its files do not agree.
+        judged = replace(judged, verdict="inconclusive")
     row = replace(model.row, q=judged.q, verdict=judged.verdict, suspect=judged.suspect)
     if model.judgement is None:
         return row
