@@ -13,13 +13,12 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from reload_audit.reading import limits
 from reload_audit.reading.files import read_bytes
+from reload_audit.reading.instances import attributes
+from reload_audit.reading.outlines import RUNNING_MEAN_STD, VEC_NORMALIZE
 from reload_audit.reading.pickles import Parsed, described, parse
 from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.reading.trust import refuse_untrusted
-from reload_audit.reading.values import Values, attributes
-
-_VEC_NORMALIZE = "stable_baselines3.common.vec_env.vec_normalize.VecNormalize"
-_RUNNING_MEAN_STD = "stable_baselines3.common.running_mean_std.RunningMeanStd"
+from reload_audit.reading.values import Values
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class SavedStatistics:
 
         :raises Unreadable: it cannot be rebuilt
         """
-        return Values().build(attributes(self.parsed.value, _VEC_NORMALIZE).get(name))
+        return Values().build(attributes(self.parsed.value, VEC_NORMALIZE).get(name))
 
     @refusing("statistics that do not fit the environment")
     def around(self, venv: VecEnv) -> VecNormalize:
@@ -98,7 +97,7 @@ def read_statistics(path: str | Path, trusted: Collection[str] = ()) -> SavedSta
     """
     parsed = parse(read_bytes(path, limits.STATISTICS_BYTES))
     refuse_untrusted(parsed, trusted)
-    saved = attributes(parsed.value, _VEC_NORMALIZE)
+    saved = attributes(parsed.value, VEC_NORMALIZE)
     values = Values(trusted)
     settings: dict[str, Any] = {
         **{name: _flag(values.build(saved[name])) for name in ("norm_obs", "norm_reward")},
@@ -121,7 +120,7 @@ def _observations(values: Values, saved: Any) -> dict[str, Moments]:
 
 
 def _moments(values: Values, saved: Any) -> Moments:
-    content = attributes(saved, _RUNNING_MEAN_STD)
+    content = attributes(saved, RUNNING_MEAN_STD)
     mean, var = (_numbers(values.build(content[name])) for name in ("mean", "var"))
     if mean.shape != var.shape or not (np.isfinite(mean).all() and np.isfinite(var).all()):
         raise Unreadable("damaged statistics: expected finite means and variances of one shape")

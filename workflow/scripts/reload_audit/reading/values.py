@@ -9,13 +9,14 @@ import collections
 import importlib
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
 from reload_audit.reading import limits
+from reload_audit.reading.instances import made_by, merged
 from reload_audit.reading.pickles import Call, Global, described, hashable
 from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.reading.trust import is_trusted
@@ -73,8 +74,8 @@ class Values:
             return self._paired(node.items())
         if isinstance(node, Global):
             return self.class_named(node)
-        if isinstance(node, Call) and isinstance(made_by := _made_by(node), Global):
-            return self._call(node, made_by)
+        if isinstance(node, Call) and isinstance(function := made_by(node), Global):
+            return self._call(node, function)
         raise Unreadable(f"nothing is known about {described(node)}")
 
     def class_named(self, name: Global) -> type:
@@ -172,7 +173,7 @@ class Values:
         return {"set": set, "frozenset": frozenset, "list": list, "tuple": tuple}[name](content)
 
     def _space(self, node: Call, name: str) -> spaces.Space:
-        state = _merged(node.states)
+        state = merged(node.states)
         build: Callable[[Any], Any] = self._build
         match name:
             case "Box":
@@ -217,40 +218,10 @@ _RULES: dict[str, Callable[[Values, Call], Any]] = {
 }
 
 
-def attributes(node: Any, *classes: str) -> dict[str, Any]:
-    """The attributes of a pickled instance of one of these classes (``module.Name``), parsed but not built.
-
-    :raises Unreadable: it is something else
-    """
-    if isinstance(node, Call) and isinstance(made_by := _made_by(node), Global) and str(made_by) in classes:
-        return _merged(node.states)
-    raise Unreadable(f"expected {' or '.join(classes)}, found {described(node)}")
-
-
-def _made_by(node: Call) -> Any:
-    """The class or function that is called. In protocols before 2, ``_reconstructor`` with a class stands for it."""
-    if isinstance(node.function, Global) and str(node.function) == "copyreg._reconstructor":
-        match node.args:
-            case (Global() as made, Global(), None):
-                return made
-    return node.function
-
-
 def _one_state(node: Call) -> Any:
     if len(node.states) != 1 or not isinstance(node.states[0], tuple):
         raise Unreadable(f"damaged pickle: {described(node)} without its content")
     return node.states[0]
-
-
-def _merged(states: list[Any]) -> dict[str, Any]:
-    merged: dict[str, Any] = {}
-    for state in states:
-        parts = state if isinstance(state, tuple) else (state,)
-        for part in parts:
-            if part is not None and not isinstance(part, Mapping):
-                raise Unreadable(f"damaged pickle: expected attributes, found a {type(part).__name__}")
-            merged |= {str(key): value for key, value in (part or {}).items()}
-    return merged
 
 
 def _shaped(content: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
