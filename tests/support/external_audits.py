@@ -52,7 +52,7 @@ def audit_models(folder: Path, *, probes: Path | None = None, **config: Any) -> 
     policy, reloading = ExternalPolicy.from_dict(plan.external_policy), ReloadSpec.from_dict(plan.reload_settings)
     audit_batch(models, records, folder / "audit.log", policy, reloading, criteria)
     probed_files = [] if probes is None else probe_all([model["environment"] for model in models], probes)
-    aggregate([records], criteria, plan.aggregation_settings, folder, probed_files)
+    aggregate([records], criteria, plan.aggregation_settings, folder, probed_files, plan.passed_over)
     audit = read_json(folder / "audit.json")
     jsonschema.validate(audit, AUDIT_SCHEMA)
     return {model["model"]: model for model in audit["models"]}

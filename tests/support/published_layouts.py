@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from reload_audit.planning.configuration import read_yaml
-from reload_audit.planning.discovery.find_models import find_models
+from reload_audit.planning.discovery.find_models import Discovery, find_models
 from support.builders import ROOT, resolved
 
 MODELS_SCHEMA = read_yaml(ROOT / "workflow/schemas/models.schema.yaml")
@@ -20,9 +20,14 @@ CLAIMS_SCHEMA = read_yaml(ROOT / "workflow/schemas/claims.schema.yaml")
 PPO_SETTINGS = {"clip_range": 0.2, "n_epochs": 10, "n_envs": 4}
 
 
+def found_in(**config: Any) -> Discovery:
+    """What discovery finds for a configuration."""
+    return find_models(resolved(**config), MODELS_SCHEMA, CLAIMS_SCHEMA)
+
+
 def discovered(**config: Any) -> list[dict[str, Any]]:
     """The external models that discovery finds for a configuration."""
-    return [model.to_dict() for model in find_models(resolved(**config), MODELS_SCHEMA, CLAIMS_SCHEMA)]
+    return [model.to_dict() for model in found_in(**config).models]
 
 
 def by_name(**config: Any) -> dict[str, dict[str, Any]]:

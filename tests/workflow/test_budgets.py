@@ -312,7 +312,7 @@ def counted_plans(recorded_model: Path, tmp_path_factory: pytest.TempPathFactory
 def _remember_models(config: dict[str, Any], file: Path) -> str:
     """Write the file that jobs read, and name a batch whose size both audits have."""
     schemas = [read_yaml(ROOT / f"workflow/schemas/{name}.schema.yaml") for name in ("models", "claims")]
-    models = find_models.find_models(resolved(**config), *schemas)
+    models = find_models.find_models(resolved(**config), *schemas).models
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps([model.to_dict() for model in models], indent=1))
     batches = find_models.batches([model.model for model in models], 10)

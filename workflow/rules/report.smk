@@ -33,6 +33,7 @@ rule aggregate:
         runtime=aggregation.runtime,
     params:
         settings=PLAN.aggregation_settings,
+        passed_over=PLAN.passed_over,
         code=always(PLAN.code.of_script_with_data, "aggregate.py"),
     message:
         "Comparing train time and reload"

@@ -9,9 +9,11 @@ from reload_audit.records.storage import DamagedFileError
 from reload_audit.results.aggregate import aggregate
 
 
-def main(records: Sequence[str], probes: Sequence[str], settings: dict, results: Path) -> None:
+def main(
+    records: Sequence[str], probes: Sequence[str], settings: dict, results: Path, passed_over: Sequence[str] = ()
+) -> None:
     criteria = Criteria.from_dict(settings["verdict"])
-    aggregate(map(Path, records), criteria, settings, results, [Path(probe) for probe in probes])
+    aggregate(map(Path, records), criteria, settings, results, [Path(probe) for probe in probes], passed_over)
 
 
 if __name__ == "__main__":
@@ -21,4 +23,5 @@ if __name__ == "__main__":
             snakemake.input.probes,
             snakemake.params.settings,
             Path(snakemake.output.audit).parent,
+            snakemake.params.passed_over,
         )

@@ -81,6 +81,7 @@ class Plan:
     :param folders: where the audit writes
     :param trained: training specs by the names of the models
     :param external: external models by their names
+    :param passed_over: what lies beside them and is no model, though a user may have meant it as one
     :param code: digests of code
     :param now: when planning began, in seconds since 1970
     """
@@ -90,6 +91,7 @@ class Plan:
     folders: Folders
     trained: Mapping[str, TrainingData]
     external: Mapping[str, ExternalSpec]
+    passed_over: Sequence[str]
     code: JobCode
     now: float
 
@@ -288,6 +290,7 @@ class Plan:
     def remember_external_models(self) -> None:
         """Say how many external models there are, and write them down for the jobs, which then do not look for them."""
         file = _remembered(self.folders)
+        _passed_over(self.folders).unlink(missing_ok=True)
         if not self.external:
             file.unlink(missing_ok=True)  # those of another configuration
             return
@@ -296,6 +299,9 @@ class Plan:
         complete = file.with_suffix(".new")
         complete.write_text(json.dumps([model.to_dict() for model in self.external.values()], indent=1), "utf-8")
         complete.replace(file)
+        if self.passed_over:
+            print(f"Passed over: {'; '.join(self.passed_over)}", file=sys.stderr)
+            _passed_over(self.folders).write_text(json.dumps(self.passed_over, indent=1), "utf-8")
 
     def check_experiments(self, script: Path) -> None:
         """Try every experiment's environment and algorithm, and leave the resolved configuration beside the results.
@@ -359,27 +365,36 @@ def make_plan(
             configuration.check_writable(folder)
     trained = configuration.trained_models(config)
     code = JobCode(source, config["python_path"], config["trust"])
-    external = _external_models(config, folders, functools.partial(_schema, source), code, discover=discover)
+    external, passed_over = _external_models(
+        config, folders, functools.partial(_schema, source), code, discover=discover
+    )
     if config["only"]:
         configuration.check_only(config["only"], [*trained, *external], name)
         trained = {model: spec for model, spec in trained.items() if model in config["only"]}
         external = {model: spec for model, spec in external.items() if model in config["only"]}
-    return Plan(config, name, folders, trained, external, code, now)
+    return Plan(config, name, folders, trained, external, passed_over, code, now)
 
 
 def _external_models(
     config: Configuration, folders: Folders, schema: Callable[[str], Any], code: JobCode, *, discover: bool
-) -> Mapping[str, ExternalSpec]:
-    remembered = _remembered(folders)
+) -> tuple[Mapping[str, ExternalSpec], Sequence[str]]:
+    """The external models by their names, and what was passed over."""
+    remembered, passed_over = _remembered(folders), _passed_over(folders)
     if not discover and remembered.exists():
-        return RememberedModels(json.loads(remembered.read_text(encoding="utf-8")))
-    models = find_models.find_models(config, schema("models"), schema("claims"), results=folders.results)
-    return {model.model: model for model in usable(models, code.of_user)}
+        others = json.loads(passed_over.read_text(encoding="utf-8")) if passed_over.exists() else []
+        return RememberedModels(json.loads(remembered.read_text(encoding="utf-8"))), others
+    found = find_models.find_models(config, schema("models"), schema("claims"), results=folders.results)
+    return {model.model: model for model in usable(found.models, code.of_user)}, found.passed_over
 
 
 def _remembered(folders: Folders) -> Path:
     """The file in which the main process writes down the external models for the processes of jobs."""
     return Path(folders.results, "external/models.json")
+
+
+def _passed_over(folders: Folders) -> Path:
+    """The file in which the main process writes down what it passed over, if anything."""
+    return Path(folders.results, "external/passed_over.json")
 
 
 def _schema(source: Source, name: str) -> Any:

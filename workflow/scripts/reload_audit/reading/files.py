@@ -14,6 +14,27 @@ from reload_audit.reading.refusal import Unreadable, shown
 
 _ENTRY = b"PK\x01\x02"
 
+_POINTER = b"version https://git-lfs.github.com/spec/"
+
+POINTER = "a pointer of Git LFS, not the file itself, which `git lfs pull` fetches"
+
+
+def is_pointer(content: bytes) -> bool:
+    """Whether a file that begins with these bytes only points to one that Git LFS keeps elsewhere."""
+    return content.startswith(_POINTER)
+
+
+def first_bytes(path: str | Path, count: int = 256) -> bytes:
+    """The first bytes of a regular file.
+
+    :raises Unreadable: it cannot be read
+    """
+    with opened(path) as file:
+        try:
+            return file.read(count)
+        except OSError as error:
+            raise Unreadable(f"{shown(str(path))}: cannot be read: {error.strerror}") from None
+
 
 def opened(path: str | Path) -> BinaryIO:
     """Open a regular file for reading bytes; anything else is refused, because opening it might block.
@@ -42,6 +63,8 @@ def read_bytes(path: str | Path, limit: int = limits.FILE_BYTES) -> bytes:
             content = file.read(min(size, limit) + 1)
         except OSError as error:
             raise Unreadable(f"{shown(str(path))}: cannot be read: {error.strerror}") from None
+    if is_pointer(content):
+        raise Unreadable(f"{shown(str(path))}: {POINTER}")
     if len(content) > limit:
         raise Unreadable(f"{shown(str(path))}: expected at most {limit} bytes, found more")
     return content

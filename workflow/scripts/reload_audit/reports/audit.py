@@ -245,6 +245,7 @@ class Audit:
     :param criteria: what counted as a difference; None where the audit does not say
     :param trained_with: of each software that trained models its versions, by package
     :param counts: how many models have each verdict, in the verdicts' order
+    :param passed_over: what lies beside the models and is none: each kind, how many, and which
     """
 
     tool: str
@@ -253,6 +254,7 @@ class Audit:
     counts: Mapping[str, int]
     models: tuple[AuditedModel, ...]
     environments: tuple[ProbedEnvironment, ...]
+    passed_over: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Audit:
@@ -267,6 +269,7 @@ class Audit:
             counts=_counts(models),
             models=models,
             environments=tuple(_environment(found) for found in audit.objects("environments")),
+            passed_over=audit.texts("passed_over"),
         )
 
 

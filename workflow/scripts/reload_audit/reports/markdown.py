@@ -19,6 +19,7 @@ from reload_audit.reports.summary import (
     cause_page,
     counted_causes,
     explained,
+    passed_over,
     plain_loads,
     rewards,
     why,
@@ -40,7 +41,7 @@ def summarize(audit: Audit, report: str, cards: Sequence[Suggestion] = ()) -> st
     blocks = [f"**{headline(models)}**", _verdicts(audit.counts, models), *_worst(models)]
     blocks += [*_causes(models), *_cards(cards)]
     loads = plain_loads(models)
-    blocks += [*([code(loads)] if loads else []), f"Report: {code(report)}"]
+    blocks += [*map(code, filter(None, [loads, passed_over(audit)])), f"Report: {code(report)}"]
     return "\n\n".join(filter(None, blocks)) + "\n"
 
 

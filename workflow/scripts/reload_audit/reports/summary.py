@@ -23,6 +23,8 @@ _LOAD_ERRORS = 3
 _LONGEST_CAUSE = 60
 _LONGEST_EVIDENCE = 240
 _OTHER_CAUSES = 5
+_PASSED_OVER = 5
+_LONGEST_PASSED_OVER = 1000
 
 
 def summarize(audit: Audit, report: str, cards: str = "") -> str:
@@ -37,7 +39,7 @@ def summarize(audit: Audit, report: str, cards: str = "") -> str:
     worst, left = worst_models(models)
     lines += [*filter(None, [cause_counts(models)]), *_other_causes(models, worst)]
     lines += [*filter(None, [plain_loads(models)]), *_table(worst, left)]
-    lines += [*filter(None, [cards]), f"Report: {report}"]
+    lines += [*filter(None, [passed_over(audit), cards]), f"Report: {report}"]
     return "\n".join(lines) + "\n"
 
 
@@ -54,6 +56,15 @@ def plain_loads(models: Iterable[AuditedModel]) -> str:
     more = f"; {len(errors) - _LOAD_ERRORS:,} other errors" if len(errors) > _LOAD_ERRORS else ""
     all_external = f"{len(external):,} external models" if len(external) > 1 else "1 external model"
     return f"{errors.total():,} of {all_external} would not load with a plain ALGO.load{unknown}: {said}{more}"
+
+
+def passed_over(audit: Audit) -> str:
+    """What lies beside the models and is none, in one line; empty where there is nothing."""
+    if not audit.passed_over:
+        return ""
+    left = len(audit.passed_over) - _PASSED_OVER
+    said = [*audit.passed_over[:_PASSED_OVER], *([f"{left:,} other kinds"] if left > 0 else [])]
+    return one_line(f"Passed over: {'; '.join(said)}", _LONGEST_PASSED_OVER)
 
 
 def cause_counts(models: Iterable[AuditedModel]) -> str:

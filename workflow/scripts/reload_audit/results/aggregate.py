@@ -134,18 +134,20 @@ def aggregate(
     settings: Mapping[str, Any],
     results: Path,
     probes: Sequence[Path] = (),
+    passed_over: Sequence[str] = (),
 ) -> None:
     """Write every result table, and ``audit.json``, into the folder ``results``.
 
     :param records: files of records, one a trained model and one a batch of external models, in the tables' order
     :param settings: the sections of the configuration that decided, for ``audit.json``
     :param probes: files of what probing the models' environments found
+    :param passed_over: what lies beside external models and is none, in words
     """
     judged: list[_Judged] = []
     with tables.ParquetTable(results / "episodes.parquet", tables.EPISODES) as episodes:
         for path in records:
             judged += [_read(record, criteria, results, episodes) for record in read_records(path)]
-    made = _made(judged, criteria, settings, dict(_probed(probes)))
+    made = _made(judged, _Audited(criteria, settings, dict(_probed(probes)), passed_over))
     tables.write_parquet(results / "models.parquet", made.models)
     tables.write_csv(results / "models.csv", made.models)
     tables.write_parquet(results / "conditions.parquet", made.conditions)
@@ -184,13 +186,26 @@ def _probed(probes: Iterable[Path]) -> Iterator[tuple[str, ProbeRecord]]:
         yield path.stem, probe
 
 
-def _made(
-    judged: Sequence[_Judged], criteria: Criteria, settings: Mapping[str, Any], probed: Mapping[str, ProbeRecord]
-) -> _Tables:
+@dataclass(frozen=True)
+class _Audited:
+    """What an audit's models have in common.
+
+    :param settings: the sections of the configuration that decided
+    :param probed: what probing environments found, by name
+    :param passed_over: what lies beside external models and is none, in words
+    """
+
+    criteria: Criteria
+    settings: Mapping[str, Any]
+    probed: Mapping[str, ProbeRecord]
+    passed_over: Sequence[str]
+
+
+def _made(judged: Sequence[_Judged], audited: _Audited) -> _Tables:
     """The tables of all models; those that cannot be put into them are there as errors, with the reason."""
 
     def make(models: Sequence[_Judged]) -> _Tables:
-        return _put_together(models, criteria, settings, probed)
+        return _put_together(models, audited)
 
     while True:
         try:
@@ -207,16 +222,14 @@ def _made(
             ]
 
 
-def _put_together(
-    judged: Sequence[_Judged], criteria: Criteria, settings: Mapping[str, Any], probed: Mapping[str, ProbeRecord]
-) -> _Tables:
-    rows = _with_verdicts(judged, criteria)
+def _put_together(judged: Sequence[_Judged], audited: _Audited) -> _Tables:
+    rows, probed = _with_verdicts(judged, audited.criteria), audited.probed
     diagnoses = [_diagnose(model, row, probed.get(model.probe)) for model, row in zip(judged, rows, strict=True)]
     rows = [_with_cause(row, diagnosis) for row, diagnosis in zip(rows, diagnoses, strict=True)]
     audit = {
         "schema_version": SCHEMA_VERSION,
         "tool": {"name": "reload-audit", "version": __version__},
-        "settings": settings,
+        "settings": audited.settings,
         "trained_with": [*_distinct(model.software for model in judged if model.software is not None)],
         "counts": count_verdicts([row.verdict for row in rows]),
         "models": [
@@ -224,6 +237,7 @@ def _put_together(
             for model, row, diagnosis in zip(judged, rows, diagnoses, strict=True)
         ],
         "environments": [environment_entry(name, probed[name]) for name in sorted(probed)],
+        "passed_over": [*audited.passed_over],
     }
     return _Tables(
         models=tables.table(map(asdict, rows), tables.MODELS),

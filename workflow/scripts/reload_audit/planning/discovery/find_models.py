@@ -18,14 +18,29 @@ from reload_audit.planning.configuration import ConfigError, closest, trained_mo
 from reload_audit.planning.discovery import layouts, names, tables, tree
 from reload_audit.planning.discovery.allowance import ALLOWANCE
 from reload_audit.planning.discovery.candidate import SET_BY_USER, Candidate
+from reload_audit.planning.discovery.contents import PassedOver, counted
 from reload_audit.planning.resolved import Configuration, Run
 from reload_audit.reading.refusal import shown
 from reload_audit.records.specs import ExternalSpec
 
 LOOKED_FOR = (
     "RL Zoo's <env>/args.yml and <env>.zip, Hugging Face repositories, recordings with manifest.json and model.zip, "
-    "and any other zip that Stable-Baselines3 saved; hidden folders and links to folders are left out"
+    "and any other file that Stable-Baselines3 saved a model in, whatever its name ends in; "
+    "hidden folders and links to folders are left out"
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class Discovery:
+    """What a configuration leads to besides what this workflow trains.
+
+    :param models: sorted by name
+    :param passed_over: what lies in the folders that a user may have meant as a model, though it is none: for each kind
+        how many there are, and which
+    """
+
+    models: list[ExternalSpec]
+    passed_over: list[str]
 
 
 def find_models(
@@ -33,8 +48,8 @@ def find_models(
     models_schema: tables.RowSchema,
     claims_schema: tables.RowSchema,
     results: str | None = None,
-) -> list[ExternalSpec]:
-    """All models that a configuration leads to and this workflow does not train, sorted by name.
+) -> Discovery:
+    """All models that a configuration leads to and this workflow does not train.
 
     :param models_schema: the JSON Schema of a row of a table of models
     :param claims_schema: the JSON Schema of a row of a table of claims
@@ -44,7 +59,8 @@ def find_models(
     ALLOWANCE.begin()
     problems: list[str] = []
     trained = list(trained_models(config))
-    in_runs = _in_runs(config["runs"], results, problems)
+    passed_over: list[PassedOver] = []
+    in_runs = _in_runs(config["runs"], results, problems, passed_over)
     rows = _in_tables(config["models"], models_schema, trained, problems)
     named = _named(_laid_over(rows, in_runs), trained)
     claims = [row for path in _paths(config["claims"]) for row in tables.read_claims(path, claims_schema, problems)]
@@ -52,7 +68,9 @@ def find_models(
     problems += _open_questions(named)
     if problems:
         raise ConfigError("\n".join(problems))
-    return [_spec(named[name], name, config["python_path"]) for name in sorted(named)]
+    models = [_spec(named[name], name, config["python_path"]) for name in sorted(named)]
+    distinct = {other.path: other for other in passed_over}
+    return Discovery(models, counted([distinct[path] for path in sorted(distinct)]))
 
 
 def _spec(candidate: Candidate, name: str, python_path: Sequence[str]) -> ExternalSpec:
@@ -102,7 +120,9 @@ def _paths(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
-def _in_runs(runs: list[str | Run], results: str | None, problems: list[str]) -> dict[str, tuple[str, Candidate]]:
+def _in_runs(
+    runs: list[str | Run], results: str | None, problems: list[str], passed_over: list[PassedOver]
+) -> dict[str, tuple[str, Candidate]]:
     """For the real path of each zip the name of its root, and the model; the first entry that finds a zip has it."""
     in_runs: dict[str, tuple[str, Candidate]] = {}
     for index, run in enumerate(runs):
@@ -115,9 +135,13 @@ def _in_runs(runs: list[str | Run], results: str | None, problems: list[str]) ->
             continue
         top = tree.read_tree(folder, entry.get("exclude", []), results)
         title = tree.title(top)
-        models = list(layouts.models_in(top, title))
+        found = list(layouts.models_in(top, title))
+        models = [candidate for candidate in found if isinstance(candidate, Candidate)]
+        others = [other for other in found if isinstance(other, PassedOver)]
+        passed_over += others
         if not models:
-            problems.append(f"{where}: found no model in {shown(entry['folder'])}; looked for {LOOKED_FOR}")
+            instead = f"; passed over: {'; '.join(counted(others))}" if others else ""
+            problems.append(f"{where}: found no model in {shown(entry['folder'])}; looked for {LOOKED_FOR}{instead}")
         # A link to a model is the model itself, under another name.
         for candidate in sorted(models, key=lambda candidate: os.path.islink(candidate.path)):
             candidate.group = entry["folder"]

@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from reload_audit.planning.discovery import names, settings, zips
+from reload_audit.planning.discovery import contents, names, settings, zips
 from reload_audit.planning.discovery.candidate import Candidate
+from reload_audit.planning.discovery.contents import PassedOver
 from reload_audit.planning.discovery.tree import Folder
 from reload_audit.reading import files, limits
 from reload_audit.reading.plain_values import mapping, read_json
@@ -21,30 +22,46 @@ from reload_audit.reading.yaml_text import front_matter
 from reload_audit.records.specs import ModelRole, ModelSource
 
 _CHECKPOINT = re.compile(r"^(?P<prefix>.*?)_?(?P<steps>\d+)_steps$")
+_LETTERS = re.compile(r"\.[A-Za-z]\w*$")
 _NO_MODELS = re.compile(r"^(train_eval_metrics|replay.*)\.zip$")
 _SHARED_STATISTICS = ("vecnormalize.pkl", "vec_normalize.pkl", "VecNormalize.pkl")
 
 
-def models_in(top: Folder, title: str) -> Iterator[Candidate]:
-    """Every model in a folder and below.
+def models_in(top: Folder, title: str) -> Iterator[Candidate | PassedOver]:
+    """Every model in a folder and below, and what a user may have meant as one.
 
     :param title: what to call the model where there is only one
     """
+    with_zips: set[str] = set()
     for folder in top.walk():
         if folder.problem:
             yield _unlisted(folder, title)
-        zip_names = sorted(name for name in folder.files if name.endswith(".zip") and not _NO_MODELS.match(name))
+        others = list(contents.models_among_others(folder))
+        yield from (other for other in others if isinstance(other, PassedOver))
+        zip_names = [name for name in folder.files if name.endswith(".zip") and not _NO_MODELS.match(name)]
+        zip_names = sorted([*zip_names, *(other for other in others if isinstance(other, str))])
         if not zip_names:
+            if _is_run(folder) and os.path.dirname(folder.real) not in with_zips:
+                yield PassedOver(folder.path, contents.NO_MODEL_IN_RUN)
             continue
+        with_zips.add(folder.real)
         if {"model.zip", "manifest.json", "evaluations.json"} <= folder.files.keys():
             yield from _each(_recording, folder, ["model.zip"], title)
             zip_names.remove("model.zip")
         yield from _each(_in_folder, folder, zip_names, title)
 
 
+def _is_run(folder: Folder) -> bool:
+    """Whether a folder holds the settings of a run of RL Zoo."""
+    return {"args.yml", "config.yml"} <= folder.files.keys()
+
+
+_Found = Candidate | PassedOver
+
+
 def _each(
-    find: Callable[[Folder, list[str], str], Iterable[Candidate]], folder: Folder, zip_names: list[str], title: str
-) -> list[Candidate]:
+    find: Callable[[Folder, list[str], str], Iterable[_Found]], folder: Folder, zip_names: list[str], title: str
+) -> list[_Found]:
     """The models in zips; where looking for them raises what nobody foresaw, each is looked for without the others.
 
     :param find: finds the models in some of the zips
@@ -68,7 +85,7 @@ def _instead(folder: Folder, zip_name: str, title: str) -> Candidate:
     )
 
 
-def _in_folder(folder: Folder, zip_names: list[str], title: str) -> Iterator[Candidate]:
+def _in_folder(folder: Folder, zip_names: list[str], title: str) -> Iterator[_Found]:
     runs = _zoo_runs(folder)
     in_runs = {name: run for name in zip_names if (run := _run_of(name, runs)) is not None}
     for run in dict.fromkeys(in_runs.values()):
@@ -95,7 +112,7 @@ def _unlisted(folder: Folder, title: str) -> Candidate:
 
 
 def _new(folder: Folder, zip_name: str, source: ModelSource, name: str) -> Candidate:
-    problem = folder.files[zip_name]
+    problem = folder.files.get(zip_name, "")
     path = os.path.join(folder.path, zip_name)
     return Candidate(
         path=path,
@@ -113,6 +130,7 @@ def _stem(zip_name: str) -> str:
 
 
 def _role(stem: str) -> ModelRole:
+    stem = _LETTERS.sub("", stem)
     return "best" if stem == "best_model" else "checkpoint" if _CHECKPOINT.match(stem) else "final"
 
 
@@ -137,7 +155,7 @@ def _run_of(zip_name: str, runs: dict[str, Folder]) -> str | None:
     return next(iter(runs)) if len(runs) == 1 and _role(stem) != "final" else None
 
 
-def _zoo(folder: Folder, run: str, zip_names: list[str], title: str) -> Iterator[Candidate]:
+def _zoo(folder: Folder, run: str, zip_names: list[str], title: str) -> Iterator[_Found]:
     inner = folder.folders[run]
     known = settings.read_settings(inner)
     known.env = known.env or names.env_of_folder(run)
@@ -147,16 +165,17 @@ def _zoo(folder: Folder, run: str, zip_names: list[str], title: str) -> Iterator
         stem = _stem(zip_name)
         is_run = stem == run and folder.name.startswith(f"{run}_")
         name = (folder.label or title) if is_run else names.joined(folder.label, stem)
-        candidate = _new(folder, zip_name, "zoo", name)
-        candidate.run = f"{folder.real}/{run}"
-        candidate.take_settings(known)
+        candidate = _peeked(folder, zip_name, title)
+        if isinstance(candidate, PassedOver):
+            yield candidate
+            continue
+        candidate.name, candidate.source, candidate.run = name, "zoo", f"{folder.real}/{run}"
+        candidate.take_settings(dataclasses.replace(known, algo=known.algo or candidate.algo))
         _take_measurements(candidate, folder)
         if candidate.normalized is not False:
             _take_statistics(candidate, *_checkpoint_statistics(folder, stem), (inner, "vecnormalize.pkl"))
         if known.rewards_only:  # a policy has never seen the statistics of rewards: they may be missing
             candidate.normalized = candidate.statistics is not None
-        if not candidate.algo and not candidate.problem:
-            candidate.algo = _algorithm_in_zip(candidate)
         yield candidate
 
 
@@ -165,14 +184,6 @@ def _take_measurements(candidate: Candidate, folder: Folder) -> None:
     monitors = [name for name in folder.files if name.endswith("monitor.csv") and folder.has(name)]
     candidate.evaluations = folder.file("evaluations.npz")
     candidate.monitors = [os.path.join(folder.path, name) for name in sorted(monitors)]
-
-
-def _algorithm_in_zip(candidate: Candidate) -> str:
-    try:
-        return zips.algorithm_of(zips.settings(candidate.path) or {})
-    except Unreadable as error:
-        candidate.problem = str(error)
-        return ""
 
 
 # --- Hugging Face --------------------------------------------------------------------------------------------------
@@ -201,11 +212,13 @@ def _first(value: object) -> dict[str, Any]:
     return mapping(value[0]) if isinstance(value, list) and value else {}
 
 
-def _hub(folder: Folder, zip_names: list[str], card: dict[str, str], title: str) -> Iterator[Candidate]:
+def _hub(folder: Folder, zip_names: list[str], card: dict[str, str], title: str) -> Iterator[_Found]:
     known = settings.read_settings(folder)
     by_name = names.algorithm(card.get("algo"))
     results, deterministic = _results(folder)
-    models = [candidate for name in zip_names if (candidate := _peeked(folder, name, title)) is not None]
+    found = [_peeked(folder, name, title) for name in zip_names]
+    yield from (other for other in found if isinstance(other, PassedOver))
+    models = [candidate for candidate in found if isinstance(candidate, Candidate)]
     for candidate in models:
         stem = _stem(os.path.basename(candidate.path))
         words = [stem, *reversed(folder.label.split("/")), title]
@@ -240,8 +253,10 @@ def _results(folder: Folder) -> tuple[str | None, bool | None]:
 # --- Zips in a folder ----------------------------------------------------------------------------------------------
 
 
-def _plain(folder: Folder, zip_names: list[str], title: str) -> Iterator[Candidate]:
-    models = [candidate for name in zip_names if (candidate := _peeked(folder, name, title)) is not None]
+def _plain(folder: Folder, zip_names: list[str], title: str) -> Iterator[_Found]:
+    found = [_peeked(folder, name, title) for name in zip_names]
+    yield from (other for other in found if isinstance(other, PassedOver))
+    models = [candidate for candidate in found if isinstance(candidate, Candidate)]
     of_one_run = sum(candidate.role == "final" for candidate in models) <= 1
     for candidate in models:
         stem = _stem(os.path.basename(candidate.path))
@@ -254,8 +269,8 @@ def _plain(folder: Folder, zip_names: list[str], title: str) -> Iterator[Candida
         yield candidate
 
 
-def _peeked(folder: Folder, zip_name: str, title: str) -> Candidate | None:
-    """A model with what its zip says; None for a zip of something else."""
+def _peeked(folder: Folder, zip_name: str, title: str) -> _Found:
+    """A model with what its zip says, or what the zip is instead."""
     stem = _stem(zip_name)
     same = folder.name == stem
     candidate = _new(folder, zip_name, "folder", (folder.label or title) if same else names.joined(folder.label, stem))
@@ -263,11 +278,15 @@ def _peeked(folder: Folder, zip_name: str, title: str) -> Candidate | None:
         return candidate
     try:
         data = zips.settings(candidate.path)
+    except zips.Pointer:
+        return PassedOver(candidate.path, contents.POINTER)
     except Unreadable as error:
         candidate.problem = str(error)
         return candidate
     if data is None:
-        return None
+        return PassedOver(candidate.path, contents.of_zip(candidate.path))
+    if other := zips.other_library(data):
+        return PassedOver(candidate.path, f"a model of {other}")
     candidate.algo = zips.algorithm_of(data)
     candidate.n_envs = settings.positive_integer(data.get("n_envs"))
     return candidate

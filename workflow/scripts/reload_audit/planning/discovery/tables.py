@@ -14,7 +14,7 @@ from typing import Any, TypedDict
 import jsonschema
 
 from reload_audit.planning.configuration import closest, explain
-from reload_audit.planning.discovery import names, zips
+from reload_audit.planning.discovery import contents, names, zips
 from reload_audit.planning.discovery.candidate import SET_BY_USER, Candidate
 from reload_audit.reading import files, limits
 from reload_audit.reading.plain_values import plain_data
@@ -111,9 +111,11 @@ def model_path(row: Row) -> str:
 
 def _problem_of_model(path: str) -> str | None:
     try:
-        if zips.is_model(path):
-            return None
-        return f"{shown(path)}: {zips.NOT_A_MODEL} another zip, without a member 'data'"
+        data = zips.settings(path)
+        if data is None:
+            return f"{shown(path)}: {zips.NOT_A_MODEL} {contents.of_zip(path)}"
+        other = zips.other_library(data)
+        return f"{shown(path)}: {zips.NOT_A_MODEL} a model of {other}" if other else None
     except Unreadable as error:
         return str(error)
 

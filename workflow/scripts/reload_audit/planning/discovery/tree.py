@@ -19,6 +19,31 @@ from reload_audit.reading.refusal import shown, unforeseen
 # The endings of files that discovery knows what to do with.
 _ENDINGS = (".zip", ".yml", ".yaml", ".json", ".pkl", ".npz", ".csv", ".md")
 
+# The endings of files that are never a model or statistics, however they are called.
+_NEVER = (
+    *(
+        ".py",
+        ".pyc",
+        ".pyi",
+        ".ipynb",
+        ".txt",
+        ".rst",
+        ".tex",
+        ".html",
+        ".css",
+        ".js",
+        ".log",
+        ".sh",
+        ".bat",
+        ".c",
+        ".h",
+    ),
+    *(".cpp", ".rs", ".java", ".cs", ".m", ".xml", ".mjcf", ".urdf", ".stl", ".dae", ".obj", ".mtl", ".toml", ".ini"),
+    *(".cfg", ".conf", ".lock", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".bmp", ".ico", ".webp", ".mp4", ".avi"),
+    *(".webm", ".mov", ".mkv", ".mp3", ".wav", ".ogg", ".ttf", ".npy", ".tsv", ".jsonl", ".pdf", ".gz", ".tar", ".bz2"),
+    *(".xz", ".7z", ".rar", ".whl", ".egg", ".jar", ".so", ".dll", ".pyd", ".exe", ".docx", ".xlsx", ".pptx"),
+)
+
 _HUB_CACHE = re.compile(r"^models--.+")
 
 
@@ -32,6 +57,7 @@ class Folder:
     :param boundary: the folder that links in it may not lead out of
     :param label: what models in it are named after; ``org/name`` for a repository in a Hugging Face cache
     :param files: for each name, why the file cannot be used; empty where it can
+    :param others: the names of further files that can be used and may hold anything, as their names do not tell
     :param problem: why it cannot be listed
     """
 
@@ -41,6 +67,7 @@ class Folder:
     real: str
     boundary: str
     files: dict[str, str] = field(default_factory=dict)
+    others: set[str] = field(default_factory=set)
     folders: dict[str, Folder] = field(default_factory=dict)
     links: set[str] = field(default_factory=set)
     problem: str = ""
@@ -54,9 +81,14 @@ class Folder:
         """Whether this holds the revisions of a repository in a Hugging Face cache."""
         return self.name == "snapshots" and bool(_HUB_CACHE.match(os.path.basename(os.path.dirname(self.real))))
 
+    @property
+    def is_blobs(self) -> bool:
+        """Whether this holds the content of the files in a Hugging Face cache, under names that say nothing."""
+        return self.name == "blobs" and bool(_HUB_CACHE.match(os.path.basename(os.path.dirname(self.real))))
+
     def has(self, name: str) -> bool:
         """Whether there is a file of that name that can be opened."""
-        return self.files.get(name) == ""
+        return self.files.get(name) == "" or name in self.others
 
     def file(self, name: str) -> str | None:
         return os.path.join(self.path, name) if self.has(name) else None
@@ -129,6 +161,14 @@ def _take(folder: Folder, entry: os.DirEntry[str], relative: str) -> None:
             folder.files[name] = _problem_of_link(folder, entry)
         else:
             folder.files[name] = "" if entry.is_file(follow_symlinks=False) else _not_a_file(entry)
+    elif not name.startswith(".") and not name.lower().endswith(_NEVER) and not folder.is_blobs:
+        if entry.is_symlink():
+            folder.links.add(name)
+            usable = not _problem_of_link(folder, entry)
+        else:
+            usable = entry.is_file(follow_symlinks=False)
+        if usable:
+            folder.others.add(name)
 
 
 def _inner(folder: Folder, name: str, relative: str) -> Folder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 import struct
 import zipfile
 import zlib
@@ -14,11 +15,16 @@ from typing import Any, BinaryIO
 
 from reload_audit.planning.discovery.allowance import ALLOWANCE
 from reload_audit.reading import limits
-from reload_audit.reading.files import opened
+from reload_audit.reading.files import POINTER, is_pointer, opened
 from reload_audit.reading.plain_values import parse_json
 from reload_audit.reading.refusal import Unreadable, shown
 
 NOT_A_MODEL = "expected a zip that Stable-Baselines3 saved, found"
+
+
+class Pointer(Unreadable):
+    """The file is a pointer of Git LFS to a zip that is not there."""
+
 
 # Modules that only one algorithm has its policy or its rollout buffer from.
 _BY_MODULE = {
@@ -33,6 +39,12 @@ _BY_MODULE = {
     "sb3_contrib.common.recurrent.": "RecurrentPPO",
     "sb3_contrib.ppo_recurrent.": "RecurrentPPO",
 }
+
+# Modules that policies of other libraries are from, which save zips of the same form.
+_OTHER_LIBRARIES = (
+    (re.compile(r"stable_baselines\."), "stable-baselines 2, of TensorFlow"),
+    (re.compile(r"(?:\b|c)sbx\."), "SBX, of JAX"),
+)
 
 # Attributes that tell the other algorithms apart: the first set that a zip has all of decides.
 _BY_ATTRIBUTES = (
@@ -49,13 +61,22 @@ _BY_ATTRIBUTES = (
 )
 
 
-def is_model(path: str) -> bool:
-    """Whether a zip has the member ``data``, as every zip has that SB3 saved.
+def members(path: str) -> list[str]:
+    """The names of what is in a zip.
 
     :raises Unreadable: it is no zip
     """
     with _opened(path) as archive:
-        return "data" in archive.namelist()
+        return archive.namelist()
+
+
+def beginning_of(path: str, member: str, limit: int) -> bytes:
+    """The first bytes of what is in a zip.
+
+    :raises Unreadable: it is no zip
+    """
+    with _opened(path) as archive, archive.open(member) as file:
+        return file.read(limit)
 
 
 def settings(path: str) -> dict[str, Any] | None:
@@ -78,6 +99,16 @@ def settings(path: str) -> dict[str, Any] | None:
     if not isinstance(data, dict):
         raise Unreadable(f"{shown(path)}: {NOT_A_MODEL} settings that are no mapping")
     return data
+
+
+def other_library(data: Mapping[str, object]) -> str:
+    """The library that saved settings in SB3's way, but whose models SB3 cannot load; empty for SB3 and its contrib."""
+    for key in ("policy", "policy_class"):
+        pickled = _pickled_text(data.get(key))
+        for library, name in _OTHER_LIBRARIES:
+            if library.search(pickled):
+                return name
+    return ""
 
 
 def algorithm_of(data: Mapping[str, object]) -> str:
@@ -115,6 +146,8 @@ def _opened(path: str) -> Iterator[zipfile.ZipFile]:
         with opened(path) as file:
             if not os.fstat(file.fileno()).st_size:
                 raise Unreadable(f"{shown(path)}: {NOT_A_MODEL} an empty file")
+            if is_pointer(file.read(100)):
+                raise Pointer(f"{shown(path)}: {NOT_A_MODEL} {POINTER}")
             parts = _InParts(file, limits.DIRECTORY_BYTES)
             with zipfile.ZipFile(parts) as archive:
                 parts.most = limits.SETTINGS_BYTES + 1  # members are read now, which say how large they are

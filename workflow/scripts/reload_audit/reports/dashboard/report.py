@@ -176,7 +176,8 @@ def bars(pairs: Iterable[tuple[str, str]]) -> list[Bar]:
 def setting_texts(audit: Audit, models: Sequence[Entry]) -> list[str]:
     """What decided the verdicts, and which software trained or saved the models: whatever of it the audit says."""
     said = [] if audit.criteria is None else _criteria_texts(audit.criteria, vocabulary(models))
-    said += [*_versions(audit.trained_with), _saved_with(models), audit.tool]
+    said += [*_versions(audit.trained_with), _saved_with(models)]
+    said += [*(f"passed over: {kind}" for kind in audit.passed_over), audit.tool]
     return [one_line(text, _LONGEST_SETTING) for text in said if text]
 
 
