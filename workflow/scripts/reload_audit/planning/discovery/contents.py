@@ -52,7 +52,7 @@ class PassedOver:
 
 
 def counted(others: Sequence[PassedOver]) -> list[str]:
-    """How many there are of each kind, the most frequent first, and which: ``2 of: a graph in ONNX (a.onnx, b.onnx)``."""
+    """How many there are of each kind and which, most frequent first: ``2 of: a graph in ONNX (a.onnx, b.onnx)``."""
     kinds: dict[str, list[str]] = {}
     for other in others:
         kinds.setdefault(other.what, []).append(shown(other.path))
