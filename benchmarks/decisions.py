@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,10 @@ from scipy.special import ndtr, ndtri, stdtrit
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
-from claims import claims_table, trend_table  # noqa: E402 (found there)
+from claims import CRITERIA, claims_table, trend_table  # noqa: E402 (found there)
 
+from reload_audit.judging.comparison import compare_paired  # noqa: E402
+from reload_audit.judging.judgement import Judgement  # noqa: E402
 from reload_audit.judging.spending import Looks, nominal_alpha, nominal_levels, spent  # noqa: E402
 
 ALPHA = 0.05
@@ -161,6 +164,46 @@ def table_with_further_looks(trials: int) -> str:
     return "\n".join(rows)
 
 
+GAINS = {"nothing is lost": 0.0, "the margin is gained": 1.0, "twice the margin is gained": 2.0}
+"""In margins."""
+
+
+def stopped_when_retained(stop: bool, margin: float, shift: float, trials: int) -> tuple[float, Counter[str]]:
+    """What models end as that are judged by recorded episodes, and after how many episodes on average.
+
+    :param stop: ``stop_when_retained``
+    :return: with the verdicts as fractions
+    """
+    criteria = replace(CRITERIA, further_looks=(), stop_when_retained=stop)
+    rng, episodes, found = np.random.default_rng(1), 0, Counter[str]()
+    for _ in range(trials):
+        differences = rng.standard_normal(LOOKS[-1]) + shift
+        for look in criteria.looks:
+            judgement = Judgement(compare_paired(differences[:look], margin, criteria), first_difference="a bit")
+            if judgement.settled(criteria):
+                break
+        episodes += look
+        found[judgement.decision or "inconclusive"] += 1
+    return episodes / trials, Counter({verdict: count / trials for verdict, count in found.items()})
+
+
+def retained_table(trials: int) -> str:
+    """What ``stop_when_retained`` saves and costs."""
+    rows = [
+        f"{trials:,} models a cell: equivalent / retained / improved in percent, and mean episodes.\n",
+        "| margin, sd | truth | goes on | stops when retained |\n| --- | --- | --- | --- |",
+    ]
+    for margin in MARGINS:
+        for truth, in_margins in GAINS.items():
+            cells = []
+            for stop in (False, True):
+                episodes, found = stopped_when_retained(stop, margin, in_margins * margin, trials)
+                shares = " / ".join(f"{100 * found[verdict]:.0f}" for verdict in ("equivalent", "retained", "improved"))
+                cells.append(f"{shares}, {episodes:.0f}")
+            rows.append(f"| {margin:g} | {truth} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 def _cell(outcome: Outcome, in_margins: float) -> str:
     if in_margins == -1.0:
         return f"{100 * outcome.degraded:.1f} %, {100 * outcome.equivalent:.1f} %"
@@ -177,6 +220,7 @@ def main() -> None:
     said = {
         "spending": tables(options.trials),
         "further looks": table_with_further_looks(options.trials // 5),
+        "retained": retained_table(options.trials // 50),
         "claims": claims_table(options.trials // 100),
         "trend": trend_table(options.trials // 25),
     }

@@ -34,6 +34,7 @@ CRITERIA = {
     "looks": [20, 40, 80],
     "further_looks": [],
     "seconds": 60,
+    "stop_when_retained": False,
 }
 
 

@@ -68,6 +68,7 @@ SETTINGS = {
         "looks": [20, 40, 80, 100],
         "further_looks": [],
         "seconds": 60,
+        "stop_when_retained": False,
     },
     "reload": {"n_envs": [1, 8], "other_vec_env": True, "conditions": "needed", "isolation": "forkserver"},
 }

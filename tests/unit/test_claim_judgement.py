@@ -118,6 +118,7 @@ def test_a_model_that_is_shown_not_to_have_lost_stops_where_nothing_more_is_in_r
     early = judge_by_claims([imprecise], episodes(110.0, 25.0, 80), 0.0, CRITERIA)
     assert (lucky.decision, lucky.settled(CRITERIA)) == ("retained", True)
     assert (early.decision, early.settled(CRITERIA)) == ("retained", False)  # a gain may yet show
+    assert early.settled(replace(CRITERIA, stop_when_retained=True))
 
 
 # --- A trend of evaluations ----------------------------------------------------------------------------------------

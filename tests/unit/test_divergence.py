@@ -27,7 +27,7 @@ from reload_audit.evaluation.rollouts import ModelPolicy, Policy, run_looks
 from reload_audit.judging.divergence_wording import divergence_sentence
 from reload_audit.models import model_folder
 from reload_audit.reading.refusal import Unreadable
-from reload_audit.records.divergence import Divergence
+from reload_audit.records.divergence import ComponentDifference, Divergence
 from reload_audit.records.episodes import Episode
 from reload_audit.records.specs import EnvironmentSpec, EvaluationSpec, TrainingSpec
 from reload_audit.records.steps import EPISODES, STEPS, EpisodeSteps, Steps, read_steps
@@ -415,6 +415,36 @@ def test_a_recording_says_whether_coarse_rounding_can_be_all_that_differs(tmp_pa
     divergence = recorded_divergence(tmp_path, reference, reload, steps, checks)
     assert divergence is not None
     assert place(divergence) == (3, 5, ("actions",), implied)
+
+
+CHOICE = ComponentDifference("actions", 0, 1, (), None, 1.0, False)
+NUMBER = ComponentDifference("actions", [0.5], [1.0], (1,), None, 0.5, False)
+ONLY_DIGESTS = ComponentDifference("actions")
+
+
+@pytest.mark.parametrize(
+    ("difference", "computed_on", "allows"),
+    [
+        (ONLY_DIGESTS, ("cuda (NVIDIA H100)", "cpu (EPYC)"), True),
+        (CHOICE, ("cuda (NVIDIA H100)", "cpu (EPYC)"), True),
+        (NUMBER, ("cuda (NVIDIA H100)", "cpu (EPYC)"), False),
+        (ONLY_DIGESTS, None, False),
+    ],
+)
+def test_what_another_device_may_have_rounded_is_not_blamed_on_the_policy_alone(difference, computed_on, allows):
+    divergence = Divergence(0, SEED, None, 256, (difference,), "policy", computed_on)
+    allowance = "nothing but rounding, because it ran on cuda (NVIDIA H100) and was reloaded on cpu (EPYC)"
+    assert (allowance in divergence_sentence(divergence)) == allows
+
+
+def test_a_divergence_says_where_the_policy_ran_if_it_ran_elsewhere(tmp_path):
+    reference, kept = ran(environment(1))
+    kept.save(tmp_path / model_folder.STEPS)
+    reload, steps = ran(environment(1), Steady(call=41))
+    for recorded, kept_as in (("cuda (H100)", ("cuda (H100)", "cpu (x)")), ("cpu (x)", None), ("", None)):
+        divergence = recorded_divergence(tmp_path, reference, reload, steps, [], (recorded, "cpu (x)"))
+        assert divergence is not None
+        assert divergence.computed_on == kept_as
 
 
 def npz(**arrays: Any) -> bytes:

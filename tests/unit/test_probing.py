@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import types
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import faulty
 from reload_audit.causes.catalogue import CAUSES
 from reload_audit.causes.finding import Finding
 from reload_audit.jobs.probe import PRELOAD, Prober, ProbeSpec
+from reload_audit.probing import state
 from reload_audit.probing.conclusions import findings
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import RELOAD_HASH_SEED, TRAIN_HASH_SEED
@@ -241,3 +243,16 @@ def test_different_environments_have_different_probes():
 def test_names_of_probes_are_readable_file_names():
     assert re.fullmatch(r"a\.b-Env-[0-9a-f]{8}", name_of())
     assert "/" not in name_of(env="ALE/Pong-v5")
+
+
+class Untouchable:
+    """What a deprecated name of a library may hold: it warns of whatever is asked of it, its class included."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise AssertionError(f"asked for its {name}")
+
+
+def test_what_an_environment_holds_is_not_asked_what_it_is():
+    owner = types.SimpleNamespace(held=Untouchable(), among=[1, Untouchable()], count=3)
+    found = state.capture({name: state.Root(owner, name, "instance") for name in vars(owner)})
+    assert {name: leaf.text for name, leaf in found.items()} == {"among[0]": "1", "count": "3"}

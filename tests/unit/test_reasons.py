@@ -83,6 +83,18 @@ def test_a_suspect_model_s_reason_names_the_loss_and_that_the_number_of_models_o
     assert "among so many models it may be chance (q = 0.31 > 0.05)" in sentence
 
 
+def test_a_gain_that_the_number_of_models_overturns_is_said_to_be_likely_not_open():
+    gains = Judgement(compare_paired(rewards(11.6, 3.0, 40), 10.3, CRITERIA), first_difference="step")
+    assert gains.decision == "improved"
+    nothing = Judgement(compare_paired(rewards(0.0, 3.0, 40), 10.3, CRITERIA), first_difference="step")
+    kept, overturned = (decide_verdicts([gains, *others], CRITERIA)[0] for others in ([], 500 * [nothing]))
+    assert (kept.verdict, overturned.verdict) == ("improved", "retained")
+    sentence = reason(overturned, gains, [], CRITERIA, FAST, None)
+    assert sentence.startswith("loses no more than the margin of 10.3; a gain beyond it is likely (the difference lies")
+    assert f"may be chance (q = {overturned.q:.2g} > 0.05)" in sentence
+    assert "open" not in sentence
+
+
 def test_to_earn_more_than_training_episodes_is_retained_and_said_to_be_expected():
     claim = Claim("training", 100.0, 5.0, 100, "m.zip, ep_info_buffer")
     verdict, sentence = said(judge_by_claim(claim, rewards(150.0, 5.0, 40), 0.0, CRITERIA))

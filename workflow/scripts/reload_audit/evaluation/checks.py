@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,19 +44,27 @@ def check(name: str, expected: Any, found: Any, *, passed: bool | None = None, p
 
 
 def recorded_divergence(
-    folder: Path, reference: Sequence[Episode], reload: Sequence[Episode], steps: Steps, checks: Sequence[Check]
+    folder: Path,
+    reference: Sequence[Episode],
+    reload: Sequence[Episode],
+    steps: Steps,
+    checks: Sequence[Check],
+    computed_on: tuple[str, str] = ("", ""),
 ) -> Divergence | None:
     """Where a reload first differs from the reference that was recorded into a folder; None where no bit does.
 
     :param steps: the first steps of the reload
     :param checks: what :func:`check_identity` gave
+    :param computed_on: where the policy ran when it was recorded, and in the reload; empty where that is not known
     """
     recorded = None
     if (folder / model_folder.STEPS).exists():
         with contextlib.suppress(Unreadable):  # then only the episode is known
             recorded = read_steps(folder / model_folder.STEPS)
     same_parameters = any(check.name == "parameters" and check.passed for check in checks)
-    return first_divergence(reference, reload, recorded, steps, same_parameters=same_parameters)
+    found = first_divergence(reference, reload, recorded, steps, same_parameters=same_parameters)
+    elsewhere = all(computed_on) and computed_on[0] != computed_on[1]
+    return replace(found, computed_on=computed_on) if found is not None and elsewhere else found
 
 
 def _check_acts_on(expected: ActsOn, found: ActsOn) -> list[Check]:

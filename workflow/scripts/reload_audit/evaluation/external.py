@@ -164,8 +164,10 @@ class _Evaluation:
         )
         venv.close()
         divergence = None
-        if steps is not None and train_time is not None and spec.recording is not None:
-            divergence = recorded_divergence(Path(spec.recording), train_time.reference, episodes, steps, self.checks)
+        if steps is not None and train_time is not None and recording is not None and spec.recording is not None:
+            computed_on = recording.identity.computed_on, model_folder.computed_on(subject.model)
+            folder = Path(spec.recording)
+            divergence = recorded_divergence(folder, train_time.reference, episodes, steps, self.checks, computed_on)
         healthy = canonical and judged(episodes).healthy
         return Evaluation(self.checks, episodes, healthy, divergence, facts=self.facts)
 

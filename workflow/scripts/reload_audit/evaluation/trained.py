@@ -38,7 +38,8 @@ def evaluate(folder: str, spec_data: Mapping[str, Any], condition: Condition, cr
     subject = _load(Path(folder), spec, condition.device or spec.device)
     venv = fresh_environments(subject, condition)
     canonical = condition.name == CANONICAL
-    checks = check_identity(_identity(Path(folder)), subject.model, venv) if canonical else []
+    recorded = _identity(Path(folder))
+    checks = check_identity(recorded, subject.model, venv) if canonical else []
     train_time = TrainTime.from_dict(read_json(Path(folder) / model_folder.EVALUATIONS))
     steps = Steps() if canonical else None
     episodes = run_condition(
@@ -53,7 +54,8 @@ def evaluate(folder: str, spec_data: Mapping[str, Any], condition: Condition, cr
     venv.close()
     divergence = None
     if steps is not None:
-        divergence = recorded_divergence(Path(folder), train_time.reference, episodes, steps, checks)
+        computed_on = recorded.computed_on, model_folder.computed_on(subject.model)
+        divergence = recorded_divergence(Path(folder), train_time.reference, episodes, steps, checks, computed_on)
     return Evaluation(
         checks=checks,
         episodes=episodes,

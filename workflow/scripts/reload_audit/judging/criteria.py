@@ -56,6 +56,8 @@ class Criteria:
     :param further_looks: those at which it is tried after these, for a model that is judged by a claim, is still
         undecided and whose episodes are cheap; all of ``alpha`` is spent at the last of all
     :param seconds: wall time of a model's episodes, beyond which none of the further looks begins
+    :param stop_when_retained: whether a model that is shown to have lost nothing ends there, though further episodes
+        might show that it is equivalent, or has gained
     """
 
     alpha: float
@@ -65,6 +67,7 @@ class Criteria:
     looks: tuple[int, ...]
     further_looks: tuple[int, ...] = ()
     seconds: float = 60.0
+    stop_when_retained: bool = False
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Criteria:

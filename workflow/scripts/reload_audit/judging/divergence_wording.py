@@ -26,9 +26,24 @@ def divergence_sentence(divergence: Divergence) -> str:
         where = f"at step {divergence.step}" if divergence.step else "at its reset (step 0)"
     else:
         where = "at a step that was not kept" if divergence.after is None else f"after step {divergence.after}"
-    meaning = "" if divergence.implies is None else f": {_IMPLIES[divergence.implies]}"
+    meaning = "" if divergence.implies is None else f": {_IMPLIES[divergence.implies]}{_or_rounding(divergence)}"
     first = "; ".join(map(_in_words, divergence.differences[:_MOST_COMPONENTS]))
     return f"Episode {divergence.episode} (seed {divergence.seed}) differs first {where}, in {first}{meaning}."
+
+
+def _or_rounding(divergence: Divergence) -> str:
+    """What else may be behind actions that differ: another device rounds otherwise, which tips a choice between two."""
+    known = any(_is_no_rounding(difference) for difference in divergence.differences)
+    if divergence.implies != "policy" or divergence.computed_on is None or known:
+        return ""
+    recorded, reloaded = divergence.computed_on
+    return f"; or nothing but rounding, because it ran on {recorded} and was reloaded on {reloaded}"
+
+
+def _is_no_rounding(difference: ComponentDifference) -> bool:
+    """Whether numbers differ by more than rounding makes of them; which action is chosen, rounding may well change."""
+    values = difference.reload if isinstance(difference.reload, list) else [difference.reload]
+    return difference.last_bits is False and any(isinstance(value, float) for value in values)
 
 
 def _in_words(difference: ComponentDifference) -> str:

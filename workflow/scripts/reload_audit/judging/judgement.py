@@ -101,7 +101,8 @@ class Judgement:
             case None:
                 return not comparison.within_reach({"degraded", "improved", "equivalent", "retained"}, criteria)
             case "retained":
-                return telling and not comparison.within_reach({"equivalent", "improved"}, criteria)
+                open_ = comparison.within_reach({"equivalent", "improved"}, criteria)
+                return telling and (criteria.stop_when_retained or not open_)
             case "equivalent":
                 return telling
             case "improved" if self.as_claimed:

@@ -92,7 +92,7 @@ def _main_reason(
         case "equivalent":
             return _equivalent(judgement, claim)
         case "retained":
-            return _retained(judgement, comparison, claim)
+            return _retained(judged, judgement, criteria)
         case "consistent" if claim is not None:
             return _consistent(comparison, claim, criteria, loss_share)
         case "degraded" | "improved":
@@ -100,7 +100,7 @@ def _main_reason(
     if judgement.obstacle and claim is not None:
         return f"{judgement.obstacle}: {_obstacle(judgement.obstacle, claim, comparison, criteria)}"
     if judged.suspect:
-        return _suspect(comparison, judged.q, criteria, further)
+        return _suspect(comparison, judged, criteria, further)
     return _undecided(comparison, criteria, further)
 
 
@@ -118,12 +118,16 @@ def _changed(judgement: Judgement, comparison: Comparison, claim: Claim | None) 
     return f"{amount} {quoted}; {_GAP_MEANS[judgement.gap]}"
 
 
-def _retained(judgement: Judgement, comparison: Comparison, claim: Claim | None) -> str:
+def _retained(judged: JudgedVerdict, judgement: Judgement, criteria: Criteria) -> str:
+    comparison, claim = judgement.comparison, judgement.claim
+    assert comparison is not None
     if judgement.as_claimed and claim is not None:
         return f"{_amount(comparison)} than claimed, as such a claim lets expect: {_said_by(claim)}"
     said = "" if claim is None else f": {_said_by(claim)}"
-    open_ = f"whether it gains is open ({_bounds(comparison)})"
-    return f"loses no more than the margin of {comparison.margin:.4g}; {open_}{said}"
+    gain = f"whether it gains is open ({_bounds(comparison)})"
+    if judgement.decision == "improved":
+        gain = f"a gain beyond it is likely ({_bounds(comparison)}), but {_may_be_chance(judged, criteria)}"
+    return f"loses no more than the margin of {comparison.margin:.4g}; {gain}{said}"
 
 
 def _consistent(comparison: Comparison, claim: Claim, criteria: Criteria, loss_share: float | None) -> str:
@@ -158,12 +162,16 @@ def _better_claim(comparison: Comparison, claim: Claim, criteria: Criteria) -> s
     return "a reward that was measured of this very model, under claims, would tell"
 
 
-def _suspect(comparison: Comparison, q: float | None, criteria: Criteria, further: FurtherEpisodes) -> str:
+def _suspect(comparison: Comparison, judged: JudgedVerdict, criteria: Criteria, further: FurtherEpisodes) -> str:
     return (
-        f"a loss beyond the margin of {comparison.margin:.4g} is likely ({_bounds(comparison)}), but among so many "
-        f"models it may be chance (q = {q:.2g} > {criteria.fdr:g}); "
+        f"a loss beyond the margin of {comparison.margin:.4g} is likely ({_bounds(comparison)}), but "
+        f"{_may_be_chance(judged, criteria)}; "
         f"{_more_episodes(comparison.n_episodes, 3 * comparison.n_episodes, further)}"
     )
+
+
+def _may_be_chance(judged: JudgedVerdict, criteria: Criteria) -> str:
+    return f"among so many models it may be chance (q = {judged.q:.2g} > {criteria.fdr:g})"
 
 
 def _undecided(comparison: Comparison, criteria: Criteria, further: FurtherEpisodes) -> str:

@@ -105,7 +105,7 @@ def describe(model: BaseAlgorithm, venv: VecEnv) -> Description:
         ep_rew_mean=float(safe_mean([episode["r"] for episode in finished])) if finished else None,
         normalized=normalize is not None,
         vecnormalize=None if normalize is None else normalizer_settings(normalize),
-        identity=Identity(content_digests(model, normalize), acts_on(model, venv), versions()),
+        identity=Identity(content_digests(model, normalize), acts_on(model, venv), versions(), computed_on(model)),
         machine=machine(),
     )
 
@@ -140,6 +140,12 @@ def env_spec(spec: Any) -> dict[str, Any] | None:
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide what a model does."""
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in _PACKAGES}}
+
+
+def computed_on(model: BaseAlgorithm) -> str:
+    """The device that a model's policy runs on, and what it is: ``cpu (...)``, ``cuda (NVIDIA ...)``."""
+    device = model.device
+    return f"{device.type} ({th.cuda.get_device_name(device) if device.type == 'cuda' else _processor()})"
 
 
 def machine() -> Machine:

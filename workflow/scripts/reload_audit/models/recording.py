@@ -14,7 +14,7 @@ from typing import Any
 
 from reload_audit.reading import limits
 from reload_audit.reading.plain_values import mapping, read_json
-from reload_audit.reading.refusal import Unreadable, refusing
+from reload_audit.reading.refusal import Unreadable, printable, refusing
 from reload_audit.records.episodes import Episode, TrainTime
 from reload_audit.records.manifest import ActsOn, Construction, Digests, Identity
 from reload_audit.records.specs import EvaluationSpec
@@ -71,6 +71,7 @@ def read_recording(folder: str | Path) -> Recording:
                 for name, version in mapping(manifest["versions"]).items()
                 if name.isidentifier() and name.isascii() and _VERSION.fullmatch(version)
             },
+            computed_on=_device(manifest.get("computed_on", "")),  # not in older ones
         )
     return Recording(identity, evaluation, train_time)
 
@@ -115,6 +116,12 @@ def _check_episodes(episodes: Sequence[Episode], where: str, count: int | None) 
             raise Unreadable(
                 f"{where}: expected numbers and digests, found something else in episode {episode.episode}"
             )
+
+
+def _device(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > limits.LONGEST_NAME:
+        raise Unreadable("manifest.json: computed_on: expected the name of a device")
+    return printable(value)
 
 
 def _digest(value: Any) -> str | None:

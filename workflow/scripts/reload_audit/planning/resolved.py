@@ -79,6 +79,7 @@ class Verdict(TypedDict):
     looks: list[int]
     further_looks: list[int]
     seconds: float
+    stop_when_retained: bool
 
 
 class Training(TypedDict):

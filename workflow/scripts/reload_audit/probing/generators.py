@@ -63,7 +63,7 @@ def fingerprints() -> dict[str, int]:
 
 
 def is_generator(value: Any) -> bool:
-    return isinstance(value, np.random.Generator | np.random.RandomState | random.Random | th.Generator)
+    return issubclass(type(value), np.random.Generator | np.random.RandomState | random.Random | th.Generator)
 
 
 def state_of(generator: Any) -> str:

@@ -1,6 +1,7 @@
 """What an environment carries along: attributes of itself, its wrappers and its classes, and globals of its modules.
 
-They are read, compared between processes by digest, and put back to what they were.
+They are read, compared between processes by digest, and put back to what they were. What a value is, its type says:
+``isinstance`` and ``vars`` would ask the value itself, which may answer anything, and warn that it is deprecated.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def roots(env: gym.Env | None, code: Code) -> dict[str, Root]:
                 found[f"{prefix}{name}"] = Root(layer, name, "instance")
     for module in code.modules():
         for name, value in list(vars(module).items()):
-            if isinstance(value, type) and value.__module__ == module.__name__:
+            if _is(value, type) and value.__module__ == module.__name__:
                 for attribute, held in list(vars(value).items()):
                     if _may_change(attribute, held):
                         found[f"{value.__qualname__}.{attribute}"] = Root(value, attribute, "class")
@@ -131,15 +132,15 @@ def _instance_names(layer: gym.Env) -> list[str]:
 
 
 def _may_change(name: str, value: Any) -> bool:
-    if name.startswith("__") or isinstance(value, _BUILT_IN):
+    if name.startswith("__") or _is(value, _BUILT_IN):
         return False
-    if isinstance(value, functools._lru_cache_wrapper):
+    if _is(value, functools._lru_cache_wrapper):
         return True
     return not callable(value) or generators.is_generator(value)
 
 
 def _is_imported_function(value: Any, module: ModuleType) -> bool:
-    return isinstance(value, functools._lru_cache_wrapper) and value.__module__ != module.__name__
+    return _is(value, functools._lru_cache_wrapper) and value.__module__ != module.__name__
 
 
 def _walk(value: Any, path: str, depth: int, seen: set[int]) -> Iterator[tuple[str, Any]]:
@@ -148,7 +149,7 @@ def _walk(value: Any, path: str, depth: int, seen: set[int]) -> Iterator[tuple[s
     :param depth: levels of attributes and items to follow at most
     :param seen: ids of objects that were already followed, so that cycles end
     """
-    if isinstance(value, gym.Space):
+    if _is(value, gym.Space):
         if value._np_random is not None:
             yield f"{path}.np_random", value._np_random
     elif _is_leaf(value):
@@ -160,27 +161,38 @@ def _walk(value: Any, path: str, depth: int, seen: set[int]) -> Iterator[tuple[s
 
 
 def _is_leaf(value: Any) -> bool:
-    if isinstance(value, list | tuple | deque):
+    if _is(value, list | tuple | deque):
         return len(value) > _MOST_ITEMS or all(_is_plain(item) for item in value)
-    if isinstance(value, set | frozenset):
+    if _is(value, set | frozenset):
         return True
-    return _is_plain(value) or generators.is_generator(value) or isinstance(value, functools._lru_cache_wrapper)
+    return _is_plain(value) or generators.is_generator(value) or _is(value, functools._lru_cache_wrapper)
 
 
 def _is_plain(value: Any) -> bool:
-    return value is None or isinstance(
-        value, bool | int | float | complex | str | bytes | np.ndarray | np.generic | th.Tensor
-    )
+    return value is None or _is(value, bool | int | float | complex | str | bytes | np.ndarray | np.generic | th.Tensor)
 
 
 def _items(value: Any) -> list[tuple[str, Any]]:
-    if isinstance(value, Mapping):
+    if _is(value, Mapping):
         return [(f"[{key!r}]", item) for key, item in list(value.items())[:_MOST_ITEMS]]
-    if isinstance(value, list | tuple | deque):
+    if _is(value, list | tuple | deque):
         return [(f"[{index}]", item) for index, item in enumerate(value)]
-    if isinstance(value, _BUILT_IN) or not hasattr(value, "__dict__"):
+    if _is(value, _BUILT_IN):
         return []
-    return [(f".{name}", item) for name, item in list(vars(value).items())[:_MOST_ITEMS]]
+    return [(f".{name}", item) for name, item in list(_attributes(value).items())[:_MOST_ITEMS]]
+
+
+def _is(value: Any, kind: Any) -> bool:
+    return issubclass(type(value), kind)
+
+
+def _attributes(value: Any) -> Mapping[str, object]:
+    """An object's own attributes; none where it has no place for them."""
+    try:
+        found: Mapping[str, object] = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return {}
+    return found
 
 
 def _leaf(root: str, scope: Scope, value: Any) -> Leaf:

@@ -50,6 +50,8 @@ class Divergence(PlainData):
     :param differences: one for each component that differs there, the earliest first; where the step is unknown, for
         each that differs anywhere in the episode
     :param implies: what these components say about the reason; None where they say nothing
+    :param computed_on: the device and processor that the policy ran on in the two runs, where they differ and both are
+        known
     """
 
     episode: int
@@ -58,6 +60,7 @@ class Divergence(PlainData):
     after: int | None
     differences: tuple[ComponentDifference, ...]
     implies: Implied | None
+    computed_on: tuple[str, str] | None = None
 
     @property
     def components(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -86,16 +86,19 @@ class Identity(PlainData):
     """What is compared to tell whether a loaded model, its environments and its packages are those that were saved.
 
     :param versions: of Python and of the packages that decide what a model does, by name
+    :param computed_on: PyTorch device that the policy ran on, and what it is; empty in manifests of earlier versions
     """
 
     digests: Digests
     acts_on: ActsOn
     versions: Mapping[str, str]
+    computed_on: str = ""
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Identity:
         """Read it from a manifest, which may hold more."""
-        return super().from_dict({key: data[key] for key in ("digests", "acts_on", "versions")})
+        known = {field.name for field in fields(cls)}
+        return super().from_dict({key: value for key, value in data.items() if key in known})
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,8 @@ class Vocabulary:
             "identical": "Every bit of every episode is as in the reference, "
             "and the reward is within the margin of in place.",
             "equivalent": f"{same} episodes show that {difference} lies within the margin.",
-            "retained": f"Shown to lose no more than the margin; whether it earns more than {self.than} is open.",
+            "retained": f"Shown to lose no more than the margin; whether it earns more than {self.than} is open, "
+            "or may be chance among so many models.",
             "improved": f"Earns more than {self.than}, by more than the margin, and not by chance.",
             "consistent": "The claim is so imprecise, or of so weak a kind, that no number of reload episodes could "
             "show equivalence, and the reload is what such a claim predicts; the largest loss that is not excluded "
