@@ -405,7 +405,7 @@ def test_anything_but_a_python_literal_is_refused(text: str) -> None:
 def test_discovery_imports_no_heavy_library() -> None:
     code = (
         "import sys, reload_audit.planning.discovery.find_models;"
-        "print({'numpy', 'torch', 'gymnasium', 'pickle'} & {*sys.modules})"
+        "print({'numpy', 'torch', 'gymnasium', 'stable_baselines3'} & {*sys.modules})"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow/scripts")}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)

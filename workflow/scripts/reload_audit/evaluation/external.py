@@ -197,7 +197,7 @@ class _Evaluation:
             train_seed=_integer(saved.settings.get("seed")),
             saved_with=dict(saved.saved_with),
             claims=tuple(claims),
-            remarks=(*remarks, *missing),
+            remarks=(*spec.remarks, *remarks, *missing),
         )
         return saved
 

@@ -166,5 +166,8 @@ NEARBY_FILES = 20
 NEARBY_BYTES = 8 * MIB
 """Bytes of such a file."""
 
+JOINED_FILES = 1_000
+"""Files in and below a folder that may be statistics or evaluations of models in it: among more, none is looked for."""
+
 NEARBY_ENTRIES = 10_000
 """Entries of a folder that are looked at: it may be anybody's."""

@@ -213,6 +213,7 @@ class ExternalSpec(PlainData):
     :param monitors: ``*.monitor.csv`` of its run
     :param recording: folder that a ReferenceRecorder or this workflow wrote, with reference episodes and manifest
     :param problem: why it cannot be audited, where that shows without opening it
+    :param remarks: what a user should know of how its files were found, one sentence each
     """
 
     model: str
@@ -235,6 +236,7 @@ class ExternalSpec(PlainData):
     monitors: tuple[str, ...]
     recording: str | None
     problem: str | None
+    remarks: tuple[str, ...] = ()
 
     def failed(self, problem: str) -> ExternalSpec:
         """What stands for it where its data cannot be used: what it is called, where it is from, and why."""

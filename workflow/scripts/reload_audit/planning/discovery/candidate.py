@@ -8,6 +8,8 @@ from typing import Any
 
 from reload_audit.planning.discovery.names import stochastic_by_custom
 from reload_audit.planning.discovery.settings import RunSettings
+from reload_audit.planning.discovery.tree import Folder
+from reload_audit.planning.discovery.zips import Trained
 from reload_audit.planning.resolved import Wrapper
 from reload_audit.reading.refusal import shown, unforeseen
 from reload_audit.records.specs import (
@@ -32,6 +34,9 @@ class Candidate:
 
     :param real: the zip's path without any link
     :param run: the same text for all models of one training run: its folder, or the row of a table
+    :param folder: where the zip lies; None for a model that only a table knows of
+    :param trained: what the zip says of its training
+    :param remarks: what the user should know of how its files were found
     :param deterministic: None for what is usual with the environment
     :param said_by_user: the keys of what the user says of it
     :param open_questions: what only the user can answer, each with the keys that answer it
@@ -44,6 +49,8 @@ class Candidate:
     role: ModelRole
     run: str
     group: str = ""
+    folder: Folder | None = None
+    trained: Trained = field(default_factory=Trained)
     algo: str = ""
     env: str = ""
     env_kwargs: dict[str, Any] = field(default_factory=dict)
@@ -64,6 +71,7 @@ class Candidate:
     said_by_user: frozenset[str] = frozenset()
     open_questions: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
     problem: str | None = None
+    remarks: list[str] = field(default_factory=list)
 
     def failed(self, error: BaseException) -> Candidate:
         """What stands for it where its files make discovery raise: what it is called, where it lies, and why."""
@@ -155,6 +163,7 @@ class Candidate:
             monitors=tuple(self.monitors) if is_text else (),
             recording=self.recording if is_text else None,
             problem=self.problem if is_text else not_text,
+            remarks=tuple(self.remarks),
         )
 
     def _has_unicode_paths(self) -> bool:

@@ -15,7 +15,7 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from reload_audit.planning.configuration import ConfigError, closest, trained_models
-from reload_audit.planning.discovery import layouts, names, tables, tree
+from reload_audit.planning.discovery import joining, layouts, names, tables, tree
 from reload_audit.planning.discovery.allowance import ALLOWANCE
 from reload_audit.planning.discovery.candidate import SET_BY_USER, Candidate
 from reload_audit.planning.discovery.contents import PassedOver, counted
@@ -142,6 +142,7 @@ def _in_runs(
         if not models:
             instead = f"; passed over: {'; '.join(counted(others))}" if others else ""
             problems.append(f"{where}: found no model in {shown(entry['folder'])}; looked for {LOOKED_FOR}{instead}")
+        joining.join(top, models)
         # A link to a model is the model itself, under another name.
         for candidate in sorted(models, key=lambda candidate: os.path.islink(candidate.path)):
             candidate.group = entry["folder"]

@@ -121,6 +121,7 @@ def _new(folder: Folder, zip_name: str, source: ModelSource, name: str) -> Candi
         source=source,
         role=_role(_stem(zip_name)),
         run=folder.real,
+        folder=folder,
         problem=f"{shown(path)}: {problem}" if problem else None,
     )
 
@@ -287,7 +288,7 @@ def _peeked(folder: Folder, zip_name: str, title: str) -> _Found:
         return PassedOver(candidate.path, contents.of_zip(candidate.path))
     if other := zips.other_library(data):
         return PassedOver(candidate.path, f"a model of {other}")
-    candidate.algo = zips.algorithm_of(data)
+    candidate.algo, candidate.trained = zips.algorithm_of(data), zips.trained(data)
     candidate.n_envs = settings.positive_integer(data.get("n_envs"))
     return candidate
 

@@ -11,11 +11,13 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from reload_audit.planning.discovery.allowance import ALLOWANCE
 from reload_audit.reading import limits
 from reload_audit.reading.files import POINTER, is_pointer, opened
+from reload_audit.reading.outlines import Shapes, shapes_of_space
 from reload_audit.reading.plain_values import parse_json
 from reload_audit.reading.refusal import Unreadable, shown
 
@@ -99,6 +101,48 @@ def settings(path: str) -> dict[str, Any] | None:
     if not isinstance(data, dict):
         raise Unreadable(f"{shown(path)}: {NOT_A_MODEL} settings that are no mapping")
     return data
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a zip says of its training; None for what it does not say.
+
+    :param steps: environment steps
+    :param started: when ``learn`` was last called, in nanoseconds or seconds since 1970: the same in all models that
+        one call of it left
+    :param normalized: whether VecNormalize was there
+    """
+
+    steps: int | None = None
+    started: float | None = None
+    normalized: bool | None = None
+
+
+def trained(data: Mapping[str, object]) -> Trained:
+    """What the settings in a zip say of its training."""
+    steps, started = data.get("num_timesteps"), data.get("start_time")
+    # On-policy algorithms keep an original observation only where there is VecNormalize, others always.
+    tells = "gae_lambda" in data and data.get("_last_obs") is not None and "_last_original_obs" in data
+    return Trained(
+        steps=steps if type(steps) is int and 0 < steps < limits.LARGEST_INTEGER else None,
+        started=started if isinstance(started, int | float) and not isinstance(started, bool) and started > 0 else None,
+        normalized=data["_last_original_obs"] is not None if tells else None,
+    )
+
+
+def observed_shapes(path: str) -> Shapes | None:
+    """Shapes of the observations that a model takes; None where they are no arrays.
+
+    :raises Unreadable: the zip cannot be read
+    """
+    space = (settings(path) or {}).get("observation_space")
+    encoded = space.get(":serialized:") if isinstance(space, dict) else None
+    if not isinstance(encoded, str):
+        return None
+    try:
+        return shapes_of_space(base64.b64decode(encoded))
+    except (binascii.Error, ValueError):
+        raise Unreadable(f"{shown(path)}: its observation_space cannot be read") from None
 
 
 def other_library(data: Mapping[str, object]) -> str:

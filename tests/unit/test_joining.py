@@ -1,0 +1,230 @@
+"""Statistics and evaluations are joined to the models that they belong to, by what they hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+from stable_baselines3.common.save_util import data_to_json
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+from reload_audit.reading.evaluations import Evaluations, read_evaluations
+from reload_audit.reading.outlines import outline_of_statistics
+from support.published_layouts import by_name, sb3_zip, text
+
+PLAIN = spaces.Box(-1.0, 1.0, (3,))
+MIXED = spaces.Dict({"position": spaces.Box(-1.0, 1.0, (2,)), "mode": spaces.Discrete(3)})
+NORMALIZED, NOT_NORMALIZED, OFF_POLICY = (
+    {"gae_lambda": 0.9, "_last_obs": [0], "_last_original_obs": np.zeros(3)},
+    {"gae_lambda": 0.9, "_last_obs": [0], "_last_original_obs": None},
+    {"target_entropy": 1.0, "_last_original_obs": np.zeros(3)},
+)
+
+
+class Still(gym.Env):
+    """An environment that has only spaces."""
+
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, space: spaces.Space) -> None:
+        self.observation_space = space
+
+
+def model(
+    path: Path,
+    steps: int,
+    trained: Mapping[str, Any] = NORMALIZED,
+    *,
+    space: spaces.Space = PLAIN,
+    started: float | None = None,
+) -> Path:
+    """A model's zip with what SB3 writes about its training."""
+    settings = {"clip_range": 0.2, "n_epochs": 10, "num_timesteps": steps, "observation_space": space, **trained}
+    return sb3_zip(path, json.loads(data_to_json(settings | ({} if started is None else {"start_time": started}))))
+
+
+def statistics(path: Path, steps: int, space: spaces.Space = PLAIN) -> Path:
+    """Statistics as VecNormalize saves them after so many steps in one environment, whatever the file is called."""
+    keys = ["position"] if isinstance(space, spaces.Dict) else None
+    saved = VecNormalize(DummyVecEnv([lambda: Still(space)]), norm_obs_keys=keys)
+    for running in saved.obs_rms.values() if keys else [saved.obs_rms]:
+        running.count += steps + 1
+    saved.ret_rms.count += steps
+    path.parent.mkdir(parents=True, exist_ok=True)
+    saved.save(str(path))
+    return path
+
+
+def evaluations(path: Path, steps: Sequence[int], means: Sequence[float] | None = None) -> Path:
+    """Evaluations of two episodes each, as EvalCallback writes them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rewards = np.asarray(range(len(steps)) if means is None else means, dtype=float)
+    np.savez(path, timesteps=np.asarray(steps), results=np.stack([rewards - 1, rewards + 1], axis=1))
+    return path
+
+
+def found(folder: Path) -> dict[str, dict[str, Any]]:
+    return by_name(runs=[{"folder": str(folder), "env": "CartPole-v1"}])
+
+
+def of(folder: Path, name: str, what: str) -> Any:
+    return found(folder)[name][what]
+
+
+# --- Statistics --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("space", [PLAIN, MIXED], ids=["plain", "dictionary"])
+@pytest.mark.parametrize("place", ["agent_stats.pkl", "stats/norm", "../elsewhere/agent.vec", "../env.pickle"])
+def test_statistics_are_known_by_what_they_hold(tmp_path: Path, place: str, space: spaces.Space) -> None:
+    model(tmp_path / "models/agent.zip", 1000, space=space)
+    file = statistics((tmp_path / "models" / place).resolve(), 1000, space)
+    entry = found(tmp_path)["models/agent"]
+    assert entry["statistics"] == str(file)
+    assert (
+        f"its statistics are taken to be {file}, which have counted as many steps as the model" in entry["remarks"][0]
+    )
+
+
+def test_the_outline_of_statistics_is_what_they_hold(tmp_path: Path) -> None:
+    read = outline_of_statistics(statistics(tmp_path / "any", 12, MIXED).read_bytes())
+    assert (dict(read.shapes), read.steps) == ({"position": (2,)}, 12)
+
+
+def test_each_model_of_a_folder_gets_the_statistics_of_its_own_steps(tmp_path: Path) -> None:
+    for steps in (100, 200):
+        model(tmp_path / f"after_{steps}.zip", steps)
+        statistics(tmp_path / f"scaling/{'early' if steps == 100 else 'late'}.pkl", steps)
+    entries = found(tmp_path)
+    assert {name: Path(entry["statistics"]).name for name, entry in entries.items()} == {
+        "after_100": "early.pkl",
+        "after_200": "late.pkl",
+    }
+
+
+def test_statistics_of_other_observations_or_of_an_array_that_is_none_are_not_taken(tmp_path: Path) -> None:
+    model(tmp_path / "agent.zip", 100)
+    statistics(tmp_path / "other.pkl", 100, spaces.Box(-1.0, 1.0, (2,)))
+    (tmp_path / "cut.pkl").write_bytes(statistics(tmp_path / "whole", 100).read_bytes()[:-40])
+    (tmp_path / "whole").unlink()
+    assert of(tmp_path, "agent", "statistics") is None
+
+
+def test_stacked_frames_have_the_statistics_of_one(tmp_path: Path) -> None:
+    model(tmp_path / "agent.zip", 100, space=spaces.Box(-1.0, 1.0, (12,)))
+    file = statistics(tmp_path / "one.pkl", 100)
+    assert of(tmp_path, "agent", "statistics") == str(file)
+
+
+def test_a_model_that_was_not_normalised_is_given_no_statistics(tmp_path: Path) -> None:
+    model(tmp_path / "agent.zip", 100, NOT_NORMALIZED)
+    statistics(tmp_path / "of_another.pkl", 100)
+    assert of(tmp_path, "agent", "statistics") is None
+
+
+@pytest.mark.parametrize(("steps", "taken"), [(100, True), (90, False)])
+def test_where_the_zip_does_not_say_whether_it_was_normalised_steps_have_to_be_equal(
+    tmp_path: Path, steps: int, taken: bool
+) -> None:
+    model(tmp_path / "sac.zip", 100, OFF_POLICY)
+    statistics(tmp_path / "its.pkl", steps)
+    assert (of(tmp_path, "sac", "statistics") is not None) is taken
+
+
+def test_the_best_model_gets_the_only_statistics_of_its_run_and_that_is_said(tmp_path: Path) -> None:
+    model(tmp_path / "best/best_model.zip", 60, started=1.0)
+    model(tmp_path / "agent.zip", 100, started=1.0)
+    file = statistics(tmp_path / "agent_stats.pkl", 100)
+    entry = found(tmp_path)["best/best_model"]
+    assert entry["statistics"] == str(file)
+    assert entry["remarks"] == [f"its statistics are taken to be {file}, which have counted 100 steps, the model 60"]
+
+
+def test_runs_of_equally_many_steps_are_told_apart_by_names(tmp_path: Path) -> None:
+    for seed in (1, 2, 3):
+        model(tmp_path / f"models/seed_{seed}.zip", 100, started=float(seed))
+        statistics(tmp_path / f"scales/scale_{seed}.pkl", 100)
+    entries = found(tmp_path)
+    assert {name: Path(entry["statistics"]).name for name, entry in entries.items()} == {
+        f"models/seed_{seed}": f"scale_{seed}.pkl" for seed in (1, 2, 3)
+    }
+
+
+def test_what_cannot_be_told_is_a_remark_with_the_candidates(tmp_path: Path) -> None:
+    model(tmp_path / "agent.zip", 100)
+    for name in ("one", "two"):
+        statistics(tmp_path / f"{name}.pkl", 100)
+    entry = found(tmp_path)["agent"]
+    assert entry["statistics"] is None
+    (remark,) = entry["remarks"]
+    assert f"which statistics are its own cannot be told: {tmp_path}/one.pkl, {tmp_path}/two.pkl fit" in remark
+
+
+def test_one_file_is_not_given_to_two_runs(tmp_path: Path) -> None:
+    for name in ("walker", "hopper"):
+        model(tmp_path / f"{name}.zip", 100, started=float(len(name) + (name == "hopper")))
+    statistics(tmp_path / "scales.pkl", 100)
+    entries = found(tmp_path)
+    assert [entry["statistics"] for entry in entries.values()] == [None, None]
+    assert all("fits several runs" in entry["remarks"][0] for entry in entries.values())
+
+
+def test_statistics_that_another_run_has_by_their_name_stay_with_it(tmp_path: Path) -> None:
+    model(tmp_path / "one/agent.zip", 100, started=1.0)
+    statistics(tmp_path / "one/vecnormalize.pkl", 100)
+    model(tmp_path / "two/agent.zip", 100, started=2.0)
+    entries = found(tmp_path)
+    assert entries["one/agent"]["statistics"] is not None
+    assert entries["two/agent"]["statistics"] is None
+
+
+def test_of_two_files_with_the_usual_names_steps_decide(tmp_path: Path) -> None:
+    model(tmp_path / "agent.zip", 100)
+    own = statistics(tmp_path / "vec_normalize.pkl", 100)
+    statistics(tmp_path / "vecnormalize.pkl", 70)
+    assert of(tmp_path, "agent", "statistics") == str(own)
+
+
+# --- Evaluations -------------------------------------------------------------------------------------------------
+
+
+def test_evaluations_are_found_where_the_callback_was_told_to_write_them(tmp_path: Path) -> None:
+    """``best_model_save_path`` and ``log_path`` are two folders, as in SB3's documentation."""
+    model(tmp_path / "models/best_model.zip", 60, NOT_NORMALIZED, started=1.0)
+    model(tmp_path / "models/agent.zip", 110, NOT_NORMALIZED, started=1.0)
+    model(tmp_path / "models/agent_75_steps.zip", 75, NOT_NORMALIZED, started=1.0)
+    file = evaluations(tmp_path / "logs/evaluations.npz", [20, 40, 60, 80, 100], [1, 2, 9, 3, 4])
+    entries = found(tmp_path)
+    assert {entry["evaluations"] for entry in entries.values()} == {str(file)}
+    assert entries["models/best_model"]["remarks"][0].endswith("with one at its 60 steps")
+    assert entries["models/agent"]["remarks"][0].endswith("with the last at 100 of its 110 steps")
+    assert entries["models/agent_75_steps"]["remarks"][0].endswith("of the same training")
+
+
+@pytest.mark.parametrize(("steps", "role"), [(70, "best_model"), (100, "best_model"), (121, "agent"), (50, "agent")])
+def test_evaluations_of_another_training_are_not_taken(tmp_path: Path, steps: int, role: str) -> None:
+    """A best model was the best so far at its own steps; a final one was saved before a next evaluation was due."""
+    model(tmp_path / f"models/{role}.zip", steps, NOT_NORMALIZED)
+    evaluations(tmp_path / "logs/evaluations.npz", [20, 40, 60, 80, 100], [1, 2, 9, 3, 4])
+    assert of(tmp_path, f"models/{role}", "evaluations") is None
+
+
+def test_the_progress_that_a_logger_wrote_holds_evaluations_too(tmp_path: Path) -> None:
+    model(tmp_path / "models/agent.zip", 45, NOT_NORMALIZED)
+    rows = "time/total_timesteps,rollout/ep_rew_mean,eval/mean_reward\n16,9.5,\n20,,1.5\n40,,2.5\n"
+    file = text(tmp_path / "logs/progress.csv", rows)
+    assert of(tmp_path, "models/agent", "evaluations") == str(file)
+    assert read_evaluations(file) == Evaluations((20, 40), (1.5, 2.5))
+
+
+def test_evaluations_are_read_as_numpy_wrote_them(tmp_path: Path) -> None:
+    file = evaluations(tmp_path / "evaluations.npz", [20, 40], [1.5, -2.25])
+    assert read_evaluations(file) == Evaluations((20, 40), (1.5, -2.25))
+    np.savez_compressed(file, timesteps=np.asarray([5], dtype=np.int32), results=np.asarray([[2.5]], dtype=np.float32))
+    assert read_evaluations(file) == Evaluations((5,), (2.5,))

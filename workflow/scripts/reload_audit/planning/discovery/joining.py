@@ -1,0 +1,206 @@
+"""Join models with statistics and evaluations that lie elsewhere in their run's folder, by what these hold.
+
+First those are looked at that lie nearest: in the model's own folder and below, then in the folder above it, and so on
+up to the folder that the user named. Statistics are a model's where shapes of observations fit and as many steps were
+counted; evaluations, where one was made at the model's own steps, or training ended before another would have been.
+Where several fit, or one fits several runs, names decide; where they do not, nothing is taken, and that is said.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from reload_audit.planning.discovery import zips
+from reload_audit.planning.discovery.below import Below, Found, evaluations_below, statistics_below
+from reload_audit.planning.discovery.candidate import Candidate
+from reload_audit.planning.discovery.tree import Folder
+from reload_audit.reading.evaluations import Evaluations
+from reload_audit.reading.outlines import Shapes, StatisticsOutline
+from reload_audit.reading.refusal import Unreadable, shown
+
+_WORD = re.compile(r"[a-z]+|\d+")
+_MOST_NAMED = 5
+
+_Held = TypeVar("_Held", StatisticsOutline, Evaluations)
+_Taken = Mapping[str, set[object]]
+"""For each file that models have already, by its name, the runs that they are of."""
+
+
+def join(top: Folder, models: Sequence[Candidate]) -> None:
+    """Give models what lies in other places below a folder and is theirs; what cannot be told becomes a remark.
+
+    :param top: the folder that the user named
+    :param models: what discovery found in it
+    """
+    known = [model for model in models if model.folder is not None and not model.problem and not model.recording]
+    unnormalized = [model for model in known if _wants_statistics(model)]
+    if unnormalized:
+        statistics, taken = statistics_below(top), _taken(models, "statistics")
+        _give([(model, _statistics_of(model, statistics, taken)) for model in unnormalized], "statistics", _normalize)
+    unevaluated = [model for model in known if model.evaluations is None and model.trained.steps is not None]
+    if unevaluated:
+        evaluations, taken = evaluations_below(top), _taken(models, "evaluations")
+        _give([(model, _evaluations_of(model, evaluations, taken)) for model in unevaluated], "evaluations", _evaluate)
+    _share(known)
+
+
+# --- Which files may be a model's ----------------------------------------------------------------------------------
+
+
+def _wants_statistics(model: Candidate) -> bool:
+    return model.statistics is None and model.normalized is not False and model.trained.normalized is not False
+
+
+def _taken(models: Iterable[Candidate], what: str) -> _Taken:
+    taken = defaultdict(set)
+    for model in models:
+        path = getattr(model, what)
+        if path is not None:
+            taken[path].add(_run(model))
+    return taken
+
+
+def _run(model: Candidate) -> object:
+    """The same for all models that one call of ``learn`` left, as far as is known."""
+    return model.trained.started or model.run
+
+
+def _free(level: Iterable[Found[_Held]], model: Candidate, taken: _Taken) -> list[Found[_Held]]:
+    """The files that no model of another run has already, by its name."""
+    return [file for file in level if file.path not in taken or _run(model) in taken[file.path]]
+
+
+def _statistics_of(
+    model: Candidate, below: Below[StatisticsOutline], taken: _Taken
+) -> Sequence[Found[StatisticsOutline]]:
+    """Statistics with as many steps as a model; else those that lie nearest to a model which certainly had some."""
+    assert model.folder is not None
+    nearest: list[Found[StatisticsOutline]] = []
+    shapes: list[Shapes | None] = []
+    for level in below.levels(model.folder):
+        free = _free(level, model, taken)
+        if free and not shapes:
+            shapes = [_shapes(model)]
+        fitting = [file for file in free if _fits(file.held.shapes, shapes[0])]
+        exact = [file for file in fitting if file.held.steps is not None and file.held.steps == model.trained.steps]
+        if exact:
+            return exact
+        nearest = nearest or fitting
+    return nearest if model.normalized or model.trained.normalized else []
+
+
+def _shapes(model: Candidate) -> Shapes | None:
+    try:
+        return zips.observed_shapes(model.path)
+    except Unreadable:
+        return None
+
+
+def _fits(statistics: Shapes, model: Shapes | None) -> bool:
+    """Whether statistics may be of a model's observations, which may be several that were stacked."""
+    if model is None or not statistics:
+        return True
+    if (list(statistics) == [""]) != (list(model) == [""]):
+        return False
+    return all(key in model and _is_multiple(model[key], shape) for key, shape in statistics.items())
+
+
+def _is_multiple(shape: Sequence[int], of: Sequence[int]) -> bool:
+    return math.prod(of) > 0 and math.prod(shape) % math.prod(of) == 0
+
+
+def _evaluations_of(model: Candidate, below: Below[Evaluations], taken: _Taken) -> Sequence[Found[Evaluations]]:
+    """Evaluations of which one was made at a model's steps, or the last shortly before it was saved."""
+    assert model.folder is not None
+    for level in below.levels(model.folder):
+        fitting = [file for file in _free(level, model, taken) if _evaluated(file.held, model)]
+        if fitting:
+            with_episodes = [file for file in fitting if file.path.endswith(".npz")]
+            return with_episodes or fitting
+    return []
+
+
+def _evaluated(evaluations: Evaluations, model: Candidate) -> bool:
+    steps, own = evaluations.steps, model.trained.steps or 0
+    if own in steps:
+        mean = evaluations.means[steps.index(own)]
+        return model.role != "best" or all(before < mean for before in evaluations.means[: steps.index(own)])
+    every = steps[-1] - steps[-2] if len(steps) > 1 else steps[-1]
+    return model.role == "final" and steps[-1] < own < steps[-1] + every
+
+
+# --- Which of them are -----------------------------------------------------------------------------------------------
+
+
+def _give(
+    wanting: Sequence[tuple[Candidate, Sequence[Found[_Held]]]],
+    what: str,
+    take: Callable[[Candidate, Found[_Held]], None],
+) -> None:
+    """Give each model the file that fits it alone, by steps or by names; a remark says what could not be told.
+
+    :param wanting: models, each with the files that fit
+    """
+    chosen = [(model, _by_name(model, found)) for model, found in wanting]
+    in_common: dict[str, dict[object, int]] = defaultdict(dict)
+    for model, found in chosen:
+        for file in found:
+            runs = in_common[file.path]
+            runs[_run(model)] = max(runs.get(_run(model), 0), _in_common(model.path, file.path))
+    for model, found in chosen:
+        if len(found) == 1 and _is_first(_run(model), in_common[found[0].path]):
+            take(model, found[0])
+        elif found:
+            paths = ", ".join(shown(file.path) for file in found[:_MOST_NAMED])
+            fit = "fits several runs" if len(found) == 1 else f"{'and more ' if found[_MOST_NAMED:] else ''}fit"
+            model.remarks.append(f"which {what} are its own cannot be told: {paths} {fit}; name them as its `{what}`")
+
+
+def _is_first(run: object, in_common: Mapping[object, int]) -> bool:
+    """Whether the names of one run alone have most in common with a file."""
+    return all(count < in_common[run] for other, count in in_common.items() if other != run)
+
+
+def _by_name(model: Candidate, found: Sequence[Found[_Held]]) -> Sequence[Found[_Held]]:
+    """Those of some files whose names have most in common with the model's."""
+    if len(found) < 2:
+        return found
+    scores = [_in_common(model.path, file.path) for file in found]
+    return [file for file, score in zip(found, scores, strict=True) if score == max(scores)]
+
+
+def _in_common(one: str, other: str) -> int:
+    """How many words and numbers of one path the other has too."""
+    return len({*_WORD.findall(one.lower())} & {*_WORD.findall(other.lower())})
+
+
+def _normalize(model: Candidate, file: Found[StatisticsOutline]) -> None:
+    model.statistics = file.path
+    model.answer(["vecnormalize"])
+    counted, steps = (f"{count:,}" if count else "unknown" for count in (file.held.steps, model.trained.steps))
+    as_many = f"as many steps as the model, {steps}" if counted == steps else f"{counted} steps, the model {steps}"
+    model.remarks.append(f"its statistics are taken to be {shown(file.path)}, which have counted {as_many}")
+
+
+def _evaluate(model: Candidate, file: Found[Evaluations]) -> None:
+    model.evaluations = file.path
+    last, steps = file.held.steps[-1], model.trained.steps or 0
+    fit = f"one at its {steps:,} steps" if steps in file.held.steps else f"the last at {last:,} of its {steps:,} steps"
+    model.remarks.append(f"its evaluations are taken to be {shown(file.path)}, with {fit}")
+
+
+def _share(models: Sequence[Candidate]) -> None:
+    """Give all models that one call of ``learn`` left the evaluations of one of them."""
+    of_run: dict[float, set[str]] = defaultdict(set)
+    for model in models:
+        if model.trained.started and model.evaluations:
+            of_run[model.trained.started].add(model.evaluations)
+    for model in models:
+        shared = of_run.get(model.trained.started or 0.0, set())
+        if model.evaluations is None and len(shared) == 1:
+            (model.evaluations,) = shared
+            model.remarks.append(f"its evaluations are taken to be {shown(model.evaluations)}, of the same training")
