@@ -1,12 +1,12 @@
 # Everything from a machine that has Python 3.11 or newer, git and make.
-#   make audit [CORES=8] [ARGS="--configfile mine.yaml"]   train, save, reload, evaluate, report
+#   make audit [CORES=4] [ARGS="--configfile mine.yaml"]   train, save, reload, evaluate, report
 #   make test                                              lint, then the whole test suite
 #   make causes                                            docs/causes from causes.yaml: the table, each page's explanation and fix
 #   make screenshots                                       the pictures in docs/images, from results/report.html
 #   make scaling                                           what 100 to 10,000 models cost, into docs/scaling.md
 #   make bench                                             how fast it is beside RL Zoo and a script, into docs/benchmarks.md
 PYTHON ?= python3
-CORES ?= 8
+CORES ?= $(shell (nproc || sysctl -n hw.ncpu || echo 2) 2> /dev/null | awk '{ print $$1 < 8 ? $$1 : 8 }')
 ARGS ?=
 BIN := .venv/bin
 BENCH := build/bench/venv

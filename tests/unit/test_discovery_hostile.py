@@ -214,6 +214,34 @@ def test_all_zips_together_have_no_more_settings_than_planning_reads(
     assert "all models together have at most 3,000,000 bytes" in next(filter(None, problems))
 
 
+def test_all_yaml_files_together_have_no_more_values_than_planning_has_time_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "PLANNED_YAML_VALUES", 10_000)
+    for index in range(20):  # each has what a file may have, in as few bytes as can be
+        folder = tmp_path / f"ppo/CartPole-v1_{index + 1}"
+        sb3_zip(folder / "CartPole-v1.zip")
+        text(folder / "CartPole-v1/args.yml", f"a{index}: [{'1,' * (limits.YAML_VALUES - 20)}1]\nalgo: ppo\n")
+        text(folder / "CartPole-v1/config.yml", "n_envs: 1\n")
+    problems = [model["problem"] for model in by_name(runs=[str(tmp_path)]).values()]
+    assert len(problems) == 20
+    assert sum(problem is None for problem in problems) == 2
+    assert "all YAML files together have at most 10,000 values" in next(filter(None, problems))
+
+
+@pytest.mark.parametrize(
+    "content", ["1", "- 1\n- - 2", "{a: 1, ? b : 2}", "a: 1\rb: 2", "'a': [[]]", "[x: y, ? z]", "- a: b"]
+)
+def test_a_text_of_yaml_is_never_taken_to_hold_less_than_it_does(tmp_path: Path, content: str) -> None:
+    def held(value: object) -> int:
+        inner = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+        return 1 + sum(map(held, inner))
+
+    text(tmp_path / "a.yml", content)
+    counted: list[int] = []
+    assert held(read_yaml(tmp_path / "a.yml", counted.append)) <= counted[0]
+
+
 @pytest.mark.parametrize("depth", [51, 491, 100_000])
 def test_a_manifest_that_is_nested_deeply_is_a_problem(tmp_path: Path, depth: int) -> None:
     folder = recording(tmp_path / "deep", {"algo": "PPO"})

@@ -77,6 +77,12 @@ FREE_BYTES = MIB
 PLANNED_BYTES = 1024 * MIB
 """Bytes that all files together may have beyond their free ones, when they are planned."""
 
+FREE_YAML_VALUES = 1000
+"""Values of a YAML file that do not count towards :data:`PLANNED_YAML_VALUES`."""
+
+PLANNED_YAML_VALUES = 500_000
+"""Values that all YAML files together may have beyond their free ones, when they are planned: ten seconds."""
+
 TABLE_BYTES = 64 * MIB
 """Bytes of a table of models or claims."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,17 @@ _FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(.*?)\n---", re.DOTALL)
 _Reader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def read_yaml(path: str | Path) -> Any:
+_BEGIN_VALUES = {b",": 1, b"[": 1, b"{": 1, b"-": 1, b":": 2, b"?": 2}
+"""How many values each may begin: a colon that of a key, and the mapping that the key is in."""
+
+Permit = Callable[[int], None]
+"""Is told the most values that a text can hold, before they are read, and raises if that is too many."""
+
+
+def read_yaml(path: str | Path, permit: Permit | None = None) -> Any:
     """Read YAML as plain data. Besides YAML's own types only ``OrderedDict``, as RL Zoo writes it, is understood."""
     content = read_bytes(path)
+    _ask(permit, content)
     try:
         return _parsed_yaml(content)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -47,13 +56,22 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(str(error)) from None
 
 
-def front_matter(text: str) -> Any:
+def front_matter(text: str, permit: Permit | None = None) -> Any:
     """The metadata at the head of a model card, between two lines of dashes; None where there is none.
 
     :raises ValueError: it cannot be used
     """
     found = _FRONT_MATTER.match(text)
-    return None if found is None else parse_yaml(found[1])
+    if found is None:
+        return None
+    _ask(permit, found[1].encode())
+    return parse_yaml(found[1])
+
+
+def _ask(permit: Permit | None, content: bytes) -> None:
+    if permit is not None:
+        values = 1 + sum(most * content.count(letter) for letter, most in _BEGIN_VALUES.items())
+        permit(min(limits.YAML_VALUES, values))
 
 
 class Placed(str):

@@ -7,14 +7,18 @@ from reload_audit.reading.refusal import Unreadable, shown
 
 
 class Allowance:
-    """Counts the bytes that files have beyond what each may have for nothing, in the order in which they are read."""
+    """Counts what files have beyond what each may have for nothing, in the order in which they are read.
+
+    Bytes stand for memory, and values of YAML for time: no time is measured, so that every machine reads the same.
+    """
 
     def __init__(self) -> None:
-        self._left = limits.PLANNED_BYTES
+        self.begin()
 
     def begin(self) -> None:
         """Begin to count anew: the files of another configuration are read."""
         self._left = limits.PLANNED_BYTES
+        self._values_left = limits.PLANNED_YAML_VALUES
 
     def take(self, path: str, size: int) -> None:
         """Count a file.
@@ -29,6 +33,20 @@ class Allowance:
                 f"settings beyond the first {limits.FREE_BYTES:,} of each, found more; audit them in several parts"
             )
         self._left -= further
+
+    def take_values(self, path: str, values: int) -> None:
+        """Count a YAML file.
+
+        :param values: the most that it can hold
+        :raises Unreadable: the files that were read before it have taken all there is
+        """
+        further = max(0, values - limits.FREE_YAML_VALUES)
+        if further > self._values_left:
+            raise Unreadable(
+                f"{shown(path)}: expected that all YAML files together have at most {limits.PLANNED_YAML_VALUES:,} "
+                f"values beyond the first {limits.FREE_YAML_VALUES:,} of each, found more; audit them in several parts"
+            )
+        self._values_left -= further
 
 
 ALLOWANCE = Allowance()

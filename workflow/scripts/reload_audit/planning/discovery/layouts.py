@@ -9,9 +9,12 @@ import dataclasses
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from reload_audit.planning.discovery import contents, names, settings, zips
+from reload_audit.planning.discovery.allowance import ALLOWANCE
 from reload_audit.planning.discovery.candidate import Candidate
 from reload_audit.planning.discovery.contents import PassedOver
 from reload_audit.planning.discovery.tree import Folder
@@ -197,7 +200,7 @@ def _card(folder: Folder) -> dict[str, str]:
         return {}
     try:
         text = files.read_bytes(path).decode("utf-8", "replace")
-        model = _first(mapping(front_matter(text)).get("model-index"))
+        model = _first(mapping(front_matter(text, partial(ALLOWANCE.take_values, path))).get("model-index"))
         dataset = mapping(_first(model.get("results")).get("dataset"))
         card = {"algo": model.get("name"), "env": dataset.get("name")}
         return {key: value for key, value in card.items() if isinstance(value, str) and _may_be_shown(value)}
@@ -339,6 +342,7 @@ def _recording(folder: Folder, zip_names: list[str], title: str) -> Iterator[Can
             if not folder.has(name):
                 raise Unreadable(f"{shown(os.path.join(folder.path, name))}: {folder.files[name]}")
         path = os.path.join(folder.path, "manifest.json")
+        ALLOWANCE.take(path, Path(path).stat().st_size)
         _take_manifest(candidate, path, mapping(read_json(path, limits.MANIFEST_BYTES)))
         if candidate.normalized is False:
             candidate.statistics = None

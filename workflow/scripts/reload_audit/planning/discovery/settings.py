@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from reload_audit.planning.discovery import names
+from reload_audit.planning.discovery.allowance import ALLOWANCE
 from reload_audit.planning.discovery.tree import Folder
 from reload_audit.planning.resolved import Wrapper
 from reload_audit.reading import limits
@@ -86,7 +88,7 @@ def _yaml_mapping(folder: Folder, name: str) -> dict[str, Any]:
     path = os.path.join(folder.path, name)
     if problem:
         raise Unreadable(f"{shown(path)}: {problem}")
-    content = read_yaml(path)
+    content = read_yaml(path, partial(ALLOWANCE.take_values, path))
     if not isinstance(content, dict | None):
         raise Unreadable(f"{shown(path)}: expected keys and values, found {brief(content)}")
     return mapping(content)
