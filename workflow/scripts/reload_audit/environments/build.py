@@ -33,7 +33,7 @@ from stable_baselines3.common.vec_env import (
 
 from reload_audit.environments.construction import describe_construction
 from reload_audit.environments.seeded_episodes import ActionsAnnounced, SeededEpisodes
-from reload_audit.processes.imports import ImportProblem, extend_path, import_module, import_object
+from reload_audit.processes.imports import ImportProblem, extend_path, import_module, import_object, with_objects
 from reload_audit.records.specs import EnvironmentSpec
 
 Normalizer = Callable[[VecEnv], VecNormalize]
@@ -51,7 +51,7 @@ def make_env(spec: EnvironmentSpec, inside: Sequence[Callable[[gym.Env], gym.Env
     for wrap in inside:
         env = wrap(env)
     for wrapper in spec.wrappers:
-        env = import_object(wrapper.name)(env, **wrapper.kwargs)
+        env = import_object(wrapper.name)(env, **with_objects(wrapper.kwargs))
     return env
 
 
@@ -136,7 +136,7 @@ def _make_unwrapped(spec: EnvironmentSpec) -> gym.Env:
         return gym.make(spec.env, **_registered_arguments(spec))
     module = import_module(module_name)
     if callable(getattr(module, name, None)):
-        env = getattr(module, name)(**spec.env_kwargs)
+        env = getattr(module, name)(**with_objects(spec.env_kwargs))
         if not isinstance(env, gym.Env):
             raise ImportProblem(f"{spec.env} gives {type(env).__name__}; expected a gymnasium.Env")
         return env if spec.time_limit in (None, -1) else TimeLimit(env, spec.time_limit)
@@ -150,4 +150,4 @@ def _make_unwrapped(spec: EnvironmentSpec) -> gym.Env:
 def _registered_arguments(spec: EnvironmentSpec) -> dict[str, Any]:
     """Arguments of ``gym.make``: a time limit in the spec wins over ``max_episode_steps`` among the user's own."""
     limit = {} if spec.time_limit is None else {"max_episode_steps": spec.time_limit}
-    return {**spec.env_kwargs, **limit}
+    return {**with_objects(spec.env_kwargs), **limit}

@@ -45,8 +45,22 @@ class Experiment(EnvironmentSettings, TrainingSettings):
     resources: dict[str, int]
 
 
+class FolderClaim(TypedDict, total=False):
+    """What every model in a folder earned when it was trained, as a row of a table of claims says it of one."""
+
+    mean: float
+    std: float
+    n: int
+    kind: Literal["explicit", "best", "training"]
+
+
 class Run(TypedDict, total=False):
-    """A folder to look for external models in, and what the user says of every model in it."""
+    """A folder to look for external models in, and what the user says of every model in it.
+
+    :param statistics: a pattern of the file's path, as seen from the model; None where there are none
+    :param evaluations: likewise
+    :param claim: likewise, of a file in the form of ``results.json``, or the claim itself
+    """
 
     folder: str
     exclude: list[str]
@@ -58,6 +72,9 @@ class Run(TypedDict, total=False):
     n_envs: int
     deterministic: bool
     device: str
+    statistics: str | None
+    evaluations: str | None
+    claim: FolderClaim | str
 
 
 class Evaluation(TypedDict):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from reload_audit.reading.plain_values import names_object
 
 
 class ImportProblem(ValueError):
@@ -50,3 +52,21 @@ def import_object(dotted: str) -> Any:
         return getattr(module, name)
     except AttributeError:
         raise ImportProblem(f"module {module_name!r} has no {name!r}") from None
+
+
+def with_objects(arguments: Any) -> Any:
+    """Arguments with the objects that they name: ``{object: "module:Name"}`` stands for one, wherever it is.
+
+    With ``arguments`` beside it, it stands for what calling the object with these gives. Only what the user's own
+    configuration says gets here: see ``reading.plain_values.names_object``.
+
+    :raises ImportProblem: a name leads nowhere
+    """
+    if names_object(arguments):
+        found = import_object(arguments["object"])
+        return found(**with_objects(arguments["arguments"])) if "arguments" in arguments else found
+    if isinstance(arguments, Mapping):
+        return {key: with_objects(value) for key, value in arguments.items()}
+    if isinstance(arguments, list | tuple):
+        return [with_objects(value) for value in arguments]
+    return arguments

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from reload_audit.reading.files import read_bytes
 from reload_audit.reading.refusal import Unreadable, shown
 
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_OBJECT = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 _BRACKET = re.compile(rb"[][{}]")
 
 
@@ -65,6 +67,22 @@ def plain_data(value: Any) -> Any:
 def mapping(value: Any) -> dict[str, Any]:
     """The entries of a mapping whose keys are texts; none if the value is no mapping."""
     return {key: item for key, item in value.items() if isinstance(key, str)} if isinstance(value, dict) else {}
+
+
+def names_object(value: Any) -> bool:
+    """Whether a value stands for a Python object: ``{object: "module:Name"}``, with its ``arguments`` or without."""
+    named = value.get("object") if isinstance(value, Mapping) else None
+    is_object = isinstance(named, str) and _OBJECT.fullmatch(named) is not None
+    return is_object and value.keys() <= {"object", "arguments"}
+
+
+def objects_in(value: Any) -> Iterator[str]:
+    """The names of the Python objects that a plain value stands for, wherever they are in it."""
+    if names_object(value):
+        yield value["object"]
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    for part in parts:
+        yield from objects_in(part)
 
 
 @dataclass

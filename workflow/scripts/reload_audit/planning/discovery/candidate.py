@@ -37,6 +37,7 @@ class Candidate:
     :param folder: where the zip lies; None for a model that only a table knows of
     :param trained: what the zip says of its training
     :param remarks: what the user should know of how its files were found
+    :param claim_of_folder: what the user claims of every model in its folder; one of this very model counts more
     :param deterministic: None for what is usual with the environment
     :param said_by_user: the keys of what the user says of it
     :param open_questions: what only the user can answer, each with the keys that answer it
@@ -68,6 +69,7 @@ class Candidate:
     monitors: list[str] = field(default_factory=list)
     recording: str | None = None
     claim: Claim | None = None
+    claim_of_folder: Claim | None = None
     said_by_user: frozenset[str] = frozenset()
     open_questions: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
     problem: str | None = None

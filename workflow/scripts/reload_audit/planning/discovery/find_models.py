@@ -15,9 +15,9 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from reload_audit.planning.configuration import ConfigError, closest, trained_models
-from reload_audit.planning.discovery import joining, layouts, names, tables, tree
+from reload_audit.planning.discovery import entries, joining, layouts, names, tables, tree
 from reload_audit.planning.discovery.allowance import ALLOWANCE
-from reload_audit.planning.discovery.candidate import SET_BY_USER, Candidate
+from reload_audit.planning.discovery.candidate import Candidate
 from reload_audit.planning.discovery.contents import PassedOver, counted
 from reload_audit.planning.resolved import Configuration, Run
 from reload_audit.reading.refusal import shown
@@ -146,17 +146,8 @@ def _in_runs(
         # A link to a model is the model itself, under another name.
         for candidate in sorted(models, key=lambda candidate: os.path.islink(candidate.path)):
             candidate.group = entry["folder"]
-            said = {key: value for key, value in entry.items() if key in SET_BY_USER}
-            in_runs.setdefault(candidate.real, (title, _with_what_is_said(candidate, said)))
+            in_runs.setdefault(candidate.real, (title, entries.tell(candidate, entry, where.removesuffix(".folder"))))
     return in_runs
-
-
-def _with_what_is_said(candidate: Candidate, said: Mapping[str, object]) -> Candidate:
-    try:
-        candidate.take_from_user(said)
-    except Exception as error:
-        return candidate.failed(error)
-    return candidate
 
 
 def _in_tables(
@@ -252,6 +243,8 @@ def _claim(rows: list[tables.Row], named: Mapping[str, Candidate], problems: lis
             problems.append(f"{row.where}: name: expected the name of a model, found {row['name']!r}{hint}")
         elif row["name"] in unclaimed:
             unclaimed[row["name"]].claim = row.claim
+    for candidate in unclaimed.values():
+        candidate.claim = candidate.claim or candidate.claim_of_folder
 
 
 def _main_models(models: Mapping[str, Candidate]) -> dict[tuple[str, ...], list[Candidate]]:

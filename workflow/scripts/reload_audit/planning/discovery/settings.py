@@ -17,7 +17,7 @@ from reload_audit.planning.discovery.tree import Folder
 from reload_audit.planning.resolved import Wrapper
 from reload_audit.reading import limits
 from reload_audit.reading.literals import literal
-from reload_audit.reading.plain_values import mapping, plain_data
+from reload_audit.reading.plain_values import mapping, objects_in, plain_data
 from reload_audit.reading.refusal import Unreadable, brief, shown
 from reload_audit.reading.yaml_text import read_yaml
 
@@ -117,6 +117,9 @@ def keyword_arguments(value: object, key: str) -> dict[str, Any]:
     plain = plain_data(content)
     if not isinstance(plain, dict):
         raise ValueError(f"expected {key} to be a mapping, found {brief(value)}")
+    named = next(objects_in(plain), None)
+    if named is not None:
+        raise ValueError(f"{key} name the object {named}, which only your own configuration may: give {key} there")
     plain.pop("render_mode", None)
     return plain
 
