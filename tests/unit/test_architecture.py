@@ -20,6 +20,7 @@ from support.builders import ROOT
 
 PACKAGES = (
     "reading",
+    "repository",
     "processes",
     "causes",
     "records",

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from reload_audit.planning import configuration, job_requests, working_directory
-from reload_audit.planning.discovery import find_models
+from reload_audit.planning.discovery import find_models, proposal
 from reload_audit.planning.discovery.usable import usable
 from reload_audit.planning.experiments_check import check_experiments
 from reload_audit.planning.job_code import JobCode, Source
@@ -365,9 +365,12 @@ def make_plan(
             configuration.check_writable(folder)
     trained = configuration.trained_models(config)
     code = JobCode(source, config["python_path"], config["trust"])
-    external, passed_over = _external_models(
-        config, folders, functools.partial(_schema, source), code, discover=discover
-    )
+    try:
+        external, passed_over = _external_models(
+            config, folders, functools.partial(_schema, source), code, discover=discover
+        )
+    except find_models.Unanswered as question:
+        raise configuration.ConfigError(proposal.with_proposal(question, config, written, folders.results)) from None
     if config["only"]:
         configuration.check_only(config["only"], [*trained, *external], name)
         trained = {model: spec for model, spec in trained.items() if model in config["only"]}

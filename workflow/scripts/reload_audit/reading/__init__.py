@@ -1,6 +1,6 @@
 """Read files that anybody may have written, within limits and without executing anything in them.
 
 May import: nothing.
-Imported by: processes, causes, records, planning, planning.discovery, judging, environments, remedies, models,
-evaluation, forensics, probing, diagnosis, jobs, results, reports, rules.
+Imported by: repository, processes, causes, records, planning, planning.discovery, judging, environments, remedies,
+models, evaluation, forensics, probing, diagnosis, jobs, results, reports, rules.
 """

@@ -86,6 +86,38 @@ PLANNED_YAML_VALUES = 500_000
 TABLE_BYTES = 64 * MIB
 """Bytes of a table of models or claims."""
 
+# --- What a repository says of its models ----------------------------------------------------------------------------
+
+REPOSITORY_FILES = 500
+"""Scripts, notebooks, settings and texts of a repository that are read, the outermost first."""
+
+REPOSITORY_BYTES = 64 * MIB
+"""Bytes of them together."""
+
+NOTEBOOK_BYTES = 16 * MIB
+"""Bytes of a notebook, with the pictures in it."""
+
+SCRIPT_STEPS = 200_000
+"""Statements and expressions of all scripts together that are followed; a hundred lines have a thousand."""
+
+SCRIPT_STATEMENTS = 1000
+"""Environments, models and files of models that are noted."""
+
+SCRIPT_LEVELS = 150
+"""Expressions and calls inside each other that are followed; Python's own limit is a thousand calls."""
+
+SCRIPT_ROUNDS = 16
+"""Rounds of a loop that are followed."""
+
+SCRIPT_CHOICES = 8
+"""Values that a name may have where that depends on what a script is started with."""
+
+SCRIPT_ITEMS = 1024
+"""Items of a list that a script makes by repetition."""
+
+SCRIPT_CHARACTERS = 1000
+"""Characters of a text that a script puts together."""
+
 # --- One's own configuration ---------------------------------------------------------------------------------------
 
 CONFIGURATION_BYTES = 16 * MIB

@@ -21,6 +21,7 @@ from reload_audit.records.specs import (
     MonitorPlace,
     wrapper_spec,
 )
+from reload_audit.repository.setup import Setup
 
 SET_BY_USER = ("algo", "env", "env_kwargs", "wrappers", "frame_stack", "n_envs", "deterministic", "device")
 """What a user can say about models, in an entry of ``runs`` or a row of a table."""
@@ -39,6 +40,9 @@ class Candidate:
     :param remarks: what the user should know of how its files were found
     :param claim_of_folder: what the user claims of every model in its folder; one of this very model counts more
     :param deterministic: None for what is usual with the environment
+    :param env_by_name: whether only names of files and folders say which environment it is, or nothing at all
+    :param spaces: what its zip says of its spaces, as plain values
+    :param setups: how its repository says that it is run, where the user has to choose or to consent
     :param said_by_user: the keys of what the user says of it
     :param open_questions: what only the user can answer, each with the keys that answer it
     """
@@ -70,6 +74,9 @@ class Candidate:
     recording: str | None = None
     claim: Claim | None = None
     claim_of_folder: Claim | None = None
+    env_by_name: bool = False
+    spaces: Mapping[str, object] = field(default_factory=dict)
+    setups: Sequence[Setup] = ()
     said_by_user: frozenset[str] = frozenset()
     open_questions: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
     problem: str | None = None

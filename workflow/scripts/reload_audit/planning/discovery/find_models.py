@@ -15,7 +15,7 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from reload_audit.planning.configuration import ConfigError, closest, trained_models
-from reload_audit.planning.discovery import entries, joining, layouts, names, tables, tree
+from reload_audit.planning.discovery import entries, from_scripts, joining, layouts, names, tables, tree
 from reload_audit.planning.discovery.allowance import ALLOWANCE
 from reload_audit.planning.discovery.candidate import Candidate
 from reload_audit.planning.discovery.contents import PassedOver, counted
@@ -43,6 +43,17 @@ class Discovery:
     passed_over: list[str]
 
 
+class Unanswered(ConfigError):
+    """What must be known of models is said by none of their files, or only by code that the user has to consent to.
+
+    :param models: all that were found, those of which nothing is open too
+    """
+
+    def __init__(self, message: str, models: list[Candidate]) -> None:
+        super().__init__(message)
+        self.models = models
+
+
 def find_models(
     config: Configuration,
     models_schema: tables.RowSchema,
@@ -54,7 +65,8 @@ def find_models(
     :param models_schema: the JSON Schema of a row of a table of models
     :param claims_schema: the JSON Schema of a row of a table of claims
     :param results: the audit's own folder of results, which is skipped where a folder above it is searched
-    :raises ConfigError: a folder or table cannot be used, or what must be known of a model is nowhere said
+    :raises Unanswered: what must be known of a model is nowhere said
+    :raises ConfigError: a folder or table cannot be used
     """
     ALLOWANCE.begin()
     problems: list[str] = []
@@ -65,7 +77,10 @@ def find_models(
     named = _named(_laid_over(rows, in_runs), trained)
     claims = [row for path in _paths(config["claims"]) for row in tables.read_claims(path, claims_schema, problems)]
     _claim(claims, named, problems)
-    problems += _open_questions(named)
+    asked = {name: _questions(candidate) for name, candidate in sorted(named.items())}
+    if any(asked.values()):
+        said = "\n".join([*problems, *_open_questions(named, asked)])
+        raise Unanswered(said, [] if problems else list(named.values()))
     if problems:
         raise ConfigError("\n".join(problems))
     models = [_spec(named[name], name, config["python_path"]) for name in sorted(named)]
@@ -142,6 +157,8 @@ def _in_runs(
         if not models:
             instead = f"; passed over: {'; '.join(counted(others))}" if others else ""
             problems.append(f"{where}: found no model in {shown(entry['folder'])}; looked for {LOOKED_FOR}{instead}")
+        if "env" not in entry:
+            from_scripts.take_settings(top, models)
         joining.join(top, models)
         # A link to a model is the model itself, under another name.
         for candidate in sorted(models, key=lambda candidate: os.path.islink(candidate.path)):
@@ -259,11 +276,8 @@ def _main_models(models: Mapping[str, Candidate]) -> dict[tuple[str, ...], list[
     return main
 
 
-def _open_questions(named: Mapping[str, Candidate]) -> list[str]:
-    asked = {name: _questions(candidate) for name, candidate in sorted(named.items())}
+def _open_questions(named: Mapping[str, Candidate], asked: Mapping[str, list[str]]) -> list[str]:
     lines = [f"  {shown(named[name].path)}: {', '.join(questions)}" for name, questions in asked.items() if questions]
-    if not lines:
-        return []
     return [
         f"{len(lines)} of the models found do not say how they are run:",
         *lines,

@@ -230,6 +230,7 @@ def _hub(folder: Folder, zip_names: list[str], card: dict[str, str], title: str)
         env = known.env or card.get("env") or names.env_in(words)
         n_envs = known.n_envs or candidate.n_envs
         candidate.take_settings(dataclasses.replace(known, algo=algo, env=env, n_envs=n_envs))
+        candidate.env_by_name = not (known.env or card.get("env"))
         candidate.source, candidate.deterministic = "hub", deterministic
         if len(models) == 1:
             candidate.name = folder.label or title
@@ -267,6 +268,7 @@ def _plain(folder: Folder, zip_names: list[str], title: str) -> Iterator[_Found]
         parents = [*reversed(folder.label.split("/")), title]
         candidate.algo = candidate.algo or names.algorithm_in([stem, *parents])
         candidate.env = names.env_in([stem, names.joined(folder.label, stem), *parents])
+        candidate.env_by_name = True
         if of_one_run:
             _take_measurements(candidate, folder)
         _find_statistics(candidate, folder, stem)
@@ -292,6 +294,7 @@ def _peeked(folder: Folder, zip_name: str, title: str) -> _Found:
     if other := zips.other_library(data):
         return PassedOver(candidate.path, f"a model of {other}")
     candidate.algo, candidate.trained = zips.algorithm_of(data), zips.trained(data)
+    candidate.spaces = {key: data.get(key) for key in ("observation_space", "action_space")}
     candidate.n_envs = settings.positive_integer(data.get("n_envs"))
     return candidate
 

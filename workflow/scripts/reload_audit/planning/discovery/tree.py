@@ -17,15 +17,13 @@ from reload_audit.reading.files import kind_of
 from reload_audit.reading.refusal import shown, unforeseen
 
 # The endings of files that discovery knows what to do with.
-_ENDINGS = (".zip", ".yml", ".yaml", ".json", ".pkl", ".npz", ".csv", ".md")
+_ENDINGS = (".zip", ".yml", ".yaml", ".json", ".pkl", ".npz", ".csv", ".md", ".py", ".ipynb")
 
 # The endings of files that are never a model or statistics, however they are called.
 _NEVER = (
     *(
-        ".py",
         ".pyc",
         ".pyi",
-        ".ipynb",
         ".txt",
         ".rst",
         ".tex",

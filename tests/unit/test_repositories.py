@@ -1,0 +1,351 @@
+"""A repository itself says how its models are run; it is read, not run, and what runs its code is asked once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.published_layouts import PPO_SETTINGS
+from support.repositories import DQN_ALONE, PPO_ALONE, Repository, box, discrete, notebook, planned
+
+SNAKE = """
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+GRID = 5
+
+class SnakeEnv(gym.Env):
+    def __init__(self, size=GRID, render_mode=None):
+        self.observation_space = spaces.Box(0, 1, shape=(size * size,), dtype=np.float32)
+        self.action_space = spaces.Discrete(4)
+"""
+
+SPACES_OF_SNAKE = {**PPO_ALONE, "observation_space": box(25), "action_space": discrete(4)}
+
+
+# --- Nothing is asked ----------------------------------------------------------------------------------------------
+
+
+def test_an_id_in_the_training_script_is_used_with_its_arguments_and_nothing_is_asked(tmp_path: Path) -> None:
+    script = """
+import argparse, os
+import gymnasium as gym
+from stable_baselines3 import PPO
+from stable_baselines3.common.monitor import Monitor
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--env", default="CartPole-v1")
+parser.add_argument("--out", type=str, default="models")
+args = parser.parse_args()
+
+def make():
+    return Monitor(gym.make(args.env, render_mode="human", max_episode_steps=300))
+
+if __name__ == "__main__":
+    env = make()
+    model = PPO("MlpPolicy", env, seed=3)
+    model.learn(10_000)
+    model.save(os.path.join(args.out, f"ppo_{args.env}"))
+"""
+    student = Repository({"train.py": script}, {"models/ppo_cart_final.zip": PPO_ALONE})
+    found = planned(student.write(tmp_path / "student"))
+    spec = found.specs["models/ppo_cart_final"]
+    assert (spec.environment.env, spec.environment.env_kwargs) == ("CartPole-v1", {"max_episode_steps": 300})
+    assert spec.named_by_user == (), "what it names still has to be allowed"
+    assert spec.remarks == ("it is run as its repository says (train.py:13): CartPole-v1",)
+
+
+def test_wrappers_stacked_frames_and_statistics_of_any_name_are_those_of_the_script(tmp_path: Path) -> None:
+    script = """
+import gym
+from gym.wrappers import GrayScaleObservation, ResizeObservation
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecFrameStack, VecNormalize
+
+def make_env(rank):
+    def _init():
+        env = gym.make("CarRacing-v2", continuous=False)
+        env = GrayScaleObservation(env, keep_dim=True)
+        env = ResizeObservation(env, (64, 64))
+        return env
+    return _init
+
+envs = SubprocVecEnv([make_env(i) for i in range(6)])
+envs = VecNormalize(envs, norm_obs=False, norm_reward=True)
+envs = VecFrameStack(envs, n_stack=4)
+model = PPO("CnnPolicy", envs)
+model.learn(1_000_000)
+model.save("saves/racer")
+envs.save("saves/racer_moments.pkl")
+"""
+    files = {"code/train.py": script, "saves/racer_moments.pkl": "", "saves/other.pkl": ""}
+    found = planned(Repository(files, {"saves/racer.zip": PPO_ALONE}).write(tmp_path / "racing"))
+    spec = found.specs["saves/racer"]
+    assert spec.environment.to_dict() | {"normalize": None} == {
+        "env": "CarRacing-v2",
+        "env_kwargs": {"continuous": False},
+        "wrappers": [
+            {"gymnasium.wrappers.GrayscaleObservation": {"keep_dim": True}},
+            {"gymnasium.wrappers.ResizeObservation": {"shape": [64, 64]}},
+        ],
+        "monitor": "env",
+        "normalize": None,
+        "frame_stack": 4,
+        "python_path": [],
+    }
+    assert spec.n_envs == 6
+    assert spec.statistics == str(tmp_path / "racing/saves/racer_moments.pkl")
+
+
+def test_a_configuration_that_the_script_reads_says_the_environment(tmp_path: Path) -> None:
+    script = """
+import yaml
+from pathlib import Path
+import gymnasium as gym
+from stable_baselines3 import DQN
+
+class Trainer:
+    def __init__(self, path="config/default.yaml"):
+        with open(path) as file:
+            self.config = yaml.safe_load(file)
+
+    def run(self):
+        env = gym.make(self.config["env"]["id"], **self.config["env"].get("kwargs", {}))
+        self.model = DQN("MlpPolicy", env, **self.config["agent"])
+        self.model.learn(self.config["steps"])
+        self.model.save(Path(self.config["out"]) / "agent")
+
+if __name__ == "__main__":
+    Trainer().run()
+"""
+    config = "env: {id: MountainCar-v0, kwargs: {goal_velocity: 0.1}}\nagent: {gamma: 0.98}\nsteps: 100\nout: runs\n"
+    files = {"src/train.py": script, "config/default.yaml": config}
+    found = planned(Repository(files, {"runs/agent.zip": DQN_ALONE}).write(tmp_path / "configured"))
+    assert found.specs["runs/agent"].environment.env == "MountainCar-v0"
+    assert found.specs["runs/agent"].environment.env_kwargs == {"goal_velocity": 0.1}
+
+
+def test_models_of_one_script_that_goes_through_environments_and_algorithms_get_their_own(tmp_path: Path) -> None:
+    script = """
+import gymnasium as gym
+from stable_baselines3 import DQN, PPO
+ALGOS = {"dqn": DQN, "ppo": PPO}
+for env_id in ["CartPole-v1", "Acrobot-v1"]:
+    for name, algo in ALGOS.items():
+        model = algo("MlpPolicy", gym.make(env_id))
+        model.learn(1000)
+        model.save(f"models/{name}/{env_id.lower()}")
+"""
+    models = {"models/dqn/cartpole-v1.zip": DQN_ALONE, "models/ppo/acrobot-v1.zip": PPO_ALONE}
+    found = planned(Repository({"sweep.py": script}, models).write(tmp_path / "sweep"))
+    assert {name: spec.environment.env for name, spec in found.specs.items()} == {
+        "models/dqn/cartpole-v1": "CartPole-v1",
+        "models/ppo/acrobot-v1": "Acrobot-v1",
+    }
+
+
+def test_a_script_beside_a_model_counts_more_than_one_in_another_folder(tmp_path: Path) -> None:
+    script = "import gymnasium as gym\nfrom stable_baselines3 import PPO\nPPO('MlpPolicy', '{env}').learn(10)\n"
+    files = {"one/train.py": script.format(env="CartPole-v1"), "two/train.py": script.format(env="Acrobot-v1")}
+    models = {"one/out/a.zip": PPO_ALONE, "two/out/a.zip": PPO_ALONE}
+    found = planned(Repository(files, models).write(tmp_path / "exercises"))
+    assert [spec.environment.env for _, spec in sorted(found.specs.items())] == ["CartPole-v1", "Acrobot-v1"]
+
+
+def test_a_name_counts_more_than_scripts_that_speak_of_other_models(tmp_path: Path) -> None:
+    script = "from stable_baselines3 import PPO\nmodel = PPO('MlpPolicy', 'CartPole-v1')\nmodel.save('cart')\n"
+    models = {"cart.zip": PPO_ALONE, "ppo-Acrobot-v1.zip": PPO_ALONE}
+    found = planned(Repository({"train.py": script}, models).write(tmp_path / "mixed"))
+    assert found.specs["cart"].environment.env == "CartPole-v1"
+    assert found.specs["ppo-Acrobot-v1"].environment.env == "Acrobot-v1"
+
+
+# --- One question, with a configuration that answers it --------------------------------------------------------------
+
+
+def test_an_environment_of_its_own_is_proposed_with_the_line_it_is_from(tmp_path: Path) -> None:
+    script = """
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+from envs.snake import SnakeEnv
+
+venv = make_vec_env(SnakeEnv, n_envs=8, env_kwargs={"size": 5})
+PPO("MlpPolicy", venv).learn(1_000_000).save("snake_agent")
+"""
+    files = {"game/envs/snake.py": SNAKE, "game/train.py": script}
+    found = planned(Repository(files, {"game/snake_agent.zip": SPACES_OF_SNAKE}).write(tmp_path / "snake"))
+    assert found.question.count("game/snake_agent.zip") == 1
+    assert found.question.endswith(f"snakemake --cores 2 --configfile {tmp_path}/results/proposed.yaml")
+    (run,) = found.proposal["runs"]
+    assert run == {
+        "folder": str(tmp_path / "snake"),
+        "env": "snake:SnakeEnv",
+        "env_kwargs": {"size": 5},
+        "n_envs": 8,
+    }
+    assert found.proposal["python_path"] == [str(tmp_path / "snake/game/envs")]
+    assert "env: snake:SnakeEnv  # game/train.py:6" in found.sources()
+    accepted = planned(tmp_path / "snake", **found.proposal)
+    assert accepted.specs["game/snake_agent"].named_by_user == ("env",), "that is the consent"
+
+
+def test_the_only_environment_that_is_defined_is_proposed_where_no_script_says_more(tmp_path: Path) -> None:
+    found = planned(Repository({"snake.py": SNAKE}, {"best.zip": SPACES_OF_SNAKE}).write(tmp_path / "snake"))
+    assert "env: snake:SnakeEnv  # snake.py:8" in found.sources()
+
+
+def test_an_environment_that_a_package_registers_is_that_package_s(tmp_path: Path) -> None:
+    files = {
+        "grid_world/__init__.py": (
+            "from gymnasium.envs.registration import register\n"
+            "register(id='GridWorld-v0', entry_point='grid_world.envs:GridWorld', max_episode_steps=60)\n"
+        ),
+        "grid_world/envs/__init__.py": "from grid_world.envs.world import GridWorld\n",
+        "grid_world/envs/world.py": SNAKE.replace("SnakeEnv", "GridWorld"),
+        "train.py": (
+            "import gymnasium as gym, grid_world\nfrom stable_baselines3 import PPO\n"
+            "model = PPO('MlpPolicy', gym.make('GridWorld-v0', size=5))\n"
+            "model.save('a')\n"
+        ),
+    }
+    found = planned(Repository(files, {"a.zip": SPACES_OF_SNAKE}).write(tmp_path / "grid"))
+    (run,) = found.proposal["runs"]
+    assert run["env"] == "grid_world.envs.world:GridWorld"
+    assert run["wrappers"] == [{"gymnasium.wrappers.TimeLimit": {"max_episode_steps": 60}}]
+    assert found.proposal["python_path"] == [str(tmp_path / "grid")]
+
+
+def test_of_several_environments_that_are_defined_the_spaces_in_the_zip_decide(tmp_path: Path) -> None:
+    other = SNAKE.replace("SnakeEnv", "ChessEnv").replace("Discrete(4)", "Discrete(64)")
+    found = planned(
+        Repository({"snake.py": SNAKE, "chess.py": other}, {"best.zip": SPACES_OF_SNAKE}).write(tmp_path / "games")
+    )
+    assert [run["env"] for run in found.proposal["runs"]] == ["snake:SnakeEnv"]
+
+
+def test_two_candidates_are_two_lines_to_choose_from(tmp_path: Path) -> None:
+    other = SNAKE.replace("SnakeEnv", "WormEnv")
+    found = planned(
+        Repository({"snake.py": SNAKE, "worm.py": other}, {"best.zip": SPACES_OF_SNAKE}).write(tmp_path / "games")
+    )
+    assert "env: snake:SnakeEnv  # snake.py:8" in found.sources()
+    assert "# env: worm:WormEnv  # worm.py:8" in found.sources()
+
+
+def test_an_environment_in_a_notebook_is_taken_out_of_it(tmp_path: Path) -> None:
+    cells = notebook(
+        "# Snake",
+        "!pip install stable-baselines3\nimport google.colab\nfrom stable_baselines3 import PPO",
+        SNAKE,
+        "env = SnakeEnv()\nmodel = PPO('MlpPolicy', env)\nmodel.learn(1000)\nmodel.save('/content/drive/snake')",
+    )
+    found = planned(Repository({"Snake.ipynb": cells}, {"snake.zip": SPACES_OF_SNAKE}).write(tmp_path / "colab"))
+    (run,) = found.proposal["runs"]
+    assert run["env"] == "Snake_environment:SnakeEnv"
+    assert "env: Snake_environment:SnakeEnv  # Snake.ipynb, cell 4, line 1" in found.sources()
+    code = tmp_path / "results/proposed/Snake_environment.py"
+    assert found.proposal["python_path"][0] == str(code.parent)
+    names: dict[str, object] = {}
+    exec(code.read_text(encoding="utf-8"), names)  # noqa: S102 it is this test's own
+    assert names["SnakeEnv"]().action_space.n == 4
+    assert "learn" not in code.read_text(encoding="utf-8")
+    assert "colab" not in code.read_text(encoding="utf-8")
+
+
+def test_an_environment_in_a_script_that_trains_at_once_is_taken_out_of_it(tmp_path: Path) -> None:
+    script = f"{SNAKE}\nfrom stable_baselines3 import PPO\nPPO('MlpPolicy', SnakeEnv()).learn(10**6).save('snake')\n"
+    found = planned(Repository({"all.py": script}, {"snake.zip": SPACES_OF_SNAKE}).write(tmp_path / "snake"))
+    (run,) = found.proposal["runs"]
+    assert run["env"] == "all_environment:SnakeEnv"
+    assert "learn" not in (tmp_path / "results/proposed/all_environment.py").read_text(encoding="utf-8")
+
+
+def test_models_that_are_run_differently_get_entries_of_their_own(tmp_path: Path) -> None:
+    script = """
+from stable_baselines3 import PPO
+from snake import SnakeEnv
+for size in [5, 7]:
+    model = PPO("MlpPolicy", SnakeEnv(size))
+    model.save(f"models/size_{size}/agent")
+PPO("MlpPolicy", "CartPole-v1").save("models/cart")
+"""
+    large = {**SPACES_OF_SNAKE, "observation_space": box(49)}
+    models = {
+        "models/size_5/agent.zip": SPACES_OF_SNAKE,
+        "models/size_7/agent.zip": large,
+        "models/cart.zip": PPO_SETTINGS,
+    }
+    folder = Repository({"snake.py": SNAKE, "train.py": script}, models).write(tmp_path / "sizes")
+    found = planned(folder)
+    assert [(run["folder"], run.get("env_kwargs")) for run in found.proposal["runs"]] == [
+        (f"{folder}/models/size_5", {"size": 5}),
+        (f"{folder}/models/size_7", {"size": 7}),
+        (str(folder), None),
+    ]
+    accepted = planned(folder, **found.proposal)
+    assert sorted(spec.environment.env for spec in accepted.specs.values()) == [
+        "CartPole-v1",
+        "snake:SnakeEnv",
+        "snake:SnakeEnv",
+    ]
+
+
+def test_what_nothing_says_is_left_out_of_the_proposal_and_named(tmp_path: Path) -> None:
+    script = (
+        "from snake import SnakeEnv\nfrom stable_baselines3 import PPO\nPPO('MlpPolicy', SnakeEnv()).save('snake')\n"
+    )
+    models = {"snake.zip": SPACES_OF_SNAKE, "unknown.zip": {**PPO_ALONE, "action_space": discrete(9)}}
+    folder = Repository({"snake.py": SNAKE, "train.py": script}, models).write(tmp_path / "snake")
+    found = planned(folder)
+    assert f"# left out, nothing says how it is run: {folder}/unknown.zip" in found.proposed
+    assert list(planned(folder, **found.proposal).specs) == ["snake"]
+
+
+def test_what_the_user_says_is_not_asked_of_the_repository(tmp_path: Path) -> None:
+    folder = Repository({"snake.py": SNAKE}, {"best.zip": SPACES_OF_SNAKE}).write(tmp_path / "snake")
+    found = planned(folder, runs=[{"folder": str(folder), "env": "CartPole-v1"}])
+    assert found.specs["best"].environment.env == "CartPole-v1"
+
+
+# --- Strangers -----------------------------------------------------------------------------------------------------
+
+HOSTILE = {
+    "no Python": "print 'of 2009'\n\x00",
+    "levels": f"x = {'(' * 5000}1{')' * 5000}\n",
+    "more levels": f"x = {'-' * 20_000}1\n",
+    "growing texts": "x = 'a' * 9\n" + "x = x + x\n" * 200 + "from stable_baselines3 import PPO\nPPO('P', x).save(x)\n",
+    "growing lists": "x = [1]\n" + "x = [*x, *x] + x + x\n" * 200,
+    "loops in loops": "".join(f"{' ' * n}for i{n} in range(99):\n" for n in range(30)) + f"{' ' * 30}x = 1\n",
+    "endless recursion": "def f(x):\n    return f(f(x))\nf(1)\nclass A(B):\n    pass\nclass B(A):\n    pass\nA().x\n",
+    "imports itself": "import train\nfrom train import *\nfrom . import train\nfrom .. import nothing\n",
+    "huge numbers": "x = 9 ** 9 ** 9 ** 9\ny = 10**1000 * 10**1000\nz = [0] * 10**12\n",
+    "many branches": "".join(f"x{n} = {n}\nif x{n}:\n    x{n} = 'a'\n" for n in range(5000)),
+    "a warning": "x = '\\d' is '\\d'\nassert (1, 'always')\n",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_script_of_any_kind_ends_nothing_and_says_nothing_on_the_console(
+    kind: str, tmp_path: Path, recwarn: pytest.WarningsRecorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = "from stable_baselines3 import PPO\nPPO('MlpPolicy', 'CartPole-v1').save('model')\n"
+    folder = Repository({"a.py": good, "train.py": HOSTILE[kind]}).write(tmp_path / "hostile")
+    assert planned(folder).specs["model"].environment.env == "CartPole-v1"
+    assert capsys.readouterr() == ("", "")
+    assert not recwarn.list
+
+
+def test_a_file_s_name_cannot_write_into_the_proposal(tmp_path: Path) -> None:
+    name = "a\nexperiments: [{name: evil}]\n#.py"
+    folder = Repository({name: SNAKE.replace("SnakeEnv", "B")}, {"best.zip": SPACES_OF_SNAKE}).write(tmp_path / "x")
+    found = planned(folder)
+    assert found.proposal.keys() <= {"runs", "python_path"}
+
+
+def test_nothing_of_a_repository_is_run_before_its_owner_consents(tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    script = f"open({str(mark)!r}, 'w').close()\n{SNAKE}\nmodel = 1\n"
+    planned(Repository({"snake.py": script, "setup.py": script}, {"a.zip": SPACES_OF_SNAKE}).write(tmp_path / "x"))
+    assert not mark.exists()

@@ -1,0 +1,92 @@
+"""Take over how models are run from the scripts of the repository that they lie in."""
+
+# Paths are texts here: there are many, and not all are Unicode.
+# ruff: noqa: PTH118, PTH120
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+
+from reload_audit.planning.discovery.candidate import Candidate
+from reload_audit.planning.discovery.tree import Folder
+from reload_audit.reading.refusal import shown
+from reload_audit.repository.repository import Answer, Asked, Repository, match
+from reload_audit.repository.setup import Setup
+from reload_audit.repository.sources import Source
+
+_VERSION = re.compile(r"-v\d+$")
+
+
+def take_settings(top: Folder, models: Sequence[Candidate]) -> None:
+    """Take over what scripts say of models of which only names say how they are run, or nothing does.
+
+    Where the repository has several answers, or one that runs its own code, the model keeps them for a question.
+
+    :param top: the repository's folder
+    """
+    open_ones = [model for model in models if model.env_by_name and not model.problem]
+    files = list(_files(top)) if open_ones else []
+    if not any(file.is_one_of(".py", ".ipynb") for file in files):
+        return
+    repository = Repository(files)
+    for model in open_ones:
+        path = os.path.relpath(model.path, top.path)
+        answer = repository.setups(Asked(path, model.algo, model.spaces))
+        if model.env and not _speaks_of(answer, model.env):
+            continue  # its own name says more than scripts that never mention it
+        _take(model, answer, path, files)
+
+
+def _files(top: Folder) -> Iterator[Source]:
+    for folder in top.walk():
+        for name in (*folder.files, *folder.others):
+            if folder.has(name):
+                yield Source(f"{folder.relative}/{name}".lstrip("/"), os.path.join(folder.path, name))
+
+
+def _speaks_of(answer: Answer, env: str) -> bool:
+    """Whether an answer is about a model's own file, or about the environment that its name has."""
+    return answer.by_path or any(
+        _VERSION.sub("", setup.id or setup.env).lower() == _VERSION.sub("", env).lower() for setup in answer.setups
+    )
+
+
+def _take(model: Candidate, answer: Answer, path: str, files: Sequence[Source]) -> None:
+    if len(answer.setups) == 1:
+        _take_statistics(model, answer, path, files)
+    if len(answer.setups) != 1 or answer.setups[0].runs_own_code or answer.setups[0].gaps:
+        model.setups = answer.setups
+        if answer.setups:
+            model.env = ""
+        return
+    (setup,) = answer.setups
+    model.env, model.env_kwargs = setup.env, dict(setup.env_kwargs)
+    model.wrappers = [{name: dict(kwargs)} if kwargs else name for name, kwargs in setup.wrappers]
+    model.frame_stack = setup.frame_stack
+    model.n_envs = model.n_envs or setup.n_envs
+    where = ", ".join(dict.fromkeys(map(str, said_where(setup).values())))
+    model.remarks.append(f"it is run as its repository says ({where}): {shown(setup.env)}")
+
+
+def said_where(setup: Setup) -> dict[str, str]:
+    """For each key of an entry of ``runs`` that a setup has a value for, where that is said."""
+    return {key: str(place) for key, place in setup.sources.items() if getattr(setup, key) or key == "env"}
+
+
+def _take_statistics(model: Candidate, answer: Answer, path: str, files: Sequence[Source]) -> None:
+    """The statistics that the script which saves the model saves too, if exactly one file is so called."""
+    asked = [keys for keys, _ in model.open_questions if "vecnormalize" in keys]
+    if model.statistics is not None and not asked:
+        return
+    for pattern, place in answer.statistics:
+        scores = {file: match(file.path, pattern) for file in files if not file.is_one_of(".zip", ".py", ".ipynb")}
+        most = max(scores.values(), default=(0, 0))
+        best = [file for file, score in scores.items() if score == most] if most > (0, 0) else []
+        beside = [file for file in best if os.path.dirname(file.path) == os.path.dirname(path)]
+        if len(beside or best) == 1:
+            model.statistics = file = (beside or best)[0].file
+            model.answer(["vecnormalize"])
+            model.remarks.append(f"its statistics are those that its repository saves with it ({place}): {shown(file)}")
+            return

@@ -1,0 +1,34 @@
+"""A call in a script that is followed: its arguments, and where it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reload_audit.repository.follow import Follower
+from reload_audit.repository.places import Place
+from reload_audit.repository.values import UNKNOWN, Value
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """The arguments of a call, and where it is made."""
+
+    follower: Follower
+    args: Sequence[Any]
+    kwargs: Mapping[str, Value]
+    place: Place
+
+    def get(self, position: int, name: str, default: Any = UNKNOWN) -> Any:
+        """An argument by its position or name."""
+        return self.args[position] if position < len(self.args) else self.kwargs.get(name, default)
+
+    @property
+    def environment(self) -> Any:
+        """What stands where a wrapper is given its environment."""
+        return self.args[0] if self.args else self.kwargs.get("env", self.kwargs.get("venv", UNKNOWN))
+
+    def again(self, function: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Value] | None = None) -> Any:
+        """What calling something else there gives."""
+        return self.follower.call(function, args, kwargs or {}, self.place)

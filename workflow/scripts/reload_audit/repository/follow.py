@@ -1,0 +1,503 @@
+"""Follow scripts through their syntax trees: which values names have, without running anything.
+
+Both branches of an ``if`` are followed, loops once for each item that is known, functions where they are called, and
+those that nothing calls at the end. What a call of a library means is in :mod:`library`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from reload_audit.reading import limits
+from reload_audit.repository.modules import Modules
+from reload_audit.repository.operations import combined, item, short
+from reload_audit.repository.places import Place
+from reload_audit.repository.scripts import Script
+from reload_audit.repository.values import (
+    UNKNOWN,
+    Choice,
+    Class,
+    External,
+    Function,
+    Instance,
+    Method,
+    ModuleScope,
+    Partial,
+    Scope,
+    Some,
+    Value,
+    as_text,
+    choice,
+    each,
+)
+
+_FORMAT = re.compile(r"0?\d{0,2}(\.\d{1,2})?[dfgs]?")
+
+
+class Library(Protocol):
+    """Says what calls and attributes of things mean that are not of the repository."""
+
+    def call(
+        self, follower: Follower, function: Any, args: Sequence[Any], kwargs: Mapping[str, Value], place: Place
+    ) -> Any:
+        """What a call gives; ``NotImplemented`` for an ordinary call of a class of the repository."""
+
+    def attribute(self, owner: Any, name: str) -> Any:
+        """An attribute of a value that is not of the repository."""
+
+
+class OutOfSteps(Exception):
+    """So much has been followed that the rest is left."""
+
+
+class Follower:
+    """Follows scripts one after the other; what calls of libraries mean is told by a library.
+
+    :param scripts: all of the repository
+    """
+
+    def __init__(self, scripts: Iterable[Script], library: Library) -> None:
+        self._library = library
+        self.modules = Modules(scripts)
+        self.classes: list[Class] = []
+        self._scopes: dict[str, ModuleScope] = {}
+        self._functions: list[Function] = []
+        self._called: set[int] = set()
+        self._running: set[int] = set()
+        self._made: set[int] = set()
+        self._steps = limits.SCRIPT_STEPS
+        self._depth = 0
+
+    def follow_all(self) -> None:
+        """Follow every script, then all functions and classes that nothing has used."""
+        try:
+            for path in self.modules.paths:
+                self._attempt(self.module, path)
+            for function in self._functions:
+                if id(function.node) not in self._called:
+                    self._attempt(self.call, function, [], {}, function.place)
+            for found in list(self.classes):
+                if id(found.node) not in self._made and not any(isinstance(base, External) for base in found.lineage()):
+                    self._attempt(self.use_class, found)
+        except OutOfSteps:
+            pass
+
+    def _attempt(self, function: Callable[..., Any], *args: Any) -> None:
+        """Follow something; what nobody foresaw in it leaves the rest as it is."""
+        try:
+            function(*args)
+        except OutOfSteps:
+            raise
+        except Exception:
+            self._depth, self._running = 0, set()
+
+    def use_class(self, found: Class) -> None:
+        """Call all methods of a class that nothing has made an object of."""
+        instance = self._instance(found, [], {}, found.place)
+        for method in [value for value in found.scope.names.values() if isinstance(value, Function)]:
+            if id(method.node) not in self._called:
+                self.call(self._bound(method, instance), [], {}, method.place)
+
+    def module(self, path: str) -> ModuleScope:
+        """The global names of a file, which is followed when it is first asked for."""
+        if path not in self._scopes:
+            module = self._scopes[path] = ModuleScope(path)
+            module.scope.names |= {"__name__": "__main__", "__file__": path}
+            for cell in self.modules.scripts[path].cells:
+                module.cell = cell.number
+                self._block(cell.tree.body, module.scope)
+        return self._scopes[path]
+
+    def _spend(self, steps: int) -> None:
+        self._steps -= steps
+        if self._steps < 0:
+            raise OutOfSteps
+
+    # --- Statements ------------------------------------------------------------------------------------------------
+
+    def _block(self, body: Sequence[ast.stmt], scope: Scope) -> list[Any]:
+        """Follow statements; gives what they return."""
+        returned: list[Any] = []
+        for statement in body:
+            self._spend(1)
+            returned += self._statement(statement, scope)
+        return returned
+
+    def _statement(self, statement: ast.stmt, scope: Scope) -> list[Any]:  # noqa: C901 a case for each kind
+        match statement:
+            case ast.Import() | ast.ImportFrom():
+                self._import(statement, scope)
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                place = scope.module.place(statement)
+                function = Function(statement, scope, place)
+                scope.names[statement.name] = function
+                self._functions.append(function)
+            case ast.ClassDef():
+                scope.names[statement.name] = self._class(statement, scope)
+            case ast.Assign(targets=targets, value=value):
+                found = self.value(value, scope)
+                for target in targets:
+                    self._assign(target, found, scope)
+            case ast.AnnAssign(target=target, value=value) if value is not None:
+                self._assign(target, self.value(value, scope), scope)
+            case ast.AugAssign(target=target, op=op, value=value):
+                before = self.value(target, scope)
+                self._assign(target, self._binary(op, before, self.value(value, scope)), scope)
+            case ast.Expr(value=value):
+                self.value(value, scope)
+            case ast.Return(value=value):
+                return [None if value is None else self.value(value, scope)]
+            case ast.If(test=test, body=body, orelse=orelse):
+                self.value(test, scope)
+                return self._branches([body, orelse], scope)
+            case ast.For() | ast.AsyncFor():
+                return self._loop(statement, scope)
+            case ast.While(body=body, orelse=orelse):
+                return self._block([*body, *orelse], scope)
+            case ast.With(items=items, body=body) | ast.AsyncWith(items=items, body=body):
+                for item in items:
+                    found = self.value(item.context_expr, scope)
+                    if item.optional_vars is not None:
+                        self._assign(item.optional_vars, found, scope)
+                return self._block(body, scope)
+            case ast.Try(body=body, handlers=handlers, orelse=orelse, finalbody=final):
+                tried = self._block([*body, *orelse], scope)
+                rescued = [self._branches([handler.body, []], scope) for handler in handlers]
+                return [*tried, *(value for values in rescued for value in values), *self._block(final, scope)]
+            case ast.Match(cases=cases):
+                return self._branches([case.body for case in cases], scope)
+        return []
+
+    def _branches(self, bodies: Sequence[Sequence[ast.stmt]], scope: Scope) -> list[Any]:
+        """Follow alternatives, and leave names with a choice of what each gives them."""
+        self._spend(len(scope.names) // 4)
+        before, changes, returned = scope.names, list[dict[str, Value]](), []
+        for body in bodies:
+            scope.names = dict(before)
+            returned += self._block(body, scope)
+            if not body or not isinstance(body[-1], ast.Return | ast.Raise | ast.Continue | ast.Break):
+                changes.append({name: value for name, value in scope.names.items() if value is not before.get(name)})
+        scope.names = before
+        for name in dict.fromkeys(name for changed in changes for name in changed):
+            known = [changed.get(name, before.get(name, UNKNOWN)) for changed in changes]
+            scope.names[name] = choice(known)
+        return returned
+
+    def _loop(self, statement: ast.For | ast.AsyncFor, scope: Scope) -> list[Any]:
+        items = self._items(self.value(statement.iter, scope))
+        returned = []
+        for one in items[: limits.SCRIPT_ROUNDS]:
+            self._assign(statement.target, one, scope)
+            returned += self._block(statement.body, scope)
+        return [*returned, *self._block(statement.orelse, scope)]
+
+    def _items(self, value: Any) -> list[Any]:
+        """What a loop goes through; one unknown item where that is not known."""
+        if isinstance(value, dict):
+            return Some([UNKNOWN]) if not value else list(value)
+        if isinstance(value, list | tuple) and value:
+            return value if isinstance(value, list) else list(value)
+        return Some([UNKNOWN])
+
+    def _assign(self, target: ast.expr, value: Any, scope: Scope) -> None:
+        match target:
+            case ast.Name(id=name):
+                scope.names[name] = value
+            case ast.Attribute(value=of, attr=name):
+                for owner in each([self.value(of, scope)]):
+                    if isinstance(owner[0], Instance):
+                        owner[0].attributes[name] = value
+            case ast.Subscript(value=of, slice=key):
+                owner, index = self.value(of, scope), self.value(key, scope)
+                if isinstance(owner, dict) and isinstance(index, str):
+                    owner[index] = value
+            case ast.Tuple(elts=targets) | ast.List(elts=targets):
+                parts = self._parts(value, len(targets))
+                for one, part in zip(targets, parts, strict=True):
+                    self._assign(one, part, scope)
+            case ast.Starred(value=inner):
+                self._assign(inner, UNKNOWN, scope)
+
+    def _parts(self, value: Any, count: int) -> list[Any]:
+        if isinstance(value, list | tuple) and not isinstance(value, Some) and len(value) == count:
+            return list(value)
+        parts = getattr(value, "parts", None)  # what an environment gives: each of its parts is of that environment
+        return [UNKNOWN if parts is None else value] * count
+
+    def _import(self, statement: ast.Import | ast.ImportFrom, scope: Scope) -> None:
+        if isinstance(statement, ast.Import):
+            for alias in statement.names:
+                top = alias.name.partition(".")[0]
+                name, bound = (alias.name, alias.asname) if alias.asname else (top, top)
+                path = self.modules.find(alias.name, scope.module.path)
+                if path is not None:
+                    self.module(path)
+                own = self.modules.find(name, scope.module.path)
+                scope.names[bound] = External(_dotted(name)) if own is None else self.module(own)
+            return
+        module = "." * statement.level + (statement.module or "")
+        own = self.modules.find(module, scope.module.path)
+        for alias in statement.names:
+            part = self.modules.find(
+                f"{(module.rstrip('.') and module + '.') or module}{alias.name}", scope.module.path
+            )
+            if alias.name == "*":
+                scope.names |= {} if own is None else self.module(own).scope.names
+            elif own is not None and alias.name in (names := self.module(own).scope.names):
+                scope.names[alias.asname or alias.name] = names[alias.name]
+            elif part is not None:
+                scope.names[alias.asname or alias.name] = self.module(part)
+            else:
+                scope.names[alias.asname or alias.name] = External(_dotted(f"{module.lstrip('.')}.{alias.name}"))
+
+    def _class(self, statement: ast.ClassDef, scope: Scope) -> Class:
+        bases = tuple(self.value(base, scope) for base in statement.bases)
+        place = scope.module.place(statement)
+        found = Class(statement.name, place, statement, bases, Scope(scope.module, {}, scope))
+        self._block(statement.body, found.scope)
+        found.scope.parent = scope
+        self._functions = [function for function in self._functions if function.scope is not found.scope]
+        self.classes.append(found)
+        return found
+
+    # --- Expressions -----------------------------------------------------------------------------------------------
+
+    def value(self, node: ast.expr, scope: Scope) -> Any:
+        """What an expression stands for."""
+        self._spend(1)
+        try:
+            self._depth += 1
+            return UNKNOWN if self._depth > limits.SCRIPT_LEVELS else self._value(node, scope)
+        finally:
+            self._depth -= 1
+
+    def _value(self, node: ast.expr, scope: Scope) -> Any:  # noqa: C901 a case for each kind
+        match node:
+            case ast.Constant(value=value):
+                return value if isinstance(value, str | int | float) or value is None else UNKNOWN
+            case ast.Name(id=name):
+                found = scope.get(name)
+                return External(f"builtins.{name}") if found is UNKNOWN and name in _BUILTINS else found
+            case ast.Attribute(value=of, attr=name):
+                return choice(self.attribute(owner, name) for (owner,) in each([self.value(of, scope)]))
+            case ast.Call():
+                return self._call(node, scope)
+            case ast.JoinedStr(values=parts):
+                return self._joined([self._formatted(part, scope) for part in parts])
+            case ast.BinOp(left=left, op=op, right=right):
+                return self._binary(op, self.value(left, scope), self.value(right, scope))
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                number = self.value(operand, scope)
+                return -number if isinstance(number, int | float) else UNKNOWN
+            case ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items):
+                values = [self.value(item, scope) for item in items]
+                return tuple(values) if isinstance(node, ast.Tuple) else values
+            case ast.Dict(keys=keys, values=values):
+                return self._mapping(keys, values, scope)
+            case ast.Subscript(value=of, slice=key):
+                pairs = each([self.value(of, scope), self.value(key, scope)])
+                return choice(item(owner, index) for owner, index in pairs)
+            case ast.IfExp(body=body, orelse=orelse):
+                return choice([self.value(body, scope), self.value(orelse, scope)])
+            case ast.BoolOp(values=values):
+                return choice(self.value(value, scope) for value in values)
+            case ast.Lambda():
+                return Function(node, scope, scope.module.place(node))
+            case ast.ListComp(elt=elt, generators=generators) | ast.GeneratorExp(elt=elt, generators=generators):
+                return self._comprehension(elt, generators, scope)
+            case ast.NamedExpr(target=target, value=value):
+                found = self.value(value, scope)
+                self._assign(target, found, scope)
+                return found
+            case ast.Compare():
+                for part in (node.left, *node.comparators):
+                    self.value(part, scope)
+            case ast.Starred(value=value) | ast.Await(value=value):
+                return self.value(value, scope)
+        return UNKNOWN
+
+    def _mapping(self, keys: Sequence[ast.expr | None], values: Sequence[ast.expr], scope: Scope) -> Any:
+        found: dict[str, Value] = {}
+        for key, value in zip(keys, values, strict=True):
+            item = self.value(value, scope)
+            if key is None:
+                found |= item if isinstance(item, dict) else {}
+            elif isinstance(name := self.value(key, scope), str):
+                found[name] = item
+        return found
+
+    def _comprehension(self, elt: ast.expr, generators: Sequence[ast.comprehension], scope: Scope) -> list[Any]:
+        """A list: the same item as often as the loop goes round, where that is known."""
+        inner = Scope(scope.module, {}, scope)
+        first = self._items(self.value(generators[0].iter, inner))
+        counted = len(generators) == 1 and not generators[0].ifs and not isinstance(first, Some)
+        for further in generators[1:]:
+            self._assign(further.target, UNKNOWN, inner)
+        found = []
+        for one in first[: limits.SCRIPT_ROUNDS]:
+            self._assign(generators[0].target, one, inner)
+            found.append(self.value(elt, inner))
+        if counted:
+            return [*found, *found[-1:] * (len(first) - len(found))]
+        return Some(found)
+
+    def _formatted(self, part: ast.expr, scope: Scope) -> Any:
+        if not isinstance(part, ast.FormattedValue):
+            return self.value(part, scope)
+        value = self.value(part.value, scope)
+        if part.format_spec is None or isinstance(value, Choice):
+            return value
+        spec = self.value(part.format_spec, scope)
+        if isinstance(spec, str) and _FORMAT.fullmatch(spec) and isinstance(value, str | int | float):
+            try:
+                return format(value, spec)
+            except (ValueError, OverflowError):
+                return UNKNOWN
+        return UNKNOWN
+
+    def _joined(self, parts: Sequence[Any]) -> Any:
+        return choice(short("".join(map(as_text, combination))) for combination in each(parts))
+
+    def _binary(self, op: ast.operator, left: Any, right: Any) -> Any:
+        return choice(combined(op, *pair) for pair in each([left, right]))
+
+    def attribute(self, owner: Any, name: str) -> Any:
+        """An attribute of a value."""
+        if isinstance(owner, External):
+            return External(f"{owner.name}.{name}")
+        if isinstance(owner, ModuleScope):
+            return owner.scope.get(name)
+        if isinstance(owner, Class):
+            return owner.find(name)
+        if isinstance(owner, Instance):
+            if name in owner.attributes:
+                return owner.attributes[name]
+            found = UNKNOWN if owner.of is None else owner.of.find(name)
+            if isinstance(found, Function):
+                return self._bound(found, owner)
+            return Method(owner, name) if found is UNKNOWN else found
+        return UNKNOWN if owner is UNKNOWN else self._library.attribute(owner, name)
+
+    # --- Calls -----------------------------------------------------------------------------------------------------
+
+    def _call(self, node: ast.Call, scope: Scope) -> Any:
+        function = self.value(node.func, scope)
+        args: list[Any] = []
+        for arg in node.args:
+            value = self.value(arg, scope)
+            if isinstance(arg, ast.Starred):
+                args += value[: limits.SCRIPT_ROUNDS] if isinstance(value, list | tuple) else [UNKNOWN]
+            else:
+                args.append(value)
+        kwargs: dict[str, Value] = {}
+        for keyword in node.keywords:
+            value = self.value(keyword.value, scope)
+            if keyword.arg is not None:
+                kwargs[keyword.arg] = value
+            elif isinstance(value, dict):
+                kwargs |= value
+        if isinstance(node.func, ast.Name) and node.func.id == "super":
+            return self._super(scope)
+        return self.call(function, args, kwargs, scope.module.place(node))
+
+    def call(self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Value], place: Place) -> Any:
+        """What a call gives. Where something in it is a choice, it is made once for each.
+
+        :param place: of the call
+        """
+        names = list(kwargs)
+        results = []
+        for one, *values in each([function, *args, *kwargs.values()]):
+            positional, given = values[: len(args)], dict(zip(names, values[len(args) :], strict=True))
+            results.append(self._call_one(one, positional, given, place))
+        return choice(results)
+
+    def _call_one(self, function: Any, args: list[Any], kwargs: dict[str, Value], place: Place) -> Any:
+        if isinstance(function, Partial):
+            return self.call(function.function, [*function.args, *args], {**function.kwargs, **kwargs}, place)
+        if isinstance(function, Function):
+            return self._run(function, args, kwargs)
+        given = self._library.call(self, function, args, kwargs, place)
+        if given is not NotImplemented:
+            return given
+        if isinstance(function, Class):
+            return self._instance(function, args, kwargs, place)
+        return UNKNOWN
+
+    def _instance(self, found: Class, args: Sequence[Any], kwargs: Mapping[str, Value], place: Place) -> Instance:
+        self._made.add(id(found.node))
+        instance = Instance(found)
+        start = found.find("__init__")
+        if isinstance(start, Function):
+            self.call(self._bound(start, instance), args, kwargs, place)
+        else:  # a dataclass
+            instance.attributes |= kwargs
+        return instance
+
+    def instance(self, found: Class, kwargs: Mapping[str, Value]) -> Instance:
+        """An object of a class, as far as its constructor can be followed."""
+        try:
+            return self._instance(found, [], kwargs, found.place)
+        except Exception:
+            return Instance(found)
+
+    def _bound(self, function: Function, this: Any) -> Function:
+        decorators = getattr(function.node, "decorator_list", [])
+        static = any(isinstance(one, ast.Name) and one.id == "staticmethod" for one in decorators)
+        return function if static else Function(function.node, function.scope, function.place, this)
+
+    def _super(self, scope: Scope) -> Any:
+        this = scope.get("self")
+        if not isinstance(this, Instance) or this.of is None:
+            return UNKNOWN
+        above = next((base for base in this.of.bases if isinstance(base, Class)), None)
+        return Instance(above, this.attributes) if above is not None else UNKNOWN
+
+    def _run(self, function: Function, args: Sequence[Any], kwargs: Mapping[str, Value]) -> Any:
+        """Follow a function's body with its arguments."""
+        if self._depth > limits.SCRIPT_LEVELS - 20 or id(function.node) in self._running:
+            return UNKNOWN
+        self._called.add(id(function.node))
+        inner = Scope(function.scope.module, {}, function.scope)
+        self._bind(function, args, kwargs, inner)
+        cell, self._depth = function.scope.module.cell, self._depth + 10
+        function.scope.module.cell = function.place.cell
+        self._running.add(id(function.node))
+        try:
+            if isinstance(function.node, ast.Lambda):
+                return self.value(function.node.body, inner)
+            returned = self._block(function.node.body, inner)
+        finally:
+            self._depth -= 10
+            self._running.discard(id(function.node))
+            function.scope.module.cell = cell
+        return choice(value for value in returned if value is not None) if returned else None
+
+    def _bind(self, function: Function, args: Sequence[Any], kwargs: Mapping[str, Value], inner: Scope) -> None:
+        written = function.node.args
+        names = [argument.arg for argument in (*written.posonlyargs, *written.args)]
+        values = [*([function.this] if function.this is not None else []), *args]
+        defaults = written.defaults
+        for name, usual in zip(names[len(names) - len(defaults) :], defaults, strict=True):
+            inner.names[name] = self.value(usual, function.scope)
+        for argument, default in zip(written.kwonlyargs, written.kw_defaults, strict=True):
+            inner.names[argument.arg] = UNKNOWN if default is None else self.value(default, function.scope)
+        inner.names |= dict.fromkeys((name for name in names if name not in inner.names), UNKNOWN)
+        inner.names |= dict(zip(names, values, strict=False))
+        inner.names |= {name: value for name, value in kwargs.items() if name in inner.names}
+        if written.vararg is not None:
+            inner.names[written.vararg.arg] = list(values[len(names) :])
+        if written.kwarg is not None:
+            known = {*names, *(argument.arg for argument in written.kwonlyargs)}
+            inner.names[written.kwarg.arg] = {key: value for key, value in kwargs.items() if key not in known}
+
+
+_BUILTINS = {"range", "len", "str", "int", "float", "bool", "list", "tuple", "dict", "open", "vars", "enumerate", "zip"}
+
+
+def _dotted(name: str) -> str:
+    """A dotted name with ``gym`` as ``gymnasium``: what scripts say of both is the same."""
+    return f"gymnasium{name[3:]}" if name == "gym" or name.startswith("gym.") else name

@@ -1,0 +1,463 @@
+"""What calls of Gymnasium, Stable-Baselines3, argparse and the like mean in a script that is followed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from reload_audit.reading import limits
+from reload_audit.repository.calls import Call
+from reload_audit.repository.follow import Follower
+from reload_audit.repository.places import Place
+from reload_audit.repository.standard import STANDARD, Parser, attribute_of_text, method_of_mapping, method_of_text
+from reload_audit.repository.stated import Environment, Evaluation, Layer, Model, Registration
+from reload_audit.repository.values import (
+    HOLE,
+    UNKNOWN,
+    Choice,
+    Class,
+    External,
+    Function,
+    Instance,
+    Made,
+    Method,
+    OpenFile,
+    Partial,
+    Some,
+    Value,
+    as_data,
+    as_text,
+    is_plain,
+)
+
+ALGORITHMS = (
+    *("A2C", "ARS", "CrossQ", "DDPG", "DQN", "MaskablePPO", "PPO"),
+    *("QRDQN", "RecurrentPPO", "SAC", "TD3", "TQC", "TRPO"),
+)
+
+_SB3 = ("stable_baselines3", "sb3_contrib")
+
+_UNSEEN = {
+    *("Monitor", "RecordVideo", "RecordEpisodeStatistics", "OrderEnforcing", "PassiveEnvChecker", "HumanRendering"),
+    *("VecMonitor", "VecVideoRecorder", "VecCheckNan", "VecTransposeImage"),
+}
+"""Wrappers that change nothing that a policy sees or earns, or that the audit adds by itself."""
+
+_NOT_ARGUMENTS = (
+    "render_mode",
+    "render",
+    "gui",
+    "verbose",
+    "disable_env_checker",
+    "autoreset",
+    "apply_api_compatibility",
+)
+"""Arguments of environments that only say what is shown."""
+
+
+@dataclass
+class Found:
+    """All that scripts say of environments and models."""
+
+    environments: list[Environment] = field(default_factory=list)
+    models: list[Model] = field(default_factory=list)
+    registrations: dict[str, Registration] = field(default_factory=dict)
+    classes: list[Class] = field(default_factory=list)
+
+
+class Library:
+    """Says what calls mean, and notes what they say of environments and models.
+
+    :param read_settings: gives the content of a YAML or JSON file of the repository, by the path that a script has
+    """
+
+    def __init__(self, read_settings: Callable[[str], Any]) -> None:
+        self.found = Found()
+        self._read_settings = read_settings
+
+    def call(
+        self, follower: Follower, function: Any, args: Sequence[Any], kwargs: Mapping[str, Value], place: Place
+    ) -> Any:
+        """What a call gives; ``NotImplemented`` for an ordinary call of a class of the repository."""
+        call = Call(follower, args, kwargs, place)
+        if isinstance(function, Class):
+            return self._of_class(function, call)
+        if isinstance(function, Method):
+            return self._method(function, call)
+        if isinstance(function, External):
+            if function.name in STANDARD:
+                return STANDARD[function.name](call)
+            handle = _BY_NAME.get(function.name) or _BY_LAST.get((function.package in _SB3, function.last))
+            return handle(self, call) if handle else self._of_library(function, call)
+        return UNKNOWN
+
+    def attribute(self, owner: Any, name: str) -> Any:
+        """An attribute of a value that is not of the repository."""
+        if isinstance(owner, Environment) and name in ("unwrapped", "env", "venv"):
+            return owner
+        if isinstance(owner, Model) and name == "env":
+            return owner.environment or UNKNOWN
+        found = attribute_of_text(owner, name) if isinstance(owner, str) else None
+        return Method(owner, name) if found is None else found
+
+    # --- Environments ----------------------------------------------------------------------------------------------
+
+    def made(self, environment: Environment) -> Environment:
+        """Note an environment that a script makes."""
+        if len(self.found.environments) < limits.SCRIPT_STATEMENTS:
+            self.found.environments.append(environment)
+        return environment
+
+    def _of_class(self, found: Class, call: Call) -> Any:
+        if is_environment(found):
+            kwargs, unknown = self._arguments(found, call, skip=0)
+            return self.made(Environment(call.place, own=found, kwargs=kwargs, unknown=unknown))
+        inner = call.environment
+        if isinstance(inner, Environment) and (is_wrapper(found) or not _has_libraries(found)):
+            kwargs, unknown = self._arguments(found, call, skip=1)
+            return _around(inner, Layer(found.name, kwargs, call.place, found, unknown))
+        return NotImplemented
+
+    def _arguments(self, found: Class, call: Call, skip: int) -> tuple[dict[str, Value], tuple[str, ...]]:
+        """Arguments by name, and the names of those that are not plain.
+
+        :param skip: how many of the first are left out
+        """
+        start = found.find("__init__")
+        names = [one.arg for one in start.node.args.args[1:]] if isinstance(start, Function) else []
+        given = {**dict(zip(names[skip:], call.args[skip:], strict=False)), **call.kwargs}
+        return _plain({key: value for key, value in given.items() if key not in (*names[:skip], "env", "venv")})
+
+    def make(self, call: Call) -> Any:
+        """``gym.make``."""
+        name = call.get(0, "id")
+        if isinstance(name, Instance | Class | Function):
+            return UNKNOWN
+        given = {key: value for key, value in call.kwargs.items() if key not in ("id", "vector_kwargs")}
+        kwargs, unknown = _plain(given)
+        return self.made(Environment(call.place, env=as_text(name), kwargs=kwargs, unknown=unknown))
+
+    def environment(self, value: Any, call: Call, env_kwargs: Any = None) -> Environment | None:
+        """The environment that something makes which SB3 takes for one: an id, a class, a function, an environment."""
+        given = env_kwargs if isinstance(env_kwargs, dict) else {}
+        kwargs, unknown = _plain(given)
+        if isinstance(value, Environment):
+            return value
+        if isinstance(value, str):
+            return self.made(Environment(call.place, env=value, kwargs=kwargs, unknown=unknown))
+        if isinstance(value, Made) and value.maker.last[:1].isupper():
+            plain, not_plain = _plain(value.kwargs)
+            return self.made(Environment(call.place, library=value.maker.name, kwargs=plain, unknown=not_plain))
+        if isinstance(value, External) and value.last[:1].isupper():
+            return self.made(Environment(call.place, library=value.name, kwargs=kwargs, unknown=unknown))
+        if isinstance(value, Class | Function | Partial):
+            made = call.again(value, [], given)
+            made = made.values[0] if isinstance(made, Choice) else made
+            if isinstance(made, Function | Partial):  # a function that gives functions, as for SubprocVecEnv
+                made = call.again(made)
+            return self.environment(made, call) if not isinstance(made, str) else None
+        return None
+
+    def make_vec_env(self, call: Call) -> Any:
+        """``make_vec_env`` of SB3."""
+        environment = self.environment(call.get(0, "env_id"), call, call.get(5, "env_kwargs"))
+        if environment is None:
+            environment = self.made(Environment(call.place, env=HOLE))
+        wrap, wrap_with = call.get(4, "wrapper_class"), call.kwargs.get("wrapper_kwargs")
+        if wrap is not UNKNOWN and wrap is not None:
+            wrapped = call.again(wrap, [environment], _mapping(wrap_with))
+            environment = wrapped if isinstance(wrapped, Environment) else environment
+        kind = call.get(6, "vec_env_cls")
+        n_envs = call.get(1, "n_envs", 1)
+        return replace(
+            environment,
+            vec_env=kind.last if isinstance(kind, External) else "DummyVecEnv",
+            n_envs=n_envs if isinstance(n_envs, int) else None,
+            seed=_integer(call.get(2, "seed")),
+        )
+
+    def make_atari_env(self, call: Call) -> Any:
+        """``make_atari_env`` of SB3: an environment in its AtariWrapper."""
+        kwargs, unknown = _plain(_mapping(call.kwargs.get("wrapper_kwargs")))
+        environment = self.make_vec_env(call)
+        layer = Layer("stable_baselines3.common.atari_wrappers.AtariWrapper", kwargs, call.place, None, unknown)
+        return replace(environment, wrappers=(*environment.wrappers, layer))
+
+    def settings(self, call: Call) -> Any:
+        """``yaml.safe_load`` and the like, of a file of the repository."""
+        file = call.args[0] if call.args else UNKNOWN
+        path = file.path if isinstance(file, OpenFile) else file
+        return self._read_settings(path) if isinstance(path, str) else UNKNOWN
+
+    def register(self, call: Call) -> None:
+        """``gymnasium.register``."""
+        name, entry = call.get(0, "id"), call.get(1, "entry_point")
+        kwargs, _ = _plain(_mapping(call.kwargs.get("kwargs")))
+        if isinstance(name, str) and HOLE not in name:
+            steps = _integer(call.kwargs.get("max_episode_steps"))
+            self.found.registrations.setdefault(name, Registration(name, entry, kwargs, steps, call.place))
+
+    def _of_library(self, function: External, call: Call) -> Any:
+        inner = call.environment
+        if isinstance(inner, Environment) and function.package not in ("builtins", "print"):
+            if function.last in _UNSEEN or (function.last[:1].islower() and function.package in (*_SB3, "gymnasium")):
+                return inner
+            given = {key: value for key, value in call.kwargs.items() if key not in ("env", "venv")}
+            names = _POSITIONAL.get(function.last, ())
+            given |= dict(zip(names, call.args[1:], strict=False))
+            kwargs, unknown = _plain(given)
+            nameless = ("positional",) if len(call.args) - 1 > len(names) else ()
+            return _around(inner, Layer(function.name, kwargs, call.place, None, (*unknown, *nameless)))
+        if function.package in _SB3 and function.last in ALGORITHMS:
+            return self.model(function.last, call)
+        if function.package in _SB3 and function.last == "load":
+            return self.load(function, call)
+        return Made(function, call.args, call.kwargs, call.place)
+
+    # --- Models ----------------------------------------------------------------------------------------------------
+
+    def model(self, algo: str, call: Call) -> Model:
+        """What ``PPO(...)`` and the like give."""
+        environment = self.environment(call.get(1, "env"), call)
+        seed = _integer(call.kwargs.get("seed"))
+        return self._noted(Model(algo, call.place, environment, trained=True, seed=seed))
+
+    def _noted(self, model: Model) -> Model:
+        if len(self.found.models) < limits.SCRIPT_STATEMENTS:
+            self.found.models.append(model)
+        return model
+
+    def load(self, function: External, call: Call) -> Any:
+        """What ``PPO.load(...)`` and ``VecNormalize.load(...)`` give."""
+        owner = function.name.split(".")[-2]
+        path = call.get(0, "load_path" if owner == "VecNormalize" else "path")
+        if owner == "VecNormalize":
+            inner = call.get(1, "venv")
+            if not isinstance(inner, Environment):
+                return UNKNOWN
+            inner.loaded.append((as_text(path), call.place))
+            return _around(inner, Layer("VecNormalize", {}, call.place))
+        if owner not in ALGORITHMS:
+            return UNKNOWN
+        model = Model(owner, call.place, self.environment(call.get(1, "env"), call))
+        model.loaded.append((_bare(as_text(path)), call.place))
+        return self._noted(model)
+
+    def evaluate_policy(self, call: Call) -> Any:
+        """``evaluate_policy`` of SB3 and sb3-contrib."""
+        model, environment = call.get(0, "model"), call.get(1, "env")
+        episodes, deterministic = call.get(2, "n_eval_episodes", 10), call.get(3, "deterministic", True)
+        if isinstance(model, Model):
+            model.environment = model.environment or (environment if isinstance(environment, Environment) else None)
+            evaluated = Evaluation(_integer(episodes), deterministic is not False, call.place)
+            model.evaluations.append(evaluated)
+        return UNKNOWN
+
+    def _method(self, method: Method, call: Call) -> Any:
+        of = method.of
+        if isinstance(of, Model):
+            return self._method_of_model(of, method.name, call)
+        if isinstance(of, Environment):
+            if method.name in ("reset", "step", "unwrapped", "get_wrapper_attr"):
+                return of
+            if method.name == "save":
+                of.saved.append((as_text(call.get(0, "save_path")), call.place))
+            return UNKNOWN
+        if isinstance(of, str):
+            return method_of_text(of, method.name, call)
+        if isinstance(of, dict):
+            return method_of_mapping(of, method.name, call)
+        if isinstance(of, list) and method.name == "append" and call.args:
+            of.append(call.args[0])
+        if isinstance(of, Parser):
+            return of.method(method.name, call)
+        if isinstance(of, OpenFile) and method.name == "read":
+            return of
+        return UNKNOWN
+
+    def _method_of_model(self, model: Model, name: str, call: Call) -> Any:
+        if name == "save" and len(model.files) < limits.SCRIPT_STATEMENTS:
+            model.files.append((_bare(as_text(call.get(0, "path"))), call.place))
+        elif name == "learn":
+            model.trained = True
+            self._callbacks(model, call.get(1, "callback"), call)
+            return model
+        elif name == "predict":
+            seen = call.get(0, "observation")
+            model.environment = model.environment or (seen if isinstance(seen, Environment) else None)
+        elif name == "set_env":
+            model.environment = self.environment(call.get(0, "env"), call) or model.environment
+        elif name in ("get_env", "get_vec_normalize_env") and model.environment is not None:
+            return model.environment
+        elif name == "load":
+            return self.load(External(f"stable_baselines3.{model.algo}.load"), call)
+        return UNKNOWN
+
+    def _callbacks(self, model: Model, callback: Any, call: Call) -> None:
+        """Note what the callbacks of a training save."""
+        if isinstance(callback, Choice | list | tuple):
+            several = callback.values if isinstance(callback, Choice) else callback
+            for one in several[: limits.SCRIPT_ROUNDS]:
+                self._callbacks(model, one, call)
+        elif isinstance(callback, Instance) and callback.of is not None:
+            callback.attributes |= {"model": model, "training_env": model.environment or UNKNOWN}
+            for name in ("_on_training_start", "_on_step", "_on_rollout_end", "_on_training_end"):
+                call.again(call.follower.attribute(callback, name))
+        elif isinstance(callback, Made):
+            arguments = Call(call.follower, callback.args, callback.kwargs, callback.place)
+            if callback.maker.last == "CallbackList":
+                self._callbacks(model, arguments.get(0, "callbacks"), call)
+            else:
+                _saved_by(callback.maker.last, model, arguments)
+
+
+def is_environment(found: Class) -> bool:
+    """Whether a class of the repository is an environment."""
+    bases = [base for base in found.lineage() if isinstance(base, External)]
+    return not is_wrapper(found) and any(_is_of_gym(base) and not _is_space(base) for base in bases)
+
+
+def is_wrapper(found: Class) -> bool:
+    """Whether a class of the repository wraps environments or VecEnvs."""
+    bases = [base for base in found.lineage() if isinstance(base, External)]
+    return any(
+        base.last.endswith("Wrapper") or base.name.startswith("gymnasium.wrappers.") or base.last.startswith("Vec")
+        for base in bases
+    )
+
+
+def _is_of_gym(base: External) -> bool:
+    return base.last.endswith("Env") or base.name.startswith("gymnasium.envs.")
+
+
+def _is_space(base: External) -> bool:
+    return ".spaces." in base.name or base.last == "VecEnv"
+
+
+def _has_libraries(found: Class) -> bool:
+    return any(isinstance(base, External) and base.name != "builtins.object" for base in found.lineage())
+
+
+def _around(environment: Environment, layer: Layer) -> Environment:
+    """An environment in a wrapper, which is one of the VecEnv's where there is a VecEnv already."""
+    if environment.vec_env is None:
+        return replace(environment, wrappers=(*environment.wrappers, layer))
+    return replace(environment, layers=(*environment.layers, layer))
+
+
+def _saved_by(callback: str, model: Model, call: Call) -> None:
+    """Note what a callback of SB3 saves.
+
+    :param call: that made it
+    """
+    if callback == "CheckpointCallback":
+        folder, prefix = call.get(1, "save_path", "."), call.get(2, "name_prefix", "rl_model")
+        model.checkpoints.append((f"{as_text(folder)}/{as_text(prefix)}_{HOLE}_steps", call.place))
+    elif callback.endswith("EvalCallback"):
+        best, logs = call.kwargs.get("best_model_save_path"), call.kwargs.get("log_path")
+        environment = call.get(0, "eval_env")
+        model.environment = model.environment or (environment if isinstance(environment, Environment) else None)
+        if best is not None:
+            model.best.append((f"{as_text(best).rstrip('/')}/best_model", call.place))
+        if logs is not None:
+            model.logs.append((as_text(logs), call.place))
+
+
+def _plain(given: Mapping[str, Value]) -> tuple[dict[str, Value], tuple[str, ...]]:
+    """Arguments that can be written into a configuration, and the names of the others."""
+    kept = {key: value for key, value in given.items() if key not in _NOT_ARGUMENTS}
+    plain = {key: as_data(value) for key, value in kept.items() if is_plain(value)}
+    return plain, tuple(key for key in kept if key not in plain)
+
+
+def _mapping(value: Any) -> dict[str, Value]:
+    return value if isinstance(value, dict) else {}
+
+
+def _integer(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _bare(path: str) -> str:
+    return path.removesuffix(".zip")
+
+
+# --- Tables of what calls mean ---------------------------------------------------------------------------------------
+
+
+def _vec_env(kind: str) -> Callable[[Library, Call], Any]:
+    def build(library: Library, call: Call) -> Any:
+        makers = call.get(0, "env_fns")
+        if not isinstance(makers, list | tuple) or not makers:
+            return UNKNOWN
+        environment = library.environment(makers[0], call)
+        if environment is None:
+            environment = library.made(Environment(call.place, env=HOLE))
+        count = None if isinstance(makers, Some) else len(makers)
+        return replace(environment, vec_env=kind, n_envs=count)
+
+    return build
+
+
+def _layer(name: str, *names: str) -> Callable[[Library, Call], Any]:
+    def build(library: Library, call: Call) -> Any:
+        inner = library.environment(call.get(0, "venv"), call)
+        if inner is None:
+            return UNKNOWN
+        if inner.vec_env is None:
+            inner = replace(inner, vec_env="DummyVecEnv", n_envs=1)
+        given = {key: value for key, value in call.kwargs.items() if key != "venv"}
+        kwargs, unknown = _plain({**dict(zip(names, call.args[1:], strict=False)), **given})
+        return _around(inner, Layer(name, kwargs, call.place, None, unknown))
+
+    return build
+
+
+def _unseen(_: Library, call: Call) -> Any:
+    inner = call.environment
+    return UNKNOWN if inner is None else inner
+
+
+_NORMALIZE = ("training", "norm_obs", "norm_reward", "clip_obs", "clip_reward", "gamma", "epsilon", "norm_obs_keys")
+
+_POSITIONAL: dict[str, tuple[str, ...]] = {
+    "TimeLimit": ("max_episode_steps",),
+    "ResizeObservation": ("shape",),
+    "GrayScaleObservation": ("keep_dim",),
+    "GrayscaleObservation": ("keep_dim",),
+    "FrameStack": ("num_stack",),
+    "FrameStackObservation": ("stack_size",),
+    "FilterObservation": ("filter_keys",),
+    "RescaleAction": ("min_action", "max_action"),
+    "AtariPreprocessing": ("noop_max", "frame_skip", "screen_size"),
+    "AtariWrapper": ("noop_max", "frame_skip", "screen_size"),
+    "MaxAndSkipEnv": ("skip",),
+    "WarpFrame": ("width", "height"),
+    "ActionMasker": ("action_mask_fn",),
+}
+"""Names of the positional arguments of common wrappers, after the environment."""
+
+_Handler = Callable[[Library, Call], Any]
+
+_BY_LAST: dict[tuple[bool, str], _Handler] = {
+    (True, "make_vec_env"): Library.make_vec_env,
+    (True, "make_atari_env"): Library.make_atari_env,
+    (True, "evaluate_policy"): Library.evaluate_policy,
+    (True, "DummyVecEnv"): _vec_env("DummyVecEnv"),
+    (True, "SubprocVecEnv"): _vec_env("SubprocVecEnv"),
+    (True, "VecNormalize"): _layer("VecNormalize", *_NORMALIZE),
+    (True, "VecFrameStack"): _layer("VecFrameStack", "n_stack", "channels_order"),
+    **{(True, name): _unseen for name in _UNSEEN},
+}
+"""By whether it is of SB3, and the last part of the name."""
+
+_BY_NAME: dict[str, _Handler] = {
+    "gymnasium.make": Library.make,
+    "gymnasium.register": Library.register,
+    "gymnasium.envs.registration.register": Library.register,
+    "gymnasium.envs.register": Library.register,
+    **dict.fromkeys(("yaml.safe_load", "yaml.load", "yaml.full_load", "json.load", "json.loads"), Library.settings),
+    **dict.fromkeys(("omegaconf.OmegaConf.load", "toml.load", "tomllib.load"), Library.settings),
+}
+"""By the whole name."""

@@ -1,0 +1,218 @@
+"""All that a repository says of its models, and which of it is about one of them."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reload_audit.reading import limits
+from reload_audit.reading.files import read_bytes
+from reload_audit.reading.plain_values import parse_json
+from reload_audit.reading.refusal import Unreadable
+from reload_audit.reading.yaml_text import parse_yaml
+from reload_audit.repository.follow import Follower
+from reload_audit.repository.library import Library, is_environment
+from reload_audit.repository.places import Place
+from reload_audit.repository.saved_spaces import contradict
+from reload_audit.repository.scripts import Script, read_script
+from reload_audit.repository.setup import Describing, Setup
+from reload_audit.repository.sources import Source, chosen
+from reload_audit.repository.stated import Model
+from reload_audit.repository.values import HOLE, Value
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A model that the repository is asked about.
+
+    :param path: its file, relative to the repository's folder
+    :param algo: empty where that is not known
+    :param settings: what its zip says of itself
+    """
+
+    path: str
+    algo: str
+    settings: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a repository says of how a model is run.
+
+    :param setups: one where that is clear
+    :param by_path: whether a script says it of a file of that name
+    :param statistics: paths that the script saves the model's statistics to, with holes, each with its place
+    """
+
+    setups: Sequence[Setup]
+    by_path: bool
+    statistics: Sequence[tuple[str, Place]]
+
+
+class Repository:
+    """What the scripts of a repository say, followed once.
+
+    :param files: all files that there are
+    """
+
+    def __init__(self, files: Iterable[Source]) -> None:
+        sources = chosen(files)
+        self._files = {source.path: source.file for source in sources}
+        library = Library(self._settings)
+        follower = Follower(_scripts(sources), library)
+        follower.follow_all()
+        self._stated: dict[str, Mapping[str, Value]] = {}
+        self._follower, self._found = follower, library.found
+        self._found.classes = follower.classes
+        self._describing = Describing(library.found, follower.modules)
+        self.scripts: Mapping[str, Script] = follower.modules.scripts
+
+    def setups(self, asked: Asked) -> Answer:
+        """How a model may be run, by what speaks for it most; one where the repository leaves no doubt.
+
+        What the script says that saves or loads a file of that name counts first, then models of the same algorithm,
+        then whatever environments scripts make, at last environments that are only defined.
+        """
+        models = self._found.models
+        by_path = _best(models, lambda model: _match(asked.path, model))
+        same = [model for model in models if model.algo == asked.algo or not asked.algo]
+        classes = [defined for defined in self._found.classes if is_environment(defined)]
+        described = self._describing
+        possible: list[list[Setup | None]] = [
+            [described.setup(model.environment) for model in by_path if model.environment is not None],
+            [described.setup(model.environment) for model in same if model.environment is not None],
+            [described.setup(environment) for environment in self._found.environments],
+            [described.of_class(defined) for defined in classes],
+        ]
+        for strength, setups in enumerate(possible):
+            found = self._distinct([setup for setup in setups if setup is not None], asked)
+            if found:
+                statistics = [file for model in by_path if model.environment for file in model.environment.saved]
+                return Answer(found, strength == 0, statistics if strength == 0 else [])
+        return Answer([], False, [])
+
+    def _distinct(self, setups: Sequence[Setup], asked: Asked) -> list[Setup]:
+        """Those that differ and are not refuted by the model's spaces; of several those nearest to its file."""
+        possible = [setup for setup in setups if not self._contradicts(setup, asked)]
+        different = list({setup.key: setup for setup in reversed(possible)}.values())[::-1]
+        if len(different) > 1:
+            different = _nearest(different, asked.path)
+        if len(different) > 1:
+            different = _named(different, asked.path)
+        return different
+
+    def _contradicts(self, setup: Setup, asked: Asked) -> bool:
+        plain = not setup.wrappers and not setup.vec_wrappers and not setup.frame_stack
+        return plain and setup.made_by is not None and contradict(self._spaces(setup), asked.settings)
+
+    def _spaces(self, setup: Setup) -> Mapping[str, Value]:
+        """What the class of an environment of the repository says of its spaces."""
+        if setup.key not in self._stated and setup.made_by is not None:
+            instance = self._follower.instance(setup.made_by, setup.env_kwargs)
+            self._stated[setup.key] = {**setup.made_by.scope.names, **instance.attributes}
+        return self._stated[setup.key]
+
+    def _settings(self, path: str) -> Any:
+        """The content of a YAML or JSON file by the path that a script has; nothing where it cannot be read."""
+        wanted = posixpath.normpath(path)
+        ends = [own for own in self._files if own == wanted or own.endswith(f"/{posixpath.basename(wanted)}")]
+        for own in sorted(ends, key=lambda own: (own != wanted, own.count("/"))):
+            try:
+                content = read_bytes(self._files[own])
+                return parse_json(content) if own.endswith(".json") else parse_yaml(content.decode("utf-8", "replace"))
+            except (Unreadable, ValueError):
+                continue
+        return {}
+
+
+def _scripts(sources: Sequence[Source]) -> list[Script]:
+    scripts, left = [], limits.REPOSITORY_BYTES
+    for source in sources:
+        if source.is_one_of(".py", ".ipynb") and left > 0:
+            try:
+                script = read_script(source.path, source.file)
+            except Unreadable:
+                continue
+            left -= sum(len(cell.text) for cell in script.cells)
+            scripts.append(script)
+    return scripts
+
+
+def _match(path: str, model: Model) -> tuple[int, int]:
+    """How well the best of a model's files fits a path: parts of the path that are alike, and letters that are said."""
+    files = [*model.files, *model.best, *model.checkpoints, *model.loaded]
+    return max((match(path, file) for file, _ in files), default=(0, 0))
+
+
+def match(path: str, pattern: str) -> tuple[int, int]:
+    """How well a file fits a path in a script, which may have holes: parts that are alike, and letters of them.
+
+    Folders may have moved, so the end of the path decides; ``(0, 0)`` where not even the name fits.
+
+    :param path: relative to the repository's folder
+    """
+    own = posixpath.normpath(path).removesuffix(".zip").split("/")
+    said = [part for part in posixpath.normpath(pattern.replace("\\", "/")).split("/") if part not in ("", ".", "..")]
+    alike = letters = 0
+    for one, other in zip(reversed(own), reversed(said), strict=False):
+        known = other.replace(HOLE, "")
+        if not _fits(one, other):
+            break
+        if alike == 0 and not re.search(r"[^\W_]", known):
+            break
+        alike, letters = alike + 1, letters + len(known)
+    return alike, letters
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """Whether a name is a pattern with its holes filled in."""
+    first, *rest = pattern.split(HOLE)
+    if not rest:
+        return name == pattern
+    *middle, last = rest
+    if not name.startswith(first) or not name[len(first) :].endswith(last):
+        return False
+    between, at = name[len(first) : len(name) - len(last)], 0
+    for part in middle:
+        at = between.find(part, at)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
+
+
+def _best(models: Sequence[Model], score: Callable[[Model], tuple[int, int]]) -> list[Model]:
+    scores = [score(model) for model in models]
+    most = max(scores, default=(0, 0))
+    return [model for model, one in zip(models, scores, strict=True) if one == most] if most > (0, 0) else []
+
+
+def _nearest(setups: Sequence[Setup], path: str) -> list[Setup]:
+    """Those that are said nearest to a file: in its folder, or in the first folder above that has any."""
+
+    def shared(setup: Setup) -> int:
+        one, other = _folder(setup.sources["env"]), posixpath.dirname(path)
+        common = posixpath.commonpath([one or ".", other or "."]) if one and other else ""
+        return common.count("/") + 1 if common else 0
+
+    most = max(map(shared, setups))
+    return [setup for setup in setups if shared(setup) == most]
+
+
+def _folder(place: Place) -> str:
+    return posixpath.dirname(place.path)
+
+
+def _named(setups: Sequence[Setup], path: str) -> list[Setup]:
+    """Those whose environment is named in a file's path; all where none is."""
+    letters = re.sub(r"[^a-z0-9]", "", path.lower())
+    fitting = [setup for setup in setups if _short_name(setup.env) and _short_name(setup.env) in letters]
+    return fitting or list(setups)
+
+
+def _short_name(env: str) -> str:
+    name = re.sub(r"-v\d+$", "", env.rpartition(":")[2].rpartition("/")[2])
+    return re.sub(r"[^a-z0-9]", "", name.lower()).removesuffix("env")

@@ -1,0 +1,191 @@
+"""What calls of Python's own library mean in a script that is followed."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable
+from typing import Any
+
+from reload_audit.reading import limits
+from reload_audit.repository.calls import Call
+from reload_audit.repository.operations import formatted, short
+from reload_audit.repository.values import UNKNOWN, Instance, OpenFile, Partial, Some, Value, as_text
+
+
+class Parser:
+    """What ``argparse.ArgumentParser`` is told, for the values that arguments have by default."""
+
+    def __init__(self) -> None:
+        self._defaults: dict[str, Value] = {}
+
+    def method(self, name: str, call: Call) -> Any:
+        """What a method of the parser, or of a group of its arguments, gives."""
+        if name == "add_argument":
+            flags = [flag for flag in call.args if isinstance(flag, str)]
+            longest = max(flags, key=lambda flag: flag.startswith("--"), default="")
+            target = call.kwargs.get("dest", longest.lstrip("-").replace("-", "_"))
+            stored = {"store_true": False, "store_false": True}.get(as_text(call.kwargs.get("action")), UNKNOWN)
+            if isinstance(target, str):
+                self._defaults[target] = call.kwargs.get("default", stored)
+        elif name in ("parse_args", "parse_known_args"):
+            parsed = Instance(None, dict(self._defaults))
+            return parsed if name == "parse_args" else (parsed, [])
+        elif name == "set_defaults":
+            self._defaults |= call.kwargs
+        elif name in ("add_argument_group", "add_mutually_exclusive_group", "add_subparsers", "add_parser"):
+            return self
+        return UNKNOWN
+
+
+def _range(call: Call) -> Any:
+    if all(isinstance(arg, int) for arg in call.args) and call.args:
+        numbers = range(*call.args[:3]) if len(call.args) < 3 or call.args[2] else range(0)
+        return list(numbers[: limits.SCRIPT_ITEMS]) or Some([UNKNOWN])
+    return Some([UNKNOWN])
+
+
+def _list(call: Call) -> Any:
+    value = call.args[0] if call.args else []
+    return list(value) if isinstance(value, tuple | dict) else value if isinstance(value, list) else Some([UNKNOWN])
+
+
+def _zip(call: Call) -> Any:
+    lists = [arg if isinstance(arg, list | tuple) else [UNKNOWN] for arg in call.args]
+    return list(zip(*lists, strict=False)) or Some([UNKNOWN])
+
+
+def _enumerate(call: Call) -> Any:
+    value = call.args[0] if call.args else UNKNOWN
+    return list(enumerate(value)) if isinstance(value, list | tuple) else Some([(UNKNOWN, UNKNOWN)])
+
+
+def _join(call: Call) -> Any:
+    parts = [as_text(part) for part in call.args]
+    return posixpath.join(*parts)[: limits.SCRIPT_CHARACTERS] if parts else UNKNOWN
+
+
+def _first(call: Call) -> Any:
+    return call.args[0] if call.args else UNKNOWN
+
+
+def _default(call: Call) -> Any:
+    return call.get(1, "default", UNKNOWN)
+
+
+def _attributes(call: Call) -> Any:
+    value = call.args[0] if call.args else UNKNOWN
+    return value.attributes if isinstance(value, Instance) else UNKNOWN
+
+
+def _partial(call: Call) -> Any:
+    return Partial(call.args[0], call.args[1:], call.kwargs) if call.args else UNKNOWN
+
+
+def _text(call: Call) -> Any:
+    value = call.args[0] if call.args else ""
+    return as_text(value)
+
+
+def _number(call: Call) -> Any:
+    value = call.args[0] if call.args else 0
+    return value if isinstance(value, int | float) else UNKNOWN
+
+
+def _length(call: Call) -> Any:
+    value = call.args[0] if call.args else UNKNOWN
+    return len(value) if isinstance(value, list | tuple | dict) and not isinstance(value, Some) else UNKNOWN
+
+
+def method_of_text(text: str, name: str, call: Call) -> Any:
+    match name:
+        case "format":
+            return formatted(text, call.args, call.kwargs)[: limits.SCRIPT_CHARACTERS]
+        case "lower":
+            return text.lower()
+        case "upper":
+            return text.upper()
+        case "replace" if len(call.args) == 2 and isinstance(call.args[0], str) and call.args[0]:
+            return short(text.replace(call.args[0], as_text(call.args[1]), 20))
+        case "joinpath":
+            return posixpath.join(text, *map(as_text, call.args))
+        case "resolve" | "absolute" | "expanduser" | "as_posix" | "strip":
+            return text
+        case "open" | "read_text":
+            return OpenFile(text)
+        case "with_suffix" if call.args:
+            return posixpath.splitext(text)[0] + as_text(call.args[0])
+    return UNKNOWN
+
+
+def method_of_mapping(of: dict[str, Value], name: str, call: Call) -> Any:
+    match name:
+        case "get" | "pop" if call.args and isinstance(call.args[0], str):
+            return of.get(call.args[0], call.get(1, "default", None))
+        case "items":
+            return list(of.items()) or Some([(UNKNOWN, UNKNOWN)])
+        case "values":
+            return list(of.values()) or Some([UNKNOWN])
+        case "keys":
+            return list(of) or Some([UNKNOWN])
+        case "copy":
+            return dict(of)
+        case "update":
+            of |= _mapping(call.args[0] if call.args else call.kwargs)
+    return UNKNOWN
+
+
+def attribute_of_text(text: str, name: str) -> Any:
+    """An attribute of a path of ``pathlib``, which is a text here; None where it has none."""
+    match name:
+        case "parent":
+            return posixpath.dirname(text)
+        case "name":
+            return posixpath.basename(text)
+        case "stem":
+            return posixpath.splitext(posixpath.basename(text))[0]
+    return None
+
+
+def _mapping(value: Any) -> dict[str, Value]:
+    return value if isinstance(value, dict) else {}
+
+
+def _here(_: Call) -> str:
+    return ""
+
+
+def _parser(_: Call) -> Parser:
+    return Parser()
+
+
+STANDARD: dict[str, Callable[[Call], Any]] = {
+    "builtins.range": _range,
+    "builtins.list": _list,
+    "builtins.tuple": _list,
+    "builtins.zip": _zip,
+    "builtins.enumerate": _enumerate,
+    "builtins.len": _length,
+    "builtins.str": _text,
+    "builtins.int": _number,
+    "builtins.float": _number,
+    "builtins.vars": _attributes,
+    "builtins.dict": lambda call: {**_mapping(call.get(0, "mapping", {})), **call.kwargs},
+    "builtins.open": lambda call: OpenFile(as_text(call.get(0, "file"))),
+    "os.path.join": _join,
+    "os.path.abspath": _first,
+    "os.path.realpath": _first,
+    "os.path.expanduser": _first,
+    "os.path.normpath": _first,
+    "os.path.dirname": lambda call: posixpath.dirname(as_text(call.get(0, "p"))),
+    "os.path.basename": lambda call: posixpath.basename(as_text(call.get(0, "p"))),
+    "os.getcwd": _here,
+    "os.getenv": _default,
+    "os.environ.get": _default,
+    "pathlib.Path": lambda call: _join(call) if call.args else "",
+    "pathlib.Path.cwd": _here,
+    "functools.partial": _partial,
+    "copy.deepcopy": _first,
+    "copy.copy": _first,
+    "argparse.ArgumentParser": _parser,
+}
+"""By the whole name."""

@@ -1,0 +1,107 @@
+"""What scripts say of environments and models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reload_audit.repository.places import Place
+from reload_audit.repository.values import Class, Value
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A wrapper of an environment or of a VecEnv.
+
+    :param name: dotted; of a class of the repository itself, as it is imported
+    :param own: the class, if it is one of the repository
+    :param unknown: arguments that cannot be written into a configuration
+    """
+
+    name: str
+    kwargs: Mapping[str, Value]
+    place: Place
+    own: Class | None = None
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Registration:
+    """An id that the repository registers with Gymnasium.
+
+    :param entry_point: ``module:Class``, or the class
+    """
+
+    id: str
+    entry_point: Any
+    kwargs: Mapping[str, Value]
+    max_episode_steps: int | None
+    place: Place
+
+
+@dataclass(frozen=True, eq=False)
+class Environment:
+    """An environment that a script makes, with what is around it.
+
+    Whatever is put around it gives another one, which shares the lists of the files that its statistics are kept in.
+
+    :param env: an id, which may hold what is not known; empty for a class
+    :param own: the class of the repository that makes it
+    :param library: the dotted name of one of another package
+    :param unknown: arguments that cannot be written into a configuration
+    :param wrappers: of each environment, innermost first
+    :param layers: of the VecEnv, innermost first
+    :param saved: files that VecNormalize's statistics are saved to, each with its place; ``loaded``, they come from
+    """
+
+    place: Place
+    env: str = ""
+    own: Class | None = None
+    library: str = ""
+    kwargs: Mapping[str, Value] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+    wrappers: tuple[Layer, ...] = ()
+    vec_env: str | None = None
+    n_envs: int | None = None
+    layers: tuple[Layer, ...] = ()
+    seed: int | None = None
+    saved: list[tuple[str, Place]] = field(default_factory=list)
+    loaded: list[tuple[str, Place]] = field(default_factory=list)
+
+    parts = ("observation", "reward")
+    """What ``reset`` and ``step`` give is taken for the environment itself: it says where a policy acts."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """That a script evaluates a model.
+
+    :param episodes: how many, if that is known
+    """
+
+    episodes: int | None
+    deterministic: bool
+    place: Place
+
+
+@dataclass(eq=False)
+class Model:
+    """A model that a script trains or loads.
+
+    :param files: what it is saved to, without ``.zip``, each with its place; ``best``, by an EvalCallback;
+        ``checkpoints``, by a CheckpointCallback; ``loaded``, what it is loaded from
+    :param logs: folders that an EvalCallback writes ``evaluations.npz`` to
+    """
+
+    algo: str
+    place: Place
+    environment: Environment | None = None
+    trained: bool = False
+    seed: int | None = None
+    files: list[tuple[str, Place]] = field(default_factory=list)
+    best: list[tuple[str, Place]] = field(default_factory=list)
+    checkpoints: list[tuple[str, Place]] = field(default_factory=list)
+    loaded: list[tuple[str, Place]] = field(default_factory=list)
+    logs: list[tuple[str, Place]] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
