@@ -18,6 +18,7 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, find_highest_version, get_env_id, load_env_creator, parse_env_id
 
+from reload_audit.environments.older_apis import is_of_gym, registered_in_gym
 from reload_audit.processes.imports import import_module, import_object
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.trust import can_be_trusted, is_trusted
@@ -31,15 +32,16 @@ _IMPORTABLE = re.compile(r"(?P<package>[^\W\d][^\s.:/\\]*)[^\s:/\\]*(:[^\s/\\]\S
 _DATA_FILE = re.compile(r"\.(xml|mjcf|urdf|sdf|usd|ya?ml|json|toml|txt|csv|npz|npy|bin|pkl|png|jpg|obj|stl)$", re.I)
 
 
-def registered(env: str) -> EnvSpec | None:
-    """What Gymnasium would make of an id, however it is spelt: the newest version stands for an id without one."""
+def registered(env: str) -> EnvSpec | Any | None:
+    """What Gymnasium, or else ``gym``, would make of an id: the newest version stands for an id without one."""
     name = env.rpartition(":")[2]
     try:
         namespace, bare, version = parse_env_id(name)
     except gym.error.Error:
         return None
     newest = find_highest_version(namespace, bare) if version is None else None
-    return gym.registry.get(name if newest is None else get_env_id(namespace, bare, newest))
+    found = gym.registry.get(name if newest is None else get_env_id(namespace, bare, newest))
+    return registered_in_gym(name) if found is None else found
 
 
 def check_registered(env: str, trusted: Collection[str]) -> None:
@@ -102,7 +104,7 @@ def check_wrapper(name: str, trusted: Collection[str]) -> None:
     found = import_object(name)
     if not is_trusted(_home(found), trusted):
         raise Unreadable(_not_its_own(name, f"{_home(found)}:{_name(found)}"))
-    if not isinstance(found, type) or not issubclass(found, gym.Wrapper):
+    if not is_of_gym(found, "Wrapper") and not (isinstance(found, type) and issubclass(found, gym.Wrapper)):
         raise Unreadable(
             f"its files name the wrapper {name}, which is none; expected a class that is a gymnasium.Wrapper"
         )
@@ -154,7 +156,7 @@ def _name(found: Any) -> str:
 
 
 def _is_environment(found: Any) -> bool:
-    return isinstance(found, type) and issubclass(found, gym.Env)
+    return is_of_gym(found, "Env") or (isinstance(found, type) and issubclass(found, gym.Env))
 
 
 def _returns_environment(found: Any) -> bool:

@@ -6,6 +6,7 @@ The stack, from the inside out: environment, Monitor, :class:`SeededEpisodes`, t
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import random
@@ -32,6 +33,12 @@ from stable_baselines3.common.vec_env import (
 )
 
 from reload_audit.environments.construction import describe_construction
+from reload_audit.environments.older_apis import (
+    gymnasium_env,
+    is_of_gym,
+    make_registered_in_gym,
+    registered_in_gym,
+)
 from reload_audit.environments.seeded_episodes import ActionsAnnounced, SeededEpisodes
 from reload_audit.processes.imports import ImportProblem, extend_path, import_module, import_object, with_objects
 from reload_audit.records.specs import EnvironmentSpec
@@ -47,11 +54,13 @@ def make_env(spec: EnvironmentSpec, inside: Sequence[Callable[[gym.Env], gym.Env
     :raises gymnasium.error.Error: Gymnasium does not know the id or refuses the arguments
     """
     extend_path(spec.python_path)
-    env = _make_unwrapped(spec)
+    wrappers = [partial(import_object(wrapper.name), **with_objects(wrapper.kwargs)) for wrapper in spec.wrappers]
+    of_gym = [*itertools.takewhile(lambda wrapper: is_of_gym(wrapper.func, "Wrapper"), wrappers)]
+    env = _make_unwrapped(spec, of_gym)
     for wrap in inside:
         env = wrap(env)
-    for wrapper in spec.wrappers:
-        env = import_object(wrapper.name)(env, **with_objects(wrapper.kwargs))
+    for wrap, wrapper in [*zip(wrappers, spec.wrappers, strict=True)][len(of_gym) :]:
+        env = gymnasium_env(wrap(env), wrapper.name)
     return env
 
 
@@ -130,21 +139,24 @@ def _make_slot(spec: EnvironmentSpec, worker_seed: int, creator: int) -> gym.Env
     return ActionsAnnounced(env) if spec.wrappers else env
 
 
-def _make_unwrapped(spec: EnvironmentSpec) -> gym.Env:
-    module_name, colon, name = spec.env.partition(":")
-    if not colon:
-        return gym.make(spec.env, **_registered_arguments(spec))
-    module = import_module(module_name)
+def _make_unwrapped(spec: EnvironmentSpec, of_gym: Sequence[Callable[[Any], Any]] = ()) -> gym.Env:
+    """Make an environment without its wrappers, but for those that can only stand around an environment of ``gym``."""
+    module_name, colon, name = spec.env.rpartition(":")
+    module = import_module(module_name) if colon else None
+    limit = spec.time_limit
     if callable(getattr(module, name, None)):
-        env = getattr(module, name)(**with_objects(spec.env_kwargs))
-        if not isinstance(env, gym.Env):
-            raise ImportProblem(f"{spec.env} gives {type(env).__name__}; expected a gymnasium.Env")
-        return env if spec.time_limit in (None, -1) else TimeLimit(env, spec.time_limit)
-    if name not in gym.registry:
+        made = getattr(module, name)(**with_objects(spec.env_kwargs))
+    elif name not in gym.registry and (registered := registered_in_gym(name)) is not None:
+        made = make_registered_in_gym(registered, **with_objects(spec.env_kwargs))
+        limit = registered.max_episode_steps if limit is None else limit
+    elif colon and name not in gym.registry:
         raise ImportProblem(
             f"module {module_name!r} neither has a class {name!r} nor registers an environment of that id"
         )
-    return gym.make(name, **_registered_arguments(spec))
+    else:
+        return gymnasium_env(gym.make(name, **_registered_arguments(spec)), spec.env, of_gym)
+    env = gymnasium_env(made, spec.env, of_gym)
+    return env if limit in (None, -1) else TimeLimit(env, limit)
 
 
 def _registered_arguments(spec: EnvironmentSpec) -> dict[str, Any]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import TimeLimit
 
+from reload_audit.environments.older_apis import layers
 from reload_audit.records.manifest import Construction
 from reload_audit.records.storage import plain
 
@@ -23,11 +25,12 @@ def describe_construction(env: gym.Env, env_kwargs: Mapping[str, Any]) -> Constr
     :param env: with its wrappers
     :param env_kwargs: what its constructor was given, besides what is registered with its id
     """
-    layers = list(_layers(env))
-    limits = [layer._max_episode_steps for layer in layers if isinstance(layer, TimeLimit)]
-    registered = {} if env.unwrapped.spec is None else env.unwrapped.spec.kwargs
+    stack = list(layers(env))
+    limits = [layer._max_episode_steps for layer in stack if isinstance(layer, TimeLimit)]
+    spec = getattr(env.unwrapped, "spec", None)
+    registered = spec.kwargs if isinstance(spec, EnvSpec) else {}
     return Construction(
-        wrappers=[f"{type(layer).__module__}.{type(layer).__qualname__}" for layer in layers],
+        wrappers=[f"{type(layer).__module__}.{type(layer).__qualname__}" for layer in stack],
         arguments=_arguments(type(env.unwrapped), {**registered, **env_kwargs}),
         time_limit=min(limits, default=None),
         code=_code(type(env.unwrapped)),
@@ -47,13 +50,6 @@ def without_own_wrappers(names: Any) -> Any:
 def package_of(name: str) -> str:
     """The package that a dotted name begins with."""
     return name.partition(".")[0]
-
-
-def _layers(env: gym.Env) -> Iterator[gym.Env]:
-    yield env
-    while isinstance(env, gym.Wrapper):
-        env = env.env
-        yield env
 
 
 def _arguments(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:

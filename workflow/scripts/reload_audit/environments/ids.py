@@ -11,6 +11,7 @@ from dataclasses import replace
 import gymnasium as gym
 
 from reload_audit.environments import allowed
+from reload_audit.environments.older_apis import registered_in_gym
 from reload_audit.processes.imports import ImportProblem, import_module
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.trust import can_be_trusted, is_trusted
@@ -164,7 +165,7 @@ def _oldest_successor(env: str) -> str:
 
 def _exists(env: str) -> bool:
     """Whether an id can be made: Gymnasium keeps those of MuJoCo's -v2 and -v3 only to raise an error."""
-    spec = gym.registry.get(env)
+    spec = gym.registry.get(env) or registered_in_gym(env)
     return spec is not None and not getattr(spec.entry_point, "__name__", "").startswith("_raise")
 
 

@@ -9,6 +9,7 @@ from typing import Any, SupportsFloat
 import gymnasium as gym
 import numpy as np
 
+from reload_audit.environments.older_apis import Info
 from reload_audit.environments.step_recorders import EnvironmentSteps
 from reload_audit.records.manifest import Construction
 from reload_audit.records.steps import EPISODES, EpisodeSteps
@@ -87,7 +88,7 @@ class SeededEpisodes(gym.Wrapper):
         finished, self._finished = self._finished, []
         return finished, self._parked
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Any, Info]:
         if self._queue is None:
             self._over = False
             self._last_observation, info = self.env.reset(seed=seed, options=options)
@@ -108,7 +109,7 @@ class SeededEpisodes(gym.Wrapper):
         self._steps.observe(self._last_observation)
         return self._last_observation, info
 
-    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, Info]:
         if self._parked:
             return self._last_observation, 0.0, False, False, {PARKED_KEY: True}
         if self._over and self._queue is not None:
@@ -173,6 +174,6 @@ class ActionsAnnounced(gym.Wrapper):
         super().__init__(env)
         self._announce = env.get_wrapper_attr("policy_acts")
 
-    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, Info]:
         self._announce()
         return self.env.step(action)

@@ -22,6 +22,7 @@ from reload_audit.causes.migrations import Migration, migrations
 from reload_audit.environments import ids
 from reload_audit.environments.build import build_vec_env, seed_global_generators
 from reload_audit.environments.ids import is_missing
+from reload_audit.environments.older_software import needs_older_software
 from reload_audit.environments.seeded_episodes import EpisodeTooLong
 from reload_audit.evaluation.checks import check, check_identity, recorded_divergence
 from reload_audit.evaluation.conditions import Subject, fresh_environments, run_condition
@@ -82,13 +83,15 @@ def evaluate_external(
         return evaluation.run()
     except _SPEAKING as problem:
         fitting = evaluation.fitting_migration()
-        return Evaluation(checks=evaluation.checks, problem=str(problem), facts=evaluation.facts, migration=fitting)
+        older = needs_older_software(problem.__cause__) if problem.__cause__ else ""
+        problem_said = f"{problem}; {older}" if older else str(problem)
+        return Evaluation(checks=evaluation.checks, problem=problem_said, facts=evaluation.facts, migration=fitting)
     except Exception as error:
         if is_out_of_space(error):
             raise
         traceback.print_exc()
         said = " ".join(f"{type(error).__name__}: {error}".split())[:1000]
-        problem_said = ids.missing_extra(error, spec.environment.env) or said
+        problem_said = ids.missing_extra(error, spec.environment.env) or needs_older_software(error) or said
         return Evaluation(checks=evaluation.checks, problem=problem_said, facts=evaluation.facts)
 
 

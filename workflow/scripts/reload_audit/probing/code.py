@@ -14,6 +14,7 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.envs.registration import load_env_creator
 
+from reload_audit.environments.older_apis import registered_in_gym
 from reload_audit.processes.imports import ImportProblem, extend_path, import_module, import_object
 from reload_audit.records.probe_record import Place
 from reload_audit.records.specs import EnvironmentSpec
@@ -86,7 +87,7 @@ def _modules(spec: EnvironmentSpec) -> Iterator[str]:
     if colon:
         import_module(module_name)
         yield module_name
-    known = gym.registry.get(name if colon else spec.env)
+    known = gym.registry.get(name if colon else spec.env) or registered_in_gym(name if colon else spec.env)
     if known is not None and known.entry_point is not None:
         creator: Any = known.entry_point
         if isinstance(creator, str):

@@ -19,6 +19,7 @@ import gymnasium as gym
 import numpy as np
 import torch as th
 
+from reload_audit.environments.older_apis import OlderApi, layers
 from reload_audit.probing import generators
 from reload_audit.probing.code import Code
 from reload_audit.probing.scenario import Leaf
@@ -55,7 +56,7 @@ def roots(env: gym.Env | None, code: Code) -> dict[str, Root]:
     """
     found: dict[str, Root] = {}
     if env is not None:
-        for layer in _layers(env):
+        for layer in (layer for layer in layers(env) if not isinstance(layer, OlderApi)):
             prefix = "" if layer is env.unwrapped else f"{type(layer).__name__}."
             for name in _instance_names(layer):
                 found[f"{prefix}{name}"] = Root(layer, name, "instance")
@@ -117,14 +118,6 @@ def set_number(of: Mapping[str, Root], name: str, number: float) -> None:
     """Set an attribute that is a number to another value, keeping its type."""
     root = of[name]
     setattr(root.owner, root.name, type(root.value)(number))
-
-
-def _layers(env: gym.Env) -> Iterator[gym.Env]:
-    while True:
-        yield env
-        if not isinstance(env, gym.Wrapper):
-            return
-        env = env.env
 
 
 def _instance_names(layer: gym.Env) -> list[str]:

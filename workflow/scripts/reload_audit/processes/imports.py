@@ -15,6 +15,15 @@ class ImportProblem(ValueError):
     """A name does not lead to an object; the message says which part of it fails."""
 
 
+_FOR_GYM = ("gym", "shimmy")
+"""Packages with which SB3 runs environments that are written for ``gym``."""
+
+
+def missing_for_gym(package: str) -> str:
+    """What to install where one of the packages is missing that environments of ``gym`` need."""
+    return f"{package} is not installed; environments of gym need: pip install 'gym==0.26.2' 'shimmy>=2.0'"
+
+
 def extend_path(folders: Iterable[str]) -> None:
     """Put folders at the front of ``sys.path``, once, in the order given."""
     first = list(dict.fromkeys(str(Path(folder).resolve()) for folder in folders))
@@ -31,6 +40,8 @@ def import_module(name: str) -> Any:
     except ModuleNotFoundError as error:
         missing = error.name or str(error)
         importer = "" if f"{name}.".startswith(f"{missing}.") else f"importing {name!r}: "
+        if missing in _FOR_GYM:
+            raise ImportProblem(f"{importer}{missing_for_gym(missing)}") from None
         raise ImportProblem(
             f"{importer}no module named {missing!r}; "
             "expected an installed package, or a file in a folder of python_path"
