@@ -116,4 +116,4 @@ def test_what_is_zeroed_in_version_4_are_the_contact_forces() -> None:
 
 
 def spec(env: str) -> EnvironmentSpec:
-    return EnvironmentSpec(env, {}, (), "env", None, None, ())
+    return EnvironmentSpec(env, {}, (), "env", (), ())

@@ -105,7 +105,7 @@ class _World:
     def spec(self) -> Row:
         path = ["examples"] if ":" in self.env else []
         made = {"env": self.env, "env_kwargs": {}, "wrappers": [], "python_path": path}
-        return {**made, "monitor": "env", "normalize": False, "frame_stack": None}
+        return {**made, "monitor": "env", "vec_wrappers": [], "vec_env": None}
 
 
 _PARTS = yaml.safe_load((Path(__file__).parent / "fleet.yaml").read_text(encoding="utf-8"))

@@ -137,7 +137,7 @@ def _tell(content: Mapping[str, Any], audited: Audited) -> None:
         said |= {"deterministic": spec.deterministic, "vecnormalize": spec.statistics}
     for key, value in content.items():
         assert said[key] == value, f"expected {key} {value}, found {said[key]}"
-    environment = replace(spec.environment, env=audited.model.env, normalize=None)
+    environment = replace(spec.environment.unnormalized(), env=audited.model.env)
     build_vec_env(environment, 1, seed=0).close()
 
 

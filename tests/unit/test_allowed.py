@@ -126,7 +126,7 @@ def _packages(tmp_path: Path, marker: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def environment(env: str, *wrappers: WrapperSpec, **env_kwargs: Any) -> EnvironmentSpec:
-    return EnvironmentSpec(env, env_kwargs, wrappers, "env", None, None, ())
+    return EnvironmentSpec(env, env_kwargs, wrappers, "env", (), ())
 
 
 def made(spec: EnvironmentSpec, *named_by_user: str) -> gym.Env:

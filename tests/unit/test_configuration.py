@@ -371,8 +371,7 @@ FULL = experiment(
     seeds=[0, 1],
     env_kwargs={"render_mode": None},
     wrappers=["a.B", {"c.D": {"k": [1, 2.5]}}],
-    normalize={"gamma": 0.9},
-    frame_stack=4,
+    vec_wrappers=["a.Mirrored", {"VecFrameStack": {"n_stack": 4}}, {"VecNormalize": {"gamma": 0.9}}],
     hyperparams={"policy_kwargs": {"net_arch": [8]}},
 )
 
@@ -583,3 +582,19 @@ def test_any_configuration_is_resolved_or_refused(written: dict[str, Any]) -> No
 def test_any_experiment_is_resolved_or_refused(key: str, value: Any) -> None:
     with contextlib.suppress(ConfigError):
         trained_models(resolved(config(experiment(**{key: value}))))
+
+
+def test_short_keys_are_the_usual_order_of_the_same_wrappers() -> None:
+    short = experiment(monitor="vec", normalize={"gamma": 0.9}, frame_stack=4)
+    long = ["VecMonitor", {"VecNormalize": {"gamma": 0.9}}, {"VecFrameStack": {"n_stack": 4}}]
+    environment = trained_models(resolved(config(short)))["ppo-seed0-n1"]["environment"]
+    assert environment["vec_wrappers"] == long
+    dotted = [f"stable_baselines3.common.vec_env.{name}" if isinstance(name, str) else name for name in long]
+    again = trained_models(resolved(config(experiment(monitor="vec", vec_wrappers=dotted))))["ppo-seed0-n1"]
+    assert again["environment"] == environment
+
+
+def test_a_wrapper_of_a_vec_env_is_said_once() -> None:
+    twice = experiment(vec_wrappers=["VecNormalize", {"VecFrameStack": {"n_stack": 4}}], frame_stack=4)
+    with pytest.raises(ConfigError, match=r"experiments\[0\]: frame_stack: VecFrameStack stands among vec_wrappers"):
+        resolved(config(twice))

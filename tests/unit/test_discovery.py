@@ -64,10 +64,10 @@ def test_a_run_of_rl_zoo_is_known_by_its_settings(tmp_path: Path) -> None:
         "env_kwargs": {"gravity": 9},
         "wrappers": [{wrapper: {"frame_skip": 2}}],
         "monitor": "env",
-        "normalize": True,
-        "frame_stack": 4,
+        "vec_wrappers": [{"VecFrameStack": {"n_stack": 4}}],
         "python_path": [],
-    }
+        "vec_env": None,
+    }, "where VecNormalize stands is told from its statistics"
     assert not found["named_by_user"]
     assert not found["deterministic"], "RL Zoo evaluates Atari with stochastic actions"
 
@@ -104,7 +104,6 @@ def test_all_ways_to_ask_for_normalisation_are_understood(tmp_path: Path, normal
     found = only(runs=[str(tmp_path)])
     assert found["normalized"] is expected
     assert (found["statistics"] is not None) is expected, "RL Zoo loads statistics only where it normalises"
-    assert found["environment"]["normalize"] is expected
 
 
 def test_statistics_of_rewards_alone_are_not_missed(tmp_path: Path) -> None:
@@ -131,7 +130,7 @@ def test_renamed_wrappers_get_their_present_names(tmp_path: Path, written: Any, 
 def test_stacked_frames_may_be_asked_for_as_a_wrapper(tmp_path: Path) -> None:
     stacked = {"vec_env_wrapper": [{"stable_baselines3.common.vec_env.VecFrameStack": {"n_stack": 4}}]}
     zoo_run(tmp_path / "ppo/CartPole-v1_1", config=stacked)
-    assert only(runs=[str(tmp_path)])["environment"]["frame_stack"] == 4
+    assert only(runs=[str(tmp_path)])["environment"]["vec_wrappers"] == [{"VecFrameStack": {"n_stack": 4}}]
 
 
 def test_a_wrapper_that_cannot_be_built_has_to_be_given_by_the_user(tmp_path: Path) -> None:
@@ -208,7 +207,7 @@ def test_a_repository_with_settings_is_known_by_them(tmp_path: Path) -> None:
     assert (found["algo"], found["deterministic"], found["normalized"]) == ("QRDQN", False, False)
     assert found["environment"]["env"] == "PongNoFrameskip-v4"
     assert found["environment"]["env_kwargs"] == {"full_action_space": True}, "nobody watches, so nothing is rendered"
-    assert found["environment"]["frame_stack"] == 4
+    assert found["environment"]["vec_wrappers"] == [{"VecFrameStack": {"n_stack": 4}}]
 
 
 def test_the_cache_of_hugging_face_is_read(tmp_path: Path) -> None:
@@ -377,9 +376,9 @@ SPEC = {
         "env_kwargs": {"payload": 2.0},
         "wrappers": ["a.B"],
         "monitor": "vec",
-        "normalize": {"gamma": 0.9},
-        "frame_stack": None,
+        "vec_wrappers": ["VecMonitor", {"VecFrameStack": {"n_stack": 2}}, {"VecNormalize": {"gamma": 0.9}}],
         "python_path": ["/somewhere"],
+        "vec_env": None,
     },
 }
 
@@ -393,7 +392,6 @@ def test_a_recording_is_known_by_its_manifest(tmp_path: Path) -> None:
     assert (found["algo"], found["n_envs"], found["normalized"]) == ("SAC", 2, True)
     assert found["environment"] == {
         **SPEC["environment"],  # type: ignore[dict-item]
-        "normalize": True,
         "python_path": ["examples"],
     }, "folders to import from are the user's to name"
     assert not found["named_by_user"]
@@ -427,7 +425,8 @@ def test_settings_for_a_folder_apply_to_every_model_in_it(tmp_path: Path) -> Non
     zoo_run(tmp_path / "ppo/CartPole-v1_1", config={"env_wrapper": "a.B"})
     given = {"env": "mine:Env", "algo": "A2C", "n_envs": 2, "device": "cuda", "deterministic": False, "frame_stack": 3}
     found = only(runs=[{"folder": str(tmp_path), **given, "wrappers": ["c.D"], "env_kwargs": {"a": 1}}])
-    flat = {**found, **found["environment"]}
+    stacked = ExternalSpec.from_dict(found).environment.frame_stack
+    flat = {**found, **found["environment"], "frame_stack": stacked}
     assert {key: flat[key] for key in given} == given
     assert (flat["wrappers"], flat["env_kwargs"], flat["named_by_user"]) == (["c.D"], {"a": 1}, ["env", "wrappers"])
 

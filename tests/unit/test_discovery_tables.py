@@ -64,9 +64,9 @@ def test_each_row_of_a_table_is_an_external_model() -> None:
         "env_kwargs": {"x": 1},
         "wrappers": ["a.B", {"c.D": {"k": 1}}],
         "monitor": "env",
-        "normalize": True,
-        "frame_stack": 2,
+        "vec_wrappers": [{"VecFrameStack": {"n_stack": 2}}],
         "python_path": ["mine"],
+        "vec_env": None,
     }
 
 

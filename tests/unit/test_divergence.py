@@ -29,7 +29,7 @@ from reload_audit.models import model_folder
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.records.divergence import ComponentDifference, Divergence
 from reload_audit.records.episodes import Episode
-from reload_audit.records.specs import EnvironmentSpec, EvaluationSpec, TrainingSpec
+from reload_audit.records.specs import EnvironmentSpec, EvaluationSpec, TrainingSpec, vec_wrappers_of, wrapper_spec
 from reload_audit.records.steps import EPISODES, STEPS, EpisodeSteps, Steps, read_steps
 from reload_audit.training.train import create_model
 from support.builders import training_spec
@@ -117,8 +117,8 @@ class Steady(Policy):
 
 
 def environment(n_envs: int = 4, wrappers: tuple[Any, ...] = (), normalize: bool = False, **kwargs: Any) -> VecEnv:
-    data = {"env": "Planned-v0", "env_kwargs": kwargs, "wrappers": (), "monitor": "env", "normalize": normalize}
-    spec = EnvironmentSpec.from_dict({**data, "wrappers": wrappers, "frame_stack": None, "python_path": []})
+    layers = vec_wrappers_of(normalize=normalize)
+    spec = EnvironmentSpec("Planned-v0", kwargs, tuple(map(wrapper_spec, wrappers)), "env", layers, ())
     venv = build_vec_env(spec, n_envs, seed=0, normalizer=(lambda venv: VecNormalize(venv)) if normalize else None)
     freeze_normalization(venv)
     return venv

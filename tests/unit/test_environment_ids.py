@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
+from typing import Any
 
 import gymnasium as gym
 import planted
@@ -14,13 +16,14 @@ from reload_audit.environments.ids import (
     missing_extra,
     register_environments,
     registering_package,
+    runnable,
 )
 from reload_audit.reading.refusal import Unreadable
-from reload_audit.records.specs import EnvironmentSpec, WrapperSpec
+from reload_audit.records.specs import EnvironmentSpec, WrapperSpec, vec_wrappers_of
 
 
 def environment(env: str, *wrappers: str) -> EnvironmentSpec:
-    return EnvironmentSpec(env, {}, tuple(WrapperSpec(name, {}) for name in wrappers), "env", None, None, ())
+    return EnvironmentSpec(env, {}, tuple(WrapperSpec(name, {}) for name in wrappers), "env", (), ())
 
 
 MOVED = {
@@ -165,3 +168,22 @@ def test_an_unknown_environment_needs_no_extra():
     with pytest.raises(gym.error.Error) as error:
         gym.make("Unheard-v7")
     assert missing_extra(error.value, "Unheard-v7") == ""
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("stacks.Mirrored", "its files name the wrapper of a VecEnv stacks.Mirrored, which is not imported"),
+        ("VecVideoRecorder", "which is not imported"),
+        ({"VecMonitor": {"filename": "anywhere"}}, "give VecMonitor the argument 'filename'"),
+        ({"VecExtractDictObs": {"key": "os:system"}}, "names code to import"),
+    ],
+)
+def test_wrappers_of_a_vec_env_that_a_file_names_are_checked_before_they_are_imported(entry: Any, said: str) -> None:
+    wrappers = vec_wrappers_of(["VecNormalize", {"VecFrameStack": {"n_stack": 2}}, entry])
+    named = replace(environment("CartPole-v1"), vec_wrappers=wrappers)
+    with pytest.raises(Unreadable, match=said):
+        runnable(named, (), (), {})
+    assert runnable(named, ("vec_wrappers",), (), {})[0] is named
+    if entry == "stacks.Mirrored":
+        assert runnable(named, (), ("stacks",), {})[0] is named

@@ -387,7 +387,7 @@ def _build(environment: EnvironmentSpec | None) -> _Built:
     if environment is None:
         return _Built()
     try:
-        venv = build_vec_env(replace(environment, normalize=None), 1, seed=0)
+        venv = build_vec_env(environment.unnormalized(), 1, seed=0)
     except Exception:
         return _Built()
     built = _Built(venv.observation_space, venv.action_space, venv.env_method("construction", indices=0)[0])

@@ -17,6 +17,7 @@ from typing import Any
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, find_highest_version, get_env_id, load_env_creator, parse_env_id
+from stable_baselines3.common.vec_env import VecEnvWrapper
 
 from reload_audit.environments.older_apis import is_of_gym, registered_in_gym
 from reload_audit.processes.imports import import_module, import_object
@@ -96,18 +97,20 @@ def check_environment(env: str, trusted: Collection[str]) -> None:
         )
 
 
-def check_wrapper(name: str, trusted: Collection[str]) -> None:
+def check_wrapper(name: str, trusted: Collection[str], *, of_vec_env: bool = False) -> None:
     """Refuse to call what a dotted name leads to, unless it is a wrapper of a trusted package.
 
+    :param of_vec_env: whether it must be one of a VecEnv, or else of an environment
     :raises Unreadable: it is anything else
     """
     found = import_object(name)
     if not is_trusted(_home(found), trusted):
         raise Unreadable(_not_its_own(name, f"{_home(found)}:{_name(found)}"))
-    if not is_of_gym(found, "Wrapper") and not (isinstance(found, type) and issubclass(found, gym.Wrapper)):
-        raise Unreadable(
-            f"its files name the wrapper {name}, which is none; expected a class that is a gymnasium.Wrapper"
-        )
+    kind = VecEnvWrapper if of_vec_env else gym.Wrapper
+    old = not of_vec_env and is_of_gym(found, "Wrapper")
+    if not old and not (isinstance(found, type) and issubclass(found, kind)):
+        expected = "VecEnvWrapper" if of_vec_env else "gymnasium.Wrapper"
+        raise Unreadable(f"its files name the wrapper {name}, which is none; expected a class that is a {expected}")
 
 
 def check_arguments(environment: EnvironmentSpec, named_by_user: Collection[str]) -> None:
@@ -118,6 +121,7 @@ def check_arguments(environment: EnvironmentSpec, named_by_user: Collection[str]
     given = {
         "env": [environment.env_kwargs],
         "wrappers": [wrapper.kwargs for wrapper in environment.wrappers],
+        "vec_wrappers": [wrapper.kwargs for wrapper in environment.vec_wrappers],
     }
     for key, arguments in given.items():
         for text in _texts(arguments) if key not in named_by_user else ():

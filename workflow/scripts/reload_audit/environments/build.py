@@ -1,7 +1,8 @@
 """Build environments from a spec, seed every one of their episodes, and normalise them.
 
-The stack, from the inside out: environment, Monitor, :class:`SeededEpisodes`, the user's wrappers, VecEnv, VecMonitor
-(if asked for), VecNormalize, VecFrameStack, VecTransposeImage. It is the order of SB3's ``make_vec_env`` and of RL Zoo.
+The stack, from the inside out: environment, Monitor, :class:`SeededEpisodes`, the user's wrappers, VecEnv, and the
+wrappers of the VecEnv in the order that the spec has, with VecTransposeImage around them where it is needed. Up to the
+VecEnv it is the order of SB3's ``make_vec_env``.
 """
 
 from __future__ import annotations
@@ -19,16 +20,12 @@ import numpy as np
 import torch as th
 from gymnasium import spaces
 from gymnasium.wrappers import TimeLimit
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import (
     DummyVecEnv,
     SubprocVecEnv,
     VecEnv,
-    VecFrameStack,
-    VecMonitor,
-    VecNormalize,
     unwrap_vec_normalize,
 )
 
@@ -40,10 +37,9 @@ from reload_audit.environments.older_apis import (
     registered_in_gym,
 )
 from reload_audit.environments.seeded_episodes import ActionsAnnounced, SeededEpisodes
+from reload_audit.environments.stack import Normalizer, put_around
 from reload_audit.processes.imports import ImportProblem, extend_path, import_module, import_object, with_objects
 from reload_audit.records.specs import EnvironmentSpec
-
-Normalizer = Callable[[VecEnv], VecNormalize]
 
 
 def make_env(spec: EnvironmentSpec, inside: Sequence[Callable[[gym.Env], gym.Env]] = ()) -> gym.Env:
@@ -79,23 +75,16 @@ def build_vec_env(
     :param start_method: of the SubprocVecEnv's processes
     :param seed: state that the global generators of a SubprocVecEnv's worker ``i`` start from, plus ``i``;
         without it, whatever an environment draws from them would differ from run to run
-    :param normalizer: puts VecNormalize around a VecEnv; must be given where the spec normalises
+    :param normalizer: puts VecNormalize around a VecEnv; must be given where the spec normalises. Where it is given and
+        the spec does not, VecNormalize gets the place that its statistics fit
     :raises ValueError: it is not given there
+    :raises LayerProblem: a wrapper cannot be put around the VecEnv
     """
     makers: list[Callable[[], gym.Env]] = [
         partial(_make_slot, spec, seed + index, os.getpid()) for index in range(n_envs)
     ]
     venv = _subproc_vec_env(makers, start_method) if kind == "subproc" else DummyVecEnv(makers)
-    if spec.monitor == "vec":
-        venv = VecMonitor(venv)
-    if spec.normalize is not None:
-        if normalizer is None:
-            raise ValueError("expected a normalizer, because the environment is normalised")
-        venv = normalizer(venv)
-    if spec.frame_stack is not None:
-        venv = VecFrameStack(venv, spec.frame_stack)
-    # Private in SB3, but it is the one place that knows when images must be transposed.
-    return BaseAlgorithm._wrap_env(venv, monitor_wrapper=False)
+    return put_around(venv, spec.vec_wrappers, normalizer)
 
 
 def freeze_normalization(venv: VecEnv) -> None:

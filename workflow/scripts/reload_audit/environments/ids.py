@@ -15,7 +15,14 @@ from reload_audit.environments.older_apis import registered_in_gym
 from reload_audit.processes.imports import ImportProblem, import_module
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.trust import can_be_trusted, is_trusted
-from reload_audit.records.specs import EnvironmentSpec
+from reload_audit.records.specs import (
+    VEC_FRAME_STACK,
+    VEC_MONITOR,
+    VEC_NORMALIZE,
+    VEC_TRANSPOSE_IMAGE,
+    EnvironmentSpec,
+    WrapperSpec,
+)
 
 _VERSIONED = re.compile(r"^(?P<name>.+)-v(?P<version>\d+)$")
 
@@ -40,6 +47,16 @@ _WRAPPERS = {
     ),
 }
 
+# Wrappers of a VecEnv that files may name, each with the arguments that they may give: others would write files.
+_VEC_WRAPPERS = {
+    VEC_NORMALIZE: ("norm_obs", "norm_reward", "clip_obs", "clip_reward", "gamma", "epsilon", "norm_obs_keys"),
+    VEC_FRAME_STACK: ("n_stack", "channels_order"),
+    VEC_TRANSPOSE_IMAGE: ("skip",),
+    VEC_MONITOR: (),
+    "VecCheckNan": ("raise_exception", "warn_once", "check_inf"),
+    "VecExtractDictObs": ("key",),
+}
+
 # Packages that register their environments only when they are imported, each with the form of their ids.
 _REGISTERED_BY = {"ale_py": re.compile(r"^ALE/|(NoFrameskip|Deterministic)-v\d$")}
 
@@ -55,7 +72,7 @@ def runnable(
 ) -> tuple[EnvironmentSpec, str]:
     """The environment of a model as it can be made today, and a remark if that is another one than its files name.
 
-    :param named_by_user: ``env``, ``wrappers`` or both, where they are the user's own words
+    :param named_by_user: those of ``env``, ``wrappers`` and ``vec_wrappers`` that are the user's own words
     :param trusted: packages that its files may name
     :param replacements: ids that the user wants replaced, each with the id to use instead
     :raises Unreadable: its files name what must not be imported or called
@@ -69,6 +86,10 @@ def runnable(
         for wrapper in environment.wrappers:
             if _dotted(wrapper.name) not in _WRAPPERS:
                 allowed.check_wrapper(wrapper.name, trusted)
+    if "vec_wrappers" not in named_by_user:
+        for wrapper in environment.vec_wrappers:
+            if wrapper.name not in _VEC_WRAPPERS:
+                allowed.check_wrapper(wrapper.name, trusted, of_vec_env=True)
     allowed.check_arguments(environment, named_by_user)
     return found, remark
 
@@ -76,7 +97,7 @@ def runnable(
 def check_names(environment: EnvironmentSpec, named_by_user: Collection[str], trusted: Collection[str]) -> None:
     """Refuse to import what a model's files name, unless it comes with the libraries or the user trusts it.
 
-    :param named_by_user: ``env``, ``wrappers`` or both, where they are the user's own words
+    :param named_by_user: those of ``env``, ``wrappers`` and ``vec_wrappers`` that are the user's own words
     :raises Unreadable: with the first such name
     """
     module, colon, _ = environment.env.partition(":")
@@ -90,6 +111,22 @@ def check_names(environment: EnvironmentSpec, named_by_user: Collection[str], tr
             module = name.rpartition(".")[0]
             if name not in _WRAPPERS and not is_trusted(module, trusted):
                 raise Unreadable(_untrusted("wrapper", wrapper.name, module))
+    if "vec_wrappers" not in named_by_user:
+        for wrapper in environment.vec_wrappers:
+            _check_vec_wrapper(wrapper, trusted)
+
+
+def _check_vec_wrapper(wrapper: WrapperSpec, trusted: Collection[str]) -> None:
+    known = _VEC_WRAPPERS.get(wrapper.name)
+    module = _dotted(wrapper.name).rpartition(".")[0]
+    if known is None and not is_trusted(module, trusted):
+        raise Unreadable(_untrusted("wrapper of a VecEnv", wrapper.name, module))
+    for argument in wrapper.kwargs:
+        if known is not None and argument not in known:
+            raise Unreadable(
+                f"its files give {wrapper.name} the argument {argument[:100]!r}; "
+                "expected vec_wrappers that you name yourself, under runs or in a table of models"
+            )
 
 
 def register_environments(env: str, trusted: Collection[str]) -> None:
@@ -173,5 +210,5 @@ def _untrusted(kind: str, name: str, module: str) -> str:
     said, package = f"its files name the {kind} {name[:200]}, which is not imported", module.partition(".")[0]
     if can_be_trusted(module):
         return f"{said}; if you know it, add {package!r} to trust (and have it installed)"
-    key = "env" if kind == "environment" else "wrappers"
+    key = {"environment": "env", "wrapper": "wrappers"}.get(kind, "vec_wrappers")
     return f"{said}; expected {key} that you name yourself, under runs or in a table of models"

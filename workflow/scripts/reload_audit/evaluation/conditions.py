@@ -17,17 +17,17 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize, unwrap_vec_normalize
 
 from reload_audit.environments.build import (
-    Normalizer,
     build_vec_env,
     freeze_normalization,
     normalizable_keys,
     seed_global_generators,
 )
+from reload_audit.environments.stack import Normalizer
 from reload_audit.evaluation.rollouts import ModelPolicy, run_episodes, run_looks
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import Moments, SavedStatistics, read_statistics
 from reload_audit.records.episodes import Episode
-from reload_audit.records.specs import Condition, EnvironmentSpec, EvaluationSpec, WrapperSpec
+from reload_audit.records.specs import Condition, EnvironmentSpec, EvaluationSpec, WrapperSpec, vec_wrapper_spec
 from reload_audit.records.steps import Steps
 
 _BURN_IN_EPISODES = 60
@@ -168,24 +168,24 @@ def observe_as(env: gym.Env, dtype: str, low: Any = None, high: Any = None, key:
 
 def _altered(environment: EnvironmentSpec, changes: Mapping[str, Any]) -> EnvironmentSpec:
     wrappers = tuple(WrapperSpec(name, kwargs) for name, kwargs in changes.get("wrappers", ()))
-    return replace(
+    altered = replace(
         environment,
         env_kwargs={**environment.env_kwargs, **changes.get("env_kwargs", {})},
         wrappers=(*environment.wrappers, *wrappers),
-        **{key: value for key, value in changes.items() if key in ("frame_stack", "time_limit")},
+        **{key: value for key, value in changes.items() if key == "time_limit"},
     )
+    if "vec_wrappers" in changes:
+        altered = replace(altered, vec_wrappers=tuple(map(vec_wrapper_spec, changes["vec_wrappers"])))
+    return altered.stacking(changes["frame_stack"]) if "frame_stack" in changes else altered
 
 
 def _normalized(
     subject: Subject, condition: Condition, environment: EnvironmentSpec
 ) -> tuple[EnvironmentSpec, Normalizer | None]:
     """The environment and what goes around it, with the condition's choice of statistics."""
-    around = replace(environment, normalize={})
-    inside = replace(environment, normalize=None)
+    around, inside = environment, environment.unnormalized()
     if condition.statistics == "fresh":
-        # Only what the policy sees: rewards are not normalised in an evaluation.
-        keys = {"norm_obs_keys": normalizable_keys(subject.model.observation_space)}
-        return around, lambda venv: VecNormalize(venv, **{**keys, **subject.settings, "norm_reward": False})
+        return around, _with_fresh_statistics(subject)
     if condition.statistics == "file":
         assert condition.statistics_file is not None
         return around, read_statistics(condition.statistics_file, subject.trusted).around
@@ -207,6 +207,19 @@ def _normalized(
         raise Unreadable("the wrapper that is commonly posted knows no dictionaries of observations")
     moments = {"moments": statistics.observations[""]}
     return _wrapped(inside, "reload_audit.evaluation.conditions:PostedNormalizer", moments), None
+
+
+def _with_fresh_statistics(subject: Subject) -> Normalizer:
+    # Only what the policy sees: rewards are not normalised in an evaluation.
+    keys = {"norm_obs_keys": normalizable_keys(subject.model.observation_space)}
+    arguments = {**keys, **subject.settings, "norm_reward": False}
+
+    def around(venv: VecEnv) -> VecNormalize:
+        if subject.normalizer is not None:
+            subject.normalizer(venv)  # raises where its own statistics would not stand
+        return VecNormalize(venv, **arguments)
+
+    return around
 
 
 def swapped(statistics: SavedStatistics) -> SavedStatistics:

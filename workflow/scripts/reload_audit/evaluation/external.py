@@ -24,6 +24,7 @@ from reload_audit.environments.build import build_vec_env, seed_global_generator
 from reload_audit.environments.ids import is_missing
 from reload_audit.environments.older_software import needs_older_software
 from reload_audit.environments.seeded_episodes import EpisodeTooLong
+from reload_audit.environments.stack import LayerProblem, order_of
 from reload_audit.evaluation.checks import check, check_identity, recorded_divergence
 from reload_audit.evaluation.conditions import Subject, fresh_environments, run_condition
 from reload_audit.evaluation.reference import RANDOM_POLICY_EPISODES
@@ -63,7 +64,7 @@ _WRAPPERS = {
 }
 """Wrappers of a migration, as a spec names them."""
 
-_SPEAKING = (Unreadable, ImportProblem, EpisodeTooLong, NonFiniteReward)
+_SPEAKING = (Unreadable, ImportProblem, LayerProblem, EpisodeTooLong, NonFiniteReward)
 
 
 def evaluate_external(
@@ -102,7 +103,7 @@ def random_policy_reward(spec: ExternalSpec, policy: ExternalPolicy, migration: 
     """
     th.set_num_threads(1)
     extend_path(spec.environment.python_path)
-    environment, _ = environment_of(replace(spec.environment, normalize=None), spec, policy, migration)
+    environment, _ = environment_of(spec.environment.unnormalized(), spec, policy, migration)
     seed_global_generators(_GLOBAL_SEED)
     venv = build_vec_env(environment, policy.evaluation.n_envs, seed=_GLOBAL_SEED)
     episodes = run_episodes(
@@ -142,6 +143,8 @@ class _Evaluation:
         statistics = None if spec.statistics is None else read_statistics(spec.statistics, self._policy.trust)
         subject = self._load(saved, statistics)
         venv = fresh_environments(subject, condition)
+        order = order_of(venv, subject.environment.vec_wrappers)
+        self.facts = replace(self.facts, vec_wrappers=tuple(wrapper.to_plain() for wrapper in order))
         _check_spaces(subject.model, venv)
         if canonical:
             self.checks = _checks(spec, saved, statistics, recording, subject.model, venv)
@@ -182,7 +185,7 @@ class _Evaluation:
         spec = self._spec
         if self._model is None or self._condition.name != CANONICAL or self._condition.migration is not None:
             return None
-        environment, _ = environment_of(replace(spec.environment, normalize=None), spec, self._policy)
+        environment, _ = environment_of(spec.environment.unnormalized(), spec, self._policy)
         known = migrations(spec.environment.env, environment.env)
         if not known or _fits_in(self._model, environment):
             return None

@@ -144,7 +144,7 @@ class _Batch:
         return replace(record, conditions={**results, **tried}, examination=examination)
 
     def _random_mean(self, spec: ExternalSpec, migration: str | None) -> float | None:
-        key = digest([plain(asdict(replace(spec.environment, normalize=None))), spec.named_by_user, migration])
+        key = digest([plain(asdict(spec.environment.unnormalized())), spec.named_by_user, migration])
         if key not in self._random_means:
             self._random_means[key] = self._processes.call(
                 "reload_audit.evaluation.external:random_policy_reward", spec, self._policy, migration

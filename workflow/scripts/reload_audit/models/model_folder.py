@@ -21,7 +21,7 @@ from stable_baselines3.common.save_util import recursive_getattr
 from stable_baselines3.common.utils import safe_mean
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-from reload_audit.environments.build import Normalizer
+from reload_audit.environments.stack import Normalizer
 from reload_audit.models.algorithms import algorithm
 from reload_audit.models.without_dynamo import spare_compiler
 from reload_audit.records.manifest import ActsOn, Construction, Description, Digests, Identity, Machine

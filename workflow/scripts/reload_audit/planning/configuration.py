@@ -20,8 +20,9 @@ import jsonschema
 import yaml
 
 from reload_audit.planning.plain_configuration import problems_of
-from reload_audit.planning.resolved import Configuration, EvaluationData, Experiment, TrainingData
+from reload_audit.planning.resolved import Configuration, EvaluationData, Experiment, Run, TrainingData
 from reload_audit.reading import limits
+from reload_audit.records.specs import VEC_FRAME_STACK, VEC_NORMALIZE, WrapperSpec, vec_wrapper_spec, vec_wrappers_of
 
 
 class ConfigError(ValueError):
@@ -194,9 +195,9 @@ def training_spec(config: Configuration, experiment: Experiment, seed: int, n_en
             "env_kwargs": experiment["env_kwargs"],
             "wrappers": experiment["wrappers"],
             "monitor": experiment["monitor"],
-            "normalize": experiment["normalize"],
-            "frame_stack": experiment["frame_stack"],
+            "vec_wrappers": [wrapper.to_plain() for wrapper in _vec_wrappers(experiment)],
             "python_path": config["python_path"],
+            "vec_env": None,
         },
         "evaluation": evaluation_protocol(config),
     }
@@ -205,6 +206,15 @@ def training_spec(config: Configuration, experiment: Experiment, seed: int, n_en
 def evaluation_protocol(config: Configuration) -> EvaluationData:
     """The episode protocol, looks included: see ``specs.EvaluationSpec``."""
     return {**config["evaluation"], "looks": config["verdict"]["looks"]}
+
+
+def _vec_wrappers(experiment: Experiment) -> tuple[WrapperSpec, ...]:
+    return vec_wrappers_of(
+        experiment["vec_wrappers"],
+        monitor=experiment["monitor"],
+        normalize=experiment["normalize"],
+        frame_stack=experiment["frame_stack"],
+    )
 
 
 _EXPONENT = re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
@@ -285,6 +295,9 @@ def _inconsistencies(config: Configuration) -> list[str]:
                 f"experiments[{index}].name: {experiment['name']!r} is already the name of experiments[{first}]; "
                 "expected names that differ"
             )
+        problems += said_twice(f"experiments[{index}]", experiment)
+    for index, run in enumerate(config["runs"]):
+        problems += said_twice(f"runs[{index}]", {} if isinstance(run, str) else run)
     trained = sum(len(experiment["seeds"]) * len(experiment["n_envs"]) for experiment in config["experiments"])
     if trained > limits.TRAINED_MODELS:
         problems.append(
@@ -292,6 +305,21 @@ def _inconsistencies(config: Configuration) -> list[str]:
             f"found {trained:,}"
         )
     return problems
+
+
+def said_twice(where: str, said: Experiment | Run | dict[str, Any]) -> list[str]:
+    """A problem for each wrapper of a VecEnv that ``vec_wrappers`` name and a short key asks for, too.
+
+    :param where: what to call the place in a message
+    :param said: an experiment, an entry of ``runs``, or a row of a table
+    """
+    named = {vec_wrapper_spec(wrapper).name for wrapper in said.get("vec_wrappers", ())}
+    short = {"normalize": VEC_NORMALIZE, "frame_stack": VEC_FRAME_STACK}
+    return [
+        f"{where}: {key}: {name} stands among vec_wrappers, too; expected it once, with its arguments there"
+        for key, name in short.items()
+        if said.get(key) not in (None, False) and name in named
+    ]
 
 
 _SENTENCES = {

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypedDict
 
-from reload_audit.records.specs import MonitorPlace, VecEnvKind
-
-Wrapper = str | dict[str, dict[str, Any]]
-"""A Gymnasium wrapper's dotted name, or its dotted name with its keyword arguments."""
+from reload_audit.records.specs import MonitorPlace, VecEnvKind, WrapperEntry
 
 
 class EnvironmentSettings(TypedDict):
@@ -18,10 +15,9 @@ class EnvironmentSettings(TypedDict):
 
     env: str
     env_kwargs: dict[str, Any]
-    wrappers: list[Wrapper]
+    wrappers: list[WrapperEntry]
     monitor: MonitorPlace
-    normalize: bool | dict[str, float | list[str]]
-    frame_stack: int | None
+    vec_wrappers: list[WrapperEntry]
 
 
 class TrainingSettings(TypedDict):
@@ -40,6 +36,8 @@ class Experiment(EnvironmentSettings, TrainingSettings):
     """What to train: one model for each of the seeds and each of the numbers of environments."""
 
     name: str
+    normalize: bool | dict[str, float | list[str]]
+    frame_stack: int | None
     seeds: list[int]
     n_envs: list[int]
     resources: dict[str, int]
@@ -67,7 +65,9 @@ class Run(TypedDict, total=False):
     algo: str
     env: str
     env_kwargs: dict[str, Any]
-    wrappers: list[Wrapper]
+    wrappers: list[WrapperEntry]
+    vec_wrappers: list[WrapperEntry]
+    vec_env: str
     frame_stack: int | None
     n_envs: int
     deterministic: bool
@@ -156,6 +156,7 @@ class EnvironmentData(EnvironmentSettings):
     """An environment as plain data: what ``specs.EnvironmentSpec.from_dict`` reads."""
 
     python_path: list[str]
+    vec_env: str | None
 
 
 class EvaluationData(Evaluation):

@@ -14,7 +14,8 @@ import torch as th
 from stable_baselines3.common.vec_env import VecEnv
 
 from reload_audit.environments import ids
-from reload_audit.environments.build import Normalizer, build_vec_env, freeze_normalization, seed_global_generators
+from reload_audit.environments.build import build_vec_env, freeze_normalization, seed_global_generators
+from reload_audit.environments.stack import Normalizer
 from reload_audit.evaluation.rollouts import ModelPolicy, Policy, RandomPolicy
 from reload_audit.models import model_folder
 from reload_audit.models.load_untrusted import load

@@ -13,7 +13,7 @@ from typing import Any
 from reload_audit.processes.isolation import Failure, Usage
 from reload_audit.records.divergence import Divergence
 from reload_audit.records.plain_data import BESIDE, PlainData
-from reload_audit.records.specs import FORMAT, Claim, ExternalSpec, TrainingSpec
+from reload_audit.records.specs import FORMAT, Claim, ExternalSpec, TrainingSpec, WrapperEntry
 from reload_audit.records.unpicklable_part import UnpicklablePart
 
 _MOST_NAMES = 100
@@ -188,6 +188,7 @@ class ExternalFacts(PlainData):
     :param plain_load_error: what SB3's own ``load`` would say; None where it would load
     :param loaded_with: what had to be changed to load it
     :param env_ran: the id of the environment that it ran in; None where none could be built
+    :param vec_wrappers: what was around the VecEnv that it ran in, innermost first, as a configuration has it
     :param env_package: the package that registers that id when it is imported; empty where none needs to be
     :param versions: of the packages that it was loaded with, and the platform, by name
     """
@@ -201,6 +202,7 @@ class ExternalFacts(PlainData):
     plain_load_error: str | None = None
     loaded_with: tuple[str, ...] = ()
     env_ran: str | None = None
+    vec_wrappers: tuple[WrapperEntry, ...] = ()
     env_package: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
 

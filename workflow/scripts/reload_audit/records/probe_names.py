@@ -12,11 +12,12 @@ _KEYS = ("env", "env_kwargs", "wrappers", "python_path")
 
 
 def probed(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """The environment specification to probe: without what a model adds (statistics, stacked frames, its own monitor).
+    """The environment specification to probe: without what a model adds around it.
 
     :param environment: as ``specs.EnvironmentSpec.from_dict`` reads it
     """
-    return {key: environment[key] for key in _KEYS} | {"monitor": "env", "normalize": False, "frame_stack": None}
+    plain = {key: environment[key] for key in _KEYS} | {"vec_env": environment.get("vec_env")}
+    return plain | {"monitor": "env", "vec_wrappers": []}
 
 
 def probe_name(environment: Mapping[str, Any]) -> str:

@@ -6,7 +6,8 @@ decide whether a job must run again, and what JSON can hold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -25,19 +26,26 @@ ModelRole = Literal["final", "best", "checkpoint"]
 """Whether a model was saved at the end of training, or during it: as the best so far, or as a checkpoint."""
 
 
+Arguments = Mapping[str, Any]
+"""Keyword arguments of an environment or a wrapper: what they are, only it knows."""
+
+WrapperEntry = str | Mapping[str, Arguments]
+"""A wrapper as a configuration has it: its dotted name, or that with its keyword arguments."""
+
+
 @dataclass(frozen=True)
 class WrapperSpec:
-    """A Gymnasium wrapper by dotted name, with its keyword arguments."""
+    """A wrapper of an environment or of a VecEnv by dotted name, with its keyword arguments."""
 
     name: str
-    kwargs: Mapping[str, Any]
+    kwargs: Arguments
 
-    def to_plain(self) -> str | dict[str, Mapping[str, Any]]:
+    def to_plain(self) -> WrapperEntry:
         """What :func:`wrapper_spec` reads."""
-        return {self.name: self.kwargs} if self.kwargs else self.name
+        return {self.name: dict(self.kwargs)} if self.kwargs else self.name
 
 
-def wrapper_spec(entry: str | Mapping[str, Any]) -> WrapperSpec:
+def wrapper_spec(entry: WrapperEntry) -> WrapperSpec:
     """Read a wrapper from a dotted name, or from a mapping of one to its keyword arguments."""
     if isinstance(entry, str):
         return WrapperSpec(entry, {})
@@ -45,39 +53,77 @@ def wrapper_spec(entry: str | Mapping[str, Any]) -> WrapperSpec:
     return WrapperSpec(name, kwargs or {})
 
 
+VEC_FRAME_STACK, VEC_MONITOR, VEC_NORMALIZE = "VecFrameStack", "VecMonitor", "VecNormalize"
+VEC_TRANSPOSE_IMAGE = "VecTransposeImage"
+
+_OF_SB3 = re.compile(r"stable_baselines3\.common\.vec_env(\.\w+)?[.:](?=Vec\w+$)")
+
+
+def vec_wrapper_spec(entry: WrapperEntry) -> WrapperSpec:
+    """Read a wrapper of a VecEnv as :func:`wrapper_spec` does. Those of SB3 are called by their class names alone."""
+    read = wrapper_spec(entry)
+    return replace(read, name=_OF_SB3.sub("", read.name))
+
+
+def vec_wrappers_of(
+    vec_wrappers: Iterable[WrapperEntry] = (),
+    *,
+    monitor: MonitorPlace = "env",
+    normalize: bool | Arguments = False,
+    frame_stack: int | None = None,
+) -> tuple[WrapperSpec, ...]:
+    """The wrappers around a VecEnv, innermost first, from what a configuration says of them.
+
+    ``monitor: vec``, ``normalize`` and ``frame_stack`` are short for VecMonitor, inside all that ``vec_wrappers``
+    names, VecNormalize around these, and VecFrameStack around that, which is RL Zoo's order. Whatever ``vec_wrappers``
+    names itself stands where it is named.
+    """
+    named = tuple(map(vec_wrapper_spec, vec_wrappers))
+    names = {wrapper.name for wrapper in named}
+    inside, around = [], []
+    if monitor == "vec" and VEC_MONITOR not in names:
+        inside.append(WrapperSpec(VEC_MONITOR, {}))
+    if normalize is not False and VEC_NORMALIZE not in names:
+        around.append(WrapperSpec(VEC_NORMALIZE, {} if normalize is True else normalize))
+    if frame_stack is not None and VEC_FRAME_STACK not in names:
+        around.append(WrapperSpec(VEC_FRAME_STACK, {"n_stack": frame_stack}))
+    return (*inside, *named, *around)
+
+
 @dataclass(frozen=True)
 class EnvironmentSpec(PlainData):
-    """How each of a model's environments is built.
+    """How a model's environments are built.
 
-    :param env: a registered id, ``module:Id-v0`` or ``package.module:EnvClass``
-    :param wrappers: innermost first
-    :param monitor: ``env`` for a Monitor on each environment, ``vec`` for a VecMonitor inside VecNormalize
-    :param normalize: arguments of VecNormalize, or None for a model trained without it
-    :param frame_stack: observations stacked by VecFrameStack, or None
+    :param env: a registered id, ``module:Id-v0``, ``package.module:EnvClass``, or a function that returns one
+    :param wrappers: around each environment, innermost first
+    :param monitor: ``env`` for a Monitor on each environment, ``vec`` for a VecMonitor among ``vec_wrappers`` instead
+    :param vec_wrappers: around the VecEnv, innermost first; VecTransposeImage is put around them where it is needed.
+        Of an external model VecNormalize is among them only where its place is known: see ``environments.stack``
     :param python_path: folders to put on ``sys.path`` first
+    :param vec_env: dotted name of the VecEnv itself, or of a function that returns it, which takes ``n_envs`` and the
+        ``env_kwargs``; None for a VecEnv of SB3 that is made of single environments
     :param time_limit: steps after which an episode is truncated, -1 for no limit; None as the environment is registered
     """
 
     env: str
-    env_kwargs: Mapping[str, Any]
+    env_kwargs: Arguments
     wrappers: tuple[WrapperSpec, ...]
     monitor: MonitorPlace
-    normalize: Mapping[str, Any] | None
-    frame_stack: int | None
+    vec_wrappers: tuple[WrapperSpec, ...]
     python_path: tuple[str, ...]
+    vec_env: str | None = None
     time_limit: int | None = None
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> EnvironmentSpec:
-        normalize = data["normalize"]
         return cls(
             env=data["env"],
             env_kwargs=data["env_kwargs"],
             wrappers=tuple(map(wrapper_spec, data["wrappers"])),
             monitor=data["monitor"],
-            normalize=None if normalize is False else {} if normalize is True else normalize,
-            frame_stack=data["frame_stack"],
+            vec_wrappers=vec_wrappers_of(data["vec_wrappers"], monitor=data["monitor"]),
             python_path=tuple(data["python_path"]),
+            vec_env=data.get("vec_env"),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,10 +133,34 @@ class EnvironmentSpec(PlainData):
             "env_kwargs": self.env_kwargs,
             "wrappers": [wrapper.to_plain() for wrapper in self.wrappers],
             "monitor": self.monitor,
-            "normalize": False if self.normalize is None else self.normalize or True,
-            "frame_stack": self.frame_stack,
+            "vec_wrappers": [wrapper.to_plain() for wrapper in self.vec_wrappers],
             "python_path": list(self.python_path),
+            "vec_env": self.vec_env,
         }
+
+    @property
+    def normalize(self) -> Arguments | None:
+        """Arguments of its VecNormalize; None where it has none."""
+        return self._arguments_of(VEC_NORMALIZE)
+
+    @property
+    def frame_stack(self) -> int | None:
+        """Observations that its VecFrameStack stacks; None where it has none."""
+        arguments = self._arguments_of(VEC_FRAME_STACK)
+        return None if arguments is None else arguments.get("n_stack")
+
+    def unnormalized(self) -> EnvironmentSpec:
+        """The same without VecNormalize."""
+        return replace(self, vec_wrappers=tuple(one for one in self.vec_wrappers if one.name != VEC_NORMALIZE))
+
+    def stacking(self, frames: int) -> EnvironmentSpec:
+        """The same with so many observations stacked: where it stacks them, or else around all that it has."""
+        stack = WrapperSpec(VEC_FRAME_STACK, {"n_stack": frames})
+        known = tuple(stack if one.name == VEC_FRAME_STACK else one for one in self.vec_wrappers)
+        return replace(self, vec_wrappers=known if stack in known else (*known, stack))
+
+    def _arguments_of(self, name: str) -> Arguments | None:
+        return next((wrapper.kwargs for wrapper in self.vec_wrappers if wrapper.name == name), None)
 
 
 def stops(looks: Sequence[int], episodes: int) -> tuple[int, ...]:
@@ -203,9 +273,9 @@ class ExternalSpec(PlainData):
     :param statistics: path of the VecNormalize statistics that it would be loaded with in practice, if there are any
     :param normalized: whether the run's own files say that it was trained with VecNormalize; None if they say nothing
     :param n_envs: environments it was trained in, if known
-    :param environment: ``normalize`` in it is set exactly where there are statistics
-    :param named_by_user: which of ``env`` and ``wrappers`` the user named; what a file names is imported only from
-        packages that are trusted
+    :param environment: without VecNormalize where nobody says where among ``vec_wrappers`` it stands
+    :param named_by_user: which of ``env``, ``wrappers``, ``vec_wrappers`` and ``vec_env`` the user named; what a file
+        names is imported only from packages that are trusted
     :param claim: what the user says it earned
     :param evaluations: ``evaluations.npz`` of its run
     :param model_card: ``README.md`` of its repository
@@ -240,7 +310,7 @@ class ExternalSpec(PlainData):
 
     def failed(self, problem: str) -> ExternalSpec:
         """What stands for it where its data cannot be used: what it is called, where it is from, and why."""
-        nothing = EnvironmentSpec(self.environment.env, {}, (), "env", None, None, self.environment.python_path)
+        nothing = EnvironmentSpec(self.environment.env, {}, (), "env", (), self.environment.python_path)
         return replace(
             self,
             statistics=None,
@@ -297,8 +367,8 @@ class Condition(PlainData):
     :param carry_state: whether a recurrent policy is given its state
     :param give_masks: whether a policy that masks actions is given the masks
     :param episodes_before: episodes that every environment has seen before the first that counts
-    :param environment: what is other of :class:`EnvironmentSpec`: ``time_limit``, ``frame_stack``; ``env_kwargs`` and
-        ``wrappers`` are added to what is there
+    :param environment: what is other of :class:`EnvironmentSpec`: ``time_limit``, ``frame_stack``, ``vec_wrappers``;
+        ``env_kwargs`` and ``wrappers`` are added to what is there
     :param migration: what makes the environment as an older version of it was, by its name in ``migrations.yaml``; None
         for the version that runs as it is
     :param processor: ``baseline`` to compute with only those instructions that every processor of this architecture has

@@ -28,7 +28,7 @@ from reload_audit.evaluation.reference import evaluate_random_policy, evaluate_r
 from reload_audit.models import model_folder
 from reload_audit.models.algorithms import algorithm
 from reload_audit.records.episodes import TrainTime
-from reload_audit.records.specs import FORMAT, EnvironmentSpec, EvaluationSpec, wrapper_spec
+from reload_audit.records.specs import FORMAT, EnvironmentSpec, EvaluationSpec, vec_wrappers_of, wrapper_spec
 from reload_audit.records.steps import Steps
 from reload_audit.records.storage import write_json
 
@@ -152,8 +152,7 @@ def _environment(
         env_kwargs=dict(env_kwargs or {}),
         wrappers=tuple(map(wrapper_spec, wrappers)),
         monitor="env",
-        normalize=None if model.get_vec_normalize_env() is None else {},
-        frame_stack=frame_stack,
+        vec_wrappers=vec_wrappers_of(normalize=model.get_vec_normalize_env() is not None, frame_stack=frame_stack),
         python_path=(),
     )
 

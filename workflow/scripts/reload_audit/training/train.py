@@ -18,7 +18,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-from reload_audit.environments.build import Normalizer, build_vec_env
+from reload_audit.environments.build import build_vec_env
+from reload_audit.environments.stack import Normalizer
 from reload_audit.evaluation.divergence import first_divergence
 from reload_audit.evaluation.reference import evaluate_in_looks, evaluate_random_policy, evaluate_reference
 from reload_audit.models import model_folder

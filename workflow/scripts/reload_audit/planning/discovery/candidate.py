@@ -10,20 +10,25 @@ from reload_audit.planning.discovery.names import stochastic_by_custom
 from reload_audit.planning.discovery.settings import RunSettings
 from reload_audit.planning.discovery.tree import Folder
 from reload_audit.planning.discovery.zips import Trained
-from reload_audit.planning.resolved import Wrapper
 from reload_audit.reading.refusal import shown, unforeseen
 from reload_audit.records.specs import (
+    VEC_NORMALIZE,
     Claim,
     EnvironmentSpec,
     ExternalSpec,
     ModelRole,
     ModelSource,
     MonitorPlace,
+    WrapperEntry,
+    WrapperSpec,
+    vec_wrappers_of,
     wrapper_spec,
 )
 from reload_audit.repository.setup import Setup
 
-SET_BY_USER = ("algo", "env", "env_kwargs", "wrappers", "frame_stack", "n_envs", "deterministic", "device")
+SET_BY_USER = (
+    *("algo", "env", "env_kwargs", "wrappers", "vec_wrappers", "frame_stack", "n_envs", "deterministic", "device"),
+)
 """What a user can say about models, in an entry of ``runs`` or a row of a table."""
 
 
@@ -59,8 +64,9 @@ class Candidate:
     algo: str = ""
     env: str = ""
     env_kwargs: dict[str, Any] = field(default_factory=dict)
-    wrappers: list[Wrapper] = field(default_factory=list)
+    wrappers: list[WrapperEntry] = field(default_factory=list)
     monitor: MonitorPlace = "env"
+    vec_wrappers: list[WrapperEntry] = field(default_factory=list)
     frame_stack: int | None = None
     n_envs: int | None = None
     deterministic: bool | None = None
@@ -100,6 +106,7 @@ class Candidate:
         """Take over what the files of a training run say. A problem that is known already stays."""
         self.algo, self.env, self.n_envs = settings.algo, settings.env, settings.n_envs
         self.env_kwargs, self.wrappers = settings.env_kwargs, settings.wrappers
+        self.vec_wrappers = settings.vec_wrappers
         self.frame_stack, self.normalized = settings.frame_stack, settings.normalized
         self.open_questions = settings.open_questions
         self.problem = self.problem or settings.problem
@@ -122,8 +129,8 @@ class Candidate:
 
     @property
     def named_by_user(self) -> tuple[str, ...]:
-        """Which of ``env`` and ``wrappers`` the user named."""
-        return tuple(key for key in ("env", "wrappers") if key in self.said_by_user)
+        """Which of the keys that name what is imported the user gave."""
+        return tuple(key for key in ("env", "wrappers", "vec_wrappers") if key in self.said_by_user)
 
     def questions(self) -> list[str]:
         """What the user still has to say, in words; nothing where there is a problem already."""
@@ -160,8 +167,7 @@ class Candidate:
                 env_kwargs=self.env_kwargs,
                 wrappers=tuple(map(wrapper_spec, self.wrappers)),
                 monitor=self.monitor,
-                normalize=None if statistics is None else {},
-                frame_stack=self.frame_stack,
+                vec_wrappers=self._vec_wrappers(),
                 python_path=tuple(python_path),
             ),
             named_by_user=self.named_by_user,
@@ -174,6 +180,11 @@ class Candidate:
             problem=self.problem if is_text else not_text,
             remarks=tuple(self.remarks),
         )
+
+    def _vec_wrappers(self) -> tuple[WrapperSpec, ...]:
+        """The wrappers around its VecEnv as far as they are said; VecNormalize only where its statistics are there."""
+        wrappers = vec_wrappers_of(self.vec_wrappers, monitor=self.monitor, frame_stack=self.frame_stack)
+        return tuple(one for one in wrappers if self.statistics is not None or one.name != VEC_NORMALIZE)
 
     def _has_unicode_paths(self) -> bool:
         """Whether all paths are Unicode, so that they can be handed on."""

@@ -22,7 +22,7 @@ from reload_audit.reading import files, limits
 from reload_audit.reading.plain_values import mapping, read_json
 from reload_audit.reading.refusal import Unreadable, shown
 from reload_audit.reading.yaml_text import front_matter
-from reload_audit.records.specs import ModelRole, ModelSource
+from reload_audit.records.specs import VEC_NORMALIZE, ModelRole, ModelSource, vec_wrapper_spec
 
 _CHECKPOINT = re.compile(r"^(?P<prefix>.*?)_?(?P<steps>\d+)_steps$")
 _LETTERS = re.compile(r"\.[A-Za-z]\w*$")
@@ -357,17 +357,18 @@ def _recording(folder: Folder, zip_names: list[str], title: str) -> Iterator[Can
 def _take_manifest(candidate: Candidate, path: str, manifest: dict[str, Any]) -> None:
     spec = mapping(manifest.get("spec"))
     environment = mapping(spec.get("environment"))
-    normalize = environment.get("normalize")
     try:
         recorded = settings.RunSettings(
             algo=names.algorithm(spec.get("algo")),
             env=settings.environment_id(environment.get("env")),
             env_kwargs=settings.keyword_arguments(environment.get("env_kwargs"), "env_kwargs"),
             wrappers=settings.wrapper_list(environment.get("wrappers")),
-            frame_stack=settings.stacked_frames(environment.get("frame_stack")),
+            vec_wrappers=settings.vec_wrapper_list(environment),
             n_envs=settings.positive_integer(spec.get("n_envs")),
-            normalized=None if normalize is None else isinstance(normalize, dict) or normalize is True,
         )
+        if not environment.keys().isdisjoint(("vec_wrappers", "normalize")):
+            layers = map(vec_wrapper_spec, recorded.vec_wrappers)
+            recorded.normalized = any(layer.name == VEC_NORMALIZE for layer in layers)
     except ValueError as error:
         raise Unreadable(f"{shown(path)}: in spec, {error}") from None
     candidate.take_settings(recorded)

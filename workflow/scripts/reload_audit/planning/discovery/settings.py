@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -14,12 +15,12 @@ from typing import Any
 from reload_audit.planning.discovery import names
 from reload_audit.planning.discovery.allowance import ALLOWANCE
 from reload_audit.planning.discovery.tree import Folder
-from reload_audit.planning.resolved import Wrapper
 from reload_audit.reading import limits
 from reload_audit.reading.literals import literal
 from reload_audit.reading.plain_values import mapping, objects_in, plain_data
 from reload_audit.reading.refusal import Unreadable, brief, shown
 from reload_audit.reading.yaml_text import read_yaml
+from reload_audit.records.specs import WrapperEntry, vec_wrappers_of
 
 _TIME_FEATURE = re.compile(r"^(utils|rl_zoo3|sb3_contrib\.common)\.wrappers\.TimeFeatureWrapper$")
 _OLD_GYM = re.compile(r"^gym\.wrappers\.(?:\w+\.)?(\w+)$")
@@ -42,7 +43,8 @@ class RunSettings:
     algo: str = ""
     env: str = ""
     env_kwargs: dict[str, Any] = field(default_factory=dict)
-    wrappers: list[Wrapper] = field(default_factory=list)
+    wrappers: list[WrapperEntry] = field(default_factory=list)
+    vec_wrappers: list[WrapperEntry] = field(default_factory=list)
     frame_stack: int | None = None
     n_envs: int | None = None
     normalized: bool | None = None
@@ -124,17 +126,33 @@ def keyword_arguments(value: object, key: str) -> dict[str, Any]:
     return plain
 
 
-def wrapper_list(value: object) -> list[Wrapper]:
-    """Wrappers in the form that an experiment has them in, with old dotted names replaced by today's."""
+def wrapper_list(value: object, *, of_vec_env: bool = False) -> list[WrapperEntry]:
+    """Wrappers in the form that an experiment has them in, with old dotted names replaced by today's.
+
+    :param of_vec_env: whether they are wrappers of a VecEnv: those of SB3 have no dots in their names
+    """
     if not value:
         return []
     entries = plain_data(value if isinstance(value, list) else [value])
-    return [_wrapper(entry) for entry in entries]
+    return [_wrapper(entry, dotted=not of_vec_env) for entry in entries]
 
 
-def _wrapper(entry: object) -> Wrapper:
+def vec_wrapper_list(environment: Mapping[str, Any]) -> list[WrapperEntry]:
+    """The wrappers around the VecEnv that an environment has in a manifest, innermost first."""
+    normalize = environment.get("normalize")
+    wrappers = vec_wrappers_of(
+        wrapper_list(environment.get("vec_wrappers"), of_vec_env=True),
+        monitor="vec" if environment.get("monitor") == "vec" else "env",
+        normalize=keyword_arguments(normalize, "normalize") if isinstance(normalize, dict) else normalize is True,
+        frame_stack=stacked_frames(environment.get("frame_stack")),
+    )
+    return [wrapper.to_plain() for wrapper in wrappers]
+
+
+def _wrapper(entry: object, *, dotted: bool) -> WrapperEntry:
     name, kwargs = next(iter(entry.items())) if isinstance(entry, dict) and len(entry) == 1 else (entry, None)
-    if not isinstance(name, str) or not name.isprintable() or "." not in name or len(name) > limits.LONGEST_NAME:
+    is_name = isinstance(name, str) and name.isprintable() and len(name) <= limits.LONGEST_NAME
+    if not isinstance(name, str) or not is_name or (dotted and "." not in name):
         raise ValueError(f"expected a wrapper's dotted name, or one with its arguments, found {brief(entry)}")
     keywords = keyword_arguments(kwargs, f"the arguments of {name}")
     if _TIME_FEATURE.match(name):

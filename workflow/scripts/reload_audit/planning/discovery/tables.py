@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 
 import jsonschema
 
-from reload_audit.planning.configuration import closest, explain
+from reload_audit.planning.configuration import closest, explain, said_twice
 from reload_audit.planning.discovery import contents, names, zips
 from reload_audit.planning.discovery.candidate import SET_BY_USER, Candidate
 from reload_audit.reading import files, limits
@@ -223,7 +223,9 @@ def _row(
     values = {column: _value(cell, properties[column]) for column, cell in zip(columns, cells, strict=False) if cell}
     complaints = sorted(explain(error) for error in validator.iter_errors(values))
     problems.extend(f"{where}: {complaint}" for complaint in complaints)
-    return None if complaints else Row(where, values)
+    twice = [] if complaints else said_twice(where, values)
+    problems.extend(twice)
+    return None if complaints or twice else Row(where, values)
 
 
 def _value(cell: str, schema: ColumnSchema) -> Any:
