@@ -102,13 +102,16 @@ def training_environment(spec: TrainingSpec, checkpoint: Path | None = None) -> 
 
     :param checkpoint: whose statistics VecNormalize goes on with
     """
+    normalizer = None
+    if spec.environment.normalize is not None:
+        normalizer = _new_normalizer(spec) if checkpoint is None else model_folder.normalizer_from_file(checkpoint)
     return build_vec_env(
         spec.environment,
         spec.n_envs,
         seed=spec.seed,
         kind=spec.vec_env,
         start_method=spec.start_method,
-        normalizer=_new_normalizer(spec) if checkpoint is None else model_folder.normalizer_from_file(checkpoint),
+        normalizer=normalizer,
     )
 
 
