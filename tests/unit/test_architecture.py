@@ -33,6 +33,7 @@ PACKAGES = (
     "training",
     "forensics",
     "probing",
+    "observing",
     "diagnosis",
     "jobs",
     "results",

@@ -209,8 +209,8 @@ def test_an_experiment_s_name_may_look_like_a_number() -> None:
 
 ALGORITHMS = "A2C, ARS, CrossQ, DDPG, DQN, MaskablePPO, PPO, QRDQN, RecurrentPPO, SAC, TD3, TQC, TRPO"
 NOTHING = (
-    "nothing to audit; expected entries under experiments (models to train), models (tables of models) "
-    "or runs (folders with models)"
+    "nothing to audit; expected entries under experiments (models to train), models (tables of models), "
+    "runs (folders with models) or scripts (your own, which evaluate a model)"
 )
 PYTHONS = "found one of Python's own modules"
 FAIL_ON = ", ".join([*VERDICTS, "suspect"])

@@ -37,6 +37,7 @@ def sections() -> Iterator[tuple[str, dict[str, Any]]]:
     below = {
         "experiments": SCHEMA["$defs"]["experiment"],
         "runs": SCHEMA["properties"]["runs"]["items"]["oneOf"][1],
+        "scripts": SCHEMA["properties"]["scripts"]["items"]["oneOf"][1],
         "models": MODELS_SCHEMA,
         "claims": CLAIMS_SCHEMA,
     }

@@ -125,3 +125,4 @@ wildcard_constraints:
     model=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
     probe=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
     batch=r"batch(-[01]+)?",
+    script=r"[A-Za-z0-9][A-Za-z0-9_.-]*",

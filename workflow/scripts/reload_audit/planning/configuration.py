@@ -272,10 +272,10 @@ def _with_defaults(value: Any, schema: _Schema) -> Any:
 def _inconsistencies(config: Configuration) -> list[str]:
     """What the JSON Schema cannot say: there is nothing to audit, looks do not increase, Python is trusted, ..."""
     problems = []
-    if not (config["experiments"] or config["models"] or config["runs"]):
+    if not (config["experiments"] or config["models"] or config["runs"] or config["scripts"]):
         problems.append(
-            "nothing to audit; expected entries under experiments (models to train), models (tables of models) "
-            "or runs (folders with models)"
+            "nothing to audit; expected entries under experiments (models to train), models (tables of models), "
+            "runs (folders with models) or scripts (your own, which evaluate a model)"
         )
     verdict = config["verdict"]
     for key, looks in (("looks", verdict["looks"]), ("further_looks", verdict["further_looks"])):

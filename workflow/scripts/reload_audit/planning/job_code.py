@@ -86,6 +86,13 @@ class JobCode:
         """
         return named_code_digest(content, locate_in(self._folders), with_lines)
 
+    def of_users_script(self, script: str, folders: Sequence[str]) -> str:
+        """A digest of a script of the user's and of what it imports from folders of theirs, lines included."""
+        path = Path(script)
+        if path.suffix != ".py":
+            return code_digest(self._script("observe.py"), lambda _name: None, [path])
+        return code_digest(path, locate_in(map(Path, folders)), with_lines=True)
+
     @functools.cache  # noqa: B019 one object for each planning
     def of_trusted_packages(self, *, with_lines: bool = False) -> str:
         """A digest of all files of the packages that external models may name.

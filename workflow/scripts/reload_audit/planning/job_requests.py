@@ -130,6 +130,17 @@ def probe_request(device: str, reload: Reload, probe: Probe) -> Request:
     return _request(_RELOAD_MINUTES, [device], _Limits(probe["timeout"], reload["memory"], _PROBE_PROCESSES))
 
 
+def script_request(timeout: float, memory: int) -> Request:
+    """What observing a script asks for.
+
+    :param timeout: seconds that it may take
+    :param memory: MiB that it may hold
+    """
+    minutes = int(timeout // 60) + OVERHEAD_MINUTES
+    mem_mb = memory + OVERHEAD_MB
+    return Request(min(OVERHEAD_MB + _MODEL_MB, mem_mb), minutes, most_mem_mb=mem_mb, most_runtime=minutes)
+
+
 def aggregation_request(models: int) -> Request:
     """What putting the records of so many models together, and drawing the report of them, asks for."""
     mem_mb = OVERHEAD_MB + 1000 + models // 5

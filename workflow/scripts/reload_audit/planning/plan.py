@@ -24,9 +24,10 @@ from reload_audit.planning.experiments_check import check_experiments
 from reload_audit.planning.job_code import JobCode, Source
 from reload_audit.planning.job_requests import Request
 from reload_audit.planning.resolved import Configuration, TrainingData
+from reload_audit.planning.scripts import planned_scripts
 from reload_audit.planning.watched_files import WatchedFiles, watched_files
 from reload_audit.records.probe_names import probe_name, probed
-from reload_audit.records.specs import ExternalSpec
+from reload_audit.records.specs import ExternalSpec, ScriptSpec
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Plan:
     :param trained: training specs by the names of the models
     :param external: external models by their names
     :param passed_over: what lies beside them and is no model, though a user may have meant it as one
+    :param scripts: scripts to observe, by their names
     :param code: digests of code
     :param now: when planning began, in seconds since 1970
     """
@@ -92,6 +94,7 @@ class Plan:
     trained: Mapping[str, TrainingData]
     external: Mapping[str, ExternalSpec]
     passed_over: Sequence[str]
+    scripts: Mapping[str, ScriptSpec]
     code: JobCode
     now: float
 
@@ -249,6 +252,32 @@ class Plan:
         reload = self.config["reload"]
         return {**self.config["probe"], "isolation": reload["isolation"], "memory": reload["memory"]}
 
+    # --- Scripts ---
+
+    def script_spec(self, script: str) -> dict[str, object]:
+        """How a script is run, as ``ScriptSpec.from_dict`` reads it."""
+        return self.scripts[script].to_dict()
+
+    def script_inputs(self, script: str) -> list[str]:
+        """The files of a script and of its model that Snakemake watches."""
+        return list(watched_files(self._models_of(script), self.now).inputs)
+
+    def script_code(self, script: str) -> str:
+        """A digest of the code that decides what observing a script gives: that of the script itself, and its lines."""
+        spec = self.scripts[script]
+        folders = [str(Path(spec.script).parent), spec.cwd, *spec.python_path]
+        return self.code.of_script("observe.py") + self.code.of_users_script(spec.script, folders)
+
+    def script_request(self, script: str) -> Request:
+        """What observing a script asks a cluster for."""
+        spec = self.scripts[script]
+        return job_requests.script_request(spec.timeout, spec.memory)
+
+    def _models_of(self, script: str) -> list[ExternalSpec]:
+        """The external model that a script is about, where the user says so."""
+        name = self.scripts[script].model
+        return [self.external[name]] if name in self.external else []
+
     # --- All models together ---
 
     @functools.cached_property
@@ -261,13 +290,17 @@ class Plan:
         """The files with the records of all probes."""
         return [f"{self.folders.results}/probes/{probe}.json" for probe in self.probes]
 
+    def script_records(self) -> list[str]:
+        """The files with the records of all scripts."""
+        return [f"{self.folders.results}/scripts/{script}.json" for script in self.scripts]
+
     def outputs(self, of_all: Sequence[str]) -> list[str]:
         """Everything that later jobs or people rely on.
 
         :param of_all: what is made of all records together
         """
         trained = [f"{self.folders.results}/trained/{model}" for model in self.trained]
-        return [*trained, *self.model_records, *self.probe_records(), *of_all]
+        return [*trained, *self.model_records, *self.probe_records(), *self.script_records(), *of_all]
 
     @functools.cached_property
     def aggregation_settings(self) -> dict[str, object]:
@@ -371,11 +404,15 @@ def make_plan(
         )
     except find_models.Unanswered as question:
         raise configuration.ConfigError(proposal.with_proposal(question, config, written, folders.results)) from None
+    everything = {*trained, *external}
     if config["only"]:
         configuration.check_only(config["only"], [*trained, *external], name)
         trained = {model: spec for model, spec in trained.items() if model in config["only"]}
         external = {model: spec for model, spec in external.items() if model in config["only"]}
-    return Plan(config, name, folders, trained, external, passed_over, code, now)
+    scripts = planned_scripts(config, everything, name)
+    if config["only"]:
+        scripts = {script: spec for script, spec in scripts.items() if spec.model in config["only"]}
+    return Plan(config, name, folders, trained, external, passed_over, scripts, code, now)
 
 
 def _external_models(

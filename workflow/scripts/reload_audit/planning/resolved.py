@@ -77,6 +77,18 @@ class Run(TypedDict, total=False):
     claim: FolderClaim | str
 
 
+class Script(TypedDict, total=False):
+    """A script of the user's that is run and observed, and how it is run."""
+
+    script: str
+    args: list[str | int | float]
+    model: str
+    cwd: str
+    env: dict[str, str | int | float]
+    timeout: int
+    memory: int
+
+
 class Evaluation(TypedDict):
     """The episode protocol, without the looks, which the configuration has under ``verdict``."""
 
@@ -140,6 +152,7 @@ class Configuration(TypedDict):
     models: str | list[str]
     runs: list[str | Run]
     claims: str | list[str]
+    scripts: list[str | Script]
     trust: list[str]
     env_versions: dict[str, str]
     python_path: list[str]

@@ -346,6 +346,32 @@ class ExternalPolicy(PlainData):
     max_bytes: int
 
 
+@dataclass(frozen=True)
+class ScriptSpec(PlainData):
+    """A script to observe, run as its user runs it.
+
+    :param name: what results call it
+    :param script: path of the Python file or notebook
+    :param args: its command line
+    :param cwd: the folder that it is run in
+    :param env: environment variables that it is run with, beside those of the audit
+    :param model: the name of a model of this audit that it is about; empty where nothing is said
+    :param timeout: seconds after which it is stopped
+    :param memory: MiB that it may hold
+    :param python_path: folders in which it finds modules, beside its own
+    """
+
+    name: str
+    script: str
+    args: tuple[str, ...]
+    cwd: str
+    env: Mapping[str, str]
+    model: str
+    timeout: float
+    memory: int
+    python_path: tuple[str, ...] = ()
+
+
 Statistics = Literal["loaded", "none", "fresh", "updating", "swapped", "twice", "wrapper", "posted wrapper", "file"]
 RewardScale = Literal["raw", "normalized", "monitor outside"]
 Seeding = Literal["episodes", "evaluate_policy", "unseeded"]

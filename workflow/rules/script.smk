@@ -1,0 +1,30 @@
+"""Observe each script of the user's: run it as it is, and see what it does with models and environments.
+
+Input: the files of the model that it is about. Output: one record of what was seen. A script that raises, or does not end, is a
+result that says so.
+"""
+
+observing = Asking(by("script", PLAN.script_request))
+
+
+rule observe:
+    input:
+        by("script", PLAN.script_inputs),
+    output:
+        "<results>/scripts/{script}.json",
+    log:
+        "<logs>/observe/{script}.log",
+    conda:
+        CONDA_ENV
+    threads: 1
+    resources:
+        mem_mb=observing.mem_mb,
+        runtime=observing.runtime,
+    params:
+        script=by("script", PLAN.script_spec),
+        reload=PLAN.reload_settings,
+        code=by("script", PLAN.script_code),
+    message:
+        "Observing {wildcards.script}"
+    script:
+        "../scripts/observe.py"

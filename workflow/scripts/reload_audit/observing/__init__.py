@@ -1,0 +1,5 @@
+"""Run a user's script as it is, and observe what it does with models and environments.
+
+May import: records.
+Imported by: jobs.
+"""

@@ -1,0 +1,107 @@
+"""Describe an environment that a script steps: its layers, wrappers, registration and arguments."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvWrapper
+
+from reload_audit.records.observation import Line, ObservedEnvironment
+from reload_audit.records.specs import WrapperSpec
+from reload_audit.records.storage import plain
+
+_OF_MAKE = (OrderEnforcing, PassiveEnvChecker, TimeLimit)
+"""Wrappers that ``gym.make`` puts around every environment."""
+
+
+def layers_of(env: Any) -> list[Any]:
+    """The layers of a VecEnv, outermost first; of a single environment, itself alone."""
+    layers = [env]
+    while isinstance(layers[-1], VecEnvWrapper):
+        layers.append(layers[-1].venv)
+    return layers
+
+
+def described(layers: Sequence[Any], line: Line | None, normalization: int | None) -> ObservedEnvironment:
+    """Describe an environment, or those of a VecEnv.
+
+    :param layers: as :func:`layers_of` gives them
+    :param line: that made the innermost one
+    :param normalization: number of the VecNormalize around it
+    """
+    outermost, leaf = layers[0], layers[-1]
+    single = leaf.envs[0] if isinstance(leaf, DummyVecEnv) else leaf if isinstance(leaf, gym.Env) else None
+    spec = _spec_of(leaf) if single is None else single.spec
+    chain = [] if single is None else _chain(single)
+    own = [wrapper for wrapper in chain if not isinstance(wrapper, (*_OF_MAKE, Monitor))]
+    stack = next((layer for layer in layers if isinstance(layer, VecFrameStack)), None)
+    return ObservedEnvironment(
+        line=line,
+        env_id="" if spec is None else spec.id,
+        env_class="" if single is None else _class_name(single.unwrapped),
+        env_kwargs=None if spec is None else _arguments(spec),
+        time_limit=_limit(chain, spec),
+        wrappers=None if single is None else [_wrapper(one) for one in reversed(own)],
+        monitored=any(isinstance(wrapper, Monitor) for wrapper in chain),
+        layers=tuple(type(layer).__name__ for layer in layers) if isinstance(outermost, VecEnv) else (),
+        frame_stack=None if stack is None else stack.stacked_obs.n_stack,
+        normalization=normalization,
+        n_envs=outermost.num_envs if isinstance(outermost, VecEnv) else 1,
+    )
+
+
+def _chain(env: gym.Env) -> list[gym.Wrapper]:
+    """The wrappers of an environment, outermost first."""
+    found = []
+    while isinstance(env, gym.Wrapper):
+        found.append(env)
+        env = env.env
+    return found
+
+
+def _spec_of(leaf: VecEnv) -> Any:
+    """How the environments of other processes were registered; None where they do not say."""
+    with contextlib.suppress(Exception):
+        return leaf.get_attr("spec", indices=0)[0]
+    return None
+
+
+def _arguments(spec: Any) -> Mapping[str, object]:
+    """What an environment was made with, as plain data; how it is drawn decides nothing."""
+    return {key: _plain(value) for key, value in spec.kwargs.items() if key != "render_mode"}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    try:
+        return plain(value)
+    except (TypeError, ValueError):
+        return repr(value)[:200]
+
+
+def _limit(chain: Sequence[gym.Wrapper], spec: Any) -> int | None:
+    for wrapper in chain:
+        if isinstance(wrapper, TimeLimit):
+            return wrapper._max_episode_steps
+    return spec.max_episode_steps if spec is not None and not chain else None
+
+
+def _wrapper(wrapper: gym.Wrapper) -> WrapperSpec:
+    arguments = getattr(wrapper, "_saved_kwargs", None)
+    return WrapperSpec(_class_name(wrapper), _arguments_of(arguments))
+
+
+def _arguments_of(arguments: Any) -> dict[str, object]:
+    return {key: _plain(value) for key, value in arguments.items()} if isinstance(arguments, Mapping) else {}
+
+
+def _class_name(thing: Any) -> str:
+    kind = type(thing)
+    return f"{kind.__module__}:{kind.__qualname__}"

@@ -1,0 +1,337 @@
+"""Replace functions of SB3 and Gymnasium by such that do the same and tell an observer.
+
+Only in a process that runs a script and ends with it. What is replaced are attributes of classes and modules, so that
+objects that are copied or pickled stay as they are.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import gymnasium.envs.registration as registration
+from sb3_contrib.common.maskable import evaluation as maskable_evaluation
+from stable_baselines3.common import env_util, evaluation
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecNormalize
+
+from reload_audit.observing.observer import Observer, absolute
+
+_HUMAN = 'render_mode="human" was left out: no window is opened while a script is observed'
+
+
+def install(observer: Observer) -> None:
+    """Have an observer told of all that models and environments are asked to do from now on."""
+    for base, name, maker in _METHODS:
+        _in_all(base, name, functools.partial(maker, observer))
+    _observe_loading(observer)
+    for module in (evaluation, maskable_evaluation):
+        original = module.evaluate_policy
+        _everywhere(original, _evaluating(observer, original))
+    _everywhere(registration.make, _making(observer, registration.make))
+    for name in ("make_vec_env", "make_atari_env"):
+        original = getattr(env_util, name)
+        _everywhere(original, _noting(observer, name, original))
+
+
+# --- How functions are replaced ---
+
+
+def _in_all(base: type, name: str, make: Callable[[Any], Any]) -> None:
+    """Replace a method of a class and of all its subclasses, those that are defined later included.
+
+    :param make: gives what stands for a function
+    """
+
+    def replaced(cls: type) -> None:
+        method = vars(cls).get(name)
+        if inspect.isfunction(method) and not hasattr(method, "is_observed"):
+            made: Any = functools.wraps(method)(make(method))
+            made.is_observed = True
+            setattr(cls, name, made)
+
+    def everywhere(cls: type) -> None:
+        replaced(cls)
+        for below in _subclasses(cls):
+            everywhere(below)
+
+    everywhere(base)
+    of_later = _LATER.setdefault(base, [])
+    of_later.append(replaced)
+    if len(of_later) == 1:
+        kind: Any = base
+
+        def of_later_classes(cls: Any, /, **arguments: Any) -> None:
+            super(kind, cls).__init_subclass__(**arguments)
+            for replace_in in of_later:
+                replace_in(cls)
+
+        kind.__init_subclass__ = classmethod(of_later_classes)
+
+
+_LATER: dict[type, list[Callable[[type], None]]] = {}
+
+
+def _subclasses(cls: type) -> list[type]:
+    return type.__subclasses__(cls)
+
+
+def _everywhere(original: Any, observed: Any) -> None:
+    """Replace a function in every module that has imported it, but for this library."""
+    for module in list(sys.modules.values()):
+        if not getattr(module, "__name__", "").startswith("reload_audit"):
+            for name, value in list(getattr(module, "__dict__", {}).items()):
+                if value is original:
+                    setattr(module, name, observed)
+
+
+# --- Models ---
+
+
+class _Load(classmethod):
+    """``load`` of models, which knows whether it was called on a model or on a class."""
+
+    def __init__(self, observer: Observer, original: Any) -> None:
+        super().__init__(original)
+        self._observer = observer
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        bound, observer = super().__get__(instance, owner), self._observer
+
+        @functools.wraps(bound)
+        def load(*args: Any, **kwargs: Any) -> Any:
+            with observer.inside("load"):
+                model = bound(*args, **kwargs)
+            if observer.on and not observer.depth["load"]:
+                path = absolute(args[0] if args else kwargs.get("path"), ".zip")
+                observer.model_made(model, "loaded", path, instance)
+            return model
+
+        return load
+
+
+def _observe_loading(observer: Observer) -> None:
+    owner: Any = BaseAlgorithm
+    owner.load = _Load(observer, vars(owner)["load"].__func__)
+    original = VecNormalize.load
+
+    @functools.wraps(original)
+    def load(load_path: str, venv: VecEnv) -> VecNormalize:
+        normalize = original(load_path, venv)
+        if observer.on:
+            observer.normalization_made(normalize, "loaded", absolute(load_path, ".pkl"))
+        return normalize
+
+    VecNormalize.load = staticmethod(load)  # type: ignore[method-assign]
+
+
+def _constructing(observer: Observer, original: Any) -> Any:
+    def construct(self: Any, *args: Any, **kwargs: Any) -> None:
+        with observer.inside("construct"):
+            original(self, *args, **kwargs)
+        if observer.on and not observer.depth["construct"] and not observer.depth["load"]:
+            observer.model_made(self, "constructed", None, None)
+
+    return construct
+
+
+def _setting_parameters(observer: Observer, original: Any) -> Any:
+    def set_parameters(self: Any, load_path_or_dict: Any, *args: Any, **kwargs: Any) -> Any:
+        result = original(self, load_path_or_dict, *args, **kwargs)
+        if observer.on and not observer.depth["load"]:
+            observer.parameters_set(self, load_path_or_dict)
+        return result
+
+    return set_parameters
+
+
+def _learning(observer: Observer, original: Any) -> Any:
+    def learn(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = self.num_timesteps
+        try:
+            with observer.inside("learn"):
+                return original(self, *args, **kwargs)
+        finally:
+            if observer.on:
+                anew = kwargs.get("reset_num_timesteps", True)
+                observer.learned(self, self.num_timesteps - (0 if anew else before))
+
+    return learn
+
+
+def _predicting(observer: Observer, original: Any) -> Any:
+    def predict(
+        self: Any,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        if not observer.depth["act"] and observer.on:
+            masks = bool(args) or kwargs.get("action_masks") is not None
+            flags = (bool(deterministic), state is not None, episode_start is not None, masks)
+            how = "predict" if isinstance(self, BaseAlgorithm) else "policy.predict"
+            observer.acted(self, how, observation, flags)
+        with observer.inside("act"):
+            return original(self, observation, state, episode_start, deterministic, *args, **kwargs)
+
+    return predict
+
+
+def _forwarding(observer: Observer, original: Any) -> Any:
+    def forward(self: Any, obs: Any, *args: Any, **kwargs: Any) -> Any:
+        if not observer.depth["act"] and observer.on:
+            flag = kwargs.get("deterministic", args[-1] if args and isinstance(args[-1], bool) else False)
+            masks = kwargs.get("action_masks") is not None
+            given = obs.detach().cpu().numpy() if hasattr(obs, "detach") else obs
+            observer.acted(self, "policy()", given, (bool(flag), False, False, masks))
+        with observer.inside("act"):
+            return original(self, obs, *args, **kwargs)
+
+    return forward
+
+
+# --- Environments ---
+
+
+def _stepping(observer: Observer, original: Any) -> Any:
+    def step(self: Any, action: Any) -> Any:
+        depth = observer.depth
+        outermost = not depth["step"] and observer.on
+        if outermost:
+            observer.before(self)
+        inner = not depth["base"] and isinstance(self, gym.Env) and not isinstance(self, gym.Wrapper)
+        depth["step"] += 1
+        depth["base"] += inner
+        try:
+            result = original(self, action)
+        finally:
+            depth["step"] -= 1
+            depth["base"] -= inner
+        if inner:
+            observer.base_reward += float(result[1])
+        if outermost:
+            observer.was_stepped(self, action, result)
+        return result
+
+    return step
+
+
+def _resetting(observer: Observer, original: Any) -> Any:
+    def reset(self: Any, *args: Any, **kwargs: Any) -> Any:
+        outermost = not observer.depth["step"] and observer.on
+        if outermost:
+            observer.before(self)
+        with observer.inside("step"):
+            result = original(self, *args, **kwargs)
+        if outermost:
+            observer.was_reset(self, result)
+        return result
+
+    return reset
+
+
+def _waiting(observer: Observer, original: Any) -> Any:
+    def step_wait(self: Any) -> Any:
+        result = original(self)
+        observer.leaf_rewards = result[1].copy()
+        return result
+
+    return step_wait
+
+
+def _making(observer: Observer, original: Any) -> Any:
+    @functools.wraps(original)
+    def make(*args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("render_mode") == "human":
+            kwargs["render_mode"] = None
+            observer.say(_HUMAN)
+        env = original(*args, **kwargs)
+        if observer.on:
+            observer.made_by(env)
+        return env
+
+    return make
+
+
+def _noting(observer: Observer, name: str, original: Any) -> Any:
+    @functools.wraps(original)
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        if observer.on:
+            observer.note(name, str(args[0])[:100] if args and isinstance(args[0], str) else "")
+        return original(*args, **kwargs)
+
+    return noted
+
+
+# --- Statistics and evaluations ---
+
+
+def _constructing_normalization(observer: Observer, original: Any) -> Any:
+    def construct(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        if observer.on:
+            observer.normalization_made(self, "constructed", None)
+
+    return construct
+
+
+def _unpickling(observer: Observer, original: Any) -> Any:
+    def set_state(self: Any, state: Any) -> None:
+        original(self, state)
+        if observer.on:
+            observer.normalization_made(self, "unpickled", None)
+
+    return set_state
+
+
+def _normalizing(observer: Observer, original: Any) -> Any:
+    def normalize_obs(self: Any, obs: Any) -> Any:
+        if observer.on and not observer.depth["step"]:
+            observer.note("VecNormalize.normalize_obs")
+        return original(self, obs)
+
+    return normalize_obs
+
+
+def _evaluating(observer: Observer, original: Any) -> Any:
+    @functools.wraps(original)
+    def evaluate_policy(
+        model: Any, env: Any, n_eval_episodes: int = 10, deterministic: bool = True, *args: Any, **kwargs: Any
+    ) -> Any:
+        result = None
+        try:
+            result = original(model, env, n_eval_episodes, deterministic, *args, **kwargs)
+        finally:
+            if observer.on:
+                observer.evaluated(model, env, (n_eval_episodes, bool(deterministic)), result)
+        return result
+
+    return evaluate_policy
+
+
+_METHODS: tuple[tuple[type, str, Callable[[Observer, Any], Any]], ...] = (
+    (BaseAlgorithm, "__init__", _constructing),
+    (BaseAlgorithm, "set_parameters", _setting_parameters),
+    (BaseAlgorithm, "learn", _learning),
+    (BaseAlgorithm, "predict", _predicting),
+    (BasePolicy, "predict", _predicting),
+    (BasePolicy, "forward", _forwarding),
+    (BasePolicy, "_predict", _forwarding),
+    (gym.Env, "step", _stepping),
+    (gym.Env, "reset", _resetting),
+    (VecEnv, "step", _stepping),
+    (VecEnv, "reset", _resetting),
+    (DummyVecEnv, "step_wait", _waiting),
+    (SubprocVecEnv, "step_wait", _waiting),
+    (VecNormalize, "__init__", _constructing_normalization),
+    (VecNormalize, "__setstate__", _unpickling),
+    (VecNormalize, "normalize_obs", _normalizing),
+)

@@ -1,0 +1,108 @@
+"""Which lines of the user's own code a call came from."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import sys
+import sysconfig
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from types import FrameType, TracebackType
+
+from reload_audit.records.observation import Line
+
+_INSTALLED = ("site-packages", "dist-packages")
+
+
+class UserLines:
+    """The user's code: the script, and what it imports from its own folder, from its working directory and the like.
+
+    :param script: path of the script
+    :param folders: that hold the user's own modules"""
+
+    def __init__(self, script: Path, folders: Iterable[Path]) -> None:
+        self._script = str(script)
+        self._folder = script.parent
+        self._folders = [str(folder) + "/" for folder in folders]
+        self._libraries = (sysconfig.get_paths()["stdlib"] + "/", str(Path(__file__).parents[1]) + "/")
+        self._is_user: dict[str, bool] = {}
+
+    def frame(self) -> FrameType | None:
+        """The innermost frame of the user's code; None where there is none."""
+        frame: FrameType | None = sys._getframe(2)
+        is_user = self._is_user
+        while frame is not None:
+            name = frame.f_code.co_filename
+            known = is_user.get(name)
+            if known is None:
+                known = is_user[name] = self._lies_in_user_code(name)
+            if known:
+                return frame
+            frame = frame.f_back
+        return None
+
+    def at(self, place: tuple[str, int] | None) -> Line | None:
+        """A line by its file's path and number."""
+        if place is None:
+            return None
+        file, number = place
+        code = " ".join(_statement(file, number).split())[:300]
+        return Line(self._shown(file), number, code)
+
+    def of_traceback(self, trace: TracebackType | None) -> Line | None:
+        """The last line of the user's code that an exception came through."""
+        place = None
+        while trace is not None:
+            name = trace.tb_frame.f_code.co_filename
+            if self._lies_in_user_code(name):
+                place = (name, trace.tb_lineno)
+            trace = trace.tb_next
+        return self.at(place)
+
+    def _lies_in_user_code(self, name: str) -> bool:
+        if name == self._script:
+            return True
+        if name.startswith(self._libraries) or any(f"/{part}/" in name for part in _INSTALLED):
+            return False
+        return any(name.startswith(folder) for folder in self._folders)
+
+    def _shown(self, file: str) -> str:
+        path = Path(file)
+        return str(path.relative_to(self._folder)) if path.is_relative_to(self._folder) else path.name
+
+
+class _Statements:
+    """The statements of a file, by the lines that they cover."""
+
+    def __init__(self, file: str) -> None:
+        self._lines = linecache.getlines(file)
+
+    @cached_property
+    def _simple(self) -> Mapping[int, tuple[int, int]]:
+        """Of each line the first and last line of the smallest statement around it that holds no other."""
+        found: dict[int, tuple[int, int]] = {}
+        try:
+            tree = ast.parse("".join(self._lines))
+        except (SyntaxError, ValueError):
+            return found
+        for node in ast.walk(tree):
+            if isinstance(node, ast.stmt) and not hasattr(node, "body"):
+                for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
+                    found[line] = (node.lineno, node.end_lineno or node.lineno)
+        return found
+
+    def at(self, number: int) -> str:
+        first, last = self._simple.get(number, (number, number))
+        return "".join(self._lines[first - 1 : last])
+
+
+_FILES: dict[str, _Statements] = {}
+
+
+def _statement(file: str, number: int) -> str:
+    """The text of the statement on a line: all of its lines, where it has several."""
+    if file not in _FILES:
+        _FILES[file] = _Statements(file)
+    return _FILES[file].at(number)

@@ -1,0 +1,456 @@
+"""What is known, while a script runs, of its models, environments and episodes.
+
+``hooks`` calls this from inside the functions of SB3 and Gymnasium that it has replaced. Nothing here draws a random
+number, or changes an object that it is shown.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+from reload_audit.observing.describe import described, layers_of
+from reload_audit.observing.lines import UserLines
+from reload_audit.observing.tracking import MOST_VIEWS, Place, Run, Slot, Watched, numbers
+from reload_audit.records.observation import (
+    Made,
+    Observation,
+    ObservedActs,
+    ObservedCall,
+    ObservedEnvironment,
+    ObservedEvaluation,
+    ObservedModel,
+    ObservedNormalization,
+    ObservedRun,
+    Stopped,
+    View,
+)
+from reload_audit.records.storage import digest, plain
+
+MOST_EPISODES = 200
+"""Episodes of one model in one environment after which a script is stopped: it may never end by itself."""
+
+
+class EnoughSeen(BaseException):
+    """Ends the script: raised inside a step of its environment. No handler of its own should take it for an error."""
+
+    def __init__(self, why: Stopped) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+F = TypeVar("F", bound=Callable[..., None])
+
+
+def _careful(method: F) -> F:
+    """Keep an error of the observer's own from the script: what is not seen is said."""
+
+    @functools.wraps(method)
+    def told(self: Any, *args: Any) -> None:
+        try:
+            method(self, *args)
+        except Exception as error:
+            traceback.print_exc()
+            self.say(f"not all could be observed: {type(error).__name__}: {error}")
+
+    return told  # type: ignore[return-value]
+
+
+@dataclass
+class _Model:
+    """A model of the script's; the object is kept, so that no other gets its identity."""
+
+    model: BaseAlgorithm
+    seen: ObservedModel
+    set_from: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Normalization:
+    """A VecNormalize of the script's, and how often its switches were set when its environments were stepped."""
+
+    normalize: VecNormalize
+    seen: ObservedNormalization
+    steps: int = 0
+    updating: int = 0
+    scaling: int = 0
+    normalizing: int = 0
+
+    def record(self) -> ObservedNormalization:
+        return replace(
+            self.seen,
+            steps=self.steps,
+            updating=self.updating,
+            scaling=self.scaling,
+            normalizing=self.normalizing,
+            count_last=observed_samples(self.normalize) if self.steps else self.seen.count_last,
+        )
+
+
+class Observer:
+    """Takes notes of one script.
+
+    :param lines: finds the user's own lines
+    :param stop_at: ``time.monotonic()`` after which the script is stopped
+    :param folder: takes the statistics and weights that the script acted with
+    :ivar depth: how many observed calls are going on inside each other, by kind
+    """
+
+    def __init__(self, lines: UserLines, stop_at: float, folder: Path) -> None:
+        self._lines, self._stop_at, self._folder = lines, stop_at, folder
+        self._pid = os.getpid()
+        self.depth: Counter[str] = Counter()
+        self.base_reward = 0.0
+        self.leaf_rewards: Any = None
+        self.said: list[str] = []
+        self._calls: Counter[tuple[str, Place, str]] = Counter()
+        self._models: list[_Model] = []
+        self._normalizations: list[_Normalization] = []
+        self._environments: list[ObservedEnvironment] = []
+        self._watched: dict[int, Watched] = {}
+        self._made: dict[int, tuple[Any, Place]] = {}
+        self._runs: list[Run] = []
+        self._evaluations: list[ObservedEvaluation] = []
+        self._acting: tuple[int | None, tuple[str, Place, bool, bool, bool, bool]] | None = None
+        self._given: Any = None
+
+    @property
+    def on(self) -> bool:
+        """Whether notes are taken: not in worker processes, nor of what training does."""
+        return not self.depth["learn"] and self._pid == os.getpid()
+
+    def __reduce__(self) -> Any:
+        """In a worker process, to which an environment's class may take this along, nothing is observed."""
+        return _Absent, ()
+
+    @contextlib.contextmanager
+    def inside(self, kind: str) -> Iterator[None]:
+        """While the block runs, an observed call of a kind is going on."""
+        self.depth[kind] += 1
+        try:
+            yield
+        finally:
+            self.depth[kind] -= 1
+
+    def say(self, sentence: str) -> None:
+        """Say something of the observation, once."""
+        if sentence not in self.said:
+            self.said.append(sentence)
+
+    def place(self) -> Place:
+        """The user's line that is being carried out."""
+        frame = self._lines.frame()
+        return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+
+    @_careful
+    def note(self, what: str, said: str = "") -> None:
+        """Note a call."""
+        self._calls[what, self.place(), said] += 1
+
+    # --- Models ---
+
+    @_careful
+    def model_made(self, model: BaseAlgorithm, made: Made, path: str | None, loaded_on: Any) -> None:
+        """A model was constructed, or loaded."""
+        number = None if loaded_on is None else self._number(loaded_on)
+        seen = ObservedModel(type(model).__name__, made, self._lines.at(self.place()), path, number)
+        self._models.append(_Model(model, replace(seen, weights=weights_digest(model))))
+
+    @_careful
+    def parameters_set(self, model: BaseAlgorithm, source: Any) -> None:
+        """Parameters were put into a model."""
+        number = self._number(model)
+        if number is not None:
+            self._models[number].set_from.append(absolute(source, ".zip") or "")
+
+    @_careful
+    def learned(self, model: BaseAlgorithm, steps: int) -> None:
+        """A model was trained."""
+        number = self._number(model)
+        if number is not None:
+            one = self._models[number]
+            if not one.seen.weights_acting:
+                total = one.seen.learned + steps
+                one.seen = replace(one.seen, learned=total, learn_line=self._lines.at(self.place()))
+
+    @_careful
+    def acted(self, actor: Any, how: str, observation: Any, flags: tuple[bool, bool, bool, bool]) -> None:
+        """Actions were asked for.
+
+        :param actor: a model or a policy
+        :param observation: as it was given
+        :param flags: whether deterministic, and whether state, starts and masks were given
+        """
+        number = self._number(actor)
+        if number is not None and not self._models[number].seen.weights_acting:
+            one = self._models[number]
+            one.seen = replace(one.seen, weights_acting=weights_digest(one.model))
+            self._keep_weights(number)
+        self._acting = (number, (how, self.place(), *flags))
+        self._given = observation
+
+    def _keep_weights(self, number: int) -> None:
+        th.save(self._models[number].model.policy.state_dict(), self._folder / f"weights{number}.pt")
+
+    def _number(self, actor: Any) -> int | None:
+        """The number of a model, by itself or by its policy; the last one's, if several share it."""
+        for number in range(len(self._models) - 1, -1, -1):
+            model = self._models[number].model
+            if model is actor or getattr(model, "policy", None) is actor:
+                return number
+        return None
+
+    # --- Statistics ---
+
+    @_careful
+    def normalization_made(self, normalize: VecNormalize, made: Made, path: str | None) -> None:
+        """A VecNormalize was constructed, loaded or unpickled; what is loaded is unpickled before."""
+        seen = ObservedNormalization(made, self._lines.at(self.place()), path)
+        if self._normalizations and self._normalizations[-1].normalize is normalize:
+            self._normalizations[-1].seen = seen
+        else:
+            self._normalizations.append(_Normalization(normalize, seen))
+
+    def _normalization_number(self, normalize: Any) -> int | None:
+        for number in range(len(self._normalizations) - 1, -1, -1):
+            if self._normalizations[number].normalize is normalize:
+                return number
+        return None
+
+    def _before_first_step(self, number: int) -> None:
+        """Keep the statistics that the script's environments begin with."""
+        one = self._normalizations[number]
+        content = moments_of(one.normalize)
+        if content is None:
+            return
+        one.seen = replace(one.seen, count=observed_samples(one.normalize), moments=digest(plain(content)))
+
+    # --- Environments ---
+
+    @_careful
+    def made_by(self, env: Any) -> None:
+        """An environment was made, by ``gym.make`` or its class."""
+        self._made.setdefault(id(env.unwrapped), (env, self.place()))
+
+    @_careful
+    def before(self, env: Any) -> None:
+        """The script is about to reset or step an environment."""
+        self._watch(env)
+
+    @_careful
+    def was_reset(self, env: Any, result: Any) -> None:
+        """The script reset an environment."""
+        watched = self._watch(env)
+        watched.begin()
+        watched.returned = result[0] if not watched.vectorized and isinstance(result, tuple) else result
+        watched.raw = self._raw(watched)
+
+    @_careful
+    def was_stepped(self, env: Any, action: Any, result: Any) -> None:
+        """The script stepped an environment."""
+        watched = self._watch(env)
+        run = self._run(watched)
+        run.steps += 1
+        if watched.vectorized:
+            returned, seen, over = result[0], result[1], result[2]
+            rewards = self._leaf_rewards(watched, seen)
+        else:
+            returned, seen, over, rewards = result[0], [result[1]], [result[2] or result[3]], [self.base_reward]
+        self._note_action(watched, run, action)
+        if self._acting is not None and len(run.views) < MOST_VIEWS:
+            self._note_view(watched, run)
+        number = self._normalization_number(watched.normalization) if watched.normalization is not None else None
+        if number is not None:
+            one = self._normalizations[number]
+            one.steps += 1
+            one.updating += bool(one.normalize.training)
+            one.scaling += bool(one.normalize.norm_reward)
+            one.normalizing += bool(one.normalize.norm_obs)
+        watched.step(rewards, seen, over)
+        watched.returned, watched.raw = returned, self._raw(watched)
+        self._acting = None
+        self._stop_in_time(run)
+
+    def _stop_in_time(self, run: Run) -> None:
+        if time.monotonic() > self._stop_at:
+            raise EnoughSeen("time")
+        if len(run.episodes) >= MOST_EPISODES:
+            raise EnoughSeen("enough")
+
+    def _watch(self, env: Any) -> Watched:
+        watched = self._watched.get(id(env))
+        if watched is not None and watched.env is env:
+            return watched
+        vectorized = isinstance(env, VecEnv)
+        layers = layers_of(env)
+        normalize = next((layer for layer in layers if isinstance(layer, VecNormalize)), None)
+        number = None
+        if normalize is not None:
+            number = self._normalization_number(normalize)
+            if number is None:
+                self.normalization_made(normalize, "unpickled", None)
+                number = len(self._normalizations) - 1
+            self._before_first_step(number)
+        place = self._made.get(id(_innermost(layers[-1])), (None, None))[1]
+        self._environments.append(described(layers, self._lines.at(place), number))
+        slots = [Slot() for _ in range(env.num_envs if vectorized else 1)]
+        made = Watched(env, len(self._environments) - 1, vectorized, slots, normalize, layers[-1])
+        self._watched[id(env)] = made
+        return made
+
+    def _run(self, watched: Watched) -> Run:
+        """The run that a step belongs to: another one where another model acts."""
+        model, acts = (None, None) if self._acting is None else self._acting
+        run = watched.run
+        if run is None or (acts is not None and run.model != model):
+            watched.stop()
+            run = watched.run = Run(model, watched.number, place=self.place())
+            self._runs.append(run)
+        if acts is not None:
+            run.acts[acts] += 1
+        return run
+
+    def _leaf_rewards(self, watched: Watched, seen: Any) -> Any:
+        """What the environments themselves gave in this step; what the VecEnv gave, where that cannot be known."""
+        envs = getattr(watched.leaf, "envs", None)
+        if envs is not None and self.leaf_rewards is not None and len(self.leaf_rewards) == len(envs):
+            return self.leaf_rewards
+        return seen if self.leaf_rewards is None else self.leaf_rewards
+
+    def _note_action(self, watched: Watched, run: Run, action: Any) -> None:
+        space = watched.env.action_space
+        if isinstance(space, spaces.Box) and isinstance(action, np.ndarray) and action.dtype.kind == "f":
+            run.outside += bool((action < space.low).any() or (action > space.high).any())
+
+    def _note_view(self, watched: Watched, run: Run) -> None:
+        n_envs = len(watched.slots) if watched.vectorized else None
+        raw = None if watched.raw is None else numbers(watched.raw, None)
+        returned = numbers(watched.returned, n_envs)
+        given = numbers(self._given, n_envs)
+        if given is None or (returned is not None and len(given) != len(returned)):
+            given = numbers(self._given, 1)  # a script may give one of several, or add an axis to a single one
+        if returned is not None and given is not None:
+            run.views.append(View(returned if raw is None else raw, returned, given))
+
+    def _raw(self, watched: Watched) -> Any:
+        """What the first environment gave last, before VecNormalize; None where it is in another process."""
+        if not watched.vectorized:
+            return watched.returned
+        if watched.normalization is not None:
+            original = watched.normalization.get_original_obs()
+            return original[0] if isinstance(original, np.ndarray) else None
+        return None
+
+    # --- The end ---
+
+    @_careful
+    def evaluated(self, model: Any, env: Any, settings: tuple[int, bool], result: Any) -> None:
+        """``evaluate_policy`` was called.
+
+        :param settings: episodes, and whether deterministic
+        :param result: what it gave; None where it raised
+        """
+        watched = self._watched.get(id(env))
+        mean, std = (float("nan"), float("nan"))
+        if isinstance(result, tuple) and result and len(np.atleast_1d(result[0])):
+            rewards = np.atleast_1d(np.asarray(result[0], dtype=np.float64))
+            mean = float(rewards.mean())
+            std = float(result[1]) if np.ndim(result[0]) == 0 else float(rewards.std())
+        number = None if watched is None else watched.number
+        line = self._lines.at(self.place())
+        self._evaluations.append(ObservedEvaluation(line, self._number(model), number, *settings, mean, std))
+
+    def observation(self, script: str) -> Observation:
+        """All that was seen."""
+        for watched in self._watched.values():
+            watched.stop()
+        calls = self._calls.items()
+        return Observation(
+            script=script,
+            calls=[ObservedCall(what, self._lines.at(at), said, count) for (what, at, said), count in calls],
+            models=[
+                replace(one.seen, set_from=tuple(one.set_from), weights_last=weights_digest(one.model))
+                for one in self._models
+            ],
+            normalizations=[one.record() for one in self._normalizations],
+            environments=self._environments,
+            runs=[self._recorded(run) for run in self._runs],
+            evaluations=self._evaluations,
+            said=tuple(self.said),
+        )
+
+    def _recorded(self, run: Run) -> ObservedRun:
+        at = self._lines.at
+        acts = [
+            ObservedActs(how, at(place), deterministic, state, starts, masks, times)
+            for (how, place, deterministic, state, starts, masks), times in run.acts.items()
+        ]
+        return ObservedRun(
+            run.model, run.environment, acts, run.episodes, run.views, run.outside, run.steps, at(run.place)
+        )
+
+
+class _Absent:
+    """Stands for an observer where nothing is observed."""
+
+    on = False
+
+    def __init__(self) -> None:
+        self.depth: Counter[str] = Counter()
+        self.base_reward = 0.0
+
+    def inside(self, _kind: str) -> contextlib.AbstractContextManager[None]:
+        """As of an observer."""
+        return contextlib.nullcontext()
+
+
+def absolute(source: Any, ending: str) -> str | None:
+    """The absolute path of a file that SB3 was asked to read, which adds the ending; None for what is no path."""
+    if not isinstance(source, str | os.PathLike):
+        return None
+    path = Path(source)
+    with_ending = path if path.suffix else path.with_suffix(ending)
+    return str(path.absolute() if path.is_file() else with_ending.absolute())
+
+
+def weights_digest(model: BaseAlgorithm) -> str:
+    """A digest of a policy's parameters; empty for a model that has none yet."""
+    policy = getattr(model, "policy", None)
+    return "" if policy is None or not hasattr(policy, "state_dict") else digest(policy.state_dict())
+
+
+def observed_samples(normalize: VecNormalize) -> float:
+    """How many observations are in the statistics of a VecNormalize; of a dictionary, in those of its first part."""
+    statistics = getattr(normalize, "obs_rms", None)
+    if isinstance(statistics, dict):
+        statistics = next(iter(statistics.values()), None)
+    return 0.0 if statistics is None else float(statistics.count)
+
+
+def moments_of(normalize: VecNormalize) -> dict[str, list[object]] | None:
+    """Means and variances of observations, by the key of a dictionary; None where none are kept."""
+    statistics = getattr(normalize, "obs_rms", None)
+    if statistics is None:
+        return None
+    parts = statistics if isinstance(statistics, dict) else {"": statistics}
+    return {key: [part.mean.tolist(), part.var.tolist()] for key, part in parts.items()}
+
+
+def _innermost(layer: Any) -> Any:
+    envs = getattr(layer, "envs", None)
+    inner = envs[0] if envs else layer
+    return getattr(inner, "unwrapped", inner)

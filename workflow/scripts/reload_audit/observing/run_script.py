@@ -1,0 +1,127 @@
+"""Run a user's script, unchanged, as the main program of this process, and observe it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sys
+import time
+import traceback
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TextIO
+
+from reload_audit.observing.hooks import install
+from reload_audit.observing.lines import UserLines
+from reload_audit.observing.observer import EnoughSeen, Observer
+from reload_audit.records.observation import Observation, Stopped
+from reload_audit.records.specs import ScriptSpec
+
+_OF_THE_TIME = 0.9
+"""Part of its time after which a script is stopped, so that what was seen of it can still be written down."""
+
+_MOST_PRINTED = 200
+_NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.])")
+
+_WITHOUT_WINDOWS = {"MPLBACKEND": "Agg", "SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy"}
+
+
+def observe_script(spec: ScriptSpec, folder: str) -> Observation:
+    """Run a script in this process, which must be a fresh one.
+
+    :param folder: takes what the script acted with: weights and statistics
+    """
+    started = time.monotonic()
+    path = Path(spec.script).resolve()
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    cwd = Path(spec.cwd).resolve()
+    own = [path.parent, cwd, *(Path(entry).resolve() for entry in spec.python_path)]
+    runnable = _runnable(path, Path(folder).resolve())
+    lines = UserLines(runnable, own)
+    observer = Observer(lines, started + _OF_THE_TIME * spec.timeout, Path(folder).resolve())
+    os.environ.update({**_WITHOUT_WINDOWS, **spec.env})
+    os.chdir(cwd)
+    sys.path[:0] = [str(entry) for entry in own if str(entry) not in sys.path]
+    sys.argv = [spec.script, *spec.args]
+    source = compile(runnable.read_bytes(), str(runnable), "exec")
+    install(observer)
+    printed = _Printed(sys.stdout)
+    ended = _End()
+    with contextlib.redirect_stdout(printed), ended:
+        exec(source, _main_module(runnable))  # noqa: S102 the user's own script, which they named
+    found = observer.observation(Path(spec.script).name)
+    at = lines.of_traceback(ended.trace)
+    return replace(
+        found, raised=ended.raised, raised_at=at, stopped=ended.stopped, printed=tuple(printed.numbers[-_MOST_PRINTED:])
+    )
+
+
+class _End:
+    """Takes note of how a script ends, whatever it raises."""
+
+    def __init__(self) -> None:
+        self.raised = ""
+        self.stopped: Stopped = ""
+        self.trace: Any = None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+            return True
+        if isinstance(error, EnoughSeen):
+            self.stopped = error.why
+            return True
+        traceback.print_exception(error)
+        said = f"SystemExit: {error.code}" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
+        self.raised, self.trace = " ".join(said.split())[:1000], trace
+        return True
+
+
+def _main_module(path: Path) -> dict[str, object]:
+    """The namespace of a new ``__main__``, as that of a script that Python was started with."""
+    module = ModuleType("__main__")
+    module.__file__ = str(path)
+    module.__builtins__ = __builtins__  # type: ignore[attr-defined]
+    sys.modules["__main__"] = module
+    return vars(module)
+
+
+def _runnable(path: Path, folder: Path) -> Path:
+    """The script; of a notebook a Python file with its code cells in their order."""
+    if path.suffix != ".ipynb":
+        return path
+    cells = [cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+    made = folder / f"{path.stem}.py"
+    made.write_text("\n".join(_python(index, "".join(cell["source"])) for index, cell in enumerate(cells, 1)), "utf-8")
+    return made
+
+
+def _python(index: int, source: str) -> str:
+    """A cell as Python: lines for the shell and for IPython become comments."""
+    lines = [f"pass  # {line}" if line.lstrip().startswith(("!", "%", "?")) else line for line in source.splitlines()]
+    return "\n".join([f"# In [{index}]:", *lines])
+
+
+class _Printed:
+    """Standard output, which remembers the numbers in it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.numbers: list[float] = []
+        self._line = ""
+
+    def write(self, text: str) -> int:
+        self._line += text
+        while "\n" in self._line:
+            line, self._line = self._line.split("\n", 1)
+            self.numbers += [float(number) for number in _NUMBER.findall(line[:2000])]
+            del self.numbers[: -2 * _MOST_PRINTED]
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

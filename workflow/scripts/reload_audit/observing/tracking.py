@@ -1,0 +1,118 @@
+"""Keep account of the episodes that a script runs: what environments gave, and what the script was given."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from reload_audit.records.observation import Ending, ObservedEpisode, View
+
+MOST_VIEWS = 200
+_MOST_NUMBERS = 256
+"""Numbers of an observation that is kept: an image is not."""
+
+Place = tuple[str, int] | None
+"""Path and number of a line of the user's code."""
+
+
+@dataclass
+class Slot:
+    """One of the environments side by side, in its present episode."""
+
+    reward: float = 0.0
+    seen: float = 0.0
+    length: int = 0
+    beyond: int = 0
+    over: bool = False
+
+    def add(self, reward: float, seen: float, over: bool) -> None:
+        """Count a step."""
+        self.seen += seen
+        if self.over:
+            self.beyond += 1
+            return
+        self.reward += reward
+        self.length += 1
+        self.over = over
+
+    def close(self, number: int, ending: Ending) -> ObservedEpisode:
+        """The episode, which is over; the next one begins."""
+        episode = ObservedEpisode(number, self.reward, self.seen, self.length, ending, self.beyond)
+        self.reward = self.seen = 0.0
+        self.length = self.beyond = 0
+        self.over = False
+        return episode
+
+
+@dataclass
+class Run:
+    """What one model, or the script's own code, does in one environment."""
+
+    model: int | None
+    environment: int
+    acts: Counter[tuple[str, Place, bool, bool, bool, bool]] = field(default_factory=Counter)
+    episodes: list[ObservedEpisode] = field(default_factory=list)
+    views: list[View] = field(default_factory=list)
+    outside: int = 0
+    steps: int = 0
+    place: Place = None
+
+
+@dataclass
+class Watched:
+    """An environment that the script steps, with the present episode of each of those side by side.
+
+    :param number: of its description
+    :param vectorized: whether it is a VecEnv, which resets its environments itself
+    :param normalization: the VecNormalize around it
+    :param leaf: the innermost VecEnv
+    """
+
+    env: Any
+    number: int
+    vectorized: bool
+    slots: list[Slot]
+    normalization: Any = None
+    leaf: Any = None
+    run: Run | None = None
+    returned: Any = None
+    raw: Any = None
+    acted: bool = False
+
+    def begin(self) -> None:
+        """All episodes begin anew: those that are going on were cut short."""
+        for number, slot in enumerate(self.slots):
+            if slot.length and self.run is not None:
+                self.run.episodes.append(slot.close(number, "ended" if slot.over else "cut"))
+            else:
+                slot.close(number, "open")
+
+    def step(self, rewards: Any, seen: Any, over: Any) -> None:
+        """Count a step of all environments, each of shape ``(n_envs,)``."""
+        assert self.run is not None
+        for number, slot in enumerate(self.slots):
+            slot.add(float(rewards[number]), float(seen[number]), bool(over[number]))
+            if slot.over and self.vectorized:
+                self.run.episodes.append(slot.close(number, "ended"))
+
+    def stop(self) -> None:
+        """The script is at its end, or goes on with another model."""
+        for number, slot in enumerate(self.slots):
+            if slot.length and self.run is not None:
+                self.run.episodes.append(slot.close(number, "ended" if slot.over else "open"))
+
+
+def numbers(observation: Any, n_envs: int | None) -> tuple[float, ...] | None:
+    """An observation as numbers, or the first of those side by side; None where it is an image or no array.
+
+    :param n_envs: how many are side by side; None for a single one
+    """
+    if not isinstance(observation, np.ndarray) or observation.dtype.kind not in "fiu":
+        return None
+    one = observation if n_envs is None else observation[0] if observation.ndim and len(observation) == n_envs else None
+    if one is None or one.size > _MOST_NUMBERS:
+        return None
+    return tuple(float(number) for number in one.ravel())

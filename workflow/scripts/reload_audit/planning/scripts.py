@@ -1,0 +1,70 @@
+"""The user's scripts that an audit observes: what each is called, how it is run, and which model it is about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+from reload_audit.planning.configuration import ConfigError, closest
+from reload_audit.planning.resolved import Configuration, Script
+from reload_audit.records.specs import ScriptSpec
+
+_ENDINGS = (".py", ".ipynb")
+
+
+def planned_scripts(config: Configuration, models: Collection[str], source: str) -> dict[str, ScriptSpec]:
+    """The scripts of a configuration by their names in results.
+
+    :param models: names of all models of the audit
+    :param source: the configuration's name, for messages
+    :raises ConfigError: a script, or its folder, is not there, or it is about a model that is not
+    """
+    written = [entry if isinstance(entry, dict) else Script(script=entry) for entry in config["scripts"]]
+    problems = [
+        f"{source}: scripts[{index}]{problem}"
+        for index, script in enumerate(written)
+        for problem in _problems(script, models)
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    names = _names(str(script["script"]) for script in written)
+    specs = (_spec(name, script, config) for name, script in zip(names, written, strict=True))
+    return {spec.name: spec for spec in specs}
+
+
+def _spec(name: str, script: Script, config: Configuration) -> ScriptSpec:
+    return ScriptSpec(
+        name=name,
+        script=str(Path(script["script"]).expanduser().absolute()),
+        args=tuple(map(str, script.get("args", []))),
+        cwd=str(Path(script.get("cwd", ".")).expanduser().absolute()),
+        env={key: str(value) for key, value in script.get("env", {}).items()},
+        model=script.get("model", ""),
+        timeout=script.get("timeout", 600),
+        memory=script.get("memory", config["reload"]["memory"]),
+        python_path=tuple(str(Path(folder).absolute()) for folder in config["python_path"]),
+    )
+
+
+def _problems(script: Script, models: Collection[str]) -> Iterator[str]:
+    path, cwd, model = Path(script["script"]).expanduser(), script.get("cwd", "."), script.get("model", "")
+    if path.suffix not in _ENDINGS:
+        yield f".script: expected a file that ends in {' or '.join(_ENDINGS)}, found {str(path)!r}"
+    elif not path.is_file():
+        yield f".script: there is no file {str(path)!r}; expected a path from the folder that you run snakemake in"
+    if not Path(cwd).expanduser().is_dir():
+        yield f".cwd: there is no folder {cwd!r}"
+    if model and model not in models and not Path(model).expanduser().is_file():
+        yield f".model: there is no model {model!r}, and no file of that path{closest(model, models)}"
+
+
+def _names(paths: Iterable[str]) -> list[str]:
+    """Names made of those of the files, with a number where several would be the same."""
+    taken: dict[str, int] = {}
+    names: list[str] = []
+    for path in paths:
+        stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(path).stem).lstrip("_.-") or "script"
+        taken[stem.lower()] = taken.get(stem.lower(), 0) + 1
+        names.append(stem if taken[stem.lower()] == 1 else f"{stem}-{taken[stem.lower()]}")
+    return names

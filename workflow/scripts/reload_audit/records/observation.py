@@ -1,0 +1,281 @@
+"""What a script of the user's was seen to do with models and environments: the observation of one run of it.
+
+Calls are listed with the line of the user's own code that made them. Models, environments and VecNormalize layers are
+numbered in the order in which the script made them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from reload_audit.records.plain_data import PlainData
+from reload_audit.records.specs import WrapperSpec
+
+Made = Literal["constructed", "loaded", "unpickled"]
+"""How an object came to be: by its constructor, by its class's ``load``, or by the user's own unpickling."""
+
+Ending = Literal["ended", "cut", "open"]
+"""An episode that ended by itself, one that a reset ended before, and one that was going on when the script stopped."""
+
+
+@dataclass(frozen=True)
+class Line(PlainData):
+    """A line of the user's code.
+
+    :param file: its path from the script's folder
+    :param code: its text, without indentation
+    """
+
+    file: str
+    line: int
+    code: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True)
+class ObservedCall(PlainData):
+    """Calls of one function, from one line.
+
+    :param what: such as ``gym.make``, ``PPO.load``, ``set_parameters``
+    :param line: None where no line of the user's code made it
+    :param said: what it was called with, as far as it matters, in words
+    """
+
+    what: str
+    line: Line | None
+    said: str = ""
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class ObservedModel(PlainData):
+    """A model that the script made.
+
+    :param algo: its class
+    :param line: that made it
+    :param path: the zip that it was loaded from, absolute; None where it was not, or not from a file
+    :param loaded_on: the model whose ``load`` was called; None where that of a class was
+    :param set_from: zips that ``set_parameters`` read into it; empty texts for parameters that were no file
+    :param learned: steps that it was trained for in the script before it last acted; 0 for none
+    :param learn_line: of that training
+    :param weights: digest of its policy's parameters when it was made, empty for a new model that never acts
+    :param weights_acting: digest of them when it first acted outside ``learn``; empty where it never did
+    :param weights_last: digest of them when the script ended
+    """
+
+    algo: str
+    made: Made
+    line: Line | None
+    path: str | None = None
+    loaded_on: int | None = None
+    set_from: tuple[str, ...] = ()
+    learned: int = 0
+    learn_line: Line | None = None
+    weights: str = ""
+    weights_acting: str = ""
+    weights_last: str = ""
+
+
+@dataclass(frozen=True)
+class ObservedNormalization(PlainData):
+    """A VecNormalize that the script made, and how it was when environments were stepped through it.
+
+    :param path: the file that it was loaded from
+    :param steps: of its environments, outside ``learn``
+    :param updating: steps with ``training`` set
+    :param scaling: steps with ``norm_reward`` set
+    :param normalizing: steps with ``norm_obs`` set
+    :param count: samples of observations in its statistics before the first of these steps
+    :param count_last: and after the last
+    :param moments: digest of means and variances before the first of these steps
+    :param inputs: the file with these statistics that the observer wrote; empty where there is none
+    """
+
+    made: Made
+    line: Line | None
+    path: str | None = None
+    steps: int = 0
+    updating: int = 0
+    scaling: int = 0
+    normalizing: int = 0
+    count: float = 0.0
+    count_last: float = 0.0
+    moments: str = ""
+    inputs: str = ""
+
+
+@dataclass(frozen=True)
+class ObservedEnvironment(PlainData):
+    """Environments that the script stepped, as it called them: a VecEnv or a single environment.
+
+    :param line: that made the innermost environment
+    :param env_id: of its registration; empty for a class that was not registered
+    :param env_class: ``package.module:Class`` of the innermost environment; empty where it is in another process
+    :param env_kwargs: of its registration and ``make``; None where they are not known
+    :param time_limit: steps; None for no limit, or where it is not known
+    :param wrappers: the user's own, innermost first; None where they are in another process
+    :param monitored: whether a Monitor is among them
+    :param layers: classes of the VecEnv's layers, outermost first; empty for a single environment
+    :param frame_stack: observations stacked by VecFrameStack; None for none
+    :param normalization: number of the VecNormalize around it; None for none
+    :param n_envs: environments side by side; 1 for a single one
+    """
+
+    line: Line | None
+    env_id: str
+    env_class: str
+    env_kwargs: Mapping[str, object] | None
+    time_limit: int | None
+    wrappers: Sequence[WrapperSpec] | None
+    monitored: bool
+    layers: tuple[str, ...]
+    frame_stack: int | None
+    normalization: int | None
+    n_envs: int
+
+
+@dataclass(frozen=True)
+class ObservedActs(PlainData):
+    """Actions that the script asked a policy for, in one way from one line.
+
+    :param how: ``predict``, ``policy.predict``, ``policy()`` and the like
+    :param state: whether a recurrent state was given
+    :param starts: whether the beginnings of episodes were given
+    :param masks: whether action masks were given
+    """
+
+    how: str
+    line: Line | None
+    deterministic: bool
+    state: bool
+    starts: bool
+    masks: bool
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class ObservedEpisode(PlainData):
+    """One episode of a script.
+
+    :param slot: which of the environments side by side
+    :param reward: sum of what the environment gave
+    :param seen: sum of what the script was given
+    :param beyond: steps that the script made after its end, without a reset
+    """
+
+    slot: int
+    reward: float
+    seen: float
+    length: int
+    ending: Ending
+    beyond: int = 0
+
+
+@dataclass(frozen=True)
+class View(PlainData):
+    """One observation on its way to the policy, of the first environment side by side.
+
+    :param raw: as the environment gave it
+    :param returned: as the script was given it
+    :param given: as the script handed it to the policy
+    """
+
+    raw: tuple[float, ...]
+    returned: tuple[float, ...]
+    given: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ObservedRun(PlainData):
+    """What one model, or the script's own code, did in one environment.
+
+    :param model: its number; None where the script's own code chose the actions
+    :param environment: its number
+    :param outside: actions outside the bounds of the action space that the script handed to the environment
+    :param steps: calls of ``step`` that a reset does not count among
+    """
+
+    model: int | None
+    environment: int
+    acts: Sequence[ObservedActs]
+    episodes: Sequence[ObservedEpisode]
+    views: Sequence[View]
+    outside: int
+    steps: int
+    step_line: Line | None
+
+    @property
+    def ended(self) -> list[ObservedEpisode]:
+        """The episodes that ended by themselves."""
+        return [episode for episode in self.episodes if episode.ending == "ended"]
+
+    @property
+    def seen(self) -> np.ndarray:
+        """What the script saw its episodes earn, shape ``(n,)``: those that it cut short too, if it saw no others."""
+        return np.asarray([episode.seen for episode in self.ended], dtype=np.float64)
+
+    @property
+    def earned(self) -> np.ndarray:
+        """What the same episodes earned in the environment, shape ``(n,)``."""
+        return np.asarray([episode.reward for episode in self.ended], dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class ObservedEvaluation(PlainData):
+    """A call of ``evaluate_policy``.
+
+    :param mean: mean reward that it gave; not a number where it raised
+    """
+
+    line: Line | None
+    model: int | None
+    environment: int | None
+    episodes: int
+    deterministic: bool
+    mean: float = math.nan
+    std: float = math.nan
+
+
+Stopped = Literal["", "enough", "time"]
+"""Why the observer ended a script: it had seen enough episodes, or its time was up; empty where it ended by itself."""
+
+
+@dataclass(frozen=True)
+class Observation(PlainData):
+    """All that was seen of one run of a script.
+
+    :param calls: in the order of the first of each
+    :param raised: the exception that ended it, in one line; empty for none
+    :param raised_at: the line of the user's code that it came through last
+    :param stopped: why the observer ended it
+    :param said: what was changed or cannot be known, a sentence each: a window that was not opened, for example
+    :param printed: numbers that it printed, in their order, at most the last 200
+    """
+
+    script: str
+    calls: Sequence[ObservedCall] = ()
+    models: Sequence[ObservedModel] = ()
+    normalizations: Sequence[ObservedNormalization] = ()
+    environments: Sequence[ObservedEnvironment] = ()
+    runs: Sequence[ObservedRun] = ()
+    evaluations: Sequence[ObservedEvaluation] = ()
+    raised: str = ""
+    raised_at: Line | None = None
+    stopped: Stopped = ""
+    said: tuple[str, ...] = ()
+    printed: tuple[float, ...] = field(default=())
+
+    @property
+    def run(self) -> ObservedRun | None:
+        """The run that the script is about: the last one with episodes that ended; else the last one with any."""
+        with_end = [run for run in self.runs if run.ended]
+        with_any = [run for run in self.runs if run.episodes]
+        runs = with_end or with_any
+        return runs[-1] if runs else None
