@@ -23,7 +23,10 @@ from support.published_layouts import CLAIMS_SCHEMA, MODELS_SCHEMA, discovered
 
 _OF_RUNS = SCHEMA["properties"]["runs"]["items"]["oneOf"][1]["properties"]
 _OF_EXPERIMENTS = SCHEMA["$defs"]["experiment"]["properties"]
-_OF_TRAINED, _OF_EXTERNAL = ("experiments", "training"), ("models", "runs", "claims", "trust", "env_versions")
+_OF_TRAINED, _OF_EXTERNAL = (
+    ("experiments", "training"),
+    ("models", "runs", "claims", "trust", "classes", "env_versions"),
+)
 _ID = re.compile(r"(\w[\w.]*:)?(?P<id>[A-Z][\w/]*-v\d+)")
 _FILE = re.compile(r".*\.(zip|pkl|npz|json|csv|tsv)")
 

@@ -548,7 +548,10 @@ def _imports_a_library(arguments: tuple[Any, ...]) -> bool:
 
 
 def outcome(path: Path, algo: str | None) -> str:
-    """What reading a file as a user would comes to: ``model``, ``statistics`` or ``refused: ...``; else it raises."""
+    """What reading a file as a user would comes to: ``statistics``, ``model``, ``model: ...`` or ``refused: ...``.
+
+    Behind ``model`` stands what is left out of it, and why. Anything else raises.
+    """
     try:
         if algo is None:
             statistics = read_statistics(path)
@@ -560,7 +563,8 @@ def outcome(path: Path, algo: str | None) -> str:
     except Unreadable as unreadable:
         str(unreadable).encode()
         return f"refused: {unreadable}"
-    return "model"
+    said = [f"left out {name}: {part.reason}" for name, part in saved.left_out.items()]
+    return f"model: {'; '.join(said)}" if said else "model"
 
 
 def read_as_model(content: bytes, folder: Path) -> str:

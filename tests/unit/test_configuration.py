@@ -213,6 +213,10 @@ NOTHING = (
     "runs (folders with models) or scripts (your own, which evaluate a model)"
 )
 PYTHONS = "found one of Python's own modules"
+A_SCRIPT = (
+    "a script: the one that trained a model is not here, and a program is never imported; move what the model needs "
+    "from it into a module, and configure classes: {__main__.Name: module.Name}"
+)
 FAIL_ON = ", ".join([*VERDICTS, "suspect"])
 
 
@@ -238,7 +242,24 @@ FAIL_ON = ", ".join([*VERDICTS, "suspect"])
                 config(trust=[name]),
                 f"trust: {name}: expected a package of environments or policies, {PYTHONS}",
             )
-            for name in ("os", "subprocess", "os.path", "__main__", "mine.__main__")
+            for name in ("os", "subprocess", "os.path")
+        ),
+        *(
+            (
+                config(trust=[name]),
+                f"trust: {name}: expected a package of environments or policies, found {A_SCRIPT}",
+            )
+            for name in ("__main__", "mine.__main__")
+        ),
+        (config(classes={"__main__.Net": 3}), "classes.__main__.Net: expected a string, found an integer (3)"),
+        (
+            config(classes={"__main__.Net": "net"}),
+            "classes.__main__.Net: found 'net', expected a class's dotted name, such as my_net.CustomNet",
+        ),
+        (
+            config(classes={"__main__.Net": "os.system"}),
+            "classes: __main__.Net: expected a class of your own or of a library, found one of Python's own modules: "
+            "os.system",
         ),
         ({}, NOTHING),
         ({"experiments": [], "models": [], "runs": []}, NOTHING),

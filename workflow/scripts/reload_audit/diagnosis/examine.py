@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,7 @@ class _Subject:
     :param identity: what was recorded when it was saved, if it was; it may come from anybody
     :param trust: packages that its files may name
     :param max_bytes: what its zip may unpack to
+    :param classes: dotted names of classes in its zip, each with the one to import instead
     :param migrations: names of what may make the environment as the version that it was trained in
     """
 
@@ -91,6 +92,7 @@ class _Subject:
     evaluations: str | None
     trust: Sequence[str]
     max_bytes: int
+    classes: Mapping[str, str] = field(default_factory=dict)
     migrations: Sequence[str] = ()
 
 
@@ -192,11 +194,12 @@ def examine_external(
         evaluations=spec.evaluations,
         trust=policy.trust,
         max_bytes=policy.max_bytes,
+        classes=policy.classes,
         migrations=() if environment is None else [*migrations(spec.environment.env, environment.env)],
     )
     claims: list[Claim] = []
     with contextlib.suppress(Unreadable):
-        claims, _ = find_claims(spec, read_model(spec.path, trusted=policy.trust, max_bytes=policy.max_bytes))
+        claims, _ = find_claims(spec, _saved(subject))
     train_time = None
     if recording is not None and spec.judged_by_recording:
         train_time, criteria = recording.train_time, replace(criteria, looks=recording.evaluation.looks)
@@ -229,13 +232,17 @@ def _examine(subject: _Subject, reload: _Reload) -> Examination:
     )
 
 
+def _saved(subject: _Subject) -> SavedModel:
+    return read_model(subject.zip, trusted=subject.trust, classes=subject.classes, max_bytes=subject.max_bytes)
+
+
 def _read(subject: _Subject) -> _Read:
     """Read the zip and the statistics, each for itself: one of them may be damaged."""
     problems = Facts()
     saved: SavedModel | None = None
     statistics: SavedStatistics | None = None
     try:
-        saved = read_model(subject.zip, trusted=subject.trust, max_bytes=subject.max_bytes)
+        saved = _saved(subject)
     except Unreadable as problem:
         problems["unreadable"] = str(problem)
     try:

@@ -195,7 +195,8 @@ class _Evaluation:
     def _read(self) -> SavedModel:
         """Read the zip; note what it, and the files around it, say of training and rewards."""
         spec, trust = self._spec, self._policy.trust
-        saved = read_model(spec.path, trusted=trust, max_bytes=self._policy.max_bytes)
+        classes, max_bytes = self._policy.classes, self._policy.max_bytes
+        saved = read_model(spec.path, trusted=trust, classes=classes, max_bytes=max_bytes)
         claims, remarks = find_claims(spec, saved)
         missing = [f"trust: there is no package {name!r}" for name in trust if is_missing(name)]
         self.facts = ExternalFacts(

@@ -6,11 +6,13 @@ that was pickled either comes from ``reading``, or is left out because acting do
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import io
 import json
 import re
+import sys
 import warnings
 import zipfile
 from collections import deque
@@ -18,6 +20,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -26,13 +29,11 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from reload_audit.models.algorithms import algorithm
 from reload_audit.models.without_dynamo import spare_compiler
-from reload_audit.reading.model_zip import SCHEDULES, SavedModel
+from reload_audit.reading.model_zip import NEEDED, LeftOut, SavedModel
 from reload_audit.reading.pickles import Call, Global, Parsed, described
 from reload_audit.reading.refusal import Unreadable, printable, refusing
 from reload_audit.reading.tensors import pickles_of_tensors
 from reload_audit.reading.trust import is_trusted
-
-_NEEDED = ("policy_class", "policy_kwargs", "observation_space", "action_space")
 
 # Loaded models only act: rollout and replay buffers would take memory, and hindsight replay needs an environment.
 _NO_TRAINING: dict[str, Any] = {
@@ -46,7 +47,11 @@ _NO_TRAINING: dict[str, Any] = {
     "tensorboard_log": None,
 }
 
-_LEFT_OUT = {"env", "device", "_logger", "action_noise", "train_freq", *SCHEDULES}
+# Attributes that SB3 builds anew: environments, the device, the logger, and what training draws and follows.
+_BUILT_ANEW = {
+    *("env", "device", "_logger", "action_noise", "train_freq", "learning_rate", "lr_schedule", "clip_range"),
+    *("clip_range_vf", "exploration_schedule", "delta_std_schedule", "delta_std"),
+}
 
 _PARAMETERS = re.compile(r"[A-Za-z]\w*(\.[A-Za-z]\w*)*\.pth")
 
@@ -81,13 +86,17 @@ def load(saved: SavedModel, algo: str, device: str) -> Loaded:
     with refusing(f"{algo} cannot be built of it"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         kind = algorithm(algo)
-        values = {name: saved.value(name) for name in (*_NEEDED, *_numbers(saved))}
-        _check_kinds(values, saved.trusted)
-        given = values | _NO_TRAINING
+        arguments, unread = saved.policy_arguments()
+        values = {name: saved.value(name) for name in NEEDED if name != "policy_kwargs"} | {"policy_kwargs": arguments}
+        _check_kinds(values, saved)
+        if "optimizer_class" in unread:
+            arguments["optimizer_class"] = _Idle
+        given = values | _numbers(saved) | _NO_TRAINING
         spare_compiler()
         model = kind.load(_without_pickles(saved, kind, given), device=device, custom_objects=given)
     said = [printable(str(warning.message)) for warning in caught if issubclass(warning.category, UserWarning)]
-    return Loaded(model, (*_notes(saved), *(f"SB3 warns: {text:.120}" for text in dict.fromkeys(said))))
+    left_out = {**saved.left_out, **{f"policy_kwargs.{name}": part for name, part in unread.items()}}
+    return Loaded(model, (*_notes(saved, left_out), *(f"SB3 warns: {text:.120}" for text in dict.fromkeys(said))))
 
 
 def plain_load_error(saved: SavedModel, statistics: Parsed | None) -> str:
@@ -116,12 +125,15 @@ def plain_load_error(saved: SavedModel, statistics: Parsed | None) -> str:
         return "" if error is None else f"VecNormalize.load: {_said(error)}"
 
 
-def _numbers(saved: SavedModel) -> Iterator[str]:
-    """Names of attributes that are NumPy scalars, which SB3 pickles. TQC cannot do without its ``target_entropy``."""
+def _numbers(saved: SavedModel) -> dict[str, np.generic]:
+    """Attributes that are NumPy scalars, which SB3 pickles. TQC cannot do without its ``target_entropy``."""
+    found = {}
     for name, parsed in saved.pickled.items():
         function = parsed.value.function if isinstance(parsed.value, Call) else None
-        if name not in _LEFT_OUT and isinstance(function, Global) and str(function) in _SCALARS:
-            yield name
+        if name not in _BUILT_ANEW and isinstance(function, Global) and str(function) in _SCALARS:
+            with contextlib.suppress(Unreadable):
+                found[name] = saved.value(name)
+    return found
 
 
 _SCALARS = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
@@ -133,7 +145,7 @@ def _without_pickles(saved: SavedModel, kind: type[BaseAlgorithm], given: Mappin
     :param given: those settings
     """
     settings = {
-        **{name: value for name, value in saved.settings.items() if name not in _LEFT_OUT},
+        **{name: value for name, value in saved.settings.items() if name not in _BUILT_ANEW},
         **dict.fromkeys(given),
     }
     settings = {name: value for name, value in settings.items() if not hasattr(kind, name)}  # methods stay
@@ -158,7 +170,17 @@ def _check_parameters(name: str, content: bytes) -> None:
                 raise Unreadable(f"{name}: expected {' or '.join(sorted(_TENSORS))}, found something else")
 
 
-def _check_kinds(values: dict[str, Any], trusted: Collection[str]) -> None:
+class _Idle(th.optim.Optimizer):
+    """Stands for an optimizer that is left out: takes its arguments, and cannot optimize."""
+
+    def __init__(self, params: Any, **_: Any) -> None:
+        super().__init__(params, {})
+
+    def load_state_dict(self, state_dict: Any) -> None:
+        """Leave the state alone, which is another optimizer's."""
+
+
+def _check_kinds(values: dict[str, Any], saved: SavedModel) -> None:
     policy, arguments = values["policy_class"], values["policy_kwargs"]
     if not (isinstance(policy, type) and issubclass(policy, BasePolicy)):
         raise Unreadable(f"policy_class: expected a policy of SB3, found {described(policy)}")
@@ -168,11 +190,18 @@ def _check_kinds(values: dict[str, Any], trusted: Collection[str]) -> None:
     if not isinstance(arguments, dict):
         raise Unreadable(f"policy_kwargs: expected keys and values, found {described(arguments)}")
     for path, value in _classes_in(arguments, "policy_kwargs"):
-        kind = _KINDS.get(path.rpartition(".")[2], object if is_trusted(value.__module__, trusted) else None)
+        own = is_trusted(value.__module__, saved.trusted) or _is_replacement(value, saved)
+        kind = _KINDS.get(path.rpartition(".")[2], object if own else None)
         if kind is None or not issubclass(value, kind):
             raise Unreadable(
                 f"{path}: expected {'plain values' if kind is None else kind.__name__}, found {described(value)}"
             )
+
+
+def _is_replacement(value: type, saved: SavedModel) -> bool:
+    """Whether the user's configuration names this class to be used instead of one in the zip."""
+    targets = (target.replace(":", ".").rpartition(".") for target in saved.classes.values())
+    return any(getattr(sys.modules.get(module), name, None) is value for module, _, name in targets)
 
 
 def _classes_in(value: Any, path: str) -> Iterator[tuple[str, type]]:
@@ -186,23 +215,24 @@ def _classes_in(value: Any, path: str) -> Iterator[tuple[str, type]]:
             yield from _classes_in(item, path)
 
 
-def _notes(saved: SavedModel) -> list[str]:
+def _notes(saved: SavedModel, left_out: Mapping[str, LeftOut]) -> list[str]:
     notes = []
     packages = {name.module.partition(".")[0] for parsed in saved.pickled.values() for name in parsed.names}
     if "gym" in packages:
         notes.append("spaces of gym rebuilt as Gymnasium's")
-    code = [name for name in SCHEDULES if name in saved.pickled and _holds_code(saved.pickled[name])]
-    if code:
-        notes.append(f"schedules saved as code, never executed: {', '.join(code)}")
+    if left_out:
+        named = [f"{name[:80]} ({part.what[:80]})" for name, part in left_out.items()]
+        more = [f"{len(named) - _MOST_NAMED} more"] if len(named) > _MOST_NAMED else []
+        notes.append(f"left out, which acting does not need: {', '.join([*named[:_MOST_NAMED], *more])}")
     buffer = saved.pickled.get("replay_buffer_class")
-    if buffer is not None:
+    if buffer is not None and "replay_buffer_class" not in left_out:
         name = buffer.value.name if isinstance(buffer.value, Global) else "replay buffer"
         notes.append(f"without its {name}")
     return notes
 
 
-def _holds_code(parsed: Parsed) -> bool:
-    return any(name.module.startswith(("cloudpickle", "rl_zoo3")) for name in parsed.names)
+_MOST_NAMED = 20
+"""Parts that are left out, of which a note names so many."""
 
 
 def _unpickling_error(parsed: Parsed, trusted: Collection[str]) -> Exception | None:
@@ -223,6 +253,8 @@ def _unpickling_error(parsed: Parsed, trusted: Collection[str]) -> Exception | N
 
 def _look_up(module: str, name: str, trusted: Collection[str]) -> None:
     package = module.partition(".")[0]
+    if package == "__main__":
+        raise AttributeError(f"Can't get attribute {name!r} on <module '__main__'>")
     if importlib.util.find_spec(package) is None:
         raise ModuleNotFoundError(f"No module named {package!r}")
     if package in _HARMLESS or is_trusted(module, trusted):

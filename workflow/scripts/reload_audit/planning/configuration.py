@@ -282,9 +282,14 @@ def _inconsistencies(config: Configuration) -> list[str]:
         if looks != sorted(looks):
             problems.append(f"verdict.{key}: expected increasing numbers, found {looks}")
     problems += [
-        f"trust: {package}: expected a package of environments or policies, found one of Python's own modules"
+        f"trust: {package}: expected a package of environments or policies, found {_not_ones_own(package)}"
         for package in config["trust"]
-        if package.partition(".")[0] in sys.stdlib_module_names or "__main__" in package.split(".")
+        if _not_ones_own(package)
+    ]
+    problems += [
+        f"classes: {name}: expected a class of your own or of a library, found {_not_ones_own(target)}: {target}"
+        for name, target in config["classes"].items()
+        if _not_ones_own(target)
     ]
     first_with: dict[str, int] = {}
     for index, experiment in enumerate(config["experiments"]):
@@ -320,6 +325,17 @@ def said_twice(where: str, said: Experiment | Run | dict[str, Any]) -> list[str]
         for key, name in short.items()
         if said.get(key) not in (None, False) and name in named
     ]
+
+
+def _not_ones_own(name: str) -> str:
+    """What a dotted name leads to, where that is nothing that could be trusted; empty where it may be."""
+    parts = name.replace(":", ".").split(".")
+    if "__main__" in parts:
+        return (
+            "a script: the one that trained a model is not here, and a program is never imported; move what the model "
+            "needs from it into a module, and configure classes: {__main__.Name: module.Name}"
+        )
+    return "one of Python's own modules" if parts[0] in sys.stdlib_module_names else ""
 
 
 _SENTENCES = {

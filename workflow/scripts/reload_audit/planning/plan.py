@@ -169,7 +169,7 @@ class Plan:
 
     def batch_code(self, batch: str) -> str:
         """A digest of the code that decides what auditing a batch gives."""
-        named = [self.batch_models(batch), self.config["env_versions"]]
+        named = [self.batch_models(batch), self.config["env_versions"], self.config["classes"]]
         return self.code.of_script("audit_external.py") + self.code.of_user(named) + self.code.of_trusted_packages()
 
     def batch_request(self, batch: str) -> Request:
@@ -183,6 +183,7 @@ class Plan:
             "evaluation": configuration.evaluation_protocol(self.config),
             "trust": self.config["trust"],
             "env_versions": self.config["env_versions"],
+            "classes": self.config["classes"],
             "max_bytes": self.config["reload"]["memory"] * 2**18,  # a quarter of what a process may hold
         }
 
@@ -236,7 +237,7 @@ class Plan:
 
     def probe_code(self, probe: str) -> str:
         """A digest of the code that decides what probing an environment gives, which names lines of the user's code."""
-        named = [self.probed_environment(probe), self.config["env_versions"]]
+        named = [self.probed_environment(probe), self.config["env_versions"], self.config["classes"]]
         trusted = self.code.of_trusted_packages(with_lines=True)
         return self.code.of_script("probe.py") + self.code.of_user(named, with_lines=True) + trusted
 

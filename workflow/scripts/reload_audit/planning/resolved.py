@@ -154,6 +154,7 @@ class Configuration(TypedDict):
     claims: str | list[str]
     scripts: list[str | Script]
     trust: list[str]
+    classes: dict[str, str]
     env_versions: dict[str, str]
     python_path: list[str]
     evaluation: Evaluation

@@ -7,30 +7,44 @@ dictionary, ``_stable_baselines3_version`` and, since 1.2, ``system_info.txt``.
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
 import json
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from reload_audit.reading import limits
+from reload_audit.reading.by_value import besides, first_name, held, held_in
 from reload_audit.reading.files import open_zip, read_bytes, read_member
-from reload_audit.reading.pickles import Parsed, parse
+from reload_audit.reading.pickles import Parsed, described, parse
 from reload_audit.reading.refusal import Unreadable, printable, refusing
-from reload_audit.reading.trust import refuse_untrusted
+from reload_audit.reading.trust import held_as_code, object_of_code, refuse_untrusted, unknown_name
 from reload_audit.reading.values import Values
 
 SERIALIZED = ":serialized:"
 
 _SYSTEM = re.compile(r"^(?:- )?(?P<name>[A-Za-z0-9 -]+): (?P<value>.*)$", re.MULTILINE)
 
-# Attributes that are functions of the training progress, or None. Acting needs none of them.
-SCHEDULES = (
-    *("learning_rate", "lr_schedule", "clip_range", "clip_range_vf", "exploration_schedule", "delta_std_schedule"),
-    "delta_std",
-)
+NEEDED = ("policy_class", "policy_kwargs", "observation_space", "action_space")
+"""The attributes that a model cannot act without."""
+
+OPTIONAL_ARGUMENTS = {"device", "optimizer_class", "optimizer_kwargs", "ortho_init", "log_std_init"}
+"""Arguments of policies that one which only acts can do without: how weights begin, and how they are trained."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What is not read of a saved model, because acting does not need it and its pickle is not understood.
+
+    :param what: what its pickle names: a class, a function, or that it is code
+    :param reason: why it is not understood
+    """
+
+    what: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -38,10 +52,12 @@ class SavedModel:
     """The content of a model's zip, read without executing anything in it.
 
     :param settings: attributes that were saved as plain JSON
-    :param pickled: attributes that were saved as pickles, parsed
+    :param pickled: attributes that were saved as pickles, parsed; also of those that are left out, where they could be
     :param parameters: contents of the ``*.pth`` members, by name
     :param saved_with: versions and platform, as far as the file tells: ``stable_baselines3``, ``python``, ...
     :param trusted: packages that the pickles may mention besides those that models are made of
+    :param classes: dotted names of classes in the pickles, each with the one that is imported instead
+    :param left_out: attributes that are not read
     """
 
     settings: Mapping[str, Any]
@@ -49,6 +65,8 @@ class SavedModel:
     parameters: Mapping[str, bytes]
     saved_with: Mapping[str, str]
     trusted: Collection[str] = field(default=())
+    classes: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, LeftOut] = field(default_factory=dict)
 
     @refusing("damaged settings")
     def value(self, attribute: str, default: Any = None) -> Any:
@@ -58,37 +76,78 @@ class SavedModel:
 
         :raises Unreadable: it cannot be rebuilt
         """
+        if attribute in self.left_out:
+            raise Unreadable(f"{attribute}: {self.left_out[attribute].reason}")
         if attribute in self.pickled:
-            try:
-                return Values(self.trusted).build(self.pickled[attribute].value)
-            except Unreadable as problem:
-                raise Unreadable(f"{attribute}: {problem}") from None
+            return self._built(self.pickled[attribute].value, attribute)
         return copy.deepcopy(self.settings.get(attribute, default))
+
+    @refusing("damaged settings")
+    def policy_arguments(self) -> tuple[Any, dict[str, LeftOut]]:
+        """``policy_kwargs``, and those of :data:`OPTIONAL_ARGUMENTS` that cannot be rebuilt, which are left out of it.
+
+        :raises Unreadable: another one cannot be rebuilt
+        """
+        parsed = self.pickled.get("policy_kwargs")
+        if parsed is None or not isinstance(parsed.value, dict):
+            return self.value("policy_kwargs"), {}
+        arguments, left_out = {}, {}
+        for key, node in parsed.value.items():
+            try:
+                arguments[key] = self._built(node, f"policy_kwargs.{key if isinstance(key, str) else described(key)}")
+            except Unreadable as problem:
+                if key not in OPTIONAL_ARGUMENTS:
+                    raise
+                left_out[key] = LeftOut(first_name(node) or described(node), str(problem))
+        return arguments, left_out
+
+    def _built(self, node: Any, where: str) -> Any:
+        try:
+            return Values(self.trusted, self.classes).build(node)
+        except Unreadable as problem:
+            raise Unreadable(f"{where}: {problem}") from None
 
 
 @refusing("damaged model")
-def read_model(path: str | Path, *, trusted: Collection[str] = (), max_bytes: int = 2**32) -> SavedModel:
+def read_model(
+    path: str | Path,
+    *,
+    trusted: Collection[str] = (),
+    classes: Mapping[str, str] | None = None,
+    max_bytes: int = 2**32,
+) -> SavedModel:
     """Read a model's zip without executing anything in it.
 
     :param trusted: packages whose names may be mentioned besides those that models are made of
+    :param classes: dotted names of classes that it names or holds as code, each with the one to import instead
     :param max_bytes: size that the file may have, and that its content may unpack to
-    :raises Unreadable: it is damaged, is no model, is too large, or mentions what is not trusted
+    :raises Unreadable: it is damaged, is no model, is too large, or what acting needs mentions what is not trusted
     """
     members = _unpack(read_bytes(path, max_bytes), max_bytes)
-    settings, pickled = {}, {}
+    data, classes = _data(members), classes or {}
+    pickled: dict[str, Parsed] = {}
+    left_out = {}
     instructions = limits.INSTRUCTIONS
-    for attribute, item in _data(members).items():
-        if isinstance(item, dict) and SERIALIZED in item:
-            pickled[attribute] = _parsed(attribute, item[SERIALIZED], trusted, instructions)
+    is_pickled = {name: isinstance(item, dict) and SERIALIZED in item for name, item in data.items()}
+    for attribute in sorted(filter(is_pickled.__getitem__, data), key=lambda name: name not in NEEDED):
+        try:
+            pickled[attribute] = _parsed(data[attribute][SERIALIZED], instructions)
             instructions -= pickled[attribute].instructions
-        else:
-            settings[attribute] = item
+            _check_names(attribute, pickled[attribute], trusted, classes)
+        except Unreadable as problem:
+            if attribute in NEEDED:
+                raise Unreadable(f"{attribute}: {problem}") from None
+            left_out[attribute] = LeftOut(_named(pickled.get(attribute), trusted), str(problem))
+            if attribute not in pickled:  # nobody knows how many there were until it could not be parsed
+                instructions -= min(instructions, len(str(data[attribute][SERIALIZED])))
     return SavedModel(
-        settings=settings,
-        pickled=pickled,
+        settings={name: item for name, item in data.items() if not is_pickled[name]},
+        pickled={name: pickled[name] for name in data if name in pickled},
         parameters={name: content for name, content in members.items() if name.endswith(".pth")},
         saved_with=_saved_with(members),
         trusted=tuple(trusted),
+        classes=classes,
+        left_out=left_out,
     )
 
 
@@ -127,14 +186,41 @@ def _data(members: Mapping[str, bytes]) -> dict[str, Any]:
     return data
 
 
-def _parsed(attribute: str, text: Any, trusted: Collection[str], most: int) -> Parsed:
-    try:
-        with refusing("damaged settings"):
-            parsed = parse(base64.b64decode(text, validate=True), most)
-            refuse_untrusted(parsed, trusted, schedule=attribute in SCHEDULES)
-            return parsed
-    except Unreadable as problem:
-        raise Unreadable(f"{attribute[:100]}: {problem}") from None
+def _parsed(text: Any, most: int) -> Parsed:
+    with refusing("damaged settings"):
+        return parse(base64.b64decode(text, validate=True), most)
+
+
+def _check_names(attribute: str, parsed: Parsed, trusted: Collection[str], classes: Mapping[str, str]) -> None:
+    """Refuse an attribute whose pickle mentions what is not trusted, where that is needed.
+
+    What only serves a class for which another one is imported, or an argument that is optional, does not count.
+
+    :raises Unreadable: with the first name, or all classes that are held as code
+    """
+    kept = parsed.value
+    others: list[Any] = []
+    if attribute == "policy_kwargs" and isinstance(kept, dict):
+        others = [item for key, item in kept.items() if key in OPTIONAL_ARGUMENTS]
+        kept = {key: item for key, item in kept.items() if key not in OPTIONAL_ARGUMENTS}
+    as_code = list(held_in(kept)) if attribute in NEEDED else []
+    if objects := [name for node, name in as_code if not held(node)]:
+        raise Unreadable(object_of_code(objects[0]))
+    if unknown := [name for _, name in as_code if name not in classes]:
+        raise Unreadable(held_as_code(unknown))
+    steps = besides(parsed, kept, [*others, *(node for node, _ in as_code)])
+    refuse_untrusted(replace(parsed, steps=steps), trusted, classes)
+
+
+def _named(parsed: Parsed | None, trusted: Collection[str]) -> str:
+    """What a pickle that is not understood names."""
+    if parsed is None:
+        return "damaged"
+    with contextlib.suppress(Unreadable):
+        found = unknown_name(parsed, trusted)
+        if found is not None:
+            return "code" if found.module.partition(".")[0] == "cloudpickle" else str(found)[: limits.LONGEST_NAME]
+    return first_name(parsed.value) or described(parsed.value)
 
 
 def _saved_with(members: Mapping[str, bytes]) -> dict[str, str]:

@@ -107,20 +107,21 @@ def _refuse_endless(value: Any) -> None:
     while waiting:
         node, parts_are_known = waiting.pop()
         if parts_are_known:
-            sizes[id(node)] = 1 + sum(sizes.get(id(part), 1) for part in _parts(node))
+            sizes[id(node)] = 1 + sum(sizes.get(id(part), 1) for part in parts(node))
             if sizes[id(node)] > limits.INSTRUCTIONS:
                 raise Unreadable(f"damaged pickle: more than {limits.INSTRUCTIONS:,} values, most of them the same")
-        elif id(node) not in sizes and (parts := _parts(node)):
+        elif id(node) not in sizes and (inside := parts(node)):
             sizes[id(node)] = 0  # if this is seen, it contains itself; going through that ends with an error
             waiting.append((node, True))
-            waiting += [(part, False) for part in parts if isinstance(part, _WITH_PARTS)]
+            waiting += [(part, False) for part in inside if isinstance(part, _WITH_PARTS)]
 
 
 _CONTAINERS = (list, tuple, set, frozenset)
 _WITH_PARTS = (*_CONTAINERS, dict, Call, PersistentId)
 
 
-def _parts(value: Any) -> Collection[Any]:
+def parts(value: Any) -> Collection[Any]:
+    """What a value of a parsed pickle is made of, one level down; nothing where it is a plain value or a name."""
     if isinstance(value, dict):
         return [*value, *value.values()]
     if isinstance(value, Call):

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Collection, Iterator
 
 from reload_audit.reading import limits
+from reload_audit.reading.by_value import mapping_for
 from reload_audit.reading.pickles import Global, Parsed
 from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.reading.tensors import pickles_of_tensors
@@ -70,25 +71,30 @@ _NESTED = "torch.storage._load_from_bytes"
 # Installed with this audit. Whoever trusts one of them lets a file name whatever there is in it.
 _LIBRARIES = ("numpy", "torch", "stable_baselines3", "sb3_contrib", "gymnasium", "gym", "cloudpickle", "reload_audit")
 
-# Packages that schedules saved as code mention. They are let pass where a schedule stands: acting needs none.
-_SCHEDULE_PACKAGES = ("cloudpickle", "rl_zoo3")
-
 
 @refusing("damaged pickle")
-def refuse_untrusted(parsed: Parsed, trusted: Collection[str], *, schedule: bool = False) -> None:
+def refuse_untrusted(parsed: Parsed, trusted: Collection[str], classes: Collection[str] = ()) -> None:
     """Refuse a pickle that mentions a name which is neither on this module's lists nor of a trusted package.
 
     :param trusted: packages and modules that the user trusts
-    :param schedule: whether the pickle stands where a schedule is expected, which is never needed
+    :param classes: dotted names for which the user names classes to be used instead
     :raises Unreadable: with the first name that is not on the list
     """
+    found = unknown_name(parsed, trusted, classes)
+    if found is not None:
+        raise Unreadable(_refusal(found))
+
+
+@refusing("damaged pickle")
+def unknown_name(parsed: Parsed, trusted: Collection[str], classes: Collection[str] = ()) -> Global | None:
+    """The first name in a pickle, and in the tensors inside it, for which :func:`refuse_untrusted` refuses it."""
     for found in _all_names(parsed):
-        if not _is_known(found) and not is_trusted(found.module, trusted):
-            if schedule and _in_packages(found.module, _SCHEDULE_PACKAGES):
-                continue
-            if str(found) == _MEMBER and _is_of_members_only(parsed):
-                continue
-            raise Unreadable(_refusal(found))
+        if _is_known(found) or is_trusted(found.module, trusted) or str(found) in classes:
+            continue
+        if str(found) == _MEMBER and _is_of_members_only(parsed):
+            continue
+        return found
+    return None
 
 
 def is_trusted(module: str, trusted: Collection[str]) -> bool:
@@ -147,13 +153,30 @@ def _in_packages(module: str, packages: Collection[str]) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
+def held_as_code(names: Collection[str]) -> str:
+    """The message about classes and functions that a pickle holds as code: what to configure, for all of them."""
+    found = ", ".join(dict.fromkeys(name[: limits.LONGEST_NAME] for name in names))
+    return (
+        f"untrusted_pickle {found}: held as code by cloudpickle, which is never executed; move it into a module in a "
+        f"folder of python_path, and configure {mapping_for(names)}"
+    )
+
+
+def object_of_code(name: str) -> str:
+    """The message about an object whose class a pickle holds as code: no configuration helps."""
+    return (
+        f"untrusted_pickle {name[: limits.LONGEST_NAME]}: an object whose class is held as code by cloudpickle, which "
+        "is never executed; expected plain values and classes: save the model without the object"
+    )
+
+
 def _refusal(found: Global) -> str:
-    name, package = str(found)[:200], found.module.partition(".")[0]
+    name, package = str(found)[: limits.LONGEST_NAME], found.module.partition(".")[0]
     if _in_packages(found.module, ("cloudpickle",)):
         return f"untrusted_pickle {name}: it holds a function or class as code, which is never executed"
     if can_be_trusted(found.module):
         return f"untrusted_pickle {name}; if it is yours, add {package[:80]!r} to trust"
     if package == "__main__":
-        said = "it was in the script that saved the model: move it into a module that can be imported, and save again"
-        return f"untrusted_pickle {name}; {said}"
+        said = "it was in the script that saved the model: move it into a module that can be imported, and configure"
+        return f"untrusted_pickle {name}; {said} {mapping_for([name])}"
     return f"untrusted_pickle {name}; no model needs it, and it is never trusted: save the model without it"

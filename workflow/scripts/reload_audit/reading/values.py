@@ -9,17 +9,18 @@ import collections
 import importlib
 import math
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
 from reload_audit.reading import limits
+from reload_audit.reading.by_value import held, mapping_for
 from reload_audit.reading.instances import made_by, merged
 from reload_audit.reading.pickles import Call, Global, described, hashable
 from reload_audit.reading.refusal import Unreadable, refusing
-from reload_audit.reading.trust import is_trusted
+from reload_audit.reading.trust import held_as_code, is_trusted, object_of_code
 
 _DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|bool|u?int(8|16|32|64)|float(16|32|64))")
 _CLASS = re.compile(r"_?[A-Za-z]\w*")
@@ -35,10 +36,12 @@ class Values:
     """Builds values out of one parsed pickle.
 
     :param trusted: packages whose classes may be imported besides those of SB3, sb3-contrib and PyTorch
+    :param classes: dotted names of classes that it names or holds as code, each with the one to import instead
     """
 
-    def __init__(self, trusted: Collection[str] = ()) -> None:
+    def __init__(self, trusted: Collection[str] = (), classes: Mapping[str, str] | None = None) -> None:
         self._trusted = trusted
+        self._classes = classes or {}
         self._built: dict[int, Any] = {}
         self._building: set[int] = set()
 
@@ -73,9 +76,15 @@ class Values:
         if isinstance(node, dict):
             return self._paired(node.items())
         if isinstance(node, Global):
-            return self.class_named(node)
+            return self._replacement(str(node)) if str(node) in self._classes else self.class_named(node)
+        if name := held(node):
+            if name not in self._classes:
+                raise Unreadable(held_as_code([name]))
+            return self._replacement(name)
         if isinstance(node, Call) and isinstance(function := made_by(node), Global):
             return self._call(node, function)
+        if isinstance(node, Call) and (name := held(node.function)):
+            raise Unreadable(object_of_code(name))
         raise Unreadable(f"nothing is known about {described(node)}")
 
     def class_named(self, name: Global) -> type:
@@ -91,12 +100,28 @@ class Values:
         try:
             found = getattr(importlib.import_module(name.module), name.name)
         except (ImportError, AttributeError) as error:
-            raise Unreadable(f"needs {name}: {error}; expected a package that is installed") from None
+            elsewhere = f"if the class is elsewhere now, configure {mapping_for([str(name)])}"
+            raise Unreadable(f"needs {name}: {error}; expected a package that is installed; {elsewhere}") from None
         if not isinstance(found, type):
             raise Unreadable(f"untrusted_pickle {name}: expected a class, found {type(found).__name__}")
         home = found.__module__
         if home.partition(".")[0] not in _DEFINE_CLASSES and not is_trusted(home, self._trusted):
             raise Unreadable(f"untrusted_pickle {name}: it is {home}.{found.__qualname__}, only imported there")
+        return found
+
+    def _replacement(self, name: str) -> Any:
+        """The class or function that the user names for one of this name.
+
+        :raises Unreadable: it cannot be imported, or is neither
+        """
+        target = self._classes[name]
+        module, _, attribute = target.replace(":", ".").rpartition(".")
+        try:
+            found = getattr(importlib.import_module(module), attribute)
+        except Exception as error:  # it is the user's own code
+            raise Unreadable(f"classes: {name}: {target} cannot be imported: {type(error).__name__}: {error}") from None
+        if not callable(found):
+            raise Unreadable(f"classes: {name}: expected {target} to be a class, found {described(found)}")
         return found
 
     def _call(self, node: Call, function: Global) -> Any:

@@ -338,12 +338,14 @@ class ExternalPolicy(PlainData):
     :param trust: packages that their files may name
     :param env_versions: environment ids, each with the id that replaces it
     :param max_bytes: what a model's zip may unpack to
+    :param classes: dotted names of classes in their zips, each with the one to import instead
     """
 
     evaluation: EvaluationSpec
     trust: tuple[str, ...]
     env_versions: Mapping[str, str]
     max_bytes: int
+    classes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

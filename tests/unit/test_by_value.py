@@ -1,0 +1,145 @@
+"""What a pickle holds as code is known by its name, and what only serves it is told from what else the pickle does."""
+
+from __future__ import annotations
+
+import enum
+import pickle
+from typing import Any
+
+import cloudpickle
+import pytest
+import torch as th
+import yaml
+from stable_baselines3.common.torch_layers import FlattenExtractor
+
+from reload_audit.reading.by_value import besides, held, held_in, mapping_for
+from reload_audit.reading.pickles import parse
+from reload_audit.reading.refusal import Unreadable
+from reload_audit.reading.values import Values
+
+
+def in_a_script(made: Any) -> Any:
+    """A class or function as if it stood in the script that is run."""
+    made.__module__ = "__main__"
+    return made
+
+
+def make_class() -> Any:
+    class Net(th.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return super().forward(x)
+
+    return in_a_script(Net)
+
+
+def make_extractor() -> Any:
+    class Extractor(FlattenExtractor):
+        net = make_class()
+
+        def forward(self, observations: Any) -> Any:
+            return th.tanh(super().forward(observations))
+
+    return in_a_script(Extractor)
+
+
+def make_enum() -> Any:
+    class Mode(enum.Enum):
+        ON = 1
+
+    return in_a_script(Mode)
+
+
+def make_function() -> Any:
+    outer = make_class()
+
+    def squashed() -> Any:
+        return outer()
+
+    return in_a_script(squashed)
+
+
+HELD = {
+    "__main__.Net": make_class,
+    "__main__.Extractor": make_extractor,
+    "__main__.Mode": make_enum,
+    f"{__name__}.squashed": make_function,
+}
+
+
+@pytest.fixture(autouse=True)
+def saved_by_value() -> Any:
+    """cloudpickle saves what stands in this module as it saves what stands in a script."""
+    import sys
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    yield
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+@pytest.mark.parametrize("name", HELD)
+def test_what_is_held_as_code_is_known_by_its_name(name: str, protocol: int) -> None:
+    parsed = parse(cloudpickle.dumps(HELD[name](), protocol))
+    assert held(parsed.value) == name
+    assert [found for _, found in held_in({"a": [parsed.value]})] == [name]
+
+
+def test_what_serves_only_code_that_is_replaced_is_no_step_of_the_rest() -> None:
+    pickled = cloudpickle.dumps({"features_extractor_class": make_extractor(), "net_arch": [4]})
+    parsed = parse(pickled)
+    assert len(parsed.steps) > 10
+    assert besides(parsed, parsed.value, [node for node, _ in held_in(parsed.value)]) == ()
+
+
+def test_what_is_thrown_away_beside_code_stays_a_step() -> None:
+    code = cloudpickle.dumps(make_class(), 4)
+    hidden = b"cos\nsystem\nX\x01\x00\x00\x00x\x85R0"
+    parsed = parse(b"\x80\x04(" + hidden + code[2:-1] + b"l.")
+    kept = besides(parsed, parsed.value, [node for node, _ in held_in(parsed.value)])
+    assert [str(step) for step in kept if hasattr(step, "name")] == ["os.system"]
+
+
+def test_what_is_shared_with_what_is_needed_stays_a_step() -> None:
+    shared = pickle.dumps([th.nn.ReLU, {"optimizer_class": th.nn.ReLU}], 4)
+    parsed = parse(shared)
+    needed, arguments = parsed.value
+    assert [str(step) for step in besides(parsed, [needed], arguments.values())] == ["torch.nn.modules.activation.ReLU"]
+
+
+def test_the_line_to_configure_is_yaml_and_names_every_class_once() -> None:
+    line = mapping_for(["__main__.Net", "__main__.<lambda>", "__main__.Net", "a: b\n#.Odd", "x" * 500])
+    assert list(yaml.safe_load(line)["classes"].items())[:3] == [
+        ("__main__.Net", "my_module.Net"),
+        ("__main__.<lambda>", "my_module.function"),
+        ("a: b\n#.Odd", "my_module.Odd"),
+    ]
+
+
+def test_a_class_that_is_held_as_code_is_replaced_by_the_one_that_is_named() -> None:
+    parsed = parse(cloudpickle.dumps({"activation_fn": make_class(), "net_arch": [4]}))
+    built = Values(classes={"__main__.Net": "torch.nn.Tanh"}).build(parsed.value)
+    assert built == {"activation_fn": th.nn.Tanh, "net_arch": [4]}
+    with pytest.raises(Unreadable, match=r"configure classes: \{__main__\.Net: my_module\.Net\}"):
+        Values().build(parsed.value)
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("no_such_module.Net", "cannot be imported: ModuleNotFoundError"),
+        ("torch.nn.NoSuchLayer", "cannot be imported: AttributeError"),
+        ("torch.nn.__name__", "expected torch.nn.__name__ to be a class"),
+    ],
+)
+def test_a_replacement_that_is_not_there_is_named(target: str, said: str) -> None:
+    parsed = parse(cloudpickle.dumps(make_class()))
+    with pytest.raises(Unreadable, match=f"classes: __main__.Net: .*{said}"):
+        Values(classes={"__main__.Net": target}).build(parsed.value)
+
+
+def test_an_object_of_such_a_class_is_refused_without_advice_that_would_not_help() -> None:
+    parsed = parse(cloudpickle.dumps([make_enum().ON, make_class()()]))
+    for node in parsed.value:
+        with pytest.raises(Unreadable, match="an object whose class is held as code") as refused:
+            Values(classes={"__main__.Net": "torch.nn.Tanh", "__main__.Mode": "torch.nn.Tanh"}).build(node)
+        assert "configure" not in str(refused.value)
