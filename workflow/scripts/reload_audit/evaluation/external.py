@@ -29,6 +29,9 @@ from reload_audit.evaluation.checks import check, check_identity, recorded_diver
 from reload_audit.evaluation.conditions import Subject, fresh_environments, run_condition
 from reload_audit.evaluation.reference import RANDOM_POLICY_EPISODES
 from reload_audit.evaluation.rollouts import NonFiniteReward, RandomPolicy, run_episodes
+from reload_audit.forensics.history import counted_by, history_of, remarks_on_training
+from reload_audit.forensics.pairing import counts_of
+from reload_audit.forensics.traces import traces_of
 from reload_audit.judging.claims import judge_external
 from reload_audit.judging.criteria import Criteria
 from reload_audit.judging.judgement import Judgement
@@ -141,6 +144,9 @@ class _Evaluation:
         saved = self._read()
         recording = None if spec.recording is None else read_recording(spec.recording)
         statistics = None if spec.statistics is None else read_statistics(spec.statistics, self._policy.trust)
+        if spec.algo != "ARS":
+            remarks = remarks_on_training(saved, statistics, traces_of(saved, spec.algo, spec.n_envs), spec.role)
+            self.facts = replace(self.facts, remarks=(*self.facts.remarks, *remarks))
         subject = self._load(saved, statistics)
         venv = fresh_environments(subject, condition)
         order = order_of(venv, subject.environment.vec_wrappers)
@@ -321,13 +327,19 @@ def _checks(
     if normalized is not None:
         words = {True: "VecNormalize statistics", False: "none"}
         checks.append(check("statistics", words[normalized], words[statistics is not None]))
-    steps = saved.settings.get("num_timesteps")
-    if statistics is not None and isinstance(steps, int) and spec.algo != "ARS":
-        counts = [statistics.rewards.count, *(moments.count for moments in statistics.observations.values())]
-        # SB3 1.2 and later counts one reward a step, earlier ones one observation; each starts at 1e-4.
-        belongs = any(abs(count - steps) < 1.0 for count in counts)
-        checks.append(check("statistics' steps", steps, [round(count) for count in counts], passed=belongs))
+    if statistics is not None and spec.algo != "ARS":
+        checks += _check_steps(spec, saved, statistics)
     return checks
+
+
+def _check_steps(spec: ExternalSpec, saved: SavedModel, statistics: SavedStatistics) -> list[Check]:
+    """Whether statistics have counted the model's steps; training that went on, or began anew, explains other ones."""
+    traces = traces_of(saved, spec.algo, spec.n_envs)
+    history, counts = history_of(saved, traces), counts_of(statistics)
+    counted = None if history is None else counted_by(history, statistics, traces, spec.role)
+    if history is None or counts is None or counted is None:
+        return []
+    return [check("statistics' steps", history.counted, counts.steps, passed=counted != "other")]
 
 
 def trained_normalized(saved: SavedModel) -> bool | None:

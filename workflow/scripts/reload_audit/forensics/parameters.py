@@ -10,6 +10,7 @@ from typing import Any
 import torch as th
 
 from reload_audit.causes.finding import Finding
+from reload_audit.forensics.history import steps_between_updates
 from reload_audit.forensics.model_files import RecordedDigests
 from reload_audit.forensics.traces import Traces, whole
 from reload_audit.reading.model_zip import SavedModel
@@ -29,6 +30,9 @@ _ONE_STEP_AN_UPDATE = ("A2C", "DQN", "QRDQN", "SAC", "TQC", "CrossQ", "DDPG", "T
 _DELAYED_ACTOR = ("CrossQ", "DDPG", "TD3")
 _MINIBATCHES = ("PPO", "MaskablePPO", "RecurrentPPO", "TRPO")
 
+_INTERRUPTIONS = 10
+"""Calls of ``learn`` that may have been interrupted in the middle of an update."""
+
 
 def examine_parameters(
     saved: SavedModel, traces: Traces, algo: str, digests: RecordedDigests
@@ -36,7 +40,7 @@ def examine_parameters(
     """Facts (optimizer steps made and expected, whether all parameters are finite), and a finding if they do not fit.
 
     A digest proves it. Steps of an optimizer do not: whoever starts from the parameters of another model, or begins
-    with a new optimizer in the middle, has other ones.
+    with a new optimizer in the middle, has other ones. An interrupted ``learn`` leaves those of an unfinished update.
     """
     read = {name.removesuffix(_SUFFIX): _tensors(content) for name, content in saved.parameters.items()}
     tensors = {name: state for name, state in read.items() if state is not None}
@@ -52,8 +56,9 @@ def examine_parameters(
     if recorded and found:
         evidence = f"The parameters have the digest {found}; those that were saved had {recorded!s:.64}."
         return facts, [] if found == recorded else [Finding(CAUSE, "forensics", True, evidence)]
+    fewest, most = _interrupted(saved, traces, algo)
     for name, number in expected.items():
-        if made[name] != number:
+        if not number - fewest <= made[name] <= number + most:
             details = {"optimizer_steps": made[name], "optimizer_steps_expected": number}
             evidence = f"{name} has made {made[name]:,} steps; the model's updates come to {number:,}."
             return facts, [Finding(CAUSE, "forensics", False, evidence, details)]
@@ -76,6 +81,24 @@ def _expected(saved: SavedModel, traces: Traces, algo: str, optimizer: str) -> i
     if algo not in _MINIBATCHES or not updates or not batch or not traces.rollout or not traces.counted_from_zero:
         return None
     return updates * -(-traces.rollout // batch)
+
+
+def _interrupted(saved: SavedModel, traces: Traces, algo: str) -> tuple[int, int]:
+    """How many steps fewer, and how many more, an optimizer may have made where ``learn`` was interrupted in an update.
+
+    Updates are counted when they are done; only algorithms with delayed actors count each one first. Off-policy, where
+    training that went on is not excluded, several of its calls may have been interrupted.
+    """
+    if traces.on_policy:
+        batch = whole(saved.settings.get("batch_size"))
+        minibatches = -(-traces.rollout // batch) if traces.rollout and batch else 1
+        each = (whole(saved.settings.get("n_critic_updates")) or 1) if algo == "TRPO" else 1
+        return 0, max(1, each * minibatches - 1) if algo in _MINIBATCHES else 1
+    if algo in _DELAYED_ACTOR:
+        return _INTERRUPTIONS, 0
+    known = steps_between_updates(saved, traces.n_envs)
+    longest = max((episode.length for episode in traces.episodes), default=0) * (traces.n_envs or 1)
+    return 0, _INTERRUPTIONS * (max(1, longest) if known is None else known[1])
 
 
 @refusing("damaged parameters")

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from reload_audit.causes.finding import Finding
+from reload_audit.forensics.history import History, counted_by, history_of
 from reload_audit.forensics.model_files import FoundStatistics, ModelFiles
 from reload_audit.forensics.pairing import (
     Counts,
@@ -116,7 +117,7 @@ def belonging(files: ModelFiles, statistics: SavedStatistics, traces: Traces) ->
         _never_normalized(files, traces, paired)
         or _of_another_shape(files.saved, statistics)
         or _changed_places(statistics, paired, recorded)
-        or _of_another_moment(statistics, traces, files.role, paired, bool(recorded))
+        or _of_another_moment(files, statistics, traces, paired)
         or _of_another_agent(statistics, traces, paired, bool(recorded), files.others)
     )
     if finding is None:
@@ -186,31 +187,43 @@ def _changed_places(statistics: SavedStatistics, paired: Pairing, recorded: obje
 
 
 def _of_another_moment(
-    statistics: SavedStatistics, traces: Traces, role: str, paired: Pairing, recorded: bool
+    files: ModelFiles, statistics: SavedStatistics, traces: Traces, paired: Pairing
 ) -> Finding | None:
     """A finding where statistics have counted another number of steps than the model.
 
-    :param recorded: whether the manifest has a digest of the model's statistics, which then is not that of these
+    Nothing is said where the files tell that training went on, and which of its steps the statistics counted.
     """
-    counts, steps = counts_of(statistics), traces.num_timesteps
-    if counts is None or steps is None or counts.steps == steps:
+    counts, history = counts_of(statistics), history_of(files.saved, traces)
+    if counts is None or history is None or (counts.steps == history.counted and not history.earlier):
+        return None
+    proved = paired == "other" or bool(files.recorded.normalizer)
+    if not proved and _is_explained(history, statistics, traces, files.role, paired):
         return None
     in_one_go = counts.resets == traces.n_envs
-    later = counts.steps > steps
-    evidence = f"The statistics have counted {counts.steps:,} steps, the model {steps:,}"
-    if not in_one_go:
+    later = counts.steps > history.counted
+    evidence = f"The statistics have counted {counts.steps:,} steps, the model {history.counted:,}"
+    if history.earlier:
+        evidence += " since learn() was called again"
+    elif not in_one_go:
         evidence += f"; {counts.resets:,} observations stem from resets, where learning once makes {traces.n_envs}"
-    known = paired == "other" or recorded or _counts_prove(statistics, traces, counts, role)
     return Finding(
-        UPDATED if later and not in_one_go and role == "final" else CHECKPOINT,
+        UPDATED if later and not in_one_go and files.role == "final" else CHECKPOINT,
         "forensics",
-        known,
+        proved or _counts_prove(statistics, traces, counts, history, files.role),
         f"{evidence}.",
-        {"statistics_steps": counts.steps, "num_timesteps": steps},
+        {"statistics_steps": counts.steps, "num_timesteps": history.counted},
     )
 
 
-def _counts_prove(statistics: SavedStatistics, traces: Traces, counts: Counts, role: str) -> bool:
+def _is_explained(history: History, statistics: SavedStatistics, traces: Traces, role: str, paired: Pairing) -> bool:
+    """Whether statistics have counted all steps of a training that went on, or all since they were new."""
+    counts, counted = counts_of(statistics), counted_by(history, statistics, traces, role, paired)
+    if counts is None or counted == "last learn" or paired == "own":
+        return True
+    return counted == "more" and history.total is not None and history.total == counts.steps
+
+
+def _counts_prove(statistics: SavedStatistics, traces: Traces, counts: Counts, history: History, role: str) -> bool:
     """Whether other steps than the model's prove another moment by themselves, where observations cannot be compared.
 
     They differ for innocent reasons if a model learned more than once, counting from zero; if it went on with new
@@ -218,10 +231,13 @@ def _counts_prove(statistics: SavedStatistics, traces: Traces, counts: Counts, r
     that learning began with the second, statistics that were frozen are saved so. Warming up takes a reset of its
     own, and shows in the bits at the end of training, unless something else used the same VecNormalize after it.
     """
-    if not traces.counted_from_zero or setting(statistics, "training") is not True:
+    if setting(statistics, "training") is not True:
         return False
-    assert traces.num_timesteps is not None
-    later = counts.steps > traces.num_timesteps
+    if history.last_learn is not None and counts.steps < history.last_learn:
+        return True  # even new statistics have counted the steps of the last learn()
+    if not traces.counted_from_zero:
+        return False
+    later = counts.steps > history.counted
     if counts.resets == traces.n_envs:
         return later or traces.began_at == 0
     compared = traces.last is not None and old_observation(statistics) is not None

@@ -18,8 +18,6 @@ from reload_audit.reading.refusal import Unreadable
 Observation = Mapping[str, np.ndarray]
 """A batch of observations, one for each environment: by key of a dictionary, or under ``""``."""
 
-"""No episode earns more: a larger number in a zip is damage."""
-
 _EPOCHS = ("PPO", "RecurrentPPO", "MaskablePPO")
 """Algorithms that count an update for each of several epochs over a rollout."""
 
@@ -40,6 +38,7 @@ class Traces:
 
     :param num_timesteps: SB3's step count, which ``learn`` resets unless told otherwise
     :param began_at: ``num_timesteps`` when ``learn`` was last called
+    :param planned: ``num_timesteps`` at which that call was to end
     :param trained_steps: all steps it was ever trained for, computed from the number of updates; on-policy only
     :param rollout: steps between two updates; on-policy only
     :param n_envs: environments that it was last trained in
@@ -53,6 +52,7 @@ class Traces:
     on_policy: bool
     num_timesteps: int | None
     began_at: int | None
+    planned: int | None
     trained_steps: int | None
     rollout: int | None
     n_envs: int | None
@@ -85,6 +85,7 @@ def traces_of(saved: SavedModel, algo: str, n_envs: int | None) -> Traces:
         on_policy=on_policy,
         num_timesteps=whole(saved.settings.get("num_timesteps")),
         began_at=whole(saved.settings.get("_num_timesteps_at_start")),
+        planned=whole(saved.settings.get("_total_timesteps")),
         trained_steps=None if rollout is None or updates is None else updates * rollout,
         rollout=rollout,
         n_envs=envs,

@@ -68,12 +68,8 @@ def _disagreement(check: Check) -> str:
 
 
 def _brief(value: Any) -> str:
-    text = " or ".join(f"{item:,}" for item in value) if _are_integers(value) else printable(str(value))
+    text = f"{value:,}" if type(value) is int else printable(str(value))
     return text if len(text) <= _BRIEF else f"{text[:_BRIEF]}…"
-
-
-def _are_integers(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, int) for item in value)
 
 
 def _main_reason(
