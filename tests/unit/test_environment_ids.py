@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from dataclasses import replace
-from typing import Any
-
 import gymnasium as gym
 import planted
 import pytest
@@ -13,13 +9,11 @@ import pytest
 from reload_audit.environments.ids import (
     check_names,
     current,
-    missing_extra,
     register_environments,
     registering_package,
-    runnable,
 )
 from reload_audit.reading.refusal import Unreadable
-from reload_audit.records.specs import EnvironmentSpec, WrapperSpec, vec_wrappers_of
+from reload_audit.records.specs import EnvironmentSpec, WrapperSpec
 
 
 def environment(env: str, *wrappers: str) -> EnvironmentSpec:
@@ -145,45 +139,3 @@ def test_the_package_that_registers_an_environment_is_known_by_where_it_is_defin
     finally:
         del gym.registry["Others-v0"], gym.registry["Made-v0"]
     assert found == ["others_package", "planted", "", "", ""]
-
-
-@pytest.mark.parametrize(
-    ("env", "extra", "package"),
-    [
-        ("HalfCheetah-v4", "mujoco", "mujoco"),
-        ("LunarLander-v3", "box2d", "Box2D"),
-        ("ALE/Pong-v5", "atari", "ale_py"),
-        ("BreakoutNoFrameskip-v4", "atari", "ale_py"),
-    ],
-)
-def test_a_missing_dependency_is_named_with_what_installs_it(env, extra, package):
-    if importlib.util.find_spec(package) is not None:
-        pytest.skip(f"{package} is installed here")
-    with pytest.raises(gym.error.Error) as error:
-        gym.make(env)
-    assert f"pip install 'gymnasium[{extra}]==" in missing_extra(error.value, env)
-
-
-def test_an_unknown_environment_needs_no_extra():
-    with pytest.raises(gym.error.Error) as error:
-        gym.make("Unheard-v7")
-    assert missing_extra(error.value, "Unheard-v7") == ""
-
-
-@pytest.mark.parametrize(
-    ("entry", "said"),
-    [
-        ("stacks.Mirrored", "its files name the wrapper of a VecEnv stacks.Mirrored, which is not imported"),
-        ("VecVideoRecorder", "which is not imported"),
-        ({"VecMonitor": {"filename": "anywhere"}}, "give VecMonitor the argument 'filename'"),
-        ({"VecExtractDictObs": {"key": "os:system"}}, "names code to import"),
-    ],
-)
-def test_wrappers_of_a_vec_env_that_a_file_names_are_checked_before_they_are_imported(entry: Any, said: str) -> None:
-    wrappers = vec_wrappers_of(["VecNormalize", {"VecFrameStack": {"n_stack": 2}}, entry])
-    named = replace(environment("CartPole-v1"), vec_wrappers=wrappers)
-    with pytest.raises(Unreadable, match=said):
-        runnable(named, (), (), {})
-    assert runnable(named, ("vec_wrappers",), (), {})[0] is named
-    if entry == "stacks.Mirrored":
-        assert runnable(named, (), ("stacks",), {})[0] is named

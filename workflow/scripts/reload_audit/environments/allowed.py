@@ -20,12 +20,13 @@ from gymnasium.envs.registration import EnvSpec, find_highest_version, get_env_i
 from stable_baselines3.common.vec_env import VecEnvWrapper
 
 from reload_audit.environments.older_apis import is_of_gym, registered_in_gym
+from reload_audit.environments.packages import KNOWN
 from reload_audit.processes.imports import import_module, import_object
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.trust import can_be_trusted, is_trusted
 from reload_audit.records.specs import EnvironmentSpec
 
-_LIBRARIES = ("gymnasium.envs", "ale_py")
+_LIBRARIES = ("gymnasium.envs", *KNOWN)
 """Packages whose environments any file may name."""
 
 # module:Name, package.module.Name

@@ -36,6 +36,7 @@ from reload_audit.environments.older_apis import (
     make_registered_in_gym,
     registered_in_gym,
 )
+from reload_audit.environments.packages import register
 from reload_audit.environments.seeded_episodes import ActionsAnnounced, SeededEpisodes
 from reload_audit.environments.stack import Normalizer, put_around
 from reload_audit.processes.imports import ImportProblem, extend_path, import_module, import_object, with_objects
@@ -132,6 +133,8 @@ def _make_unwrapped(spec: EnvironmentSpec, of_gym: Sequence[Callable[[Any], Any]
     """Make an environment without its wrappers, but for those that can only stand around an environment of ``gym``."""
     module_name, colon, name = spec.env.rpartition(":")
     module = import_module(module_name) if colon else None
+    if not colon:
+        register(spec.env)
     limit = spec.time_limit
     if callable(getattr(module, name, None)):
         made = getattr(module, name)(**with_objects(spec.env_kwargs))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -12,6 +10,7 @@ import gymnasium as gym
 
 from reload_audit.environments import allowed
 from reload_audit.environments.older_apis import registered_in_gym
+from reload_audit.environments.packages import is_missing, register
 from reload_audit.processes.imports import ImportProblem, import_module
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.trust import can_be_trusted, is_trusted
@@ -56,12 +55,6 @@ _VEC_WRAPPERS = {
     "VecCheckNan": ("raise_exception", "warn_once", "check_inf"),
     "VecExtractDictObs": ("key",),
 }
-
-# Packages that register their environments only when they are imported, each with the form of their ids.
-_REGISTERED_BY = {"ale_py": re.compile(r"^ALE/|(NoFrameskip|Deterministic)-v\d$")}
-
-_EXTRAS = {"Box2D": "box2d", "mujoco": "mujoco", "ale_py": "atari"}
-"""Packages that optional environments need, each with the extra of Gymnasium that installs it."""
 
 
 def runnable(
@@ -130,22 +123,20 @@ def _check_vec_wrapper(wrapper: WrapperSpec, trusted: Collection[str]) -> None:
 
 
 def register_environments(env: str, trusted: Collection[str]) -> None:
-    """Import the packages that may have registered an environment: those that the user trusts, and Atari's.
+    """Import the packages that may have registered an environment: those that the user trusts, and well-known ones.
 
     :raises Unreadable: one of them raises when it is imported
     """
-    packages = [package for package, ids in _REGISTERED_BY.items() if ids.search(env) and env not in gym.registry]
-    for package in (*packages, *trusted):
-        if not is_missing(package):
-            try:
+    try:
+        for package in trusted:
+            if not is_missing(package):
                 import_module(package)
-            except ImportProblem as problem:
-                raise Unreadable(f"trust: {problem}") from None
-
-
-def is_missing(package: str) -> bool:
-    """Whether a package is not installed; also a package that the user trusts may be missing."""
-    return importlib.util.find_spec(package.partition(".")[0]) is None
+    except ImportProblem as problem:
+        raise Unreadable(f"trust: {problem}") from None
+    try:
+        register(env, trusted)
+    except ImportProblem as problem:
+        raise Unreadable(str(problem)) from problem
 
 
 def current(environment: EnvironmentSpec, replacements: Mapping[str, str]) -> tuple[EnvironmentSpec, str]:
@@ -169,18 +160,6 @@ def registering_package(env: str) -> str:
     module = entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "")
     package: str = module.partition(".")[0]
     return "" if package == "gymnasium" else package
-
-
-def missing_extra(error: BaseException, env: str) -> str:
-    """Say which missing package an environment needs and how to install it, judging by its error; empty if none."""
-    if not isinstance(error, gym.error.Error | ImportError):
-        return ""
-    for package, extra in _EXTRAS.items():
-        ids = _REGISTERED_BY.get(package)
-        wanted = package.lower() in str(error).lower() or (ids is not None and ids.search(env) is not None)
-        if wanted and is_missing(package):
-            return f"{env} needs {package}, which is not installed: pip install 'gymnasium[{extra}]=={gym.__version__}'"
-    return ""
 
 
 def _dotted(name: str) -> str:

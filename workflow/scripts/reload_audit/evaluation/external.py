@@ -21,8 +21,8 @@ from stable_baselines3.common.vec_env import VecEnv
 from reload_audit.causes.migrations import Migration, migrations
 from reload_audit.environments import ids
 from reload_audit.environments.build import build_vec_env, seed_global_generators
-from reload_audit.environments.ids import is_missing
 from reload_audit.environments.older_software import needs_older_software
+from reload_audit.environments.packages import is_missing, what_to_install
 from reload_audit.environments.seeded_episodes import EpisodeTooLong
 from reload_audit.environments.stack import LayerProblem, order_of
 from reload_audit.evaluation.checks import check, check_identity, recorded_divergence
@@ -88,14 +88,15 @@ def evaluate_external(
     except _SPEAKING as problem:
         fitting = evaluation.fitting_migration()
         older = needs_older_software(problem.__cause__) if problem.__cause__ else ""
-        problem_said = f"{problem}; {older}" if older else str(problem)
+        advice = older or what_to_install(problem, spec.environment.env)
+        problem_said = f"{problem}; {advice}" if advice else str(problem)
         return Evaluation(checks=evaluation.checks, problem=problem_said, facts=evaluation.facts, migration=fitting)
     except Exception as error:
         if is_out_of_space(error):
             raise
         traceback.print_exc()
         said = " ".join(f"{type(error).__name__}: {error}".split())[:1000]
-        problem_said = ids.missing_extra(error, spec.environment.env) or needs_older_software(error) or said
+        problem_said = what_to_install(error, spec.environment.env) or needs_older_software(error) or said
         return Evaluation(checks=evaluation.checks, problem=problem_said, facts=evaluation.facts)
 
 

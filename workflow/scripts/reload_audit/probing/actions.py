@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from reload_audit.environments import ids
 from reload_audit.environments.build import build_vec_env, freeze_normalization, seed_global_generators
+from reload_audit.environments.packages import what_to_install
 from reload_audit.environments.stack import Normalizer
 from reload_audit.evaluation.rollouts import ModelPolicy, Policy, RandomPolicy
 from reload_audit.models import model_folder
@@ -69,7 +70,7 @@ def plan_for_external(
     try:
         plays = list(_random_plays(current, seeds, steps))
     except Exception as error:
-        missing = ids.missing_extra(error, environment.env)
+        missing = what_to_install(error, environment.env)
         if missing:
             raise Unreadable(missing) from None
         raise

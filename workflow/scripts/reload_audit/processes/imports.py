@@ -21,7 +21,12 @@ _FOR_GYM = ("gym", "shimmy")
 
 def missing_for_gym(package: str) -> str:
     """What to install where one of the packages is missing that environments of ``gym`` need."""
-    return f"{package} is not installed; environments of gym need: pip install 'gym==0.26.2' 'shimmy>=2.0'"
+    return (
+        f"{package} is not installed; environments of gym need: pip install 'gym==0.26.2' 'shimmy>=2.0', or port it to "
+        "gymnasium, in four lines: import gymnasium as gym; def reset(self, *, seed=None, options=None), which begins "
+        "with super().reset(seed=seed) and returns observation, info; step returns observation, reward, terminated, "
+        "truncated, info; whatever is drawn is drawn from self.np_random"
+    )
 
 
 def extend_path(folders: Iterable[str]) -> None:

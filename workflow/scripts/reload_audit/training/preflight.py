@@ -13,6 +13,7 @@ from typing import Any
 import gymnasium as gym
 
 from reload_audit.environments.build import make_env
+from reload_audit.environments.packages import what_to_install
 from reload_audit.models.algorithms import HyperparameterProblem, algorithm, check_action_space, default_policy
 from reload_audit.models.without_dynamo import spare_compiler
 from reload_audit.processes.imports import ImportProblem
@@ -40,7 +41,8 @@ def _environment_problem(spec: TrainingSpec) -> str | None:
     try:
         bare = make_env(replace(environment, wrappers=()))
     except (ImportProblem, gym.error.Error) as error:
-        return f"env: {environment.env!r} cannot be made: {_one_line(error)}"
+        said = what_to_install(error, environment.env) or _one_line(error)
+        return f"env: {environment.env!r} cannot be made: {said}"
     except Exception as error:
         return f"env: constructing {environment.env!r} with {dict(environment.env_kwargs)} raised {_named(error)}"
     bare.close()
