@@ -162,6 +162,41 @@ def test_a_name_counts_more_than_scripts_that_speak_of_other_models(tmp_path: Pa
     assert found.specs["ppo-Acrobot-v1"].environment.env == "Acrobot-v1"
 
 
+def test_checkpoints_of_a_training_that_goes_round_and_round_are_those_of_its_environment(tmp_path: Path) -> None:
+    script = """
+from stable_baselines3 import PPO
+model, rounds = PPO("MlpPolicy", "CartPole-v1"), 0
+while True:
+    rounds += 1
+    model.learn(1000, reset_num_timesteps=False)
+    model.save(f"models/loop/{1000 * rounds}")
+for size in range(1, 100):
+    model = PPO("MlpPolicy", "Acrobot-v1")
+    model.save(f"models/for/{size}")
+"""
+    models = {"models/loop/31000.zip": PPO_ALONE, "models/for/77.zip": PPO_ALONE}
+    found = planned(Repository({"train.py": script}, models).write(tmp_path / "rounds"))
+    assert {name: spec.environment.env for name, spec in found.specs.items()} == {
+        "models/loop/31000": "CartPole-v1",
+        "models/for/77": "Acrobot-v1",
+    }
+
+
+def test_a_script_that_is_broken_somewhere_still_says_what_its_other_parts_say(tmp_path: Path) -> None:
+    script = """
+from stable_baselines3 import PPO
+
+def close(self)
+    print 'closed'
+
+model = PPO("MlpPolicy", "CartPole-v1")
+model.save("agent")
+"""
+    found = planned(Repository({"train.py": script}, {"agent.zip": PPO_ALONE}).write(tmp_path / "broken"))
+    assert found.specs["agent"].environment.env == "CartPole-v1"
+    assert found.specs["agent"].remarks == ("it is run as its repository says (train.py:7): CartPole-v1",)
+
+
 # --- One question, with a configuration that answers it --------------------------------------------------------------
 
 
@@ -215,6 +250,22 @@ def test_an_environment_that_a_package_registers_is_that_package_s(tmp_path: Pat
     assert run["env"] == "grid_world.envs.world:GridWorld"
     assert run["wrappers"] == [{"gymnasium.wrappers.TimeLimit": {"max_episode_steps": 60}}]
     assert found.proposal["python_path"] == [str(tmp_path / "grid")]
+
+
+def test_an_id_that_a_script_registers_with_a_function_is_what_the_function_makes(tmp_path: Path) -> None:
+    script = """
+import gymnasium as gym
+from gymnasium.envs.registration import register
+from stable_baselines3 import PPO
+from snake import SnakeEnv
+register(id="Snake-v0", entry_point=lambda: SnakeEnv(size=5))
+env = gym.make("Snake-v0")
+PPO.load("snake", env=env)
+"""
+    files = {"snake.py": SNAKE, "play.py": script}
+    found = planned(Repository(files, {"snake.zip": SPACES_OF_SNAKE}).write(tmp_path / "snake"))
+    (run,) = found.proposal["runs"]
+    assert (run["env"], run["env_kwargs"]) == ("snake:SnakeEnv", {"size": 5})
 
 
 def test_of_several_environments_that_are_defined_the_spaces_in_the_zip_decide(tmp_path: Path) -> None:

@@ -156,6 +156,7 @@ class Follower:
             case ast.For() | ast.AsyncFor():
                 return self._loop(statement, scope)
             case ast.While(body=body, orelse=orelse):
+                self._forget_counters(body, scope)
                 return self._block([*body, *orelse], scope)
             case ast.With(items=items, body=body) | ast.AsyncWith(items=items, body=body):
                 for item in items:
@@ -189,10 +190,20 @@ class Follower:
     def _loop(self, statement: ast.For | ast.AsyncFor, scope: Scope) -> list[Any]:
         items = self._items(self.value(statement.iter, scope))
         returned = []
+        if len(items) > limits.SCRIPT_ROUNDS or isinstance(items, Some):
+            self._forget_counters(statement.body, scope)
+            items = items if isinstance(items, Some) else [UNKNOWN]
         for one in items[: limits.SCRIPT_ROUNDS]:
             self._assign(statement.target, one, scope)
             returned += self._block(statement.body, scope)
         return [*returned, *self._block(statement.orelse, scope)]
+
+    def _forget_counters(self, body: Sequence[ast.stmt], scope: Scope) -> None:
+        """Take what a loop counts for unknown, where it goes round more often than it is followed."""
+        for node in (node for statement in body for node in ast.walk(statement)):
+            if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+                self._spend(1)
+                scope.names[node.target.id] = UNKNOWN
 
     def _items(self, value: Any) -> list[Any]:
         """What a loop goes through; one unknown item where that is not known."""

@@ -194,6 +194,8 @@ class Library:
         """``gymnasium.register``."""
         name, entry = call.get(0, "id"), call.get(1, "entry_point")
         kwargs, _ = _plain(_mapping(call.kwargs.get("kwargs")))
+        if isinstance(entry, Function | Partial):
+            entry = self.environment(entry, call)
         if isinstance(name, str) and HOLE not in name:
             steps = _integer(call.kwargs.get("max_episode_steps"))
             self.found.registrations.setdefault(name, Registration(name, entry, kwargs, steps, call.place))

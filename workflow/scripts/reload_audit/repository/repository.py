@@ -23,6 +23,11 @@ from reload_audit.repository.sources import Source, chosen
 from reload_audit.repository.stated import Model
 from reload_audit.repository.values import HOLE, Value
 
+Match = tuple[int, int, int]
+"""How well a file fits a path in a script: letters of its name that are said, folders that are alike, their letters."""
+
+NO_MATCH: Match = (0, 0, 0)
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -90,7 +95,8 @@ class Repository:
         for strength, setups in enumerate(possible):
             found = self._distinct([setup for setup in setups if setup is not None], asked)
             if found:
-                statistics = [file for model in by_path if model.environment for file in model.environment.saved]
+                around = [model.environment for model in by_path if model.environment is not None]
+                statistics = [file for one in around for file in (*one.saved, *one.loaded)]
                 return Answer(found, strength == 0, statistics if strength == 0 else [])
         return Answer([], False, [])
 
@@ -141,30 +147,27 @@ def _scripts(sources: Sequence[Source]) -> list[Script]:
     return scripts
 
 
-def _match(path: str, model: Model) -> tuple[int, int]:
-    """How well the best of a model's files fits a path: parts of the path that are alike, and letters that are said."""
+def _match(path: str, model: Model) -> Match:
+    """How well the best of a model's files fits a path."""
     files = [*model.files, *model.best, *model.checkpoints, *model.loaded]
-    return max((match(path, file) for file, _ in files), default=(0, 0))
+    return max((match(path, file) for file, _ in files), default=NO_MATCH)
 
 
-def match(path: str, pattern: str) -> tuple[int, int]:
-    """How well a file fits a path in a script, which may have holes: parts that are alike, and letters of them.
+def match(path: str, pattern: str) -> Match:
+    """How well a file fits a path in a script, which may have holes.
 
-    Folders may have moved, so the end of the path decides; ``(0, 0)`` where not even the name fits.
+    Folders may have moved, so the end of the path decides.
 
     :param path: relative to the repository's folder
     """
     own = posixpath.normpath(path).removesuffix(".zip").split("/")
     said = [part for part in posixpath.normpath(pattern.replace("\\", "/")).split("/") if part not in ("", ".", "..")]
-    alike = letters = 0
+    letters: list[int] = []
     for one, other in zip(reversed(own), reversed(said), strict=False):
-        known = other.replace(HOLE, "")
         if not _fits(one, other):
             break
-        if alike == 0 and not re.search(r"[^\W_]", known):
-            break
-        alike, letters = alike + 1, letters + len(known)
-    return alike, letters
+        letters.append(sum(map(str.isalnum, other.replace(HOLE, ""))))
+    return (letters[0], len(letters), sum(letters)) if any(letters) else NO_MATCH
 
 
 def _fits(name: str, pattern: str) -> bool:
@@ -184,10 +187,10 @@ def _fits(name: str, pattern: str) -> bool:
     return True
 
 
-def _best(models: Sequence[Model], score: Callable[[Model], tuple[int, int]]) -> list[Model]:
+def _best(models: Sequence[Model], score: Callable[[Model], Match]) -> list[Model]:
     scores = [score(model) for model in models]
-    most = max(scores, default=(0, 0))
-    return [model for model, one in zip(models, scores, strict=True) if one == most] if most > (0, 0) else []
+    most = max(scores, default=NO_MATCH)
+    return [model for model, one in zip(models, scores, strict=True) if one == most] if most > NO_MATCH else []
 
 
 def _nearest(setups: Sequence[Setup], path: str) -> list[Setup]:

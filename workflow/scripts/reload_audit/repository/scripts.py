@@ -58,7 +58,7 @@ def read_script(path: str, file: str) -> Script:
         return _notebook(path, read_bytes(file, limits.NOTEBOOK_BYTES))
     text = read_bytes(file).decode("utf-8-sig", "replace")
     tree = _parsed(text)
-    return Script(path, () if tree is None else (Cell(tree, text),))
+    return Script(path, (Cell(_parsed_in_parts(text) if tree is None else tree, text),))
 
 
 def _notebook(path: str, content: bytes) -> Script:
@@ -92,6 +92,17 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return "".join(line for line in value if isinstance(line, str))
     return value if isinstance(value, str) else ""
+
+
+def _parsed_in_parts(text: str) -> ast.Module:
+    """The syntax tree of those parts of a script that can be parsed: one begins with each line that is not indented."""
+    starts = [found.start() for found in re.finditer(r"^[^\s#)\]}]", text, re.MULTILINE)]
+    whole, line, before = ast.Module([], []), 0, 0
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+        line, before = line + text.count("\n", before, start), start
+        tree = _parsed(text[start:end])
+        whole.body += [] if tree is None else [ast.increment_lineno(statement, line) for statement in tree.body]
+    return whole
 
 
 def _parsed(text: str) -> ast.Module | None:

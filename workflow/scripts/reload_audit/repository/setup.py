@@ -100,13 +100,16 @@ class Describing:
         return self._known[id(environment)][1]
 
     def _setup(self, environment: Environment) -> Setup | None:
-        gaps = [f"argument {name} ({environment.place})" for name in environment.unknown]
+        gaps = _gaps(environment)
         wrappers = list(environment.wrappers)
         kwargs = dict(environment.kwargs)
         definitions = []
         own = environment.own
         registered = self._found.registrations.get(environment.env)
-        if registered is not None:
+        if registered is not None and isinstance(made := registered.entry_point, Environment):
+            wrappers = [*made.wrappers, *wrappers]
+            own, kwargs, gaps = made.own, {**made.kwargs, **kwargs}, [*gaps, *_gaps(made)]
+        elif registered is not None:
             own = self._entry(registered.entry_point, registered.place)
             kwargs = {**registered.kwargs, **kwargs}
             limit = kwargs.pop("max_episode_steps", registered.max_episode_steps)
@@ -190,6 +193,10 @@ class Describing:
         kwargs = {renamed.get(key, key): value for key, value in layer.kwargs.items()}
         kwargs.pop("", None)
         return f"gymnasium.wrappers.{name}", kwargs
+
+
+def _gaps(environment: Environment) -> list[str]:
+    return [f"argument {name} ({environment.place})" for name in environment.unknown]
 
 
 def _time_limit(limit: int, place: Place) -> Layer:

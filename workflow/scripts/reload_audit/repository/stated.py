@@ -30,7 +30,7 @@ class Layer:
 class Registration:
     """An id that the repository registers with Gymnasium.
 
-    :param entry_point: ``module:Class``, or the class
+    :param entry_point: ``module:Class``, the class, or the environment that a function makes
     """
 
     id: str

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from reload_audit.planning.discovery.candidate import Candidate
 from reload_audit.planning.discovery.tree import Folder
 from reload_audit.reading.refusal import shown
-from reload_audit.repository.repository import Answer, Asked, Repository, match
+from reload_audit.repository.repository import NO_MATCH, Answer, Asked, Repository, match
 from reload_audit.repository.setup import Setup
 from reload_audit.repository.sources import Source
 
@@ -82,8 +82,8 @@ def _take_statistics(model: Candidate, answer: Answer, path: str, files: Sequenc
         return
     for pattern, place in answer.statistics:
         scores = {file: match(file.path, pattern) for file in files if not file.is_one_of(".zip", ".py", ".ipynb")}
-        most = max(scores.values(), default=(0, 0))
-        best = [file for file, score in scores.items() if score == most] if most > (0, 0) else []
+        most = max(scores.values(), default=NO_MATCH)
+        best = [file for file, score in scores.items() if score == most] if most > NO_MATCH else []
         beside = [file for file in best if os.path.dirname(file.path) == os.path.dirname(path)]
         if len(beside or best) == 1:
             model.statistics = file = (beside or best)[0].file
