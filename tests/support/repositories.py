@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
+from reload_audit.environments.recognition import try_guesses
 from reload_audit.planning.discovery.find_models import Unanswered, find_models
 from reload_audit.planning.discovery.proposal import with_proposal
+from reload_audit.records.guesses import Guess, Tried
 from reload_audit.records.specs import ExternalSpec
 from support.builders import resolved
 from support.published_layouts import CLAIMS_SCHEMA, MODELS_SCHEMA, PPO_SETTINGS, sb3_zip, text
@@ -63,13 +65,18 @@ class Outcome:
         return [line for line in lines if "  # " in line]
 
 
+def recognise(guesses: Sequence[Guess]) -> list[Tried]:
+    """Try guesses as a process of planning does, in this one."""
+    return [Tried.from_dict(tried) for tried in try_guesses([guess.to_dict() for guess in guesses], [], {})]
+
+
 def planned(folder: Path, **config: object) -> Outcome:
     """Plan an audit of a folder; what is proposed lies beside it, in ``results``."""
     written = {"runs": [str(folder)], **config}
     settings = resolved(**written)
     results = folder.parent / "results"
     try:
-        found = find_models(settings, MODELS_SCHEMA, CLAIMS_SCHEMA)
+        found = find_models(settings, MODELS_SCHEMA, CLAIMS_SCHEMA, recognise=recognise)
     except Unanswered as question:
         said = with_proposal(question, settings, written, str(results))
         file = results / "proposed.yaml"

@@ -360,6 +360,67 @@ def test_what_the_user_says_is_not_asked_of_the_repository(tmp_path: Path) -> No
     assert found.specs["best"].environment.env == "CartPole-v1"
 
 
+# --- Guesses are tried ---------------------------------------------------------------------------------------------
+
+OF_CARTPOLE = {**PPO_ALONE, "observation_space": box(4), "action_space": discrete(2)}
+OF_WALKER = {**PPO_ALONE, "observation_space": box(24), "action_space": box(4)}
+
+
+@pytest.mark.parametrize("name", ["cartpole", "ppo_cart_pole_v1_500k", "PPO-CartPole"])
+def test_an_environment_that_only_a_name_speaks_of_is_used_if_it_has_the_spaces_in_the_zip(
+    tmp_path: Path, name: str
+) -> None:
+    found = planned(Repository({}, {f"models/{name}/final.zip": OF_CARTPOLE}).write(tmp_path / "mine"))
+    (spec,) = found.specs.values()
+    assert spec.environment.env == "CartPole-v1"
+    assert spec.remarks == ("it is run in CartPole-v1, of which its name speaks, and which has its spaces",)
+
+
+def test_a_version_in_a_name_is_kept(tmp_path: Path) -> None:
+    found = planned(Repository({}, {"cartpole_v0_agent.zip": OF_CARTPOLE}).write(tmp_path / "mine"))
+    assert found.specs["cartpole_v0_agent"].environment.env == "CartPole-v0"
+
+
+def test_a_name_whose_environment_has_other_spaces_is_no_answer(tmp_path: Path) -> None:
+    found = planned(Repository({}, {"cartpole.zip": OF_WALKER}).write(tmp_path / "mine"))
+    assert "cartpole.zip: no environment" in found.question
+    assert not found.proposed
+
+
+def test_two_environments_that_a_name_may_mean_are_two_lines_to_choose_from(tmp_path: Path) -> None:
+    found = planned(Repository({}, {"mountaincar_acrobot.zip": PPO_ALONE}).write(tmp_path / "mine"))
+    assert "env: MountainCar-v0  # a name, mountaincar_acrobot, and the spaces in the zip" in found.sources()
+    assert "# env: Acrobot-v1  # a name, mountaincar_acrobot, and the spaces in the zip" in found.sources()
+
+
+def test_a_script_whose_environment_has_other_spaces_than_the_zip_is_no_answer_and_that_is_said(tmp_path: Path) -> None:
+    script = "from stable_baselines3 import PPO\nPPO('MlpPolicy', 'CartPole-v1').save('agent')\n"
+    found = planned(Repository({"train.py": script}, {"agent.zip": OF_WALKER}).write(tmp_path / "other"))
+    assert "its observations are Box(24), those of CartPole-v1 Box(4) (train.py:2)" in found.question
+
+
+def test_an_id_that_a_package_registers_is_proposed_with_the_package_that_the_script_imports(tmp_path: Path) -> None:
+    script = """
+import gymnasium as gym
+import robots_of_somebody
+from stable_baselines3 import PPO
+PPO("MlpPolicy", gym.make("Robot-v3", arms=2)).save("agent")
+"""
+    found = planned(Repository({"train.py": script}, {"agent.zip": OF_WALKER}).write(tmp_path / "robot"))
+    (run,) = found.proposal["runs"]
+    assert (run["env"], run["env_kwargs"]) == ("robots_of_somebody:Robot-v3", {"arms": 2})
+
+
+def test_ids_and_arguments_of_strangers_make_only_environments_that_files_may_name(tmp_path: Path) -> None:
+    script = """
+import gymnasium as gym
+from stable_baselines3 import PPO
+PPO("MlpPolicy", gym.make("GymV21Environment-v0", env_id="os:system", make_kwargs={})).save("agent")
+"""
+    found = planned(Repository({"train.py": script}, {"agent.zip": OF_WALKER}).write(tmp_path / "robot"))
+    assert found.specs["agent"].named_by_user == (), "what it names is refused when the model is audited"
+
+
 # --- Strangers -----------------------------------------------------------------------------------------------------
 
 HOSTILE = {

@@ -168,18 +168,18 @@ def _dotted(name: str) -> str:
 
 def _oldest_successor(env: str) -> str:
     asked = _VERSIONED.match(env)
-    if asked is None or _exists(env):
+    if asked is None or exists(env):
         return env
     versions = {
         int(found["version"]): registered
         for registered in gym.registry
-        if (found := _VERSIONED.match(registered)) and found["name"] == asked["name"] and _exists(registered)
+        if (found := _VERSIONED.match(registered)) and found["name"] == asked["name"] and exists(registered)
     }
     newer = [version for version in versions if version > int(asked["version"])]
     return versions[min(newer)] if newer else env
 
 
-def _exists(env: str) -> bool:
+def exists(env: str) -> bool:
     """Whether an id can be made: Gymnasium keeps those of MuJoCo's -v2 and -v3 only to raise an error."""
     spec = gym.registry.get(env) or registered_in_gym(env)
     return spec is not None and not getattr(spec.entry_point, "__name__", "").startswith("_raise")

@@ -23,6 +23,7 @@ from reload_audit.planning.discovery.usable import usable
 from reload_audit.planning.experiments_check import check_experiments
 from reload_audit.planning.job_code import JobCode, Source
 from reload_audit.planning.job_requests import Request
+from reload_audit.planning.recognition import Recognition
 from reload_audit.planning.resolved import Configuration, TrainingData
 from reload_audit.planning.scripts import planned_scripts
 from reload_audit.planning.watched_files import WatchedFiles, watched_files
@@ -400,8 +401,9 @@ def make_plan(
     trained = configuration.trained_models(config)
     code = JobCode(source, config["python_path"], config["trust"])
     try:
+        recognise = Recognition(config, source("scripts/recognise.py"), Path(folders.logs, "recognise.log"))
         external, passed_over = _external_models(
-            config, folders, functools.partial(_schema, source), code, discover=discover
+            config, folders, functools.partial(_schema, source), code, recognise, discover=discover
         )
     except find_models.Unanswered as question:
         raise configuration.ConfigError(proposal.with_proposal(question, config, written, folders.results)) from None
@@ -417,14 +419,20 @@ def make_plan(
 
 
 def _external_models(
-    config: Configuration, folders: Folders, schema: Callable[[str], Any], code: JobCode, *, discover: bool
+    config: Configuration,
+    folders: Folders,
+    schema: Callable[[str], Any],
+    code: JobCode,
+    recognise: Recognition,
+    *,
+    discover: bool,
 ) -> tuple[Mapping[str, ExternalSpec], Sequence[str]]:
     """The external models by their names, and what was passed over."""
     remembered, passed_over = _remembered(folders), _passed_over(folders)
     if not discover and remembered.exists():
         others = json.loads(passed_over.read_text(encoding="utf-8")) if passed_over.exists() else []
         return RememberedModels(json.loads(remembered.read_text(encoding="utf-8"))), others
-    found = find_models.find_models(config, schema("models"), schema("claims"), results=folders.results)
+    found = find_models.find_models(config, schema("models"), schema("claims"), folders.results, recognise)
     return {model.model: model for model in usable(found.models, code.of_user)}, found.passed_over
 
 

@@ -205,8 +205,8 @@ def _nearest(setups: Sequence[Setup], path: str) -> list[Setup]:
     return [setup for setup in setups if shared(setup) == most]
 
 
-def _folder(place: Place) -> str:
-    return posixpath.dirname(place.path)
+def _folder(place: Place | str) -> str:
+    return posixpath.dirname(place.path) if isinstance(place, Place) else ""
 
 
 def _named(setups: Sequence[Setup], path: str) -> list[Setup]:

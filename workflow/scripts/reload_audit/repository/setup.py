@@ -6,7 +6,7 @@ import functools
 import json
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reload_audit.repository.extract import extracted, needs_extraction
@@ -64,9 +64,24 @@ class Setup:
     n_envs: int | None
     definitions: tuple[Definition, ...]
     packages: tuple[str, ...]
-    sources: Mapping[str, Place]
+    sources: Mapping[str, Place | str]
     gaps: tuple[str, ...] = ()
     made_by: Class | None = field(default=None, compare=False)
+
+    @classmethod
+    def of_id(cls, env: str, source: str) -> Setup:
+        """A registered environment and nothing else."""
+        return cls(env, env, {}, (), (), None, None, None, (), (), {"env": source})
+
+    def registered_elsewhere(self) -> Setup:
+        """The same, with an id that Gymnasium knows only once a package is imported, which the script imports."""
+        if not self.packages:
+            return replace(self, gaps=(*self.gaps, f"{self.env} ({self.sources['env']}), which nothing registers"))
+        return replace(self, env=f"{self.packages[0]}:{self.env}")
+
+    def said_where(self) -> dict[str, str]:
+        """For each key of an entry of ``runs`` that it has a value for, where that is said."""
+        return {key: str(place) for key, place in self.sources.items() if getattr(self, key) or key == "env"}
 
     @functools.cached_property
     def key(self) -> str:

@@ -47,7 +47,8 @@ class Candidate:
     :param deterministic: None for what is usual with the environment
     :param env_by_name: whether only names of files and folders say which environment it is, or nothing at all
     :param spaces: what its zip says of its spaces, as plain values
-    :param setups: how its repository says that it is run, where the user has to choose or to consent
+    :param words: names that may speak of its environment, the nearest first
+    :param setups: how its repository says that it is run, until that is settled
     :param said_by_user: the keys of what the user says of it
     :param open_questions: what only the user can answer, each with the keys that answer it
     """
@@ -82,6 +83,7 @@ class Candidate:
     claim_of_folder: Claim | None = None
     env_by_name: bool = False
     spaces: Mapping[str, object] = field(default_factory=dict)
+    words: Sequence[str] = ()
     setups: Sequence[Setup] = ()
     said_by_user: frozenset[str] = frozenset()
     open_questions: list[tuple[tuple[str, ...], str]] = field(default_factory=list)

@@ -15,12 +15,13 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from reload_audit.planning.configuration import ConfigError, closest, trained_models
-from reload_audit.planning.discovery import entries, from_scripts, joining, layouts, names, tables, tree
+from reload_audit.planning.discovery import entries, from_scripts, joining, layouts, names, settling, tables, tree
 from reload_audit.planning.discovery.allowance import ALLOWANCE
 from reload_audit.planning.discovery.candidate import Candidate
 from reload_audit.planning.discovery.contents import PassedOver, counted
 from reload_audit.planning.resolved import Configuration, Run
 from reload_audit.reading.refusal import shown
+from reload_audit.records.guesses import Guess, Tried
 from reload_audit.records.specs import ExternalSpec
 
 LOOKED_FOR = (
@@ -54,17 +55,24 @@ class Unanswered(ConfigError):
         self.models = models
 
 
+def _unknown(guesses: Sequence[Guess]) -> list[Tried]:
+    """Of no guess is it known whether it is right."""
+    return [Tried((guess.env,) if guess.env else (), known=True) for guess in guesses]
+
+
 def find_models(
     config: Configuration,
     models_schema: tables.RowSchema,
     claims_schema: tables.RowSchema,
     results: str | None = None,
+    recognise: settling.Recognise = _unknown,
 ) -> Discovery:
     """All models that a configuration leads to and this workflow does not train.
 
     :param models_schema: the JSON Schema of a row of a table of models
     :param claims_schema: the JSON Schema of a row of a table of claims
     :param results: the audit's own folder of results, which is skipped where a folder above it is searched
+    :param recognise: tries guesses of environments
     :raises Unanswered: what must be known of a model is nowhere said
     :raises ConfigError: a folder or table cannot be used
     """
@@ -77,6 +85,7 @@ def find_models(
     named = _named(_laid_over(rows, in_runs), trained)
     claims = [row for path in _paths(config["claims"]) for row in tables.read_claims(path, claims_schema, problems)]
     _claim(claims, named, problems)
+    settling.settle(list(named.values()), recognise)
     asked = {name: _questions(candidate) for name, candidate in sorted(named.items())}
     if any(asked.values()):
         said = "\n".join([*problems, *_open_questions(named, asked)])

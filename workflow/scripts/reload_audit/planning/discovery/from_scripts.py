@@ -1,4 +1,4 @@
-"""Take over how models are run from the scripts of the repository that they lie in."""
+"""Ask the scripts of the repository that models lie in how they are run, and which statistics are theirs."""
 
 # Paths are texts here: there are many, and not all are Unicode.
 # ruff: noqa: PTH118, PTH120
@@ -13,16 +13,13 @@ from reload_audit.planning.discovery.candidate import Candidate
 from reload_audit.planning.discovery.tree import Folder
 from reload_audit.reading.refusal import shown
 from reload_audit.repository.repository import NO_MATCH, Answer, Asked, Repository, match
-from reload_audit.repository.setup import Setup
 from reload_audit.repository.sources import Source
 
 _VERSION = re.compile(r"-v\d+$")
 
 
 def take_settings(top: Folder, models: Sequence[Candidate]) -> None:
-    """Take over what scripts say of models of which only names say how they are run, or nothing does.
-
-    Where the repository has several answers, or one that runs its own code, the model keeps them for a question.
+    """Note what scripts say of models of which only names say how they are run, or nothing does.
 
     :param top: the repository's folder
     """
@@ -36,7 +33,9 @@ def take_settings(top: Folder, models: Sequence[Candidate]) -> None:
         answer = repository.setups(Asked(path, model.algo, model.spaces))
         if model.env and not _speaks_of(answer, model.env):
             continue  # its own name says more than scripts that never mention it
-        _take(model, answer, path, files)
+        model.setups = answer.setups
+        if len(answer.setups) == 1:
+            _take_statistics(model, answer, path, files)
 
 
 def _files(top: Folder) -> Iterator[Source]:
@@ -51,28 +50,6 @@ def _speaks_of(answer: Answer, env: str) -> bool:
     return answer.by_path or any(
         _VERSION.sub("", setup.id or setup.env).lower() == _VERSION.sub("", env).lower() for setup in answer.setups
     )
-
-
-def _take(model: Candidate, answer: Answer, path: str, files: Sequence[Source]) -> None:
-    if len(answer.setups) == 1:
-        _take_statistics(model, answer, path, files)
-    if len(answer.setups) != 1 or answer.setups[0].runs_own_code or answer.setups[0].gaps:
-        model.setups = answer.setups
-        if answer.setups:
-            model.env = ""
-        return
-    (setup,) = answer.setups
-    model.env, model.env_kwargs = setup.env, dict(setup.env_kwargs)
-    model.wrappers = [{name: dict(kwargs)} if kwargs else name for name, kwargs in setup.wrappers]
-    model.frame_stack = setup.frame_stack
-    model.n_envs = model.n_envs or setup.n_envs
-    where = ", ".join(dict.fromkeys(map(str, said_where(setup).values())))
-    model.remarks.append(f"it is run as its repository says ({where}): {shown(setup.env)}")
-
-
-def said_where(setup: Setup) -> dict[str, str]:
-    """For each key of an entry of ``runs`` that a setup has a value for, where that is said."""
-    return {key: str(place) for key, place in setup.sources.items() if getattr(setup, key) or key == "env"}
 
 
 def _take_statistics(model: Candidate, answer: Answer, path: str, files: Sequence[Source]) -> None:

@@ -230,7 +230,7 @@ def _hub(folder: Folder, zip_names: list[str], card: dict[str, str], title: str)
         env = known.env or card.get("env") or names.env_in(words)
         n_envs = known.n_envs or candidate.n_envs
         candidate.take_settings(dataclasses.replace(known, algo=algo, env=env, n_envs=n_envs))
-        candidate.env_by_name = not (known.env or card.get("env"))
+        candidate.env_by_name, candidate.words = not (known.env or card.get("env")), words
         candidate.source, candidate.deterministic = "hub", deterministic
         if len(models) == 1:
             candidate.name = folder.label or title
@@ -268,7 +268,7 @@ def _plain(folder: Folder, zip_names: list[str], title: str) -> Iterator[_Found]
         parents = [*reversed(folder.label.split("/")), title]
         candidate.algo = candidate.algo or names.algorithm_in([stem, *parents])
         candidate.env = names.env_in([stem, names.joined(folder.label, stem), *parents])
-        candidate.env_by_name = True
+        candidate.env_by_name, candidate.words = True, [stem, *parents]
         if of_one_run:
             _take_measurements(candidate, folder)
         _find_statistics(candidate, folder, stem)

@@ -16,7 +16,6 @@ import yaml
 
 from reload_audit.planning.discovery.candidate import Candidate
 from reload_audit.planning.discovery.find_models import Unanswered
-from reload_audit.planning.discovery.from_scripts import said_where
 from reload_audit.planning.resolved import Configuration, Run
 from reload_audit.reading.refusal import shown
 from reload_audit.repository.setup import Setup
@@ -171,7 +170,7 @@ def _lines(entry: Entry) -> list[str]:
 
 
 def _setup_lines(setup: Setup, own: Collection[str]) -> Iterator[str]:
-    sources = said_where(setup)
+    sources = setup.said_where()
     yield f"env: {_inline(setup.env)}  # {sources['env']}"
     values = {
         "env_kwargs": dict(setup.env_kwargs),

@@ -1,0 +1,99 @@
+"""Settle how models are run that only their repository, or names, speak of: take it over, or keep it for a question."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+from reload_audit.planning.discovery.candidate import Candidate
+from reload_audit.reading.refusal import shown
+from reload_audit.records.guesses import Guess, Tried
+from reload_audit.repository.saved_spaces import saved_shape
+from reload_audit.repository.setup import Setup
+
+Recognise = Callable[[Sequence[Guess]], Sequence[Tried]]
+"""Tries guesses in a process of its own."""
+
+
+def settle(models: Sequence[Candidate], recognise: Recognise) -> None:
+    """Take over what is clear and runs no code of a repository; the rest is asked, with all that is known.
+
+    Environments of Gymnasium are tried first: spaces in a model's zip confirm or refute them.
+    """
+    open_ones = [model for model in models if model.env_by_name and "env" not in model.said_by_user]
+    asked: dict[str, Guess] = {}
+    for model in open_ones:
+        asked |= {_key(guess): guess for guess in _guesses(model) if not model.problem}
+    tried = dict(zip(asked, recognise(list(asked.values())), strict=True))
+    for model in open_ones:
+        if not model.problem:
+            _settle(model, tried)
+
+
+def _guesses(model: Candidate) -> list[Guess]:
+    """What has to be tried before one knows how a model is run."""
+    if not model.setups and not model.env:
+        return [_by_names(model)]
+    return [_by_setup(model, setup) for setup in model.setups if _can_be_tried(setup)]
+
+
+def _can_be_tried(setup: Setup) -> bool:
+    return not (setup.runs_own_code or setup.wrappers or setup.vec_wrappers or setup.frame_stack or setup.gaps)
+
+
+def _by_setup(model: Candidate, setup: Setup) -> Guess:
+    return dataclasses.replace(_by_names(model), env=setup.env, env_kwargs=setup.env_kwargs, names=())
+
+
+def _by_names(model: Candidate) -> Guess:
+    shapes = (saved_shape(model.spaces.get(key)) for key in ("observation_space", "action_space"))
+    return Guess("", {}, tuple(model.words), *shapes)
+
+
+def _key(guess: Guess) -> str:
+    return json.dumps(guess.to_dict())
+
+
+def _settle(model: Candidate, tried: Mapping[str, Tried]) -> None:
+    if not model.setups and not model.env:
+        _settle_by_names(model, tried[_key(_by_names(model))].ids)
+        return
+    possible, misfits = [], []
+    for setup in model.setups:
+        outcome = tried[_key(_by_setup(model, setup))] if _can_be_tried(setup) else Tried(known=True)
+        if outcome.misfit:
+            misfits.append(f"{outcome.misfit} ({setup.sources['env']})")
+        else:
+            possible.append(setup if outcome.known else setup.registered_elsewhere())
+    if len(possible) == 1 and not (possible[0].runs_own_code or possible[0].gaps or possible[0].vec_wrappers):
+        _take(model, possible[0])
+    elif model.setups:
+        model.env, model.setups = "", possible
+        model.open_questions += [(("env",), misfit) for misfit in misfits if not possible]
+
+
+def _settle_by_names(model: Candidate, ids: Sequence[str]) -> None:
+    """Take an environment that names speak of and that has the model's spaces; several are asked."""
+    guess = _by_names(model)
+    if len(ids) == 1 and (guess.observations or guess.actions):
+        (model.env,) = ids
+        model.remarks.append(f"it is run in {ids[0]}, of which its name speaks, and which has its spaces")
+    else:
+        model.setups = [Setup.of_id(env, f"a name, {shown(model.name)}, and the spaces in the zip") for env in ids]
+
+
+def _take(model: Candidate, setup: Setup) -> None:
+    settings = {
+        "env": setup.env,
+        "env_kwargs": dict(setup.env_kwargs),
+        "wrappers": [{name: dict(kwargs)} if kwargs else name for name, kwargs in setup.wrappers],
+        "frame_stack": setup.frame_stack,
+        "n_envs": model.n_envs or setup.n_envs,
+    }
+    for key, value in settings.items():
+        if key not in model.said_by_user:
+            setattr(model, key, value)
+    model.setups = ()
+    where = ", ".join(dict.fromkeys(setup.said_where().values()))
+    model.remarks.append(f"it is run as its repository says ({where}): {shown(setup.env)}")
