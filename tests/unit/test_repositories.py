@@ -83,18 +83,13 @@ envs.save("saves/racer_moments.pkl")
     files = {"code/train.py": script, "saves/racer_moments.pkl": "", "saves/other.pkl": ""}
     found = planned(Repository(files, {"saves/racer.zip": PPO_ALONE}).write(tmp_path / "racing"))
     spec = found.specs["saves/racer"]
-    assert spec.environment.to_dict() | {"normalize": None} == {
-        "env": "CarRacing-v2",
-        "env_kwargs": {"continuous": False},
-        "wrappers": [
-            {"gymnasium.wrappers.GrayscaleObservation": {"keep_dim": True}},
-            {"gymnasium.wrappers.ResizeObservation": {"shape": [64, 64]}},
-        ],
-        "monitor": "env",
-        "normalize": None,
-        "frame_stack": 4,
-        "python_path": [],
-    }
+    environment = spec.environment
+    assert (environment.env, environment.env_kwargs) == ("CarRacing-v2", {"continuous": False})
+    assert [wrapper.to_plain() for wrapper in environment.wrappers] == [
+        {"gymnasium.wrappers.GrayscaleObservation": {"keep_dim": True}},
+        {"gymnasium.wrappers.ResizeObservation": {"shape": [64, 64]}},
+    ]
+    assert environment.frame_stack == 4
     assert spec.n_envs == 6
     assert spec.statistics == str(tmp_path / "racing/saves/racer_moments.pkl")
 
@@ -311,6 +306,27 @@ def test_an_environment_in_a_script_that_trains_at_once_is_taken_out_of_it(tmp_p
     (run,) = found.proposal["runs"]
     assert run["env"] == "all_environment:SnakeEnv"
     assert "learn" not in (tmp_path / "results/proposed/all_environment.py").read_text(encoding="utf-8")
+
+
+def test_layers_of_a_vecenv_in_any_order_are_proposed_as_the_script_has_them(tmp_path: Path) -> None:
+    script = """
+from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize, VecEnvWrapper
+from snake import SnakeEnv
+
+class Mirrored(VecEnvWrapper):
+    pass
+
+venv = DummyVecEnv([lambda: SnakeEnv(size=5)] * 3)
+venv = VecNormalize(VecFrameStack(Mirrored(venv), 4), clip_obs=5.0)
+"""
+    folder = Repository({"snake.py": SNAKE, "train.py": script}, {"a.zip": PPO_ALONE}).write(tmp_path / "layers")
+    (run,) = planned(folder).proposal["runs"]
+    assert run["vec_wrappers"] == [
+        "train.Mirrored",
+        {"VecFrameStack": {"n_stack": 4}},
+        {"VecNormalize": {"clip_obs": 5.0}},
+    ]
+    assert run["n_envs"] == 3
 
 
 def test_models_that_are_run_differently_get_entries_of_their_own(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def try_guesses(
 def _try(guess: Guess, trusted: Collection[str], replacements: Mapping[str, str]) -> Tried:
     if not guess.env:
         return Tried(tuple(_named(guess, trusted, replacements)), known=True)
-    environment = EnvironmentSpec(guess.env, guess.env_kwargs, (), "env", None, None, ())
+    environment = EnvironmentSpec(guess.env, guess.env_kwargs, (), "env", (), ())
     try:
         found, _ = ids.runnable(environment, (), trusted, replacements)
         if found.env.rpartition(":")[2] not in gym.registry:

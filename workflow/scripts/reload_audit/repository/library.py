@@ -60,10 +60,14 @@ _NOT_ARGUMENTS = (
 class Found:
     """All that scripts say of environments and models."""
 
-    environments: list[Environment] = field(default_factory=list)
+    outermost: dict[int, Environment] = field(default_factory=dict)
     models: list[Model] = field(default_factory=list)
     registrations: dict[str, Registration] = field(default_factory=dict)
     classes: list[Class] = field(default_factory=list)
+
+    @property
+    def environments(self) -> list[Environment]:
+        return list(self.outermost.values())
 
 
 class Library:
@@ -80,7 +84,10 @@ class Library:
         self, follower: Follower, function: Any, args: Sequence[Any], kwargs: Mapping[str, Value], place: Place
     ) -> Any:
         """What a call gives; ``NotImplemented`` for an ordinary call of a class of the repository."""
-        call = Call(follower, args, kwargs, place)
+        given = self._given(function, Call(follower, args, kwargs, place))
+        return self.made(given) if isinstance(given, Environment) else given
+
+    def _given(self, function: Any, call: Call) -> Any:
         if isinstance(function, Class):
             return self._of_class(function, call)
         if isinstance(function, Method):
@@ -104,9 +111,9 @@ class Library:
     # --- Environments ----------------------------------------------------------------------------------------------
 
     def made(self, environment: Environment) -> Environment:
-        """Note an environment that a script makes."""
-        if len(self.found.environments) < limits.SCRIPT_STATEMENTS:
-            self.found.environments.append(environment)
+        """Note an environment that a script makes, with all that it has put around it so far."""
+        if len(self.found.outermost) < limits.SCRIPT_STATEMENTS:
+            self.found.outermost[id(environment.saved)] = environment  # one list for all that is around it
         return environment
 
     def _of_class(self, found: Class, call: Call) -> Any:

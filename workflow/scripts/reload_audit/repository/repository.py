@@ -13,20 +13,17 @@ from reload_audit.reading.files import read_bytes
 from reload_audit.reading.plain_values import parse_json
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.yaml_text import parse_yaml
+from reload_audit.repository.describing import Describing
 from reload_audit.repository.follow import Follower
 from reload_audit.repository.library import Library, is_environment
+from reload_audit.repository.paths import NO_MATCH, Match, match
 from reload_audit.repository.places import Place
 from reload_audit.repository.saved_spaces import contradict
 from reload_audit.repository.scripts import Script, read_script
-from reload_audit.repository.setup import Describing, Setup
+from reload_audit.repository.setup import Setup
 from reload_audit.repository.sources import Source, chosen
 from reload_audit.repository.stated import Model
-from reload_audit.repository.values import HOLE, Value
-
-Match = tuple[int, int, int]
-"""How well a file fits a path in a script: letters of its name that are said, folders that are alike, their letters."""
-
-NO_MATCH: Match = (0, 0, 0)
+from reload_audit.repository.values import Value
 
 
 @dataclass(frozen=True)
@@ -89,6 +86,7 @@ class Repository:
         possible: list[list[Setup | None]] = [
             [described.setup(model.environment) for model in by_path if model.environment is not None],
             [described.setup(model.environment) for model in same if model.environment is not None],
+            [described.setup(model.environment) for model in models if model.environment is not None],
             [described.setup(environment) for environment in self._found.environments],
             [described.of_class(defined) for defined in classes],
         ]
@@ -151,40 +149,6 @@ def _match(path: str, model: Model) -> Match:
     """How well the best of a model's files fits a path."""
     files = [*model.files, *model.best, *model.checkpoints, *model.loaded]
     return max((match(path, file) for file, _ in files), default=NO_MATCH)
-
-
-def match(path: str, pattern: str) -> Match:
-    """How well a file fits a path in a script, which may have holes.
-
-    Folders may have moved, so the end of the path decides.
-
-    :param path: relative to the repository's folder
-    """
-    own = posixpath.normpath(path).removesuffix(".zip").split("/")
-    said = [part for part in posixpath.normpath(pattern.replace("\\", "/")).split("/") if part not in ("", ".", "..")]
-    letters: list[int] = []
-    for one, other in zip(reversed(own), reversed(said), strict=False):
-        if not _fits(one, other):
-            break
-        letters.append(sum(map(str.isalnum, other.replace(HOLE, ""))))
-    return (letters[0], len(letters), sum(letters)) if any(letters) else NO_MATCH
-
-
-def _fits(name: str, pattern: str) -> bool:
-    """Whether a name is a pattern with its holes filled in."""
-    first, *rest = pattern.split(HOLE)
-    if not rest:
-        return name == pattern
-    *middle, last = rest
-    if not name.startswith(first) or not name[len(first) :].endswith(last):
-        return False
-    between, at = name[len(first) : len(name) - len(last)], 0
-    for part in middle:
-        at = between.find(part, at)
-        if at < 0:
-            return False
-        at += len(part)
-    return True
 
 
 def _best(models: Sequence[Model], score: Callable[[Model], Match]) -> list[Model]:

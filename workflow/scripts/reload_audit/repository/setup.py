@@ -4,23 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
-import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from reload_audit.repository.extract import extracted, needs_extraction
-from reload_audit.repository.library import Found, is_environment, is_wrapper
-from reload_audit.repository.modules import Modules
 from reload_audit.repository.places import Place
-from reload_audit.repository.stated import Environment, Layer
-from reload_audit.repository.values import HOLE, Class, External, Value
-
-_RENAMED: Mapping[str, tuple[str, Mapping[str, str]]] = {
-    "GrayScaleObservation": ("GrayscaleObservation", {}),
-    "FrameStack": ("FrameStackObservation", {"num_stack": "stack_size", "lz4_compress": ""}),
-}
-"""Wrappers of gym with another name in Gymnasium, and their arguments with other names, empty for one that is gone."""
+from reload_audit.repository.values import Class, Value
 
 
 @dataclass(frozen=True)
@@ -46,7 +34,7 @@ class Setup:
     :param env: an id, or ``module:Class``
     :param id: the id that scripts have it under; empty for none
     :param wrappers: of each environment, innermost first, each a dotted name and its arguments
-    :param vec_wrappers: of the VecEnv, as ``wrappers``; VecNormalize and VecFrameStack are not among them
+    :param vec_wrappers: of the VecEnv, as ``wrappers``, where it has others than VecFrameStack around VecNormalize
     :param normalize: arguments of VecNormalize; None for an environment without
     :param definitions: what is imported of the repository itself
     :param packages: packages that may have registered the id, which the script imports
@@ -97,135 +85,5 @@ class Setup:
 
 
 def _is_of_libraries(name: str) -> bool:
-    return name.partition(".")[0] in ("gymnasium", "stable_baselines3", "sb3_contrib", "ale_py")
-
-
-class Describing:
-    """Puts environments that scripts make into the terms of a configuration."""
-
-    def __init__(self, found: Found, modules: Modules) -> None:
-        self._found = found
-        self._modules = modules
-        self._known: dict[int, tuple[Environment, Setup | None]] = {}
-
-    def setup(self, environment: Environment) -> Setup | None:
-        """How a model is run there; None where nothing says which environment it is."""
-        if id(environment) not in self._known:
-            self._known[id(environment)] = (environment, self._setup(environment))
-        return self._known[id(environment)][1]
-
-    def _setup(self, environment: Environment) -> Setup | None:
-        gaps = _gaps(environment)
-        wrappers = list(environment.wrappers)
-        kwargs = dict(environment.kwargs)
-        definitions = []
-        own = environment.own
-        registered = self._found.registrations.get(environment.env)
-        if registered is not None and isinstance(made := registered.entry_point, Environment):
-            wrappers = [*made.wrappers, *wrappers]
-            own, kwargs, gaps = made.own, {**made.kwargs, **kwargs}, [*gaps, *_gaps(made)]
-        elif registered is not None:
-            own = self._entry(registered.entry_point, registered.place)
-            kwargs = {**registered.kwargs, **kwargs}
-            limit = kwargs.pop("max_episode_steps", registered.max_episode_steps)
-            if own is not None and limit is not None:
-                wrappers.insert(0, _time_limit(limit, registered.place))
-        if own is not None:
-            definitions.append(self._definition(own))
-            env = f"{definitions[0].module}:{own.name}"
-        elif registered is not None:
-            module = self._modules.importable(registered.place.path)[1]
-            folders = self._modules.search_path(registered.place.path)
-            definitions.append(Definition(registered.id, module, folders, registered.place))
-            env = f"{module}:{registered.id}"
-        elif environment.library:
-            module, _, name = environment.library.rpartition(".")
-            env = f"{module}:{name}"
-        elif not environment.env or HOLE in environment.env:
-            return None
-        else:
-            env = environment.env
-        definitions += [self._definition(layer.own) for layer in (*wrappers, *environment.layers) if layer.own]
-        stack = next((layer for layer in environment.layers if _last(layer) == "VecFrameStack"), None)
-        normalize = next((layer for layer in environment.layers if _last(layer) == "VecNormalize"), None)
-        others = [layer for layer in environment.layers if _last(layer) not in ("VecFrameStack", "VecNormalize")]
-        gaps += [f"argument {name} of {layer.name} ({layer.place})" for layer in wrappers for name in layer.unknown]
-        sources = {"env": environment.place, "env_kwargs": environment.place, "n_envs": environment.place}
-        sources |= {"wrappers": wrappers[-1].place} if wrappers else {}
-        sources |= {"frame_stack": stack.place} if stack else {}
-        return Setup(
-            env=env,
-            id=environment.env,
-            env_kwargs=kwargs,
-            wrappers=tuple(map(self._written, wrappers)),
-            vec_wrappers=tuple(map(self._written, others)),
-            frame_stack=None if stack is None else _count(stack.kwargs.get("n_stack")),
-            normalize=None if normalize is None else normalize.kwargs,
-            n_envs=environment.n_envs,
-            definitions=tuple(dict.fromkeys(definitions)),
-            packages=self._modules.imported_packages(environment.place.path),
-            sources=sources,
-            gaps=tuple(gaps),
-            made_by=own,
-        )
-
-    def of_class(self, found: Class) -> Setup:
-        """How a model is run in a class that no script makes an environment of."""
-        setup = self.setup(Environment(found.place, own=found))
-        assert setup is not None  # it has a class
-        return setup
-
-    def _entry(self, entry: Any, place: Place) -> Class | None:
-        """The class of the repository that an entry point leads to."""
-        if isinstance(entry, Class):
-            return entry
-        if isinstance(entry, External):
-            entry = ":".join(entry.name.rsplit(".", 1))
-        if not isinstance(entry, str) or ":" not in entry:
-            return None
-        module, _, name = entry.partition(":")
-        path = self._modules.find(module, place.path)
-        classes = [one for one in self._found.classes if one.name == name and is_environment(one)]
-        return next((one for one in sorted(classes, key=lambda one: one.place.path != path)), None)
-
-    def _definition(self, found: Class) -> Definition:
-        path = found.place.path
-        script, module = self._modules.scripts[path], self._modules.importable(path)[1]
-        text = ""
-        if needs_extraction(script):
-            module = _identifier(f"{posixpath.splitext(posixpath.basename(path))[0]}_environment")
-            own = [one for one in self._found.classes if one.place.path == path]
-            text = extracted(script, [one.name for one in own if is_environment(one) or is_wrapper(one)])
-        return Definition(found.name, module, self._modules.search_path(path), found.place, text)
-
-    def _written(self, layer: Layer) -> tuple[str, Mapping[str, Value]]:
-        if layer.own is not None:
-            definition = self._definition(layer.own)
-            return f"{definition.module}.{definition.name}", layer.kwargs
-        if not layer.name.startswith("gymnasium.wrappers."):
-            return layer.name, layer.kwargs
-        name, renamed = _RENAMED.get(_last(layer), (_last(layer), {}))
-        kwargs = {renamed.get(key, key): value for key, value in layer.kwargs.items()}
-        kwargs.pop("", None)
-        return f"gymnasium.wrappers.{name}", kwargs
-
-
-def _gaps(environment: Environment) -> list[str]:
-    return [f"argument {name} ({environment.place})" for name in environment.unknown]
-
-
-def _time_limit(limit: int, place: Place) -> Layer:
-    return Layer("gymnasium.wrappers.TimeLimit", {"max_episode_steps": limit}, place)
-
-
-def _last(layer: Layer) -> str:
-    return layer.name.rpartition(".")[2]
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and value > 1 else None
-
-
-def _identifier(name: str) -> str:
-    text = "".join(letter if letter.isalnum() else "_" for letter in name)
-    return f"_{text}" if text[:1].isdecimal() else text
+    is_short = "." not in name and name.startswith("Vec")
+    return is_short or name.partition(".")[0] in ("gymnasium", "stable_baselines3", "sb3_contrib", "ale_py")

@@ -8,12 +8,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from reload_audit.planning.discovery.candidate import Candidate
 from reload_audit.planning.discovery.tree import Folder
 from reload_audit.reading.refusal import shown
-from reload_audit.repository.repository import NO_MATCH, Answer, Asked, Repository, match
+from reload_audit.repository.paths import NO_MATCH, match
 from reload_audit.repository.sources import Source
+
+if TYPE_CHECKING:
+    from reload_audit.repository.repository import Answer
 
 _VERSION = re.compile(r"-v\d+$")
 
@@ -27,6 +31,9 @@ def take_settings(top: Folder, models: Sequence[Candidate]) -> None:
     files = list(_files(top)) if open_ones else []
     if not any(file.is_one_of(".py", ".ipynb") for file in files):
         return
+    # Most folders have no scripts, and the processes of jobs plan, too: only here is it needed.
+    from reload_audit.repository.repository import Asked, Repository
+
     repository = Repository(files)
     for model in open_ones:
         path = os.path.relpath(model.path, top.path)

@@ -27,8 +27,6 @@ _CODE = "proposed"
 _SHOWN_LINES = 40
 _MAGIC = re.compile(r"([*?\[])")
 
-_KEYS = ("env_kwargs", "wrappers", "frame_stack", "n_envs")
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -175,14 +173,13 @@ def _setup_lines(setup: Setup, own: Collection[str]) -> Iterator[str]:
     values = {
         "env_kwargs": dict(setup.env_kwargs),
         "wrappers": [{name: dict(kwargs)} if kwargs else name for name, kwargs in setup.wrappers],
+        "vec_wrappers": [{name: dict(kwargs)} if kwargs else name for name, kwargs in setup.vec_wrappers],
         "frame_stack": setup.frame_stack,
         "n_envs": setup.n_envs,
     }
     for key, value in values.items():
         if value and key not in own:
             yield f"{key}: {_inline(value)}  # {sources[key]}"
-    for name, _ in setup.vec_wrappers:
-        yield f"# it is in a VecEnv wrapper too: {name}"
     for gap in setup.gaps:
         yield f"# not a plain value: {gap}"
 

@@ -66,7 +66,7 @@ def _settle(model: Candidate, tried: Mapping[str, Tried]) -> None:
             misfits.append(f"{outcome.misfit} ({setup.sources['env']})")
         else:
             possible.append(setup if outcome.known else setup.registered_elsewhere())
-    if len(possible) == 1 and not (possible[0].runs_own_code or possible[0].gaps or possible[0].vec_wrappers):
+    if len(possible) == 1 and not (possible[0].runs_own_code or possible[0].gaps):
         _take(model, possible[0])
     elif model.setups:
         model.env, model.setups = "", possible
@@ -88,6 +88,7 @@ def _take(model: Candidate, setup: Setup) -> None:
         "env": setup.env,
         "env_kwargs": dict(setup.env_kwargs),
         "wrappers": [{name: dict(kwargs)} if kwargs else name for name, kwargs in setup.wrappers],
+        "vec_wrappers": [{name: dict(kwargs)} if kwargs else name for name, kwargs in setup.vec_wrappers],
         "frame_stack": setup.frame_stack,
         "n_envs": model.n_envs or setup.n_envs,
     }
