@@ -39,8 +39,15 @@ from reload_audit.environments.older_apis import (
 from reload_audit.environments.packages import register
 from reload_audit.environments.seeded_episodes import ActionsAnnounced, SeededEpisodes
 from reload_audit.environments.stack import Normalizer, put_around
-from reload_audit.processes.imports import ImportProblem, extend_path, import_module, import_object, with_objects
-from reload_audit.records.specs import EnvironmentSpec
+from reload_audit.processes.imports import (
+    ImportProblem,
+    extend_path,
+    import_module,
+    import_object,
+    with_functions,
+    with_objects,
+)
+from reload_audit.records.specs import EnvironmentSpec, WrapperSpec
 
 
 def make_env(spec: EnvironmentSpec, inside: Sequence[Callable[[gym.Env], gym.Env]] = ()) -> gym.Env:
@@ -51,7 +58,7 @@ def make_env(spec: EnvironmentSpec, inside: Sequence[Callable[[gym.Env], gym.Env
     :raises gymnasium.error.Error: Gymnasium does not know the id or refuses the arguments
     """
     extend_path(spec.python_path)
-    wrappers = [partial(import_object(wrapper.name), **with_objects(wrapper.kwargs)) for wrapper in spec.wrappers]
+    wrappers = [_wrapper(wrapper) for wrapper in spec.wrappers]
     of_gym = [*itertools.takewhile(lambda wrapper: is_of_gym(wrapper.func, "Wrapper"), wrappers)]
     env = _make_unwrapped(spec, of_gym)
     for wrap in inside:
@@ -127,6 +134,11 @@ def _make_slot(spec: EnvironmentSpec, worker_seed: int, creator: int) -> gym.Env
     env = make_env(spec, [Monitor, SeededEpisodes] if spec.monitor == "env" else [SeededEpisodes])
     env.get_wrapper_attr("remember_construction")(describe_construction(env, spec.env_kwargs))
     return ActionsAnnounced(env) if spec.wrappers else env
+
+
+def _wrapper(wrapper: WrapperSpec) -> partial[Any]:
+    made_by = import_object(wrapper.name)
+    return partial(made_by, **with_functions(made_by, with_objects(wrapper.kwargs)))
 
 
 def _make_unwrapped(spec: EnvironmentSpec, of_gym: Sequence[Callable[[Any], Any]] = ()) -> gym.Env:

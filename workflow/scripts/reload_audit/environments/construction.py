@@ -47,6 +47,11 @@ def without_own_wrappers(names: Any) -> Any:
     return [name for name in names if package_of(name) != _OWN_PACKAGE]
 
 
+def wrappers_of_the_user(construction: Construction) -> list[str]:
+    """Dotted names of the wrappers around an environment, the outermost first, but for Monitor and this audit's own."""
+    return [name for name in without_own_wrappers(construction.wrappers[:-1]) if not name.endswith(".Monitor")]
+
+
 def package_of(name: str) -> str:
     """The package that a dotted name begins with."""
     return name.partition(".")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, SupportsFloat
@@ -9,14 +10,26 @@ from typing import Any, SupportsFloat
 import gymnasium as gym
 import numpy as np
 
+from reload_audit.environments.construction import wrappers_of_the_user
 from reload_audit.environments.older_apis import Info
 from reload_audit.environments.step_recorders import EnvironmentSteps
+from reload_audit.environments.unseen import Unseen
 from reload_audit.records.manifest import Construction
 from reload_audit.records.steps import EPISODES, EpisodeSteps
 from reload_audit.records.storage import Digest
 
 PARKED_KEY = "reload_audit_parked"
 """Key in the ``info`` of a step that a parked :class:`SeededEpisodes` answers without stepping its environment."""
+
+
+_MOST_MISSED = 10_000
+"""Steps after an episode's end from which on nobody is taken to reset any more."""
+
+
+def may_hide_the_end(construction: Construction) -> str:
+    """Say which wrappers may keep the end of an episode from the VecEnv."""
+    names = ", ".join(wrappers_of_the_user(construction)) or "there is none"
+    return f"a wrapper hides it from the VecEnv, of these, the outermost first: {names}"
 
 
 class EpisodeTooLong(RuntimeError):
@@ -44,13 +57,13 @@ class SeededEpisode:
     steps: EpisodeSteps | None
 
 
-class SeededEpisodes(gym.Wrapper):
+class SeededEpisodes(Unseen):
     """Run given episodes, each reset with its own seed, and record them; pass everything through until asked to.
 
     ``VecEnv.seed`` reaches only the first reset of each environment: the later ones, which the VecEnv makes by
     itself, continue whatever generator is there. This wrapper supplies the seed of every one. When its episodes
     are done it *parks*: the environment is neither stepped nor reset any more, so one that waits for
-    the others of its VecEnv does nothing that the protocol did not ask for.
+    the others of its VecEnv does nothing that the protocol did not ask for. It then gives copies of one observation.
 
     It sits inside the user's wrappers, beside the Monitor: an episode is the environment's own, also where a wrapper
     ends it early for training (a life lost in Atari) or changes its rewards, and its reward is the monitor's. Rewards
@@ -61,15 +74,17 @@ class SeededEpisodes(gym.Wrapper):
         super().__init__(env)
         self._queue: list[tuple[int, int]] | None = None
         self._max_steps = 0
-        self._last_observation: Any = None
+        self._kept: tuple[Any, Info] | None = None
         self._current: tuple[int, int] | None = None
         self._parked = False
         self._over = False
+        self._missed = 0
         self._rewards: list[float] = []
         self._finished: list[SeededEpisode] = []
         self._construction: Construction | None = None
         self._keep_steps = False
         self._steps: EnvironmentSteps | None = None
+        self.hide()
 
     def begin_episodes(self, episodes: Sequence[tuple[int, int]], max_steps: int, keep_steps: bool = False) -> None:
         """From the next reset on, run these episodes.
@@ -91,33 +106,40 @@ class SeededEpisodes(gym.Wrapper):
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Any, Info]:
         if self._queue is None:
             self._over = False
-            self._last_observation, info = self.env.reset(seed=seed, options=options)
-            return self._last_observation, info
+            return self.env.reset(seed=seed, options=options)
         if self._current is not None and self._rewards:
             self._finish(terminated=False)  # cut short by a wrapper further out
         if self._current is None:
             self._current = self._queue.pop(0) if self._queue else None
         self._parked = self._current is None
-        if self._parked and self._last_observation is not None:
-            return self._last_observation, {}
+        if self._parked and self._kept is not None:
+            return self._again()
         seed = None if self._current is None else self._current[1]
-        self._last_observation, info = self.env.reset(seed=seed, options=options)
+        observation, info = self.env.reset(seed=seed, options=options)
+        if not self._queue:
+            self._keep(observation, info)
         self._over = False
         self._rewards = []
         episode = 0 if self._current is None else self._current[0]
         self._steps = EnvironmentSteps(episode, keep=self._keep_steps and episode < EPISODES)
-        self._steps.observe(self._last_observation)
-        return self._last_observation, info
+        self._steps.observe(observation)
+        return observation, info
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, Info]:
         if self._parked:
-            return self._last_observation, 0.0, False, False, {PARKED_KEY: True}
+            observation, info = self._again()
+            return observation, 0.0, False, False, {**info, PARKED_KEY: True}
         if self._over and self._queue is not None:
             # A wrapper that resets only when an episode is really over has missed its end: report it again.
-            return self._last_observation, 0.0, True, False, {}
+            self._missed += 1
+            if self._missed > _MOST_MISSED:
+                raise EpisodeTooLong(f"an episode goes on after its end; {may_hide_the_end(self.construction())}")
+            observation, info = self._again()
+            return observation, 0.0, True, False, info
         observation, reward, terminated, truncated, info = self.env.step(action)
-        self._last_observation = observation
-        self._over = bool(terminated or truncated)
+        self._over, self._missed = bool(terminated or truncated), 0
+        if self._over:
+            self._keep(observation, info)
         if self._current is not None and self._steps is not None:
             self._rewards.append(float(reward))
             self._steps.observe(observation)
@@ -144,6 +166,16 @@ class SeededEpisodes(gym.Wrapper):
         assert self._construction is not None
         return self._construction
 
+    def _keep(self, observation: Any, info: Info) -> None:
+        """Keep an observation to give again, as it is now: wrappers further out may write into it."""
+        self._kept = copy.deepcopy(observation), {key: value for key, value in info.items() if key != "episode"}
+
+    def _again(self) -> tuple[Any, Info]:
+        """The observation that was kept, and its info, as objects that nobody has written into."""
+        assert self._kept is not None
+        observation, info = self._kept
+        return copy.deepcopy(observation), dict(info)
+
     def _finish(self, terminated: bool) -> None:
         assert self._current is not None
         assert self._steps is not None
@@ -164,7 +196,7 @@ class SeededEpisodes(gym.Wrapper):
         )
 
 
-class ActionsAnnounced(gym.Wrapper):
+class ActionsAnnounced(Unseen):
     """The outermost wrapper, which tells :class:`SeededEpisodes` when the policy acts.
 
     Wrappers in between may step and reset the environment on their own.
@@ -173,6 +205,7 @@ class ActionsAnnounced(gym.Wrapper):
     def __init__(self, env: gym.Env) -> None:
         super().__init__(env)
         self._announce = env.get_wrapper_attr("policy_acts")
+        self.hide()
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, Info]:
         self._announce()

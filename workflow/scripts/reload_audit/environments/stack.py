@@ -12,7 +12,7 @@ import stable_baselines3.common.vec_env as sb3_vec_env
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize, VecTransposeImage
 
-from reload_audit.processes.imports import ImportProblem, import_object
+from reload_audit.processes.imports import ImportProblem, import_object, with_functions, with_objects
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.records.specs import (
     VEC_FRAME_STACK,
@@ -114,7 +114,7 @@ def _stacked(venv: VecEnv, wrappers: Sequence[WrapperSpec], normalizer: Normaliz
             continue
         make = vec_wrapper_class(wrapper.name)
         try:
-            made = make(venv, **wrapper.kwargs)
+            made = make(venv, **with_functions(make, with_objects(wrapper.kwargs)))
         except Exception as error:
             raise LayerProblem(f"{_place(wrapper, venv)} raised {type(error).__name__}: {error}") from error
         if not isinstance(made, VecEnv):

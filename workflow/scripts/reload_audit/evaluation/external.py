@@ -28,7 +28,7 @@ from reload_audit.environments.stack import LayerProblem, order_of
 from reload_audit.evaluation.checks import check, check_identity, recorded_divergence
 from reload_audit.evaluation.conditions import Subject, fresh_environments, run_condition
 from reload_audit.evaluation.reference import RANDOM_POLICY_EPISODES
-from reload_audit.evaluation.rollouts import NonFiniteReward, RandomPolicy, run_episodes
+from reload_audit.evaluation.rollouts import NoActionMasks, NonFiniteReward, RandomPolicy, run_episodes
 from reload_audit.forensics.history import counted_by, history_of, remarks_on_training
 from reload_audit.forensics.pairing import counts_of
 from reload_audit.forensics.traces import traces_of
@@ -67,7 +67,7 @@ _WRAPPERS = {
 }
 """Wrappers of a migration, as a spec names them."""
 
-_SPEAKING = (Unreadable, ImportProblem, LayerProblem, EpisodeTooLong, NonFiniteReward)
+_SPEAKING = (Unreadable, ImportProblem, LayerProblem, EpisodeTooLong, NonFiniteReward, NoActionMasks)
 
 
 def evaluate_external(

@@ -16,7 +16,7 @@ from sb3_contrib.common.maskable.utils import is_masking_supported
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from reload_audit.environments.seeded_episodes import PARKED_KEY, SeededEpisode
+from reload_audit.environments.seeded_episodes import PARKED_KEY, SeededEpisode, may_hide_the_end
 from reload_audit.environments.step_recorders import PolicySteps
 from reload_audit.records.episodes import Episode
 from reload_audit.records.specs import EvaluationSpec
@@ -35,6 +35,10 @@ class NonFiniteReward(RuntimeError):
 
 class EpisodesLost(RuntimeError):
     """Episodes were run, but a wrapper kept their end from the VecEnv."""
+
+
+class NoActionMasks(RuntimeError):
+    """A policy that masks actions acts in environments that have no masks."""
 
 
 class Policy(abc.ABC):
@@ -173,7 +177,10 @@ def _run_episodes(
     episodes: list[Episode] = []
     while len(episodes) < stop - start:
         if parked.all():
-            raise EpisodesLost(f"only {len(episodes)} of {stop - start} episodes ended in a way that can be seen")
+            raise EpisodesLost(
+                f"only {len(episodes)} of {stop - start} episodes ended in a way that can be seen; "
+                f"{may_hide_the_end(venv.env_method('construction', indices=0)[0])}"
+            )
         actions, states = policy.act(observations, states, starts, venv, parked)
         trace.add(observations, actions)
         observations, rewards, starts, infos = venv.step(actions)
@@ -221,6 +228,13 @@ class _ActionMasks:
     def of(self, venv: VecEnv, parked: np.ndarray) -> np.ndarray:
         """Masks of all slots, shape ``(n_envs, n_actions)``; those of parked slots are of no consequence."""
         live = np.flatnonzero(~parked).tolist()
+        if self._masks is None and not is_masking_supported(venv):
+            raise NoActionMasks(
+                f"MaskablePPO asks its environments for masks, and {_environment_class(venv)} has no method "
+                "action_masks; expected the wrapper that it was trained with, and its function, which must stand in a "
+                "module of python_path that does not train when it is imported: "
+                'wrappers: [{ActionMasker: {action_mask_fn: "module:function"}}]'
+            )
         masks = np.stack(venv.env_method("action_masks", indices=live))
         if self._masks is None or len(self._masks) != venv.num_envs:
             self._masks = np.ones((venv.num_envs, masks.shape[1]), dtype=masks.dtype)
@@ -302,6 +316,10 @@ def _episode(recorded: SeededEpisode, info: Mapping[str, Any], step_reward: floa
         step_reward=step_reward,
         trace={"raw_observations": recorded.raw_observations, "rewards": recorded.rewards, **trace},
     )
+
+
+def _environment_class(venv: VecEnv) -> str:
+    return type(venv.get_attr("unwrapped", 0)[0]).__name__
 
 
 def _sample_valid(space: spaces.Space, mask: np.ndarray) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from reload_audit.reading.plain_values import names_object
+from reload_audit.reading.plain_values import is_object_name, names_object
 
 
 class ImportProblem(ValueError):
@@ -86,3 +88,31 @@ def with_objects(arguments: Any) -> Any:
     if isinstance(arguments, list | tuple):
         return [with_objects(value) for value in arguments]
     return arguments
+
+
+def with_functions(called: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments with functions and classes in place of texts that name them, where what is called takes such.
+
+    ``ActionMasker: {action_mask_fn: "module:function"}`` is short for ``{object: "module:function"}``. A text without a
+    colon stays one, and so does any text for a parameter that does not ask for something to call, by its annotation or
+    by its name.
+
+    :raises ImportProblem: a name leads nowhere
+    """
+    named = [key for key, value in arguments.items() if isinstance(value, str) and is_object_name(value)]
+    if not named:
+        return dict(arguments)
+    try:
+        parameters = inspect.signature(called).parameters
+    except (TypeError, ValueError):
+        parameters = {}  # type: ignore[assignment]
+    wanted = [key for key in named if _takes_callable(key, parameters.get(key))]
+    return {**arguments, **{key: import_object(arguments[key]) for key in wanted}}
+
+
+_CALLED = re.compile(r"(^|_)(fn|func|function|callable|callback|class|cls)$")
+
+
+def _takes_callable(name: str, parameter: inspect.Parameter | None) -> bool:
+    annotated = parameter is not None and re.search(r"\b(Callable|type|Type)\b", str(parameter.annotation)) is not None
+    return annotated or _CALLED.search(name) is not None

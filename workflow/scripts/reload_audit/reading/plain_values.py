@@ -72,8 +72,13 @@ def mapping(value: Any) -> dict[str, Any]:
 def names_object(value: Any) -> bool:
     """Whether a value stands for a Python object: ``{object: "module:Name"}``, with its ``arguments`` or without."""
     named = value.get("object") if isinstance(value, Mapping) else None
-    is_object = isinstance(named, str) and _OBJECT.fullmatch(named) is not None
+    is_object = isinstance(named, str) and is_object_name(named)
     return is_object and value.keys() <= {"object", "arguments"}
+
+
+def is_object_name(text: str) -> bool:
+    """Whether a text names a Python object: ``module:Name``."""
+    return _OBJECT.fullmatch(text) is not None
 
 
 def objects_in(value: Any) -> Iterator[str]:

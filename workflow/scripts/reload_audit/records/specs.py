@@ -46,7 +46,31 @@ class WrapperSpec:
 
 
 def wrapper_spec(entry: WrapperEntry) -> WrapperSpec:
-    """Read a wrapper from a dotted name, or from a mapping of one to its keyword arguments."""
+    """Read a wrapper from its name, or from a mapping of that to its keyword arguments.
+
+    The name of a class alone is one of sb3-contrib, of SB3's for Atari, or else of Gymnasium.
+    """
+    read = _named(entry)
+    if "." in read.name or ":" in read.name:
+        return read
+    return replace(read, name=f"{_MODULES.get(read.name, 'gymnasium.wrappers')}.{read.name}")
+
+
+_MODULES = {
+    **dict.fromkeys(("ActionMasker", "TimeFeatureWrapper"), "sb3_contrib.common.wrappers"),
+    **dict.fromkeys(
+        (
+            *("AtariWrapper", "ClipRewardEnv", "EpisodicLifeEnv", "FireResetEnv", "MaxAndSkipEnv", "NoopResetEnv"),
+            *("StickyActionEnv", "WarpFrame"),
+        ),
+        "stable_baselines3.common.atari_wrappers",
+    ),
+    "Monitor": "stable_baselines3.common.monitor",
+}
+"""Where the wrappers of single environments are that SB3 and sb3-contrib have."""
+
+
+def _named(entry: WrapperEntry) -> WrapperSpec:
     if isinstance(entry, str):
         return WrapperSpec(entry, {})
     ((name, kwargs),) = entry.items()
@@ -60,8 +84,8 @@ _OF_SB3 = re.compile(r"stable_baselines3\.common\.vec_env(\.\w+)?[.:](?=Vec\w+$)
 
 
 def vec_wrapper_spec(entry: WrapperEntry) -> WrapperSpec:
-    """Read a wrapper of a VecEnv as :func:`wrapper_spec` does. Those of SB3 are called by their class names alone."""
-    read = wrapper_spec(entry)
+    """Read a wrapper of a VecEnv. Those of SB3 are called by their class names alone, however they are spelt."""
+    read = _named(entry)
     return replace(read, name=_OF_SB3.sub("", read.name))
 
 
