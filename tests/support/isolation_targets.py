@@ -1,4 +1,4 @@
-"""Functions that ``test_isolation`` calls in child processes. Standard library only, so that a child starts at once."""
+"""Functions that ``test_isolation`` calls in child processes. Little is imported, so that a child starts at once."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from reload_audit.processes.under_way import hand_over, seconds_left
 
 SLEEPER = "import time; time.sleep(120)"
 
@@ -267,3 +269,22 @@ def run_python(code: str) -> str:
 def print_text(text: str) -> None:
     """Print a text."""
     print(text, end="")
+
+
+def hand_over_and_sleep(values: Sequence[Any], seconds: float) -> str:
+    """Hand values over one after the other, then sleep."""
+    for value in values:
+        hand_over(value)
+    time.sleep(seconds)
+    return "done"
+
+
+def hand_over_and_die(value: Any) -> None:
+    """Hand a value over, then be killed for a reason of one's own."""
+    hand_over(value)
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def time_left() -> float:
+    """Return how many seconds this call has left."""
+    return seconds_left()

@@ -14,7 +14,15 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from reload_audit.environments.build import build_vec_env, freeze_normalization, normalizable_keys
 from reload_audit.environments.seeded_episodes import EpisodeTooLong
 from reload_audit.evaluation.conditions import Subject, fresh_environments, observe_as
-from reload_audit.evaluation.rollouts import ModelPolicy, NonFiniteReward, Policy, RandomPolicy, run_episodes
+from reload_audit.evaluation.rollouts import (
+    ModelPolicy,
+    NonFiniteReward,
+    Policy,
+    RandomPolicy,
+    TimeAllowed,
+    run_episodes,
+    run_looks,
+)
 from reload_audit.records.episodes import Episode, first_difference
 from reload_audit.records.specs import Condition, EvaluationSpec, TrainingSpec
 from support.builders import training_spec
@@ -213,3 +221,28 @@ def test_a_reward_that_is_no_number_is_an_error_that_names_the_episode(monkeypat
     monkeypatch.setattr(planted, "reloading", lambda: True)
     with pytest.raises(NonFiniteReward, match=r"episode \d+ \(seed 50\d\) earned nan"):
         episodes_of(environment(2, env="planted:NoNumber"), policy=AlwaysZero())
+
+
+@pytest.mark.parametrize("kind", ["dummy", "subproc"])
+def test_when_time_ends_those_that_were_begun_are_run_to_their_end_and_no_others(kind: str) -> None:
+    whole = episodes_of(environment(4, kind=kind), policy=AlwaysZero())
+    left = iter([1e9] * 12)  # of each step; then there is none
+    allowed = TimeAllowed(lambda: next(left, 0.0))
+    begun = run_looks(AlwaysZero(), environment(4, kind=kind), EVALUATION, (10, 20), allowed=allowed)
+    assert 4 <= len(begun) < 20
+    assert allowed.is_up
+    assert first_difference(whole[: len(begun)], begun) is None
+
+
+def test_no_look_begins_when_time_has_ended() -> None:
+    left = iter([1e9] * 1000)
+    allowed = TimeAllowed(lambda: next(left, 0.0))
+    ended: list[int] = []
+    allowed.ended = ended.append
+
+    def use_up(_: Any) -> bool:
+        return list(left) == []
+
+    begun = run_looks(AlwaysZero(), environment(4), EVALUATION, (8, 16), use_up, allowed=allowed)
+    assert len(begun) == 8
+    assert ended == [*range(1, 9)]

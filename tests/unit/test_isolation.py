@@ -82,6 +82,22 @@ def test_a_call_returns_a_value_larger_than_any_pipe(run_target: Run) -> None:
     assert run_target("give", value).value == value
 
 
+def test_what_is_handed_over_last_is_the_value_of_a_call_whose_time_ends(run_target: Run) -> None:
+    outcome = run_target("hand_over_and_sleep", [1, os.urandom(2**20), "last"], 120.0, timeout=3.0)
+    assert outcome.failure is not None
+    assert (outcome.value, outcome.failure.kind) == ("last", "timeout")
+
+
+def test_what_is_handed_over_is_nothing_beside_the_value_or_a_crash(run_target: Run) -> None:
+    assert run_target("hand_over_and_sleep", [1, 2], 0.0).value == "done"
+    assert run_target("hand_over_and_die", 1).value is None
+
+
+def test_a_call_knows_how_much_of_its_time_is_left(run_target: Run) -> None:
+    assert 0.0 < run_target("time_left", timeout=1000.0).value < 1000.0
+    assert run_target("time_left", timeout=None).value == float("inf")
+
+
 def test_every_call_has_a_process_of_its_own(run_target: Run) -> None:
     pids = [run_target("process_ids").value[0] for _ in range(3)]
     assert len({os.getpid(), *pids}) == 4

@@ -98,10 +98,18 @@ class SeededEpisodes(Unseen):
         self._keep_steps = keep_steps
         self._current, self._parked, self._finished = None, False, []
 
-    def collect_episodes(self) -> tuple[list[SeededEpisode], bool]:
-        """The episodes that ended since the last call, and whether all are done, so that this environment is parked."""
+    def collect_episodes(self, stop: int) -> tuple[list[SeededEpisode], bool]:
+        """The episodes that ended since the last call, and whether all are done, so that this environment is parked.
+
+        :param stop: those from this index on are left out
+        """
         finished, self._finished = self._finished, []
-        return finished, self._parked
+        return [episode for episode in finished if episode.episode < stop], self._parked
+
+    def begin_no_more(self) -> int | None:
+        """Begin none of the episodes that are left, and return the index of the first of them; None if none is."""
+        left, self._queue = self._queue or [], []
+        return left[0][0] if left else None
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Any, Info]:
         if self._queue is None:

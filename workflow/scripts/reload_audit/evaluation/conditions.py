@@ -23,7 +23,7 @@ from reload_audit.environments.build import (
     seed_global_generators,
 )
 from reload_audit.environments.stack import Normalizer
-from reload_audit.evaluation.rollouts import ModelPolicy, run_episodes, run_looks
+from reload_audit.evaluation.rollouts import ModelPolicy, TimeAllowed, run_episodes, run_looks
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import Moments, SavedStatistics, read_statistics
 from reload_audit.records.episodes import Episode
@@ -92,12 +92,14 @@ def run_condition(
     stops: Sequence[int],
     enough: Callable[[Sequence[Episode]], bool] = lambda _: False,
     steps: Steps | None = None,
+    allowed: TimeAllowed | None = None,
 ) -> list[Episode]:
     """Run a condition's episodes in the environments built for it.
 
     :param stops: number of episodes after each look
     :param enough: whether further looks can be spared
     :param steps: takes the first steps of the first episodes, if given
+    :param allowed: the time for them; unlimited if not given
     """
     policy = ModelPolicy(
         subject.model, condition.deterministic, carry_state=condition.carry_state, give_masks=condition.give_masks
@@ -116,7 +118,7 @@ def run_condition(
         stops = [condition.n_episodes]
     if condition.seeding != "episodes":
         return _as_people_do(subject.model, venv, condition, evaluation, stops[0])
-    return run_looks(policy, venv, evaluation, stops, enough, steps)
+    return run_looks(policy, venv, evaluation, stops, enough, steps, allowed)
 
 
 class PostedNormalizer(gym.ObservationWrapper):

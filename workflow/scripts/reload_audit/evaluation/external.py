@@ -27,8 +27,9 @@ from reload_audit.environments.seeded_episodes import EpisodeTooLong
 from reload_audit.environments.stack import LayerProblem, order_of
 from reload_audit.evaluation.checks import check, check_identity, recorded_divergence
 from reload_audit.evaluation.conditions import Subject, fresh_environments, run_condition
+from reload_audit.evaluation.in_time import time_allowed
 from reload_audit.evaluation.reference import RANDOM_POLICY_EPISODES
-from reload_audit.evaluation.rollouts import NoActionMasks, NonFiniteReward, RandomPolicy, run_episodes
+from reload_audit.evaluation.rollouts import NoActionMasks, NonFiniteReward, RandomPolicy, TimeAllowed, run_episodes
 from reload_audit.forensics.history import counted_by, history_of, remarks_on_training
 from reload_audit.forensics.pairing import counts_of
 from reload_audit.forensics.traces import traces_of
@@ -41,6 +42,7 @@ from reload_audit.models.load_untrusted import load, plain_load_error
 from reload_audit.models.recording import Recording, read_recording
 from reload_audit.processes.full_disk import is_out_of_space
 from reload_audit.processes.imports import ImportProblem, extend_path
+from reload_audit.processes.under_way import hand_over, seconds_left
 from reload_audit.reading.model_zip import SavedModel, read_model
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
@@ -110,9 +112,8 @@ def random_policy_reward(spec: ExternalSpec, policy: ExternalPolicy, migration: 
     environment, _ = environment_of(spec.environment.unnormalized(), spec, policy, migration)
     seed_global_generators(_GLOBAL_SEED)
     venv = build_vec_env(environment, policy.evaluation.n_envs, seed=_GLOBAL_SEED)
-    episodes = run_episodes(
-        RandomPolicy(venv, policy.evaluation.seed), venv, policy.evaluation, start=0, stop=RANDOM_POLICY_EPISODES
-    )
+    acting, allowed = RandomPolicy(venv, policy.evaluation.seed), TimeAllowed(seconds_left)
+    episodes = run_episodes(acting, venv, policy.evaluation, 0, RANDOM_POLICY_EPISODES, allowed=allowed)
     venv.close()
     return float(np.mean([episode.reward for episode in episodes]))
 
@@ -161,28 +162,26 @@ class _Evaluation:
         def judged(episodes: Sequence[Episode]) -> Judgement:
             return judge_external(train_time, claims, episodes, self._random_mean, criteria)
 
+        def found(episodes: Sequence[Episode]) -> Evaluation:
+            healthy = canonical and len(episodes) > 1 and judged(episodes).healthy
+            return Evaluation(self.checks, episodes, healthy, facts=self.facts)
+
         def enough(so_far: Sequence[Episode]) -> bool:
+            hand_over(found(so_far))
             spent = time.monotonic() - started
             return not canonical or criteria.too_slow(len(so_far), spent) or judged(so_far).settled(criteria)
 
         steps = Steps() if canonical and train_time is not None else None
-        episodes = run_condition(
-            subject,
-            venv,
-            condition,
-            evaluation,
-            criteria.planned.all,
-            enough,
-            steps,
-        )
+        stops = criteria.planned.all
+        allowed = time_allowed(found([]), condition.n_episodes or stops[0])
+        episodes = run_condition(subject, venv, condition, evaluation, stops, enough, steps, allowed)
         venv.close()
         divergence = None
         if steps is not None and train_time is not None and recording is not None and spec.recording is not None:
             computed_on = recording.identity.computed_on, model_folder.computed_on(subject.model)
             folder = Path(spec.recording)
             divergence = recorded_divergence(folder, train_time.reference, episodes, steps, self.checks, computed_on)
-        healthy = canonical and judged(episodes).healthy
-        return Evaluation(self.checks, episodes, healthy, divergence, facts=self.facts)
+        return replace(found(episodes), divergence=divergence, out_of_time=allowed.is_up)
 
     def fitting_migration(self) -> str | None:
         """What is known to give the environment the model's spaces; None where they fit as it is, or nothing is known.

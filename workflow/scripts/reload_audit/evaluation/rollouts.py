@@ -6,6 +6,7 @@ import abc
 import contextlib
 import copy
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -121,10 +122,43 @@ class RandomPolicy(Policy):
         return np.stack([_sample_valid(space, mask) for space, mask in zip(self._spaces, masks, strict=True)]), None
 
 
+class TimeAllowed:
+    """The time that a model's episodes may take. None is begun that might not end in it.
+
+    Each is taken to need twice as long as the longest so far. Which episodes are begun does not depend on what they
+    earn, nor on how long they themselves take, so those that were begun are as good a sample as any.
+
+    :param left: seconds that are left
+    :param ended: told how many episodes have ended, each time that one has
+    :ivar is_up: whether episodes were not begun for want of time
+    """
+
+    def __init__(self, left: Callable[[], float], ended: Callable[[int], None] = lambda _: None) -> None:
+        self._left = left
+        self.ended = ended
+        self.is_up = False
+        self._longest = 0.0
+
+    def is_up_after(self, seconds: float) -> bool:
+        """Whether no further episode may begin.
+
+        :param seconds: for which the slowest of the episodes that are running has been running
+        """
+        self._longest = max(self._longest, seconds)
+        self.is_up = self.is_up or self._left() < 2.0 * self._longest
+        return self.is_up
+
+
 def run_episodes(
-    policy: Policy, venv: VecEnv, evaluation: EvaluationSpec, start: int, stop: int, steps: Steps | None = None
+    policy: Policy,
+    venv: VecEnv,
+    evaluation: EvaluationSpec,
+    start: int,
+    stop: int,
+    steps: Steps | None = None,
+    allowed: TimeAllowed | None = None,
 ) -> list[Episode]:
-    """Run episodes ``start`` to ``stop - 1``, in order of their index.
+    """Run episodes ``start`` to ``stop - 1``, in order of their index; fewer where there is no time for all.
 
     Slot ``i`` of ``S`` runs episodes ``start + i``, ``start + i + S``, and so on. Episodes are the same for every
     number of slots, apart from the last bits of the actions: the batch size changes the order of sums in a matrix
@@ -132,12 +166,13 @@ def run_episodes(
 
     :param venv: built by :func:`reload_audit.environments.build.build_vec_env`
     :param steps: takes the first steps of the first episodes, if given
+    :param allowed: the time for them; unlimited if not given
     :raises EpisodeTooLong: an episode exceeds ``evaluation.max_episode_steps``
     :raises NonFiniteReward: an episode earned NaN or an infinity
     :raises EpisodesLost: a wrapper hides the end of episodes
     """
     with policy.acting(), _shallow_infos(venv):
-        return _run_episodes(policy, venv, evaluation, start, stop, steps)
+        return _run_episodes(policy, venv, evaluation, start, stop, steps, allowed)
 
 
 @contextlib.contextmanager
@@ -162,38 +197,53 @@ class _Infos(list[dict[str, Any]]):
 
 
 def _run_episodes(
-    policy: Policy, venv: VecEnv, evaluation: EvaluationSpec, start: int, stop: int, steps: Steps | None
+    policy: Policy,
+    venv: VecEnv,
+    evaluation: EvaluationSpec,
+    start: int,
+    stop: int,
+    steps: Steps | None,
+    allowed: TimeAllowed | None,
 ) -> list[Episode]:
     slots = venv.num_envs
     for slot in range(slots):
         queue = [(index, evaluation.seed + index) for index in range(start + slot, stop, slots)]
         venv.env_method("begin_episodes", queue, evaluation.max_episode_steps, steps is not None, indices=slot)
     observations: Any = venv.reset()  # never a tuple: SB3 does not train on such spaces
-    parked = np.asarray([done for _, done in venv.env_method("collect_episodes")])
+    parked = np.asarray([done for _, done in venv.env_method("collect_episodes", stop)])
     states: States = None
     starts = np.ones(slots, dtype=bool)
     step_rewards = np.zeros(slots)
     trace = _Trace(slots, None if steps is None else start)
     episodes: list[Episode] = []
+    begun = np.full(slots, time.monotonic())
     while len(episodes) < stop - start:
         if parked.all():
             raise EpisodesLost(
                 f"only {len(episodes)} of {stop - start} episodes ended in a way that can be seen; "
                 f"{may_hide_the_end(venv.env_method('construction', indices=0)[0])}"
             )
+        if allowed is not None and allowed.is_up_after(time.monotonic() - float(begun[~parked].min())):
+            # All that come before the first one that was not begun were begun.
+            stop, allowed = min([stop, *filter(None, venv.env_method("begin_no_more"))]), None
+            episodes = [episode for episode in episodes if episode.episode < stop]
+            continue
         actions, states = policy.act(observations, states, starts, venv, parked)
         trace.add(observations, actions)
         observations, rewards, starts, infos = venv.step(actions)
         step_rewards += rewards
         for slot in range(slots):
             if not parked[slot] and (starts[slot] or PARKED_KEY in infos[slot]):
-                finished, parked[slot] = venv.env_method("collect_episodes", indices=slot)[0]
+                finished, parked[slot] = venv.env_method("collect_episodes", stop, indices=slot)[0]
                 for recorded in finished:
                     digests, policy_steps = trace.finish(slot)
                     if steps is not None and recorded.steps is not None and policy_steps is not None:
                         steps.add(recorded.episode, recorded.steps, policy_steps)
                     episodes.append(_episode(recorded, infos[slot], float(step_rewards[slot]), digests))
                     step_rewards[slot] = 0.0
+                    begun[slot] = time.monotonic()
+                    if allowed is not None:
+                        allowed.ended(start + len(episodes))
     return sorted(episodes, key=lambda episode: episode.episode)
 
 
@@ -204,17 +254,21 @@ def run_looks(
     stops: Sequence[int],
     enough: Callable[[Sequence[Episode]], bool] = lambda _: False,
     steps: Steps | None = None,
+    allowed: TimeAllowed | None = None,
 ) -> list[Episode]:
     """Run episodes in portions ("looks") until ``enough`` says so, at most to the last of ``stops``.
 
     :param stops: number of episodes after each portion, increasing
     :param enough: whether the episodes so far suffice, asked after each portion
     :param steps: takes the first steps of the first episodes, if given
+    :param allowed: the time for them; unlimited if not given
     """
     episodes: list[Episode] = []
     for stop in stops:
-        episodes += run_episodes(policy, venv, evaluation, start=len(episodes), stop=stop, steps=steps)
-        if enough(episodes):
+        if allowed is not None and allowed.is_up_after(0.0):
+            break
+        episodes += run_episodes(policy, venv, evaluation, len(episodes), stop, steps, allowed)
+        if len(episodes) < stop or enough(episodes):
             break
     return episodes
 

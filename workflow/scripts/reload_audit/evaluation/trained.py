@@ -5,7 +5,8 @@ Runs in a process of its own: see ``jobs.reload``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ import torch as th
 
 from reload_audit.evaluation.checks import check_identity, recorded_divergence
 from reload_audit.evaluation.conditions import Subject, fresh_environments, run_condition
+from reload_audit.evaluation.in_time import time_allowed
 from reload_audit.judging.criteria import Criteria
 from reload_audit.judging.judgement import judge
 from reload_audit.models import model_folder
+from reload_audit.processes.under_way import hand_over
 from reload_audit.reading.statistics import read_statistics
-from reload_audit.records.episodes import TrainTime
+from reload_audit.records.episodes import Episode, TrainTime
 from reload_audit.records.manifest import Identity
 from reload_audit.records.model_record import Evaluation
 from reload_audit.records.specs import CANONICAL, Condition, TrainingSpec
@@ -42,26 +45,24 @@ def evaluate(folder: str, spec_data: Mapping[str, Any], condition: Condition, cr
     checks = check_identity(recorded, subject.model, venv) if canonical else []
     train_time = TrainTime.from_dict(read_json(Path(folder) / model_folder.EVALUATIONS))
     steps = Steps() if canonical else None
-    episodes = run_condition(
-        subject,
-        venv,
-        condition,
-        spec.evaluation,
-        spec.evaluation.stops,
-        lambda so_far: not canonical or judge(train_time, so_far, criteria).settled(criteria),
-        steps,
-    )
+
+    def found(episodes: Sequence[Episode]) -> Evaluation:
+        healthy = canonical and len(episodes) > 1 and judge(train_time, episodes, criteria).healthy
+        return Evaluation(checks, episodes, healthy)
+
+    def enough(so_far: Sequence[Episode]) -> bool:
+        hand_over(found(so_far))
+        return not canonical or judge(train_time, so_far, criteria).settled(criteria)
+
+    stops = spec.evaluation.stops
+    allowed = time_allowed(found([]), condition.n_episodes or stops[0])
+    episodes = run_condition(subject, venv, condition, spec.evaluation, stops, enough, steps, allowed)
     venv.close()
     divergence = None
     if steps is not None:
         computed_on = recorded.computed_on, model_folder.computed_on(subject.model)
         divergence = recorded_divergence(Path(folder), train_time.reference, episodes, steps, checks, computed_on)
-    return Evaluation(
-        checks=checks,
-        episodes=episodes,
-        healthy=canonical and judge(train_time, episodes, criteria).healthy,
-        divergence=divergence,
-    )
+    return replace(found(episodes), divergence=divergence, out_of_time=allowed.is_up)
 
 
 def _identity(folder: Path) -> Identity:

@@ -31,10 +31,12 @@ class FurtherEpisodes:
     :param ends_with: what ends the episodes that a reload can be compared with: what was recorded in ``training`` here,
         or a ``recording`` by somebody else; a ``claim`` goes with any number
     :param seconds: wall time of one episode; None where it is not known
+    :param missing: episodes that were not run for want of time
     """
 
     ends_with: Literal["training", "recording", "claim"]
     seconds: float | None = None
+    missing: int = 0
 
     def cost(self, n: int) -> str:
         """How long so many episodes take."""
@@ -59,6 +61,9 @@ def reason(
         disagreement = f"its files do not agree: {', '.join(map(_disagreement, checks))}"
         # Of a loss or gain the disagreement comes first: it may explain it.
         parts.insert(0 if judged.verdict in ("degraded", "improved") else 1, disagreement)
+    if further.missing:
+        cost = further.cost(further.missing)
+        parts.append(f"its time ended before {further.missing:,} more episodes{cost} (reload.timeout)")
     return "; ".join(filter(None, parts))
 
 
@@ -185,7 +190,8 @@ def _more_episodes(n: int, more: int, further: FurtherEpisodes) -> str:
             return f"{n + more:,} episodes at train time would decide (evaluation.episodes{further.cost(more)})"
         case "recording":
             return f"a recording of {n + more:,} episodes would decide{further.cost(more)}"
-    return f"{more:,} more episodes{further.cost(more)}, would decide (verdict.further_looks, verdict.seconds)"
+    where = "reload.timeout" if further.missing else "verdict.further_looks, verdict.seconds"
+    return f"{more:,} more episodes{further.cost(more)}, would decide ({where})"
 
 
 def _amount(comparison: Comparison) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
+import math
 import multiprocessing
 import os
 import resource
@@ -27,6 +28,7 @@ from typing import Any, Literal
 
 import psutil
 
+from reload_audit.processes import under_way
 from reload_audit.processes.full_disk import forgiving_text, is_out_of_space
 from reload_audit.processes.imports import import_object
 from reload_audit.processes.search_path import for_children, guarded_children, named_in_environment
@@ -87,6 +89,7 @@ class Usage:
 class Outcome:
     """What became of a call: its value, unless there is a failure.
 
+    :param value: where its time ended, what it had handed over last; None where that is nothing
     :param killed: whether something else ended the process, such as the system for want of memory
     """
 
@@ -165,14 +168,16 @@ def _call_once(
     log.touch()
     printed = _Printed(log, start=log.stat().st_size)
     start = time.time()
-    given = (target, arguments, sender, str(log), named_in_environment())
+    deadline = math.inf if timeout is None else time.monotonic() + timeout
+    given = (target, arguments, sender, str(log), named_in_environment(), deadline)
     process = context.Process(target=_child, args=given)  # type: ignore[attr-defined]
     with _without_main_module(), guarded_children():
         process.start()
     sender.close()
     message: Any = None
+    handed_over: list[Any] = []
     try:
-        message, failure = _await(process, receiver, timeout, memory, printed)
+        message, failure = _await(process, receiver, timeout, memory, printed, handed_over)
     finally:
         _end(process, grace=_LINGER_SECONDS if message is not None else 0.0)
         receiver.close()
@@ -184,6 +189,8 @@ def _call_once(
     value, usage = None, None
     if message is not None:
         value, failure, usage = message
+    elif failure is not None and failure.kind == "timeout" and handed_over:
+        value = handed_over[-1]
     if failure is not None and failure.kind == "space":
         raise OSError(errno.ENOSPC, failure.message)
     if failure is not None and not failure.details:
@@ -192,7 +199,10 @@ def _call_once(
     return Outcome(value, failure, usage, killed=died and process.exitcode in _KILLS)
 
 
-def _child(target: str, arguments: tuple[Any, ...], sender: Connection, log: str, python_path: list[str]) -> None:
+def _child(
+    target: str, arguments: tuple[Any, ...], sender: Connection, log: str, python_path: list[str], deadline: float
+) -> None:
+    under_way.begin(sender, deadline)
     os.environ.update(for_children(python_path))
     os.setsid()  # a group of its own, so that its workers can be ended with it
     threading.Thread(target=_die_with_caller, daemon=True).start()
@@ -275,21 +285,27 @@ def _mib(maxrss: int) -> float:
 
 
 def _await(
-    process: Any, receiver: Connection, timeout: float | None, memory: int | None, printed: _Printed
+    process: Any,
+    receiver: Connection,
+    timeout: float | None,
+    memory: int | None,
+    printed: _Printed,
+    handed_over: list[Any],
 ) -> tuple[Any, Failure | None]:
+    """What a process sends when it has ended, or why nothing comes.
+
+    :param handed_over: takes what it hands over before, the last of it
+    """
     start = weighed = time.monotonic()  # a change of the system clock does not affect it
     while True:
         if printed.is_too_much():
             with _stopped(process.pid):
                 printed.cut()
         if receiver.poll():
-            try:
-                return receiver.recv(), None
-            except EOFError:
-                process.join(_LINGER_SECONDS)  # it is on its way out; its exit status says why
-                return None, None
-            except Exception as error:  # it could be pickled there, and cannot be unpickled here
-                return None, Failure("exception", f"its result cannot be taken over: {_said(error)}", "")
+            message, failure = _received(process, receiver)
+            if not isinstance(message, under_way.HandedOver):
+                return message, failure
+            handed_over[:] = [message.value]
         if process.sentinel in wait([receiver, process.sentinel], _POLL_SECONDS) and not receiver.poll():
             return None, None
         now = time.monotonic()
@@ -299,6 +315,17 @@ def _await(
             weighed = now
             if _memory_held(process.pid, memory) > memory:
                 return None, Failure("memory", f"held more memory than its limit of {memory} MiB", "")
+
+
+def _received(process: Any, receiver: Connection) -> tuple[Any, Failure | None]:
+    """What a process has sent, or why it cannot be had."""
+    try:
+        return receiver.recv(), None
+    except EOFError:
+        process.join(_LINGER_SECONDS)  # it is on its way out; its exit status says why
+        return None, None
+    except Exception as error:  # it could be pickled there, and cannot be unpickled here
+        return None, Failure("exception", f"its result cannot be taken over: {_said(error)}", "")
 
 
 @dataclass(frozen=True)

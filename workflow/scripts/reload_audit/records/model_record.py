@@ -61,6 +61,8 @@ class Evaluation:
     :param divergence: where the episodes first differ from the reference; None where they do not, or are not compared
     :param problem: why the model cannot be evaluated, or None
     :param facts: what the files of an external model say
+    :param out_of_time: whether fewer episodes were run than were asked for, because the time for them ended
+    :param under_way: how far the episodes were that had no time to end
     :param migration: where its observations or actions do not fit, what is known to make them fit, by its name in
         ``migrations.yaml``; None where they fit, or nothing is known
     """
@@ -72,6 +74,8 @@ class Evaluation:
     problem: str | None = None
     facts: ExternalFacts = field(default_factory=ExternalFacts)
     migration: str | None = None
+    out_of_time: bool = False
+    under_way: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ class Measurement(PlainData):
     :param checks: of what was loaded; under the canonical condition only
     :param healthy: whether it is shown that nothing is lost, or gained; under the canonical condition only
     :param divergence: where the episodes first differ from the reference; None where no bit does, or no steps are known
+    :param out_of_time: whether the time ended before all episodes could be run that were asked for
     """
 
     condition: Condition = field(metadata=BESIDE)
@@ -92,13 +97,23 @@ class Measurement(PlainData):
     episodes: Sequence[Episode] = ()
     healthy: bool = False
     divergence: Divergence | None = None
+    out_of_time: bool = False
 
     @classmethod
     def of(cls, condition: Condition, outcome: Outcome) -> Measurement:
-        """The measurement from the outcome of a process whose function returns an :class:`Evaluation`."""
+        """The measurement from the outcome of a process whose function returns an :class:`Evaluation`.
+
+        Where time ended, the episodes count that it had handed over: a mean and a spread need two of them.
+        """
         found: Evaluation = outcome.value or Evaluation()
         failure = Failure("refused", found.problem, "") if found.problem else outcome.failure
-        return cls(condition, failure, outcome.usage, found.checks, found.episodes, found.healthy, found.divergence)
+        out_of_time = found.out_of_time or (failure is not None and failure.kind == "timeout")
+        if out_of_time:
+            said = "; ".join(filter(None, [failure.message if failure else "", found.under_way]))
+            failure = None if len(found.episodes) > 1 else Failure("timeout", said, "")
+        episodes = () if failure else found.episodes
+        measured = (found.checks, episodes, found.healthy, found.divergence, out_of_time and failure is None)
+        return cls(condition, failure, outcome.usage, *measured)
 
     @property
     def reason(self) -> str:

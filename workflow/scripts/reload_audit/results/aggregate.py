@@ -101,7 +101,7 @@ class _Judged:
             processes=[*process_rows(record)],
             software=_Software.of(record),
             criteria=of_record,
-            further=_further_episodes(record),
+            further=_further_episodes(record, of_record),
         )
 
     @classmethod
@@ -256,14 +256,19 @@ def judge_record(record: ModelRecord, criteria: Criteria) -> Judgement | None:
     return judge_external(record.train_time, record.claims, episodes, record.random_policy_mean, of_record)
 
 
-def _further_episodes(record: ModelRecord) -> FurtherEpisodes:
+def _further_episodes(record: ModelRecord, criteria: Criteria) -> FurtherEpisodes:
+    """Where further episodes of a model would come from.
+
+    :param criteria: those of this model
+    """
     canonical = record.canonical
-    seconds = None
+    seconds, missing = None, 0
     if canonical is not None and canonical.process is not None and canonical.episodes:
         seconds = canonical.process.wall_seconds / len(canonical.episodes)
+        missing = criteria.looks[-1] - len(canonical.episodes) if canonical.out_of_time else 0
     if record.train_time is None:
-        return FurtherEpisodes("claim", seconds)
-    return FurtherEpisodes("training" if record.external is None else "recording", seconds)
+        return FurtherEpisodes("claim", seconds, missing)
+    return FurtherEpisodes("training" if record.external is None else "recording", seconds, missing)
 
 
 def _criteria_of(record: ModelRecord, criteria: Criteria) -> Criteria:

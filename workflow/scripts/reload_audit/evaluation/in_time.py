@@ -1,0 +1,33 @@
+"""What an evaluation gives where the time of its process ends before all episodes have run."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from reload_audit.evaluation.rollouts import TimeAllowed
+from reload_audit.processes.under_way import hand_over, seconds_left
+from reload_audit.records.model_record import Evaluation
+
+_AFTERWARDS = 3.0
+"""Seconds that are kept for what comes after the episodes."""
+
+
+def time_allowed(so_far: Evaluation, first: int) -> TimeAllowed:
+    """The time that the process of an evaluation has for episodes.
+
+    Until the first look is complete, it hands over how far the episodes are.
+
+    :param so_far: what is known without any episode
+    :param first: episodes of the first look
+    """
+    started = time.monotonic()
+
+    def ended(n: int) -> None:
+        if n < first:
+            more = (time.monotonic() - started) / max(n, 1) * (first - n)
+            rest = f", the others would take about {more:.0f} seconds more" if n else ""
+            hand_over(replace(so_far, under_way=f"{n or 'none'} of the first {first} episodes had ended{rest}"))
+
+    ended(0)
+    return TimeAllowed(lambda: seconds_left() - _AFTERWARDS, ended)
