@@ -39,7 +39,7 @@ def test_a_model_that_earns_what_is_claimed_is_equivalent_whatever_kind_of_claim
     assert decision(claim(kind, 100.0), reload=episodes(100.0)) == ("equivalent", "")
 
 
-@pytest.mark.parametrize("kind", ["explicit", "evaluations", "model_card"])
+@pytest.mark.parametrize("kind", ["explicit", "evaluations", "model_card", "reported"])
 def test_against_a_fair_claim_a_loss_is_degraded_and_a_gain_is_improved(kind):
     assert decision(claim(kind, 100.0), reload=episodes(50.0)) == ("degraded", "")
     assert decision(claim(kind, 100.0), reload=episodes(150.0)) == ("improved", "")
@@ -66,6 +66,18 @@ def test_the_last_evaluation_of_a_final_model_alone_does_not_show_a_loss_and_to_
     """SB3 updates the policy once more after it: an untouched model may well earn something else."""
     assert decision(claim("last_evaluation", 100.0), reload=episodes(50.0)) == (None, "before_last_update")
     assert decision(claim("last_evaluation", 100.0), reload=episodes(150.0)) == ("retained", "")
+
+
+@pytest.mark.parametrize("n", [None, 100])
+def test_what_a_text_states_shows_no_loss_not_even_with_another_weak_claim_and_to_earn_more_is_no_gain(n):
+    stated = claim("stated", 100.0, n=n)
+    assert decision(stated, reload=episodes(50.0)) == (None, "claim_too_imprecise")
+    assert decision(stated, reload=episodes(150.0)) == ("retained", "")
+    assert decision(stated, claim("training", 90.0), reload=episodes(50.0))[0] is None
+
+
+def test_a_reload_that_earns_what_a_text_states_is_consistent_with_it_where_episodes_vary():
+    assert decision(claim("stated", 100.0, None, None), reload=episodes(101.0, 30.0))[0] == "consistent"
 
 
 def test_both_weak_claims_together_make_degraded_because_their_faults_point_in_opposite_directions():

@@ -437,6 +437,83 @@ PPO("MlpPolicy", gym.make("GymV21Environment-v0", env_id="os:system", make_kwarg
     assert found.specs["agent"].named_by_user == (), "what it names is refused when the model is audited"
 
 
+# --- What models are said to earn ----------------------------------------------------------------------------------
+
+AGENT = "from stable_baselines3 import PPO\nmodel = PPO('MlpPolicy', 'CartPole-v1')\nmodel.save('cart_agent')\n"
+
+
+def claims(tmp_path: Path, files: dict[str, object], *names: str) -> list[tuple[str, float, float | None, int | None]]:
+    """Kind, mean, standard deviation and episodes of what is said of the first of some models."""
+    models = {f"{name}.zip": PPO_ALONE for name in names or ("cart_agent",)}
+    found = planned(Repository({"train.py": AGENT, **files}, models).write(tmp_path / "mine"))
+    spec = found.specs[(names or ("cart_agent",))[0]]
+    return [(claim.kind, claim.mean, claim.std, claim.n) for claim in spec.claims]
+
+
+def test_what_a_notebook_printed_when_it_evaluated_a_model_is_a_claim_of_it(tmp_path: Path) -> None:
+    cells = notebook(
+        "from stable_baselines3 import PPO\nfrom stable_baselines3.common.evaluation import evaluate_policy",
+        "model = PPO('MlpPolicy', 'CartPole-v1')\nevaluate_policy(model, model.get_env(), n_eval_episodes=20)",
+        "model.learn(100_000)",
+        "mean, std = evaluate_policy(model, model.get_env(), n_eval_episodes=50, deterministic=False)\n"
+        "print(f'mean_reward={mean:.2f} +/- {std:.2f}')",
+        "model.save('cart_agent')",
+        outputs={2: "mean_reward=9.30 +/- 0.80\n", 4: "mean_reward=248.01 +/- 17.03\n"},
+    )
+    folder = Repository({"Train.ipynb": cells}, {"cart_agent.zip": PPO_ALONE}).write(tmp_path / "colab")
+    spec = planned(folder).specs["cart_agent"]
+    (claim,) = spec.claims
+    assert (claim.kind, claim.mean, claim.std, claim.n) == ("reported", 248.01, 17.03, 50)
+    assert claim.where == "Train.ipynb, cell 4, line 1"
+    assert spec.deterministic is False
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("results/cart_agent.json", '{"mean_reward": 480.5, "std_reward": 12.0, "n_eval_episodes": 100}'),
+        ("results/all.json", '{"cart_agent": {"eval_mean_reward": 480.5, "eval_std_reward": 12, "episodes": 100}}'),
+        ("eval.csv", "model,mean_reward,std_reward,n_episodes\nother,1,1,1\ncart_agent,480.5,12.0,100\n"),
+    ],
+)
+def test_files_of_results_in_their_many_forms_are_claims_of_the_model_that_they_name(
+    tmp_path: Path, path: str, content: str
+) -> None:
+    assert claims(tmp_path, {path: content}, "cart_agent", "other") == [("reported", 480.5, 12.0, 100)]
+
+
+@pytest.mark.parametrize(
+    "readme",
+    [
+        "Our agent reaches a mean reward of **487.2 ± 30.1** over 100 evaluation episodes.",
+        "| Algorithm | Mean reward |\n|---|---|\n| PPO | 487.2 ± 30.1 |\n",
+        "Average score: 487.2 +/- 30.1",
+    ],
+)
+def test_sentences_and_tables_of_a_readme_are_claims_of_the_weakest_kind(tmp_path: Path, readme: str) -> None:
+    ((kind, mean, std, _),) = claims(tmp_path, {"README.md": f"# Cart\n\n{readme}\n"})
+    assert (kind, mean, std) == ("stated", 487.2, 30.1)
+
+
+def test_what_a_text_says_of_other_policies_or_of_several_models_is_no_claim(tmp_path: Path) -> None:
+    readme = "A random policy has a mean reward of 22.1. The task is solved at an average reward of 475."
+    assert claims(tmp_path, {"README.md": readme}) == []
+    assert claims(tmp_path / "b", {"README.md": "Mean reward: 300\n\nMean reward: 400\n"}) == []
+    assert claims(tmp_path / "c", {"README.md": "Mean reward: 300\n"}, "cart_agent", "another") == []
+
+
+def test_the_curve_of_a_training_is_no_claim(tmp_path: Path) -> None:
+    curve = '[{"step": 1, "mean_reward": 10}, {"step": 2, "mean_reward": 200}]'
+    assert claims(tmp_path, {"curve.json": curve}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "mean"), [("ppo--224reward", -224.0), ("ppo_224.5_reward", 224.5), ("ppo-200reward", 200.0)]
+)
+def test_a_reward_in_a_name_is_a_claim_of_the_weakest_kind(tmp_path: Path, name: str, mean: float) -> None:
+    assert claims(tmp_path, {}, name) == [("stated", mean, None, None)]
+
+
 # --- Strangers -----------------------------------------------------------------------------------------------------
 
 HOSTILE = {

@@ -45,7 +45,12 @@ def contradiction(claims: Sequence[Claim], claim: Claim, reload: np.ndarray, exp
     :param exploring: rewards of the same model with stochastic actions, shape ``(m,)``
     """
     own = next((found for found in claims if found.kind == "training"), None)
-    if claim.kind not in ("explicit", "model_card") or own is None or own.std is None or (own.n or 0) < _FEWEST:
+    if (
+        claim.kind not in ("explicit", "model_card", "reported")
+        or own is None
+        or own.std is None
+        or (own.n or 0) < _FEWEST
+    ):
         return None
     if claim.std is None or (claim.n or 0) < _FEWEST or min(len(reload), len(exploring)) < _FEWEST:
         return None

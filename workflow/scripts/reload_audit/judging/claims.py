@@ -18,10 +18,12 @@ STRENGTH: tuple[ClaimKind, ...] = (
     "explicit",
     "evaluations",
     "model_card",
+    "reported",
     "trend",
     "best",
     "last_evaluation",
     "training",
+    "stated",
 )
 """Kinds of claims, the strongest first."""
 
@@ -35,12 +37,14 @@ OBSTACLE_OF_KIND: dict[str, Obstacle] = {
     "best": "best_of_k",
     "last_evaluation": "before_last_update",
     "training": "claim_with_exploration",
+    "stated": "claim_too_imprecise",
 }
-"""Kinds of claims that are biased, and so must not show a loss alone, each with its obstacle."""
+"""Kinds of claims that are biased, or say not how they were measured: they must not show a loss alone. Each with its
+obstacle."""
 
-_MAY_BE_TOO_LOW = ("trend", "last_evaluation", "training")
+_MAY_BE_TOO_LOW = ("trend", "last_evaluation", "training", "stated")
 """Kinds of claims below what the model earned: a chosen model is better than its neighbours, a later one has learned
-more, and exploration costs. To earn more than such a claim is no gain."""
+more, exploration costs, and a text may speak of an earlier one. To earn more than such a claim is no gain."""
 
 
 def judge_external(
@@ -95,7 +99,7 @@ def judge_by_claims(
     judged = [judge_by_claim(claim, earned, random_mean, criteria) for claim in sorted(claims, key=_rank)]
     first = judged[0]
     kinds = {found.claim.kind: found for found in reversed(judged) if found.claim}
-    weak = [found for kind, found in kinds.items() if kind in OBSTACLE_OF_KIND]
+    weak = [found for kind, found in kinds.items() if kind in OBSTACLE_OF_KIND and kind != "stated"]
     biased = first.claim is not None and first.claim.kind in (*OBSTACLE_OF_KIND, "trend")
     if biased and first.decision != "degraded" and len(weak) > 1 and all(_loss(found) < 1.0 for found in weak):
         cautious = max(weak, key=_loss)
@@ -122,7 +126,7 @@ def judge_by_claim(claim: Claim, earned: np.ndarray, random_mean: float | None, 
     """
     mean, std = float(np.mean(earned)), float(np.std(earned))
     claim_std = std if claim.std is None else claim.std
-    n = _USUAL_EPISODES if claim.n is None else claim.n
+    n = claim.n or (1 if claim.kind == "stated" else _USUAL_EPISODES)
     # A trend's is no spread of episodes: its size comes from how evaluations scatter.
     chance = 0.0 if claim.kind == "trend" else chance_of_spread(claim_std, n, earned) if claim_std < std else 1.0
     width = margin(claim.mean, std if claim.kind == "trend" else claim_std, random_mean, criteria)

@@ -148,6 +148,8 @@ def _obstacle(obstacle: Obstacle, claim: Claim, comparison: Comparison, criteria
             said = f"{amount}, but the policy was updated once more after that evaluation"
         case "claim_with_exploration":
             said = f"{amount}, but training episodes explore"
+        case _ if claim.kind == "stated":
+            said = f"{amount}, but a text says so without how it was measured, or of which model"
         case _:
             said = (
                 f"{amount}, which a claim of so few episodes does not show to be a loss beyond {comparison.margin:.4g}"
@@ -157,7 +159,7 @@ def _obstacle(obstacle: Obstacle, claim: Claim, comparison: Comparison, criteria
 
 def _better_claim(comparison: Comparison, claim: Claim, criteria: Criteria) -> str:
     """What claim would tell more than this one."""
-    if claim.kind in ("explicit", "evaluations", "model_card") and comparison.claim_error > 0.0:
+    if claim.kind in ("explicit", "evaluations", "model_card", "reported") and comparison.claim_error > 0.0:
         n = episodes_of_a_precise_claim(comparison, claim.n or 2, criteria)
         return f"a claim of at least {max(n, 2 * (claim.n or 1)):,} episodes would tell"
     return "a reward that was measured of this very model, under claims, would tell"

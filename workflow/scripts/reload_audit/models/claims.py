@@ -40,7 +40,7 @@ def find_claims(spec: ExternalSpec, saved: SavedModel) -> tuple[list[Claim], lis
 
     :param saved: the model's own zip, which holds its last training episodes
     """
-    claims = [] if spec.claim is None else [spec.claim]
+    claims = [*([] if spec.claim is None else [spec.claim]), *spec.claims]
     remarks = []
     steps = saved.settings.get("num_timesteps")
     searches: list[tuple[str | None, Callable[[str], Sequence[Claim | None]]]] = [

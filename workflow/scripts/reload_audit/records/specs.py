@@ -267,7 +267,9 @@ class TrainingSpec(PlainData):
     checkpoint_every: int | None = None
 
 
-ClaimKind = Literal["explicit", "evaluations", "model_card", "trend", "best", "last_evaluation", "training"]
+ClaimKind = Literal[
+    "explicit", "evaluations", "model_card", "reported", "trend", "best", "last_evaluation", "training", "stated"
+]
 
 
 @dataclass(frozen=True)
@@ -308,6 +310,7 @@ class ExternalSpec(PlainData):
     :param recording: folder that a ReferenceRecorder or this workflow wrote, with reference episodes and manifest
     :param problem: why it cannot be audited, where that shows without opening it
     :param remarks: what a user should know of how its files were found, one sentence each
+    :param claims: what its repository says that it earns
     """
 
     model: str
@@ -331,6 +334,7 @@ class ExternalSpec(PlainData):
     recording: str | None
     problem: str | None
     remarks: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
 
     def failed(self, problem: str) -> ExternalSpec:
         """What stands for it where its data cannot be used: what it is called, where it is from, and why."""

@@ -290,6 +290,7 @@ class Library:
             model.files.append((_bare(as_text(call.get(0, "path"))), call.place))
         elif name == "learn":
             model.trained = True
+            model.evaluations.clear()  # they were of other weights
             self._callbacks(model, call.get(1, "callback"), call)
             return model
         elif name == "predict":

@@ -13,11 +13,13 @@ from reload_audit.reading.files import read_bytes
 from reload_audit.reading.plain_values import parse_json
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.yaml_text import parse_yaml
+from reload_audit.repository import rewards
 from reload_audit.repository.describing import Describing
 from reload_audit.repository.follow import Follower
 from reload_audit.repository.library import Library, is_environment
 from reload_audit.repository.paths import NO_MATCH, Match, match
 from reload_audit.repository.places import Place
+from reload_audit.repository.rewards import Reward, Subject
 from reload_audit.repository.saved_spaces import contradict
 from reload_audit.repository.scripts import Script, read_script
 from reload_audit.repository.setup import Setup
@@ -46,12 +48,14 @@ class Answer:
 
     :param setups: one where that is clear
     :param by_path: whether a script says it of a file of that name
+    :param deterministic: whether scripts evaluate it with deterministic actions; None where they do not say it
     :param statistics: paths that the script saves the model's statistics to, with holes, each with its place
     """
 
     setups: Sequence[Setup]
     by_path: bool
     statistics: Sequence[tuple[str, Place]]
+    deterministic: bool | None = None
 
 
 class Repository:
@@ -66,6 +70,7 @@ class Repository:
         library = Library(self._settings)
         follower = Follower(_scripts(sources), library)
         follower.follow_all()
+        self._texts: dict[str, Any] = {}
         self._stated: dict[str, Mapping[str, Value]] = {}
         self._follower, self._found = follower, library.found
         self._found.classes = follower.classes
@@ -83,6 +88,8 @@ class Repository:
         same = [model for model in models if model.algo == asked.algo or not asked.algo]
         classes = [defined for defined in self._found.classes if is_environment(defined)]
         described = self._describing
+        ways = {evaluation.deterministic for model in by_path for evaluation in model.evaluations}
+        deterministic = next(iter(ways)) if len(ways) == 1 else None
         possible: list[list[Setup | None]] = [
             [described.setup(model.environment) for model in by_path if model.environment is not None],
             [described.setup(model.environment) for model in same if model.environment is not None],
@@ -95,8 +102,28 @@ class Repository:
             if found:
                 around = [model.environment for model in by_path if model.environment is not None]
                 statistics = [file for one in around for file in (*one.saved, *one.loaded)]
-                return Answer(found, strength == 0, statistics if strength == 0 else [])
-        return Answer([], False, [])
+                return Answer(found, strength == 0, statistics if strength == 0 else [], deterministic)
+        return Answer([], False, [], deterministic)
+
+    def rewards(self, subject: Subject) -> list[Reward]:
+        """What is said that a model earns, the strongest first."""
+        found: list[Reward] = []
+        for model in _best(self._found.models, lambda model: _match(subject.path, model)):
+            for evaluation in model.evaluations:
+                found += rewards.in_outputs(self.scripts[evaluation.place.path], [evaluation])
+        for path, file in self._files.items():
+            found += self._in_file(path, file, subject)
+        return [*found, *rewards.in_name(subject.path)]
+
+    def _in_file(self, path: str, file: str, subject: Subject) -> Sequence[Reward]:
+        if path not in self._texts:
+            self._texts[path] = _text(path, file)
+        text = self._texts[path]
+        if path.endswith((".md", ".rst", ".txt")):
+            return rewards.in_text(path, text, subject)
+        found = list(rewards.in_results(path, text, subject) if path.endswith(".json") else [])
+        found += rewards.in_table(path, text, subject) if path.endswith(".csv") else []
+        return found[:1] if len({reward.mean for reward in found}) == 1 else ()  # several are those of a training
 
     def _distinct(self, setups: Sequence[Setup], asked: Asked) -> list[Setup]:
         """Those that differ and are not refuted by the model's spaces; of several those nearest to its file."""
@@ -130,6 +157,17 @@ class Repository:
             except (Unreadable, ValueError):
                 continue
         return {}
+
+
+def _text(path: str, file: str) -> Any:
+    """What a file holds in which rewards may be told; nothing where it cannot be read."""
+    if not path.endswith((".json", ".csv", ".md", ".rst", ".txt")) or path.endswith("monitor.csv"):
+        return ""
+    try:
+        content = read_bytes(file)
+        return parse_json(content) if path.endswith(".json") else content.decode("utf-8-sig", "replace")
+    except (Unreadable, ValueError):
+        return ""
 
 
 def _scripts(sources: Sequence[Source]) -> list[Script]:

@@ -81,6 +81,7 @@ class Candidate:
     recording: str | None = None
     claim: Claim | None = None
     claim_of_folder: Claim | None = None
+    claims: list[Claim] = field(default_factory=list)
     env_by_name: bool = False
     spaces: Mapping[str, object] = field(default_factory=dict)
     words: Sequence[str] = ()
@@ -173,6 +174,7 @@ class Candidate:
                 python_path=tuple(python_path),
             ),
             named_by_user=self.named_by_user,
+            claims=tuple(self.claims) if is_text else (),
             claim=self.claim,
             evaluations=self.evaluations if is_text else None,
             model_card=self.model_card if is_text else None,

@@ -166,8 +166,7 @@ def _in_runs(
         if not models:
             instead = f"; passed over: {'; '.join(counted(others))}" if others else ""
             problems.append(f"{where}: found no model in {shown(entry['folder'])}; looked for {LOOKED_FOR}{instead}")
-        if "env" not in entry:
-            from_scripts.take_settings(top, models)
+        from_scripts.take_settings(top, models)
         joining.join(top, models)
         # A link to a model is the model itself, under another name.
         for candidate in sorted(models, key=lambda candidate: os.path.islink(candidate.path)):

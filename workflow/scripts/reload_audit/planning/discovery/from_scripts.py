@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from reload_audit.planning.discovery.candidate import Candidate
 from reload_audit.planning.discovery.tree import Folder
 from reload_audit.reading.refusal import shown
+from reload_audit.records.specs import Claim
 from reload_audit.repository.paths import NO_MATCH, match
+from reload_audit.repository.rewards import Reward, Subject
 from reload_audit.repository.sources import Source
 
 if TYPE_CHECKING:
@@ -23,26 +25,44 @@ _VERSION = re.compile(r"-v\d+$")
 
 
 def take_settings(top: Folder, models: Sequence[Candidate]) -> None:
-    """Note what scripts say of models of which only names say how they are run, or nothing does.
+    """Note what a repository says of its models: how they are run, if only names say that, and what they earn.
 
     :param top: the repository's folder
     """
-    open_ones = [model for model in models if model.env_by_name and not model.problem]
-    files = list(_files(top)) if open_ones else []
-    if not any(file.is_one_of(".py", ".ipynb") for file in files):
+    unknown = [model for model in models if model.source in ("folder", "hub") and not model.problem]
+    files = list(_files(top)) if unknown else []
+    if not any(file.is_one_of(*_SAYING) for file in files):
         return
-    # Most folders have no scripts, and the processes of jobs plan, too: only here is it needed.
+    # Most folders have nothing of the kind, and the processes of jobs plan, too: only here is it needed.
     from reload_audit.repository.repository import Asked, Repository
 
     repository = Repository(files)
-    for model in open_ones:
+    for model in unknown:
         path = os.path.relpath(model.path, top.path)
+        if model.source == "folder":
+            model.claims = [_claim(reward) for reward in repository.rewards(_subject(model, path, models))]
         answer = repository.setups(Asked(path, model.algo, model.spaces))
-        if model.env and not _speaks_of(answer, model.env):
-            continue  # its own name says more than scripts that never mention it
+        if model.deterministic is None and answer.deterministic is not None:
+            model.deterministic = answer.deterministic
+        if not model.env_by_name or (model.env and not _speaks_of(answer, model.env)):
+            continue  # its files, or its own name, say more than scripts that never mention it
         model.setups = answer.setups
         if len(answer.setups) == 1:
             _take_statistics(model, answer, path, files)
+
+
+_SAYING = (".py", ".ipynb", ".md", ".rst", ".txt", ".json", ".csv")
+
+
+def _subject(model: Candidate, path: str, models: Sequence[Candidate]) -> Subject:
+    """What a text has to be about to be about a model. What a repository calls its model is none of its checkpoints."""
+    ends = [one for one in models if one.role != "checkpoint"]
+    same = [one for one in ends if one.algo == model.algo]
+    return Subject(path, len(ends) == 1 and ends[0] is model, model.algo if same == [model] else "")
+
+
+def _claim(reward: Reward) -> Claim:
+    return Claim(reward.kind, reward.mean, reward.std, reward.n, shown(reward.where))
 
 
 def _files(top: Folder) -> Iterator[Source]:
