@@ -18,7 +18,7 @@ audit: .venv/audit
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
 
 test: lint
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 lint: .venv/dev
 	$(BIN)/ruff check .
