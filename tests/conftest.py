@@ -20,7 +20,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests that share fixtures in one worker, and let the longest begin first, so that all workers end together."""
+    """Keep tests that share fixtures in one worker, and let the longest begin first, so that all end together."""
     durations = yaml.safe_load(_DURATIONS.read_text(encoding="utf-8"))
     group_of = functools.cache(functools.partial(_group, durations))
     for item in items:

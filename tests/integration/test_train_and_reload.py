@@ -25,6 +25,7 @@ from reload_audit.results.aggregate import aggregate
 from reload_audit.training.checkpoints import Checkpoints
 from reload_audit.training.train import create_model, train, training_environment
 from support.builders import training_spec
+from support.external_audits import train_all
 
 pytestmark = pytest.mark.slow
 
@@ -98,14 +99,46 @@ def audit(folder: Path, *, reload: dict[str, Any] | None = None, **experiment: A
     reload_model(
         folder / "trained", folder / "record.json", folder / "reload.log", replace(RELOAD, **(reload or {})), CRITERIA
     )
-    aggregate([folder / "record.json"], CRITERIA, {}, folder / "results")
-    (model,) = read_json(folder / "results/audit.json")["models"]
-    return {**model, "record": read_json(folder / "record.json")}
+    return entry(folder / "record.json", folder / "results")
+
+
+def entry(record: Path, results: Path) -> dict[str, Any]:
+    """A model's entry of ``audit.json``, with its record."""
+    aggregate([record], CRITERIA, {}, results)
+    (model,) = read_json(results / "audit.json")["models"]
+    return {**model, "record": read_json(record)}
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """As :func:`audit`, of many models, all trained from one fork server and all reloaded from another."""
+    folder = tmp_path_factory.mktemp("audited")
+    experiments = {
+        **HEALTHY,
+        **{name: {"env": env, "total_timesteps": 256} for name, (env, _) in REWARD_LOST.items()},
+        **{env: {"env": env} for env in BROKEN},
+    }
+    specs = {name: training_spec(name=f"m{at}", **one) for at, (name, one) in enumerate(experiments.items())}
+    train_all(list(specs.values()), folder / "trained", may_fail=True)
+    rows = {}
+    for name, spec in specs.items():
+        record = folder / f"{spec['model']}.json"
+        reload_model(folder / "trained" / spec["model"], record, folder / f"{spec['model']}.log", RELOAD, CRITERIA)
+        rows[name] = entry(record, folder / "results")
+    return rows
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model, which tests copy before they change it."""
+    folder = tmp_path_factory.mktemp("trained")
+    train_model(training_spec(), folder / "model", folder / "log", code="", limits=LIMITS)
+    return folder / "model"
 
 
 @pytest.mark.parametrize("name", HEALTHY)
-def test_a_healthy_model_comes_out_identical(name, tmp_path):
-    model = audit(tmp_path, **HEALTHY[name])
+def test_a_healthy_model_comes_out_identical(name, audited):
+    model = audited[name]
     assert (model["verdict"], model["reason"]) == ("identical", "")
     assert {row["condition"]: row["reason"] for row in model["conditions"] if row["status"] == "error"} == {}
     checks = [check for row in model["record"]["conditions"].values() for check in row["checks"]]
@@ -119,12 +152,11 @@ def test_every_condition_runs_in_a_process_of_its_own_that_did_not_train(tmp_pat
     assert len(identities) == len(processes) == 4
 
 
-def test_the_strict_isolation_gives_the_same_bits(tmp_path):
-    train_model(training_spec(), tmp_path / "trained", tmp_path / "log", code="", limits=LIMITS)
+def test_the_strict_isolation_gives_the_same_bits(trained, tmp_path):
     episodes = []
     for method in ("forkserver", "spawn"):
         reload = replace(RELOAD, other_vec_env=False, isolation=method)
-        reload_model(tmp_path / "trained", tmp_path / method, tmp_path / "log", reload, CRITERIA)
+        reload_model(trained, tmp_path / method, tmp_path / "log", reload, CRITERIA)
         episodes.append([row["episodes"] for row in read_json(tmp_path / method)["conditions"].values()])
     assert episodes[0] == episodes[1]
 
@@ -165,10 +197,8 @@ REWARD_LOST = {
 
 
 @pytest.mark.parametrize("name", REWARD_LOST)
-def test_a_lost_reward_is_found_in_the_gap_where_it_was_lost(name, tmp_path):
-    env, gap = REWARD_LOST[name]
-    model = audit(tmp_path, env=env, total_timesteps=256)
-    assert (model["verdict"], model["gap"]) == ("degraded", gap)
+def test_a_lost_reward_is_found_in_the_gap_where_it_was_lost(name, audited):
+    assert (audited[name]["verdict"], audited[name]["gap"]) == ("degraded", REWARD_LOST[name][1])
 
 
 BROKEN = {
@@ -183,10 +213,9 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("env", BROKEN)
-def test_whatever_breaks_is_an_error_row_with_its_reason(env, tmp_path):
-    model = audit(tmp_path, env=env)
-    assert model["verdict"] == "error"
-    assert model["reason"].startswith(BROKEN[env])
+def test_whatever_breaks_is_an_error_row_with_its_reason(env, audited):
+    assert audited[env]["verdict"] == "error"
+    assert audited[env]["reason"].startswith(BROKEN[env])
 
 
 def test_a_hanging_environment_is_an_error_row_with_the_limit(tmp_path):
@@ -199,8 +228,8 @@ def test_a_memory_hungry_environment_is_an_error_row_with_the_limit(tmp_path):
     assert (model["verdict"], model["reason"]) == ("error", "on reload: held more memory than its limit of 1500 MiB")
 
 
-def test_an_error_row_comes_with_the_log_of_what_happened(tmp_path):
-    model = audit(tmp_path, env="planted:RaisesOnReload")
+def test_an_error_row_comes_with_the_log_of_what_happened(audited):
+    model = audited["planted:RaisesOnReload"]
     assert "the licence server is gone" in Path(model["log"]).read_text()
     failure = model["record"]["conditions"]["reload"]["failure"]
     assert "planted.py" in failure["details"]
@@ -213,10 +242,10 @@ TAMPERED = {
 
 
 @pytest.mark.parametrize("what", TAMPERED)
-def test_a_model_that_is_not_the_one_saved_is_an_error_that_names_what_differs(what, tmp_path):
+def test_a_model_that_is_not_the_one_saved_is_an_error_that_names_what_differs(what, trained, tmp_path):
     from stable_baselines3 import PPO
 
-    train_model(training_spec(), tmp_path / "trained", tmp_path / "log", code="", limits=LIMITS)
+    shutil.copytree(trained, tmp_path / "trained")
     model = PPO.load(tmp_path / "trained/model.zip", device="cpu")
     TAMPERED[what](model)
     model.save(tmp_path / "trained/model.zip")

@@ -89,8 +89,11 @@ def _cell(value: Any) -> str:
     return "" if value is None else json.dumps(value) if isinstance(value, dict | list) else str(value)
 
 
-def train_all(specs: Sequence[Mapping[str, Any]], folder: Path) -> None:
-    """Train models into folders of their names, as the workflow does, but all from one fork server."""
+def train_all(specs: Sequence[Mapping[str, Any]], folder: Path, *, may_fail: bool = False) -> None:
+    """Train models into folders of their names, as the workflow does, but all from one fork server.
+
+    :param may_fail: whether a training that fails is recorded, as the workflow does, instead of being an error
+    """
     isolation.prepare("forkserver", hash_seed=TRAIN_HASH_SEED, preload=LIBRARIES)
     for spec in specs:
         target = folder / spec["model"]
@@ -102,6 +105,6 @@ def train_all(specs: Sequence[Mapping[str, Any]], folder: Path) -> None:
             log=folder / "train.log",
             **LIMITS,
         )
-        assert outcome.failure is None, outcome.failure
-        manifest = TrainedManifest(spec["model"], spec, "", None, outcome.usage, outcome.value)
+        assert may_fail or outcome.failure is None, outcome.failure
+        manifest = TrainedManifest(spec["model"], spec, "", outcome.failure, outcome.usage, outcome.value)
         write_json(target / MANIFEST, manifest.to_dict())

@@ -60,12 +60,12 @@ def read_bytes(path: str | Path, limit: int = limits.FILE_BYTES) -> bytes:
     with opened(path) as file:
         try:
             size = os.fstat(file.fileno()).st_size
-            content = file.read(min(size, limit) + 1)
+            content = file.read(size + 1) if size <= limit else b""
         except OSError as error:
             raise Unreadable(f"{shown(str(path))}: cannot be read: {error.strerror}") from None
     if is_pointer(content):
         raise Unreadable(f"{shown(str(path))}: {POINTER}")
-    if len(content) > limit:
+    if max(size, len(content)) > limit:
         raise Unreadable(f"{shown(str(path))}: expected at most {limit} bytes, found more")
     return content
 
