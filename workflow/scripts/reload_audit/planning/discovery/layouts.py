@@ -20,7 +20,7 @@ from reload_audit.planning.discovery.contents import PassedOver
 from reload_audit.planning.discovery.tree import Folder
 from reload_audit.reading import files, limits
 from reload_audit.reading.plain_values import mapping, read_json
-from reload_audit.reading.refusal import Unreadable, shown
+from reload_audit.reading.refusal import Unreadable, shown, unforeseen
 from reload_audit.reading.yaml_text import front_matter
 from reload_audit.records.specs import VEC_NORMALIZE, ModelRole, ModelSource, vec_wrapper_spec
 
@@ -39,7 +39,7 @@ def models_in(top: Folder, title: str) -> Iterator[Candidate | PassedOver]:
     for folder in top.walk():
         if folder.problem:
             yield _unlisted(folder, title)
-        others = list(contents.models_among_others(folder))
+        others = _others(folder)
         yield from (other for other in others if isinstance(other, PassedOver))
         zip_names = [name for name in folder.files if name.endswith(".zip") and not _NO_MODELS.match(name)]
         zip_names = sorted([*zip_names, *(other for other in others if isinstance(other, str))])
@@ -52,6 +52,14 @@ def models_in(top: Folder, title: str) -> Iterator[Candidate | PassedOver]:
             yield from _each(_recording, folder, ["model.zip"], title)
             zip_names.remove("model.zip")
         yield from _each(_in_folder, folder, zip_names, title)
+
+
+def _others(folder: Folder) -> list[str | PassedOver]:
+    """What lies beside the zips of a folder; if that raises what nobody foresaw, its zips are looked at alone."""
+    try:
+        return list(contents.models_among_others(folder))
+    except Exception as error:
+        return [PassedOver(folder.path, f"a folder whose other files cannot be used: {unforeseen(error)}")]
 
 
 def _is_run(folder: Folder) -> bool:
