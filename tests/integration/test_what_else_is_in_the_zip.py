@@ -230,9 +230,12 @@ def audited(models: dict[str, BaseAlgorithm], folder: Path, moved: Path) -> dict
         | {"env": f"planted:{'Continuous' if name == 'device' else 'Draws'}"}
         for name, model in models.items()
     ]
+    for row in rows:
+        row["classes"] = {"__main__.Policy": "moved.Policy"} if row["name"] == "policy" else {}
+    of_all = {name: target for name, target in CLASSES.items() if "Policy" not in name}
     python_path = [str(Path(planted.__file__).parent), str(moved)]
     verdict = {"looks": [2], "further_looks": []}
-    return audit_table(rows, folder / "audit", classes=CLASSES, python_path=python_path, verdict=verdict)
+    return audit_table(rows, folder / "audit", classes=of_all, python_path=python_path, verdict=verdict)
 
 
 # --- What comes of them --------------------------------------------------------------------------------------------

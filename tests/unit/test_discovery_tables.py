@@ -42,9 +42,11 @@ HEADER = "name|algo|env|model"
 
 
 def test_each_row_of_a_table_is_an_external_model() -> None:
-    full = f"{HEADER}|vecnormalize|env_kwargs|n_envs|wrappers|frame_stack|deterministic|device"
+    full = f"{HEADER}|vecnormalize|env_kwargs|n_envs|wrappers|frame_stack|deterministic|device|classes"
     claim = "claim_mean|claim_std|claim_n|claim_kind"
-    row = 'mine/a|PPO|mine:Env|a.zip|a.pkl|{"x": 1}|4|[a.B, {c.D: {k: 1}}]|2|false|cuda:0|-1.5e1|2|10|training'
+    row = (
+        'mine/a|PPO|mine:Env|a.zip|a.pkl|{"x": 1}|4|[a.B, {c.D: {k: 1}}]|2|false|cuda:0|{a.B: c.D}|-1.5e1|2|10|training'
+    )
     (found,) = discovered(models=table("# my models", "", f"{full}|{claim}", row), python_path=["mine"])
 
     assert ExternalSpec.from_dict(found).claim == Claim("training", -15.0, 2.0, 10, "models.tsv, line 4")
@@ -58,6 +60,7 @@ def test_each_row_of_a_table_is_an_external_model() -> None:
         "deterministic": False,
     }
     assert (found["path"], found["statistics"], found["problem"]) == ("a.zip", "a.pkl", None)
+    assert found["classes"] == {"a.B": "c.D"}
     assert (found["normalized"], found["n_envs"], found["named_by_user"]) == (None, 4, ["env", "wrappers"])
     assert found["environment"] == {
         "env": "mine:Env",

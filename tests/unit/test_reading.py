@@ -9,6 +9,7 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,11 +24,13 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
+from reload_audit.reading.by_value import besides
+from reload_audit.reading.instances import split
 from reload_audit.reading.pickles import parse
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import read_statistics
-from reload_audit.reading.trust import refuse_untrusted
-from reload_audit.reading.values import Values
+from reload_audit.reading.trust import refuse_untrusted, running_names
+from reload_audit.reading.values import SPACE_ATTRIBUTES, Values
 from support.hostile_files import with_observation_moments
 
 PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
@@ -462,6 +465,24 @@ def test_damaged_settings_of_statistics_are_refused(changes: dict[str, Any], tmp
         read_statistics(tmp_path / "file.pkl")
 
 
+def test_whatever_else_is_set_on_a_vecnormalize_is_left_out_of_its_statistics(tmp_path: Path) -> None:
+    normalize = used()
+    vars(normalize).update(run=Path("runs"), steps=3, hook=cloudpickle.dumps, observation_space=None)
+    normalize.save(str(tmp_path / "file.pkl"))
+    found = read_statistics(tmp_path / "file.pkl")
+    assert found.left_out == (f"run (pathlib.{type(Path()).__name__})", "hook (cloudpickle.cloudpickle.dumps)")
+    found.around(one(planted.Draws))
+
+
+def test_whatever_else_is_set_on_a_space_is_left_out_of_it() -> None:
+    space = spaces.Box(-1, 1, (3,), np.float32)
+    vars(space).update(names=[Path("a")], hook=subprocess.run)
+    parsed = parse(pickle.dumps(space))
+    kept, rest = split(parsed.value, SPACE_ATTRIBUTES)
+    refuse_untrusted(replace(parsed, steps=besides(parsed, kept, rest.values())), ())
+    assert Values().build(parsed.value) == spaces.Box(-1, 1, (3,), np.float32)
+
+
 # --- What is refused -----------------------------------------------------------------------------------------------
 
 
@@ -483,3 +504,22 @@ def test_nobody_is_advised_to_trust_python_s_own_modules_a_script_or_the_librari
     with pytest.raises(Unreadable, match=rf"untrusted_pickle {module}\.{attribute}; .*{advised}") as refused:
         read(f"c{module}\n{attribute}\n.".encode())
     assert ("to trust" in str(refused.value)) is (module == "my_robots.policies")
+
+
+@pytest.mark.parametrize("name", ["os system", "posix system", "subprocess Popen", "builtins eval", "runpy run_path"])
+def test_a_name_that_runs_something_is_worth_a_warning_wherever_it_stands(name: str) -> None:
+    module, _, attribute = name.partition(" ")
+    assert running_names(parse(f"(c{module}\n{attribute}\n0l.".encode())) == (f"{module}.{attribute}",)
+
+
+def test_what_people_set_on_models_is_worth_no_warning() -> None:
+    for value in (
+        Path("a"),
+        collections.Counter("a"),
+        np.float32(1),
+        spaces.Discrete(3),
+        th.device("cpu"),
+        used().obs_rms,
+    ):
+        assert running_names(parse(pickle.dumps(value))) == ()
+    assert running_names(parse(cloudpickle.dumps(lambda left: left * 1e-3))) == ()

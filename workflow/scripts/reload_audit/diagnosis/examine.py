@@ -194,7 +194,7 @@ def examine_external(
         evaluations=spec.evaluations,
         trust=policy.trust,
         max_bytes=policy.max_bytes,
-        classes=policy.classes,
+        classes=policy.classes_of(spec),
         migrations=() if environment is None else [*migrations(spec.environment.env, environment.env)],
     )
     claims: list[Claim] = []

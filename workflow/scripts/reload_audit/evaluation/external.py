@@ -46,6 +46,7 @@ from reload_audit.processes.under_way import hand_over, seconds_left
 from reload_audit.reading.model_zip import SavedModel, read_model
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
+from reload_audit.reading.trust import running_names
 from reload_audit.records.episodes import Episode, TrainTime
 from reload_audit.records.manifest import ExternalFacts
 from reload_audit.records.model_record import Check, Evaluation
@@ -201,7 +202,7 @@ class _Evaluation:
     def _read(self) -> SavedModel:
         """Read the zip; note what it, and the files around it, say of training and rewards."""
         spec, trust = self._spec, self._policy.trust
-        classes, max_bytes = self._policy.classes, self._policy.max_bytes
+        classes, max_bytes = self._policy.classes_of(spec), self._policy.max_bytes
         saved = read_model(spec.path, trusted=trust, classes=classes, max_bytes=max_bytes)
         claims, remarks = find_claims(spec, saved)
         missing = [f"trust: there is no package {name!r}" for name in trust if is_missing(name)]
@@ -210,7 +211,7 @@ class _Evaluation:
             train_seed=_integer(saved.settings.get("seed")),
             saved_with=dict(saved.saved_with),
             claims=tuple(claims),
-            remarks=(*spec.remarks, *remarks, *missing),
+            remarks=(*spec.remarks, *remarks, *missing, *_warnings(saved)),
         )
         return saved
 
@@ -222,9 +223,14 @@ class _Evaluation:
         environment, moved = environment_of(spec.environment, spec, self._policy, self._condition.migration)
         self.facts = replace(self.facts, env_ran=environment.env, env_package=ids.registering_package(environment.env))
         loaded = load(saved, spec.algo, self._device)
+        unread = () if statistics is None or not statistics.left_out else (", ".join(statistics.left_out),)
         self.facts = replace(
             self.facts,
-            loaded_with=(*([moved] if moved else []), *loaded.notes),
+            loaded_with=(
+                *([moved] if moved else []),
+                *loaded.notes,
+                *(f"left out of the statistics: {parts}" for parts in unread),
+            ),
             versions=model_folder.versions() | {"platform": model_folder.machine().platform},
         )
         self._model = loaded.model
@@ -246,6 +252,15 @@ class _Evaluation:
         evaluation = recording.evaluation
         criteria = replace(self._criteria, looks=evaluation.looks).up_to(evaluation.episodes)
         return evaluation, criteria, recording.train_time
+
+
+def _warnings(saved: SavedModel) -> list[str]:
+    """What whoever loads the model without this audit should know."""
+    named = dict.fromkeys(name for parsed in saved.pickled.values() for name in running_names(parsed))
+    if not named:
+        return []
+    said = "which SB3 would import, and may call, when it loads it: do not load it elsewhere"
+    return [f"its zip names {', '.join([*named][:10])}, {said}"]
 
 
 def environment_of(

@@ -72,6 +72,7 @@ class Run(TypedDict, total=False):
     n_envs: int
     deterministic: bool
     device: str
+    classes: dict[str, str]
     statistics: str | None
     evaluations: str | None
     claim: FolderClaim | str

@@ -92,7 +92,8 @@ def plan_for_environment(environment: EnvironmentSpec, seeds: int, steps: int) -
 def _plays_of_external(
     spec: ExternalSpec, current: EnvironmentSpec, policy: ExternalPolicy, seeds: int, steps: int
 ) -> list[Play]:
-    saved = read_model(spec.path, trusted=policy.trust, classes=policy.classes, max_bytes=policy.max_bytes)
+    classes = policy.classes_of(spec)
+    saved = read_model(spec.path, trusted=policy.trust, classes=classes, max_bytes=policy.max_bytes)
     model = load(saved, spec.algo, spec.device).model
     statistics = None if spec.statistics is None else read_statistics(spec.statistics, policy.trust)
     whole = replace(spec.environment, env=current.env)

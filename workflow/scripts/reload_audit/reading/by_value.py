@@ -87,6 +87,12 @@ def besides(parsed: Parsed, kept: Any, left_out: Iterable[Any]) -> tuple[Global 
     return tuple(step for step in parsed.steps if id(step) in serving_kept or id(step) not in serving_others)
 
 
+def steps_of(parsed: Parsed, part: Any) -> tuple[Global | Call, ...]:
+    """Those steps of a pickle that a part of it consists of."""
+    inside = _inside([part], set())
+    return tuple(step for step in parsed.steps if id(step) in inside)
+
+
 def mapping_for(names: Iterable[str]) -> str:
     """The line of a configuration that says where classes of these names are to be imported from instead."""
     return f"classes: {{{', '.join(f'{_as_key(name)}: my_module.{_last(name)}' for name in dict.fromkeys(names))}}}"

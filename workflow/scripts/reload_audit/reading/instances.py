@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from reload_audit.reading.pickles import Call, Global, described
@@ -41,3 +41,14 @@ def merged(states: list[Any]) -> dict[str, Any]:
                 raise Unreadable(f"damaged pickle: expected attributes, found a {type(part).__name__}")
             found |= {str(key): value for key, value in (part or {}).items()}
     return found
+
+
+def split(node: Call, wanted: Collection[str]) -> tuple[Any, dict[str, Any]]:
+    """An instance with those of its attributes that are wanted, as a list of its parts; and its other attributes.
+
+    :raises Unreadable: it has other states than attributes
+    """
+    found = merged(node.states)
+    rest = {name: value for name, value in found.items() if name not in wanted}
+    needed = [value for name, value in found.items() if name in wanted]
+    return [node.function, node.args, node.kwargs, node.items, node.pairs, needed], rest

@@ -19,10 +19,11 @@ from typing import Any
 from reload_audit.reading import limits
 from reload_audit.reading.by_value import besides, first_name, held, held_in
 from reload_audit.reading.files import open_zip, read_bytes, read_member
-from reload_audit.reading.pickles import Parsed, described, parse
+from reload_audit.reading.instances import split
+from reload_audit.reading.pickles import Call, Parsed, described, parse
 from reload_audit.reading.refusal import Unreadable, printable, refusing
 from reload_audit.reading.trust import held_as_code, object_of_code, refuse_untrusted, unknown_name
-from reload_audit.reading.values import Values
+from reload_audit.reading.values import SPACE_ATTRIBUTES, Values, is_space
 
 SERIALIZED = ":serialized:"
 
@@ -194,7 +195,8 @@ def _parsed(text: Any, most: int) -> Parsed:
 def _check_names(attribute: str, parsed: Parsed, trusted: Collection[str], classes: Mapping[str, str]) -> None:
     """Refuse an attribute whose pickle mentions what is not trusted, where that is needed.
 
-    What only serves a class for which another one is imported, or an argument that is optional, does not count.
+    What only serves a class for which another one is imported, an argument that is optional, or an attribute that
+    spaces are not built from, does not count.
 
     :raises Unreadable: with the first name, or all classes that are held as code
     """
@@ -203,13 +205,16 @@ def _check_names(attribute: str, parsed: Parsed, trusted: Collection[str], class
     if attribute == "policy_kwargs" and isinstance(kept, dict):
         others = [item for key, item in kept.items() if key in OPTIONAL_ARGUMENTS]
         kept = {key: item for key, item in kept.items() if key not in OPTIONAL_ARGUMENTS}
+    if isinstance(kept, Call) and is_space(kept):
+        kept, rest = split(kept, SPACE_ATTRIBUTES)
+        others = list(rest.values())
     as_code = list(held_in(kept)) if attribute in NEEDED else []
+    steps = besides(parsed, kept, [*others, *(node for node, _ in as_code)])
+    refuse_untrusted(replace(parsed, steps=steps), trusted, classes)
     if objects := [name for node, name in as_code if not held(node)]:
         raise Unreadable(object_of_code(objects[0]))
     if unknown := [name for _, name in as_code if name not in classes]:
         raise Unreadable(held_as_code(unknown))
-    steps = besides(parsed, kept, [*others, *(node for node, _ in as_code)])
-    refuse_untrusted(replace(parsed, steps=steps), trusted, classes)
 
 
 def _named(parsed: Parsed | None, trusted: Collection[str]) -> str:

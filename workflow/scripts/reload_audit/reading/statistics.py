@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from reload_audit.reading import limits
+from reload_audit.reading.by_value import besides, steps_of
 from reload_audit.reading.files import read_bytes
-from reload_audit.reading.instances import attributes
+from reload_audit.reading.instances import attributes, made_by, split
 from reload_audit.reading.outlines import RUNNING_MEAN_STD, VEC_NORMALIZE
-from reload_audit.reading.pickles import Parsed, described, parse
+from reload_audit.reading.pickles import Call, Parsed, described, parse
 from reload_audit.reading.refusal import Unreadable, refusing
-from reload_audit.reading.trust import refuse_untrusted
+from reload_audit.reading.trust import refuse_untrusted, unknown_name
 from reload_audit.reading.values import Values
 
 
@@ -51,12 +52,14 @@ class SavedStatistics:
     :param rewards: of the discounted returns
     :param settings: arguments of VecNormalize
     :param parsed: the pickle itself
+    :param left_out: attributes that are not read because they mention what is not known, with what they mention
     """
 
     observations: Mapping[str, Moments]
     rewards: Moments
     settings: Mapping[str, Any]
     parsed: Parsed
+    left_out: tuple[str, ...] = ()
 
     @refusing("damaged statistics")
     def attribute(self, name: str) -> Any:
@@ -96,7 +99,7 @@ def read_statistics(path: str | Path, trusted: Collection[str] = ()) -> SavedSta
     :raises Unreadable: it is damaged, is something else, or mentions what is not trusted
     """
     parsed = parse(read_bytes(path, limits.STATISTICS_BYTES))
-    refuse_untrusted(parsed, trusted)
+    left_out = _check_names(parsed, trusted)
     saved = attributes(parsed.value, VEC_NORMALIZE)
     values = Values(trusted)
     settings: dict[str, Any] = {
@@ -110,7 +113,33 @@ def read_statistics(path: str | Path, trusted: Collection[str] = ()) -> SavedSta
         raise Unreadable(f"damaged statistics: expected one mean reward, found shape {rewards.mean.shape}")
     if list(observations) != [""] and settings["norm_obs"]:
         settings["norm_obs_keys"] = keys or sorted(observations)
-    return SavedStatistics(observations, rewards, settings, parsed)
+    return SavedStatistics(observations, rewards, settings, parsed, left_out)
+
+
+_NEEDED = (
+    *("norm_obs", "norm_reward", "clip_obs", "clip_reward", "gamma", "epsilon", "norm_obs_keys", "ret_rms", "obs_rms"),
+)
+
+
+def _check_names(parsed: Parsed, trusted: Collection[str]) -> tuple[str, ...]:
+    """Refuse statistics that mention what is not trusted, where normalising needs it.
+
+    :return: the other attributes that do, each with what it mentions
+    :raises Unreadable: with the first name
+    """
+    kept, others = parsed.value, dict[str, Any]()
+    if isinstance(kept, Call) and str(made_by(kept)) == VEC_NORMALIZE:
+        kept, others = split(kept, _NEEDED)
+    refuse_untrusted(replace(parsed, steps=besides(parsed, kept, others.values())), trusted)
+    left_out = []
+    for name, node in others.items():
+        try:
+            unknown: object = unknown_name(replace(parsed, steps=steps_of(parsed, node)), trusted)
+        except Unreadable:
+            unknown = "damaged"
+        if unknown is not None:
+            left_out.append(f"{name[:80]} ({str(unknown)[:80]})")
+    return tuple(left_out)
 
 
 def _observations(values: Values, saved: Any) -> dict[str, Moments]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from collections.abc import Collection, Iterator
@@ -47,6 +48,8 @@ _NAMES: dict[str, set[str]] = {
     "numpy.random._pickle": {"__randomstate_ctor", "__generator_ctor", "__bit_generator_ctor"},
     "numpy.random._mt19937": {"MT19937", "__pyx_unpickle_MT19937"},
     "numpy.random._pcg64": {"PCG64", "PCG64DXSM"},
+    "numpy.random._philox": {"Philox"},
+    "numpy.random._sfc64": {"SFC64"},
     "numpy.random._generator": {"Generator"},
     "numpy.random.mtrand": {"RandomState"},
     "numpy.random.bit_generator": {"SeedSequence", "__pyx_unpickle_SeedSequence"},
@@ -95,6 +98,30 @@ def unknown_name(parsed: Parsed, trusted: Collection[str], classes: Collection[s
             continue
         return found
     return None
+
+
+def running_names(parsed: Parsed) -> tuple[str, ...]:
+    """Names in a pickle that programs are run, code is executed and files are written by, when it is unpickled.
+
+    It is no complete list of them, which there cannot be: what is on it is worth a warning.
+    """
+    with contextlib.suppress(Unreadable):
+        found = (str(name) for name in _all_names(parsed) if _runs_something(name))
+        return tuple(dict.fromkeys(name[: limits.LONGEST_NAME] for name in found))
+    return ()
+
+
+def _runs_something(name: Global) -> bool:
+    module, package = name.module, name.module.partition(".")[0]
+    return package in _RUNNING_PACKAGES or (module == "builtins" and name.name in _RUNNING_BUILTINS)
+
+
+_RUNNING_PACKAGES = {
+    *("os", "posix", "nt", "subprocess", "pty", "shutil", "runpy", "importlib", "ctypes", "marshal", "pickle"),
+    *("_pickle", "socket", "code", "codeop", "timeit", "cProfile", "profile", "pdb", "bdb", "webbrowser", "urllib"),
+    *("http", "sys"),
+}
+_RUNNING_BUILTINS = {"eval", "exec", "compile", "open", "__import__", "breakpoint", "input"}
 
 
 def is_trusted(module: str, trusted: Collection[str]) -> bool:

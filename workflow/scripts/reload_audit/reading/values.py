@@ -32,6 +32,10 @@ _LIBRARIES = ("stable_baselines3", "sb3_contrib", "torch.nn.modules", "torch.opt
 _DEFINE_CLASSES = ("stable_baselines3", "sb3_contrib", "torch")
 
 
+SPACE_ATTRIBUTES = ("low", "high", "dtype", "n", "start", "nvec", "spaces")
+"""The attributes that spaces are built from."""
+
+
 class Values:
     """Builds values out of one parsed pickle.
 
@@ -125,7 +129,7 @@ class Values:
         return found
 
     def _call(self, node: Call, function: Global) -> Any:
-        if _is_space(function):
+        if is_space(node):
             return self._space(node, function.name)
         rule = _RULES.get(str(function))
         if rule is None:
@@ -301,5 +305,7 @@ def _whole_numbers(value: Any) -> bool:
     return isinstance(value, np.ndarray) and value.dtype.kind in "iu"
 
 
-def _is_space(function: Global) -> bool:
-    return any(f"{function.module}.".startswith(f"{package}.spaces.") for package in ("gym", "gymnasium"))
+def is_space(node: Call) -> bool:
+    """Whether a call makes a space of gym or Gymnasium."""
+    function = made_by(node)
+    return isinstance(function, Global) and function.module.startswith(("gym.spaces.", "gymnasium.spaces."))

@@ -311,6 +311,7 @@ class ExternalSpec(PlainData):
     :param problem: why it cannot be audited, where that shows without opening it
     :param remarks: what a user should know of how its files were found, one sentence each
     :param claims: what its repository says that it earns
+    :param classes: as in :class:`ExternalPolicy`, of this model
     """
 
     model: str
@@ -335,6 +336,7 @@ class ExternalSpec(PlainData):
     problem: str | None
     remarks: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
+    classes: Mapping[str, str] = field(default_factory=dict)
 
     def failed(self, problem: str) -> ExternalSpec:
         """What stands for it where its data cannot be used: what it is called, where it is from, and why."""
@@ -374,6 +376,10 @@ class ExternalPolicy(PlainData):
     env_versions: Mapping[str, str]
     max_bytes: int
     classes: Mapping[str, str] = field(default_factory=dict)
+
+    def classes_of(self, spec: ExternalSpec) -> Mapping[str, str]:
+        """The classes to import for a model: what is said of it counts more than what is said of all."""
+        return {**self.classes, **spec.classes}
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from reload_audit.repository.setup import Setup
 
 SET_BY_USER = (
     *("algo", "env", "env_kwargs", "wrappers", "vec_wrappers", "frame_stack", "n_envs", "deterministic", "device"),
+    "classes",
 )
 """What a user can say about models, in an entry of ``runs`` or a row of a table."""
 
@@ -72,6 +73,7 @@ class Candidate:
     n_envs: int | None = None
     deterministic: bool | None = None
     device: str = "cpu"
+    classes: dict[str, str] = field(default_factory=dict)
     normalized: bool | None = None
     statistics: str | None = None
     evaluations: str | None = None
@@ -183,6 +185,7 @@ class Candidate:
             recording=self.recording if is_text else None,
             problem=self.problem if is_text else not_text,
             remarks=tuple(self.remarks),
+            classes=self.classes,
         )
 
     def _vec_wrappers(self) -> tuple[WrapperSpec, ...]:
