@@ -33,6 +33,9 @@ _CERTAIN = 1e-4
 _USUAL_EPISODES = 10
 """Episodes that a claim is taken to rest on if it does not state their number: the default of ``evaluate_policy``."""
 
+_FEWEST_EPISODES = 2
+"""Episodes that a text is taken to speak of if it does not say how many."""
+
 OBSTACLE_OF_KIND: dict[str, Obstacle] = {
     "best": "best_of_k",
     "last_evaluation": "before_last_update",
@@ -126,7 +129,7 @@ def judge_by_claim(claim: Claim, earned: np.ndarray, random_mean: float | None, 
     """
     mean, std = float(np.mean(earned)), float(np.std(earned))
     claim_std = std if claim.std is None else claim.std
-    n = claim.n or (1 if claim.kind == "stated" else _USUAL_EPISODES)
+    n = claim.n or (_FEWEST_EPISODES if claim.kind == "stated" else _USUAL_EPISODES)
     # A trend's is no spread of episodes: its size comes from how evaluations scatter.
     chance = 0.0 if claim.kind == "trend" else chance_of_spread(claim_std, n, earned) if claim_std < std else 1.0
     width = margin(claim.mean, std if claim.kind == "trend" else claim_std, random_mean, criteria)
