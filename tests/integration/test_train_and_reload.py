@@ -67,6 +67,13 @@ HEALTHY: dict[str, dict[str, Any]] = {
     "normalised dictionary": {"env": "planted:DictObservations", "normalize": {"norm_obs_keys": ["position"]}},
     "normalised continuous": {"env": "planted:Continuous", "normalize": True, "n_envs": [3]},
     "stacked images": {"env": "planted:Images", "frame_stack": 2, "total_timesteps": 32},
+    "a stack of one's own, off-policy": {
+        "algo": "DQN",
+        "env": "stacks:Shift",
+        "hyperparams": OFF_POLICY,
+        "vec_wrappers": ["stacks.Mirrored", {"VecFrameStack": {"n_stack": 2}}, "VecNormalize"],
+    },
+    "a VecEnv of one's own": {"env": "Sides-v0", "vec_env": "fast:Sides", "normalize": True, "n_envs": [4]},
     "hindsight": {
         "algo": "SAC",
         "env": "planted:Goals",

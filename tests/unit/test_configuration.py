@@ -619,3 +619,17 @@ def test_a_wrapper_of_a_vec_env_is_said_once() -> None:
     twice = experiment(vec_wrappers=["VecNormalize", {"VecFrameStack": {"n_stack": 4}}], frame_stack=4)
     with pytest.raises(ConfigError, match=r"experiments\[0\]: frame_stack: VecFrameStack stands among vec_wrappers"):
         resolved(config(twice))
+
+
+def test_a_vec_env_of_ones_own_needs_no_environment() -> None:
+    own = {key: value for key, value in experiment(vec_env="fast:Sides").items() if key != "env"}
+    spec = trained_models(resolved(config(own)))["ppo-seed0-n1"]
+    assert (spec["vec_env"], spec["environment"]["vec_env"], spec["environment"]["env"]) == (
+        "dummy",
+        *["fast:Sides"] * 2,
+    )
+    usual = trained_models(resolved(config(experiment(vec_env="subproc"))))["ppo-seed0-n1"]
+    assert (usual["vec_env"], usual["environment"]["vec_env"]) == ("subproc", None)
+    without = {key: value for key, value in experiment().items() if key != "env"}
+    with pytest.raises(ConfigError, match="missing 'env'"):
+        resolved(config(without))

@@ -325,3 +325,9 @@ def test_whatever_the_cells_a_table_is_read_or_refused(rows: list[list[str]]) ->
     Path("any.tsv").write_bytes("\n".join([header.replace("|", "\t"), *lines]).encode("utf-8", "replace"))
     with contextlib.suppress(ConfigError):
         assert len(discovered(models="any.tsv")) <= len(rows)
+
+
+def test_a_row_with_a_vec_env_of_ones_own_needs_no_environment() -> None:
+    (found,) = discovered(models=table("name|algo|vec_env|model", "a|PPO|fast:Sides|a.zip"))
+    assert (found["environment"]["env"], found["environment"]["vec_env"]) == ("fast:Sides", "fast:Sides")
+    assert found["named_by_user"] == ["env", "vec_env"]

@@ -17,7 +17,7 @@ from typing import Any
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, find_highest_version, get_env_id, load_env_creator, parse_env_id
-from stable_baselines3.common.vec_env import VecEnvWrapper
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from reload_audit.environments.older_apis import is_of_gym, registered_in_gym
 from reload_audit.environments.packages import KNOWN
@@ -112,6 +112,18 @@ def check_wrapper(name: str, trusted: Collection[str], *, of_vec_env: bool = Fal
     if not old and not (isinstance(found, type) and issubclass(found, kind)):
         expected = "VecEnvWrapper" if of_vec_env else "gymnasium.Wrapper"
         raise Unreadable(f"its files name the wrapper {name}, which is none; expected a class that is a {expected}")
+
+
+def check_vec_env(name: str, trusted: Collection[str]) -> None:
+    """Refuse to call what a dotted name leads to, unless it is a class of VecEnvs of a trusted package.
+
+    :raises Unreadable: it is anything else
+    """
+    found = import_object(name)
+    if not is_trusted(_home(found), trusted):
+        raise Unreadable(_not_its_own(name, f"{_home(found)}:{_name(found)}"))
+    if not (isinstance(found, type) and issubclass(found, VecEnv)):
+        raise Unreadable(f"its files name the VecEnv {name}, which is none; expected a class that is a VecEnv")
 
 
 def check_arguments(environment: EnvironmentSpec, named_by_user: Collection[str]) -> None:

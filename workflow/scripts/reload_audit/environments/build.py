@@ -7,6 +7,7 @@ VecEnv it is the order of SB3's ``make_vec_env``.
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import multiprocessing
 import os
@@ -36,6 +37,7 @@ from reload_audit.environments.older_apis import (
     make_registered_in_gym,
     registered_in_gym,
 )
+from reload_audit.environments.own_vec_env import own_vec_env
 from reload_audit.environments.packages import register
 from reload_audit.environments.seeded_episodes import ActionsAnnounced, SeededEpisodes
 from reload_audit.environments.stack import Normalizer, put_around
@@ -76,18 +78,24 @@ def build_vec_env(
     kind: str = "dummy",
     start_method: str = "forkserver",
     normalizer: Normalizer | None = None,
+    vec_env_seed: int = 0,
 ) -> VecEnv:
     """Build a VecEnv with all its wrappers, ready for ``learn`` or ``predict``.
 
-    :param kind: ``dummy`` for a DummyVecEnv, ``subproc`` for a SubprocVecEnv
+    :param kind: ``dummy`` for a DummyVecEnv, ``subproc`` for a SubprocVecEnv; of no consequence where the spec has a
+        VecEnv of the user's own
     :param start_method: of the SubprocVecEnv's processes
     :param seed: state that the global generators of a SubprocVecEnv's worker ``i`` start from, plus ``i``;
         without it, whatever an environment draws from them would differ from run to run
     :param normalizer: puts VecNormalize around a VecEnv; must be given where the spec normalises. Where it is given and
         the spec does not, VecNormalize gets the place that its statistics fit
+    :param vec_env_seed: that a VecEnv of the user's own is made with, if it takes one; always the same to evaluate
     :raises ValueError: it is not given there
     :raises LayerProblem: a wrapper cannot be put around the VecEnv
     """
+    if spec.vec_env is not None:
+        extend_path(spec.python_path)
+        return put_around(own_vec_env(spec, n_envs, vec_env_seed), spec.vec_wrappers, normalizer)
     makers: list[Callable[[], gym.Env]] = [
         partial(_make_slot, spec, seed + index, os.getpid()) for index in range(n_envs)
     ]
@@ -150,6 +158,8 @@ def _make_unwrapped(spec: EnvironmentSpec, of_gym: Sequence[Callable[[Any], Any]
     limit = spec.time_limit
     if callable(getattr(module, name, None)):
         made = getattr(module, name)(**with_objects(spec.env_kwargs))
+        if inspect.isfunction(made) or isinstance(made, partial):  # as make_vec_env and DummyVecEnv are given one
+            made = made()
     elif name not in gym.registry and (registered := registered_in_gym(name)) is not None:
         made = make_registered_in_gym(registered, **with_objects(spec.env_kwargs))
         limit = registered.max_episode_steps if limit is None else limit

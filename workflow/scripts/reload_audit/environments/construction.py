@@ -11,6 +11,7 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import TimeLimit
+from stable_baselines3.common.vec_env import VecEnv
 
 from reload_audit.environments.older_apis import layers
 from reload_audit.records.manifest import Construction
@@ -35,6 +36,13 @@ def describe_construction(env: gym.Env, env_kwargs: Mapping[str, Any]) -> Constr
         time_limit=min(limits, default=None),
         code=_code(type(env.unwrapped)),
     )
+
+
+def describe_vec_env(venv: VecEnv, env_kwargs: Mapping[str, Any]) -> Construction:
+    """Describe how a VecEnv of the user's own was built, whatever environments it has inside."""
+    kind = type(venv.unwrapped)
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    return Construction(wrappers=[name], arguments=_arguments(kind, env_kwargs), time_limit=None, code=_code(kind))
 
 
 def without_own_wrappers(names: Any) -> Any:

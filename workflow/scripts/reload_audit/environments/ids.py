@@ -79,6 +79,8 @@ def runnable(
         for wrapper in environment.wrappers:
             if _dotted(wrapper.name) not in _WRAPPERS:
                 allowed.check_wrapper(wrapper.name, trusted)
+    if environment.vec_env is not None and "vec_env" not in named_by_user:
+        allowed.check_vec_env(environment.vec_env, trusted)
     if "vec_wrappers" not in named_by_user:
         for wrapper in environment.vec_wrappers:
             if wrapper.name not in _VEC_WRAPPERS:
@@ -104,6 +106,10 @@ def check_names(environment: EnvironmentSpec, named_by_user: Collection[str], tr
             module = name.rpartition(".")[0]
             if name not in _WRAPPERS and not is_trusted(module, trusted):
                 raise Unreadable(_untrusted("wrapper", wrapper.name, module))
+    if environment.vec_env is not None and "vec_env" not in named_by_user:
+        module = _dotted(environment.vec_env).rpartition(".")[0]
+        if not is_trusted(module, trusted):
+            raise Unreadable(_untrusted("VecEnv", environment.vec_env, module))
     if "vec_wrappers" not in named_by_user:
         for wrapper in environment.vec_wrappers:
             _check_vec_wrapper(wrapper, trusted)
@@ -189,5 +195,5 @@ def _untrusted(kind: str, name: str, module: str) -> str:
     said, package = f"its files name the {kind} {name[:200]}, which is not imported", module.partition(".")[0]
     if can_be_trusted(module):
         return f"{said}; if you know it, add {package!r} to trust (and have it installed)"
-    key = {"environment": "env", "wrapper": "wrappers"}.get(kind, "vec_wrappers")
+    key = {"environment": "env", "wrapper": "wrappers", "VecEnv": "vec_env"}.get(kind, "vec_wrappers")
     return f"{said}; expected {key} that you name yourself, under runs or in a table of models"

@@ -26,7 +26,7 @@ from reload_audit.environments.stack import Normalizer
 from reload_audit.evaluation.rollouts import ModelPolicy, TimeAllowed, run_episodes, run_looks
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import Moments, SavedStatistics, read_statistics
-from reload_audit.records.episodes import Episode
+from reload_audit.records.episodes import UNSEEDED, Episode
 from reload_audit.records.specs import Condition, EnvironmentSpec, EvaluationSpec, WrapperSpec, vec_wrapper_spec
 from reload_audit.records.steps import Steps
 
@@ -259,7 +259,7 @@ def _as_people_do(
     assert isinstance(rewards, list)
     assert isinstance(lengths, list)
     return [
-        Episode(index, -1, float(reward), int(length), False, None, float(reward), {})
+        Episode(index, UNSEEDED, float(reward), int(length), False, None, float(reward), {})
         for index, (reward, length) in enumerate(zip(rewards, lengths, strict=True))
     ]
 

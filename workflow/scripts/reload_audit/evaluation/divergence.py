@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from reload_audit.records.divergence import ABSENT, DONE, ComponentDifference, Divergence, Implied
-from reload_audit.records.episodes import Episode
+from reload_audit.records.episodes import UNSEEDED, Episode
 from reload_audit.records.steps import ASKED_AT, MARK_EVERY, STEPS, EpisodeSteps, Steps
 from reload_audit.records.storage import plain
 
@@ -29,7 +29,7 @@ def first_divergence(
     *,
     same_parameters: bool = False,
 ) -> Divergence | None:
-    """Find the first difference between two runs, as far as both go; None where no bit differs.
+    """Find the first difference between two runs, as far as both go; None where no bit differs, or none should agree.
 
     Whether there is one is read off the episodes' own digests, so None means the same with and without steps.
 
@@ -42,6 +42,8 @@ def first_divergence(
     """
     for one, other in zip(reference, reload, strict=False):
         components = _components(one, other)
+        if components and UNSEEDED in (one.seed, other.seed):
+            return None  # nothing says that they should be the same
         if components:
             kept, kept_other = (
                 None if steps is None else steps.episodes.get(one.episode) for steps in (reference_steps, reload_steps)

@@ -211,7 +211,7 @@ class _Evaluation:
             train_seed=_integer(saved.settings.get("seed")),
             saved_with=dict(saved.saved_with),
             claims=tuple(claims),
-            remarks=(*spec.remarks, *remarks, *missing, *_warnings(saved)),
+            remarks=(*spec.remarks, *remarks, *missing, *_warnings(saved), *_about_vec_env(spec.environment)),
         )
         return saved
 
@@ -261,6 +261,15 @@ def _warnings(saved: SavedModel) -> list[str]:
         return []
     said = "which SB3 would import, and may call, when it loads it: do not load it elsewhere"
     return [f"its zip names {', '.join([*named][:10])}, {said}"]
+
+
+def _about_vec_env(environment: EnvironmentSpec) -> list[str]:
+    if environment.vec_env is None:
+        return []
+    return [
+        f"{environment.vec_env} seeds all of its slots together: episodes are compared bit by bit only with those of "
+        "as many slots, otherwise without pairs, and it is not probed"
+    ]
 
 
 def environment_of(

@@ -20,6 +20,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 from reload_audit.environments.seeded_episodes import PARKED_KEY, SeededEpisode, may_hide_the_end
 from reload_audit.environments.step_recorders import PolicySteps
 from reload_audit.records.episodes import Episode
+from reload_audit.records.manifest import Construction
 from reload_audit.records.specs import EvaluationSpec
 from reload_audit.records.steps import EPISODES, EpisodeSteps, Steps
 from reload_audit.records.storage import Digest
@@ -373,7 +374,8 @@ def _episode(recorded: SeededEpisode, info: Mapping[str, Any], step_reward: floa
 
 
 def _environment_class(venv: VecEnv) -> str:
-    return type(venv.get_attr("unwrapped", 0)[0]).__name__
+    construction: Construction = venv.env_method("construction", indices=0)[0]
+    return construction.wrappers[-1].rpartition(".")[2]
 
 
 def _sample_valid(space: spaces.Space, mask: np.ndarray) -> Any:

@@ -105,7 +105,8 @@ class _Batch:
         random_mean = self._random_mean(spec, None) if judged_by is None else None
         evaluation = self._policy.evaluation if judged_by is None else judged_by.evaluation
         deterministic = spec.deterministic or judged_by is not None  # as reference episodes are
-        planned = conditions(evaluation, self._reload, deterministic=deterministic)
+        own = spec.environment.vec_env is not None
+        planned = conditions(evaluation, self._reload, deterministic=deterministic, own_vec_env=own)
         record = self._measured(replace(record, random_mean=random_mean), spec, planned)
         measured = any(measurement.episodes for measurement in record.conditions.values())
         return _with_remark(record) if measured and random_mean is None and judged_by is None else record

@@ -83,7 +83,8 @@ def _measured(
     def arguments(condition: Condition) -> tuple[Any, ...]:
         return str(folder), spec, condition, criteria
 
-    planned = conditions(model.manifest.training_spec.evaluation, reload)
+    trained = model.manifest.training_spec
+    planned = conditions(trained.evaluation, reload, own_vec_env=trained.environment.vec_env is not None)
     results = {condition.name: processes.evaluate(_EVALUATE, condition, *arguments(condition)) for condition in planned}
     canonical = results[CANONICAL]
     forced = reload.conditions == "all"

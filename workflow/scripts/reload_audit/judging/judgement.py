@@ -9,9 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from reload_audit.judging.comparison import Comparison, compare_paired
+from reload_audit.judging.comparison import Comparison, compare_paired, compare_unpaired
 from reload_audit.judging.criteria import Criteria, Decision, margin
-from reload_audit.records.episodes import Episode, TrainTime, first_difference, mean_reward, rewards, std_reward
+from reload_audit.records.episodes import (
+    UNSEEDED,
+    Episode,
+    TrainTime,
+    first_difference,
+    mean_reward,
+    rewards,
+    std_reward,
+)
 from reload_audit.records.specs import Claim
 
 _NEXT_TO_NOTHING = 1e-3
@@ -119,10 +127,19 @@ def judge(train_time: TrainTime, reload: Sequence[Episode], criteria: Criteria) 
     quoted, reference = train_time.quoted, train_time.reference[:n]
     criteria = criteria.up_to(len(quoted))
     width = margin(mean_reward(quoted), std_reward(quoted), train_time.random_mean, criteria)
-    in_place = None if train_time.in_place is None else rewards(train_time.in_place[:n])
+    in_place = None if train_time.in_place is None else train_time.in_place[:n]
     return Judgement(
-        comparison=compare_paired(rewards(reload) - rewards(quoted[:n]), width, criteria),
-        environment_gap=None if in_place is None else compare_paired(rewards(reference) - in_place, width, criteria),
-        process_gap=compare_paired(rewards(reload) - rewards(reference), width, criteria),
+        comparison=_compared(quoted[:n], reload, width, criteria),
+        environment_gap=None if in_place is None else _compared(in_place, reference, width, criteria),
+        process_gap=_compared(reference, reload, width, criteria),
         first_difference=first_difference(reference, reload),
     )
+
+
+def _compared(before: Sequence[Episode], after: Sequence[Episode], width: float, criteria: Criteria) -> Comparison:
+    """Compare as many episodes as both have: in pairs, unless they have no seeds and are not the same in every bit."""
+    paired = all(episode.seed != UNSEEDED for episode in (*before, *after))
+    if paired or first_difference(before, after) is None:
+        return compare_paired(rewards(after) - rewards(before), width, criteria)
+    (one, other) = ((mean_reward(runs), std_reward(runs), len(runs)) for runs in (before, after))
+    return compare_unpaired(one, other, width, criteria)

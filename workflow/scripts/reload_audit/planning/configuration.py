@@ -22,7 +22,14 @@ import yaml
 from reload_audit.planning.plain_configuration import problems_of
 from reload_audit.planning.resolved import Configuration, EvaluationData, Experiment, Run, TrainingData
 from reload_audit.reading import limits
-from reload_audit.records.specs import VEC_FRAME_STACK, VEC_NORMALIZE, WrapperSpec, vec_wrapper_spec, vec_wrappers_of
+from reload_audit.records.specs import (
+    VEC_ENV_KINDS,
+    VEC_FRAME_STACK,
+    VEC_NORMALIZE,
+    WrapperSpec,
+    vec_wrapper_spec,
+    vec_wrappers_of,
+)
 
 
 class ConfigError(ValueError):
@@ -87,7 +94,7 @@ def resolve(config: dict[str, Any], schema: dict[str, Any], source: str) -> Conf
     whole = _Schema(schema, schema.get("$defs", {}))
     problems = problems_of(config)
     if not problems:
-        config = _as_data(config, whole)
+        config = _named_by_vec_env(_as_data(config, whole))
         problems = problems_of(config)
     if problems:
         raise ConfigError("\n".join(f"{source}: {problem}" for problem in problems))
@@ -178,6 +185,7 @@ def model_name(experiment: str, seed: int, n_envs: int) -> str:
 
 def training_spec(config: Configuration, experiment: Experiment, seed: int, n_envs: int) -> TrainingData:
     """Everything that decides how one model is trained and measured, and nothing else: see ``specs.TrainingSpec``."""
+    own_vec_env = experiment["vec_env"] not in VEC_ENV_KINDS
     return {
         "model": model_name(experiment["name"], seed, n_envs),
         "experiment": experiment["name"],
@@ -186,7 +194,7 @@ def training_spec(config: Configuration, experiment: Experiment, seed: int, n_en
         "algo": experiment["algo"],
         "total_timesteps": experiment["total_timesteps"],
         "checkpoint_every": experiment["checkpoint_every"],
-        "vec_env": experiment["vec_env"],
+        "vec_env": "dummy" if own_vec_env else experiment["vec_env"],
         "start_method": experiment["start_method"],
         "hyperparams": experiment["hyperparams"],
         "device": experiment["device"],
@@ -197,7 +205,7 @@ def training_spec(config: Configuration, experiment: Experiment, seed: int, n_en
             "monitor": experiment["monitor"],
             "vec_wrappers": [wrapper.to_plain() for wrapper in _vec_wrappers(experiment)],
             "python_path": config["python_path"],
-            "vec_env": None,
+            "vec_env": experiment["vec_env"] if own_vec_env else None,
         },
         "evaluation": evaluation_protocol(config),
     }
@@ -206,6 +214,20 @@ def training_spec(config: Configuration, experiment: Experiment, seed: int, n_en
 def evaluation_protocol(config: Configuration) -> EvaluationData:
     """The episode protocol, looks included: see ``specs.EvaluationSpec``."""
     return {**config["evaluation"], "looks": config["verdict"]["looks"]}
+
+
+def _named_by_vec_env(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration with experiments that say no ``env`` called after a VecEnv of the user's own."""
+    experiments = config.get("experiments")
+    if not isinstance(experiments, list):
+        return config
+    return {**config, "experiments": [_with_env(experiment) for experiment in experiments]}
+
+
+def _with_env(experiment: Any) -> Any:
+    vec_env = experiment.get("vec_env") if isinstance(experiment, dict) else None
+    own = isinstance(vec_env, str) and vec_env not in VEC_ENV_KINDS
+    return {"env": vec_env, **experiment} if own else experiment
 
 
 def _vec_wrappers(experiment: Experiment) -> tuple[WrapperSpec, ...]:

@@ -200,13 +200,14 @@ class Plan:
         """For each distinct environment the model that stands for it.
 
         Models for which the user named the environment come before those whose files did: what a file names may not be
-        imported.
+        imported. A VecEnv of the user's own cannot be probed, because its environments cannot be reached one by one.
         """
         first: dict[str, ProbedModel] = {}
         for name, spec in self.trained.items():
-            first.setdefault(probe_name(spec["environment"]), ProbedModel(trained=name))
+            if spec["environment"]["vec_env"] is None:
+                first.setdefault(probe_name(spec["environment"]), ProbedModel(trained=name))
         for model in sorted(self.external.values(), key=lambda model: -len(model.named_by_user)):
-            if model.problem is None and model.environment.env:
+            if model.problem is None and model.environment.env and model.environment.vec_env is None:
                 first.setdefault(probe_name(model.environment.to_dict()), ProbedModel(external=model))
         return first
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypedDict
 
-from reload_audit.records.specs import MonitorPlace, VecEnvKind, WrapperEntry
+from reload_audit.records.specs import MonitorPlace, WrapperEntry
 
 
 class EnvironmentSettings(TypedDict):
@@ -26,7 +26,7 @@ class TrainingSettings(TypedDict):
     algo: str
     total_timesteps: int
     checkpoint_every: int | None
-    vec_env: VecEnvKind
+    vec_env: str
     start_method: Literal["fork", "forkserver", "spawn"]
     hyperparams: dict[str, Any]
     device: str

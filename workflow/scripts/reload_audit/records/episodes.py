@@ -10,11 +10,15 @@ import numpy as np
 
 from reload_audit.records.plain_data import PlainData
 
+UNSEEDED = -1
+"""Stands for the seed of an episode that was given none of its own."""
+
 
 @dataclass(frozen=True)
 class Episode(PlainData):
     """One finished episode.
 
+    :param seed: that it was reset with, or :data:`UNSEEDED`
     :param reward: sum of the environment's rewards as the VecEnv received them, in double precision
     :param monitor_reward: the episode reward that the Monitor reports, rounded to 6 decimals; None without one
     :param step_reward: sum of what the outermost VecEnv handed out; another scale where rewards are normalised

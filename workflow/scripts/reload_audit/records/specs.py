@@ -17,6 +17,7 @@ FORMAT = 1
 """Version of the manifest and of the reload record."""
 
 VecEnvKind = Literal["dummy", "subproc"]
+VEC_ENV_KINDS: tuple[VecEnvKind, ...] = ("dummy", "subproc")
 MonitorPlace = Literal["env", "vec"]
 
 ModelSource = Literal["table", "zoo", "hub", "folder", "recorded"]
@@ -475,12 +476,17 @@ _EARNED: dict[RewardScale, Literal["reward", "step_reward", "monitor_reward"]] =
 }
 
 
-def conditions(evaluation: EvaluationSpec, reload: ReloadSpec, *, deterministic: bool = True) -> tuple[Condition, ...]:
-    """The canonical condition, then those that the configuration asks for, each with one factor of it changed."""
+def conditions(
+    evaluation: EvaluationSpec, reload: ReloadSpec, *, deterministic: bool = True, own_vec_env: bool = False
+) -> tuple[Condition, ...]:
+    """The canonical condition, then those that the configuration asks for, each with one factor of it changed.
+
+    :param own_vec_env: whether the environments are a VecEnv of the user's own, which is no SubprocVecEnv
+    """
     canonical = Condition(CANONICAL, evaluation.n_envs, deterministic=deterministic)
     chosen = [canonical]
     chosen += [replace(canonical, name=f"n_envs={n}", n_envs=n) for n in reload.n_envs if n != evaluation.n_envs]
-    if reload.other_vec_env:
+    if reload.other_vec_env and not own_vec_env:
         chosen.append(replace(canonical, name="SubprocVecEnv", vec_env="subproc"))
     return tuple(chosen)
 

@@ -112,6 +112,7 @@ def training_environment(spec: TrainingSpec, checkpoint: Path | None = None) -> 
         kind=spec.vec_env,
         start_method=spec.start_method,
         normalizer=normalizer,
+        vec_env_seed=spec.seed,
     )
 
 

@@ -27,8 +27,8 @@ from reload_audit.records.specs import (
 from reload_audit.repository.setup import Setup
 
 SET_BY_USER = (
-    *("algo", "env", "env_kwargs", "wrappers", "vec_wrappers", "frame_stack", "n_envs", "deterministic", "device"),
-    "classes",
+    *("algo", "env", "env_kwargs", "wrappers", "vec_env", "vec_wrappers", "frame_stack", "n_envs"),
+    *("deterministic", "device", "classes"),
 )
 """What a user can say about models, in an entry of ``runs`` or a row of a table."""
 
@@ -68,6 +68,7 @@ class Candidate:
     env_kwargs: dict[str, Any] = field(default_factory=dict)
     wrappers: list[WrapperEntry] = field(default_factory=list)
     monitor: MonitorPlace = "env"
+    vec_env: str | None = None
     vec_wrappers: list[WrapperEntry] = field(default_factory=list)
     frame_stack: int | None = None
     n_envs: int | None = None
@@ -126,6 +127,9 @@ class Candidate:
             setattr(self, key, int(value) if is_count and isinstance(value, float) else value)
         self.answer(said.keys())
         self.said_by_user |= said.keys()
+        if "vec_env" in said and "env" not in self.said_by_user:
+            self.env = self.env or str(said["vec_env"])
+            self.said_by_user |= {"env"}
 
     def answer(self, keys: Iterable[str]) -> None:
         """Drop the open questions that one of these keys answers."""
@@ -135,7 +139,7 @@ class Candidate:
     @property
     def named_by_user(self) -> tuple[str, ...]:
         """Which of the keys that name what is imported the user gave."""
-        return tuple(key for key in ("env", "wrappers", "vec_wrappers") if key in self.said_by_user)
+        return tuple(key for key in ("env", "wrappers", "vec_wrappers", "vec_env") if key in self.said_by_user)
 
     def questions(self) -> list[str]:
         """What the user still has to say, in words; nothing where there is a problem already."""
@@ -173,6 +177,7 @@ class Candidate:
                 wrappers=tuple(map(wrapper_spec, self.wrappers)),
                 monitor=self.monitor,
                 vec_wrappers=self._vec_wrappers(),
+                vec_env=self.vec_env,
                 python_path=tuple(python_path),
             ),
             named_by_user=self.named_by_user,

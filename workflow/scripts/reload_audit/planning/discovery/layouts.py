@@ -380,4 +380,5 @@ def _take_manifest(candidate: Candidate, path: str, manifest: dict[str, Any]) ->
     except ValueError as error:
         raise Unreadable(f"{shown(path)}: in spec, {error}") from None
     candidate.take_settings(recorded)
+    candidate.vec_env = settings.environment_id(environment.get("vec_env")) or None
     candidate.monitor = "vec" if environment.get("monitor") == "vec" else "env"

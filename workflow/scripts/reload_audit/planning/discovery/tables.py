@@ -203,7 +203,7 @@ def _about_columns(columns: list[str], schema: RowSchema, needed: tuple[str, ...
         *(f"unknown column {column!r}{closest(column, known)}" for column in columns if column not in known),
         *(f"column {column!r} appears more than once" for column in twice),
     ]
-    missing = [column for column in needed if column not in columns]
+    missing = [column for column in needed if column not in columns and (column != "env" or "vec_env" not in columns)]
     if missing:
         found.append(f"missing column {', '.join(map(repr, missing))}; the columns are {_listed(schema)}")
     return found
