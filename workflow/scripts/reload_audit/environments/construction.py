@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from reload_audit.environments.older_apis import layers
 from reload_audit.records.manifest import Construction
+from reload_audit.records.specs import Arguments
 from reload_audit.records.storage import plain
 
 _OWN_PACKAGE = __name__.partition(".")[0]
@@ -38,7 +39,7 @@ def describe_construction(env: gym.Env, env_kwargs: Mapping[str, Any]) -> Constr
     )
 
 
-def describe_vec_env(venv: VecEnv, env_kwargs: Mapping[str, Any]) -> Construction:
+def describe_vec_env(venv: VecEnv, env_kwargs: Arguments) -> Construction:
     """Describe how a VecEnv of the user's own was built, whatever environments it has inside."""
     kind = type(venv.unwrapped)
     name = f"{kind.__module__}.{kind.__qualname__}"

@@ -90,7 +90,7 @@ def with_objects(arguments: Any) -> Any:
     return arguments
 
 
-def with_functions(called: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def with_functions(called: Any, arguments: Mapping[str, object]) -> dict[str, object]:
     """Arguments with functions and classes in place of texts that name them, where what is called takes such.
 
     ``ActionMasker: {action_mask_fn: "module:function"}`` is short for ``{object: "module:function"}``. A text without a
@@ -107,7 +107,7 @@ def with_functions(called: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
     except (TypeError, ValueError):
         parameters = {}  # type: ignore[assignment]
     wanted = [key for key in named if _takes_callable(key, parameters.get(key))]
-    return {**arguments, **{key: import_object(arguments[key]) for key in wanted}}
+    return {**arguments, **{key: import_object(str(arguments[key])) for key in wanted}}
 
 
 _CALLED = re.compile(r"(^|_)(fn|func|function|callable|callback|class|cls)$")
