@@ -103,7 +103,7 @@ def aggregated(files: list[Path], results: Path) -> dict[str, dict[str, Any]]:
 
 
 NET = {
-    *("_each", "_others", "read_models", "_with_what_is_said", "_questions", "_spec"),
+    *("_each", "_others", "_told", "Below._in", "read_models", "_with_what_is_said", "_questions", "_spec"),
     *("Candidate.spec", "Candidate.failed"),
     *("found_files", "shown", "printable", "_plain", "_instead", "joined", "_names_module", "_bits"),
     *("_Batch.audit", "ExternalSpec.failed", "BatchCache.add", "BatchCache._kept"),

@@ -65,9 +65,15 @@ class Below(Generic[_Held]):
 
     def _in(self, folder: Folder) -> list[str]:
         if folder.relative not in self._paths:
-            names = sorted(name for name in {*folder.files, *folder.others} if self._may_be(name) and folder.has(name))
-            self._paths[folder.relative] = [os.path.join(folder.path, name) for name in names]
+            try:
+                self._paths[folder.relative] = self._paths_in(folder)
+            except Exception:  # what nobody foresaw, of a folder that other models need not know of
+                self._paths[folder.relative] = []
         return self._paths[folder.relative]
+
+    def _paths_in(self, folder: Folder) -> list[str]:
+        names = sorted(name for name in {*folder.files, *folder.others} if self._may_be(name) and folder.has(name))
+        return [os.path.join(folder.path, name) for name in names]
 
     def _held(self, path: str) -> Found[_Held] | None:
         if path not in self._once:

@@ -12,7 +12,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 
 from reload_audit.planning.configuration import ConfigError, closest, trained_models
 from reload_audit.planning.discovery import entries, from_scripts, joining, layouts, names, settling, tables, tree
@@ -166,13 +167,28 @@ def _in_runs(
         if not models:
             instead = f"; passed over: {'; '.join(counted(others))}" if others else ""
             problems.append(f"{where}: found no model in {shown(entry['folder'])}; looked for {LOOKED_FOR}{instead}")
-        from_scripts.take_settings(top, models)
-        joining.join(top, models)
+        for tell in (from_scripts.take_settings, joining.join):
+            models = _told(models, partial(tell, top))
         # A link to a model is the model itself, under another name.
         for candidate in sorted(models, key=lambda candidate: os.path.islink(candidate.path)):
             candidate.group = entry["folder"]
-            in_runs.setdefault(candidate.real, (title, entries.tell(candidate, entry, where.removesuffix(".folder"))))
+            try:
+                told = entries.tell(candidate, entry, where.removesuffix(".folder"))
+            except Exception as error:
+                told = candidate.failed(error)
+            in_runs.setdefault(candidate.real, (title, told))
     return in_runs
+
+
+def _told(models: list[Candidate], tell: Callable[[Sequence[Candidate]], None]) -> list[Candidate]:
+    """Models, with what is known of them from other places; where that raises what nobody foresaw, each by itself."""
+    try:
+        tell(models)
+    except Exception as error:
+        if len(models) > 1:
+            return [told for model in models for told in _told([model], tell)]
+        return [model.failed(error) for model in models]
+    return models
 
 
 def _in_tables(
