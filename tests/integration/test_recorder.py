@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import layered
 import numpy as np
 import planted
 import pytest
 import torch as th
 from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecFrameStack, VecNormalize
 
 from reload_audit import ReferenceRecorder, record_reference
 from reload_audit.models import model_folder
 from reload_audit.models.recording import read_recording
 from reload_audit.reading.refusal import Unreadable
+from reload_audit.records.storage import read_json
 from reload_audit.training import recorder
 from support.builders import SCHEMA
+from support.external_audits import audit_models
 
 QUICK = {"episodes": 4, "n_envs": 2}
 
@@ -84,6 +93,162 @@ def test_a_class_that_no_other_process_can_import_is_refused_with_what_to_do(tmp
 
     with pytest.raises(ValueError, match="move it into a module of its own"):
         ReferenceRecorder(tmp_path, Local)
+
+
+# --- What was trained ----------------------------------------------------------------------------------------------
+
+
+def small(venv: VecEnv | gym.Env) -> PPO:
+    return PPO("MlpPolicy", venv, n_steps=16, batch_size=16, n_epochs=1, seed=0, policy_kwargs={"net_arch": [4]})
+
+
+def environment(folder: Path) -> dict[str, Any]:
+    return dict(read_json(folder / "manifest.json")["spec"]["environment"])
+
+
+def rewards(folder: Path, name: str) -> list[float]:
+    return [episode["reward"] for episode in read_json(folder / "evaluations.json")[name]]
+
+
+def test_every_layer_is_read_off_the_environments_and_nothing_has_to_be_named(tmp_path):
+    scaled = {"wrapper_class": layered.Scaled, "wrapper_kwargs": {"scale": 3.0}}
+    venv = make_vec_env(layered.Level, n_envs=2, seed=0, env_kwargs={"level": 2}, **scaled)
+    trained = small(VecFrameStack(VecNormalize(layered.Mirrored(venv, factor=0.5)), 2))
+    trained.learn(32, callback=ReferenceRecorder(tmp_path, **QUICK))
+    recorded = environment(tmp_path)
+    assert (recorded["env"], recorded["env_kwargs"]) == ("layered:Level", {"level": 2})
+    assert recorded["wrappers"] == [{"layered.Scaled": {"scale": 3.0}}]
+    stack = [{"layered.Mirrored": {"factor": 0.5}}, "VecNormalize", {"VecFrameStack": {"n_stack": 2}}]
+    assert recorded["vec_wrappers"] == stack
+    assert rewards(tmp_path, "in_place") == rewards(tmp_path, "reference")
+    assert read_recording(tmp_path).changed == ()
+
+
+def test_arguments_of_a_registered_environment_are_read_off_it(tmp_path):
+    venv = make_vec_env("CartPole-v1", n_envs=1, env_kwargs={"sutton_barto_reward": True, "max_episode_steps": 9})
+    small(venv).learn(16, callback=ReferenceRecorder(tmp_path, **QUICK))
+    recorded = environment(tmp_path)
+    assert (recorded["env"], recorded["wrappers"]) == ("CartPole-v1", [])
+    assert recorded["env_kwargs"] == {"sutton_barto_reward": True, "max_episode_steps": 9}
+    assert rewards(tmp_path, "in_place") == rewards(tmp_path, "reference")
+
+
+class InTheScript(layered.Mirrored):
+    """Stands for a class of the script: the test gives it the module's name that a script has."""
+
+
+def refused(folder: Path, venv: VecEnv | gym.Env, **options: Any) -> str:
+    trained = small(venv)
+    with pytest.raises(ValueError, match=r".") as raised:
+        trained.learn(32, callback=ReferenceRecorder(folder / "refused", **options))
+    assert trained.num_timesteps == 0
+    assert not (folder / "refused").exists()
+    return str(raised.value)
+
+
+def test_a_layer_that_cannot_be_built_again_is_named_before_training(tmp_path, monkeypatch):
+    def hidden() -> gym.Env:
+        return layered.Hiding(layered.Level(), 3.0)
+
+    venv = make_vec_env(hidden)
+    said = refused(tmp_path, venv, env="layered:Level")
+    assert "layered.Hiding as it is trained in differs from a new one: factor is 3.0, not 1.0" in said
+    assert 'wrappers=[{"layered.Hiding": {"scale": ...}}]' in said
+    named = ReferenceRecorder(tmp_path, layered.Level, wrappers=[{"layered.Hiding": {"scale": 3.0}}], **QUICK)
+    small(venv).learn(16, callback=named)
+    assert rewards(tmp_path, "in_place") == rewards(tmp_path, "reference")
+
+    monkeypatch.setattr(InTheScript, "__module__", "__main__")
+    said = refused(tmp_path, InTheScript(make_vec_env(layered.Level)), env="layered:Level")
+    assert "the VecEnvWrapper InTheScript is defined in the training script itself" in said
+    said = refused(tmp_path, make_vec_env(layered.Level, env_kwargs={"level": 2}), env_kwargs={"level": 1})
+    assert "level is 2, not 1" in said
+    said = refused(tmp_path, make_vec_env(layered.Level), env=layered.Level, wrappers=["layered.Scaled"])
+    assert "expected Level, found Scaled in Level" in said
+
+
+def test_the_factory_of_the_environments_says_all_that_they_hide(tmp_path):
+    factory = partial(layered.make_hiding, scale=4.0)
+    small(DummyVecEnv([factory])).learn(16, callback=ReferenceRecorder(tmp_path, env_fns=[factory], **QUICK))
+    assert environment(tmp_path)["env"] == "layered:make_hiding"
+    assert environment(tmp_path)["env_kwargs"] == {"scale": 4.0}
+    assert rewards(tmp_path, "in_place") == rewards(tmp_path, "reference")
+
+
+class Raises(BaseCallback):
+    """Changes an environment while training, as curricula do."""
+
+    def __init__(self, method: str, value: float) -> None:
+        super().__init__()
+        self.method, self.value = method, value
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        self.training_env.env_method(self.method, self.value)
+
+
+def test_environments_in_other_processes_are_looked_at_from_outside(tmp_path):
+    fns = [partial(layered.Level, level=1)] * 2
+    venv = SubprocVecEnv(fns, start_method="fork")
+    try:
+        assert "pass env_fns" in refused(tmp_path, venv)
+        assert "level is 1, not 0" in refused(tmp_path, venv, env="layered:Level")
+        recorder = ReferenceRecorder(tmp_path, env_fns=fns, **QUICK)
+        small(venv).learn(32, callback=[Raises("set_wind", 3.0), recorder])
+    finally:
+        venv.close()
+    (changed,) = read_recording(tmp_path).changed
+    assert (changed.attribute, changed.trained, changed.new, changed.argument) == ("wind", 3.0, 0.0, False)
+
+
+# --- In place ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [layered.Level, layered.Locked])
+def test_measuring_in_place_leaves_training_and_its_logs_as_they_are(kind, tmp_path):
+    digests = []
+    for record in (False, True):
+        logs = tmp_path / str(record)
+        venv = make_vec_env(kind, n_envs=2, seed=0, monitor_dir=str(logs), env_kwargs={"level": 1})
+        trained = small(VecNormalize(layered.Mirrored(venv)))
+        trained.learn(64)
+        if record:
+            record_reference(trained, tmp_path / "recorded", **QUICK)
+        trained.learn(64, reset_num_timesteps=False)
+        lengths = [len(file.read_text().splitlines()) for file in sorted(logs.glob("*.csv"))]
+        digests.append((model_folder.content_digests(trained, trained.get_vec_normalize_env()), lengths))
+    assert digests[0] == digests[1]
+    recorded = read_recording(tmp_path / "recorded").train_time
+    # What cannot be copied is measured only where training is over.
+    assert (recorded.in_place is None) == (kind is layered.Locked)
+
+
+def test_what_cannot_be_copied_is_measured_itself_at_the_end_of_training(tmp_path):
+    venv = make_vec_env(layered.Locked, n_envs=2, seed=0, monitor_dir=str(tmp_path / "logs"))
+    trained = small(venv)
+    trained.learn(64, callback=[Raises("set_level", 1), ReferenceRecorder(tmp_path / "recorded", **QUICK)])
+    in_place, reference = (rewards(tmp_path / "recorded", name) for name in ("in_place", "reference"))
+    assert min(in_place) > 50 > max(reference)
+    files = [file.read_text().splitlines() for file in (tmp_path / "logs").glob("*.csv")]
+    assert [len(lines) for lines in files] == [2 + 6, 2 + 6]  # a head, and 32 steps in episodes of 5
+    trained.learn(64, reset_num_timesteps=False)
+
+
+def test_a_curriculum_by_a_callback_is_named_with_the_attribute_and_its_condition(tmp_path):
+    for name, method in (("argument", "set_level"), ("set", "set_wind"), ("healthy", "")):
+        recorder = ReferenceRecorder(tmp_path / "models" / name, episodes=20, n_envs=4)
+        callbacks = [Raises(method, 2), recorder] if method else [recorder]
+        small(make_vec_env(layered.Level, n_envs=2, seed=0)).learn(32, callback=callbacks)
+    models = audit_models(tmp_path / "audit", runs=[str(tmp_path / "models")], trust=["layered"])
+    found = {name: (model["verdict"], model["cause"]) for name, model in models.items()}
+    lost = ("degraded", "curriculum")
+    assert found == {"argument": lost, "set": lost, "healthy": ("identical", "")}
+    for name, said in (("argument", "level is 2 in the"), ("set", "wind is 2 in the")):
+        (cause,) = models[name]["causes"]
+        assert cause["evidence"][0].startswith(said)
+        assert cause["share"] > 0.99
 
 
 def test_a_model_of_another_algorithm_is_refused(tmp_path):

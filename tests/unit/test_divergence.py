@@ -16,7 +16,7 @@ import planted
 import pytest
 from sb3_contrib import RecurrentPPO
 from stable_baselines3 import PPO
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize, unwrap_vec_normalize
 
 from reload_audit import record_reference
 from reload_audit.environments.build import build_vec_env, freeze_normalization
@@ -396,8 +396,7 @@ def test_digests_of_steps_never_change_between_versions():
 
 
 def test_a_recorded_model_reloaded_does_not_part_from_its_recording(tmp_path):
-    venv = environment(2)
-    recorded = model(venv)
+    recorded = model(DummyVecEnv([planted.Continuous] * 2))
     record_reference(recorded, tmp_path, "planted:Continuous", episodes=4, n_envs=2, seed=SEED)
     spec = TrainingSpec.from_dict(training_spec(env="planted:Continuous")).environment
     loaded = model_folder.load_model(tmp_path, "PPO", "cpu")

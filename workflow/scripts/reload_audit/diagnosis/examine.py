@@ -22,7 +22,7 @@ from reload_audit.diagnosis.effects import Goal
 from reload_audit.diagnosis.trials import plan
 from reload_audit.environments.build import build_vec_env, normalizable_keys
 from reload_audit.evaluation.external import environment_of, trained_normalized
-from reload_audit.forensics.construction_changes import changes
+from reload_audit.forensics.construction_changes import changed_by_training, changes
 from reload_audit.forensics.earned import training_on_another_scale
 from reload_audit.forensics.examine_files import FileFindings, examine_files
 from reload_audit.forensics.model_files import ModelFiles, RecordedDigests
@@ -40,7 +40,7 @@ from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
 from reload_audit.records.episodes import Episode, TrainTime, mean_reward
 from reload_audit.records.examination import Estimate, Examination, Facts
-from reload_audit.records.manifest import Construction, Identity
+from reload_audit.records.manifest import ChangedAttribute, Construction, Identity
 from reload_audit.records.specs import Claim, Condition, EnvironmentSpec, ExternalPolicy, ExternalSpec, TrainingSpec
 from reload_audit.records.storage import plain, read_json
 
@@ -79,6 +79,7 @@ class _Subject:
     :param max_bytes: what its zip may unpack to
     :param classes: dotted names of classes in its zip, each with the one to import instead
     :param migrations: names of what may make the environment as the version that it was trained in
+    :param changed: attributes that the environments trained in had otherwise than new ones
     """
 
     zip: str
@@ -94,6 +95,7 @@ class _Subject:
     max_bytes: int
     classes: Mapping[str, str] = field(default_factory=dict)
     migrations: Sequence[str] = ()
+    changed: Sequence[ChangedAttribute] = ()
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,7 @@ def examine_external(
         max_bytes=policy.max_bytes,
         classes=policy.classes_of(spec),
         migrations=() if environment is None else [*migrations(spec.environment.env, environment.env)],
+        changed=() if recording is None else recording.changed,
     )
     claims: list[Claim] = []
     with contextlib.suppress(Unreadable):
@@ -277,7 +280,8 @@ def _look_at_files(
             unreadable_statistics=subject.statistics is not None and statistics is None,
         )
     )
-    findings = [*found.findings, *_reward_scale(subject, saved, statistics, reload.episodes)]
+    findings = [*found.findings, *changed_by_training(subject.changed)]
+    findings += [*_reward_scale(subject, saved, statistics, reload.episodes)]
     if built.construction is not None and subject.identity is not None:
         findings += changes(subject.identity.acts_on.construction, built.construction)
     facts = Facts(trained_normalized=trained_normalized(saved))

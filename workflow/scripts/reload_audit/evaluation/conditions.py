@@ -22,6 +22,7 @@ from reload_audit.environments.build import (
     normalizable_keys,
     seed_global_generators,
 )
+from reload_audit.environments.older_apis import layers
 from reload_audit.environments.stack import Normalizer
 from reload_audit.evaluation.rollouts import ModelPolicy, TimeAllowed, run_episodes, run_looks
 from reload_audit.reading.refusal import Unreadable
@@ -133,6 +134,23 @@ class PostedNormalizer(gym.ObservationWrapper):
 
     def observation(self, observation: Any) -> np.ndarray:
         return np.asarray((observation - self._mean) / (self._std + 1e-8), dtype=np.float32)
+
+
+def with_attribute(env: gym.Env, attribute: str, value: Any) -> gym.Env:
+    """Set an attribute of an environment, or of the wrapper whose class stands before it, to what it was in training.
+
+    :raises ValueError: there is none, or it is of another type
+    """
+    kind, _, name = attribute.rpartition(".")
+    owner = env.unwrapped if not kind else next((one for one in layers(env) if type(one).__name__ == kind), None)
+    held = getattr(owner, "__dict__", {}).get(name)
+    numbers = isinstance(held, int | float | np.number) and isinstance(value, int | float)
+    if isinstance(held, np.ndarray):
+        value = np.asarray(value, dtype=held.dtype)
+    elif not numbers and not isinstance(value, type(held)):
+        raise ValueError(f"expected an attribute {attribute} of type {type(value).__name__}")
+    setattr(owner, name, value)
+    return env
 
 
 def rescale_action(env: gym.Env, low: Any, high: Any) -> gym.Env:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from reload_audit.causes.finding import Finding
 from reload_audit.environments.construction import package_of
-from reload_audit.records.manifest import Construction
+from reload_audit.records.manifest import ChangedAttribute, Construction
 
 _BRIEF = 80
 _NONE = "<none>"
@@ -33,6 +34,20 @@ def changes(then: Construction | None, now: Construction) -> list[Finding]:
         evidence = f"the file that {then.wrappers[-1]} is in was {then.code}, now {now.code} (content digests)"
         # No proof: a comment changes the digest, too.
         found.append(Finding("env-changed", "forensics", False, evidence, {"wrappers": then.wrappers[-1]}))
+    return found
+
+
+def changed_by_training(changed: Sequence[ChangedAttribute]) -> list[Finding]:
+    """Findings for attributes that the environments trained in had otherwise than new ones.
+
+    They are no proof: counters differ, too. The trial that each asks for shows what it does to the reward.
+    """
+    found = []
+    for one in changed:
+        evidence = f"{one.attribute} is {one.trained!r} in the environments trained in and {one.new!r} in new ones"
+        set_again = {"env_kwargs": {one.name: one.trained}} if one.argument else {"set": one.attribute}
+        details = {"attribute": one.attribute, "name": one.name, "trained": one.trained, **set_again}
+        found.append(Finding("curriculum", "forensics", False, evidence, details))
     return found
 
 

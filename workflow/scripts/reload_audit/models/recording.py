@@ -6,6 +6,7 @@ edited or come from anybody, so nothing in them is taken for granted.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from reload_audit.reading import limits
-from reload_audit.reading.plain_values import mapping, read_json
+from reload_audit.reading.plain_values import mapping, objects_in, read_json
 from reload_audit.reading.refusal import Unreadable, printable, refusing
 from reload_audit.records.episodes import Episode, TrainTime
-from reload_audit.records.manifest import ActsOn, Construction, Digests, Identity
+from reload_audit.records.manifest import ActsOn, ChangedAttribute, Construction, Digests, Identity
 from reload_audit.records.specs import EvaluationSpec
 
 # The least and the most that each number of a protocol may be.
@@ -30,6 +31,8 @@ _DIGESTS = ("parameters", "optimizer", "normalizer")
 _ACTS_ON = ("observation_space", "action_space", "env_spec", "env_stack")
 _DIGEST = re.compile(r"[0-9a-f]{1,64}")
 _COMPONENT = re.compile(r"(raw_observations|rewards|actions|policy_observations(\.[\w .:/-]{1,100})?)")
+_ATTRIBUTE = re.compile(r"(\w+\.)?[^\W\d]\w*")
+_LONGEST = 200
 _VERSION = re.compile(r"[\w.+!-]{1,100}")
 
 
@@ -40,11 +43,13 @@ class Recording:
     :param identity: its manifest, as far as it is compared
     :param evaluation: the protocol of its reference episodes
     :param train_time: the episodes
+    :param changed: attributes that the environments trained in had otherwise than new ones
     """
 
     identity: Identity
     evaluation: EvaluationSpec
     train_time: TrainTime
+    changed: tuple[ChangedAttribute, ...] = ()
 
 
 def read_recording(folder: str | Path) -> Recording:
@@ -73,7 +78,20 @@ def read_recording(folder: str | Path) -> Recording:
             },
             computed_on=_device(manifest.get("computed_on", "")),  # not in older ones
         )
-    return Recording(identity, evaluation, train_time)
+        changed = tuple(_changed(one) for one in manifest.get("changed_attributes", ())[: limits.RECORDED_ATTRIBUTES])
+    return Recording(identity, evaluation, train_time, changed)
+
+
+def _changed(data: Any) -> ChangedAttribute:
+    """Read a changed attribute: its value is set again in a trial, so it has to be plain, and its name to be one."""
+    found = ChangedAttribute.from_dict(data)
+    texts = (found.attribute, found.name)
+    names = all(isinstance(text, str) and len(text) <= _LONGEST and _ATTRIBUTE.fullmatch(text) for text in texts)
+    values = (found.trained, found.new)
+    plain = all(len(json.dumps(value)) <= _LONGEST and not [*objects_in(value)] for value in values)
+    if not names or not plain or found.name.startswith("__"):
+        raise Unreadable("manifest.json: changed_attributes: expected names and short plain values")
+    return found
 
 
 def _acts_on(data: Any) -> ActsOn:

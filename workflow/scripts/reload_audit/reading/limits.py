@@ -193,6 +193,9 @@ RECORDED_STEPS = 1_000_000_000
 RECORDED_LOOKS = 100
 """Looks of a recording's protocol."""
 
+RECORDED_ATTRIBUTES = 20
+"""Attributes that a recorder found changed by training; those of the constructor come first."""
+
 # --- Near a model --------------------------------------------------------------------------------------------------
 
 NEARBY_FOLDERS = 50

@@ -49,6 +49,24 @@ class Construction(PlainData):
 
 
 @dataclass(frozen=True)
+class ChangedAttribute(PlainData):
+    """An attribute that the environments trained in have otherwise than newly built ones.
+
+    :param attribute: its name, after the class of the wrapper that has it
+    :param name: its name alone
+    :param trained: its value in the environments trained in
+    :param new: its value in a new one
+    :param argument: whether the environment's constructor has an argument of this name
+    """
+
+    attribute: str
+    name: str
+    trained: Any
+    new: Any
+    argument: bool
+
+
+@dataclass(frozen=True)
 class Digests:
     """Content digests of what was learned.
 

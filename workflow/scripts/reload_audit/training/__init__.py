@@ -1,5 +1,5 @@
 """Train a model, save it, and record what it earns before its process ends.
 
-May import: processes, records, environments, remedies, models, evaluation.
+May import: reading, processes, records, environments, remedies, models, evaluation.
 Imported by: jobs, reload_audit.
 """

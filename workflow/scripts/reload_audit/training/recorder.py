@@ -3,10 +3,10 @@
 Example::
 
     model = PPO("MlpPolicy", make_vec_env("CartPole-v1", n_envs=4))
-    model.learn(100_000, callback=ReferenceRecorder("models/cartpole", env="CartPole-v1"))
+    model.learn(100_000, callback=ReferenceRecorder("models/cartpole"))
 
-writes ``models/cartpole/`` with the model, its VecNormalize statistics, reference episodes and a manifest. An audit
-that has ``models`` among its ``runs`` finds it there.
+writes ``models/cartpole/`` with the model, its VecNormalize statistics, episodes in place and reference episodes, and a
+manifest. An audit that has ``models`` among its ``runs`` finds it there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,17 @@ from gymnasium import Env
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
+from reload_audit.environments.stack import LayerProblem
 from reload_audit.evaluation.reference import evaluate_random_policy, evaluate_reference, fresh_environments
 from reload_audit.models import model_folder
 from reload_audit.models.algorithms import algorithm
+from reload_audit.reading.refusal import Unreadable
 from reload_audit.records.episodes import TrainTime
-from reload_audit.records.specs import FORMAT, EnvironmentSpec, EvaluationSpec, vec_wrappers_of, wrapper_spec
+from reload_audit.records.specs import FORMAT, Arguments, EnvironmentSpec, EvaluationSpec, WrapperEntry
 from reload_audit.records.steps import Steps
 from reload_audit.records.storage import write_json
+from reload_audit.training.in_place import evaluate_in_place
+from reload_audit.training.trained_in import Said, changed_attributes, environment_of, factories
 
 _LOOKS = (20, 40, 80, 160, 320)
 
@@ -38,40 +42,95 @@ _LOOKS = (20, 40, 80, 160, 320)
 def record_reference(
     model: BaseAlgorithm,
     folder: str | Path,
-    env: str | type[Env],
+    env: str | type[Env] | None = None,
     *,
-    env_kwargs: Mapping[str, Any] | None = None,
-    wrappers: Sequence[str | Mapping[str, Any]] = (),
+    env_kwargs: Arguments | None = None,
+    wrappers: Sequence[WrapperEntry] | None = None,
+    vec_wrappers: Sequence[WrapperEntry] | None = None,
     frame_stack: int | None = None,
+    env_fns: Callable[[], Env] | Sequence[Callable[[], Env]] = (),
     episodes: int = 100,
     seed: int = 1_000_000,
     n_envs: int = 20,
     max_episode_steps: int = 100_000,
 ) -> Path:
-    """Save a model with its statistics, and what it earns now, on environments built anew.
+    """Save a model with its statistics, and what it earns now: in the environments trained in, and in new ones.
 
-    Training can go on afterwards as if nothing had happened: the environments it is trained in are not touched, and the
-    global random generators are put back.
+    What is not said of the environments is read off those that the model is trained in. Training can go on afterwards
+    as if nothing had happened: copies of these are measured, and the global random generators are put back.
 
     :param folder: takes ``model.zip``, ``vecnormalize.pkl`` (if there is one), ``evaluations.json``, ``steps.npz``,
         ``manifest.json``
     :param env: as in an experiment (a registered id, ``module:Id-v0``, ``package.module:EnvClass``), or its class
     :param env_kwargs: keyword arguments of the environment
     :param wrappers: dotted names, or ``{name: kwargs}``, the innermost first
+    :param vec_wrappers: of the VecEnv, likewise; VecNormalize need not be among them
     :param frame_stack: observations stacked by VecFrameStack
+    :param env_fns: the functions that made the environments, or one of them, where these are in other processes
     :param episodes: how many are recorded
     :param seed: episode ``k`` is reset with ``seed + k``
     :param n_envs: environments side by side; a reload uses as many
     :param max_episode_steps: an episode that is longer is an error
     :return: the folder
-    :raises ValueError: the environment cannot be found by its name in another process, or the model is of no
-        algorithm of stable-baselines3 or sb3-contrib
+    :raises ValueError: the environments cannot be found by their names in another process, or are not like those that
+        the model is trained in, or the model is of no algorithm of stable-baselines3 or sb3-contrib
     :raises ImportProblem: a name leads nowhere
     """
-    algo = _algorithm_name(model)
-    environment = _environment(model, _name_of(env), env_kwargs, wrappers, frame_stack)
+    said = _said(env, env_kwargs, wrappers, vec_wrappers, frame_stack, env_fns)
     evaluation = EvaluationSpec(episodes, seed, n_envs, max_episode_steps, _LOOKS)
-    target = Path(folder)
+    with _as_a_reload_would(model.device):
+        environment = environment_of(model, said)
+    return _record(model, Path(folder), environment, evaluation, at_the_end=False)
+
+
+class ReferenceRecorder(BaseCallback):
+    """Records as :func:`record_reference` does when training ends. What is wrong is said before it begins.
+
+    Environments that cannot be copied are measured themselves: training is over.
+
+    :param folder: where to save
+    :param env: the environment, by name or class; read off those that are trained in where it is not given
+    :param options: further arguments of :func:`record_reference`
+    :raises ValueError: the environment cannot be found by its name in another process, or, when training starts, is
+        not like the one that is trained in
+    :raises TypeError: an option is unknown
+    """
+
+    def __init__(self, folder: str | Path, env: str | type[Env] | None = None, **options: Any) -> None:
+        super().__init__()
+        bound = inspect.signature(record_reference).bind(None, folder, env, **options)
+        bound.apply_defaults()
+        self._folder = Path(folder)
+        self._said = _said(**{name: bound.arguments[name] for name in inspect.signature(_said).parameters})
+        numbers = {name: bound.arguments[name] for name in ("episodes", "seed", "n_envs", "max_episode_steps")}
+        self._evaluation = EvaluationSpec(**numbers, looks=_LOOKS)
+        self._environment: EnvironmentSpec | None = None
+
+    def _on_training_start(self) -> None:
+        _algorithm_name(self.model)
+        with _as_a_reload_would(self.model.device):
+            self._environment = environment_of(self.model, self._said)
+            _check_spaces(self.model, self._environment)
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_training_end(self) -> None:
+        assert self._environment is not None
+        _record(self.model, self._folder, self._environment, self._evaluation, at_the_end=True)
+
+
+def _record(
+    model: BaseAlgorithm,
+    target: Path,
+    environment: EnvironmentSpec,
+    evaluation: EvaluationSpec,
+    *,
+    at_the_end: bool,
+) -> Path:
+    """Save a model, measure it in place and in new environments, and write what came out."""
+    algo, venv = _algorithm_name(model), model.get_env()
+    assert venv is not None
     target.mkdir(parents=True, exist_ok=True)
     # Files of a model recorded here before; the manifest is written last, so that it vouches for all others.
     for name in (model_folder.MANIFEST, model_folder.STATISTICS, model_folder.STEPS):
@@ -79,12 +138,14 @@ def record_reference(
     model_folder.save(model, target)
     steps = Steps()
     with _as_a_reload_would(model.device):
-        reference = evaluate_reference(model, environment, evaluation, seed, steps)
-        random_policy = evaluate_random_policy(model, environment, evaluation, seed)
-        venv = fresh_environments(model, environment, n_envs=1, seed=seed)
-        description = model_folder.describe(model, venv)
-        venv.close()
-    write_json(target / model_folder.EVALUATIONS, TrainTime(None, reference, random_policy).to_dict())
+        changed = changed_attributes(venv, environment)
+        in_place = evaluate_in_place(model, environment, evaluation, at_the_end=at_the_end)
+        reference = evaluate_reference(model, environment, evaluation, evaluation.seed, steps)
+        random_policy = evaluate_random_policy(model, environment, evaluation, evaluation.seed)
+        fresh = fresh_environments(model, environment, n_envs=1, seed=evaluation.seed)
+        description = model_folder.describe(model, fresh)
+        fresh.close()
+    write_json(target / model_folder.EVALUATIONS, TrainTime(in_place, reference, random_policy).to_dict())
     steps.save(target / model_folder.STEPS)
     spec = {
         "algo": algo,
@@ -93,68 +154,48 @@ def record_reference(
         "environment": environment.to_dict(),
         "evaluation": evaluation.to_dict(),
     }
-    manifest = {"format": FORMAT, "model": target.name, "spec": spec, "failure": None, **description.to_dict()}
+    manifest = {
+        "format": FORMAT,
+        "model": target.name,
+        "spec": spec,
+        "failure": None,
+        **description.to_dict(),
+        "changed_attributes": [one.to_dict() for one in changed],
+    }
     write_json(target / model_folder.MANIFEST, manifest, indent=2)
     return target
 
 
-class ReferenceRecorder(BaseCallback):
-    """Calls :func:`record_reference` when training ends. What is wrong with its arguments is said before it begins.
+def _said(
+    env: str | type[Env] | None,
+    env_kwargs: Arguments | None,
+    wrappers: Sequence[WrapperEntry] | None,
+    vec_wrappers: Sequence[WrapperEntry] | None,
+    frame_stack: int | None,
+    env_fns: Callable[[], Env] | Sequence[Callable[[], Env]],
+) -> Said:
+    name = None if env is None else _name_of(env)
+    return Said(name, env_kwargs, wrappers, vec_wrappers, frame_stack, factories(env_fns) if env_fns else [])
 
-    :param folder: where to save
-    :param env: the environment, by name or class
-    :param options: further arguments of :func:`record_reference`
-    :raises ValueError: the environment cannot be found by its name in another process, or, when training starts, is
-        not like the one that is trained in
-    :raises TypeError: an option is unknown
+
+def _check_spaces(model: BaseAlgorithm, environment: EnvironmentSpec) -> None:
+    """Refuse environments with other spaces than those that a model is trained in.
+
+    :raises ValueError: with the spaces of both
     """
-
-    def __init__(self, folder: str | Path, env: str | type[Env], **options: Any) -> None:
-        super().__init__()
-        inspect.signature(record_reference).bind(None, folder, env, **options)
-        self._folder = Path(folder)
-        self._env = _name_of(env)
-        self._options = options
-
-    def _on_training_start(self) -> None:
-        chosen = {key: self._options[key] for key in ("env_kwargs", "wrappers", "frame_stack") if key in self._options}
-        environment = _environment(self.model, self._env, **chosen)
-        with _as_a_reload_would(self.model.device):
-            try:
-                venv = fresh_environments(self.model, environment, n_envs=1, seed=0)
-            except AssertionError as error:
-                raise ValueError(f"{self._env} is not like the environment that is trained in: {error}") from None
-            venv.close()
-        for kind in ("observation_space", "action_space"):
-            trained, built = getattr(self.model, kind), getattr(venv, kind)
-            if trained != built:
-                raise ValueError(
-                    f"{self._env} is not like the environment that is trained in: expected the {kind} {trained}, "
-                    f"found {built}; are env_kwargs, wrappers or frame_stack missing?"
-                )
-
-    def _on_step(self) -> bool:
-        return True
-
-    def _on_training_end(self) -> None:
-        record_reference(self.model, self._folder, self._env, **self._options)
-
-
-def _environment(
-    model: BaseAlgorithm,
-    env: str,
-    env_kwargs: Mapping[str, Any] | None = None,
-    wrappers: Sequence[str | Mapping[str, Any]] = (),
-    frame_stack: int | None = None,
-) -> EnvironmentSpec:
-    return EnvironmentSpec(
-        env=env,
-        env_kwargs=dict(env_kwargs or {}),
-        wrappers=tuple(map(wrapper_spec, wrappers)),
-        monitor="env",
-        vec_wrappers=vec_wrappers_of(normalize=model.get_vec_normalize_env() is not None, frame_stack=frame_stack),
-        python_path=(),
-    )
+    unlike = f"{environment.env} is not like the environment that is trained in"
+    try:
+        venv = fresh_environments(model, environment, n_envs=1, seed=0)
+    except (AssertionError, LayerProblem, Unreadable) as error:
+        raise ValueError(f"{unlike}: {error}") from None
+    venv.close()
+    for kind in ("observation_space", "action_space"):
+        trained, built = getattr(model, kind), getattr(venv, kind)
+        if trained != built:
+            raise ValueError(
+                f"{unlike}: expected the {kind} {trained}, found {built}; are env_kwargs, wrappers or vec_wrappers "
+                "missing?"
+            )
 
 
 @contextlib.contextmanager

@@ -1,0 +1,96 @@
+"""Environments and wrappers whose constructors take arguments, some of which the object keeps and some it hides."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+
+Step = tuple[Any, float, bool, bool, dict[str, Any]]
+
+
+class Level(gym.Env):
+    """Every step earns the level, and the wind that ``set_wind`` may raise; an episode has 5 steps."""
+
+    observation_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, level: int = 0) -> None:
+        self.level = level
+        self.wind = 0.0
+        self.steps = 0
+
+    def set_level(self, level: int) -> None:
+        self.level = level
+
+    def set_wind(self, wind: float) -> None:
+        self.wind = wind
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.steps = 0
+        return self.observe(), {}
+
+    def step(self, action: Any) -> Step:
+        self.steps += 1
+        reward = 1.0 + 10 * self.level + self.wind + 0.01 * self.np_random.normal()
+        return self.observe(), reward, False, self.steps == 5, {}
+
+    def observe(self) -> Any:
+        return self.np_random.uniform(-1, 1, 2).astype(np.float32)
+
+
+class Locked(Level):
+    """:class:`Level` that cannot be copied."""
+
+    def __init__(self, level: int = 0) -> None:
+        super().__init__(level)
+        self.lock = threading.Lock()
+
+
+class Scaled(gym.RewardWrapper):
+    """Multiplies rewards by an argument that it keeps."""
+
+    def __init__(self, env: gym.Env, scale: float = 1.0) -> None:
+        super().__init__(env)
+        self.scale = scale
+
+    def reward(self, reward: Any) -> Any:
+        return self.scale * reward
+
+
+class Hiding(gym.RewardWrapper):
+    """Multiplies rewards by an argument that it keeps under another name."""
+
+    def __init__(self, env: gym.Env, scale: float = 1.0) -> None:
+        super().__init__(env)
+        self.factor = scale
+
+    def reward(self, reward: Any) -> Any:
+        return self.factor * reward
+
+
+class Mirrored(VecEnvWrapper):
+    """Gives observations with the other sign, times a factor."""
+
+    def __init__(self, venv: VecEnv, factor: float = 1.0) -> None:
+        super().__init__(venv)
+        self.factor = factor
+
+    def reset(self) -> Any:
+        return -self.factor * self.venv.reset()
+
+    def step_wait(self) -> Any:
+        observations, rewards, dones, infos = self.venv.step_wait()
+        for info in infos:
+            if "terminal_observation" in info:
+                info["terminal_observation"] = -self.factor * info["terminal_observation"]
+        return -self.factor * observations, rewards, dones, infos
+
+
+def make_hiding(scale: float = 2.0) -> gym.Env:
+    """An environment whose wrapper hides its argument."""
+    return Hiding(Level(1), scale)

@@ -1,0 +1,227 @@
+"""Read how environments were wrapped and constructed off the objects themselves: classes, arguments, attributes."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecMonitor
+
+from reload_audit.environments.construction import package_of
+from reload_audit.environments.older_apis import layers
+from reload_audit.environments.stack import layers_of
+from reload_audit.records.specs import Arguments
+
+_WITHOUT_EFFECT = frozenset(
+    {
+        *("Monitor", "OrderEnforcing", "PassiveEnvChecker", "RecordEpisodeStatistics", "RecordVideo"),
+        *("HumanRendering", "RenderCollection", "VecVideoRecorder", "VecCheckNan"),
+    }
+)
+"""Wrappers of SB3 and Gymnasium that change nothing of what an agent sees, or stand around each environment anyway."""
+
+_LIBRARIES = ("gymnasium", "gym", "stable_baselines3")
+_OWN = ("reload_audit", "shimmy")
+_MOST_NUMBERS = 64
+"""Numbers in an array, and characters of a text, up to which a value is compared and shown."""
+
+
+Attributes = dict[str, Any]
+"""Values of any type by the names of the attributes that hold them."""
+
+_STEPS = 3
+"""Steps of a new environment after which what has changed is a part of the episode."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What a constructor was given, as far as the object tells.
+
+    :param read: values that are plain, by parameter; those that are the parameter's default are left out
+    :param unread: parameters that the object does not keep under their name, or whose value has no name
+    """
+
+    read: Arguments
+    unread: tuple[str, ...]
+
+
+def layers_with_effect(env: Any) -> list[Any]:
+    """An environment's wrappers from the outside in, then itself, without those that change nothing."""
+    return [layer for layer in layers(env) if not _is_without_effect(layer)]
+
+
+def vec_layers_with_effect(venv: VecEnv) -> list[VecEnvWrapper]:
+    """A VecEnv's wrappers, the innermost first, without those that change nothing."""
+    return [layer for layer in layers_of(venv) if isinstance(layer, VecEnvWrapper) and not _is_without_effect(layer)]
+
+
+def importable_name(kind: Any, separator: str = ".") -> str | None:
+    """The dotted name of a class or function; None where no other process can import it."""
+    module, name = getattr(kind, "__module__", None), getattr(kind, "__qualname__", "")
+    return None if module in (None, "__main__") or not name.isidentifier() else f"{module}{separator}{name}"
+
+
+def shown_name(layer: Any) -> str:
+    """What to call a layer in a message: its class, with the module where it is one of the user's."""
+    kind = type(layer)
+    return kind.__name__ if package_of(kind.__module__) in _LIBRARIES else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def parameters_of(layer: Any) -> Parameters:
+    """What a layer's constructor was given: recorded by Gymnasium, or kept as attributes of the parameters' names."""
+    parameters = _constructor(layer)
+    made_by_id = isinstance(layer, gym.Env) and layer is layer.unwrapped and layer.spec is not None
+    recorded = layer.spec.kwargs if made_by_id else _recorded(layer, parameters)
+    read: Attributes = {}
+    unread = []
+    for parameter in parameters:
+        name = parameter.name
+        found = [values[key] for values, key in _places(layer, recorded, name) if key in values]
+        if not found:
+            unread += [] if made_by_id else [name]
+            continue
+        value, default = nameable(found[0]), nameable(parameter.default)
+        if value is UNNAMED:
+            unread.append(name)
+        elif default is UNNAMED or not _equal(value, default):
+            read[name] = value
+    return Parameters(read, tuple(unread))
+
+
+def parameter_names(layer: Any) -> list[str]:
+    """The parameters of a layer's constructor, without what it is put around."""
+    return [parameter.name for parameter in _constructor(layer)]
+
+
+UNNAMED = object()
+"""Stands for a value that a configuration cannot hold."""
+
+
+def nameable(value: Any) -> Any:
+    """A value as a configuration can hold it: plain, or the name of a class or function; else :data:`UNNAMED`."""
+    if isinstance(value, np.generic):
+        return nameable(value.item())
+    if isinstance(value, np.ndarray):
+        return value.tolist() if value.size <= _MOST_NUMBERS and value.dtype.kind in "biuf" else UNNAMED
+    if isinstance(value, list | tuple):
+        items = [nameable(item) for item in value]
+        return UNNAMED if any(item is UNNAMED for item in items) else items
+    if isinstance(value, Mapping):
+        items = [nameable(item) for item in value.values()]
+        if any(item is UNNAMED for item in items) or not all(isinstance(key, str) for key in value):
+            return UNNAMED
+        return dict(zip(value, items, strict=True))
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if value is inspect.Parameter.empty or not (isinstance(value, type) or inspect.isfunction(value)):
+        return UNNAMED
+    name = importable_name(value, ":")
+    return UNNAMED if name is None else {"object": name}
+
+
+def at_a_start(env: gym.Env) -> gym.Env:
+    """A copy of an environment at the start of an episode; the environment itself where it cannot be copied."""
+    with without_files([env]):
+        try:
+            copied = copy.deepcopy(env)
+        except Exception:
+            return env
+    copied.reset(seed=0)
+    return copied
+
+
+def plain_attributes(layer: Any) -> Attributes:
+    """The attributes of a layer that are plain and short, by name."""
+    held = getattr(layer, "__dict__", {})
+    values = {name: nameable(value) for name, value in held.items() if not callable(value)}
+    return {name: value for name, value in values.items() if value is not UNNAMED and len(str(value)) <= _MOST_NUMBERS}
+
+
+def fixed_attributes(env: gym.Env) -> Iterator[tuple[Any, Attributes]]:
+    """The layers of a new environment, from the outside in, each with what its constructor set, and no episode."""
+    found = layers_with_effect(env)
+    before = [plain_attributes(layer) for layer in found]
+    env.reset(seed=0)
+    at_first = [plain_attributes(layer) for layer in found]
+    env.action_space.seed(0)
+    for _ in range(_STEPS):
+        _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+        if terminated or truncated:
+            break
+    for layer, held, first in zip(found, before, at_first, strict=True):
+        later = plain_attributes(layer)
+        fixed = [name for name in held if name in first and name in later]
+        yield layer, {name: held[name] for name in fixed if _equal(held[name], first[name], later[name])}
+
+
+def other_values(trained: Attributes, new: Iterable[Attributes]) -> dict[str, tuple[Any, Any]]:
+    """Attributes that new objects agree in and a trained one does not, with its value and theirs.
+
+    :param new: attributes of several new ones: what they draw at random differs between them
+    """
+    one, *others = new
+    alike = (name for name, value in one.items() if all(_equal(value, other.get(name)) for other in others))
+    return {
+        name: (trained[name], one[name]) for name in alike if name in trained and not _equal(trained[name], one[name])
+    }
+
+
+@contextlib.contextmanager
+def without_files(monitored: Sequence[Any]) -> Iterator[None]:
+    """Keep monitors from writing: a file cannot be copied, and these are no training episodes."""
+    monitors = [layer for env in monitored for layer in ([env] if isinstance(env, VecEnv) else layers(env))]
+    writers = {
+        id(monitor): (monitor, monitor.results_writer)
+        for monitor in monitors
+        if isinstance(monitor, Monitor | VecMonitor)
+    }
+    for monitor, _ in writers.values():
+        monitor.results_writer = None
+    try:
+        yield
+    finally:
+        for monitor, writer in writers.values():
+            monitor.results_writer = writer
+
+
+def _is_without_effect(layer: Any) -> bool:
+    package = package_of(type(layer).__module__)
+    return package in _OWN or (package in _LIBRARIES and type(layer).__name__ in _WITHOUT_EFFECT)
+
+
+def _constructor(layer: Any) -> Sequence[inspect.Parameter]:
+    kind = type(layer)
+    if kind.__init__ in (VecEnvWrapper.__init__, gym.Wrapper.__init__, object.__init__):
+        return ()  # it has none of its own
+    try:
+        parameters = [*inspect.signature(kind.__init__).parameters.values()][1:]
+    except (TypeError, ValueError):
+        return ()
+    inside = isinstance(layer, VecEnvWrapper) or layer is not layer.unwrapped
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [one for one in parameters[inside:] if one.kind not in several and one.name != "render_mode"]
+
+
+def _recorded(layer: Any, parameters: Sequence[inspect.Parameter]) -> Arguments:
+    """What Gymnasium's RecordConstructorArgs or EzPickle kept, if it is of this very constructor."""
+    names = [parameter.name for parameter in parameters]
+    held = getattr(layer, "__dict__", {})
+    kept = {**dict(zip(names, held.get("_ezpickle_args", ()), strict=False)), **held.get("_ezpickle_kwargs", {})}
+    kept = kept or held.get("_saved_kwargs") or {}
+    return kept if kept.keys() <= {*names} else {}
+
+
+def _places(layer: Any, recorded: Arguments, name: str) -> list[tuple[Arguments, str]]:
+    held = getattr(layer, "__dict__", {})
+    return [(recorded, name), (held, name), (held, f"_{name}")]
+
+
+def _equal(one: Any, *others: Any) -> bool:
+    return all(type(one) is type(other) and repr(one) == repr(other) for other in others)

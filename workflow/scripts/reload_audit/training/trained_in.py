@@ -1,0 +1,339 @@
+"""What a model is trained in, layer by layer, as a spec that another process can build; or why none can."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import gymnasium as gym
+from gymnasium import Env
+from gymnasium.wrappers import TimeLimit
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecFrameStack, VecTransposeImage
+
+from reload_audit.environments.build import make_env
+from reload_audit.environments.ids import registering_package
+from reload_audit.environments.stack import written
+from reload_audit.records.manifest import ChangedAttribute
+from reload_audit.records.specs import (
+    VEC_FRAME_STACK,
+    VEC_NORMALIZE,
+    Arguments,
+    EnvironmentSpec,
+    WrapperEntry,
+    WrapperSpec,
+    vec_wrapper_spec,
+    vec_wrappers_of,
+    wrapper_spec,
+)
+from reload_audit.training.layers import (
+    UNNAMED,
+    at_a_start,
+    fixed_attributes,
+    importable_name,
+    layers_with_effect,
+    nameable,
+    other_values,
+    parameter_names,
+    parameters_of,
+    plain_attributes,
+    shown_name,
+    vec_layers_with_effect,
+)
+
+Factory = Callable[[], Env]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the user says of the environments that a model is trained in; what is None is read off them.
+
+    :param env: a name as in an experiment
+    :param env_fns: what was given to DummyVecEnv, SubprocVecEnv or ``make_vec_env``: functions that make environments
+    """
+
+    env: str | None = None
+    env_kwargs: Arguments | None = None
+    wrappers: Sequence[WrapperEntry] | None = None
+    vec_wrappers: Sequence[WrapperEntry] | None = None
+    frame_stack: int | None = None
+    env_fns: Sequence[Factory] = ()
+
+
+class NotRebuilt(ValueError):
+    """The environments trained in cannot be built again by their names: which layer it is, and what to do."""
+
+
+def environment_of(model: BaseAlgorithm, said: Said) -> EnvironmentSpec:
+    """A spec of the environments that a model is trained in.
+
+    :raises NotRebuilt: a layer cannot be imported, or its arguments cannot be read, or they are not as they are said
+    """
+    venv = model.get_env()
+    assert venv is not None
+    trained = sample_of(venv, said.env_fns)
+    if trained is None:
+        spec = _as_said(venv, said)
+        _compare_names(venv, spec)
+        for one in changed_attributes(venv, spec):
+            if one.argument:
+                changed = {one.name: (one.trained, one.new)}
+                _refuse(make_env(spec).unwrapped, changed, (), "env_kwargs")
+        return spec
+    made_by = None if said.env or not said.env_fns else _function(said.env_fns[0])
+    if made_by is not None:
+        said = replace(said, env=made_by.name, env_kwargs=made_by.kwargs, wrappers=())
+    env = said.env or _env_name(trained)
+    env_kwargs = said.env_kwargs if said.env_kwargs is not None else _env_kwargs(trained, env)
+    bare = EnvironmentSpec(env, dict(env_kwargs), (), "env", _vec_wrappers(venv, said), ())
+    if said.env_kwargs is None:
+        bare = _without_drawn(bare)
+    around = _around(layers_with_effect(trained), layers_with_effect(make_env(bare)), bare)
+    if said.wrappers is None:
+        wrappers = tuple(_named(layer, "wrappers") for layer in reversed(around))
+    else:
+        wrappers = tuple(map(wrapper_spec, said.wrappers))
+    spec = replace(bare, wrappers=wrappers)
+    _compare(trained, spec, said)
+    return spec
+
+
+def sample_of(venv: VecEnv, env_fns: Sequence[Factory] = ()) -> Env | None:
+    """One of the environments trained in, or one more of the same; None where they are in other processes."""
+    if env_fns:
+        made = env_fns[0]()
+        made.reset(seed=0)
+        return made
+    inner = venv.unwrapped
+    if isinstance(inner, DummyVecEnv):
+        return at_a_start(inner.envs[0])
+    if isinstance(inner, SubprocVecEnv):
+        return None
+    raise NotRebuilt(
+        f"the model is trained in {shown_name(inner)}, a VecEnv of its own; expected environments in a DummyVecEnv or "
+        "SubprocVecEnv, which can be built again one by one"
+    )
+
+
+def factories(env_fns: Any) -> list[Factory]:
+    """Functions that make environments, from what people pass: one of them, or a list.
+
+    :raises NotRebuilt: it is neither
+    """
+    found = [env_fns] if callable(env_fns) else list(env_fns)
+    if not found or not all(map(callable, found)):
+        raise NotRebuilt(f"env_fns: expected functions that make environments, or one such function, found {env_fns!r}")
+    return found
+
+
+def changed_attributes(venv: VecEnv, spec: EnvironmentSpec) -> list[ChangedAttribute]:
+    """Attributes that the environments trained in have otherwise than new ones, which keep theirs when they are reset.
+
+    What new ones draw at random is left out. Of environments in other processes only the environment itself is looked
+    at, not its wrappers.
+    """
+    built = [[*fixed_attributes(make_env(spec))] for _ in range(2)]
+    inner = venv.unwrapped
+    if isinstance(inner, DummyVecEnv):
+        held = [plain_attributes(layer) for layer in layers_with_effect(at_a_start(inner.envs[0]))]
+    else:
+        own = built[0][-1][1]
+        held = [{} for _ in built[0][:-1]] + [{name: nameable(inner.get_attr(name, 0)[0]) for name in own}]
+    if len(held) != len(built[0]):
+        return []
+    arguments = parameter_names(built[0][-1][0])
+    found = []
+    for values, (layer, one), (_, other) in zip(held, *built, strict=True):
+        innermost = layer is built[0][-1][0]
+        for name, (trained, new) in other_values(values, (one, other)).items():
+            shown = name if innermost else f"{type(layer).__name__}.{name}"
+            found.append(ChangedAttribute(shown, name, trained, new, innermost and name in arguments))
+    return sorted(found, key=lambda one: not one.argument)
+
+
+# --- From the objects to their names -------------------------------------------------------------------------------
+
+
+def _function(factory: Factory) -> WrapperSpec | None:
+    """The name of a function that makes environments, and its arguments; None where no other process can import it."""
+    called, kwargs = factory, {}
+    if isinstance(factory, partial):
+        called, kwargs = factory.func, nameable(factory.keywords)
+    name = importable_name(called, ":")
+    positional = isinstance(factory, partial) and factory.args
+    return None if name is None or kwargs is UNNAMED or positional else WrapperSpec(name, kwargs)
+
+
+def _env_name(trained: Env) -> str:
+    base = trained.unwrapped
+    if base.spec is not None and base.spec.id in gym.registry:
+        package = registering_package(base.spec.id)
+        if not package:
+            return str(base.spec.id)
+        if _is_installed(package):  # what a script registers itself, no other process finds by its id
+            return f"{package}:{base.spec.id}"
+    name = importable_name(type(base), ":")
+    if name is None:
+        raise NotRebuilt(_in_the_script(base, "the environment", "env"))
+    return name
+
+
+def _is_installed(package: str) -> bool:
+    origin = getattr(sys.modules.get(package), "__file__", None)
+    return origin is not None and "site-packages" in origin
+
+
+def _in_the_script(layer: Any, what: str, option: str) -> str:
+    kind = type(layer)
+    return (
+        f"{what} {kind.__qualname__} is defined in the training script itself (or within a function), where no other "
+        f"process can import it; move it into a module of its own, such as my_env.py, and it is found there "
+        f"({option}: my_env.{kind.__name__})"
+    )
+
+
+def _env_kwargs(trained: Env, env: str) -> Arguments:
+    """What the environment's constructor was given, as far as that can be read."""
+    base = trained.unwrapped
+    if base.spec is None or env.rpartition(":")[2] != base.spec.id:
+        return parameters_of(base).read
+    registered = gym.registry[base.spec.id]
+    given = {key: nameable(value) for key, value in base.spec.kwargs.items() if key != "render_mode"}
+    own = {key: value for key, value in given.items() if value != nameable(registered.kwargs.get(key))}
+    around = layers_with_effect(trained)[-2:-1]
+    limit = next((layer._max_episode_steps for layer in around if isinstance(layer, TimeLimit)), None)
+    if limit != registered.max_episode_steps:
+        own["max_episode_steps"] = limit or -1
+    return own
+
+
+def _without_drawn(spec: EnvironmentSpec) -> EnvironmentSpec:
+    """The same without arguments whose attributes are set in every episode: these tell nothing of the constructor."""
+    *_, (base, fixed) = fixed_attributes(make_env(spec))
+    drawn = [name for name in spec.env_kwargs if hasattr(base, name) and name not in fixed]
+    return replace(spec, env_kwargs={key: value for key, value in spec.env_kwargs.items() if key not in drawn})
+
+
+def _around(trained: Sequence[Any], built: Sequence[Any], spec: EnvironmentSpec) -> Sequence[Any]:
+    """The layers trained in that are not part of the environment as it is registered or constructed.
+
+    :raises NotRebuilt: it is another environment
+    """
+    inside = [type(layer) for layer in built]
+    found = [type(layer) for layer in trained[len(trained) - len(inside) :]]
+    if [kind.__qualname__ for kind in found] != [kind.__qualname__ for kind in inside]:
+        names = [" in ".join(map(shown_name, side)) for side in (trained, built)]
+        raise NotRebuilt(
+            f"{spec.env} is not like the environment that is trained in: expected {names[0]}, found {names[1]}"
+        )
+    return trained[: len(trained) - len(inside)]
+
+
+def _named(layer: Any, option: str) -> WrapperSpec:
+    name = importable_name(type(layer))
+    if name is None:
+        raise NotRebuilt(_in_the_script(layer, "the wrapper", option))
+    return WrapperSpec(name, parameters_of(layer).read)
+
+
+def _vec_wrappers(venv: VecEnv, said: Said) -> tuple[WrapperSpec, ...]:
+    layers = vec_layers_with_effect(venv)
+    if layers and isinstance(layers[-1], VecTransposeImage):
+        del layers[-1]  # put around by SB3
+    names = [type(layer).__name__ for layer in layers]
+    if said.vec_wrappers is None:
+        found = tuple(_vec_wrapper(layer) for layer in layers)
+    else:
+        normalize = VEC_NORMALIZE in names
+        found = vec_wrappers_of(said.vec_wrappers, normalize=normalize, frame_stack=said.frame_stack)
+    stacked = [wrapper.kwargs.get("n_stack") for wrapper in found if wrapper.name == VEC_FRAME_STACK]
+    if [wrapper.name.rpartition(".")[2] for wrapper in found] != names or said.frame_stack not in (None, *stacked):
+        expected = written([*map(_vec_wrapper, layers)])
+        raise NotRebuilt(f"vec_wrappers: expected those around the VecEnv that is trained in, {expected}")
+    return found
+
+
+def _vec_wrapper(layer: Any) -> WrapperSpec:
+    if type(layer).__name__ == VEC_NORMALIZE:
+        return WrapperSpec(VEC_NORMALIZE, {})
+    if isinstance(layer, VecFrameStack):
+        return WrapperSpec(VEC_FRAME_STACK, {"n_stack": layer.stacked_obs.n_stack})
+    name = importable_name(type(layer))
+    if name is None:
+        raise NotRebuilt(_in_the_script(layer, "the VecEnvWrapper", "vec_wrappers"))
+    known = parameters_of(layer)
+    if known.unread:
+        raise NotRebuilt(
+            f"the arguments of the VecEnvWrapper {name} cannot be read: {', '.join(known.unread)}; say them, innermost "
+            f"wrapper first: vec_wrappers=[{{{name!r}: {{{known.unread[0]!r}: ...}}}}]"
+        )
+    return vec_wrapper_spec({name: known.read})
+
+
+# --- Comparing -----------------------------------------------------------------------------------------------------
+
+
+def _compare(trained: Env, spec: EnvironmentSpec, said: Said) -> None:
+    """Refuse a spec that builds something else than the environment that is trained in.
+
+    :raises NotRebuilt: layers, arguments or what they set are not the same
+    """
+    layers = layers_with_effect(trained)
+    built = [[*fixed_attributes(make_env(spec))] for _ in range(2)]
+    expected, found = [[type(layer).__name__ for layer in side] for side in (layers, [one for one, _ in built[0]])]
+    if expected != found:
+        raise NotRebuilt(
+            f"{spec.env} is not like the environment that is trained in: expected {' in '.join(expected)}, found "
+            f"{' in '.join(found)}; wrappers={[one.to_plain() for one in spec.wrappers]}"
+        )
+    for layer, (new, one), (_, other) in zip(layers, *built, strict=True):
+        known, given = parameters_of(layer), parameters_of(new)
+        is_base = layer is layers[-1]
+        named = said.env_kwargs is not None if is_base else said.wrappers is not None
+        fixed = other_values(plain_attributes(layer), (one, other))
+        changed = {name: pair for name, pair in fixed.items() if name.lstrip("_") in {*known.read, *given.read}}
+        if changed or (fixed and known.unread and not named):
+            _refuse(layer, changed or fixed, known.unread, "env_kwargs" if is_base else "wrappers")
+
+
+def _refuse(layer: Any, other: Mapping[str, tuple[Any, Any]], unread: Sequence[str], option: str) -> None:
+    said = ", ".join(f"{name} is {trained!r}, not {new!r}" for name, (trained, new) in other.items())
+    unknown = f" (what its constructor was given cannot be read: {', '.join(unread)})" if unread else ""
+    arguments = "{" + ", ".join(f'"{name.lstrip("_")}": ...' for name in (unread or other)) + "}"
+    how = arguments if option == "env_kwargs" else f'[{{"{shown_name(layer)}": {arguments}}}]'
+    raise NotRebuilt(
+        f"{shown_name(layer)} as it is trained in differs from a new one: {said}{unknown}; say its arguments: "
+        f"{option}={how}, or pass env_fns, the functions that make the environments"
+    )
+
+
+def _as_said(venv: VecEnv, said: Said) -> EnvironmentSpec:
+    """A spec from what the user says, for environments in other processes."""
+    if said.env is None:
+        raise NotRebuilt(
+            "the environments are in other processes, where they cannot be looked at; pass env_fns, the functions that "
+            "SubprocVecEnv was given, or env with its env_kwargs and wrappers"
+        )
+    wrappers = tuple(map(wrapper_spec, said.wrappers or ()))
+    return EnvironmentSpec(said.env, dict(said.env_kwargs or {}), wrappers, "env", _vec_wrappers(venv, said), ())
+
+
+def _compare_names(venv: VecEnv, spec: EnvironmentSpec) -> None:
+    """Refuse a spec whose layers have other classes than environments in another process, which say theirs."""
+    texts = [str(venv.env_method("__str__", indices=0)[0]), str(make_env(spec))]
+    expected, found = [_without_effect(text) for text in texts]
+    if expected != found:
+        raise NotRebuilt(
+            f"{spec.env} is not like the environments that are trained in: expected {expected}, found {found}; pass "
+            "env_fns, the functions that SubprocVecEnv was given, or say its wrappers, innermost first"
+        )
+
+
+def _without_effect(text: str) -> str:
+    for name in ("Monitor", "OrderEnforcing", "PassiveEnvChecker", "RecordEpisodeStatistics"):
+        while f"<{name}<" in text:
+            text = text.replace(f"<{name}<", "<", 1).removesuffix(">")
+    return text
