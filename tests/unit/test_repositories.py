@@ -22,6 +22,8 @@ class SnakeEnv(gym.Env):
         self.action_space = spaces.Discrete(4)
 """
 
+OF_CARTPOLE = {**PPO_ALONE, "observation_space": box(4), "action_space": discrete(2)}
+OF_WALKER = {**PPO_ALONE, "observation_space": box(24), "action_space": box(4)}
 SPACES_OF_SNAKE = {**PPO_ALONE, "observation_space": box(25), "action_space": discrete(4)}
 
 
@@ -190,6 +192,33 @@ model.save("agent")
     found = planned(Repository({"train.py": script}, {"agent.zip": PPO_ALONE}).write(tmp_path / "broken"))
     assert found.specs["agent"].environment.env == "CartPole-v1"
     assert found.specs["agent"].remarks == ("it is run as its repository says (train.py:7): CartPole-v1",)
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("README.md", "# Cart\n\n    python train.py --env CartPole-v1 --seed 3\n"),
+        ("train.sh", "python train.py --env-id=CartPole-v1\n"),
+        ("config/exp.yaml", "seed: 3\nenvironment:\n  env_id: CartPole-v1\n"),
+        ("hyperparams/ppo.yml", "CartPole-v1:\n  n_envs: 8\n  policy: MlpPolicy\n"),
+    ],
+)
+def test_an_environment_that_the_script_is_told_when_it_is_started_is_in_settings_and_commands(
+    tmp_path: Path, path: str, content: str
+) -> None:
+    script = """
+import argparse, sys, gymnasium as gym
+from stable_baselines3 import PPO
+parser = argparse.ArgumentParser()
+parser.add_argument("--env", required=True)
+args = parser.parse_args()
+PPO("MlpPolicy", gym.make(args.env)).save("agent")
+"""
+    files = {"train.py": script, path: content, "hyperparams/dqn.yml": "Acrobot-v1:\n  policy: MlpPolicy\n"}
+    if not path.startswith("hyperparams"):
+        del files["hyperparams/dqn.yml"]
+    spec = planned(Repository(files, {"agent.zip": OF_CARTPOLE}).write(tmp_path / "told")).specs["agent"]
+    assert spec.environment.env == "CartPole-v1"
 
 
 # --- One question, with a configuration that answers it --------------------------------------------------------------
@@ -377,9 +406,6 @@ def test_what_the_user_says_is_not_asked_of_the_repository(tmp_path: Path) -> No
 
 
 # --- Guesses are tried ---------------------------------------------------------------------------------------------
-
-OF_CARTPOLE = {**PPO_ALONE, "observation_space": box(4), "action_space": discrete(2)}
-OF_WALKER = {**PPO_ALONE, "observation_space": box(24), "action_space": box(4)}
 
 
 @pytest.mark.parametrize("name", ["cartpole", "ppo_cart_pole_v1_500k", "PPO-CartPole"])

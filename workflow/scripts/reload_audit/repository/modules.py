@@ -47,7 +47,12 @@ class Modules:
 
     @functools.cache  # noqa: B019 there is one of a repository
     def imported_packages(self, path: str) -> tuple[str, ...]:
-        """Packages that a script imports and never speaks of again: as one does that registers its environments."""
+        """Packages that a script imports and never speaks of again: as one does that registers its environments.
+
+        :param path: of the script; of any other file it is asked what all scripts import so
+        """
+        if path not in self.scripts:
+            return tuple(dict.fromkeys(name for script in self.paths for name in self.imported_packages(script)))
         trees = [cell.tree for cell in self.scripts[path].cells]
         nodes = [node for tree in trees for node in ast.walk(tree)]
         used = {node.id for node in nodes if isinstance(node, ast.Name)}

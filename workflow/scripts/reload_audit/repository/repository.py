@@ -22,9 +22,10 @@ from reload_audit.repository.places import Place
 from reload_audit.repository.rewards import Reward, Subject
 from reload_audit.repository.saved_spaces import contradict
 from reload_audit.repository.scripts import Script, read_script
+from reload_audit.repository.settings_files import in_commands, in_settings
 from reload_audit.repository.setup import Setup
 from reload_audit.repository.sources import Source, chosen
-from reload_audit.repository.stated import Model
+from reload_audit.repository.stated import Environment, Model
 from reload_audit.repository.values import Value
 
 
@@ -70,6 +71,7 @@ class Repository:
         library = Library(self._settings)
         follower = Follower(_scripts(sources), library)
         follower.follow_all()
+        self._set: list[Environment] | None = None
         self._texts: dict[str, Any] = {}
         self._stated: dict[str, Mapping[str, Value]] = {}
         self._follower, self._found = follower, library.found
@@ -95,6 +97,7 @@ class Repository:
             [described.setup(model.environment) for model in same if model.environment is not None],
             [described.setup(model.environment) for model in models if model.environment is not None],
             [described.setup(environment) for environment in self._found.environments],
+            [described.setup(environment) for environment in self._in_settings(asked.algo)],
             [described.of_class(defined) for defined in classes],
         ]
         for strength, setups in enumerate(possible):
@@ -146,6 +149,15 @@ class Repository:
             self._stated[setup.key] = {**setup.made_by.scope.names, **instance.attributes}
         return self._stated[setup.key]
 
+    def _in_settings(self, algo: str) -> list[Environment]:
+        """Environments in settings and commands that no script is seen to read; of RL Zoo's, those of the algorithm."""
+        if self._set is None:
+            self._set = [one for path, file in self._files.items() for one in _environments(path, file)]
+        of_algo = [
+            one for one in self._set if algo and posixpath.splitext(one.place.path)[0].lower().endswith(algo.lower())
+        ]
+        return of_algo or self._set
+
     def _settings(self, path: str) -> Any:
         """The content of a YAML or JSON file by the path that a script has; nothing where it cannot be read."""
         wanted = posixpath.normpath(path)
@@ -157,6 +169,20 @@ class Repository:
             except (Unreadable, ValueError):
                 continue
         return {}
+
+
+def _environments(path: str, file: str) -> list[Environment]:
+    """Environments in a file of settings, or in commands of a text; none where it cannot be read."""
+    try:
+        if path.endswith((".yaml", ".yml", ".json")):
+            text = read_bytes(file).decode("utf-8", "replace")
+            content = parse_json(text.encode()) if path.endswith(".json") else parse_yaml(text)
+            return list(in_settings(path, text, content))
+        if path.endswith((".md", ".rst", ".txt", ".sh")):
+            return list(in_commands(path, read_bytes(file).decode("utf-8", "replace")))
+    except (Unreadable, ValueError):
+        pass
+    return []
 
 
 def _text(path: str, file: str) -> Any:

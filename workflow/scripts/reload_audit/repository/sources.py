@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from reload_audit.reading import limits
@@ -11,7 +11,7 @@ from reload_audit.reading import limits
 _OTHERS = re.compile(r"(?:^|/)(?:site-packages|dist-packages|node_modules|__pycache__|venv|virtualenv|\.[^/]+)/")
 """Folders with files that are not the owner's."""
 
-ENDINGS = (".py", ".ipynb", ".yaml", ".yml", ".json", ".csv", ".md", ".txt", ".rst")
+ENDINGS = (".py", ".ipynb", ".yaml", ".yml", ".json", ".csv", ".md", ".txt", ".rst", ".sh")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,3 @@ def chosen(files: Iterable[Source]) -> list[Source]:
     own = [file for file in files if file.is_one_of(*ENDINGS) and not _OTHERS.search(file.path)]
     own.sort(key=lambda file: (not file.is_one_of(".py", ".ipynb"), file.path.count("/"), file.path))
     return own[: limits.REPOSITORY_FILES]
-
-
-def scripts_of(files: Iterable[Source]) -> Iterator[Source]:
-    return (file for file in files if file.is_one_of(".py", ".ipynb"))

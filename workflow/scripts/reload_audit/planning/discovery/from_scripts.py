@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from reload_audit.planning.discovery.candidate import Candidate
 from reload_audit.planning.discovery.tree import Folder
-from reload_audit.reading.refusal import shown
+from reload_audit.reading.refusal import shown, unforeseen
 from reload_audit.records.specs import Claim
 from reload_audit.repository.paths import NO_MATCH, match
 from reload_audit.repository.rewards import Reward, Subject
 from reload_audit.repository.sources import Source
 
 if TYPE_CHECKING:
-    from reload_audit.repository.repository import Answer
+    from reload_audit.repository.repository import Answer, Repository
 
 _VERSION = re.compile(r"-v\d+$")
 
@@ -34,21 +34,39 @@ def take_settings(top: Folder, models: Sequence[Candidate]) -> None:
     if not any(file.is_one_of(*_SAYING) for file in files):
         return
     # Most folders have nothing of the kind, and the processes of jobs plan, too: only here is it needed.
-    from reload_audit.repository.repository import Asked, Repository
+    from reload_audit.repository.repository import Repository
 
-    repository = Repository(files)
+    try:
+        repository = Repository(files)
+    except Exception:  # of files that nobody foresaw: models are asked for as if there were none
+        return
     for model in unknown:
-        path = os.path.relpath(model.path, top.path)
-        if model.source == "folder":
-            model.claims = [_claim(reward) for reward in repository.rewards(_subject(model, path, models))]
-        answer = repository.setups(Asked(path, model.algo, model.spaces))
-        if model.deterministic is None and answer.deterministic is not None:
-            model.deterministic = answer.deterministic
-        if not model.env_by_name or (model.env and not _speaks_of(answer, model.env)):
-            continue  # its files, or its own name, say more than scripts that never mention it
-        model.setups = answer.setups
-        if len(answer.setups) == 1:
-            _take_statistics(model, answer, path, files)
+        try:
+            _ask(repository, model, os.path.relpath(model.path, top.path), models, files)
+        except Exception as error:
+            model.setups = ()
+            model.remarks.append(f"what its repository says of it cannot be read: {unforeseen(error)}")
+
+
+def _ask(
+    repository: Repository, model: Candidate, path: str, models: Sequence[Candidate], files: Sequence[Source]
+) -> None:
+    """Note what a repository says of one model.
+
+    :param path: the model's, relative to the repository's folder
+    """
+    from reload_audit.repository.repository import Asked
+
+    if model.source == "folder":
+        model.claims = [_claim(reward) for reward in repository.rewards(_subject(model, path, models))]
+    answer = repository.setups(Asked(path, model.algo, model.spaces))
+    if model.deterministic is None and answer.deterministic is not None:
+        model.deterministic = answer.deterministic
+    if not model.env_by_name or (model.env and not _speaks_of(answer, model.env)):
+        return  # its files, or its own name, say more than scripts that never mention it
+    model.setups = answer.setups
+    if len(answer.setups) == 1:
+        _take_statistics(model, answer, path, files)
 
 
 _SAYING = (".py", ".ipynb", ".md", ".rst", ".txt", ".json", ".csv")

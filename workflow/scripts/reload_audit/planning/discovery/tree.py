@@ -17,25 +17,14 @@ from reload_audit.reading.files import kind_of
 from reload_audit.reading.refusal import shown, unforeseen
 
 # The endings of files that discovery knows what to do with.
-_ENDINGS = (".zip", ".yml", ".yaml", ".json", ".pkl", ".npz", ".csv", ".md", ".py", ".ipynb")
+_ENDINGS = (
+    *(".zip", ".yml", ".yaml", ".json", ".pkl", ".npz", ".csv", ".md"),
+    *(".py", ".ipynb", ".txt", ".rst", ".sh"),
+)
 
 # The endings of files that are never a model or statistics, however they are called.
 _NEVER = (
-    *(
-        ".pyc",
-        ".pyi",
-        ".txt",
-        ".rst",
-        ".tex",
-        ".html",
-        ".css",
-        ".js",
-        ".log",
-        ".sh",
-        ".bat",
-        ".c",
-        ".h",
-    ),
+    *(".pyc", ".pyi", ".tex", ".html", ".css", ".js", ".log", ".bat", ".c", ".h"),
     *(".cpp", ".rs", ".java", ".cs", ".m", ".xml", ".mjcf", ".urdf", ".stl", ".dae", ".obj", ".mtl", ".toml", ".ini"),
     *(".cfg", ".conf", ".lock", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".bmp", ".ico", ".webp", ".mp4", ".avi"),
     *(".webm", ".mov", ".mkv", ".mp3", ".wav", ".ogg", ".ttf", ".npy", ".tsv", ".jsonl", ".pdf", ".gz", ".tar", ".bz2"),
