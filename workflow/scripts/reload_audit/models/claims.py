@@ -77,6 +77,8 @@ def _from_evaluations(path: str, steps: Any, role: str) -> list[Claim | None]:
     highest = len(own) > 0 and len(means) > 1 and bool(means[own[-1]] >= means.max())
     chosen = len(own) > 0 and (role == "best" or (role != "final" and highest))
     claims = [_evaluation_at(path, steps, role, chosen, results[own[-1]])] if len(own) else []
+    if not len(own) and role == "final":
+        claims = [_last_evaluation(path, steps, timesteps, results)]
     if chosen or role == "final":  # a checkpoint's own evaluation says more
         others = np.abs(means) < limits.LARGEST_REWARD
         if chosen:
@@ -94,6 +96,16 @@ def _evaluation_at(path: str, steps: int, role: str, chosen: bool, rewards: np.n
     """
     kind: ClaimKind = "last_evaluation" if role == "final" else "best" if chosen else "evaluations"
     return _claim(kind, rewards, f"{path}, row at {steps:,} steps")
+
+
+def _last_evaluation(path: str, steps: int, timesteps: np.ndarray, results: np.ndarray) -> Claim | None:
+    """The last evaluation of a run whose training ended before the next one was due; None where it did not."""
+    order = np.argsort(timesteps, kind="stable")
+    last = float(timesteps[order[-1]])
+    interval = last - float(timesteps[order[-2]]) if len(order) > 1 else last
+    if not last < steps <= last + interval:
+        return None
+    return _claim("last_evaluation", results[order[-1]], f"{path}, last row, at {int(last):,} of {steps:,} steps")
 
 
 def trend(path: str, steps: int, timesteps: np.ndarray, means: np.ndarray) -> Claim | None:
