@@ -175,6 +175,11 @@ def test_of_two_claims_of_a_final_model_that_only_predict_the_narrower_one_is_re
         assert (judgement.decision, judgement.claim) == ("consistent", last)
 
 
+def test_a_final_model_that_was_exchanged_has_lost_what_evaluations_and_training_earned():
+    claims = [claim("trend", 100.0, 120.0, 9), claim("last_evaluation", 100.0, 1.0, 5), claim("training", 60.0, 20.0)]
+    assert judge_external(None, claims, episodes(9.0), 0.0, CRITERIA, episodes(20.0)).decision == "degraded"
+
+
 # --- Stochastic actions, as in training ----------------------------------------------------------------------------
 
 OPEN, TRAINING = claim("trend", 100.0, 60.0, 9), claim("training", 60.0)

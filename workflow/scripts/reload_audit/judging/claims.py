@@ -30,6 +30,12 @@ STRENGTH: tuple[ClaimKind, ...] = (
 _CERTAIN = 1e-4
 """P-value of a loss against training episodes from which on they cast doubt on a reference that was recorded."""
 
+_EVALUATED_IN_TRAINING: tuple[ClaimKind, ...] = ("trend", "best", "last_evaluation")
+"""Kinds of claims that are made of evaluations during training, of other weights or of luckily chosen ones."""
+
+_LIKELY = 0.25
+"""P-value of the test "nothing is lost" below which a claim makes a loss likely, though it shows none."""
+
 _USUAL_EPISODES = 10
 """Episodes that a claim is taken to rest on if it does not state their number: the default of ``evaluate_policy``."""
 
@@ -72,7 +78,7 @@ def judge_external(
     """
     if train_time is None:
         judged = judge_by_claims(claims, reload, random_mean, criteria)
-        return _as_in_training(judged, claims, exploring, random_mean, criteria) or judged
+        return _as_in_training(judged, claims, reload, exploring, random_mean, criteria) or judged
     judged = judge(train_time, reload, criteria)
     training = [claim for claim in claims if claim.kind == "training"]
     if train_time.in_place is not None or not training:
@@ -118,6 +124,7 @@ def judge_by_claims(
 def _as_in_training(
     judged: Judgement,
     claims: Sequence[Claim],
+    reload: Sequence[Episode],
     exploring: Sequence[Episode],
     random_mean: float | None,
     criteria: Criteria,
@@ -125,17 +132,19 @@ def _as_in_training(
     """Whether a reload that explores as training did earns no less than the last training episodes.
 
     That comparison is fair where actions decide otherwise: both explore. Training went on after these episodes, so
-    what they earned is the least that the model did. It counts where claims leave the verdict open, and none of them
-    makes a loss more likely than not.
+    what they earned is the least that the model did. It counts where claims leave the verdict open, and do not make a
+    loss likely either: of evaluations in training it takes one, as each is biased or imprecise in its own way.
 
     :param judged: by all claims, with the canonical condition
     :return: None where it does not count, or does not show that nothing is lost
     """
     training = strongest([claim for claim in claims if claim.kind == "training"])
-    if training is None or not exploring or judged.decision not in (None, "consistent"):
+    if training is None or not exploring or judged.claim is None or judged.decision not in (None, "consistent"):
         return None
-    by_training = judged.claim is not None and judged.claim.kind == "training"
-    if judged.comparison is None or not (by_training or judged.comparison.difference >= -judged.comparison.margin):
+    of_training = [claim for claim in claims if claim.kind in _EVALUATED_IN_TRAINING]
+    others = of_training if judged.claim.kind in _EVALUATED_IN_TRAINING else [judged.claim]
+    compared = [judge_by_claim(claim, rewards(reload), random_mean, criteria).comparison for claim in others]
+    if judged.claim != training and all(found is None or found.p_lower < _LIKELY for found in compared):
         return None
     found = judge_by_claim(training, rewards(exploring), random_mean, criteria)
     return replace(found, exploring=True, obstacle="") if found.healthy else None
