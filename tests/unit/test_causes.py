@@ -114,6 +114,10 @@ OF_EVERY_MODEL = {
         "norm_obs_keys",
         "stack_import",
         "stacked_venv",
+        "inner_import",
+        "venv_made",
+        "venvs_made",
+        "env_alone",
         "key_argument",
         "key_yaml",
         "name_in_table",
@@ -212,6 +216,34 @@ def test_nothing_that_a_file_says_can_change_the_code_of_a_fix(name, circumstanc
 def test_a_fix_names_no_environment_wrapper_or_algorithm_that_is_no_valid_name(said):
     for name in ("nondeterministic-environment", "best-of-k", "training-mode"):
         assert CAUSES[name].fix_for(ModelToFix(**said), {}) == CAUSES[name].fix_for(ANY_MODEL, {})
+
+
+def test_a_fix_has_the_stack_of_the_model_in_its_order():
+    stack = ("VecFrameStack", {"n_stack": 4})
+    around = ModelToFix(env="Hopper-v5", vec_wrappers=[("mine.Mirrored", {"scale": 2}), stack, ("VecNormalize", {})])
+    text = CAUSES["training-mode"].fix_for(around, {})
+    inside = 'VecFrameStack(Mirrored(make_vec_env("Hopper-v5", n_envs=8), scale=2), n_stack=4)'
+    assert f'VecNormalize.load("vecnormalize.pkl", {inside})' in text
+    assert "from mine import Mirrored\nfrom stable_baselines3.common.vec_env import VecFrameStack\n" in text
+    assert "evaluate_policy(model, venv, n_eval_episodes=100)" in text
+    usual = CAUSES["training-mode"].fix_for(ModelToFix(env="Hopper-v5", vec_wrappers=[stack]), {})
+    assert "evaluate_policy(model, VecFrameStack(venv, n_stack=4), n_eval_episodes=100)" in usual
+    recorded = CAUSES["training-episodes"].fix_for(around, {})
+    assert (
+        "vec_wrappers=[{'mine.Mirrored': {'scale': 2}}, {'VecFrameStack': {'n_stack': 4}}, 'VecNormalize']" in recorded
+    )
+    missing = CAUSES["statistics-missing"]
+    assert "env = NormalizeAsTrained(" in missing.fix_for(ModelToFix(vec_wrappers=[("VecNormalize", {}), stack]), {})
+    assert "env = NormalizeAsTrained(" not in missing.fix_for(around, {}), "it stacks no frames"
+
+
+def test_a_fix_names_functions_as_code():
+    masked = ModelToFix(
+        env="mine:Pick", wrappers=[("sb3_contrib.common.wrappers.ActionMasker", {"action_mask_fn": "m:free"})]
+    )
+    text = CAUSES["training-mode"].fix_for(masked, {})
+    assert "from m import free" in text
+    assert "ActionMasker(env, action_mask_fn=free)" in text
 
 
 def test_arguments_of_environments_and_wrappers_are_values_whatever_they_are_called():

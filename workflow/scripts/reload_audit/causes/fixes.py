@@ -14,6 +14,8 @@ from typing import Literal
 
 from reload_audit.causes.finding import Detail
 from reload_audit.causes.migrations import migrations
+from reload_audit.processes.imports import takes_function
+from reload_audit.reading.plain_values import is_object_name, names_object
 from reload_audit.reading.refusal import shown
 
 Source = Literal["trained", "recorded", "table", "zoo", "hub", "folder"]
@@ -48,6 +50,7 @@ class ModelToFix:
     :param env: what its environment can be built from here: an id, ``module:Id-v0`` or ``package.module:EnvClass``
     :param env_named: what the user or its files call its environment
     :param wrappers: dotted names and arguments, innermost first
+    :param vec_wrappers: around its VecEnv, as ``wrappers``; those of SB3 by their class names
     :param keys: those parts of a dictionary of observations that can be normalised; empty for other observations
     :param plain_load_error: what SB3's own ``load`` says of its files; empty where it works
     """
@@ -62,7 +65,7 @@ class ModelToFix:
     env_named: str = "Your-Old-Env-v0"
     env_kwargs: Mapping[str, Detail] = field(default_factory=dict)
     wrappers: Sequence[tuple[str, Mapping[str, Detail]]] = ()
-    frame_stack: int | None = None
+    vec_wrappers: Sequence[tuple[str, Mapping[str, Detail]]] = ()
     keys: Sequence[str] = ()
     plain_load_error: str = ""
 
@@ -80,7 +83,7 @@ class ModelToFix:
             "with bounds": None not in (details.get("low"), details.get("high")),
             "with migration": details.get("migration") in migrations(self.env_named, self.env_id),
             "of a class": _CLASS.fullmatch(self.env) is not None,
-            "stacked": self.frame_stack is not None,
+            "stacked": any(name == "VecFrameStack" for name, _ in self.vec_wrappers),
             "otherwise": True,
         }
         return {name for name, holds in known.items() if holds}
@@ -141,15 +144,13 @@ def _of_model(model: ModelToFix) -> dict[str, str | None]:
     claim_where = "in a table under `claims`"
     if model.source == "table":
         set_where = claim_where = f"in its row of {group}"
-    return {
+    values = {
         "algo": algo,
         "library": "sb3_contrib" if algo in CONTRIB else "stable_baselines3",
         "evaluation": f"{evaluation}.evaluation",
         "zip": _written(model.zip),
         "statistics": _written(model.statistics),
         "norm_obs_keys": f", norm_obs_keys={[*model.keys]!r}" if model.keys else "",
-        "stack_import": "from stable_baselines3.common.vec_env import VecFrameStack" if model.frame_stack else None,
-        "stacked_venv": f"VecFrameStack(venv, n_stack={model.frame_stack})" if model.frame_stack else "venv",
         "set_where": set_where,
         "set_where_external": None if trained else set_where,
         "claim_where": None if trained else claim_where,
@@ -159,6 +160,7 @@ def _of_model(model: ModelToFix) -> dict[str, str | None]:
         "env_named": _written(model.env_named),
         **_environment(model),
     }
+    return values | _stack(model, values)
 
 
 def _migrated(model: ModelToFix, details: Mapping[str, Detail]) -> str:
@@ -188,6 +190,7 @@ def _environment(model: ModelToFix) -> dict[str, str | None]:
         code, made = "make_env", "make_env()"
     if wrappers:
         imports += [f"from {name[1]} import {name[2]}" for name, _ in wrappers]
+        imports += [line for _, given in wrappers for line in _imports_of_objects(given)]
         wrapped = "env"
         for name, given in wrappers:
             wrapped = f"{name[2]}({', '.join([wrapped, *_keywords(given)])})"
@@ -202,17 +205,74 @@ def _environment(model: ModelToFix) -> dict[str, str | None]:
     }
 
 
+def _stack(model: ModelToFix, values: Mapping[str, str | None]) -> dict[str, str | None]:
+    """The placeholders for the VecEnv: what stands inside VecNormalize and outside; as in RL Zoo if it is not named."""
+    made, needless = values["env_code"], ("VecMonitor", "VecTransposeImage")  # make_vec_env and SB3 see to these
+    layers = [(name, arguments) for name, arguments in model.vec_wrappers if name not in needless]
+    names = [name for name, _ in layers]
+    if any(not (re.fullmatch(_NAME, name) or _WRAPPER.fullmatch(name)) for name in names):
+        layers, names = [], []
+    usual = names.index("VecFrameStack") if "VecFrameStack" in names else len(names)
+    place = names.index("VecNormalize") if "VecNormalize" in names else usual
+    inner, outer = layers[:place], [layer for layer in layers[place:] if layer[0] != "VecNormalize"]
+    return {
+        "venv_made": _around(f"make_vec_env({made})", inner),
+        "venvs_made": _around(f"make_vec_env({made}, n_envs=8)", inner),
+        "inner_import": _imports(inner),
+        "stacked_venv": _around("venv", outer),
+        "stack_import": _imports(outer),
+        "env_alone": None if inner else values["env_made"],
+    }
+
+
+def _around(code: str, layers: Sequence[tuple[str, Mapping[str, Detail]]]) -> str:
+    for name, arguments in layers:
+        code = f"{re.split('[.:]', name)[-1]}({', '.join([code, *_keywords(arguments)])})"
+    return code
+
+
+def _imports(layers: Sequence[tuple[str, Mapping[str, Detail]]]) -> str | None:
+    found = [re.fullmatch(r"(?:(.+)[.:])?(\w+)", name) for name, _ in layers]
+    lines = [f"from {one[1] or 'stable_baselines3.common.vec_env'} import {one[2]}" for one in found if one]
+    return "\n".join([*lines, *(line for _, given in layers for line in _imports_of_objects(given))]) or None
+
+
 def _recorded(model: ModelToFix) -> list[str]:
     """How an environment differs from what its id or class makes, as arguments of ReferenceRecorder."""
     wrappers: list[Detail] = [{name: arguments} for name, arguments in model.wrappers]
-    given = {"env_kwargs": model.env_kwargs, "wrappers": wrappers, "frame_stack": model.frame_stack}
+    given = {"env_kwargs": model.env_kwargs, "wrappers": wrappers, **_recorded_stack(model)}
     return _keywords({name: value for name, value in given.items() if value})
+
+
+def _recorded_stack(model: ModelToFix) -> dict[str, Detail]:
+    """The usual order in short: VecNormalize, which the recorder sees, inside VecFrameStack."""
+    names = [name for name, _ in model.vec_wrappers]
+    if names in ([], ["VecNormalize"]):
+        return {}
+    if names in (["VecFrameStack"], ["VecNormalize", "VecFrameStack"]):
+        return {"frame_stack": model.vec_wrappers[-1][1].get("n_stack")}
+    around: list[Detail] = [{name: arguments} if arguments else name for name, arguments in model.vec_wrappers]
+    return {"vec_wrappers": around}
 
 
 def _keywords(arguments: Mapping[str, Detail]) -> list[str]:
     if not all(re.fullmatch(_NAME, name) for name in arguments):
         return [f"**{dict(arguments)!r}"]
-    return [f"{name}={value!r}" for name, value in arguments.items()]
+    return [f"{name}={_object(name, value)[1] or repr(value)}" for name, value in arguments.items()]
+
+
+def _imports_of_objects(arguments: Mapping[str, Detail]) -> list[str]:
+    found = (_object(name, value) for name, value in arguments.items())
+    return [f"from {module} import {name}" for module, name in found if name]
+
+
+def _object(argument: str, value: Detail) -> tuple[str, str]:
+    """Module and name of the function, class or other object that an argument stands for; empty where it is a value."""
+    named = value["object"] if names_object(value) and isinstance(value, Mapping) and len(value) == 1 else value
+    if not isinstance(named, str) or not is_object_name(named) or not (named is not value or takes_function(argument)):
+        return "", ""
+    module, _, name = named.partition(":")
+    return module, name
 
 
 def _cell(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from reload_audit.causes.finding import Detail
@@ -10,7 +10,7 @@ from reload_audit.causes.fixes import ANY_MODEL, ModelToFix
 from reload_audit.causes.migrations import Migration, migrations
 from reload_audit.records.manifest import ExternalFacts, ExternalManifest, TrainedManifest
 from reload_audit.records.model_record import ModelRecord
-from reload_audit.records.specs import EnvironmentSpec, ExternalSpec
+from reload_audit.records.specs import ExternalSpec, WrapperSpec, vec_wrapper_spec
 
 
 def model_to_fix(model: ModelRecord, results: Path) -> ModelToFix:
@@ -38,14 +38,15 @@ def _trained(manifest: TrainedManifest, folder: Path, keys: tuple[str, ...]) -> 
         env_named=spec.environment.env,
         keys=keys or (spec.environment.normalize or {}).get("norm_obs_keys", ()),
         env_kwargs=spec.environment.env_kwargs,
-        wrappers=_wrappers(spec.environment),
-        frame_stack=spec.environment.frame_stack,
+        wrappers=_plain(spec.environment.wrappers),
+        vec_wrappers=_plain(spec.environment.vec_wrappers),
     )
 
 
 def _external(spec: ExternalSpec, facts: ExternalFacts, keys: tuple[str, ...], migration: str | None) -> ModelToFix:
     env = facts.env_ran or spec.environment.env
     migrated = migrations(spec.environment.env, env).get(migration or "", Migration(""))
+    around = [wrapper.to_plain() for wrapper in spec.environment.vec_wrappers]
     return ModelToFix(
         source=spec.source,
         name=spec.model,
@@ -59,12 +60,12 @@ def _external(spec: ExternalSpec, facts: ExternalFacts, keys: tuple[str, ...], m
         env_kwargs={**spec.environment.env_kwargs, **migrated.env_kwargs},
         wrappers=[
             *((f"reload_audit.{name}", {"at": at}) for name, at in migrated.wrappers),
-            *_wrappers(spec.environment),
+            *_plain(spec.environment.wrappers),
         ],
-        frame_stack=spec.environment.frame_stack,
+        vec_wrappers=_plain(map(vec_wrapper_spec, facts.vec_wrappers or around)),
         plain_load_error=facts.plain_load_error or "",
     )
 
 
-def _wrappers(environment: EnvironmentSpec) -> list[tuple[str, Mapping[str, Detail]]]:
-    return [(wrapper.name, wrapper.kwargs) for wrapper in environment.wrappers]
+def _plain(wrappers: Iterable[WrapperSpec]) -> list[tuple[str, Mapping[str, Detail]]]:
+    return [(wrapper.name, wrapper.kwargs) for wrapper in wrappers]

@@ -113,6 +113,11 @@ def with_functions(called: Any, arguments: Mapping[str, object]) -> dict[str, ob
 _CALLED = re.compile(r"(^|_)(fn|func|function|callable|callback|class|cls)$")
 
 
+def takes_function(argument: str) -> bool:
+    """Whether an argument takes something to call, going by its name."""
+    return _CALLED.search(argument) is not None
+
+
 def _takes_callable(name: str, parameter: inspect.Parameter | None) -> bool:
     annotated = parameter is not None and re.search(r"\b(Callable|type|Type)\b", str(parameter.annotation)) is not None
-    return annotated or _CALLED.search(name) is not None
+    return annotated or takes_function(name)
