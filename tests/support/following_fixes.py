@@ -135,7 +135,7 @@ def _configure(content: Mapping[str, Any], audited: Audited) -> None:
 def _tell(content: Mapping[str, Any], audited: Audited) -> None:
     """Write keys where the audit has them for this model, plan, and build the environment that comes of it."""
     spec = _planned(_with(content, audited), audited)
-    said = {**spec.environment.to_dict(), "deterministic": None}
+    said = {**spec.environment.to_dict(), "frame_stack": spec.environment.frame_stack, "deterministic": None}
     if isinstance(spec, ExternalSpec):
         said |= {"deterministic": spec.deterministic, "vecnormalize": spec.statistics}
     for key, value in content.items():
