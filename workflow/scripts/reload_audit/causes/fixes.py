@@ -14,8 +14,7 @@ from typing import Literal
 
 from reload_audit.causes.finding import Detail
 from reload_audit.causes.migrations import migrations
-from reload_audit.processes.imports import takes_function
-from reload_audit.reading.plain_values import is_object_name, names_object
+from reload_audit.reading.plain_values import is_object_name, names_object, takes_function
 from reload_audit.reading.refusal import shown
 
 Source = Literal["trained", "recorded", "table", "zoo", "hub", "folder"]

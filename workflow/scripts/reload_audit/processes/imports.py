@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from reload_audit.reading.plain_values import is_object_name, names_object
+from reload_audit.reading.plain_values import is_object_name, names_object, takes_function
 
 
 class ImportProblem(ValueError):
@@ -108,14 +108,6 @@ def with_functions(called: Any, arguments: Mapping[str, object]) -> dict[str, ob
         parameters = {}  # type: ignore[assignment]
     wanted = [key for key in named if _takes_callable(key, parameters.get(key))]
     return {**arguments, **{key: import_object(str(arguments[key])) for key in wanted}}
-
-
-_CALLED = re.compile(r"(^|_)(fn|func|function|callable|callback|class|cls)$")
-
-
-def takes_function(argument: str) -> bool:
-    """Whether an argument takes something to call, going by its name."""
-    return _CALLED.search(argument) is not None
 
 
 def _takes_callable(name: str, parameter: inspect.Parameter | None) -> bool:

@@ -81,6 +81,14 @@ def is_object_name(text: str) -> bool:
     return _OBJECT.fullmatch(text) is not None
 
 
+_CALLED = re.compile(r"(^|_)(fn|func|function|callable|callback|class|cls)$")
+
+
+def takes_function(argument: str) -> bool:
+    """Whether an argument takes something to call, going by its name."""
+    return _CALLED.search(argument) is not None
+
+
 def objects_in(value: Any) -> Iterator[str]:
     """The names of the Python objects that a plain value stands for, wherever they are in it."""
     if names_object(value):
