@@ -423,7 +423,14 @@ def test_a_manifest_of_something_else_is_a_problem_or_has_to_be_explained(tmp_pa
 
 def test_settings_for_a_folder_apply_to_every_model_in_it(tmp_path: Path) -> None:
     zoo_run(tmp_path / "ppo/CartPole-v1_1", config={"env_wrapper": "a.B"})
-    given = {"env": "mine:Env", "algo": "A2C", "n_envs": 2, "device": "cuda", "deterministic": False, "frame_stack": 3}
+    given = {
+        "env": "mine:Env",
+        "algo": "MaskablePPO",
+        "n_envs": 2,
+        "device": "cuda",
+        "deterministic": False,
+        "frame_stack": 3,
+    }
     found = only(runs=[{"folder": str(tmp_path), **given, "wrappers": ["c.D"], "env_kwargs": {"a": 1}}])
     stacked = ExternalSpec.from_dict(found).environment.frame_stack
     flat = {**found, **found["environment"], "frame_stack": stacked}

@@ -331,3 +331,29 @@ def test_a_row_with_a_vec_env_of_ones_own_needs_no_environment() -> None:
     (found,) = discovered(models=table("name|algo|vec_env|model", "a|PPO|fast:Sides|a.zip"))
     assert (found["environment"]["env"], found["environment"]["vec_env"]) == ("fast:Sides", "fast:Sides")
     assert found["named_by_user"] == ["env", "vec_env"]
+
+
+@pytest.mark.parametrize(
+    ("said", "settings", "taken"),
+    [
+        ("PPO", {"exploration_rate": 0.1}, "DQN"),
+        ("A2C", {"clip_range": 0.2, "n_epochs": 10, "gae_lambda": 0.9, "n_steps": 8, "ent_coef": 0.0}, "PPO"),
+        ("MaskablePPO", {"clip_range": 0.2, "n_epochs": 10}, "MaskablePPO"),
+        ("DDPG", {"target_policy_noise": 0.2, "policy_delay": 2}, "DDPG"),
+        ("SAC", {}, "SAC"),
+    ],
+)
+@pytest.mark.parametrize("by", ["a table", "an entry of runs"])
+def test_a_wrong_algorithm_is_corrected_by_the_zip_s_own_settings(
+    tmp_path: Path, by: str, said: str, settings: dict[str, Any], taken: str
+) -> None:
+    """What the settings cannot tell apart is the user's word."""
+    path = sb3_zip(tmp_path / "agent.zip", settings)
+    if by == "a table":
+        table = text(tmp_path / "models.csv", f"name,algo,env,model\nagent,{said},CartPole-v1,{path}\n")
+        entry = by_name(models=str(table))["agent"]
+    else:
+        entry = by_name(runs=[{"folder": str(tmp_path), "algo": said, "env": "CartPole-v1"}])["agent"]
+    assert entry["algo"] == taken
+    expected = f"its zip is of {taken} by its settings, though {said} is said: {taken} is taken"
+    assert entry["remarks"] == ([] if taken == said else [expected])

@@ -136,6 +136,13 @@ class Candidate:
         answered = set(keys)
         self.open_questions = [(others, text) for others, text in self.open_questions if not answered & set(others)]
 
+    def correct_algorithm(self) -> None:
+        """Take the algorithm that the zip's own settings are of where the user says another one, and say so."""
+        if "algo" in self.said_by_user and self.trained.contradicts(self.algo):
+            found = self.trained.algo
+            self.remarks.append(f"its zip is of {found} by its settings, though {self.algo} is said: {found} is taken")
+            self.algo = found
+
     @property
     def named_by_user(self) -> tuple[str, ...]:
         """Which of the keys that name what is imported the user gave."""

@@ -86,6 +86,8 @@ def find_models(
     named = _named(_laid_over(rows, in_runs), trained)
     claims = [row for path in _paths(config["claims"]) for row in tables.read_claims(path, claims_schema, problems)]
     _claim(claims, named, problems)
+    for candidate in named.values():
+        candidate.correct_algorithm()
     settling.settle(list(named.values()), recognise)
     asked = {name: _questions(candidate) for name, candidate in sorted(named.items())}
     if any(asked.values()):

@@ -97,7 +97,7 @@ def take_row(candidate: Candidate, row: Row) -> Candidate:
         candidate.statistics = os.path.normpath(os.path.expanduser(row["vecnormalize"]))
         candidate.answer(["vecnormalize"])
     if {"algo", "env"} <= row.keys():  # then no file is needed to know how the model is run
-        candidate.problem = _problem_of_model(candidate.path)
+        candidate.problem = _problem_of_model(candidate)
     if "vecnormalize" in row and not candidate.problem:
         candidate.problem = _problem_of_file(row["vecnormalize"], candidate.statistics or "")
     return candidate
@@ -109,11 +109,14 @@ def model_path(row: Row) -> str:
     return path if os.path.lexists(path) or not os.path.lexists(f"{path}.zip") else f"{path}.zip"
 
 
-def _problem_of_model(path: str) -> str | None:
+def _problem_of_model(candidate: Candidate) -> str | None:
+    """Why a zip is no model; what it says of its training is noted."""
+    path = candidate.path
     try:
         data = zips.settings(path)
         if data is None:
             return f"{shown(path)}: {zips.NOT_A_MODEL} {contents.of_zip(path)}"
+        candidate.trained = zips.trained(data)
         other = zips.other_library(data)
         return f"{shown(path)}: {zips.NOT_A_MODEL} a model of {other}" if other else None
     except Unreadable as error:

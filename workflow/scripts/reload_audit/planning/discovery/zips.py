@@ -48,6 +48,10 @@ _OTHER_LIBRARIES = (
     (re.compile(r"(?:\b|c)sbx\."), "SBX, of JAX"),
 )
 
+# Algorithms that have the same attributes as another one, and those of them that are known by their policy.
+_KNOWN_BY_POLICY = ("MaskablePPO", "RecurrentPPO")
+_ALIKE = {"MaskablePPO": "PPO", "RecurrentPPO": "PPO", "DDPG": "TD3"}
+
 # Attributes that tell the other algorithms apart: the first set that a zip has all of decides.
 _BY_ATTRIBUTES = (
     ({"n_delta"}, "ARS"),
@@ -111,11 +115,23 @@ class Trained:
     :param started: when ``learn`` was last called, in nanoseconds or seconds since 1970: the same in all models that
         one call of it left
     :param normalized: whether VecNormalize was there
+    :param algo: the algorithm; empty where the settings do not tell
     """
 
     steps: int | None = None
     started: float | None = None
     normalized: bool | None = None
+    algo: str = ""
+
+    def contradicts(self, algo: str) -> bool:
+        """Whether a model is certainly not of an algorithm that somebody says it is of.
+
+        An algorithm that only its policy tells from another one, such as MaskablePPO from PPO, may have a policy of
+        the user's own.
+        """
+        if not self.algo or self.algo == algo:
+            return False
+        return self.algo in _KNOWN_BY_POLICY or _ALIKE.get(self.algo, self.algo) != _ALIKE.get(algo, algo)
 
 
 def trained(data: Mapping[str, object]) -> Trained:
@@ -127,6 +143,7 @@ def trained(data: Mapping[str, object]) -> Trained:
         steps=steps if type(steps) is int and 0 < steps < limits.LARGEST_INTEGER else None,
         started=started if isinstance(started, int | float) and not isinstance(started, bool) and started > 0 else None,
         normalized=data["_last_original_obs"] is not None if tells else None,
+        algo=algorithm_of(data),
     )
 
 
