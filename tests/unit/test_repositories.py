@@ -423,6 +423,28 @@ def test_a_version_in_a_name_is_kept(tmp_path: Path) -> None:
     assert found.specs["cartpole_v0_agent"].environment.env == "CartPole-v0"
 
 
+def test_wrappers_that_no_file_may_name_are_asked_for_once(tmp_path: Path) -> None:
+    script = """
+import gymnasium as gym
+from gymnasium.wrappers import {wrapper}
+from stable_baselines3 import PPO
+PPO("MlpPolicy", {wrapper}(gym.make("CartPole-v1"), {arguments})).save("agent")
+"""
+    usual = script.format(wrapper="TimeLimit", arguments="max_episode_steps=100")
+    folder = Repository({"train.py": usual}, {"agent.zip": OF_CARTPOLE}).write(tmp_path / "usual")
+    assert planned(folder).specs["agent"].environment.wrappers[0].name == "gymnasium.wrappers.TimeLimit"
+    unusual = script.format(wrapper="NormalizeReward", arguments="gamma=0.9")
+    folder = Repository({"train.py": unusual}, {"agent.zip": OF_CARTPOLE}).write(tmp_path / "unusual")
+    (run,) = planned(folder).proposal["runs"]
+    assert run["wrappers"] == [{"gymnasium.wrappers.NormalizeReward": {"gamma": 0.9}}]
+
+
+def test_of_a_class_and_those_that_inherit_from_it_only_these_are_candidates(tmp_path: Path) -> None:
+    small = "from snake import SnakeEnv\n\nclass SmallSnake(SnakeEnv):\n    pass\n"
+    folder = Repository({"snake.py": SNAKE, "small.py": small}, {"a.zip": SPACES_OF_SNAKE}).write(tmp_path / "snakes")
+    assert [run["env"] for run in planned(folder).proposal["runs"]] == ["small:SmallSnake"]
+
+
 def test_a_name_whose_environment_has_other_spaces_is_no_answer(tmp_path: Path) -> None:
     found = planned(Repository({}, {"cartpole.zip": OF_WALKER}).write(tmp_path / "mine"))
     assert "cartpole.zip: no environment" in found.question

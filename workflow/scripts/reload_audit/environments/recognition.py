@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import gymnasium as gym
 from gymnasium import spaces
 
-from reload_audit.environments import ids
+from reload_audit.environments import allowed, ids
+from reload_audit.processes.imports import import_object
+from reload_audit.reading.refusal import Unreadable
 from reload_audit.records.guesses import Guess, Shape, Tried
-from reload_audit.records.specs import EnvironmentSpec
+from reload_audit.records.specs import EnvironmentSpec, WrapperSpec
 
 _FEWEST_LETTERS = 4
 """Letters of an environment's name below which it is not looked for in names of files."""
@@ -33,17 +36,32 @@ def try_guesses(
 def _try(guess: Guess, trusted: Collection[str], replacements: Mapping[str, str]) -> Tried:
     if not guess.env:
         return Tried(tuple(_named(guess, trusted, replacements)), known=True)
-    environment = EnvironmentSpec(guess.env, guess.env_kwargs, (), "env", (), ())
+    wrappers = tuple(WrapperSpec(name, kwargs) for name, kwargs in guess.wrappers)
+    environment = EnvironmentSpec(guess.env, guess.env_kwargs, wrappers, "env", (), ())
     try:
-        found, _ = ids.runnable(environment, (), trusted, replacements)
+        found, _ = ids.runnable(replace(environment, wrappers=()), (), trusted, replacements)
         if found.env.rpartition(":")[2] not in gym.registry:
             return Tried(known=False)
+        if not _may_be_named(environment, trusted):
+            return Tried((guess.env,), known=True, needs_consent=True)
         env = gym.make(found.env, **found.env_kwargs)
+        for wrapper in wrappers:
+            env = import_object(wrapper.name)(env, **wrapper.kwargs)
     except Exception:  # a package is missing, an argument is none of its own, ...: its model's row says so
         return Tried((guess.env,), known=True)
     misfit = _misfit(guess, env)
     env.close()
     return Tried(() if misfit else (guess.env,), known=True, misfit=misfit)
+
+
+def _may_be_named(environment: EnvironmentSpec, trusted: Collection[str]) -> bool:
+    """Whether a file may name an environment's wrappers and their arguments."""
+    try:
+        ids.check_names(environment, ("env",), trusted)
+        allowed.check_arguments(environment, ("env",))
+    except Unreadable:
+        return False
+    return True
 
 
 def _misfit(guess: Guess, env: gym.Env) -> str:
@@ -85,7 +103,7 @@ def _named(guess: Guess, trusted: Collection[str], replacements: Mapping[str, st
     for name in guess.names:
         fitting = []
         for env in _spoken_of(name):
-            tried = _try(Guess(env, {}, (), guess.observations, guess.actions), trusted, replacements)
+            tried = _try(replace(guess, env=env, names=()), trusted, replacements)
             if tried.ids and not tried.misfit:
                 fitting.append(env)
         if fitting:

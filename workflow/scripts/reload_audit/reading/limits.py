@@ -97,7 +97,7 @@ REPOSITORY_BYTES = 64 * MIB
 NOTEBOOK_BYTES = 16 * MIB
 """Bytes of a notebook, with the pictures in it."""
 
-SCRIPT_STEPS = 200_000
+SCRIPT_STEPS = 500_000
 """Statements and expressions of all scripts together that are followed; a hundred lines have a thousand."""
 
 SCRIPT_STATEMENTS = 1000

@@ -74,7 +74,7 @@ class Follower:
     def follow_all(self) -> None:
         """Follow every script, then all functions and classes that nothing has used."""
         try:
-            for path in self.modules.paths:
+            for path in sorted(self.modules.paths, key=lambda path: not self.modules.scripts[path].speaks_of_models):
                 self._attempt(self.module, path)
             for function in self._functions:
                 if id(function.node) not in self._called:

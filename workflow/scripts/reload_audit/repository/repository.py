@@ -89,6 +89,7 @@ class Repository:
         by_path = _best(models, lambda model: _match(asked.path, model))
         same = [model for model in models if model.algo == asked.algo or not asked.algo]
         classes = [defined for defined in self._found.classes if is_environment(defined)]
+        above = {id(base) for defined in classes for base in defined.bases}
         described = self._describing
         ways = {evaluation.deterministic for model in by_path for evaluation in model.evaluations}
         deterministic = next(iter(ways)) if len(ways) == 1 else None
@@ -98,7 +99,7 @@ class Repository:
             [described.setup(model.environment) for model in models if model.environment is not None],
             [described.setup(environment) for environment in self._found.environments],
             [described.setup(environment) for environment in self._in_settings(asked.algo)],
-            [described.of_class(defined) for defined in classes],
+            [described.of_class(defined) for defined in classes if id(defined) not in above],
         ]
         for strength, setups in enumerate(possible):
             found = self._distinct([setup for setup in setups if setup is not None], asked)

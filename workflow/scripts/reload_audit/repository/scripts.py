@@ -43,6 +43,11 @@ class Script:
     texts: tuple[tuple[int, str], ...] = ()
 
     @property
+    def speaks_of_models(self) -> bool:
+        """Whether it imports SB3."""
+        return any("stable_baselines3" in cell.text or "sb3_contrib" in cell.text for cell in self.cells)
+
+    @property
     def is_notebook(self) -> bool:
         return self.path.endswith(".ipynb")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 
@@ -39,16 +38,19 @@ def _guesses(model: Candidate) -> list[Guess]:
 
 
 def _can_be_tried(setup: Setup) -> bool:
-    return not (setup.runs_own_code or setup.wrappers or setup.vec_wrappers or setup.frame_stack or setup.gaps)
+    return not (setup.runs_own_code or setup.gaps)
 
 
 def _by_setup(model: Candidate, setup: Setup) -> Guess:
-    return dataclasses.replace(_by_names(model), env=setup.env, env_kwargs=setup.env_kwargs, names=())
+    guess = _by_names(model)
+    observed = None if setup.frame_stack or setup.vec_wrappers else guess.observations
+    wrappers = tuple((name, dict(kwargs)) for name, kwargs in setup.wrappers)
+    return Guess(setup.env, setup.env_kwargs, wrappers, (), observed, guess.actions)
 
 
 def _by_names(model: Candidate) -> Guess:
     shapes = (saved_shape(model.spaces.get(key)) for key in ("observation_space", "action_space"))
-    return Guess("", {}, tuple(model.words), *shapes)
+    return Guess("", {}, (), tuple(model.words), *shapes)
 
 
 def _key(guess: Guess) -> str:
@@ -59,14 +61,15 @@ def _settle(model: Candidate, tried: Mapping[str, Tried]) -> None:
     if not model.setups and not model.env:
         _settle_by_names(model, tried[_key(_by_names(model))].ids)
         return
-    possible, misfits = [], []
+    possible, misfits, clear = [], [], True
     for setup in model.setups:
         outcome = tried[_key(_by_setup(model, setup))] if _can_be_tried(setup) else Tried(known=True)
         if outcome.misfit:
             misfits.append(f"{outcome.misfit} ({setup.sources['env']})")
         else:
             possible.append(setup if outcome.known else setup.registered_elsewhere())
-    if len(possible) == 1 and not (possible[0].runs_own_code or possible[0].gaps):
+            clear = clear and not (possible[-1].runs_own_code or possible[-1].gaps or outcome.needs_consent)
+    if len(possible) == 1 and clear:
         _take(model, possible[0])
     elif model.setups:
         model.env, model.setups = "", possible
