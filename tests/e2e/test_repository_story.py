@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from support.builders import ROOT
 from support.published_layouts import text
 from support.snakemake_runs import Workspace, small_config
 
@@ -98,4 +97,3 @@ def test_a_clone_is_audited_with_one_question_that_the_printed_command_answers(t
     (model,) = json.loads((workspace.folder / "results/audit.json").read_text(encoding="utf-8"))["models"]
     assert (model["verdict"], model["claim_kind"]) == ("equivalent", "reported"), model["reason"]
     assert model["normalized"], "its statistics are found by the script that saves them"
-    assert str(ROOT) not in model["log"]

@@ -166,7 +166,7 @@ def test_a_fault_in_statistics_is_proved_by_the_files_of_a_model(
 def test_the_right_statistics_nearby_prove_the_fault_and_name_the_fix(
     trained_runs: Mapping[str, Path], algo: str, model_copy: Path, fault: str
 ) -> None:
-    right = model_copy / "old" / "vec_normalize_backup.pkl"
+    right = model_copy / "old" / "final.stats"
     right.parent.mkdir()
     shutil.copyfile(model_copy / STATISTICS, right)
     FAULTS[fault].plant(model_copy, material(trained_runs, algo))

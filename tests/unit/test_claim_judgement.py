@@ -168,6 +168,54 @@ def test_a_final_model_that_earns_what_the_trend_predicts_is_equivalent():
     assert (judgement.decision, judgement.claim) == ("equivalent", trend)
 
 
+def test_of_two_claims_of_a_final_model_that_only_predict_the_narrower_one_is_reported():
+    trend, last = claim("trend", 100.0, 120.0, 9), claim("last_evaluation", 95.0, 20.0, 5)
+    for claims in ([trend, last], [last, trend]):
+        judgement = judge_by_claims(claims, episodes(94.0, 20.0, 320), 0.0, CRITERIA)
+        assert (judgement.decision, judgement.claim) == ("consistent", last)
+
+
+def test_a_final_model_that_was_exchanged_has_lost_what_evaluations_and_training_earned():
+    claims = [claim("trend", 100.0, 120.0, 9), claim("last_evaluation", 100.0, 1.0, 5), claim("training", 60.0, 20.0)]
+    assert judge_external(None, claims, episodes(9.0), 0.0, CRITERIA, episodes(20.0)).decision == "degraded"
+
+
+# --- Stochastic actions, as in training ----------------------------------------------------------------------------
+
+OPEN, TRAINING = claim("trend", 100.0, 60.0, 9), claim("training", 60.0)
+
+
+def exploring(*claims: Claim, reload: float, with_stochastic_actions: float) -> tuple[object, Claim | None, bool]:
+    explored = episodes(with_stochastic_actions)
+    judgement = judge_external(None, claims, episodes(reload), 0.0, CRITERIA, explored)
+    return judgement.decision, judgement.claim, judgement.exploring
+
+
+@pytest.mark.parametrize("earned", [60.0, 90.0])
+def test_a_model_that_earns_with_stochastic_actions_what_its_training_did_has_kept_it(earned):
+    assert exploring(OPEN, TRAINING, reload=100.0, with_stochastic_actions=earned) == ("retained", TRAINING, True)
+
+
+def test_actions_that_are_worse_without_exploration_are_compared_with_it():
+    """Training episodes that explore earn more than deterministic actions do: that alone is no question."""
+    assert exploring(TRAINING, reload=40.0, with_stochastic_actions=60.0) == ("retained", TRAINING, True)
+
+
+def test_less_than_training_earned_shows_nothing_because_the_policy_changed_since():
+    assert exploring(OPEN, TRAINING, reload=100.0, with_stochastic_actions=40.0) == ("consistent", OPEN, False)
+
+
+def test_what_training_earned_does_not_outweigh_evaluations_that_make_a_loss_likely():
+    assert exploring(OPEN, TRAINING, reload=70.0, with_stochastic_actions=60.0)[0] == "consistent"
+    best = claim("best", 100.0)
+    assert exploring(best, TRAINING, reload=80.0, with_stochastic_actions=60.0)[0] is None
+
+
+def test_a_decided_verdict_is_not_changed_by_exploration():
+    stated = claim("explicit", 100.0)
+    assert exploring(stated, TRAINING, reload=50.0, with_stochastic_actions=90.0)[:2] == ("degraded", stated)
+
+
 # --- A claim of too few episodes -----------------------------------------------------------------------------------
 
 

@@ -85,6 +85,22 @@ def test_the_trend_of_the_last_evaluations_is_what_a_final_model_earns(tmp_path)
     assert found(saved(1250), evaluations=path)["trend"].mean == pytest.approx(1251.0)
 
 
+@pytest.mark.parametrize(("steps", "known"), [(1250, True), (1300, True), (1301, False), (1150, False)])
+def test_the_last_evaluation_speaks_of_a_final_model_until_the_next_was_due(tmp_path, steps, known):
+    path = evaluations(tmp_path, [1000, 1100, 1200], [[1.0], [2.0], [3.0]])
+    last = found(saved(steps), evaluations=path).get("last_evaluation")
+    assert (last is not None) is known
+    if last is not None:
+        assert (last.mean, last.where) == (3.0, f"{path}, last row, at 1,200 of {steps:,} steps")
+
+
+def test_means_that_a_logger_wrote_are_claims_without_a_spread_of_as_many_episodes_as_are_usual(tmp_path):
+    path = tmp_path / "progress.csv"
+    path.write_text("time/total_timesteps,eval/mean_reward\n500,1.5\n1000,3\n")
+    found_at = f"{path}, row at 1,000 steps"
+    assert found(evaluations=str(path), role="checkpoint") == {"best": Claim("best", 3.0, None, 5, found_at)}
+
+
 def test_an_ordinary_checkpoint_has_its_own_evaluation_and_no_trend(tmp_path):
     path = evaluations(tmp_path, list(range(0, 1200, 100)), RISING)
     assert list(found(saved(300), evaluations=path, role="checkpoint")) == ["evaluations"]

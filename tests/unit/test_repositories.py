@@ -358,6 +358,33 @@ venv = VecNormalize(VecFrameStack(Mirrored(venv), 4), clip_obs=5.0)
     assert run["n_envs"] == 3
 
 
+def test_classes_that_a_model_is_made_of_are_proposed_with_the_module_that_has_them(tmp_path: Path) -> None:
+    script = """
+import torch.nn as nn
+from stable_baselines3 import PPO
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from nets.heads import Head
+
+class Eyes(BaseFeaturesExtractor):
+    pass
+
+if __name__ == "__main__":
+    kwargs = dict(features_extractor_class=Eyes, activation_fn=nn.Tanh)
+    model = PPO(Head, "CartPole-v1", policy_kwargs=kwargs)
+    model.learn(100)
+    model.save("agent")
+"""
+    heads = (
+        "from stable_baselines3.common.policies import ActorCriticPolicy\nclass Head(ActorCriticPolicy):\n    pass\n"
+    )
+    files = {"train.py": script, "nets/__init__.py": "", "nets/heads.py": heads}
+    folder = Repository(files, {"agent.zip": OF_CARTPOLE}).write(tmp_path / "eyes")
+    found = planned(folder)
+    assert found.proposal["classes"] == {"nets.heads.Head": "nets.heads.Head", "__main__.Eyes": "train.Eyes"}
+    assert found.proposal["python_path"] == [str(folder)]
+    assert planned(folder, **found.proposal).specs["agent"].environment.env == "CartPole-v1"
+
+
 def test_models_that_are_run_differently_get_entries_of_their_own(tmp_path: Path) -> None:
     script = """
 from stable_baselines3 import PPO

@@ -18,6 +18,7 @@ from reload_audit.records.episodes import mean_reward
 from reload_audit.records.examination import Examination
 from reload_audit.records.manifest import ExternalManifest
 from reload_audit.records.model_record import ModelRecord
+from reload_audit.records.specs import EXPLORING
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def only_last_bits(divergence: Divergence | None) -> str:
 
 def _contradictions(model: ModelRecord, judgement: Judgement | None) -> Iterator[Finding]:
     """A finding where the claim that shows a loss or gain contradicts the model's own files and the reload."""
-    canonical, explored = model.canonical, model.measurements.get("stochastic")
+    canonical, explored = model.canonical, model.measurements.get(EXPLORING)
     if canonical is not None and not canonical.condition.deterministic:
         explored = canonical
     if judgement is None or judgement.claim is None or judgement.decision not in ("degraded", "improved"):

@@ -135,7 +135,7 @@ def training_on_another_scale(
 def best_of_many(claims: Sequence[Claim], evaluations: str | None) -> list[Finding]:
     """A finding where a claim is the highest of several evaluations that were made in training."""
     stated = [claim for claim in claims if claim.kind in ("explicit", "model_card", "reported", "best")]
-    if evaluations is None or not stated:
+    if evaluations is None or not evaluations.endswith(".npz") or not stated:
         return []
     try:
         with refusing("damaged"):

@@ -10,11 +10,29 @@ from reload_audit.forensics.pairing import counts_of, pairing
 from reload_audit.forensics.statistics import excluded
 from reload_audit.forensics.traces import traces_of
 from reload_audit.reading import limits
+from reload_audit.reading.files import first_bytes
 from reload_audit.reading.model_zip import SavedModel
+from reload_audit.reading.outlines import begins_as_statistics
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import read_statistics
 
-_SUFFIX = ".pkl"
+# Endings of what lies in great numbers beside models, and is never a pickle of statistics.
+_OTHERS = (
+    ".zip",
+    ".py",
+    ".pyc",
+    ".json",
+    ".csv",
+    ".npz",
+    ".yml",
+    ".yaml",
+    ".md",
+    ".txt",
+    ".png",
+    ".jpg",
+    ".mp4",
+    ".log",
+)
 
 
 def find_statistics(path: str | Path, saved: SavedModel, algo: str = "") -> list[FoundStatistics]:
@@ -37,7 +55,7 @@ def find_statistics(path: str | Path, saved: SavedModel, algo: str = "") -> list
 
 
 def _nearby(path: Path, steps: int | None) -> list[Path]:
-    """Files that are called like statistics: in the model's folder, folders in it, and the one above.
+    """Files that begin as statistics do: in the model's folder, folders in it, and the one above.
 
     Those that share the model's name, or are called by its number of steps, come first.
     """
@@ -45,11 +63,19 @@ def _nearby(path: Path, steps: int | None) -> list[Path]:
     places = [folder, *_entries(folder, folders=True)[: limits.NEARBY_FOLDERS], folder.parent]
     files = [file for place in places for file in _entries(place, folders=False)]
     files.sort(key=lambda file: path.stem not in file.name and f"_{steps}_" not in file.name)
-    return files[: limits.NEARBY_FILES]
+    statistics = filter(_begins_as_statistics, files[: limits.NEARBY_LOOKED_INTO])
+    return [file for _, file in zip(range(limits.NEARBY_FILES), statistics, strict=False)]
+
+
+def _begins_as_statistics(file: Path) -> bool:
+    try:
+        return begins_as_statistics(first_bytes(file))
+    except Unreadable:
+        return False
 
 
 def _entries(folder: Path, *, folders: bool) -> list[Path]:
-    """The folders in a folder, or its files that are called like statistics; none where it cannot be read."""
+    """The folders in a folder, or its files that may be statistics; none where it cannot be read."""
     try:
         with os.scandir(folder) as entries:
             first = [entry for _, entry in zip(range(limits.NEARBY_ENTRIES), entries, strict=False)]
@@ -64,5 +90,4 @@ def _is_wanted(entry: os.DirEntry[str], folders: bool) -> bool:
     name = entry.name.lower()
     if not name.isprintable():  # nor is it UTF-8, perhaps: no fix could name it
         return False
-    called_so = name.endswith(_SUFFIX) and ("normalize" in name or "vec_norm" in name or "vecnorm" in name)
-    return called_so and entry.is_file() and entry.stat().st_size <= limits.NEARBY_BYTES
+    return not name.endswith(_OTHERS) and entry.is_file() and entry.stat().st_size <= limits.NEARBY_BYTES

@@ -166,7 +166,8 @@ class _Trying:
 
     def effect_of(self, trial: Trial) -> TrialResult | None:
         """What a trial did to the reward; None where it was not made, or gave none, or there is nothing to explain."""
-        found, canonical = self.measured.get(trial.condition.name), self._before[CANONICAL]
+        canonical, name = self._before[CANONICAL], trial.condition.name
+        found = self.measured.get(name) or self._before.get(name)
         if found is None or not canonical.episodes:
             return None
         gave = ConditionResult.of(found, canonical)

@@ -20,6 +20,7 @@ from reload_audit.records.manifest import ExternalFacts, ExternalManifest
 from reload_audit.records.model_record import Measurement, ModelRecord, check_record, write_batch
 from reload_audit.records.specs import (
     CANONICAL,
+    EXPLORING,
     Condition,
     ExternalPolicy,
     ExternalSpec,
@@ -30,6 +31,12 @@ from reload_audit.records.storage import digest, plain
 
 _EVALUATE = "reload_audit.evaluation.external:evaluate_external"
 _EXAMINE = "reload_audit.diagnosis.examine:examine_external"
+
+_EXPLORING_EPISODES = 100
+"""Episodes with stochastic actions, at most: as many training episodes are in a model's zip."""
+
+_NEVER_STOCHASTIC = ("ARS", "DDPG", "TD3")
+"""Algorithms whose policies have no stochastic actions: in training, noise is added to them."""
 
 PRELOAD = (*LIBRARIES, *(target.partition(":")[0] for target in (_EVALUATE, _EXAMINE)))
 
@@ -139,6 +146,9 @@ class _Batch:
                 results[condition.name] = self._processes.evaluate(_EVALUATE, condition, *arguments(condition))
         if canonical.healthy and not forced:
             return replace(record, conditions=results)
+        exploring = _exploring(record, planned[0], canonical)
+        if exploring is not None:
+            results[EXPLORING] = self._processes.evaluate(_EVALUATE, exploring, *arguments(exploring))
         examined = (spec, self._policy, planned[0], canonical.episodes, record.random_mean, self._criteria, forced)
         target = Target(_EXAMINE, examined, _EVALUATE, arguments)
         examination, tried = diagnose(self._processes, target, results)
@@ -151,6 +161,19 @@ class _Batch:
                 "reload_audit.evaluation.external:random_policy_reward", spec, self._policy, migration
             ).value
         return self._random_means[key]
+
+
+def _exploring(record: ModelRecord, canonical: Condition, measured: Measurement) -> Condition | None:
+    """The condition with as much exploration as in training, for a model of which training episodes are known.
+
+    :return: None where there are none, where those of train time were recorded, or where actions are stochastic anyway
+    """
+    known = record.train_time is None and any(claim.kind == "training" for claim in record.claims)
+    explores = canonical.deterministic and record.external is not None and record.external.algo not in _NEVER_STOCHASTIC
+    if not known or not explores or not measured.episodes:
+        return None
+    episodes = min(len(measured.episodes), _EXPLORING_EPISODES)
+    return replace(canonical, name=EXPLORING, deterministic=False, n_episodes=episodes)
 
 
 def _with_remark(record: ModelRecord) -> ModelRecord:

@@ -30,6 +30,12 @@ STRENGTH: tuple[ClaimKind, ...] = (
 _CERTAIN = 1e-4
 """P-value of a loss against training episodes from which on they cast doubt on a reference that was recorded."""
 
+_EVALUATED_IN_TRAINING: tuple[ClaimKind, ...] = ("trend", "best", "last_evaluation")
+"""Kinds of claims that are made of evaluations during training, of other weights or of luckily chosen ones."""
+
+_LIKELY = 0.25
+"""P-value of the test "nothing is lost" below which a claim makes a loss likely, though it shows none."""
+
 _USUAL_EPISODES = 10
 """Episodes that a claim is taken to rest on if it does not state their number: the default of ``evaluate_policy``."""
 
@@ -56,6 +62,7 @@ def judge_external(
     reload: Sequence[Episode],
     random_mean: float | None,
     criteria: Criteria,
+    exploring: Sequence[Episode] = (),
 ) -> Judgement:
     """Judge a model by the episodes recorded when it was trained, or else by what is claimed of it.
 
@@ -67,9 +74,11 @@ def judge_external(
     :param claims: in any order
     :param reload: episodes of the canonical condition
     :param random_mean: mean episode reward of a random policy, for claims; None where it could not be measured
+    :param exploring: episodes of the same model with stochastic actions, where they were run
     """
     if train_time is None:
-        return judge_by_claims(claims, reload, random_mean, criteria)
+        judged = judge_by_claims(claims, reload, random_mean, criteria)
+        return _as_in_training(judged, claims, reload, exploring, random_mean, criteria) or judged
     judged = judge(train_time, reload, criteria)
     training = [claim for claim in claims if claim.kind == "training"]
     if train_time.in_place is not None or not training:
@@ -110,6 +119,35 @@ def judge_by_claims(
     if first.claim is not None and first.claim.kind == "trend" and first.decision != "degraded":
         return _not_lost(first, kinds.get("best"), kinds.get("last_evaluation"))
     return first
+
+
+def _as_in_training(
+    judged: Judgement,
+    claims: Sequence[Claim],
+    reload: Sequence[Episode],
+    exploring: Sequence[Episode],
+    random_mean: float | None,
+    criteria: Criteria,
+) -> Judgement | None:
+    """Whether a reload that explores as training did earns no less than the last training episodes.
+
+    That comparison is fair where actions decide otherwise: both explore. Training went on after these episodes, so
+    what they earned is the least that the model did. It counts where claims leave the verdict open, and do not make a
+    loss likely either: of evaluations in training it takes one, as each is biased or imprecise in its own way.
+
+    :param judged: by all claims, with the canonical condition
+    :return: None where it does not count, or does not show that nothing is lost
+    """
+    training = strongest([claim for claim in claims if claim.kind == "training"])
+    if training is None or not exploring or judged.claim is None or judged.decision not in (None, "consistent"):
+        return None
+    of_training = [claim for claim in claims if claim.kind in _EVALUATED_IN_TRAINING]
+    others = of_training if judged.claim.kind in _EVALUATED_IN_TRAINING else [judged.claim]
+    compared = [judge_by_claim(claim, rewards(reload), random_mean, criteria).comparison for claim in others]
+    if judged.claim != training and all(found is None or found.p_lower < _LIKELY for found in compared):
+        return None
+    found = judge_by_claim(training, rewards(exploring), random_mean, criteria)
+    return replace(found, exploring=True, obstacle="") if found.healthy else None
 
 
 def strongest(claims: Sequence[Claim]) -> Claim | None:
@@ -179,7 +217,8 @@ def _not_lost(trend: Judgement, best: Judgement | None, last: Judgement | None) 
 
     A model that was chosen for its evaluation may be truly better than the trend, so only that evaluation, which is
     too high rather than too low, shows that nothing is lost. A final model is none of those that were evaluated: the
-    trend is as fair to it as the last evaluation.
+    trend is as fair to it as the last evaluation. Where both only predict what it earns, that one counts which leaves
+    the smaller loss possible.
 
     :param best: by the evaluation that the model was chosen for, if it was
     :param last: by the last evaluation, for a final model
@@ -188,7 +227,11 @@ def _not_lost(trend: Judgement, best: Judgement | None, last: Judgement | None) 
         if best.healthy or trend.decision is None:
             return best if best.healthy else trend
         return replace(trend, obstacle="best_of_k", as_claimed=True)
-    return last if last is not None and last.decision == "equivalent" else trend
+    if last is None or last.comparison is None or trend.comparison is None:
+        return trend
+    both_open = last.decision == trend.decision == "consistent"
+    narrower = both_open and last.comparison.ci_low > trend.comparison.ci_low
+    return last if last.decision == "equivalent" or narrower else trend
 
 
 def _loss(judgement: Judgement) -> float:

@@ -42,6 +42,8 @@ class Judgement:
     :param claim: the claim that decides; None where episodes of train time do
     :param obstacle: why the comparison must not decide; empty if it may
     :param as_claimed: whether a claim that is too weak or too imprecise to show more predicts what the reload earns
+    :param exploring: whether it is the reload with stochastic actions that is compared, with training episodes: what
+        these earned is the least that the model did, so that more is no gain
     :param environment_gap: reference against in place: only the environments are new; None where not measured
     :param process_gap: reload against reference: only process and files are new; None where not measured
     :param first_difference: the first bit that differs between reference and reload; None where none does
@@ -54,6 +56,7 @@ class Judgement:
     process_gap: Comparison | None = None
     first_difference: str | None = None
     as_claimed: bool = False
+    exploring: bool = False
 
     @property
     def decision(self) -> Decision | Literal["identical", "consistent"] | None:
@@ -65,7 +68,7 @@ class Judgement:
             return "consistent" if self.as_claimed else None
         if self.obstacle:
             return "consistent" if self.as_claimed else None
-        if decision == "improved" and self.as_claimed:
+        if self.exploring or (decision == "improved" and self.as_claimed):
             return "retained"
         identical = decision == "equivalent" and self.claim is None and self.first_difference is None
         return "identical" if identical else decision

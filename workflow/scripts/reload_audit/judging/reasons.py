@@ -122,6 +122,9 @@ def _changed(judgement: Judgement, comparison: Comparison, claim: Claim | None) 
 def _retained(judged: JudgedVerdict, judgement: Judgement, criteria: Criteria) -> str:
     comparison, claim = judgement.comparison, judgement.claim
     assert comparison is not None
+    if judgement.exploring and claim is not None:
+        earned = claim.mean + comparison.difference
+        return f"with stochastic actions, as in training, it earns {earned:.4g}, no less than there: {_said_by(claim)}"
     if judgement.as_claimed and claim is not None:
         return f"{_amount(comparison)} than claimed, as such a claim lets expect: {_said_by(claim)}"
     said = "" if claim is None else f": {_said_by(claim)}"

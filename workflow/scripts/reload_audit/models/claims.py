@@ -12,12 +12,14 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from reload_audit.reading import limits
+from reload_audit.reading.evaluations import read_evaluations
 from reload_audit.reading.files import open_zip, read_bytes, read_member
 from reload_audit.reading.model_zip import SavedModel
 from reload_audit.reading.plain_values import read_json
@@ -31,6 +33,9 @@ _NEIGHBOURS = 10
 """Evaluations that a trend is made of, at most."""
 
 _FEWEST_NEIGHBOURS = 5
+
+_LOGGED_EPISODES = 5
+"""Episodes of an evaluation of which a logger wrote the mean alone: the default of EvalCallback."""
 
 _MEAN_AND_STD = re.compile(r"^\s*(?P<mean>[-+0-9.eE]+)\s*(?:\+/-|±)\s*(?P<std>[0-9.eE+-]+)\s*$")
 
@@ -66,8 +71,8 @@ def find_claims(spec: ExternalSpec, saved: SavedModel) -> tuple[list[Claim], lis
 
 
 def _from_evaluations(path: str, steps: Any, role: str) -> list[Claim | None]:
-    """What ``evaluations.npz`` (EvalCallback) says of a model that was saved after so many steps."""
-    arrays = read_npz(path)
+    """What evaluations in training say of a model that was saved after so many steps."""
+    arrays = evaluations_in(path)
     timesteps = np.asarray(arrays["timesteps"], dtype=np.float64)
     results = np.asarray(arrays["results"], dtype=np.float64).reshape(len(timesteps), -1)
     if type(steps) is not int or not results.size:
@@ -77,6 +82,10 @@ def _from_evaluations(path: str, steps: Any, role: str) -> list[Claim | None]:
     highest = len(own) > 0 and len(means) > 1 and bool(means[own[-1]] >= means.max())
     chosen = len(own) > 0 and (role == "best" or (role != "final" and highest))
     claims = [_evaluation_at(path, steps, role, chosen, results[own[-1]])] if len(own) else []
+    if not len(own) and role == "final":
+        claims = [_last_evaluation(path, steps, timesteps, results)]
+    if not path.endswith(".npz"):
+        claims = [replace(claim, std=None, n=_LOGGED_EPISODES) for claim in claims if claim is not None]
     if chosen or role == "final":  # a checkpoint's own evaluation says more
         others = np.abs(means) < limits.LARGEST_REWARD
         if chosen:
@@ -94,6 +103,16 @@ def _evaluation_at(path: str, steps: int, role: str, chosen: bool, rewards: np.n
     """
     kind: ClaimKind = "last_evaluation" if role == "final" else "best" if chosen else "evaluations"
     return _claim(kind, rewards, f"{path}, row at {steps:,} steps")
+
+
+def _last_evaluation(path: str, steps: int, timesteps: np.ndarray, results: np.ndarray) -> Claim | None:
+    """The last evaluation of a run whose training ended before the next one was due; None where it did not."""
+    order = np.argsort(timesteps, kind="stable")
+    last = float(timesteps[order[-1]])
+    interval = last - float(timesteps[order[-2]]) if len(order) > 1 else last
+    if not last < steps <= last + interval:
+        return None
+    return _claim("last_evaluation", results[order[-1]], f"{path}, last row, at {int(last):,} of {steps:,} steps")
 
 
 def trend(path: str, steps: int, timesteps: np.ndarray, means: np.ndarray) -> Claim | None:
@@ -128,6 +147,19 @@ def _line_at(at: float, x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     rest = y - y.mean() - slope * away
     variance = float(rest @ rest) / (len(x) - 2)
     return value, math.sqrt(variance * (1.0 + 1.0 / len(x) + (at - float(x.mean())) ** 2 / float(away @ away)))
+
+
+def evaluations_in(path: str) -> dict[str, np.ndarray]:
+    """Evaluations as :func:`read_npz` gives them; where a logger wrote their means alone, these are the results.
+
+    :raises Unreadable: the file is damaged or too large, or holds no evaluations
+    """
+    if path.endswith(".npz"):
+        return read_npz(path)
+    found = read_evaluations(path)
+    if found is None:
+        raise Unreadable("expected evaluations, found something else")
+    return {"timesteps": np.asarray(found.steps), "results": np.asarray(found.means).reshape(-1, 1)}
 
 
 def read_npz(path: str) -> dict[str, np.ndarray]:

@@ -204,6 +204,9 @@ NEARBY_FOLDERS = 50
 NEARBY_FILES = 20
 """Files there that are read."""
 
+NEARBY_LOOKED_INTO = 500
+"""Files there whose first bytes are read."""
+
 NEARBY_BYTES = 8 * MIB
 """Bytes of such a file."""
 

@@ -468,6 +468,8 @@ class Condition(PlainData):
 
 
 CANONICAL = "reload"
+EXPLORING = "stochastic"
+"""The names of the canonical condition, and of the one that differs from it in stochastic actions alone."""
 
 _EARNED: dict[RewardScale, Literal["reward", "step_reward", "monitor_reward"]] = {
     "raw": "reward",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from reload_audit.repository.extract import extracted, needs_extraction
@@ -11,7 +12,7 @@ from reload_audit.repository.library import Found, is_environment, is_wrapper
 from reload_audit.repository.modules import Modules
 from reload_audit.repository.places import Place
 from reload_audit.repository.setup import Definition, Setup
-from reload_audit.repository.stated import Environment, Layer
+from reload_audit.repository.stated import Environment, Layer, Model
 from reload_audit.repository.values import HOLE, Class, External, Value
 
 _RENAMED: Mapping[str, tuple[str, Mapping[str, str]]] = {
@@ -95,6 +96,20 @@ class Describing:
             made_by=own,
         )
 
+    def of_model(self, model: Model) -> Setup | None:
+        """How a model is run in the environment that a script gives it."""
+        setup = None if model.environment is None else self.setup(model.environment)
+        if setup is None or not model.classes:
+            return setup
+        return replace(
+            setup, classes=tuple((self._saved_as(one, model), self._definition(one)) for one in model.classes)
+        )
+
+    def _saved_as(self, found: Class, model: Model) -> str:
+        """The name that a zip has a class under: what is defined in the script that trains is of ``__main__``."""
+        is_main = found.place.path == model.place.path
+        return f"{'__main__' if is_main else self._modules.importable(found.place.path)[1]}.{found.name}"
+
     def of_class(self, found: Class) -> Setup:
         """How a model is run in a class that no script makes an environment of."""
         setup = self.setup(Environment(found.place, own=found))
@@ -121,7 +136,8 @@ class Describing:
         if needs_extraction(script):
             module = _identifier(f"{posixpath.splitext(posixpath.basename(path))[0]}_environment")
             own = [one for one in self._found.classes if one.place.path == path]
-            text = extracted(script, [one.name for one in own if is_environment(one) or is_wrapper(one)])
+            wanted = [one for one in own if is_environment(one) or is_wrapper(one) or one in self._found.parts]
+            text = extracted(script, [one.name for one in wanted])
         return Definition(found.name, module, self._modules.search_path(path), found.place, text)
 
     def _written(self, layer: Layer) -> tuple[str, Mapping[str, Value]]:

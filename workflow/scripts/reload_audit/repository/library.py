@@ -58,12 +58,18 @@ _NOT_ARGUMENTS = (
 
 @dataclass
 class Found:
-    """All that scripts say of environments and models."""
+    """All that scripts say of environments and models.
+
+    :param outermost: environments with all that is put around them
+    :param registrations: by the ids that they register
+    :param classes: all classes of the repository; ``parts``, those that models are made of
+    """
 
     outermost: dict[int, Environment] = field(default_factory=dict)
     models: list[Model] = field(default_factory=list)
     registrations: dict[str, Registration] = field(default_factory=dict)
     classes: list[Class] = field(default_factory=list)
+    parts: list[Class] = field(default_factory=list)
 
     @property
     def environments(self) -> list[Environment]:
@@ -230,7 +236,10 @@ class Library:
         """What ``PPO(...)`` and the like give."""
         environment = self.environment(call.get(1, "env"), call)
         seed = _integer(call.kwargs.get("seed"))
-        return self._noted(Model(algo, call.place, environment, trained=True, seed=seed))
+        parts = [call.get(0, "policy"), *_mapping(call.kwargs.get("policy_kwargs")).values()]
+        classes = [part for part in parts if isinstance(part, Class)]
+        self.found.parts += classes
+        return self._noted(Model(algo, call.place, environment, trained=True, seed=seed, classes=classes))
 
     def _noted(self, model: Model) -> Model:
         if len(self.found.models) < limits.SCRIPT_STATEMENTS:

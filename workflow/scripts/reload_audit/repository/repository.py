@@ -94,9 +94,9 @@ class Repository:
         ways = {evaluation.deterministic for model in by_path for evaluation in model.evaluations}
         deterministic = next(iter(ways)) if len(ways) == 1 else None
         possible: list[list[Setup | None]] = [
-            [described.setup(model.environment) for model in by_path if model.environment is not None],
-            [described.setup(model.environment) for model in same if model.environment is not None],
-            [described.setup(model.environment) for model in models if model.environment is not None],
+            [described.of_model(model) for model in by_path],
+            [described.of_model(model) for model in same],
+            [described.of_model(model) for model in models],
             [described.setup(environment) for environment in self._found.environments],
             [described.setup(environment) for environment in self._in_settings(asked.algo)],
             [described.of_class(defined) for defined in classes if id(defined) not in above],

@@ -39,6 +39,7 @@ class Setup:
     :param definitions: what is imported of the repository itself
     :param packages: packages that may have registered the id, which the script imports
     :param sources: for each key of an entry of ``runs`` where it is said
+    :param classes: of the repository, which the model is made of, each by the name that its zip has it under
     :param gaps: what a configuration cannot say, in words
     """
 
@@ -54,6 +55,7 @@ class Setup:
     packages: tuple[str, ...]
     sources: Mapping[str, Place | str]
     gaps: tuple[str, ...] = ()
+    classes: tuple[tuple[str, Definition], ...] = ()
     made_by: Class | None = field(default=None, compare=False)
 
     @classmethod
@@ -81,7 +83,7 @@ class Setup:
         """Whether it needs code of the repository, or of a package that is in none of the libraries."""
         names = [name for name, _ in (*self.wrappers, *self.vec_wrappers)]
         module = self.env.partition(":")[0] if ":" in self.env else "gymnasium"
-        return bool(self.definitions) or not all(map(_is_of_libraries, [*names, module]))
+        return bool(self.definitions or self.classes) or not all(map(_is_of_libraries, [*names, module]))
 
 
 def _is_of_libraries(name: str) -> bool:

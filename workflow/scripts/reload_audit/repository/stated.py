@@ -91,6 +91,7 @@ class Model:
 
     :param files: what it is saved to, without ``.zip``, each with its place; ``best``, by an EvalCallback;
         ``checkpoints``, by a CheckpointCallback; ``loaded``, what it is loaded from
+    :param classes: of the repository, which it is made of: its policy, its features extractor, ...
     :param logs: folders that an EvalCallback writes ``evaluations.npz`` to
     """
 
@@ -105,3 +106,4 @@ class Model:
     loaded: list[tuple[str, Place]] = field(default_factory=list)
     logs: list[tuple[str, Place]] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)
+    classes: list[Class] = field(default_factory=list)

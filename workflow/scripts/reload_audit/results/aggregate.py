@@ -31,7 +31,7 @@ from reload_audit.records.manifest import Machine, TrainedManifest
 from reload_audit.records.model_record import Check, ModelRecord, read_records
 from reload_audit.records.probe_names import probe_name
 from reload_audit.records.probe_record import ProbeRecord
-from reload_audit.records.specs import Claim
+from reload_audit.records.specs import EXPLORING, Claim
 from reload_audit.records.storage import DamagedFileError, digest, json_text, plain, write_text
 from reload_audit.results import tables
 from reload_audit.results.rows import checks_failed, condition_row, episode_rows, failed_row, model_row, process_rows
@@ -253,7 +253,15 @@ def judge_record(record: ModelRecord, criteria: Criteria) -> Judgement | None:
         return None
     of_record = _criteria_of(record, criteria)
     episodes = record.canonical.episodes
-    return judge_external(record.train_time, record.claims, episodes, record.random_policy_mean, of_record)
+    exploring = record.measurements.get(EXPLORING)
+    return judge_external(
+        record.train_time,
+        record.claims,
+        episodes,
+        record.random_policy_mean,
+        of_record,
+        () if exploring is None else exploring.episodes,
+    )
 
 
 def _further_episodes(record: ModelRecord, criteria: Criteria) -> FurtherEpisodes:

@@ -54,13 +54,13 @@ def with_proposal(question: Unanswered, config: Configuration, written: Mapping[
         return str(question)
     entries, rest = _entries(question.models, config["runs"])
     setups = [setup for entry in entries for setup in entry.setups]
-    lines = [*_python_path(answerable, config["python_path"], results), "runs:"]
+    lines = [*_python_path(answerable, config["python_path"], results), *_classes(setups, config["classes"]), "runs:"]
     for entry in entries:
         lines += _lines(entry)
     lines += rest
     file = Path(results, FILE)
     command = f"snakemake --cores 2 --configfile {file}"
-    others = {key: value for key, value in written.items() if key not in ("runs", "python_path")}
+    others = {key: value for key, value in written.items() if key not in ("runs", "python_path", "classes")}
     file.parent.mkdir(parents=True, exist_ok=True)
     _write_code(setups, Path(results, _CODE))
     text = "\n".join([*_HEAD, f"#   {command}", "", *lines, ""])
@@ -204,7 +204,7 @@ def _python_path(models: Sequence[Candidate], own: Sequence[str], results: str) 
     folders: dict[str, str] = {}
     for model in models:
         for setup in model.setups:
-            for definition in setup.definitions:
+            for definition in (*setup.definitions, *(one for _, one in setup.classes)):
                 where = f"{definition.place}: {definition.name}"
                 if definition.text:
                     folders.setdefault(str(Path(results, _CODE)), f"{definition.name}, taken from {definition.place}")
@@ -216,9 +216,17 @@ def _python_path(models: Sequence[Candidate], own: Sequence[str], results: str) 
     return ["python_path:", *lines] if lines else []
 
 
+def _classes(setups: Sequence[Setup], own: Mapping[str, str]) -> list[str]:
+    """The lines of ``classes``: what models' zips hold as code or name, and where the repository has it."""
+    found = {name: definition for setup in setups for name, definition in setup.classes if name not in own}
+    lines = [f"  {_inline(name)}: {_inline(found_as)}" for name, found_as in own.items()]
+    lines += [f"  {name}: {one.module}.{one.name}  # {one.place}" for name, one in found.items()]
+    return ["classes:", *lines] if lines else []
+
+
 def _write_code(setups: Sequence[Setup], folder: Path) -> None:
     """Write the modules that were taken out of notebooks and of scripts that would train."""
-    for definition in {definition for setup in setups for definition in setup.definitions}:
+    for definition in {one for setup in setups for one in (*setup.definitions, *(one for _, one in setup.classes))}:
         if definition.text:
             folder.mkdir(parents=True, exist_ok=True)
             Path(folder, f"{definition.module}.py").write_text(definition.text, encoding="utf-8")
