@@ -25,6 +25,8 @@ from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from reload_audit.models.load_untrusted import load
+from reload_audit.planning.discovery import zips
+from reload_audit.reading import limits
 from reload_audit.reading.model_zip import read_model
 from reload_audit.reading.refusal import Unreadable
 from support.external_audits import audit_table
@@ -303,3 +305,24 @@ def test_a_class_that_is_mapped_to_something_else_is_refused(
     saved = read_model(folder / f"{name}.zip", classes=dict.fromkeys(CLASSES, target))
     with pytest.raises(Unreadable, match=said):
         load(saved, "PPO", "cpu")
+
+
+def test_a_buffer_that_is_kept_on_a_model_may_be_larger_than_what_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = ppo()
+    model.memory = np.random.default_rng(0).random(50_000)
+    model.save(tmp_path / "model.zip")
+    monkeypatch.setattr(limits, "MODEL_SETTINGS_BYTES", 400_000)
+    monkeypatch.setattr(limits, "SETTINGS_BYTES", 400_000)
+    with pytest.raises(Unreadable, match="expected settings of at most 400,000 bytes"):
+        read_model(tmp_path / "model.zip")
+    monkeypatch.setattr(limits, "PICKLED_BYTES", 100_000)
+    saved = read_model(tmp_path / "model.zip")
+    assert {name: part.what for name, part in saved.left_out.items()} == {"memory": "too large"}
+    load(saved, "PPO", "cpu")
+    planned = zips.settings(str(tmp_path / "model.zip"))
+    assert planned is not None
+    assert zips.algorithm_of(planned) == "PPO"
+    assert "memory" not in planned
+    assert {"policy_class", "observation_space", "num_timesteps"} <= planned.keys()

@@ -144,7 +144,12 @@ MODEL_MEMBERS = 1000
 """Members of a model's zip."""
 
 MODEL_SETTINGS_BYTES = 64 * MIB
-"""Bytes of the settings in a model's zip, when it is loaded, in a process with a limit of memory."""
+"""Bytes of the settings in a model's zip, when it is loaded, in a process with a limit of memory; without longer texts
+than :data:`PICKLED_BYTES`."""
+
+PICKLED_BYTES = 16 * MIB
+"""Bytes of an attribute's pickle as it is written there, where the settings are large: buffers that people keep on a
+model are longer."""
 
 INSTRUCTIONS = 1_000_000
 """Opcodes of all pickles in a model together, and values that one of them may unfold to."""

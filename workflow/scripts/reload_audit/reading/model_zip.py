@@ -138,9 +138,11 @@ def read_model(
         except Unreadable as problem:
             if attribute in NEEDED:
                 raise Unreadable(f"{attribute}: {problem}") from None
-            left_out[attribute] = LeftOut(_named(pickled.get(attribute), trusted), str(problem))
+            text = data[attribute][SERIALIZED]
+            what = _TOO_LARGE if text == _TOO_LARGE else _named(pickled.get(attribute), trusted)
+            left_out[attribute] = LeftOut(what, str(problem))
             if attribute not in pickled:  # nobody knows how many there were until it could not be parsed
-                instructions -= min(instructions, len(str(data[attribute][SERIALIZED])))
+                instructions -= min(instructions, len(str(text)))
     return SavedModel(
         settings={name: item for name, item in data.items() if not is_pickled[name]},
         pickled={name: pickled[name] for name in data if name in pickled},
@@ -176,18 +178,33 @@ _WANTED = ("data", "_stable_baselines3_version", "system_info.txt")
 def _data(members: Mapping[str, bytes]) -> dict[str, Any]:
     if "data" not in members:
         raise Unreadable(f"expected a model saved by SB3, found a zip of {', '.join(members)[:200] or 'other things'}")
-    if len(members["data"]) > limits.MODEL_SETTINGS_BYTES:
-        raise Unreadable(
-            f"expected settings of at most {limits.MODEL_SETTINGS_BYTES:,} bytes, found {len(members['data']):,}"
-        )
+    content = members["data"]
+    if len(content) > limits.MODEL_SETTINGS_BYTES:
+        content = _without_long_texts(content)
+    if len(content) > limits.MODEL_SETTINGS_BYTES:
+        raise Unreadable(f"expected settings of at most {limits.MODEL_SETTINGS_BYTES:,} bytes, found {len(content):,}")
     with refusing("damaged settings"):
-        data = json.loads(members["data"].decode())
+        data = json.loads(content.decode())
     if not isinstance(data, dict):
         raise Unreadable(f"damaged settings: expected keys and values, found a {type(data).__name__}")
     return data
 
 
+_TOO_LARGE = "too large"
+"""Stands for a text that is not read."""
+
+
+def _without_long_texts(content: bytes) -> bytes:
+    """Settings whose longest texts, which are pickles of buffers and the like, are left out."""
+    if content.count(b'"') > limits.JSON_VALUES:
+        return content
+    texts = content.split(b'"')
+    return b'"'.join(text if len(text) <= limits.PICKLED_BYTES else _TOO_LARGE.encode() for text in texts)
+
+
 def _parsed(text: Any, most: int) -> Parsed:
+    if text == _TOO_LARGE:
+        raise Unreadable(f"pickle of more than {limits.PICKLED_BYTES:,} bytes")
     with refusing("damaged settings"):
         return parse(base64.b64decode(text, validate=True), most)
 

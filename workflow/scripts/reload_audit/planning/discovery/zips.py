@@ -99,12 +99,21 @@ def settings(path: str) -> dict[str, Any] | None:
         with archive.open(member) as file:
             content = file.read(limits.SETTINGS_BYTES + 1)
         if len(content) > limits.SETTINGS_BYTES:
-            raise Unreadable(f"{shown(path)}: {NOT_A_MODEL} more than {limits.SETTINGS_BYTES:,} bytes of settings")
+            content = _first_settings(content)
         ALLOWANCE.take(path, len(content))
         data = parse_json(content, limits.SETTINGS_VALUES)
     if not isinstance(data, dict):
         raise Unreadable(f"{shown(path)}: {NOT_A_MODEL} settings that are no mapping")
     return data
+
+
+def _first_settings(content: bytes) -> bytes:
+    """The first settings of a text that is too long: what SB3 sets comes before what others set.
+
+    :param content: its beginning, in which each setting begins a line, as SB3 writes them
+    """
+    whole, _, _ = content.rpartition(b'\n    "')
+    return whole.rstrip().removesuffix(b",") + b"\n}"
 
 
 @dataclass(frozen=True)
