@@ -17,6 +17,7 @@ rule aggregate:
     input:
         records=model_records,
         probes=always(PLAN.probe_records),
+        scripts=always(PLAN.script_records),
     output:
         episodes="<results>/episodes.parquet",
         conditions="<results>/conditions.parquet",

@@ -1,7 +1,7 @@
-"""Observe each script of the user's: run it as it is, and see what it does with models and environments.
+"""Observe each script of the user's: run it as it is, see what it does, and measure what that costs.
 
-Input: the files of the model that it is about. Output: one record of what was seen. A script that raises, or does not end, is a
-result that says so.
+Input: the files of the models that it may be about. Output: one record of what was seen and measured. A script that raises, or
+does not end, is a result that says so.
 """
 
 observing = Asking(by("script", PLAN.script_request))
@@ -22,6 +22,10 @@ rule observe:
         runtime=observing.runtime,
     params:
         script=by("script", PLAN.script_spec),
+        models=by("script", PLAN.script_models),
+        unwatched=by("script", PLAN.script_unwatched),
+        policy=PLAN.external_policy,
+        verdict=PLAN.config["verdict"],
         reload=PLAN.reload_settings,
         code=by("script", PLAN.script_code),
     message:

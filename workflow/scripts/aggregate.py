@@ -10,10 +10,16 @@ from reload_audit.results.aggregate import aggregate
 
 
 def main(
-    records: Sequence[str], probes: Sequence[str], settings: dict, results: Path, passed_over: Sequence[str] = ()
+    records: Sequence[str],
+    probes: Sequence[str],
+    settings: dict,
+    results: Path,
+    passed_over: Sequence[str] = (),
+    scripts: Sequence[str] = (),
 ) -> None:
     criteria = Criteria.from_dict(settings["verdict"])
-    aggregate(map(Path, records), criteria, settings, results, [Path(probe) for probe in probes], passed_over)
+    files = ([Path(probe) for probe in probes], passed_over, [Path(script) for script in scripts])
+    aggregate(map(Path, records), criteria, settings, results, *files)
 
 
 if __name__ == "__main__":
@@ -24,4 +30,5 @@ if __name__ == "__main__":
             snakemake.params.settings,
             Path(snakemake.output.audit).parent,
             snakemake.params.passed_over,
+            snakemake.input.scripts,
         )

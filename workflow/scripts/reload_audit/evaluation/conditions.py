@@ -80,7 +80,7 @@ def fresh_environments(subject: Subject, condition: Condition) -> VecEnv:
     freeze_normalization(venv)
     normalize = unwrap_vec_normalize(venv)
     if normalize is not None:
-        normalize.training = condition.statistics == "updating"
+        normalize.training = condition.statistics in ("updating", "new")
         normalize.norm_reward = condition.reward != "raw"
     return VecMonitor(venv) if condition.reward == "monitor outside" else venv
 
@@ -103,7 +103,11 @@ def run_condition(
     :param allowed: the time for them; unlimited if not given
     """
     policy = ModelPolicy(
-        subject.model, condition.deterministic, carry_state=condition.carry_state, give_masks=condition.give_masks
+        subject.model,
+        condition.deterministic,
+        carry_state=condition.carry_state,
+        episode_starts=condition.episode_starts,
+        give_masks=condition.give_masks,
     )
     before = replace(evaluation, seed=evaluation.seed + _OTHER_EPISODES)
     if condition.statistics == "fresh":
@@ -192,7 +196,7 @@ def _altered(environment: EnvironmentSpec, changes: Mapping[str, Any]) -> Enviro
         environment,
         env_kwargs={**environment.env_kwargs, **changes.get("env_kwargs", {})},
         wrappers=(*environment.wrappers, *wrappers),
-        **{key: value for key, value in changes.items() if key == "time_limit"},
+        **{key: value for key, value in changes.items() if key in ("env", "time_limit")},
     )
     if "vec_wrappers" in changes:
         altered = replace(altered, vec_wrappers=tuple(map(vec_wrapper_spec, changes["vec_wrappers"])))
@@ -204,7 +208,7 @@ def _normalized(
 ) -> tuple[EnvironmentSpec, Normalizer | None]:
     """The environment and what goes around it, with the condition's choice of statistics."""
     around, inside = environment, environment.unnormalized()
-    if condition.statistics == "fresh":
+    if condition.statistics in ("fresh", "new"):
         return around, _with_fresh_statistics(subject)
     if condition.statistics == "file":
         assert condition.statistics_file is not None

@@ -85,6 +85,8 @@ def evaluate_external(
     """
     th.set_num_threads(1)
     extend_path(spec.environment.python_path)  # trusted packages may lie there
+    if condition.model_file is not None:
+        spec = replace(spec, path=condition.model_file)
     evaluation = _Evaluation(spec, policy, condition, criteria, random_mean)
     try:
         return evaluation.run()

@@ -68,15 +68,23 @@ class ModelPolicy(Policy):
     """Acts as a model does, with recurrent states, episode starts and action masks where its algorithm has them.
 
     :param carry_state: without it, every step is the first of an episode to a recurrent policy
+    :param episode_starts: without it, a recurrent policy goes on with the state of the episode before
     :param give_masks: without it, a policy that masks actions chooses among all
     """
 
     def __init__(
-        self, model: BaseAlgorithm, deterministic: bool = True, *, carry_state: bool = True, give_masks: bool = True
+        self,
+        model: BaseAlgorithm,
+        deterministic: bool = True,
+        *,
+        carry_state: bool = True,
+        episode_starts: bool = True,
+        give_masks: bool = True,
     ) -> None:
         self._model = model
         self._deterministic = deterministic
         self._carry_state = carry_state
+        self._episode_starts = episode_starts
         self._masks = _ActionMasks() if isinstance(model, MaskablePPO) and give_masks else None
 
     def act(
@@ -85,6 +93,8 @@ class ModelPolicy(Policy):
         masks = {} if self._masks is None else {"action_masks": self._masks.of(venv, parked)}
         if not self._carry_state:
             states, starts = None, np.ones_like(starts)
+        elif not self._episode_starts:
+            starts = np.zeros_like(starts)
         return self._model.predict(
             observations, state=states, episode_start=starts, deterministic=self._deterministic, **masks
         )

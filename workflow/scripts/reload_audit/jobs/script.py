@@ -1,29 +1,110 @@
-"""Observe a script of the user's: run it in a fresh process, and write down what it was seen to do."""
+"""Observe a script of the user's, and measure what it costs that it does otherwise than training did."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from reload_audit.jobs.diagnosis import Processes
+from reload_audit.judging.criteria import Criteria
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED
-from reload_audit.records.script_record import ScriptRecord
-from reload_audit.records.specs import ScriptSpec
+from reload_audit.records.model_record import Measurement
+from reload_audit.records.observation import Observation
+from reload_audit.records.script_record import (
+    AS_MODEL,
+    AS_SCRIPT,
+    Compared,
+    ScriptDifference,
+    ScriptRecord,
+    alone,
+    put_right,
+)
+from reload_audit.records.specs import Condition, ExternalPolicy, ExternalSpec, ReloadSpec, ScriptSpec
 
 _OBSERVE = "reload_audit.observing.run_script:observe_script"
+_COMPARE = "reload_audit.observing.differences:compared_with_model"
+_EVALUATE = "reload_audit.evaluation.external:evaluate_external"
 
-PRELOAD = (*LIBRARIES, _OBSERVE.partition(":")[0])
+PRELOAD = (*LIBRARIES, *(target.partition(":")[0] for target in (_OBSERVE, _COMPARE, _EVALUATE)))
+
+_FEWEST, _MOST = 20, 200
+"""Episodes of a condition: as many as the script ran, but no fewer and no more."""
 
 
-def observe(spec: ScriptSpec, method: isolation.Method, record: Path, log: Path) -> None:
-    """Run a script under its limits, observed, and write its record.
+def audit_script(
+    script: ScriptSpec,
+    models: Sequence[ExternalSpec],
+    policy: ExternalPolicy,
+    reload: ReloadSpec,
+    criteria: Criteria,
+    record: Path,
+    log: Path,
+) -> None:
+    """Run a script under its limits, observed; compare it with its model; measure what its differences cost.
 
+    :param models: those of the audit that it may be about
     :param record: the JSON file to write
     :param log: takes what the script prints
     """
-    isolation.prepare(method, hash_seed=RELOAD_HASH_SEED, preload=PRELOAD)
+    isolation.prepare(reload.isolation, hash_seed=RELOAD_HASH_SEED, preload=PRELOAD)
     with tempfile.TemporaryDirectory() as folder:
         outcome = isolation.call(
-            _OBSERVE, (spec, folder), method=method, log=log, timeout=spec.timeout, memory=spec.memory
+            _OBSERVE, (script, folder), method=reload.isolation, log=log, timeout=script.timeout, memory=script.memory
         )
-    ScriptRecord(spec, outcome.value, outcome.failure, outcome.usage, str(log)).write(record)
+        made = ScriptRecord(script, outcome.value, outcome.failure, outcome.usage, str(log))
+        if outcome.value is not None:
+            processes = Processes(reload, log)
+            made = _compared(made, outcome.value, processes, (models, policy, criteria, folder))
+    made.write(record)
+
+
+def _compared(
+    record: ScriptRecord,
+    observation: Observation,
+    processes: Processes,
+    settings: tuple[Sequence[ExternalSpec], ExternalPolicy, Criteria, str],
+) -> ScriptRecord:
+    models, policy, criteria, folder = settings
+    outcome = processes.call(_COMPARE, observation, record.spec, models, policy, folder)
+    if outcome.failure is not None:
+        return replace(record, compared=Compared("", "", None, problem=outcome.failure.message))
+    compared: Compared = outcome.value[0]
+    model: ExternalSpec | None = outcome.value[1]
+    if model is None or compared.problem or compared.figure is None:
+        return replace(record, compared=compared)
+    n = min(max(compared.figure.n, _FEWEST), _MOST)
+    plain = Condition(AS_MODEL, compared.n_envs, deterministic=model.deterministic, n_episodes=n)
+    measured: dict[str, Measurement] = {}
+    for condition in _conditions(plain, compared.differences):
+        arguments = (model, policy, condition, criteria, None)
+        measured[condition.name] = processes.evaluate(_EVALUATE, condition, *arguments)
+    return replace(record, compared=compared, conditions=measured)
+
+
+def _conditions(model: Condition, differences: Sequence[ScriptDifference]) -> list[Condition]:
+    """The model's own condition, the script's, and each difference alone and put right."""
+    changes = {one.cause: one.changes for one in differences if one.changes is not None}
+    if not changes:
+        return [model]
+    made = [model, _with(model, AS_SCRIPT, *changes.values())]
+    if len(changes) == 1:
+        return made
+    for cause, own in changes.items():
+        others = [change for name, change in changes.items() if name != cause]
+        made += [_with(model, alone(cause), own), _with(model, put_right(cause), *others)]
+    return made
+
+
+def _with(condition: Condition, name: str, *changes: Mapping[str, object]) -> Condition:
+    """A condition with changes, those of the environment put together."""
+    merged: dict[str, object] = {}
+    environment: dict[str, object] = {}
+    for change in changes:
+        merged |= {key: value for key, value in change.items() if key != "environment"}
+        part = change.get("environment", {})
+        assert isinstance(part, Mapping)
+        environment |= part
+    return replace(condition, name=name, environment=environment, **merged)  # type: ignore[arg-type]

@@ -1,5 +1,5 @@
 """Run a user's script as it is, and observe what it does with models and environments.
 
-May import: records.
+May import: reading, processes, records, planning.discovery, forensics.
 Imported by: jobs.
 """

@@ -28,12 +28,15 @@ def layers_of(env: Any) -> list[Any]:
     return layers
 
 
-def described(layers: Sequence[Any], line: Line | None, normalization: int | None) -> ObservedEnvironment:
+def described(
+    layers: Sequence[Any], line: Line | None, normalization: int | None, arguments: Mapping[str, object] | None
+) -> ObservedEnvironment:
     """Describe an environment, or those of a VecEnv.
 
     :param layers: as :func:`layers_of` gives them
     :param line: that made the innermost one
     :param normalization: number of the VecNormalize around it
+    :param arguments: that its class was called with, where that was seen
     """
     outermost, leaf = layers[0], layers[-1]
     single = leaf.envs[0] if isinstance(leaf, DummyVecEnv) else leaf if isinstance(leaf, gym.Env) else None
@@ -45,7 +48,7 @@ def described(layers: Sequence[Any], line: Line | None, normalization: int | Non
         line=line,
         env_id="" if spec is None else spec.id,
         env_class="" if single is None else _class_name(single.unwrapped),
-        env_kwargs=None if spec is None else _arguments(spec),
+        env_kwargs=_arguments(arguments if spec is None else spec.kwargs),
         time_limit=_limit(chain, spec),
         wrappers=None if single is None else [_wrapper(one) for one in reversed(own)],
         monitored=any(isinstance(wrapper, Monitor) for wrapper in chain),
@@ -72,9 +75,9 @@ def _spec_of(leaf: VecEnv) -> Any:
     return None
 
 
-def _arguments(spec: Any) -> Mapping[str, object]:
+def _arguments(given: Mapping[str, object] | None) -> Mapping[str, object] | None:
     """What an environment was made with, as plain data; how it is drawn decides nothing."""
-    return {key: _plain(value) for key, value in spec.kwargs.items() if key != "render_mode"}
+    return None if given is None else {key: _plain(value) for key, value in given.items() if key != "render_mode"}
 
 
 def _plain(value: Any) -> Any:

@@ -206,6 +206,7 @@ def _stepping(observer: Observer, original: Any) -> Any:
         depth = observer.depth
         outermost = not depth["step"] and observer.on
         if outermost:
+            observer.base_reward = 0.0
             observer.before(self)
         inner = not depth["base"] and isinstance(self, gym.Env) and not isinstance(self, gym.Wrapper)
         depth["step"] += 1
@@ -245,6 +246,18 @@ def _waiting(observer: Observer, original: Any) -> Any:
         return result
 
     return step_wait
+
+
+def _building(observer: Observer, original: Any) -> Any:
+    def build(self: Any, *args: Any, **kwargs: Any) -> None:
+        if isinstance(self, gym.Wrapper) or observer.depth["build"] or not observer.on:
+            original(self, *args, **kwargs)
+            return
+        with observer.inside("build"):
+            original(self, *args, **kwargs)
+        observer.built(self, original, args, kwargs)
+
+    return build
 
 
 def _making(observer: Observer, original: Any) -> Any:
@@ -325,6 +338,7 @@ _METHODS: tuple[tuple[type, str, Callable[[Observer, Any], Any]], ...] = (
     (BasePolicy, "predict", _predicting),
     (BasePolicy, "forward", _forwarding),
     (BasePolicy, "_predict", _forwarding),
+    (gym.Env, "__init__", _building),
     (gym.Env, "step", _stepping),
     (gym.Env, "reset", _resetting),
     (VecEnv, "step", _stepping),

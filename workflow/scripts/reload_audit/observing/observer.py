@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import os
 import time
 import traceback
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
@@ -123,6 +123,7 @@ class Observer:
         self._environments: list[ObservedEnvironment] = []
         self._watched: dict[int, Watched] = {}
         self._made: dict[int, tuple[Any, Place]] = {}
+        self._arguments: dict[int, tuple[Any, dict[str, object]]] = {}
         self._runs: list[Run] = []
         self._evaluations: list[ObservedEvaluation] = []
         self._acting: tuple[int | None, tuple[str, Place, bool, bool, bool, bool]] | None = None
@@ -199,12 +200,9 @@ class Observer:
         if number is not None and not self._models[number].seen.weights_acting:
             one = self._models[number]
             one.seen = replace(one.seen, weights_acting=weights_digest(one.model))
-            self._keep_weights(number)
+            one.model.save(self._folder / f"model{number}.zip")
         self._acting = (number, (how, self.place(), *flags))
         self._given = observation
-
-    def _keep_weights(self, number: int) -> None:
-        th.save(self._models[number].model.policy.state_dict(), self._folder / f"weights{number}.pt")
 
     def _number(self, actor: Any) -> int | None:
         """The number of a model, by itself or by its policy; the last one's, if several share it."""
@@ -247,6 +245,14 @@ class Observer:
         self._made.setdefault(id(env.unwrapped), (env, self.place()))
 
     @_careful
+    def built(self, env: Any, constructor: Any, args: Any, kwargs: Any) -> None:
+        """The class of an environment was called."""
+        bound = inspect.signature(constructor).bind(env, *args, **kwargs).arguments
+        given = {name: value for name, value in list(bound.items())[1:] if not isinstance(value, tuple | dict)}
+        self._arguments[id(env)] = (env, {**given, **bound.get("kwargs", {})})
+        self._made.setdefault(id(env), (env, self.place()))
+
+    @_careful
     def before(self, env: Any) -> None:
         """The script is about to reset or step an environment."""
         self._watch(env)
@@ -281,7 +287,8 @@ class Observer:
             one.scaling += bool(one.normalize.norm_reward)
             one.normalizing += bool(one.normalize.norm_obs)
         watched.step(rewards, seen, over)
-        watched.returned, watched.raw = returned, self._raw(watched)
+        watched.returned = returned
+        watched.raw = self._raw(watched)
         self._acting = None
         self._stop_in_time(run)
 
@@ -305,8 +312,9 @@ class Observer:
                 self.normalization_made(normalize, "unpickled", None)
                 number = len(self._normalizations) - 1
             self._before_first_step(number)
-        place = self._made.get(id(_innermost(layers[-1])), (None, None))[1]
-        self._environments.append(described(layers, self._lines.at(place), number))
+        innermost = id(_innermost(layers[-1]))
+        place, arguments = self._made.get(innermost, (None, None))[1], self._arguments.get(innermost, (None, None))[1]
+        self._environments.append(described(layers, self._lines.at(place), number, arguments))
         slots = [Slot() for _ in range(env.num_envs if vectorized else 1)]
         made = Watched(env, len(self._environments) - 1, vectorized, slots, normalize, layers[-1])
         self._watched[id(env)] = made

@@ -25,7 +25,7 @@ from reload_audit.planning.job_code import JobCode, Source
 from reload_audit.planning.job_requests import Request
 from reload_audit.planning.recognition import Recognition
 from reload_audit.planning.resolved import Configuration, TrainingData
-from reload_audit.planning.scripts import planned_scripts
+from reload_audit.planning.scripts import as_external, planned_scripts
 from reload_audit.planning.watched_files import WatchedFiles, watched_files
 from reload_audit.records.probe_names import probe_name, probed
 from reload_audit.records.specs import ExternalSpec, ScriptSpec
@@ -261,9 +261,18 @@ class Plan:
         """How a script is run, as ``ScriptSpec.from_dict`` reads it."""
         return self.scripts[script].to_dict()
 
+    def script_models(self, script: str) -> list[dict[str, object]]:
+        """The models that a script may be about, as ``ExternalSpec.from_dict`` reads them."""
+        return [model.to_dict() for model in self._models_of(script)]
+
     def script_inputs(self, script: str) -> list[str]:
-        """The files of a script and of its model that Snakemake watches."""
-        return list(watched_files(self._models_of(script), self.now).inputs)
+        """The files of a script's models that Snakemake watches, and the folders of those that are trained here."""
+        folders = [f"{self.folders.results}/trained/{name}" for name in self._trained_of(script)]
+        return [*folders, *watched_files(self._external_of(script), self.now).inputs]
+
+    def script_unwatched(self, script: str) -> list[list[str | int]]:
+        """Path, size and time stamp of the files of a script's models that Snakemake cannot watch."""
+        return [list(file) for file in watched_files(self._external_of(script), self.now).unwatched]
 
     def script_code(self, script: str) -> str:
         """A digest of the code that decides what observing a script gives: that of the script itself, and its lines."""
@@ -277,9 +286,19 @@ class Plan:
         return job_requests.script_request(spec.timeout, spec.memory)
 
     def _models_of(self, script: str) -> list[ExternalSpec]:
-        """The external model that a script is about, where the user says so."""
+        trained = [as_external(self.trained[name], self.folders.results) for name in self._trained_of(script)]
+        return [*trained, *self._external_of(script)]
+
+    def _trained_of(self, script: str) -> list[str]:
+        """Names of the models trained here that a script may be about: all where the user does not say which."""
         name = self.scripts[script].model
-        return [self.external[name]] if name in self.external else []
+        return [name] if name in self.trained else [] if name else [*self.trained]
+
+    def _external_of(self, script: str) -> list[ExternalSpec]:
+        name = self.scripts[script].model
+        if name in self.external:
+            return [self.external[name]]
+        return [] if name in self.trained else [*self.external.values()]
 
     # --- All models together ---
 

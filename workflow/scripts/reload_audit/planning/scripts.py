@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from reload_audit.planning.configuration import ConfigError, closest
-from reload_audit.planning.resolved import Configuration, Script
-from reload_audit.records.specs import ScriptSpec
+from reload_audit.planning.resolved import Configuration, Script, TrainingData
+from reload_audit.records.specs import EnvironmentSpec, ExternalSpec, ScriptSpec
 
 _ENDINGS = (".py", ".ipynb")
 
@@ -31,6 +31,34 @@ def planned_scripts(config: Configuration, models: Collection[str], source: str)
     names = _names(str(script["script"]) for script in written)
     specs = (_spec(name, script, config) for name, script in zip(names, written, strict=True))
     return {spec.name: spec for spec in specs}
+
+
+def as_external(model: TrainingData, results: str) -> ExternalSpec:
+    """A model that is trained here, evaluated by its files as one from elsewhere."""
+    folder = Path(results, "trained", model["model"]).absolute()
+    environment = EnvironmentSpec.from_dict(model["environment"])
+    return ExternalSpec(
+        model=model["model"],
+        source="recorded",
+        group=str(folder.parent),
+        role="final",
+        algo=model["algo"],
+        device=model["device"],
+        deterministic=True,
+        path=str(folder / "model.zip"),
+        statistics=None if environment.normalize is None else str(folder / "vecnormalize.pkl"),
+        normalized=environment.normalize is not None,
+        n_envs=model["n_envs"],
+        environment=environment,
+        named_by_user=("env", "wrappers", "vec_wrappers", "vec_env"),
+        claim=None,
+        evaluations=None,
+        model_card=None,
+        results=None,
+        monitors=(),
+        recording=None,
+        problem=None,
+    )
 
 
 def _spec(name: str, script: Script, config: Configuration) -> ScriptSpec:
@@ -64,7 +92,7 @@ def _names(paths: Iterable[str]) -> list[str]:
     taken: dict[str, int] = {}
     names: list[str] = []
     for path in paths:
-        stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(path).stem).lstrip("_.-") or "script"
-        taken[stem.lower()] = taken.get(stem.lower(), 0) + 1
-        names.append(stem if taken[stem.lower()] == 1 else f"{stem}-{taken[stem.lower()]}")
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(path).name).lstrip("_.-")
+        taken[name.lower()] = taken.get(name.lower(), 0) + 1
+        names.append(name if taken[name.lower()] == 1 else f"{name}-{taken[name.lower()]}")
     return names

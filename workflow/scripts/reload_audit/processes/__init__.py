@@ -1,6 +1,6 @@
 """Start fresh processes, and report what went wrong in them: crashes, time, memory, full disks.
 
 May import: reading.
-Imported by: records, planning, environments, models, evaluation, training, probing, diagnosis, jobs, results, scripts,
-    rules.
+Imported by: records, planning, environments, models, evaluation, training, probing, observing, diagnosis, jobs,
+results, rules, scripts.
 """

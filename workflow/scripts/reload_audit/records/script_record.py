@@ -1,24 +1,106 @@
-"""The record of one script: what it was seen to do, and what that costs. ``jobs.script`` writes it."""
+"""The record of one script: what it was seen to do, what of it training did otherwise, and what that costs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from reload_audit.processes.isolation import Failure, Usage
-from reload_audit.records.observation import Observation
+from reload_audit.records.model_record import Measurement
+from reload_audit.records.observation import Line, Observation
 from reload_audit.records.plain_data import PlainData
 from reload_audit.records.specs import ScriptSpec
 from reload_audit.records.storage import read_json, write_json
 
+AS_MODEL = "model"
+"""The condition under which the script's model is evaluated as an audit does: nothing of it is the script's."""
+
+AS_SCRIPT = "script"
+"""The condition with everything that the script does otherwise."""
+
+
+def alone(cause: str) -> str:
+    """The condition in which only that is as in the script which speaks for one cause."""
+    return f"only {cause}"
+
+
+def put_right(cause: str) -> str:
+    """The condition in which all is as in the script but what speaks for one cause."""
+    return f"script without {cause}"
+
+
+@dataclass(frozen=True)
+class ScriptDifference(PlainData):
+    """Something that a script does otherwise than training did.
+
+    :param cause: key of the catalogue of causes
+    :param line: that does it; None where no line of the user's code does
+    :param evidence: one sentence, with the numbers
+    :param instead: what to write in place of that line; empty where that is not known
+    :param changes: fields of :class:`Condition` that do the same; None where no condition can
+    """
+
+    cause: str
+    line: Line | None
+    evidence: str
+    instead: str = ""
+    changes: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True)
+class Figure(PlainData):
+    """The reward that a script gives its user.
+
+    :param rewards: of each episode, as the script was given them
+    :param mean: of ``rewards``; or what ``evaluate_policy`` returned
+    :param where: the line that it comes from
+    """
+
+    rewards: tuple[float, ...]
+    mean: float
+    std: float
+    n: int
+    where: Line | None
+
+    @classmethod
+    def of(cls, rewards: np.ndarray, where: Line | None) -> Figure:
+        """The figure of episodes, at least one."""
+        return cls(tuple(map(float, rewards)), float(rewards.mean()), float(rewards.std()), len(rewards), where)
+
+
+@dataclass(frozen=True)
+class Compared(PlainData):
+    """What a script was seen to do, compared with what is known of its model.
+
+    :param model: name of the model in this audit, or of its file
+    :param path: of its zip
+    :param figure: the script's reward; None where it finished no episode
+    :param n_envs: environments side by side in the script
+    :param problem: why the model cannot be evaluated as an audit does; empty where it can
+    :param remarks: what else a user should know, one sentence each
+    """
+
+    model: str
+    path: str
+    figure: Figure | None
+    differences: Sequence[ScriptDifference] = ()
+    n_envs: int = 1
+    problem: str = ""
+    remarks: tuple[str, ...] = ()
+
 
 @dataclass(frozen=True)
 class ScriptRecord(PlainData):
-    """What a script was seen to do.
+    """What became of a script.
 
     :param observation: None where it could not be run, or did not end in time; ``failure`` says why
     :param process: that ran it
     :param log: file that took what it printed
+    :param compared: None where there is nothing to compare
+    :param conditions: what its model earned under each condition that was run, by the condition's name
     """
 
     spec: ScriptSpec
@@ -26,11 +108,15 @@ class ScriptRecord(PlainData):
     failure: Failure | None
     process: Usage | None
     log: str
+    compared: Compared | None = None
+    conditions: Mapping[str, Measurement] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> ScriptRecord:
         """Read what :meth:`write` wrote."""
-        return cls.from_dict(read_json(path))
+        content = read_json(path)
+        measured = {name: Measurement.from_dict(one) for name, one in content["conditions"].items()}
+        return cls.from_dict({**content, "conditions": measured})
 
     def write(self, path: Path) -> None:
         """Write it as JSON."""

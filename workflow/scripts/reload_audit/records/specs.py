@@ -409,7 +409,9 @@ class ScriptSpec(PlainData):
     python_path: tuple[str, ...] = ()
 
 
-Statistics = Literal["loaded", "none", "fresh", "updating", "swapped", "twice", "wrapper", "posted wrapper", "file"]
+Statistics = Literal[
+    "loaded", "none", "fresh", "updating", "swapped", "twice", "wrapper", "posted wrapper", "file", "new"
+]
 RewardScale = Literal["raw", "normalized", "monitor outside"]
 Seeding = Literal["episodes", "evaluate_policy", "unseeded"]
 
@@ -423,15 +425,17 @@ class Condition(PlainData):
     :param statistics: those of VecNormalize: ``loaded`` and frozen; ``none``; ``fresh``, estimated from episodes of its
         own, then frozen; loaded and still ``updating``; with mean and variance ``swapped``; applied ``twice``; applied
         by a Gymnasium ``wrapper`` that reproduces VecNormalize, or by the ``posted wrapper``, a common one that does
-        not; of another ``file``
+        not; of another ``file``; ``new``, which start empty and are updated from then on
     :param statistics_file: that file
+    :param model_file: zip of the model that acts in place of the audited one
     :param reward: on the environment's scale, on VecNormalize's, or as a monitor outside VecNormalize reports it
     :param seeding: every episode with its own seed; only the first, as SB3's ``evaluate_policy`` does; or none
     :param carry_state: whether a recurrent policy is given its state
+    :param episode_starts: whether a recurrent policy is told where episodes begin
     :param give_masks: whether a policy that masks actions is given the masks
     :param episodes_before: episodes that every environment has seen before the first that counts
-    :param environment: what is other of :class:`EnvironmentSpec`: ``time_limit``, ``frame_stack``, ``vec_wrappers``;
-        ``env_kwargs`` and ``wrappers`` are added to what is there
+    :param environment: what is other of :class:`EnvironmentSpec`: ``env``, ``time_limit``, ``frame_stack``,
+        ``vec_wrappers``; ``env_kwargs`` and ``wrappers`` are added to what is there
     :param migration: what makes the environment as an older version of it was, by its name in ``migrations.yaml``; None
         for the version that runs as it is
     :param processor: ``baseline`` to compute with only those instructions that every processor of this architecture has
@@ -445,9 +449,11 @@ class Condition(PlainData):
     deterministic: bool = True
     statistics: Statistics = "loaded"
     statistics_file: str | None = None
+    model_file: str | None = None
     reward: RewardScale = "raw"
     seeding: Seeding = "episodes"
     carry_state: bool = True
+    episode_starts: bool = True
     give_masks: bool = True
     episodes_before: int = 0
     environment: Mapping[str, Any] = field(default_factory=dict)

@@ -18,6 +18,7 @@ from reload_audit.judging.criteria import VERDICTS, WORST_FIRST, Criteria, Verdi
 from reload_audit.judging.judgement import Obstacle
 from reload_audit.reading.refusal import brief, shown, unforeseen
 from reload_audit.records.culprits import culprits
+from reload_audit.records.script_entry import ScriptEntry
 from reload_audit.records.specs import CANONICAL
 from reload_audit.records.storage import DamagedFileError, read_json
 
@@ -246,6 +247,7 @@ class Audit:
     :param trained_with: of each software that trained models its versions, by package
     :param counts: how many models have each verdict, in the verdicts' order
     :param passed_over: what lies beside the models and is none: each kind, how many, and which
+    :param scripts: scripts of the user's that were observed
     """
 
     tool: str
@@ -255,6 +257,7 @@ class Audit:
     models: tuple[AuditedModel, ...]
     environments: tuple[ProbedEnvironment, ...]
     passed_over: tuple[str, ...] = ()
+    scripts: tuple[ScriptEntry, ...] = ()
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Audit:
@@ -270,6 +273,7 @@ class Audit:
             models=models,
             environments=tuple(_environment(found) for found in audit.objects("environments")),
             passed_over=audit.texts("passed_over"),
+            scripts=tuple(ScriptEntry.from_dict(found.content) for found in audit.objects("scripts")),
         )
 
 

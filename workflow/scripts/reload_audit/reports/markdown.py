@@ -13,6 +13,7 @@ from reload_audit.reports.audit import Audit, AuditedModel
 from reload_audit.reports.headline import headline
 from reload_audit.reports.model_cards import FOLDER, Suggestion, about_cards, patch_names
 from reload_audit.reports.safe_text import one_line
+from reload_audit.reports.scripts import about_scripts
 from reload_audit.reports.summary import (
     LONGEST_NAME,
     about_verdict,
@@ -27,6 +28,7 @@ from reload_audit.reports.summary import (
 )
 
 _MOST_CARDS = 10
+_MOST_LINES = 60
 _MOST_CAUSES = 50
 _LONGEST_PATH = 120
 
@@ -40,9 +42,16 @@ def summarize(audit: Audit, report: str, cards: Sequence[Suggestion] = ()) -> st
     models = audit.models
     blocks = [f"**{headline(models)}**", _verdicts(audit.counts, models), *_worst(models)]
     blocks += [*_causes(models), *_cards(cards)]
+    blocks += [_scripts(audit)]
     loads = plain_loads(models)
     blocks += [*map(code, filter(None, [loads, passed_over(audit)])), f"Report: {code(report)}"]
     return "\n\n".join(filter(None, blocks)) + "\n"
+
+
+def _scripts(audit: Audit) -> str:
+    """What is said of scripts, as a block of text that is shown as it is."""
+    lines = [line.replace("```", "") for line in about_scripts(audit.scripts)]
+    return "\n".join(["```text", *lines[:_MOST_LINES], "```"]) if lines else ""
 
 
 def code(text: str) -> str:

@@ -11,6 +11,7 @@ from reload_audit.judging.judgement import Obstacle
 from reload_audit.reports.audit import Audit, AuditedModel, finite, spread
 from reload_audit.reports.headline import headline
 from reload_audit.reports.safe_text import one_line
+from reload_audit.reports.scripts import about_scripts
 
 _LISTED = ("error", "degraded", "suspect")
 """Models that are listed one by one: those with these verdicts, and inconclusive ones that are suspect."""
@@ -39,6 +40,7 @@ def summarize(audit: Audit, report: str, cards: str = "") -> str:
     worst, left = worst_models(models)
     lines += [*filter(None, [cause_counts(models)]), *_other_causes(models, worst)]
     lines += [*filter(None, [plain_loads(models)]), *_table(worst, left)]
+    lines += about_scripts(audit.scripts)
     lines += [*filter(None, [passed_over(audit), cards]), f"Report: {report}"]
     return "\n".join(lines) + "\n"
 

@@ -31,10 +31,13 @@ from reload_audit.records.manifest import Machine, TrainedManifest
 from reload_audit.records.model_record import Check, ModelRecord, read_records
 from reload_audit.records.probe_names import probe_name
 from reload_audit.records.probe_record import ProbeRecord
+from reload_audit.records.script_entry import ScriptEntry
+from reload_audit.records.script_record import ScriptRecord
 from reload_audit.records.specs import EXPLORING, Claim
 from reload_audit.records.storage import DamagedFileError, digest, json_text, plain, write_text
 from reload_audit.results import tables
 from reload_audit.results.rows import checks_failed, condition_row, episode_rows, failed_row, model_row, process_rows
+from reload_audit.results.scripts import script_entry
 from reload_audit.results.tables import ConditionRow, ModelRow, ProcessRow
 
 SCHEMA_VERSION = 4
@@ -135,6 +138,7 @@ def aggregate(
     results: Path,
     probes: Sequence[Path] = (),
     passed_over: Sequence[str] = (),
+    scripts: Sequence[Path] = (),
 ) -> None:
     """Write every result table, and ``audit.json``, into the folder ``results``.
 
@@ -142,12 +146,13 @@ def aggregate(
     :param settings: the sections of the configuration that decided, for ``audit.json``
     :param probes: files of what probing the models' environments found
     :param passed_over: what lies beside external models and is none, in words
+    :param scripts: files of what was seen of scripts
     """
     judged: list[_Judged] = []
     with tables.ParquetTable(results / "episodes.parquet", tables.EPISODES) as episodes:
         for path in records:
             judged += [_read(record, criteria, results, episodes) for record in read_records(path)]
-    made = _made(judged, _Audited(criteria, settings, dict(_probed(probes)), passed_over))
+    made = _made(judged, _Audited(criteria, settings, dict(_probed(probes)), passed_over, [*_observed(scripts)]))
     tables.write_parquet(results / "models.parquet", made.models)
     tables.write_csv(results / "models.csv", made.models)
     tables.write_parquet(results / "conditions.parquet", made.conditions)
@@ -199,6 +204,21 @@ class _Audited:
     settings: Mapping[str, Any]
     probed: Mapping[str, ProbeRecord]
     passed_over: Sequence[str]
+    scripts: Sequence[ScriptEntry]
+
+
+def _observed(scripts: Iterable[Path]) -> Iterator[ScriptEntry]:
+    """What is to be said of scripts; those whose records cannot be used are left out, and standard error says why."""
+    for path in scripts:
+        try:
+            entry = script_entry(ScriptRecord.read(path))
+            json_text(entry.to_dict())
+        except (OSError, DamagedFileError):
+            raise
+        except Exception as error:
+            print(f"{path} cannot be used: {unforeseen(error)}", file=sys.stderr)
+            continue
+        yield entry
 
 
 def _made(judged: Sequence[_Judged], audited: _Audited) -> _Tables:
@@ -238,6 +258,7 @@ def _put_together(judged: Sequence[_Judged], audited: _Audited) -> _Tables:
         ],
         "environments": [environment_entry(name, probed[name]) for name in sorted(probed)],
         "passed_over": [*audited.passed_over],
+        "scripts": [script.to_dict() for script in audited.scripts],
     }
     return _Tables(
         models=tables.table(map(asdict, rows), tables.MODELS),

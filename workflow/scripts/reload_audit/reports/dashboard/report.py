@@ -30,6 +30,7 @@ from reload_audit.reports.dashboard.scores import band, left_edge, places
 from reload_audit.reports.dashboard.vocabulary import SUSPECT, Vocabulary, vocabulary
 from reload_audit.reports.headline import headline
 from reload_audit.reports.safe_text import one_line
+from reload_audit.reports.scripts import about_scripts
 from reload_audit.reports.summary import plain_loads
 
 _HERE = Path(__file__).parent
@@ -112,6 +113,7 @@ def render(audit: Audit, episodes: Path | None = None, folders: Mapping[str, str
     page: str = _template().render(
         answer=headline(audit.models),
         plain_loads=plain_loads(audit.models),
+        scripts=[*about_scripts(audit.scripts)],
         settings=setting_texts(audit, models),
         words=words,
         tiles=tiles(models, words),

@@ -1,0 +1,135 @@
+"""Whether a script shows the policy observations as training did: VecNormalize, its statistics, its switches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from reload_audit.observing.subject import Subject
+from reload_audit.reading.statistics import Moments, SavedStatistics, read_statistics
+from reload_audit.records.observation import ObservedNormalization, View
+from reload_audit.records.script_record import Figure, ScriptDifference
+from reload_audit.records.specs import ExternalPolicy
+from reload_audit.records.storage import digest, plain
+
+_CLOSE = 1e-3
+"""How far a normalised observation may be off: scripts compute in single precision."""
+
+
+def statistics_differences(
+    subject: Subject, figure: Figure | None, policy: ExternalPolicy
+) -> Iterator[ScriptDifference]:
+    """Compare a script's normalisation with the model's statistics."""
+    number = subject.environment.normalization
+    layer = None if number is None else subject.observation.normalizations[number]
+    path = subject.spec.statistics
+    if path is None:
+        return
+    statistics = read_statistics(path, policy.trust)
+    if layer is None or not layer.normalizing:
+        yield from _by_hand(subject, layer, statistics)
+    else:
+        yield from _of_layer(layer, statistics, path)
+    if layer is not None and layer.scaling and figure is not None:
+        run = subject.run
+        if len(figure.rewards) and np.allclose(figure.rewards, run.seen[-len(figure.rewards) :]):
+            evidence = f"rewards are those that VecNormalize rescales ({layer.scaling:,} of {layer.steps:,} steps)"
+            earned = run.earned[-len(figure.rewards) :].mean()
+            evidence += f": {figure.mean:.4g} on its scale is {earned:.4g} in the environment"
+            yield ScriptDifference("reward-normalized", layer.line, evidence, _with(layer, "norm_reward"))
+
+
+def _of_layer(layer: ObservedNormalization, statistics: SavedStatistics, path: str) -> Iterator[ScriptDifference]:
+    """What is other about the VecNormalize of a script."""
+    own = {key: [part.mean.tolist(), part.var.tolist()] for key, part in statistics.observations.items()}
+    if layer.moments == digest(plain(own)):
+        if layer.updating:
+            evidence = (
+                f"the statistics go on changing while it is evaluated: {layer.updating:,} steps with training=True, "
+                f"from {layer.count:,.0f} samples to {layer.count_last:,.0f}"
+            )
+            yield ScriptDifference(
+                "training-mode", layer.line, evidence, "env.training = False", {"statistics": "updating"}
+            )
+    elif layer.made == "constructed" and layer.count < 1.0:
+        moving = f" and go on changing ({layer.updating:,} steps)" if layer.updating else ""
+        evidence = f"a new VecNormalize, whose statistics start empty{moving}: those of training are not loaded"
+        changes = {"statistics": "new" if layer.updating else "none"}
+        yield ScriptDifference("statistics-not-loaded", layer.line, evidence, _loading(layer, path), changes)
+    elif layer.path is not None:
+        evidence = f"the statistics are those of {layer.path}, which are not the model's: {path}"
+        changes = {"statistics": "file", "statistics_file": layer.path}
+        yield ScriptDifference("statistics-not-loaded", layer.line, evidence, _loading(layer, path), changes)
+
+
+def _assigned(layer: ObservedNormalization) -> tuple[str, str]:
+    """The name that the line which makes a VecNormalize gives to it, and what it assigns; empty where it names none."""
+    code = "" if layer.line is None else layer.line.code
+    found = re.fullmatch(r"([A-Za-z_][\w.]*)\s*=(?!=)\s*(.+)", code)
+    return (found[1], found[2]) if found else ("", "")
+
+
+def _with(layer: ObservedNormalization, switch: str) -> str:
+    """The line that makes a VecNormalize, with one of its switches set off."""
+    name, value = _assigned(layer)
+    return f"{name} = {value}; {name}.{switch} = False" if name else ""
+
+
+def _loading(layer: ObservedNormalization, path: str) -> str:
+    """The line that makes a VecNormalize, with the statistics of training loaded instead."""
+    name, value = _assigned(layer)
+    for maker, place in (("VecNormalize(", 0), ("VecNormalize.load(", 1)):
+        if value.startswith(maker) and value.endswith(")"):
+            given = _arguments(value[len(maker) : -1])
+            if len(given) > place:
+                load = f"VecNormalize.load({path!r}, {given[place]})"
+                return f"{name} = {load}; {name}.training = {name}.norm_reward = False"
+    return ""
+
+
+def _arguments(text: str) -> list[str]:
+    """The arguments of a call, cut at its outermost commas."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts]
+
+
+def _by_hand(
+    subject: Subject, layer: ObservedNormalization | None, statistics: SavedStatistics
+) -> Iterator[ScriptDifference]:
+    """Without VecNormalize: whether observations are as they are, normalised by hand, or in some other way."""
+    if not statistics.observations:
+        return
+    views = [view for view in subject.run.views if len(view.raw) == len(view.given)]
+    line = subject.environment.line or subject.run.step_line
+    if not views or list(statistics.observations) != [""]:
+        return
+    moments = statistics.observations[""]
+    if _as_given(views, lambda raw: _as_vec_normalize(raw, moments, statistics)):
+        return
+    if _as_given(views, lambda raw: raw):
+        evidence = "observations reach the policy as the environment gives them: its statistics are not loaded"
+        changes = {"statistics": "none"}
+        yield ScriptDifference("statistics-not-loaded", line if layer is None else layer.line, evidence, "", changes)
+    elif _as_given(views, lambda raw: (raw - moments.mean) / (np.sqrt(moments.var) + 1e-8)):
+        evidence = "observations are normalised by hand, without clipping and with epsilon outside the root"
+        yield ScriptDifference("normalizer-not-equivalent", line, evidence, "", {"statistics": "posted wrapper"})
+
+
+def _as_vec_normalize(raw: np.ndarray, moments: Moments, statistics: SavedStatistics) -> np.ndarray:
+    clip = float(statistics.settings["clip_obs"])
+    normal = (raw - moments.mean) / np.sqrt(moments.var + float(statistics.settings["epsilon"]))
+    return np.asarray(np.clip(normal, -clip, clip))
+
+
+def _as_given(views: list[View], formula: Callable[[np.ndarray], np.ndarray]) -> bool:
+    return all(
+        np.allclose(formula(np.asarray(view.raw)).ravel(), view.given, rtol=_CLOSE, atol=_CLOSE) for view in views
+    )

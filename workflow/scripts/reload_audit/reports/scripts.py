@@ -1,0 +1,71 @@
+"""What reports say of scripts: what each earns, what its model earns, and which lines cost the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reload_audit.records.script_entry import ScriptCause, ScriptEntry
+from reload_audit.reports.safe_text import one_line
+
+_LONGEST_LINE = 600
+_STOPPED = {"enough": "stopped after enough episodes", "time": "stopped when its time was up"}
+
+
+def about_scripts(scripts: tuple[ScriptEntry, ...]) -> Iterator[str]:
+    """Lines on each script: a headline, then its causes, the dearest first."""
+    for script in scripts:
+        yield one_line(headline(script), _LONGEST_LINE)
+        yield from (f"  {one_line(line, _LONGEST_LINE)}" for line in details(script))
+
+
+def headline(script: ScriptEntry) -> str:
+    """``enjoy.py earns -74.8 ± 17.3; its model earns -9.4 ± 3.1.``"""
+    name, model = script.name, script.model or "its model"
+    if script.mean is None:
+        why = script.raised or script.problem or "it finished no episode that was seen"
+        at = f" ({script.raised_at})" if script.raised_at and script.raised else ""
+        return f"{name} could not be compared{at}: {why}"
+    earns = f"{name} earns {script.mean:.4g} ± {script.std or 0.0:.2g} ({script.n} episodes)"
+    if script.earned is not None and abs(script.earned - script.mean) > 1e-3 * max(1.0, abs(script.mean)):
+        earns += f", which is {script.earned:.4g} in the environment"
+    if script.model_mean is None:
+        return f"{earns}; what {model} earns is not known: {script.problem}"
+    same = "" if script.differs else ": no more than chance lies between them"
+    return f"{earns}; {model} earns {script.model_mean:.4g} ± {script.model_std or 0.0:.2g}{same}"
+
+
+def details(script: ScriptEntry) -> Iterator[str]:
+    """The numbered causes of a script, what to write instead, and what else is to be said."""
+    for number, cause in enumerate(script.causes, 1):
+        yield f"{number}. {said(cause, script.gap)}"
+        if cause.instead:
+            yield f"   write: {cause.instead}"
+        yield f"   see docs/causes/{cause.cause}.md"
+    if script.harmless:
+        others = "; ".join(f"{cause.where}: {cause.cause}" if cause.where else cause.cause for cause in script.harmless)
+        yield f"Also otherwise than in training, without a cost that can be seen: {others}"
+    if script.agrees is False:
+        yield (
+            f"Where the audit does the same, the model earns {script.reproduced:.4g}, and not {script.earned:.4g}: "
+            "something else differs, too"
+        )
+    if script.differs and not script.causes:
+        yield "Nothing that was seen of it explains the difference"
+    if script.stopped:
+        yield f"It was {_STOPPED[script.stopped]}: observed so far"
+    if script.raised and script.mean is not None:
+        yield f"It raised {script.raised} ({script.raised_at})"
+    yield from script.remarks
+
+
+def said(cause: ScriptCause, gap: float | None) -> str:
+    """A cause in a line: where, what, and what it costs."""
+    where = f"{cause.where} `{cause.code}`: " if cause.where else ""
+    cost = ""
+    if gap is not None and cause.cost is not None and cause.share is not None:
+        restores = cause.restores or 0.0
+        nothing = abs(restores) < 0.01 * abs(gap)
+        cost = f". Alone it costs {cause.cost:.3g} of {gap:.3g}"
+        if abs(restores - cause.cost) > 0.1 * abs(gap):
+            cost += f"; put right alone, it gives back {'nothing' if nothing else f'{restores:.3g}'}"
+    return f"{where}{cause.evidence} ({cause.cause}){cost}"
