@@ -62,7 +62,7 @@ def hostile(model: Path, target: Path, marker: Path) -> None:
             if name == "data":
                 data = json.loads(content)
                 code = base64.b64encode(pickle.dumps(TouchesFile(str(marker)))).decode()
-                data["lr_schedule"] = {":type:": "function", ":serialized:": code}
+                data |= dict.fromkeys(("lr_schedule", "policy_class"), {":type:": "x", ":serialized:": code})
                 content = json.dumps(data).encode()
             archive.writestr(name, content)
 
@@ -177,7 +177,7 @@ def test_every_model_is_a_row_and_no_job_fails(external_audit):
 def test_no_code_from_an_audited_file_was_executed(external_audit):
     assert not (external_audit.found / "executed").exists()
     reason = external_audit.models.loc["hostile-ppo-CartPole-v1", "reason"]
-    assert "untrusted_pickle posix.system" in reason
+    assert "policy_class: untrusted_pickle posix.system" in reason
 
 
 def test_a_model_recorded_in_somebodys_own_script_gets_the_bitwise_audit(external_audit):
