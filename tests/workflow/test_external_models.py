@@ -62,7 +62,7 @@ def hostile(model: Path, target: Path, marker: Path) -> None:
             if name == "data":
                 data = json.loads(content)
                 code = base64.b64encode(pickle.dumps(TouchesFile(str(marker)))).decode()
-                data |= dict.fromkeys(("lr_schedule", "policy_class"), {":type:": "x", ":serialized:": code})
+                data |= {key: {":type:": "x", ":serialized:": code} for key in ("lr_schedule", "policy_class")}
                 content = json.dumps(data).encode()
             archive.writestr(name, content)
 
