@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +18,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from reload_audit.reading.evaluations import Evaluations, read_evaluations
 from reload_audit.reading.outlines import outline_of_statistics
+from reload_audit.reading.refusal import Unreadable
 from support.published_layouts import by_name, sb3_zip, text
 
 PLAIN = spaces.Box(-1.0, 1.0, (3,))
@@ -221,6 +224,44 @@ def test_the_progress_that_a_logger_wrote_holds_evaluations_too(tmp_path: Path) 
     file = text(tmp_path / "logs/progress.csv", rows)
     assert of(tmp_path, "models/agent", "evaluations") == str(file)
     assert read_evaluations(file) == Evaluations((20, 40), (1.5, 2.5))
+
+
+EVENTS = base64.b64decode(
+    "SAAAAAAAAAD+kkidCepGyvOLwtpBGg1icmFpbi5FdmVudDoyUi4KLHRlbnNvcmJvYXJkLnN1bW1hcnkud3JpdGVyLmV2ZW50X2ZpbGVfd3JpdGVy"
+    "6zWvFioAAAAAAAAAro2R9Qllisrzi8LaQRD0AyocChoKE3JvbGxvdXQvZXBfcmV3X21lYW4VAABAQBnNPnUnAAAAAAAAALvhsUYJ1IvK84vC2kEQ"
+    "9AMqGQoXChBldmFsL21lYW5fcmV3YXJkFQAAwD/gAJTYKAAAAAAAAAD/cBZKCSOMyvOLwtpBEOCnEioZChcKEGV2YWwvbWVhbl9yZXdhcmQVAAAQ"
+    "wNtBB6o="
+)
+"""An event file of PyTorch's SummaryWriter: a rollout's mean, then evaluations at 500 and at 300,000 steps."""
+
+
+def test_event_files_of_tensorboard_hold_evaluations_too(tmp_path: Path) -> None:
+    model(tmp_path / "models/agent.zip", 300_000, NOT_NORMALIZED)
+    file = tmp_path / "tb/PPO_1/events.out.tfevents.1795829711.host.24479.0"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(EVENTS)
+    assert of(tmp_path, "models/agent", "evaluations") == str(file)
+    assert read_evaluations(file) == Evaluations((500, 300_000), (1.5, -2.25))
+    table = text(tmp_path / "tb/progress.csv", "time/total_timesteps,eval/mean_reward\n300000,-2.25\n")
+    assert of(tmp_path, "models/agent", "evaluations") == str(table), "both hold the same"
+
+
+@pytest.mark.parametrize("length", range(len(EVENTS) - 60, len(EVENTS), 7))
+def test_an_event_file_that_was_cut_off_gives_what_was_written_before(tmp_path: Path, length: int) -> None:
+    file = tmp_path / "events.out.tfevents.0"
+    file.write_bytes(EVENTS[:length])
+    assert read_evaluations(file) in (None, Evaluations((500,), (1.5,)))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_damaged_event_files_are_read_or_refused(tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    content = np.frombuffer(EVENTS, dtype=np.uint8).copy()
+    content[rng.integers(40, len(content), 5)] = rng.integers(0, 256, 5)
+    file = tmp_path / "events.out.tfevents.0"
+    file.write_bytes(content.tobytes())
+    with contextlib.suppress(Unreadable):
+        read_evaluations(file)
 
 
 def test_evaluations_are_read_as_numpy_wrote_them(tmp_path: Path) -> None:

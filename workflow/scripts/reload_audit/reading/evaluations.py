@@ -1,6 +1,7 @@
 """Evaluations during training, without NumPy: what EvalCallback and SB3's loggers wrote, by step.
 
-EvalCallback writes ``evaluations.npz``; loggers write the same means into ``progress.csv``, as ``eval/mean_reward``.
+EvalCallback writes ``evaluations.npz``; loggers write the same means into ``progress.csv`` and into event files
+of TensorBoard, as ``eval/mean_reward``.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from reload_audit.reading import limits
+from reload_audit.reading.event_files import scalars
 from reload_audit.reading.files import first_bytes, open_zip, read_bytes, read_member
 from reload_audit.reading.literals import literal
 from reload_audit.reading.refusal import Unreadable, refusing
 
 _ZIP = b"PK\x03\x04"
+_EVENTS, _EVENTS_WITHIN = b"brain.Event:", 64
+"""What the first event of an event file says, its version, and within how many bytes."""
+
 _NPY = b"\x93NUMPY"
 _MEAN, _STEPS = "eval/mean_reward", "time/total_timesteps"
 _MEMBERS = ("timesteps.npy", "results.npy")
@@ -39,12 +44,12 @@ class Evaluations:
 
 
 def begins_as_evaluations(path: str | Path) -> bool:
-    """Whether a file may hold evaluations, by its first bytes: it is a zip, or a table with a column of them.
+    """Whether a file may hold evaluations, by its first bytes: a zip, an event file, or a table with a column of them.
 
     :raises Unreadable: it cannot be read
     """
     head = first_bytes(path, 4096)
-    return head.startswith(_ZIP) or _MEAN.encode() in head.partition(b"\n")[0]
+    return head.startswith(_ZIP) or _EVENTS in head[:_EVENTS_WITHIN] or _MEAN.encode() in head.partition(b"\n")[0]
 
 
 @refusing("damaged evaluations")
@@ -54,7 +59,11 @@ def read_evaluations(path: str | Path) -> Evaluations | None:
     :raises Unreadable: it is damaged
     """
     content = read_bytes(path, limits.NEARBY_BYTES)
-    return _from_npz(content) if content.startswith(_ZIP) else _from_table(content.decode("utf-8", "replace"))
+    if content.startswith(_ZIP):
+        return _from_npz(content)
+    if _EVENTS in content[:_EVENTS_WITHIN]:
+        return _ordered((one.step, one.value) for one in scalars(content) if one.tag == _MEAN)
+    return _from_table(content.decode("utf-8", "replace"))
 
 
 def _from_npz(content: bytes) -> Evaluations | None:

@@ -93,7 +93,12 @@ def statistics_below(top: Folder) -> Below[StatisticsOutline]:
 
 def evaluations_below(top: Folder) -> Below[Evaluations]:
     """What EvalCallback and SB3's loggers wrote."""
-    return Below(top, lambda name: name.endswith((".npz", ".csv")) and not name.endswith("monitor.csv"), _evaluations)
+    return Below(top, _may_be_evaluations, _evaluations)
+
+
+def _may_be_evaluations(name: str) -> bool:
+    is_table = name.endswith((".npz", ".csv")) and not name.endswith("monitor.csv")
+    return is_table or name.startswith("events.out.tfevents.")
 
 
 def _statistics(path: str) -> StatisticsOutline | None:

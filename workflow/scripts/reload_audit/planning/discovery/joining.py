@@ -119,8 +119,8 @@ def _evaluations_of(model: Candidate, below: Below[Evaluations], taken: _Taken) 
     for level in below.levels(model.folder):
         fitting = [file for file in _free(level, model, taken) if _evaluated(file.held, model)]
         if fitting:
-            with_episodes = [file for file in fitting if file.path.endswith(".npz")]
-            return with_episodes or fitting
+            tables = [[file for file in fitting if file.path.endswith(ending)] for ending in (".npz", ".csv")]
+            return next(filter(None, tables), fitting)  # the first have every episode, the second every digit
     return []
 
 
