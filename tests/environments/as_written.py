@@ -82,3 +82,11 @@ class WrittenForNumpy1(Walk):
 
     def begin(self) -> np.ndarray:
         return super().begin().astype(np.float_)  # type: ignore[attr-defined]
+
+
+class WithoutEnd(Walk):
+    """Pays one for every step, and ends only where the agent goes to the left; there is no time limit."""
+
+    def step(self, action: Any) -> Any:
+        observation, *_ = super().step(action)
+        return observation, 1.0, int(action) == 0, False, {}

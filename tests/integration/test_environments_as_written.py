@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch as th
 from stable_baselines3 import PPO
 
 from reload_audit import record_reference
@@ -42,3 +43,21 @@ def test_one_is_probed_and_one_for_an_older_numpy_names_its_line(tmp_path: Path)
     assert model["verdict"] == "error"
     assert "environments/as_written.py:" in model["reason"]
     assert "this is code for numpy<2" in model["reason"]
+
+
+def test_a_policy_that_never_fails_is_cut_and_not_lost(tmp_path: Path) -> None:
+    model = trained("as_written:WithoutEnd")
+    with th.no_grad():
+        model.policy.action_net.bias[:] = th.tensor([-100.0, 100.0])
+    model.save(tmp_path / "model.zip")
+    row = {"model": str(tmp_path / "model.zip"), "algo": "PPO", "env": "as_written:WithoutEnd", "claim_n": 100}
+    rows = [{**row, "name": f"claimed-{mean}", "claim_mean": mean, "claim_std": 3.0} for mean in (40, 90)]
+    evaluation = {"episodes": 20, "n_envs": 4, "max_episode_steps": 50}
+    audit = audit_table(rows, tmp_path / "audit", evaluation=evaluation)
+    kept, open_ = audit["claimed-40"], audit["claimed-90"]
+    assert (kept["verdict"], kept["episodes_cut"], kept["n_episodes"]) == ("improved", 20, 20)
+    assert "20 of 20 episodes did not end within 50 steps" in kept["remarks"]
+    assert "they earned at least what is said" in kept["remarks"]
+    assert open_["verdict"] == "inconclusive"
+    assert open_["reason"].startswith("episodes_cut: earns 40 less than claimed, but")
+    assert "time-limit" in {cause["cause"] for cause in open_["causes"]}

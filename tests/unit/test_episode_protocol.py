@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -12,7 +13,6 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from reload_audit.environments.build import build_vec_env, freeze_normalization, normalizable_keys
-from reload_audit.environments.seeded_episodes import EpisodeTooLong
 from reload_audit.evaluation.conditions import Subject, fresh_environments, observe_as
 from reload_audit.evaluation.rollouts import (
     ModelPolicy,
@@ -210,11 +210,14 @@ def test_random_actions_respect_masks_of_composite_spaces(space, mask, allowed):
     assert {tuple(int(part) for part in _sample_valid(space, np.asarray(mask))) for _ in range(50)} == allowed
 
 
-def test_an_episode_without_end_is_an_error_that_says_what_to_do():
-    with pytest.raises(
-        EpisodeTooLong, match=r"did not end within 1000 steps; expected an environment with a time limit"
-    ):
-        episodes_of(environment(2, env="planted:Endless"), policy=AlwaysZero())
+def test_an_episode_without_end_is_cut_and_the_others_are_as_they_are():
+    cut = episodes_of(environment(2, env="planted:Endless"), policy=AlwaysZero())
+    assert {(episode.length, episode.terminated, episode.cut) for episode in cut} == {(1000, False, "open")}
+    evaluation = replace(EVALUATION, max_episode_steps=2)
+    short = run_episodes(AlwaysZero(), environment(2), evaluation, 0, 20)
+    whole = episodes_of(environment(2), policy=AlwaysZero())
+    assert {bool(episode.cut) for episode in short} == {True}
+    assert [one.length for one in short] == [2] * len(whole)
 
 
 def test_a_reward_that_is_no_number_is_an_error_that_names_the_episode(monkeypatch):

@@ -29,7 +29,9 @@ def obstacles(verdict: str, judgement: Judgement | None, evidence: Evidence) -> 
         yield _seen("not-runnable", evidence.failure)
     elif judgement is not None and verdict == "inconclusive":
         cause = cause_of_obstacle(judgement.obstacle)
-        if judgement.comparison is None:
+        if judgement.obstacle == "episodes_cut":
+            yield _seen(cause, "episodes did not end within evaluation.max_episode_steps and were cut there")
+        elif judgement.comparison is None:
             yield _seen(cause, "there is no table, no evaluations.npz, no model card and no training episode")
         elif judgement.claim is not None and judgement.obstacle:
             yield _seen(cause, _of_claim(judgement, judgement.claim, judgement.comparison, evidence))

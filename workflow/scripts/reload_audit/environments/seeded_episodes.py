@@ -14,6 +14,7 @@ from reload_audit.environments.construction import wrappers_of_the_user
 from reload_audit.environments.older_apis import Info
 from reload_audit.environments.step_recorders import EnvironmentSteps
 from reload_audit.environments.unseen import Unseen
+from reload_audit.records.episodes import Pays, paid_between
 from reload_audit.records.manifest import Construction
 from reload_audit.records.steps import EPISODES, EpisodeSteps
 from reload_audit.records.storage import Digest
@@ -32,16 +33,14 @@ def may_hide_the_end(construction: Construction) -> str:
     return f"a wrapper hides it from the VecEnv, of these, the outermost first: {names}"
 
 
-class EpisodeTooLong(RuntimeError):
-    """An episode takes more steps than the protocol allows."""
-
-
 @dataclass(frozen=True)
 class SeededEpisode:
     """One finished episode as the environment gave it, before any of the user's wrappers changed it.
 
     :param reward: sum of its rewards, in double precision
     :param length: in steps
+    :param cut: whether it had not ended after as many steps as the protocol allows
+    :param pays: what its steps pay
     :param raw_observations: content digest of all observations
     :param rewards: content digest of all rewards
     :param steps: its first steps; None where they are not kept
@@ -55,6 +54,12 @@ class SeededEpisode:
     raw_observations: str
     rewards: str
     steps: EpisodeSteps | None
+    cut: bool = False
+    pays: Pays = ""
+
+
+class EpisodeTooLong(RuntimeError):
+    """A wrapper goes on with an episode after its end."""
 
 
 class SeededEpisodes(Unseen):
@@ -74,6 +79,7 @@ class SeededEpisodes(Unseen):
         super().__init__(env)
         self._queue: list[tuple[int, int]] | None = None
         self._max_steps = 0
+        self._taken = 0  # steps since the last reset
         self._kept: tuple[Any, Info] | None = None
         self._current: tuple[int, int] | None = None
         self._parked = False
@@ -90,7 +96,7 @@ class SeededEpisodes(Unseen):
         """From the next reset on, run these episodes.
 
         :param episodes: pairs of index and seed
-        :param max_steps: an episode that is longer is an error
+        :param max_steps: an episode that is longer is cut
         :param keep_steps: whether the first ones are recorded step by step
         """
         self._queue = list(episodes)
@@ -112,6 +118,7 @@ class SeededEpisodes(Unseen):
         return left[0][0] if left else None
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Any, Info]:
+        self._taken = 0
         if self._queue is None:
             self._over = False
             return self.env.reset(seed=seed, options=options)
@@ -145,20 +152,17 @@ class SeededEpisodes(Unseen):
             observation, info = self._again()
             return observation, 0.0, True, False, info
         observation, reward, terminated, truncated, info = self.env.step(action)
-        self._over, self._missed = bool(terminated or truncated), 0
+        ended, self._taken = bool(terminated or truncated), self._taken + 1
+        cut = not ended and 0 < self._max_steps <= self._taken
+        self._over, self._missed = ended or cut, 0
         if self._over:
             self._keep(observation, info)
         if self._current is not None and self._steps is not None:
             self._rewards.append(float(reward))
             self._steps.observe(observation)
             if self._over:
-                self._finish(bool(terminated))
-            elif len(self._rewards) >= self._max_steps:
-                raise EpisodeTooLong(
-                    f"the episode with seed {self._current[1]} did not end within {self._max_steps} steps; "
-                    "expected an environment with a time limit (or a larger evaluation.max_episode_steps)"
-                )
-        return observation, reward, terminated, truncated, info
+                self._finish(bool(terminated), cut)
+        return observation, reward, terminated, truncated or cut, info
 
     def policy_acts(self) -> None:
         """Note that the policy has chosen an action, before wrappers further out act on it."""
@@ -184,7 +188,7 @@ class SeededEpisodes(Unseen):
         observation, info = self._kept
         return copy.deepcopy(observation), dict(info)
 
-    def _finish(self, terminated: bool) -> None:
+    def _finish(self, terminated: bool, cut: bool = False) -> None:
         assert self._current is not None
         assert self._steps is not None
         index, seed = self._current
@@ -200,6 +204,8 @@ class SeededEpisodes(Unseen):
                 raw_observations=observed,
                 rewards=Digest().add_array(np.asarray(self._rewards)).hexdigest(),
                 steps=steps,
+                cut=cut,
+                pays=paid_between(min(self._rewards), max(self._rewards)),
             )
         )
 

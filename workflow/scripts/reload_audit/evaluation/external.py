@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -47,7 +46,15 @@ from reload_audit.reading.model_zip import SavedModel, read_model
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
 from reload_audit.reading.trust import running_names
-from reload_audit.records.episodes import Episode, TrainTime
+from reload_audit.records.episodes import (
+    Episode,
+    Pays,
+    RandomReward,
+    TrainTime,
+    mean_reward,
+    paid_by,
+    with_bounds,
+)
 from reload_audit.records.manifest import ExternalFacts
 from reload_audit.records.model_record import Check, Evaluation
 from reload_audit.records.specs import (
@@ -74,20 +81,20 @@ _SPEAKING = (Unreadable, ImportProblem, LayerProblem, EpisodeTooLong, NonFiniteR
 
 
 def evaluate_external(
-    spec: ExternalSpec, policy: ExternalPolicy, condition: Condition, criteria: Criteria, random_mean: float | None
+    spec: ExternalSpec, policy: ExternalPolicy, condition: Condition, criteria: Criteria, random: RandomReward | None
 ) -> Evaluation:
     """Load an external model and evaluate it.
 
     The canonical condition runs look by look until the verdict is clear; the others one look.
 
-    :param random_mean: mean reward of a random policy in its environment, if that could be measured
+    :param random: what a random policy earns in its environment, if that could be measured
     :return: where the model cannot be evaluated, why, and what its files say as far as they were read
     """
     th.set_num_threads(1)
     extend_path(spec.environment.python_path)  # trusted packages may lie there
     if condition.model_file is not None:
         spec = replace(spec, path=condition.model_file)
-    evaluation = _Evaluation(spec, policy, condition, criteria, random_mean)
+    evaluation = _Evaluation(spec, policy, condition, criteria, random)
     try:
         return evaluation.run()
     except _SPEAKING as problem:
@@ -105,8 +112,8 @@ def evaluate_external(
         return Evaluation(checks=evaluation.checks, problem=problem_said, facts=evaluation.facts)
 
 
-def random_policy_reward(spec: ExternalSpec, policy: ExternalPolicy, migration: str | None) -> float:
-    """Mean episode reward of a random policy in a model's environment.
+def random_policy_reward(spec: ExternalSpec, policy: ExternalPolicy, migration: str | None) -> RandomReward:
+    """What a random policy earns in a model's environment.
 
     :param migration: as of a condition
     """
@@ -118,7 +125,7 @@ def random_policy_reward(spec: ExternalSpec, policy: ExternalPolicy, migration: 
     acting, allowed = RandomPolicy(venv, policy.evaluation.seed), TimeAllowed(seconds_left)
     episodes = run_episodes(acting, venv, policy.evaluation, 0, RANDOM_POLICY_EPISODES, allowed=allowed)
     venv.close()
-    return float(np.mean([episode.reward for episode in episodes]))
+    return RandomReward(mean_reward(episodes), paid_by(episodes))
 
 
 class _Evaluation:
@@ -130,13 +137,13 @@ class _Evaluation:
         policy: ExternalPolicy,
         condition: Condition,
         criteria: Criteria,
-        random_mean: float | None,
+        random: RandomReward | None,
     ) -> None:
         self._spec = spec
         self._policy = policy
         self._condition = condition
         self._criteria = criteria
-        self._random_mean = random_mean
+        self._random = random
         self._device = condition.device or spec.device
         self._model: BaseAlgorithm | None = None
         self.facts = ExternalFacts()
@@ -161,13 +168,15 @@ class _Evaluation:
             self.checks = _checks(spec, saved, statistics, recording, subject.model, venv)
         evaluation, criteria, train_time = self._protocol(recording)
         claims, started = self.facts.claims, time.monotonic()
+        random_mean = None if self._random is None else self._random.mean
+        known = self._paid_elsewhere(train_time)
 
         def judged(episodes: Sequence[Episode]) -> Judgement:
-            return judge_external(train_time, claims, episodes, self._random_mean, criteria)
+            return judge_external(train_time, claims, with_bounds(episodes, known), random_mean, criteria)
 
         def found(episodes: Sequence[Episode]) -> Evaluation:
             healthy = canonical and len(episodes) > 1 and judged(episodes).healthy
-            return Evaluation(self.checks, episodes, healthy, facts=self.facts)
+            return Evaluation(self.checks, with_bounds(episodes, known), healthy, facts=self.facts)
 
         def enough(so_far: Sequence[Episode]) -> bool:
             hand_over(found(so_far))
@@ -185,6 +194,12 @@ class _Evaluation:
             folder = Path(spec.recording)
             divergence = recorded_divergence(folder, train_time.reference, episodes, steps, self.checks, computed_on)
         return replace(found(episodes), divergence=divergence, out_of_time=allowed.is_up)
+
+    def _paid_elsewhere(self, train_time: TrainTime | None) -> Pays:
+        """What steps are known to pay from episodes of others: of a random policy, or of the recorder."""
+        if train_time is not None:
+            return train_time.paid
+        return "" if self._random is None else self._random.pays
 
     def fitting_migration(self) -> str | None:
         """What is known to give the environment the model's spaces; None where they fit as it is, or nothing is known.

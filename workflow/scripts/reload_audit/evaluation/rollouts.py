@@ -178,7 +178,6 @@ def run_episodes(
     :param venv: built by :func:`reload_audit.environments.build.build_vec_env`
     :param steps: takes the first steps of the first episodes, if given
     :param allowed: the time for them; unlimited if not given
-    :raises EpisodeTooLong: an episode exceeds ``evaluation.max_episode_steps``
     :raises NonFiniteReward: an episode earned NaN or an infinity
     :raises EpisodesLost: a wrapper hides the end of episodes
     """
@@ -380,6 +379,8 @@ def _episode(recorded: SeededEpisode, info: Mapping[str, Any], step_reward: floa
         monitor_reward=None if monitor is None else float(monitor["r"]),
         step_reward=step_reward,
         trace={"raw_observations": recorded.raw_observations, "rewards": recorded.rewards, **trace},
+        cut="open" if recorded.cut else "",
+        pays=recorded.pays,
     )
 
 

@@ -17,11 +17,11 @@ from reload_audit.evaluation.checks import check_identity, recorded_divergence
 from reload_audit.evaluation.conditions import Subject, fresh_environments, run_condition
 from reload_audit.evaluation.in_time import time_allowed
 from reload_audit.judging.criteria import Criteria
-from reload_audit.judging.judgement import judge
+from reload_audit.judging.judgement import Judgement, judge
 from reload_audit.models import model_folder
 from reload_audit.processes.under_way import hand_over
 from reload_audit.reading.statistics import read_statistics
-from reload_audit.records.episodes import Episode, TrainTime
+from reload_audit.records.episodes import Episode, TrainTime, with_bounds
 from reload_audit.records.manifest import Identity
 from reload_audit.records.model_record import Evaluation
 from reload_audit.records.specs import CANONICAL, Condition, TrainingSpec
@@ -46,13 +46,16 @@ def evaluate(folder: str, spec_data: Mapping[str, Any], condition: Condition, cr
     train_time = TrainTime.from_dict(read_json(Path(folder) / model_folder.EVALUATIONS))
     steps = Steps() if canonical else None
 
+    def judged(episodes: Sequence[Episode]) -> Judgement:
+        return judge(train_time, with_bounds(episodes, train_time.paid), criteria)
+
     def found(episodes: Sequence[Episode]) -> Evaluation:
-        healthy = canonical and len(episodes) > 1 and judge(train_time, episodes, criteria).healthy
-        return Evaluation(checks, episodes, healthy)
+        healthy = canonical and len(episodes) > 1 and judged(episodes).healthy
+        return Evaluation(checks, with_bounds(episodes, train_time.paid), healthy)
 
     def enough(so_far: Sequence[Episode]) -> bool:
         hand_over(found(so_far))
-        return not canonical or judge(train_time, so_far, criteria).settled(criteria)
+        return not canonical or judged(so_far).settled(criteria)
 
     stops = spec.evaluation.stops
     allowed = time_allowed(found([]), condition.n_episodes or stops[0])

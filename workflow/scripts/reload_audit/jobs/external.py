@@ -16,6 +16,7 @@ from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED
 from reload_audit.processes.full_disk import is_of_the_machine
 from reload_audit.processes.job_log import log_traceback
 from reload_audit.reading.refusal import Unreadable, unforeseen
+from reload_audit.records.episodes import RandomReward
 from reload_audit.records.manifest import ExternalFacts, ExternalManifest
 from reload_audit.records.model_record import Measurement, ModelRecord, check_record, write_batch
 from reload_audit.records.specs import (
@@ -84,7 +85,7 @@ class _Batch:
         self._policy = policy
         self._reload = reload
         self._criteria = criteria
-        self._random_means: dict[str, float | None] = {}
+        self._random: dict[str, RandomReward | None] = {}
 
     def audit(self, spec: ExternalSpec) -> ModelRecord:
         """Audit one model. Whatever its data makes this process raise is why it could not be audited."""
@@ -109,34 +110,39 @@ class _Batch:
             record = replace(record, looks=judged_by.evaluation.looks, train_time=judged_by.train_time)
         if spec.problem is not None:
             return record
-        random_mean = self._random_mean(spec, None) if judged_by is None else None
+        random = self._random_reward(spec, None) if judged_by is None else None
         evaluation = self._policy.evaluation if judged_by is None else judged_by.evaluation
         deterministic = spec.deterministic or judged_by is not None  # as reference episodes are
         own = spec.environment.vec_env is not None
         planned = conditions(evaluation, self._reload, deterministic=deterministic, own_vec_env=own)
-        record = self._measured(replace(record, random_mean=random_mean), spec, planned)
+        record = self._measured(record, spec, planned, random)
         measured = any(measurement.episodes for measurement in record.conditions.values())
-        return _with_remark(record) if measured and random_mean is None and judged_by is None else record
+        return _with_remark(record) if measured and random is None and judged_by is None else record
 
     def _record(self, spec: ExternalSpec, problem: str | None) -> ModelRecord:
         return ModelRecord(ExternalManifest(spec.model, spec, problem, ExternalFacts()), str(self._log))
 
-    def _measured(self, record: ModelRecord, spec: ExternalSpec, planned: Sequence[Condition]) -> ModelRecord:
+    def _measured(
+        self, record: ModelRecord, spec: ExternalSpec, planned: Sequence[Condition], random: RandomReward | None
+    ) -> ModelRecord:
         """The record with what the model's files say, what conditions gave, and what may explain that.
 
         Conditions besides the canonical one run only where that leaves a question.
+
+        :param random: what a random policy earns in its environment, where that was measured
         """
+        record = replace(record, random_mean=None if random is None else random.mean)
 
         def arguments(condition: Condition) -> tuple[Any, ...]:
-            return spec, self._policy, condition, self._criteria, record.random_mean
+            return spec, self._policy, condition, self._criteria, random
 
         forced = self._reload.conditions == "all"
         outcome = self._processes.call(_EVALUATE, *arguments(planned[0]))
         migration = None if outcome.value is None else outcome.value.migration
         if migration is not None:  # its spaces do not fit, and this is known to make them fit
-            random_mean = None if record.train_time is not None else self._random_mean(spec, migration)
+            random = None if record.train_time is not None else self._random_reward(spec, migration)
             migrated = [replace(condition, migration=migration) for condition in planned]
-            return self._measured(replace(record, random_mean=random_mean), spec, migrated)
+            return self._measured(record, spec, migrated, random)
         canonical = Measurement.of(planned[0], outcome)
         results = {CANONICAL: canonical}
         if outcome.value is not None:
@@ -154,13 +160,13 @@ class _Batch:
         examination, tried = diagnose(self._processes, target, results)
         return replace(record, conditions={**results, **tried}, examination=examination)
 
-    def _random_mean(self, spec: ExternalSpec, migration: str | None) -> float | None:
+    def _random_reward(self, spec: ExternalSpec, migration: str | None) -> RandomReward | None:
         key = digest([plain(asdict(spec.environment.unnormalized())), spec.named_by_user, migration])
-        if key not in self._random_means:
-            self._random_means[key] = self._processes.call(
+        if key not in self._random:
+            self._random[key] = self._processes.call(
                 "reload_audit.evaluation.external:random_policy_reward", spec, self._policy, migration
             ).value
-        return self._random_means[key]
+        return self._random[key]
 
 
 def _exploring(record: ModelRecord, canonical: Condition, measured: Measurement) -> Condition | None:

@@ -9,9 +9,9 @@ import numpy as np
 
 from reload_audit.judging.comparison import Comparison, claim_too_imprecise, compare_unpaired
 from reload_audit.judging.criteria import Criteria, margin
-from reload_audit.judging.judgement import Judgement, Obstacle, judge
+from reload_audit.judging.judgement import Judgement, Obstacle, joint_cut, judge, obstacle_of_cut
 from reload_audit.judging.spread import chance_of_spread
-from reload_audit.records.episodes import Episode, TrainTime, rewards
+from reload_audit.records.episodes import Cut, Episode, TrainTime, rewards
 from reload_audit.records.specs import Claim, ClaimKind
 
 STRENGTH: tuple[ClaimKind, ...] = (
@@ -107,8 +107,8 @@ def judge_by_claims(
     """
     if not claims:
         return Judgement(None, obstacle="no_claim")
-    earned = rewards(reload)
-    judged = [judge_by_claim(claim, earned, random_mean, criteria) for claim in sorted(claims, key=_rank)]
+    earned, cut = rewards(reload), joint_cut(episode.cut for episode in reload)
+    judged = [judge_by_claim(claim, earned, random_mean, criteria, cut) for claim in sorted(claims, key=_rank)]
     first = judged[0]
     kinds = {found.claim.kind: found for found in reversed(judged) if found.claim}
     weak = [found for kind, found in kinds.items() if kind in OBSTACLE_OF_KIND and kind != "stated"]
@@ -160,10 +160,13 @@ def _rank(claim: Claim) -> int:
     return STRENGTH.index(claim.kind)
 
 
-def judge_by_claim(claim: Claim, earned: np.ndarray, random_mean: float | None, criteria: Criteria) -> Judgement:
+def judge_by_claim(
+    claim: Claim, earned: np.ndarray, random_mean: float | None, criteria: Criteria, cut: Cut = ""
+) -> Judgement:
     """Compare a reload with one claim; a standard deviation that it does not state is taken from the reload.
 
     :param earned: reward of each episode of the reload, shape ``(n,)``
+    :param cut: how their mean bounds that of whole episodes, where some were cut
     """
     mean, std = float(np.mean(earned)), float(np.std(earned))
     claim_std = std if claim.std is None else claim.std
@@ -177,8 +180,9 @@ def judge_by_claim(claim: Claim, earned: np.ndarray, random_mean: float | None, 
     return Judgement(
         comparison,
         claim,
-        _obstacle(claim, comparison, imprecise, n),
-        as_claimed=_is_as_claimed(claim, comparison, imprecise, n, criteria),
+        obstacle_of_cut(comparison, cut) or _obstacle(claim, comparison, imprecise, n),
+        as_claimed=cut in ("", "lower") and _is_as_claimed(claim, comparison, imprecise, n, criteria),
+        cut=cut,
     )
 
 

@@ -5,7 +5,7 @@ Models of which there are only claims are judged in ``claims``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,12 +13,14 @@ from reload_audit.judging.comparison import Comparison, compare_paired, compare_
 from reload_audit.judging.criteria import Criteria, Decision, margin
 from reload_audit.records.episodes import (
     UNSEEDED,
+    Cut,
     Episode,
     TrainTime,
     first_difference,
     mean_reward,
     rewards,
     std_reward,
+    with_bounds,
 )
 from reload_audit.records.specs import Claim
 
@@ -28,7 +30,15 @@ _NEXT_TO_NOTHING = 1e-3
 _MANY_MODELS = 10_000_000
 """More models than any audit has: the correction for their number is assumed to be by at most this factor."""
 
-Obstacle = Literal["", "no_claim", "claim_too_imprecise", "best_of_k", "before_last_update", "claim_with_exploration"]
+Obstacle = Literal[
+    "",
+    "no_claim",
+    "claim_too_imprecise",
+    "best_of_k",
+    "before_last_update",
+    "claim_with_exploration",
+    "episodes_cut",
+]
 
 Gap = Literal["", "environment", "process", "environment and process"]
 
@@ -41,6 +51,8 @@ class Judgement:
         in place), or against a claim; None without either
     :param claim: the claim that decides; None where episodes of train time do
     :param obstacle: why the comparison must not decide; empty if it may
+    :param cut: how the difference bounds the one that there would be if no episode were cut; empty where none is, or
+        where it was cut at the same step on both sides
     :param as_claimed: whether a claim that is too weak or too imprecise to show more predicts what the reload earns
     :param exploring: whether it is the reload with stochastic actions that is compared, with training episodes: what
         these earned is the least that the model did, so that more is no gain
@@ -57,6 +69,7 @@ class Judgement:
     first_difference: str | None = None
     as_claimed: bool = False
     exploring: bool = False
+    cut: Cut = ""
 
     @property
     def decision(self) -> Decision | Literal["identical", "consistent"] | None:
@@ -68,7 +81,8 @@ class Judgement:
             return "consistent" if self.as_claimed else None
         if self.obstacle:
             return "consistent" if self.as_claimed else None
-        if self.exploring or (decision == "improved" and self.as_claimed):
+        gain_is_open = decision == "equivalent" and self.cut
+        if self.exploring or gain_is_open or (decision == "improved" and self.as_claimed):
             return "retained"
         identical = decision == "equivalent" and self.claim is None and self.first_difference is None
         return "identical" if identical else decision
@@ -104,7 +118,7 @@ class Judgement:
         gain must be so clear that it outlasts the correction for the number of models, which is not known here.
         """
         comparison = self.comparison
-        if comparison is None or self.decision == "identical":
+        if comparison is None or self.decision == "identical" or self.obstacle == "episodes_cut":
             return True
         wide = comparison.ci_high - comparison.ci_low > _NEXT_TO_NOTHING * comparison.margin
         telling = wide or comparison.n_episodes >= criteria.episodes_to_meet_a_rare_loss
@@ -128,11 +142,15 @@ def judge(train_time: TrainTime, reload: Sequence[Episode], criteria: Criteria) 
     """
     n = len(reload)
     quoted, reference = train_time.quoted, train_time.reference[:n]
+    cut = _cut(reload, with_bounds(quoted[:n], train_time.paid))
     criteria = criteria.up_to(len(quoted))
     width = margin(mean_reward(quoted), std_reward(quoted), train_time.random_mean, criteria)
     in_place = None if train_time.in_place is None else train_time.in_place[:n]
+    comparison = _compared(quoted[:n], reload, width, criteria)
     return Judgement(
-        comparison=_compared(quoted[:n], reload, width, criteria),
+        comparison=comparison,
+        obstacle=obstacle_of_cut(comparison, cut),
+        cut=cut,
         environment_gap=None if in_place is None else _compared(in_place, reference, width, criteria),
         process_gap=_compared(reference, reload, width, criteria),
         first_difference=first_difference(reference, reload),
@@ -146,3 +164,29 @@ def _compared(before: Sequence[Episode], after: Sequence[Episode], width: float,
         return compare_paired(rewards(after) - rewards(before), width, criteria)
     (one, other) = ((mean_reward(runs), std_reward(runs), len(runs)) for runs in (before, after))
     return compare_unpaired(one, other, width, criteria)
+
+
+_OTHER_SIDE: dict[Cut, Cut] = {"": "", "lower": "upper", "upper": "lower", "open": "open"}
+
+
+def _cut(reload: Sequence[Episode], quoted: Sequence[Episode]) -> Cut:
+    """How the differences of episodes bound those of whole ones, where some were cut on one side only."""
+    pairs = [pair for pair in zip(reload, quoted, strict=False) if bool(pair[0].cut) != bool(pair[1].cut)]
+    return joint_cut([one.cut or _OTHER_SIDE[other.cut] for one, other in pairs])
+
+
+def joint_cut(cuts: Iterable[Cut]) -> Cut:
+    """How a mean bounds the mean that there would be if no episode were cut."""
+    kinds = {*cuts} - {""}
+    return "open" if len(kinds) > 1 else next(iter(kinds), "")
+
+
+def obstacle_of_cut(comparison: Comparison, cut: Cut) -> Obstacle:
+    """What keeps a comparison from deciding where episodes were cut: they may have gone on to earn the difference."""
+    decisions: dict[Cut, tuple[Decision, ...]] = {
+        "": ("degraded", "improved", "equivalent", "retained"),
+        "lower": ("improved", "equivalent", "retained"),
+        "upper": ("degraded",),
+        "open": (),
+    }
+    return "" if comparison.decision is None or comparison.decision in decisions[cut] else "episodes_cut"

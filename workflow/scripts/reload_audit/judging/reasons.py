@@ -98,6 +98,9 @@ def _main_reason(
             return _consistent(comparison, claim, criteria, loss_share)
         case "degraded" | "improved":
             return _changed(judgement, comparison, claim)
+    if judgement.obstacle == "episodes_cut":
+        of = "claimed" if claim is not None else "recorded"
+        return f"episodes_cut: {_amount(comparison)} than {of}, but episodes were cut that may have made up for it"
     if judgement.obstacle and claim is not None:
         return f"{judgement.obstacle}: {_obstacle(judgement.obstacle, claim, comparison, criteria)}"
     if judged.suspect:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,10 +13,16 @@ from reload_audit.records.plain_data import PlainData
 UNSEEDED = -1
 """Stands for the seed of an episode that was given none of its own."""
 
+Pays = Literal["", "gains", "losses", "both"]
+"""What the steps of whole episodes pay: nothing below 0, nothing above 0, or both; empty where it is not known."""
+
+Cut = Literal["", "lower", "upper", "open"]
+"""Of an episode that was cut, how its reward bounds that of the whole one: from below, from above, or not at all."""
+
 
 @dataclass(frozen=True)
 class Episode(PlainData):
-    """One finished episode.
+    """One finished episode, or one that was cut after ``evaluation.max_episode_steps``.
 
     :param seed: that it was reset with, or :data:`UNSEEDED`
     :param reward: sum of the environment's rewards as the VecEnv received them, in double precision
@@ -24,6 +30,8 @@ class Episode(PlainData):
     :param step_reward: sum of what the outermost VecEnv handed out; another scale where rewards are normalised
     :param trace: content digests over all steps of ``raw_observations``, ``rewards``,
         ``policy_observations`` (one for each key of a dictionary) and ``actions``
+    :param cut: what an episode that was cut is a bound of; empty for one that ended
+    :param pays: what its steps pay
     """
 
     episode: int
@@ -34,12 +42,53 @@ class Episode(PlainData):
     monitor_reward: float | None
     step_reward: float
     trace: Mapping[str, str]
+    cut: Cut = ""
+    pays: Pays = ""
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Episode:
         numbers = {key: float(data[key]) for key in ("reward", "step_reward")}
         monitor = data["monitor_reward"]
         return cls(**{**data, **numbers, "monitor_reward": None if monitor is None else float(monitor)})
+
+
+@dataclass(frozen=True)
+class RandomReward:
+    """What a random policy earns.
+
+    :param mean: of its episodes' rewards
+    :param pays: what the steps of those pay that ended
+    """
+
+    mean: float
+    pays: Pays = ""
+
+
+def paid_between(least: float, most: float) -> Pays:
+    """What steps pay of which the worst and the best are known."""
+    return "gains" if least >= 0 else "losses" if most <= 0 else "both"
+
+
+def paid_by(episodes: Iterable[Episode]) -> Pays:
+    """What the steps of whole episodes pay, as far as these show it."""
+    kinds = {episode.pays for episode in episodes if not episode.cut} - {""}
+    return "both" if len(kinds) > 1 else next(iter(kinds), "")
+
+
+def with_bounds(episodes: Sequence[Episode], others: Pays) -> Sequence[Episode]:
+    """Episodes of which it is said how those that were cut bound the rewards of whole ones.
+
+    What steps pay must be known of episodes that ended: the last step may pay what no other does.
+
+    :param others: what the steps of other episodes in this environment pay
+    """
+    if not any(episode.cut for episode in episodes):
+        return episodes
+    whole = {paid_by(episodes), others} - {""}
+    kinds = whole | {episode.pays for episode in episodes if episode.cut}
+    bounds: dict[Pays, Cut] = {"gains": "lower", "losses": "upper"}
+    bound = bounds.get(next(iter(kinds)), "open") if whole and len(kinds) == 1 else "open"
+    return [replace(episode, cut=bound) if episode.cut else episode for episode in episodes]
 
 
 @dataclass(frozen=True)
@@ -68,6 +117,11 @@ class TrainTime(PlainData):
     def quoted(self) -> Sequence[Episode]:
         """The episodes whose mean people quote as the model's reward: in place, or else the reference."""
         return self.reference if self.in_place is None else self.in_place
+
+    @property
+    def paid(self) -> Pays:
+        """What steps pay, as far as its episodes show it that ended."""
+        return paid_by([*self.reference, *(self.random_policy or ())])
 
     @property
     def random_mean(self) -> float | None:

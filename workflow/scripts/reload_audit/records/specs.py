@@ -199,7 +199,7 @@ class EvaluationSpec(PlainData):
 
     :param episodes: how many are recorded at train time
     :param n_envs: environments of the VecEnv in the canonical condition
-    :param max_episode_steps: an episode that is longer is an error
+    :param max_episode_steps: an episode that is longer is cut
     :param looks: numbers of episodes, increasing, after each of which a decision is tried
     """
 

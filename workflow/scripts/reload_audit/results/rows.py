@@ -15,7 +15,7 @@ from reload_audit.judging.criteria import Criteria
 from reload_audit.judging.judgement import Judgement
 from reload_audit.processes.isolation import Usage
 from reload_audit.reading.refusal import shown, unforeseen
-from reload_audit.records.episodes import Episode, first_difference, mean_reward, rewards, std_reward
+from reload_audit.records.episodes import Cut, Episode, first_difference, mean_reward, rewards, std_reward
 from reload_audit.records.manifest import ExternalManifest, TrainedManifest
 from reload_audit.records.model_record import Check, Measurement, ModelRecord, recorded_text
 from reload_audit.records.specs import CANONICAL, Claim
@@ -57,7 +57,7 @@ def model_row(record: ModelRecord, judgement: Judgement | None) -> ModelRow:
         random_mean_reward=record.random_policy_mean,
         log=record.log,
     )
-    row = _with_claim(_with_rewards(row, record), record, judgement)
+    row = _with_cut(_with_claim(_with_rewards(row, record), record, judgement), record)
     if judgement is not None and judgement.comparison is not None:
         row = replace(row, **comparison_columns(judgement.comparison))
         row = replace(row, **loss_columns(judgement.comparison, row.claim_mean, row.random_mean_reward))
@@ -175,6 +175,7 @@ def episode_rows(record: ModelRecord) -> Iterator[EpisodeRow]:
                 episode.monitor_reward,
                 episode.step_reward,
                 digest(episode.trace),
+                bool(episode.cut),
             )
 
 
@@ -305,6 +306,26 @@ def _with_claim(row: ModelRow, record: ModelRecord, judgement: Judgement | None)
         claim_n=claim.n,
         claim_source=claim.where,
     )
+
+
+_BOUNDS: dict[Cut, str] = {
+    "lower": "they earned at least what is said, because no step pays less than 0",
+    "upper": "they earned at most what is said, because no step pays more than 0",
+    "open": "whether they would have earned more or less is not known",
+}
+
+
+def _with_cut(row: ModelRow, record: ModelRecord) -> ModelRow:
+    """With the number of episodes of the reload that were cut, and a remark on them."""
+    episodes = [] if record.canonical is None else record.canonical.episodes
+    cut = [episode for episode in episodes if episode.cut]
+    if not cut:
+        return replace(row, episodes_cut=0 if episodes else None)
+    remark = (
+        f"{len(cut):,} of {len(episodes):,} episodes did not end within {cut[0].length:,} steps "
+        f"(evaluation.max_episode_steps) and were cut: {_BOUNDS[cut[0].cut]}"
+    )
+    return replace(row, episodes_cut=len(cut), remarks="; ".join(filter(None, [row.remarks, remark])))
 
 
 def _moments(episodes: Sequence[Episode]) -> tuple[float, float]:

@@ -47,6 +47,7 @@ class ModelRow:
     cause: str | None = None
     cause_share: float | None = None
     n_episodes: int | None = None
+    episodes_cut: int | None = None
     claim_kind: str | None = None
     claim_mean: float | None = None
     claim_std: float | None = None
@@ -112,6 +113,7 @@ class EpisodeRow:
     """One row of the table of episodes.
 
     :param trace: one digest of all that happened in it
+    :param cut: whether it had not ended after ``evaluation.max_episode_steps``
     """
 
     model: str
@@ -124,6 +126,7 @@ class EpisodeRow:
     monitor_reward: float | None
     step_reward: float
     trace: str
+    cut: bool
 
 
 @dataclass(frozen=True)

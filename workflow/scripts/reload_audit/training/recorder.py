@@ -70,7 +70,7 @@ def record_reference(
     :param episodes: how many are recorded
     :param seed: episode ``k`` is reset with ``seed + k``
     :param n_envs: environments side by side; a reload uses as many
-    :param max_episode_steps: an episode that is longer is an error
+    :param max_episode_steps: an episode that is longer is cut
     :return: the folder
     :raises ValueError: the environments cannot be found by their names in another process, or are not like those that
         the model is trained in, or the model is of no algorithm of stable-baselines3 or sb3-contrib
