@@ -51,6 +51,27 @@ class Locked(Level):
         self.lock = threading.Lock()
 
 
+class Pickled(Level, gym.utils.EzPickle):
+    """:class:`Level` whose copy is a new one, as those of MuJoCo and Box2D are."""
+
+    def __init__(self, level: int = 0) -> None:
+        gym.utils.EzPickle.__init__(self, level)
+        super().__init__(level)
+
+
+class Shared(Level):
+    """:class:`Level` whose observations depend on the resets of all environments of the process."""
+
+    resets_of_all = 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        Shared.resets_of_all += 1
+        return super().reset(seed=seed)
+
+    def observe(self) -> Any:
+        return super().observe() / (1 + Shared.resets_of_all)
+
+
 class Scaled(gym.RewardWrapper):
     """Multiplies rewards by an argument that it keeps."""
 
@@ -71,6 +92,13 @@ class Hiding(gym.RewardWrapper):
 
     def reward(self, reward: Any) -> Any:
         return self.factor * reward
+
+
+class Composed(gym.Wrapper):
+    """Puts two other wrappers around an environment by itself."""
+
+    def __init__(self, env: gym.Env) -> None:
+        super().__init__(Scaled(Scaled(env, 2.0), 3.0))
 
 
 class Mirrored(VecEnvWrapper):

@@ -163,6 +163,9 @@ def test_a_layer_that_cannot_be_built_again_is_named_before_training(tmp_path, m
     assert "the VecEnvWrapper InTheScript is defined in the training script itself" in said
     said = refused(tmp_path, make_vec_env(layered.Level, env_kwargs={"level": 2}), env_kwargs={"level": 1})
     assert "level is 2, not 1" in said
+    mapped = partial(gym.wrappers.TransformReward, func=lambda reward: reward)
+    said = refused(tmp_path, make_vec_env(layered.Level, wrapper_class=mapped))
+    assert "what TransformReward was given cannot be read off it and written down: func" in said
     said = refused(tmp_path, make_vec_env(layered.Level), env=layered.Level, wrappers=["layered.Scaled"])
     assert "expected Level, found Scaled in Level" in said
 
@@ -172,6 +175,13 @@ def test_the_factory_of_the_environments_says_all_that_they_hide(tmp_path):
     small(DummyVecEnv([factory])).learn(16, callback=ReferenceRecorder(tmp_path, env_fns=[factory], **QUICK))
     assert environment(tmp_path)["env"] == "layered:make_hiding"
     assert environment(tmp_path)["env_kwargs"] == {"scale": 4.0}
+    assert rewards(tmp_path, "in_place") == rewards(tmp_path, "reference")
+
+
+def test_a_wrapper_that_puts_others_around_the_environment_is_named_alone(tmp_path):
+    venv = make_vec_env(layered.Level, wrapper_class=layered.Composed)
+    small(venv).learn(16, callback=ReferenceRecorder(tmp_path, **QUICK))
+    assert environment(tmp_path)["wrappers"] == ["layered.Composed"]
     assert rewards(tmp_path, "in_place") == rewards(tmp_path, "reference")
 
 
@@ -206,7 +216,17 @@ def test_environments_in_other_processes_are_looked_at_from_outside(tmp_path):
 # --- In place ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [layered.Level, layered.Locked])
+def test_looking_at_environments_before_training_changes_nothing_of_it(tmp_path):
+    digests = []
+    for callback in (None, ReferenceRecorder(tmp_path / "recorded", **QUICK)):
+        layered.Shared.resets_of_all = 0
+        venv = make_vec_env(layered.Shared, n_envs=2, seed=0, wrapper_class=layered.Scaled)
+        trained = small(VecNormalize(venv)).learn(64, callback=callback)
+        digests.append(model_folder.content_digests(trained, trained.get_vec_normalize_env()))
+    assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize("kind", [layered.Level, layered.Locked, layered.Pickled])
 def test_measuring_in_place_leaves_training_and_its_logs_as_they_are(kind, tmp_path):
     digests = []
     for record in (False, True):
@@ -222,11 +242,12 @@ def test_measuring_in_place_leaves_training_and_its_logs_as_they_are(kind, tmp_p
     assert digests[0] == digests[1]
     recorded = read_recording(tmp_path / "recorded").train_time
     # What cannot be copied is measured only where training is over.
-    assert (recorded.in_place is None) == (kind is layered.Locked)
+    assert (recorded.in_place is None) == (kind is not layered.Level)
 
 
-def test_what_cannot_be_copied_is_measured_itself_at_the_end_of_training(tmp_path):
-    venv = make_vec_env(layered.Locked, n_envs=2, seed=0, monitor_dir=str(tmp_path / "logs"))
+@pytest.mark.parametrize("kind", [layered.Locked, layered.Pickled])
+def test_what_cannot_be_copied_is_measured_itself_at_the_end_of_training(kind, tmp_path):
+    venv = make_vec_env(kind, n_envs=2, seed=0, monitor_dir=str(tmp_path / "logs"))
     trained = small(venv)
     trained.learn(64, callback=[Raises("set_level", 1), ReferenceRecorder(tmp_path / "recorded", **QUICK)])
     in_place, reference = (rewards(tmp_path / "recorded", name) for name in ("in_place", "reference"))

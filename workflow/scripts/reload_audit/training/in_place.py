@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 
 import gymnasium as gym
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -21,7 +22,7 @@ from reload_audit.evaluation.reference import evaluate_in_looks
 from reload_audit.models import model_folder
 from reload_audit.records.episodes import Episode
 from reload_audit.records.specs import EnvironmentSpec, EvaluationSpec
-from reload_audit.training.layers import layers_with_effect, vec_layers_with_effect, without_files
+from reload_audit.training.layers import copies_of, layers_with_effect, vec_layers_with_effect, without_files
 
 
 def evaluate_in_place(
@@ -39,7 +40,7 @@ def evaluate_in_place(
         return None
     with without_files([*inner.envs, *vec_layers_with_effect(venv)]):
         try:
-            envs = copy.deepcopy(inner.envs)
+            envs = copies_of(inner.envs)
         except Exception as error:
             if not at_the_end:
                 print(f"not measured in place: the environments cannot be copied ({_said(error)})", flush=True)
@@ -67,7 +68,7 @@ def _in_originals(
 
 def _seeded(envs: Sequence[gym.Env], spec: EnvironmentSpec) -> list[gym.Env]:
     """Environments with :class:`SeededEpisodes` in each, where new ones have it: around what the user wraps."""
-    own = len(layers_with_effect(make_env(spec))) - len(spec.wrappers)
+    own = len(layers_with_effect(make_env(replace(spec, wrappers=()))))
     return [_with_seeded_episodes(env, own) for env in envs]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,9 @@ _MOST_NUMBERS = 64
 Attributes = dict[str, Any]
 """Values of any type by the names of the attributes that hold them."""
 
+_OF_LIBRARIES = frozenset({"render_mode", "_ezpickle_args", "_ezpickle_kwargs", "_saved_kwargs", "_np_random_seed"})
+"""Attributes that Gymnasium keeps of a constructor's arguments and seeds, or that are about rendering alone."""
+
 _STEPS = 3
 """Steps of a new environment after which what has changed is a part of the episode."""
 
@@ -46,10 +50,12 @@ class Parameters:
 
     :param read: values that are plain, by parameter; those that are the parameter's default are left out
     :param unread: parameters that the object does not keep under their name, or whose value has no name
+    :param needed: those of the unread ones without which it cannot be constructed as it was
     """
 
     read: Arguments
     unread: tuple[str, ...]
+    needed: tuple[str, ...]
 
 
 def layers_with_effect(env: Any) -> list[Any]:
@@ -80,19 +86,24 @@ def parameters_of(layer: Any) -> Parameters:
     made_by_id = isinstance(layer, gym.Env) and layer is layer.unwrapped and layer.spec is not None
     recorded = layer.spec.kwargs if made_by_id else _recorded(layer, parameters)
     read: Attributes = {}
-    unread = []
+    unread, needed = [], []
     for parameter in parameters:
         name = parameter.name
-        found = [values[key] for values, key in _places(layer, recorded, name) if key in values]
+        places = [(recorded, name)] if made_by_id else _places(layer, recorded, name)
+        found = [values[key] for values, key in places if key in values]
         if not found:
             unread += [] if made_by_id else [name]
             continue
         value, default = nameable(found[0]), nameable(parameter.default)
+        if value is UNNAMED and found[0] is parameter.default:
+            continue
         if value is UNNAMED:
             unread.append(name)
+            needed += [name] if name in recorded else []
         elif default is UNNAMED or not _equal(value, default):
             read[name] = value
-    return Parameters(read, tuple(unread))
+    required = [one.name for one in parameters if one.default is inspect.Parameter.empty and one.name in unread]
+    return Parameters(read, tuple(unread), tuple(dict.fromkeys([*needed, *required])))
 
 
 def parameter_names(layer: Any) -> list[str]:
@@ -128,19 +139,46 @@ def nameable(value: Any) -> Any:
 
 def at_a_start(env: gym.Env) -> gym.Env:
     """A copy of an environment at the start of an episode; the environment itself where it cannot be copied."""
-    with without_files([env]):
-        try:
-            copied = copy.deepcopy(env)
-        except Exception:
-            return env
+    try:
+        (copied,) = copies_of([env])
+    except Exception:
+        return env
     copied.reset(seed=0)
     return copied
+
+
+def copies_of(envs: Sequence[gym.Env]) -> list[gym.Env]:
+    """Copies of environments that share nothing with them, but what all of a process share.
+
+    :raises Exception: they hold what cannot be copied
+    """
+    if "pybullet" in sys.modules:  # a simulation is a number there, which a copy would share
+        raise TypeError("simulations of pybullet cannot be copied")
+    for env in envs:
+        for layer in layers(env):
+            if hasattr(layer, "__setstate__") or hasattr(layer, "__deepcopy__"):
+                raise TypeError(f"a copy of {shown_name(layer)} is a new one (EzPickle, __setstate__)")
+            _refuse_finalizers(layer, 3)
+    with without_files(envs):
+        return copy.deepcopy([*envs])
+
+
+def _refuse_finalizers(value: Any, depth: int) -> None:
+    """Refuse objects that release something when they are deleted, which a copy would do while it is in use."""
+    held = getattr(value, "__dict__", {})
+    for part in held.values():
+        if isinstance(part, type) or inspect.isroutine(part) or inspect.ismodule(part):
+            continue
+        if hasattr(type(part), "__del__"):
+            raise TypeError(f"a {type(part).__name__} releases something when it is deleted")
+        if depth:
+            _refuse_finalizers(part, depth - 1)
 
 
 def plain_attributes(layer: Any) -> Attributes:
     """The attributes of a layer that are plain and short, by name."""
     held = getattr(layer, "__dict__", {})
-    values = {name: nameable(value) for name, value in held.items() if not callable(value)}
+    values = {name: nameable(value) for name, value in held.items() if name not in _OF_LIBRARIES}
     return {name: value for name, value in values.items() if value is not UNNAMED and len(str(value)) <= _MOST_NUMBERS}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +32,7 @@ from reload_audit.records.specs import (
 )
 from reload_audit.training.layers import (
     UNNAMED,
+    Attributes,
     at_a_start,
     fixed_attributes,
     importable_name,
@@ -89,7 +91,7 @@ def environment_of(model: BaseAlgorithm, said: Said) -> EnvironmentSpec:
     env = said.env or _env_name(trained)
     env_kwargs = said.env_kwargs if said.env_kwargs is not None else _env_kwargs(trained, env)
     bare = EnvironmentSpec(env, dict(env_kwargs), (), "env", _vec_wrappers(venv, said), ())
-    if said.env_kwargs is None:
+    if said.env_kwargs is None and trained.unwrapped.spec is None:
         bare = _without_drawn(bare)
     around = _around(layers_with_effect(trained), layers_with_effect(make_env(bare)), bare)
     if said.wrappers is None:
@@ -97,6 +99,8 @@ def environment_of(model: BaseAlgorithm, said: Said) -> EnvironmentSpec:
     else:
         wrappers = tuple(map(wrapper_spec, said.wrappers))
     spec = replace(bare, wrappers=wrappers)
+    if said.wrappers is None:
+        spec = _without_what_others_make(trained, spec)
     _compare(trained, spec, said)
     return spec
 
@@ -109,7 +113,7 @@ def sample_of(venv: VecEnv, env_fns: Sequence[Factory] = ()) -> Env | None:
         return made
     inner = venv.unwrapped
     if isinstance(inner, DummyVecEnv):
-        return at_a_start(inner.envs[0])
+        return inner.envs[0]
     if isinstance(inner, SubprocVecEnv):
         return None
     raise NotRebuilt(
@@ -199,9 +203,14 @@ def _env_kwargs(trained: Env, env: str) -> Arguments:
     """What the environment's constructor was given, as far as that can be read."""
     base = trained.unwrapped
     if base.spec is None or env.rpartition(":")[2] != base.spec.id:
-        return parameters_of(base).read
+        known = parameters_of(base)
+        if known.needed:
+            raise NotRebuilt(_needed(base, known.needed, f'env_kwargs={{"{known.needed[0]}": ...}}'))
+        return known.read
     registered = gym.registry[base.spec.id]
     given = {key: nameable(value) for key, value in base.spec.kwargs.items() if key != "render_mode"}
+    if unnamed := [key for key, value in given.items() if value is UNNAMED and key not in registered.kwargs]:
+        raise NotRebuilt(_needed(base, unnamed, f'env_kwargs={{"{unnamed[0]}": ...}}'))
     own = {key: value for key, value in given.items() if value != nameable(registered.kwargs.get(key))}
     around = layers_with_effect(trained)[-2:-1]
     limit = next((layer._max_episode_steps for layer in around if isinstance(layer, TimeLimit)), None)
@@ -212,8 +221,10 @@ def _env_kwargs(trained: Env, env: str) -> Arguments:
 
 def _without_drawn(spec: EnvironmentSpec) -> EnvironmentSpec:
     """The same without arguments whose attributes are set in every episode: these tell nothing of the constructor."""
+    if not spec.env_kwargs:
+        return spec
     *_, (base, fixed) = fixed_attributes(make_env(spec))
-    drawn = [name for name in spec.env_kwargs if hasattr(base, name) and name not in fixed]
+    drawn = [name for name in spec.env_kwargs if name in plain_attributes(base) and name not in fixed]
     return replace(spec, env_kwargs={key: value for key, value in spec.env_kwargs.items() if key not in drawn})
 
 
@@ -236,7 +247,33 @@ def _named(layer: Any, option: str) -> WrapperSpec:
     name = importable_name(type(layer))
     if name is None:
         raise NotRebuilt(_in_the_script(layer, "the wrapper", option))
-    return WrapperSpec(name, parameters_of(layer).read)
+    known = parameters_of(layer)
+    if known.needed:
+        raise NotRebuilt(_needed(layer, known.needed, f'{option}=[{{"{name}": {{"{known.needed[0]}": ...}}}}]'))
+    return WrapperSpec(name, known.read)
+
+
+def _without_what_others_make(trained: Env, spec: EnvironmentSpec) -> EnvironmentSpec:
+    """The same without wrappers that one further out puts around the environment by itself, as AtariWrapper does."""
+    expected = [type(layer).__name__ for layer in layers_with_effect(trained)]
+    every = spec.wrappers
+    if [type(layer).__name__ for layer in layers_with_effect(make_env(spec))] == expected:
+        return spec
+    for outer in range(len(every)):
+        for first in range(outer):
+            fewer = replace(spec, wrappers=(*every[:first], *every[outer:]))
+            with contextlib.suppress(Exception):  # some are around what they cannot be around
+                if [type(layer).__name__ for layer in layers_with_effect(make_env(fewer))] == expected:
+                    return fewer
+    return spec
+
+
+def _needed(layer: Any, needed: Sequence[str], how: str) -> str:
+    return (
+        f"what {shown_name(layer)} was given cannot be read off it and written down: {', '.join(needed)}; functions "
+        f"and classes have to lie in a module, such as my_env.py, and plain values can be said: {how}; or pass "
+        "env_fns, a function of such a module that makes the environments"
+    )
 
 
 def _vec_wrappers(venv: VecEnv, said: Said) -> tuple[WrapperSpec, ...]:
@@ -282,21 +319,38 @@ def _compare(trained: Env, spec: EnvironmentSpec, said: Said) -> None:
     :raises NotRebuilt: layers, arguments or what they set are not the same
     """
     layers = layers_with_effect(trained)
-    built = [[*fixed_attributes(make_env(spec))] for _ in range(2)]
-    expected, found = [[type(layer).__name__ for layer in side] for side in (layers, [one for one, _ in built[0]])]
+    built = [layers_with_effect(make_env(spec)) for _ in range(2)]
+    expected, found = [[type(layer).__name__ for layer in side] for side in (layers, built[0])]
     if expected != found:
         raise NotRebuilt(
             f"{spec.env} is not like the environment that is trained in: expected {' in '.join(expected)}, found "
             f"{' in '.join(found)}; wrappers={[one.to_plain() for one in spec.wrappers]}"
         )
-    for layer, (new, one), (_, other) in zip(layers, *built, strict=True):
+    news = [[plain_attributes(layer) for layer in side] for side in built]
+    if not _arguments_differ(layers, built[0], news, said):
+        return  # without a reset or a step, which might change what all environments of a process share
+    layers = layers_with_effect(at_a_start(trained))
+    fixed = [[attributes for _, attributes in fixed_attributes(make_env(spec))] for _ in range(2)]
+    for layer, new, other in _arguments_differ(layers, built[0], fixed, said):
+        _refuse(layer, other, parameters_of(layer).unread, "env_kwargs" if new is built[0][-1] else "wrappers")
+
+
+def _arguments_differ(
+    layers: Sequence[Any], built: Sequence[Any], news: Sequence[Sequence[Attributes]], said: Said
+) -> list[tuple[Any, Any, dict[str, tuple[Any, Any]]]]:
+    """Layers whose arguments differ from those of new ones, with the new one, and the attributes that show it.
+
+    :param news: attributes of two new ones, layer by layer
+    """
+    differing = []
+    for layer, new, one, other in zip(layers, built, *news, strict=True):
         known, given = parameters_of(layer), parameters_of(new)
-        is_base = layer is layers[-1]
-        named = said.env_kwargs is not None if is_base else said.wrappers is not None
-        fixed = other_values(plain_attributes(layer), (one, other))
-        changed = {name: pair for name, pair in fixed.items() if name.lstrip("_") in {*known.read, *given.read}}
-        if changed or (fixed and known.unread and not named):
-            _refuse(layer, changed or fixed, known.unread, "env_kwargs" if is_base else "wrappers")
+        named = said.env_kwargs is not None if new is built[-1] else said.wrappers is not None
+        values = other_values(plain_attributes(layer), (one, other))
+        changed = {name: pair for name, pair in values.items() if name.lstrip("_") in {*known.read, *given.read}}
+        if changed or (values and known.unread and not named):
+            differing.append((layer, new, changed or values))
+    return differing
 
 
 def _refuse(layer: Any, other: Mapping[str, tuple[Any, Any]], unread: Sequence[str], option: str) -> None:
