@@ -385,6 +385,31 @@ if __name__ == "__main__":
     assert planned(folder, **found.proposal).specs["agent"].environment.env == "CartPole-v1"
 
 
+def test_functions_that_wrappers_are_given_are_proposed_by_their_names(tmp_path: Path) -> None:
+    script = """
+from sb3_contrib import MaskablePPO
+from sb3_contrib.common.wrappers import ActionMasker
+from snake import SnakeEnv, Rules
+
+def mask(env):
+    return env.masks()
+
+env = ActionMasker(SnakeEnv(5, rules=Rules), mask)
+if __name__ == "__main__":
+    MaskablePPO("MlpPolicy", env).save("agent")
+"""
+    snake = SNAKE.replace("render_mode=None", "rules=None") + "\n\nclass Rules:\n    pass\n"
+    masked = {"clip_range": 0.2, "n_epochs": 10}
+    folder = Repository({"snake.py": snake, "train.py": script}, {"agent.zip": masked}).write(tmp_path / "masked")
+    found = planned(folder)
+    (run,) = found.proposal["runs"]
+    assert run["env_kwargs"] == {"size": 5, "rules": {"object": "snake:Rules"}}
+    assert run["wrappers"] == [
+        {"sb3_contrib.common.wrappers.ActionMasker": {"action_mask_fn": {"object": "train:mask"}}}
+    ]
+    assert not [line for line in found.proposed.splitlines() if "not a plain value" in line]
+
+
 def test_models_that_are_run_differently_get_entries_of_their_own(tmp_path: Path) -> None:
     script = """
 from stable_baselines3 import PPO

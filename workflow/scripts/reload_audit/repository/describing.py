@@ -13,7 +13,7 @@ from reload_audit.repository.modules import Modules
 from reload_audit.repository.places import Place
 from reload_audit.repository.setup import Definition, Setup
 from reload_audit.repository.stated import Environment, Layer, Model
-from reload_audit.repository.values import HOLE, Class, External, Value
+from reload_audit.repository.values import HOLE, Class, External, Function, Value
 
 _RENAMED: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "GrayScaleObservation": ("GrayscaleObservation", {}),
@@ -43,7 +43,7 @@ class Describing:
         gaps = _gaps(environment)
         wrappers = list(environment.wrappers)
         kwargs = dict(environment.kwargs)
-        definitions = []
+        definitions: list[Definition] = []
         own = environment.own
         registered = self._found.registrations.get(environment.env)
         if registered is not None and isinstance(made := registered.entry_point, Environment):
@@ -70,7 +70,9 @@ class Describing:
             return None
         else:
             env = environment.env
-        definitions += [self._definition(layer.own) for layer in (*wrappers, *environment.layers) if layer.own]
+        kwargs = self._data(kwargs, definitions)
+        single = tuple(self._written(layer, definitions) for layer in wrappers)
+        layers = tuple(self._written(layer, definitions) for layer in environment.layers)
         stack = next((layer for layer in environment.layers if _last(layer) == "VecFrameStack"), None)
         normalize = next((layer for layer in environment.layers if _last(layer) == "VecNormalize"), None)
         usual = [*map(_last, environment.layers)] in _USUAL
@@ -84,8 +86,8 @@ class Describing:
             env=env,
             id=environment.env,
             env_kwargs=kwargs,
-            wrappers=tuple(map(self._written, wrappers)),
-            vec_wrappers=() if usual else tuple(map(self._written, environment.layers)),
+            wrappers=single,
+            vec_wrappers=() if usual else layers,
             frame_stack=_count(stack.kwargs.get("n_stack")) if usual and stack else None,
             normalize=None if normalize is None else normalize.kwargs,
             n_envs=environment.n_envs,
@@ -129,27 +131,44 @@ class Describing:
         classes = [one for one in self._found.classes if one.name == name and is_environment(one)]
         return next((one for one in sorted(classes, key=lambda one: one.place.path != path)), None)
 
-    def _definition(self, found: Class) -> Definition:
+    def _data(self, kwargs: Mapping[str, Value], definitions: list[Definition]) -> dict[str, Value]:
+        """Arguments as a configuration has them: what is of the repository by its name."""
+        data = dict(kwargs)
+        for key, value in kwargs.items():
+            if isinstance(value, Class | Function):
+                definition = self._definition(value)
+                definitions.append(definition)
+                data[key] = {"object": f"{definition.module}:{definition.name}"}
+        return data
+
+    def _definition(self, found: Class | Function) -> Definition:
         path = found.place.path
         script, module = self._modules.scripts[path], self._modules.importable(path)[1]
         text = ""
         if needs_extraction(script):
             module = _identifier(f"{posixpath.splitext(posixpath.basename(path))[0]}_environment")
-            own = [one for one in self._found.classes if one.place.path == path]
-            wanted = [one for one in own if is_environment(one) or is_wrapper(one) or one in self._found.parts]
-            text = extracted(script, [one.name for one in wanted])
-        return Definition(found.name, module, self._modules.search_path(path), found.place, text)
+            own = [one for one in self._found.classes if is_environment(one) or is_wrapper(one)]
+            wanted = [one for one in (*own, *self._found.parts) if one.place.path == path]
+            text = extracted(script, map(_name, wanted))
+        return Definition(_name(found), module, self._modules.search_path(path), found.place, text)
 
-    def _written(self, layer: Layer) -> tuple[str, Mapping[str, Value]]:
+    def _written(self, layer: Layer, definitions: list[Definition]) -> tuple[str, Mapping[str, Value]]:
+        """A layer's dotted name and its arguments."""
+        given = self._data(layer.kwargs, definitions)
         if layer.own is not None:
             definition = self._definition(layer.own)
-            return f"{definition.module}.{definition.name}", layer.kwargs
+            definitions.append(definition)
+            return f"{definition.module}.{definition.name}", given
         if not layer.name.startswith("gymnasium.wrappers."):
-            return layer.name, layer.kwargs
+            return layer.name, given
         name, renamed = _RENAMED.get(_last(layer), (_last(layer), {}))
-        kwargs = {renamed.get(key, key): value for key, value in layer.kwargs.items()}
+        kwargs = {renamed.get(key, key): value for key, value in given.items()}
         kwargs.pop("", None)
         return f"gymnasium.wrappers.{name}", kwargs
+
+
+def _name(found: Class | Function) -> str:
+    return found.name if isinstance(found, Class) else str(getattr(found.node, "name", ""))
 
 
 def _gaps(environment: Environment) -> list[str]:

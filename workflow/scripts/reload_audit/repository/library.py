@@ -28,6 +28,7 @@ from reload_audit.repository.values import (
     Value,
     as_data,
     as_text,
+    is_object,
     is_plain,
 )
 
@@ -62,14 +63,15 @@ class Found:
 
     :param outermost: environments with all that is put around them
     :param registrations: by the ids that they register
-    :param classes: all classes of the repository; ``parts``, those that models are made of
+    :param classes: all classes of the repository; ``parts``, those that models are made of, and what
+        environments and wrappers are given of the repository
     """
 
     outermost: dict[int, Environment] = field(default_factory=dict)
     models: list[Model] = field(default_factory=list)
     registrations: dict[str, Registration] = field(default_factory=dict)
     classes: list[Class] = field(default_factory=list)
-    parts: list[Class] = field(default_factory=list)
+    parts: list[Class | Function] = field(default_factory=list)
 
     @property
     def environments(self) -> list[Environment]:
@@ -120,6 +122,8 @@ class Library:
         """Note an environment that a script makes, with all that it has put around it so far."""
         if len(self.found.outermost) < limits.SCRIPT_STATEMENTS:
             self.found.outermost[id(environment.saved)] = environment  # one list for all that is around it
+        for kwargs in (environment.kwargs, *(layer.kwargs for layer in environment.wrappers)):
+            self.found.parts += [value for value in kwargs.values() if is_object(value)]
         return environment
 
     def _of_class(self, found: Class, call: Call) -> Any:
@@ -386,7 +390,7 @@ def _saved_by(callback: str, model: Model, call: Call) -> None:
 def _plain(given: Mapping[str, Value]) -> tuple[dict[str, Value], tuple[str, ...]]:
     """Arguments that can be written into a configuration, and the names of the others."""
     kept = {key: value for key, value in given.items() if key not in _NOT_ARGUMENTS}
-    plain = {key: as_data(value) for key, value in kept.items() if is_plain(value)}
+    plain = {key: as_data(value) for key, value in kept.items() if is_plain(value) or is_object(value)}
     return plain, tuple(key for key in kept if key not in plain)
 
 

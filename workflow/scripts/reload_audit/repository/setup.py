@@ -76,7 +76,9 @@ class Setup:
     @functools.cached_property
     def key(self) -> str:
         """The same text for setups in which a model acts alike."""
-        return json.dumps([self.env, self.env_kwargs, self.wrappers, self.vec_wrappers, self.frame_stack], default=str)
+        # What VecNormalize is given is in the statistics.
+        layers = [(name, {} if name == "VecNormalize" else kwargs) for name, kwargs in self.vec_wrappers]
+        return json.dumps([self.env, self.env_kwargs, self.wrappers, layers, self.frame_stack], default=str)
 
     @property
     def runs_own_code(self) -> bool:

@@ -222,6 +222,13 @@ def as_text(value: Any) -> str:
     return HOLE
 
 
+def is_object(value: Any) -> bool:
+    """Whether a value is a class or function of the repository that can be imported by its name."""
+    if isinstance(value, Class):
+        return True
+    return isinstance(value, Function) and hasattr(value.node, "name") and value.scope is value.scope.module.scope
+
+
 def is_plain(value: Any) -> bool:
     """Whether a value can be written into a configuration."""
     if isinstance(value, str):
