@@ -181,10 +181,10 @@ def test_the_manifest_says_what_was_trained(tmp_path):
 
 def test_training_that_takes_too_long_is_an_error_row(tmp_path):
     train_model(
-        training_spec(total_timesteps=10**9), tmp_path / "trained", tmp_path / "log", code="", limits=Limits(8, 4096)
+        training_spec(total_timesteps=10**9), tmp_path / "trained", tmp_path / "log", code="", limits=Limits(3, 4096)
     )
     failure = read_json(tmp_path / "trained/manifest.json")["failure"]
-    assert failure["message"] == "did not finish within 8 seconds"
+    assert failure["message"] == "did not finish within 3 seconds"
 
 
 def test_training_replaces_a_model_of_another_spec_and_keeps_one_of_the_same(tmp_path):
