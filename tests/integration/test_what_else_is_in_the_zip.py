@@ -7,6 +7,7 @@ import functools
 import importlib
 import logging
 import pathlib
+import pickle
 import random
 import sys
 import uuid
@@ -30,6 +31,7 @@ from reload_audit.reading import limits
 from reload_audit.reading.model_zip import read_model
 from reload_audit.reading.refusal import Unreadable
 from support.external_audits import audit_table
+from support.hostile_files import read_as_model, with_pickled
 
 Row = dict[str, Any]
 
@@ -188,6 +190,7 @@ def all_models(stuff: ModuleType, net: ModuleType) -> dict[str, BaseAlgorithm]:
         "anything": with_anything_set(stuff),
         "device": with_a_device(stuff),
         "beginning": ppo(policy_kwargs=beginning),
+        "partial": ppo(policy_kwargs={"activation_fn": functools.partial(th.nn.LeakyReLU, negative_slope=0.3)}),
         "extractor": ppo(policy_kwargs=extractor),
         "policy": ppo(net.Policy),
         "activation": ppo(policy_kwargs={"activation_fn": net.Swish}),
@@ -305,6 +308,23 @@ def test_a_class_that_is_mapped_to_something_else_is_refused(
     saved = read_model(folder / f"{name}.zip", classes=dict.fromkeys(CLASSES, target))
     with pytest.raises(Unreadable, match=said):
         load(saved, "PPO", "cpu")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"activation_fn": functools.partial(th.optim.SGD, lr=1.0)},
+        {"activation_fn": functools.partial(th.nn.LeakyReLU, th.nn.Tanh)},
+        {"activation_fn": functools.partial(functools.partial, th.nn.Tanh)},
+        {"activation_fn": functools.partial(print, "x")},
+        {"net_arch": functools.partial(th.nn.LeakyReLU, 0.2)},
+    ],
+)
+def test_only_an_activation_may_be_a_class_with_arguments(
+    given: Row, models: dict[str, BaseAlgorithm], folder: Path, tmp_path: Path
+) -> None:
+    content = with_pickled((folder / "partial.zip").read_bytes(), "policy_kwargs", pickle.dumps(given))
+    assert read_as_model(content, tmp_path).startswith("refused: ")
 
 
 def test_a_buffer_that_is_kept_on_a_model_may_be_larger_than_what_is_read(

@@ -212,7 +212,9 @@ def _of_nested_files(shell: str) -> dict[str, Hostile]:
         "pickle.loads": Hostile(_whole(_call(_name("pickle", "loads"), _bytes(inner))), "pickle.loads"),
         "cloudpickle.loads": Hostile(_whole(_call(_name("cloudpickle", "loads"), _bytes(inner))), "cloudpickle.loads"),
         "a chain of pickles": Hostile(chain, "_pickle.loads"),
-        "torch.load": Hostile(pickle.dumps(Reduced(trusting, io.BytesIO(zipped.getvalue()))), "functools.partial"),
+        "torch.load": Hostile(
+            pickle.dumps(Reduced(trusting, io.BytesIO(zipped.getvalue()))), "torch.serialization.load"
+        ),
         "tensors, zipped": Hostile(_whole(_call(from_bytes, _bytes(zipped.getvalue()))), "posix.system"),
         "tensors, legacy": Hostile(_whole(_call(from_bytes, _bytes(legacy.getvalue()))), "posix.system"),
         "CloudpickleWrapper": Hostile(_whole(_new(wrapper) + _bytes(inner) + b"b"), "CloudpickleWrapper"),

@@ -7,6 +7,7 @@ that was pickled either comes from ``reading``, or is left out because acting do
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import importlib.util
 import io
@@ -207,6 +208,10 @@ def _is_replacement(value: type, saved: SavedModel) -> bool:
 def _classes_in(value: Any, path: str) -> Iterator[tuple[str, type]]:
     if isinstance(value, type):
         yield path, value
+    elif isinstance(value, functools.partial):
+        made: Any = value.func
+        yield path, made
+        yield from _classes_in([value.args, value.keywords], f"{path}.arguments")
     elif isinstance(value, dict):
         for key, item in value.items():
             yield from _classes_in(item, f"{path}.{key}")

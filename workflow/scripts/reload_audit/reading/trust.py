@@ -69,6 +69,9 @@ _NEVER = {"CloudpickleWrapper"}
 _MEMBER = "builtins.getattr"
 """How Python 3.11.0 to 3.11.3 write a member of an enumeration: ``getattr(TrainFrequencyUnit, "STEP")``."""
 
+_PARTIAL = "functools.partial"
+"""How activation functions are given arguments: ``partial(LeakyReLU, 0.2)``."""
+
 _NESTED = "torch.storage._load_from_bytes"
 
 # Installed with this audit. Whoever trusts one of them lets a file name whatever there is in it.
@@ -95,6 +98,8 @@ def unknown_name(parsed: Parsed, trusted: Collection[str], classes: Collection[s
         if _is_known(found) or is_trusted(found.module, trusted) or str(found) in classes:
             continue
         if str(found) == _MEMBER and _is_of_members_only(parsed):
+            continue
+        if str(found) == _PARTIAL and _is_of_classes_only(parsed):
             continue
         return found
     return None
@@ -173,6 +178,18 @@ def _is_of_members_only(parsed: Parsed) -> bool:
     return bool(asked) and all(
         len(args) == 2 and isinstance(args[0], Global) and isinstance(args[1], str) and _CONSTANT.fullmatch(args[1])
         for args in asked
+    )
+
+
+def _is_of_classes_only(parsed: Parsed) -> bool:
+    """Whether ``functools.partial`` is given nothing but a class, which must itself be known, with its arguments."""
+    made = [call for call in parsed.calls if isinstance(call.function, Global) and str(call.function) == _PARTIAL]
+    return bool(made) and all(
+        isinstance(call.args, tuple)
+        and len(call.args) == 1
+        and isinstance(call.args[0], Global)
+        and all(isinstance(state, tuple) and state[:1] == call.args for state in call.states)
+        for call in made
     )
 
 

@@ -6,6 +6,7 @@ Nothing else is ever built. The pickled forms are those of NumPy 1 and 2, gym 0.
 from __future__ import annotations
 
 import collections
+import functools
 import importlib
 import math
 import re
@@ -136,6 +137,14 @@ class Values:
             raise Unreadable(f"nothing is known about a call of {function}")
         return rule(self, node)
 
+    def _partial(self, node: Call) -> functools.partial[Any]:
+        """``partial(class)``, then the state (class, arguments, keyword arguments, attributes)."""
+        function, args, kwargs, _ = _one_state(node)
+        made = self._build(function)
+        if not isinstance(made, type):
+            raise Unreadable(f"expected functools.partial of a class, found one of {described(made)}")
+        return functools.partial(made, *self._build(args), **self._build(kwargs))
+
     def _array(self, node: Call) -> np.ndarray:
         """``_reconstruct(ndarray, (0,), b"b")``, then the state (version, shape, dtype, Fortran order, bytes)."""
         state = _one_state(node)
@@ -243,6 +252,7 @@ _RULES: dict[str, Callable[[Values, Call], Any]] = {
     "_codecs.encode": Values._encode,
     "collections.OrderedDict": Values._ordered,
     "collections.deque": Values._deque,
+    "functools.partial": Values._partial,
     **{f"builtins.{kind}": Values._container for kind in ("set", "frozenset", "list", "tuple", "bytes", "bytearray")},
 }
 
