@@ -201,3 +201,8 @@ def test_the_page_on_architecture_lists_the_packages_in_their_order() -> None:
         pytest.skip("there is no docs/architecture.md")
     listed = re.findall(r"^\| `(\w+)/?` \|", page.read_text(encoding="utf-8"), re.MULTILINE)
     assert tuple(listed) in (PACKAGES, PACKAGES[::-1])
+
+
+def test_files_of_tests_that_are_said_to_take_long_are_there() -> None:
+    named = yaml.safe_load((ROOT / "tests/support/durations.yaml").read_text(encoding="utf-8"))
+    assert [name for name in named if not (ROOT / "tests" / name.partition(" ")[0]).is_file()] == []
