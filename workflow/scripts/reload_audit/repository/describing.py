@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from reload_audit.repository.extract import extracted, needs_extraction
-from reload_audit.repository.library import Found, is_environment, is_wrapper
+from reload_audit.repository.kinds import is_environment, is_wrapper
 from reload_audit.repository.modules import Modules
 from reload_audit.repository.places import Place
 from reload_audit.repository.setup import Definition, Setup
-from reload_audit.repository.stated import Environment, Layer, Model
+from reload_audit.repository.stated import Environment, Found, Layer, Model
 from reload_audit.repository.values import HOLE, Class, External, Function, Value
 
 _RENAMED: Mapping[str, tuple[str, Mapping[str, str]]] = {

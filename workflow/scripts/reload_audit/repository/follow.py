@@ -7,13 +7,13 @@ those that nothing calls at the end. What a call of a library means is in :mod:`
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from reload_audit.reading import limits
+from reload_audit.repository.binding import bind, bind_imports
 from reload_audit.repository.modules import Modules
-from reload_audit.repository.operations import combined, item, short
+from reload_audit.repository.operations import combined, formatted_value, item, short
 from reload_audit.repository.places import Place
 from reload_audit.repository.scripts import Script
 from reload_audit.repository.values import (
@@ -33,8 +33,6 @@ from reload_audit.repository.values import (
     choice,
     each,
 )
-
-_FORMAT = re.compile(r"0?\d{0,2}(\.\d{1,2})?[dfgs]?")
 
 
 class Library(Protocol):
@@ -129,7 +127,7 @@ class Follower:
     def _statement(self, statement: ast.stmt, scope: Scope) -> list[Any]:  # noqa: C901 a case for each kind
         match statement:
             case ast.Import() | ast.ImportFrom():
-                self._import(statement, scope)
+                bind_imports(statement, scope, self.modules, self.module)
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 place = scope.module.place(statement)
                 function = Function(statement, scope, place)
@@ -238,32 +236,6 @@ class Follower:
         parts = getattr(value, "parts", None)  # what an environment gives: each of its parts is of that environment
         return [UNKNOWN if parts is None else value] * count
 
-    def _import(self, statement: ast.Import | ast.ImportFrom, scope: Scope) -> None:
-        if isinstance(statement, ast.Import):
-            for alias in statement.names:
-                top = alias.name.partition(".")[0]
-                name, bound = (alias.name, alias.asname) if alias.asname else (top, top)
-                path = self.modules.find(alias.name, scope.module.path)
-                if path is not None:
-                    self.module(path)
-                own = self.modules.find(name, scope.module.path)
-                scope.names[bound] = External(_dotted(name)) if own is None else self.module(own)
-            return
-        module = "." * statement.level + (statement.module or "")
-        own = self.modules.find(module, scope.module.path)
-        for alias in statement.names:
-            part = self.modules.find(
-                f"{(module.rstrip('.') and module + '.') or module}{alias.name}", scope.module.path
-            )
-            if alias.name == "*":
-                scope.names |= {} if own is None else self.module(own).scope.names
-            elif own is not None and alias.name in (names := self.module(own).scope.names):
-                scope.names[alias.asname or alias.name] = names[alias.name]
-            elif part is not None:
-                scope.names[alias.asname or alias.name] = self.module(part)
-            else:
-                scope.names[alias.asname or alias.name] = External(_dotted(f"{module.lstrip('.')}.{alias.name}"))
-
     def _class(self, statement: ast.ClassDef, scope: Scope) -> Class:
         bases = tuple(self.value(base, scope) for base in statement.bases)
         place = scope.module.place(statement)
@@ -361,13 +333,7 @@ class Follower:
         value = self.value(part.value, scope)
         if part.format_spec is None or isinstance(value, Choice):
             return value
-        spec = self.value(part.format_spec, scope)
-        if isinstance(spec, str) and _FORMAT.fullmatch(spec) and isinstance(value, str | int | float):
-            try:
-                return format(value, spec)
-            except (ValueError, OverflowError):
-                return UNKNOWN
-        return UNKNOWN
+        return formatted_value(value, self.value(part.format_spec, scope))
 
     def _joined(self, parts: Sequence[Any]) -> Any:
         return choice(short("".join(map(as_text, combination))) for combination in each(parts))
@@ -473,7 +439,7 @@ class Follower:
             return UNKNOWN
         self._called.add(id(function.node))
         inner = Scope(function.scope.module, {}, function.scope)
-        self._bind(function, args, kwargs, inner)
+        bind(function, args, kwargs, inner, self.value)
         cell, self._depth = function.scope.module.cell, self._depth + 10
         function.scope.module.cell = function.place.cell
         self._running.add(id(function.node))
@@ -487,28 +453,5 @@ class Follower:
             function.scope.module.cell = cell
         return choice(value for value in returned if value is not None) if returned else None
 
-    def _bind(self, function: Function, args: Sequence[Any], kwargs: Mapping[str, Value], inner: Scope) -> None:
-        written = function.node.args
-        names = [argument.arg for argument in (*written.posonlyargs, *written.args)]
-        values = [*([function.this] if function.this is not None else []), *args]
-        defaults = written.defaults
-        for name, usual in zip(names[len(names) - len(defaults) :], defaults, strict=True):
-            inner.names[name] = self.value(usual, function.scope)
-        for argument, default in zip(written.kwonlyargs, written.kw_defaults, strict=True):
-            inner.names[argument.arg] = UNKNOWN if default is None else self.value(default, function.scope)
-        inner.names |= dict.fromkeys((name for name in names if name not in inner.names), UNKNOWN)
-        inner.names |= dict(zip(names, values, strict=False))
-        inner.names |= {name: value for name, value in kwargs.items() if name in inner.names}
-        if written.vararg is not None:
-            inner.names[written.vararg.arg] = list(values[len(names) :])
-        if written.kwarg is not None:
-            known = {*names, *(argument.arg for argument in written.kwonlyargs)}
-            inner.names[written.kwarg.arg] = {key: value for key, value in kwargs.items() if key not in known}
-
 
 _BUILTINS = {"range", "len", "str", "int", "float", "bool", "list", "tuple", "dict", "open", "vars", "enumerate", "zip"}
-
-
-def _dotted(name: str) -> str:
-    """A dotted name with ``gym`` as ``gymnasium``: what scripts say of both is the same."""
-    return f"gymnasium{name[3:]}" if name == "gym" or name.startswith("gym.") else name

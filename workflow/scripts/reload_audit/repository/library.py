@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from reload_audit.reading import limits
 from reload_audit.repository.calls import Call
 from reload_audit.repository.follow import Follower
+from reload_audit.repository.kinds import has_libraries, is_environment, is_wrapper
 from reload_audit.repository.places import Place
 from reload_audit.repository.standard import STANDARD, Parser, attribute_of_text, method_of_mapping, method_of_text
-from reload_audit.repository.stated import Environment, Evaluation, Layer, Model, Registration
+from reload_audit.repository.stated import Environment, Evaluation, Found, Layer, Model, Registration
 from reload_audit.repository.values import (
     HOLE,
     UNKNOWN,
@@ -55,27 +56,6 @@ _NOT_ARGUMENTS = (
     "apply_api_compatibility",
 )
 """Arguments of environments that only say what is shown."""
-
-
-@dataclass
-class Found:
-    """All that scripts say of environments and models.
-
-    :param outermost: environments with all that is put around them
-    :param registrations: by the ids that they register
-    :param classes: all classes of the repository; ``parts``, those that models are made of, and what
-        environments and wrappers are given of the repository
-    """
-
-    outermost: dict[int, Environment] = field(default_factory=dict)
-    models: list[Model] = field(default_factory=list)
-    registrations: dict[str, Registration] = field(default_factory=dict)
-    classes: list[Class] = field(default_factory=list)
-    parts: list[Class | Function] = field(default_factory=list)
-
-    @property
-    def environments(self) -> list[Environment]:
-        return list(self.outermost.values())
 
 
 class Library:
@@ -131,7 +111,7 @@ class Library:
             kwargs, unknown = self._arguments(found, call, skip=0)
             return self.made(Environment(call.place, own=found, kwargs=kwargs, unknown=unknown))
         inner = call.environment
-        if isinstance(inner, Environment) and (is_wrapper(found) or not _has_libraries(found)):
+        if isinstance(inner, Environment) and (is_wrapper(found) or not has_libraries(found)):
             kwargs, unknown = self._arguments(found, call, skip=1)
             return _around(inner, Layer(found.name, kwargs, call.place, found, unknown))
         return NotImplemented
@@ -333,33 +313,6 @@ class Library:
                 self._callbacks(model, arguments.get(0, "callbacks"), call)
             else:
                 _saved_by(callback.maker.last, model, arguments)
-
-
-def is_environment(found: Class) -> bool:
-    """Whether a class of the repository is an environment."""
-    bases = [base for base in found.lineage() if isinstance(base, External)]
-    return not is_wrapper(found) and any(_is_of_gym(base) and not _is_space(base) for base in bases)
-
-
-def is_wrapper(found: Class) -> bool:
-    """Whether a class of the repository wraps environments or VecEnvs."""
-    bases = [base for base in found.lineage() if isinstance(base, External)]
-    return any(
-        base.last.endswith("Wrapper") or base.name.startswith("gymnasium.wrappers.") or base.last.startswith("Vec")
-        for base in bases
-    )
-
-
-def _is_of_gym(base: External) -> bool:
-    return base.last.endswith("Env") or base.name.startswith("gymnasium.envs.")
-
-
-def _is_space(base: External) -> bool:
-    return ".spaces." in base.name or base.last == "VecEnv"
-
-
-def _has_libraries(found: Class) -> bool:
-    return any(isinstance(base, External) and base.name != "builtins.object" for base in found.lineage())
 
 
 def _around(environment: Environment, layer: Layer) -> Environment:

@@ -11,6 +11,7 @@ from typing import Any
 from reload_audit.reading import limits
 from reload_audit.repository.values import HOLE, UNKNOWN, Some, Value, as_text, choice
 
+_FORMAT = re.compile(r"0?\d{0,2}(\.\d{1,2})?[dfgs]?")
 _CONVERSION = re.compile(r"%(?:\((?P<key>\w+)\))?[-+ #0]*\d{0,3}(?:\.\d{1,2})?[sdifgeGEr]")
 _FIELD = re.compile(r"\{(?P<name>\w*)(?:[.\[!:][^{}]*)?\}")
 
@@ -87,3 +88,13 @@ def formatted(text: str, args: Sequence[Any], kwargs: Mapping[str, Value]) -> st
         return as_text(kwargs.get(name, UNKNOWN) if name else next(ordered, UNKNOWN))
 
     return _FIELD.sub(fill, text)
+
+
+def formatted_value(value: Any, spec: Any) -> Any:
+    """What ``f"{value:spec}"`` gives; only short formats of numbers and texts are known."""
+    if isinstance(spec, str) and _FORMAT.fullmatch(spec) and isinstance(value, str | int | float):
+        try:
+            return format(value, spec)
+        except (ValueError, OverflowError):
+            return UNKNOWN
+    return UNKNOWN

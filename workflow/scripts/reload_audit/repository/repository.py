@@ -16,7 +16,8 @@ from reload_audit.reading.yaml_text import parse_yaml
 from reload_audit.repository import rewards
 from reload_audit.repository.describing import Describing
 from reload_audit.repository.follow import Follower
-from reload_audit.repository.library import Library, is_environment
+from reload_audit.repository.kinds import is_environment
+from reload_audit.repository.library import Library
 from reload_audit.repository.paths import NO_MATCH, Match, match
 from reload_audit.repository.places import Place
 from reload_audit.repository.rewards import Reward, Subject

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reload_audit.repository.places import Place
-from reload_audit.repository.values import Class, Value
+from reload_audit.repository.values import Class, Function, Value
 
 
 @dataclass(frozen=True)
@@ -107,3 +107,24 @@ class Model:
     logs: list[tuple[str, Place]] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)
     classes: list[Class] = field(default_factory=list)
+
+
+@dataclass
+class Found:
+    """All that scripts say of environments and models.
+
+    :param outermost: environments with all that is put around them
+    :param registrations: by the ids that they register
+    :param classes: all classes of the repository; ``parts``, those that models are made of, and what
+        environments and wrappers are given of the repository
+    """
+
+    outermost: dict[int, Environment] = field(default_factory=dict)
+    models: list[Model] = field(default_factory=list)
+    registrations: dict[str, Registration] = field(default_factory=dict)
+    classes: list[Class] = field(default_factory=list)
+    parts: list[Class | Function] = field(default_factory=list)
+
+    @property
+    def environments(self) -> list[Environment]:
+        return list(self.outermost.values())
