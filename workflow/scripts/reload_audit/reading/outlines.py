@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import struct
 from collections.abc import Mapping
@@ -58,6 +59,7 @@ def outline_of_statistics(content: bytes) -> StatisticsOutline:
     return StatisticsOutline({key: _shape(part.get("mean")) for key, part in running.items()}, _steps(counts))
 
 
+@functools.lru_cache(maxsize=100)  # the models of an audit have few different ones
 def shapes_of_space(content: bytes) -> Shapes | None:
     """Shapes of the observations in a pickled space; None where it is neither a Box nor a dictionary of spaces.
 
