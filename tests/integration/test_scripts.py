@@ -15,8 +15,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from boiler import Boiler
 from reload_audit.jobs.script import observe
 from reload_audit.records.observation import Observation
-from reload_audit.records.script_record import ScriptRecord
-from reload_audit.records.specs import ScriptSpec
+from reload_audit.records.specs import ReloadSpec, ScriptSpec
 from support.builders import ROOT
 
 NEVER_LOADED = """
@@ -94,10 +93,8 @@ def boiler(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def observed(boiler: Path, name: str, text: str, *args: str, timeout: int = 120) -> Observation:
     (boiler / name).write_text(text)
-    record = boiler / "results" / f"{name}.json"
     spec = ScriptSpec(name, str(boiler / name), args, str(boiler), {}, "", timeout, 4096, (str(ROOT / "examples"),))
-    observe(spec, "forkserver", record, boiler / "log")
-    found = ScriptRecord.read(record)
+    found = observe(spec, ReloadSpec((), False, "forkserver", 120, 4096), str(boiler / "kept"), boiler / "log")
     assert found.failure is None
     assert found.observation is not None
     assert found.observation.said == ()

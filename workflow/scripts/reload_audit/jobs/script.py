@@ -49,16 +49,25 @@ def audit_script(
     :param record: the JSON file to write
     :param log: takes what the script prints
     """
-    isolation.prepare(reload.isolation, hash_seed=RELOAD_HASH_SEED, preload=PRELOAD)
     with tempfile.TemporaryDirectory() as folder:
-        outcome = isolation.call(
-            _OBSERVE, (script, folder), method=reload.isolation, log=log, timeout=script.timeout, memory=script.memory
-        )
-        made = ScriptRecord(script, outcome.value, outcome.failure, outcome.usage, str(log))
-        if outcome.value is not None:
+        made = observe(script, reload, folder, log)
+        if made.observation is not None:
             processes = Processes(reload, log)
-            made = _compared(made, outcome.value, processes, (models, policy, criteria, folder))
+            made = _compared(made, made.observation, processes, (models, policy, criteria, folder))
     made.write(record)
+
+
+def observe(script: ScriptSpec, reload: ReloadSpec, folder: str, log: Path) -> ScriptRecord:
+    """Run a script in a fresh process, observed.
+
+    :param folder: takes the models that act in it
+    :param log: takes what it prints
+    """
+    isolation.prepare(reload.isolation, hash_seed=RELOAD_HASH_SEED, preload=PRELOAD)
+    outcome = isolation.call(
+        _OBSERVE, (script, folder), method=reload.isolation, log=log, timeout=script.timeout, memory=script.memory
+    )
+    return ScriptRecord(script, outcome.value, outcome.failure, outcome.usage, str(log))
 
 
 def _compared(

@@ -179,8 +179,11 @@ def _predicting(observer: Observer, original: Any) -> Any:
             flags = (bool(deterministic), state is not None, episode_start is not None, masks)
             how = "predict" if isinstance(self, BaseAlgorithm) else "policy.predict"
             observer.acted(self, how, observation, flags)
-        with observer.inside("act"):
+        observer.depth["act"] += 1
+        try:
             return original(self, observation, state, episode_start, deterministic, *args, **kwargs)
+        finally:
+            observer.depth["act"] -= 1
 
     return predict
 
@@ -192,8 +195,11 @@ def _forwarding(observer: Observer, original: Any) -> Any:
             masks = kwargs.get("action_masks") is not None
             given = obs.detach().cpu().numpy() if hasattr(obs, "detach") else obs
             observer.acted(self, "policy()", given, (bool(flag), False, False, masks))
-        with observer.inside("act"):
+        observer.depth["act"] += 1
+        try:
             return original(self, obs, *args, **kwargs)
+        finally:
+            observer.depth["act"] -= 1
 
     return forward
 

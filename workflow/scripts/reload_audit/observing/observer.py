@@ -12,7 +12,7 @@ import inspect
 import os
 import time
 import traceback
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -113,7 +113,7 @@ class Observer:
     def __init__(self, lines: UserLines, stop_at: float, folder: Path) -> None:
         self._lines, self._stop_at, self._folder = lines, stop_at, folder
         self._pid = os.getpid()
-        self.depth: Counter[str] = Counter()
+        self.depth: dict[str, int] = defaultdict(int)
         self.base_reward = 0.0
         self.leaf_rewards: Any = None
         self.said: list[str] = []
@@ -276,7 +276,8 @@ class Observer:
             rewards = self._leaf_rewards(watched, seen)
         else:
             returned, seen, over, rewards = result[0], [result[1]], [result[2] or result[3]], [self.base_reward]
-        self._note_action(watched, run, action)
+        if self._acting is not None and self._acting[1][0] == "policy()":  # predict() clips
+            self._note_action(watched, run, action)
         if self._acting is not None and len(run.views) < MOST_VIEWS:
             self._note_view(watched, run)
         number = self._normalization_number(watched.normalization) if watched.normalization is not None else None
@@ -418,7 +419,7 @@ class _Absent:
     on = False
 
     def __init__(self) -> None:
-        self.depth: Counter[str] = Counter()
+        self.depth: dict[str, int] = defaultdict(int)
         self.base_reward = 0.0
 
     def inside(self, _kind: str) -> contextlib.AbstractContextManager[None]:

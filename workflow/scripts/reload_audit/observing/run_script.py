@@ -54,8 +54,16 @@ def observe_script(spec: ScriptSpec, folder: str) -> Observation:
         exec(source, _main_module(runnable))  # noqa: S102 the user's own script, which they named
     found = observer.observation(Path(spec.script).name)
     at = lines.of_traceback(ended.trace)
+    said = found.said
+    if ended.raised == "SystemExit: 2":
+        said = (*said, "status 2 is what argparse ends with where arguments are missing: give them as `args`")
     return replace(
-        found, raised=ended.raised, raised_at=at, stopped=ended.stopped, printed=tuple(printed.numbers[-_MOST_PRINTED:])
+        found,
+        said=said,
+        raised=ended.raised,
+        raised_at=at,
+        stopped=ended.stopped,
+        printed=tuple(printed.numbers[-_MOST_PRINTED:]),
     )
 
 

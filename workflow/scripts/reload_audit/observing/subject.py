@@ -52,6 +52,8 @@ def subject_of(
     environment = observation.environments[run.environment]
     path = _path_of(observation, run)
     chosen = script.model or path
+    if not chosen and acting is not None and acting.learned:
+        raise NoSubject("the model that acts was trained in the script itself, and no file of it is read")
     if not chosen:
         raise NoSubject("the model that acts was loaded from no file, and the configuration names none for this script")
     spec = next((one for one in models if one.model == chosen), None) or next(

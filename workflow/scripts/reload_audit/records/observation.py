@@ -198,7 +198,7 @@ class ObservedRun(PlainData):
 
     :param model: its number; None where the script's own code chose the actions
     :param environment: its number
-    :param outside: actions outside the bounds of the action space that the script handed to the environment
+    :param outside: steps with an action of ``policy()`` outside the bounds of the action space
     :param steps: calls of ``step`` that a reset does not count among
     """
 
