@@ -16,6 +16,7 @@ from gymnasium.envs.registration import load_env_creator
 
 from reload_audit.environments.older_apis import registered_in_gym
 from reload_audit.processes.imports import ImportProblem, extend_path, import_module, import_object
+from reload_audit.processes.search_path import named_in_environment
 from reload_audit.records.probe_record import Place
 from reload_audit.records.specs import EnvironmentSpec
 
@@ -24,12 +25,22 @@ _LIBRARIES = tuple({str(path) + os.sep for folder in _FOLDERS for path in (folde
 _OWN = str(Path(__file__).resolve().parents[1]) + os.sep
 
 
+_INSTALLED = {"site-packages", "dist-packages"}
+"""Names of folders that packages are installed into, for one user too, or in a virtual environment beside the code."""
+
+
 class Code:
-    """The code of an environment: the packages of it and its wrappers, and all modules outside installed libraries."""
+    """The code of an environment: the packages of it and its wrappers, and the user's modules beside them.
+
+    Those lie in folders of ``python_path`` or ``PYTHONPATH``. What else can be imported is installed, wherever it lies:
+    a package that is installed to be edited, or that a ``.pth`` file leads to, is a library as any other.
+    """
 
     def __init__(self, spec: EnvironmentSpec) -> None:
         extend_path(spec.python_path)
         self._spec = spec
+        folders = (*spec.python_path, *named_in_environment())
+        self._folders = tuple(str(Path(folder).resolve()) + os.sep for folder in folders)
         self._parts: tuple[str, ...] = ()
         self._known: dict[str, bool] = {}
         self._modules: list[ModuleType] = []
@@ -40,8 +51,7 @@ class Code:
 
         :raises ImportProblem: one of the modules cannot be imported
         """
-        files = [getattr(sys.modules[_package(module)], "__file__", None) for module in _modules(self._spec)]
-        self._parts = tuple(file.removesuffix("__init__.py") for file in files if file is not None)
+        self._parts = tuple(part for module in _modules(self._spec) for part in _parts(sys.modules[_package(module)]))
         self._known.clear()
         self._seen = 0
 
@@ -74,8 +84,21 @@ class Code:
             return False
         if file.startswith(_LIBRARIES):  # most are, and looking at the disk for each takes long
             return file.startswith(self._parts)
-        resolved = str(Path(file).resolve())
-        return not resolved.startswith((*_LIBRARIES, _OWN)) or resolved.startswith(self._parts)
+        path = Path(file).resolve()
+        resolved = str(path)
+        if resolved.startswith(self._parts):
+            return True
+        is_library = resolved.startswith((*_LIBRARIES, _OWN)) or not _INSTALLED.isdisjoint(path.parts)
+        return resolved.startswith(self._folders) and not is_library
+
+
+def _parts(package: ModuleType) -> list[str]:
+    """How the paths of a package's files begin, as they are and resolved."""
+    file = getattr(package, "__file__", None)
+    whole = [folder + os.sep for folder in getattr(package, "__path__", ())]  # of one without __init__.py
+    begins = whole if file is None else [file.removesuffix("__init__.py")]
+    resolved = [str(Path(begin).resolve()) + (os.sep if begin.endswith(os.sep) else "") for begin in begins]
+    return [*begins, *resolved]
 
 
 def _modules(spec: EnvironmentSpec) -> Iterator[str]:
