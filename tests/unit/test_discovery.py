@@ -133,11 +133,12 @@ def test_stacked_frames_may_be_asked_for_as_a_wrapper(tmp_path: Path) -> None:
     assert only(runs=[str(tmp_path)])["environment"]["vec_wrappers"] == [{"VecFrameStack": {"n_stack": 4}}]
 
 
-def test_a_wrapper_that_cannot_be_built_has_to_be_given_by_the_user(tmp_path: Path) -> None:
-    zoo_run(tmp_path / "ppo/CartPole-v1_1", config={"vec_env_wrapper": "mine.VecOdd"})
-    with pytest.raises(ConfigError, match=r"CartPole-v1\.zip: vec_env_wrapper mine\.VecOdd cannot be built here"):
-        discovered(runs=[str(tmp_path)])
-    assert only(runs=[{"folder": str(tmp_path), "wrappers": []}])["problem"] is None
+def test_ones_own_wrapper_of_the_vec_env_stands_inside_vec_normalize_as_rl_zoo_puts_it(tmp_path: Path) -> None:
+    config = {"vec_env_wrapper": "mine.VecOdd", "normalize": True, "frame_stack": 2}
+    zoo_run(tmp_path / "ppo/CartPole-v1_1", config=config, statistics=True)
+    found = only(runs=[str(tmp_path)])
+    assert found["environment"]["vec_wrappers"] == ["mine.VecOdd", "VecNormalize", {"VecFrameStack": {"n_stack": 2}}]
+    assert not found["named_by_user"], "mine is to be trusted first"
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from reload_audit.diagnosis.effects import Goal
 from reload_audit.diagnosis.trials import plan
 from reload_audit.environments.build import build_vec_env, normalizable_keys
 from reload_audit.evaluation.external import environment_of, trained_normalized
-from reload_audit.forensics.construction_changes import changed_by_training, changes
+from reload_audit.forensics.construction_changes import changed_by_training, changed_stack, changes
 from reload_audit.forensics.earned import training_on_another_scale
 from reload_audit.forensics.examine_files import FileFindings, examine_files
 from reload_audit.forensics.model_files import ModelFiles, RecordedDigests
@@ -284,6 +284,8 @@ def _look_at_files(
     findings += [*_reward_scale(subject, saved, statistics, reload.episodes)]
     if built.construction is not None and subject.identity is not None:
         findings += changes(subject.identity.acts_on.construction, built.construction)
+        if subject.environment is not None and subject.environment.vec_env is None:
+            findings += changed_stack(subject.identity.acts_on.vec_env_stack, subject.environment.vec_wrappers)
     facts = Facts(trained_normalized=trained_normalized(saved))
     space = space_of(saved, "observation_space")
     if keys := normalizable_keys(space) if statistics is None else statistics.settings.get("norm_obs_keys"):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import stable_baselines3.common.vec_env as sb3_vec_env
+from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize, VecTransposeImage
 
@@ -23,6 +24,7 @@ from reload_audit.records.specs import (
 
 Normalizer = Callable[[VecEnv], VecNormalize]
 
+_SB3 = "stable_baselines3."
 _NORMALIZE = WrapperSpec(VEC_NORMALIZE, {})
 
 
@@ -71,6 +73,33 @@ def layers_of(venv: VecEnv) -> list[VecEnv]:
         layers.insert(0, venv)
         venv = venv.venv
     return layers
+
+
+def unclear_place(venv: VecEnv, wrappers: Sequence[WrapperSpec]) -> str:
+    """Say that nobody says, and no shape tells, on which side of a wrapper of the user's own VecNormalize stands.
+
+    :param venv: with ``wrappers`` around it
+    :return: empty where it is clear
+    """
+    layers = layers_of(venv)
+    inner = [layer for layer in layers if not isinstance(layer, VecNormalize)]
+    if len(inner) == len(layers) or any(wrapper.name == VEC_NORMALIZE for wrapper in wrappers):
+        return ""
+    shapes = [_shapes(space) for space in (venv.unwrapped.observation_space, *(one.observation_space for one in inner))]
+    place = next(index for index, layer in enumerate(layers) if isinstance(layer, VecNormalize))
+    fits = [index for index, shape in enumerate(shapes) if shape == shapes[place]]
+    own = [type(one).__name__ for one in inner[fits[0] : fits[-1]] if not type(one).__module__.startswith(_SB3)]
+    if not own:
+        return ""
+    said = [one for one in wrappers if one.name != VEC_NORMALIZE]
+    orders = " or ".join(f"`vec_wrappers: {written([*said[:at], _NORMALIZE, *said[at:]])}`" for at in fits)
+    return f"its statistics fit inside and around {', '.join(own)}: expected vec_wrappers to say it, {orders}"
+
+
+def _shapes(space: spaces.Space) -> Any:
+    if isinstance(space, spaces.Dict):
+        return {key: _shapes(part) for key, part in space.spaces.items()}
+    return space.shape
 
 
 def order_of(venv: VecEnv, wrappers: Sequence[WrapperSpec]) -> tuple[WrapperSpec, ...]:

@@ -23,7 +23,7 @@ from reload_audit.environments.build import build_vec_env, seed_global_generator
 from reload_audit.environments.older_software import needs_older_software
 from reload_audit.environments.packages import is_missing, what_to_install
 from reload_audit.environments.seeded_episodes import EpisodeTooLong
-from reload_audit.environments.stack import LayerProblem, order_of
+from reload_audit.environments.stack import LayerProblem, order_of, unclear_place
 from reload_audit.evaluation.checks import check, check_identity, recorded_divergence
 from reload_audit.evaluation.conditions import Subject, fresh_environments, run_condition
 from reload_audit.evaluation.in_time import time_allowed
@@ -161,6 +161,8 @@ class _Evaluation:
             self.facts = replace(self.facts, remarks=(*self.facts.remarks, *remarks))
         subject = self._load(saved, statistics)
         venv = fresh_environments(subject, condition)
+        if canonical and (unclear := unclear_place(venv, subject.environment.vec_wrappers)):
+            raise Unreadable(unclear)
         order = order_of(venv, subject.environment.vec_wrappers)
         self.facts = replace(self.facts, vec_wrappers=tuple(wrapper.to_plain() for wrapper in order))
         _check_spaces(subject.model, venv)

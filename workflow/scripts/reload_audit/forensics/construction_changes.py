@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from reload_audit.causes.finding import Finding
 from reload_audit.environments.construction import package_of
 from reload_audit.records.manifest import ChangedAttribute, Construction
+from reload_audit.records.specs import VEC_NORMALIZE, WrapperSpec
 
 _BRIEF = 80
 _NONE = "<none>"
+_NO_LAYERS = ("DummyVecEnv", "SubprocVecEnv", "OwnVecEnv", "VecTransposeImage")
 _PACKAGES_THAT_MOVE_THEIRS = ("reload_audit", "stable_baselines3", "sb3_contrib")
 
 
@@ -35,6 +38,24 @@ def changes(then: Construction | None, now: Construction) -> list[Finding]:
         # No proof: a comment changes the digest, too.
         found.append(Finding("env-changed", "forensics", False, evidence, {"wrappers": then.wrappers[-1]}))
     return found
+
+
+def changed_stack(then: Sequence[str], now: Sequence[WrapperSpec]) -> list[Finding]:
+    """A finding where other wrappers stand around the VecEnv, or in another order.
+
+    :param then: class names of the VecEnv and its wrappers, the outermost first, from a manifest, which is untrusted
+        input; empty where it does not say
+    :param now: of the VecEnv that the model is evaluated in, the innermost first
+    """
+    names = [re.split("[.:]", wrapper.name)[-1] for wrapper in reversed(now)]
+    needless = {*_NO_LAYERS, *({VEC_NORMALIZE} - {*names})}
+    sides = [[name for name in side if name not in needless] for side in (then, names)]
+    if not then or sides[0] == sides[1]:
+        return []
+    was, is_now = (_brief(", ".join(side) or "nothing") for side in sides)
+    evidence = f"around the VecEnv stood, from the outside in, {was}; now it is {is_now}"
+    details = {"wrappers": f"vec_wrappers, which were {was} from the outside in"}
+    return [Finding("env-changed", "forensics", True, evidence, details)]
 
 
 def changed_by_training(changed: Sequence[ChangedAttribute]) -> list[Finding]:

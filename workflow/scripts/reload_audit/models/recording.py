@@ -33,6 +33,7 @@ _DIGEST = re.compile(r"[0-9a-f]{1,64}")
 _COMPONENT = re.compile(r"(raw_observations|rewards|actions|policy_observations(\.[\w .:/-]{1,100})?)")
 _ATTRIBUTE = re.compile(r"(\w+\.)?[^\W\d]\w*")
 _LONGEST = 200
+_MOST_LAYERS = 100
 _VERSION = re.compile(r"[\w.+!-]{1,100}")
 
 
@@ -96,7 +97,11 @@ def _changed(data: Any) -> ChangedAttribute:
 
 def _acts_on(data: Any) -> ActsOn:
     construction = Construction.from_untrusted(data.get("construction"))  # not in older ones
-    return ActsOn(**{name: data[name] for name in _ACTS_ON}, construction=construction)
+    stack = data.get("vec_env_stack")  # likewise
+    few = isinstance(stack, list) and len(stack) <= _MOST_LAYERS and all(isinstance(name, str) for name in stack)
+    return ActsOn(
+        **{name: data[name] for name in _ACTS_ON}, construction=construction, vec_env_stack=tuple(stack) if few else ()
+    )
 
 
 def _evaluation(data: Any) -> EvaluationSpec:

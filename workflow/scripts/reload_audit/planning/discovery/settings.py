@@ -20,7 +20,7 @@ from reload_audit.reading.literals import literal
 from reload_audit.reading.plain_values import mapping, objects_in, plain_data
 from reload_audit.reading.refusal import Unreadable, brief, shown
 from reload_audit.reading.yaml_text import read_yaml
-from reload_audit.records.specs import WrapperEntry, vec_wrappers_of
+from reload_audit.records.specs import VEC_FRAME_STACK, VEC_NORMALIZE, WrapperEntry, vec_wrapper_spec, vec_wrappers_of
 
 _TIME_FEATURE = re.compile(r"^(utils|rl_zoo3|sb3_contrib\.common)\.wrappers\.TimeFeatureWrapper$")
 _OLD_GYM = re.compile(r"^gym\.wrappers\.(?:\w+\.)?(\w+)$")
@@ -164,15 +164,13 @@ def _wrapper(entry: object, *, dotted: bool) -> WrapperEntry:
 
 
 def _take_vec_env_wrappers(value: object, settings: RunSettings) -> None:
-    """Stacked frames are known; what other wrappers of a VecEnv do is asked."""
-    for entry in wrapper_list(value):
-        name, kwargs = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
-        short = name.rpartition(".")[2]
-        if short == "VecFrameStack" and kwargs.keys() == {"n_stack"} and not settings.frame_stack:
-            settings.frame_stack = stacked_frames(kwargs["n_stack"])
-        elif short not in _HARMLESS:
-            question = f"vec_env_wrapper {name} cannot be built here"
-            settings.open_questions = [(("wrappers", "frame_stack"), question)]
+    """RL Zoo puts them inside VecNormalize, which is said where one of them is somebody's own."""
+    wrappers = [*map(vec_wrapper_spec, wrapper_list(value))]
+    settings.vec_wrappers = [wrapper.to_plain() for wrapper in wrappers if wrapper.name not in _HARMLESS]
+    if any(wrapper.name == VEC_FRAME_STACK for wrapper in wrappers):
+        settings.frame_stack = None
+    if settings.normalized and any("." in wrapper.name for wrapper in wrappers):
+        settings.vec_wrappers.append(VEC_NORMALIZE)
 
 
 def stacked_frames(value: object) -> int | None:

@@ -1,0 +1,129 @@
+"""A model is audited in the stack that it was trained in; another order, or a layer that is left out, is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import stacks
+import torch as th
+from stable_baselines3 import DQN, PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
+
+from reload_audit.evaluation.external import evaluate_external
+from reload_audit.records.model_record import Evaluation
+from reload_audit.records.specs import (
+    Condition,
+    EnvironmentSpec,
+    EvaluationSpec,
+    ExternalPolicy,
+    WrapperEntry,
+    vec_wrappers_of,
+)
+from support.builders import CRITERIA, external_spec
+
+POLICY = ExternalPolicy(EvaluationSpec(20, 500, 4, 100, (10, 20)), (), {}, 2**28)
+STACK: WrapperEntry = {"VecFrameStack": {"n_stack": 2}}
+MIRRORED: WrapperEntry = {"stacks.Mirrored": {"scale": 3.0}}
+
+ON_POLICY: dict[str, Any] = {"n_steps": 64, "batch_size": 64, "learning_rate": 0.02, "gamma": 0.0}
+OFF_POLICY: dict[str, Any] = {"learning_starts": 16, "buffer_size": 100}
+
+STACKS: dict[str, tuple[type[BaseAlgorithm], Callable[[VecEnv], VecEnv]]] = {
+    "normalised, stacked": (PPO, lambda venv: VecFrameStack(VecNormalize(venv), 2)),
+    "stacked, normalised": (DQN, lambda venv: VecNormalize(VecFrameStack(venv, 2))),
+    "mirrored, normalised": (PPO, lambda venv: VecNormalize(stacks.Mirrored(venv, 3.0))),
+}
+
+
+def shifts(n_envs: int = 4) -> VecEnv:
+    return make_vec_env(stacks.Shift, n_envs=n_envs, seed=0)
+
+
+class Trained:
+    """A model that was trained in a stack, its files, and what it earns there."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        algo, around = STACKS[name]
+        th.set_num_threads(1)
+        venv = around(shifts())
+        arguments = ON_POLICY if algo is PPO else OFF_POLICY
+        model = algo("MlpPolicy", venv, seed=0, device="cpu", **arguments).learn(
+            2048 if name == "mirrored, normalised" else 64
+        )
+        normalize = model.get_vec_normalize_env()
+        assert normalize is not None
+        self.algo, self.zip, self.statistics = algo.__name__, folder / "model.zip", folder / "statistics.pkl"
+        model.save(self.zip)
+        normalize.save(str(self.statistics))
+        normalize.training = normalize.norm_reward = False
+        self.earned = float(np.mean(evaluate_policy(model, venv, n_eval_episodes=40, return_episode_rewards=True)[0]))
+
+    def audited(self, *vec_wrappers: WrapperEntry) -> Evaluation:
+        environment = EnvironmentSpec("stacks:Shift", {}, (), "env", vec_wrappers_of(vec_wrappers), ())
+        spec = replace(
+            external_spec("model", str(self.zip)),
+            algo=self.algo,
+            statistics=str(self.statistics),
+            environment=environment,
+            named_by_user=("env", "vec_wrappers"),
+        )
+        return evaluate_external(spec, POLICY, Condition("reload", 4), CRITERIA, None)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trained]:
+    return {name: Trained(name, tmp_path_factory.mktemp("trained")) for name in STACKS}
+
+
+def mean(evaluation: Evaluation) -> float:
+    assert evaluation.problem is None
+    return float(np.mean([episode.reward for episode in evaluation.episodes]))
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "ran"),
+    [
+        ("normalised, stacked", [STACK], ["VecNormalize", STACK]),
+        ("stacked, normalised", [STACK], [STACK, "VecNormalize"]),
+        ("mirrored, normalised", [MIRRORED, "VecNormalize"], [MIRRORED, "VecNormalize"]),
+    ],
+)
+def test_a_model_earns_in_its_stack_what_it_earned(trained, name, said, ran):
+    found = trained[name].audited(*said)
+    assert [*found.facts.vec_wrappers] == ran
+    assert abs(mean(found) - trained[name].earned) < 2.0
+
+
+def test_an_order_that_statistics_contradict_is_named_with_the_one_that_fits(trained):
+    found = trained["stacked, normalised"].audited("VecNormalize", STACK)
+    assert found.problem is not None
+    assert 'they fit with vec_wrappers: [{"VecFrameStack": {"n_stack": 2}}, "VecNormalize"]' in found.problem
+
+
+def test_an_order_that_nothing_tells_is_asked_for(trained):
+    found = trained["mirrored, normalised"].audited(MIRRORED)
+    assert found.problem is not None
+    assert "its statistics fit inside and around Mirrored: expected vec_wrappers to say it" in found.problem
+    assert '["VecNormalize", {"stacks.Mirrored": {"scale": 3.0}}]' in found.problem
+
+
+def test_another_order_and_a_layer_left_out_earn_less(trained):
+    model = trained["mirrored, normalised"]
+    assert model.earned > 9
+    for wrong in (["VecNormalize", MIRRORED], ["VecNormalize"]):
+        assert mean(model.audited(*wrong)) < 8
+
+
+@pytest.mark.parametrize("wrapper", ["stacks.Nowhere", {"stacks.Mirrored": {"size": 1}}, "VecExtractDictObs"])
+def test_a_layer_that_cannot_be_built_is_the_problem_of_its_model(trained, wrapper):
+    problem = trained["normalised, stacked"].audited(wrapper).problem
+    assert problem is not None
+    assert (wrapper if isinstance(wrapper, str) else "stacks.Mirrored").rpartition(".")[2] in problem
