@@ -58,6 +58,7 @@ def test_a_policy_that_never_fails_is_cut_and_not_lost(tmp_path: Path) -> None:
     assert (kept["verdict"], kept["episodes_cut"], kept["n_episodes"]) == ("improved", 20, 20)
     assert "20 of 20 episodes did not end within 50 steps" in kept["remarks"]
     assert "they earned at least what is said" in kept["remarks"]
+    assert "its 20 episodes are the same in every bit" not in kept["remarks"]
     assert open_["verdict"] == "inconclusive"
     assert open_["reason"].startswith("episodes_cut: earns 40 less than claimed, but")
     assert "time-limit" in {cause["cause"] for cause in open_["causes"]}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from reload_audit.judging.claims import judge_by_claims
 from reload_audit.judging.judgement import judge
-from reload_audit.records.episodes import Cut, Episode, Pays, TrainTime, paid_by, with_bounds
+from reload_audit.records.episodes import Cut, Episode, Pays, TrainTime, are_alike, paid_by, with_bounds
 from reload_audit.records.specs import Claim
 from support.builders import CRITERIA
 
@@ -75,3 +77,10 @@ def test_own_episodes_that_ended_say_what_steps_pay() -> None:
     mixed = [*episodes(1.0, "open", n=2), *episodes(1.0, "", "both", n=2)]
     assert paid_by(mixed) == "both"
     assert [episode.cut for episode in with_bounds(mixed, "")] == ["open", "open", "", ""]
+
+
+def test_episodes_that_are_the_same_in_every_bit_are_alike_and_no_others() -> None:
+    one = Episode(0, 0, 1.0, 10, True, None, 1.0, {"actions": "a"})
+    same, other = replace(one, episode=1, seed=1), replace(one, episode=1, seed=1, trace={"actions": "b"})
+    assert are_alike([one, same])
+    assert not any(map(are_alike, ([], [one], [one, other], [replace(one, trace={}), replace(same, trace={})])))

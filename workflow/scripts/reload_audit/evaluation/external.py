@@ -51,6 +51,7 @@ from reload_audit.records.episodes import (
     Pays,
     RandomReward,
     TrainTime,
+    are_alike,
     mean_reward,
     paid_by,
     with_bounds,
@@ -183,6 +184,8 @@ class _Evaluation:
         def enough(so_far: Sequence[Episode]) -> bool:
             hand_over(found(so_far))
             spent = time.monotonic() - started
+            if are_alike(so_far) and len(so_far) >= criteria.episodes_to_meet_a_rare_loss:
+                return True  # a further one would be the same again
             return not canonical or criteria.too_slow(len(so_far), spent) or judged(so_far).settled(criteria)
 
         steps = Steps() if canonical and train_time is not None else None

@@ -143,6 +143,12 @@ def std_reward(episodes: Sequence[Episode]) -> float:
     return float(rewards(episodes).std())
 
 
+def are_alike(episodes: Sequence[Episode]) -> bool:
+    """Whether more than one episode was run, and all are the same in every bit, although their seeds are not."""
+    kinds = {(*sorted(one.trace.items()), one.reward, one.length) for one in episodes}
+    return len(episodes) > 1 and len(kinds) == 1 and bool(episodes[0].trace)
+
+
 def first_difference(a: Sequence[Episode], b: Sequence[Episode]) -> str | None:
     """Which episode differs first between two lists of the same episodes, and in what; None if no bit does."""
     for one, other in zip(a, b, strict=True):

@@ -15,7 +15,7 @@ from reload_audit.judging.criteria import Criteria
 from reload_audit.judging.judgement import Judgement
 from reload_audit.processes.isolation import Usage
 from reload_audit.reading.refusal import shown, unforeseen
-from reload_audit.records.episodes import Cut, Episode, first_difference, mean_reward, rewards, std_reward
+from reload_audit.records.episodes import Cut, Episode, are_alike, first_difference, mean_reward, rewards, std_reward
 from reload_audit.records.manifest import ExternalManifest, TrainedManifest
 from reload_audit.records.model_record import Check, Measurement, ModelRecord, recorded_text
 from reload_audit.records.specs import CANONICAL, Claim
@@ -58,6 +58,7 @@ def model_row(record: ModelRecord, judgement: Judgement | None) -> ModelRow:
         log=record.log,
     )
     row = _with_cut(_with_claim(_with_rewards(row, record), record, judgement), record)
+    row = replace(row, remarks="; ".join(filter(None, [row.remarks, *_alike(record)])))
     if judgement is not None and judgement.comparison is not None:
         row = replace(row, **comparison_columns(judgement.comparison))
         row = replace(row, **loss_columns(judgement.comparison, row.claim_mean, row.random_mean_reward))
@@ -306,6 +307,13 @@ def _with_claim(row: ModelRow, record: ModelRecord, judgement: Judgement | None)
         claim_n=claim.n,
         claim_source=claim.where,
     )
+
+
+def _alike(record: ModelRecord) -> Iterator[str]:
+    """A remark where nothing in a model's episodes is drawn at random."""
+    episodes = [] if record.canonical is None else record.canonical.episodes
+    if are_alike(episodes):
+        yield f"its {len(episodes):,} episodes are the same in every bit, whatever their seeds: they count as one"
 
 
 _BOUNDS: dict[Cut, str] = {
