@@ -94,6 +94,9 @@ REPOSITORY_FILES = 500
 REPOSITORY_BYTES = 64 * MIB
 """Bytes of them together."""
 
+SPOKEN_OF_MODELS = 500
+"""Models of a folder beyond which its texts are not searched for what each of them earns."""
+
 NOTEBOOK_BYTES = 16 * MIB
 """Bytes of a notebook, with the pictures in it."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from reload_audit.planning.discovery.candidate import Candidate
 from reload_audit.planning.discovery.tree import Folder
+from reload_audit.reading import limits
 from reload_audit.reading.refusal import shown, unforeseen
 from reload_audit.records.specs import Claim
 from reload_audit.repository.paths import NO_MATCH, match
@@ -29,7 +30,7 @@ def take_settings(top: Folder, models: Sequence[Candidate]) -> None:
 
     :param top: the repository's folder
     """
-    unknown = [model for model in models if model.source in ("folder", "hub") and not model.problem]
+    unknown = [model for model in models if (model.source == "folder" or model.env_by_name) and not model.problem]
     files = list(_files(top)) if unknown else []
     if not any(file.is_one_of(*_SAYING) for file in files):
         return
@@ -57,7 +58,7 @@ def _ask(
     """
     from reload_audit.repository.repository import Asked
 
-    if model.source == "folder":
+    if model.source == "folder" and model.role != "checkpoint" and len(models) <= limits.SPOKEN_OF_MODELS:
         model.claims = [_claim(reward) for reward in repository.rewards(_subject(model, path, models))]
     answer = repository.setups(Asked(path, model.algo, model.spaces))
     if model.deterministic is None and answer.deterministic is not None:
