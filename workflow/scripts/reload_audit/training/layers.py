@@ -112,11 +112,11 @@ def parameter_names(layer: Any) -> list[str]:
 
 
 UNNAMED = object()
-"""Stands for a value that a configuration cannot hold."""
+"""Stands for a value that is not plain."""
 
 
 def nameable(value: Any) -> Any:
-    """A value as a configuration can hold it: plain, or the name of a class or function; else :data:`UNNAMED`."""
+    """A value as a recording can hold it, which names no objects: plain, or else :data:`UNNAMED`."""
     if isinstance(value, np.generic):
         return nameable(value.item())
     if isinstance(value, np.ndarray):
@@ -129,12 +129,7 @@ def nameable(value: Any) -> Any:
         if any(item is UNNAMED for item in items) or not all(isinstance(key, str) for key in value):
             return UNNAMED
         return dict(zip(value, items, strict=True))
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if value is inspect.Parameter.empty or not (isinstance(value, type) or inspect.isfunction(value)):
-        return UNNAMED
-    name = importable_name(value, ":")
-    return UNNAMED if name is None else {"object": name}
+    return value if value is None or isinstance(value, bool | int | float | str) else UNNAMED
 
 
 def at_a_start(env: gym.Env) -> gym.Env:

@@ -15,9 +15,11 @@ from gymnasium.wrappers import TimeLimit
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecFrameStack, VecTransposeImage
 
+from reload_audit.environments.allowed import check_environment
 from reload_audit.environments.build import make_env
 from reload_audit.environments.ids import registering_package
 from reload_audit.environments.stack import written
+from reload_audit.reading.refusal import Unreadable
 from reload_audit.records.manifest import ChangedAttribute
 from reload_audit.records.specs import (
     VEC_FRAME_STACK,
@@ -162,13 +164,19 @@ def changed_attributes(venv: VecEnv, spec: EnvironmentSpec) -> list[ChangedAttri
 
 
 def _function(factory: Factory) -> WrapperSpec | None:
-    """The name of a function that makes environments, and its arguments; None where no other process can import it."""
+    """The name of what makes environments, and its arguments; None where an audit could not import or call it."""
     called, kwargs = factory, {}
     if isinstance(factory, partial):
         called, kwargs = factory.func, nameable(factory.keywords)
     name = importable_name(called, ":")
     positional = isinstance(factory, partial) and factory.args
-    return None if name is None or kwargs is UNNAMED or positional else WrapperSpec(name, kwargs)
+    if name is None or kwargs is UNNAMED or positional:
+        return None
+    try:
+        check_environment(name, [name.partition(".")[0].partition(":")[0]])  # as the audit will
+    except Unreadable:
+        return None
+    return WrapperSpec(name, kwargs)
 
 
 def _env_name(trained: Env) -> str:
@@ -270,9 +278,9 @@ def _without_what_others_make(trained: Env, spec: EnvironmentSpec) -> Environmen
 
 def _needed(layer: Any, needed: Sequence[str], how: str) -> str:
     return (
-        f"what {shown_name(layer)} was given cannot be read off it and written down: {', '.join(needed)}; functions "
-        f"and classes have to lie in a module, such as my_env.py, and plain values can be said: {how}; or pass "
-        "env_fns, a function of such a module that makes the environments"
+        f"what {shown_name(layer)} was given cannot be read off it and written down: {', '.join(needed)}; plain values "
+        f"can be said, {how}; functions and objects belong into a function in a module, such as my_env.py, that is "
+        "declared to return the environment (`-> gymnasium.Env`): give that to make_vec_env, and as env_fns"
     )
 
 
