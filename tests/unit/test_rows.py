@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from reload_audit.judging.comparison import Comparison, compare_paired
-from reload_audit.results.rows import loss_columns
+from reload_audit.results.rows import _unlearned, loss_columns
+from reload_audit.results.tables import ModelRow
 from support.builders import CRITERIA
 
 
@@ -38,3 +39,24 @@ def test_a_share_needs_to_know_what_was_learned(earned: float | None, random: fl
 
 def test_a_loss_without_a_bound_has_no_share() -> None:
     assert loss_columns(between(float("-inf"), 3.0), 60.0, 10.0)["largest_loss_share"] is None
+
+
+@pytest.mark.parametrize(
+    ("measured", "said"),
+    [
+        ({"num_timesteps": 0}, ["before its training"]),
+        ({"reload_mean_reward": 10.5}, ["no more than a random policy"]),
+        ({"reload_mean_reward": -5.0}, ["no more than a random policy"]),
+        ({"reload_mean_reward": 15.0}, []),
+        ({"reload_mean_reward": 10.5, "episodes_cut": 3}, []),
+        ({"reload_mean_reward": 10.5, "random_mean_reward": None}, []),
+        ({}, []),
+    ],
+)
+def test_a_model_that_has_learned_nothing_is_remarked_on(measured: dict[str, float | None], said: list[str]) -> None:
+    row = ModelRow(
+        **{"num_timesteps": 100, "random_mean_reward": 10.0, "reload_std_reward": 4.0, "n_episodes": 16, **measured}  # type: ignore[arg-type]
+    )
+    remarks = list(_unlearned(row))
+    assert len(remarks) == len(said)
+    assert all(part in remark for part, remark in zip(said, remarks, strict=True))

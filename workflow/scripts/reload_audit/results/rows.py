@@ -58,7 +58,7 @@ def model_row(record: ModelRecord, judgement: Judgement | None) -> ModelRow:
         log=record.log,
     )
     row = _with_cut(_with_claim(_with_rewards(row, record), record, judgement), record)
-    row = replace(row, remarks="; ".join(filter(None, [row.remarks, *_alike(record)])))
+    row = replace(row, remarks="; ".join(filter(None, [row.remarks, *_alike(record), *_unlearned(row)])))
     if judgement is not None and judgement.comparison is not None:
         row = replace(row, **comparison_columns(judgement.comparison))
         row = replace(row, **loss_columns(judgement.comparison, row.claim_mean, row.random_mean_reward))
@@ -314,6 +314,17 @@ def _alike(record: ModelRecord) -> Iterator[str]:
     episodes = [] if record.canonical is None else record.canonical.episodes
     if are_alike(episodes):
         yield f"its {len(episodes):,} episodes are the same in every bit, whatever their seeds: they count as one"
+
+
+def _unlearned(row: ModelRow) -> Iterator[str]:
+    """Remarks on a model that was never trained, or earns no more than a random policy."""
+    if row.num_timesteps == 0:
+        yield "it was saved before its training: its zip counts 0 steps"
+    mean, std, random_mean = row.reload_mean_reward, row.reload_std_reward, row.random_mean_reward
+    if mean is None or std is None or random_mean is None or not row.n_episodes or row.episodes_cut:
+        return
+    if mean - random_mean <= std / math.sqrt(row.n_episodes):
+        yield f"as far as its episodes show, it earns no more than a random policy, which earns {random_mean:.4g}"
 
 
 _BOUNDS: dict[Cut, str] = {
