@@ -78,6 +78,7 @@ class OwnVecEnv(VecEnvWrapper):
         own: dict[str, Callable[..., Any]] = {
             "begin_episodes": self._take_episodes,
             "collect_episodes": self._collect_episodes,
+            "begin_no_more": self._begin_no_more,
             "construction": lambda _: self._construction,
         }
         if method_name not in own:
@@ -99,9 +100,13 @@ class OwnVecEnv(VecEnvWrapper):
         self._queues[slot], self._finished[slot], self._running[slot] = list(queue), [], None
         self._recording, self._max_steps, self._keep_steps = True, max_steps, keep_steps
 
-    def _collect_episodes(self, slot: int) -> tuple[list[SeededEpisode], bool]:
+    def _collect_episodes(self, slot: int, stop: int) -> tuple[list[SeededEpisode], bool]:
         finished, self._finished[slot] = self._finished[slot], []
-        return finished, self._running[slot] is None
+        return [episode for episode in finished if episode.episode < stop], self._running[slot] is None
+
+    def _begin_no_more(self, slot: int) -> int | None:
+        left, self._queues[slot] = self._queues[slot], []
+        return left[0][0] if left else None
 
     def _begin(self, slot: int, observation: Any) -> None:
         if not self._queues[slot]:

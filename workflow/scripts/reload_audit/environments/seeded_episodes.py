@@ -154,8 +154,8 @@ class SeededEpisodes(Unseen):
         observation, reward, terminated, truncated, info = self.env.step(action)
         ended, self._taken = bool(terminated or truncated), self._taken + 1
         cut = not ended and 0 < self._max_steps <= self._taken
-        self._over, self._missed = ended or cut, 0
-        if self._over:
+        if ended or cut:
+            self._over, self._missed = True, 0
             self._keep(observation, info)
         if self._current is not None and self._steps is not None:
             self._rewards.append(float(reward))
