@@ -152,7 +152,8 @@ class SeededEpisodes(Unseen):
             observation, info = self._again()
             return observation, 0.0, True, False, info
         observation, reward, terminated, truncated, info = self.env.step(action)
-        ended, self._taken = bool(terminated or truncated), self._taken + 1
+        ended = bool(terminated or truncated)
+        self.__dict__["_taken"] += 1  # not through Unseen, because it is done in every step
         cut = not ended and 0 < self._max_steps <= self._taken
         if ended or cut:
             self._over, self._missed = True, 0
