@@ -32,7 +32,9 @@ class Unseen(gym.Wrapper):
             raise AttributeError(said, name=name, obj=self.unwrapped) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if "_hidden" not in self.__dict__ or name in self.__dict__ or hasattr(type(self), name):
+        if name in self.__dict__:
+            self.__dict__[name] = value
+        elif "_hidden" not in self.__dict__ or hasattr(type(self), name):
             super().__setattr__(name, value)
         else:
             setattr(self.env.env if isinstance(self.env, Monitor) else self.env, name, value)
