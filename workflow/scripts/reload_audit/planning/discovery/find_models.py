@@ -87,7 +87,10 @@ def find_models(
     claims = [row for path in _paths(config["claims"]) for row in tables.read_claims(path, claims_schema, problems)]
     _claim(claims, named, problems)
     for candidate in named.values():
-        candidate.correct_algorithm()
+        try:
+            candidate.correct_algorithm()
+        except Exception as error:
+            candidate.problem = candidate.failed(error).problem
     settling.settle(list(named.values()), recognise)
     asked = {name: _questions(candidate) for name, candidate in sorted(named.items())}
     if any(asked.values()):
