@@ -218,6 +218,7 @@ def _add_episodes(model: Row, columns: dict[str, list[np.ndarray]]) -> None:
             "terminated": numbers % 5 > 0,
             "monitor_reward": np.round(rewards, 6),
             "step_reward": rewards,
+            "cut": np.zeros(n, dtype=bool),
             "trace": np.array([f"{one:08x}{digest:08x}" for one in numbers * 2654435761 % 2**32 ^ own], dtype=object),
         }
         for name, column in values.items():
