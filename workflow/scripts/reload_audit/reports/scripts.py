@@ -44,7 +44,7 @@ def details(script: ScriptEntry) -> Iterator[str]:
     if script.harmless:
         others = "; ".join(f"{cause.where}: {cause.cause}" if cause.where else cause.cause for cause in script.harmless)
         yield f"Also otherwise than in training, without a cost that can be seen: {others}"
-    if script.agrees is False:
+    if script.agrees is False and script.reproduced is not None and script.earned is not None:
         yield (
             f"Where the audit does the same, the model earns {script.reproduced:.4g}, and not {script.earned:.4g}: "
             "something else differs, too"
