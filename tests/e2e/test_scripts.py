@@ -260,13 +260,6 @@ def external(
         n_envs=None,
         environment=environment,
         named_by_user=("env", "wrappers", "vec_wrappers"),
-        claim=None,
-        evaluations=None,
-        model_card=None,
-        results=None,
-        monitors=(),
-        recording=None,
-        problem=None,
     )
 
 

@@ -87,11 +87,4 @@ def external_spec(name: str, path: str = "model.zip") -> ExternalSpec:
         n_envs=1,
         environment=EnvironmentSpec("CartPole-v1", {}, (), "env", (), ()),
         named_by_user=(),
-        claim=None,
-        evaluations=None,
-        model_card=None,
-        results=None,
-        monitors=(),
-        recording=None,
-        problem=None,
     )

@@ -106,13 +106,6 @@ def _spec_of(path: Path, environment: ObservedEnvironment, script: ScriptSpec, p
         n_envs=None,
         environment=_environment_spec(environment, script),
         named_by_user=("env", "wrappers"),
-        claim=None,
-        evaluations=None,
-        model_card=None,
-        results=None,
-        monitors=(),
-        recording=None,
-        problem=None,
     )
 
 

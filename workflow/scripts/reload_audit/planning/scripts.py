@@ -51,13 +51,6 @@ def as_external(model: TrainingData, results: str) -> ExternalSpec:
         n_envs=model["n_envs"],
         environment=environment,
         named_by_user=("env", "wrappers", "vec_wrappers", "vec_env"),
-        claim=None,
-        evaluations=None,
-        model_card=None,
-        results=None,
-        monitors=(),
-        recording=None,
-        problem=None,
     )
 
 

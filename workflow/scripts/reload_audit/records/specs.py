@@ -328,13 +328,13 @@ class ExternalSpec(PlainData):
     n_envs: int | None
     environment: EnvironmentSpec
     named_by_user: tuple[str, ...]
-    claim: Claim | None
-    evaluations: str | None
-    model_card: str | None
-    results: str | None
-    monitors: tuple[str, ...]
-    recording: str | None
-    problem: str | None
+    claim: Claim | None = None
+    evaluations: str | None = None
+    model_card: str | None = None
+    results: str | None = None
+    monitors: tuple[str, ...] = ()
+    recording: str | None = None
+    problem: str | None = None
     remarks: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
     classes: Mapping[str, str] = field(default_factory=dict)

@@ -66,6 +66,8 @@ def said(cause: ScriptCause, gap: float | None) -> str:
         restores = cause.restores or 0.0
         nothing = abs(restores) < 0.01 * abs(gap)
         cost = f". Alone it costs {cause.cost:.3g} of {gap:.3g}"
+        if abs(cause.cost) > 1.05 * abs(gap):
+            cost = f". Alone it costs {cause.cost:.3g}, more than all together ({gap:.3g})"
         if abs(restores - cause.cost) > 0.1 * abs(gap):
             cost += f"; put right alone, it gives back {'nothing' if nothing else f'{restores:.3g}'}"
     return f"{where}{cause.evidence} ({cause.cause}){cost}"
