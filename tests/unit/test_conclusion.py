@@ -406,3 +406,29 @@ def test_all_trials_can_be_run_whatever_the_verdict() -> None:
         *("statistics=none", "statistics=fresh", "statistics=updating", "statistics=swapped", "statistics=twice"),
         *("reward normalized", "monitor outside", "posted wrapper", "time_limit=none", "device=cuda"),
     } <= names
+
+
+def below_random(reward: float, random: float) -> Evidence:
+    return replace(observed(now=reward), random=random, std=10.0, n=100)
+
+
+def test_a_loss_below_what_random_actions_earn_is_presumed_to_come_from_another_environment() -> None:
+    (cause,) = conclude(below_random(0.0, 40.0), "degraded", "", LOST, None).causes
+    assert (cause.cause, cause.proven) == ("env-changed", False)
+    assert "it earns 0, and random actions earn 40" in cause.evidence[0]
+
+
+def test_another_environment_is_presumed_before_a_generator_is_accused() -> None:
+    fault = Finding("global-generator", "probe", True, "it draws from NumPy's global generator")
+    causes = named(below_random(0.0, 40.0), probed=[fault])
+    assert causes[0] == "env-changed"
+
+
+def test_no_other_environment_is_presumed_where_random_actions_may_earn_as_little() -> None:
+    assert named(below_random(0.0, 5.0)) == ["unexplained"]
+
+
+def test_no_other_environment_is_presumed_where_a_condition_explains() -> None:
+    model = below_random(0.0, 40.0)
+    tried = observed(tried={"stochastic": (("policy-mode",), 49.0)}).trials
+    assert named(replace(model, trials=tried)) == ["policy-mode"]

@@ -83,7 +83,7 @@ def conclude(
     trials = [compared(trial, evidence.reward, target) for trial in evidence.trials]
     found = suspects([*findings, *(faults if blamed else ())], trials)
     in_the_way = () if unlucky else obstacles(verdict, judgement, evidence)
-    for finding in (*in_the_way, *_another_version(judgement, evidence)):
+    for finding in (*in_the_way, *_another_environment(judgement, evidence)):
         found.setdefault(finding.cause, Suspect(finding.cause)).findings.append(finding)
     ranking = rank(found.values(), trials, gap, judgement)
     explanations = [_explained(suspect, target.mean, evidence) for suspect in ranking.named]
@@ -110,16 +110,25 @@ def _may_be_blamed(judgement: Judgement | None, gap: str, evidence: Evidence) ->
     return gap != "" and not (gap == "process" and evidence.implied in _NOT_OF_ENVIRONMENTS)
 
 
-def _another_version(judgement: Judgement | None, evidence: Evidence) -> Iterator[Finding]:
-    """That another version of the model's environment ran, where a loss is shown, and not only to a claim."""
+def _another_environment(judgement: Judgement | None, evidence: Evidence) -> Iterator[Finding]:
+    """What speaks for another environment than that of training, where a loss is shown, and not only to a claim.
+
+    Another version of it that ran; or, where it ran in its own, that the model earns less there than random actions do.
+    """
     known = known_between(evidence.model.env_named, evidence.model.env_id)
-    harmless = bool(known) and all(difference.harmless for difference in known)
     contradicted = any(finding.cause == CONTRADICTED for finding in evidence.findings)
-    is_lost = judgement is not None and judgement.decision == "degraded"
-    if evidence.ran_as and is_lost and not harmless and not contradicted:
+    if judgement is None or judgement.decision != "degraded" or contradicted:
+        return
+    if evidence.ran_as and not (known and all(difference.harmless for difference in known)):
         yield Finding("env-version", "claims", proof=False, evidence=evidence.ran_as)
         for difference in known:
             yield Finding("env-version", "claims", proof=False, evidence=f"between them, {difference.changed}")
+    elif judgement.claim is not None and evidence.less_than_random:
+        said = (
+            f"it earns {evidence.reward:.4g}, and random actions earn {evidence.random:.4g}: observations, actions or "
+            "rewards may mean something else than in training"
+        )
+        yield Finding("env-changed", "claims", proof=False, evidence=said)
 
 
 def _where(judgement: Judgement | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,12 @@ from reload_audit.causes.finding import Finding
 from reload_audit.causes.fixes import ANY_MODEL, ModelToFix
 from reload_audit.diagnosis.contradiction import contradiction
 from reload_audit.diagnosis.effects import ConditionResult, TrialResult, spread
+from reload_audit.diagnosis.gap import STANDARD_ERRORS
 from reload_audit.diagnosis.model_to_fix import model_to_fix
 from reload_audit.judging.divergence_wording import divergence_sentence
 from reload_audit.judging.judgement import Judgement
 from reload_audit.records.divergence import Divergence, Implied
-from reload_audit.records.episodes import mean_reward
+from reload_audit.records.episodes import RANDOM_POLICY_EPISODES, mean_reward
 from reload_audit.records.examination import Examination
 from reload_audit.records.manifest import ExternalManifest
 from reload_audit.records.model_record import ModelRecord
@@ -34,6 +36,7 @@ class Evidence:
     :param examination_failure: why it could not be examined; empty if it could
     :param model: what every fix may name
     :param last_bits: where reload and reference first differ, as a sentence, if only last bits do; otherwise empty
+    :param random: mean reward of a random policy in its environment; None where that was not measured
     :param ran_as: a sentence on which other version of its environment it ran in; empty where it ran in its own
     :param implied: what the first difference between reload and reference implies; None where that is not known
     """
@@ -48,8 +51,17 @@ class Evidence:
     examination_failure: str = ""
     model: ModelToFix = ANY_MODEL
     last_bits: str = ""
+    random: float | None = None
     ran_as: str = ""
     implied: Implied | None = None
+
+    @property
+    def less_than_random(self) -> bool:
+        """Whether it earns less than a random policy, beyond noise: both are taken to vary as its own episodes do."""
+        if self.reward is None or self.random is None or not self.n:
+            return False
+        error = self.std * math.sqrt(1 / self.n + 1 / RANDOM_POLICY_EPISODES)
+        return self.random - self.reward > STANDARD_ERRORS * error
 
     @classmethod
     def of(cls, model: ModelRecord, judgement: Judgement | None, results: Path) -> Evidence:
@@ -71,6 +83,7 @@ class Evidence:
             examination_failure=examination.failure,
             model=model_to_fix(model, results),
             last_bits="" if canonical is None else only_last_bits(canonical.divergence),
+            random=model.random_mean,
             ran_as=_ran_as(model),
             implied=None if canonical is None or canonical.divergence is None else canonical.divergence.implies,
         )

@@ -87,6 +87,11 @@ class Suspect:
         return any(finding.proof for finding in self.findings)
 
     @property
+    def only_presumed(self) -> bool:
+        """Whether it counts only where nothing else explains. What files prove of another environment counts more."""
+        return self.cause.fallback is not None and not (self.cause.fallback == "presumed" and self.proven)
+
+    @property
     def of_environment(self) -> bool:
         """Whether the probe found it."""
         return any(finding.instrument == "probe" for finding in self.findings)
@@ -174,8 +179,8 @@ def rank(found: Iterable[Suspect], trials: Iterable[TrialResult], gap: str, judg
     # Causes that a trial alone speaks for are left out where one with stronger evidence explains.
     needless = Level.EXPLAINS if ranked and ranked[0].level > Level.EXPLAINS else Level.NO_CAUSE
     named = [suspect for suspect in ranked if suspect.level not in (Level.NO_CAUSE, needless)]
-    if len(named) > 1 and named[0].cause.fallback is None:
-        named = [suspect for suspect in named if suspect.cause.fallback is None]
+    if len(named) > 1 and not named[0].only_presumed:
+        named = [suspect for suspect in named if not suspect.only_presumed]
     return Ranking(named, [suspect for suspect in ranked if suspect not in named])
 
 
@@ -196,7 +201,7 @@ def _level_of_reward(suspect: Suspect, gap: str, least: float, judgement: Judgem
         counts only if it fits about as well: many wrong ways to measure come near a reward that is lost altogether
     """
     cause, best = suspect.cause, suspect.best
-    if cause.fallback is not None:
+    if cause.fallback is not None and suspect.only_presumed:
         is_seen = suspect.findings if cause.fallback == "presumed" else suspect.proven
         by_trials = Level.NO_CAUSE if best is None else _level_by_trials(suspect, best, least, gap)
         return max(by_trials, Level[cause.fallback.upper()] if is_seen else Level.NO_CAUSE)

@@ -27,7 +27,6 @@ from reload_audit.environments.stack import LayerProblem, order_of, unclear_plac
 from reload_audit.evaluation.checks import check, check_identity, recorded_divergence
 from reload_audit.evaluation.conditions import Subject, fresh_environments, run_condition
 from reload_audit.evaluation.in_time import time_allowed
-from reload_audit.evaluation.reference import RANDOM_POLICY_EPISODES
 from reload_audit.evaluation.rollouts import NoActionMasks, NonFiniteReward, RandomPolicy, TimeAllowed, run_episodes
 from reload_audit.forensics.history import counted_by, history_of, remarks_on_training
 from reload_audit.forensics.pairing import counts_of
@@ -47,6 +46,7 @@ from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
 from reload_audit.reading.trust import running_names
 from reload_audit.records.episodes import (
+    RANDOM_POLICY_EPISODES,
     Episode,
     Pays,
     RandomReward,

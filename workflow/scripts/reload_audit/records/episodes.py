@@ -52,6 +52,10 @@ class Episode(PlainData):
         return cls(**{**data, **numbers, "monitor_reward": None if monitor is None else float(monitor)})
 
 
+RANDOM_POLICY_EPISODES = 20
+"""Episodes that a random policy acts in, at most."""
+
+
 @dataclass(frozen=True)
 class RandomReward:
     """What a random policy earns.
