@@ -21,7 +21,7 @@ audit: .venv/audit
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
 
 test: lint
-	$(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder $(ARGS)
 
 lint: .venv/dev
 	$(BIN)/ruff check .

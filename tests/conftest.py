@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 _DURATIONS = Path(__file__).parent / "support/durations.yaml"
 
@@ -18,22 +20,35 @@ def pytest_xdist_auto_num_workers() -> int:
     return (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) + 1
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Keep tests that share fixtures in one worker."""
+    return _Groups(config, log)
+
+
+class _Groups(LoadScopeScheduling):
+    """Gives workers the tests of one group after the other, in the order in which they were collected."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _group(nodeid)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests that share fixtures in one worker, and let the longest begin first, so that all end together."""
-    durations = yaml.safe_load(_DURATIONS.read_text(encoding="utf-8"))
-    group_of = functools.cache(functools.partial(_group, durations))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group_of(item.nodeid)))
-    items.sort(key=lambda item: -durations.get(group_of(item.nodeid), 0))
+    """Let the longest begin first, so that all workers end together."""
+    items.sort(key=lambda item: -_durations().get(_group(item.nodeid), 0))
 
 
-def _group(durations: dict[str, int], nodeid: str) -> str:
+@functools.cache
+def _durations() -> dict[str, int]:
+    return dict(yaml.safe_load(_DURATIONS.read_text(encoding="utf-8")))
+
+
+def _group(nodeid: str) -> str:
     """The file of a test, with the test's parameter where that is a group of its own."""
     file, _, test = nodeid.partition("::")
     name = file.removeprefix("tests/")
     own = f"{name} {test.partition('[')[2].removesuffix(']')}"
-    return own if own in durations else name
+    return own if own in _durations() else name
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

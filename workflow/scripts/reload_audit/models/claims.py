@@ -120,8 +120,9 @@ def trend(path: str, steps: int, timesteps: np.ndarray, means: np.ndarray) -> Cl
 
     A best model, and a checkpoint whose evaluation is the highest of all, were lucky, too, in the evaluation for which
     they were chosen; a final model was updated once more after the last. The trend is a straight line through the mean
-    rewards of the ten evaluations that are nearest in steps (least squares). Its standard error is that of one more
-    evaluation, so it takes in how much policies differ from one evaluation to the next.
+    rewards of the ten evaluations that are nearest in steps (least squares), no further than to the best and worst of
+    them: rewards have limits that a line does not know. Its standard error is that of one more evaluation, so it takes
+    in how much policies differ from one evaluation to the next.
 
     :param timesteps: of the evaluations, shape ``(m,)``; ``means``, their mean rewards
     :return: ``std`` is the error times the square root of ``n``, which is one more than the degrees of freedom. None
@@ -130,7 +131,8 @@ def trend(path: str, steps: int, timesteps: np.ndarray, means: np.ndarray) -> Cl
     nearest = np.argsort(np.abs(timesteps - steps), kind="stable")[:_NEIGHBOURS]
     if len(nearest) < _FEWEST_NEIGHBOURS or np.ptp(timesteps[nearest]) == 0:
         return None
-    mean, error = _line_at(float(steps), timesteps[nearest], means[nearest])
+    on_line, error = _line_at(float(steps), timesteps[nearest], means[nearest])
+    mean = float(np.clip(on_line, means[nearest].min(), means[nearest].max()))
     n = len(nearest) - 1
     where = f"{path}, trend of {len(nearest)} evaluations around {steps:,} steps"
     return _checked(Claim("trend", mean, error * math.sqrt(n), n, where))
