@@ -149,6 +149,12 @@ def test_the_best_model_gets_the_only_statistics_of_its_run_and_that_is_said(tmp
     assert entry["remarks"] == [f"its statistics are taken to be {file}, which have counted 100 steps, the model 60"]
 
 
+def test_statistics_elsewhere_that_counted_less_than_the_model_learned_are_not_taken(tmp_path: Path) -> None:
+    model(tmp_path / "removed/agent.zip", 100)
+    statistics(tmp_path / "another/stats.pkl", 60)
+    assert of(tmp_path, "removed/agent", "statistics") is None
+
+
 def test_runs_of_equally_many_steps_are_told_apart_by_names(tmp_path: Path) -> None:
     for seed in (1, 2, 3):
         model(tmp_path / f"models/seed_{seed}.zip", 100, started=float(seed))

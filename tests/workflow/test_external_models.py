@@ -182,7 +182,7 @@ def test_no_code_from_an_audited_file_was_executed(external_audit):
 
 def test_a_model_recorded_in_somebodys_own_script_gets_the_bitwise_audit(external_audit):
     row = external_audit.models.loc["cartpole"]
-    assert (row["source"], row["claim_kind"], row["checks_failed"]) == ("recorded", "reference", "")
+    assert (row["source"], row["claim_kind"], row["checks_failed"]) == ("recorded", "in_place", "")
 
 
 def test_what_the_workflow_trained_elsewhere_can_be_audited_here(external_audit):

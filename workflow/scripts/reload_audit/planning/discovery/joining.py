@@ -77,11 +77,14 @@ def _free(level: Iterable[Found[_Held]], model: Candidate, taken: _Taken) -> lis
 def _statistics_of(
     model: Candidate, below: Below[StatisticsOutline], taken: _Taken
 ) -> Sequence[Found[StatisticsOutline]]:
-    """Statistics with as many steps as a model; else those that lie nearest to a model which certainly had some."""
+    """Statistics with as many steps as a model; else those that lie nearest to a model which certainly had some.
+
+    In other folders than the model's own only those count that may be of its training: of its last step or a later one.
+    """
     assert model.folder is not None
     nearest: list[Found[StatisticsOutline]] = []
     shapes: list[Shapes | None] = []
-    for level in below.levels(model.folder):
+    for away, level in enumerate(below.levels(model.folder)):
         free = _free(level, model, taken)
         if free and not shapes:
             shapes = [_shapes(model)]
@@ -89,8 +92,14 @@ def _statistics_of(
         exact = [file for file in fitting if file.held.steps is not None and file.held.steps == model.trained.steps]
         if exact:
             return exact
-        nearest = nearest or fitting
+        possible = [file for file in fitting if not away or not _is_before(file.held.steps, model.trained.steps)]
+        nearest = nearest or possible
     return nearest if model.normalized or model.trained.normalized else []
+
+
+def _is_before(counted: int | None, steps: int | None) -> bool:
+    """Whether statistics that counted so many steps are of an earlier moment than the model, or of other training."""
+    return counted is not None and steps is not None and counted < steps
 
 
 def _shapes(model: Candidate) -> Shapes | None:
