@@ -63,10 +63,20 @@ def test_recording_a_second_time_replaces_the_first(tmp_path):
 
 def test_a_recording_that_fails_half_way_leaves_no_reference_of_another_model(tmp_path):
     record_reference(model(), tmp_path, "CartPole-v1", **QUICK)
-    with pytest.raises(Exception, match="nonsense"):
-        record_reference(model(), tmp_path, "CartPole-v1", env_kwargs={"nonsense": 1}, **QUICK)
+    failing = PPO("MlpPolicy", make_vec_env(planted.RaisesInTraining, n_envs=1), n_steps=32, batch_size=32, seed=0)
+    with pytest.raises(RuntimeError, match="the simulator went away"):
+        record_reference(failing, tmp_path, episodes=400, n_envs=1)
     with pytest.raises(Unreadable):
         read_recording(tmp_path)
+
+
+def test_a_recording_that_is_refused_leaves_the_one_that_is_there(tmp_path):
+    first = model()
+    record_reference(first, tmp_path, "CartPole-v1", **QUICK)
+    with pytest.raises(Exception, match="nonsense"):
+        record_reference(model(), tmp_path, "CartPole-v1", env_kwargs={"nonsense": 1}, **QUICK)
+    expected = model_folder.content_digests(first, first.get_vec_normalize_env())
+    assert read_recording(tmp_path).identity.digests == expected
 
 
 def test_an_unknown_option_is_named_at_once(tmp_path):

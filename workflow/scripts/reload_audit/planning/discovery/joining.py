@@ -40,11 +40,13 @@ def join(top: Folder, models: Sequence[Candidate]) -> None:
     unnormalized = [model for model in known if _wants_statistics(model)]
     if unnormalized:
         statistics, taken = statistics_below(top), _taken(models, "statistics")
-        _give([(model, _statistics_of(model, statistics, taken)) for model in unnormalized], "statistics", _normalize)
+        fitting = [(model, _statistics_of(model, statistics, taken)) for model in unnormalized]
+        _give(top, fitting, "statistics", _normalize)
     unevaluated = [model for model in known if model.evaluations is None and model.trained.steps is not None]
     if unevaluated:
         evaluations, taken = evaluations_below(top), _taken(models, "evaluations")
-        _give([(model, _evaluations_of(model, evaluations, taken)) for model in unevaluated], "evaluations", _evaluate)
+        found = [(model, _evaluations_of(model, evaluations, taken)) for model in unevaluated]
+        _give(top, found, "evaluations", _evaluate)
     _share(known)
 
 
@@ -146,6 +148,7 @@ def _evaluated(evaluations: Evaluations, model: Candidate) -> bool:
 
 
 def _give(
+    top: Folder,
     wanting: Sequence[tuple[Candidate, Sequence[Found[_Held]]]],
     what: str,
     take: Callable[[Candidate, Found[_Held]], None],
@@ -154,12 +157,12 @@ def _give(
 
     :param wanting: models, each with the files that fit
     """
-    chosen = [(model, _by_name(model, found)) for model, found in wanting]
+    chosen = [(model, _by_name(top, model, found)) for model, found in wanting]
     in_common: dict[str, dict[object, int]] = defaultdict(dict)
     for model, found in chosen:
         for file in found:
             runs = in_common[file.path]
-            runs[_run(model)] = max(runs.get(_run(model), 0), _in_common(model.path, file.path))
+            runs[_run(model)] = max(runs.get(_run(model), 0), _in_common(top, model.path, file.path))
     for model, found in chosen:
         if len(found) == 1 and _is_first(_run(model), in_common[found[0].path]):
             take(model, found[0])
@@ -174,17 +177,18 @@ def _is_first(run: object, in_common: Mapping[object, int]) -> bool:
     return all(count < in_common[run] for other, count in in_common.items() if other != run)
 
 
-def _by_name(model: Candidate, found: Sequence[Found[_Held]]) -> Sequence[Found[_Held]]:
+def _by_name(top: Folder, model: Candidate, found: Sequence[Found[_Held]]) -> Sequence[Found[_Held]]:
     """Those of some files whose names have most in common with the model's."""
     if len(found) < 2:
         return found
-    scores = [_in_common(model.path, file.path) for file in found]
+    scores = [_in_common(top, model.path, file.path) for file in found]
     return [file for file, score in zip(found, scores, strict=True) if score == max(scores)]
 
 
-def _in_common(one: str, other: str) -> int:
-    """How many words and numbers of one path the other has too."""
-    return len({*_WORD.findall(one.lower())} & {*_WORD.findall(other.lower())})
+def _in_common(top: Folder, one: str, other: str) -> int:
+    """How many words and numbers of one path the other has too, below a folder that both lie in."""
+    words = [{*_WORD.findall(path.removeprefix(top.path).lower())} for path in (one, other)]
+    return len(words[0] & words[1])
 
 
 def _normalize(model: Candidate, file: Found[StatisticsOutline]) -> None:
