@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import ctypes
 import importlib
@@ -13,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from multiprocessing import util
 from pathlib import Path
 from typing import Any
 
@@ -234,7 +234,7 @@ def give_what_cannot_be_sent() -> Any:
 
 def hang_up_and_leave_after(seconds: float) -> None:
     """Close the connection to the caller, and take so many seconds to leave."""
-    atexit.register(time.sleep, seconds)
+    util.Finalize(None, time.sleep, (seconds,), exitpriority=0)
     time.sleep(0.5)  # by then the thread that watches the caller waits, and does not notice what is closed
     os.closerange(3, 1000)
 

@@ -213,16 +213,20 @@ def test_a_value_that_is_nested_too_deeply_for_either_side_is_a_failure_or_comes
     assert outcome.value is None or depth < 1000
 
 
-@pytest.mark.parametrize(
-    "method",
-    [
-        "forkserver",
-        "spawn",
-    ],
-)
 def test_a_process_that_takes_a_while_to_leave_is_not_said_to_be_killed(run_target: Run) -> None:
     """A job takes ``SIGKILL`` for "killed from outside", and fails instead of writing a record."""
     assert failure_of(run_target("hang_up_and_leave_after", 1.0)).kind == "exit"
+
+
+def test_a_process_that_hangs_up_and_does_not_leave_is_not_said_to_be_killed(
+    run_target: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reload_audit.processes.isolation._LEAVING_SECONDS", 0.2)
+
+    failure = failure_of(run_target("hang_up_and_leave_after", 20.0))
+
+    assert failure.kind == "exit"
+    assert "still ran 0.2 seconds later" in failure.message
 
 
 def test_arguments_that_cannot_be_unpickled_are_reported_as_an_exit(method: Method, log: Path) -> None:

@@ -41,6 +41,9 @@ _WEIGH_SECONDS = 0.5
 """Seconds between two measurements of memory: each reads something of every process of the machine."""
 
 _LINGER_SECONDS = 5.0
+_LEAVING_SECONDS = 30.0
+"""How long one may take to end that has closed its connection: a large one that was killed frees its memory first."""
+
 _STOPPING_SECONDS = 0.01
 _KILLS = (-signal.SIGKILL, -signal.SIGTERM)
 """Exit codes of a process that something else has killed, such as the kernel for want of memory."""
@@ -307,7 +310,7 @@ def _await(
                 return message, failure
             handed_over[:] = [message.value]
         if process.sentinel in wait([receiver, process.sentinel], _POLL_SECONDS) and not receiver.poll():
-            return None, None
+            return None, _still_there(process)
         now = time.monotonic()
         if timeout is not None and now - start > timeout:
             return None, Failure("timeout", f"did not finish within {timeout:g} seconds", "")
@@ -322,10 +325,27 @@ def _received(process: Any, receiver: Connection) -> tuple[Any, Failure | None]:
     try:
         return receiver.recv(), None
     except EOFError:
-        process.join(_LINGER_SECONDS)  # it is on its way out; its exit status says why
-        return None, None
+        return None, _still_there(process)
     except Exception as error:  # it could be pickled there, and cannot be unpickled here
         return None, Failure("exception", f"its result cannot be taken over: {_said(error)}", "")
+
+
+def _still_there(process: Any) -> Failure | None:
+    """Why there is no result of a process that has closed its connection, unless its exit status says it."""
+    if _has_left(process, _LEAVING_SECONDS):
+        return None
+    said = f"the process closed its connection without a result, and still ran {_LEAVING_SECONDS:g} seconds later"
+    return Failure("exit", said, "")
+
+
+def _has_left(process: Any, seconds: float) -> bool:
+    """Whether a process ends within some seconds. ``join`` would wait longer for one that has closed its files."""
+    deadline = time.monotonic() + seconds
+    pause = 0.001
+    while process.exitcode is None and time.monotonic() < deadline:
+        time.sleep(pause)
+        pause = min(2 * pause, 0.01)
+    return process.exitcode is not None
 
 
 @dataclass(frozen=True)
@@ -392,7 +412,7 @@ def _ignoring_the_dead(process: psutil.Process, method: str, field: str) -> int:
 
 def _end(process: Any, grace: float) -> None:
     """Give a process some seconds to leave, then end it and whatever it has left behind."""
-    process.join(grace)
+    _has_left(process, grace)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.kill()
