@@ -41,9 +41,9 @@ NEEDED = ("policy_class", "policy_kwargs", "observation_space", "action_space")
 
 @pytest.fixture
 def within_half_a_minute() -> Iterator[None]:
-    start = time.monotonic()
+    start = time.process_time()
     yield
-    assert time.monotonic() - start < 30
+    assert time.process_time() - start < 30
 
 
 def refused(content: bytes, folder: Path) -> str:

@@ -310,10 +310,10 @@ def test_hostile_settings_are_a_problem_of_their_run(
     run = zoo_run(tmp_path / "runs/ppo/CartPole-v1_1", args=content, config=content)
     sb3_zip(run / "best_model.zip")
     zoo_run(tmp_path / "runs/ppo/CartPole-v1_2")
-    start = time.monotonic()
+    start = time.process_time()
     found = by_name(runs=["runs"])
 
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
     assert found["ppo/CartPole-v1_1"]["problem"]
     assert found["ppo/CartPole-v1_1/best_model"]["problem"] == found["ppo/CartPole-v1_1"]["problem"]
     assert len(found["ppo/CartPole-v1_1"]["problem"]) < 1000

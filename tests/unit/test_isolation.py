@@ -83,7 +83,7 @@ def test_a_call_returns_a_value_larger_than_any_pipe(run_target: Run) -> None:
 
 
 def test_what_is_handed_over_last_is_the_value_of_a_call_whose_time_ends(run_target: Run) -> None:
-    outcome = run_target("hand_over_and_sleep", [1, os.urandom(2**20), "last"], 120.0, timeout=3.0)
+    outcome = run_target("hand_over_and_sleep", [1, os.urandom(2**20), "last"], 120.0, timeout=8.0)
     assert outcome.failure is not None
     assert (outcome.value, outcome.failure.kind) == ("last", "timeout")
 
@@ -274,7 +274,7 @@ def test_a_call_beyond_its_time_limit_is_ended(run_target: Run, function: str) -
 
 def test_a_worker_ends_with_a_call_that_took_too_long(run_target: Run, tmp_path: Path) -> None:
     note = tmp_path / "pid"
-    assert failure_of(run_target("start_worker", str(note), 120.0, timeout=2.0)).kind == "timeout"
+    assert failure_of(run_target("start_worker", str(note), 120.0, timeout=8.0)).kind == "timeout"
     assert wait_until(lambda: ended(int(note.read_text())))
 
 

@@ -148,6 +148,6 @@ def test_the_file_has_only_elements_and_attributes_that_jenkins_knows(tmp_path):
 
 def test_ten_thousand_models_take_seconds(tmp_path):
     models = [row_with_cause(f"m{k}", "clock", "e" * 400, explained={"fix": "x = 1\n" * 50}) for k in range(10_000)]
-    start = time.perf_counter()
+    start = time.process_time()
     assert written(tmp_path, *models).stat().st_size < 20_000_000
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
