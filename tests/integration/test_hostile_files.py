@@ -185,7 +185,7 @@ def hostile_tensors(marker: Path, *, zipped: bool) -> bytes:
 @pytest.mark.parametrize(
     "member",
     [
-        *("policy.pth", "policy.optimizer.pth", "pytorch_variables.pth", "tensors.pth", "another.pth"),
+        *("policy.pth", "policy.optimizer.pth", "pytorch_variables.pth", "tensors.pth"),
         *("../../x.pth", "/x.pth", "policy.__class__.pth", "__class__.pth", "policy.pth/.pth", ".pth", "a b.pth"),
     ],
 )
@@ -194,6 +194,14 @@ def test_hostile_pickles_as_parameters_are_refused(
 ) -> None:
     content = with_member(model_bytes, member, hostile_tensors(forbidden_marker, zipped=zipped))
     assert read_as_model(content, tmp_path).startswith("refused: ")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_hostile_pickles_as_parameters_that_acting_does_not_need_are_left_out(
+    zipped: bool, model_bytes: bytes, tmp_path: Path, forbidden_marker: Path
+) -> None:
+    content = with_member(model_bytes, "another.pth", hostile_tensors(forbidden_marker, zipped=zipped))
+    assert read_as_model(content, tmp_path) == "model"
 
 
 @pytest.mark.parametrize("member", ["../../x.pth", "policy.__class__.pth", "policy/../policy.pth", "po\nlicy.pth"])

@@ -23,6 +23,7 @@ import torch as th
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import EvalCallback
+from stable_baselines3.common.logger import HumanOutputFormat
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from reload_audit.models.load_untrusted import load
@@ -86,6 +87,9 @@ class Slow(th.optim.SGD):
 """
 
 NET = """
+import enum
+from dataclasses import dataclass, field
+
 import torch as th
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
@@ -102,6 +106,27 @@ class Net(BaseFeaturesExtractor):
 
 class Policy(ActorCriticPolicy):
     pass
+
+
+class Size(enum.Enum):
+    SMALL = 4
+
+
+@dataclass
+class Layout:
+    size: Size = Size.SMALL
+    activation: type = th.nn.Tanh
+    options: dict = field(default_factory=lambda: {"bias": [True]})
+
+
+class LaidOut(BaseFeaturesExtractor):
+    def __init__(self, observation_space, layout, last, args):
+        super().__init__(observation_space, layout.size.value)
+        first = th.nn.Linear(3, layout.size.value, bias=layout.options["bias"][0])
+        self.layers = th.nn.Sequential(first, layout.activation(), last, *[args.more()] * args.times)
+
+    def forward(self, observations):
+        return self.layers(observations)
 
 
 class Swish(th.nn.Module):
@@ -183,8 +208,31 @@ def with_a_device(stuff: ModuleType) -> SAC:
     return model
 
 
+class Curious(PPO):
+    """Has a network of its own beside the policy's, and trains both with one optimizer."""
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        self.predictor = th.nn.Linear(3, 3)
+        self.scale = th.ones(1)
+        self.policy.optimizer.add_param_group({"params": self.predictor.parameters()})
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        states, _ = super()._get_torch_save_params()
+        return [*states, "predictor"], ["scale"]
+
+
+def with_a_network_of_its_own() -> PPO:
+    return Curious("MlpPolicy", DummyVecEnv([planted.Draws]), policy_kwargs={"net_arch": [4]}, **PPO_ARGUMENTS).learn(
+        32
+    )
+
+
 def all_models(stuff: ModuleType, net: ModuleType) -> dict[str, BaseAlgorithm]:
     extractor = {"features_extractor_class": net.Net, "features_extractor_kwargs": {"features_dim": 5}}
+    args = argparse.Namespace(times=2, more=th.nn.Sigmoid)
+    laid_out = {"layout": net.Layout(), "last": th.nn.LeakyReLU(0.3), "args": args}
+    objects = {"features_extractor_class": net.LaidOut, "features_extractor_kwargs": laid_out}
     beginning = {"optimizer_class": stuff.Slow, "log_std_init": th.tensor(0)}
     return {
         "anything": with_anything_set(stuff),
@@ -196,6 +244,8 @@ def all_models(stuff: ModuleType, net: ModuleType) -> dict[str, BaseAlgorithm]:
         "activation": ppo(policy_kwargs={"activation_fn": net.Swish}),
         "function": ppo(policy_kwargs={"activation_fn": net.leaky}),
         "optimizer": ppo(policy_kwargs={"optimizer_class": net.Slow, **extractor}),
+        "objects": ppo(policy_kwargs=objects),
+        "derived": with_a_network_of_its_own(),
         "two": ppo(policy_kwargs={"features_extractor_class": net.Net, "activation_fn": net.Swish}),
     }
 
@@ -208,7 +258,9 @@ def models(stuff: ModuleType, net: ModuleType, folder: Path) -> dict[str, BaseAl
     return made
 
 
-CLASSES = {f"__main__.{name}": f"moved.{name}" for name in ("Net", "Policy", "Swish", "leaky")}
+CLASSES = {
+    f"__main__.{name}": f"moved.{name}" for name in ("Net", "Policy", "Swish", "leaky", "LaidOut", "Layout", "Size")
+}
 
 LINES = {
     "extractor": "classes: {__main__.Net: my_module.Net}",
@@ -216,6 +268,7 @@ LINES = {
     "activation": "classes: {__main__.Swish: my_module.Swish}",
     "function": "classes: {__main__.leaky: my_module.leaky}",
     "optimizer": "classes: {__main__.Net: my_module.Net}",
+    "objects": "classes: {__main__.LaidOut: my_module.LaidOut, __main__.Layout: my_module.Layout, __main__.Size",
     "two": "classes: {__main__.Net: my_module.Net, __main__.Swish: my_module.Swish}",
 }
 
@@ -231,7 +284,7 @@ def moved(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def audited(models: dict[str, BaseAlgorithm], folder: Path, moved: Path) -> dict[str, Row]:
     rows = [
-        {"name": name, "algo": type(model).__name__, "model": str(folder / f"{name}.zip")}
+        {"name": name, "algo": "SAC" if name == "device" else "PPO", "model": str(folder / f"{name}.zip")}
         | {"env": f"planted:{'Continuous' if name == 'device' else 'Draws'}"}
         for name, model in models.items()
     ]
@@ -256,7 +309,9 @@ def test_every_one_of_them_acts_as_it_did(
     monkeypatch.syspath_prepend(moved)
     observations = np.random.default_rng(0).uniform(-1, 1, (50, 3)).astype(np.float32)
     for name, model in models.items():
-        found = load(read_model(folder / f"{name}.zip", classes=CLASSES), type(model).__name__, "cpu").model
+        found = load(
+            read_model(folder / f"{name}.zip", classes=CLASSES), "SAC" if name == "device" else "PPO", "cpu"
+        ).model
         for deterministic in (True, False):
             th.manual_seed(3)
             expected, _ = model.predict(observations, deterministic=deterministic)
@@ -273,7 +328,7 @@ def test_all_that_is_left_out_is_listed(
     assert "tensorboard_log (pathlib.PosixPath)" in said
     assert "hook (code)" in said
     left_out = read_model(folder / "anything.zip").left_out
-    expected = {"tensorboard_log", "config", "options", "mode", "run_id", "my_logger", "my_random", "factory"}
+    expected = {"tensorboard_log", "config", "mode", "run_id", "my_logger", "my_random", "factory"}
     expected |= {"hook", "callback", "evaluation", "memory", "objects", "nested", "error"}
     assert set(left_out) == expected | {"learning_rate", "lr_schedule", "clip_range"}
     for named in ("policy_kwargs.device (torch.device)", "action_noise (their_stuff.Noise)", "(their_stuff.Buffer)"):
@@ -281,6 +336,8 @@ def test_all_that_is_left_out_is_listed(
     assert "policy_kwargs.optimizer_class (their_stuff.Slow)" in audited["beginning"]["loaded_with"]
     assert "policy_kwargs.log_std_init (torch._utils" in audited["beginning"]["loaded_with"]
     assert "policy_kwargs.optimizer_class (__main__.Slow)" in audited["optimizer"]["loaded_with"]
+    for named in ("predictor.pth (of a class derived from PPO)", "the optimizers' states (of other parameters)"):
+        assert named in audited["derived"]["loaded_with"]
 
 
 @pytest.mark.parametrize("name", LINES)
@@ -310,6 +367,12 @@ def test_a_class_that_is_mapped_to_something_else_is_refused(
         load(saved, "PPO", "cpu")
 
 
+def layer_that_calls(made: Any) -> th.nn.Module:
+    layer = th.nn.ReLU()
+    layer.forward = made  # type: ignore[method-assign]
+    return layer
+
+
 @pytest.mark.parametrize(
     "given",
     [
@@ -318,9 +381,11 @@ def test_a_class_that_is_mapped_to_something_else_is_refused(
         {"activation_fn": functools.partial(functools.partial, th.nn.Tanh)},
         {"activation_fn": functools.partial(print, "x")},
         {"net_arch": functools.partial(th.nn.LeakyReLU, 0.2)},
+        {"features_extractor_kwargs": {"last": layer_that_calls(functools.partial(HumanOutputFormat, "written"))}},
+        {"features_extractor_kwargs": {"args": argparse.Namespace(more=[HumanOutputFormat])}},
     ],
 )
-def test_only_an_activation_may_be_a_class_with_arguments(
+def test_only_layers_may_be_classes_with_arguments(
     given: Row, models: dict[str, BaseAlgorithm], folder: Path, tmp_path: Path
 ) -> None:
     content = with_pickled((folder / "partial.zip").read_bytes(), "policy_kwargs", pickle.dumps(given))

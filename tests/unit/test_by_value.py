@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import pickle
-from typing import Any
+from typing import Any, NamedTuple
 
 import cloudpickle
 import pytest
@@ -137,9 +137,69 @@ def test_a_replacement_that_is_not_there_is_named(target: str, said: str) -> Non
         Values(classes={"__main__.Net": target}).build(parsed.value)
 
 
-def test_an_object_of_such_a_class_is_refused_without_advice_that_would_not_help() -> None:
-    parsed = parse(cloudpickle.dumps([make_enum().ON, make_class()()]))
-    for node in parsed.value:
-        with pytest.raises(Unreadable, match="an object whose class is held as code") as refused:
-            Values(classes={"__main__.Net": "torch.nn.Tanh", "__main__.Mode": "torch.nn.Tanh"}).build(node)
-        assert "configure" not in str(refused.value)
+class Mode(enum.Enum):
+    ON = 1
+
+
+class Careful:
+    def __setstate__(self, state: Any) -> None:
+        raise AssertionError("it is called")
+
+
+class Released:
+    def __del__(self) -> None:
+        pass
+
+
+class Counted(int):
+    pass
+
+
+class Named(NamedTuple):
+    size: int
+
+
+class Options(dict[str, Any]):
+    pass
+
+
+class Slotted:
+    __slots__ = ("size",)
+
+
+def test_an_object_of_such_a_class_has_the_attributes_that_the_file_gives_it() -> None:
+    slotted, options = Slotted(), Options(a=1)
+    slotted.size, options.more = 3, [2]  # type: ignore[attr-defined]
+    made = [make_enum().ON, make_class()(), Named(4), options, slotted]
+    own = {name: f"{__name__}.{name.rpartition('.')[2]}" for name in names_of(made) if not name.startswith("__main__")}
+    classes = {**own, "__main__.Mode": f"{__name__}.Mode", "__main__.Net": "torch.nn.Tanh"}
+    mode, net, named, found, in_slots = Values(classes=classes).build(parse(cloudpickle.dumps(made)).value)
+    assert mode is Mode.ON
+    assert isinstance(net, th.nn.Tanh)
+    assert net(th.ones(1)) == th.tanh(th.ones(1))
+    assert named == Named(4)
+    assert (found, found.more) == ({"a": 1}, [2])
+    assert in_slots.size == 3
+
+
+def names_of(made: Any) -> list[str]:
+    return [name for _, name in held_in(parse(cloudpickle.dumps(made)).value)]
+
+
+def test_the_line_to_configure_is_said_of_an_object_too() -> None:
+    with pytest.raises(Unreadable, match=r"configure classes: \{__main__\.Net: my_module\.Net\}"):
+        Values().build(parse(cloudpickle.dumps(make_class()())).value)
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (Careful(), "Careful has a __setstate__ of its own"),
+        (Released(), "Released has a __del__ of its own"),
+        (Counted(3), "Counted is made with arguments"),
+    ],
+)
+def test_an_object_that_is_more_than_its_attributes_is_refused(made: Any, said: str) -> None:
+    classes = {name: f"{__name__}.{type(made).__name__}" for name in names_of(made)}
+    with pytest.raises(Unreadable, match=said):
+        Values(classes=classes).build(parse(cloudpickle.dumps(made)).value)

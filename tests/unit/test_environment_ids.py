@@ -6,6 +6,7 @@ import gymnasium as gym
 import planted
 import pytest
 
+from reload_audit.environments.build import build_vec_env
 from reload_audit.environments.ids import (
     check_names,
     current,
@@ -121,6 +122,9 @@ def test_a_trusted_package_is_imported_so_that_it_registers_its_environments(tmp
     monkeypatch.syspath_prepend(tmp_path)
     register_environments("Registered-v0", ["registers_one"])
     assert "Registered-v0" in gym.registry
+    in_other_processes = build_vec_env(environment("Registered-v0"), 1, seed=0, kind="subproc")
+    assert in_other_processes.reset().shape == (1, 4)
+    in_other_processes.close()
     del gym.registry["Registered-v0"]
 
 

@@ -20,6 +20,7 @@ import gymnasium as gym
 import numpy as np
 import torch as th
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import TimeLimit
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.preprocessing import is_image_space
@@ -96,8 +97,9 @@ def build_vec_env(
     if spec.vec_env is not None:
         extend_path(spec.python_path)
         return put_around(own_vec_env(spec, n_envs, vec_env_seed), spec.vec_wrappers, normalizer)
+    registered = gym.registry.get(spec.env.rpartition(":")[2])
     makers: list[Callable[[], gym.Env]] = [
-        partial(_make_slot, spec, seed + index, os.getpid()) for index in range(n_envs)
+        partial(_make_slot, spec, registered, seed + index, os.getpid()) for index in range(n_envs)
     ]
     venv = _subproc_vec_env(makers, start_method) if kind == "subproc" else DummyVecEnv(makers)
     return put_around(venv, spec.vec_wrappers, normalizer)
@@ -135,8 +137,15 @@ def _subproc_vec_env(makers: list[Callable[[], gym.Env]], start_method: str) -> 
     return SubprocVecEnv(makers, start_method=start_method)
 
 
-def _make_slot(spec: EnvironmentSpec, worker_seed: int, creator: int) -> gym.Env:
+def _make_slot(spec: EnvironmentSpec, registered: EnvSpec | None, worker_seed: int, creator: int) -> gym.Env:
+    """Make the environment of one slot, there or in a process of its own.
+
+    :param registered: what Gymnasium knows of its id here: a package that the user trusts may have registered it
+    :param creator: the process that makes the VecEnv
+    """
     if os.getpid() != creator:
+        if registered is not None:
+            gym.registry.setdefault(registered.id, registered)
         th.set_num_threads(1)
         seed_global_generators(worker_seed)
     env = make_env(spec, [Monitor, SeededEpisodes] if spec.monitor == "env" else [SeededEpisodes])

@@ -7,9 +7,11 @@ that was pickled either comes from ``reading``, or is left out because acting do
 from __future__ import annotations
 
 import contextlib
+import enum
 import functools
 import importlib
 import importlib.util
+import inspect
 import io
 import json
 import re
@@ -68,6 +70,10 @@ _KINDS: dict[str, type] = {
 }
 
 
+_EXTRACTOR_ARGUMENTS = "features_extractor_kwargs"
+"""Among these a class may have any name: users give their extractors layers."""
+
+
 @dataclass(frozen=True)
 class Loaded:
     """A loaded model, and what was done to load it.
@@ -94,9 +100,17 @@ def load(saved: SavedModel, algo: str, device: str) -> Loaded:
             arguments["optimizer_class"] = _Idle
         given = values | _numbers(saved) | _NO_TRAINING
         spare_compiler()
-        model = kind.load(_without_pickles(saved, kind, given), device=device, custom_objects=given)
+        members, others = _parameters(saved, kind)
+        try:
+            model = kind.load(_without_pickles(saved, kind, given, members), device=device, custom_objects=given)
+        except (ValueError, KeyError) as problem:  # what SB3 makes of an optimizer's state that does not fit
+            if "optimizer_class" in unread or _MISFIT not in str(problem.__context__ or problem):
+                raise
+            others["the optimizers' states"] = LeftOut("of other parameters", str(problem))
+            arguments["optimizer_class"] = _Idle
+            model = kind.load(_without_pickles(saved, kind, given, members), device=device, custom_objects=given)
     said = [printable(str(warning.message)) for warning in caught if issubclass(warning.category, UserWarning)]
-    left_out = {**saved.left_out, **{f"policy_kwargs.{name}": part for name, part in unread.items()}}
+    left_out = {**saved.left_out, **{f"policy_kwargs.{name}": part for name, part in unread.items()}, **others}
     return Loaded(model, (*_notes(saved, left_out), *(f"SB3 warns: {text:.120}" for text in dict.fromkeys(said))))
 
 
@@ -140,10 +154,17 @@ def _numbers(saved: SavedModel) -> dict[str, np.generic]:
 _SCALARS = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
 
 
-def _without_pickles(saved: SavedModel, kind: type[BaseAlgorithm], given: Mapping[str, Any]) -> io.BytesIO:
+_MISFIT = "parameter group"
+"""What PyTorch speaks of where an optimizer's state is of other parameters than it has."""
+
+
+def _without_pickles(
+    saved: SavedModel, kind: type[BaseAlgorithm], given: Mapping[str, Any], members: Mapping[str, bytes]
+) -> io.BytesIO:
     """The same zip without pickles: settings that SB3 is given as objects are null in it.
 
     :param given: those settings
+    :param members: the parameters
     """
     settings = {
         **{name: value for name, value in saved.settings.items() if name not in _BUILT_ANEW},
@@ -153,22 +174,47 @@ def _without_pickles(saved: SavedModel, kind: type[BaseAlgorithm], given: Mappin
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("data", json.dumps(settings))
-        for name, parameters in saved.parameters.items():
-            _check_parameters(name, parameters)
+        for name, parameters in members.items():
             archive.writestr(name, parameters)
     content.seek(0)
     return content
 
 
-def _check_parameters(name: str, content: bytes) -> None:
-    if not _PARAMETERS.fullmatch(name):
-        raise Unreadable(f"expected parameters such as policy.pth, found {name[:200]!a}")
-    with refusing(f"damaged {name}"):
-        pickles_of_tensors(content)  # PyTorch executes nothing in it either, but may never come to its end
-        if name in _TENSOR_FILES:
-            tensors = th.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            if tensors is not None and not (isinstance(tensors, dict) and _TENSORS.issuperset(tensors)):
-                raise Unreadable(f"{name}: expected {' or '.join(sorted(_TENSORS))}, found something else")
+def _parameters(saved: SavedModel, kind: type[BaseAlgorithm]) -> tuple[dict[str, bytes], dict[str, LeftOut]]:
+    """The parameters that an algorithm has, and what a class derived from it saved besides, which is left out.
+
+    :raises Unreadable: they are damaged
+    """
+    kept, left_out = {}, {}
+    known = _saved_by(kind)
+    for name, content in saved.parameters.items():
+        if not _PARAMETERS.fullmatch(name):
+            raise Unreadable(f"expected parameters such as policy.pth, found {name[:200]!a}")
+        if name.removesuffix(".pth") not in known and name not in _TENSOR_FILES:
+            left_out[name] = LeftOut(f"of a class derived from {kind.__name__}", "it has no such parameters")
+            continue
+        with refusing(f"damaged {name}"):
+            pickles_of_tensors(content)  # PyTorch executes nothing in it either, but may never come to its end
+            kept[name] = _single_tensors(content) if name in _TENSOR_FILES else content
+    return kept, left_out
+
+
+def _saved_by(kind: type[BaseAlgorithm]) -> set[str]:
+    """The state dictionaries that an algorithm saves: ``policy``, ``policy.optimizer``, ..."""
+    bare = kind.__new__(kind)
+    vars(bare)["ent_coef_optimizer"] = None
+    without_entropy, _ = bare._get_torch_save_params()
+    return {*without_entropy, "ent_coef_optimizer"}
+
+
+def _single_tensors(content: bytes) -> bytes:
+    """The single tensors that SB3 puts where their names say, without others."""
+    tensors = th.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    if tensors is None or not isinstance(tensors, dict) or _TENSORS.issuperset(tensors):
+        return content
+    written = io.BytesIO()
+    th.save({name: tensor for name, tensor in tensors.items() if name in _TENSORS}, written)
+    return written.getvalue()
 
 
 class _Idle(th.optim.Optimizer):
@@ -192,7 +238,8 @@ def _check_kinds(values: dict[str, Any], saved: SavedModel) -> None:
         raise Unreadable(f"policy_kwargs: expected keys and values, found {described(arguments)}")
     for path, value in _classes_in(arguments, "policy_kwargs"):
         own = is_trusted(value.__module__, saved.trusted) or _is_replacement(value, saved)
-        kind = _KINDS.get(path.rpartition(".")[2], object if own else None)
+        of_extractor = th.nn.Module if _EXTRACTOR_ARGUMENTS in path.split(".") else None
+        kind = _KINDS.get(path.rpartition(".")[2], object if own else of_extractor)
         if kind is None or not issubclass(value, kind):
             raise Unreadable(
                 f"{path}: expected {'plain values' if kind is None else kind.__name__}, found {described(value)}"
@@ -212,12 +259,21 @@ def _classes_in(value: Any, path: str) -> Iterator[tuple[str, type]]:
         made: Any = value.func
         yield path, made
         yield from _classes_in([value.args, value.keywords], f"{path}.arguments")
-    elif isinstance(value, dict):
+    if isinstance(value, dict):
         for key, item in value.items():
             yield from _classes_in(item, f"{path}.{key}")
     elif isinstance(value, list | tuple | set | frozenset | deque):
         for item in value:
             yield from _classes_in(item, path)
+    if not isinstance(value, type | functools.partial | spaces.Space | enum.Enum) and not inspect.isroutine(value):
+        yield from _classes_in_attributes(value, path)
+
+
+def _classes_in_attributes(value: Any, path: str) -> Iterator[tuple[str, type]]:
+    slots = [name for name, found in inspect.getmembers_static(type(value)) if inspect.ismemberdescriptor(found)]
+    in_slots = {name: getattr(value, name, None) for name in slots}
+    for name, held in {**in_slots, **getattr(value, "__dict__", {})}.items():
+        yield from _classes_in(held, f"{path}.{name}")
 
 
 def _notes(saved: SavedModel, left_out: Mapping[str, LeftOut]) -> list[str]:

@@ -40,18 +40,14 @@ def held(node: Any) -> str:
 
 
 def held_in(value: Any) -> Iterator[tuple[Call, str]]:
-    """The parts of a value that are held as code, or are objects of such a class; what is inside of them is none.
-
-    :return: each with the dotted name of what is held; of an object itself :func:`held` says nothing
-    """
+    """The parts of a value that are held as code, each with its dotted name; what is inside of them is none."""
     waiting, seen = [value], set[int]()
     while waiting:
         node = waiting.pop()
         if id(node) in seen:
             continue
         seen.add(id(node))
-        name = held(node) or (held(node.function) if isinstance(node, Call) else "")
-        if name:
+        if name := held(node):
             yield node, name
         else:
             waiting += reversed(list(parts(node)))

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from reload_audit.reading import limits
-from reload_audit.reading.by_value import besides, first_name, held, held_in
+from reload_audit.reading.by_value import besides, first_name, held_in
 from reload_audit.reading.files import open_zip, read_bytes, read_member
 from reload_audit.reading.instances import split
 from reload_audit.reading.pickles import Call, Parsed, described, parse
 from reload_audit.reading.refusal import Unreadable, printable, refusing
-from reload_audit.reading.trust import held_as_code, object_of_code, refuse_untrusted, unknown_name
+from reload_audit.reading.trust import held_as_code, refuse_untrusted, unknown_name
 from reload_audit.reading.values import SPACE_ATTRIBUTES, Values, is_space
 
 SERIALIZED = ":serialized:"
@@ -228,8 +228,6 @@ def _check_names(attribute: str, parsed: Parsed, trusted: Collection[str], class
     as_code = list(held_in(kept)) if attribute in NEEDED else []
     steps = besides(parsed, kept, [*others, *(node for node, _ in as_code)])
     refuse_untrusted(replace(parsed, steps=steps), trusted, classes)
-    if objects := [name for node, name in as_code if not held(node)]:
-        raise Unreadable(object_of_code(objects[0]))
     if unknown := [name for _, name in as_code if name not in classes]:
         raise Unreadable(held_as_code(unknown))
 

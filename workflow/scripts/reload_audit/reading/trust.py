@@ -40,6 +40,8 @@ _NAMES: dict[str, set[str]] = {
     "copyreg": {"_reconstructor"},
     "_codecs": {"encode"},
     "abc": {"ABCMeta"},
+    "argparse": {"Namespace"},
+    "types": {"SimpleNamespace"},
     "numpy": {
         *("ndarray", "dtype", "bool_", "bool", "float16", "float32", "float64", "uint8", "uint16", "uint32", "uint64"),
         *("int8", "int16", "int32", "int64"),
@@ -203,14 +205,6 @@ def held_as_code(names: Collection[str]) -> str:
     return (
         f"untrusted_pickle {found}: held as code by cloudpickle, which is never executed; move it into a module in a "
         f"folder of python_path, and configure {mapping_for(names)}"
-    )
-
-
-def object_of_code(name: str) -> str:
-    """The message about an object whose class a pickle holds as code: no configuration helps."""
-    return (
-        f"untrusted_pickle {name[: limits.LONGEST_NAME]}: an object whose class is held as code by cloudpickle, which "
-        "is never executed; expected plain values and classes: save the model without the object"
     )
 
 

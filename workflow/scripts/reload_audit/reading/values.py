@@ -1,6 +1,7 @@
 """Build values from parsed pickles: arrays, spaces and containers from their numbers, classes by their names.
 
-Nothing else is ever built. The pickled forms are those of NumPy 1 and 2, gym 0.10 to 0.26 and Gymnasium.
+Besides, objects of classes that the user names or trusts (:mod:`objects`). Nothing else is ever built.
+The pickled forms are those of NumPy 1 and 2, gym 0.10 to 0.26 and Gymnasium.
 """
 
 from __future__ import annotations
@@ -19,15 +20,17 @@ from gymnasium import spaces
 from reload_audit.reading import limits
 from reload_audit.reading.by_value import held, mapping_for
 from reload_audit.reading.instances import made_by, merged
+from reload_audit.reading.objects import PLAIN_OBJECTS, object_of
 from reload_audit.reading.pickles import Call, Global, described, hashable
 from reload_audit.reading.refusal import Unreadable, refusing
-from reload_audit.reading.trust import held_as_code, is_trusted, object_of_code
+from reload_audit.reading.trust import held_as_code, is_trusted
 
 _DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|bool|u?int(8|16|32|64)|float(16|32|64))")
 _CLASS = re.compile(r"_?[A-Za-z]\w*")
 
 # Where classes may come from that a policy is made of.
-_LIBRARIES = ("stable_baselines3", "sb3_contrib", "torch.nn.modules", "torch.optim")
+_MODULES = "torch.nn.modules"
+_LIBRARIES = ("stable_baselines3", "sb3_contrib", _MODULES, "torch.optim")
 
 # Where those are defined; PyTorch's in its inner modules.
 _DEFINE_CLASSES = ("stable_baselines3", "sb3_contrib", "torch")
@@ -88,8 +91,8 @@ class Values:
             return self._replacement(name)
         if isinstance(node, Call) and isinstance(function := made_by(node), Global):
             return self._call(node, function)
-        if isinstance(node, Call) and (name := held(node.function)):
-            raise Unreadable(object_of_code(name))
+        if isinstance(node, Call) and held(node.function):
+            return self._object(node, self._build(node.function))
         raise Unreadable(f"nothing is known about {described(node)}")
 
     def class_named(self, name: Global) -> type:
@@ -133,9 +136,23 @@ class Values:
         if is_space(node):
             return self._space(node, function.name)
         rule = _RULES.get(str(function))
-        if rule is None:
-            raise Unreadable(f"nothing is known about a call of {function}")
-        return rule(self, node)
+        if rule is not None:
+            return rule(self, node)
+        if str(function) in self._classes:
+            return self._object(node, self._replacement(str(function)))
+        if str(function) in PLAIN_OBJECTS:
+            return self._object(node, getattr(importlib.import_module(function.module), function.name))
+        if is_trusted(function.module, (_MODULES, *self._trusted)):
+            return self._object(node, self.class_named(function))
+        raise Unreadable(f"nothing is known about a call of {function}")
+
+    def _object(self, node: Call, kind: Any) -> Any:
+        """An object of a class that the user names or trusts, or a layer of PyTorch without weights."""
+        if not isinstance(kind, type):
+            raise Unreadable(f"expected a class whose object is built, found {described(kind)}")
+        attributes = {name: self._build(value) for name, value in merged(node.states).items()}
+        args, items = self._build(node.args), self._build(node.items)
+        return object_of(kind, args or (), attributes, items, self._paired(node.pairs).items())
 
     def _partial(self, node: Call) -> functools.partial[Any]:
         """``partial(class)``, then the state (class, arguments, keyword arguments, attributes)."""
