@@ -250,6 +250,79 @@ PPO("MlpPolicy", venv).learn(1_000_000).save("snake_agent")
     assert accepted.specs["game/snake_agent"].named_by_user == ("env",), "that is the consent"
 
 
+MAKES_ITS_OWN = """
+import gymnasium as gym
+class Weighted(gym.Wrapper):
+    def __init__(self, weight=1.0, render_mode=None):
+{}
+"""
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "        super().__init__(gym.make('CartPole-v1', render_mode=render_mode))",
+        "        env = gym.make('CartPole-v1')\n        super(Weighted, self).__init__(env)",
+        "        gym.Wrapper.__init__(self, env=gym.make('CartPole-v1'))",
+    ],
+)
+def test_a_wrapper_that_makes_the_environment_it_wraps_is_the_environment(tmp_path: Path, start: str) -> None:
+    script = """
+from stable_baselines3 import PPO
+from weighted import Weighted
+for weight in (0.1, 1.0):
+    model = PPO("MlpPolicy", Weighted(weight=weight))
+    model.learn(1000)
+    model.save(f"results/{weight}/model")
+"""
+    files = {"weighted.py": MAKES_ITS_OWN.format(start), "sweep.py": script}
+    models = {f"results/{weight}/model.zip": PPO_ALONE for weight in (0.1, 1.0)}
+    entries = planned(Repository(files, models).write(tmp_path / "sweep")).proposal["runs"]
+    assert [(entry["env"], entry["env_kwargs"]) for entry in entries] == [
+        ("weighted:Weighted", {"weight": 0.1}),
+        ("weighted:Weighted", {"weight": 1.0}),
+    ]
+
+
+def test_settings_that_are_dataclasses_of_dataclasses_say_what_their_fields_are_by_default(tmp_path: Path) -> None:
+    settings = """
+from dataclasses import dataclass, field
+@dataclass
+class Env:
+    id: str = "CartPole-v1"
+    limit: int = 500
+@dataclass
+class Settings:
+    steps: int
+    env: Env = field(default_factory=Env)
+    out: str = field(default="artifacts")
+"""
+    trainer = """
+import os, gymnasium as gym
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import DummyVecEnv
+from settings import Env, Settings
+class Trainer:
+    def __init__(self, settings):
+        self.settings = settings
+    def make(self, rank):
+        def start():
+            return gym.make(self.settings.env.id, max_episode_steps=self.settings.env.limit)
+        return start
+    def run(self):
+        model = PPO("MlpPolicy", DummyVecEnv([self.make(i) for i in range(3)]))
+        model.learn(self.settings.steps)
+        model.save(os.path.join(self.settings.out, "agent"))
+if __name__ == "__main__":
+    Trainer(Settings(1000, env=Env(limit=300))).run()
+"""
+    files = {"settings.py": settings, "trainer.py": trainer}
+    found = planned(Repository(files, {"artifacts/agent.zip": PPO_ALONE}).write(tmp_path / "classes"))
+    spec = found.specs["artifacts/agent"]
+    assert (spec.environment.env, spec.environment.env_kwargs) == ("CartPole-v1", {"max_episode_steps": 300})
+    assert spec.n_envs == 3
+
+
 def test_the_only_environment_that_is_defined_is_proposed_where_no_script_says_more(tmp_path: Path) -> None:
     found = planned(Repository({"snake.py": SNAKE}, {"best.zip": SPACES_OF_SNAKE}).write(tmp_path / "snake"))
     assert "env: snake:SnakeEnv  # snake.py:8" in found.sources()

@@ -94,6 +94,9 @@ REPOSITORY_FILES = 500
 REPOSITORY_BYTES = 64 * MIB
 """Bytes of them together."""
 
+ABOVE_ENTRIES = 20_000
+"""Entries of folders of a repository that are looked at outside of the folder with models."""
+
 SPOKEN_OF_MODELS = 500
 """Models of a folder beyond which its texts are not searched for what each of them earns."""
 

@@ -7,10 +7,12 @@ those that nothing calls at the end. What a call of a library means is in :mod:`
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from reload_audit.reading import limits
+from reload_audit.repository import dataclass_fields
 from reload_audit.repository.binding import bind, bind_imports
 from reload_audit.repository.modules import Modules
 from reload_audit.repository.operations import combined, formatted_value, item, short
@@ -410,8 +412,9 @@ class Follower:
         start = found.find("__init__")
         if isinstance(start, Function):
             self.call(self._bound(start, instance), args, kwargs, place)
-        else:  # a dataclass
-            instance.attributes |= kwargs
+        else:
+            make = functools.partial(self.call, args=[], kwargs={}, place=place)
+            instance.attributes |= dataclass_fields.attributes(found, args, kwargs, make)
         return instance
 
     def instance(self, found: Class, kwargs: Mapping[str, Value]) -> Instance:

@@ -49,6 +49,7 @@ class Candidate:
     :param env_by_name: whether only names of files and folders say which environment it is, or nothing at all
     :param spaces: what its zip says of its spaces, as plain values
     :param words: names that may speak of its environment, the nearest first
+    :param repository: the folder that what its repository says of it is relative to
     :param setups: how its repository says that it is run, until that is settled
     :param said_by_user: the keys of what the user says of it
     :param open_questions: what only the user can answer, each with the keys that answer it
@@ -88,6 +89,7 @@ class Candidate:
     env_by_name: bool = False
     spaces: Mapping[str, object] = field(default_factory=dict)
     words: Sequence[str] = ()
+    repository: str = ""
     setups: Sequence[Setup] = ()
     said_by_user: frozenset[str] = frozenset()
     open_questions: list[tuple[tuple[str, ...], str]] = field(default_factory=list)

@@ -1,7 +1,7 @@
 """Ask the scripts of the repository that models lie in how they are run, and which statistics are theirs."""
 
 # Paths are texts here: there are many, and not all are Unicode.
-# ruff: noqa: PTH118, PTH120
+# ruff: noqa: PTH117, PTH118, PTH120
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from reload_audit.planning.discovery.above import files_outside, root_of
 from reload_audit.planning.discovery.candidate import Candidate
 from reload_audit.planning.discovery.tree import Folder
 from reload_audit.reading import limits
@@ -28,10 +29,15 @@ _VERSION = re.compile(r"-v\d+$")
 def take_settings(top: Folder, models: Sequence[Candidate]) -> None:
     """Note what a repository says of its models: how they are run, if only names say that, and what they earn.
 
-    :param top: the repository's folder
+    :param top: the folder with models, which may be a part of the repository
     """
     unknown = [model for model in models if (model.source == "folder" or model.env_by_name) and not model.problem]
-    files = list(_files(top)) if unknown else []
+    if not unknown:
+        return
+    root = root_of(top.real)
+    inside = os.path.relpath(top.real, root)
+    outside = list(files_outside(root, top.real))
+    files = [*_files(top, inside), *outside]
     if not any(file.is_one_of(*_SAYING) for file in files):
         return
     # Most folders have nothing of the kind, and the processes of jobs plan, too: only here is it needed.
@@ -41,25 +47,35 @@ def take_settings(top: Folder, models: Sequence[Candidate]) -> None:
         repository = Repository(files)
     except Exception:  # of files that nobody foresaw: models are asked for as if there were none
         return
+    only_here = not any(file.is_one_of(".zip") for file in outside)
     for model in unknown:
+        model.repository = root if os.path.isabs(top.path) else os.path.relpath(root)
         try:
-            _ask(repository, model, os.path.relpath(model.path, top.path), models, files)
+            path = os.path.normpath(os.path.join(inside, os.path.relpath(model.path, top.path)))
+            _ask(repository, model, path, models, files, only_here)
         except Exception as error:
             model.setups = ()
             model.remarks.append(f"what its repository says of it cannot be read: {unforeseen(error)}")
 
 
 def _ask(
-    repository: Repository, model: Candidate, path: str, models: Sequence[Candidate], files: Sequence[Source]
+    repository: Repository,
+    model: Candidate,
+    path: str,
+    models: Sequence[Candidate],
+    files: Sequence[Source],
+    only_here: bool,
 ) -> None:
     """Note what a repository says of one model.
 
     :param path: the model's, relative to the repository's folder
+    :param only_here: whether the repository has no other models
     """
     from reload_audit.repository.repository import Asked
 
     if model.source == "folder" and model.role != "checkpoint" and len(models) <= limits.SPOKEN_OF_MODELS:
-        model.claims = [_claim(reward) for reward in repository.rewards(_subject(model, path, models))]
+        subject = _subject(model, path, models) if only_here else Subject(path, alone=False, algo="")
+        model.claims = [_claim(reward) for reward in repository.rewards(subject)]
     answer = repository.setups(Asked(path, model.algo, model.spaces))
     if model.deterministic is None and answer.deterministic is not None:
         model.deterministic = answer.deterministic
@@ -84,11 +100,16 @@ def _claim(reward: Reward) -> Claim:
     return Claim(reward.kind, reward.mean, reward.std, reward.n, shown(reward.where))
 
 
-def _files(top: Folder) -> Iterator[Source]:
+def _files(top: Folder, inside: str) -> Iterator[Source]:
+    """The files of a folder.
+
+    :param inside: the folder, relative to its repository's
+    """
     for folder in top.walk():
         for name in (*folder.files, *folder.others):
             if folder.has(name):
-                yield Source(f"{folder.relative}/{name}".lstrip("/"), os.path.join(folder.path, name))
+                path = os.path.normpath(os.path.join(inside, folder.relative, name))
+                yield Source(path, os.path.join(folder.path, name))
 
 
 def _speaks_of(answer: Answer, env: str) -> bool:

@@ -208,9 +208,8 @@ def _python_path(models: Sequence[Candidate], own: Sequence[str], results: str) 
                 where = f"{definition.place}: {definition.name}"
                 if definition.text:
                     folders.setdefault(str(Path(results, _CODE)), f"{definition.name}, taken from {definition.place}")
-                top = os.path.expanduser(model.group)
                 for folder in definition.folders:
-                    folders.setdefault(os.path.normpath(os.path.join(top, folder)), where)
+                    folders.setdefault(os.path.normpath(os.path.join(model.repository, folder)), where)
     before = [f"  - {_inline(folder)}" for folder in own]
     lines = [*before, *(f"  - {_inline(folder)}  # {where}" for folder, where in folders.items())]
     return ["python_path:", *lines] if lines else []
