@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from reload_audit.repository.extract import extracted, needs_extraction
+from reload_audit.repository.factories import NAME, factory
 from reload_audit.repository.kinds import is_environment, is_wrapper
 from reload_audit.repository.modules import Modules
 from reload_audit.repository.places import Place
 from reload_audit.repository.setup import Definition, Setup
 from reload_audit.repository.stated import Environment, Found, Layer, Model
-from reload_audit.repository.values import HOLE, Class, External, Function, Value
+from reload_audit.repository.values import HOLE, UNKNOWN, Class, External, Function, Value
 
 _RENAMED: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "GrayScaleObservation": ("GrayscaleObservation", {}),
@@ -26,11 +27,15 @@ _USUAL: tuple[list[str], ...] = ([], ["VecNormalize"], ["VecFrameStack"], ["VecN
 
 
 class Describing:
-    """Puts environments that scripts make into the terms of a configuration."""
+    """Puts environments that scripts make into the terms of a configuration.
 
-    def __init__(self, found: Found, modules: Modules) -> None:
+    :param folder_with: gives the folder from which a script in a folder can open a file; empty for none
+    """
+
+    def __init__(self, found: Found, modules: Modules, folder_with: Callable[[str, str], str]) -> None:
         self._found = found
         self._modules = modules
+        self._folder_with = folder_with
         self._known: dict[int, tuple[Environment, Setup | None]] = {}
 
     def setup(self, environment: Environment) -> Setup | None:
@@ -45,6 +50,7 @@ class Describing:
         kwargs = dict(environment.kwargs)
         definitions: list[Definition] = []
         own = environment.own
+        function = self._function(environment)
         registered = self._found.registrations.get(environment.env)
         if registered is not None and isinstance(made := registered.entry_point, Environment):
             wrappers = [*made.wrappers, *wrappers]
@@ -55,7 +61,12 @@ class Describing:
             limit = kwargs.pop("max_episode_steps", registered.max_episode_steps)
             if own is not None and limit is not None:
                 wrappers.insert(0, _time_limit(limit, registered.place))
-        if own is not None:
+        known = {**dict.fromkeys(environment.unknown, UNKNOWN), **kwargs}
+        if function is not None:
+            definition, wrappers = function
+            definitions, kwargs, gaps = [definition], {}, []
+            env = f"{definition.module}:{definition.name}"
+        elif own is not None:
             definitions.append(self._definition(own))
             env = f"{definitions[0].module}:{own.name}"
         elif registered is not None:
@@ -95,8 +106,29 @@ class Describing:
             packages=self._modules.imported_packages(environment.place.path),
             sources=sources,
             gaps=tuple(gaps),
-            made_by=own,
+            made_by=None if "**" in known else own,  # its spaces may depend on what is not known
+            made_with=known,
         )
+
+    def _function(self, environment: Environment) -> tuple[Definition, list[Layer]] | None:
+        """A function that makes an environment with arguments that are no plain values, and the wrappers around it."""
+        gaps = [bool(environment.unknown), *(bool(layer.unknown) for layer in environment.wrappers)]
+        if not any(gaps):
+            return None
+        inner = max(index for index, gap in enumerate(gaps) if gap)
+        place = environment.wrappers[inner - 1].place if inner else environment.place
+        script = self._modules.scripts.get(place.path)
+        if inner:
+            called = {_last(environment.wrappers[inner - 1])}
+        else:
+            called = {environment.own.name if environment.own else environment.library.rpartition(".")[2] or "make"}
+        text = "" if script is None else factory(script, place, called, self._folder_with)
+        if not text:
+            return None
+        cell = "" if place.cell is None else f"{place.cell}_"
+        module = _identifier(f"{posixpath.splitext(posixpath.basename(place.path))[0]}_{cell}{place.line}")
+        definition = Definition(NAME, module, self._modules.search_path(place.path), place, text)
+        return definition, list(environment.wrappers[inner:])
 
     def of_model(self, model: Model) -> Setup | None:
         """How a model is run in the environment that a script gives it."""

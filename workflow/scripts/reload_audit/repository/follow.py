@@ -378,6 +378,8 @@ class Follower:
                 kwargs[keyword.arg] = value
             elif isinstance(value, dict):
                 kwargs |= value
+            elif value is not None:
+                kwargs["**"] = value
         if isinstance(node.func, ast.Name) and node.func.id == "super":
             return self._super(scope)
         return self.call(function, args, kwargs, scope.module.place(node))
@@ -391,6 +393,7 @@ class Follower:
         results = []
         for one, *values in each([function, *args, *kwargs.values()]):
             positional, given = values[: len(args)], dict(zip(names, values[len(args) :], strict=True))
+            given |= unpacked if isinstance(unpacked := given.pop("**", {}), dict) else {"**": UNKNOWN}
             results.append(self._call_one(one, positional, given, place))
         return choice(results)
 

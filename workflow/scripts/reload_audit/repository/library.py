@@ -137,7 +137,7 @@ class Library:
 
     def environment(self, value: Any, call: Call, env_kwargs: Any = None) -> Environment | None:
         """The environment that something makes which SB3 takes for one: an id, a class, a function, an environment."""
-        given = env_kwargs if isinstance(env_kwargs, dict) else {}
+        given = env_kwargs if isinstance(env_kwargs, dict) else {} if env_kwargs is None else {"**": UNKNOWN}
         kwargs, unknown = _plain(given)
         if isinstance(value, Environment):
             return value
@@ -158,7 +158,7 @@ class Library:
 
     def make_vec_env(self, call: Call) -> Any:
         """``make_vec_env`` of SB3."""
-        environment = self.environment(call.get(0, "env_id"), call, call.get(5, "env_kwargs"))
+        environment = self.environment(call.get(0, "env_id"), call, call.get(5, "env_kwargs", None))
         if environment is None:
             environment = self.made(Environment(call.place, env=HOLE))
         wrap, wrap_with = call.get(4, "wrapper_class"), call.kwargs.get("wrapper_kwargs")

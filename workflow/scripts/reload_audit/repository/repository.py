@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from reload_audit.reading import limits
@@ -25,7 +26,7 @@ from reload_audit.repository.saved_spaces import contradict
 from reload_audit.repository.scripts import Script, read_script
 from reload_audit.repository.settings_files import in_commands, in_settings
 from reload_audit.repository.setup import Setup
-from reload_audit.repository.sources import Source, chosen
+from reload_audit.repository.sources import Source, chosen, folder_with
 from reload_audit.repository.stated import Environment, Model
 from reload_audit.repository.values import Value
 
@@ -64,9 +65,10 @@ class Repository:
     """What the scripts of a repository say, followed once.
 
     :param files: all files that there are
+    :param root: the repository's folder
     """
 
-    def __init__(self, files: Iterable[Source]) -> None:
+    def __init__(self, files: Iterable[Source], root: str) -> None:
         sources = chosen(files)
         self._files = {source.path: source.file for source in sources}
         library = Library(self._settings)
@@ -77,7 +79,7 @@ class Repository:
         self._stated: dict[str, Mapping[str, Value]] = {}
         self._follower, self._found = follower, library.found
         self._found.classes = follower.classes
-        self._describing = Describing(library.found, follower.modules)
+        self._describing = Describing(library.found, follower.modules, partial(folder_with, root))
         self.scripts: Mapping[str, Script] = follower.modules.scripts
 
     def setups(self, asked: Asked) -> Answer:
@@ -147,7 +149,7 @@ class Repository:
     def _spaces(self, setup: Setup) -> Mapping[str, Value]:
         """What the class of an environment of the repository says of its spaces."""
         if setup.key not in self._stated and setup.made_by is not None:
-            instance = self._follower.instance(setup.made_by, setup.env_kwargs)
+            instance = self._follower.instance(setup.made_by, setup.made_with)
             self._stated[setup.key] = {**setup.made_by.scope.names, **instance.attributes}
         return self._stated[setup.key]
 

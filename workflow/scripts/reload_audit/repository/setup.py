@@ -41,6 +41,7 @@ class Setup:
     :param sources: for each key of an entry of ``runs`` where it is said
     :param classes: of the repository, which the model is made of, each by the name that its zip has it under
     :param gaps: what a configuration cannot say, in words
+    :param made_by: the class of the repository that the environment is of, and those of its arguments that are known
     """
 
     env: str
@@ -57,6 +58,7 @@ class Setup:
     gaps: tuple[str, ...] = ()
     classes: tuple[tuple[str, Definition], ...] = ()
     made_by: Class | None = field(default=None, compare=False)
+    made_with: Mapping[str, Value] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of_id(cls, env: str, source: str) -> Setup:

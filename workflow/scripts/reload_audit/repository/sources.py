@@ -1,7 +1,11 @@
 """Which files of a repository are read, and how much of them."""
 
+# Paths are texts here: there are many, and not all are Unicode.
+# ruff: noqa: PTH113, PTH117, PTH118, PTH120
+
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,6 +31,22 @@ class Source:
 
     def is_one_of(self, *endings: str) -> bool:
         return self.path.endswith(endings)
+
+
+def folder_with(root: str, folder: str, path: str) -> str:
+    """The folder from which a script can open a file: its own, or one above it in the repository; empty for none.
+
+    :param folder: the script's, relative to the repository's
+    :param path: as the script has it; empty for the repository's folder itself
+    """
+    while not os.path.isabs(path):
+        there = os.path.normpath(os.path.join(root, folder, path))
+        if there.startswith(os.path.join(root, "")) and os.path.isfile(there):
+            return os.path.normpath(os.path.join(root, folder))
+        if not folder:
+            return "" if path else root
+        folder = os.path.dirname(folder)
+    return ""
 
 
 def chosen(files: Iterable[Source]) -> list[Source]:

@@ -44,7 +44,7 @@ def take_settings(top: Folder, models: Sequence[Candidate]) -> None:
     from reload_audit.repository.repository import Repository
 
     try:
-        repository = Repository(files)
+        repository = Repository(files, root)
     except Exception:  # of files that nobody foresaw: models are asked for as if there were none
         return
     only_here = not any(file.is_one_of(".zip") for file in outside)
