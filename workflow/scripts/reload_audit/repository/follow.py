@@ -48,6 +48,9 @@ class Library(Protocol):
     def attribute(self, owner: Any, name: str) -> Any:
         """An attribute of a value that is not of the repository."""
 
+    def arguments(self, decorators: Sequence[Any], names: Sequence[str]) -> dict[str, Value]:
+        """What a function with these decorators is given where a script begins with it."""
+
 
 class OutOfSteps(Exception):
     """So much has been followed that the rest is left."""
@@ -57,9 +60,10 @@ class Follower:
     """Follows scripts one after the other; what calls of libraries mean is told by a library.
 
     :param scripts: all of the repository
+    :param steps: statements and expressions that are followed at most; what is ``left`` of them
     """
 
-    def __init__(self, scripts: Iterable[Script], library: Library) -> None:
+    def __init__(self, scripts: Iterable[Script], library: Library, steps: int = limits.SCRIPT_STEPS) -> None:
         self._library = library
         self.modules = Modules(scripts)
         self.classes: list[Class] = []
@@ -68,7 +72,7 @@ class Follower:
         self._called: set[int] = set()
         self._running: set[int] = set()
         self._made: set[int] = set()
-        self._steps = limits.SCRIPT_STEPS
+        self.left = steps
         self._depth = 0
 
     def follow_all(self) -> None:
@@ -112,8 +116,8 @@ class Follower:
         return self._scopes[path]
 
     def _spend(self, steps: int) -> None:
-        self._steps -= steps
-        if self._steps < 0:
+        self.left -= steps
+        if self.left < 0:
             raise OutOfSteps
 
     # --- Statements ------------------------------------------------------------------------------------------------
@@ -401,13 +405,19 @@ class Follower:
         if isinstance(function, Partial):
             return self.call(function.function, [*function.args, *args], {**function.kwargs, **kwargs}, place)
         if isinstance(function, Function):
-            return self._run(function, args, kwargs)
+            return self._run(function, args, kwargs or ({} if args else self._at_start(function)))
         given = self._library.call(self, function, args, kwargs, place)
         if given is not NotImplemented:
             return given
         if isinstance(function, Class):
             return self._instance(function, args, kwargs, place)
         return UNKNOWN
+
+    def _at_start(self, function: Function) -> dict[str, Value]:
+        """What a function is given that a script begins with."""
+        decorators = [self.value(one, function.scope) for one in getattr(function.node, "decorator_list", [])]
+        names = [one.arg for one in function.node.args.args]
+        return self._library.arguments(decorators, names) if decorators else {}
 
     def _instance(self, found: Class, args: Sequence[Any], kwargs: Mapping[str, Value], place: Place) -> Instance:
         self._made.add(id(found.node))

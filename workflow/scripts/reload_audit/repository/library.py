@@ -13,6 +13,7 @@ from reload_audit.repository.kinds import has_libraries, is_environment, is_wrap
 from reload_audit.repository.places import Place
 from reload_audit.repository.standard import STANDARD, Parser, attribute_of_text, method_of_mapping, method_of_text
 from reload_audit.repository.stated import Environment, Evaluation, Found, Layer, Model, Registration
+from reload_audit.repository.told import Told
 from reload_audit.repository.values import (
     HOLE,
     UNKNOWN,
@@ -61,12 +62,12 @@ _NOT_ARGUMENTS = (
 class Library:
     """Says what calls mean, and notes what they say of environments and models.
 
-    :param read_settings: gives the content of a YAML or JSON file of the repository, by the path that a script has
+    :param told: what scripts are told when they are started
     """
 
-    def __init__(self, read_settings: Callable[[str], Any]) -> None:
+    def __init__(self, told: Told) -> None:
         self.found = Found()
-        self._read_settings = read_settings
+        self.told = told
 
     def call(
         self, follower: Follower, function: Any, args: Sequence[Any], kwargs: Mapping[str, Value], place: Place
@@ -93,6 +94,8 @@ class Library:
             return owner
         if isinstance(owner, Model) and name == "env":
             return owner.environment or UNKNOWN
+        if isinstance(owner, dict) and name in owner:  # as of a configuration of OmegaConf
+            return owner[name]
         found = attribute_of_text(owner, name) if isinstance(owner, str) else None
         return Method(owner, name) if found is None else found
 
@@ -184,8 +187,11 @@ class Library:
     def settings(self, call: Call) -> Any:
         """``yaml.safe_load`` and the like, of a file of the repository."""
         file = call.args[0] if call.args else UNKNOWN
-        path = file.path if isinstance(file, OpenFile) else file
-        return self._read_settings(path) if isinstance(path, str) else UNKNOWN
+        return self.told.settings(file.path if isinstance(file, OpenFile) else file)
+
+    def arguments(self, decorators: Sequence[Any], names: Sequence[str]) -> dict[str, Value]:
+        """What a function with these decorators is given where a script begins with it."""
+        return self.told.arguments(decorators, names)
 
     def register(self, call: Call) -> None:
         """``gymnasium.register``."""
@@ -273,7 +279,7 @@ class Library:
         if isinstance(of, list) and method.name == "append" and call.args:
             of.append(call.args[0])
         if isinstance(of, Parser):
-            return of.method(method.name, call)
+            return of.method(method.name, call, self.told.options)
         if isinstance(of, OpenFile) and method.name == "read":
             return of
         return UNKNOWN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,7 +28,8 @@ from reload_audit.repository.scripts import Script, read_script
 from reload_audit.repository.settings_files import in_commands, in_settings
 from reload_audit.repository.setup import Setup
 from reload_audit.repository.sources import Source, chosen, folder_with
-from reload_audit.repository.stated import Environment, Model
+from reload_audit.repository.stated import Environment, Found, Model
+from reload_audit.repository.told import Told, beside, choices
 from reload_audit.repository.values import Value
 
 
@@ -70,9 +72,12 @@ class Repository:
 
     def __init__(self, files: Iterable[Source], root: str) -> None:
         sources = chosen(files)
+        self._contents: dict[str, Any] = {}
         self._files = {source.path: source.file for source in sources}
-        library = Library(self._settings)
-        follower = Follower(_scripts(sources), library)
+        scripts = _scripts(sources)
+        told = Told(self._settings)
+        library = Library(told)
+        follower = Follower(scripts, library)
         follower.follow_all()
         self._set: list[Environment] | None = None
         self._texts: dict[str, Any] = {}
@@ -81,6 +86,34 @@ class Repository:
         self._found.classes = follower.classes
         self._describing = Describing(library.found, follower.modules, partial(folder_with, root))
         self.scripts: Mapping[str, Script] = follower.modules.scripts
+        self._told, self._left, self._with = told, follower.left, dict[str, Found]()
+        others = [self._followed(one) for one in choices(told, list(self._files), self._settings)]
+        if told.is_missing and any(other.models for other in others):
+            library.found.models, library.found.outermost = [], {}
+        for other in others:
+            library.found.models += other.models
+            library.found.outermost |= other.outermost
+
+    def _followed(self, assumed: Mapping[str, Value]) -> Found:
+        """What scripts say that are started with some settings."""
+        key = repr(assumed)
+        if key not in self._with:
+            library = Library(Told(self._settings, assumed))
+            follower = Follower(self.scripts.values(), library, self._left)
+            follower.follow_all()
+            self._left, self._with[key] = max(follower.left, 0), library.found
+            self._found.registrations |= {**library.found.registrations, **self._found.registrations}
+            self._found.parts += library.found.parts
+        return self._with[key]
+
+    def _of(self, path: str) -> Found:
+        """What scripts say, started with the settings that lie beside a model, if there are any."""
+        for file in beside(path, list(self._files)) if self._told.is_asked else ():
+            content = self._settings(file)
+            found = self._followed(content) if isinstance(content, dict) and content else self._found
+            if found.models:
+                return found
+        return self._found
 
     def setups(self, asked: Asked) -> Answer:
         """How a model may be run, by what speaks for it most; one where the repository leaves no doubt.
@@ -88,7 +121,8 @@ class Repository:
         What the script says that saves or loads a file of that name counts first, then models of the same algorithm,
         then whatever environments scripts make, at last environments that are only defined.
         """
-        models = self._found.models
+        found_here = self._of(asked.path)
+        models = found_here.models
         by_path = _best(models, lambda model: _match(asked.path, model))
         same = [model for model in models if model.algo == asked.algo or not asked.algo]
         classes = [defined for defined in self._found.classes if is_environment(defined)]
@@ -100,7 +134,7 @@ class Repository:
             [described.of_model(model) for model in by_path],
             [described.of_model(model) for model in same],
             [described.of_model(model) for model in models],
-            [described.setup(environment) for environment in self._found.environments],
+            [described.setup(environment) for environment in found_here.environments],
             [described.setup(environment) for environment in self._in_settings(asked.algo)],
             [described.of_class(defined) for defined in classes if id(defined) not in above],
         ]
@@ -167,12 +201,20 @@ class Repository:
         wanted = posixpath.normpath(path)
         ends = [own for own in self._files if own == wanted or own.endswith(f"/{posixpath.basename(wanted)}")]
         for own in sorted(ends, key=lambda own: (own != wanted, own.count("/"))):
-            try:
-                content = read_bytes(self._files[own])
-                return parse_json(content) if own.endswith(".json") else parse_yaml(content.decode("utf-8", "replace"))
-            except (Unreadable, ValueError):
-                continue
+            if own not in self._contents:
+                self._contents[own] = _content(own, self._files[own])
+            if self._contents[own] is not None:
+                return copy.deepcopy(self._contents[own])  # scripts change what they have read
         return {}
+
+
+def _content(path: str, file: str) -> Any:
+    """What a YAML or JSON file holds; None where it cannot be read."""
+    try:
+        content = read_bytes(file)
+        return parse_json(content) if path.endswith(".json") else parse_yaml(content.decode("utf-8", "replace"))
+    except (Unreadable, ValueError):
+        return None
 
 
 def _environments(path: str, file: str) -> list[Environment]:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from reload_audit.reading import limits
 
-_OTHERS = re.compile(r"(?:^|/)(?:site-packages|dist-packages|node_modules|__pycache__|venv|virtualenv|\.[^/]+)/")
+_OTHERS = re.compile(
+    r"(?:^|/)(?:site-packages|dist-packages|node_modules|__pycache__|venv|virtualenv|\.(?!hydra/)[^/]+)/"
+)
 """Folders with files that are not the owner's."""
 
 ENDINGS = (".py", ".ipynb", ".yaml", ".yml", ".json", ".csv", ".md", ".txt", ".rst", ".sh")

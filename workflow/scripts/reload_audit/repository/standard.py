@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from reload_audit.reading import limits
@@ -18,8 +18,11 @@ class Parser:
     def __init__(self) -> None:
         self._defaults: dict[str, Value] = {}
 
-    def method(self, name: str, call: Call) -> Any:
-        """What a method of the parser, or of a group of its arguments, gives."""
+    def method(self, name: str, call: Call, told: Callable[[Mapping[str, Value]], dict[str, Value]]) -> Any:
+        """What a method of the parser, or of a group of its arguments, gives.
+
+        :param told: gives the values of options, from those that they have by default
+        """
         if name == "add_argument":
             flags = [flag for flag in call.args if isinstance(flag, str)]
             longest = max(flags, key=lambda flag: flag.startswith("--"), default="")
@@ -28,7 +31,7 @@ class Parser:
             if isinstance(target, str):
                 self._defaults[target] = call.kwargs.get("default", stored)
         elif name in ("parse_args", "parse_known_args"):
-            parsed = Instance(None, dict(self._defaults))
+            parsed = Instance(None, told(self._defaults))
             return parsed if name == "parse_args" else (parsed, [])
         elif name == "set_defaults":
             self._defaults |= call.kwargs
@@ -187,5 +190,8 @@ STANDARD: dict[str, Callable[[Call], Any]] = {
     "copy.deepcopy": _first,
     "copy.copy": _first,
     "argparse.ArgumentParser": _parser,
+    **dict.fromkeys(("omegaconf.OmegaConf.to_container", "omegaconf.OmegaConf.create"), _first),
+    **dict.fromkeys(("hydra.utils.to_absolute_path", "omegaconf.DictConfig"), _first),
+    "hydra.utils.get_original_cwd": _here,
 }
 """By the whole name."""

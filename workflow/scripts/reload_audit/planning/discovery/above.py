@@ -46,7 +46,8 @@ def files_outside(root: str, folder: str) -> Iterator[Source]:
             continue
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                skipped = entry.name.startswith(".") or entry.path == folder
+                hidden = entry.name.startswith(".") and entry.name != ".hydra"
+                skipped = hidden or entry.path == folder
                 pending += [] if skipped or os.path.isdir(os.path.join(entry.path, _OWN_CODE)) else [entry.path]
             elif entry.is_file(follow_symlinks=False):
                 yield Source(os.path.relpath(entry.path, root), entry.path)

@@ -31,6 +31,9 @@ _NEVER = (
     *(".xz", ".7z", ".rar", ".whl", ".egg", ".jar", ".so", ".dll", ".pyd", ".exe", ".docx", ".xlsx", ".pptx"),
 )
 
+# Where Hydra writes what a run was told: the only hidden folder that is looked into.
+_OF_HYDRA = ".hydra"
+
 _HUB_CACHE = re.compile(r"^models--.+")
 
 
@@ -140,7 +143,7 @@ def _take(folder: Folder, entry: os.DirEntry[str], relative: str) -> None:
     name = entry.name
     is_zip = name.endswith(".zip")
     if not is_zip and entry.is_dir(follow_symlinks=False):
-        if not name.startswith("."):
+        if not name.startswith(".") or name == _OF_HYDRA:
             folder.folders[name] = _inner(folder, name, relative)
     elif name.endswith(_ENDINGS):
         if entry.is_symlink():
