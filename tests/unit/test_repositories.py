@@ -668,6 +668,56 @@ def test_sentences_and_tables_of_a_readme_are_claims_of_the_weakest_kind(tmp_pat
     assert (kind, mean, std) == ("stated", 487.2, 30.1)
 
 
+TABLES = {
+    "results/all.csv": "algorithm,env,mean_reward,std,episodes\nPPO,CartPole-v1,480.5,12,100\nDQN,CartPole-v1,9,1,100\n"
+    "PPO,Acrobot-v1,-80,9,100\nA2C,CartPole-v1,70,1,100\n",
+    "README.md": "| Environment | Algo | Mean reward |\n|---|---|---|\n| Acrobot-v1 | PPO | -80 ± 9 |\n"
+    "| CartPole-v1 | PPO | 480.5 ± 12 |\n| CartPole-v1 | DQN | 9 ± 1 |\n| CartPole-v1 | A2C | 70 ± 1 |\n",
+}
+
+
+@pytest.mark.parametrize("path", TABLES)
+def test_rows_of_tables_are_about_the_one_model_that_their_cells_describe(tmp_path: Path, path: str) -> None:
+    models = {
+        "models/ppo_cartpole_v1.zip": OF_CARTPOLE,
+        "models/ppo_acrobot_v1.zip": {**PPO_ALONE, "observation_space": box(6), "action_space": discrete(3)},
+        "models/dqn_cartpole_v1.zip": {**DQN_ALONE, "observation_space": box(4), "action_space": discrete(2)},
+    }
+    found = planned(Repository({path: TABLES[path]}, models).write(tmp_path / "mine"))
+    said = {name: [claim.mean for claim in spec.claims] for name, spec in found.specs.items()}
+    assert said == {
+        "models/ppo_cartpole_v1": [480.5],
+        "models/ppo_acrobot_v1": [-80.0],
+        "models/dqn_cartpole_v1": [9.0],
+    }
+
+
+@pytest.mark.parametrize("row", ["A2C,CartPole-v1,480,12", "PPO with a trick,CartPole-v1,480,12", "PPO,Pong,480,12"])
+def test_a_row_that_describes_no_model_or_several_is_no_claim(tmp_path: Path, row: str) -> None:
+    table = f"algorithm,env,mean_reward,std\n{row}\n"
+    models = {"models/ppo_cartpole_v1.zip": OF_CARTPOLE, "models/ppo_cartpole_v1_seed_2.zip": OF_CARTPOLE}
+    found = planned(Repository({"results.csv": table}, models).write(tmp_path / "mine"))
+    assert [spec.claims for spec in found.specs.values()] == [(), ()]
+
+
+def test_what_the_only_model_earns_that_a_script_evaluates_is_in_the_file_that_it_writes(tmp_path: Path) -> None:
+    script = """
+import sys, gymnasium as gym
+from stable_baselines3 import PPO
+from stable_baselines3.common.evaluation import evaluate_policy
+path = sys.argv[1] if len(sys.argv) > 1 else "models/last.zip"
+model = PPO.load(path)
+mean, std = evaluate_policy(model, gym.make("CartPole-v1"), n_eval_episodes=50)
+with open("results.txt", "w") as file:
+    file.write(f"Mean reward: {mean:.2f} +/- {std:.2f}")
+"""
+    files = {"eval.py": script, "results.txt": "Mean reward: 344.18 +/- 112.14\n", "notes.txt": "Mean reward: 500\n"}
+    models = dict.fromkeys(("models/last.zip", "models/first.zip"), OF_CARTPOLE)
+    found = planned(Repository(files, models).write(tmp_path / "mine"))
+    said = {name: [claim.mean for claim in spec.claims] for name, spec in found.specs.items()}
+    assert said == {"models/last": [344.18], "models/first": []}
+
+
 def test_what_a_text_says_of_other_policies_or_of_several_models_is_no_claim(tmp_path: Path) -> None:
     readme = "A random policy has a mean reward of 22.1. The task is solved at an average reward of 475."
     assert claims(tmp_path, {"README.md": readme}) == []

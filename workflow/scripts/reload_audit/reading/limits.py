@@ -100,6 +100,12 @@ ABOVE_ENTRIES = 20_000
 SPOKEN_OF_MODELS = 500
 """Models of a folder beyond which its texts are not searched for what each of them earns."""
 
+TABLE_ROWS = 200
+"""Rows of a table in which models are told apart by its cells."""
+
+TABLE_MODELS = 50
+"""Models that are told apart so."""
+
 NOTEBOOK_BYTES = 16 * MIB
 """Bytes of a notebook, with the pictures in it."""
 

@@ -6,7 +6,7 @@ import copy
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -152,9 +152,27 @@ class Repository:
         for model in _best(self._found.models, lambda model: _match(subject.path, model)):
             for evaluation in model.evaluations:
                 found += rewards.in_outputs(self.scripts[evaluation.place.path], [evaluation])
+        written_of = self._written_of(subject)
         for path, file in self._files.items():
-            found += self._in_file(path, file, subject)
+            is_about = posixpath.basename(path) in written_of
+            found += self._in_file(path, file, replace(subject, alone=True) if is_about else subject)
         return [*found, *rewards.in_name(subject.path)]
+
+    def _written_of(self, subject: Subject) -> str:
+        """The text of scripts that evaluate this model and no other: files that they name are about it."""
+        own, others = self._speaking_of(subject.path), set[int]()
+        for path, _ in subject.among:
+            others |= self._speaking_of(path) if path != subject.path else set()
+        evaluated: dict[str, set[int]] = {}
+        for model in self._found.models:
+            for evaluation in model.evaluations:
+                evaluated.setdefault(evaluation.place.path, set()).add(id(model))
+        scripts = [path for path, models in evaluated.items() if models & own and not models & others]
+        return "\n".join(cell.text for path in scripts for cell in self.scripts[path].cells)
+
+    def _speaking_of(self, path: str) -> set[int]:
+        """The models of scripts that are a file, as far as paths tell."""
+        return {id(model) for model in _best(self._found.models, lambda model: _match(path, model))}
 
     def _in_file(self, path: str, file: str, subject: Subject) -> Sequence[Reward]:
         if path not in self._texts:

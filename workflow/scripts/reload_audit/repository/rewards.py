@@ -53,6 +53,11 @@ _GENERIC = {
 }
 """Names of files that say nothing of a model."""
 
+_ALGORITHMS = {
+    *("a2c", "ars", "crossq", "ddpg", "dqn", "maskableppo", "ppo"),
+    *("qrdqn", "recurrentppo", "sac", "td3", "tqc", "trpo"),
+}
+
 Kind = Literal["reported", "stated"]
 
 
@@ -80,11 +85,13 @@ class Subject:
     :param path: its file, relative to the repository's folder
     :param alone: whether it is the only model that training ended with
     :param algo: its algorithm, if it is the only one of it; else empty
+    :param among: path and algorithm of each model that training ended with, this one too
     """
 
     path: str
     alone: bool
     algo: str
+    among: Sequence[tuple[str, str]] = ()
 
     @property
     def name(self) -> str:
@@ -95,7 +102,33 @@ class Subject:
     def is_meant(self, text: str, *, by_algorithm: bool = False) -> bool:
         """Whether a text is about it."""
         named = len(self.name) >= 4 and self.name in _letters(text)
-        return self.alone or named or bool(by_algorithm and self.algo and re.search(rf"\b{self.algo}\b", text))
+        return (
+            self.alone
+            or named
+            or bool(by_algorithm and self.algo and re.search(rf"\b{self.algo}\b", text, re.IGNORECASE))
+        )
+
+    def rows(self, rows: Sequence[Sequence[str]]) -> list[int]:
+        """Which rows of a table are about it and about no other model, by the cells that say something of models.
+
+        A column says something of models where one of its cells is in a model's path, or names an algorithm.
+        """
+        if len(rows) > limits.TABLE_ROWS or len(self.among) > limits.TABLE_MODELS:
+            return []  # the curve of a training, or too many models to be told apart by words
+        letters = [[_letters(cell) for cell in row] for row in rows]
+        models = {path: (_letters(posixpath.splitext(path)[0]), _letters(algo)) for path, algo in self.among}
+        telling = {
+            column
+            for row in letters
+            for column, cell in enumerate(row)
+            if cell in _ALGORITHMS or any(_is_part(cell, *model) for model in models.values())
+        }
+        found = []
+        for number, row in enumerate(letters):
+            cells = [cell for column, cell in enumerate(row) if column in telling]
+            fitting = [path for path, one in models.items() if cells and all(_is_part(cell, *one) for cell in cells)]
+            found += [number] if fitting == [self.path] else []
+        return found
 
 
 def in_outputs(script: Script, evaluations: Sequence[Evaluation]) -> Iterator[Reward]:
@@ -113,7 +146,7 @@ def in_results(path: str, content: Value, subject: Subject) -> Iterator[Reward]:
     """What a file of results says of a model, as JSON: under its name, or in a file of its name."""
     for words, entry in _entries(content, posixpath.splitext(path)[0], 0):
         reward = _reward(entry, path)
-        if reward is not None and subject.is_meant(words):
+        if reward is not None and subject.is_meant(words, by_algorithm=True):
             yield reward
 
 
@@ -123,29 +156,51 @@ def in_table(path: str, text: str, subject: Subject) -> Iterator[Reward]:
         rows = list(csv.DictReader(text.splitlines()[: limits.YAML_VALUES]))
     except csv.Error:
         return
-    for number, row in enumerate(rows, start=2):
+    about = subject.rows([[str(cell) for cell in row.values()] for row in rows[: limits.SCRIPT_ITEMS]])
+    for number, row in enumerate(rows):
         words = " ".join(str(cell) for cell in row.values())
-        reward = _reward(row, f"{path}:{number}")
-        if reward is not None and (subject.is_meant(words) if len(rows) > 1 else subject.is_meant(f"{path} {words}")):
+        reward = _reward(row, f"{path}:{number + 2}")
+        is_about = number in about if about else subject.is_meant(words if len(rows) > 1 else f"{path} {words}")
+        if reward is not None and is_about:
             yield reward
 
 
 def in_text(path: str, text: str, subject: Subject) -> list[Reward]:
     """What sentences and tables of a text say of a model; nothing where they say several things."""
     found, header = [], list[str]()
+    about = {line: is_about for table in _tables(text) for line, is_about in _rows_about(table, subject).items()}
     for number, line in enumerate(text[: limits.FILE_BYTES].splitlines(), start=1):
         cells = [cell.strip(" *`") for cell in line.strip().strip("|").split("|")] if "|" in line else []
         if cells and not header:
             header = cells
         elif not cells:
             header = []
+        is_meant = about[number] if number in about else subject.is_meant(line, by_algorithm=True)
         for one in [*_SAID.finditer(line[: limits.PLAIN_CHARACTERS]), *_in_cells(header, cells)]:
-            if not _ANOTHER.search(line) and subject.is_meant(line, by_algorithm=True):
+            if is_meant and not _ANOTHER.search(line):
                 mean, std, n = (one.groupdict().get(key) for key in ("mean", "std", "n"))
                 std_said = None if std is None else _number(std)
                 episodes = int(n) if n else None
                 found.append(Reward("stated", _number(mean or ""), std_said, episodes, f"{path}:{number}"))
     return found[:1] if len({reward.mean for reward in found}) == 1 else []
+
+
+def _tables(text: str) -> Iterator[dict[int, list[str]]]:
+    """Tables of a text: for the number of each line its cells."""
+    table: dict[int, list[str]] = {}
+    for number, line in enumerate([*text[: limits.FILE_BYTES].splitlines()[: limits.SCRIPT_ITEMS], ""], start=1):
+        if "|" in line:
+            table[number] = [cell.strip(" *`") for cell in line.strip().strip("|").split("|")]
+        elif table:
+            yield table
+            table = {}
+
+
+def _rows_about(table: Mapping[int, Sequence[str]], subject: Subject) -> dict[int, bool]:
+    """For each line of a table whether it is about a model; nothing where its cells do not tell models apart."""
+    numbers = list(table)
+    about = subject.rows(list(table.values()))
+    return {number: row in about for row, number in enumerate(numbers)} if about else {}
 
 
 def in_name(path: str) -> Iterator[Reward]:
@@ -202,6 +257,11 @@ def _value(value: object) -> float | None:
 
 def _number(text: str) -> float:
     return float(text.replace(",", "")[: limits.YAML_NUMBER])
+
+
+def _is_part(cell: str, path: str, algo: str) -> bool:
+    """Whether a cell of a table says something of a model: its algorithm, or a part of its path; all of letters."""
+    return bool(re.search("[a-z]", cell)) and (cell == algo or (len(cell) > 2 and cell in path))
 
 
 def _letters(text: str) -> str:

@@ -47,35 +47,33 @@ def take_settings(top: Folder, models: Sequence[Candidate]) -> None:
         repository = Repository(files, root)
     except Exception:  # of files that nobody foresaw: models are asked for as if there were none
         return
-    only_here = not any(file.is_one_of(".zip") for file in outside)
+    is_known = not any(file.is_one_of(".zip") for file in outside) and len(models) <= limits.SPOKEN_OF_MODELS
+    ends = [(_inside(top, inside, one), one.algo) for one in models if one.role != "checkpoint"] if is_known else []
     for model in unknown:
         model.repository = root if os.path.isabs(top.path) else os.path.relpath(root)
         try:
-            path = os.path.normpath(os.path.join(inside, os.path.relpath(model.path, top.path)))
-            _ask(repository, model, path, models, files, only_here)
+            path = _inside(top, inside, model)
+            if model.source == "folder" and model.role != "checkpoint" and len(models) <= limits.SPOKEN_OF_MODELS:
+                rewards = repository.rewards(_subject(model, path, ends))
+                model.claims = [_claim(reward) for reward in rewards]
+            _ask(repository, model, path, files)
         except Exception as error:
             model.setups = ()
             model.remarks.append(f"what its repository says of it cannot be read: {unforeseen(error)}")
 
 
-def _ask(
-    repository: Repository,
-    model: Candidate,
-    path: str,
-    models: Sequence[Candidate],
-    files: Sequence[Source],
-    only_here: bool,
-) -> None:
+def _inside(top: Folder, inside: str, model: Candidate) -> str:
+    """A model's path, relative to the repository's folder."""
+    return os.path.normpath(os.path.join(inside, os.path.relpath(model.path, top.path)))
+
+
+def _ask(repository: Repository, model: Candidate, path: str, files: Sequence[Source]) -> None:
     """Note what a repository says of one model.
 
     :param path: the model's, relative to the repository's folder
-    :param only_here: whether the repository has no other models
     """
     from reload_audit.repository.repository import Asked
 
-    if model.source == "folder" and model.role != "checkpoint" and len(models) <= limits.SPOKEN_OF_MODELS:
-        subject = _subject(model, path, models) if only_here else Subject(path, alone=False, algo="")
-        model.claims = [_claim(reward) for reward in repository.rewards(subject)]
     answer = repository.setups(Asked(path, model.algo, model.spaces))
     if model.deterministic is None and answer.deterministic is not None:
         model.deterministic = answer.deterministic
@@ -89,11 +87,13 @@ def _ask(
 _SAYING = (".py", ".ipynb", ".md", ".rst", ".txt", ".json", ".csv")
 
 
-def _subject(model: Candidate, path: str, models: Sequence[Candidate]) -> Subject:
-    """What a text has to be about to be about a model. What a repository calls its model is none of its checkpoints."""
-    ends = [one for one in models if one.role != "checkpoint"]
-    same = [one for one in ends if one.algo == model.algo]
-    return Subject(path, len(ends) == 1 and ends[0] is model, model.algo if same == [model] else "")
+def _subject(model: Candidate, path: str, ends: Sequence[tuple[str, str]]) -> Subject:
+    """What a text has to be about to be about a model. What a repository calls its model is none of its checkpoints.
+
+    :param ends: path and algorithm of each model that training ended with; none where not all are known
+    """
+    same = [own for own, algo in ends if algo == model.algo]
+    return Subject(path, [own for own, _ in ends] == [path], model.algo if same == [path] else "", ends)
 
 
 def _claim(reward: Reward) -> Claim:
