@@ -20,8 +20,11 @@ audit: .venv/audit
 	@$(BIN)/python workflow/scripts/configfiles.py $(ARGS)
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
 
-test: lint
-	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder $(ARGS)
+# Lint runs beside the tests: it needs one core for a minute.
+test: .venv/dev
+	@$(MAKE) --no-print-directory lint > .venv/lint.txt 2>&1 & lint=$$!; \
+	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder $(ARGS); tests=$$?; \
+	wait $$lint || { cat .venv/lint.txt; exit 1; }; exit $$tests
 
 lint: .venv/dev
 	$(BIN)/ruff check .

@@ -284,7 +284,7 @@ def _external(config: dict[str, Any]) -> list[Any]:
     from reload_audit.planning.discovery.find_models import find_models
 
     schemas = [read_yaml(SCHEMAS / f"{name}.schema.yaml") for name in ("models", "claims")]
-    return find_models(config, *schemas)
+    return [*find_models(config, *schemas).models]
 
 
 STAGES: dict[str, Callable[..., None]] = {

@@ -7,12 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from support import warm_snakemake
 from support.builders import ROOT, experiment
 
 _COPIED = ("Snakefile", "workflow", "profiles", "examples", "requirements.txt", "config", "tests")
@@ -36,10 +38,12 @@ class Run:
 
 
 class Workspace:
-    """A copy of the workflow with a configuration of its own."""
+    """A copy of the workflow with a configuration of its own; a folder that is one already stays as it is."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        if (folder / "Snakefile").exists():
+            return
         folder.mkdir(parents=True)
         for name in _COPIED:
             source = ROOT / name
@@ -50,6 +54,11 @@ class Workspace:
             else:
                 shutil.copy2(source, folder / name)
 
+    def copy(self, folder: Path) -> Workspace:
+        """Another workspace with the same files, results, and all that Snakemake knows of them."""
+        shutil.copytree(self.folder, folder)
+        return Workspace(folder)
+
     def configure(self, config: dict[str, Any] | str) -> None:
         """Write ``config/config.yaml``."""
         text = config if isinstance(config, str) else yaml.safe_dump(config, sort_keys=False)
@@ -58,16 +67,11 @@ class Workspace:
     def snakemake(self, *arguments: str, cores: int = 2) -> Run:
         """Run Snakemake to its end."""
         environment = {**os.environ, "PYTHONPATH": ""}
-        done = subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments],
-            cwd=self.folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=1200,
-        )
-        return Run(done.returncode, done.stdout)
+        with tempfile.TemporaryDirectory() as folder:
+            output = Path(folder, "output.txt")
+            command = ["--cores", str(cores), *arguments]
+            status = warm_snakemake.run(self.folder, command, environment, output, timeout=1200)
+            return Run(status, output.read_text())
 
     def start(self, log: Path, *arguments: str) -> subprocess.Popen:
         """Start Snakemake in a session of its own, while the test goes on; what it prints goes into ``log``."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from reload_audit.planning import code_digest as digesting
 from reload_audit.planning.code_digest import code_digest, locate_in, named_code_digest, package_digest
 
 PROJECT = {
@@ -322,3 +325,69 @@ def test_the_digest_is_the_same_in_all_versions_of_python(digest):
 def test_texts_that_are_digested_with_the_code_change_the_digest(project: Path) -> None:
     script, locate = project / "scripts/train.py", locate_in([project / "library"])
     assert len({code_digest(script, locate, texts=texts) for texts in ([], ["a"], ["b"], ["a", "b"], ["ab"])}) == 5
+
+
+# --- What earlier starts have parsed -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Path]]:
+    """Begin as a new process does; the file in which is kept what was parsed."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def start() -> Path:
+        digesting._code.cache_clear()
+        digesting._parsed_before.cache_clear()
+        return tmp_path / "cache/reload-audit/parsed-code.json"
+
+    yield start
+    start()
+
+
+def test_what_was_parsed_once_is_not_parsed_at_the_next_start(project, start, monkeypatch):
+    start()
+    before = digest_of(project)
+    start()
+    with monkeypatch.context() as without_parser:
+        without_parser.setattr(ast, "parse", None)
+        assert digest_of(project) == before
+        (project / "library/pkg/names.py").write_text("thing = 2\n")
+        with pytest.raises(TypeError):
+            digest_of(project)
+    assert digest_of(project) != before
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"by": 1}', "of another version", "cut", "other types", "a folder", "read-only"]
+)
+def test_a_damaged_or_foreign_file_of_what_was_parsed_changes_no_digest(content, project, start):
+    file = start()
+    before = digest_of(project)
+    kept = json.loads(file.read_text())
+    others = {
+        "of another version": json.dumps(kept | {"by": "0", "code": {key: ["00", [], []] for key in kept["code"]}}),
+        "cut": file.read_text()[:-100],
+        "other types": json.dumps(kept | {"code": {key: [1, 2, 3] for key in kept["code"]}}),
+    }
+    file.unlink()
+    if content == "a folder":
+        file.mkdir()
+    elif content == "read-only":
+        file.parent.rmdir()
+        file.parent.write_text("no folder")
+    else:
+        file.write_text(others.get(content, content))
+    start()
+    assert digest_of(project) == before
+
+
+def test_of_few_files_is_kept_what_was_parsed_and_those_used_last_are_among_them(project, start, monkeypatch):
+    monkeypatch.setattr(digesting, "_MOST_KEPT", 12)
+    for number in range(8):
+        (project / "library/pkg/sibling.py").write_text(f"number = {number}\n")
+        file = start()
+        before = digest_of(project)
+    assert len(json.loads(file.read_text())["code"]) == 12
+    start()
+    monkeypatch.setattr(ast, "parse", None)
+    assert digest_of(project) == before

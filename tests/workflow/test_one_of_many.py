@@ -18,8 +18,8 @@ from support.snakemake_runs import Run, Workspace, small_config
 
 pytestmark = pytest.mark.slow
 
-MODELS = int(os.environ.get("TEST_MODELS", "200"))
-"""A thousand take some minutes more, and give the same."""
+MODELS = int(os.environ.get("TEST_MODELS", "80"))
+"""In eight batches; a thousand take some minutes more, and give the same."""
 
 BROKEN = {
     "crashes": ("CrashesOnReload", "the process was ended by SIGSEGV"),

@@ -1,15 +1,19 @@
 """Digests of code: of a script and all modules that it imports, which decide its result. Standard library only.
 
 Of Python the syntax tree counts, without docstrings: editing them, comments or formatting runs no job again. Of other
-files every byte counts.
+files every byte counts. What parsing gave is kept in the user's cache folder, because it takes longest of a start.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
+import json
+import os
 import re
+import tempfile
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -217,12 +221,23 @@ def _hash(files: Iterable[tuple[str, Path]], with_lines: bool) -> hashlib._Hash:
     for name, is_python, content in read:
         counts = _code(content, with_lines).digest if is_python and not as_written else content
         result.update(name.encode() + b"\0" + counts + b"\0")
+    _parsed_before().write()
     return result
 
 
 @functools.cache
 def _code(content: bytes, with_lines: bool = False) -> _Code:
-    """Parse a Python file, once for each content: planning spends most of its time here, and scripts share modules."""
+    """What a Python file is; parsed once for each content."""
+    key = f"{hashlib.sha256(content).hexdigest()}{'+lines' if with_lines else ''}"
+    known = _parsed_before().get(key)
+    if known is None:
+        known = _parse(content, with_lines)
+        if known.digest != content:
+            _parsed_before().add(key, known)
+    return known
+
+
+def _parse(content: bytes, with_lines: bool) -> _Code:
     tree = _Tree(_SKIPPED - {"lineno"} if with_lines else _SKIPPED)
     try:
         with warnings.catch_warnings():
@@ -288,3 +303,66 @@ class _Tree:
 
 def _is_text(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+# --- What was parsed before ----------------------------------------------------------------------------------------
+
+_MOST_KEPT = 2000
+"""Files of which it is kept what parsing gave: several times those of this library."""
+
+
+@functools.cache
+def _parsed_before() -> _Kept:
+    return _Kept()
+
+
+class _Kept:
+    """What parsing gave at earlier starts, by the contents of files; where it cannot be kept, all is parsed again."""
+
+    def __init__(self) -> None:
+        self._file = _cache_folder() / "parsed-code.json"
+        self._by = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+        self._earlier: dict[str, _Code] = {}
+        self._used: dict[str, _Code] = {}
+        self._added = False
+        with contextlib.suppress(OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError):
+            kept = json.loads(self._file.read_bytes())
+            if kept["by"] == self._by:
+                self._earlier = {key: _from_json(*value) for key, value in kept["code"].items()}
+
+    def get(self, key: str) -> _Code | None:
+        code = self._earlier.get(key)
+        if code is not None:
+            self._used[key] = code
+        return code
+
+    def add(self, key: str, code: _Code) -> None:
+        self._used[key] = code
+        self._added = True
+
+    def write(self) -> None:
+        """Write what was added since, and of all the rest what fits."""
+        if not self._added:
+            return
+        self._added = False
+        unused = {key: code for key, code in self._earlier.items() if key not in self._used}
+        kept = [*unused.items(), *self._used.items()][-_MOST_KEPT:]
+        content = {"by": self._by, "code": {key: _to_json(code) for key, code in kept}}
+        with contextlib.suppress(OSError):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=self._file.parent, delete=False) as file:
+                json.dump(content, file)
+            Path(file.name).replace(self._file)
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "reload-audit")  # noqa: PTH111 it never raises
+
+
+def _to_json(code: _Code) -> list[Any]:
+    return [code.digest.hex(), sorted(code.named), sorted(code.imports)]
+
+
+def _from_json(digest: str, named: list[str], imports: list[tuple[int, str, list[str]]]) -> _Code:
+    levels = frozenset((int(level), str(module), tuple(names)) for level, module, names in imports)
+    return _Code(bytes.fromhex(digest), frozenset(named), levels)
