@@ -38,6 +38,7 @@ PACKAGES = (
     "jobs",
     "results",
     "reports",
+    "command",
 )
 """All packages of the library, bottom first: none imports a package that stands further down in this list."""
 

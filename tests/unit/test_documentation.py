@@ -38,6 +38,7 @@ def sections() -> Iterator[tuple[str, dict[str, Any]]]:
         "experiments": SCHEMA["$defs"]["experiment"],
         "runs": SCHEMA["properties"]["runs"]["items"]["oneOf"][1],
         "scripts": SCHEMA["properties"]["scripts"]["items"]["oneOf"][1],
+        "environments": SCHEMA["properties"]["environments"]["items"]["oneOf"][1],
         "models": MODELS_SCHEMA,
         "claims": CLAIMS_SCHEMA,
     }

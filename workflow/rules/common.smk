@@ -20,10 +20,18 @@ IS_HERE = (
 )  # if not, a `module:` uses this workflow from a repository somewhere else
 
 
+LIBRARY = FOLDER / "scripts/reload_audit"  # of a clone
+if IS_HERE and not LIBRARY.is_dir():
+    LIBRARY = FOLDER.parents[
+        1
+    ]  # that of a wheel, which holds the project: see setup.py
+
+
 def source(path):
     """A file of this workflow by its path from workflow/; fetched first if it is somewhere else."""
     if IS_HERE:
-        return FOLDER / path
+        inside = path.removeprefix("scripts/reload_audit/")
+        return FOLDER / path if inside == path else LIBRARY / inside
     try:
         return Path(workflow.source_path(f"../{path}"))
     except WorkflowError as error:
@@ -43,7 +51,9 @@ def library(module):
     return importlib.import_module(module)
 
 
-sys.path.insert(0, str(source("scripts/reload_audit/__init__.py").parents[1]))
+home = str(source("scripts/reload_audit/__init__.py").parents[1])
+if home not in sys.path:  # a wheel's is already there, after the standard library
+    sys.path.insert(0, home)
 internals = library("reload_audit.planning.snakemake_internals")
 search_path = library("reload_audit.processes.search_path")
 IS_MODULE = internals.is_module(workflow)

@@ -17,7 +17,8 @@ def main(
     record: Path,
     log: Path,
 ) -> None:
-    model = Path(files[0]) if external is None else ExternalSpec.from_dict(external)
+    trained = Path(files[0]) if files else None
+    model = trained if external is None else ExternalSpec.from_dict(external)
     allowed = None if external is None else ExternalPolicy.from_dict(policy)
     probe_environment(environment, model, allowed, ProbeSpec.from_dict(probe), record, log)
 

@@ -7,7 +7,7 @@ planning a workflow of ten thousand models stays cheap; each module says what it
 import importlib
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "ReferenceRecorder": "training.recorder",

@@ -20,7 +20,15 @@ import jsonschema
 import yaml
 
 from reload_audit.planning.plain_configuration import problems_of
-from reload_audit.planning.resolved import Configuration, EvaluationData, Experiment, Run, TrainingData
+from reload_audit.planning.resolved import (
+    Configuration,
+    EnvironmentData,
+    EvaluationData,
+    Experiment,
+    ProbedEnvironment,
+    Run,
+    TrainingData,
+)
 from reload_audit.reading import limits
 from reload_audit.records.specs import (
     VEC_ENV_KINDS,
@@ -211,6 +219,23 @@ def training_spec(config: Configuration, experiment: Experiment, seed: int, n_en
     }
 
 
+def probed_environment(config: Configuration, entry: str | ProbedEnvironment) -> EnvironmentData:
+    """An environment that no model is of: see ``specs.EnvironmentSpec``.
+
+    :param entry: of ``environments``
+    """
+    said: ProbedEnvironment = {"env": entry} if isinstance(entry, str) else entry
+    return {
+        "env": said["env"],
+        "env_kwargs": said.get("env_kwargs", {}),
+        "wrappers": said.get("wrappers", []),
+        "monitor": "env",
+        "vec_wrappers": [],
+        "python_path": config["python_path"],
+        "vec_env": None,
+    }
+
+
 def evaluation_protocol(config: Configuration) -> EvaluationData:
     """The episode protocol, looks included: see ``specs.EvaluationSpec``."""
     return {**config["evaluation"], "looks": config["verdict"]["looks"]}
@@ -294,10 +319,11 @@ def _with_defaults(value: Any, schema: _Schema) -> Any:
 def _inconsistencies(config: Configuration) -> list[str]:
     """What the JSON Schema cannot say: there is nothing to audit, looks do not increase, Python is trusted, ..."""
     problems = []
-    if not (config["experiments"] or config["models"] or config["runs"] or config["scripts"]):
+    audited: tuple[Any, ...] = (config["experiments"], config["models"], config["runs"], config["scripts"])
+    if not any((*audited, config["environments"])):
         problems.append(
             "nothing to audit; expected entries under experiments (models to train), models (tables of models), "
-            "runs (folders with models) or scripts (your own, which evaluate a model)"
+            "runs (folders with models), scripts (your own, which evaluate a model) or environments (to probe)"
         )
     verdict = config["verdict"]
     for key, looks in (("looks", verdict["looks"]), ("further_looks", verdict["further_looks"])):

@@ -24,7 +24,7 @@ from reload_audit.planning.experiments_check import check_experiments
 from reload_audit.planning.job_code import JobCode, Source
 from reload_audit.planning.job_requests import Request
 from reload_audit.planning.recognition import Recognition
-from reload_audit.planning.resolved import Configuration, TrainingData
+from reload_audit.planning.resolved import Configuration, EnvironmentData, TrainingData
 from reload_audit.planning.scripts import as_external, planned_scripts
 from reload_audit.planning.watched_files import WatchedFiles, watched_files
 from reload_audit.records.probe_names import probe_name, probed
@@ -49,10 +49,12 @@ class ProbedModel:
 
     :param trained: the name of a model that this workflow trains, or None
     :param external: an external model, or None
+    :param environment: where no model is of it, as ``EnvironmentSpec.from_dict`` reads it
     """
 
     trained: str | None = None
     external: ExternalSpec | None = None
+    environment: EnvironmentData | None = None
 
 
 class RememberedModels(Mapping[str, ExternalSpec]):
@@ -209,6 +211,9 @@ class Plan:
         for model in sorted(self.external.values(), key=lambda model: -len(model.named_by_user)):
             if model.problem is None and model.environment.env and model.environment.vec_env is None:
                 first.setdefault(probe_name(model.environment.to_dict()), ProbedModel(external=model))
+        for entry in self.config["environments"] if not self.config["only"] else ():
+            environment = configuration.probed_environment(self.config, entry)
+            first.setdefault(probe_name(environment), ProbedModel(environment=environment))
         return first
 
     def probed_environment(self, probe: str) -> dict[str, Any]:
@@ -216,14 +221,14 @@ class Plan:
         model = self.probes[probe]
         if model.external is not None:
             return probed(model.external.environment.to_dict())
-        return probed(self.trained[model.trained or ""]["environment"])
+        return probed(model.environment or self.trained[model.trained or ""]["environment"])
 
     def probe_inputs(self, probe: str) -> list[str]:
         """The folder of a model that was trained here; of an external model the files that Snakemake can watch."""
         model = self.probes[probe]
         if model.external is not None:
             return list(watched_files([model.external], self.now).inputs)
-        return [f"{self.folders.results}/trained/{model.trained}"]
+        return [f"{self.folders.results}/trained/{model.trained}"] if model.trained else []
 
     def probe_external_model(self, probe: str) -> dict[str, Any] | None:
         """The external model that stands for an environment, without claims, which decide nothing there."""
@@ -246,7 +251,8 @@ class Plan:
     def probe_request(self, probe: str) -> Request:
         """What probing an environment asks a cluster for."""
         model = self.probes[probe]
-        device = model.external.device if model.external else self.trained[model.trained or ""]["device"]
+        trained = self.trained[model.trained]["device"] if model.trained else "cpu"
+        device = model.external.device if model.external else trained
         return job_requests.probe_request(device, self.config["reload"], self.config["probe"])
 
     @functools.cached_property

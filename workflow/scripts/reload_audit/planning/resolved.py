@@ -90,6 +90,14 @@ class Script(TypedDict, total=False):
     memory: int
 
 
+class ProbedEnvironment(TypedDict, total=False):
+    """An environment that is probed though no model is of it."""
+
+    env: str
+    env_kwargs: dict[str, Any]
+    wrappers: list[WrapperEntry]
+
+
 class Evaluation(TypedDict):
     """The episode protocol, without the looks, which the configuration has under ``verdict``."""
 
@@ -153,6 +161,7 @@ class Configuration(TypedDict):
     models: str | list[str]
     runs: list[str | Run]
     claims: str | list[str]
+    environments: list[str | ProbedEnvironment]
     scripts: list[str | Script]
     trust: list[str]
     classes: dict[str, str]

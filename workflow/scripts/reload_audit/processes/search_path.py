@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import site
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 LIBRARY = str(Path(__file__).resolve().parents[2])
 """The folder that this library lies in, wherever that is."""
+
+_OF_A_CLONE = LIBRARY not in map(os.path.realpath, [*site.getsitepackages(), site.getusersitepackages()])
+"""Whether an interpreter that is started finds this library only if it is told where."""
 
 _SAFE, _NAMED = "PYTHONSAFEPATH", "PYTHONPATH"
 
@@ -52,7 +56,7 @@ def guarded_children() -> Iterator[None]:
     path, environment = sys.path[:], {name: os.environ.get(name) for name in (_SAFE, _NAMED)}
     first, rest = _at_standard_library()
     sys.path[:] = [*(entry for entry in first if not _is_working_directory(entry)), *rest]
-    os.environ.update(for_children([LIBRARY, *named_in_environment()]))
+    os.environ.update(for_children([*([LIBRARY] if _OF_A_CLONE else []), *named_in_environment()]))
     try:
         yield
     finally:

@@ -2,5 +2,5 @@
 
 May import: nothing.
 Imported by: repository, processes, causes, records, planning, planning.discovery, judging, environments, remedies,
-models, forensics, evaluation, training, probing, observing, diagnosis, jobs, results, reports, rules.
+models, forensics, evaluation, training, probing, observing, diagnosis, jobs, results, reports, command, rules.
 """

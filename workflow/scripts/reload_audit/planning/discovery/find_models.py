@@ -5,7 +5,7 @@ Schema validator are imported.
 """
 
 # Paths are texts here: there are many, and not all are Unicode.
-# ruff: noqa: PTH114, PTH111, PTH112, PTH113, PTH118
+# ruff: noqa: PTH114, PTH111, PTH112, PTH113, PTH118, PTH120
 
 from __future__ import annotations
 
@@ -16,7 +16,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from reload_audit.planning.configuration import ConfigError, closest, trained_models
-from reload_audit.planning.discovery import entries, from_scripts, joining, layouts, names, settling, tables, tree
+from reload_audit.planning.discovery import (
+    advice,
+    entries,
+    from_scripts,
+    joining,
+    layouts,
+    names,
+    settling,
+    tables,
+    tree,
+)
 from reload_audit.planning.discovery.allowance import ALLOWANCE
 from reload_audit.planning.discovery.candidate import Candidate
 from reload_audit.planning.discovery.contents import PassedOver, counted
@@ -159,21 +169,26 @@ def _in_runs(
         entry: Run = {"folder": run} if isinstance(run, str) else run
         where = f"runs[{index}]{'' if isinstance(run, str) else '.folder'}"
         folder = os.path.expanduser(entry["folder"])
-        if not os.path.isdir(folder):
-            kind = "a file" if os.path.isfile(folder) else "nothing there"
-            problems.append(f"{where}: expected a folder with models, found {kind}: {shown(entry['folder'])}")
+        one = os.path.normpath(folder) if os.path.isfile(folder) else ""
+        if not os.path.isdir(folder) and not one:
+            problems.append(
+                f"{where}: expected a folder with models, or a model, found nothing there: {shown(entry['folder'])}"
+            )
             continue
-        top = tree.read_tree(folder, entry.get("exclude", []), results)
+        top = tree.read_tree(os.path.dirname(one) or "." if one else folder, entry.get("exclude", []), results, one)
         title = tree.title(top)
         found = list(layouts.models_in(top, title))
         models = [candidate for candidate in found if isinstance(candidate, Candidate)]
-        others = [other for other in found if isinstance(other, PassedOver)]
+        others = [other for other in found if isinstance(other, PassedOver) and one in ("", other.path)]
         passed_over += others
-        if not models:
-            instead = f"; passed over: {'; '.join(counted(others))}" if others else ""
-            problems.append(f"{where}: found no model in {shown(entry['folder'])}; looked for {LOOKED_FOR}{instead}")
         for tell in (from_scripts.take_settings, joining.join):
             models = _told(models, partial(tell, top))
+        if one:
+            models = [candidate for candidate in models if candidate.path == one]
+        if not models:
+            instead = f"; passed over: {'; '.join(counted(others))}" if others else ""
+            looked_for = "a file that Stable-Baselines3 saved a model in" if one else LOOKED_FOR
+            problems.append(f"{where}: found no model in {shown(entry['folder'])}; looked for {looked_for}{instead}")
         # A link to a model is the model itself, under another name.
         for candidate in sorted(models, key=lambda candidate: os.path.islink(candidate.path)):
             candidate.group = entry["folder"]
@@ -310,8 +325,7 @@ def _open_questions(named: Mapping[str, Candidate], asked: Mapping[str, list[str
     return [
         f"{len(lines)} of the models found do not say how they are run:",
         *lines,
-        "  Say it for a whole folder, with an entry of `runs` such as {folder: ..., algo: PPO, env: CartPole-v1};",
-        "  or for one model, with a row of a table under `models` that has the same path; or leave it out: `exclude`.",
+        *advice.how_to_say(),
     ]
 
 

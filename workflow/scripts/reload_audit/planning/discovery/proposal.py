@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from reload_audit.planning.discovery import advice
 from reload_audit.planning.discovery.candidate import Candidate
 from reload_audit.planning.discovery.find_models import Unanswered
 from reload_audit.planning.resolved import Configuration, Run
@@ -59,13 +60,13 @@ def with_proposal(question: Unanswered, config: Configuration, written: Mapping[
         lines += _lines(entry)
     lines += rest
     file = Path(results, FILE)
-    command = f"snakemake --cores 2 --configfile {file}"
+    command = advice.how_to_accept(file)
     others = {key: value for key, value in written.items() if key not in ("runs", "python_path", "classes")}
     file.parent.mkdir(parents=True, exist_ok=True)
     _write_code(setups, Path(results, _CODE))
     text = "\n".join([*_HEAD, f"#   {command}", "", *lines, ""])
     file.write_text(text + (yaml.safe_dump(others, sort_keys=False) if others else ""), encoding="utf-8")
-    asked = "\n".join(line for line in str(question).splitlines() if not line.startswith(_ADVICE))
+    asked = "\n".join(line for line in str(question).splitlines() if line not in advice.how_to_say())
     more = [f"  ... ({file} has all)"] if len(lines) > _SHOWN_LINES else []
     listed = [f"  {line}" for line in lines[:_SHOWN_LINES]]
     consent = "It imports and runs code of that repository. " if any(map(_runs_code, setups)) else ""
@@ -78,8 +79,6 @@ _HEAD = (
     "# What the repository itself says of its models, each line with its source. Look through it: to run it is to let",
     "# the audit import and run what `python_path` and `env` name. To accept it:",
 )
-
-_ADVICE = ("  Say it for a whole folder", "  or for one model, with a row")
 
 
 def _runs_code(setup: Setup) -> bool:

@@ -97,11 +97,16 @@ class Folder:
             pending.extend(folder.folders[name] for name in sorted(folder.folders, reverse=True))
 
 
-def read_tree(root: str, exclude: Sequence[str], results: str | None = None) -> Folder:
+_BESIDE_ONE = 2
+"""Levels of folders in which something may belong to one model: ``<env>/args.yml``, ``<model>/vecnormalize.pkl``."""
+
+
+def read_tree(root: str, exclude: Sequence[str], results: str | None = None, one: str = "") -> Folder:
     """List a folder and what is in it. Hidden folders are left out, and links to folders are not followed.
 
     :param exclude: patterns on paths relative to the root, in which ``*`` stands for any text, ``/`` included
     :param results: a folder to leave out, unless it is the root itself
+    :param one: a model in the root that is looked for alone: then other models' folders further below do not matter
     """
     own = None if results is None else os.path.realpath(results)
     excluded = _matcher(exclude)
@@ -115,6 +120,8 @@ def read_tree(root: str, exclude: Sequence[str], results: str | None = None) -> 
         except Exception as error:
             folder.problem = f"its files cannot be used: {unforeseen(error)}"
         folder.folders = {name: inner for name, inner in folder.folders.items() if inner.real != own}
+        if one and folder.relative.count("/") + bool(folder.relative) == _BESIDE_ONE:
+            folder.folders.clear()
         pending.extend(folder.folders.values())
     return top
 

@@ -1,0 +1,211 @@
+"""``reload-audit`` writes the configuration that its command line means, explains itself, and ends as the gate does."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import reload_audit
+from reload_audit.command import workflow
+from reload_audit.command.arguments import parse, parsers
+from reload_audit.command.main import WRITES, main
+from reload_audit.command.mistake import Mistake
+from reload_audit.planning.configuration import resolve
+from reload_audit.planning.discovery.advice import AGAIN, how_to_accept
+from reload_audit.planning.snakemake_internals import TRIED
+from reload_audit.records.storage import write_json
+from support.audit_contents import trained_row
+from support.builders import ROOT, SCHEMA
+
+COMMANDS = tuple(parsers()[1])
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory of a user, with something of each kind in it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("model.zip", "enjoy.py", "claims.csv", "robot.py", "runs/old model.zip"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text("")
+    return tmp_path
+
+
+def settings(*arguments: str) -> dict[str, Any]:
+    """What a command line writes, after the configuration's own schema has accepted it."""
+    options = parse(arguments)
+    text = WRITES[options.command](options).text(arguments)
+    content = yaml.safe_load(text)
+    resolve(dict(content), SCHEMA, "audit.yaml")
+    return content
+
+
+def test_a_model_is_named_with_what_the_command_line_says_of_it(folder: Path) -> None:
+    said = settings("model.zip", "--env", "CartPole-v1", "--algo", "PPO", "--claim", "475", "--claims", "claims.csv")
+    expected = {"folder": f"{folder}/model.zip", "algo": "PPO", "env": "CartPole-v1", "claim": {"mean": 475.0}}
+    assert said["runs"] == [expected]
+    assert said["claims"] == [f"{folder}/claims.csv"]
+    assert said["pathvars"] == {"results": f"{folder}/model-audit", "logs": f"{folder}/model-audit/logs"}
+
+
+def test_a_folder_is_searched_and_nothing_is_said_that_the_user_did_not_say(folder: Path) -> None:
+    said = settings("runs/", "--output", "somewhere else", "--fail-on", "degraded,suspect")
+    assert said["runs"] == [{"folder": f"{folder}/runs"}]
+    assert said["gate"] == {"fail_on": ["degraded", "suspect"]}
+    assert set(said) == {"runs", "gate", "pathvars"}
+    assert said["pathvars"]["results"] == f"{folder}/somewhere else"
+
+
+def test_what_follows_a_script_is_its_own_command_line(folder: Path) -> None:
+    said = settings("script", "--model", "model.zip", "enjoy.py", "--episodes", "20", "--env", "x")
+    script = {"script": f"{folder}/enjoy.py", "args": ["--episodes", "20", "--env", "x"], "cwd": str(folder)}
+    assert said["scripts"] == [{**script, "model": f"{folder}/model.zip"}]
+
+
+def test_an_environment_is_probed_without_a_model(folder: Path) -> None:
+    assert settings("env", "CartPole-v1")["environments"] == [{"env": "CartPole-v1"}]
+    said = settings("env", "robot:Robot", "--env-kwargs", "{payload: 2.0}")
+    assert said["environments"] == [{"env": "robot:Robot", "env_kwargs": {"payload": 2.0}}]
+
+
+def test_a_module_of_this_folder_is_imported_from_it_only_where_it_is_named(folder: Path) -> None:
+    assert "python_path" not in settings("env", "CartPole-v1")
+    assert "python_path" not in settings("model.zip", "--env", "other:Robot")
+    assert settings("env", "robot:Robot")["python_path"] == [str(folder)]
+    assert settings("model.zip", "--env", "robot:Robot")["python_path"] == [str(folder)]
+
+
+def test_a_module_of_the_folder_that_is_audited_is_imported_only_where_the_folder_is_named(folder: Path) -> None:
+    with pytest.raises(Mistake, match=r"robot lies in .* which is audited.*expected --python-path \."):
+        settings(".", "--env", "robot:Robot")
+    assert settings(".", "--env", "robot:Robot", "--python-path", ".")["python_path"] == [str(folder)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere.zip"], "there is nothing at nowhere.zip; expected a model's zip, or a folder with models"),
+        (["scirpt"], "did you mean the command 'script'"),
+        (["model.zip", "--output", "a{b}"], "--output: expected a path without braces"),
+        (["model.zip", "--output", "enjoy.py"], "--output: expected a folder, found a file"),
+        (["model.zip", "--claims", "none.csv"], "there is nothing at none.csv; expected a table of claims"),
+        (["script", "none.py"], "there is nothing at none.py; expected a Python file or a notebook"),
+        (["init", "none"], "init: expected a folder"),
+        (["run", "--configfile", "none.yaml"], "none.yaml: cannot be read"),
+    ],
+)
+def test_a_mistake_is_one_line_and_starts_nothing(arguments, said, folder, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(workflow, "snakemake", lambda *_: pytest.fail("Snakemake was started"))
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.startswith("reload-audit: ")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["model.zip", "--evn", "x"], ["model.zip", "--cores", "0"], ["env"]])
+def test_an_option_that_is_none_ends_in_2(arguments, folder, capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command, capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: reload-audit{'' if command == 'audit' else ' ' + command}")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"]])
+def test_help_begins_with_what_most_people_want(arguments, capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    text = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert next(line for line in text.splitlines() if line.startswith("  reload-audit")).split()[1] == "model.zip"
+    assert all(f"\n    {command} " in text for command in COMMANDS)
+
+
+def test_the_options_of_run_go_to_snakemake_as_they_are(folder, monkeypatch) -> None:
+    Path("mine.yaml").write_text("runs: [runs]\n")
+    started = []
+    monkeypatch.setattr(workflow, "snakemake", lambda arguments, folder: started.append(arguments) or 0)
+    assert main(["run", "--configfile", "mine.yaml", "--cores", "8", "-n"]) == 0
+    assert main(["run", "--workflow-profile", "mine"]) == 0
+    profile = ["--workflow-profile", str(ROOT / "profiles/default")]
+    assert started == [[*profile, "--configfile", "mine.yaml", "--cores", "8", "-n"], ["--workflow-profile", "mine"]]
+
+
+@pytest.mark.parametrize(("verdict", "status"), [("identical", 0), ("degraded", 1), ("error", 0)])
+def test_an_audit_that_ended_gives_the_exit_status_of_the_gate(verdict, status, tmp_path, capsys) -> None:
+    write_json(tmp_path / "audit.json", {"models": [trained_row("a model", verdict)]})
+    (tmp_path / "config.yaml").write_text("gate: {fail_on: [degraded]}\n")
+    assert workflow.ended_as(tmp_path) == status
+    assert capsys.readouterr().err == ("gate: models that are degraded: 1\n  a model: degraded\n" if status else "")
+
+
+def test_an_audit_that_did_not_end_has_no_status_that_could_be_taken_for_success(tmp_path) -> None:
+    with pytest.raises(Mistake, match="the audit did not end"):
+        workflow.ended_as(tmp_path)
+
+
+def test_no_module_is_imported_from_the_working_directory(folder: Path) -> None:
+    for name in ("yaml", "argparse", "jsonschema", "reload_audit", "snakemake"):
+        Path(f"{name}.py").write_text("raise SystemExit('imported from the working directory')")
+    status = workflow.snakemake(["--version"], folder)
+    assert status == 0
+
+
+def test_only_one_audit_at_a_time_writes_into_a_folder(folder: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from reload_audit.command.workflow import alone_in\n"
+        "from pathlib import Path\n"
+        "with alone_in(Path('out')): pass"
+    )
+    with workflow.alone_in(folder / "out"):
+        second = subprocess.run(
+            [sys.executable, "-c", code, str(ROOT / "workflow/scripts")], capture_output=True, text=True
+        )
+    assert "another audit is at work in out: wait until it has ended" in second.stderr
+    with workflow.alone_in(folder / "out"):
+        pass
+
+
+def test_an_accepting_command_is_the_one_that_was_given(monkeypatch) -> None:
+    assert how_to_accept("proposed.yaml") == "snakemake --cores 2 --configfile proposed.yaml"
+    monkeypatch.setenv(AGAIN, "reload-audit repository")
+    assert how_to_accept("proposed.yaml") == "reload-audit repository --yes"
+
+
+def test_init_writes_what_lies_there_and_replaces_nothing(folder, capsys) -> None:
+    Path("robot.py").write_text("import gymnasium as gym\nclass Robot(gym.Env):\n    pass\n")
+    Path("enjoy.py").write_text("model = PPO.load('model.zip')\nevaluate_policy(model, env)\n")
+    shutil.rmtree("runs")
+    assert main(["init"]) == 0
+    written = Path("reload-audit.yaml").read_text()
+    assert "# - robot:Robot" in written
+    assert "# - enjoy.py" in written
+    said = capsys.readouterr().out
+    assert "1 evaluation script, 1 environment" in said
+    assert "reload-audit run --configfile reload-audit.yaml --cores 2" in said
+    assert main(["init"]) == 1
+    assert Path("reload-audit.yaml").read_text() == written
+
+
+def test_a_wheel_requires_the_versions_of_snakemake_that_were_tried() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    assert f'"snakemake>={TRIED[0]},<={TRIED[-1]}"' in text
+
+
+def test_the_newest_entry_of_the_changelog_is_this_version() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    assert text.split("\n## ")[1].split()[0] == reload_audit.__version__

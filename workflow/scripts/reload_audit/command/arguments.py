@@ -1,0 +1,235 @@
+"""What ``reload-audit`` understands: its commands, their options, and the help that explains them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import reload_audit
+
+AUDIT = "audit"
+"""The command that is meant where none is named: ``reload-audit model.zip``."""
+
+_ABOUT = """\
+Does a saved Stable-Baselines3 model still earn the reward it was trained to? If not: why, and what is the fix?
+
+  reload-audit model.zip --env CartPole-v1     one model: the verdict here, the report beside it
+  reload-audit runs/                           all models in a folder: RL Zoo's logs, a repository, zips
+  reload-audit script enjoy.py --episodes 20   what in my evaluation script costs reward?
+  reload-audit env robot:Robot                 is my environment reproducible? Before any training
+  reload-audit init                            write a configuration of what lies here, and say what comes next
+  reload-audit run --configfile mine.yaml      the whole workflow: training grids, clusters, every setting
+"""
+
+_END = """\
+exit status: 0 if all is well; 1 if a model is degraded or an error (see --fail-on), or the audit could not run;
+2 for a mistake on the command line; 130 after Ctrl-C. The same command goes on where it was interrupted.
+
+Nothing in a model's files is executed, and nothing is imported from the folder that you are in unless you name it.
+`reload-audit COMMAND --help` explains a command; what lies at PATH is explained by `reload-audit audit --help`.
+"""
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Keeps the lines of descriptions, and is as wide as a terminal, up to 110 characters."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=28, width=min(110, shutil.get_terminal_size().columns - 2))
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options of a command line; without a command's name it is about what lies at a path.
+
+    :raises SystemExit: after help, or with status 2 after a mistake
+    """
+    top, commands = parsers()
+    said = list(arguments) or ["--help"]
+    if said[0] == "run" and said[1:] not in (["-h"], ["--help"]):  # what follows is for Snakemake
+        return argparse.Namespace(command="run", snakemake=said[1:])
+    of_top = said[0] in commands or said[0] in ("-h", "--help", "--version", "--completion")
+    return top.parse_args(said if of_top else [AUDIT, *said])
+
+
+def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The parser of all, and those of the commands by their names."""
+    top = argparse.ArgumentParser(
+        prog="reload-audit", description=_ABOUT, epilog=_END, formatter_class=_Help, allow_abbrev=False
+    )
+    top.add_argument("--version", action="version", version=f"reload-audit {reload_audit.__version__}")
+    top.add_argument(
+        "--completion",
+        choices=["bash", "zsh", "tcsh"],
+        action=_Completion,
+        help='print what completes options in a shell: eval "$(reload-audit --completion bash)"',
+    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    made = {
+        AUDIT: _audit(commands),
+        "script": _script(commands),
+        "env": _env(commands),
+        "init": _init(commands),
+        "run": _run(commands),
+    }
+    return top, made
+
+
+class _Completion(argparse.Action):
+    """Prints the completion of a shell and ends."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *others: Any) -> None:
+        try:
+            import shtab
+        except ImportError:
+            parser.error("completion needs the package shtab: pip install shtab")
+        print(shtab.complete(parser, shell=others[1]))
+        parser.exit()
+
+
+def _audit(commands: Any) -> argparse.ArgumentParser:
+    parser = _parser(
+        commands,
+        AUDIT,
+        "audit a saved model, or all in a folder (the command's name may be left out)",
+        "Audit one saved model, or whatever lies in a folder: a repository, RL Zoo's logs, a cache, zips.\n"
+        "Algorithm, environment, statistics and what it should earn are read beside it; what they do not say is asked.",
+        "examples:\n"
+        "  reload-audit ppo.zip --env CartPole-v1 --claim 475\n"
+        "  reload-audit logs/ --claims benchmark.csv --cores 8\n"
+        "  reload-audit my-repository/ --yes            its own code may run: what was read off it is accepted",
+    )
+    parser.add_argument("path", metavar="PATH", type=Path, help="a model's zip, or a folder with models")
+    parser.add_argument("--env", help="the environment: an id such as CartPole-v1, or module:Name of your own")
+    parser.add_argument("--algo", help="the algorithm, where the files do not say it: PPO, SAC, ...")
+    _add_environment(parser)
+    parser.add_argument("--claim", type=float, metavar="MEAN", help="what each model earned when it was trained")
+    parser.add_argument("--claims", type=Path, metavar="TABLE", help="a table of that: name, claim_mean, ...")
+    parser.add_argument(
+        "--yes",
+        action="store_true",
+        help="accept what was read off the repository: its code may run",
+    )
+    _add_common(parser)
+    return parser
+
+
+def _script(commands: Any) -> argparse.ArgumentParser:
+    parser = _parser(
+        commands,
+        "script",
+        "run an evaluation script of yours, observe it, name each line that costs reward",
+        "Run an evaluation script of yours as it is, observe what it does, and name each line that costs reward.\n"
+        "What follows the script is its own command line, as with `python`; options of reload-audit come before it.",
+        "example:\n  reload-audit script --model models/ppo.zip enjoy.py --episodes 20",
+    )
+    parser.add_argument("--model", help="the zip that it is about, where that is not the one that it loads")
+    parser.add_argument("--timeout", type=int, metavar="SECONDS", help="stop it after so long; what was seen counts")
+    parser.add_argument(
+        "--python-path", type=Path, action="append", default=[], metavar="FOLDER", help="where modules of yours lie"
+    )
+    _add_common(parser)
+    parser.add_argument("script", metavar="SCRIPT", type=Path, help="a Python file or a notebook")
+    parser.add_argument("args", metavar="ARGUMENT", nargs=argparse.REMAINDER, help="its command line")
+    return parser
+
+
+def _env(commands: Any) -> argparse.ArgumentParser:
+    parser = _parser(
+        commands,
+        "env",
+        "probe an environment: is it reproducible? Before any training",
+        "Run an environment with the same seeds and actions in many fresh processes, one thing changed in each:\n"
+        "whatever then differs is not controlled by reset(seed=...), and is traced to its cause and line.",
+        "example:\n  reload-audit env robot:Robot --env-kwargs '{payload: 2.0}'",
+    )
+    parser.add_argument("env", metavar="ENV", help="an id such as CartPole-v1, or module:Name of your own")
+    _add_environment(parser)
+    _add_common(parser)
+    return parser
+
+
+def _init(commands: Any) -> argparse.ArgumentParser:
+    parser = _parser(
+        commands,
+        "init",
+        "write a configuration of what lies here, with comments",
+        "Look at what lies in a folder (models, evaluation scripts, environments) and write a configuration that\n"
+        "audits it, with comments. Nothing is run, and no file is replaced.",
+        "",
+    )
+    parser.add_argument("folder", metavar="FOLDER", nargs="?", type=Path, default=Path(), help="by default this one")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", default=Path("reload-audit.yaml"), help="by default %(default)s"
+    )
+    return parser
+
+
+def _run(commands: Any) -> argparse.ArgumentParser:
+    return _parser(
+        commands,
+        "run",
+        "the whole workflow; every further option is Snakemake's",
+        "Start the workflow itself. Every further option goes to Snakemake; results are in `results`.",
+        "examples:\n"
+        "  reload-audit run --configfile mine.yaml --cores 8\n"
+        "  reload-audit run --configfile mine.yaml --cores 8 --dry-run\n"
+        "  reload-audit run --configfile mine.yaml --workflow-profile slurm",
+    )
+
+
+def _parser(commands: Any, name: str, short: str, text: str, end: str) -> argparse.ArgumentParser:
+    prog = "reload-audit" if name == AUDIT else f"reload-audit {name}"
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, prog=prog, help=short, description=text, epilog=end, formatter_class=_Help, allow_abbrev=False
+    )
+    return parser
+
+
+def _add_environment(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--env-kwargs", type=_mapping, default={}, metavar="YAML", help="its arguments: '{payload: 2.0}'"
+    )
+    parser.add_argument(
+        "--python-path", type=Path, action="append", default=[], metavar="FOLDER", help="where modules of yours lie"
+    )
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="of report and tables; by default NAME-audit, here"
+    )
+    parser.add_argument("--cores", type=_positive, default=_cores(), metavar="N", help="by default %(default)s")
+    parser.add_argument(
+        "--fail-on", type=_words, metavar="VERDICTS", help="with which to end in 1; by default degraded,error"
+    )
+
+
+def _cores() -> int:
+    """The cores that this process may use, at most eight, as `make audit` takes them."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(usable, 8)
+
+
+def _mapping(text: str) -> dict[str, object]:
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise argparse.ArgumentTypeError(f"expected a mapping such as '{{payload: 2.0}}': {error}") from None
+    if not isinstance(content, dict):
+        raise argparse.ArgumentTypeError(f"expected a mapping such as '{{payload: 2.0}}', found {text!r}")
+    return content
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a number of cores, found {text!r}")
+    return int(text)
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]

@@ -1,0 +1,84 @@
+"""The command ``reload-audit``: see ``arguments`` for what it understands."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from reload_audit.command import workflow, written
+from reload_audit.command.arguments import AUDIT, parse
+from reload_audit.command.init import init
+from reload_audit.command.mistake import Mistake
+from reload_audit.command.run import run
+from reload_audit.planning.configuration import ConfigError
+from reload_audit.planning.discovery.advice import AGAIN
+from reload_audit.planning.discovery.proposal import FILE as PROPOSAL
+from reload_audit.reports import console
+
+WRITES: Mapping[str, Callable[[Namespace], written.Audit]] = {
+    AUDIT: written.audit,
+    "script": written.script,
+    "env": written.env,
+}
+"""The commands that write a configuration and start the workflow on it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what a command line says.
+
+    :param arguments: without the program's name; by default those of this process
+    :return: the exit status
+    """
+    said = list(sys.argv[1:] if arguments is None else arguments)
+    options = parse(said)
+    try:
+        if options.command == "init":
+            return init(options.folder, options.output)
+        if options.command == "run":
+            return run(options.snakemake)
+        return start(WRITES[options.command](options), options, said)
+    except (Mistake, ConfigError) as mistake:
+        print(f"reload-audit: {mistake}", file=sys.stderr)
+        return 1
+
+
+def start(audit: written.Audit, options: Namespace, said: Sequence[str]) -> int:
+    """Write the configuration, run the workflow on it, and say how it ended."""
+    for note in audit.notes:
+        print(note, file=sys.stderr)
+    with workflow.alone_in(audit.output):
+        file, summary = audit.output / "audit.yaml", audit.output / "summary.txt"
+        file.write_text(audit.text(said), encoding="utf-8")
+        before = _stamp(summary)
+        status = _run(file, audit.output, options, said)
+        if status == workflow.INTERRUPTED:
+            print("Interrupted. The same command goes on from here.", file=sys.stderr)
+        if status:
+            return status
+        if _stamp(summary) == before:  # nothing had to be done, and Snakemake says no more than that
+            console.show(summary.read_text(encoding="utf-8"))
+        return workflow.ended_as(audit.output)
+
+
+def _run(file: Path, output: Path, options: Namespace, said: Sequence[str]) -> int:
+    """Run the workflow; where only the user's consent is missing, and is given, once more with what was proposed."""
+    proposal = output / PROPOSAL
+    proposal.unlink(missing_ok=True)
+    common = ["--cores", str(options.cores), "--nolock", *workflow.default_profile([])]
+    variables = {AGAIN: shlex.join(["reload-audit", *said])} if options.command == AUDIT else {}
+    status = workflow.snakemake([*common, "--configfile", str(file)], output, variables)
+    if status and proposal.exists() and getattr(options, "yes", False):
+        print(f"Accepted, because of --yes: {proposal}", file=sys.stderr)
+        status = workflow.snakemake([*common, "--configfile", str(proposal)], output, variables)
+    return status
+
+
+def _stamp(file: Path) -> int:
+    return file.stat().st_mtime_ns if file.exists() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

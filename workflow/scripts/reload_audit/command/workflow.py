@@ -1,0 +1,97 @@
+"""Start the workflow that this library belongs to, wherever that is, and say as what it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import runpy
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from reload_audit.command.mistake import Mistake
+from reload_audit.planning.configuration import read_yaml
+from reload_audit.processes import search_path
+
+_LIBRARY = Path(__file__).resolve().parents[1]
+
+PROJECT = _LIBRARY / "project" if (_LIBRARY / "project").is_dir() else _LIBRARY.parents[2]
+"""The folder of ``Snakefile``, ``workflow`` and ``profiles``: part of the package in a wheel, else the repository."""
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as of a shell."""
+
+
+def snakemake(arguments: Sequence[str], folder: Path, variables: Mapping[str, str] | None = None) -> int:
+    """Start Snakemake on the workflow in a new interpreter, which imports nothing from the working directory.
+
+    :param folder: the working directory
+    :param variables: further environment variables
+    :return: its exit status
+    """
+    named = [os.path.abspath(entry) for entry in search_path.named_in_environment()]  # noqa: PTH100 a text, as there
+    command = [sys.executable, "-P", "-m", "snakemake", "--snakefile", str(PROJECT / "Snakefile"), *arguments]
+    environment = {**os.environ, **search_path.for_children(named), **(variables or {})}
+    interrupted = []
+    process = subprocess.Popen(command, cwd=folder, env=environment)
+
+    def hand_on(number: int, _frame: object) -> None:
+        interrupted.append(number)
+        if number == signal.SIGTERM:  # a terminal sends SIGINT to Snakemake itself, which ends its jobs first
+            process.send_signal(number)
+
+    before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        status = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return INTERRUPTED if interrupted else abs(status)
+
+
+def default_profile(arguments: Sequence[str]) -> list[str]:
+    """The options that name this project's own profile; none where the user names one."""
+    named = [argument for argument in arguments if argument.startswith("--workflow-profile")]
+    return [] if named else ["--workflow-profile", str(PROJECT / "profiles/default")]
+
+
+def ended_as(results: Path) -> int:
+    """The exit status of a finished audit: 1 if the gate is closed, after saying for what, in the words of that rule.
+
+    :param results: the folder of its results
+    :raises Mistake: there are none
+    """
+    config, audit = results / "config.yaml", results / "audit.json"
+    if not audit.exists():
+        raise Mistake(f"there is no {audit}: the audit did not end")
+    rule = runpy.run_path(str(PROJECT / "workflow/scripts/gate.py"))
+    try:
+        rule["main"](audit, read_yaml(config)["gate"]["fail_on"])
+    except rule["GateClosed"] as closed:
+        print(closed, file=sys.stderr)
+        return 1
+    return 0
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Make a folder, and keep other audits out of it while the block runs.
+
+    :raises Mistake: it cannot be written, or another audit is at work there
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / ".lock", "a+")  # noqa: SIM115 closed below
+    except OSError as error:
+        raise Mistake(f"{folder}: cannot be written: {error.strerror}; expected another folder: --output") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Mistake(
+                f"another audit is at work in {folder}: wait until it has ended, or name another folder: --output"
+            ) from None
+        yield

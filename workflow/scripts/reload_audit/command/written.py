@@ -1,0 +1,154 @@
+"""The configuration that each command writes, as text with a comment that says which command line it is of."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from reload_audit.command.mistake import Mistake
+from reload_audit.planning.configuration import closest
+from reload_audit.reading.refusal import shown
+
+COMMANDS = ("audit", "script", "env", "init", "run")
+
+_MODELS = "a model's zip, or a folder with models"
+
+Settings = dict[str, object]
+"""Keys of a configuration, see ``config/README.md``, with values that YAML can hold."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What to run, and where.
+
+    :param settings: the configuration
+    :param output: the folder of results, logs and Snakemake's own files
+    :param notes: what to tell the user before it starts
+    """
+
+    settings: Settings
+    output: Path
+    notes: tuple[str, ...] = ()
+
+    def text(self, arguments: Sequence[str]) -> str:
+        """The configuration as YAML.
+
+        :param arguments: the command line that asks for it
+        """
+        said = shown(shlex.join(["reload-audit", *arguments]))
+        head = f"# Written by: {said}\n# To change more, copy this file: reload-audit run --cores 2 --configfile COPY\n"
+        return head + yaml.safe_dump(self.settings, sort_keys=False, allow_unicode=True)
+
+
+def audit(options: argparse.Namespace) -> Audit:
+    """What ``reload-audit PATH`` means.
+
+    :raises Mistake: there is nothing at the path, or no such folder
+    """
+    path = _existing(options.path, _MODELS)
+    entry: Settings = {"folder": str(path)}
+    entry |= {key: value for key in ("algo", "env", "env_kwargs") if (value := getattr(options, key))}
+    if options.claim is not None:
+        entry["claim"] = {"mean": options.claim}
+    claims = [str(_existing(options.claims, "a table of claims"))] if options.claims else []
+    folders, notes = _python_path(options, audited=path)
+    settings = {"runs": [entry], **({"claims": claims} if claims else {}), **folders}
+    return _audit(options, settings, _name(path), notes, audited=path)
+
+
+def script(options: argparse.Namespace) -> Audit:
+    """What ``reload-audit script SCRIPT ...`` means.
+
+    :raises Mistake: there is no such script
+    """
+    path = _existing(options.script, "a Python file or a notebook")
+    entry: Settings = {"script": str(path), "args": list(options.args), "cwd": str(Path.cwd())}
+    if options.model:
+        entry["model"] = str(_existing(Path(options.model), "a model's zip"))
+    if options.timeout:
+        entry["timeout"] = options.timeout
+    folders, notes = _python_path(options)
+    return _audit(options, {"scripts": [entry], **folders}, _name(path), notes)
+
+
+def env(options: argparse.Namespace) -> Audit:
+    """What ``reload-audit env ENV`` means."""
+    entry: Settings = {"env": options.env, **({"env_kwargs": options.env_kwargs} if options.env_kwargs else {})}
+    folders, notes = _python_path(options)
+    return _audit(options, {"environments": [entry], **folders}, options.env, notes)
+
+
+def _audit(
+    options: argparse.Namespace, settings: Settings, name: str, notes: tuple[str, ...], audited: Path | None = None
+) -> Audit:
+    output = (options.output or Path(f"{_as_file_name(name)}-audit")).expanduser().absolute()
+    if re.search(r"[{}<>\n]", str(output)):
+        raise Mistake(
+            f"--output: expected a path without braces, angle brackets and line breaks, which Snakemake takes for "
+            f"patterns; found {shown(str(output))}"
+        )
+    if output.exists() and not output.is_dir():
+        raise Mistake(f"--output: expected a folder, found a file: {shown(str(output))}")
+    _check_strangers(output, audited)
+    gate = {"gate": {"fail_on": options.fail_on}} if options.fail_on else {}
+    pathvars = {"pathvars": {"results": str(output), "logs": str(output / "logs")}}
+    return Audit({**settings, **gate, **pathvars}, output, notes)
+
+
+def _check_strangers(output: Path, audited: Path | None) -> None:
+    """Refuse a folder in which a stranger may have left what Snakemake imports."""
+    plugins = output / ".snakemake/pip-deployments"
+    if audited is not None and output.resolve().is_relative_to(audited.resolve()) and plugins.exists():
+        raise Mistake(
+            f"--output: {shown(str(output))} lies in the folder that is audited, and holds .snakemake/pip-deployments, "
+            "from which Snakemake would import: expected another folder, or start in one of your own"
+        )
+
+
+def _existing(path: Path, expected: str) -> Path:
+    """The absolute path of something that is there; links stay, because their names may say what they are."""
+    absolute = path.expanduser().absolute()
+    if not absolute.exists():
+        command = "" if expected != _MODELS else closest(str(path), COMMANDS)
+        hint = command.replace("did you mean", "did you mean the command")
+        raise Mistake(f"there is nothing at {shown(str(path))}; expected {expected}{hint}")
+    return Path(os.path.normpath(absolute))
+
+
+def _python_path(options: argparse.Namespace, audited: Path | None = None) -> tuple[Settings, tuple[str, ...]]:
+    """The folders of the user's modules: those that are named, and this one if a module in it is named itself."""
+    folders = [str(_existing(folder, "a folder of Python modules")) for folder in options.python_path]
+    module, colon, _ = (getattr(options, "env", None) or "").partition(":")
+    here = Path.cwd()
+    notes: tuple[str, ...] = ()
+    is_here = colon and _holds_module(here, module)
+    if is_here and str(here) not in folders:
+        own = audited is None or not (here == audited or here.is_relative_to(audited))
+        if not own:
+            raise Mistake(
+                f"{module} lies in {here}, which is audited: nothing is imported from there unless you say so; "
+                "expected --python-path ."
+            )
+        folders.append(str(here))
+        notes = (f"{module} is imported from {here}",)
+    return ({"python_path": folders} if folders else {}), notes
+
+
+def _holds_module(folder: Path, module: str) -> bool:
+    first = module.partition(".")[0]
+    return bool(first) and (Path(folder, f"{first}.py").is_file() or Path(folder, first).is_dir())
+
+
+def _name(path: Path) -> str:
+    return path.resolve().name if path.is_dir() else path.stem
+
+
+def _as_file_name(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "reload"
