@@ -124,6 +124,15 @@ def test_every_command_explains_itself(command, capsys) -> None:
     assert text.startswith(f"usage: reload-audit{'' if command == 'audit' else ' ' + command}")
 
 
+def test_a_shell_completes_commands_and_options(capsys) -> None:
+    pytest.importorskip("shtab", reason="completion needs shtab, which requirements-dev.txt installs")
+    with pytest.raises(SystemExit):
+        main(["--completion", "bash"])
+    text = capsys.readouterr().out
+    assert "--fail-on" in text
+    assert all(command in text for command in COMMANDS)
+
+
 @pytest.mark.parametrize("arguments", [[], ["--help"]])
 def test_help_begins_with_what_most_people_want(arguments, capsys) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -147,14 +156,22 @@ def test_the_options_of_run_go_to_snakemake_as_they_are(folder, monkeypatch) -> 
 @pytest.mark.parametrize(("verdict", "status"), [("identical", 0), ("degraded", 1), ("error", 0)])
 def test_an_audit_that_ended_gives_the_exit_status_of_the_gate(verdict, status, tmp_path, capsys) -> None:
     write_json(tmp_path / "audit.json", {"models": [trained_row("a model", verdict)]})
-    (tmp_path / "config.yaml").write_text("gate: {fail_on: [degraded]}\n")
-    assert workflow.ended_as(tmp_path) == status
+    assert workflow.ended_as(tmp_path, {"gate": {"fail_on": ["degraded"]}}) == status
     assert capsys.readouterr().err == ("gate: models that are degraded: 1\n  a model: degraded\n" if status else "")
 
 
 def test_an_audit_that_did_not_end_has_no_status_that_could_be_taken_for_success(tmp_path) -> None:
     with pytest.raises(Mistake, match="the audit did not end"):
-        workflow.ended_as(tmp_path)
+        workflow.ended_as(tmp_path, {})
+
+
+def test_where_nothing_is_said_of_the_gate_degraded_models_and_errors_close_it(tmp_path) -> None:
+    models = [trained_row(verdict, verdict) for verdict in ("degraded", "error", "inconclusive")]
+    write_json(tmp_path / "audit.json", {"models": models[2:]})
+    assert workflow.ended_as(tmp_path, {}) == 0
+    for model in models[:2]:
+        write_json(tmp_path / "audit.json", {"models": [model]})
+        assert workflow.ended_as(tmp_path, {"gate": {}}) == 1
 
 
 def test_no_module_is_imported_from_the_working_directory(folder: Path) -> None:

@@ -210,7 +210,7 @@ def test_an_experiment_s_name_may_look_like_a_number() -> None:
 ALGORITHMS = "A2C, ARS, CrossQ, DDPG, DQN, MaskablePPO, PPO, QRDQN, RecurrentPPO, SAC, TD3, TQC, TRPO"
 NOTHING = (
     "nothing to audit; expected entries under experiments (models to train), models (tables of models), "
-    "runs (folders with models) or scripts (your own, which evaluate a model)"
+    "runs (folders with models), scripts (your own, which evaluate a model) or environments (to probe)"
 )
 PYTHONS = "found one of Python's own modules"
 A_SCRIPT = (

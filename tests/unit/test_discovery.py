@@ -466,8 +466,8 @@ def test_excluded_files_are_not_audited(tmp_path: Path, pattern: str) -> None:
 @pytest.mark.parametrize(
     ("folder", "message"),
     [
-        ("missing", "expected a folder with models, found nothing there"),
-        ("file", "found a file"),
+        ("missing", "expected a folder with models, or a model, found nothing there"),
+        ("file", "found no model in .*file; looked for a file that Stable-Baselines3 saved a model in"),
         ("empty", "looked for"),
     ],
 )
@@ -476,6 +476,15 @@ def test_a_folder_without_models_is_refused(tmp_path: Path, folder: str, message
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match=message):
         discovered(runs=[str(tmp_path / folder)])
+
+
+def test_a_file_is_one_model_with_what_lies_beside_it(tmp_path: Path) -> None:
+    zoo_run(tmp_path / "ppo/CartPole-v1_1")
+    zoo_run(tmp_path / "ppo/CartPole-v1_1/deeper/down/here/Acrobot-v1_2", env="Acrobot-v1")
+    (whole,) = (model for name, model in by_name(runs=[str(tmp_path / "ppo")]).items() if name == "CartPole-v1_1")
+    (alone,) = discovered(runs=[str(tmp_path / "ppo/CartPole-v1_1/CartPole-v1.zip")])
+    same = ("path", "algo", "environment", "statistics", "evaluations", "role", "source")
+    assert [alone[key] for key in same] == [whole[key] for key in same]
 
 
 # --- Names -------------------------------------------------------------------------------------------------------

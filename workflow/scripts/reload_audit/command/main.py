@@ -60,7 +60,7 @@ def start(audit: written.Audit, options: Namespace, said: Sequence[str]) -> int:
             return status
         if _stamp(summary) == before:  # nothing had to be done, and Snakemake says no more than that
             console.show(summary.read_text(encoding="utf-8"))
-        return workflow.ended_as(audit.output)
+        return workflow.ended_as(audit.output, audit.settings)
 
 
 def _run(file: Path, output: Path, options: Namespace, said: Sequence[str]) -> int:

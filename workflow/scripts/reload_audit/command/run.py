@@ -8,6 +8,7 @@ from pathlib import Path
 
 from reload_audit.command import workflow
 from reload_audit.planning.configuration import read_yaml
+from reload_audit.planning.plan import DEFAULT_CONFIGURATION
 
 _LOOKS = (
     *("-n", "--dry-run", "--dryrun", "--unlock", "--touch", "-t", "--lint", "-h", "--help", "-v", "--version"),
@@ -27,10 +28,12 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--configfile", "--configfiles", nargs="+", action="extend", default=[])
     parser.add_argument("--directory", "-d", default=".")
     known, _ = parser.parse_known_args(list(arguments))
-    pathvars = [read_yaml(file).get("pathvars") for file in known.configfile]
-    named = [value["results"] for value in pathvars if isinstance(value, dict) and "results" in value]
+    default = Path(known.directory, DEFAULT_CONFIGURATION)
+    given = [Path(file) for file in known.configfile] or ([default] if default.exists() else [])
+    written = {key: value for file in given for key, value in read_yaml(file).items()}
     status = workflow.snakemake([*workflow.default_profile(arguments), *arguments], Path())
     if status or any(argument.startswith(_LOOKS) for argument in arguments):
         return status
-    results = Path(known.directory, str(named[-1]) if named else "results")
-    return workflow.ended_as(results) if (results / "audit.json").exists() else 0
+    pathvars = written.get("pathvars")
+    results = Path(known.directory, str((isinstance(pathvars, dict) and pathvars.get("results")) or "results"))
+    return workflow.ended_as(results, written) if (results / "audit.json").exists() else 0

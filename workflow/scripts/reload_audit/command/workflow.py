@@ -58,18 +58,24 @@ def default_profile(arguments: Sequence[str]) -> list[str]:
     return [] if named else ["--workflow-profile", str(PROJECT / "profiles/default")]
 
 
-def ended_as(results: Path) -> int:
+def ended_as(results: Path, written: Mapping[str, object]) -> int:
     """The exit status of a finished audit: 1 if the gate is closed, after saying for what, in the words of that rule.
 
     :param results: the folder of its results
+    :param written: its configuration, as the user wrote it
     :raises Mistake: there are none
     """
-    config, audit = results / "config.yaml", results / "audit.json"
+    audit = results / "audit.json"
     if not audit.exists():
         raise Mistake(f"there is no {audit}: the audit did not end")
+    gate = written.get("gate")
+    fail_on = gate.get("fail_on") if isinstance(gate, dict) else None
+    if fail_on is None:
+        schema = read_yaml(PROJECT / "workflow/schemas/config.schema.yaml")
+        fail_on = schema["properties"]["gate"]["properties"]["fail_on"]["default"]
     rule = runpy.run_path(str(PROJECT / "workflow/scripts/gate.py"))
     try:
-        rule["main"](audit, read_yaml(config)["gate"]["fail_on"])
+        rule["main"](audit, fail_on)
     except rule["GateClosed"] as closed:
         print(closed, file=sys.stderr)
         return 1
