@@ -13,6 +13,7 @@ import pytest
 import sb3_contrib
 import stable_baselines3
 
+from reload_audit.command.workflow import alone_in
 from reload_audit.planning.configuration import ConfigError
 from reload_audit.planning.discovery.find_models import batches, usual_size
 from reload_audit.planning.discovery.names import ALGORITHMS
@@ -485,6 +486,15 @@ def test_a_file_is_one_model_with_what_lies_beside_it(tmp_path: Path) -> None:
     (alone,) = discovered(runs=[str(tmp_path / "ppo/CartPole-v1_1/CartPole-v1.zip")])
     same = ("path", "algo", "environment", "statistics", "evaluations", "role", "source")
     assert [alone[key] for key in same] == [whole[key] for key in same]
+
+
+def test_what_an_audit_wrote_beside_a_model_says_nothing_of_it(tmp_path: Path) -> None:
+    zoo_run(tmp_path / "ppo/CartPole-v1_1")
+    before = discovered(runs=[str(tmp_path)])
+    with alone_in(tmp_path / "ppo-audit"):
+        zoo_run(tmp_path / "ppo-audit/external/Acrobot-v1_2", env="Acrobot-v1")
+        text(tmp_path / "ppo-audit/probes/Acrobot.json", '{"env": "Acrobot-v1"}')
+    assert discovered(runs=[str(tmp_path)]) == before
 
 
 # --- Names -------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from reload_audit.command.mistake import Mistake
 from reload_audit.planning.configuration import read_yaml
+from reload_audit.planning.discovery.tree import OUTPUT
 from reload_audit.processes import search_path
 
 _LIBRARY = Path(__file__).resolve().parents[1]
@@ -90,7 +91,7 @@ def alone_in(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / ".lock", "a+")  # noqa: SIM115 closed below
+        lock = open(folder / OUTPUT, "a+")  # noqa: SIM115 closed below
     except OSError as error:
         raise Mistake(f"{folder}: cannot be written: {error.strerror}; expected another folder: --output") from None
     with lock:

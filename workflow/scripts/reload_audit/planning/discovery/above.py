@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from reload_audit.planning.discovery.tree import OUTPUT
 from reload_audit.reading import limits
 from reload_audit.repository.sources import Source
 
@@ -34,7 +35,7 @@ def root_of(folder: str) -> str:
 def files_outside(root: str, folder: str) -> Iterator[Source]:
     """The files of a repository that are not in one of its folders, the outermost first, of very many only some.
 
-    Links are not followed; hidden folders and repositories inside the repository are left out.
+    Links are not followed; hidden folders, repositories inside the repository and outputs of audits are left out.
 
     :param folder: that is left out, without links
     """
@@ -42,7 +43,7 @@ def files_outside(root: str, folder: str) -> Iterator[Source]:
     for place in pending:
         entries = _entries(place, left)
         left -= len(entries)
-        if place != root and any(entry.name == ".git" for entry in entries):
+        if place != root and any(entry.name in (".git", OUTPUT) for entry in entries):
             continue
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):

@@ -1,7 +1,7 @@
 """Walk a folder without leaving it, and note what is there; no file is opened."""
 
 # Paths are texts here: there are many, and not all are Unicode.
-# ruff: noqa: PTH116, PTH118, PTH119, PTH120, PTH206
+# ruff: noqa: PTH110, PTH116, PTH118, PTH119, PTH120, PTH206
 
 from __future__ import annotations
 
@@ -97,6 +97,9 @@ class Folder:
             pending.extend(folder.folders[name] for name in sorted(folder.folders, reverse=True))
 
 
+OUTPUT = ".reload-audit"
+"""A file in each folder that the command ``reload-audit`` writes into: what it says of models is no news of them."""
+
 _BESIDE_ONE = 2
 """Levels of folders in which something may belong to one model: ``<env>/args.yml``, ``<model>/vecnormalize.pkl``."""
 
@@ -119,7 +122,11 @@ def read_tree(root: str, exclude: Sequence[str], results: str | None = None, one
             _list(folder, excluded)
         except Exception as error:
             folder.problem = f"its files cannot be used: {unforeseen(error)}"
-        folder.folders = {name: inner for name, inner in folder.folders.items() if inner.real != own}
+        folder.folders = {
+            name: inner
+            for name, inner in folder.folders.items()
+            if inner.real != own and not os.path.exists(os.path.join(inner.real, OUTPUT))
+        }
         if one and folder.relative.count("/") + bool(folder.relative) == _BESIDE_ONE:
             folder.folders.clear()
         pending.extend(folder.folders.values())
