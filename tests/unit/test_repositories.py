@@ -524,6 +524,14 @@ def test_what_nothing_says_is_left_out_of_the_proposal_and_named(tmp_path: Path)
     assert list(planned(folder, **found.proposal).specs) == ["snake"]
 
 
+def test_a_folder_of_which_nothing_speaks_is_not_in_the_proposal(tmp_path: Path) -> None:
+    mine = Repository({"env.py": SNAKE}, {"best.zip": SPACES_OF_SNAKE}).write(tmp_path / "mine")
+    other = Repository({}, {"riddle.zip": PPO_ALONE}).write(tmp_path / "other")
+    found = planned(mine, runs=[str(mine), str(other)])
+    assert [entry["folder"] for entry in found.proposal["runs"]] == [str(mine)]
+    assert f"left out, nothing says how it is run: {other}/riddle.zip" in found.proposed
+
+
 def test_what_the_user_says_is_not_asked_of_the_repository(tmp_path: Path) -> None:
     folder = Repository({"snake.py": SNAKE}, {"best.zip": SPACES_OF_SNAKE}).write(tmp_path / "snake")
     found = planned(folder, runs=[{"folder": str(folder), "env": "CartPole-v1"}])

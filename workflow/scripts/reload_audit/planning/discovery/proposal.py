@@ -102,7 +102,7 @@ def _entries(models: Sequence[Candidate], runs: Sequence[str | Run]) -> tuple[li
         top = os.path.expanduser(said["folder"])
         entries += _split(said["folder"], top, own, said)
         unknown = [model for model in own if _kind(model) == _UNANSWERABLE]
-        if any(_kind(model) == _SETTLED for model in own) or not any(map(_is_answerable, own)):
+        if not own or any(_kind(model) == _SETTLED for model in own):
             exclude = [*said.get("exclude", []), *(_pattern(os.path.relpath(one.path, top)) for one in unknown)]
             lines += _own_entry(said, exclude)
         lines += [f"  # left out, nothing says how it is run: {shown(model.path)}" for model in unknown]
