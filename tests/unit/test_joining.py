@@ -216,6 +216,59 @@ def test_evaluations_are_found_where_the_callback_was_told_to_write_them(tmp_pat
     assert entries["models/agent_75_steps"]["remarks"][0].endswith("of the same training")
 
 
+def test_statistics_that_a_script_saves_at_the_end_are_not_those_of_a_checkpoint_that_has_its_own(
+    tmp_path: Path,
+) -> None:
+    script = """
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import CheckpointCallback
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import VecNormalize
+venv = VecNormalize(make_vec_env("CartPole-v1"))
+model = PPO("MlpPolicy", venv)
+model.learn(100, callback=CheckpointCallback(50, "saved", "agent", save_vecnormalize=True))
+model.save("saved/last")
+venv.save("saved/moments.pkl")
+"""
+    text(tmp_path / "train.py", script)
+    model(tmp_path / "saved/last.zip", 100)
+    model(tmp_path / "saved/agent_50_steps.zip", 50)
+    last = statistics(tmp_path / "saved/moments.pkl", 100)
+    checkpoint = statistics(tmp_path / "saved/agent_vecnormalize_50_steps.pkl", 50)
+    assert of(tmp_path, "saved/last", "statistics") == str(last)
+    assert of(tmp_path, "saved/agent_50_steps", "statistics") == str(checkpoint)
+
+
+TWO_TRAININGS = """
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import EvalCallback
+for name, log in (("hare", "first"), ("tortoise", "second")):
+    model = PPO("MlpPolicy", "CartPole-v1")
+    model.learn(100, callback=EvalCallback(model.get_env(), log_path=f"logs/{log}", eval_freq=20))
+    model.save(f"models/{name}")
+"""
+
+
+@pytest.mark.parametrize("below", ["", "models"])
+def test_the_script_that_trains_says_which_evaluations_are_a_model_s(tmp_path: Path, below: str) -> None:
+    (tmp_path / ".git").mkdir()
+    text(tmp_path / "train.py", TWO_TRAININGS)
+    written = {}
+    for started, (name, log) in enumerate((("hare", "first"), ("tortoise", "second")), start=1):
+        model(tmp_path / f"models/{name}.zip", 100, NOT_NORMALIZED, started=started)
+        written[name] = str(evaluations(tmp_path / f"logs/{log}/evaluations.npz", [20, 40, 60, 80, 100]))
+    prefix = "" if below else "models/"
+    entries = found(tmp_path / below)
+    assert {name: entries[f"{prefix}{name}"]["evaluations"] for name in written} == written
+
+
+def test_evaluations_where_the_script_says_that_do_not_fit_the_model_s_steps_are_not_taken(tmp_path: Path) -> None:
+    text(tmp_path / "train.py", TWO_TRAININGS)
+    model(tmp_path / "models/hare.zip", 100, NOT_NORMALIZED)
+    evaluations(tmp_path / "logs/first/evaluations.npz", [30, 60, 190])
+    assert of(tmp_path, "models/hare", "evaluations") is None
+
+
 @pytest.mark.parametrize(("steps", "role"), [(70, "best_model"), (100, "best_model"), (121, "agent"), (50, "agent")])
 def test_evaluations_of_another_training_are_not_taken(tmp_path: Path, steps: int, role: str) -> None:
     """A best model was the best so far at its own steps; a final one was saved before a next evaluation was due."""

@@ -47,6 +47,9 @@ _UNSEEN = {
 }
 """Wrappers that change nothing that a policy sees or earns, or that the audit adds by itself."""
 
+_NO_WRAPPERS = ("Callback", "Recorder", "Buffer", "Agent", "Trainer", "Logger")
+"""How names end of what is given an environment and gives none."""
+
 _NOT_ARGUMENTS = (
     "render_mode",
     "render",
@@ -205,7 +208,8 @@ class Library:
 
     def _of_library(self, function: External, call: Call) -> Any:
         inner = call.environment
-        if isinstance(inner, Environment) and function.package not in ("builtins", "print"):
+        is_wrapper = function.package not in ("builtins", "print") and not function.last.endswith(_NO_WRAPPERS)
+        if isinstance(inner, Environment) and is_wrapper:
             if function.last in _UNSEEN or (function.last[:1].islower() and function.package in (*_SB3, "gymnasium")):
                 return inner
             given = {key: value for key, value in call.kwargs.items() if key not in ("env", "venv")}

@@ -55,12 +55,14 @@ class Answer:
     :param by_path: whether a script says it of a file of that name
     :param deterministic: whether scripts evaluate it with deterministic actions; None where they do not say it
     :param statistics: paths that the script saves the model's statistics to, with holes, each with its place
+    :param evaluations: paths that its training writes ``evaluations.npz`` to, as ``statistics``
     """
 
     setups: Sequence[Setup]
     by_path: bool
     statistics: Sequence[tuple[str, Place]]
     deterministic: bool | None = None
+    evaluations: Sequence[tuple[str, Place]] = ()
 
 
 class Repository:
@@ -128,6 +130,7 @@ class Repository:
         classes = [defined for defined in self._found.classes if is_environment(defined)]
         above = {id(base) for defined in classes for base in defined.bases}
         described = self._describing
+        logs = [(f"{log}/evaluations.npz", place) for model in by_path for log, place in model.logs]
         ways = {evaluation.deterministic for model in by_path for evaluation in model.evaluations}
         deterministic = next(iter(ways)) if len(ways) == 1 else None
         possible: list[list[Setup | None]] = [
@@ -143,8 +146,8 @@ class Repository:
             if found:
                 around = [model.environment for model in by_path if model.environment is not None]
                 statistics = [file for one in around for file in (*one.saved, *one.loaded)]
-                return Answer(found, strength == 0, statistics if strength == 0 else [], deterministic)
-        return Answer([], False, [], deterministic)
+                return Answer(found, strength == 0, statistics if strength == 0 else [], deterministic, logs)
+        return Answer([], False, [], deterministic, logs)
 
     def rewards(self, subject: Subject) -> list[Reward]:
         """What is said that a model earns, the strongest first."""

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from reload_audit.planning.discovery.above import files_outside, root_of
 from reload_audit.planning.discovery.candidate import Candidate
+from reload_audit.planning.discovery.joining import belongs
 from reload_audit.planning.discovery.tree import Folder
 from reload_audit.reading import limits
-from reload_audit.reading.refusal import shown, unforeseen
+from reload_audit.reading.evaluations import read_evaluations
+from reload_audit.reading.refusal import Unreadable, shown, unforeseen
 from reload_audit.records.specs import Claim
 from reload_audit.repository.paths import NO_MATCH, match
 from reload_audit.repository.rewards import Reward, Subject
@@ -75,12 +77,13 @@ def _ask(repository: Repository, model: Candidate, path: str, files: Sequence[So
     from reload_audit.repository.repository import Asked
 
     answer = repository.setups(Asked(path, model.algo, model.spaces))
+    _take_evaluations(model, answer, files)
     if model.deterministic is None and answer.deterministic is not None:
         model.deterministic = answer.deterministic
     if not model.env_by_name or (model.env and not _speaks_of(answer, model.env)):
         return  # its files, or its own name, say more than scripts that never mention it
     model.setups = answer.setups
-    if len(answer.setups) == 1:
+    if len(answer.setups) == 1 and model.role == "final":  # steps tell which statistics are those of a checkpoint
         _take_statistics(model, answer, path, files)
 
 
@@ -119,15 +122,39 @@ def _speaks_of(answer: Answer, env: str) -> bool:
     )
 
 
+def _take_evaluations(model: Candidate, answer: Answer, files: Sequence[Source]) -> None:
+    """The evaluations that the script which trains the model writes, if exactly one file is so called and fits it."""
+    if model.evaluations is not None or model.trained.steps is None:
+        return
+    for pattern, place in answer.evaluations:
+        named = _best_named(pattern, [file for file in files if file.is_one_of(".npz")])
+        if len(named) != 1:
+            continue
+        try:
+            held = read_evaluations(named[0].file)
+        except Unreadable:
+            continue
+        if held is not None and belongs(held, model):
+            model.evaluations = named[0].file
+            said = f"its evaluations are those that its repository writes while it trains ({place}): "
+            model.remarks.append(said + shown(model.evaluations))
+            return
+
+
+def _best_named(pattern: str, files: Sequence[Source]) -> list[Source]:
+    """The files that fit a path of a script best, which may have holes."""
+    scores = {file: match(file.path, pattern) for file in files}
+    most = max(scores.values(), default=NO_MATCH)
+    return [file for file, score in scores.items() if score == most] if most > NO_MATCH else []
+
+
 def _take_statistics(model: Candidate, answer: Answer, path: str, files: Sequence[Source]) -> None:
     """The statistics that the script which saves the model saves too, if exactly one file is so called."""
     asked = [keys for keys, _ in model.open_questions if "vecnormalize" in keys]
     if model.statistics is not None and not asked:
         return
     for pattern, place in answer.statistics:
-        scores = {file: match(file.path, pattern) for file in files if not file.is_one_of(".zip", ".py", ".ipynb")}
-        most = max(scores.values(), default=NO_MATCH)
-        best = [file for file, score in scores.items() if score == most] if most > NO_MATCH else []
+        best = _best_named(pattern, [file for file in files if not file.is_one_of(".zip", ".py", ".ipynb")])
         beside = [file for file in best if os.path.dirname(file.path) == os.path.dirname(path)]
         if len(beside or best) == 1:
             model.statistics = file = (beside or best)[0].file

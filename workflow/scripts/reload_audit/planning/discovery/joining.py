@@ -128,14 +128,15 @@ def _evaluations_of(model: Candidate, below: Below[Evaluations], taken: _Taken) 
     """Evaluations of which one was made at a model's steps, or the last shortly before it was saved."""
     assert model.folder is not None
     for level in below.levels(model.folder):
-        fitting = [file for file in _free(level, model, taken) if _evaluated(file.held, model)]
+        fitting = [file for file in _free(level, model, taken) if belongs(file.held, model)]
         if fitting:
             tables = [[file for file in fitting if file.path.endswith(ending)] for ending in (".npz", ".csv")]
             return next(filter(None, tables), fitting)  # the first have every episode, the second every digit
     return []
 
 
-def _evaluated(evaluations: Evaluations, model: Candidate) -> bool:
+def belongs(evaluations: Evaluations, model: Candidate) -> bool:
+    """Whether evaluations may be of a model's training, by its steps."""
     steps, own = evaluations.steps, model.trained.steps or 0
     if own in steps:
         mean = evaluations.means[steps.index(own)]
