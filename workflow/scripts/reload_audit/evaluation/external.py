@@ -170,7 +170,7 @@ class _Evaluation:
         if canonical:
             self.checks = _checks(spec, saved, statistics, recording, subject.model, venv)
         evaluation, criteria, train_time = self._protocol(recording)
-        claims, started = self.facts.claims, time.monotonic()
+        claims, started = self.facts.claims, _Clocks()
         random_mean = None if self._random is None else self._random.mean
         known = self._paid_elsewhere(train_time)
 
@@ -183,7 +183,7 @@ class _Evaluation:
 
         def enough(so_far: Sequence[Episode]) -> bool:
             hand_over(found(so_far))
-            spent = time.monotonic() - started
+            spent = started.spent()
             if are_alike(so_far) and len(so_far) >= criteria.episodes_to_meet_a_rare_loss:
                 return True  # a further one would be the same again
             return not canonical or criteria.too_slow(len(so_far), spent) or judged(so_far).settled(criteria)
@@ -274,6 +274,25 @@ class _Evaluation:
         evaluation = recording.evaluation
         criteria = replace(self._criteria, looks=evaluation.looks).up_to(evaluation.episodes)
         return evaluation, criteria, recording.train_time
+
+
+class _Clocks:
+    """Time since it was made, as ``verdict.seconds`` counts it: of the processor, which other work does not lengthen.
+
+    Of an environment that waits, which takes no processor, a part of the wall time counts.
+    """
+
+    def __init__(self) -> None:
+        self._started = time.process_time(), time.monotonic()
+
+    def spent(self) -> float:
+        """Seconds."""
+        processor, wall = self._started
+        return max(time.process_time() - processor, (time.monotonic() - wall) / _WAITING)
+
+
+_WAITING = 5
+"""Seconds of waiting that count as one."""
 
 
 def _warnings(saved: SavedModel) -> list[str]:

@@ -55,7 +55,8 @@ class Criteria:
     :param looks: numbers of episodes at which a decision is tried, increasing
     :param further_looks: those at which it is tried after these, for a model that is judged by a claim, is still
         undecided and whose episodes are cheap; all of ``alpha`` is spent at the last of all
-    :param seconds: wall time of a model's episodes, beyond which none of the further looks begins
+    :param seconds: processor time of a model's episodes, or a fifth of their wall time if that is more, beyond which
+        none of the further looks begins
     :param stop_when_retained: whether a model that is shown to have lost nothing ends there, though further episodes
         might show that it is equivalent, or has gained
     """
