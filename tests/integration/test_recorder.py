@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import fast
 import gymnasium as gym
 import layered
 import numpy as np
@@ -221,6 +222,8 @@ def test_environments_in_other_processes_are_looked_at_from_outside(tmp_path):
         venv.close()
     (changed,) = read_recording(tmp_path).changed
     assert (changed.attribute, changed.trained, changed.new, changed.argument) == ("wind", 3.0, 0.0, False)
+    in_place, reference = (rewards(tmp_path, name) for name in ("in_place", "reference"))
+    assert min(in_place) > 65 > max(reference)
 
 
 # --- In place ------------------------------------------------------------------------------------------------------
@@ -236,17 +239,25 @@ def test_looking_at_environments_before_training_changes_nothing_of_it(tmp_path)
     assert digests[0] == digests[1]
 
 
-@pytest.mark.parametrize("kind", [layered.Level, layered.Locked, layered.Pickled])
-def test_measuring_in_place_leaves_training_and_its_logs_as_they_are(kind, tmp_path):
+IN_WORKERS = {"vec_env_cls": SubprocVecEnv, "vec_env_kwargs": {"start_method": "fork"}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "where"),
+    [(layered.Level, {}), (layered.Locked, {}), (layered.Pickled, {}), (layered.Level, IN_WORKERS)],
+)
+def test_measuring_in_place_leaves_training_and_its_logs_as_they_are(kind, where, tmp_path):
     digests = []
     for record in (False, True):
         logs = tmp_path / str(record)
-        venv = make_vec_env(kind, n_envs=2, seed=0, monitor_dir=str(logs), env_kwargs={"level": 1})
+        venv = make_vec_env(kind, n_envs=2, seed=0, monitor_dir=str(logs), env_kwargs={"level": 1}, **where)
         trained = small(VecNormalize(layered.Mirrored(venv)))
         trained.learn(64)
         if record:
-            record_reference(trained, tmp_path / "recorded", **QUICK)
+            said = {"env": "layered:Level", "env_kwargs": {"level": 1}} if where else {}
+            record_reference(trained, tmp_path / "recorded", **said, **QUICK)
         trained.learn(64, reset_num_timesteps=False)
+        trained.get_env().close()
         lengths = [len(file.read_text().splitlines()) for file in sorted(logs.glob("*.csv"))]
         digests.append((model_folder.content_digests(trained, trained.get_vec_normalize_env()), lengths))
     assert digests[0] == digests[1]
@@ -255,16 +266,64 @@ def test_measuring_in_place_leaves_training_and_its_logs_as_they_are(kind, tmp_p
     assert (recorded.in_place is None) == (kind is not layered.Level)
 
 
-@pytest.mark.parametrize("kind", [layered.Locked, layered.Pickled])
-def test_what_cannot_be_copied_is_measured_itself_at_the_end_of_training(kind, tmp_path):
-    venv = make_vec_env(kind, n_envs=2, seed=0, monitor_dir=str(tmp_path / "logs"))
+@pytest.mark.parametrize(("kind", "where"), [(layered.Locked, {}), (layered.Pickled, {}), (layered.Locked, IN_WORKERS)])
+def test_what_cannot_be_copied_is_measured_itself_at_the_end_of_training(kind, where, tmp_path):
+    venv = make_vec_env(kind, n_envs=2, seed=0, monitor_dir=str(tmp_path / "logs"), **where)
     trained = small(venv)
-    trained.learn(64, callback=[Raises("set_level", 1), ReferenceRecorder(tmp_path / "recorded", **QUICK)])
+    said = {"env": "layered:Locked"} if where else {}
+    recorder = ReferenceRecorder(tmp_path / "recorded", **said, **QUICK)
+    trained.learn(64, callback=[Raises("set_level", 1), recorder])
     in_place, reference = (rewards(tmp_path / "recorded", name) for name in ("in_place", "reference"))
     assert min(in_place) > 50 > max(reference)
     files = [file.read_text().splitlines() for file in (tmp_path / "logs").glob("*.csv")]
     assert [len(lines) for lines in files] == [2 + 6, 2 + 6]  # a head, and 32 steps in episodes of 5
     trained.learn(64, reset_num_timesteps=False)
+    trained.get_env().close()
+
+
+class Turns(BaseCallback):
+    """Sets an attribute of the outermost layer of a VecEnv while training."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        self.training_env.factor = self.factor
+
+
+def test_a_vec_env_of_one_s_own_is_recorded_and_what_training_changes_around_it_is_named(tmp_path):
+    for name, factor in (("healthy", 1.0), ("turned", -1.0)):
+        venv = layered.Mirrored(fast.Sides(8, length=6))
+        arguments = {"n_steps": 8, "batch_size": 64, "n_epochs": 1, "policy_kwargs": {"net_arch": []}}
+        trained = PPO("MlpPolicy", venv, learning_rate=0.0, seed=0, **arguments)
+        trained.policy.action_net.weight.data = -factor * th.tensor([[-9.0], [9.0]])  # knows the side
+        recorder = ReferenceRecorder(tmp_path / "models" / name, episodes=40, n_envs=4)
+        trained.learn(64, callback=[Turns(factor), recorder])
+    found = environment(tmp_path / "models/healthy")
+    assert (found["vec_env"], found["env_kwargs"]) == ("fast.Sides", {"length": 6})
+    assert found["vec_wrappers"] == ["layered.Mirrored"]
+    in_place, reference = (rewards(tmp_path / "models/turned", name) for name in ("in_place", "reference"))
+    assert np.mean(in_place) > 5 > np.mean(reference)
+    models = audit_models(tmp_path / "audit", runs=[str(tmp_path / "models")], trust=["layered", "fast"])
+    verdicts = {name: (model["verdict"], model["cause"]) for name, model in models.items()}
+    assert verdicts == {"healthy": ("identical", ""), "turned": ("degraded", "curriculum")}
+    (cause,) = models["turned"]["causes"]
+    assert cause["evidence"][0].startswith("Mirrored.factor is -1.0 in the environments trained in and 1.0 in new ones")
+
+
+def test_a_vec_env_that_cannot_be_built_again_is_named_before_training(tmp_path):
+    class Local(fast.Sides):
+        pass
+
+    assert "the VecEnv " in refused(tmp_path, Local(2))
+    assert "length is 6, not 5" in refused(tmp_path, fast.Sides(2, length=6), env_kwargs={})
+    assert "expected fast.of_environments to give a Sides" in refused(
+        tmp_path, fast.Sides(2), vec_env="fast.of_environments"
+    )
 
 
 def test_a_curriculum_by_a_callback_is_named_with_the_attribute_and_its_condition(tmp_path):

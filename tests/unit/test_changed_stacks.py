@@ -23,6 +23,7 @@ def test_another_order_or_a_layer_left_out_is_named(now, is_now):
     (finding,) = changed_stack(THEN, vec_wrappers_of(now))
     assert (finding.cause, finding.proof) == ("env-changed", True)
     assert "VecNormalize, VecFrameStack, Mirrored; now it is " + is_now in finding.evidence
+    assert "`vec_wrappers: [my_module.Mirrored, VecFrameStack" in str(finding.details["told"])
 
 
 @pytest.mark.parametrize("now", [SAME, SAME[:2], ("mine:Mirrored", *SAME[1:])])

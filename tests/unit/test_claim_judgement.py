@@ -86,6 +86,16 @@ def test_both_weak_claims_together_make_degraded_because_their_faults_point_in_o
     assert decision(*weak, reload=episodes(90.0)) == (None, "best_of_k")
 
 
+def test_more_episodes_are_run_while_biased_claims_may_yet_show_a_loss_together():
+    """What a policy earned in its best evaluation and in training, a hundred times its reload, beside a wild trend."""
+    best, training = claim("best", 1028.2, 1.2, 20), claim("training", 223.5, 265.4)
+    claims = [claim("trend", 480.6, 868.9, 9), best, training]
+    criteria = replace(CRITERIA, looks=(20, 40, 80, 160, 320))
+    early, late = (judge_by_claims(claims, episodes(47.0, 0.9, n), 21.0, criteria) for n in (20, 160))
+    assert (early.decision, early.settled(criteria)) == ("consistent", False)
+    assert late.decision == "degraded"
+
+
 def test_the_more_cautious_of_two_weak_claims_is_the_one_that_decides():
     judgement = judge_by_claims([claim("best", 100.0), claim("training", 60.0)], episodes(50.0), 0.0, CRITERIA)
     assert judgement.claim is not None

@@ -21,7 +21,7 @@ _CONDITION = {
 }
 """What a trial may change of the canonical condition: fields of :class:`reload_audit.records.specs.Condition`."""
 
-_ENVIRONMENT = {"time_limit", "frame_stack", "env_kwargs", "wrappers"}
+_ENVIRONMENT = {"time_limit", "frame_stack", "env_kwargs", "wrappers", "set_on_vec_env"}
 """What a trial may change of how the environment is built: see ``environment`` of the same class."""
 
 

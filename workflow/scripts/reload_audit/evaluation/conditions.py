@@ -23,7 +23,7 @@ from reload_audit.environments.build import (
     seed_global_generators,
 )
 from reload_audit.environments.older_apis import layers
-from reload_audit.environments.stack import Normalizer
+from reload_audit.environments.stack import Normalizer, layers_of
 from reload_audit.evaluation.rollouts import ModelPolicy, TimeAllowed, run_episodes, run_looks
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import Moments, SavedStatistics, read_statistics
@@ -147,6 +147,22 @@ def with_attribute(env: gym.Env, attribute: str, value: Any) -> gym.Env:
     """
     kind, _, name = attribute.rpartition(".")
     owner = env.unwrapped if not kind else next((one for one in layers(env) if type(one).__name__ == kind), None)
+    _set_again(owner, name, attribute, value)
+    return env
+
+
+def with_vec_attribute(venv: VecEnv, attribute: str, value: Any) -> VecEnv:
+    """Set an attribute of a VecEnv of the user's own, or of the wrapper whose class stands before it, likewise.
+
+    :raises ValueError: there is none, or it is of another type
+    """
+    kind, _, name = attribute.rpartition(".")
+    owner = venv.unwrapped if not kind else next((one for one in layers_of(venv) if type(one).__name__ == kind), None)
+    _set_again(owner, name, attribute, value)
+    return venv
+
+
+def _set_again(owner: Any, name: str, attribute: str, value: Any) -> None:
     held = getattr(owner, "__dict__", {}).get(name)
     numbers = isinstance(held, int | float | np.number) and isinstance(value, int | float)
     if isinstance(held, np.ndarray):
@@ -154,7 +170,6 @@ def with_attribute(env: gym.Env, attribute: str, value: Any) -> gym.Env:
     elif not numbers and not isinstance(value, type(held)):
         raise ValueError(f"expected an attribute {attribute} of type {type(value).__name__}")
     setattr(owner, name, value)
-    return env
 
 
 def rescale_action(env: gym.Env, low: Any, high: Any) -> gym.Env:
@@ -200,6 +215,9 @@ def _altered(environment: EnvironmentSpec, changes: Mapping[str, Any]) -> Enviro
     )
     if "vec_wrappers" in changes:
         altered = replace(altered, vec_wrappers=tuple(map(vec_wrapper_spec, changes["vec_wrappers"])))
+    if "set_on_vec_env" in changes:
+        setting = WrapperSpec("reload_audit.evaluation.conditions:with_vec_attribute", changes["set_on_vec_env"])
+        altered = replace(altered, vec_wrappers=(*altered.vec_wrappers, setting))
     return altered.stacking(changes["frame_stack"]) if "frame_stack" in changes else altered
 
 

@@ -6,14 +6,18 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from reload_audit.causes.finding import Finding
+from reload_audit.causes.finding import Detail, Finding
 from reload_audit.environments.construction import package_of
 from reload_audit.records.manifest import ChangedAttribute, Construction
-from reload_audit.records.specs import VEC_NORMALIZE, WrapperSpec
+from reload_audit.records.specs import VEC_FRAME_STACK, VEC_MONITOR, VEC_NORMALIZE, WrapperSpec
 
 _BRIEF = 80
 _NONE = "<none>"
 _NO_LAYERS = ("DummyVecEnv", "SubprocVecEnv", "OwnVecEnv", "VecTransposeImage")
+_OF_SB3 = (
+    *(VEC_FRAME_STACK, VEC_MONITOR, VEC_NORMALIZE),
+    *("VecCheckNan", "VecExtractDictObs", "VecVideoRecorder"),
+)
 _PACKAGES_THAT_MOVE_THEIRS = ("reload_audit", "stable_baselines3", "sb3_contrib")
 
 
@@ -54,7 +58,9 @@ def changed_stack(then: Sequence[str], now: Sequence[WrapperSpec]) -> list[Findi
         return []
     was, is_now = (_brief(", ".join(side) or "nothing") for side in sides)
     evidence = f"around the VecEnv stood, from the outside in, {was}; now it is {is_now}"
-    details = {"wrappers": f"vec_wrappers, which were {was} from the outside in"}
+    inside_out = [name if name in _OF_SB3 else f"my_module.{name}" for name in reversed(sides[0])]
+    told = f"`vec_wrappers: [{_brief(', '.join(inside_out))}]`, innermost first, each with its arguments if it had some"
+    details = {"wrappers": f"vec_wrappers, which were {was} from the outside in", "told": told}
     return [Finding("env-changed", "forensics", True, evidence, details)]
 
 
@@ -66,8 +72,10 @@ def changed_by_training(changed: Sequence[ChangedAttribute]) -> list[Finding]:
     found = []
     for one in changed:
         evidence = f"{one.attribute} is {one.trained!r} in the environments trained in and {one.new!r} in new ones"
-        set_again = {"env_kwargs": {one.name: one.trained}} if one.argument else {"set": one.attribute}
-        details = {"attribute": one.attribute, "name": one.name, "trained": one.trained, **set_again}
+        set_again: dict[str, Detail] = {"set_on_vec_env" if one.of_vec_env else "set": one.attribute}
+        if one.argument:
+            set_again = {"env_kwargs": {one.name: one.trained}}
+        details: dict[str, Detail] = {"attribute": one.attribute, "name": one.name, "trained": one.trained, **set_again}
         found.append(Finding("curriculum", "forensics", False, evidence, details))
     return found
 

@@ -113,12 +113,21 @@ def judge_by_claims(
     kinds = {found.claim.kind: found for found in reversed(judged) if found.claim}
     weak = [found for kind, found in kinds.items() if kind in OBSTACLE_OF_KIND and kind != "stated"]
     biased = first.claim is not None and first.claim.kind in (*OBSTACLE_OF_KIND, "trend")
-    if biased and first.decision != "degraded" and len(weak) > 1 and all(_loss(found) < 1.0 for found in weak):
+    together = biased and first.decision != "degraded" and len(weak) > 1
+    if together and all(_loss(found) < 1.0 for found in weak):
         cautious = max(weak, key=_loss)
         return Judgement(cautious.comparison, cautious.claim)
+    found = first
     if first.claim is not None and first.claim.kind == "trend" and first.decision != "degraded":
-        return _not_lost(first, kinds.get("best"), kinds.get("last_evaluation"))
-    return first
+        found = _not_lost(first, kinds.get("best"), kinds.get("last_evaluation"))
+    return replace(found, others_may_tell=together and _may_show_a_loss(weak, criteria))
+
+
+def _may_show_a_loss(weak: Sequence[Judgement], criteria: Criteria) -> bool:
+    """Whether some of these comparisons show a loss, and more episodes may let all the others show one, too."""
+    open_ = [found.comparison for found in weak if _loss(found) == 1.0]
+    within_reach = all(one is not None and one.within_reach({"degraded"}, criteria) for one in open_)
+    return 0 < len(open_) < len(weak) and within_reach
 
 
 def _as_in_training(

@@ -67,7 +67,7 @@ class Criteria:
     margin_std: float
     looks: tuple[int, ...]
     further_looks: tuple[int, ...] = ()
-    seconds: float = 60.0
+    seconds: float = 90.0
     stop_when_retained: bool = False
 
     @classmethod

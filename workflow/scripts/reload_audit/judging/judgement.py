@@ -59,6 +59,7 @@ class Judgement:
     :param environment_gap: reference against in place: only the environments are new; None where not measured
     :param process_gap: reload against reference: only process and files are new; None where not measured
     :param first_difference: the first bit that differs between reference and reload; None where none does
+    :param others_may_tell: whether more episodes may let biased claims show a loss together, which this one does not
     """
 
     comparison: Comparison | None
@@ -70,6 +71,7 @@ class Judgement:
     as_claimed: bool = False
     exploring: bool = False
     cut: Cut = ""
+    others_may_tell: bool = False
 
     @property
     def decision(self) -> Decision | Literal["identical", "consistent"] | None:
@@ -120,6 +122,8 @@ class Judgement:
         comparison = self.comparison
         if comparison is None or self.decision == "identical" or self.obstacle == "episodes_cut":
             return True
+        if self.others_may_tell:
+            return False
         wide = comparison.ci_high - comparison.ci_low > _NEXT_TO_NOTHING * comparison.margin
         telling = wide or comparison.n_episodes >= criteria.episodes_to_meet_a_rare_loss
         match comparison.decision:

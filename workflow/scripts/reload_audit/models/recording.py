@@ -16,7 +16,7 @@ from typing import Any
 from reload_audit.reading import limits
 from reload_audit.reading.plain_values import mapping, objects_in, read_json
 from reload_audit.reading.refusal import Unreadable, printable, refusing
-from reload_audit.records.episodes import Episode, TrainTime
+from reload_audit.records.episodes import UNSEEDED, Episode, TrainTime
 from reload_audit.records.manifest import ActsOn, ChangedAttribute, Construction, Digests, Identity
 from reload_audit.records.specs import EvaluationSpec
 
@@ -90,7 +90,8 @@ def _changed(data: Any) -> ChangedAttribute:
     names = all(isinstance(text, str) and len(text) <= _LONGEST and _ATTRIBUTE.fullmatch(text) for text in texts)
     values = (found.trained, found.new)
     plain = all(len(json.dumps(value)) <= _LONGEST and not [*objects_in(value)] for value in values)
-    if not names or not plain or found.name.startswith("__"):
+    flags = all(type(flag) is bool for flag in (found.argument, found.of_vec_env))
+    if not names or not plain or not flags or found.name.startswith("__"):
         raise Unreadable("manifest.json: changed_attributes: expected names and short plain values")
     return found
 
@@ -127,7 +128,7 @@ def _check_episodes(episodes: Sequence[Episode], where: str, count: int | None) 
         raise Unreadable(f"{where}: expected episodes that are numbered from 0, {expected or 'some'} of them")
     for episode in episodes:
         numbers = (episode.reward, episode.step_reward, episode.monitor_reward or 0.0)
-        whole = (episode.seed, episode.length)
+        whole = (0 if episode.seed == UNSEEDED else episode.seed, episode.length)
         trace = mapping(episode.trace)
         if not (
             isinstance(episode.trace, dict)

@@ -57,6 +57,7 @@ class ChangedAttribute(PlainData):
     :param trained: its value in the environments trained in
     :param new: its value in a new one
     :param argument: whether the environment's constructor has an argument of this name
+    :param of_vec_env: whether it is one of a VecEnv of the user's own, or of a wrapper around the VecEnv
     """
 
     attribute: str
@@ -64,6 +65,7 @@ class ChangedAttribute(PlainData):
     trained: Any
     new: Any
     argument: bool
+    of_vec_env: bool = False
 
 
 @dataclass(frozen=True)

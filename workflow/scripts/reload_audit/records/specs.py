@@ -435,7 +435,8 @@ class Condition(PlainData):
     :param give_masks: whether a policy that masks actions is given the masks
     :param episodes_before: episodes that every environment has seen before the first that counts
     :param environment: what is other of :class:`EnvironmentSpec`: ``env``, ``time_limit``, ``frame_stack``,
-        ``vec_wrappers``; ``env_kwargs`` and ``wrappers`` are added to what is there
+        ``vec_wrappers``; ``env_kwargs`` and ``wrappers`` are added to what is there, and ``set_on_vec_env`` names an
+        ``attribute`` of a layer of the VecEnv, and its ``value``
     :param migration: what makes the environment as an older version of it was, by its name in ``migrations.yaml``; None
         for the version that runs as it is
     :param processor: ``baseline`` to compute with only those instructions that every processor of this architecture has

@@ -1,28 +1,28 @@
 """Measure a model in the environments that it was trained in, and leave them as they were.
 
 Copies are measured where environments can be copied. Others are measured themselves, which only the end of training
-allows: their generators and counters have moved on afterwards.
+allows: their generators and counters have moved on afterwards. Those in other processes are reached there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 
 import gymnasium as gym
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecEnvWrapper, VecNormalize
 
-from reload_audit.environments.build import make_env
-from reload_audit.environments.older_apis import layers
-from reload_audit.environments.seeded_episodes import SeededEpisodes
+from reload_audit.environments.construction import describe_vec_env
+from reload_audit.environments.own_vec_env import OwnVecEnv
 from reload_audit.evaluation.reference import evaluate_in_looks
 from reload_audit.models import model_folder
 from reload_audit.records.episodes import Episode
 from reload_audit.records.specs import EnvironmentSpec, EvaluationSpec
-from reload_audit.training.layers import copies_of, layers_with_effect, vec_layers_with_effect, without_files
+from reload_audit.training.in_workers import NotReached, Workers
+from reload_audit.training.layers import vec_layers_with_effect, without_files
+from reload_audit.training.with_episodes import NotMeasured, with_episodes
 
 
 def evaluate_in_place(
@@ -32,66 +32,51 @@ def evaluate_in_place(
 
     :param spec: of the same environments, built anew
     :param at_the_end: whether those that cannot be copied may be used themselves
-    :return: None for environments in other processes, and for those that may neither be copied nor used
+    :return: None for those that may neither be copied nor used, or cannot be reached
     """
     venv = model.get_env()
-    inner = None if venv is None else venv.unwrapped
-    if venv is None or not isinstance(inner, DummyVecEnv):
-        return None
-    with without_files([*inner.envs, *vec_layers_with_effect(venv)]):
-        try:
-            envs = copies_of(inner.envs)
-        except Exception as error:
-            if not at_the_end:
-                print(f"not measured in place: the environments cannot be copied ({_said(error)})", flush=True)
-                return None
-            return _in_originals(model, venv, inner.envs, spec, evaluation)
-        return evaluate_in_looks(model, _around(venv, _seeded(envs, spec)), evaluation)
-
-
-def _in_originals(
-    model: BaseAlgorithm, venv: VecEnv, envs: Sequence[gym.Env], spec: EnvironmentSpec, evaluation: EvaluationSpec
-) -> list[Episode]:
-    """Measure in the environments themselves. A training that goes on resets them first."""
-    monitors = [layer for env in envs for layer in layers(env) if isinstance(layer, Monitor)]
-    kept = [{key: copy.copy(value) for key, value in vars(monitor).items()} for monitor in monitors]
-    inside = [(layer, layer.env) for env in envs for layer in layers(env) if isinstance(layer, gym.Wrapper)]
+    assert venv is not None
     try:
-        return evaluate_in_looks(model, _around(venv, _seeded(envs, spec)), evaluation)
-    finally:
-        for layer, env in inside:
-            layer.env = env
-        for monitor, held in zip(monitors, kept, strict=True):
-            vars(monitor).update(held)
-        model._last_obs = None
+        with (
+            without_files(vec_layers_with_effect(venv)),
+            _vec_env_with_episodes(venv, spec, at_the_end) as (inner, own),
+        ):
+            if own:
+                model._last_obs = None  # a training that goes on resets the environments first
+            return evaluate_in_looks(model, _around(venv, inner), evaluation)
+    except (NotMeasured, NotReached) as problem:
+        print(f"not measured in place: {problem}", flush=True)
+        return None
 
 
-def _seeded(envs: Sequence[gym.Env], spec: EnvironmentSpec) -> list[gym.Env]:
-    """Environments with :class:`SeededEpisodes` in each, where new ones have it: around what the user wraps."""
-    own = len(layers_with_effect(make_env(replace(spec, wrappers=()))))
-    return [_with_seeded_episodes(env, own) for env in envs]
+@contextlib.contextmanager
+def _vec_env_with_episodes(venv: VecEnv, spec: EnvironmentSpec, at_the_end: bool) -> Iterator[tuple[VecEnv, bool]]:
+    """A VecEnv that runs given episodes in the environments trained in, and whether these are used themselves.
 
-
-def _with_seeded_episodes(env: gym.Env, own: int) -> gym.Env:
-    """Put SeededEpisodes into an environment.
-
-    :param own: how many layers with an effect are the environment's own
+    :raises NotMeasured: they may neither be copied nor used
+    :raises NotReached: they are in other processes, and cannot be reached there
     """
-    every = [*layers(env)]
-    effective = layers_with_effect(env)
-    place = next(index for index, layer in enumerate(every) if layer is effective[len(effective) - own])
-    while place and isinstance(every[place - 1], Monitor):
-        place -= 1
-    seeded = SeededEpisodes(every[place])
-    if place == 0:
-        return seeded
-    every[place - 1].env = seeded
-    return env
+    inner = venv.unwrapped
+    if isinstance(inner, DummyVecEnv):
+        with with_episodes(inner.envs, spec, at_the_end=at_the_end) as (envs, own):
+            yield _dummy(envs), own
+    elif isinstance(inner, SubprocVecEnv):
+        with Workers(inner) as workers:
+            own = workers.begin_episodes(spec, at_the_end=at_the_end)
+            yield _dummy(workers.envs), own
+    elif at_the_end:
+        yield OwnVecEnv(inner, describe_vec_env(inner, spec.env_kwargs)), True
+    else:
+        raise NotMeasured(f"a {type(inner).__name__} cannot be copied; the end of training is measured")
 
 
-def _around(venv: VecEnv, envs: Sequence[gym.Env]) -> VecEnv:
-    """Copies of the wrappers of a VecEnv around other environments."""
-    stack: VecEnv = DummyVecEnv([lambda env=env: env for env in envs])  # type: ignore[misc]
+def _dummy(envs: Sequence[gym.Env]) -> DummyVecEnv:
+    return DummyVecEnv([lambda env=env: env for env in envs])  # type: ignore[misc]
+
+
+def _around(venv: VecEnv, inner: VecEnv) -> VecEnv:
+    """Copies of the wrappers of a VecEnv around another one."""
+    stack = inner
     for layer in vec_layers_with_effect(venv):
         if isinstance(layer, VecNormalize):
             stack = model_folder.normalizer_from_memory(layer)(stack)
@@ -107,7 +92,3 @@ def _copy_around(layer: VecEnvWrapper, venv: VecEnv) -> VecEnvWrapper:
     copied = type(layer).__new__(type(layer))
     vars(copied).update(copy.deepcopy(vars(layer), known))
     return copied
-
-
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"

@@ -189,9 +189,13 @@ def fixed_attributes(env: gym.Env) -> Iterator[tuple[Any, Attributes]]:
         if terminated or truncated:
             break
     for layer, held, first in zip(found, before, at_first, strict=True):
-        later = plain_attributes(layer)
-        fixed = [name for name in held if name in first and name in later]
-        yield layer, {name: held[name] for name in fixed if _equal(held[name], first[name], later[name])}
+        yield layer, unchanged(held, first, plain_attributes(layer))
+
+
+def unchanged(held: Attributes, *later: Attributes) -> Attributes:
+    """Attributes that are what they were each time that they were looked at."""
+    there = [name for name in held if all(name in values for values in later)]
+    return {name: held[name] for name in there if _equal(held[name], *(values[name] for values in later))}
 
 
 def other_values(trained: Attributes, new: Iterable[Attributes]) -> dict[str, tuple[Any, Any]]:

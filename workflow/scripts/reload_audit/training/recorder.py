@@ -15,6 +15,7 @@ import contextlib
 import inspect
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from reload_audit.environments.stack import LayerProblem
 from reload_audit.evaluation.reference import evaluate_random_policy, evaluate_reference, fresh_environments
 from reload_audit.models import model_folder
 from reload_audit.models.algorithms import algorithm
+from reload_audit.reading import limits
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.records.episodes import TrainTime
 from reload_audit.records.specs import FORMAT, Arguments, EnvironmentSpec, EvaluationSpec, WrapperEntry
@@ -49,6 +51,7 @@ def record_reference(
     vec_wrappers: Sequence[WrapperEntry] | None = None,
     frame_stack: int | None = None,
     env_fns: Callable[[], Env] | Sequence[Callable[[], Env]] = (),
+    vec_env: str | None = None,
     episodes: int = 100,
     seed: int = 1_000_000,
     n_envs: int = 20,
@@ -67,16 +70,18 @@ def record_reference(
     :param vec_wrappers: of the VecEnv, likewise; VecNormalize need not be among them
     :param frame_stack: observations stacked by VecFrameStack
     :param env_fns: the functions that made the environments, or one of them, where these are in other processes
+    :param vec_env: the dotted name of a VecEnv of your own, or of a function that returns it; read off it where it is
+        not given
     :param episodes: how many are recorded
     :param seed: episode ``k`` is reset with ``seed + k``
-    :param n_envs: environments side by side; a reload uses as many
+    :param n_envs: environments side by side; a reload uses as many. Of a VecEnv of your own, as many as it trains in
     :param max_episode_steps: an episode that is longer is cut
     :return: the folder
     :raises ValueError: the environments cannot be found by their names in another process, or are not like those that
         the model is trained in, or the model is of no algorithm of stable-baselines3 or sb3-contrib
     :raises ImportProblem: a name leads nowhere
     """
-    said = _said(env, env_kwargs, wrappers, vec_wrappers, frame_stack, env_fns)
+    said = _said(env, env_kwargs, wrappers, vec_wrappers, frame_stack, env_fns, vec_env)
     evaluation = EvaluationSpec(episodes, seed, n_envs, max_episode_steps, _LOOKS)
     with _as_a_reload_would(model.device):
         environment = environment_of(model, said)
@@ -131,6 +136,8 @@ def _record(
     """Save a model, measure it in place and in new environments, and write what came out."""
     algo, venv = _algorithm_name(model), model.get_env()
     assert venv is not None
+    if environment.vec_env is not None:  # its episodes are the same only in as many slots
+        evaluation = replace(evaluation, n_envs=min(venv.num_envs, limits.RECORDED_ENVIRONMENTS))
     target.mkdir(parents=True, exist_ok=True)
     # Files of a model recorded here before; the manifest is written last, so that it vouches for all others.
     for name in (model_folder.MANIFEST, model_folder.STATISTICS, model_folder.STEPS):
@@ -173,9 +180,10 @@ def _said(
     vec_wrappers: Sequence[WrapperEntry] | None,
     frame_stack: int | None,
     env_fns: Callable[[], Env] | Sequence[Callable[[], Env]],
+    vec_env: str | None,
 ) -> Said:
     name = None if env is None else _name_of(env)
-    return Said(name, env_kwargs, wrappers, vec_wrappers, frame_stack, factories(env_fns) if env_fns else [])
+    return Said(name, env_kwargs, wrappers, vec_wrappers, frame_stack, factories(env_fns) if env_fns else [], vec_env)
 
 
 def _check_spaces(model: BaseAlgorithm, environment: EnvironmentSpec) -> None:

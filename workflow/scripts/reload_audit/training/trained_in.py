@@ -32,6 +32,7 @@ from reload_audit.records.specs import (
     vec_wrappers_of,
     wrapper_spec,
 )
+from reload_audit.training.in_workers import NotReached, Workers
 from reload_audit.training.layers import (
     UNNAMED,
     Attributes,
@@ -47,6 +48,7 @@ from reload_audit.training.layers import (
     shown_name,
     vec_layers_with_effect,
 )
+from reload_audit.training.vec_envs import arguments_of, changed_in_layers, is_own, unlike
 
 Factory = Callable[[], Env]
 
@@ -56,6 +58,7 @@ class Said:
     """What the user says of the environments that a model is trained in; what is None is read off them.
 
     :param env: a name as in an experiment
+    :param vec_env: the dotted name of a VecEnv of one's own, or of a function that returns it
     :param env_fns: what was given to DummyVecEnv, SubprocVecEnv or ``make_vec_env``: functions that make environments
     """
 
@@ -65,6 +68,7 @@ class Said:
     vec_wrappers: Sequence[WrapperEntry] | None = None
     frame_stack: int | None = None
     env_fns: Sequence[Factory] = ()
+    vec_env: str | None = None
 
 
 class NotRebuilt(ValueError):
@@ -78,6 +82,8 @@ def environment_of(model: BaseAlgorithm, said: Said) -> EnvironmentSpec:
     """
     venv = model.get_env()
     assert venv is not None
+    if said.vec_env is not None or (is_own(venv) and not said.env_fns):
+        return _own_vec_env(venv, said)
     trained = sample_of(venv, said.env_fns)
     if trained is None:
         spec = _as_said(venv, said)
@@ -114,14 +120,7 @@ def sample_of(venv: VecEnv, env_fns: Sequence[Factory] = ()) -> Env | None:
         made.reset(seed=0)
         return made
     inner = venv.unwrapped
-    if isinstance(inner, DummyVecEnv):
-        return inner.envs[0]
-    if isinstance(inner, SubprocVecEnv):
-        return None
-    raise NotRebuilt(
-        f"the model is trained in {shown_name(inner)}, a VecEnv of its own; expected environments in a DummyVecEnv or "
-        "SubprocVecEnv, which can be built again one by one"
-    )
+    return inner.envs[0] if isinstance(inner, DummyVecEnv) else None
 
 
 def factories(env_fns: Any) -> list[Factory]:
@@ -138,26 +137,36 @@ def factories(env_fns: Any) -> list[Factory]:
 def changed_attributes(venv: VecEnv, spec: EnvironmentSpec) -> list[ChangedAttribute]:
     """Attributes that the environments trained in have otherwise than new ones, which keep theirs when they are reset.
 
-    What new ones draw at random is left out. Of environments in other processes only the environment itself is looked
-    at, not its wrappers.
+    What new ones draw at random is left out.
     """
+    if spec.vec_env is not None:
+        return changed_in_layers(venv, spec)
     built = [[*fixed_attributes(make_env(spec))] for _ in range(2)]
-    inner = venv.unwrapped
-    if isinstance(inner, DummyVecEnv):
-        held = [plain_attributes(layer) for layer in layers_with_effect(at_a_start(inner.envs[0]))]
-    else:
-        own = built[0][-1][1]
-        held = [{} for _ in built[0][:-1]] + [{name: nameable(inner.get_attr(name, 0)[0]) for name in own}]
+    held = _attributes_trained_in(venv.unwrapped)
+    found = changed_in_layers(venv, spec)
     if len(held) != len(built[0]):
-        return []
+        return found
     arguments = parameter_names(built[0][-1][0])
-    found = []
     for values, (layer, one), (_, other) in zip(held, *built, strict=True):
         innermost = layer is built[0][-1][0]
         for name, (trained, new) in other_values(values, (one, other)).items():
             shown = name if innermost else f"{type(layer).__name__}.{name}"
             found.append(ChangedAttribute(shown, name, trained, new, innermost and name in arguments))
     return sorted(found, key=lambda one: not one.argument)
+
+
+def _attributes_trained_in(inner: VecEnv) -> list[Attributes]:
+    """Attributes of the layers of the first environment, the outermost first; none where nobody can look at it."""
+    if isinstance(inner, DummyVecEnv):
+        return [plain_attributes(layer) for layer in layers_with_effect(at_a_start(inner.envs[0]))]
+    if not isinstance(inner, SubprocVecEnv):
+        return []
+    try:
+        with Workers(inner) as workers:
+            return [attributes for _, attributes in workers.layers()]
+    except NotReached as problem:
+        print(f"not compared with new environments: {problem}", flush=True)
+        return []
 
 
 # --- From the objects to their names -------------------------------------------------------------------------------
@@ -370,6 +379,34 @@ def _refuse(layer: Any, other: Mapping[str, tuple[Any, Any]], unread: Sequence[s
         f"{shown_name(layer)} as it is trained in differs from a new one: {said}{unknown}; say its arguments: "
         f"{option}={how}, or pass env_fns, the functions that make the environments"
     )
+
+
+def _own_vec_env(venv: VecEnv, said: Said) -> EnvironmentSpec:
+    """A spec of a VecEnv of the user's own.
+
+    :raises NotRebuilt: it cannot be imported, or its arguments cannot be read, or a new one is another
+    """
+    inner = venv.unwrapped
+    name = said.vec_env or importable_name(type(inner))
+    if name is None:
+        raise NotRebuilt(_in_the_script(inner, "the VecEnv", "vec_env"))
+    given, needed = arguments_of(inner)
+    if said.env_kwargs is not None or said.vec_env not in (None, importable_name(type(inner))):
+        given, needed = said.env_kwargs or {}, []
+    if needed:
+        how = f'env_kwargs={{"{needed[0]}": ...}}, or give vec_env the name of a function that returns the VecEnv'
+        raise NotRebuilt(
+            f"what {shown_name(inner)} was given cannot be read off it and written down: {', '.join(needed)}; say it, "
+            f"{how}"
+        )
+    spec = EnvironmentSpec(name, dict(given), (), "env", _vec_wrappers(venv, said), (), name)
+    try:
+        other = unlike(venv, spec)
+    except ValueError as problem:
+        raise NotRebuilt(str(problem)) from None
+    if other:
+        _refuse(inner, other, (), "env_kwargs")
+    return spec
 
 
 def _as_said(venv: VecEnv, said: Said) -> EnvironmentSpec:
