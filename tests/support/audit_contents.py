@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from reload_audit.judging.criteria import VERDICTS
@@ -111,7 +112,35 @@ def row_with_cause(name: str, cause: str, *evidence: str, verdict: str = "degrad
     return trained_row(name, verdict, **{"cause": cause, "causes": [explained | other.pop("explained", {})], **other})
 
 
-def audit_of(*models: dict[str, Any]) -> Audit:
-    """An audit of these models, read from its JSON."""
+def environment_health(
+    name: str = "CartPole-v1",
+    *models: str,
+    problem: tuple[str, ...] = (),
+    reproducible: bool | None = None,
+    **other: Any,
+) -> dict[str, Any]:
+    """An environment with a problem, which makes it irreproducible, or a healthy one.
+
+    :param problem: its name and its evidence
+    """
+    told = {"explanation": "", "where": "", "fix": ""}
+    return {
+        "name": name,
+        "called": name,
+        "models": list(models),
+        "reproducible": not problem if reproducible is None else reproducible,
+        "problems": [{"name": problem[0], "evidence": list(problem[1:]), **told}] if problem else [],
+        "unknown": [],
+        "remark": "",
+        **other,
+    }
+
+
+def audit_of(*models: dict[str, Any], environments: Sequence[dict[str, Any]] = ()) -> Audit:
+    """An audit of these models, read from its JSON.
+
+    :param environments: the health of their environments
+    """
     counts = {verdict: sum(one["verdict"] == verdict for one in models) for verdict in VERDICTS}
-    return Audit.from_json({"settings": {"verdict": CRITERIA}, "counts": counts, "models": models})
+    content = {"settings": {"verdict": CRITERIA}, "counts": counts, "models": models}
+    return Audit.from_json({**content, "environment_health": list(environments)})

@@ -35,10 +35,11 @@ from reload_audit.records.divergence import ComponentDifference, Divergence
 from reload_audit.records.model_record import Check
 from reload_audit.records.probe_names import probe_name
 from reload_audit.records.probe_record import Mismatch, ProbeRecord
-from reload_audit.records.specs import Claim
+from reload_audit.records.specs import Claim, EnvironmentSpec
 from reload_audit.records.storage import read_json, write_json
 from reload_audit.results import tables
 from reload_audit.results.aggregate import SCHEMA_VERSION, count_verdicts, environment_entry
+from reload_audit.results.health import environment_health
 from reload_audit.results.rows import comparison_columns, loss_columns
 
 Row = dict[str, Any]
@@ -405,6 +406,7 @@ def fleet(n: int, seed: int = 0) -> dict[str, Any]:
         "counts": count_verdicts([row["verdict"] for row in finished]),
         "models": finished,
         "environments": sorted((_environment(world) for world in WORLDS if world.env in used), key=lambda e: e["name"]),
+        "environment_health": sorted(_healths(finished), key=lambda health: health["name"]),
     }
 
 
@@ -746,12 +748,13 @@ def _probe(world: _World) -> ProbeRecord:
                 {
                     "checker": "gymnasium",
                     "error": said if world.fault in ("many episodes", "repeat") else None,
+                    "where": None,
                     "warnings": [
                         low,
                         low.replace("minimum", "maximum").replace("-inf", "inf").replace("low.", "high."),
                     ],
                 },
-                {"checker": "stable_baselines3", "error": None, "warnings": []},
+                {"checker": "stable_baselines3", "error": None, "warnings": [], "where": None},
             ],
             "vectorized": [
                 {"vec_env": name, "n_envs": 2, "difference": None} for name in ("DummyVecEnv", "SubprocVecEnv")
@@ -769,6 +772,15 @@ _PROBED = {world.env: findings(_probe(world)) for world in WORLDS}
 
 def _environment(world: _World) -> Row:
     return environment_entry(probe_name(world.spec), _probe(world))
+
+
+def _healths(models: Sequence[Row]) -> Iterator[Row]:
+    """The health of the environments that these models ran in."""
+    for world in WORLDS:
+        names = [model["model"] for model in models if model["env_ran"] == world.env]
+        if names:
+            spec = EnvironmentSpec.from_dict(world.spec)
+            yield environment_health(probe_name(world.spec), spec, _probe(world), names).to_dict()
 
 
 def write_fleet(folder: Path, n: int, seed: int = 0, models: Iterable[str] | None = None) -> dict[str, Any]:

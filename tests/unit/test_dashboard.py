@@ -27,6 +27,7 @@ from reload_audit.reports.dashboard.payload import details, read
 from reload_audit.reports.dashboard.report import bars, render, setting_texts, write_report
 from reload_audit.reports.dashboard.scores import places
 from reload_audit.results import tables
+from support.audit_contents import environment_health
 
 NASTY = "</script><img src=x onerror=alert(1)>"
 SETTINGS = {
@@ -570,12 +571,11 @@ def test_the_first_divergence_has_the_values_of_both_sides() -> None:
 
 
 def test_the_probe_of_a_models_environment_is_with_it() -> None:
-    finding = {"cause": "clock", "instrument": "probe", "proof": True, "evidence": "It reads the clock.", "details": {}}
-    environment = {"name": "Corridor-1f", "findings": [finding], "remark": ""}
-    content = audit_of([row_with_causes("a", cause(), probe="Corridor-1f")], environments=[environment])
+    environment = environment_health("Corridor-1f", "a", problem=("clock", "It reads the clock."))
+    content = audit_of([row_with_causes("a", cause(), probe="Corridor-1f")], environment_health=[environment])
     said = read(render(content))
     assert said["details"][0]["probe"] == "Corridor-1f"
-    assert said["environments"]["Corridor-1f"]["findings"] == [{"cause": "clock", "evidence": "It reads the clock."}]
+    assert said["environments"]["Corridor-1f"]["problems"] == [{"name": "clock", "evidence": "It reads the clock."}]
 
 
 def test_the_episodes_of_a_model_that_lost_its_reward_are_paired(tmp_path: Path) -> None:

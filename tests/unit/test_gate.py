@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,13 @@ import pytest
 import gate
 from reload_audit.judging.criteria import VERDICTS
 from reload_audit.records.storage import write_json
-from support.audit_contents import consistent_row, inconclusive_row, suspect_row, trained_row
+from support.audit_contents import consistent_row, environment_health, inconclusive_row, suspect_row, trained_row
 
 BY_DEFAULT = ("degraded", "error")
 
 
-def audit(folder: Path, *models: dict[str, Any]) -> Path:
-    write_json(folder / "audit.json", {"models": models})
+def audit(folder: Path, *models: dict[str, Any], environments: Sequence[dict[str, Any]] = ()) -> Path:
+    write_json(folder / "audit.json", {"models": models, "environment_health": list(environments)})
     return folder / "audit.json"
 
 
@@ -38,3 +39,18 @@ def test_suspect_models_do_not_pass_where_that_is_asked_for(tmp_path):
         gate.main(path, ["suspect"])
     with pytest.raises(gate.GateClosed, match=r"^gate: models that are inconclusive: 2\n"):
         gate.main(path, ["inconclusive"])
+
+
+def test_environments_with_faults_do_not_pass_where_that_is_asked_for(tmp_path):
+    faulty = environment_health("corridor:Corridor", problem=("global-generator", "It draws."))
+    leaving = environment_health("a", problem=("environment-checker", "-"), reproducible=True)
+    path = audit(tmp_path, trained_row(), environments=[environment_health(), leaving, faulty])
+    gate.main(path, BY_DEFAULT)
+    with pytest.raises(gate.GateClosed) as closed:
+        gate.main(path, [*BY_DEFAULT, "environment"])
+    assert str(closed.value).splitlines() == [
+        "gate: environments with faults: 2",
+        "  corridor:Corridor: not reproducible: global-generator",
+        "  a: reproducible: environment-checker",
+    ]
+    gate.main(audit(tmp_path, trained_row(), environments=[environment_health()]), ["environment"])

@@ -16,6 +16,7 @@ from support.audit_contents import (
     HOSTILE,
     audit_of,
     consistent_row,
+    environment_health,
     external_row,
     inconclusive_row,
     row_with_cause,
@@ -70,7 +71,7 @@ def test_a_lost_reward_fails_an_error_is_one_and_an_open_question_is_skipped(tmp
 
 def test_a_suspect_model_fails_where_the_gate_fails_on_those(tmp_path):
     path = tmp_path / "junit.xml"
-    write_junit(audit_of(suspect_row("s"), inconclusive_row("no_claim"), trained_row()), path, suspects_fail=True)
+    write_junit(audit_of(suspect_row("s"), inconclusive_row("no_claim"), trained_row()), path, fail_on=["suspect"])
     (shown,) = JUnitXml.fromfile(str(path))
     assert (shown.tests, shown.failures, shown.errors, shown.skipped) == (3, 1, 0, 1)
     assert [type(found) for found in next(iter(shown)).result] == [Failure]
@@ -151,3 +152,19 @@ def test_ten_thousand_models_take_seconds(tmp_path):
     start = time.process_time()
     assert written(tmp_path, *models).stat().st_size < 20_000_000
     assert time.process_time() - start < 20
+
+
+@pytest.mark.parametrize(("fail_on", "result"), [((), Skipped), (("environment",), Failure)])
+def test_environments_are_a_suite_of_their_own_with_faults_and_fixes(tmp_path, fail_on, result):
+    faulty = environment_health("corridor:Corridor", "a", problem=("global-generator", "It draws at a.py:3."))
+    faulty["problems"][0]["fix"] = "self.np_random"
+    path = tmp_path / "junit.xml"
+    write_junit(audit_of(trained_row("a"), environments=[environment_health(), faulty]), path, fail_on)
+    models, environments = JUnitXml.fromfile(str(path))
+    assert (models.tests, environments.name, environments.tests) == (1, "environments", 2)
+    healthy, broken = environments
+    assert (healthy.name, healthy.result, healthy.system_out) == ("CartPole-v1", [], "reproducible")
+    assert [type(found) for found in broken.result] == [result]
+    assert broken.result[0].message == "not reproducible: global-generator"
+    assert "It draws at a.py:3." in broken.result[0].text
+    assert "self.np_random" in broken.result[0].text

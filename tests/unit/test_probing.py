@@ -19,8 +19,11 @@ from reload_audit.probing import state
 from reload_audit.probing.conclusions import findings
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import RELOAD_HASH_SEED, TRAIN_HASH_SEED
+from reload_audit.records.environment_health import CHECKER, VECTORIZED, EnvironmentHealth
 from reload_audit.records.probe_names import probe_name, probed
 from reload_audit.records.probe_record import Contrast, ProbeRecord
+from reload_audit.records.specs import EnvironmentSpec
+from reload_audit.results.health import environment_health
 from support.builders import ROOT
 
 PROBE = ProbeSpec(seeds=2, steps=20, episodes=6, isolation="forkserver", timeout=60.0, memory=4096)
@@ -67,6 +70,8 @@ HEALTHY = (
     *("faulty:Field", "faulty:PaysAtTheEnd", "faulty:EndlessField"),
 )
 
+OUT_OF_THEIR_SPACES = ("unhealthy:OutOfItsSpace", "unhealthy:OfAnotherType")
+
 
 def environment(name: str, **kwargs: Any) -> dict[str, Any]:
     folders = [str(ROOT / "tests/environments"), str(ROOT / "examples")]
@@ -77,7 +82,7 @@ def environment(name: str, **kwargs: Any) -> dict[str, Any]:
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ProbeRecord]:
     """What is read of the file of each environment. All share two fork servers."""
     log = tmp_path_factory.mktemp("probing") / "probe.log"
-    probers = {name: Prober(environment(name), PROBE, log) for name in (*FAULTS, *HEALTHY)}
+    probers = {name: Prober(environment(name), PROBE, log) for name in (*FAULTS, *HEALTHY, *OUT_OF_THEIR_SPACES)}
     isolation.prepare("forkserver", hash_seed=TRAIN_HASH_SEED, preload=PRELOAD)
     going_on = [prober for prober in probers.values() if prober.probe()]
     isolation.prepare("forkserver", hash_seed=RELOAD_HASH_SEED, preload=PRELOAD)
@@ -107,6 +112,45 @@ def test_the_fault_of_an_environment_is_its_only_finding(results, name):
     assert finding.cause == cause
     assert finding.cause in CAUSES
     assert {key: finding.details.get(key) for key in details} == details
+
+
+def health(results: dict[str, ProbeRecord], name: str) -> EnvironmentHealth:
+    return environment_health(name, EnvironmentSpec.from_dict(environment(name)), results[name], ["a"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAULTS)
+def test_an_environment_with_a_fault_is_not_reproducible_and_its_fix_is_there(results, name):
+    found = health(results, name)
+    assert found.reproducible is (None if name == "faulty:AdvancesLate" else False)
+    assert found.problems[0].name == FAULTS[name][0]
+    assert found.problems[0].fix
+    assert {problem.name for problem in found.problems[1:]} <= {VECTORIZED}, found.problems
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HEALTHY)
+def test_of_a_healthy_environment_there_is_nothing_to_say(results, name):
+    found = health(results, name)
+    assert (found.reproducible, found.problems, found.unknown) == (True, (), ())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "evidence"),
+    [
+        ("unhealthy:OutOfItsSpace", "does not match the bounds"),
+        ("unhealthy:OfAnotherType", "Expected: float32, actual dtype: float64"),
+    ],
+)
+def test_an_environment_that_does_not_keep_to_its_space_is_reproducible_and_faulty(results, name, evidence):
+    found = health(results, name)
+    assert found.reproducible is True
+    said = found.problems[0]
+    assert said.name == CHECKER
+    assert evidence in " ".join(said.evidence)
+    assert re.match(r".*faulty\.py:\d+ in reset$", said.where)
+    assert "observation_space" in said.fix
 
 
 @pytest.mark.slow

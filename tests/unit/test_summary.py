@@ -12,6 +12,7 @@ from reload_audit.reports.summary import cause_counts, plain_loads, summarize
 from support.audit_contents import (
     audit_of,
     consistent_row,
+    environment_health,
     external_row,
     inconclusive_row,
     row_with_cause,
@@ -147,7 +148,7 @@ def test_suspect_models_are_named_before_all_other_inconclusive_ones(
     ],
 )
 def test_the_sentence_names_what_the_reload_is_compared_with(models: list[dict[str, Any]], sentence: str) -> None:
-    assert headline(audit_of(*models).models) == sentence
+    assert headline(audit_of(*models)) == sentence
 
 
 def test_the_counts_of_verdicts_say_why_claims_could_not_decide() -> None:
@@ -329,3 +330,48 @@ def test_long_texts_are_shortened_in_the_middle() -> None:
 def test_a_trend_is_shown_with_its_standard_error_and_not_with_a_spread_of_episodes() -> None:
     trend = external_row("a", "degraded", claim_kind="trend", claim_mean=50.0, claim_std=6.0, claim_n=9)
     assert "50.00 ± 2.00 → 10.00 ± 1.00" in summary(trend)
+
+
+CLOCK = ("clock", "It reads the clock at a.py:7.")
+
+
+@pytest.mark.parametrize(
+    ("environments", "said"),
+    [
+        ([environment_health()], ""),
+        ([environment_health(problem=CLOCK)], "; the environment is not reproducible"),
+        (
+            [environment_health(problem=CLOCK), environment_health("b"), environment_health("c")],
+            "; 1 of 3 environments is not reproducible",
+        ),
+        (
+            [
+                environment_health(problem=CLOCK),
+                environment_health("b", problem=CLOCK),
+                environment_health("c", problem=("environment-checker", "-"), reproducible=True),
+            ],
+            "; 2 of 3 environments are not reproducible, 1 fails its checks",
+        ),
+        (
+            [environment_health("b"), environment_health("c", problem=("vectorized", "-"), reproducible=True)],
+            "; 1 of 2 environments fails its checks",
+        ),
+        ([environment_health("b", problem=("not-runnable", "-")) | {"reproducible": None}], ""),
+    ],
+)
+def test_the_sentence_says_which_environments_are_in_order(environments: list[dict[str, Any]], said: str) -> None:
+    audit = audit_of(trained_row(), environments=environments)
+    assert headline(audit) == f"The model still earns its train-time reward after reload{said}."
+
+
+def test_a_faulty_environment_is_shown_with_its_evidence_and_a_healthy_one_is_not() -> None:
+    faulty = environment_health("corridor:Corridor", "a", "b", problem=CLOCK)
+    text = summarize(audit_of(trained_row(), environments=[environment_health(), faulty]), "r")
+    lines = text.splitlines()
+    first = lines.index("Environments:")
+    assert lines[first + 1 : first + 3] == [
+        "  corridor:Corridor (2 models): not reproducible",
+        "    clock: It reads the clock at a.py:7.",
+    ]
+    assert "CartPole" not in text
+    assert "Environments" not in summarize(audit_of(trained_row(), environments=[environment_health()]), "r")

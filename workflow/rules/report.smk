@@ -100,7 +100,7 @@ rule summarize:
     conda:
         CONDA_ENV
     params:
-        suspects_fail="suspect" in PLAN.config["gate"]["fail_on"],
+        fail_on=PLAN.config["gate"]["fail_on"],
         code=always(PLAN.code.of_script_with_data, "summarize.py"),
     message:
         "Writing {output.text}, {output.markdown} and {output.junit}"

@@ -1,4 +1,4 @@
-"""Rule gate: fail if a model has one of the given verdicts."""
+"""Rule gate: fail if a model has one of the given verdicts, or an environment has faults where that is asked for."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,16 +6,22 @@ from pathlib import Path
 from reload_audit.processes.job_log import job_log
 from reload_audit.records.storage import DamagedFileError
 from reload_audit.reports.audit import read_audit
+from reload_audit.reports.environments import faults
 
 
 class GateClosed(Exception):
-    """A model has a verdict that must not pass."""
+    """A model has a verdict, or an environment a fault, that must not pass."""
 
 
 def main(audit: Path, fail_on: Sequence[str]) -> None:
-    failing = [f"  {model.name}: {model.called}" for model in read_audit(audit).models if model.is_any_of(fail_on)]
-    if failing:
-        raise GateClosed(f"gate: models that are {' or '.join(fail_on)}: {len(failing)}\n" + "\n".join(failing))
+    read = read_audit(audit)
+    failing = [f"  {model.name}: {model.called}" for model in read.models if model.is_any_of(fail_on)]
+    verdicts = [word for word in fail_on if word != "environment"]
+    said = [f"models that are {' or '.join(verdicts)}: {len(failing)}", *failing] if failing else []
+    faulty = [f"  {line}" for line in faults(read.environments)] if "environment" in fail_on else []
+    said += [f"environments with faults: {len(faulty)}", *faulty] if faulty else []
+    if said:
+        raise GateClosed("gate: " + "\n".join(said))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Rule summarize: write the summary as text and as Markdown, flagged models, JUnit XML, patches of model cards."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from reload_audit.processes.job_log import job_log
@@ -11,7 +12,7 @@ from reload_audit.reports.junit import write_junit
 from reload_audit.reports.model_cards import FOLDER, about_cards, suggestions, write_patches
 
 
-def main(audit: Path, *, suspects_fail: bool = False) -> None:
+def main(audit: Path, fail_on: Sequence[str] = ()) -> None:
     results = audit.parent
     report = str(results / "report.html")
 
@@ -19,7 +20,7 @@ def main(audit: Path, *, suspects_fail: bool = False) -> None:
         cards = suggestions(content)
         write_patches(cards, results / FOLDER)
         write_flagged(results / "flagged.csv", content.models)
-        write_junit(content, results / "junit.xml", suspects_fail=suspects_fail)
+        write_junit(content, results / "junit.xml", fail_on)
         write_text(results / "summary.txt", summary.summarize(content, report, about_cards(cards)))
         write_text(results / "summary.md", markdown.summarize(content, report, cards))
 
@@ -28,4 +29,4 @@ def main(audit: Path, *, suspects_fail: bool = False) -> None:
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], expected=DamagedFileError):
-        main(Path(snakemake.input[0]), suspects_fail=snakemake.params.suspects_fail)
+        main(Path(snakemake.input[0]), snakemake.params.fail_on)

@@ -1,5 +1,6 @@
 """The catalogue of causes that the audit can name, and the findings of instruments that speak for them.
 
 May import: reading.
-Imported by: records, planning, environments, evaluation, forensics, probing, diagnosis, reports, reports.dashboard.
+Imported by: records, planning, environments, evaluation, forensics, probing, diagnosis, results, reports,
+reports.dashboard.
 """

@@ -149,7 +149,7 @@ class Probe(TypedDict):
 
 
 class Gate(TypedDict):
-    """The verdicts that make ``snakemake gate`` fail."""
+    """What makes ``snakemake gate`` fail: verdicts, ``suspect`` models, ``environment`` faults."""
 
     fail_on: list[str]
 

@@ -18,10 +18,11 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
 from reload_audit.environments.build import make_env, seed_global_generators
 from reload_audit.environments.ids import register_environments
+from reload_audit.probing.code import shown
 from reload_audit.probing.scenario import Play
 from reload_audit.probing.traces import Moment, Trace, first_mismatch, moment
 from reload_audit.processes.imports import extend_path
-from reload_audit.records.probe_record import CheckerReport, VectorizedComparison
+from reload_audit.records.probe_record import CheckerReport, Place, VectorizedComparison
 from reload_audit.records.specs import EnvironmentSpec
 
 _GLOBAL_SEED = 20_000
@@ -42,22 +43,33 @@ def check(spec: EnvironmentSpec, trusted: tuple[str, ...] = ()) -> tuple[Checker
     extend_path(spec.python_path)
     register_environments(spec.env, trusted)
     return (
-        _checked("gymnasium", lambda: gymnasium_checker.check_env(make_env(spec).unwrapped, skip_render_check=True)),
-        _checked("stable_baselines3", lambda: sb3_checker.check_env(make_env(spec), skip_render_check=True)),
+        _checked("gymnasium", lambda: make_env(spec).unwrapped, gymnasium_checker.check_env),
+        _checked("stable_baselines3", lambda: make_env(spec), sb3_checker.check_env),
     )
 
 
-def _checked(name: str, checker: Callable[[], None]) -> CheckerReport:
-    error = None
+def _checked(name: str, make: Callable[[], gym.Env], checker: Callable[..., None]) -> CheckerReport:
+    error = where = env = None
     seed_global_generators(_GLOBAL_SEED)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            checker()
+            env = make()
+            checker(env, skip_render_check=True)
         except Exception as raised:
             error = _quoted(f"{type(raised).__name__}: {raised}")
+            where = None if env is None else _named_in(error, env.unwrapped)
     said = dict.fromkeys(_quoted(str(warning.message)) for warning in caught if warning.category is UserWarning)
-    return CheckerReport(name, error, tuple(said)[:_MOST_QUOTES])
+    return CheckerReport(name, error, tuple(said)[:_MOST_QUOTES], where)
+
+
+def _named_in(error: str, env: gym.Env) -> Place | None:
+    """Where the method of the environment begins that an error names: its ``reset`` or ``step``."""
+    for method in ("reset", "step"):
+        if f"{method}(" in error:
+            code = getattr(getattr(type(env), method, None), "__code__", None)
+            return None if code is None else Place(shown(code.co_filename), code.co_firstlineno, method)
+    return None
 
 
 def _quoted(text: str) -> str:

@@ -52,7 +52,7 @@ def _unexplained(probe: ProbeRecord) -> Iterator[Finding]:
     """Repeats that differ even with entropy and clocks in a fixed state."""
     difference = probe.effects.contrasts[Contrast.REPEAT].difference
     if probe.effects.held is Held.NONE and difference is not None:
-        evidence = f"{_said(difference)} {_STILL_DIFFERS}, also with entropy and clocks held still."
+        evidence = f"{difference_sentence(difference)} {_STILL_DIFFERS}, also with entropy and clocks held still."
         yield Finding("nondeterministic-environment", "probe", True, evidence, _step(difference))
 
 
@@ -63,8 +63,8 @@ def _entropy(probe: ProbeRecord) -> Iterator[Finding]:
         changed = [change for change in effect.attributes if change.kind != "generator"] if drawn else generators
         where = f" at {effect.where}" if effect.where is not None else ""
         evidence = (
-            f"{_said(effect.difference)} {_STILL_DIFFERS}; with the same entropy for what is seeded{where}, "
-            f"they are the same, bit for bit.{_attributes(changed)}"
+            f"{difference_sentence(effect.difference)} {_STILL_DIFFERS}; "
+            f"with the same entropy for what is seeded{where}, they are the same, bit for bit.{_attributes(changed)}"
         )
         places = [] if effect.where is None else [effect.where]
         details = {"generator": "unseeded", **_where(places), **_attribute(changed), **_step(effect.difference)}
@@ -75,9 +75,9 @@ def _clock(probe: ProbeRecord) -> Iterator[Finding]:
     clock = probe.effects.clock
     if clock is not None:
         evidence = (
-            f"{_said(clock.difference)} {_STILL_DIFFERS}, and no longer with clocks that stand still"
+            f"{difference_sentence(clock.difference)} {_STILL_DIFFERS}, and no longer with clocks that stand still"
             if clock.changed is Contrast.REPEAT
-            else f"{_said(clock.difference)} at another time of day"
+            else f"{difference_sentence(clock.difference)} at another time of day"
         )
         read = f"; a clock is read at {_listed(clock.lines)}" if clock.lines else ""
         details = {**_where(clock.lines), **_step(clock.difference)}
@@ -89,7 +89,7 @@ def _generators(probe: ProbeRecord) -> Iterator[Finding]:
         construction = effect.phases == ("construct",)
         changed = [change for change in effect.attributes if construction or change.scope != "instance"]
         evidence = (
-            f"{_said(effect.difference)} when only the state of {effect.generator} is another one; "
+            f"{difference_sentence(effect.difference)} when only the state of {effect.generator} is another one; "
             f"it is drawn from {_drawn(effect.phases, effect.where)}.{_attributes(changed)}"
         )
         details = {
@@ -122,7 +122,8 @@ def _hash_order(probe: ProbeRecord) -> Iterator[Finding]:
     difference = None if effect is None else probe.effects.contrasts[Contrast.HASH_ORDER].difference
     if effect is not None and difference is not None:
         lines = f"; sets or hashes are used at {_listed(effect.lines)}" if effect.lines else ""
-        evidence = f"{_said(difference)} under another PYTHONHASHSEED{lines}.{_attributes(effect.attributes)}"
+        said = difference_sentence(difference)
+        evidence = f"{said} under another PYTHONHASHSEED{lines}.{_attributes(effect.attributes)}"
         details = {**_where(effect.lines), **_attribute(effect.attributes), **_step(difference)}
         yield Finding("hash-order", "probe", True, evidence, details)
 
@@ -156,7 +157,7 @@ def _finding(effects: Sequence[StateEffect]) -> Finding:
         told += f" With {names} put back, the episodes are the same, bit for bit."
     elif first.contrast is Contrast.FAR_BEYOND:
         told = f" {names} grows with every episode, and nothing was seen to follow from it in the first ones."
-    evidence = f"{_said(first.difference)} {_SITUATIONS[first.contrast]}.{told}"
+    evidence = f"{difference_sentence(first.difference)} {_SITUATIONS[first.contrast]}.{told}"
     return Finding(cause, "probe", proof, evidence, {**_attribute(first.attributes), **_step(first.difference)})
 
 
@@ -206,14 +207,22 @@ _SITUATIONS: Mapping[Contrast, str] = {
 }
 
 
-def _said(difference: Mismatch) -> str:
+def difference_sentence(difference: Mismatch) -> str:
     """A difference in words: seed, step and component, with the values where they are known."""
     where = f"With seed {difference.seed} and {_ACTIONS[difference.actions]} actions"
     when = "after reset()" if difference.step == 0 else f"at step {difference.step}"
     if difference.expected is None:
         return f"{where}, {difference.component} is another one {when}"
-    found = "missing" if difference.found is None else f"{difference.found:.6g}"
-    return f"{where}, {difference.component} is {found} instead of {difference.expected:.6g} {when}"
+    found, expected = _told_apart(difference.found, difference.expected)
+    return f"{where}, {difference.component} is {found} instead of {expected} {when}"
+
+
+def _told_apart(found: float | None, expected: float) -> tuple[str, str]:
+    """Two values, with more digits where a few do not tell them apart."""
+    if found is None:
+        return "missing", f"{expected:.6g}"
+    short = f"{found:.6g}", f"{expected:.6g}"
+    return short if short[0] != short[1] else (f"{found:.17g}", f"{expected:.17g}")
 
 
 _ACTIONS = {"random": "random", "model": "the model's own"}

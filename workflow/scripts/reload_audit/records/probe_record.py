@@ -198,11 +198,13 @@ class CheckerReport:
 
     :param checker: ``gymnasium`` or ``stable_baselines3``
     :param error: what it ended with, or None
+    :param where: where the method begins that the error names, or None
     """
 
     checker: str
     error: str | None
     warnings: tuple[str, ...]
+    where: Place | None
 
 
 @dataclass(frozen=True)

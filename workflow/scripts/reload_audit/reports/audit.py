@@ -18,6 +18,7 @@ from reload_audit.judging.criteria import VERDICTS, WORST_FIRST, Criteria, Verdi
 from reload_audit.judging.judgement import Obstacle
 from reload_audit.reading.refusal import brief, shown, unforeseen
 from reload_audit.records.culprits import culprits
+from reload_audit.records.environment_health import EnvironmentHealth
 from reload_audit.records.script_entry import ScriptEntry
 from reload_audit.records.specs import CANONICAL
 from reload_audit.records.storage import DamagedFileError, read_json
@@ -218,27 +219,6 @@ class AuditedModel:
 
 
 @dataclass(frozen=True)
-class ProbedCause:
-    """A cause that a probe found in an environment, with one sentence of evidence."""
-
-    cause: str
-    evidence: str
-
-
-@dataclass(frozen=True)
-class ProbedEnvironment:
-    """What probing one environment found.
-
-    :param name: what models refer to it by
-    :param remark: what was probed in place of it, or how; empty for nothing
-    """
-
-    name: str
-    findings: tuple[ProbedCause, ...]
-    remark: str
-
-
-@dataclass(frozen=True)
 class Audit:
     """A whole audit.
 
@@ -246,6 +226,7 @@ class Audit:
     :param criteria: what counted as a difference; None where the audit does not say
     :param trained_with: of each software that trained models its versions, by package
     :param counts: how many models have each verdict, in the verdicts' order
+    :param environments: the health of each distinct environment
     :param passed_over: what lies beside the models and is none: each kind, how many, and which
     :param scripts: scripts of the user's that were observed
     """
@@ -255,7 +236,7 @@ class Audit:
     trained_with: tuple[Mapping[str, str], ...]
     counts: Mapping[str, int]
     models: tuple[AuditedModel, ...]
-    environments: tuple[ProbedEnvironment, ...]
+    environments: tuple[EnvironmentHealth, ...]
     passed_over: tuple[str, ...] = ()
     scripts: tuple[ScriptEntry, ...] = ()
 
@@ -271,7 +252,7 @@ class Audit:
             trained_with=tuple(_versions(software) for software in audit.objects("trained_with")),
             counts=_counts(models),
             models=models,
-            environments=tuple(_environment(found) for found in audit.objects("environments")),
+            environments=tuple(EnvironmentHealth.from_dict(one.content) for one in audit.objects("environment_health")),
             passed_over=audit.texts("passed_over"),
             scripts=tuple(ScriptEntry.from_dict(found.content) for found in audit.objects("scripts")),
         )
@@ -486,11 +467,6 @@ def _diverging(value: _Object) -> DivergingValue:
         reference=None if before is None else str(before),
         reload=None if after is None else str(after),
     )
-
-
-def _environment(found: _Object) -> ProbedEnvironment:
-    findings = (ProbedCause(finding.text("cause"), finding.text("evidence")) for finding in found.objects("findings"))
-    return ProbedEnvironment(found.text("name"), tuple(findings), found.text("remark"))
 
 
 def _versions(software: _Object) -> dict[str, str]:

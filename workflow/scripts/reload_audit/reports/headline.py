@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from reload_audit.judging.criteria import NOTHING_LOST
-from reload_audit.reports.audit import AuditedModel
+from reload_audit.reports.audit import Audit
+from reload_audit.reports.environments import environments_answer
 
 TRAIN_TIME, CLAIMED = "train-time reward", "claimed reward"
 
 
-def headline(models: Sequence[AuditedModel]) -> str:
-    """One sentence about all models of an audit, see :func:`answer`."""
+def headline(audit: Audit) -> str:
+    """One sentence about all models of an audit and their environments, see :func:`answer`."""
+    models, environments = audit.models, environments_answer(audit.environments)
     counts = Counter[str](model.verdict for model in models)
     unclaimed = sum(model.obstacle == "no_claim" for model in models)
     suspect = sum(model.suspect for model in models)
-    return answer(counts, reward_name(model.was_measured for model in models), unclaimed, suspect)
+    said = answer(counts, reward_name(model.was_measured for model in models), unclaimed, suspect)
+    return f"{said.removesuffix('.')}; {environments}." if environments else said
 
 
 def answer(counts: Mapping[str, int], reward: str = TRAIN_TIME, unclaimed: int = 0, suspect: int = 0) -> str:

@@ -1,4 +1,4 @@
-"""The verdicts as JUnit XML, which continuous integration systems show: one test case a model.
+"""The verdicts as JUnit XML, which continuous integration systems show: one test case a model, and one an environment.
 
 Fits the schema of Jenkins' xUnit plugin, junit-10.xsd. It has no times: two audits from scratch give the same bytes.
 """
@@ -6,12 +6,14 @@ Fits the schema of Jenkins' xUnit plugin, junit-10.xsd. It has no times: two aud
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET  # only written, never parsed
 
+from reload_audit.records.environment_health import EnvironmentHealth
 from reload_audit.records.storage import atomic_path
 from reload_audit.reports.audit import Audit, AuditedModel
+from reload_audit.reports.environments import faults_of, is_faulty, state
 from reload_audit.reports.safe_text import code_lines, one_line
 from reload_audit.reports.summary import cause_page, explained, rewards
 
@@ -23,22 +25,57 @@ _LONGEST_TEXT = 2_000
 _LONGEST_FIX = 6_000
 
 
-def write_junit(audit: Audit, path: Path, *, suspects_fail: bool = False) -> None:
-    """Write ``junit.xml``: a test suite with a test case for each model.
+def write_junit(audit: Audit, path: Path, fail_on: Collection[str] = ()) -> None:
+    """Write ``junit.xml``: a test suite with a test case for each model, and one with a test case for each environment.
 
-    :param suspects_fail: whether a suspect model is a failed test, rather than a skipped one as all inconclusive models
+    :param fail_on: what the gate fails on: where ``suspect`` is among it, a suspect model is a failed test rather than
+        a skipped one as all inconclusive models; where ``environment`` is, so is an environment with faults
     """
-    outcomes = [_outcome(model, suspects_fail) for model in audit.models]
-    counts = Counter(outcomes)
-    totals = {"tests": str(len(outcomes)), "failures": str(counts["failure"]), "errors": str(counts["error"])}
-    suites = ET.Element("testsuites", {"name": "reload-audit", **totals})
-    skipped = {"skipped": str(counts["skipped"])}
-    suite = ET.SubElement(suites, "testsuite", {"name": "reload-audit", **totals, **skipped})
-    for model, outcome in zip(audit.models, outcomes, strict=True):
+    of_models = [_outcome(model, "suspect" in fail_on) for model in audit.models]
+    faulty = "failure" if "environment" in fail_on else "skipped"
+    of_environments = [faulty if is_faulty(environment) else "" for environment in audit.environments]
+    suites = ET.Element("testsuites", {"name": "reload-audit", **_totals([*of_models, *of_environments])})
+    suite = _add_suite(suites, "reload-audit", of_models)
+    for model, outcome in zip(audit.models, of_models, strict=True):
         _add_case(suite, model, outcome)
+    if of_environments:
+        suite = _add_suite(suites, "environments", of_environments)
+        for environment, outcome in zip(audit.environments, of_environments, strict=True):
+            _add_environment(suite, environment, outcome)
     ET.indent(suites)
     with atomic_path(path) as temporary:
         ET.ElementTree(suites).write(temporary, encoding="utf-8", xml_declaration=True)
+
+
+def _add_suite(suites: ET.Element, name: str, outcomes: Sequence[str]) -> ET.Element:
+    skipped = {"skipped": str(outcomes.count("skipped"))}
+    return ET.SubElement(suites, "testsuite", {"name": name, **_totals(outcomes), **skipped})
+
+
+def _totals(outcomes: Sequence[str]) -> dict[str, str]:
+    counts = Counter(outcomes)
+    return {"tests": str(len(outcomes)), "failures": str(counts["failure"]), "errors": str(counts["error"])}
+
+
+def _add_environment(suite: ET.Element, environment: EnvironmentHealth, outcome: str) -> None:
+    name = one_line(environment.called, _LONGEST_NAME)
+    case = ET.SubElement(suite, "testcase", {"classname": "environments", "name": name})
+    said = [state(environment), *(f"not known: {one_line(text, _LONGEST_TEXT)}" for text in environment.unknown)]
+    if not outcome:
+        ET.SubElement(case, "system-out").text = "\n".join(said)
+        return
+    message = f"{state(environment)}: {faults_of(environment)}"
+    element = ET.SubElement(case, outcome, {"type": "environment", "message": message})
+    element.text = "\n".join([*said, *_problems(environment)])
+
+
+def _problems(environment: EnvironmentHealth) -> Iterator[str]:
+    """Lines of text: every problem with its evidence, and its fix."""
+    for problem in environment.problems:
+        yield f"\n{one_line(problem.name, _LONGEST_NAME)}: {one_line(problem.explanation, _LONGEST_TEXT)}"
+        yield from (f"  - {one_line(evidence, _LONGEST_TEXT)}" for evidence in problem.evidence)
+        if problem.fix:
+            yield f"\nFix:\n\n{code_lines(problem.fix, _LONGEST_FIX)}"
 
 
 def _outcome(model: AuditedModel, suspects_fail: bool) -> str:

@@ -7,9 +7,10 @@ image, HTML or a formula.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from reload_audit.reports.audit import Audit, AuditedModel
+from reload_audit.reports.environments import about_environments
 from reload_audit.reports.headline import headline
 from reload_audit.reports.model_cards import FOLDER, Suggestion, about_cards, patch_names
 from reload_audit.reports.safe_text import one_line
@@ -40,17 +41,17 @@ def summarize(audit: Audit, report: str, cards: Sequence[Suggestion] = ()) -> st
     :param cards: model cards whose figure is not what was measured
     """
     models = audit.models
-    blocks = [f"**{headline(models)}**", _verdicts(audit.counts, models), *_worst(models)]
+    blocks = [f"**{headline(audit)}**", _verdicts(audit.counts, models), *_worst(models)]
     blocks += [*_causes(models), *_cards(cards)]
-    blocks += [_scripts(audit)]
+    blocks += [_as_it_is(about_environments(audit)), _as_it_is(about_scripts(audit.scripts))]
     loads = plain_loads(models)
     blocks += [*map(code, filter(None, [loads, passed_over(audit)])), f"Report: {code(report)}"]
     return "\n\n".join(filter(None, blocks)) + "\n"
 
 
-def _scripts(audit: Audit) -> str:
-    """What is said of scripts, as a block of text that is shown as it is."""
-    lines = [line.replace("```", "") for line in about_scripts(audit.scripts)]
+def _as_it_is(said: Iterable[str]) -> str:
+    """Lines as a block of text that is shown as it is."""
+    lines = [line.replace("```", "") for line in said]
     return "\n".join(["```text", *lines[:_MOST_LINES], "```"]) if lines else ""
 
 

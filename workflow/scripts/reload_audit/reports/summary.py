@@ -9,6 +9,7 @@ from typing import get_args
 from reload_audit.causes.catalogue import CAUSES
 from reload_audit.judging.judgement import Obstacle
 from reload_audit.reports.audit import Audit, AuditedModel, finite, spread
+from reload_audit.reports.environments import about_environments
 from reload_audit.reports.headline import headline
 from reload_audit.reports.safe_text import one_line
 from reload_audit.reports.scripts import about_scripts
@@ -36,13 +37,18 @@ def summarize(audit: Audit, report: str, cards: str = "") -> str:
     """
     models = audit.models
     counts = ", ".join(_count(verdict, count, models) for verdict, count in audit.counts.items() if count)
-    lines = [headline(models), *([f"Verdicts: {counts}."] if counts else [])]
+    lines = [headline(audit), *([f"Verdicts: {counts}."] if counts else [])]
     worst, left = worst_models(models)
     lines += [*filter(None, [cause_counts(models)]), *_other_causes(models, worst)]
     lines += [*filter(None, [plain_loads(models)]), *_table(worst, left)]
-    lines += about_scripts(audit.scripts)
+    lines += [*_environments(audit), *about_scripts(audit.scripts)]
     lines += [*filter(None, [passed_over(audit), cards]), f"Report: {report}"]
     return "\n".join(lines) + "\n"
+
+
+def _environments(audit: Audit) -> list[str]:
+    said = [f"  {line}" for line in about_environments(audit)]
+    return ["Environments:", *said, ""] if said else []
 
 
 def plain_loads(models: Iterable[AuditedModel]) -> str:

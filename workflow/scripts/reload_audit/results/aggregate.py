@@ -27,20 +27,22 @@ from reload_audit.probing.conclusions import CAPTIONS, findings
 from reload_audit.reading.refusal import shown, unforeseen
 from reload_audit.records.culprits import culprits
 from reload_audit.records.divergence import Divergence
+from reload_audit.records.environment_health import EnvironmentHealth
 from reload_audit.records.manifest import Machine, TrainedManifest
 from reload_audit.records.model_record import Check, ModelRecord, read_records
 from reload_audit.records.probe_names import probe_name
 from reload_audit.records.probe_record import ProbeRecord
 from reload_audit.records.script_entry import ScriptEntry
 from reload_audit.records.script_record import ScriptRecord
-from reload_audit.records.specs import EXPLORING, Claim
+from reload_audit.records.specs import EXPLORING, Claim, EnvironmentSpec
 from reload_audit.records.storage import DamagedFileError, digest, json_text, plain, write_text
 from reload_audit.results import tables
+from reload_audit.results.health import environment_health
 from reload_audit.results.rows import checks_failed, condition_row, episode_rows, failed_row, model_row, process_rows
 from reload_audit.results.scripts import script_entry
 from reload_audit.results.tables import ConditionRow, ModelRow, ProcessRow
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class _Judged:
     :param software: what a model was trained with; None for an external model
     :param criteria: with the looks of this model
     :param probe: the name of the file that says what probing its environment found, if it was probed
+    :param environment: None where it is not known
     :param failed: whether its record cannot be used: then the row says why, and nothing else is known
     """
 
@@ -79,6 +82,7 @@ class _Judged:
     checks_failed: Sequence[Check]
     evidence: Evidence
     probe: str
+    environment: EnvironmentSpec | None
     divergence: Divergence | None
     claims: Sequence[Claim]
     conditions: Sequence[ConditionRow]
@@ -98,6 +102,7 @@ class _Judged:
             checks_failed=checks_failed(record),
             evidence=Evidence.of(record, judgement, results),
             probe=probe_name(record.environment),
+            environment=EnvironmentSpec.from_dict(record.environment) if record.environment["env"] else None,
             divergence=None if record.canonical is None else record.canonical.divergence,
             claims=record.claims,
             conditions=[condition_row(record, measurement, of_record) for measurement in record.measurements.values()],
@@ -115,7 +120,7 @@ class _Judged:
         """
         evidence = Evidence(None, row.reason or "", (0, 0))
         further = FurtherEpisodes("claim")
-        return cls(row, None, (), evidence, "", None, (), (), (), None, criteria, further, failed=True)
+        return cls(row, None, (), evidence, "", None, None, (), (), (), None, criteria, further, failed=True)
 
 
 @dataclass(frozen=True)
@@ -257,6 +262,7 @@ def _put_together(judged: Sequence[_Judged], audited: _Audited) -> _Tables:
             for model, row, diagnosis in zip(judged, rows, diagnoses, strict=True)
         ],
         "environments": [environment_entry(name, probed[name]) for name in sorted(probed)],
+        "environment_health": [health.to_dict() for health in _health(judged, probed)],
         "passed_over": [*audited.passed_over],
         "scripts": [script.to_dict() for script in audited.scripts],
     }
@@ -266,6 +272,18 @@ def _put_together(judged: Sequence[_Judged], audited: _Audited) -> _Tables:
         processes=tables.table((asdict(row) for model in judged for row in model.processes), tables.PROCESSES),
         audit=json_text(audit),
     )
+
+
+def _health(judged: Sequence[_Judged], probed: Mapping[str, ProbeRecord]) -> Iterator[EnvironmentHealth]:
+    """The health of each distinct environment of the models, in the order of their names."""
+    groups: dict[str, list[_Judged]] = {}
+    for model in judged:
+        if model.environment is not None:
+            groups.setdefault(model.probe, []).append(model)
+    for name, group in sorted(groups.items()):
+        environment, models = group[0].environment, [model.row.model or "" for model in group]
+        if environment is not None:
+            yield environment_health(name, environment, probed.get(name), models, group[0].evidence.model)
 
 
 def judge_record(record: ModelRecord, criteria: Criteria) -> Judgement | None:

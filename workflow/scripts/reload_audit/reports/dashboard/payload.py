@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from reload_audit.reports.audit import ClaimRow, ConditionRow, DivergingValue, ProbedEnvironment, spread
+from reload_audit.records.environment_health import EnvironmentHealth
+from reload_audit.reports.audit import ClaimRow, ConditionRow, DivergingValue, spread
 from reload_audit.reports.dashboard import grids
 from reload_audit.reports.dashboard.causes import certainty
 from reload_audit.reports.dashboard.entries import LONGEST_DETAIL, LONGEST_NAME, LONGEST_TEXT, Entry
@@ -57,7 +58,7 @@ class Part:
     content: str
 
 
-def parts(models: Sequence[Entry], environments: Iterable[ProbedEnvironment], pairs: Mapping[str, Pairs]) -> list[Part]:
+def parts(models: Sequence[Entry], environments: Iterable[EnvironmentHealth], pairs: Mapping[str, Pairs]) -> list[Part]:
     """Everything the page needs, compressed.
 
     :param models: the worst first
@@ -271,14 +272,17 @@ def _spaced(identifier: str) -> str:
     return identifier.replace("_", " ")
 
 
-def environment_findings(environments: Iterable[ProbedEnvironment]) -> dict[str, dict[str, object]]:
-    """What probes found, by the name of the environment that models refer to."""
+def environment_findings(environments: Iterable[EnvironmentHealth]) -> dict[str, dict[str, object]]:
+    """What is wrong with environments, by the names that models refer to."""
     return {
         one_line(environment.name, LONGEST_NAME): {
-            "findings": [
-                {"cause": one_line(found.cause, LONGEST_NAME), "evidence": one_line(found.evidence, LONGEST_TEXT)}
-                for found in environment.findings
+            "reproducible": environment.reproducible,
+            "problems": [
+                {"name": one_line(problem.name, LONGEST_NAME), "evidence": one_line(said, LONGEST_TEXT)}
+                for problem in environment.problems
+                for said in problem.evidence
             ],
+            "unknown": [one_line(said, LONGEST_TEXT) for said in environment.unknown],
             "remark": one_line(environment.remark, LONGEST_DETAIL),
         }
         for environment in environments

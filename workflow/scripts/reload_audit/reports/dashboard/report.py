@@ -111,7 +111,7 @@ def render(audit: Audit, episodes: Path | None = None, folders: Mapping[str, str
     script = _script(_settings(audit, models) | {"folders": dict(folders)})
     libraries = {name: (_HERE / name).read_text(encoding="utf-8") for name in LIBRARIES}
     page: str = _template().render(
-        answer=headline(audit.models),
+        answer=headline(audit),
         plain_loads=plain_loads(audit.models),
         scripts=[*about_scripts(audit.scripts)],
         settings=setting_texts(audit, models),

@@ -148,7 +148,7 @@ function divergencePart(details) {
 function environmentPart(details, audit) {
   const probed = own(audit.environments, details?.probe);
   if (!probed) return null;
-  const found = probed.findings.map(({ cause: name, evidence }) => `${name}: ${evidence}`);
+  const found = [...probed.problems.map(({ name, evidence }) => `${name}: ${evidence}`), ...probed.unknown.map((text) => `Not known: ${text}`)];
   const said = found.length ? list(found) : element("p", {}, "The probe found no hidden state, and no randomness beyond the seed.");
   return part("environment", "Its environment", said, probed.remark ? element("p", {}, probed.remark) : null);
 }

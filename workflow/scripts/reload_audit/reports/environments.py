@@ -1,0 +1,102 @@
+"""What is said of the health of environments: in the headline, on the console, in Markdown and JUnit XML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from reload_audit.judging.criteria import AS_BEFORE
+from reload_audit.records.environment_health import CHECKER, VECTORIZED, EnvironmentHealth, EnvironmentProblem
+from reload_audit.reports.audit import Audit
+from reload_audit.reports.safe_text import one_line
+
+LONGEST_CALLED = 120
+LONGEST_SENTENCE = 1_000
+
+
+def is_faulty(environment: EnvironmentHealth) -> bool:
+    """Whether it is not reproducible, or something else is wrong with it."""
+    return environment.reproducible is False or bool(environment.problems)
+
+
+def state(environment: EnvironmentHealth) -> str:
+    """``not reproducible``, ``reproducible``, or that it is not known."""
+    known = {True: "reproducible", False: "not reproducible"}
+    return known.get(environment.reproducible, "whether it is reproducible is not known")  # type: ignore[arg-type]
+
+
+def worst_first(environments: Sequence[EnvironmentHealth]) -> list[EnvironmentHealth]:
+    """Those that are not reproducible, then those with other faults, then those of which too little is known."""
+
+    def concern(environment: EnvironmentHealth) -> tuple[bool, bool, bool, str]:
+        known = environment.reproducible is not None
+        return environment.reproducible is not False, not is_faulty(environment), known, environment.called
+
+    return sorted(environments, key=concern)
+
+
+def fragile(audit: Audit) -> set[str]:
+    """Names of the models that earn what they earned, as far as can be told, in irreproducible environments."""
+    irreproducible = {
+        model for environment in audit.environments if environment.reproducible is False for model in environment.models
+    }
+    return {
+        model.name
+        for model in audit.models
+        if model.name in irreproducible and model.verdict in (*AS_BEFORE, "improved")
+    }
+
+
+def environments_answer(environments: Sequence[EnvironmentHealth]) -> str:
+    """``1 of 3 environments is not reproducible, 1 fails its checks``; empty where all are in order, or not known."""
+    total = len(environments)
+    broken = sum(environment.reproducible is False for environment in environments)
+    faulty = sum(_fails_checks(environment) for environment in environments)
+    if not broken and not faulty:
+        return ""
+    whole = "the environment" if total == 1 else f"{broken or faulty:,} of {total:,} environments"
+    fails = f"{_verb(faulty, 'fails its', 'fail their')} checks"
+    if not broken:
+        return f"{whole} {fails}"
+    return f"{whole} {_verb(broken, 'is', 'are')} not reproducible" + (f", {faulty:,} {fails}" if faulty else "")
+
+
+def about_environments(audit: Audit) -> Iterator[str]:
+    """Lines of text on the environments with which something is wrong, or of which not all is known."""
+    told = [one for one in worst_first(audit.environments) if is_faulty(one)]
+    for environment in told:
+        models = len(environment.models)
+        counted = f" ({models:,} model{'s' if models != 1 else ''})" if models else ""
+        yield f"{one_line(environment.called, LONGEST_CALLED)}{counted}: {state(environment)}"
+        for problem in environment.problems:
+            yield from (f"  {line}" for line in about_problem(problem))
+
+
+def faults(environments: Sequence[EnvironmentHealth]) -> list[str]:
+    """A line for each environment with faults: which."""
+    return [
+        f"{one_line(environment.called, LONGEST_CALLED)}: {state(environment)}: {faults_of(environment)}"
+        for environment in worst_first(environments)
+        if is_faulty(environment)
+    ]
+
+
+def faults_of(environment: EnvironmentHealth) -> str:
+    """``global-generator, vectorized``: what is wrong with it, by name."""
+    return ", ".join(dict.fromkeys(one_line(problem.name, LONGEST_CALLED) for problem in environment.problems))
+
+
+def about_problem(problem: EnvironmentProblem) -> Iterator[str]:
+    """What is wrong and its evidence, in lines."""
+    for said in problem.evidence[:1] or ("",):
+        yield f"{one_line(problem.name, LONGEST_CALLED)}: {one_line(said, LONGEST_SENTENCE)}"
+    yield from (f"  {one_line(said, LONGEST_SENTENCE)}" for said in problem.evidence[1:])
+
+
+def _fails_checks(environment: EnvironmentHealth) -> bool:
+    """Whether it is not known to be irreproducible, but a check of it failed."""
+    checks = any(problem.name in (CHECKER, VECTORIZED) for problem in environment.problems)
+    return environment.reproducible is not False and checks
+
+
+def _verb(count: int, one: str, many: str) -> str:
+    return one if count == 1 else many
