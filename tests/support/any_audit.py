@@ -108,7 +108,7 @@ class _Schema:
 
     def _list(self, part: Mapping[str, Any], key: str) -> st.SearchStrategy[Any]:
         items = self.allows(part["items"], key) if "items" in part else _ANYTHING
-        if key == "models":  # names are unique
+        if key == "models" and "$ref" in part["items"]:  # names are unique
             return st.lists(items, min_size=1, max_size=3, unique_by=lambda model: model["model"])
         return st.lists(items, max_size=2)
 

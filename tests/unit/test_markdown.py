@@ -144,4 +144,19 @@ def test_ten_thousand_models_with_long_names_fit_into_a_comment():
         for k in range(5_000)
     ]
     cards = tuple(Suggestion(f"{k}{long}", "improved", long, "1", "2", b"-") for k in range(5_000))
-    assert len(summary(*models, cards=cards)) < 32_000
+    assert len(summary(*models, cards=cards)) < 60_000
+
+
+def test_models_of_one_cause_in_one_environment_are_one_row_with_all_their_names():
+    models = [row_with_cause(name, "clock", "It is 9:00.", reason="earns 40 less") for name in "abc"]
+    (row,) = [row for row in rows(summary(*models)) if "clock" in row[-1] and len(row) == 5]
+    assert row[:2] == ["a<br>b<br>c", "3 degraded"]
+    assert row[3:] == ["earns 40 less", "clock: It is 9:00.<br>docs/causes/clock.md"]
+
+
+def test_every_degraded_and_suspect_model_is_named_before_any_inconclusive_one():
+    lost = [row_with_cause(f"lost{k}.", f"cause{k % 30}") for k in range(100)]
+    likely = [suspect_row(f"likely{k}.") for k in range(20)]
+    text = summary(*(row_with_cause(f"open{k}.", "no-claim", verdict="inconclusive") for k in range(9)), *likely, *lost)
+    assert all(f"`{kind}{k}.`" in text for kind, n in (("lost", 100), ("likely", 20)) for k in range(n))
+    assert "`open" not in text

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from reload_audit.judging.criteria import AS_BEFORE
 from reload_audit.records.environment_health import CHECKER, VECTORIZED, EnvironmentHealth, EnvironmentProblem
 from reload_audit.reports.audit import Audit
-from reload_audit.reports.safe_text import one_line
+from reload_audit.reports.safe_text import one_line, sentences
 
 LONGEST_CALLED = 120
-LONGEST_SENTENCE = 1_000
+LONGEST_SENTENCE = 500
+_TOLD = 20
 
 
 def is_faulty(environment: EnvironmentHealth) -> bool:
@@ -60,15 +61,24 @@ def environments_answer(environments: Sequence[EnvironmentHealth]) -> str:
     return f"{whole} {_verb(broken, 'is', 'are')} not reproducible" + (f", {faulty:,} {fails}" if faulty else "")
 
 
-def about_environments(audit: Audit) -> Iterator[str]:
-    """Lines of text on the environments with which something is wrong, or of which not all is known."""
+def about_environments(audit: Audit, known: Collection[str] = ()) -> Iterator[str]:
+    """Lines of text on the environments with which something is wrong.
+
+    :param known: sentences of evidence that are not to be said again
+    """
     told = [one for one in worst_first(audit.environments) if is_faulty(one)]
-    for environment in told:
+    shaded = fragile(audit)
+    for environment in told[:_TOLD]:
         models = len(environment.models)
         counted = f" ({models:,} model{'s' if models != 1 else ''})" if models else ""
         yield f"{one_line(environment.called, LONGEST_CALLED)}{counted}: {state(environment)}"
         for problem in environment.problems:
-            yield from (f"  {line}" for line in about_problem(problem))
+            yield from (f"  {line}" for line in about_problem(problem, known))
+        kept = sum(model in shaded for model in environment.models)
+        if kept:
+            yield f"  {kept:,} of its models {_verb(kept, 'earns', 'earn')} as before, which with other draws may end"
+    if len(told) > _TOLD:
+        yield f"and {len(told) - _TOLD:,} more environments with faults"
 
 
 def faults(environments: Sequence[EnvironmentHealth]) -> list[str]:
@@ -85,11 +95,16 @@ def faults_of(environment: EnvironmentHealth) -> str:
     return ", ".join(dict.fromkeys(one_line(problem.name, LONGEST_CALLED) for problem in environment.problems))
 
 
-def about_problem(problem: EnvironmentProblem) -> Iterator[str]:
-    """What is wrong and its evidence, in lines."""
-    for said in problem.evidence[:1] or ("",):
-        yield f"{one_line(problem.name, LONGEST_CALLED)}: {one_line(said, LONGEST_SENTENCE)}"
-    yield from (f"  {one_line(said, LONGEST_SENTENCE)}" for said in problem.evidence[1:])
+def about_problem(problem: EnvironmentProblem, known: Collection[str] = ()) -> Iterator[str]:
+    """What is wrong and its evidence, in lines.
+
+    :param known: sentences that are not to be said again
+    """
+    first, *others = [sentences(said, LONGEST_SENTENCE) for said in problem.evidence if said not in known] or [
+        "see above"
+    ]
+    yield f"{one_line(problem.name, LONGEST_CALLED)}: {first}"
+    yield from (f"  {said}" for said in others)
 
 
 def _fails_checks(environment: EnvironmentHealth) -> bool:

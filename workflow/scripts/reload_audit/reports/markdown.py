@@ -11,12 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from reload_audit.reports.audit import Audit, AuditedModel
 from reload_audit.reports.environments import about_environments
+from reload_audit.reports.groups import Group, groups_of_wrong, shown_evidence
 from reload_audit.reports.headline import headline
 from reload_audit.reports.model_cards import FOLDER, Suggestion, about_cards, patch_names
 from reload_audit.reports.safe_text import one_line
 from reload_audit.reports.scripts import about_scripts
 from reload_audit.reports.summary import (
     LONGEST_NAME,
+    PARAGRAPHS,
+    ROWS,
     about_verdict,
     cause_page,
     counted_causes,
@@ -24,11 +27,12 @@ from reload_audit.reports.summary import (
     passed_over,
     plain_loads,
     rewards,
+    title,
     why,
-    worst_models,
 )
 
 _MOST_CARDS = 10
+_MOST_NAMES = 150
 _MOST_LINES = 60
 _MOST_CAUSES = 50
 _LONGEST_PATH = 120
@@ -41,9 +45,13 @@ def summarize(audit: Audit, report: str, cards: Sequence[Suggestion] = ()) -> st
     :param cards: model cards whose figure is not what was measured
     """
     models = audit.models
-    blocks = [f"**{headline(audit)}**", _verdicts(audit.counts, models), *_worst(models)]
+    groups = groups_of_wrong(models)
+    blocks = [f"**{headline(audit)}**", _verdicts(audit.counts, models), *_groups(groups)]
     blocks += [*_causes(models), *_cards(cards)]
-    blocks += [_as_it_is(about_environments(audit)), _as_it_is(about_scripts(audit.scripts))]
+    blocks += [
+        _as_it_is(about_environments(audit, shown_evidence(groups[:PARAGRAPHS]))),
+        _as_it_is(about_scripts(audit.scripts)),
+    ]
     loads = plain_loads(models)
     blocks += [*map(code, filter(None, [loads, passed_over(audit)])), f"Report: {code(report)}"]
     return "\n\n".join(filter(None, blocks)) + "\n"
@@ -67,20 +75,37 @@ def _verdicts(counts: Mapping[str, int], models: Sequence[AuditedModel]) -> str:
     return _table(["verdict", "models", ""], rows)
 
 
-def _worst(models: Sequence[AuditedModel]) -> Iterator[str]:
-    worst, left = worst_models(models)
-    if worst:
+def _groups(groups: Sequence[Group]) -> Iterator[str]:
+    """A row for each cause in each environment; of the groups that are too many, the names alone."""
+    if groups:
         heads = ["model", "verdict", "train or claim → reload", "why", "cause"]
-        yield _table(heads, [_row(model, times) for model, times in worst])
-    if left:
-        yield f"and {left:,} more"
+        yield _table(heads, [_row(group) for group in groups[:PARAGRAPHS]])
+    room = _MOST_NAMES
+    lines = []
+    for group in groups:
+        shown = ROWS if group in groups[:PARAGRAPHS] else 0
+        others = group.models[shown:] if group.worst.verdict != "error" else ()
+        if others:
+            more = f" and {len(others) - room:,} more" if len(others) > room else ""
+            names = ", ".join(code(one_line(model.name, LONGEST_NAME)) for model in others[:room])
+            lines.append(f"- {code(title(group))}: {f'{names}{more}' if names else f'{len(others):,} models'}")
+            room = max(0, room - len(others))
+    if len(lines) > _MOST_LINES:
+        lines = [*lines[:_MOST_LINES], f"- and {len(lines) - _MOST_LINES:,} more causes and environments"]
+    if lines:
+        yield "\n".join(["Further models, by cause and environment:", "", *lines])
 
 
-def _row(model: AuditedModel, times: int) -> list[str]:
-    kind = (model.claim_kind).replace("_", " ")
-    cause = "<br>".join(map(code, filter(None, [explained(model), cause_page(model.cause)])))
-    name = code(one_line(model.name, LONGEST_NAME))
-    return [name, model.called, f"{rewards(model)}{f' ({kind})' if kind else ''}", code(why(model, times)), cause]
+def _row(group: Group) -> list[str]:
+    worst = group.worst
+    cause = "<br>".join(map(code, filter(None, [explained(worst), cause_page(worst.cause)])))
+    shown = group.models[:ROWS]
+    names = [code(one_line(model.name, LONGEST_NAME)) for model in shown]
+    earned = [f"{rewards(model)}{f' ({model.claim_kind})' if model.claim_kind else ''}" for model in shown]
+    left = len(group.models) - ROWS
+    more = [f"and {left:,} more"] if left > 0 else []
+    called = worst.called if len(group.models) == 1 else group.verdicts
+    return ["<br>".join([*names, *more]), called, "<br>".join(earned).replace("_", " "), code(why(worst)), cause]
 
 
 def _causes(models: Sequence[AuditedModel]) -> Iterator[str]:

@@ -6,6 +6,8 @@ moves the cursor or is half a character shows as its escape.
 
 from __future__ import annotations
 
+import re
+
 
 def one_line(text: str, longest: int) -> str:
     """A text on one line, with white space joined, control characters made visible, and the middle left out.
@@ -13,6 +15,22 @@ def one_line(text: str, longest: int) -> str:
     :param longest: characters that the result may have
     """
     return _ends(_visible(" ".join(_ends(text, 4 * longest).split())), longest)
+
+
+def sentences(text: str, longest: int) -> str:
+    """As :func:`one_line`, but what is too long ends with a whole sentence; a lone sentence may be four times as long.
+
+    :param longest: characters that several sentences may have
+    """
+    whole = one_line(text, 4 * longest)
+    if len(whole) <= longest:
+        return whole
+    ends = [found.end() for found in _SENTENCE_END.finditer(whole)]
+    end = max((end for end in ends if end <= longest), default=min(ends, default=len(whole)))
+    return whole if end == len(whole) else f"{whole[:end].rstrip()} …"
+
+
+_SENTENCE_END = re.compile(r"[.!?] (?=[A-Z`'\"])")
 
 
 def code_lines(text: str, longest: int) -> str:

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import get_args
 
 from reload_audit.causes.catalogue import CAUSES
 from reload_audit.judging.judgement import Obstacle
 from reload_audit.reports.audit import Audit, AuditedModel, finite, spread
 from reload_audit.reports.environments import about_environments
+from reload_audit.reports.groups import Group, groups_of_wrong, shown_evidence
 from reload_audit.reports.headline import headline
-from reload_audit.reports.safe_text import one_line
+from reload_audit.reports.safe_text import one_line, sentences
 from reload_audit.reports.scripts import about_scripts
 
-_LISTED = ("error", "degraded", "suspect")
-"""Models that are listed one by one: those with these verdicts, and inconclusive ones that are suspect."""
+PARAGRAPHS = 12
+"""Groups of models of which it is said why, and what is seen; the others are named."""
 
-_WORST = 5
+ROWS = 8
+"""Models of a group that have a line of their own, with their rewards."""
+
 LONGEST_NAME = 60
-_LONGEST_REASON = 400
+_LONGEST_SENTENCES = 500
 _LONGEST_LOAD_ERROR = 120
 _LOAD_ERRORS = 3
 _LONGEST_CAUSE = 60
-_LONGEST_EVIDENCE = 240
 _OTHER_CAUSES = 5
 _PASSED_OVER = 5
 _LONGEST_PASSED_OVER = 1000
@@ -38,16 +40,16 @@ def summarize(audit: Audit, report: str, cards: str = "") -> str:
     models = audit.models
     counts = ", ".join(_count(verdict, count, models) for verdict, count in audit.counts.items() if count)
     lines = [headline(audit), *([f"Verdicts: {counts}."] if counts else [])]
-    worst, left = worst_models(models)
-    lines += [*filter(None, [cause_counts(models)]), *_other_causes(models, worst)]
-    lines += [*filter(None, [plain_loads(models)]), *_table(worst, left)]
-    lines += [*_environments(audit), *about_scripts(audit.scripts)]
+    groups = groups_of_wrong(models)
+    lines += [*filter(None, [cause_counts(models), plain_loads(models)]), *_groups(groups)]
+    lines += [*_environments(audit, groups), *_other_causes(models, groups), *about_scripts(audit.scripts)]
     lines += [*filter(None, [passed_over(audit), cards]), f"Report: {report}"]
     return "\n".join(lines) + "\n"
 
 
-def _environments(audit: Audit) -> list[str]:
-    said = [f"  {line}" for line in about_environments(audit)]
+def _environments(audit: Audit, groups: Sequence[Group]) -> list[str]:
+    """What is wrong with environments; evidence that a group of models has shown already is not said again."""
+    said = [f"  {line}" for line in about_environments(audit, shown_evidence(groups[:PARAGRAPHS]))]
     return ["Environments:", *said, ""] if said else []
 
 
@@ -109,29 +111,15 @@ def about_verdict(verdict: str, models: Iterable[AuditedModel]) -> str:
     return said
 
 
-def worst_models(models: Sequence[AuditedModel]) -> tuple[list[tuple[AuditedModel, int]], int]:
-    """The worst models that failed, the worst that lost their reward, and the worst that are suspect of it.
-
-    :return: each with the number of models that it stands for, and how many are left out
-    """
-    groups = [_worst(model for model in models if model.is_any_of([word])) for word in _LISTED]
-    left = sum(times for group in groups for _, times in group[_WORST:])
-    return [one for group in groups for one in group[:_WORST]], left
-
-
 def rewards(model: AuditedModel) -> str:
     """``50.00 ± 4.00 → 10.00 ± 1.00``: what the model earned or is said to have earned, and its reload."""
     claimed = _mean_and_std(model.claim_mean, spread(model.claim_kind, model.claim_std, model.claim_n))
     return f"{claimed} → {_mean_and_std(model.reload_mean_reward, model.reload_std_reward)}"
 
 
-def why(model: AuditedModel, times: int = 1) -> str:
-    """The reason of a verdict.
-
-    :param times: the number of models that this one stands for
-    """
-    reason = one_line(model.reason, _LONGEST_REASON)
-    return f"{reason} ({times - 1:,} more like it)" if times > 1 else reason
+def why(model: AuditedModel) -> str:
+    """The reason of a verdict."""
+    return sentences(model.reason, _LONGEST_SENTENCES)
 
 
 def explained(model: AuditedModel) -> str:
@@ -141,7 +129,7 @@ def explained(model: AuditedModel) -> str:
     evidence = next((sentence for cause in model.causes[:1] for sentence in cause.evidence), "")
     said = [one_line(model.cause, _LONGEST_CAUSE)]
     if evidence and evidence != model.reason:
-        said.append(one_line(evidence, _LONGEST_EVIDENCE))
+        said.append(sentences(evidence, _LONGEST_SENTENCES))
     return ": ".join(said)
 
 
@@ -156,29 +144,9 @@ def _count(verdict: str, count: int, models: Iterable[AuditedModel]) -> str:
     return f"{count:,} {verdict}{f' ({said})' if said else ''}"
 
 
-def _worst(models: Iterable[AuditedModel]) -> list[tuple[AuditedModel, int]]:
-    """Models, those that lost most in units of their margin first.
-
-    Of models that failed with the same reason and cause, the first stands for all.
-
-    :return: each with the number of models that it stands for
-    """
-
-    def severity(model: AuditedModel) -> float:
-        if model.verdict == "error" or model.difference is None or not model.margin:
-            return 0.0
-        return model.difference / model.margin
-
-    alike: dict[tuple[str, str], list[AuditedModel]] = {}
-    for model in sorted(models, key=severity):
-        what = model.reason if model.verdict == "error" else model.name
-        alike.setdefault((what, model.cause), []).append(model)
-    return [(group[0], len(group)) for group in alike.values()]
-
-
-def _other_causes(models: Sequence[AuditedModel], worst: Sequence[tuple[AuditedModel, int]]) -> list[str]:
-    """For each cause that none of the worst models has, a model that has it, and its page; the most frequent first."""
-    shown = {model.cause for model, _ in worst}
+def _other_causes(models: Sequence[AuditedModel], groups: Sequence[Group]) -> list[str]:
+    """For each cause that no model has that is listed, a model that has it, and its page; the most frequent first."""
+    shown = {group.worst.cause for group in groups}
     others: dict[str, list[str]] = {}
     for model in models:
         cause = model.cause
@@ -190,29 +158,49 @@ def _other_causes(models: Sequence[AuditedModel], worst: Sequence[tuple[AuditedM
         page = cause_page(cause)
         said = f"{one_line(cause, _LONGEST_CAUSE)} ({len(names):,}): {min(names)}"
         lines.append(f"  {said}{f', {page}' if page else ''}")
-    return [*lines, *([f"  and {len(ordered) - _OTHER_CAUSES:,} more"] if len(ordered) > _OTHER_CAUSES else [])]
+    more = [f"  and {len(ordered) - _OTHER_CAUSES:,} more"] if len(ordered) > _OTHER_CAUSES else []
+    return ["Causes of other models, with one of them:", *lines, *more] if lines else []
 
 
-def _table(worst: Sequence[tuple[AuditedModel, int]], left: int) -> list[str]:
-    """The lines of a table of the worst models, each followed by its cause."""
-    if not worst:
+def _groups(groups: Sequence[Group]) -> list[str]:
+    """What is wrong with models: a paragraph for each cause in each environment, with the names of all that lost."""
+    if not groups:
         return []
-    external = any(model.is_external for model, _ in worst)
-    heads = ["model", "verdict", *(["claim"] if external else []), f"{'claimed' if external else 'in place'} → reload"]
-    rows = [[*_cells(model, external), why(model, times)] for model, times in worst]
-    widths = [max(map(len, column)) for column in zip(heads, *(row[:-1] for row in rows), strict=True)]
-    widths[-1] = 0
-    lines = ["", _line(heads, widths)]
+    models = [model for group in groups for model in group.models]
+    external = any(model.is_external for model in models)
+    lines = ["", f"What is wrong, by cause and environment, with {'claimed' if external else 'in place'} → reload:"]
     pages: set[str] = set()
-    for row, (model, _) in zip(rows, worst, strict=True):
-        lines += [_line(row, [*widths, 0]), *_cause(model, pages)]
-    if left:
-        lines.append(f"  and {left:,} more")
+    for group in groups[:PARAGRAPHS]:
+        lines += ["", f"  {title(group)}: {group.verdicts}", *_members(group, external)]
+        lines += [f"    {line}" for line in _said_once(group, pages)]
+    if len(groups) > PARAGRAPHS:
+        lines.append("")
+    for group in groups[PARAGRAPHS:]:
+        lines.append(f"  {title(group)}: {group.verdicts}: {_names(group.models)}")
     return [*lines, ""]
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
+def title(group: Group) -> str:
+    """``global-generator, corridor:Corridor``: what the models of a group have in common."""
+    worst = group.worst
+    environment = "" if worst.verdict == "error" else one_line(worst.env_id, LONGEST_NAME)
+    return ", ".join(filter(None, [one_line(worst.cause, _LONGEST_CAUSE), environment])) or worst.verdict
+
+
+def _members(group: Group, with_claim: bool) -> list[str]:
+    """A line for each of the first models, and one with the names of all others that lost."""
+    shown = group.models[:ROWS]
+    rows = [_cells(model, with_claim) for model in shown]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [f"    {'  '.join(map(str.ljust, row, widths)).rstrip()}" for row in rows]
+    left = group.models[ROWS:]
+    if left and group.worst.verdict == "error":
+        return [*lines, f"    and {len(left):,} more"]
+    return [*lines, *([f"    and {len(left):,} more: {_names(left)}"] if left else [])]
+
+
+def _names(models: Sequence[AuditedModel]) -> str:
+    return ", ".join(one_line(model.name, LONGEST_NAME) for model in models)
 
 
 def _cells(model: AuditedModel, with_claim: bool) -> list[str]:
@@ -220,18 +208,22 @@ def _cells(model: AuditedModel, with_claim: bool) -> list[str]:
     return [one_line(model.name, LONGEST_NAME), model.called, *kind, rewards(model)]
 
 
-def _cause(model: AuditedModel, pages: set[str]) -> list[str]:
-    """What explains a model's verdict, and where the fix is.
+def _said_once(group: Group, pages: set[str]) -> Iterator[str]:
+    """The reason of the worst, what explains it, and where the fix is.
 
     :param pages: those that are named already; a new one is added
     """
-    said = explained(model)
-    lines = [f"    cause: {said}"] if said else []
-    page = cause_page(model.cause) if said else ""
+    worst, alone = group.worst, len(group.models) == 1
+    if worst.reason:
+        yield f"{'' if alone or worst.verdict == 'error' else 'the worst: '}{why(worst)}"
+    said = explained(worst)
+    if said:
+        of = "" if group.same_evidence else f" of {one_line(worst.name, LONGEST_NAME)}"
+        yield f"cause{of}: {said}"
+    page = cause_page(worst.cause) if said else ""
     if page and page not in pages:
         pages.add(page)
-        lines.append(f"    fix: {page}")
-    return lines
+        yield f"fix: {page}"
 
 
 def _mean_and_std(mean: float | None, std: float | None) -> str:
