@@ -15,13 +15,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from reload_audit.records.environment_health import EnvironmentHealth
-from reload_audit.reports.audit import ClaimRow, ConditionRow, DivergingValue, spread
+from reload_audit.reports.audit import Audit, ClaimRow, ConditionRow, DivergingValue, spread
 from reload_audit.reports.dashboard import grids
 from reload_audit.reports.dashboard.causes import certainty
 from reload_audit.reports.dashboard.entries import LONGEST_DETAIL, LONGEST_NAME, LONGEST_TEXT, Entry
 from reload_audit.reports.dashboard.episodes import Pairs
 from reload_audit.reports.dashboard.number_format import count, number
 from reload_audit.reports.dashboard.scores import Place, places
+from reload_audit.reports.environments import fragile
 from reload_audit.reports.safe_text import one_line
 from reload_audit.reports.summary import cause_page
 
@@ -58,20 +59,20 @@ class Part:
     content: str
 
 
-def parts(models: Sequence[Entry], environments: Iterable[EnvironmentHealth], pairs: Mapping[str, Pairs]) -> list[Part]:
+def parts(models: Sequence[Entry], audit: Audit, pairs: Mapping[str, Pairs]) -> list[Part]:
     """Everything the page needs, compressed.
 
     :param models: the worst first
-    :param environments: those that were probed
     :param pairs: the episodes of models, by their keys; not of all
     """
-    chunks = list(_chunks(models, pairs))
+    chunks, shaded = list(_chunks(models, pairs)), fragile(audit)
     said = {
         "columns": columns(models),
         "cells": [_brief(asdict(cell)) for cell in grids.cells(models)],
         "seeds": [_brief(asdict(mean)) for mean in grids.seeds(models)],
         "causes": _explanations(models),
-        "environments": environment_findings(environments),
+        "environments": environment_findings(audit.environments),
+        "fragile": [index for index, entry in enumerate(models) if entry.key in shaded],
         "detailed": len(chunks) * _CHUNK,
         "chunk": _CHUNK,
     }

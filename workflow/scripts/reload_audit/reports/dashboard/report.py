@@ -23,6 +23,7 @@ from reload_audit.reports.dashboard import number_format
 from reload_audit.reports.dashboard.causes import cause_rows, certainty
 from reload_audit.reports.dashboard.charts import MARGINS_SHOWN, compiled
 from reload_audit.reports.dashboard.entries import Entry, entries
+from reload_audit.reports.dashboard.environments import environment_rows, healthy
 from reload_audit.reports.dashboard.episodes import read_pairs
 from reload_audit.reports.dashboard.grids import MOST, experiments
 from reload_audit.reports.dashboard.payload import pack, parts
@@ -120,6 +121,8 @@ def render(audit: Audit, episodes: Path | None = None, folders: Mapping[str, str
         models=models,
         scored=any(entry.random_mean_reward is not None and entry.claim_mean is not None for entry in models),
         causes=causes,
+        environments=environment_rows(audit, models),
+        healthy=healthy(audit),
         as_before=f"{', '.join(AS_BEFORE[:-1])} or {AS_BEFORE[-1]}",
         cause_bars=bars((entry.causes[0].name, entry.verdict) for entry in models if entry.causes),
         environment_bars=bars((entry.env_id, entry.verdict) for entry in models),
@@ -131,7 +134,7 @@ def render(audit: Audit, episodes: Path | None = None, folders: Mapping[str, str
         style=(_HERE / "vendor/tabulator.min.css").read_text(encoding="utf-8") + _style(),
         libraries={Path(name).name.partition(".")[0]: pack(text) for name, text in libraries.items()},
         specifications=pack(json.dumps({name: json.dumps(chart) for name, chart in compiled().items()})),
-        parts=parts(models, audit.environments, read_pairs(episodes, models)),
+        parts=parts(models, audit, read_pairs(episodes, models)),
         script=script,
         hashes=[_hash(script), *map(_hash, libraries.values())],
     )

@@ -18,6 +18,7 @@ async function start() {
     runLibrary("vega").then(() => runLibrary("vega-interpreter")),
   ]);
   const rows = rowsOf(audit.columns);
+  for (const index of audit.fragile) rows[index].fragile = true;
   const search = document.getElementById("search");
   const clear = document.getElementById("clear");
   const said = document.getElementById("shown");

@@ -74,7 +74,10 @@ function causesPart(details, audit) {
   return part("causes", found.length > 1 ? "Causes, the best explanation first" : "Cause", found);
 }
 
+// How much of a loss or gain a condition closes; 0 where none is shown, or none would count.
 function closes(condition, row) {
+  const differs = row.difference === null || row.margin === null || Math.abs(row.difference) > row.margin;
+  if (!differs || !(["degraded", "improved", "inconclusive"].includes(row.verdict))) return 0;
   if (row.before === null || row.after === null || row.before === row.after || condition.mean === null) return 0;
   return 1 - Math.abs(row.before - condition.mean) / Math.abs(row.before - row.after);
 }
@@ -179,6 +182,7 @@ function heading(row, go) {
     element("nav", {}, button("Previous model", "\u2039", () => go.step(-1)), button("Next model", "\u203a", () => go.step(1)), button("Close", "\u00d7", go.close, "close")),
     element("p", {}, `${row.algorithm || "unknown algorithm"} on ${environmentText(row) || "an unknown environment"}, ${row.experiment}${trained}`),
     row.reason ? element("p", { class: "reason" }, row.reason) : null,
+    row.fragile ? element("p", { class: "reason" }, "Its environment is not reproducible: with the same seeds and actions other episodes may come, and other rewards.") : null,
   );
 }
 

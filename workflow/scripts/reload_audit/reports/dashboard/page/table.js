@@ -9,6 +9,7 @@ const SVG = "http://www.w3.org/2000/svg";
 
 function badge(row) {
   if (row.suspect) return element("span", { class: `badge ${row.verdict} suspect`, title: `${row.verdict}: ${SETTINGS.meanings.suspect}` }, "suspect");
+  if (row.fragile) return element("span", { class: `badge ${row.verdict} fragile`, title: `${SETTINGS.meanings[row.verdict]} Its environment is not reproducible.` }, row.verdict);
   return element("span", { class: `badge ${row.verdict}`, title: SETTINGS.meanings[row.verdict] }, row.verdict);
 }
 
