@@ -696,3 +696,27 @@ def test_the_main_plots_are_written_as_files_too(tmp_path: Path) -> None:
 def test_a_plot_without_data_is_not_written(tmp_path: Path) -> None:
     write_figures(audit_of([]), tmp_path / "figures")
     assert list((tmp_path / "figures").iterdir()) == []
+
+
+# --- Environments ------------------------------------------------------------------------------------------------
+
+
+def test_each_faulty_environment_has_its_evidence_and_fix_and_healthy_ones_are_only_named() -> None:
+    faulty = environment_health("corridor:Corridor", "a", problem=("clock", "It reads the clock at a.py:7."))
+    faulty["problems"][0] |= {"fix": "self.np_random", "where": "a.py:7 in reset"}
+    page = render(audit_of([trained_row("a", "equivalent")], environment_health=[environment_health(), faulty]))
+    section = page.partition('id="environments-title"')[2].partition("</section>")[0]
+    for said in ("not reproducible", "It reads the clock at a.py:7.", "self.np_random", "a.py:7 in reset", "#model=a"):
+        assert said in section
+    assert section.count("<details>") == 1
+    assert re.search(r"reproducible</span> CartPole-v1", section)
+    assert "1 of its models earns as before" in section
+    assert 'id="environments-title"' not in render(audit_of([trained_row()]))
+
+
+def test_a_verdict_has_a_shade_where_its_environment_is_not_reproducible() -> None:
+    faulty = environment_health("E", "a", "b", problem=("clock", "-"))
+    leaving = environment_health("F", "c", problem=("environment-checker", "-"), reproducible=True)
+    models = [trained_row("a", "equivalent"), trained_row("b", "degraded"), trained_row("c")]
+    said = read(render(audit_of(models, environment_health=[faulty, leaving])))
+    assert [said["columns"]["model"][index] for index in said["fragile"]] == ["a"]

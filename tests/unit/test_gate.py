@@ -51,6 +51,6 @@ def test_environments_with_faults_do_not_pass_where_that_is_asked_for(tmp_path):
     assert str(closed.value).splitlines() == [
         "gate: environments with faults: 2",
         "  corridor:Corridor: not reproducible: global-generator",
-        "  a: reproducible: environment-checker",
+        "  a: reproducible, but fails its checks: environment-checker",
     ]
     gate.main(audit(tmp_path, trained_row(), environments=[environment_health()]), ["environment"])

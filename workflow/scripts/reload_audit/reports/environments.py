@@ -20,9 +20,12 @@ def is_faulty(environment: EnvironmentHealth) -> bool:
 
 
 def state(environment: EnvironmentHealth) -> str:
-    """``not reproducible``, ``reproducible``, or that it is not known."""
-    known = {True: "reproducible", False: "not reproducible"}
-    return known.get(environment.reproducible, "whether it is reproducible is not known")  # type: ignore[arg-type]
+    """``not reproducible``, ``reproducible``, that its checks fail, or that it is not known."""
+    if environment.reproducible is None:
+        return "not known to be reproducible"
+    if not environment.reproducible:
+        return "not reproducible"
+    return "reproducible, but fails its checks" if environment.problems else "reproducible"
 
 
 def worst_first(environments: Sequence[EnvironmentHealth]) -> list[EnvironmentHealth]:

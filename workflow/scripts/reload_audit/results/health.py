@@ -161,6 +161,8 @@ def _unknown(probe: ProbeRecord) -> Iterator[str]:
     for contrast, compared in probe.effects.contrasts.items():
         if compared.failure is not None:
             yield f"whether episodes differ with {CAPTIONS[contrast]}: {compared.failure.message}"
+        elif compared.differs is None:
+            yield f"whether episodes differ with {CAPTIONS[contrast]}: they differ from run to run"
     yield from (
         f"{_title(report)} did not finish: {report.error}"
         for report in _ended(probe)
