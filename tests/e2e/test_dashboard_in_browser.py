@@ -379,6 +379,14 @@ def test_a_panel_has_no_sections_without_content(browser: Browser, write_report_
             assert tab.panel(part).count() == 0, part
 
 
+def test_no_condition_closes_anything_for_a_model_that_lost_nothing(report_of_hundred: tuple[Content, Tab]) -> None:
+    audit, tab = report_of_hundred
+    for verdict in ("equivalent", "retained"):
+        for name in having(audit, verdict=verdict)[:2]:
+            tab.go(name)
+            assert "closes" not in tab.panel("conditions").text_content()
+
+
 @pytest.mark.parametrize("close", ["#close", "Escape"])
 def test_a_click_on_a_row_opens_its_panel(close: str, report_of_hundred: tuple[Content, Tab]) -> None:
     audit, tab = report_of_hundred
