@@ -71,7 +71,7 @@ def test_a_lost_reward_fails_an_error_is_one_and_an_open_question_is_skipped(tmp
 
 def test_a_suspect_model_fails_where_the_gate_fails_on_those(tmp_path):
     path = tmp_path / "junit.xml"
-    write_junit(audit_of(suspect_row("s"), inconclusive_row("no_claim"), trained_row()), path, fail_on=["suspect"])
+    write_junit(audit_of(suspect_row("s"), inconclusive_row("no_claim"), trained_row()), path, failed=["suspect"])
     (shown,) = JUnitXml.fromfile(str(path))
     assert (shown.tests, shown.failures, shown.errors, shown.skipped) == (3, 1, 0, 1)
     assert [type(found) for found in next(iter(shown)).result] == [Failure]

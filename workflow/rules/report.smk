@@ -100,7 +100,11 @@ rule summarize:
     conda:
         CONDA_ENV
     params:
-        fail_on=PLAN.config["gate"]["fail_on"],
+        failed_tests=[
+            word
+            for word in ("suspect", "environment")
+            if word in PLAN.config["gate"]["fail_on"]
+        ],
         code=always(PLAN.code.of_script_with_data, "summarize.py"),
     message:
         "Writing {output.text}, {output.markdown} and {output.junit}"

@@ -12,7 +12,7 @@ from reload_audit.reports.junit import write_junit
 from reload_audit.reports.model_cards import FOLDER, about_cards, suggestions, write_patches
 
 
-def main(audit: Path, fail_on: Sequence[str] = ()) -> None:
+def main(audit: Path, failed_tests: Sequence[str] = ()) -> None:
     results = audit.parent
     report = str(results / "report.html")
 
@@ -20,7 +20,7 @@ def main(audit: Path, fail_on: Sequence[str] = ()) -> None:
         cards = suggestions(content)
         write_patches(cards, results / FOLDER)
         write_flagged(results / "flagged.csv", content.models)
-        write_junit(content, results / "junit.xml", fail_on)
+        write_junit(content, results / "junit.xml", failed_tests)
         write_text(results / "summary.txt", summary.summarize(content, report, about_cards(cards)))
         write_text(results / "summary.md", markdown.summarize(content, report, cards))
 
@@ -29,4 +29,4 @@ def main(audit: Path, fail_on: Sequence[str] = ()) -> None:
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], expected=DamagedFileError):
-        main(Path(snakemake.input[0]), snakemake.params.fail_on)
+        main(Path(snakemake.input[0]), snakemake.params.failed_tests)

@@ -25,14 +25,14 @@ _LONGEST_TEXT = 2_000
 _LONGEST_FIX = 6_000
 
 
-def write_junit(audit: Audit, path: Path, fail_on: Collection[str] = ()) -> None:
+def write_junit(audit: Audit, path: Path, failed: Collection[str] = ()) -> None:
     """Write ``junit.xml``: a test suite with a test case for each model, and one with a test case for each environment.
 
-    :param fail_on: what the gate fails on: where ``suspect`` is among it, a suspect model is a failed test rather than
-        a skipped one as all inconclusive models; where ``environment`` is, so is an environment with faults
+    :param failed: where ``suspect`` is among it, a suspect model is a failed test rather than a skipped one as all
+        inconclusive models; where ``environment`` is, so is an environment with faults
     """
-    of_models = [_outcome(model, "suspect" in fail_on) for model in audit.models]
-    faulty = "failure" if "environment" in fail_on else "skipped"
+    of_models = [_outcome(model, "suspect" in failed) for model in audit.models]
+    faulty = "failure" if "environment" in failed else "skipped"
     of_environments = [faulty if is_faulty(environment) else "" for environment in audit.environments]
     suites = ET.Element("testsuites", {"name": "reload-audit", **_totals([*of_models, *of_environments])})
     suite = _add_suite(suites, "reload-audit", of_models)
