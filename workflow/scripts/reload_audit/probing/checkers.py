@@ -30,7 +30,7 @@ _GLOBAL_SEED = 20_000
 # A fork server would import PyTorch again, for an environment or two.
 _START_METHOD = "fork" if sys.platform == "linux" else "forkserver"
 
-_LONGEST_QUOTE = 300
+_LONGEST_QUOTE = 500
 _MOST_QUOTES = 10
 
 
@@ -73,7 +73,11 @@ def _named_in(error: str, env: gym.Env) -> Place | None:
 
 
 def _quoted(text: str) -> str:
-    return " ".join(text.replace("\x1b[33m", "").replace("\x1b[0m", "").split())[:_LONGEST_QUOTE]
+    quote = " ".join(text.replace("\x1b[33m", "").replace("\x1b[0m", "").split())
+    if len(quote) <= _LONGEST_QUOTE:
+        return quote
+    begins = quote[:_LONGEST_QUOTE]
+    return f"{begins.rpartition(' ')[0] or begins} …"
 
 
 def compare_vectorized(
