@@ -85,6 +85,14 @@ def test_an_unknown_option_is_named_at_once(tmp_path):
         ReferenceRecorder(tmp_path, "CartPole-v1", episode=3)
 
 
+@pytest.mark.parametrize("option", ["env_kwargs", "vec_wrappers"])
+def test_an_object_that_no_recording_may_name_is_refused_at_once_with_what_to_do(option, tmp_path):
+    arguments = {"opponent": {"object": "opponents:random"}}
+    given = arguments if option == "env_kwargs" else [{"mine.Mirrored": arguments}]
+    with pytest.raises(ValueError, match=r"name the object opponents:random: .* as env_fns"):
+        ReferenceRecorder(tmp_path, "CartPole-v1", **{option: given})
+
+
 def test_another_environment_than_the_one_trained_in_is_named_before_training(tmp_path):
     trained = model()
     with pytest.raises(ValueError, match="not like the environment that is trained in"):

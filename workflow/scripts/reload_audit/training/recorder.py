@@ -30,6 +30,7 @@ from reload_audit.evaluation.reference import evaluate_random_policy, evaluate_r
 from reload_audit.models import model_folder
 from reload_audit.models.algorithms import algorithm
 from reload_audit.reading import limits
+from reload_audit.reading.plain_values import objects_in
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.records.episodes import TrainTime
 from reload_audit.records.specs import FORMAT, Arguments, EnvironmentSpec, EvaluationSpec, WrapperEntry
@@ -183,6 +184,13 @@ def _said(
     vec_env: str | None,
 ) -> Said:
     name = None if env is None else _name_of(env)
+    for option, given in (("env_kwargs", env_kwargs), ("wrappers", wrappers), ("vec_wrappers", vec_wrappers)):
+        if (named := next(objects_in(given), None)) is not None:
+            raise ValueError(
+                f"{option} name the object {named}: expected plain values, because no audit lets a recording name one; "
+                "give it to the environment in a function in a module, such as my_env.py, that is declared to return "
+                "it (`-> gymnasium.Env`): give that to make_vec_env, and as env_fns"
+            )
     return Said(name, env_kwargs, wrappers, vec_wrappers, frame_stack, factories(env_fns) if env_fns else [], vec_env)
 
 
