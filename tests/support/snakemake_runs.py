@@ -23,18 +23,27 @@ TABLES = ("episodes.parquet", "conditions.parquet", "models.csv", "audit.json", 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished call of snakemake."""
+    """A finished call of snakemake.
+
+    :param log: what it wrote into a log of its own, which has all that it says; empty where nothing ran
+    """
 
     status: int
     output: str
+    log: str = ""
 
     @property
     def jobs(self) -> dict[str, int]:
-        """How many jobs of each rule were planned, from the table that snakemake prints."""
-        table = re.search(r"^job +count\n[- ]+\n(.*?)^total", self.output, re.MULTILINE | re.DOTALL)
+        """How many jobs of each rule were planned, from the table that snakemake prints, or keeps in its log."""
+        table = re.search(r"^job +count\n[- ]+\n(.*?)^total", self.log or self.output, re.MULTILINE | re.DOTALL)
         return (
             {} if table is None else {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", table[1], re.MULTILINE)}
         )
+
+
+def logs(folder: Path) -> list[Path]:
+    """Snakemake's own logs of what was run in a folder, the last one last."""
+    return sorted((folder / ".snakemake/log").glob("*.log"))
 
 
 class Workspace:
@@ -67,11 +76,12 @@ class Workspace:
     def snakemake(self, *arguments: str, cores: int = 2) -> Run:
         """Run Snakemake to its end."""
         environment = {**os.environ, "PYTHONPATH": ""}
+        before = {*logs(self.folder)}
         with tempfile.TemporaryDirectory() as folder:
             output = Path(folder, "output.txt")
             command = ["--cores", str(cores), *arguments]
             status = warm_snakemake.run(self.folder, command, environment, output, timeout=1200)
-            return Run(status, output.read_text())
+            return Run(status, output.read_text(), "".join(log.read_text() for log in {*logs(self.folder)} - before))
 
     def start(self, log: Path, *arguments: str) -> subprocess.Popen:
         """Start Snakemake in a session of its own, while the test goes on; what it prints goes into ``log``."""

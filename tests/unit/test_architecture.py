@@ -38,6 +38,7 @@ PACKAGES = (
     "jobs",
     "results",
     "reports",
+    "progress",
     "command",
 )
 """All packages of the library, bottom first: none imports a package that stands further down in this list."""
@@ -46,6 +47,7 @@ HEAVY = {"numpy", "torch", "pandas", "gymnasium", "stable_baselines3"}
 """What takes seconds to import, and is not needed to plan jobs."""
 
 LIBRARY = ROOT / "workflow/scripts/reload_audit"
+PLUGIN = ROOT / "workflow/scripts/snakemake_logger_plugin_reload_audit/__init__.py"
 SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 RULES = sorted([*ROOT.glob("Snakefile"), *(ROOT / "workflow").glob("Snakefile"), *(ROOT / "workflow").rglob("*.smk")])
 BUDGETS = yaml.safe_load((ROOT / "tests/support/budgets.yaml").read_text(encoding="utf-8"))
@@ -119,12 +121,12 @@ def packages() -> Graph:
 
 
 def importers() -> Graph:
-    """Who imports each package: packages, the library's public names, Snakemake's scripts, and its rules."""
+    """Who imports each package: packages, the library's public names, Snakemake's scripts, rules and logger plugin."""
     graph: dict[str, set[str]] = defaultdict(set)
     for package, others in packages().items():
         for other in others:
             graph[other].add(package)
-    outside = {"reload_audit": [LIBRARY / "__init__.py"], "scripts": SCRIPTS}
+    outside = {"reload_audit": [LIBRARY / "__init__.py"], "scripts": SCRIPTS, "logger plugin": [PLUGIN]}
     for name, files in outside.items():
         for file in files:
             for module in imported(file):

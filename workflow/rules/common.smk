@@ -98,6 +98,30 @@ LEDGER = ledger.Ledger(Path(FOLDERS.results, ".written.json"))
 always, by, Asking = for_rules.always, for_rules.by, for_rules.Asking
 
 
+CONSOLE = (
+    SNAKEMAKE.shown_by("snakemake_logger_plugin_reload_audit") if IS_HERE else None
+)
+if CONSOLE is not None:
+    CONSOLE.belong()
+
+
+def show_progress():
+    """Show how far the audit is, until it ends, where Snakemake would show each job's start and end."""
+    if CONSOLE is not None and not SNAKEMAKE.is_touch:
+        CONSOLE.watch_audit(
+            PLAN.work,
+            SNAKEMAKE.jobs_to_run(),
+            PLAN.config["verdict"]["fdr"],
+            Path(FOLDERS.results, "progress.html"),
+        )
+
+
+def show_end(*, failed):
+    """Show no further progress."""
+    if CONSOLE is not None:
+        CONSOLE.unwatch(failed=failed)
+
+
 @functools.cache
 def inspect_results():
     """Snakemake looks at time stamps alone, so it is told which results have changed since they were written."""

@@ -28,6 +28,7 @@ from reload_audit.evaluation.checks import check, check_identity, recorded_diver
 from reload_audit.evaluation.conditions import Subject, fresh_environments, run_condition
 from reload_audit.evaluation.in_time import time_allowed
 from reload_audit.evaluation.rollouts import NoActionMasks, NonFiniteReward, RandomPolicy, TimeAllowed, run_episodes
+from reload_audit.evaluation.said import say_verdict
 from reload_audit.forensics.history import counted_by, history_of, remarks_on_training
 from reload_audit.forensics.pairing import counts_of
 from reload_audit.forensics.traces import traces_of
@@ -198,6 +199,9 @@ class _Evaluation:
             computed_on = recording.identity.computed_on, model_folder.computed_on(subject.model)
             folder = Path(spec.recording)
             divergence = recorded_divergence(folder, train_time.reference, episodes, steps, self.checks, computed_on)
+        if canonical and len(episodes) > 1:
+            may_explore = any(claim.kind == "training" for claim in claims)
+            say_verdict(judged(episodes), self.checks, is_last=not may_explore)
         return replace(found(episodes), divergence=divergence, out_of_time=allowed.is_up)
 
     def _paid_elsewhere(self, train_time: TrainTime | None) -> Pays:

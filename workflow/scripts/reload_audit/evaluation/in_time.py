@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 from reload_audit.evaluation.rollouts import TimeAllowed
-from reload_audit.processes.under_way import hand_over, seconds_left
+from reload_audit.processes.under_way import hand_over, report, seconds_left
 from reload_audit.records.model_record import Evaluation
 
 _AFTERWARDS = 3.0
@@ -16,7 +16,7 @@ _AFTERWARDS = 3.0
 def time_allowed(so_far: Evaluation, first: int) -> TimeAllowed:
     """The time that the process of an evaluation has for episodes.
 
-    Until the first look is complete, it hands over how far the episodes are.
+    Until the first look is complete, it hands over how far the episodes are; those who watch are told until the last.
 
     :param so_far: what is known without any episode
     :param first: episodes of the first look
@@ -24,6 +24,7 @@ def time_allowed(so_far: Evaluation, first: int) -> TimeAllowed:
     started = time.monotonic()
 
     def ended(n: int) -> None:
+        report("evaluating", n, 0, "episodes")
         if n < first:
             more = (time.monotonic() - started) / max(n, 1) * (first - n)
             rest = f", the others would take about {more:.0f} seconds more" if n else ""

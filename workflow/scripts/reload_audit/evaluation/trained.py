@@ -16,6 +16,7 @@ import torch as th
 from reload_audit.evaluation.checks import check_identity, recorded_divergence
 from reload_audit.evaluation.conditions import Subject, fresh_environments, run_condition
 from reload_audit.evaluation.in_time import time_allowed
+from reload_audit.evaluation.said import say_verdict
 from reload_audit.judging.criteria import Criteria
 from reload_audit.judging.judgement import Judgement, judge
 from reload_audit.models import model_folder
@@ -65,6 +66,8 @@ def evaluate(folder: str, spec_data: Mapping[str, Any], condition: Condition, cr
     if steps is not None:
         computed_on = recorded.computed_on, model_folder.computed_on(subject.model)
         divergence = recorded_divergence(Path(folder), train_time.reference, episodes, steps, checks, computed_on)
+    if canonical and len(episodes) > 1:
+        say_verdict(judged(episodes), checks)
     return replace(found(episodes), divergence=divergence, out_of_time=allowed.is_up)
 
 

@@ -9,12 +9,14 @@ from typing import Any
 
 from reload_audit.jobs.batch_cache import BatchCache
 from reload_audit.jobs.diagnosis import Processes, Target, diagnose
+from reload_audit.jobs.ended import note_end
 from reload_audit.judging.criteria import Criteria
 from reload_audit.models.recording import read_recording
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED
 from reload_audit.processes.full_disk import is_of_the_machine
 from reload_audit.processes.job_log import log_traceback
+from reload_audit.processes.notes import Note, leave
 from reload_audit.reading.refusal import Unreadable, unforeseen
 from reload_audit.records.episodes import RandomReward
 from reload_audit.records.manifest import ExternalFacts, ExternalManifest
@@ -67,12 +69,15 @@ def audit_batch(
     if audited:
         with open(log, "a", encoding="utf-8") as file:
             file.write(f"{len(audited)} of {len(models)} models are as they were when they were audited before\n")
+        leave(log, *(Note(model, ended=True) for model in audited))
     isolation.prepare(reload.isolation, hash_seed=RELOAD_HASH_SEED, preload=PRELOAD)
     batch = _Batch(log, policy, reload, criteria)
     for spec in specs:
         if spec.model not in audited:
+            leave(log, Note(spec.model, doing="reading"))
             audited[spec.model] = record = batch.audit(spec)
             cache.add(record)
+            note_end(log, record)
     write_batch(records, [replace(audited[spec.model], log=str(log)) for spec in specs])
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from reload_audit.jobs.diagnosis import Processes, Target, diagnose
+from reload_audit.jobs.ended import note_end
 from reload_audit.judging.criteria import Criteria
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED
@@ -43,6 +44,7 @@ def reload_model(folder: Path, record: Path, log: Path, reload: ReloadSpec, crit
         isolation.prepare(reload.isolation, hash_seed=RELOAD_HASH_SEED, preload=PRELOAD)
         model = _measured_or_failed(model, folder, Processes(reload, log), reload, criteria)
     write_record(record, model)
+    note_end(log, model)
 
 
 def _read(path: Path, kind: type[T]) -> T:

@@ -17,6 +17,7 @@ import psutil
 
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import TRAIN_HASH_SEED
+from reload_audit.processes.notes import Note, leave
 from reload_audit.records.manifest import TrainedManifest
 from reload_audit.records.specs import Limits
 from reload_audit.records.storage import read_json, write_json
@@ -43,6 +44,8 @@ def train_model(spec: Mapping[str, Any], folder: Path, log: Path, code: str, lim
         )
         manifest = TrainedManifest(spec["model"], spec, code, outcome.failure, outcome.usage, outcome.value)
         write_json(building / "manifest.json", manifest.to_dict(), indent=2)
+    said = "" if outcome.failure is None else f"in training: {outcome.failure.message}"
+    leave(log, Note(str(spec["model"]), ended=True, verdict="error" if said else "", said=said))
     if outcome.failure is None:
         shutil.rmtree(checkpoints, ignore_errors=True)
 

@@ -322,6 +322,18 @@ class Plan:
         """The files with the records of all scripts."""
         return [f"{self.folders.results}/scripts/{script}.json" for script in self.scripts]
 
+    @property
+    def work(self) -> dict[str, dict[str, list[str]]]:
+        """By rule and the values of a job's wildcards: the names of the models, environments or scripts it works on."""
+        trained = {name: [name] for name in self.trained}
+        return {
+            "train": trained,
+            "reload": trained,
+            "audit_external": self.batches,
+            "probe": {name: [name] for name in self.probes},
+            "observe": {name: [name] for name in self.scripts},
+        }
+
     def outputs(self, of_all: Sequence[str]) -> list[str]:
         """Everything that later jobs or people rely on.
 

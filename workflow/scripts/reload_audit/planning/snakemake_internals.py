@@ -6,6 +6,7 @@ Snakemake is not imported: its ``workflow`` object is an argument.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +15,10 @@ TRIED = ("9.27.0", "9.27.1")
 
 _ITS_OWN_LIMIT = (100, 1)
 """Snakemake's default limit: a number of jobs, and the seconds in which at most so many may start."""
+
+
+_OWN_LINES = "DefaultStreamHandler"
+"""What Snakemake calls the handler that writes its lines to the terminal."""
 
 
 class UntriedVersionError(RuntimeError):
@@ -82,6 +87,40 @@ class Snakemake:
     def make_again(self, outputs: Iterable[str]) -> None:
         """Run the jobs of these outputs, whatever their time stamps say. For input functions: planning goes on."""
         self._workflow.dag.forcefiles.update(outputs)
+
+    @property
+    def is_touch(self) -> bool:
+        """Whether jobs only stamp their outputs anew."""
+        return bool(self._workflow.touch)
+
+    def jobs_to_run(self) -> list[tuple[str, str]]:
+        """Rule of each job that is to run, and the values of its wildcards, joined with dots. For ``onstart``."""
+        jobs = self._workflow.dag.needrun_jobs()
+        return [(job.rule.name, ".".join(job.wildcards_dict.values())) for job in jobs]
+
+    def shown_by(self, module: str) -> Any | None:
+        """Let a logger plugin take the place of Snakemake's own lines.
+
+        Snakemake looks for plugins before it reads a Snakefile, on the import path, where a clone is not.
+
+        :param module: of the plugin
+        :return: the plugin's handler; None where nothing will run, the user asked for less or for another plugin, or
+            this process runs a job
+        """
+        manager = self._workflow.logger_manager
+        if not self.is_main_process or manager.settings.dryrun or manager.settings.quiet or is_module(self._workflow):
+            return None
+        plugin = importlib.import_module(module)
+        chosen = next((handler for handler in manager.plugin_handlers if isinstance(handler, plugin.LogHandler)), None)
+        if chosen is not None or any(handler.writes_to_stream for handler in manager.plugin_handlers):
+            return chosen
+        handler = plugin.LogHandler(manager.settings, None)
+        handler.addFilter(manager._default_filter())
+        handler.setFormatter(manager._default_formatter())
+        for own in [own for own in manager.logger.handlers if own.name == _OWN_LINES]:
+            manager.logger.removeHandler(own)
+        manager.logger.addHandler(handler)
+        return handler
 
     def plan_only_when_jobs_end(self) -> None:
         """Take away Snakemake's own limit on jobs per second. For ``onstart``.

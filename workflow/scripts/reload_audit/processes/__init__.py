@@ -2,5 +2,5 @@
 
 May import: reading.
 Imported by: records, planning, environments, models, evaluation, training, probing, observing, diagnosis, jobs,
-results, command, rules, scripts.
+results, progress, command, rules, scripts.
 """

@@ -205,7 +205,7 @@ def _call_once(
 def _child(
     target: str, arguments: tuple[Any, ...], sender: Connection, log: str, python_path: list[str], deadline: float
 ) -> None:
-    under_way.begin(sender, deadline)
+    under_way.begin(sender, deadline, Path(log))
     os.environ.update(for_children(python_path))
     os.setsid()  # a group of its own, so that its workers can be ended with it
     threading.Thread(target=_die_with_caller, daemon=True).start()

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from reload_audit.processes import job_memory
+from reload_audit.processes import job_memory, notes
 from reload_audit.processes.full_disk import is_out_of_space
 from reload_audit.reading.refusal import shown_lines
 
@@ -27,6 +27,7 @@ def job_log(
     log = Path(path)
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("", encoding="utf-8")
+    notes.begin(log)
     killed_before = job_memory.kills()
     try:
         yield log

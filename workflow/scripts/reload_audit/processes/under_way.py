@@ -1,4 +1,7 @@
-"""What a function that was called in a fresh process may do while it runs: hand something over, ask how long it has."""
+"""What a function that was called in a fresh process may do while it runs.
+
+It hands something over, asks how long it has, and says how far it is.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,16 @@ import math
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
+
+from reload_audit.processes.notes import Note, leave
+
+_PAUSE = 2.0
+"""Seconds between two notes, at least."""
+
+_NOTES = 200
+"""What takes long leaves about so many notes each time that it has taken two and a half times as long."""
 
 
 @dataclass(frozen=True)
@@ -21,19 +33,38 @@ class _Call:
 
     :cvar sender: takes what is handed over
     :cvar deadline: of ``time.monotonic``, which is the same in all processes of a machine
+    :cvar log: beside which notes are left
+    :cvar noted: when the last note was left, of ``time.monotonic``; at first, when the call began
     """
 
     sender: Connection | None = None
     deadline = math.inf
+    log: Path | None = None
+    began = noted = 0.0
 
 
-def begin(sender: Connection, deadline: float) -> None:
+def begin(sender: Connection, deadline: float, log: Path) -> None:
     """Note what this process was started for.
 
     :param sender: takes what is handed over
     :param deadline: of ``time.monotonic``; infinite where there is no limit
+    :param log: of the job
     """
-    _Call.sender, _Call.deadline = sender, deadline
+    _Call.sender, _Call.deadline, _Call.log = sender, deadline, log
+    _Call.began = _Call.noted = time.monotonic()
+
+
+def report(doing: str, done: float, total: float, unit: str) -> None:
+    """Say how far the call is, for those who watch. Asked often, it seldom writes; what is over soon leaves no note.
+
+    :param doing: what it does, such as ``training``
+    :param done: how many of ``total`` it has done, 0 where that is not known
+    :param unit: of what, such as ``steps``
+    """
+    now = time.monotonic()
+    if _Call.log is not None and now - _Call.noted > max(_PAUSE, (now - _Call.began) / _NOTES):
+        _Call.noted = now
+        leave(_Call.log, Note(doing=doing, done=done, total=total, unit=unit))
 
 
 def hand_over(value: Any) -> None:
@@ -43,6 +74,12 @@ def hand_over(value: Any) -> None:
     """
     if _Call.sender is not None:
         _Call.sender.send(HandedOver(value))
+
+
+def say(note: Note) -> None:
+    """Say something to those who watch, at once."""
+    if _Call.log is not None:
+        leave(_Call.log, note)
 
 
 def seconds_left() -> float:

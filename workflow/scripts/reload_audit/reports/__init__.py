@@ -1,5 +1,5 @@
 """What people read of an audit: console, Markdown, JUnit XML, corrections of model cards.
 
 May import: reading, causes, records, judging, results.
-Imported by: reports.dashboard, command, scripts, rules.
+Imported by: reports.dashboard, progress, command, scripts, rules.
 """

@@ -25,6 +25,7 @@ from reload_audit.evaluation.reference import evaluate_in_looks, evaluate_random
 from reload_audit.models import model_folder
 from reload_audit.models.algorithms import algorithm, default_policy, parse_hyperparams, resolved_hyperparams
 from reload_audit.models.without_dynamo import spare_compiler
+from reload_audit.processes.under_way import report
 from reload_audit.records.episodes import TrainTime
 from reload_audit.records.manifest import Training
 from reload_audit.records.specs import TrainingSpec
@@ -73,6 +74,7 @@ def train(spec_data: Mapping[str, Any], folder: str, checkpoints: str = "", code
     unpicklable = find_unpicklable_parts(venv)
 
     _log("evaluating in place")
+    report("evaluating", 0, 0, "")
     in_place_steps, steps = Steps(), Steps()
     in_place = evaluate_in_looks(model, venv, spec.evaluation, in_place_steps)
     _log("evaluating on freshly built environments")
@@ -134,7 +136,7 @@ def _new_normalizer(spec: TrainingSpec) -> Normalizer:
 
 
 class _Progress(BaseCallback):
-    """Prints steps, speed, time left and the recent mean reward now and then."""
+    """Prints steps, speed, time left and the recent mean reward now and then; says how far training is."""
 
     def __init__(self, total_timesteps: int) -> None:
         super().__init__()
@@ -144,6 +146,7 @@ class _Progress(BaseCallback):
         self._start = self._printed = time.monotonic()
 
     def _on_step(self) -> bool:
+        report("training", self.num_timesteps, self._total, "steps")
         now = time.monotonic()
         if now - self._printed >= _PROGRESS_SECONDS:
             self._printed = now
