@@ -69,6 +69,7 @@ def test_what_follows_a_script_is_its_own_command_line(folder: Path) -> None:
 
 def test_an_environment_is_probed_without_a_model(folder: Path) -> None:
     assert settings("env", "CartPole-v1")["environments"] == [{"env": "CartPole-v1"}]
+    assert settings("env", "CartPole-v1")["gate"] == {"fail_on": ["error", "environment"]}
     said = settings("env", "robot:Robot", "--env-kwargs", "{payload: 2.0}")
     assert said["environments"] == [{"env": "robot:Robot", "env_kwargs": {"payload": 2.0}}]
 

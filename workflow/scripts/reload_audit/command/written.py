@@ -82,6 +82,7 @@ def env(options: argparse.Namespace) -> Audit:
     """What ``reload-audit env ENV`` means."""
     entry: Settings = {"env": options.env, **({"env_kwargs": options.env_kwargs} if options.env_kwargs else {})}
     folders, notes = _python_path(options)
+    options.fail_on = options.fail_on or ["error", "environment"]
     return _audit(options, {"environments": [entry], **folders}, options.env, notes)
 
 
