@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from reload_audit.records.episodes import Episode
@@ -17,10 +19,11 @@ def examine(examination: Examination) -> Examination:
     return examination
 
 
-def evaluate(condition: Condition, mean: float) -> Evaluation:
+def evaluate(condition: Condition, mean: float, excluded: Callable[[list[Episode]], bool] | None = None) -> Evaluation:
     """Episodes that vary by :data:`SPREAD` about a mean, the first of which are the same however many there are."""
-    seed = sum(condition.name.encode())
-    return Evaluation(episodes=earned(mean, condition.n_episodes or 0, seed))
+    episodes = earned(mean, condition.n_episodes or 0, sum(condition.name.encode()))
+    first = episodes[:20]
+    return Evaluation(episodes=first if excluded is not None and excluded(first) else episodes)
 
 
 def earned(mean: float, n: int, seed: int) -> list[Episode]:

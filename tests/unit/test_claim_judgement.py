@@ -271,6 +271,14 @@ def test_constant_rewards_are_decided_once_a_rare_loss_would_have_shown():
     assert settled == [False, False, True]
 
 
+def test_a_loss_is_settled_once_only_the_claim_keeps_it_from_becoming_clearer():
+    perfect, wide = claim("model_card", 500.0, 0.0, 10), claim("model_card", 500.0, 60.0, 10)
+    judged = [judge_by_claims([one], episodes(270.0, 150.0, 40), 22.0, CRITERIA) for one in (perfect, wide)]
+    assert [judgement.decision for judgement in judged] == ["degraded", "degraded"]
+    assert [judgement.settled(CRITERIA) for judgement in judged] == [True, False]
+    assert judged[0].comparison.p_degraded == judged[0].comparison.least_p > 0.0
+
+
 def test_a_recorded_reference_without_in_place_has_no_environment_gap():
     judgement = judge(TrainTime(None, episodes(100.0), None), episodes(50.0), CRITERIA)
     assert judgement.environment_gap is None

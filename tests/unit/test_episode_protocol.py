@@ -13,7 +13,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from reload_audit.environments.build import build_vec_env, freeze_normalization, normalizable_keys
-from reload_audit.evaluation.conditions import Subject, fresh_environments, observe_as
+from reload_audit.evaluation.conditions import Subject, fresh_environments, observe_as, run_condition
 from reload_audit.evaluation.rollouts import (
     ModelPolicy,
     NonFiniteReward,
@@ -78,6 +78,35 @@ def test_subprocesses_give_the_same_bits_as_one_process():
 def test_episodes_do_not_depend_on_where_the_looks_are():
     whole = episodes_of(environment(4))
     assert first_difference(whole, episodes_of(environment(4), cuts=(5, 6, 20))) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked"),
+    [
+        ({"deterministic": False}, [24, 40]),
+        ({"n_envs": 20}, [20, 40]),
+        ({"n_envs": 64}, [40]),
+        ({"episodes_before": 1}, []),
+    ],
+)
+def test_a_trial_may_be_excluded_once_all_slots_have_run_equally_many_episodes(changes, asked):
+    """Not where episodes depend on those before them."""
+    spec = TrainingSpec.from_dict(training_spec())
+    model = PPO("MlpPolicy", planted.Draws(), seed=0, n_steps=8, batch_size=8)
+    condition = Condition("trial", **{"n_envs": 8, "n_episodes": 40, **changes})
+    told: list[int] = []
+
+    def run(answer: bool) -> list[Episode]:
+        subject = Subject(model, spec.environment, 0, "cpu")
+        venv = fresh_environments(subject, condition)
+        return run_condition(
+            subject, venv, condition, spec.evaluation, [], excluded=lambda so_far: told.append(len(so_far)) or answer
+        )
+
+    whole, ended = run(False), run(True)
+    assert told == [*asked, *asked[:1]]
+    assert (len(whole), len(ended)) == (40, asked[0] if asked else 40)
+    assert first_difference(ended, whole[: len(ended)]) is None
 
 
 def test_repeating_episodes_on_used_environments_gives_the_same_bits():

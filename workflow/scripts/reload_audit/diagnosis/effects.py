@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy as np
 from reload_audit.causes.finding import Detail
 from reload_audit.diagnosis.gap import EXPLAINS, NEXT_TO_NOTHING, STANDARD_ERRORS, share_closed
 from reload_audit.judging.judgement import Judgement
+from reload_audit.records.episodes import Episode, mean_reward
+from reload_audit.records.examination import Trial
 from reload_audit.records.model_record import Measurement
 
 _EXPLAINS_BUT_FOR_NOISE = 0.6
@@ -175,6 +177,33 @@ def compared(trial: TrialResult, reward: float | None, target: Goal) -> TrialRes
         rest=rest,
         surprise=rest**2 + _surprising_spread(target, result.std, result.n or 1),
     )
+
+
+@dataclass(frozen=True)
+class Excluding:
+    """Whether the first episodes of a trial exclude what it changes as the cause, so that its further ones are spared.
+
+    They do not where the gap may lie in few episodes, of which the first may hold none: where its half is within the
+    noise of so many.
+
+    :param canonical: what the canonical condition gave
+    """
+
+    trial: Trial
+    canonical: Measurement
+    goal: Goal
+
+    def __call__(self, episodes: Sequence[Episode]) -> bool:
+        if self.goal.mean is None or self.goal.std is None or not episodes:
+            return False
+        reward = mean_reward(self.canonical.episodes)
+        noise = max(self.goal.std, spread(self.canonical.rewards)) / math.sqrt(len(episodes))
+        if STANDARD_ERRORS * noise > abs(self.goal.mean - reward) / 2.0:
+            return False
+        found = Measurement(self.trial.condition, None, None, episodes=episodes)
+        gave = ConditionResult.of(found, self.canonical)
+        name = self.trial.condition.name
+        return compared(TrialResult(name, self.trial.causes, {}, gave), reward, self.goal).excluded
 
 
 def _surprising_spread(target: Goal, std: float, n: int) -> float:

@@ -219,7 +219,7 @@ def _examine(subject: _Subject, reload: _Reload) -> Examination:
         found = _look_at_files(subject, reload, read.saved, read.statistics)
         facts, findings = {**facts, **found.facts}, found.findings
     judgement, episodes = reload.judgement, reload.episodes
-    target = Goal.of(mean_reward(episodes) if episodes else None, judgement).mean
+    goal = Goal.of(mean_reward(episodes) if episodes else None, judgement)
     trials = []
     if read.saved is not None:
         n_episodes = _EPISODES_OF_A_TRIAL if reload.claimed and episodes else len(episodes) or None
@@ -228,7 +228,8 @@ def _examine(subject: _Subject, reload: _Reload) -> Examination:
     return Examination(
         facts=plain(facts),
         findings=tuple(Finding(**plain(asdict(finding))) for finding in findings),
-        target=target,
+        target=goal.mean,
+        target_std=goal.std,
         pairs=judgement is not None and not judgement.obstacle,
         estimates=() if subject.n_envs is None else tuple(_estimates(judgement, episodes, subject.n_envs)),
         trials=tuple(trials),

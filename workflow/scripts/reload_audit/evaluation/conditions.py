@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,12 +33,18 @@ from reload_audit.records.specs import Condition, EnvironmentSpec, EvaluationSpe
 from reload_audit.records.steps import Steps
 
 _BURN_IN_EPISODES = 60
+_FIRST_EPISODES = 20
+"""Episodes of a trial, at least, before it is asked whether the others are needed."""
+
 _OTHER_EPISODES = 10_000_000
 """Added to the seeds of episodes that are not measured, so that none of them is a measured one."""
 
 
 _INFINITE = 1e38
 """A bound beyond it counts as infinite: gym wrote the largest float32 where Gymnasium writes infinity."""
+
+
+Excluded = Callable[[Sequence[Episode]], bool]
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,7 @@ def run_condition(
     enough: Callable[[Sequence[Episode]], bool] = lambda _: False,
     steps: Steps | None = None,
     allowed: TimeAllowed | None = None,
+    excluded: Excluded | None = None,
 ) -> list[Episode]:
     """Run a condition's episodes in the environments built for it.
 
@@ -101,6 +109,8 @@ def run_condition(
     :param enough: whether further looks can be spared
     :param steps: takes the first steps of the first episodes, if given
     :param allowed: the time for them; unlimited if not given
+    :param excluded: whether the first episodes of a condition with a number of its own tell so much that the rest is
+        spared; it is not asked where episodes depend on those before them
     """
     policy = ModelPolicy(
         subject.model,
@@ -121,9 +131,31 @@ def run_condition(
         run_episodes(policy, venv, before, start=0, stop=condition.episodes_before * condition.n_envs)
     if condition.n_episodes is not None:
         stops = [condition.n_episodes]
+        if excluded is not None and _has_independent_episodes(condition):
+            stops, enough = _looks_at(condition.n_episodes, condition.n_envs), _first(enough, excluded)
     if condition.seeding != "episodes":
         return _as_people_do(subject.model, venv, condition, evaluation, stops[0])
     return run_looks(policy, venv, evaluation, stops, enough, steps, allowed)
+
+
+def _has_independent_episodes(condition: Condition) -> bool:
+    """Whether an episode is the same wherever a run of episodes is interrupted."""
+    updating = condition.statistics in ("updating", "new")
+    return condition.seeding == "episodes" and condition.episode_starts and not (updating or condition.episodes_before)
+
+
+def _looks_at(n_episodes: int, n_envs: int) -> list[int]:
+    """The first look at a trial, when all slots have run equally many episodes, and its end."""
+    first = math.ceil(_FIRST_EPISODES / n_envs) * n_envs
+    return [first, n_episodes] if first < n_episodes else [n_episodes]
+
+
+def _first(enough: Excluded, excluded: Excluded) -> Excluded:
+    def told(so_far: Sequence[Episode]) -> bool:
+        enough(so_far)
+        return excluded(so_far)
+
+    return told
 
 
 class PostedNormalizer(gym.ObservationWrapper):

@@ -25,7 +25,7 @@ from reload_audit.environments.packages import is_missing, what_to_install
 from reload_audit.environments.seeded_episodes import EpisodeTooLong
 from reload_audit.environments.stack import LayerProblem, order_of, unclear_place
 from reload_audit.evaluation.checks import check, check_identity, recorded_divergence
-from reload_audit.evaluation.conditions import Subject, fresh_environments, run_condition
+from reload_audit.evaluation.conditions import Excluded, Subject, fresh_environments, run_condition
 from reload_audit.evaluation.in_time import time_allowed
 from reload_audit.evaluation.rollouts import NoActionMasks, NonFiniteReward, RandomPolicy, TimeAllowed, run_episodes
 from reload_audit.evaluation.said import say_verdict
@@ -83,13 +83,19 @@ _SPEAKING = (Unreadable, ImportProblem, LayerProblem, EpisodeTooLong, NonFiniteR
 
 
 def evaluate_external(
-    spec: ExternalSpec, policy: ExternalPolicy, condition: Condition, criteria: Criteria, random: RandomReward | None
+    spec: ExternalSpec,
+    policy: ExternalPolicy,
+    condition: Condition,
+    criteria: Criteria,
+    random: RandomReward | None,
+    excluded: Excluded | None = None,
 ) -> Evaluation:
     """Load an external model and evaluate it.
 
     The canonical condition runs look by look until the verdict is clear; the others one look.
 
     :param random: what a random policy earns in its environment, if that could be measured
+    :param excluded: of a trial, whether its first episodes tell so much that the rest is spared
     :return: where the model cannot be evaluated, why, and what its files say as far as they were read
     """
     th.set_num_threads(1)
@@ -98,7 +104,7 @@ def evaluate_external(
         spec = replace(spec, path=condition.model_file)
     evaluation = _Evaluation(spec, policy, condition, criteria, random)
     try:
-        return evaluation.run()
+        return evaluation.run(excluded)
     except _SPEAKING as problem:
         fitting = evaluation.fitting_migration()
         older = needs_older_software(problem.__cause__) if problem.__cause__ else ""
@@ -151,7 +157,7 @@ class _Evaluation:
         self.facts = ExternalFacts()
         self.checks: list[Check] = []
 
-    def run(self) -> Evaluation:
+    def run(self, excluded: Excluded | None = None) -> Evaluation:
         """Read, load and check the model, and run its episodes."""
         spec, condition = self._spec, self._condition
         canonical = condition.name == CANONICAL
@@ -192,7 +198,7 @@ class _Evaluation:
         steps = Steps() if canonical and train_time is not None else None
         stops = criteria.planned.all
         allowed = time_allowed(found([]), condition.n_episodes or stops[0])
-        episodes = run_condition(subject, venv, condition, evaluation, stops, enough, steps, allowed)
+        episodes = run_condition(subject, venv, condition, evaluation, stops, enough, steps, allowed, excluded)
         venv.close()
         divergence = None
         if steps is not None and train_time is not None and recording is not None and spec.recording is not None:

@@ -14,7 +14,7 @@ from typing import Any
 import torch as th
 
 from reload_audit.evaluation.checks import check_identity, recorded_divergence
-from reload_audit.evaluation.conditions import Subject, fresh_environments, run_condition
+from reload_audit.evaluation.conditions import Excluded, Subject, fresh_environments, run_condition
 from reload_audit.evaluation.in_time import time_allowed
 from reload_audit.evaluation.said import say_verdict
 from reload_audit.judging.criteria import Criteria
@@ -30,12 +30,19 @@ from reload_audit.records.steps import Steps
 from reload_audit.records.storage import read_json
 
 
-def evaluate(folder: str, spec_data: Mapping[str, Any], condition: Condition, criteria: Criteria) -> Evaluation:
+def evaluate(
+    folder: str,
+    spec_data: Mapping[str, Any],
+    condition: Condition,
+    criteria: Criteria,
+    excluded: Excluded | None = None,
+) -> Evaluation:
     """Load the model in ``folder`` and evaluate it.
 
     The canonical condition runs look by look until the verdict is clear; the others one look.
 
     :param spec_data: the training spec, from the manifest
+    :param excluded: of a trial, whether its first episodes tell so much that the rest is spared
     """
     spec = TrainingSpec.from_dict(spec_data)
     th.set_num_threads(1)
@@ -60,7 +67,7 @@ def evaluate(folder: str, spec_data: Mapping[str, Any], condition: Condition, cr
 
     stops = spec.evaluation.stops
     allowed = time_allowed(found([]), condition.n_episodes or stops[0])
-    episodes = run_condition(subject, venv, condition, spec.evaluation, stops, enough, steps, allowed)
+    episodes = run_condition(subject, venv, condition, spec.evaluation, stops, enough, steps, allowed, excluded)
     venv.close()
     divergence = None
     if steps is not None:

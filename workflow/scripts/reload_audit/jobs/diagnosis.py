@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reload_audit.diagnosis.effects import ConditionResult, Goal, TrialResult, compared
+from reload_audit.diagnosis.effects import ConditionResult, Excluding, Goal, TrialResult, compared
 from reload_audit.diagnosis.gap import EXPLAINS, EXPLAINS_WITH_PROOF
 from reload_audit.diagnosis.pairs import pairs
 from reload_audit.processes import isolation
@@ -131,16 +131,21 @@ class _Trying:
         self.trials: list[Trial] = []
         self.measured: dict[str, Measurement] = {}
         self._processes, self._target, self._before = processes, target, before
-        self._goal = Goal(examination.target)
+        self._goal = Goal(examination.target, examination.target_std)
         self._proven = {finding.cause for finding in examination.findings if finding.proof}
         self._deadline = time.monotonic() + processes.timeout
 
     def run(self, trials: Iterable[Trial]) -> None:
-        """Make trials while there is time; those of conditions that were measured before are made already."""
+        """Make trials while there is time; those of conditions that were measured before are made already.
+
+        One that runs many episodes before those that count is not made where another explains the reward.
+        """
         for trial in trials:
             self.trials.append(trial)
-            if trial.condition.name not in self._before and time.monotonic() < self._deadline:
-                self.measured[trial.condition.name] = self._evaluate(trial.condition)
+            spared = trial.causes and trial.condition.episodes_before and self.explained
+            if trial.condition.name not in self._before and not spared and time.monotonic() < self._deadline:
+                excluding = Excluding(trial, self._before[CANONICAL], self._goal) if trial.causes else None
+                self.measured[trial.condition.name] = self._evaluate(trial.condition, excluding)
 
     def run_longer(self) -> None:
         """Make those again that leave open how much they explain, with as many episodes as the canonical condition."""
@@ -179,5 +184,6 @@ class _Trying:
         enough = EXPLAINS_WITH_PROOF if self._proven & {*effect.causes} else EXPLAINS
         return effect.share is not None and effect.share >= enough
 
-    def _evaluate(self, condition: Condition) -> Measurement:
-        return self._processes.evaluate(self._target.evaluate, condition, *self._target.evaluate_arguments(condition))
+    def _evaluate(self, condition: Condition, excluding: Excluding | None = None) -> Measurement:
+        arguments = self._target.evaluate_arguments(condition)
+        return self._processes.evaluate(self._target.evaluate, condition, *arguments, excluding)

@@ -37,6 +37,8 @@ class Comparison:
     :param p_lower: of the test "nothing is lost", whatever the margin, after these episodes alone
     :param reload_error: standard error of the difference that stems from the reload, which further episodes lessen
     :param claim_error: the part of it that stems from a claim, which stays
+    :param least_p: what neither p-value falls below, however many episodes the reload runs: the chance that a claim
+        spreads as little as it does
     """
 
     n_episodes: int
@@ -49,6 +51,7 @@ class Comparison:
     p_lower: float = 1.0
     reload_error: float = 0.0
     claim_error: float = 0.0
+    least_p: float = 0.0
 
     @property
     def decision(self) -> Decision | None:
@@ -165,7 +168,8 @@ def compare_unpaired(
     found = _t_comparison(reload_n, difference, (math.sqrt(a) * unit, math.sqrt(b) * unit), degrees, margin, criteria)
     if not is_another:
         return found
-    return replace(found, p_degraded=max(found.p_degraded, chance), p_improved=max(found.p_improved, chance))
+    p_degraded, p_improved = max(found.p_degraded, chance), max(found.p_improved, chance)
+    return replace(found, p_degraded=p_degraded, p_improved=p_improved, least_p=chance)
 
 
 def claim_too_imprecise(comparison: Comparison, claim_n: int, criteria: Criteria) -> bool:

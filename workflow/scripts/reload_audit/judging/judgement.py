@@ -117,7 +117,8 @@ class Judgement:
 
         They can where no later look is likely to say more. They cannot while rewards hardly vary, unless every bit is
         the same: twenty equal differences say little about a loss that happens in one episode of twenty. And a loss or
-        gain must be so clear that it outlasts the correction for the number of models, which is not known here.
+        gain must be so clear that it outlasts the correction for the number of models, which is not known here; or as
+        clear as its claim lets it become.
         """
         comparison = self.comparison
         if comparison is None or self.decision == "identical" or self.obstacle == "episodes_cut":
@@ -136,7 +137,8 @@ class Judgement:
                 return telling
             case "improved" if self.as_claimed:
                 return telling
-        return telling and min(comparison.p_degraded, comparison.p_improved) <= criteria.fdr / _MANY_MODELS
+        clear = max(criteria.fdr / _MANY_MODELS, comparison.least_p)
+        return telling and min(comparison.p_degraded, comparison.p_improved) <= clear
 
 
 def judge(train_time: TrainTime, reload: Sequence[Episode], criteria: Criteria) -> Judgement:
