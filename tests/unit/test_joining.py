@@ -329,3 +329,27 @@ def test_evaluations_are_read_as_numpy_wrote_them(tmp_path: Path) -> None:
     assert read_evaluations(file) == Evaluations((20, 40), (1.5, -2.25))
     np.savez_compressed(file, timesteps=np.asarray([5], dtype=np.int32), results=np.asarray([[2.5]], dtype=np.float32))
     assert read_evaluations(file) == Evaluations((5,), (2.5,))
+
+
+# --- Copies ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["agent_old", "agent (1)", "agent-backup2", "agent.bak", "agentOld"])
+def test_a_stale_copy_beside_a_newer_model_is_remarked_on(tmp_path: Path, name: str) -> None:
+    model(tmp_path / "agent.zip", 100, NOT_NORMALIZED, started=2)
+    model(tmp_path / f"{name}.zip", 50, NOT_NORMALIZED, started=1)
+    (said,) = of(tmp_path, name, "remarks")
+    assert said == (
+        "it may be a stale copy: agent.zip beside it, of nearly the same name, was trained for 100 steps, this one "
+        "for 50"
+    )
+    assert of(tmp_path, "agent", "remarks") in ([], ())
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "started"), [("agent_old", 100, 2), ("agent_2", 50, 1), ("b/agent_old", 50, 1)]
+)
+def test_what_is_no_stale_copy_is_not_remarked_on(tmp_path: Path, name: str, steps: int, started: float) -> None:
+    model(tmp_path / "agent.zip", 100, NOT_NORMALIZED, started=2)
+    model(tmp_path / f"{name}.zip", steps, NOT_NORMALIZED, started=started)
+    assert of(tmp_path, name, "remarks") in ([], ())

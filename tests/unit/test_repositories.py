@@ -649,6 +649,18 @@ def test_what_a_notebook_printed_when_it_evaluated_a_model_is_a_claim_of_it(tmp_
     assert spec.deterministic is False
 
 
+def test_names_of_sb3_that_a_star_or_a_lost_cell_imported_are_known(tmp_path: Path) -> None:
+    cells = notebook(
+        "from stable_baselines3 import *\nimport gymnasium as gym",
+        "model = PPO('MlpPolicy', gym.make('CartPole-v1'))\nmodel.learn(1000)\nmodel.save('cart_agent')",
+        "mean, std = evaluate_policy(model, model.get_env(), n_eval_episodes=50)\nprint(mean, '+/-', std)",
+        outputs={3: "248.01 +/- 17.03\n"},
+    )
+    folder = Repository({"Train.ipynb": cells}, {"cart_agent.zip": PPO_ALONE}).write(tmp_path / "colab")
+    (claim,) = planned(folder).specs["cart_agent"].claims
+    assert (claim.kind, claim.mean, claim.n) == ("reported", 248.01, 50)
+
+
 @pytest.mark.parametrize(
     ("path", "content"),
     [

@@ -126,7 +126,8 @@ class Describing:
         if not text:
             return None
         cell = "" if place.cell is None else f"{place.cell}_"
-        module = _identifier(f"{posixpath.splitext(posixpath.basename(place.path))[0]}_{cell}{place.line}")
+        names = (posixpath.basename(self._folder_with("", "")), posixpath.splitext(posixpath.basename(place.path))[0])
+        module = _identifier(f"{'_'.join(names)}_{cell}{place.line}")
         definition = Definition(NAME, module, self._modules.search_path(place.path), place, text)
         return definition, list(environment.wrappers[inner:])
 

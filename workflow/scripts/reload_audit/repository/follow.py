@@ -269,7 +269,7 @@ class Follower:
                 return value if isinstance(value, str | int | float) or value is None else UNKNOWN
             case ast.Name(id=name):
                 found = scope.get(name)
-                return External(f"builtins.{name}") if found is UNKNOWN and name in _BUILTINS else found
+                return _not_imported(name) if found is UNKNOWN else found
             case ast.Attribute(value=of, attr=name):
                 return choice(self.attribute(owner, name) for (owner,) in each([self.value(of, scope)]))
             case ast.Call():
@@ -469,5 +469,17 @@ class Follower:
             function.scope.module.cell = cell
         return choice(value for value in returned if value is not None) if returned else None
 
+
+def _not_imported(name: str) -> Any:
+    """What a name stands for that nothing is seen to import: a star, or a cell that is gone, may have imported it."""
+    if name in _BUILTINS:
+        return External(f"builtins.{name}")
+    return External(f"stable_baselines3.{name}") if name in _OF_SB3 else UNKNOWN
+
+
+_OF_SB3 = {
+    *("A2C", "DDPG", "DQN", "PPO", "SAC", "TD3", "evaluate_policy", "make_vec_env", "make_atari_env"),
+    *("DummyVecEnv", "SubprocVecEnv", "VecNormalize", "VecFrameStack", "Monitor", "EvalCallback", "CheckpointCallback"),
+}
 
 _BUILTINS = {"range", "len", "str", "int", "float", "bool", "list", "tuple", "dict", "open", "vars", "enumerate", "zip"}

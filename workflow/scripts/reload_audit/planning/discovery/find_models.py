@@ -18,6 +18,7 @@ from functools import partial
 from reload_audit.planning.configuration import ConfigError, closest, trained_models
 from reload_audit.planning.discovery import (
     advice,
+    copies,
     entries,
     from_scripts,
     joining,
@@ -181,8 +182,8 @@ def _in_runs(
         models = [candidate for candidate in found if isinstance(candidate, Candidate)]
         others = [other for other in found if isinstance(other, PassedOver) and one in ("", other.path)]
         passed_over += others
-        for tell in (from_scripts.take_settings, joining.join):
-            models = _told(models, partial(tell, top))
+        for tell in (partial(from_scripts.take_settings, top), partial(joining.join, top), copies.remark):
+            models = _told(models, tell)
         if one:
             models = [candidate for candidate in models if candidate.path == one]
         if not models:
