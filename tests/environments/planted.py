@@ -385,7 +385,7 @@ class Gauge(gym.Env):
     """Observe a number in odd units and answer at once: easy to learn where observations are normalised, not without.
 
     A step earns up to 10 for the right answer, and a wrong one costs 10. Episodes have 8 steps, or where some end
-    ``early``, half of them 2.
+    ``early``, half of them 2. Actions are ``discrete``, ``continuous`` in [-1, 1], or ``wide`` in [-2, 2].
     """
 
     observation_space: gym.Space = gym.spaces.Box(-np.inf, np.inf, (3,), np.float32)
@@ -393,8 +393,9 @@ class Gauge(gym.Env):
     unit = np.array([4.0, 0.02, 90.0])
 
     def __init__(self, action: str = "discrete", *, early: bool = False) -> None:
-        discrete = action == "discrete"
-        self.action_space = gym.spaces.Discrete(2) if discrete else gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
+        self.bound = 2.0 if action == "wide" else 1.0
+        box = gym.spaces.Box(-self.bound, self.bound, (1,), np.float32)
+        self.action_space = gym.spaces.Discrete(2) if action == "discrete" else box
         self.early = early
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -406,7 +407,8 @@ class Gauge(gym.Env):
         if self.action_space.shape == ():
             reward = 10.0 if (action == 1) == (self.pointer > 0.0) else -10.0
         else:
-            reward = max(-10.0, 10.0 - 20.0 * abs(float(np.sum(action)) - float(np.clip(self.pointer, -1.0, 1.0))))
+            answer = float(np.sum(action)) / self.bound
+            reward = max(-10.0, 10.0 - 20.0 * abs(answer - float(np.clip(self.pointer, -1.0, 1.0))))
         self.left -= 1
         return self.observe(), reward, self.left == 0, False, {}
 
@@ -414,6 +416,17 @@ class Gauge(gym.Env):
         self.hidden = self.np_random.normal(size=3)
         self.pointer = float(self.hidden[0] + 0.5 * self.hidden[2])
         return (self.offset + self.unit * self.hidden).astype(np.float32)
+
+
+gym.register("Gauge-v0", "planted:Gauge", kwargs={"action": "discrete"}, max_episode_steps=100)
+gym.register("OtherGauge-v0", "planted:OtherGauge", max_episode_steps=100)
+
+
+class SwapsActions(gym.ActionWrapper):
+    """Takes the two actions the other way round."""
+
+    def action(self, action: Any) -> Any:
+        return 1 - action
 
 
 class OtherGauge(Gauge):

@@ -118,6 +118,7 @@ def run_condition(
         carry_state=condition.carry_state,
         episode_starts=condition.episode_starts,
         give_masks=condition.give_masks,
+        clip_actions=condition.clip_actions,
     )
     before = replace(evaluation, seed=evaluation.seed + _OTHER_EPISODES)
     if condition.statistics == "fresh":
@@ -170,6 +171,24 @@ class PostedNormalizer(gym.ObservationWrapper):
 
     def observation(self, observation: Any) -> np.ndarray:
         return np.asarray((observation - self._mean) / (self._std + 1e-8), dtype=np.float32)
+
+
+class ShiftedAndScaled(gym.ObservationWrapper):
+    """Multiplies observations, adds to them, and clips them: whatever somebody's own normalisation does.
+
+    :param factors: one for each number of an observation
+    :param shifts: likewise
+    :param bound: at which the result is clipped
+    """
+
+    def __init__(self, env: gym.Env, factors: Sequence[float], shifts: Sequence[float], bound: float) -> None:
+        super().__init__(env)
+        self._factors, self._shifts, self._bound = np.asarray(factors), np.asarray(shifts), float(bound)
+
+    def observation(self, observation: Any) -> np.ndarray:
+        flat = np.asarray(observation).ravel() * self._factors + self._shifts
+        clipped = np.clip(flat, -self._bound, self._bound)
+        return np.asarray(clipped.reshape(np.shape(observation)), dtype=np.float32)
 
 
 def with_attribute(env: gym.Env, attribute: str, value: Any) -> gym.Env:
@@ -239,10 +258,13 @@ def observe_as(env: gym.Env, dtype: str, low: Any = None, high: Any = None, key:
 
 def _altered(environment: EnvironmentSpec, changes: Mapping[str, Any]) -> EnvironmentSpec:
     wrappers = tuple(WrapperSpec(name, kwargs) for name, kwargs in changes.get("wrappers", ()))
+    inside, arguments = environment.wrappers, changes.get("all_env_kwargs", environment.env_kwargs)
+    if "all_wrappers" in changes:
+        inside = tuple(WrapperSpec(name, kwargs) for name, kwargs in changes["all_wrappers"])
     altered = replace(
         environment,
-        env_kwargs={**environment.env_kwargs, **changes.get("env_kwargs", {})},
-        wrappers=(*environment.wrappers, *wrappers),
+        env_kwargs={**arguments, **changes.get("env_kwargs", {})},
+        wrappers=(*inside, *wrappers),
         **{key: value for key, value in changes.items() if key in ("env", "time_limit")},
     )
     if "vec_wrappers" in changes:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch as th
 from gymnasium import spaces
 from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.utils import is_masking_supported
@@ -70,6 +71,7 @@ class ModelPolicy(Policy):
     :param carry_state: without it, every step is the first of an episode to a recurrent policy
     :param episode_starts: without it, a recurrent policy goes on with the state of the episode before
     :param give_masks: without it, a policy that masks actions chooses among all
+    :param clip_actions: without it, continuous actions are those of the policy network, neither clipped nor rescaled
     """
 
     def __init__(
@@ -80,16 +82,20 @@ class ModelPolicy(Policy):
         carry_state: bool = True,
         episode_starts: bool = True,
         give_masks: bool = True,
+        clip_actions: bool = True,
     ) -> None:
         self._model = model
         self._deterministic = deterministic
         self._carry_state = carry_state
         self._episode_starts = episode_starts
+        self._clip_actions = clip_actions
         self._masks = _ActionMasks() if isinstance(model, MaskablePPO) and give_masks else None
 
     def act(
         self, observations: Observations, states: States, starts: np.ndarray, venv: VecEnv, parked: np.ndarray
     ) -> tuple[np.ndarray, States]:
+        if not self._clip_actions:
+            return self._of_the_network(observations), states
         masks = {} if self._masks is None else {"action_masks": self._masks.of(venv, parked)}
         if not self._carry_state:
             states, starts = None, np.ones_like(starts)
@@ -98,6 +104,14 @@ class ModelPolicy(Policy):
         return self._model.predict(
             observations, state=states, episode_start=starts, deterministic=self._deterministic, **masks
         )
+
+    def _of_the_network(self, observations: Observations) -> np.ndarray:
+        """Actions as the policy network gives them, shape ``(n_envs, *actions)``."""
+        policy = self._model.policy
+        given, _ = policy.obs_to_tensor(observations)
+        with th.no_grad():
+            actions = policy._predict(given, deterministic=self._deterministic)
+        return actions.cpu().numpy().reshape(-1, *(self._model.action_space.shape or ()))
 
     @contextlib.contextmanager
     def acting(self) -> Iterator[None]:

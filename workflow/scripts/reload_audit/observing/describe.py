@@ -8,6 +8,7 @@ from typing import Any
 
 import gymnasium as gym
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
+from stable_baselines3.common.atari_wrappers import AtariWrapper
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvWrapper
@@ -20,6 +21,10 @@ _OF_MAKE = (OrderEnforcing, PassiveEnvChecker, TimeLimit)
 """Wrappers that ``gym.make`` puts around every environment."""
 
 
+Arguments = Mapping[int, tuple[Any, Mapping[str, object], Mapping[str, object]]]
+"""Of each object, by its identity: itself, what its class was called with, and the defaults of its parameters."""
+
+
 def layers_of(env: Any) -> list[Any]:
     """The layers of a VecEnv, outermost first; of a single environment, itself alone."""
     layers = [env]
@@ -29,28 +34,34 @@ def layers_of(env: Any) -> list[Any]:
 
 
 def described(
-    layers: Sequence[Any], line: Line | None, normalization: int | None, arguments: Mapping[str, object] | None
+    layers: Sequence[Any],
+    line: Line | None,
+    normalization: int | None,
+    arguments: Arguments,
 ) -> ObservedEnvironment:
     """Describe an environment, or those of a VecEnv.
 
     :param layers: as :func:`layers_of` gives them
     :param line: that made the innermost one
     :param normalization: number of the VecNormalize around it
-    :param arguments: that its class was called with, where that was seen
+    :param arguments: of the environments and wrappers whose classes were seen to be called, by their identities
     """
     outermost, leaf = layers[0], layers[-1]
     single = leaf.envs[0] if isinstance(leaf, DummyVecEnv) else leaf if isinstance(leaf, gym.Env) else None
     spec = _spec_of(leaf) if single is None else single.spec
     chain = [] if single is None else _chain(single)
-    own = [wrapper for wrapper in chain if not isinstance(wrapper, (*_OF_MAKE, Monitor))]
+    own = [wrapper for wrapper in _named(chain) if not isinstance(wrapper, (*_OF_MAKE, Monitor))]
+    given, defaults = _constructed_with(None if single is None else single.unwrapped, arguments)
     stack = next((layer for layer in layers if isinstance(layer, VecFrameStack)), None)
     return ObservedEnvironment(
         line=line,
         env_id="" if spec is None else spec.id,
         env_class="" if single is None else _class_name(single.unwrapped),
-        env_kwargs=_arguments(arguments if spec is None else spec.kwargs),
+        env_kwargs=_arguments(given if spec is None else spec.kwargs),
+        env_defaults=_arguments(defaults) or {},
         time_limit=_limit(chain, spec),
-        wrappers=None if single is None else [_wrapper(one) for one in reversed(own)],
+        wrappers=None if single is None else [_wrapper(one, arguments) for one in reversed(own)],
+        wrapper_defaults=[_arguments(_constructed_with(one, arguments)[1]) or {} for one in reversed(own)],
         monitored=any(isinstance(wrapper, Monitor) for wrapper in chain),
         layers=tuple(type(layer).__name__ for layer in layers) if isinstance(outermost, VecEnv) else (),
         frame_stack=None if stack is None else stack.stacked_obs.n_stack,
@@ -66,6 +77,23 @@ def _chain(env: gym.Env) -> list[gym.Wrapper]:
         found.append(env)
         env = env.env
     return found
+
+
+def _constructed_with(
+    made: Any, arguments: Arguments
+) -> tuple[Mapping[str, object] | None, Mapping[str, object] | None]:
+    """What an environment or a wrapper was constructed with, and the defaults of its parameters."""
+    found = arguments.get(id(made))
+    return (None, None) if found is None else found[1:]
+
+
+def _named(chain: Sequence[gym.Wrapper]) -> list[gym.Wrapper]:
+    """A chain without what an AtariWrapper is made of."""
+    kinds = [type(wrapper) for wrapper in chain]
+    if AtariWrapper not in kinds:
+        return [*chain]
+    place, home = kinds.index(AtariWrapper), AtariWrapper.__module__
+    return [wrapper for index, wrapper in enumerate(chain) if index <= place or type(wrapper).__module__ != home]
 
 
 def _spec_of(leaf: VecEnv) -> Any:
@@ -96,13 +124,9 @@ def _limit(chain: Sequence[gym.Wrapper], spec: Any) -> int | None:
     return spec.max_episode_steps if spec is not None and not chain else None
 
 
-def _wrapper(wrapper: gym.Wrapper) -> WrapperSpec:
-    arguments = getattr(wrapper, "_saved_kwargs", None)
-    return WrapperSpec(_class_name(wrapper), _arguments_of(arguments))
-
-
-def _arguments_of(arguments: Any) -> dict[str, object]:
-    return {key: _plain(value) for key, value in arguments.items()} if isinstance(arguments, Mapping) else {}
+def _wrapper(wrapper: gym.Wrapper, arguments: Arguments) -> WrapperSpec:
+    given = arguments[id(wrapper)][1] if id(wrapper) in arguments else {}
+    return WrapperSpec(_class_name(wrapper), {key: _plain(value) for key, value in given.items()})
 
 
 def _class_name(thing: Any) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from reload_audit.records.observation import Observation, ObservedRun
+from reload_audit.records.observation import Observation, ObservedEpisode, ObservedEvaluation, ObservedRun
 from reload_audit.records.script_record import Figure
 
 
@@ -21,13 +23,79 @@ def figure_of(observation: Observation, run: ObservedRun) -> Figure | None:
         return None
     for evaluation in reversed(observation.evaluations):
         if evaluation.environment in (None, run.environment) and math.isfinite(evaluation.mean):
-            close = np.isclose(evaluation.mean, run.earned[-evaluation.episodes :].mean(), rtol=1e-3, atol=1e-3)
-            seen = run.earned if close else run.seen
-            made = Figure.of(seen[-evaluation.episodes :], evaluation.line)
-            return Figure(made.rewards, evaluation.mean, evaluation.std, evaluation.episodes, evaluation.line)
+            return _of_evaluation(evaluation, run, observation.environments[run.environment].n_envs)
+    chosen = _printed_episodes(observation, run)
+    if chosen is not None:
+        seen, earned = (np.asarray([getattr(one, name) for one in chosen]) for name in ("seen", "reward"))
+        return replace(Figure.of(seen, earned, run.step_line), balanced=_is_balanced(chosen))
     if matches(observation.printed, run.earned) > matches(observation.printed, rewards):
         rewards = run.earned
-    return Figure.of(rewards, run.step_line)
+    made = Figure.of(rewards, run.earned, run.step_line)
+    otherwise = _printed_otherwise(observation, run, observation.environments[run.environment].n_envs)
+    return made if otherwise is None else replace(made, mean=otherwise[0], printed=otherwise[1])
+
+
+def _printed_episodes(observation: Observation, run: ObservedRun) -> list[ObservedEpisode] | None:
+    """Of environments side by side, the episodes whose mean a script prints: the first of each, or the first of all."""
+    n_envs, ended = observation.environments[run.environment].n_envs, run.ended
+    if n_envs == 1 or not ended or _is_printed(observation, ended):
+        return None
+    of_each = [[episode for episode in ended if episode.slot == slot] for slot in range(n_envs)]
+    for n in range(min(map(len, of_each)), 0, -1):
+        chosen = [episode for episodes in of_each for episode in episodes[:n]]
+        if _is_printed(observation, chosen):
+            return chosen
+    return next((ended[:n] for n in range(len(ended) - 1, 1, -1) if _is_printed(observation, ended[:n])), None)
+
+
+def _is_balanced(episodes: Sequence[ObservedEpisode]) -> bool:
+    """Whether equally many are of each of the environments side by side."""
+    return len({*Counter(episode.slot for episode in episodes).values()}) == 1
+
+
+def _is_printed(observation: Observation, episodes: Sequence[ObservedEpisode]) -> bool:
+    means = (np.mean([episode.seen for episode in episodes]), np.mean([episode.reward for episode in episodes]))
+    return any(np.isclose(mean, number, rtol=1e-4, atol=0.0051) for mean in means for number in observation.printed)
+
+
+def _of_evaluation(evaluation: ObservedEvaluation, run: ObservedRun, n_envs: int) -> Figure:
+    """What ``evaluate_policy`` returned, which takes equally many episodes of each of the environments side by side."""
+    wanted = [(evaluation.episodes + slot) // n_envs for slot in range(n_envs)]
+    places = []
+    for place, episode in enumerate(run.episodes):
+        if place >= evaluation.first and episode.ending == "ended" and wanted[episode.slot]:
+            wanted[episode.slot] -= 1
+            places.append(place)
+    episodes = [run.episodes[place] for place in places]
+    seen, earned = (np.asarray([getattr(one, name) for one in episodes]) for name in ("seen", "reward"))
+    if not seen.size:
+        seen, earned = run.seen, run.earned
+    close = np.isclose(evaluation.mean, earned.mean(), rtol=1e-3, atol=1e-3)
+    made = Figure.of(earned if close else seen, earned, evaluation.line)
+    return replace(made, mean=evaluation.mean, std=evaluation.std, n=evaluation.episodes)
+
+
+def _printed_otherwise(observation: Observation, run: ObservedRun, n_envs: int) -> tuple[float, str] | None:
+    """A number that a script prints, and what it is where it is not what an episode earns; None where that is open."""
+    rewards, lengths = run.seen, np.asarray([episode.length for episode in run.counted])
+    numbers = observation.printed
+    if rewards.size < 2 or not numbers or matches(numbers, rewards) or matches(numbers, run.earned):
+        return None
+    n, total = rewards.size, float(rewards.sum())
+    sums = np.cumsum(rewards)
+    ways = {
+        "the mean of sums that go on from one episode to the next": float(sums.mean()),
+        "the mean reward of a step": total / float(lengths.sum()),
+        f"the sum of {n} episodes, divided by {n + 1}": total / (n + 1),
+        f"the sum of {n} episodes, divided by {n - 1}": total / (n - 1),
+        f"the rewards of all {n_envs} environments, added up": n_envs * total / n if n_envs > 1 else total / n,
+    }
+    for said, value in ways.items():
+        if any(np.isclose(value, number, rtol=1e-4, atol=0.0051) for number in numbers):
+            return value, said
+    if matches(numbers, sums[1:]) >= min(3, n - 1):
+        return float(sums[-1]), "a sum that goes on from one episode to the next"
+    return None
 
 
 def matches(printed: Iterable[float], rewards: np.ndarray) -> int:

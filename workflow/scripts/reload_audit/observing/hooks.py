@@ -14,6 +14,7 @@ from typing import Any
 
 import gymnasium as gym
 import gymnasium.envs.registration as registration
+import numpy as np
 from sb3_contrib.common.maskable import evaluation as maskable_evaluation
 from stable_baselines3.common import env_util, evaluation
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -105,10 +106,15 @@ class _Load(classmethod):
 
         @functools.wraps(bound)
         def load(*args: Any, **kwargs: Any) -> Any:
-            with observer.inside("load"):
-                model = bound(*args, **kwargs)
+            path = absolute(args[0] if args else kwargs.get("path"), ".zip")
+            try:
+                with observer.inside("load"):
+                    model = bound(*args, **kwargs)
+            except Exception:
+                if observer.on and not observer.depth["load"]:
+                    observer.load_failed(owner, path)
+                raise
             if observer.on and not observer.depth["load"]:
-                path = absolute(args[0] if args else kwargs.get("path"), ".zip")
                 observer.model_made(model, "loaded", path, instance)
             return model
 
@@ -150,9 +156,21 @@ def _setting_parameters(observer: Observer, original: Any) -> Any:
     return set_parameters
 
 
+def _saving(observer: Observer, original: Any) -> Any:
+    def save(self: Any, path: Any, *args: Any, **kwargs: Any) -> Any:
+        result = original(self, path, *args, **kwargs)
+        if observer.here:
+            observer.model_saved(self, absolute(path, ".zip"))
+        return result
+
+    return save
+
+
 def _learning(observer: Observer, original: Any) -> Any:
     def learn(self: Any, *args: Any, **kwargs: Any) -> Any:
         before = self.num_timesteps
+        if observer.on:
+            observer.learns(self)
         try:
             with observer.inside("learn"):
                 return original(self, *args, **kwargs)
@@ -179,11 +197,15 @@ def _predicting(observer: Observer, original: Any) -> Any:
             flags = (bool(deterministic), state is not None, episode_start is not None, masks)
             how = "predict" if isinstance(self, BaseAlgorithm) else "policy.predict"
             observer.acted(self, how, observation, flags)
+            observer.begins = episode_start is not None and bool(np.any(episode_start))
         observer.depth["act"] += 1
         try:
-            return original(self, observation, state, episode_start, deterministic, *args, **kwargs)
+            result = original(self, observation, state, episode_start, deterministic, *args, **kwargs)
         finally:
             observer.depth["act"] -= 1
+        if not observer.depth["act"]:
+            observer.answer = result[0]
+        return result
 
     return predict
 
@@ -197,9 +219,11 @@ def _forwarding(observer: Observer, original: Any) -> Any:
             observer.acted(self, "policy()", given, (bool(flag), False, False, masks))
         observer.depth["act"] += 1
         try:
-            return original(self, obs, *args, **kwargs)
+            result = original(self, obs, *args, **kwargs)
         finally:
             observer.depth["act"] -= 1
+        observer.answer = result
+        return result
 
     return forward
 
@@ -210,22 +234,15 @@ def _forwarding(observer: Observer, original: Any) -> Any:
 def _stepping(observer: Observer, original: Any) -> Any:
     def step(self: Any, action: Any) -> Any:
         depth = observer.depth
-        outermost = not depth["step"] and observer.on
-        if outermost:
-            observer.base_reward = 0.0
-            observer.before(self)
-        inner = not depth["base"] and isinstance(self, gym.Env) and not isinstance(self, gym.Wrapper)
-        depth["step"] += 1
-        depth["base"] += inner
+        if depth["step"] or not observer.on:
+            return original(self, action)
+        observer.before(self)
+        depth["step"] = 1
         try:
             result = original(self, action)
         finally:
-            depth["step"] -= 1
-            depth["base"] -= inner
-        if inner:
-            observer.base_reward += float(result[1])
-        if outermost:
-            observer.was_stepped(self, action, result)
+            depth["step"] = 0
+        observer.was_stepped(self, action, result)
         return result
 
     return step
@@ -256,12 +273,9 @@ def _waiting(observer: Observer, original: Any) -> Any:
 
 def _building(observer: Observer, original: Any) -> Any:
     def build(self: Any, *args: Any, **kwargs: Any) -> None:
-        if isinstance(self, gym.Wrapper) or observer.depth["build"] or not observer.on:
-            original(self, *args, **kwargs)
-            return
-        with observer.inside("build"):
-            original(self, *args, **kwargs)
-        observer.built(self, original, args, kwargs)
+        if observer.on:
+            observer.built(self, original, args, kwargs)
+        original(self, *args, **kwargs)
 
     return build
 
@@ -270,7 +284,7 @@ def _making(observer: Observer, original: Any) -> Any:
     @functools.wraps(original)
     def make(*args: Any, **kwargs: Any) -> Any:
         if kwargs.get("render_mode") == "human":
-            kwargs["render_mode"] = None
+            del kwargs["render_mode"]
             observer.say(_HUMAN)
         env = original(*args, **kwargs)
         if observer.on:
@@ -326,11 +340,12 @@ def _evaluating(observer: Observer, original: Any) -> Any:
         model: Any, env: Any, n_eval_episodes: int = 10, deterministic: bool = True, *args: Any, **kwargs: Any
     ) -> Any:
         result = None
+        first = observer.episodes_so_far(env)
         try:
             result = original(model, env, n_eval_episodes, deterministic, *args, **kwargs)
         finally:
             if observer.on:
-                observer.evaluated(model, env, (n_eval_episodes, bool(deterministic)), result)
+                observer.evaluated(model, env, (n_eval_episodes, bool(deterministic), first), result)
         return result
 
     return evaluate_policy
@@ -340,6 +355,7 @@ _METHODS: tuple[tuple[type, str, Callable[[Observer, Any], Any]], ...] = (
     (BaseAlgorithm, "__init__", _constructing),
     (BaseAlgorithm, "set_parameters", _setting_parameters),
     (BaseAlgorithm, "learn", _learning),
+    (BaseAlgorithm, "save", _saving),
     (BaseAlgorithm, "predict", _predicting),
     (BasePolicy, "predict", _predicting),
     (BasePolicy, "forward", _forwarding),

@@ -13,11 +13,12 @@ import os
 import time
 import traceback
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -27,6 +28,7 @@ from reload_audit.observing.describe import described, layers_of
 from reload_audit.observing.lines import UserLines
 from reload_audit.observing.tracking import MOST_VIEWS, Place, Run, Slot, Watched, numbers
 from reload_audit.records.observation import (
+    FailedLoad,
     Made,
     Observation,
     ObservedActs,
@@ -108,14 +110,18 @@ class Observer:
     :param stop_at: ``time.monotonic()`` after which the script is stopped
     :param folder: takes the statistics and weights that the script acted with
     :ivar depth: how many observed calls are going on inside each other, by kind
+    :ivar leaf_rewards: what the innermost VecEnv gave in the last step
+    :ivar answer: what ``predict``, or a policy that was called by itself, gave last
+    :ivar begins: whether ``predict`` was told last that an episode begins
     """
 
     def __init__(self, lines: UserLines, stop_at: float, folder: Path) -> None:
         self._lines, self._stop_at, self._folder = lines, stop_at, folder
         self._pid = os.getpid()
         self.depth: dict[str, int] = defaultdict(int)
-        self.base_reward = 0.0
         self.leaf_rewards: Any = None
+        self.answer: Any = None
+        self.begins = False
         self.said: list[str] = []
         self._calls: Counter[tuple[str, Place, str]] = Counter()
         self._models: list[_Model] = []
@@ -123,16 +129,22 @@ class Observer:
         self._environments: list[ObservedEnvironment] = []
         self._watched: dict[int, Watched] = {}
         self._made: dict[int, tuple[Any, Place]] = {}
-        self._arguments: dict[int, tuple[Any, dict[str, object]]] = {}
+        self._arguments: dict[int, tuple[Any, dict[str, object], dict[str, object]]] = {}
         self._runs: list[Run] = []
         self._evaluations: list[ObservedEvaluation] = []
         self._acting: tuple[int | None, tuple[str, Place, bool, bool, bool, bool]] | None = None
         self._given: Any = None
+        self._failed_load: FailedLoad | None = None
 
     @property
     def on(self) -> bool:
         """Whether notes are taken: not in worker processes, nor of what training does."""
-        return not self.depth["learn"] and self._pid == os.getpid()
+        return not self.depth["learn"] and self.here
+
+    @property
+    def here(self) -> bool:
+        """Whether this is the process of the script itself."""
+        return self._pid == os.getpid()
 
     def __reduce__(self) -> Any:
         """In a worker process, to which an environment's class may take this along, nothing is observed."""
@@ -176,7 +188,30 @@ class Observer:
         """Parameters were put into a model."""
         number = self._number(model)
         if number is not None:
-            self._models[number].set_from.append(absolute(source, ".zip") or "")
+            one = self._models[number]
+            one.set_from.append(absolute(source, ".zip") or "")
+            one.seen = replace(one.seen, weights=weights_digest(model))
+
+    @_careful
+    def load_failed(self, kind: type[BaseAlgorithm], path: str | None) -> None:
+        """``load`` of an algorithm raised."""
+        self._failed_load = FailedLoad(kind.__name__, path, self._lines.at(self.place()))
+
+    @_careful
+    def model_saved(self, model: BaseAlgorithm, path: str | None) -> None:
+        """A model was saved."""
+        number = self._number(model)
+        if number is not None and path is not None:
+            one = self._models[number]
+            one.seen = replace(one.seen, saved=(*one.seen.saved, path))
+
+    @_careful
+    def learns(self, model: BaseAlgorithm) -> None:
+        """A model is about to be trained."""
+        number, normalize = self._number(model), model.get_vec_normalize_env()
+        if number is not None:
+            count = -1.0 if normalize is None else observed_samples(normalize)
+            self._models[number].seen = replace(self._models[number].seen, learn_count=count)
 
     @_careful
     def learned(self, model: BaseAlgorithm, steps: int) -> None:
@@ -208,7 +243,9 @@ class Observer:
         """The number of a model, by itself or by its policy; the last one's, if several share it."""
         for number in range(len(self._models) - 1, -1, -1):
             model = self._models[number].model
-            if model is actor or getattr(model, "policy", None) is actor:
+            policy = getattr(model, "policy", None)
+            parts = (getattr(policy, name, None) for name in ("actor", "q_net", "quantile_net"))
+            if actor in (model, policy) or any(part is actor for part in parts):
                 return number
         return None
 
@@ -235,7 +272,10 @@ class Observer:
         content = moments_of(one.normalize)
         if content is None:
             return
-        one.seen = replace(one.seen, count=observed_samples(one.normalize), moments=digest(plain(content)))
+        inputs = str(self._folder / f"statistics{number}.pkl")
+        one.normalize.save(inputs)
+        count = observed_samples(one.normalize)
+        one.seen = replace(one.seen, count=count, moments=digest(plain(content)), inputs=inputs)
 
     # --- Environments ---
 
@@ -246,11 +286,13 @@ class Observer:
 
     @_careful
     def built(self, env: Any, constructor: Any, args: Any, kwargs: Any) -> None:
-        """The class of an environment was called."""
-        bound = inspect.signature(constructor).bind(env, *args, **kwargs).arguments
-        given = {name: value for name, value in list(bound.items())[1:] if not isinstance(value, tuple | dict)}
-        self._arguments[id(env)] = (env, {**given, **bound.get("kwargs", {})})
-        self._made.setdefault(id(env), (env, self.place()))
+        """The class of an environment or of a wrapper is called; those of its base classes follow."""
+        if id(env) in self._arguments and self._arguments[id(env)][0] is env:
+            return
+        with contextlib.suppress(TypeError):  # these are no arguments of it: so it will say itself
+            self._arguments[id(env)] = (env, *_given(constructor, env, args, kwargs))
+        if not isinstance(env, gym.Wrapper):
+            self._made.setdefault(id(env), (env, self.place()))
 
     @_careful
     def before(self, env: Any) -> None:
@@ -275,9 +317,14 @@ class Observer:
             returned, seen, over = result[0], result[1], result[2]
             rewards = self._leaf_rewards(watched, seen)
         else:
-            returned, seen, over, rewards = result[0], [result[1]], [result[2] or result[3]], [self.base_reward]
-        if self._acting is not None and self._acting[1][0] == "policy()":  # predict() clips
-            self._note_action(watched, run, action)
+            returned, over = result[0], [result[2] or result[3]]
+            rewards = seen = [result[1]]
+        if self._acting is not None:
+            run.begins += self.begins
+            if self._acting[1][0] == "policy()":  # predict() clips
+                self._note_action(watched, run, action)
+            else:
+                run.changed += not _is(action, self.answer)
         if self._acting is not None and len(run.views) < MOST_VIEWS:
             self._note_view(watched, run)
         number = self._normalization_number(watched.normalization) if watched.normalization is not None else None
@@ -314,8 +361,8 @@ class Observer:
                 number = len(self._normalizations) - 1
             self._before_first_step(number)
         innermost = id(_innermost(layers[-1]))
-        place, arguments = self._made.get(innermost, (None, None))[1], self._arguments.get(innermost, (None, None))[1]
-        self._environments.append(described(layers, self._lines.at(place), number, arguments))
+        place = self._made.get(innermost, (None, None))[1]
+        self._environments.append(described(layers, self._lines.at(place), number, self._arguments))
         slots = [Slot() for _ in range(env.num_envs if vectorized else 1)]
         made = Watched(env, len(self._environments) - 1, vectorized, slots, normalize, layers[-1])
         self._watched[id(env)] = made
@@ -343,7 +390,8 @@ class Observer:
     def _note_action(self, watched: Watched, run: Run, action: Any) -> None:
         space = watched.env.action_space
         if isinstance(space, spaces.Box) and isinstance(action, np.ndarray) and action.dtype.kind == "f":
-            run.outside += bool((action < space.low).any() or (action > space.high).any())
+            outside = bool((action < space.low).any() or (action > space.high).any())
+            run.outside += outside or (_is_squashed(self._models, run.model, space) and _is(action, self.answer))
 
     def _note_view(self, watched: Watched, run: Run) -> None:
         n_envs = len(watched.slots) if watched.vectorized else None
@@ -367,10 +415,10 @@ class Observer:
     # --- The end ---
 
     @_careful
-    def evaluated(self, model: Any, env: Any, settings: tuple[int, bool], result: Any) -> None:
+    def evaluated(self, model: Any, env: Any, settings: tuple[int, bool, int], result: Any) -> None:
         """``evaluate_policy`` was called.
 
-        :param settings: episodes, and whether deterministic
+        :param settings: episodes, whether deterministic, and :meth:`episodes_so_far` before it
         :param result: what it gave; None where it raised
         """
         watched = self._watched.get(id(env))
@@ -383,6 +431,13 @@ class Observer:
         line = self._lines.at(self.place())
         self._evaluations.append(ObservedEvaluation(line, self._number(model), number, *settings, mean, std))
 
+    def episodes_so_far(self, env: Any) -> int:
+        """How many episodes the present run in an environment has, when a reset has ended those that go on."""
+        watched = self._watched.get(id(env))
+        if watched is None or watched.run is None:
+            return 0
+        return len(watched.run.episodes) + sum(bool(slot.length) for slot in watched.slots)
+
     def observation(self, script: str) -> Observation:
         """All that was seen."""
         for watched in self._watched.values():
@@ -391,16 +446,24 @@ class Observer:
         return Observation(
             script=script,
             calls=[ObservedCall(what, self._lines.at(at), said, count) for (what, at, said), count in calls],
-            models=[
-                replace(one.seen, set_from=tuple(one.set_from), weights_last=weights_digest(one.model))
-                for one in self._models
-            ],
+            models=[self._modelled(number) for number in range(len(self._models))],
             normalizations=[one.record() for one in self._normalizations],
             environments=self._environments,
             runs=[self._recorded(run) for run in self._runs],
             evaluations=self._evaluations,
+            failed_load=self._failed_load,
             said=tuple(self.said),
         )
+
+    def _modelled(self, number: int) -> ObservedModel:
+        """A model at the script's end; one that was trained, never saved, and never acts, is kept."""
+        one = self._models[number]
+        seen = replace(one.seen, set_from=tuple(one.set_from), weights_last=weights_digest(one.model))
+        if seen.learned and not seen.weights_acting and not seen.saved:
+            kept = self._folder / f"trained{number}.zip"
+            one.model.save(kept)
+            seen = replace(seen, kept=str(kept))
+        return seen
 
     def _recorded(self, run: Run) -> ObservedRun:
         at = self._lines.at
@@ -409,18 +472,41 @@ class Observer:
             for (how, place, deterministic, state, starts, masks), times in run.acts.items()
         ]
         return ObservedRun(
-            run.model, run.environment, acts, run.episodes, run.views, run.outside, run.steps, at(run.place)
+            model=run.model,
+            environment=run.environment,
+            acts=acts,
+            episodes=run.episodes,
+            views=run.views,
+            outside=run.outside,
+            begins=run.begins,
+            changed=run.changed,
+            steps=run.steps,
+            step_line=at(run.place),
         )
+
+
+def _is_squashed(models: Sequence[_Model], number: int | None, space: spaces.Box) -> bool:
+    """Whether a policy gives actions in [-1, 1] for a space with other bounds."""
+    policy = None if number is None else models[number].model.policy
+    return bool(getattr(policy, "squash_output", False)) and not ((space.low == -1).all() and (space.high == 1).all())
+
+
+def _is(action: Any, answer: Any) -> bool:
+    """Whether an action is what a policy answered, as it is."""
+    given = answer[0] if isinstance(answer, tuple) else answer
+    if hasattr(given, "detach"):
+        given = given.detach().cpu().numpy()
+    own, its = np.asarray(action), np.asarray(given)
+    return own.size == its.size and bool((own.ravel() == its.ravel()).all())
 
 
 class _Absent:
     """Stands for an observer where nothing is observed."""
 
-    on = False
+    on = here = False
 
     def __init__(self) -> None:
         self.depth: dict[str, int] = defaultdict(int)
-        self.base_reward = 0.0
 
     def inside(self, _kind: str) -> contextlib.AbstractContextManager[None]:
         """As of an observer."""
@@ -457,6 +543,20 @@ def moments_of(normalize: VecNormalize) -> dict[str, list[object]] | None:
         return None
     parts = statistics if isinstance(statistics, dict) else {"": statistics}
     return {key: [part.mean.tolist(), part.var.tolist()] for key, part in parts.items()}
+
+
+def _given(constructor: Any, made: Any, args: Any, kwargs: Any) -> tuple[dict[str, object], dict[str, object]]:
+    """What a constructor was called with, but for an environment inside, and the defaults of its parameters."""
+    bound = inspect.signature(constructor).bind(made, *args, **kwargs)
+    parameters = [*bound.signature.parameters.values()][1:]
+    given: dict[str, object] = {}
+    for parameter in parameters:
+        value = bound.arguments.get(parameter.name, inspect.Parameter.empty)
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD and isinstance(value, dict):
+            given |= value
+        elif value is not inspect.Parameter.empty and not isinstance(value, tuple | gym.Env):
+            given[parameter.name] = value
+    return given, {one.name: one.default for one in parameters if one.default is not inspect.Parameter.empty}
 
 
 def _innermost(layer: Any) -> Any:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -32,13 +34,27 @@ def statistics_differences(
         yield from _by_hand(subject, layer, statistics)
     else:
         yield from _of_layer(layer, statistics, path)
-    if layer is not None and layer.scaling and figure is not None:
-        run = subject.run
-        if len(figure.rewards) and np.allclose(figure.rewards, run.seen[-len(figure.rewards) :]):
-            evidence = f"rewards are those that VecNormalize rescales ({layer.scaling:,} of {layer.steps:,} steps)"
-            earned = run.earned[-len(figure.rewards) :].mean()
-            evidence += f": {figure.mean:.4g} on its scale is {earned:.4g} in the environment"
-            yield ScriptDifference("reward-normalized", layer.line, evidence, _with(layer, "norm_reward"))
+        yield from _twice(subject, statistics)
+    if layer is not None and layer.scaling and figure is not None and not np.allclose(figure.rewards, figure.earned):
+        evidence = f"rewards are those that VecNormalize rescales ({layer.scaling:,} of {layer.steps:,} steps)"
+        earned = np.mean(figure.earned)
+        evidence += f": {figure.mean:.4g} on its scale is {earned:.4g} in the environment"
+        yield ScriptDifference("reward-normalized", layer.line, evidence, _with(layer, "norm_reward"))
+
+
+def _twice(subject: Subject, statistics: SavedStatistics) -> Iterator[ScriptDifference]:
+    """Whether what VecNormalize returned is normalised by hand once more."""
+    views = [view for view in subject.run.views if len(view.returned) == len(view.given)]
+    moments = statistics.observations.get("")
+    if not views or moments is None or len(views[0].given) != moments.mean.size:
+        return
+    changed = [view for view in views if not np.allclose(view.returned, view.given, rtol=_CLOSE, atol=_CLOSE)]
+    again = [replace(view, raw=view.returned) for view in views]
+    if changed and _as_given(again, lambda raw: _as_vec_normalize(raw, moments, statistics)):
+        evidence = "what VecNormalize has normalised is normalised by hand once more"
+        yield ScriptDifference(
+            "vecnormalize-twice", subject.run.acts[0].line, evidence, changes={"statistics": "twice"}
+        )
 
 
 def _of_layer(layer: ObservedNormalization, statistics: SavedStatistics, path: str) -> Iterator[ScriptDifference]:
@@ -58,7 +74,14 @@ def _of_layer(layer: ObservedNormalization, statistics: SavedStatistics, path: s
         evidence = f"a new VecNormalize, whose statistics start empty{moving}: those of training are not loaded"
         changes = {"statistics": "new" if layer.updating else "none"}
         yield ScriptDifference("statistics-not-loaded", layer.line, evidence, _loading(layer, path), changes)
-    elif layer.path is not None:
+    elif layer.path is None:
+        evidence = (
+            f"its VecNormalize begins with statistics of {layer.count:,.0f} samples that are not the model's: "
+            f"{Path(path).name} is not loaded"
+        )
+        changes = {"statistics": "file", "statistics_file": layer.inputs}
+        yield ScriptDifference("statistics-not-loaded", layer.line, evidence, _loading(layer, path), changes)
+    else:
         evidence = f"the statistics are those of {layer.path}, which are not the model's: {path}"
         changes = {"statistics": "file", "statistics_file": layer.path}
         yield ScriptDifference("statistics-not-loaded", layer.line, evidence, _loading(layer, path), changes)
@@ -118,9 +141,50 @@ def _by_hand(
         evidence = "observations reach the policy as the environment gives them: its statistics are not loaded"
         changes = {"statistics": "none"}
         yield ScriptDifference("statistics-not-loaded", line if layer is None else layer.line, evidence, "", changes)
-    elif _as_given(views, lambda raw: (raw - moments.mean) / (np.sqrt(moments.var) + 1e-8)):
-        evidence = "observations are normalised by hand, without clipping and with epsilon outside the root"
-        yield ScriptDifference("normalizer-not-equivalent", line, evidence, "", {"statistics": "posted wrapper"})
+    else:
+        yield _normalized_by_hand(subject, views, moments, statistics)
+
+
+def _normalized_by_hand(
+    subject: Subject, views: Sequence[View], moments: Moments, statistics: SavedStatistics
+) -> ScriptDifference:
+    """Observations that are normalised in some other way than VecNormalize's."""
+    acts = subject.run.acts
+    line = acts[0].line if acts else subject.run.step_line
+    raw = np.asarray(views[0].raw)
+    due, given = _as_vec_normalize(raw, moments, statistics), np.asarray(views[0].given)
+    worst = int(np.abs(due - given).argmax())
+    evidence = (
+        f"observations are normalised by hand, and not as VecNormalize does: {raw[worst]:.4g} at place {worst} becomes "
+        f"{given[worst]:.4g}, and not {due[worst]:.4g}"
+    )
+    if _as_given(views, lambda raw: (raw - moments.mean) / (np.sqrt(moments.var) + 1e-8)):
+        return ScriptDifference("normalizer-not-equivalent", line, evidence, "", {"statistics": "posted wrapper"})
+    fitted = _fitted(views)
+    changes: dict[str, object] | None = None
+    if fitted is not None:
+        wrapper = ["reload_audit.evaluation.conditions:ShiftedAndScaled", fitted]
+        changes = {"statistics": "none", "environment": {"wrappers": [wrapper]}}
+    return ScriptDifference("normalizer-not-equivalent", line, evidence, "", changes)
+
+
+def _fitted(views: Sequence[View]) -> dict[str, list[float] | float] | None:
+    """Factor, shift and bound that make of observations what the policy was given; None where no such numbers do."""
+    raw, given = (np.asarray([getattr(view, name) for view in views]) for name in ("raw", "given"))
+    bound = float(np.abs(given).max())
+    inside = np.abs(given) < bound if (np.abs(given) == bound).sum() > 1 else np.ones(given.shape, dtype=bool)
+    factors, shifts = [], []
+    for place in range(raw.shape[1]):
+        x, y = raw[inside[:, place], place], given[inside[:, place], place]
+        moves = x.size > 1 and float(np.ptp(x)) > 0
+        factor = float(np.cov(x, y)[0, 1] / x.var(ddof=1)) if moves else 1.0
+        factors.append(factor)
+        shifts.append(float(y.mean() - factor * x.mean()) if x.size else 0.0)
+    made = np.clip(raw * factors + shifts, -bound, bound)
+    scale = np.abs(given).max(axis=0) + 1e-9
+    if not (np.abs(made - given) <= 1e-2 * scale).all():
+        return None
+    return {"factors": factors, "shifts": shifts, "bound": np.inf if inside.all() else bound}
 
 
 def _as_vec_normalize(raw: np.ndarray, moments: Moments, statistics: SavedStatistics) -> np.ndarray:
@@ -129,7 +193,7 @@ def _as_vec_normalize(raw: np.ndarray, moments: Moments, statistics: SavedStatis
     return np.asarray(np.clip(normal, -clip, clip))
 
 
-def _as_given(views: list[View], formula: Callable[[np.ndarray], np.ndarray]) -> bool:
+def _as_given(views: Sequence[View], formula: Callable[[np.ndarray], np.ndarray]) -> bool:
     return all(
         np.allclose(formula(np.asarray(view.raw)).ravel(), view.given, rtol=_CLOSE, atol=_CLOSE) for view in views
     )

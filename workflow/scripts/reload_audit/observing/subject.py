@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import gymnasium as gym
+
+from reload_audit.environments.packages import is_registered
 from reload_audit.forensics.search import find_statistics
 from reload_audit.planning.discovery.zips import algorithm_of, settings
 from reload_audit.reading.model_zip import read_model
@@ -24,6 +28,7 @@ class Subject:
     :param acting: the model that acted; None where the script's own code did
     :param path: the zip that the script means; empty where it reads none
     :param spec: how an audit evaluates the model
+    :param trained: the model that the script trains, where it means that one and another acts; None otherwise
     :param known: whether the audit knows the model otherwise than from the script
     """
 
@@ -32,6 +37,7 @@ class Subject:
     acting: ObservedModel | None
     environment: ObservedEnvironment
     path: str
+    trained: ObservedModel | None
     spec: ExternalSpec
     known: bool
 
@@ -50,19 +56,20 @@ def subject_of(
     """
     acting = None if run.model is None else observation.models[run.model]
     environment = observation.environments[run.environment]
-    path = _path_of(observation, run)
+    trained = _trained_in_vain(observation, acting)
+    path = _path_of(observation, run) if trained is None else (trained.kept, *trained.saved)[-1]
     chosen = script.model or path
     if not chosen and acting is not None and acting.learned:
         raise NoSubject("the model that acts was trained in the script itself, and no file of it is read")
     if not chosen:
         raise NoSubject("the model that acts was loaded from no file, and the configuration names none for this script")
     spec = next((one for one in models if one.model == chosen), None) or next(
-        (one for one in models if _same(one.path, chosen)), None
+        (one for one in models if Path(one.path).resolve() == Path(chosen).resolve()), None
     )
     known = spec is not None
     if spec is None:
         spec = _spec_of(Path(chosen), environment, script, policy)
-    return Subject(observation, run, acting, environment, path, spec, known)
+    return Subject(observation, run, acting, environment, path, trained, spec, known)
 
 
 def _path_of(observation: Observation, run: ObservedRun) -> str:
@@ -79,8 +86,24 @@ def _path_of(observation: Observation, run: ObservedRun) -> str:
     return idle[-1] or "" if idle else ""
 
 
-def _same(one: str, other: str) -> bool:
-    return Path(one).resolve() == Path(other).resolve()
+def _trained_in_vain(observation: Observation, acting: ObservedModel | None) -> ObservedModel | None:
+    """The model that the script trained last, where it never acts, nor any file that it was saved to."""
+    if acting is None or acting.made != "loaded" or acting.learned:
+        return None
+    loaded = {model.path for model in observation.models if model.path}
+    trained = [model for model in observation.models if model.learned and model.algo == acting.algo]
+    if not trained or any(model.weights_acting for model in trained):
+        return None
+    saved = {path for model in observation.models for path in model.saved}
+    return None if any(is_same_file(one, other) for one in saved for other in loaded) else trained[-1]
+
+
+def is_same_file(one: str, other: str) -> bool:
+    """Whether two paths name the same file, or files with the same content."""
+    first, second = Path(one), Path(other)
+    if first.resolve() == second.resolve():
+        return True
+    return first.is_file() and second.is_file() and filecmp.cmp(first, second, shallow=False)
 
 
 def _spec_of(path: Path, environment: ObservedEnvironment, script: ScriptSpec, policy: ExternalPolicy) -> ExternalSpec:
@@ -111,10 +134,21 @@ def _spec_of(path: Path, environment: ObservedEnvironment, script: ScriptSpec, p
 
 def _environment_spec(environment: ObservedEnvironment, script: ScriptSpec) -> EnvironmentSpec:
     """An environment as the script builds it."""
-    name, wrappers = environment.env_id or environment.env_class, tuple(environment.wrappers or ())
-    named = [environment.env_class, *(one.name for one in wrappers)]
-    if not name or any(one.startswith("__main__:") for one in named):
+    name, wrappers = buildable(environment), tuple(environment.wrappers or ())
+    if not name or any(one.name.startswith("__main__:") for one in wrappers):
         raise NoSubject("its environment is defined in the script itself, which is not imported: put it into a module")
     arguments = dict(environment.env_kwargs or {})
     folders = (str(Path(script.script).parent), script.cwd, *script.python_path)
-    return EnvironmentSpec(name, arguments, wrappers, "env", (), folders)
+    spec = EnvironmentSpec(name, arguments, wrappers, "env", (), folders)
+    if environment.time_limit is not None:
+        spec = replace(spec, time_limit=environment.time_limit)
+    return spec if environment.frame_stack is None else spec.stacking(environment.frame_stack)
+
+
+def buildable(environment: ObservedEnvironment) -> str:
+    """What an environment of a script can be built from: an id of Gymnasium's own, or its class; empty for neither."""
+    if environment.env_id in gym.registry or is_registered(environment.env_id):
+        return environment.env_id
+    if not environment.env_class:
+        return environment.env_id
+    return "" if environment.env_class.startswith("__main__:") else environment.env_class

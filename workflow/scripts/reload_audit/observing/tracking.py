@@ -57,6 +57,8 @@ class Run:
     episodes: list[ObservedEpisode] = field(default_factory=list)
     views: list[View] = field(default_factory=list)
     outside: int = 0
+    begins: int = 0
+    changed: int = 0
     steps: int = 0
     place: Place = None
 

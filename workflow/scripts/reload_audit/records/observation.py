@@ -65,6 +65,9 @@ class ObservedModel(PlainData):
     :param set_from: zips that ``set_parameters`` read into it; empty texts for parameters that were no file
     :param learned: steps that it was trained for in the script before it last acted; 0 for none
     :param learn_line: of that training
+    :param learn_count: samples of observations in the VecNormalize around its environments when that began; -1 for none
+    :param saved: zips that it was saved to, absolute
+    :param kept: zip that the observer made of it, where it was trained, but neither saved nor ever acted
     :param weights: digest of its policy's parameters when it was made, empty for a new model that never acts
     :param weights_acting: digest of them when it first acted outside ``learn``; empty where it never did
     :param weights_last: digest of them when the script ended
@@ -78,9 +81,25 @@ class ObservedModel(PlainData):
     set_from: tuple[str, ...] = ()
     learned: int = 0
     learn_line: Line | None = None
+    learn_count: float = 0.0
+    saved: tuple[str, ...] = ()
+    kept: str = ""
     weights: str = ""
     weights_acting: str = ""
     weights_last: str = ""
+
+
+@dataclass(frozen=True)
+class FailedLoad(PlainData):
+    """A model's ``load`` that raised.
+
+    :param algo: the class that was to load it
+    :param path: the zip, absolute; None for what is no file
+    """
+
+    algo: str
+    path: str | None
+    line: Line | None
 
 
 @dataclass(frozen=True)
@@ -119,8 +138,10 @@ class ObservedEnvironment(PlainData):
     :param env_id: of its registration; empty for a class that was not registered
     :param env_class: ``package.module:Class`` of the innermost environment; empty where it is in another process
     :param env_kwargs: of its registration and ``make``; None where they are not known
+    :param env_defaults: of the parameters of its class; empty where its constructor was not seen
     :param time_limit: steps; None for no limit, or where it is not known
     :param wrappers: the user's own, innermost first; None where they are in another process
+    :param wrapper_defaults: of the parameters of these wrappers' classes
     :param monitored: whether a Monitor is among them
     :param layers: classes of the VecEnv's layers, outermost first; empty for a single environment
     :param frame_stack: observations stacked by VecFrameStack; None for none
@@ -132,8 +153,10 @@ class ObservedEnvironment(PlainData):
     env_id: str
     env_class: str
     env_kwargs: Mapping[str, object] | None
+    env_defaults: Mapping[str, object]
     time_limit: int | None
     wrappers: Sequence[WrapperSpec] | None
+    wrapper_defaults: Sequence[Mapping[str, object]]
     monitored: bool
     layers: tuple[str, ...]
     frame_stack: int | None
@@ -198,7 +221,9 @@ class ObservedRun(PlainData):
 
     :param model: its number; None where the script's own code chose the actions
     :param environment: its number
-    :param outside: steps with an action of ``policy()`` outside the bounds of the action space
+    :param outside: steps with an action of ``policy()`` that was neither clipped to the action space nor rescaled to it
+    :param begins: steps whose ``predict`` was told that an episode begins
+    :param changed: steps with another action than ``predict`` gave
     :param steps: calls of ``step`` that a reset does not count among
     """
 
@@ -208,6 +233,8 @@ class ObservedRun(PlainData):
     episodes: Sequence[ObservedEpisode]
     views: Sequence[View]
     outside: int
+    begins: int
+    changed: int
     steps: int
     step_line: Line | None
 
@@ -217,20 +244,35 @@ class ObservedRun(PlainData):
         return [episode for episode in self.episodes if episode.ending == "ended"]
 
     @property
+    def own_limit(self) -> int | None:
+        """Steps after which the script itself stops episodes; None where it does not, or not after equally many."""
+        lengths = {episode.length for episode in self.episodes if episode.ending == "cut"}
+        longest = max((episode.length for episode in self.episodes), default=0)
+        return longest if lengths == {longest} else None
+
+    @property
+    def counted(self) -> list[ObservedEpisode]:
+        """The episodes that the script counts: those that ended, and those that it stopped itself after its limit."""
+        if self.own_limit is None:
+            return self.ended
+        return [episode for episode in self.episodes if episode.ending != "open" or episode.length == self.own_limit]
+
+    @property
     def seen(self) -> np.ndarray:
-        """What the script saw its episodes earn, shape ``(n,)``: those that it cut short too, if it saw no others."""
-        return np.asarray([episode.seen for episode in self.ended], dtype=np.float64)
+        """What the script saw these earn, shape ``(n,)``."""
+        return np.asarray([episode.seen for episode in self.counted], dtype=np.float64)
 
     @property
     def earned(self) -> np.ndarray:
-        """What the same episodes earned in the environment, shape ``(n,)``."""
-        return np.asarray([episode.reward for episode in self.ended], dtype=np.float64)
+        """What they earned in the environment, shape ``(n,)``."""
+        return np.asarray([episode.reward for episode in self.counted], dtype=np.float64)
 
 
 @dataclass(frozen=True)
 class ObservedEvaluation(PlainData):
     """A call of ``evaluate_policy``.
 
+    :param first: number of the first of its episodes among those of the run
     :param mean: mean reward that it gave; not a number where it raised
     """
 
@@ -239,6 +281,7 @@ class ObservedEvaluation(PlainData):
     environment: int | None
     episodes: int
     deterministic: bool
+    first: int = 0
     mean: float = math.nan
     std: float = math.nan
 
@@ -252,6 +295,7 @@ class Observation(PlainData):
     """All that was seen of one run of a script.
 
     :param calls: in the order of the first of each
+    :param failed_load: the last ``load`` that raised
     :param raised: the exception that ended it, in one line; empty for none
     :param raised_at: the line of the user's code that it came through last
     :param stopped: why the observer ended it
@@ -266,6 +310,7 @@ class Observation(PlainData):
     environments: Sequence[ObservedEnvironment] = ()
     runs: Sequence[ObservedRun] = ()
     evaluations: Sequence[ObservedEvaluation] = ()
+    failed_load: FailedLoad | None = None
     raised: str = ""
     raised_at: Line | None = None
     stopped: Stopped = ""
@@ -275,7 +320,7 @@ class Observation(PlainData):
     @property
     def run(self) -> ObservedRun | None:
         """The run that the script is about: the last one with episodes that ended; else the last one with any."""
-        with_end = [run for run in self.runs if run.ended]
+        with_end = [run for run in self.runs if run.counted]
         with_any = [run for run in self.runs if run.episodes]
         runs = with_end or with_any
         return runs[-1] if runs else None

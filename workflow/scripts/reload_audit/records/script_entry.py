@@ -38,10 +38,12 @@ class ScriptEntry(PlainData):
     :param model_mean: what its model earns, evaluated as an audit does; None where it cannot be
     :param reproduced: mean reward under the condition with everything that the script does otherwise
     :param agrees: whether that is what the script earned, as far as episodes can tell; None where not measured
-    :param gap: what the model earns more than the script's episodes did
+    :param gap: what the model earns more than the script's episodes did; where that may be chance, what it earns more
+        than under the conditions of the script
     :param differs: whether the gap is more than chance
     :param causes: the dearest first
     :param harmless: what it does otherwise, too, without a cost that can be seen
+    :param together: what all that it does otherwise costs together; None where not measured
     """
 
     name: str
@@ -64,3 +66,4 @@ class ScriptEntry(PlainData):
     raised_at: str
     stopped: str
     remarks: tuple[str, ...]
+    together: float | None = None

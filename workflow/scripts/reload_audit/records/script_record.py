@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -32,6 +33,11 @@ def put_right(cause: str) -> str:
     return f"script without {cause}"
 
 
+Counting = Literal["", "first", "rounds"]
+"""Which episodes of environments side by side are counted: all; those that are finished first; or only the first that
+is finished each time that all begin anew."""
+
+
 @dataclass(frozen=True)
 class ScriptDifference(PlainData):
     """Something that a script does otherwise than training did.
@@ -41,6 +47,7 @@ class ScriptDifference(PlainData):
     :param evidence: one sentence, with the numbers
     :param instead: what to write in place of that line; empty where that is not known
     :param changes: fields of :class:`Condition` that do the same; None where no condition can
+    :param counting: which episodes are counted, where that is the difference
     """
 
     cause: str
@@ -48,6 +55,7 @@ class ScriptDifference(PlainData):
     evidence: str
     instead: str = ""
     changes: Mapping[str, object] | None = None
+    counting: Counting = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,9 @@ class Figure(PlainData):
     :param rewards: of each episode, as the script was given them
     :param mean: of ``rewards``; or what ``evaluate_policy`` returned
     :param where: the line that it comes from
+    :param earned: what the environment gave in these episodes
+    :param balanced: whether it is known to count equally many episodes of each of the environments side by side
+    :param printed: what the printed number is, where it is not what an episode earns; empty where it is
     """
 
     rewards: tuple[float, ...]
@@ -64,11 +75,19 @@ class Figure(PlainData):
     std: float
     n: int
     where: Line | None
+    earned: tuple[float, ...] = ()
+    balanced: bool = False
+    printed: str = ""
 
     @classmethod
-    def of(cls, rewards: np.ndarray, where: Line | None) -> Figure:
-        """The figure of episodes, at least one."""
-        return cls(tuple(map(float, rewards)), float(rewards.mean()), float(rewards.std()), len(rewards), where)
+    def of(cls, rewards: np.ndarray, earned: np.ndarray, where: Line | None) -> Figure:
+        """The figure of episodes, at least one.
+
+        :param rewards: as the script was given them
+        :param earned: in the environment
+        """
+        values = tuple(map(float, rewards))
+        return cls(values, float(rewards.mean()), float(rewards.std()), len(values), where, tuple(map(float, earned)))
 
 
 @dataclass(frozen=True)

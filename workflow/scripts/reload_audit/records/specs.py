@@ -433,10 +433,12 @@ class Condition(PlainData):
     :param carry_state: whether a recurrent policy is given its state
     :param episode_starts: whether a recurrent policy is told where episodes begin
     :param give_masks: whether a policy that masks actions is given the masks
+    :param clip_actions: whether continuous actions are put into their bounds, as ``predict`` does and a policy does not
     :param episodes_before: episodes that every environment has seen before the first that counts
     :param environment: what is other of :class:`EnvironmentSpec`: ``env``, ``time_limit``, ``frame_stack``,
-        ``vec_wrappers``; ``env_kwargs`` and ``wrappers`` are added to what is there, and ``set_on_vec_env`` names an
-        ``attribute`` of a layer of the VecEnv, and its ``value``
+        ``vec_wrappers``; ``env_kwargs`` and ``wrappers`` are added to what is there, ``all_env_kwargs`` and
+        ``all_wrappers`` take its place; ``set_on_vec_env`` names an ``attribute`` of a layer of the VecEnv, and its
+        ``value``
     :param migration: what makes the environment as an older version of it was, by its name in ``migrations.yaml``; None
         for the version that runs as it is
     :param processor: ``baseline`` to compute with only those instructions that every processor of this architecture has
@@ -456,6 +458,7 @@ class Condition(PlainData):
     carry_state: bool = True
     episode_starts: bool = True
     give_masks: bool = True
+    clip_actions: bool = True
     episodes_before: int = 0
     environment: Mapping[str, Any] = field(default_factory=dict)
     migration: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from reload_audit.records.script_entry import ScriptCause, ScriptEntry
 from reload_audit.reports.safe_text import one_line
@@ -18,11 +18,22 @@ def about_scripts(scripts: tuple[ScriptEntry, ...]) -> Iterator[str]:
         yield from (f"  {one_line(line, _LONGEST_LINE)}" for line in details(script))
 
 
+def of_models(scripts: Iterable[ScriptEntry]) -> dict[str, str]:
+    """By the names of models, what is said of the scripts that are about them, in a few sentences."""
+    found: dict[str, list[str]] = {}
+    for script in scripts:
+        if script.model:
+            causes = ", ".join(f"{cause.where} {cause.cause}".strip() for cause in script.causes)
+            said = f"{headline(script)}{f': {causes}' if causes else ''}"
+            found.setdefault(script.model, []).append(one_line(said, _LONGEST_LINE))
+    return {model: "; ".join(lines) for model, lines in found.items()}
+
+
 def headline(script: ScriptEntry) -> str:
     """``enjoy.py earns -74.8 ± 17.3; its model earns -9.4 ± 3.1.``"""
     name, model = script.name, script.model or "its model"
     if script.mean is None:
-        why = script.raised or script.problem or "it finished no episode that was seen"
+        why = "; ".join(filter(None, [script.raised, script.problem])) or "it finished no episode that was seen"
         at = f" ({script.raised_at})" if script.raised_at and script.raised else ""
         return f"{name} could not be compared{at}: {why}"
     earns = f"{name} earns {script.mean:.4g} ± {script.std or 0.0:.2g} ({script.n} episodes)"
@@ -49,13 +60,24 @@ def details(script: ScriptEntry) -> Iterator[str]:
             f"Where the audit does the same, the model earns {script.reproduced:.4g}, and not {script.earned:.4g}: "
             "something else differs, too"
         )
-    if script.differs and not script.causes:
-        yield "Nothing that was seen of it explains the difference"
+    yield from _together(script)
     if script.stopped:
         yield f"It was {_STOPPED[script.stopped]}: observed so far"
     if script.raised and script.mean is not None:
         yield f"It raised {script.raised} ({script.raised_at})"
     yield from script.remarks
+
+
+def _together(script: ScriptEntry) -> Iterator[str]:
+    """What several causes cost together, and what nothing explains."""
+    gap, together = script.gap, script.together
+    if gap is None or not script.differs:
+        return
+    if not script.causes:
+        yield f"Nothing that was seen of it explains the difference of {gap:.3g}"
+    elif together is not None and (len(script.causes) > 1 or script.agrees is False):
+        left = f"; {gap - together:.3g} are not explained" if script.agrees is False else ""
+        yield f"Together they cost {together:.3g} of {gap:.3g}{left}"
 
 
 def said(cause: ScriptCause, gap: float | None) -> str:
@@ -66,7 +88,9 @@ def said(cause: ScriptCause, gap: float | None) -> str:
         restores = cause.restores or 0.0
         nothing = abs(restores) < 0.01 * abs(gap)
         cost = f". Alone it costs {cause.cost:.3g} of {gap:.3g}"
-        if abs(cause.cost) > 1.05 * abs(gap):
+        if cause.share < 0:
+            cost = f". Alone it earns {-cause.cost:.3g} more, which hides as much of what else is otherwise"
+        elif abs(cause.cost) > 1.05 * abs(gap):
             cost = f". Alone it costs {cause.cost:.3g}, more than all together ({gap:.3g})"
         if abs(restores - cause.cost) > 0.1 * abs(gap):
             cost += f"; put right alone, it gives back {'nothing' if nothing else f'{restores:.3g}'}"

@@ -24,6 +24,7 @@ from reload_audit.reports.dashboard.number_format import count, number
 from reload_audit.reports.dashboard.scores import Place, places
 from reload_audit.reports.environments import fragile
 from reload_audit.reports.safe_text import one_line
+from reload_audit.reports.scripts import of_models
 from reload_audit.reports.summary import cause_page
 
 Value = float | str | Sequence[str] | None
@@ -65,7 +66,7 @@ def parts(models: Sequence[Entry], audit: Audit, pairs: Mapping[str, Pairs]) -> 
     :param models: the worst first
     :param pairs: the episodes of models, by their keys; not of all
     """
-    chunks, shaded = list(_chunks(models, pairs)), fragile(audit)
+    chunks, shaded = list(_chunks(models, pairs, of_models(audit.scripts))), fragile(audit)
     said = {
         "columns": columns(models),
         "cells": [_brief(asdict(cell)) for cell in grids.cells(models)],
@@ -186,21 +187,26 @@ def _explanations(models: Iterable[Entry]) -> dict[str, dict[str, str]]:
     return {name: {"explanation": cause.explanation, "page": cause_page(name)} for name, cause in sorted(found.items())}
 
 
-def _chunks(models: Sequence[Entry], pairs: Mapping[str, Pairs]) -> Iterable[str]:
+def _chunks(models: Sequence[Entry], pairs: Mapping[str, Pairs], scripts: Mapping[str, str]) -> Iterable[str]:
     """The details of models, a chunk of models at a time, as long as there is room."""
     room = MAX_DETAILS * 4 // 3
     for first in range(0, len(models), _CHUNK):
-        chunk = _packed([_detailed(entry, pairs.get(entry.key)) for entry in models[first : first + _CHUNK]])
+        chunk = _packed(
+            [
+                _detailed(entry, pairs.get(entry.key), scripts.get(entry.key, ""))
+                for entry in models[first : first + _CHUNK]
+            ]
+        )
         room -= len(chunk)
         if room < 0:
             return
         yield chunk
 
 
-def _detailed(entry: Entry, pairs: Pairs | None) -> dict[str, object]:
+def _detailed(entry: Entry, pairs: Pairs | None, scripts: str) -> dict[str, object]:
     """What a model's panel says, without what is empty."""
     known: dict[str, object] = {
-        "details": details(entry),
+        "details": [*details(entry), *([("Your scripts", scripts)] if scripts else [])],
         "claims": [_claim_text(claim) for claim in entry.claims],
         "causes": [
             {"cause": cause.name, "certainty": certainty(cause), "evidence": cause.evidence, "fix": cause.fix}

@@ -1,0 +1,445 @@
+"""Evaluation scripts as people write them: sound ones, and each with a fault or two put in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a small model is trained that earns nearly all there is.
+
+    :param env_kwargs: of :class:`planted.Gauge`, as the scripts name it
+    :param wrapper: class of ``planted`` around each environment; empty for none
+    """
+
+    hyperparams: Mapping[str, object]
+    steps: int
+    env_kwargs: Mapping[str, object] = field(default_factory=lambda: {"action": "discrete"})
+    wrapper: str = ""
+
+
+OFF_POLICY = {"learning_starts": 50, "batch_size": 64, "train_freq": 4, "gradient_steps": 2, "gamma": 0.1}
+RECIPES = {
+    "PPO": Recipe({"n_steps": 64, "batch_size": 64, "learning_rate": 1e-2, "gamma": 0.5}, 2048),
+    "A2C": Recipe({"n_steps": 16, "learning_rate": 1e-2, "gamma": 0.5}, 3000, {"action": "discrete", "early": True}),
+    "SAC": Recipe({**OFF_POLICY, "learning_rate": 1e-2}, 800, {"action": "wide"}),
+    "DQN": Recipe(
+        {**OFF_POLICY, "learning_rate": 5e-3, "target_update_interval": 50, "exploration_final_eps": 0.3},
+        1200,
+        wrapper="SwapsActions",
+    ),
+}
+
+HEAD = """
+from planted import Gauge, SwapsActions
+from stable_baselines3 import ALGO
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecNormalize
+
+"""
+
+LOOP = """
+venv = make_vec_env(Gauge, n_envs=1, wrapper_class=WRAPPER, env_kwargs=KWARGS)
+venv = VecNormalize.load("ALGO.pkl", venv)
+venv.training = False
+venv.norm_reward = False
+model = ALGO.load("ALGO.zip", env=venv)
+
+rewards = []
+for episode in range(25):
+    obs = venv.reset()
+    done, total = False, 0.0
+    while not done:
+        action, _ = model.predict(obs, deterministic=True)
+        obs, reward, done, info = venv.step(action)
+        total += reward[0]
+    rewards.append(total)
+print(f"mean reward: {sum(rewards) / len(rewards):.2f}")
+"""
+
+EVALUATE = """
+venv = VecNormalize.load("ALGO.pkl", make_vec_env(Gauge, n_envs=4, wrapper_class=WRAPPER, env_kwargs=KWARGS))
+venv.training = False
+venv.norm_reward = False
+model = ALGO.load("ALGO")
+mean, std = evaluate_policy(model, venv, n_eval_episodes=40)
+print(mean, std)
+"""
+
+DEPLOYED = """
+import pickle
+import numpy as np
+
+with open("ALGO.pkl", "rb") as file:
+    statistics = pickle.load(file)
+model = ALGO.load("ALGO.zip")
+env = Gauge(**KWARGS)
+scores = []
+for _ in range(25):
+    obs, _ = env.reset()
+    score, over = 0.0, False
+    while not over:
+        action, _ = model.predict(statistics.normalize_obs(obs), deterministic=True)
+        obs, reward, terminated, truncated, _ = env.step(action)
+        over, score = terminated or truncated, score + reward
+    scores.append(score)
+print(np.mean(scores))
+"""
+
+RECALL = """
+import numpy as np
+from planted import Recall
+from sb3_contrib import RecurrentPPO
+from stable_baselines3.common.env_util import make_vec_env
+
+venv = make_vec_env(Recall, n_envs=2)
+model = RecurrentPPO.load("RecurrentPPO")
+obs, states, starts = venv.reset(), None, np.ones(2, dtype=bool)
+for _ in range(120):
+    action, states = model.predict(obs, state=states, episode_start=starts, deterministic=True)
+    obs, rewards, starts, infos = venv.step(action)
+"""
+
+MASKED = """
+from planted import Costly
+from sb3_contrib import MaskablePPO
+from sb3_contrib.common.maskable.utils import get_action_masks
+from stable_baselines3.common.env_util import make_vec_env
+
+env = make_vec_env(Costly, n_envs=1)
+model = MaskablePPO.load("MaskablePPO")
+for _ in range(30):
+    obs, done = env.reset(), False
+    while not done:
+        action, _ = model.predict(obs, action_masks=get_action_masks(env), deterministic=True)
+        obs, reward, done, info = env.step(action)
+"""
+
+ENJOY = """
+import argparse
+
+import gymnasium as gym
+import numpy as np
+import torch as th
+import planted
+from stable_baselines3 import A2C, DQN, PPO, SAC
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+ALGOS = {"a2c": A2C, "dqn": DQN, "ppo": PPO, "sac": SAC}
+
+
+def enjoy():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--env", default="Gauge-v0")
+    parser.add_argument("--algo", default="ppo", choices=list(ALGOS))
+    parser.add_argument("-n", "--n-timesteps", default=240, type=int)
+    parser.add_argument("--n-envs", default=1, type=int)
+    parser.add_argument("--no-render", action="store_true", default=False)
+    parser.add_argument("--stochastic", action="store_true", default=False)
+    parser.add_argument("--norm-reward", action="store_true", default=False)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    th.manual_seed(args.seed)
+    np.random.seed(args.seed)
+
+    def make(rank):
+        def init():
+            return Monitor(gym.make(args.env, render_mode=None if args.no_render else "human"))
+
+        return init
+
+    env = DummyVecEnv([make(rank) for rank in range(args.n_envs)])
+    env = VecNormalize.load(f"{args.algo.upper()}.pkl", env)
+    env.training = False
+    env.norm_reward = args.norm_reward
+    model = ALGOS[args.algo].load(args.algo.upper(), env=env, custom_objects={"learning_rate": 0.0}, device="cpu")
+    deterministic = not args.stochastic
+    obs = env.reset()
+    episode_rewards, episode_reward, state = [], 0.0, None
+    episode_start = np.ones((env.num_envs,), dtype=bool)
+    for _ in range(args.n_timesteps):
+        action, state = model.predict(obs, state=state, episode_start=episode_start, deterministic=deterministic)
+        obs, reward, done, infos = env.step(action)
+        episode_start = done
+        episode_reward += reward[0]
+        if done[0]:
+            episode_rewards.append(episode_reward)
+            episode_reward = 0.0
+    print(f"Mean reward: {np.mean(episode_rewards):.2f} +/- {np.std(episode_rewards):.2f}")
+    env.close()
+
+
+if __name__ == "__main__":
+    enjoy()
+"""
+
+LEARNS = """
+import gymnasium as gym
+import planted
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import VecNormalize
+
+vec_env = VecNormalize(make_vec_env("Gauge-v0", n_envs=2))
+model = PPO("MlpPolicy", vec_env, n_steps=64, batch_size=64, learning_rate=1e-2, gamma=0.5, seed=1, verbose=0)
+model.learn(total_timesteps=1500)
+model.save("fresh")
+vec_env.save("fresh.pkl")
+del model  # remove to demonstrate saving and loading
+
+model = PPO.load("fresh", env=vec_env)
+vec_env = VecNormalize.load("fresh.pkl", make_vec_env("Gauge-v0", n_envs=2))
+vec_env.training = False
+vec_env.norm_reward = False
+mean_reward, std_reward = evaluate_policy(model, vec_env, n_eval_episodes=30, deterministic=True)
+print(f"mean_reward:{mean_reward:.2f} +/- {std_reward:.2f}")
+"""
+
+NETWORK = """
+import torch
+from stable_baselines3.common.utils import obs_as_tensor
+
+venv = VecNormalize.load("ALGO.pkl", DummyVecEnv([lambda: Gauge(**KWARGS)] * 2))
+venv.training, venv.norm_reward = False, False
+model = ALGO.load("ALGO.zip")
+obs = venv.reset()
+returns, running = [], [0.0, 0.0]
+while len(returns) < 30:
+    with torch.no_grad():
+        actions = model.policy._predict(obs_as_tensor(obs, model.device), deterministic=True).cpu().numpy()
+    actions = model.policy.unscale_action(actions)
+    obs, rewards, dones, infos = venv.step(actions)
+    for i in range(2):
+        running[i] += rewards[i]
+        if dones[i]:
+            returns.append(running[i])
+            running[i] = 0.0
+print(f"{sum(returns) / len(returns):.3f}")
+"""
+
+PARAMETERS = """
+class Evaluator:
+    def __init__(self, path, n_episodes=30):
+        self.env = make_vec_env(Gauge, n_envs=3, env_kwargs=dict(KWARGS), wrapper_class=WRAPPER)
+        self.env = VecNormalize.load(path + ".pkl", self.env)
+        self.env.training = False
+        self.env.norm_reward = False
+        self.model = ALGO("MlpPolicy", self.env, policy_kwargs={"net_arch": [16]})
+        self.model.set_parameters(path)
+        self.n_episodes = n_episodes
+
+    def run(self):
+        mean, std = evaluate_policy(self.model, self.env, n_eval_episodes=self.n_episodes)
+        return mean
+
+
+print("score", Evaluator("ALGO").run())
+"""
+
+SIDE_BY_SIDE = """
+venv = VecNormalize.load("ALGO.pkl", make_vec_env(Gauge, n_envs=8, env_kwargs=KWARGS))
+venv.training = venv.norm_reward = False
+model = ALGO.load("ALGO.zip")
+scores, totals, counts = [], [0.0] * 8, [0] * 8
+obs = venv.reset()
+while min(counts) < 5:
+    action, _ = model.predict(obs, deterministic=True)
+    obs, rewards, dones, infos = venv.step(action)
+    for i in range(8):
+        totals[i] += rewards[i]
+        if dones[i]:
+            if counts[i] < 5:
+                scores.append(totals[i])
+            counts[i] += 1
+            totals[i] = 0.0
+print("mean", sum(scores) / len(scores))
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A script: a sound one, with texts in it replaced.
+
+    :param causes: that the audit has to name, in any order
+    :param model: that the configuration says it is about
+    """
+
+    algo: str
+    text: str
+    causes: tuple[str, ...] = ()
+    edits: Mapping[str, str] = field(default_factory=dict)
+    model: str = ""
+
+    def script(self) -> str:
+        text = self.text
+        for old, new in self.edits.items():
+            assert old in text, old
+            text = text.replace(old, new)
+        head = HEAD if self.algo in RECIPES else ""
+        recipe = RECIPES.get(self.algo, Recipe({}, 0))
+        text = (head + text).replace("KWARGS", repr(dict(recipe.env_kwargs)))
+        return text.replace("WRAPPER", recipe.wrapper or "None").replace("ALGO", self.algo)
+
+
+FRESH = {'VecNormalize.load("ALGO.pkl", venv)': "VecNormalize(venv)"}
+IN_VAIN = {'model = ALGO.load("ALGO.zip", env=venv)': 'model = ALGO("MlpPolicy", venv, seed=0)\nmodel.load("ALGO.zip")'}
+UPDATING = {"venv.training = False": ""}
+SCALED = {"venv.norm_reward = False": ""}
+STOCHASTIC = {", deterministic=True": ""}
+
+SOUND = {
+    "loop-PPO": Case("PPO", LOOP),
+    "loop-A2C": Case("A2C", LOOP),
+    "loop-SAC": Case("SAC", LOOP),
+    "loop-DQN": Case("DQN", LOOP),
+    "evaluate-PPO": Case("PPO", EVALUATE),
+    "evaluate-A2C": Case("A2C", EVALUATE),
+    "deployed-A2C": Case("A2C", DEPLOYED),
+    "deployed-SAC": Case("SAC", DEPLOYED),
+    "enjoy": Case("", ENJOY),
+    "learns": Case("", LEARNS),
+    "network-SAC": Case("SAC", NETWORK),
+    "parameters-DQN": Case("DQN", PARAMETERS),
+    "side-by-side-A2C": Case("A2C", SIDE_BY_SIDE),
+    "recall": Case("RecurrentPPO", RECALL),
+    "masked": Case("MaskablePPO", MASKED),
+}
+FAULTY = {
+    "never-loaded-PPO": Case("PPO", LOOP, ("load-not-assigned",), IN_VAIN),
+    "never-loaded-SAC": Case(
+        "SAC",
+        EVALUATE,
+        ("load-not-assigned",),
+        {'model = ALGO.load("ALGO")': 'model = ALGO("MlpPolicy", venv, seed=0)\nALGO.load("ALGO", env=venv)'},
+    ),
+    "new-statistics-PPO": Case("PPO", LOOP, ("statistics-not-loaded",), FRESH),
+    "no-statistics-DQN": Case(
+        "DQN", LOOP, ("statistics-not-loaded",), {'venv = VecNormalize.load("ALGO.pkl", venv)': ""}
+    ),
+    "no-statistics-deployed-PPO": Case(
+        "PPO", DEPLOYED, ("statistics-not-loaded",), {"statistics.normalize_obs(obs)": "obs"}
+    ),
+    "statistics-of-another-A2C": Case(
+        "A2C", EVALUATE, ("statistics-not-loaded",), {'VecNormalize.load("ALGO.pkl"': 'VecNormalize.load("other.pkl"'}
+    ),
+    "rewards-normalized-PPO": Case("PPO", LOOP, ("reward-normalized",), SCALED),
+    "stochastic-DQN": Case("DQN", LOOP, ("policy-mode",), STOCHASTIC),
+    "trained-on-A2C": Case(
+        "A2C",
+        LOOP,
+        ("trained-while-evaluating",),
+        {"rewards = []": "model.lr_schedule = lambda _: 0.5\nmodel.learn(500)\nrewards = []"},
+    ),
+    "state-dropped": Case("RecurrentPPO", RECALL, ("recurrent-state-dropped",), {"state=states, ": ""}),
+    "every-step-a-start": Case(
+        "RecurrentPPO", RECALL, ("recurrent-state-dropped",), {"rewards, starts, infos": "rewards, dones, infos"}
+    ),
+    "no-masks": Case("MaskablePPO", MASKED, ("action-masks-missing",), {", action_masks=get_action_masks(env)": ""}),
+    "masked-as-PPO": Case(
+        "MaskablePPO",
+        MASKED,
+        ("other-algorithm",),
+        {
+            "from sb3_contrib import MaskablePPO": "from stable_baselines3 import PPO",
+            "MaskablePPO.load": "PPO.load",
+            ", action_masks=get_action_masks(env)": "",
+        },
+    ),
+    "tuple": Case(
+        "PPO",
+        DEPLOYED,
+        ("reset-return-misread",),
+        {"obs, _ = env.reset()": "obs = env.reset()", "statistics.normalize_obs(obs)": "obs"},
+    ),
+    "other-arguments-A2C": Case(
+        "A2C", LOOP, ("env-kwargs",), {"env_kwargs=KWARGS": 'env_kwargs={"action": "discrete"}'}
+    ),
+    "other-environment": Case("", ENJOY, ("environment-differs",), {'default="Gauge-v0"': 'default="OtherGauge-v0"'}),
+    "no-wrapper-DQN": Case("DQN", LOOP, ("wrappers-differ",), {"wrapper_class=WRAPPER, ": ""}),
+    "a-wrapper-more-PPO": Case(
+        "PPO", EVALUATE, ("wrappers-differ",), {"wrapper_class=WRAPPER": "wrapper_class=SwapsActions"}
+    ),
+    "own-limit-PPO": Case("PPO", LOOP, ("time-limit",), {"while not done:": "for step in range(5):"}),
+    "limit-in-make": Case(
+        "", ENJOY, ("time-limit",), {"gym.make(args.env,": "gym.make(args.env, max_episode_steps=3,"}
+    ),
+    "network-not-rescaled-SAC": Case(
+        "SAC", NETWORK, ("action-not-clipped",), {"    actions = model.policy.unscale_action(actions)": ""}
+    ),
+    "first-finished-A2C": Case(
+        "A2C",
+        SIDE_BY_SIDE,
+        ("short-episode-bias",),
+        {"min(counts) < 5": "len(scores) < 16", "            if counts[i] < 5:\n    ": ""},
+    ),
+    "done-of-any-A2C": Case(
+        "A2C",
+        SIDE_BY_SIDE,
+        ("done-of-a-vector",),
+        {"    for i in range(8):": "    if dones.any():\n        obs = venv.reset()\n    for i in range(8):"},
+    ),
+    "beyond-the-end-SAC": Case(
+        "SAC",
+        DEPLOYED,
+        ("episodes-counted-wrongly",),
+        {"while not over:": "for step in range(20):"},
+    ),
+    "sum-goes-on-PPO": Case(
+        "PPO",
+        LOOP,
+        ("episodes-counted-wrongly",),
+        {"rewards = []": "rewards, total = [], 0.0", "done, total = False, 0.0": "done = False"},
+    ),
+    "stale": Case(
+        "",
+        LEARNS,
+        ("another-model",),
+        {'model.save("fresh")': 'model.save("fresh")', 'PPO.load("fresh"': 'PPO.load("old"'},
+    ),
+    "policy-anew-PPO": Case("PPO", LOOP, ("other-weights",), {"rewards = []": "model._setup_model()\nrewards = []"}),
+    "nothing-loaded-DQN": Case(
+        "DQN", PARAMETERS, ("other-weights",), {"        self.model.set_parameters(path)\n": ""}, "DQN"
+    ),
+    "continued-without-A2C": Case(
+        "A2C",
+        LOOP,
+        ("continued-without-statistics",),
+        {
+            "rewards = []": "model.set_env(VecNormalize(make_vec_env(Gauge, env_kwargs=KWARGS)))\n"
+            "model.lr_schedule = lambda _: 0.5\nmodel.learn(500)\nrewards = []",
+        },
+    ),
+    "by-hand-SAC": Case(
+        "SAC",
+        DEPLOYED,
+        ("normalizer-not-equivalent",),
+        {"statistics.normalize_obs(obs)": "(obs - statistics.obs_rms.mean) / (statistics.obs_rms.var + 1e-8)"},
+    ),
+    "two-faults-PPO": Case("PPO", LOOP, ("load-not-assigned", "reward-normalized"), IN_VAIN | SCALED),
+    "two-faults-A2C": Case(
+        "A2C",
+        LOOP,
+        ("env-kwargs", "statistics-not-loaded"),
+        FRESH | {"env_kwargs=KWARGS": 'env_kwargs={"action": "discrete"}'},
+    ),
+    "two-faults-other-A2C": Case(
+        "A2C", LOOP, ("reward-normalized", "statistics-not-loaded"), {'"ALGO.pkl"': '"other.pkl"'} | SCALED
+    ),
+    "two-faults-DQN": Case(
+        "DQN", LOOP, ("policy-mode", "wrappers-differ"), STOCHASTIC | {"wrapper_class=WRAPPER, ": ""}
+    ),
+    "two-faults-enjoy": Case(
+        "",
+        ENJOY,
+        ("reward-normalized", "time-limit"),
+        {"gym.make(args.env,": "gym.make(args.env, max_episode_steps=3,", "= args.norm_reward": "= True"},
+    ),
+    "two-faults-limit": Case(
+        "PPO", LOOP, ("load-not-assigned", "time-limit"), IN_VAIN | {"while not done:": "for step in range(5):"}
+    ),
+}

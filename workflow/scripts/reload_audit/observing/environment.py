@@ -1,0 +1,214 @@
+"""Whether a script builds the environment of training: which one, with which arguments, wrappers and time limit."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import gymnasium as gym
+
+from reload_audit.environments.allowed import registered
+from reload_audit.environments.packages import register
+from reload_audit.observing.subject import Subject, buildable
+from reload_audit.processes.imports import ImportProblem, import_module
+from reload_audit.reading.trust import is_trusted
+from reload_audit.records.observation import Line, ObservedEnvironment
+from reload_audit.records.script_record import ScriptDifference
+from reload_audit.records.specs import EnvironmentSpec, ExternalPolicy, WrapperSpec
+from reload_audit.records.storage import plain
+
+_VERSIONED = re.compile(r"-v\d+$")
+_ANEW = " at 0x"
+"""Is in how an object is written that says nothing of itself: it is another one in every process."""
+
+
+def environment_differences(subject: Subject, policy: ExternalPolicy) -> Iterator[ScriptDifference]:
+    """Compare the environment of a script with the one that its model was trained in, where that is known."""
+    if not subject.known:
+        return
+    spec, seen = subject.spec.environment, subject.environment
+    made_by = _registered(spec, subject.spec.named_by_user, policy.trust)
+    if spec.vec_env is not None or (made_by is None and _is_function(spec.env)):
+        return
+    if not _is_same(spec, seen, made_by):
+        yield _another(seen, spec)
+        return
+    yield from _of_arguments(seen, spec, made_by)
+    if subject.run.own_limit is None:
+        yield from _of_time_limit(seen, spec, made_by)
+    yield from _of_wrappers(seen, spec)
+
+
+def _registered(spec: EnvironmentSpec, named: Collection[str], trusted: Collection[str]) -> Any:
+    """The registration of a model's environment; None for a class, or where it is not known."""
+    module = spec.env.rpartition(":")[0]
+    with contextlib.suppress(ImportProblem, gym.error.Error):
+        if module and ("env" in named or is_trusted(module, trusted)):
+            import_module(module)
+        elif not module:
+            register(spec.env, trusted)
+    if module and not _VERSIONED.search(spec.env) and _last(spec.env) not in gym.registry:
+        return None  # the class itself, which may be registered, too
+    return registered(spec.env)
+
+
+def _is_function(env: str) -> bool:
+    """Whether a dotted name may be that of a function, which can return any environment."""
+    return not _last(env)[:1].isupper()
+
+
+def _is_same(spec: EnvironmentSpec, seen: ObservedEnvironment, made_by: Any) -> bool:
+    if made_by is None:
+        return _last(spec.env) in (seen.env_id, _last(seen.env_class))
+    entry_point = getattr(made_by, "entry_point", None)
+    names = {getattr(made_by, "id", ""), _last(spec.env)}
+    if seen.env_id:
+        return seen.env_id in names
+    return isinstance(entry_point, str) and _last(entry_point) == _last(seen.env_class)
+
+
+def _another(seen: ObservedEnvironment, spec: EnvironmentSpec) -> ScriptDifference:
+    found, expected = seen.env_id or _last(seen.env_class), _last(spec.env)
+    evidence = f"the environment is {found}; the model was trained in {expected}"
+    code = "" if seen.line is None else seen.line.code
+    written = found if re.search(rf"\b{re.escape(found)}\b", code) else ""
+    instead = re.sub(rf"\b{re.escape(found)}(?!\w)", expected, code) if written else ""
+    name = buildable(seen)
+    changes = None
+    if name:
+        limit = -1 if seen.time_limit is None else seen.time_limit
+        changed = {"env": name, "all_env_kwargs": dict(seen.env_kwargs or {}), "time_limit": limit}
+        changes = {"environment": changed | _with_wrappers(seen)}
+    return ScriptDifference("environment-differs", seen.line, evidence, instead, changes)
+
+
+# --- Arguments ---
+
+
+def _of_arguments(seen: ObservedEnvironment, spec: EnvironmentSpec, made_by: Any) -> Iterator[ScriptDifference]:
+    if seen.env_kwargs is None:
+        return
+    known = {} if made_by is None else dict(getattr(made_by, "kwargs", {}))
+    expected = plain({**known, **spec.env_kwargs})
+    other = _other_arguments(seen.env_kwargs, expected, seen.env_defaults, ("max_episode_steps", "render_mode"))
+    if not other:
+        return
+    said = {key: expected.get(key, seen.env_defaults.get(key)) for key in other}
+    evidence = f"the environment has {_listed(other)}; the model was trained with {_listed(said)}"
+    limit = (
+        {"max_episode_steps": spec.env_kwargs["max_episode_steps"]} if "max_episode_steps" in spec.env_kwargs else {}
+    )
+    changes = {"environment": {"all_env_kwargs": {**seen.env_kwargs, **limit}}}
+    yield ScriptDifference("env-kwargs", seen.line, evidence, _with_arguments(seen.line, said), changes)
+
+
+def _other_arguments(
+    seen: Mapping[str, object],
+    expected: Mapping[str, object],
+    defaults: Mapping[str, object],
+    left_out: Collection[str],
+) -> dict[str, object]:
+    """Arguments that are others than expected, as they are; defaults count."""
+    found: dict[str, object] = {}
+    for key in dict.fromkeys([*expected, *seen]):
+        own, its = (given.get(key, defaults.get(key)) for given in (seen, expected))
+        if key not in left_out and _ANEW not in repr((own, its)) and _said(own) != _said(its):
+            found[key] = own
+    return found
+
+
+def _said(value: object) -> str:
+    """A value as text, whichever way the object that it may name is written."""
+    return repr(plain(value)).replace(":", ".").replace("(", "[").replace(")", "]")
+
+
+def _listed(arguments: Mapping[str, object]) -> str:
+    return ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+
+
+def _with_arguments(line: Line | None, arguments: Mapping[str, object]) -> str:
+    """The line that makes the environment, with other values for arguments; empty where there is no place for them."""
+    code = "" if line is None else line.code
+    for key, value in arguments.items():
+        shown = repr(value).replace("\\", r"\\")
+        written = rf"(\b{re.escape(key)}\s*=\s*|[\"']{re.escape(key)}[\"']\s*:\s*)([^,(){{}}\[\]]+)"
+        code, count = re.subn(written, rf"\g<1>{shown}", code, count=1)
+        for place, what in (
+            (r"(\benv_kwargs\s*=\s*\{)", f"{key!r}: {shown}, "),
+            (r"(\benv_kwargs\s*=\s*dict\()", f"{key}={shown}, "),
+            (r"(\bgym\.make\([^,()]+)", f", {key}={shown}"),
+            (r"(\bmake_vec_env\([^,()]+)", f", env_kwargs={{{key!r}: {shown}}}"),
+        ):
+            if not count:
+                code, count = re.subn(place, rf"\g<1>{what}", code, count=1)
+        if not count:
+            return ""
+    return code
+
+
+# --- Time limit ---
+
+
+def _of_time_limit(seen: ObservedEnvironment, spec: EnvironmentSpec, made_by: Any) -> Iterator[ScriptDifference]:
+    limit = spec.env_kwargs.get("max_episode_steps", getattr(made_by, "max_episode_steps", None))
+    for wrapper in spec.wrappers:
+        if _last(wrapper.name) == "TimeLimit":
+            limit = wrapper.kwargs.get("max_episode_steps")
+    if seen.time_limit == limit or (seen.time_limit is None and seen.wrappers is None):
+        return
+    limits = (seen.time_limit, limit)
+    found, expected = ("at no limit" if steps is None else f"after {steps} steps" for steps in limits)
+    evidence = f"episodes end {found}; in training {expected}"
+    instead = "" if limit is None else _with_arguments(seen.line, {"max_episode_steps": limit})
+    changes = {"environment": {"time_limit": -1 if seen.time_limit is None else seen.time_limit}}
+    yield ScriptDifference("time-limit", seen.line, evidence, instead, changes)
+
+
+# --- Wrappers ---
+
+
+def _of_wrappers(seen: ObservedEnvironment, spec: EnvironmentSpec) -> Iterator[ScriptDifference]:
+    own = seen.wrappers
+    expected = [wrapper for wrapper in spec.wrappers if _last(wrapper.name) not in ("Monitor", "TimeLimit")]
+    if own is None or any(_is_function(wrapper.name) for wrapper in expected):
+        return
+    names, its = ([_last(wrapper.name) for wrapper in wrappers] for wrappers in (own, expected))
+    if names != its:
+        evidence = f"around the environment are {_inside_out(names)}; in training there were {_inside_out(its)}"
+    else:
+        other = _other_wrappers(own, expected, seen.wrapper_defaults)
+        if not other:
+            return
+        evidence = f"{'; '.join(other)}"
+    changes = {"environment": _with_wrappers(seen)}
+    buildable_all = not any(wrapper.name.startswith("__main__:") for wrapper in own)
+    yield ScriptDifference("wrappers-differ", seen.line, evidence, changes=changes if buildable_all else None)
+
+
+def _other_wrappers(
+    own: Sequence[WrapperSpec], expected: Sequence[WrapperSpec], defaults: Sequence[Mapping[str, object]]
+) -> list[str]:
+    found = []
+    for wrapper, its, usual in zip(own, expected, defaults, strict=True):
+        other = _other_arguments(wrapper.kwargs, its.kwargs, usual, ())
+        if other:
+            said = {key: its.kwargs.get(key, usual.get(key)) for key in other}
+            found.append(f"{_last(wrapper.name)} has {_listed(other)}; in training it had {_listed(said)}")
+    return found
+
+
+def _inside_out(names: Sequence[str]) -> str:
+    return f"{', '.join(names)} (from the inside out)" if len(names) > 1 else names[0] if names else "no wrappers"
+
+
+def _with_wrappers(seen: ObservedEnvironment) -> dict[str, object]:
+    wrappers = [[wrapper.name, dict(wrapper.kwargs)] for wrapper in seen.wrappers or ()]
+    return {"all_wrappers": wrappers}
+
+
+def _last(dotted: str) -> str:
+    """The last part of ``module:Name`` or ``package.module.Name``; an id as it is."""
+    after = dotted.rpartition(":")[2]
+    return after if _VERSIONED.search(after) else after.rpartition(".")[2]
