@@ -50,7 +50,7 @@ def test_the_summary_on_the_console_counts_and_names_the_worst(finished_audit):
     _, run = finished_audit
     assert "2 of 5 models still earn their train-time reward after reload; 1 is degraded and 2 ended" in run.output
     assert "Verdicts: 2 identical, 1 degraded, 2 error." in run.output
-    assert re.search(r"falls-seed0-n1 +error .*the simulator went away", run.output)
+    assert re.search(r"falls-seed0-n1 +error (?s:.*?)the simulator went away", run.output)
     assert "Report: results/report.html" in run.output
 
 
