@@ -19,7 +19,10 @@ from reload_audit.command.mistake import Mistake
 from reload_audit.planning.configuration import resolve
 from reload_audit.planning.discovery.advice import AGAIN, how_to_accept
 from reload_audit.planning.snakemake_internals import TRIED
+from reload_audit.processes.isolation import Failure
+from reload_audit.records.probe_record import Effects, ProbeRecord
 from reload_audit.records.storage import write_json
+from reload_audit.results.aggregate import _health
 from support.audit_contents import trained_row
 from support.builders import ROOT, SCHEMA
 
@@ -173,6 +176,16 @@ def test_where_nothing_is_said_of_the_gate_degraded_models_and_errors_close_it(t
     for model in models[:2]:
         write_json(tmp_path / "audit.json", {"models": [model]})
         assert workflow.ended_as(tmp_path, {"gate": {}}) == 1
+
+
+def test_an_environment_that_no_model_is_of_is_in_the_audit(tmp_path) -> None:
+    environment = {"env": "corridor:Corridor", "env_kwargs": {}, "wrappers": [], "python_path": [], "vec_env": None}
+    failure = Failure("exception", "no module named 'corridor'", "")
+    spec = {**environment, "monitor": "env", "vec_wrappers": []}
+    probe = ProbeRecord(spec, (), Effects({}), failure, (), (), "", "", 1, 0.0)
+    (health,) = _health([], {"corridor": probe})
+    assert (health.name, health.models) == ("corridor", ())
+    assert "no module named" in str(health.to_dict())
 
 
 def test_no_module_is_imported_from_the_working_directory(folder: Path) -> None:

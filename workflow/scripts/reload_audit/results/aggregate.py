@@ -275,7 +275,7 @@ def _put_together(judged: Sequence[_Judged], audited: _Audited) -> _Tables:
 
 
 def _health(judged: Sequence[_Judged], probed: Mapping[str, ProbeRecord]) -> Iterator[EnvironmentHealth]:
-    """The health of each distinct environment of the models, in the order of their names."""
+    """The health of each distinct environment of the models, or of those that are probed without any, by name."""
     groups: dict[str, list[_Judged]] = {}
     for model in judged:
         if model.environment is not None:
@@ -284,6 +284,8 @@ def _health(judged: Sequence[_Judged], probed: Mapping[str, ProbeRecord]) -> Ite
         environment, models = group[0].environment, [model.row.model or "" for model in group]
         if environment is not None:
             yield environment_health(name, environment, probed.get(name), models, group[0].evidence.model)
+    for name in () if judged else sorted(probed):  # the user asked for the probe alone
+        yield environment_health(name, EnvironmentSpec.from_dict(probed[name].environment), probed[name])
 
 
 def judge_record(record: ModelRecord, criteria: Criteria) -> Judgement | None:
