@@ -333,7 +333,8 @@ def test_rows_of_an_audit_may_be_anything(results: Path, tmp_path: Path) -> None
         for odd in (1, "text", [1], {"a": 1}, [[]], "\ud800", 10**400):
             write_json(tmp_path / "audit.json", {**whole, "models": [{**good, key: odd}, *whole["models"][:1]]})
             summarize_script.main(tmp_path / "audit.json")
-            assert (tmp_path / "junit.xml").read_text(encoding="utf-8").count("<testcase") == 2, (key, odd)
+            models, _, _ = (tmp_path / "junit.xml").read_text(encoding="utf-8").partition('name="environments"')
+            assert models.count("<testcase") == 2, (key, odd)
 
 
 @pytest.mark.parametrize("content", [[], 1, "text", {"models": {}}, {"models": 3}])
