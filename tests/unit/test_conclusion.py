@@ -373,7 +373,13 @@ def test_every_finding_that_asks_for_a_trial_is_supported_by_that_trial() -> Non
         "frame-stack-missing": {"k": 4},
         "time-limit": {"max_episode_steps": 100},
         "env-kwargs": {"env_kwargs": {"price": 1.0}},
-        "curriculum": {"attribute": "level", "set": "level", "trained": 1, "env_kwargs": {"level": 1}},
+        "curriculum": {
+            "attribute": "level",
+            "set": "level",
+            "set_on_vec_env": "level",
+            "trained": 1,
+            "env_kwargs": {"level": 1},
+        },
     }
     asked_for = {name: [trial for trial in TRIALS[name].trials if trial.turn is None] for name in TRIALS}
     assert details.keys() == {name for name, declared in asked_for.items() if declared}
