@@ -127,7 +127,9 @@ def audit(folder: Path) -> None:
 
 def copy(folder: Path, size: int) -> None:
     """Make ``size`` models: files are links to the three, records are theirs under other names."""
+    from reload_audit.planning.configuration import trained_models
     from reload_audit.planning.discovery import find_models
+    from reload_audit.planning.training_batches import training_batches
     from reload_audit.planning.watched_files import files_of
 
     kinds = [kind for kind, share in SHARES.items() for _ in range(share)]
@@ -143,10 +145,11 @@ def copy(folder: Path, size: int) -> None:
     rows = [[path.parent.name, "PPO", "CartPole-v1", str(path), "100", "50", "100"] for path in paths]
     (here / "models.tsv").write_text("".join("\t".join(row) + "\n" for row in [columns, *rows]))
     small = {"algo": "PPO", "env": "CartPole-v1", "total_timesteps": 64, "seeds": list(range(size)), "n_envs": [1]}
+    training = {"experiments": [{"name": "small", **small}]}
     for name, content in {
         "external": {"runs": [str(here / "models")]},
         "table": {"models": str(here / "models.tsv")},
-        "trained": {"experiments": [{"name": "small", **small}]},
+        "trained": training,
     }.items():
         (here / f"{name}.yaml").write_text(json.dumps(content))
 
@@ -162,7 +165,7 @@ def copy(folder: Path, size: int) -> None:
         (results / f"external/{name}.json").write_text(json.dumps(copies))
     shutil.copytree(folder / "audited/probes", results / "probes")
     files = {name: [file for model in batch for file in files_of(by_name[model])] for name, batch in batches.items()}
-    _write_bare(here, files, size)
+    _write_bare(here, files, len(training_batches(trained_models(_resolved(training)))))
 
 
 def _renamed(record: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
@@ -180,7 +183,7 @@ rule one:
 """
 
 BARE_TRAINED = """
-JOBS = range(SIZE)
+JOBS = range(BATCHES)
 rule all:
     input: expand("bare/{job}.second", job=JOBS)
 rule first:
@@ -209,8 +212,8 @@ SAME_DIRECTIVES = """    log: "logs/{job}"
 """
 
 
-def _write_bare(here: Path, files: dict[str, list[str]], size: int) -> None:
-    """Snakefiles with as many jobs: of external models with the same files, of trained ones two each.
+def _write_bare(here: Path, files: dict[str, list[str]], batches: int) -> None:
+    """Snakefiles with as many jobs: of external models with the same files, of trained ones two a batch.
 
     Each once with nothing else, and once with the directives that this workflow's rules have.
     """
@@ -219,7 +222,7 @@ def _write_bare(here: Path, files: dict[str, list[str]], size: int) -> None:
     (here / "nothing.py").write_text("")
     (here / "env.yaml").write_text("dependencies: []\n")
     for kind, directives in ("bare", BARE), ("alike", SAME_DIRECTIVES):
-        trained = BARE_TRAINED.replace("SIZE", str(size)).replace("DIRECTIVES\n", directives)
+        trained = BARE_TRAINED.replace("BATCHES", str(batches)).replace("DIRECTIVES\n", directives)
         (here / f"{kind}-external.smk").write_text(BARE_EXTERNAL + directives)
         (here / f"{kind}-trained.smk").write_text(trained + directives)
 

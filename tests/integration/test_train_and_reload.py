@@ -98,6 +98,8 @@ HEALTHY: dict[str, dict[str, Any]] = {
     "registered, with arguments": {"env": "CartPole-v1", "env_kwargs": {"sutton_barto_reward": True}},
 }
 
+ALGORITHMS = [name for name, settings in HEALTHY.items() if settings.get("algo", "PPO") == name]
+
 
 def audit(folder: Path, *, reload: dict[str, Any] | None = None, **experiment: Any) -> dict[str, Any]:
     """Train, reload and judge one model; its entry of ``audit.json``, with the record it rests on."""
@@ -150,6 +152,15 @@ def test_a_healthy_model_comes_out_identical(name, audited):
     assert {row["condition"]: row["reason"] for row in model["conditions"] if row["status"] == "error"} == {}
     checks = [check for row in model["record"]["conditions"].values() for check in row["checks"]]
     assert [check["check"] for check in checks if not check["passed"]] == []
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_training_in_a_fork_gives_the_bits_of_training_in_a_new_interpreter(name, audited, tmp_path):
+    spec = training_spec(**HEALTHY[name])
+    train_model(spec, tmp_path / "trained", tmp_path / "log", code="", limits=replace(LIMITS, isolation="spawn"))
+    alone, forked = read_json(tmp_path / "trained/manifest.json"), audited[name]["record"]
+    assert alone["digests"] == forked["manifest"]["digests"]
+    assert read_json(tmp_path / "trained/evaluations.json") == forked["train_time"]
 
 
 def test_every_condition_runs_in_a_process_of_its_own_that_did_not_train(tmp_path):

@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema
 
-from reload_audit.jobs import probe
+from reload_audit.jobs import probe, train
 from reload_audit.jobs.external import audit_batch
 from reload_audit.jobs.probe import Prober, ProbeSpec
 from reload_audit.judging.criteria import Criteria
@@ -17,7 +17,7 @@ from reload_audit.models.model_folder import MANIFEST
 from reload_audit.planning.configuration import read_yaml
 from reload_audit.planning.plan import Folders, Plan, make_plan
 from reload_audit.processes import isolation
-from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED, TRAIN_HASH_SEED
+from reload_audit.processes.fork_servers import RELOAD_HASH_SEED, TRAIN_HASH_SEED
 from reload_audit.records.manifest import TrainedManifest
 from reload_audit.records.probe_names import probe_name, probed
 from reload_audit.records.specs import ExternalPolicy, ReloadSpec
@@ -94,7 +94,7 @@ def train_all(specs: Sequence[Mapping[str, Any]], folder: Path, *, may_fail: boo
 
     :param may_fail: whether a training that fails is recorded, as the workflow does, instead of being an error
     """
-    isolation.prepare("forkserver", hash_seed=TRAIN_HASH_SEED, preload=LIBRARIES)
+    isolation.prepare("forkserver", hash_seed=TRAIN_HASH_SEED, preload=train.PRELOAD)
     for spec in specs:
         target = folder / spec["model"]
         target.mkdir(parents=True)

@@ -24,7 +24,7 @@ from reload_audit.processes.isolation import Failure, Usage
 from reload_audit.records.culprits import culprits
 from reload_audit.records.episodes import Episode, TrainTime
 from reload_audit.records.manifest import ExternalFacts, ExternalManifest, TrainedManifest
-from reload_audit.records.model_record import Check, Measurement, ModelRecord, read_records, write_batch, write_record
+from reload_audit.records.model_record import Check, Measurement, ModelRecord, read_records, write_batch
 from reload_audit.records.probe_names import probed
 from reload_audit.records.probe_record import ProbeRecord
 from reload_audit.records.specs import CANONICAL, Claim, Condition, EvaluationSpec, ExternalPolicy, ReloadSpec
@@ -90,7 +90,7 @@ def written(folder: Path, bad: ModelRecord | Mapping[str, Any]) -> list[Path]:
     files = [folder / f"{number}.json" for number in range(3)]
     write_batch(files[0], [external("first")])
     write_json(files[1], bad.to_dict() if isinstance(bad, ModelRecord) else bad)
-    write_record(files[2], external("last"))
+    write_batch(files[2], [external("last")])
     return files
 
 

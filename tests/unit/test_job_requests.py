@@ -58,7 +58,7 @@ def test_workers_of_a_subproc_vec_env_get_cores_and_memory():
 @pytest.mark.parametrize(("device", "gpu"), [("cpu", None), ("auto", None), ("cuda", 1), ("cuda:0", 1)])
 def test_cuda_asks_for_a_gpu(device, gpu):
     assert training(device=device).gpu == gpu
-    assert reload_request(device, RELOAD).gpu == gpu
+    assert reload_request([device], RELOAD).gpu == gpu
     assert batch_request(["cpu", device], RELOAD).gpu == gpu
 
 
@@ -88,7 +88,7 @@ def test_resources_from_the_configuration_replace_the_estimates():
 def test_a_reload_asks_for_time_for_all_its_processes_at_their_limit():
     short = {**RELOAD, "timeout": 60, "n_envs": [2], "other_vec_env": False}
     # The canonical condition, another, three to find out why a reward is lost; in a batch also what chance earns.
-    assert reload_request("cpu", short).most_runtime == 5 + OVERHEAD_MINUTES
+    assert reload_request(["cpu"], short).most_runtime == 5 + OVERHEAD_MINUTES
     assert batch_request(["cpu", "cpu"], short).most_runtime == 12 + OVERHEAD_MINUTES
 
 

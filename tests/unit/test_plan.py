@@ -53,9 +53,10 @@ def plain(value: Any) -> bool:
 
 def test_every_model_to_train_has_a_spec_that_its_job_can_read(folders):
     audit = plan(folders, experiments=[experiment(seeds=[0, 1])])
-    assert [TrainingSpec.from_dict(audit.training_spec(name)).seed for name in audit.trained] == [0, 1]
-    assert all(plain(audit.training_spec(name)) for name in audit.trained)
-    assert audit.model_records == [f"{folders.results}/reloaded/small-seed{seed}-n1.json" for seed in (0, 1)]
+    specs = [spec for batch in audit.training.batches for spec in audit.training.specs(batch)]
+    assert sorted(TrainingSpec.from_dict(spec).seed for spec in specs) == [0, 1]
+    assert plain(specs)
+    assert audit.model_records() == [f"{folders.results}/reloaded/small-seed{seed}-n1.json" for seed in (0, 1)]
 
 
 def test_every_external_model_is_in_a_batch_that_its_job_can_read(folders, models):
@@ -65,7 +66,7 @@ def test_every_external_model_is_in_a_batch_that_its_job_can_read(folders, model
     assert {spec.model for spec in specs} == set(audit.external)
     assert all(audit.external[spec.model] == spec for spec in specs)
     assert plain(batches)
-    assert audit.model_records == [f"{folders.results}/external/{name}.json" for name in batches]
+    assert audit.model_records() == [f"{folders.results}/external/{name}.json" for name in batches]
 
 
 def test_settings_are_plain_data_that_jobs_can_read(folders, models):
@@ -172,10 +173,10 @@ def test_an_edit_of_the_users_own_code_changes_the_digest_of_the_jobs_that_use_i
 
     def codes() -> list[str]:
         audit = plan(folders, **own)
-        return [audit.training_code("small-seed0-n1"), audit.reload_code("small-seed0-n1")]
+        return [audit.training.code_of("small-seed0-n1"), audit.training.reload_code_of("small-seed0-n1")]
 
     def code_of_the_other() -> str:
-        return plan(folders, **own).training_code("other-seed0-n1")
+        return plan(folders, **own).training.code_of("other-seed0-n1")
 
     before, other = codes(), code_of_the_other()
     (tmp_path / "mine.py").write_text("class Env: a = 2\n")
@@ -185,7 +186,7 @@ def test_an_edit_of_the_users_own_code_changes_the_digest_of_the_jobs_that_use_i
 
 def test_other_resources_do_not_change_the_code_digest_of_a_job(folders):
     before, after = (plan(folders, experiments=[experiment(resources=more)]) for more in ({}, {"runtime": 9}))
-    assert before.training_code("small-seed0-n1") == after.training_code("small-seed0-n1")
+    assert before.training.code_of("small-seed0-n1") == after.training.code_of("small-seed0-n1")
 
 
 def test_an_edit_of_a_trusted_package_changes_the_digest_of_batches_and_probes(tmp_path, folders, models):
@@ -204,8 +205,8 @@ def test_an_edit_of_a_trusted_package_changes_the_digest_of_batches_and_probes(t
 
 def test_a_job_asks_for_the_resources_of_its_own_model_or_batch(folders, models):
     audit = plan(folders, experiments=[experiment(device="cuda", resources={"threads": 3})], runs=[str(models)])
-    training = Asking(by("model", audit.training_request))
-    wildcards = SimpleNamespace(model="small-seed0-n1")
+    training = Asking(by("batch", audit.training.request))
+    wildcards = SimpleNamespace(batch="small-seed0-n1")
     assert (training.threads(wildcards), training.gpu(wildcards)) == (3, 1)
     assert training.mem_mb(wildcards, attempt=2) > training.mem_mb(wildcards, attempt=1)
     assert training.runtime(wildcards, attempt=2) == 2 * training.runtime(wildcards, attempt=1)
@@ -231,7 +232,7 @@ def test_the_configuration_of_the_working_directory_comes_before_the_workflows_o
 def test_the_default_configuration_finds_its_examples_wherever_it_is_used(tmp_path, folders, monkeypatch):
     monkeypatch.chdir(tmp_path)
     audit = plan(folders, experiments=[experiment()], python_path=["examples"])
-    assert audit.training_spec("small-seed0-n1")["environment"]["python_path"] == [str(ROOT / "examples")]
+    assert audit.trained["small-seed0-n1"]["environment"]["python_path"] == [str(ROOT / "examples")]
 
 
 def test_a_summary_that_is_older_than_the_audit_is_not_shown(folders):
@@ -249,7 +250,7 @@ def test_a_summary_that_is_older_than_the_audit_is_not_shown(folders):
 def test_all_models_records_and_probes_are_checked_for_damage(folders, models):
     audit = plan(folders, experiments=[experiment()], runs=[str(models)])
     outputs = audit.outputs(["audit.json"])
-    assert {f"{folders.results}/trained/small-seed0-n1", *audit.model_records, *audit.probe_records()} < set(outputs)
+    assert {f"{folders.results}/trained/small-seed0-n1", *audit.model_records(), *audit.probe_records()} < set(outputs)
     assert outputs[-1] == "audit.json"
 
 

@@ -216,15 +216,16 @@ def test_a_fresh_process_starts_few_programs(counted_audit):
 
 
 def interpreters(audited: Audited) -> dict[str, Process]:
-    """One process of each kind that imports anything: scripts, what trains, and what others are copied from."""
-    training = audited.process("sound-seed0-n1", "train")
+    """One process of each kind that imports anything: scripts, what others are copied from, and copies."""
+    (train_server,) = audited.fork_servers(audited.jobs("train")[0])
     *_, reload_server = audited.fork_servers(audited.jobs("reload")[0])
     *_, probe_server = audited.fork_servers(audited.jobs("probe")[0])  # the one before was killed
     scripts = ("check", "train", "reload", "audit_external", "probe", "aggregate", "summarize", "report")
     return {f"script {rule}": audited.jobs(rule)[0] for rule in scripts} | {
-        "training": training,
+        "fork server of train": train_server,
         "fork server of reload": reload_server,
         "fork server of probe": probe_server,
+        "fresh process of train": audited.process("sound-seed0-n1", "train"),
         "fresh process of reload": audited.process("sound-seed0-n1", "reload"),
         "fresh process of audit_external": audited.process("found-0", "reload"),
     }

@@ -128,16 +128,16 @@ def inspect_results():
     damage = LEDGER.inspect(
         results_of_audit(), time.time(), dry_run=SNAKEMAKE.is_dry_run
     )
-    SNAKEMAKE.make_again(damage.changed)
+    SNAKEMAKE.make_again(PLAN.training.to_make_again(damage.changed))
     if str(damage):
         print(damage, file=sys.stderr)
 
 
 def model_records(wildcards):
-    """The records of all models. Snakemake asks for them before it decides which jobs have to run."""
+    """What says that all models are reloaded. Snakemake asks for it before it decides which jobs have to run."""
     if SNAKEMAKE.is_main_process:
         inspect_results()
-    return PLAN.model_records
+    return PLAN.model_record_inputs()
 
 
 def results_of_audit():
@@ -156,7 +156,6 @@ def show_summary():
 
 
 wildcard_constraints:
-    model=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+    batch=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
     probe=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
-    batch=r"batch(-[01]+)?",
     script=r"[A-Za-z0-9][A-Za-z0-9_.-]*",

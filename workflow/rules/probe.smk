@@ -24,6 +24,7 @@ rule probe:
         gpu=probing.gpu,
     params:
         environment=by("probe", PLAN.probed_environment),
+        trained=by("probe", PLAN.probe_trained_model),
         external=by("probe", PLAN.probe_external_model),
         policy=by("probe", PLAN.probe_policy),
         probe=PLAN.probe_settings,

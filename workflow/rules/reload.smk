@@ -1,18 +1,20 @@
-"""Reload one model in fresh processes, one per condition, and measure what it earns now.
+"""Reload the models of a batch in fresh processes, one per condition, and measure what they earn now.
 
-Input: the model's folder. Output: one record with every episode, check and process.
+Input: what says that all are trained. Output: a file that says that all are reloaded. Each model has a record of its own,
+<results>/reloaded/<model>.json, with every episode, check and process; one that an earlier run of the job has finished
+stays as it is.
 """
 
-reloading = Asking(by("model", PLAN.reload_request))
+reloading = Asking(by("batch", PLAN.training.reload_request))
 
 
 rule reload:
     input:
-        "<results>/trained/{model}",
+        "<results>/trained/.batches/{batch}.json",
     output:
-        "<results>/reloaded/{model}.json",
+        "<results>/reloaded/.batches/{batch}.json",
     log:
-        "<logs>/reload/{model}.log",
+        "<logs>/reload/{batch}.log",
     conda:
         CONDA_ENV
     threads: 1
@@ -21,10 +23,11 @@ rule reload:
         runtime=reloading.runtime,
         gpu=reloading.gpu,
     params:
+        models=by("batch", PLAN.training.members),
+        codes=by("batch", PLAN.training.reload_codes),
         reload=PLAN.reload_settings,
         verdict=PLAN.config["verdict"],
-        code=by("model", PLAN.reload_code),
     message:
-        "Reloading {wildcards.model}"
+        "Reloading {wildcards.batch}"
     script:
         "../scripts/reload.py"

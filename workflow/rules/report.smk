@@ -15,7 +15,7 @@ localrules:
 
 rule aggregate:
     input:
-        records=model_records,
+        models=model_records,
         probes=always(PLAN.probe_records),
         scripts=always(PLAN.script_records),
     output:
@@ -33,6 +33,7 @@ rule aggregate:
         mem_mb=aggregation.mem_mb,
         runtime=aggregation.runtime,
     params:
+        records=always(PLAN.model_records),
         settings=PLAN.aggregation_settings,
         passed_over=PLAN.passed_over,
         code=always(PLAN.code.of_script_with_data, "aggregate.py"),

@@ -1,17 +1,19 @@
-"""Train one model, save it, and measure at once what it earns: in place and as reference.
+"""Train the models of a batch one after the other, save each, and measure at once what it earns: in place and as reference.
 
-Output: a folder with model.zip, vecnormalize.pkl (if normalised), evaluations.json, steps.npz and manifest.json. An
-experiment whose environment fails half-way leaves a manifest that says so: a finding, not a failed job.
+Output: a file that says that all are trained. Each model has a folder of its own, <results>/trained/<model>, with
+model.zip, vecnormalize.pkl (if normalised), evaluations.json, steps.npz and manifest.json; one that an earlier run of the
+job has finished stays as it is. An experiment whose environment fails half-way leaves a manifest that says so: a finding,
+not a failed job.
 """
 
-training = Asking(by("model", PLAN.training_request))
+training = Asking(by("batch", PLAN.training.request))
 
 
 rule train:
     output:
-        directory("<results>/trained/{model}"),
+        "<results>/trained/.batches/{batch}.json",
     log:
-        "<logs>/train/{model}.log",
+        "<logs>/train/{batch}.log",
     conda:
         CONDA_ENV
     threads: training.threads
@@ -20,10 +22,10 @@ rule train:
         runtime=training.runtime,
         gpu=training.gpu,
     params:
-        spec=by("model", PLAN.training_spec),
-        code=by("model", PLAN.training_code),
-        limits=PLAN.config["training"],
+        specs=by("batch", PLAN.training.specs),
+        codes=by("batch", PLAN.training.codes),
+        limits=PLAN.training.limits,
     message:
-        "Training {wildcards.model}"
+        "Training {wildcards.batch}"
     script:
         "../scripts/train.py"

@@ -25,7 +25,7 @@ def main(
 if __name__ == "__main__":
     with job_log(snakemake.log[0], expected=DamagedFileError):
         main(
-            snakemake.input.records,
+            snakemake.params.records,
             snakemake.input.probes,
             snakemake.params.settings,
             Path(snakemake.output.audit).parent,

@@ -1,6 +1,6 @@
 """Rule probe: try every contrast on one environment, in fresh processes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from reload_audit.jobs.probe import ProbeSpec, probe_environment
@@ -11,14 +11,14 @@ from reload_audit.records.specs import ExternalPolicy, ExternalSpec
 def main(
     environment: Mapping,
     external: Mapping | None,
-    files: Sequence[str],
+    trained: str | None,
     policy: Mapping | None,
     probe: Mapping,
     record: Path,
     log: Path,
 ) -> None:
-    trained = Path(files[0]) if files else None
-    model = trained if external is None else ExternalSpec.from_dict(external)
+    folder = None if trained is None else Path(trained)
+    model = folder if external is None else ExternalSpec.from_dict(external)
     allowed = None if external is None else ExternalPolicy.from_dict(policy)
     probe_environment(environment, model, allowed, ProbeSpec.from_dict(probe), record, log)
 
@@ -28,7 +28,7 @@ if __name__ == "__main__":
         main(
             snakemake.params.environment,
             snakemake.params.external,
-            snakemake.input,
+            snakemake.params.trained,
             snakemake.params.policy,
             snakemake.params.probe,
             Path(snakemake.output[0]),

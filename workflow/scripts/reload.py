@@ -1,24 +1,31 @@
-"""Rule reload: reload one trained model and evaluate it under every condition, each in a fresh process."""
+"""Rule reload: reload the models of a batch and evaluate each under every condition, each in a fresh process."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from reload_audit.jobs.reload import reload_model
+from reload_audit.jobs.reload import Folders, reload_batch
 from reload_audit.judging.criteria import Criteria
 from reload_audit.processes.job_log import job_log
 from reload_audit.records.specs import ReloadSpec
 from reload_audit.records.storage import DamagedFileError
 
 
-def main(folder: Path, reload: dict, verdict: dict, record: Path, log: Path) -> None:
-    reload_model(folder, record, log, ReloadSpec.from_dict(reload), Criteria.from_dict(verdict))
+def main(
+    models: Sequence[str], codes: Sequence[str], reload: dict, verdict: dict, trained: Path, batch: Path, log: Path
+) -> None:
+    folders = Folders(trained.parents[1], batch.parents[1])
+    coded = dict(zip(models, codes, strict=True))
+    reload_batch(coded, batch, folders, log, ReloadSpec.from_dict(reload), Criteria.from_dict(verdict))
 
 
 if __name__ == "__main__":
     with job_log(snakemake.log[0], expected=DamagedFileError, mem_mb=snakemake.resources.mem_mb) as log:
         main(
-            Path(snakemake.input[0]),
+            snakemake.params.models,
+            snakemake.params.codes,
             snakemake.params.reload,
             snakemake.params.verdict,
+            Path(snakemake.input[0]),
             Path(snakemake.output[0]),
             log,
         )

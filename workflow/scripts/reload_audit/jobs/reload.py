@@ -1,49 +1,103 @@
-"""Reload one model under every condition, each in a fresh process."""
+"""Reload the models of a batch under every condition, each in a fresh process."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from reload_audit.jobs.diagnosis import Processes, Target, diagnose
 from reload_audit.jobs.ended import note_end
+from reload_audit.jobs.finished import folder_digest, is_finished_record, made_of, with_note
 from reload_audit.judging.criteria import Criteria
-from reload_audit.processes import isolation
+from reload_audit.processes import isolation, job_memory
 from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED
 from reload_audit.processes.full_disk import is_of_the_machine
 from reload_audit.processes.isolation import Failure
 from reload_audit.processes.job_log import log_traceback
+from reload_audit.processes.notes import Note, leave
 from reload_audit.reading.refusal import unforeseen
 from reload_audit.records.episodes import TrainTime
 from reload_audit.records.manifest import TrainedManifest
-from reload_audit.records.model_record import Measurement, ModelRecord, check_record, write_record
+from reload_audit.records.model_record import Measurement, ModelRecord, check_record
 from reload_audit.records.specs import CANONICAL, Condition, ReloadSpec, conditions
-from reload_audit.records.storage import DamagedFileError, read_json
+from reload_audit.records.storage import DamagedFileError, read_json, write_json
 
 T = TypeVar("T", TrainedManifest, TrainTime)
 
 _EVALUATE = "reload_audit.evaluation.trained:evaluate"
 _EXAMINE = "reload_audit.diagnosis.examine:examine_trained"
 
+
+@dataclass(frozen=True)
+class Folders:
+    """Where models are.
+
+    :param trained: the folder in which each trained model has one of its own
+    :param reloaded: the folder for the records
+    """
+
+    trained: Path
+    reloaded: Path
+
+
 PRELOAD = (*LIBRARIES, *(target.partition(":")[0] for target in (_EVALUATE, _EXAMINE)))
 
 
-def reload_model(folder: Path, record: Path, log: Path, reload: ReloadSpec, criteria: Criteria) -> None:
+def reload_batch(
+    models: Mapping[str, str], batch: Path, folders: Folders, log: Path, reload: ReloadSpec, criteria: Criteria
+) -> None:
+    """Reload models one after the other, but for those that an earlier run of this job has finished.
+
+    :param models: for each model's name a digest of the code that decides its record
+    :param batch: the JSON file to write when all are reloaded
+    :param log: of the job; beside it, each model that is reloaded gets one of its own
+    :raises DamagedFileError: what training wrote of a model is something else now; all others are reloaded
+    """
+    damaged: list[DamagedFileError] = []
+    for name, code in models.items():
+        folder, record = folders.trained / name, folders.reloaded / f"{name}.json"
+        made = made_of(folder_digest(folder), asdict(reload), asdict(criteria), code)
+        if is_finished_record(record, made):
+            leave(log, Note(name, ended=True))
+            continue
+        own = log.with_name(f"{name}.log")
+        own.write_text("", encoding="utf-8")
+        try:
+            reload_model(folder, record, own, reload, criteria, made=made)
+        except DamagedFileError as error:
+            damaged.append(error)
+        if own != log:
+            with open(log, "a", encoding="utf-8") as file:
+                file.write(f"reloaded {name}: {own}\n")
+    if damaged:
+        raise damaged[0]
+    write_json(batch, {"models": [*models]})
+
+
+def reload_model(
+    folder: Path, record: Path, log: Path, reload: ReloadSpec, criteria: Criteria, *, made: str = ""
+) -> None:
     """Reload the model in ``folder`` under every condition, each in a fresh process, and write what it earned.
 
     A model that does not earn what it earned at train time is examined, and further conditions are tried.
 
     :param record: the JSON file to write
     :param log: takes what the processes print
+    :param made: what the record is made of
     """
+    killed_before = job_memory.kills()
     manifest = _read(folder / "manifest.json", TrainedManifest)
     train_time = None if manifest.failure else _read(folder / "evaluations.json", TrainTime)
     model = ModelRecord(manifest, str(log), train_time)
     if manifest.failure is None:
         isolation.prepare(reload.isolation, hash_seed=RELOAD_HASH_SEED, preload=PRELOAD)
         model = _measured_or_failed(model, folder, Processes(reload, log), reload, criteria)
-    write_record(record, model)
+    content = model.to_dict()
+    if job_memory.kills() == killed_before:  # else it may be the job's fault
+        content = with_note(content, made)
+    write_json(record, content)
     note_end(log, model)
 
 

@@ -1,4 +1,4 @@
-"""Train one model into a folder of its own."""
+"""Train the models of a batch, each in a fresh process and into a folder of its own."""
 
 from __future__ import annotations
 
@@ -9,41 +9,80 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import psutil
 
-from reload_audit.processes import isolation
+from reload_audit.jobs.finished import is_finished_folder, made_of, note_in_folder
+from reload_audit.processes import isolation, job_memory
 from reload_audit.processes.fork_servers import TRAIN_HASH_SEED
 from reload_audit.processes.notes import Note, leave
 from reload_audit.records.manifest import TrainedManifest
 from reload_audit.records.specs import Limits
 from reload_audit.records.storage import read_json, write_json
 
+_TRAIN = "reload_audit.training.train:train"
 
-def train_model(spec: Mapping[str, Any], folder: Path, log: Path, code: str, limits: Limits) -> None:
+PRELOAD = (_TRAIN.partition(":")[0],)
+
+
+def train_batch(
+    specs: Sequence[Mapping[str, object]], codes: Sequence[str], batch: Path, trained: Path, log: Path, limits: Limits
+) -> None:
+    """Train models one after the other, but for those that an earlier run of this job has finished.
+
+    :param codes: for each model a digest of the code that decides the result
+    :param batch: the JSON file to write when all are trained
+    :param trained: the folder in which each model gets one of its own
+    :param log: of the job; beside it, each model that is trained gets one of its own
+    """
+    names = [str(spec["model"]) for spec in specs]
+    for name, spec, code in zip(names, specs, codes, strict=True):
+        if is_trained(trained / name, spec, code, limits):
+            leave(log, Note(name, ended=True))
+        else:
+            own = log.with_name(f"{name}.log")
+            own.write_text("", encoding="utf-8")
+            shutil.rmtree(trained / name, ignore_errors=True)  # of another spec, damaged, or of a run that was killed
+            train_model(spec, trained / name, own, code, limits)
+            if own != log:
+                with open(log, "a", encoding="utf-8") as file:
+                    file.write(f"trained {name}: {own}\n")
+    write_json(batch, {"models": names})
+
+
+def is_trained(folder: Path, spec: Mapping[str, object], code: str, limits: Limits) -> bool:
+    """Whether a model is trained already, with no file changed since; under the same limits if training has failed."""
+    return is_finished_folder(folder, made_of(spec, code), made_of(spec, code, asdict(limits)))
+
+
+def train_model(spec: Mapping[str, object], folder: Path, log: Path, code: str, limits: Limits) -> None:
     """Train one model into ``folder``, which appears complete or not at all.
 
     :param spec: a training spec (``configuration.training_spec``)
     :param log: takes the progress
     :param code: digest of the code that decides the result
-    :param limits: seconds and MiB that training may take
+    :param limits: what training may take
     """
-    isolation.prepare("spawn", hash_seed=TRAIN_HASH_SEED)
+    isolation.prepare(limits.isolation, hash_seed=TRAIN_HASH_SEED, preload=PRELOAD)
     checkpoints = folder.parent / ".checkpoints" / folder.name
+    killed_before = job_memory.kills()
     with _appearing_folder(folder) as building:
         outcome = isolation.call(
-            "reload_audit.training.train:train",
+            _TRAIN,
             (spec, str(building), str(checkpoints), code),
-            method="spawn",
+            method=limits.isolation,
             log=log,
             timeout=limits.timeout,
             memory=limits.memory,
         )
-        manifest = TrainedManifest(spec["model"], spec, code, outcome.failure, outcome.usage, outcome.value)
+        manifest = TrainedManifest(str(spec["model"]), spec, code, outcome.failure, outcome.usage, outcome.value)
         write_json(building / "manifest.json", manifest.to_dict(), indent=2)
+        if job_memory.kills() == killed_before:  # else it may be the job's fault
+            failed = [] if outcome.failure is None else [asdict(limits)]
+            note_in_folder(building, made_of(spec, code, *failed))
     said = "" if outcome.failure is None else f"in training: {outcome.failure.message}"
     leave(log, Note(str(spec["model"]), ended=True, verdict="error" if said else "", said=said))
     if outcome.failure is None:
@@ -58,7 +97,6 @@ def _appearing_folder(folder: Path) -> Iterator[Path]:
     mark = f".{folder.name}@{platform.node()}@{os.getpid()}@"
     building = Path(tempfile.mkdtemp(prefix=mark, dir=folder.parent))
     building.chmod(0o755)
-    (building / ".snakemake_timestamp").touch()  # else Snakemake makes it, and on a full disk cannot, and discards all
     try:
         yield building
         _put_in_place(building, folder)

@@ -48,6 +48,8 @@ _OFF_POLICY = frozenset({"CrossQ", "DDPG", "DQN", "QRDQN", "SAC", "TD3", "TQC"})
 _BUFFER_SIZE = 1_000_000  # SB3's default
 
 _EVALUATION_MINUTES = 20  # right after training: 200 episodes of 1,000 steps, of five milliseconds each
+_FURTHER_EVALUATION_MINUTES = 5  # of a further model of a batch: not all of them take that long
+_MEASURED_SECONDS = 60.0  # what evaluating right after training, and reloading, add to the training of a model
 _RELOAD_MINUTES = 60
 _EXTERNAL_MINUTES = 15
 
@@ -104,13 +106,41 @@ def training_request(spec: TrainingData, limits: Training, overrides: Mapping[st
     )
 
 
-def reload_request(device: str, reload: Reload) -> Request:
-    """What reloading one trained model asks for.
+def together(trainings: Sequence[Request]) -> Request:
+    """What training models one after the other asks for.
 
-    :param device: the PyTorch device that it runs on
+    :param trainings: what each of them would ask for alone
     """
-    limits = _Limits(reload["timeout"], reload["memory"], _reload_processes(reload))
-    return _request(_RELOAD_MINUTES, [device], limits)
+    further = len(trainings) - 1
+    longest = max(training.runtime for training in trainings)
+    learning = sum(training.runtime - OVERHEAD_MINUTES - _EVALUATION_MINUTES for training in trainings)
+    added = OVERHEAD_MINUTES + _EVALUATION_MINUTES + learning + further * _FURTHER_EVALUATION_MINUTES
+    return Request(
+        mem_mb=max(training.mem_mb for training in trainings),
+        runtime=max(longest, added) if further else longest,
+        most_mem_mb=max(training.most_mem_mb for training in trainings),
+        most_runtime=OVERHEAD_MINUTES + sum(training.most_runtime - OVERHEAD_MINUTES for training in trainings),
+        threads=max(training.threads for training in trainings),
+        gpu=max(training.gpu or 0 for training in trainings) or None,
+    )
+
+
+def expected_seconds(spec: TrainingData) -> float:
+    """How long training and measuring a model may take: to tell long ones from short ones, and to balance jobs.
+
+    About half of what a step costs is the policy's, which acts in all environments at once.
+    """
+    seconds = spec["total_timesteps"] * _SECONDS_PER_STEP[spec["algo"]] * (0.5 + 0.5 / spec["n_envs"])
+    return seconds * (_IMAGES if _sees_images(spec) else 1) + _MEASURED_SECONDS
+
+
+def reload_request(devices: Sequence[str], reload: Reload) -> Request:
+    """What reloading trained models asks for.
+
+    :param devices: the PyTorch device of each model
+    """
+    limits = _Limits(reload["timeout"], reload["memory"], len(devices) * _reload_processes(reload))
+    return _request(_RELOAD_MINUTES + (len(devices) - 1) * _EXTERNAL_MINUTES, devices, limits)
 
 
 def batch_request(devices: Sequence[str], reload: Reload) -> Request:

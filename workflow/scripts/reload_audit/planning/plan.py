@@ -26,6 +26,7 @@ from reload_audit.planning.job_requests import Request
 from reload_audit.planning.recognition import Recognition
 from reload_audit.planning.resolved import Configuration, EnvironmentData, TrainingData
 from reload_audit.planning.scripts import as_external, planned_scripts
+from reload_audit.planning.training_plan import TrainingPlan
 from reload_audit.planning.watched_files import WatchedFiles, watched_files
 from reload_audit.records.probe_names import probe_name, probed
 from reload_audit.records.specs import ExternalSpec, ScriptSpec
@@ -103,43 +104,15 @@ class Plan:
 
     # --- Models that are trained here ---
 
-    def training_spec(self, model: str) -> TrainingData:
-        """How a model is trained and measured."""
-        return self.trained[model]
-
-    def training_code(self, model: str) -> str:
-        """A digest of the code that decides what training a model gives."""
-        return self.code.of_script("train.py") + self._user_code[self.trained[model]["experiment"]]
-
-    def reload_code(self, model: str) -> str:
-        """A digest of the code that decides what reloading a model gives."""
-        return self.code.of_script("reload.py") + self._user_code[self.trained[model]["experiment"]]
-
-    def training_request(self, model: str) -> Request:
-        """What training a model asks a cluster for."""
-        spec = self.trained[model]
-        return job_requests.training_request(spec, self.config["training"], self._requested[spec["experiment"]])
-
-    def reload_request(self, model: str) -> Request:
-        """What reloading a model that was trained here asks a cluster for."""
-        return job_requests.reload_request(self.trained[model]["device"], self.config["reload"])
+    @functools.cached_property
+    def training(self) -> TrainingPlan:
+        """All that training and reloading them takes."""
+        return TrainingPlan(self.config, self.folders.results, self.trained, self.code)
 
     @functools.cached_property
     def reload_settings(self) -> dict[str, object]:
         """What ``specs.ReloadSpec.from_dict`` reads."""
         return {key: value for key, value in self.config["reload"].items() if key != "batch"}
-
-    @functools.cached_property
-    def _user_code(self) -> dict[str, str]:
-        """Digests of the user's code by experiment, whose ``resources`` are left out: they decide no result."""
-        return {
-            experiment["name"]: self.code.of_user({**experiment, "resources": None})
-            for experiment in self.config["experiments"]
-        }
-
-    @functools.cached_property
-    def _requested(self) -> dict[str, dict[str, int]]:
-        return {experiment["name"]: experiment["resources"] for experiment in self.config["experiments"]}
 
     # --- External models ---
 
@@ -224,11 +197,16 @@ class Plan:
         return probed(model.environment or self.trained[model.trained or ""]["environment"])
 
     def probe_inputs(self, probe: str) -> list[str]:
-        """The folder of a model that was trained here; of an external model the files that Snakemake can watch."""
+        """What says that a model is trained; of an external model the files that Snakemake can watch."""
         model = self.probes[probe]
         if model.external is not None:
             return list(watched_files([model.external], self.now).inputs)
-        return [f"{self.folders.results}/trained/{model.trained}"] if model.trained else []
+        return self.training.trained([model.trained] if model.trained else [])
+
+    def probe_trained_model(self, probe: str) -> str | None:
+        """The folder of the model that stands for an environment, if it is trained here."""
+        model = self.probes[probe].trained
+        return None if model is None else self.training.folder(model)
 
     def probe_external_model(self, probe: str) -> dict[str, Any] | None:
         """The external model that stands for an environment, without claims, which decide nothing there."""
@@ -272,9 +250,9 @@ class Plan:
         return [model.to_dict() for model in self._models_of(script)]
 
     def script_inputs(self, script: str) -> list[str]:
-        """The files of a script's models that Snakemake watches, and the folders of those that are trained here."""
-        folders = [f"{self.folders.results}/trained/{name}" for name in self._trained_of(script)]
-        return [*folders, *watched_files(self._external_of(script), self.now).inputs]
+        """The files of a script's models that Snakemake watches, and what says that those trained here are trained."""
+        watched = watched_files(self._external_of(script), self.now).inputs
+        return [*self.training.trained(self._trained_of(script)), *watched]
 
     def script_unwatched(self, script: str) -> list[list[str | int]]:
         """Path, size and time stamp of the files of a script's models that Snakemake cannot watch."""
@@ -308,11 +286,16 @@ class Plan:
 
     # --- All models together ---
 
-    @functools.cached_property
     def model_records(self) -> list[str]:
         """The files with the records of all models."""
-        reloaded = [f"{self.folders.results}/reloaded/{model}.json" for model in self.trained]
-        return [*reloaded, *(f"{self.folders.results}/external/{batch}.json" for batch in self.batches)]
+        return [*map(self.training.record, self.trained), *self._external_records()]
+
+    def model_record_inputs(self) -> list[str]:
+        """The outputs of rules that stand for the records of all models."""
+        return [*self.training.reloaded(), *self._external_records()]
+
+    def _external_records(self) -> list[str]:
+        return [f"{self.folders.results}/external/{batch}.json" for batch in self.batches]
 
     def probe_records(self) -> list[str]:
         """The files with the records of all probes."""
@@ -325,10 +308,9 @@ class Plan:
     @property
     def work(self) -> dict[str, dict[str, list[str]]]:
         """By rule and the values of a job's wildcards: the names of the models, environments or scripts it works on."""
-        trained = {name: [name] for name in self.trained}
         return {
-            "train": trained,
-            "reload": trained,
+            "train": self.training.batches,
+            "reload": self.training.batches,
             "audit_external": self.batches,
             "probe": {name: [name] for name in self.probes},
             "observe": {name: [name] for name in self.scripts},
@@ -339,8 +321,8 @@ class Plan:
 
         :param of_all: what is made of all records together
         """
-        trained = [f"{self.folders.results}/trained/{model}" for model in self.trained]
-        return [*trained, *self.model_records, *self.probe_records(), *self.script_records(), *of_all]
+        trained = self.training.files()
+        return [*trained, *self._external_records(), *self.probe_records(), *self.script_records(), *of_all]
 
     @functools.cached_property
     def aggregation_settings(self) -> dict[str, object]:

@@ -265,11 +265,6 @@ def check_record(record: ModelRecord) -> None:
     ModelRecord.from_dict(json.loads(json_text(record.to_dict())))
 
 
-def write_record(path: Path, record: ModelRecord) -> None:
-    """Write the record of a trained model."""
-    write_json(path, record.to_dict())
-
-
 def write_batch(path: Path, records: Sequence[ModelRecord]) -> None:
     """Write the records of a batch of external models."""
     write_json(path, [record.to_dict() for record in records])

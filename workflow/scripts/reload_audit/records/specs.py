@@ -220,10 +220,16 @@ class EvaluationSpec(PlainData):
 
 @dataclass(frozen=True)
 class Limits:
-    """What training one model may take: seconds, and MiB of memory."""
+    """What training one model may take, and how its process is made.
+
+    :param timeout: seconds
+    :param memory: MiB
+    :param isolation: as of :class:`ReloadSpec`
+    """
 
     timeout: float
     memory: int
+    isolation: Literal["forkserver", "spawn"] = "forkserver"
 
 
 @dataclass(frozen=True)

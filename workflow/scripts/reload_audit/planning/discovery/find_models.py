@@ -124,20 +124,33 @@ def _spec(candidate: Candidate, name: str, python_path: Sequence[str]) -> Extern
 def batches(models: Iterable[str], size: int) -> dict[str, list[str]]:
     """Which models are audited by one job. When a model comes or goes, no batch changes but its own.
 
-    A batch that is too large is split by the next bit of a digest of its models' names, which then is part of its name.
-
     :param models: their names
     :param size: models in a batch at most
     :return: for each batch's name those of its models, in their order
     """
-    waiting = [("", [(_bits(name), name) for name in sorted(models)])]
+    return split_by_name(models, lambda members: len(members) <= size)
+
+
+def split_by_name(
+    models: Iterable[str], fits: Callable[[Sequence[str]], bool], name: str = "batch"
+) -> dict[str, list[str]]:
+    """Split models into batches, by digests of their names.
+
+    A batch that is too large is split by the next bit of the digests, which then is part of its name.
+
+    :param models: their names
+    :param fits: whether models may be one batch; a single one always may
+    :param name: of the batch that all would be
+    :return: for each batch's name those of its models, in their order
+    """
+    waiting = [("", [(_bits(model), model) for model in sorted(models)])]
     found: dict[str, list[str]] = {}
     while waiting:
         prefix, members = waiting.pop()
-        if len(members) > size:
+        if len(members) > 1 and not fits([model for _, model in members]):
             waiting += [(prefix + bit, [member for member in members if member[0][len(prefix)] == bit]) for bit in "01"]
         elif members:
-            found[f"batch-{prefix}" if prefix else "batch"] = [name for _, name in members]
+            found[f"{name}-{prefix}" if prefix else name] = [model for _, model in members]
     return dict(sorted(found.items()))
 
 

@@ -169,7 +169,7 @@ function commandPart(row) {
     element("p", {}, row.source === "trained" ? "Alone and from the beginning, training included, beside these results:" : "Alone, beside these results:"),
     code(`${start} --config ${shellQuoted(only)} ${shellQuoted(folders)}`),
     row.source === "trained" ? element("p", {}, "Reload it once more, from the files that training left:") : null,
-    row.source === "trained" ? code(`${start} --force ${shellQuoted(`${results}/reloaded/${row.model}.json`)}`) : null,
+    row.source === "trained" ? code(`rm ${shellQuoted(`${results}/reloaded/${row.model}.json`)} && ${start}`) : null,
   );
 }
 
