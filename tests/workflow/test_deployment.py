@@ -91,14 +91,14 @@ def finished(clone: Workspace) -> Path:
 def test_a_bare_snakemake_in_a_clone_finds_workflow_and_profile(clone):
     run = snakemake(clone.folder, "--dry-run")
     assert "Using workflow specific profile profiles/default" in run.output
-    assert run.jobs["train"] >= 18
+    assert run.jobs["train"] >= 4
 
 
 def test_another_folder_without_a_configuration_audits_the_default_with_its_examples(clone, tmp_path):
     run = snakemake(tmp_path, "--snakefile", str(clone.folder / "Snakefile"), "--dry-run")
-    assert run.jobs["train"] >= 18
+    assert run.jobs["train"] >= 4
     run = snakemake(clone.folder, "--directory", str(tmp_path / "new"), "--dry-run")
-    assert run.jobs["train"] >= 18
+    assert run.jobs["train"] >= 4
 
 
 def test_another_folder_s_own_configuration_counts(clone, tmp_path):
@@ -120,10 +120,11 @@ def test_a_second_run_of_a_snakemake_module_does_nothing(finished):
 
 def test_a_module_notices_results_that_were_edited_since(finished):
     record = next((finished / "here/results/reloaded").glob("*.json"))
-    content = record.read_bytes()
+    content, written = record.read_bytes(), record.stat()
     record.write_bytes(content[:100])
     assert "100 bytes instead of" in snakemake(finished, "--dry-run").output
     record.write_bytes(content)
+    os.utime(record, ns=(written.st_atime_ns, written.st_mtime_ns))
 
 
 def test_the_copied_profile_keeps_comments_from_running_jobs_again(finished, clone):

@@ -77,7 +77,6 @@ def audit_batch(
             leave(log, Note(spec.model, doing="reading"))
             audited[spec.model] = record = batch.audit(spec)
             cache.add(record)
-            note_end(log, record)
     write_batch(records, [replace(audited[spec.model], log=str(log)) for spec in specs])
 
 
@@ -97,11 +96,13 @@ class _Batch:
         try:
             record = self._audited(spec)
             check_record(record)
+            note_end(self._log, record)
         except Exception as error:
             if is_of_the_machine(error):
                 raise
             log_traceback(self._log)
             problem = f"its files cannot be used: {unforeseen(error)}"
+            leave(self._log, Note(spec.model, ended=True, verdict="error", said=problem))
             return self._record(spec.failed(problem), problem)
         return record
 

@@ -171,8 +171,8 @@ def _call_once(
     log.touch()
     printed = _Printed(log, start=log.stat().st_size)
     start = time.time()
-    deadline = math.inf if timeout is None else time.monotonic() + timeout
-    given = (target, arguments, sender, str(log), named_in_environment(), deadline)
+    asked = None if method == "forkserver" else time.monotonic()
+    given = (target, arguments, sender, str(log), named_in_environment(), timeout, asked)
     process = context.Process(target=_child, args=given)  # type: ignore[attr-defined]
     with _without_main_module(), guarded_children():
         process.start()
@@ -203,8 +203,20 @@ def _call_once(
 
 
 def _child(
-    target: str, arguments: tuple[Any, ...], sender: Connection, log: str, python_path: list[str], deadline: float
+    target: str,
+    arguments: tuple[Any, ...],
+    sender: Connection,
+    log: str,
+    python_path: list[str],
+    timeout: float | None,
+    asked: float | None,
 ) -> None:
+    """Call the function, and send what comes of it.
+
+    :param timeout: seconds
+    :param asked: since when they count, of ``time.monotonic``; None for now: a fork server may only just have started
+    """
+    deadline = math.inf if timeout is None else (time.monotonic() if asked is None else asked) + timeout
     under_way.begin(sender, deadline, Path(log))
     os.environ.update(for_children(python_path))
     os.setsid()  # a group of its own, so that its workers can be ended with it

@@ -78,6 +78,9 @@ class Evaluation:
     under_way: str = ""
 
 
+_NO_TIME = "its time limit leaves no time for episodes"
+
+
 @dataclass(frozen=True)
 class Measurement(PlainData):
     """What a model earned under one condition: episodes, or the reason why there are none.
@@ -109,7 +112,8 @@ class Measurement(PlainData):
         failure = Failure("refused", found.problem, "") if found.problem else outcome.failure
         out_of_time = found.out_of_time or (failure is not None and failure.kind == "timeout")
         if out_of_time:
-            said = "; ".join(filter(None, [failure.message if failure else "", found.under_way]))
+            ended = failure.message if failure else _NO_TIME
+            said = "; ".join(filter(None, [ended, found.under_way]))
             failure = None if len(found.episodes) > 1 else Failure("timeout", said, "")
         episodes = () if failure else found.episodes
         measured = (found.checks, episodes, found.healthy, found.divergence, out_of_time and failure is None)
