@@ -179,6 +179,7 @@ def test_what_jobs_said_in_an_earlier_run_is_not_taken_for_news(tmp_path):
 
 def test_notes_that_cannot_be_written_disturb_no_job(tmp_path):
     leave(tmp_path / "nowhere/model.log", Note("a"))
+    assert not (tmp_path / "nowhere").exists()
 
 
 def at_work(tmp_path: Path, models: int = 4) -> tuple[State, list[float], Path]:
@@ -344,3 +345,4 @@ def test_a_page_that_cannot_be_written_stops_nothing(tmp_path):
     state, _, _ = at_work(tmp_path)
     (tmp_path / "file").touch()
     Page(tmp_path / "file/progress.html").write(state, "running", [])
+    assert [*tmp_path.glob("*progress*")] == []
