@@ -68,6 +68,7 @@ def test_what_follows_a_script_is_its_own_command_line(folder: Path) -> None:
     said = settings("script", "--model", "model.zip", "enjoy.py", "--episodes", "20", "--env", "x")
     script = {"script": f"{folder}/enjoy.py", "args": ["--episodes", "20", "--env", "x"], "cwd": str(folder)}
     assert said["scripts"] == [{**script, "model": f"{folder}/model.zip"}]
+    assert said["gate"] == {"fail_on": ["degraded", "error", "script"]}
 
 
 def test_an_environment_is_probed_without_a_model(folder: Path) -> None:

@@ -11,13 +11,26 @@ import pytest
 import gate
 from reload_audit.judging.criteria import VERDICTS
 from reload_audit.records.storage import write_json
-from support.audit_contents import consistent_row, environment_health, inconclusive_row, suspect_row, trained_row
+from support.audit_contents import (
+    consistent_row,
+    environment_health,
+    inconclusive_row,
+    script_entry,
+    suspect_row,
+    trained_row,
+)
 
 BY_DEFAULT = ("degraded", "error")
 
 
-def audit(folder: Path, *models: dict[str, Any], environments: Sequence[dict[str, Any]] = ()) -> Path:
-    write_json(folder / "audit.json", {"models": models, "environment_health": list(environments)})
+def audit(
+    folder: Path,
+    *models: dict[str, Any],
+    environments: Sequence[dict[str, Any]] = (),
+    scripts: Sequence[dict[str, Any]] = (),
+) -> Path:
+    content = {"models": models, "environment_health": list(environments), "scripts": list(scripts)}
+    write_json(folder / "audit.json", content)
     return folder / "audit.json"
 
 
@@ -54,3 +67,18 @@ def test_environments_with_faults_do_not_pass_where_that_is_asked_for(tmp_path):
         "  a: reproducible, but fails its checks: environment-checker",
     ]
     gate.main(audit(tmp_path, trained_row(), environments=[environment_health()]), ["environment"])
+
+
+def test_scripts_that_lose_or_do_not_run_do_not_pass_where_that_is_asked_for(tmp_path):
+    lost = script_entry("lost.py", ["load-not-assigned", "policy-mode"])
+    broken = script_entry("broken.py", mean=None, raised="KeyError: 'x'", raised_at="broken.py:3")
+    path = audit(tmp_path, trained_row(), scripts=[script_entry(), lost, broken])
+    gate.main(path, BY_DEFAULT)
+    with pytest.raises(gate.GateClosed) as closed:
+        gate.main(path, [*BY_DEFAULT, "script"])
+    assert str(closed.value).splitlines() == [
+        "gate: scripts with faults: 2",
+        "  lost.py earns 10 ± 1 (20 episodes); robot earns 50 ± 2: lost.py:1 load-not-assigned, lost.py:2 policy-mode",
+        "  broken.py could not be compared (broken.py:3): KeyError: 'x'",
+    ]
+    gate.main(audit(tmp_path, trained_row(), scripts=[script_entry()]), ["script"])

@@ -20,6 +20,7 @@ from support.audit_contents import (
     external_row,
     inconclusive_row,
     row_with_cause,
+    script_entry,
     suspect_row,
     trained_row,
 )
@@ -168,3 +169,20 @@ def test_environments_are_a_suite_of_their_own_with_faults_and_fixes(tmp_path, f
     assert broken.result[0].message == "not reproducible: global-generator"
     assert "It draws at a.py:3." in broken.result[0].text
     assert "self.np_random" in broken.result[0].text
+
+
+@pytest.mark.parametrize(("fail_on", "result"), [((), Skipped), (("script",), Failure)])
+def test_scripts_are_a_suite_of_their_own_with_what_to_write_instead(tmp_path, fail_on, result):
+    faulty = script_entry("lost.py", ["load-not-assigned"])
+    faulty["causes"][0]["instead"] = "model = PPO.load('robot')"
+    unknown = script_entry("own.py", model_mean=None, gap=None, agrees=None, problem="trained in the script itself")
+    path = tmp_path / "junit.xml"
+    write_junit(audit_of(trained_row("a"), scripts=[script_entry(), faulty, unknown]), path, fail_on)
+    models, scripts = JUnitXml.fromfile(str(path))
+    assert (models.tests, scripts.name, scripts.tests) == (1, "scripts", 3)
+    sound, lost, own = scripts
+    assert (sound.name, sound.result) == ("enjoy.py", [])
+    assert [type(found) for found in lost.result] == [result]
+    assert lost.result[0].message.endswith("lost.py:1 load-not-assigned")
+    assert "write: model = PPO.load('robot')" in lost.result[0].text
+    assert [type(found) for found in own.result] == [Skipped]

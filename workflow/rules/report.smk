@@ -103,7 +103,7 @@ rule summarize:
     params:
         failed_tests=[
             word
-            for word in ("suspect", "environment")
+            for word in ("suspect", "environment", "script")
             if word in PLAN.config["gate"]["fail_on"]
         ],
         code=always(PLAN.code.of_script_with_data, "summarize.py"),

@@ -205,7 +205,10 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--cores", type=_positive, default=_cores(), metavar="N", help="by default %(default)s")
     parser.add_argument(
-        "--fail-on", type=_words, metavar="VERDICTS", help="with which to end in 1; by default degraded,error"
+        "--fail-on",
+        type=_words,
+        metavar="VERDICTS",
+        help="with which to end in 1; by default degraded,error (and environment or script)",
     )
 
 

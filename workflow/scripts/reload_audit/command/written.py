@@ -75,6 +75,7 @@ def script(options: argparse.Namespace) -> Audit:
     if options.timeout:
         entry["timeout"] = options.timeout
     folders, notes = _python_path(options)
+    options.fail_on = options.fail_on or ["degraded", "error", "script"]
     return _audit(options, {"scripts": [entry], **folders}, _name(path), notes)
 
 

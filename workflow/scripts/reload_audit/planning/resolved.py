@@ -149,7 +149,7 @@ class Probe(TypedDict):
 
 
 class Gate(TypedDict):
-    """What makes ``snakemake gate`` fail: verdicts, ``suspect`` models, ``environment`` faults."""
+    """What makes ``snakemake gate`` fail: verdicts, ``suspect`` models, ``environment`` and ``script`` faults."""
 
     fail_on: list[str]
 

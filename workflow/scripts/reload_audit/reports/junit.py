@@ -1,4 +1,4 @@
-"""The verdicts as JUnit XML, which continuous integration systems show: one test case a model, and one an environment.
+"""The verdicts as JUnit XML, which continuous integration systems show: a test case a model, environment or script.
 
 Fits the schema of Jenkins' xUnit plugin, junit-10.xsd. It has no times: two audits from scratch give the same bytes.
 """
@@ -11,7 +11,9 @@ from pathlib import Path
 from xml.etree import ElementTree as ET  # only written, never parsed
 
 from reload_audit.records.environment_health import EnvironmentHealth
+from reload_audit.records.script_entry import ScriptEntry
 from reload_audit.records.storage import atomic_path
+from reload_audit.reports import scripts as of_script
 from reload_audit.reports.audit import Audit, AuditedModel
 from reload_audit.reports.environments import faults_of, is_faulty, state
 from reload_audit.reports.safe_text import code_lines, one_line
@@ -26,15 +28,17 @@ _LONGEST_FIX = 6_000
 
 
 def write_junit(audit: Audit, path: Path, failed: Collection[str] = ()) -> None:
-    """Write ``junit.xml``: a test suite with a test case for each model, and one with a test case for each environment.
+    """Write ``junit.xml``: a test suite of models, and where there are any, one of environments and one of scripts.
 
     :param failed: where ``suspect`` is among it, a suspect model is a failed test rather than a skipped one as all
-        inconclusive models; where ``environment`` is, so is an environment with faults
+        inconclusive models; where ``environment`` or ``script`` is, so are environments or scripts with faults
     """
+    faulty = {kind: "failure" if kind in failed else "skipped" for kind in ("environment", "script")}
     of_models = [_outcome(model, "suspect" in failed) for model in audit.models]
-    faulty = "failure" if "environment" in failed else "skipped"
-    of_environments = [faulty if is_faulty(environment) else "" for environment in audit.environments]
-    suites = ET.Element("testsuites", {"name": "reload-audit", **_totals([*of_models, *of_environments])})
+    of_environments = [faulty["environment"] if is_faulty(environment) else "" for environment in audit.environments]
+    of_scripts = [_outcome_of_script(script, faulty["script"]) for script in audit.scripts]
+    outcomes = [*of_models, *of_environments, *of_scripts]
+    suites = ET.Element("testsuites", {"name": "reload-audit", **_totals(outcomes)})
     suite = _add_suite(suites, "reload-audit", of_models)
     for model, outcome in zip(audit.models, of_models, strict=True):
         _add_case(suite, model, outcome)
@@ -42,9 +46,30 @@ def write_junit(audit: Audit, path: Path, failed: Collection[str] = ()) -> None:
         suite = _add_suite(suites, "environments", of_environments)
         for environment, outcome in zip(audit.environments, of_environments, strict=True):
             _add_environment(suite, environment, outcome)
+    if of_scripts:
+        suite = _add_suite(suites, "scripts", of_scripts)
+        for script, outcome in zip(audit.scripts, of_scripts, strict=True):
+            _add_script(suite, script, outcome)
     ET.indent(suites)
     with atomic_path(path) as temporary:
         ET.ElementTree(suites).write(temporary, encoding="utf-8", xml_declaration=True)
+
+
+def _outcome_of_script(script: ScriptEntry, faulty: str) -> str:
+    """The XML element of a script: one of which nothing could be compared is skipped, whatever else may fail."""
+    if of_script.is_faulty(script):
+        return faulty
+    return "" if script.model_mean is not None else "skipped"
+
+
+def _add_script(suite: ET.Element, script: ScriptEntry, outcome: str) -> None:
+    case = ET.SubElement(suite, "testcase", {"classname": "scripts", "name": one_line(script.name, _LONGEST_NAME)})
+    said = "\n".join(one_line(line, _LONGEST_TEXT) for line in of_script.about_scripts((script,)))
+    if not outcome:
+        ET.SubElement(case, "system-out").text = said
+        return
+    message = one_line(of_script.in_short(script), _LONGEST_TEXT)
+    ET.SubElement(case, outcome, {"type": "script", "message": message}).text = said
 
 
 def _add_suite(suites: ET.Element, name: str, outcomes: Sequence[str]) -> ET.Element:
