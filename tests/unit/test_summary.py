@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from reload_audit.causes.catalogue import CAUSES
 from reload_audit.reports.headline import answer, headline
 from reload_audit.reports.safe_text import code_lines, one_line
+from reload_audit.reports.short_fix import short_fix
 from reload_audit.reports.summary import cause_counts, plain_loads, summarize
 from support.audit_contents import (
     audit_of,
@@ -16,6 +18,7 @@ from support.audit_contents import (
     external_row,
     inconclusive_row,
     row_with_cause,
+    script_entry,
     suspect_row,
     trained_row,
 )
@@ -169,8 +172,21 @@ def test_of_consistent_models_the_largest_loss_that_is_not_excluded_is_said() ->
     assert "2 consistent." in summary(*[consistent_row(largest_loss_share=None)] * 2)
 
 
-def test_models_that_are_as_before_are_not_listed_one_by_one() -> None:
-    assert "→" not in summary(consistent_row(), external_row("r", "retained"), trained_row())
+def test_a_few_models_with_which_nothing_is_wrong_are_shown_with_their_rewards_and_many_are_not() -> None:
+    rewards = "50.00 ± 4.00 → 50.00 ± 1.00"
+    lines = summary(external_row("a model", "retained")).splitlines()
+    assert lines[2:4] == ["Models, with claimed → reload:", f"  a model  retained  explicit  {rewards}"]
+    text = summary(trained_row("healthy"), trained_row("lost", "degraded"))
+    assert f"Other models, with in place → reload:\n  healthy  identical  {rewards}\n" in text
+    assert "→" not in summary(*(trained_row(f"m{k}") for k in range(9)))
+
+
+def test_of_an_undecided_model_the_reason_and_what_would_decide_it_are_said() -> None:
+    fix = "# Say what it earned:\n#   name,claim_mean\nclaims: claims.csv\n"
+    unclaimed = row_with_cause("a", "no-claim", verdict="inconclusive", reason="no claim", explained={"fix": fix})
+    lines = [line.strip() for line in summary(unclaimed).splitlines()]
+    first = lines.index("no claim")
+    assert lines[first + 1 : first + 3] == ["fix: Say what it earned (docs/causes/no-claim.md):", "claims: claims.csv"]
 
 
 def test_models_that_a_plain_load_would_not_load_are_counted_with_their_errors() -> None:
@@ -287,6 +303,64 @@ def test_a_faulty_environment_is_shown_with_its_evidence_and_a_healthy_one_is_no
     assert "Environments" not in summarize(audit_of(trained_row(), environments=[environment_health()]), "r")
 
 
+@pytest.mark.parametrize(
+    ("environments", "sentence"),
+    [
+        ([environment_health()], "The environment is reproducible, as far as a probe can see."),
+        (
+            [environment_health(), environment_health("b")],
+            "Both environments are reproducible, as far as a probe can see.",
+        ),
+        ([environment_health(problem=CLOCK)], "The environment is not reproducible."),
+        ([environment_health(problem=CLOCK), environment_health("b")], "1 of 2 environments is not reproducible."),
+        (
+            [environment_health(problem=("not-runnable", "-")) | {"reproducible": None}],
+            "Whether the environment is reproducible is not known.",
+        ),
+        (
+            [environment_health(), environment_health("b", reproducible=True) | {"reproducible": None}],
+            "1 of 2 environments is not known to be reproducible.",
+        ),
+    ],
+)
+def test_where_environments_alone_are_audited_the_first_sentence_is_about_them(environments, sentence) -> None:
+    text = summarize(audit_of(environments=environments), "r")
+    assert text.splitlines()[0] == sentence
+    assert "models" not in text
+
+
+@pytest.mark.parametrize(
+    ("scripts", "sentence"),
+    [
+        ([{"gap": 476.0, "differs": True}], "enjoy.py earns less than its model."),
+        ([{"gap": -4.0, "differs": True}], "enjoy.py earns more than its model."),
+        ([{"gap": 0.3}], "enjoy.py earns what its model earns."),
+        ([{"mean": None}], "enjoy.py could not be compared with its model."),
+        (
+            [{"gap": 4.0, "differs": True}, {"gap": 4.0, "differs": True}, {"model_mean": None}],
+            "2 of 3 scripts earn less than their models, 1 could not be compared with its model.",
+        ),
+    ],
+)
+def test_where_scripts_alone_are_audited_the_first_sentence_is_about_them(scripts, sentence) -> None:
+    measured = {"mean": 9.0, "model_mean": 485.0, "differs": False, "gap": None}
+    told = [script_entry(**{**measured, **script}) for script in scripts]
+    assert summarize(audit_of(scripts=told), "r").splitlines()[0] == sentence
+    assert headline(audit_of(trained_row(), scripts=told)) == (
+        f"The model still earns its train-time reward after reload; {sentence}"
+    )
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_every_fix_is_said_in_a_few_whole_lines(cause: str) -> None:
+    for fix in CAUSES[cause].fixes().values():
+        first, *code = short_fix(fix, f"docs/causes/{cause}.md")
+        assert first.startswith("fix: ")
+        assert first.endswith(f"(docs/causes/{cause}.md){':' if code else '.'}")
+        assert len(code) <= 4
+        assert [line for line in code if line.strip() not in [whole.strip() for whole in fix.splitlines()]] == []
+
+
 # --- What is wrong, once -----------------------------------------------------------------------------------------
 
 
@@ -364,7 +438,10 @@ def test_models_trained_here_are_compared_with_in_place_and_others_with_a_claim_
 def test_a_cause_of_other_models_names_one_of_them_and_its_page() -> None:
     models = [row_with_cause(name, "curriculum", "-", verdict="inconclusive") for name in ("b", "a")]
     lines = summary(
-        *models, row_with_cause("c", "clock", "-", verdict="improved"), row_with_cause("d", "hash-order", "-")
+        *(trained_row(f"m{k}") for k in range(8)),
+        *models,
+        row_with_cause("c", "clock", "-", verdict="improved"),
+        row_with_cause("d", "hash-order", "-"),
     ).splitlines()
     assert "Causes: curriculum (2), clock (1), hash-order (1)." in lines
     first = lines.index("Causes of other models, with one of them:")
@@ -375,7 +452,8 @@ def test_a_cause_of_other_models_names_one_of_them_and_its_page() -> None:
 
 
 def test_only_the_most_frequent_of_such_causes_are_named() -> None:
-    lines = summary(*(row_with_cause("a", cause, "-", verdict="inconclusive") for cause in "gfedcba")).splitlines()
+    causes = (row_with_cause("a", cause, "-", verdict="inconclusive") for cause in "gfedcba")
+    lines = summary(*causes, trained_row("b"), trained_row("c")).splitlines()
     assert [line for line in lines if line.startswith("  ")] == [
         *(f"  {cause} (1): a" for cause in "abcde"),
         "  and 2 more",

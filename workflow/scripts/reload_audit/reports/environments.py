@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 from reload_audit.judging.criteria import AS_BEFORE
 from reload_audit.records.environment_health import CHECKER, VECTORIZED, EnvironmentHealth, EnvironmentProblem
 from reload_audit.reports.audit import Audit
 from reload_audit.reports.safe_text import one_line, sentences
+from reload_audit.reports.short_fix import cause_page, short_fix
 
 LONGEST_CALLED = 120
 LONGEST_SENTENCE = 500
@@ -50,13 +51,16 @@ def fragile(audit: Audit) -> set[str]:
     }
 
 
-def environments_answer(environments: Sequence[EnvironmentHealth]) -> str:
-    """``1 of 3 environments is not reproducible, 1 fails its checks``; empty where all are in order, or not known."""
+def environments_answer(environments: Sequence[EnvironmentHealth], *, alone: bool = False) -> str:
+    """``1 of 3 environments is not reproducible, 1 fails its checks``; empty where all are in order, or not known.
+
+    :param alone: whether nothing else is audited: then it is said of environments that are in order, too
+    """
     total = len(environments)
     broken = sum(environment.reproducible is False for environment in environments)
     faulty = sum(_fails_checks(environment) for environment in environments)
     if not broken and not faulty:
-        return ""
+        return _in_order(environments) if alone else ""
     whole = "the environment" if total == 1 else f"{broken or faulty:,} of {total:,} environments"
     fails = f"{_verb(faulty, 'fails its', 'fail their')} checks"
     if not broken:
@@ -64,7 +68,20 @@ def environments_answer(environments: Sequence[EnvironmentHealth]) -> str:
     return f"{whole} {_verb(broken, 'is', 'are')} not reproducible" + (f", {faulty:,} {fails}" if faulty else "")
 
 
-def about_environments(audit: Audit, known: Collection[str] = ()) -> Iterator[str]:
+def _in_order(environments: Sequence[EnvironmentHealth]) -> str:
+    """``both environments are reproducible, as far as a probe can see``, where no fault was found."""
+    total = len(environments)
+    unknown = sum(environment.reproducible is None for environment in environments)
+    all_of_them = {1: "the environment is", 2: "both environments are"}.get(total, f"all {total:,} environments are")
+    if not unknown:
+        return f"{all_of_them} reproducible, as far as a probe can see"
+    if unknown < total:
+        return f"{unknown:,} of {total:,} environments {_verb(unknown, 'is', 'are')} not known to be reproducible"
+    none_of_them = {1: "the environment", 2: "both environments"}.get(total, f"all {total:,} environments")
+    return f"whether {none_of_them} {_verb(total, 'is', 'are')} reproducible is not known"
+
+
+def about_environments(audit: Audit, known: Set[str] = frozenset()) -> Iterator[str]:
     """Lines of text on the environments with which something is wrong.
 
     :param known: sentences of evidence that are not to be said again
@@ -98,16 +115,18 @@ def faults_of(environment: EnvironmentHealth) -> str:
     return ", ".join(dict.fromkeys(one_line(problem.name, LONGEST_CALLED) for problem in environment.problems))
 
 
-def about_problem(problem: EnvironmentProblem, known: Collection[str] = ()) -> Iterator[str]:
-    """What is wrong and its evidence, in lines.
+def about_problem(problem: EnvironmentProblem, known: Set[str] = frozenset()) -> Iterator[str]:
+    """What is wrong, its evidence and its fix, in lines.
 
-    :param known: sentences that are not to be said again
+    :param known: sentences that are not to be said again; the fix was said with them
     """
     first, *others = [sentences(said, LONGEST_SENTENCE) for said in problem.evidence if said not in known] or [
         "see above"
     ]
     yield f"{one_line(problem.name, LONGEST_CALLED)}: {first}"
     yield from (f"  {said}" for said in others)
+    if not known.intersection(problem.evidence):
+        yield from (f"  {line}" for line in short_fix(problem.fix, cause_page(problem.name)))
 
 
 def _fails_checks(environment: EnvironmentHealth) -> bool:

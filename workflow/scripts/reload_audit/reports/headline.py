@@ -8,18 +8,30 @@ from collections.abc import Iterable, Mapping
 from reload_audit.judging.criteria import NOTHING_LOST
 from reload_audit.reports.audit import Audit
 from reload_audit.reports.environments import environments_answer
+from reload_audit.reports.scripts import scripts_answer
 
 TRAIN_TIME, CLAIMED = "train-time reward", "claimed reward"
 
 
 def headline(audit: Audit) -> str:
-    """One sentence about all models of an audit and their environments, see :func:`answer`."""
-    models, environments = audit.models, environments_answer(audit.environments)
+    """One sentence about the models of an audit, its scripts, and what is wrong with environments."""
+    scripts, environments = scripts_answer(audit.scripts), environments_answer(audit.environments)
+    if audit.models or not (audit.scripts or audit.environments):
+        said = [_models_answer(audit), scripts, environments]
+    elif audit.scripts:
+        said = [scripts, environments]
+    else:
+        alone = environments_answer(audit.environments, alone=True)
+        said = [alone[0].upper() + alone[1:]]
+    return "; ".join(part.removesuffix(".") for part in said if part) + "."
+
+
+def _models_answer(audit: Audit) -> str:
+    models = audit.models
     counts = Counter[str](model.verdict for model in models)
     unclaimed = sum(model.obstacle == "no_claim" for model in models)
     suspect = sum(model.suspect for model in models)
-    said = answer(counts, reward_name(model.was_measured for model in models), unclaimed, suspect)
-    return f"{said.removesuffix('.')}; {environments}." if environments else said
+    return answer(counts, reward_name(model.was_measured for model in models), unclaimed, suspect)
 
 
 def answer(counts: Mapping[str, int], reward: str = TRAIN_TIME, unclaimed: int = 0, suspect: int = 0) -> str:

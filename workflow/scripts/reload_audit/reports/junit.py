@@ -17,7 +17,8 @@ from reload_audit.reports import scripts as of_script
 from reload_audit.reports.audit import Audit, AuditedModel
 from reload_audit.reports.environments import faults_of, is_faulty, state
 from reload_audit.reports.safe_text import code_lines, one_line
-from reload_audit.reports.summary import cause_page, explained, rewards
+from reload_audit.reports.short_fix import cause_page
+from reload_audit.reports.summary import explained, rewards
 
 _OUTCOMES = {"degraded": "failure", "error": "error", "inconclusive": "skipped"}
 """The XML element of each verdict that does not pass."""

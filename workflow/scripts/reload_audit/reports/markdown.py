@@ -16,12 +16,12 @@ from reload_audit.reports.headline import headline
 from reload_audit.reports.model_cards import FOLDER, Suggestion, about_cards, patch_names
 from reload_audit.reports.safe_text import one_line
 from reload_audit.reports.scripts import about_scripts
+from reload_audit.reports.short_fix import cause_page
 from reload_audit.reports.summary import (
     LONGEST_NAME,
     PARAGRAPHS,
     ROWS,
     about_verdict,
-    cause_page,
     counted_causes,
     explained,
     passed_over,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from reload_audit.records.script_entry import ScriptCause, ScriptEntry
-from reload_audit.reports.safe_text import one_line
+from reload_audit.reports.safe_text import one_line, sentences
 
 _LONGEST_LINE = 600
+_LONGEST_NAME = 60
 _STOPPED = {"enough": "stopped after enough episodes", "time": "stopped when its time was up"}
 
 
@@ -30,8 +32,40 @@ def in_short(script: ScriptEntry) -> str:
 def about_scripts(scripts: tuple[ScriptEntry, ...]) -> Iterator[str]:
     """Lines on each script: a headline, then its causes, the dearest first."""
     for script in scripts:
-        yield one_line(headline(script), _LONGEST_LINE)
-        yield from (f"  {one_line(line, _LONGEST_LINE)}" for line in details(script))
+        yield sentences(headline(script), _LONGEST_LINE)
+        yield from (f"  {_indented(line)}" for line in details(script))
+
+
+def scripts_answer(scripts: Sequence[ScriptEntry]) -> str:
+    """``enjoy.py earns less than its model``, or of how many scripts that holds; empty where there is none."""
+    if len(scripts) == 1:
+        return f"{one_line(scripts[0].name, _LONGEST_NAME)} {_STATES[_state(scripts[0])][0]}"
+    states = Counter(map(_state, scripts))
+    counted = [(states[state], one, many) for state, (one, many) in _STATES.items() if states[state]]
+    said = [f"{count:,} {one if count == 1 else many}" for count, one, many in counted]
+    return ", ".join(said).replace(" ", f" of {len(scripts):,} scripts ", 1)
+
+
+_STATES = {
+    "less": ("earns less than its model", "earn less than their models"),
+    "more": ("earns more than its model", "earn more than their models"),
+    "other": ("gives another number than its model earns", "give other numbers than their models earn"),
+    "unknown": ("could not be compared with its model", "could not be compared with their models"),
+    "same": ("earns what its model earns", "earn what their models earn"),
+}
+
+
+def _state(script: ScriptEntry) -> str:
+    if script.mean is None or script.model_mean is None:
+        return "unknown"
+    if not script.differs or not script.gap:
+        return "other" if script.causes else "same"
+    return "less" if script.gap > 0 else "more"
+
+
+def _indented(line: str) -> str:
+    text = line.lstrip(" ")
+    return " " * (len(line) - len(text)) + sentences(text, _LONGEST_LINE)
 
 
 def of_models(scripts: Iterable[ScriptEntry]) -> dict[str, str]:

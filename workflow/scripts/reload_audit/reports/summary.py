@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import get_args
 
-from reload_audit.causes.catalogue import CAUSES
 from reload_audit.judging.judgement import Obstacle
 from reload_audit.reports.audit import Audit, AuditedModel, finite, spread
 from reload_audit.reports.environments import about_environments
@@ -14,6 +13,7 @@ from reload_audit.reports.groups import Group, groups_of_wrong, shown_evidence
 from reload_audit.reports.headline import headline
 from reload_audit.reports.safe_text import one_line, sentences
 from reload_audit.reports.scripts import about_scripts
+from reload_audit.reports.short_fix import cause_page, short_fix
 
 PARAGRAPHS = 12
 """Groups of models of which it is said why, and what is seen; the others are named."""
@@ -40,9 +40,9 @@ def summarize(audit: Audit, report: str, cards: str = "") -> str:
     models = audit.models
     counts = ", ".join(_count(verdict, count, models) for verdict, count in audit.counts.items() if count)
     lines = [headline(audit), *([f"Verdicts: {counts}."] if counts else [])]
-    groups = groups_of_wrong(models)
-    lines += [*filter(None, [cause_counts(models), plain_loads(models)]), *_groups(groups)]
-    lines += [*_environments(audit, groups), *_other_causes(models, groups), *about_scripts(audit.scripts)]
+    groups, fixes = groups_of_wrong(models), set[str]()
+    lines += [*filter(None, [cause_counts(models), plain_loads(models)]), *_groups(groups, fixes)]
+    lines += [*_others(models, groups, fixes), *_environments(audit, groups), *about_scripts(audit.scripts)]
     lines += [*filter(None, [passed_over(audit), cards]), f"Report: {report}"]
     return "\n".join(lines) + "\n"
 
@@ -86,11 +86,6 @@ def cause_counts(models: Iterable[AuditedModel]) -> str:
 def counted_causes(models: Iterable[AuditedModel]) -> list[tuple[str, int]]:
     """Each cause that is the best explanation of models, with their number; the most frequent first."""
     return _most_common(Counter(one_line(model.cause, _LONGEST_CAUSE) for model in models if model.cause))
-
-
-def cause_page(cause: str) -> str:
-    """Path of the page on a cause and its fix, from the top of the repository; empty for what is no known cause."""
-    return f"docs/causes/{cause}.md" if cause in CAUSES else ""
 
 
 def about_verdict(verdict: str, models: Iterable[AuditedModel]) -> str:
@@ -162,21 +157,41 @@ def _other_causes(models: Sequence[AuditedModel], groups: Sequence[Group]) -> li
     return ["Causes of other models, with one of them:", *lines, *more] if lines else []
 
 
-def _groups(groups: Sequence[Group]) -> list[str]:
-    """What is wrong with models: a paragraph for each cause in each environment, with the names of all that lost."""
+def _groups(groups: Sequence[Group], fixes: set[str]) -> list[str]:
+    """What is wrong with models: a paragraph for each cause in each environment, with the names of all that lost.
+
+    :param fixes: those that are said already; new ones are added
+    """
     if not groups:
         return []
     models = [model for group in groups for model in group.models]
     external = any(model.is_external for model in models)
     lines = ["", f"What is wrong, by cause and environment, with {'claimed' if external else 'in place'} → reload:"]
-    pages: set[str] = set()
     for group in groups[:PARAGRAPHS]:
         lines += ["", f"  {title(group)}: {group.verdicts}", *_members(group, external)]
-        lines += [f"    {line}" for line in _said_once(group, pages)]
+        lines += [f"    {line}" for line in _said_once(group, fixes)]
     if len(groups) > PARAGRAPHS:
         lines.append("")
     for group in groups[PARAGRAPHS:]:
         lines.append(f"  {title(group)}: {group.verdicts}: {_names(group.models)}")
+    return [*lines, ""]
+
+
+def _others(models: Sequence[AuditedModel], groups: Sequence[Group], fixes: set[str]) -> list[str]:
+    """The models with which nothing is wrong: where they are few, a line for each; else what is to be said of many."""
+    wrong = {model.name for group in groups for model in group.models}
+    others = [model for model in models if model.name not in wrong]
+    if len(others) > ROWS:
+        return _other_causes(others, groups)
+    if not others:
+        return []
+    external = any(model.is_external for model in others)
+    lines = [f"{'Other models' if groups else 'Models'}, with {'claimed' if external else 'in place'} → reload:"]
+    for model, row in zip(others, _aligned(others, external), strict=True):
+        lines.append(f"  {row}")
+        if model.verdict in ("inconclusive", "consistent"):
+            undecided = [*([why(model)] if model.reason else []), *_new_fix(model, fixes)]
+            lines += [f"    {line}" for line in undecided]
     return [*lines, ""]
 
 
@@ -189,14 +204,18 @@ def title(group: Group) -> str:
 
 def _members(group: Group, with_claim: bool) -> list[str]:
     """A line for each of the first models, and one with the names of all others that lost."""
-    shown = group.models[:ROWS]
-    rows = [_cells(model, with_claim) for model in shown]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [f"    {'  '.join(map(str.ljust, row, widths)).rstrip()}" for row in rows]
+    lines = [f"    {row}" for row in _aligned(group.models[:ROWS], with_claim)]
     left = group.models[ROWS:]
     if left and group.worst.verdict == "error":
         return [*lines, f"    and {len(left):,} more"]
     return [*lines, *([f"    and {len(left):,} more: {_names(left)}"] if left else [])]
+
+
+def _aligned(models: Sequence[AuditedModel], with_claim: bool) -> list[str]:
+    """Name, verdict and rewards of models, in columns."""
+    rows = [_cells(model, with_claim) for model in models]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def _names(models: Sequence[AuditedModel]) -> str:
@@ -208,11 +227,8 @@ def _cells(model: AuditedModel, with_claim: bool) -> list[str]:
     return [one_line(model.name, LONGEST_NAME), model.called, *kind, rewards(model)]
 
 
-def _said_once(group: Group, pages: set[str]) -> Iterator[str]:
-    """The reason of the worst, what explains it, and where the fix is.
-
-    :param pages: those that are named already; a new one is added
-    """
+def _said_once(group: Group, fixes: set[str]) -> Iterator[str]:
+    """The reason of the worst, what explains it, and the fix, if that is a new one."""
     worst, alone = group.worst, len(group.models) == 1
     if worst.reason:
         yield f"{'' if alone or worst.verdict == 'error' else 'the worst: '}{why(worst)}"
@@ -220,10 +236,15 @@ def _said_once(group: Group, pages: set[str]) -> Iterator[str]:
     if said:
         of = "" if group.same_evidence else f" of {one_line(worst.name, LONGEST_NAME)}"
         yield f"cause{of}: {said}"
-    page = cause_page(worst.cause) if said else ""
-    if page and page not in pages:
-        pages.add(page)
-        yield f"fix: {page}"
+        yield from _new_fix(worst, fixes)
+
+
+def _new_fix(model: AuditedModel, fixes: set[str]) -> list[str]:
+    best = next((cause.fix for cause in model.causes[:1]), "")
+    lines = short_fix(best, cause_page(model.cause))
+    known = "\n".join(lines) in fixes
+    fixes.add("\n".join(lines))
+    return [] if known else lines
 
 
 def _mean_and_std(mean: float | None, std: float | None) -> str:

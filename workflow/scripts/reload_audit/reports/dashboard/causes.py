@@ -11,7 +11,7 @@ from reload_audit.judging.criteria import WORST_FIRST
 from reload_audit.reports.audit import NamedCause
 from reload_audit.reports.dashboard.entries import Entry
 from reload_audit.reports.dashboard.number_format import percent
-from reload_audit.reports.summary import cause_page
+from reload_audit.reports.short_fix import cause_page
 
 
 @dataclass(frozen=True)

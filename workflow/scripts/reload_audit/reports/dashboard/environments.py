@@ -12,7 +12,7 @@ from reload_audit.reports.audit import Audit
 from reload_audit.reports.dashboard.entries import LONGEST_NAME, LONGEST_TEXT, Entry
 from reload_audit.reports.environments import fragile, is_faulty, state, worst_first
 from reload_audit.reports.safe_text import code_lines, one_line, sentences
-from reload_audit.reports.summary import cause_page
+from reload_audit.reports.short_fix import cause_page
 
 _MOST = 200
 _MOST_MODELS = 12

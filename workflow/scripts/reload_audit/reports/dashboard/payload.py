@@ -25,7 +25,7 @@ from reload_audit.reports.dashboard.scores import Place, places
 from reload_audit.reports.environments import fragile
 from reload_audit.reports.safe_text import one_line
 from reload_audit.reports.scripts import of_models
-from reload_audit.reports.summary import cause_page
+from reload_audit.reports.short_fix import cause_page
 
 Value = float | str | Sequence[str] | None
 """What stands in a column of the table."""
