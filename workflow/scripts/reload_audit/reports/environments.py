@@ -125,7 +125,7 @@ def about_problem(problem: EnvironmentProblem, known: Set[str] = frozenset()) ->
     ]
     yield f"{one_line(problem.name, LONGEST_CALLED)}: {first}"
     yield from (f"  {said}" for said in others)
-    if not known.intersection(problem.evidence):
+    if not known & {*problem.evidence}:
         yield from (f"  {line}" for line in short_fix(problem.fix, cause_page(problem.name)))
 
 
