@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -198,6 +199,24 @@ def test_an_edit_of_a_trusted_package_changes_the_digest_of_batches_and_probes(t
     after = plan(folders, **config)
     changed = [after.batch_code(next(iter(after.batches))), after.probe_code(next(iter(after.probes)))]
     assert all(one != other for one, other in zip(codes, changed, strict=True))
+
+
+def test_an_edit_of_a_module_of_one_repository_changes_its_models_alone(tmp_path, folders, models):
+    for name in ("one", "two"):
+        shutil.copytree(models, tmp_path / name / "models")
+        (tmp_path / name / "env.py").write_text("a = 1\n")
+    runs = [
+        {"folder": str(tmp_path / name), "env": "env:Mine", "python_path": [str(tmp_path / name)]}
+        for name in ("one", "two")
+    ]
+    before = plan(folders, runs=runs)
+    codes = {probe: before.probe_code(probe) for probe in before.probes}
+    audited = {batch: before.batch_code(batch) for batch in before.batches}
+    (tmp_path / "two/env.py").write_text("a = 2\n")
+    after = plan(folders, runs=runs)
+    changed = [after.probed_environment(probe) for probe, code in codes.items() if after.probe_code(probe) != code]
+    assert [environment["python_path"] for environment in changed] == [[str(tmp_path / "two")]]
+    assert any(after.batch_code(batch) != code for batch, code in audited.items())
 
 
 # --- What jobs ask for ---------------------------------------------------------------------------------------------

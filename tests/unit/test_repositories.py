@@ -250,6 +250,33 @@ PPO("MlpPolicy", venv).learn(1_000_000).save("snake_agent")
     assert accepted.specs["game/snake_agent"].named_by_user == ("env",), "that is the consent"
 
 
+def test_an_unwrapped_environment_is_run_without_the_limit_of_its_id(tmp_path: Path) -> None:
+    script = """
+import gymnasium as gym
+from stable_baselines3 import DQN
+env = gym.make("MountainCar-v0").unwrapped
+env.reset(seed=0)
+DQN("MlpPolicy", env).learn(1000).save("car")
+"""
+    found = planned(Repository({"train.py": script}, {"car.zip": DQN_ALONE}).write(tmp_path / "car"))
+    environment = found.specs["car"].environment
+    assert (environment.env, environment.env_kwargs) == ("MountainCar-v0", {"max_episode_steps": -1})
+
+
+def test_of_two_repositories_with_modules_of_one_name_each_keeps_its_own(tmp_path: Path) -> None:
+    script = (
+        "from env import SnakeEnv\nfrom stable_baselines3 import PPO\nPPO('MlpPolicy', SnakeEnv(5)).save('snake')\n"
+    )
+    files = {"env.py": SNAKE, "train.py": script}
+    runs = [str(Repository(files, {"snake.zip": SPACES_OF_SNAKE}).write(tmp_path / name)) for name in ("one", "two")]
+    found = planned(tmp_path / "one", runs=runs)
+    assert "python_path" not in found.proposal
+    assert [run["python_path"] for run in found.proposal["runs"]] == [[run] for run in runs]
+    accepted = planned(tmp_path / "one", **found.proposal, python_path=["of-all"])
+    paths = [spec.environment.python_path for spec in accepted.specs.values()]
+    assert paths == [(run, "of-all") for run in runs]
+
+
 MAKES_ITS_OWN = """
 import gymnasium as gym
 class Weighted(gym.Wrapper):
@@ -391,9 +418,9 @@ def test_an_environment_in_a_notebook_is_taken_out_of_it(tmp_path: Path) -> None
     )
     found = planned(Repository({"Snake.ipynb": cells}, {"snake.zip": SPACES_OF_SNAKE}).write(tmp_path / "colab"))
     (run,) = found.proposal["runs"]
-    assert run["env"] == "Snake_environment:SnakeEnv"
-    assert "env: Snake_environment:SnakeEnv  # Snake.ipynb, cell 4, line 1" in found.sources()
-    code = tmp_path / "results/proposed/Snake_environment.py"
+    assert run["env"] == "colab_Snake_environment:SnakeEnv"
+    assert "env: colab_Snake_environment:SnakeEnv  # Snake.ipynb, cell 4, line 1" in found.sources()
+    code = tmp_path / "results/proposed/colab_Snake_environment.py"
     assert found.proposal["python_path"][0] == str(code.parent)
     names: dict[str, object] = {}
     exec(code.read_text(encoding="utf-8"), names)  # noqa: S102 it is this test's own
@@ -406,8 +433,8 @@ def test_an_environment_in_a_script_that_trains_at_once_is_taken_out_of_it(tmp_p
     script = f"{SNAKE}\nfrom stable_baselines3 import PPO\nPPO('MlpPolicy', SnakeEnv()).learn(10**6).save('snake')\n"
     found = planned(Repository({"all.py": script}, {"snake.zip": SPACES_OF_SNAKE}).write(tmp_path / "snake"))
     (run,) = found.proposal["runs"]
-    assert run["env"] == "all_environment:SnakeEnv"
-    assert "learn" not in (tmp_path / "results/proposed/all_environment.py").read_text(encoding="utf-8")
+    assert run["env"] == "snake_all_environment:SnakeEnv"
+    assert "learn" not in (tmp_path / "results/proposed/snake_all_environment.py").read_text(encoding="utf-8")
 
 
 def test_layers_of_a_vecenv_in_any_order_are_proposed_as_the_script_has_them(tmp_path: Path) -> None:

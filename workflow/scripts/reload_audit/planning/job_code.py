@@ -38,7 +38,7 @@ class JobCode:
 
     def __init__(self, source: Source, python_path: Sequence[str], trust: Iterable[str]) -> None:
         self._source = source
-        self._folders = [Path(folder) for folder in python_path]
+        self._folders = list(python_path)
         self._locate = locate_by(self._library, "reload_audit")
         self._trust = list(trust)
 
@@ -79,12 +79,25 @@ class JobCode:
     def _modules(self, script: str) -> dict[Path, str]:
         return imported_files(self._script(script), Path(script).stem, self._locate)
 
-    def of_user(self, content: Any, *, with_lines: bool = False) -> str:
-        """A digest of the user's own code on ``python_path`` that names in plain data lead to.
+    def of_user(self, content: Any, folders: Sequence[str] | None = None, *, with_lines: bool = False) -> str:
+        """A digest of the user's own code that names in plain data lead to.
 
+        :param folders: where modules are looked for; None for ``python_path``
         :param with_lines: whether it matters in which line code stands: a probe names lines
         """
-        return named_code_digest(content, locate_in(self._folders), with_lines)
+        return named_code_digest(
+            content, locate_in(map(Path, self._folders if folders is None else folders)), with_lines
+        )
+
+    def of_models(self, models: Iterable[tuple[Sequence[str], object]]) -> str:
+        """A digest as of :meth:`of_user` of what several models name, each with its own folders of modules.
+
+        :param models: for each its folders, and plain data
+        """
+        by_folders: dict[tuple[str, ...], list[object]] = {}
+        for folders, named in models:
+            by_folders.setdefault(tuple(folders), []).append(named)
+        return "".join(self.of_user(named, folders) for folders, named in sorted(by_folders.items()))
 
     def of_users_script(self, script: str, folders: Sequence[str]) -> str:
         """A digest of a script of the user's and of what it imports from folders of theirs, lines included."""
@@ -93,13 +106,16 @@ class JobCode:
             return code_digest(self._script("observe.py"), lambda _name: None, [path])
         return code_digest(path, locate_in(map(Path, folders)), with_lines=True)
 
-    @functools.cache  # noqa: B019 one object for each planning
-    def of_trusted_packages(self, *, with_lines: bool = False) -> str:
+    def of_trusted_packages(self, folders: Iterable[str], *, with_lines: bool = False) -> str:
         """A digest of all files of the packages that external models may name.
 
-        :param with_lines: as for :meth:`of_user`
+        :param folders: where they are looked for; ``with_lines``, as for :meth:`of_user`
         """
-        return package_digest(self._trust, self._folders, with_lines)
+        return self._of_packages(tuple(dict.fromkeys(folders)), with_lines)
+
+    @functools.cache  # noqa: B019 one object for each planning
+    def _of_packages(self, folders: tuple[str, ...], with_lines: bool) -> str:
+        return package_digest(self._trust, map(Path, folders), with_lines)
 
     def _script(self, name: str) -> Path:
         return self._source(f"scripts/{name}")

@@ -145,8 +145,11 @@ class Plan:
 
     def batch_code(self, batch: str) -> str:
         """A digest of the code that decides what auditing a batch gives."""
-        named = [self.batch_models(batch), self.config["env_versions"], self.config["classes"]]
-        return self.code.of_script("audit_external.py") + self.code.of_user(named) + self.code.of_trusted_packages()
+        for_all = [self.config["env_versions"], self.config["classes"]]
+        members = self._members(batch)
+        own = self.code.of_models((one.environment.python_path, [one.to_dict(), *for_all]) for one in members)
+        folders = [folder for one in members for folder in one.environment.python_path]
+        return self.code.of_script("audit_external.py") + own + self.code.of_trusted_packages(folders)
 
     def batch_request(self, batch: str) -> Request:
         """What auditing a batch asks a cluster for."""
@@ -223,8 +226,9 @@ class Plan:
     def probe_code(self, probe: str) -> str:
         """A digest of the code that decides what probing an environment gives, which names lines of the user's code."""
         named = [self.probed_environment(probe), self.config["env_versions"], self.config["classes"]]
-        trusted = self.code.of_trusted_packages(with_lines=True)
-        return self.code.of_script("probe.py") + self.code.of_user(named, with_lines=True) + trusted
+        folders = named[0]["python_path"]
+        trusted = self.code.of_trusted_packages(folders, with_lines=True)
+        return self.code.of_script("probe.py") + self.code.of_user(named, folders, with_lines=True) + trusted
 
     def probe_request(self, probe: str) -> Request:
         """What probing an environment asks a cluster for."""
@@ -453,7 +457,7 @@ def _external_models(
         others = json.loads(passed_over.read_text(encoding="utf-8")) if passed_over.exists() else []
         return RememberedModels(json.loads(remembered.read_text(encoding="utf-8"))), others
     found = find_models.find_models(config, schema("models"), schema("claims"), folders.results, recognise)
-    return {model.model: model for model in usable(found.models, code.of_user)}, found.passed_over
+    return {model.model: model for model in usable(found.models, code.of_models)}, found.passed_over
 
 
 def _remembered(folders: Folders) -> Path:

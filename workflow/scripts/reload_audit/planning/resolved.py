@@ -55,6 +55,7 @@ class FolderClaim(TypedDict, total=False):
 class Run(TypedDict, total=False):
     """A folder to look for external models in, and what the user says of every model in it.
 
+    :param python_path: folders of Python modules for these models alone, searched before those of the configuration
     :param statistics: a pattern of the file's path, as seen from the model; None where there are none
     :param evaluations: likewise
     :param claim: likewise, of a file in the form of ``results.json``, or the claim itself
@@ -73,6 +74,7 @@ class Run(TypedDict, total=False):
     deterministic: bool
     device: str
     classes: dict[str, str]
+    python_path: list[str]
     statistics: str | None
     evaluations: str | None
     claim: FolderClaim | str

@@ -59,7 +59,7 @@ class Describing:
             own = self._entry(registered.entry_point, registered.place)
             kwargs = {**registered.kwargs, **kwargs}
             limit = kwargs.pop("max_episode_steps", registered.max_episode_steps)
-            if own is not None and limit is not None:
+            if own is not None and limit is not None and limit != -1:
                 wrappers.insert(0, _time_limit(limit, registered.place))
         known = {**dict.fromkeys(environment.unknown, UNKNOWN), **kwargs}
         if function is not None:
@@ -126,8 +126,7 @@ class Describing:
         if not text:
             return None
         cell = "" if place.cell is None else f"{place.cell}_"
-        names = (posixpath.basename(self._folder_with("", "")), posixpath.splitext(posixpath.basename(place.path))[0])
-        module = _identifier(f"{'_'.join(names)}_{cell}{place.line}")
+        module = self._taken_out(place.path, f"{cell}{place.line}")
         definition = Definition(NAME, module, self._modules.search_path(place.path), place, text)
         return definition, list(environment.wrappers[inner:])
 
@@ -179,11 +178,15 @@ class Describing:
         script, module = self._modules.scripts[path], self._modules.importable(path)[1]
         text = ""
         if needs_extraction(script):
-            module = _identifier(f"{posixpath.splitext(posixpath.basename(path))[0]}_environment")
+            module = self._taken_out(path, "environment")
             own = [one for one in self._found.classes if is_environment(one) or is_wrapper(one)]
             wanted = [one for one in (*own, *self._found.parts) if one.place.path == path]
             text = extracted(script, map(_name, wanted))
         return Definition(_name(found), module, self._modules.search_path(path), found.place, text)
+
+    def _taken_out(self, path: str, what: str) -> str:
+        """A name for what is taken out of a script, which no other repository's and no other script has."""
+        return _identifier(f"{posixpath.basename(self._folder_with('', ''))}/{posixpath.splitext(path)[0]}_{what}")
 
     def _written(self, layer: Layer, definitions: list[Definition]) -> tuple[str, Mapping[str, Value]]:
         """A layer's dotted name and its arguments."""

@@ -94,7 +94,7 @@ class Library:
     def attribute(self, owner: Any, name: str) -> Any:
         """An attribute of a value that is not of the repository."""
         if isinstance(owner, Environment) and name in ("unwrapped", "env", "venv"):
-            return owner
+            return _without_limit(owner) if name == "unwrapped" else owner
         if isinstance(owner, Model) and name == "env":
             return owner.environment or UNKNOWN
         if isinstance(owner, dict) and name in owner:  # as of a configuration of OmegaConf
@@ -323,6 +323,13 @@ class Library:
                 self._callbacks(model, arguments.get(0, "callbacks"), call)
             else:
                 _saved_by(callback.maker.last, model, arguments)
+
+
+def _without_limit(environment: Environment) -> Environment:
+    """What ``unwrapped`` gives of an environment made by its id: without wrappers, and without the id's time limit."""
+    if not environment.env or environment.vec_env is not None:
+        return environment
+    return replace(environment, wrappers=(), kwargs={**environment.kwargs, "max_episode_steps": -1})
 
 
 def _around(environment: Environment, layer: Layer) -> Environment:

@@ -28,7 +28,7 @@ from reload_audit.repository.setup import Setup
 
 SET_BY_USER = (
     *("algo", "env", "env_kwargs", "wrappers", "vec_env", "vec_wrappers", "frame_stack", "n_envs"),
-    *("deterministic", "device", "classes"),
+    *("deterministic", "device", "classes", "python_path"),
 )
 """What a user can say about models, in an entry of ``runs`` or a row of a table."""
 
@@ -76,6 +76,7 @@ class Candidate:
     deterministic: bool | None = None
     device: str = "cpu"
     classes: dict[str, str] = field(default_factory=dict)
+    python_path: list[str] = field(default_factory=list)
     normalized: bool | None = None
     statistics: str | None = None
     evaluations: str | None = None
@@ -161,6 +162,7 @@ class Candidate:
         """The external model as discovery leaves it. A path that is no Unicode text becomes its problem.
 
         :param model: its name in the audit
+        :param python_path: folders of Python modules for all models
         """
         is_text = self._has_unicode_paths()
         statistics = self.statistics if is_text else None
@@ -187,7 +189,7 @@ class Candidate:
                 monitor=self.monitor,
                 vec_wrappers=self._vec_wrappers(),
                 vec_env=self.vec_env,
-                python_path=tuple(python_path),
+                python_path=tuple(dict.fromkeys([*self.python_path, *python_path])),
             ),
             named_by_user=self.named_by_user,
             claims=tuple(self.claims) if is_text else (),

@@ -20,7 +20,7 @@ def tell(model: Candidate, entry: Run, where: str) -> Candidate:
     """
     places = Places(model.path, entry["folder"])
     try:
-        model.take_from_user({key: places.filled(value) for key, value in entry.items() if key in SET_BY_USER})
+        model.take_from_user({key: _said(key, value, places) for key, value in entry.items() if key in SET_BY_USER})
         for key in _FILES:
             if key in entry:
                 _take_file(model, key, entry[key], places)  # type: ignore[literal-required]
@@ -31,6 +31,11 @@ def tell(model: Candidate, entry: Run, where: str) -> Candidate:
     except Exception as error:
         return model.failed(error)
     return model
+
+
+def _said(key: str, value: Any, places: Places) -> Any:
+    """What an entry says of a model. Where code is imported from, no name or file of somebody else decides."""
+    return value if key == "python_path" else places.filled(value)
 
 
 def _take_file(model: Candidate, key: str, pattern: str | None, places: Places) -> None:

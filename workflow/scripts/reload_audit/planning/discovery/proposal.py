@@ -19,7 +19,7 @@ from reload_audit.planning.discovery.candidate import Candidate
 from reload_audit.planning.discovery.find_models import Unanswered
 from reload_audit.planning.resolved import Configuration, Run
 from reload_audit.reading.refusal import shown
-from reload_audit.repository.setup import Setup
+from reload_audit.repository.setup import Definition, Setup
 
 FILE = "proposed.yaml"
 _CODE = "proposed"
@@ -35,6 +35,7 @@ class Entry:
 
     :param said: what the user's own entry says
     :param setups: how the repository says that they are run, the most plausible first
+    :param repository: the folder that what the repository says is relative to
     """
 
     folder: str
@@ -42,6 +43,7 @@ class Entry:
     said: Run
     setups: Sequence[Setup]
     models: int
+    repository: str
 
 
 def with_proposal(question: Unanswered, config: Configuration, written: Mapping[str, object], results: str) -> str:
@@ -55,9 +57,13 @@ def with_proposal(question: Unanswered, config: Configuration, written: Mapping[
         return str(question)
     entries, rest = _entries(question.models, config["runs"])
     setups = [setup for entry in entries for setup in entry.setups]
-    lines = [*_python_path(answerable, config["python_path"], results), *_classes(setups, config["classes"]), "runs:"]
-    for entry in entries:
-        lines += _lines(entry)
+    folders, classes = [_folders(entry, results) for entry in entries], [_classes(entry) for entry in entries]
+    in_common, among = _alike(folders), _agreeing(classes)
+    lines = _python_path(config["python_path"], next(filter(None, folders)) if in_common else {})
+    lines += [*_class_lines(among, config["classes"]), "runs:"]
+    for entry, own_folders, own_classes in zip(entries, folders, classes, strict=True):
+        own = {name: one for name, one in own_classes.items() if name not in among}
+        lines += _lines(entry, {} if in_common else own_folders, own)
     lines += rest
     file = Path(results, FILE)
     command = advice.how_to_accept(file)
@@ -128,7 +134,7 @@ def _split(folder: str, path: str, models: Sequence[Candidate], said: Run) -> It
     if len(kinds) == 1:
         ((kind, model),) = kinds.items()
         if kind not in (_SETTLED, _UNANSWERABLE):
-            yield Entry(folder, said.get("exclude", []), said, model.setups, len(models))
+            yield Entry(folder, said.get("exclude", []), said, model.setups, len(models), model.repository)
         return
     below: dict[str, list[Candidate]] = {}
     for model in models:
@@ -143,7 +149,7 @@ def _split(folder: str, path: str, models: Sequence[Candidate], said: Run) -> It
         alike = [model for model in direct if _kind(model) == kind]
         others = [_pattern(os.path.basename(model.path)) for model in direct if _kind(model) != kind]
         exclude = [*said.get("exclude", []), *others, *(f"{_pattern(inner)}/*" for inner in below)]
-        yield Entry(folder, exclude, said, alike[0].setups, len(alike))
+        yield Entry(folder, exclude, said, alike[0].setups, len(alike), alike[0].repository)
 
 
 def _pattern(path: str) -> str:
@@ -154,11 +160,18 @@ def _pattern(path: str) -> str:
 # --- Lines -----------------------------------------------------------------------------------------------------------
 
 
-def _lines(entry: Entry) -> list[str]:
+def _lines(entry: Entry, folders: Mapping[str, str], classes: Mapping[str, Definition]) -> list[str]:
+    """The lines of an entry.
+
+    :param folders: of Python modules that it alone needs, each with what lies there; ``classes``, likewise
+    """
     lines = [f"  - folder: {_inline(entry.folder)}  # {entry.models} model{'s' if entry.models > 1 else ''}"]
     own = {key: value for key, value in entry.said.items() if key not in ("folder", "exclude")}
     lines += [f"    exclude: {_inline(list(entry.exclude))}"] if entry.exclude else []
     lines += [f"    {key}: {_inline(value)}" for key, value in own.items()]
+    lines += [f"    python_path: {_inline([*folders])}  # {'; '.join(folders.values())}"] if folders else []
+    lines += ["    classes:"] if classes else []
+    lines += [f"      {name}: {one.module}.{one.name}  # {one.place}" for name, one in classes.items()]
     for number, setup in enumerate(entry.setups):
         aside = "# " if number else ""
         lines += ["    # or, as another part of the repository says:"] if number == 1 else []
@@ -198,27 +211,48 @@ def _inline(value: Any) -> str:
 # --- The owner's code ------------------------------------------------------------------------------------------------
 
 
-def _python_path(models: Sequence[Candidate], own: Sequence[str], results: str) -> list[str]:
-    """The lines of ``python_path``, each with what lies there."""
+def _folders(entry: Entry, results: str) -> dict[str, str]:
+    """The folders of Python modules that models of an entry need, each with what lies there."""
     folders: dict[str, str] = {}
-    for model in models:
-        for setup in model.setups:
-            for definition in (*setup.definitions, *(one for _, one in setup.classes)):
-                where = f"{definition.place}: {definition.name}"
-                if definition.text:
-                    folders.setdefault(str(Path(results, _CODE)), f"{definition.name}, taken from {definition.place}")
-                for folder in definition.folders:
-                    folders.setdefault(os.path.normpath(os.path.join(model.repository, folder)), where)
-    before = [f"  - {_inline(folder)}" for folder in own]
-    lines = [*before, *(f"  - {_inline(folder)}  # {where}" for folder, where in folders.items())]
+    for setup in entry.setups:
+        for definition in (*setup.definitions, *(one for _, one in setup.classes)):
+            if definition.text:
+                said = f"{definition.name}, taken from {definition.place}"
+                folders.setdefault(str(Path(results, _CODE)), said)
+            for folder in definition.folders:
+                path = os.path.normpath(os.path.join(entry.repository, folder))
+                folders.setdefault(path, f"{definition.place}: {definition.name}")
+    return folders
+
+
+def _alike(folders: Sequence[Mapping[str, str]]) -> bool:
+    """Whether all entries that need folders need the same: then no module of one is in the way of another's."""
+    return len({tuple(own) for own in folders if own}) == 1
+
+
+def _classes(entry: Entry) -> dict[str, Definition]:
+    """What zips of an entry hold as code or name, and where the repository has it."""
+    return {name: definition for setup in entry.setups for name, definition in setup.classes}
+
+
+def _agreeing(classes: Sequence[Mapping[str, Definition]]) -> dict[str, Definition]:
+    """Of classes that entries need those of whose names there is one alone."""
+    every = [named for own in classes for named in own.items()]
+    among = dict(every)
+    return {name: one for name, one in among.items() if all(one == other for key, other in every if key == name)}
+
+
+def _python_path(own: Sequence[str], folders: Mapping[str, str]) -> list[str]:
+    """The lines of ``python_path``, each with what lies there."""
+    lines = [f"  - {_inline(folder)}" for folder in own]
+    lines += [f"  - {_inline(folder)}  # {where}" for folder, where in folders.items()]
     return ["python_path:", *lines] if lines else []
 
 
-def _classes(setups: Sequence[Setup], own: Mapping[str, str]) -> list[str]:
+def _class_lines(found: Mapping[str, Definition], own: Mapping[str, str]) -> list[str]:
     """The lines of ``classes``: what models' zips hold as code or name, and where the repository has it."""
-    found = {name: definition for setup in setups for name, definition in setup.classes if name not in own}
     lines = [f"  {_inline(name)}: {_inline(found_as)}" for name, found_as in own.items()]
-    lines += [f"  {name}: {one.module}.{one.name}  # {one.place}" for name, one in found.items()]
+    lines += [f"  {name}: {one.module}.{one.name}  # {one.place}" for name, one in found.items() if name not in own]
     return ["classes:", *lines] if lines else []
 
 

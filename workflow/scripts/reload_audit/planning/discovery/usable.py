@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 from reload_audit.reading.refusal import unforeseen
 from reload_audit.records.culprits import culprits
@@ -12,10 +11,12 @@ from reload_audit.records.probe_names import probe_name
 from reload_audit.records.specs import ExternalSpec
 
 
-def usable(models: Sequence[ExternalSpec], digest_of_code: Callable[[Any], str]) -> list[ExternalSpec]:
+def usable(
+    models: Sequence[ExternalSpec], digest_of_code: Callable[[Iterable[tuple[Sequence[str], object]]], str]
+) -> list[ExternalSpec]:
     """The models, those that planning cannot hand on with that as their problem.
 
-    :param digest_of_code: gives the digest of the user's own code that names in plain data lead to
+    :param digest_of_code: gives the digest of the user's own code that models name, each with its folders of modules
     """
 
     def hand_on(some: Sequence[ExternalSpec]) -> None:
@@ -24,7 +25,7 @@ def usable(models: Sequence[ExternalSpec], digest_of_code: Callable[[Any], str])
             json.dumps(data, allow_nan=False).encode()
             # Most models share theirs with others.
             different = {json.dumps(model["environment"]): model["environment"] for model in data}
-            digest_of_code([*different.values()])
+            digest_of_code((environment["python_path"], environment) for environment in different.values())
             for environment in different.values():
                 probe_name(environment)
         except OSError as error:  # of a name that is no file's name: it is the model's fault, not the machine's
