@@ -243,7 +243,9 @@ def test_a_search_without_results_says_so_and_can_be_cleared(report_of_hundred: 
     tab.wait_for_shown(100)
 
 
-def test_dragging_over_the_scores_selects_models(report_of_hundred: tuple[Content, Tab]) -> None:
+def test_dragging_over_the_scores_selects_models_and_a_link_shows_the_same_selection(
+    report_of_hundred: tuple[Content, Tab],
+) -> None:
     _, tab = report_of_hundred
     canvas = tab.page.locator("#scores canvas").first
     canvas.scroll_into_view_if_needed()
@@ -256,10 +258,75 @@ def test_dragging_over_the_scores_selects_models(report_of_hundred: tuple[Conten
     tab.page.mouse.move((left + right) / 2, (top + bottom) / 2, steps=4)
     tab.page.mouse.move(right, bottom, steps=4)
     tab.page.mouse.up()
-    tab.page.wait_for_timeout(300)
-    assert 0 < tab.shown < 100
+    tab.wait_until(lambda: ",-0.3," in tab.hash)  # down to the edge
+    selected, address = tab.shown, tab.hash
+    assert 0 < selected < 100
     tab.page.click("#clear")
     tab.wait_for_shown(100)
+    tab.follow(address)
+    assert (tab.shown, tab.hash) == (selected, address)
+
+
+def test_a_link_shows_what_its_sender_saw_and_back_takes_each_step_back(
+    report_of_hundred: tuple[Content, Tab],
+) -> None:
+    audit, tab = report_of_hundred
+    tab.press_tile("degraded")
+    tab.press_bar("cause", "global-generator")
+    tab.page.fill("#search", "seed")
+    tab.page.fill("#search", "seed1")
+    tab.sort("after")
+    tab.sort("after")
+    tab.page.click("#columns summary")
+    for title in ("Reason", "q"):
+        tab.page.locator("#columns label").get_by_text(title, exact=True).click()
+    tab.page.keyboard.press("Escape")
+    (name, *_) = seen = tab.column("model")
+    tab.rows().first.click()
+    tab.panel().wait_for(state="visible")
+    address = tab.hash
+    wanted = having(audit, verdict="degraded", cause="global-generator")
+    assert sorted(seen) == sorted(name for name in wanted if "seed1" in name)
+
+    def heads() -> list[str]:
+        return tab.page.locator("#table .tabulator-col:visible").evaluate_all(
+            "(all) => all.map((one) => one.innerText)"
+        )
+
+    tab.follow(address)  # the whole view, in a page that was just opened
+    tab.panel().wait_for(state="visible")
+    assert name in tab.page.inner_text("#panel h2")
+    tab.page.keyboard.press("Escape")
+    tab.panel().wait_for(state="hidden")
+    assert tab.column("model") == seen
+    assert tab.page.input_value("#search") == "seed1"
+    assert "Reason" in heads()
+    assert "q" not in heads()
+    tab.go()
+    tab.press_tile("degraded")
+    tab.press_bar("cause", "global-generator")
+    tab.page.fill("#search", "seed")
+    tab.page.fill("#search", "seed1")  # letters of one search are one step
+    tab.sort("after")
+    for left, gone in ((len(seen), "sort"), (len(wanted), "search"), (len(having(audit, verdict="degraded")), "cause")):
+        tab.page.go_back()
+        tab.wait_until(lambda gone=gone: f"{gone}=" not in tab.hash)  # type: ignore[misc]
+        tab.wait_for_shown(left)
+    tab.page.go_back()
+    tab.wait_for_shown(100)
+    assert tab.hash == ""
+
+
+@pytest.mark.parametrize(
+    "address", ["#verdict=no+such&sort=-nothing&columns=x,,&score=1,2,b,Infinity&model=&beside=%", "#&&=&=="]
+)
+def test_an_address_that_names_what_is_not_there_shows_all_models(
+    address: str, report_of_hundred: tuple[Content, Tab]
+) -> None:
+    _, tab = report_of_hundred
+    tab.follow(address)
+    assert tab.shown == 100
+    assert not tab.panel().is_visible()
 
 
 # --- It sorts --------------------------------------------------------------------------------------------------------
@@ -430,8 +497,7 @@ def test_a_link_to_a_model_that_is_not_there_opens_nothing(
         with Tab(browser, path, model=address) as tab:
             assert not tab.panel().is_visible()
     with Tab(browser, path) as tab:
-        tab.page.evaluate('location.hash = "#model=%E0%A4%A"')
-        tab.page.wait_for_timeout(100)
+        tab.follow("#model=%E0%A4%A")
         assert not tab.panel().is_visible()
 
 

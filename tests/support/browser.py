@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -93,9 +93,19 @@ class Tab:
 
     def go(self, model: str = "") -> None:
         """Load the report, with the panel of a model if one is named."""
+        self.follow(f"#model={quote(model, safe='')}" if model else "")
+
+    def follow(self, link: str) -> None:
+        """Load the report anew with what stands behind its address, such as ``#verdict=degraded``."""
         self.page.goto("about:blank")
-        self.page.goto(self.address + (f"#model={quote(model, safe='')}" if model else ""))
+        self.page.goto(self.address + link)
         self.page.wait_for_selector('body[data-ready="true"]', timeout=_READY)
+
+    @property
+    def hash(self) -> str:
+        """What stands behind the address: ``#verdict=degraded``."""
+        part: str = self.page.evaluate("location.hash")
+        return part
 
     def assert_quiet(self) -> None:
         """Fail where anything was requested from a network, complained, or ran that the page did not bring."""
@@ -122,12 +132,16 @@ class Tab:
         return int(found[1].replace(",", ""))
 
     def wait_for_shown(self, count: int) -> None:
-        """Wait, two seconds at most, until so many models are shown."""
-        for _ in range(40):
-            if self.shown == count:
+        """Wait, some seconds at most, until so many models are shown."""
+        self.wait_until(lambda: self.shown == count)
+
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        """Wait, some seconds at most, until something holds."""
+        for _ in range(100):
+            if holds():
                 return
             self.page.wait_for_timeout(50)
-        assert self.shown == count
+        assert holds()
 
     def rows(self) -> Locator:
         """Those rows of the table that exist now: the visible ones and a few around them."""
@@ -136,7 +150,7 @@ class Tab:
     def row(self, model: str) -> Locator:
         """The row of a model, brought into sight by a search for its name."""
         self.page.fill("#search", model)
-        self.page.wait_for_timeout(150)  # rows are made anew, and a new one has no focus
+        self.wait_until(lambda: self.shown == self.rows().count() or self.rows().count() > 10)
         return self.rows().filter(has=self.page.locator(_cell("model"), has_text=model)).first
 
     def column(self, field: str) -> list[str]:
@@ -145,8 +159,10 @@ class Tab:
 
     def sort(self, field: str) -> None:
         """Click the head of a column."""
-        self.page.click(f"#table .tabulator-col[tabulator-field={field}] .tabulator-col-title")
-        self.page.wait_for_timeout(100)
+        head = self.page.locator(f"#table .tabulator-col[tabulator-field={field}]")
+        before = head.get_attribute("aria-sort")
+        head.locator(".tabulator-col-title").click()
+        self.wait_until(lambda: head.get_attribute("aria-sort") != before)
 
     def press_bar(self, kind: str, name: str) -> None:
         """Press the bar of a cause, environment or group."""

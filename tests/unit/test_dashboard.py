@@ -333,7 +333,7 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
 
 def test_the_page_itself_forbids_any_script_but_its_own() -> None:
     policy = next(a["content"] for tag, a in Page(render(audit_of([]))).tags if tag == "meta" and "http-equiv" in a)
-    allowed = r"script-src( 'sha256-[\w+/]{43}='){4}"
+    allowed = r"script-src( 'sha256-[\w+/]{43}='){5}"
     assert re.fullmatch(rf"default-src 'none'; style-src 'unsafe-inline'; {allowed}", policy or "")
 
 

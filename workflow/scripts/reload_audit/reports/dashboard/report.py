@@ -39,8 +39,11 @@ _HERE = Path(__file__).parent
 LIBRARIES = ("vendor/vega.min.js", "vendor/vega-interpreter.min.js", "vendor/tabulator.min.js")
 """Front-end libraries, in the order in which they are run; see ``vendor/README.md``."""
 
+UNPACK = "page/unpack.js"
+"""What stands uncompressed in the page, and unpacks the rest."""
+
 SCRIPTS = (
-    *("page/unpack.js", "page/plots.js", "page/filters.js"),
+    *(UNPACK, "page/values.js", "page/plots.js", "page/filters.js", "page/address.js"),
     *("page/table.js", "page/panel.js", "page/main.js"),
 )
 """The page's own script, in parts that share one scope."""
@@ -109,8 +112,9 @@ def render(audit: Audit, episodes: Path | None = None, folders: Mapping[str, str
     """The report's HTML."""
     models = entries(audit.models)
     words, causes = vocabulary(models), cause_rows(models)
-    script = _script(_settings(audit, models) | {"folders": dict(folders)})
     libraries = {name: (_HERE / name).read_text(encoding="utf-8") for name in LIBRARIES}
+    libraries["page"] = _script(_settings(audit, models) | {"folders": dict(folders)})
+    start = _in_one_scope(_text(UNPACK), 'runLibrary("page");')
     page: str = _template().render(
         answer=headline(audit),
         plain_loads=plain_loads(audit.models),
@@ -135,8 +139,8 @@ def render(audit: Audit, episodes: Path | None = None, folders: Mapping[str, str
         libraries={Path(name).name.partition(".")[0]: pack(text) for name, text in libraries.items()},
         specifications=pack(json.dumps({name: json.dumps(chart) for name, chart in compiled().items()})),
         parts=parts(models, audit, read_pairs(episodes, models)),
-        script=script,
-        hashes=[_hash(script), *map(_hash, libraries.values())],
+        script=start,
+        hashes=[_hash(start), *map(_hash, libraries.values())],
     )
     return page
 
@@ -198,10 +202,18 @@ def _settings(audit: Audit, models: Sequence[Entry]) -> dict[str, object]:
 
 
 def _script(settings: Mapping[str, object]) -> str:
-    """The page's script: its parts in one function, so that nothing of them is seen from outside."""
-    texts = [(_HERE / name).read_text(encoding="utf-8").strip() for name in SCRIPTS]
+    """The page's script."""
     known = json.dumps(settings, ensure_ascii=True).replace("<", "\\u003c")
-    return "\n".join(['"use strict";', "(() => {", f"const SETTINGS = {known};", *texts, "})();"])
+    return _in_one_scope(f"const SETTINGS = {known};", *map(_text, SCRIPTS))
+
+
+def _in_one_scope(*texts: str) -> str:
+    """Parts of a script in one function, so that nothing of them is seen from outside."""
+    return "\n".join(['"use strict";', "(() => {", *texts, "})();"])
+
+
+def _text(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8").strip()
 
 
 def _style() -> str:

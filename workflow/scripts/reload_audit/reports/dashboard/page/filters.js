@@ -8,6 +8,10 @@ const KINDS = {
   group: (row) => row.experiment,
 };
 
+function wordsOf(text) {
+  return text.toLowerCase().split(/\s+/).filter(Boolean);
+}
+
 class Filters {
   constructor(rows, changed) {
     this.rows = rows;
@@ -28,24 +32,32 @@ class Filters {
 
   toggle(kind, name) {
     if (!this.chosen[kind].delete(name)) this.chosen[kind].add(name);
-    this.update();
+    this.update(kind);
   }
 
   search(text) {
-    this.words = text.toLowerCase().split(/\s+/).filter(Boolean);
-    this.update();
+    this.words = wordsOf(text);
+    this.update("search");
   }
 
   select(brush) {
     this.brush = brush;
-    this.update(false);
+    this.update("score");
   }
 
   clear() {
-    for (const chosen of Object.values(this.chosen)) chosen.clear();
-    this.words = [];
-    this.brush = null;
-    this.update();
+    this.restore({}, "", null);
+  }
+
+  // :param chosen: names by kind, of which those count that some model has
+  restore(chosen, text, brush) {
+    for (const [kind, nameOf] of Object.entries(KINDS)) {
+      const wanted = new Set(chosen[kind] ?? []);
+      this.chosen[kind] = wanted.size ? new Set(this.rows.map(nameOf).filter((name) => wanted.has(name))) : wanted;
+    }
+    this.words = wordsOf(text);
+    this.brush = brush;
+    this.update("all");
   }
 
   // :param except: a kind that is left out, to count what choosing another of its names would show
@@ -65,10 +77,11 @@ class Filters {
     return true;
   }
 
-  update(redraw = true) {
+  // :param change: what has changed: a kind, "search", "score", or "all"
+  update(change) {
     for (const { button, kind, name } of this.buttons) button.ariaPressed = String(this.chosen[kind].has(name));
     this.count();
-    this.changed(redraw);
+    this.changed(change);
   }
 
   // Updates the count of each bar: its models among those that all other kinds of filters let through.

@@ -1,13 +1,4 @@
-// Starts the page and connects its parts: filters, charts, table and panel show the same selection.
-
-// The model named in the address (#model=name), or "": untrusted, because anybody can write a link.
-function linked() {
-  try {
-    return decodeURIComponent((/^#model=(.*)$/s.exec(location.hash) ?? [])[1] ?? "");
-  } catch {
-    return "";
-  }
-}
+// Starts the page and connects its parts: filters, charts, table, panel and address show the same selection.
 
 async function start() {
   const holder = document.getElementById("scores");
@@ -24,19 +15,50 @@ async function start() {
   const said = document.getElementById("shown");
   const filters = new Filters(rows, changed);
   const nameOf = (row) => row.key ?? row.model;
-  const address = (row) => `#model=${encodeURIComponent(nameOf(row))}`;
-  const open = (index) => { location.hash = address(rows[index]); };
+  const rowOf = (name) => (name ? rows.find((row) => nameOf(row) === name) ?? null : null);
   let left = rows;
+  let current = null; // the row whose panel is open
+  let opener = null; // what had the focus before
+  let restoring = false;
 
-  const table = rows.length ? await makeTable(rows, open) : null;
+  const columns = rows.length ? new Columns(() => remember("columns")) : null;
+  const table = rows.length ? await makeTable(rows, columns, (index) => open(rows[index]), () => remember("sort")) : null;
 
-  function changed(redraw) {
+  // The view as it is now, into the address.
+  function remember(change) {
+    if (restoring) return;
+    writeAddress({
+      model: current ? nameOf(current) : "",
+      beside: "",
+      search: search.value.trim(),
+      sort: table ? sortOf(table) : "",
+      columns: columns?.text ?? "",
+      score: scoreText(filters.brush),
+      chosen: filters.chosen,
+    }, change);
+  }
+
+  // The view that the address names; what it names and is not there is left out.
+  function restore() {
+    const view = readAddress();
+    restoring = true;
+    search.value = view.search;
+    filters.restore(view.chosen, view.search, scoreBrush(view.score));
+    columns?.restore(view.columns);
+    if (table) sortBy(table, view.sort);
+    showBrush(filters.brush);
+    restoring = false;
+    show(rowOf(view.model));
+  }
+
+  function changed(change) {
     left = rows.filter((row) => filters.matches(row));
     table?.setFilter((row) => filters.matches(row));
-    if (redraw) showScores(rows.filter((row) => filters.matches(row, "brush")));
+    if (change !== "score") showScores(rows.filter((row) => filters.matches(row, "brush")));
     said.value = `${countText(left.length)} of ${countText(rows.length)} ${rows.length === 1 ? "model" : "models"}`;
     clear.disabled = !filters.any;
     drawLater();
+    remember(change);
   }
 
   // The charts of experiments, further down, are drawn when they come into view, and again when the selection changed.
@@ -61,32 +83,38 @@ async function start() {
 
   function drawAll() {
     if (!holder) return;
-    drawScores(rows.filter((row) => filters.matches(row, "brush")), rows, (brush) => filters.select(brush), open);
+    drawScores(rows.filter((row) => filters.matches(row, "brush")), rows, (brush) => filters.select(brush), (index) => open(rows[index]));
+    showBrush(filters.brush);
     drawLater();
   }
 
-  function follow() {
-    const name = linked();
-    const row = name && rows.find((one) => nameOf(one) === name);
-    if (row) current = row.index;
+  function show(row) {
+    current = row ?? current;
     if (row) showPanel(row, audit, { close: () => panel.close(), step });
-    else if (panel.open) panel.close();
+    else {
+      asked = null;
+      if (panel.open) panel.close();
+    }
+  }
+
+  function open(row) {
+    if (!panel.open) opener = document.activeElement;
+    show(row);
+    remember("model");
   }
 
   // Opens the model that is "by" rows further in the table, among those that are shown.
   function step(by) {
     const order = table.getData("active");
-    const at = order.findIndex((row) => row.index === current);
-    const next = order[at + by];
-    if (next) open(next.index);
+    const next = order[order.findIndex((row) => row.index === current.index) + by];
+    if (next) open(next);
   }
 
-  let opener = null;
-  let current = null; // index of the model whose panel is open
   panel.addEventListener("close", () => {
-    history.replaceState(null, "", location.pathname + location.search);
+    const row = document.querySelector(`.tabulator-row[data-index="${current?.index}"]`);
+    current = null;
+    remember("model");
     tip.hidden = true;
-    const row = document.querySelector(`.tabulator-row[data-index="${current}"]`);
     (row ?? opener)?.focus();
   });
   panel.addEventListener("click", (event) => {
@@ -96,12 +124,18 @@ async function start() {
   search.addEventListener("input", () => filters.search(search.value));
   clear.addEventListener("click", () => {
     search.value = "";
-    filters.brush = null;
     filters.clear();
-    drawAll();
+    showBrush(null);
   });
   document.getElementById("download").addEventListener("click", () => downloadCsv(table.getData("active")));
-  window.addEventListener("hashchange", () => { opener = document.activeElement; follow(); });
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest('a[href^="#model="]'); // opens the model and leaves the rest of the view as it is
+    const row = link && rowOf(new URLSearchParams(link.hash.slice(1).replaceAll("+", "%2B")).get("model"));
+    if (!row) return;
+    event.preventDefault();
+    open(row);
+  });
+  window.addEventListener("hashchange", restore);
   darkness.addEventListener("change", drawAll);
   const without = rows.filter((row) => row.x === null).length;
   const printed = document.getElementById("printed");
@@ -116,8 +150,7 @@ async function start() {
 
   drawAll();
   if (holder) new ResizeObserver(() => fitScores()?.run()).observe(holder);
-  if (search.value) filters.search(search.value); // a reloaded page may still hold the last search
-  follow();
+  restore();
   document.body.dataset.ready = "true";
   performance.mark("interactive");
 }

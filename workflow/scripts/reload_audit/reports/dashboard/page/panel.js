@@ -186,10 +186,12 @@ function heading(row, go) {
   );
 }
 
+let asked = null; // the row whose panel was asked for last
+
 async function showPanel(row, audit, go) {
-  const asked = location.hash;
+  asked = row;
   const details = await detailsOf(row.index, audit);
-  if (location.hash !== asked) return; // meanwhile another panel was opened, or this one closed
+  if (asked !== row) return; // meanwhile another panel was opened, or this one closed
   const charted = [];
   panel.replaceChildren(...[
     heading(row, go),

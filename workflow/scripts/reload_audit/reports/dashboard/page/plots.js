@@ -64,7 +64,9 @@ function explain(event, value) {
   tip.style.top = `${above > 4 ? above : event.clientY + 16}px`;
 }
 
-const scores = { container: document.getElementById("scores"), view: null };
+// :ivar shown: the selection that the chart shows, as text
+// :ivar told: the timer that will tell of a new one
+const scores = { container: document.getElementById("scores"), view: null, shown: "", told: 0 };
 
 function scorePoint({ index, x, y, at, verdict }) {
   return { index, x, y, at, verdict };
@@ -88,12 +90,19 @@ function fitScores() {
 // :param all: every row, by its index
 function drawScores(rows, all, onBrush, onClick) {
   const points = scorePoints(rows);
+  scores.shown = "";
   if (!points.length) return;
   const size = points.length > 2000 ? 12 : points.length > 300 ? 26 : 60;
   const opacity = points.length > 2000 ? 0.5 : 0.75;
   scores.view = draw("scores", scores.container, { models: points, band: SETTINGS.band }, { signals: { size, opacity, left: SETTINGS.left }, describe: ({ index }) => (index === undefined ? null : scoreTip(all[index])) });
   fitScores();
-  scores.view.addSignalListener("brush", (_name, value) => onBrush(value.x ? { x: [...value.x].sort((a, b) => a - b), y: [...value.y].sort((a, b) => a - b) } : null));
+  scores.view.addSignalListener("brush", (_name, value) => {
+    clearTimeout(scores.told);
+    const sorted = (range) => [...range].sort((a, b) => a - b);
+    const brush = value.x ? { x: sorted(value.x), y: sorted(value.y) } : null;
+    if (scoreText(brush) !== scores.shown) scores.told = setTimeout(() => onBrush(brush), 30); // a drag is many signals
+    scores.shown = scoreText(brush);
+  });
   scores.view.addEventListener("click", (_event, item) => {
     if (item?.datum?.index !== undefined) onClick(item.datum.index);
   });
@@ -101,6 +110,14 @@ function drawScores(rows, all, onBrush, onClick) {
 
 function showScores(rows) {
   scores.view?.data("models", scorePoints(rows)).run();
+}
+
+// Draws a selection of scores, or takes it away where it is null.
+function showBrush(brush) {
+  if (!scores.view || scoreText(brush) === scores.shown) return;
+  scores.shown = scoreText(brush);
+  const pixels = (axis) => (brush === null ? [0, 0] : brush[axis].map((score) => scores.view.scale(axis)(score)));
+  scores.view.signal("brush_x_1", pixels("x")).signal("brush_y_1", pixels("y")).run(); // _1: in pixels
 }
 
 // How many panels of a width (pixels) fit in a row.

@@ -55,21 +55,124 @@ const numeric = (field) => ({ sorter: "number", sorterParams: { alignEmptyValues
 const byText = { sorter: "string", sorterParams: { locale: "en", alignEmptyValues: "bottom" } };
 const shown = (build) => (cell) => build(cell.getRow().getData());
 
+// Every column there is; those with "extra" are shown only where they are asked for.
 function columnsOf(rows) {
   const consistent = rows.some((row) => row.verdict === "consistent");
+  const text = (title, field, build, width) => ({ title, field, ...byText, formatter: shown((row) => clamped(build(row))), ...width });
   return [
     { title: "Verdict", field: "verdict", sorter: (_a, _b, a, b) => a.getData().index - b.getData().index, formatter: shown((row) => badge(row)), width: 120 },
-    { title: "Model", field: "model", ...byText, formatter: shown((row) => clamped(row.model)), widthGrow: 7, minWidth: 160, cssClass: "name" },
-    { title: "Algorithm", field: "algorithm", ...byText, formatter: shown((row) => clamped(row.algorithm)), width: 100 },
-    { title: "Environment", field: "environment", ...byText, formatter: shown((row) => clamped(environmentText(row))), widthGrow: 2, minWidth: 122 },
-    { title: `Before, mean \u00b1 std`, ...numeric("before"), formatter: shown((row) => reward(row.before, row.before_spread)), width: 113 },
+    text("Model", "model", (row) => row.model, { widthGrow: 7, minWidth: PHONE.matches ? 124 : 160, cssClass: "name" }),
+    text("Algorithm", "algorithm", (row) => row.algorithm, { width: 100 }),
+    text("Environment", "environment", environmentText, { widthGrow: 2, minWidth: 122 }),
+    text("Experiment", "experiment", (row) => row.experiment, { widthGrow: 2, minWidth: 110, extra: true }),
+    text("Source", "source", (row) => row.source, { width: 96, extra: true }),
+    { title: "n_envs", ...numeric("n_envs"), formatter: shown((row) => (row.n_envs ? countText(row.n_envs) : MISSING)), width: 76, extra: true },
+    { title: "Seed", ...numeric("seed"), formatter: shown((row) => (row.seed === null ? MISSING : String(row.seed))), width: 76, extra: true },
+    text("Claim", "kind", (row) => row.kind, { width: 96, extra: true }),
+    { title: "Random policy", ...numeric("random"), formatter: shown((row) => numberText(row.random)), width: 92, extra: true },
+    { title: "Before, mean \u00b1 std", ...numeric("before"), formatter: shown((row) => reward(row.before, row.before_spread)), width: 113 },
     { title: "Reload, mean \u00b1 std", ...numeric("after"), formatter: shown((row) => reward(row.after, row.after_std)), width: 113 },
     { title: "Difference", ...numeric("difference"), formatter: shown((row) => signedText(row.difference)), width: 84 },
     { title: "Interval in \u00b1 margin", ...numeric("margins"), field: "interval", hozAlign: "center", headerHozAlign: "center", formatter: shown(interval), tooltip: (_event, cell) => intervalText(cell.getRow().getData()), width: 96 },
+    { title: "Loss not excluded", ...numeric("largest_loss"), formatter: shown((row) => (row.largest_loss === null ? MISSING : lossText(row))), width: 120, extra: true },
     { title: "Episodes", ...numeric("n_episodes"), formatter: shown((row) => countText(row.n_episodes)), width: 74 },
     { title: "q", ...numeric("q"), formatter: shown((row) => probabilityText(row.q)), width: 72 },
+    text("Gap", "gap", (row) => row.gap, { width: 96, extra: true }),
     { title: consistent ? "Cause, or what may be lost" : "Cause", field: "cause", ...byText, formatter: shown(cause), widthGrow: 3, minWidth: 134 },
-  ].map((column) => ({ headerSortTristate: false, resizable: false, vertAlign: "middle", ...column }));
+    text("Reason", "reason", (row) => row.reason, { widthGrow: 6, minWidth: 220, extra: true }),
+  ].map((column) => ({ headerSortTristate: false, resizable: false, vertAlign: "middle", ...column, cssClass: column.cssClass ?? column.hozAlign }));
+}
+
+const PHONE = matchMedia("(max-width: 600px)");
+const ON_A_PHONE = ["verdict", "model", "difference"];
+
+// Which columns are shown: those of "columns" in the address, or else the usual ones, of which a phone has few.
+class Columns {
+  constructor(changed) {
+    this.chosen = null; // a set of fields; null for the usual ones
+    this.changed = changed;
+  }
+
+  // :param definitions: of all columns, in their order
+  join(table, definitions) {
+    this.table = table;
+    this.definitions = definitions;
+    this.boxes = new Map(definitions.map(({ field, title }) => {
+      const box = element("input", { type: "checkbox", disabled: field === "model", onchange: () => this.toggle(field) });
+      return [field, { box, label: element("label", {}, box, title.replace(", mean \u00b1 std", "")) }];
+    }));
+    const holder = document.getElementById("columns");
+    holder.lastElementChild.append(...[...this.boxes.values()].map(({ label }) => label));
+    document.addEventListener("click", (event) => {
+      if (!holder.contains(event.target)) holder.open = false;
+    });
+    holder.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || !holder.open) return;
+      holder.open = false;
+      holder.firstElementChild.focus();
+    });
+    PHONE.addEventListener("change", () => this.show());
+  }
+
+  get usual() {
+    return PHONE.matches ? ON_A_PHONE : this.definitions.filter(({ extra }) => !extra).map(({ field }) => field);
+  }
+
+  get text() {
+    return this.chosen === null ? "" : [...this.chosen].join(",");
+  }
+
+  toggle(field) {
+    const shown = new Set(this.chosen ?? this.usual);
+    if (!shown.delete(field)) shown.add(field);
+    this.choose([...shown]);
+    this.changed();
+  }
+
+  restore(text) {
+    this.choose(text ? text.split(",") : this.usual);
+  }
+
+  choose(fields) {
+    const known = this.definitions.map(({ field }) => field).filter((field) => field === "model" || fields.includes(field));
+    const usual = known.length === this.usual.length && this.usual.every((field) => known.includes(field));
+    this.chosen = usual ? null : new Set(known);
+    this.show();
+  }
+
+  show() {
+    const shown = this.chosen ?? new Set(this.usual);
+    let width = 0;
+    let changed = false;
+    for (const { field, width: fixed, minWidth } of this.definitions) {
+      const column = this.table.getColumn(field);
+      this.boxes.get(field).box.checked = shown.has(field);
+      if (shown.has(field)) width += fixed ?? minWidth;
+      if (column.isVisible() === shown.has(field)) continue;
+      changed = true;
+      if (shown.has(field)) column.show();
+      else column.hide();
+    }
+    document.getElementById("table").style.minWidth = `${width}px`;
+    if (changed) this.table.redraw(true);
+  }
+}
+
+// The column that the table is sorted by, with a minus before it for the largest first; "" for the order of concern.
+function sortOf(table) {
+  const [sorter] = table.getSorters();
+  return sorter ? `${sorter.dir === "desc" ? "-" : ""}${sorter.field}` : "";
+}
+
+function sortBy(table, text) {
+  const field = text.replace(/^-/, "");
+  const known = table.getColumns().some((column) => column.getField() === field);
+  if ((known ? text : "") === sortOf(table)) return;
+  if (known) table.setSort(field, text.startsWith("-") ? "desc" : "asc");
+  else {
+    table.setSort("verdict", "asc"); // the order that the rows came in
+    table.clearSort();
+  }
 }
 
 // A text on two lines at most, which may break after punctuation; its tooltip has the whole text.
@@ -86,13 +189,17 @@ function cause(row) {
   return row.cause ? clamped(row.cause, row.reason) : "";
 }
 
-function makeTable(rows, open) {
+// :param columns: takes the table, to show and hide its columns
+// :param open: called with the index of a row's model
+// :param sorted: called when the table was sorted
+function makeTable(rows, columns, open, sorted) {
   for (const row of rows) row.interval = row.difference === null || row.margin === null ? null : inMargins(row.difference, row.margin);
   const many = rows.length > 14;
+  const definitions = columnsOf(rows);
   const table = new Tabulator("#table", {
     data: rows,
     index: "index",
-    columns: columnsOf(rows),
+    columns: definitions.map(({ extra, ...column }) => ({ ...column, visible: !extra })),
     layout: "fitColumns",
     autoResize: false, // it makes rows anew for a change of height, too, and they lose the focus
     height: many ? HEAD + ROW * SHOWN : false,
@@ -116,7 +223,10 @@ function makeTable(rows, open) {
   holder.addEventListener("keydown", (event) => {
     const row = event.target.closest(".tabulator-row");
     if (!row || event.target !== row) return;
-    if (event.key === "Enter") open(Number(row.dataset.index));
+    if (event.key === "Enter") {
+      event.preventDefault(); // else it also presses the button that then has the focus
+      open(Number(row.dataset.index));
+    }
     const next = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
     if (next && row[next]) {
       event.preventDefault();
@@ -135,6 +245,13 @@ function makeTable(rows, open) {
       width = holder.clientWidth;
     }).observe(holder);
     table.on("dataFiltered", (_filters, found) => fit(found));
+    let order = "";
+    table.on("dataSorted", () => { // also of rows that were filtered
+      if (sortOf(table) === order) return;
+      order = sortOf(table);
+      sorted();
+    });
+    columns.join(table, definitions);
     resolve(table);
   }));
 }
