@@ -31,6 +31,7 @@ from reload_audit.judging.judgement import Judgement, Obstacle
 from reload_audit.judging.reasons import FurtherEpisodes, reason
 from reload_audit.judging.verdicts import decide_verdicts
 from reload_audit.probing.conclusions import CAPTIONS, findings
+from reload_audit.records.audit_file import SCHEMA_VERSION
 from reload_audit.records.divergence import ComponentDifference, Divergence
 from reload_audit.records.model_record import Check
 from reload_audit.records.probe_names import probe_name
@@ -38,7 +39,7 @@ from reload_audit.records.probe_record import Mismatch, ProbeRecord
 from reload_audit.records.specs import Claim, EnvironmentSpec
 from reload_audit.records.storage import read_json, write_json
 from reload_audit.results import tables
-from reload_audit.results.aggregate import SCHEMA_VERSION, count_verdicts, environment_entry
+from reload_audit.results.aggregate import count_verdicts, environment_entry
 from reload_audit.results.health import environment_health
 from reload_audit.results.rows import comparison_columns, loss_columns
 

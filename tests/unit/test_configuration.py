@@ -217,7 +217,7 @@ A_SCRIPT = (
     "a script: the one that trained a model is not here, and a program is never imported; move what the model needs "
     "from it into a module, and configure classes: {__main__.Name: module.Name}"
 )
-FAIL_ON = ", ".join([*VERDICTS, "suspect", "environment", "script"])
+FAIL_ON = ", ".join([*VERDICTS, "suspect", "environment", "script", "regressed"])
 
 
 @pytest.mark.parametrize(

@@ -130,9 +130,9 @@ def test_the_readme_says_what_every_verdict_means_the_best_first():
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(VERDICTS)
 
 
-def test_the_gate_can_fail_on_every_verdict_on_suspect_models_and_on_faults_of_environments_and_scripts():
+def test_the_gate_can_fail_on_every_verdict_and_on_what_else_the_configuration_names():
     schema = read_yaml(ROOT / "workflow/schemas/config.schema.yaml")["properties"]["gate"]["properties"]["fail_on"]
-    assert schema["items"]["enum"] == [*VERDICTS, "suspect", "environment", "script"]
+    assert schema["items"]["enum"] == [*VERDICTS, "suspect", "environment", "script", "regressed"]
 
 
 def test_environment_yml_installs_what_the_tests_ran_with():

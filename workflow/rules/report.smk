@@ -18,6 +18,7 @@ rule aggregate:
         models=model_records,
         probes=always(PLAN.probe_records),
         scripts=always(PLAN.script_records),
+        baseline=PLAN.baseline_files,
     output:
         episodes="<results>/episodes.parquet",
         conditions="<results>/conditions.parquet",
@@ -36,6 +37,7 @@ rule aggregate:
         records=always(PLAN.model_records),
         settings=PLAN.aggregation_settings,
         passed_over=PLAN.passed_over,
+        baseline=PLAN.baseline_settings,
         code=always(PLAN.code.of_script_with_data, "aggregate.py"),
     message:
         "Comparing train time and reload"
@@ -103,7 +105,7 @@ rule summarize:
     params:
         failed_tests=[
             word
-            for word in ("suspect", "environment", "script")
+            for word in ("suspect", "environment", "script", "regressed")
             if word in PLAN.config["gate"]["fail_on"]
         ],
         code=always(PLAN.code.of_script_with_data, "summarize.py"),

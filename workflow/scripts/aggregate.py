@@ -1,12 +1,12 @@
 """Rule aggregate: put all records together into the result tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reload_audit.judging.criteria import Criteria
 from reload_audit.processes.job_log import job_log
 from reload_audit.records.storage import DamagedFileError
-from reload_audit.results.aggregate import aggregate
+from reload_audit.results.aggregate import Baseline, aggregate
 
 
 def main(
@@ -16,10 +16,12 @@ def main(
     results: Path,
     passed_over: Sequence[str] = (),
     scripts: Sequence[str] = (),
+    baseline: Mapping[str, object] | None = None,
 ) -> None:
     criteria = Criteria.from_dict(settings["verdict"])
     files = ([Path(probe) for probe in probes], passed_over, [Path(script) for script in scripts])
-    aggregate(map(Path, records), criteria, settings, results, *files)
+    earlier = Baseline(**baseline) if baseline else None
+    aggregate(map(Path, records), criteria, settings, results, *files, baseline=earlier)
 
 
 if __name__ == "__main__":
@@ -31,4 +33,5 @@ if __name__ == "__main__":
             Path(snakemake.output.audit).parent,
             snakemake.params.passed_over,
             snakemake.input.scripts,
+            snakemake.params.baseline,
         )

@@ -1,4 +1,4 @@
-"""Rule gate: fail if a model has a given verdict, or, where asked for, an environment or a script has faults."""
+"""Rule gate: fail on verdicts, models that have regressed, and faults of environments or scripts, as asked for."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,21 +8,24 @@ from reload_audit.records.storage import DamagedFileError
 from reload_audit.reports.audit import read_audit
 from reload_audit.reports.environments import faults
 from reload_audit.reports.scripts import faulty_scripts
+from reload_audit.reports.since import regressed, when
 
 
 class GateClosed(Exception):
-    """A model has a verdict, or an environment or a script a fault, that must not pass."""
+    """A model has a verdict or has regressed, or an environment or a script has a fault, that must not pass."""
 
 
 def main(audit: Path, fail_on: Sequence[str]) -> None:
     read = read_audit(audit)
     failing = [f"  {model.name}: {model.called}" for model in read.models if model.is_any_of(fail_on)]
-    verdicts = [word for word in fail_on if word not in ("environment", "script")]
+    verdicts = [word for word in fail_on if word not in ("environment", "script", "regressed")]
     said = [f"models that are {' or '.join(verdicts)}: {len(failing)}", *failing] if failing else []
     faulty = [f"  {line}" for line in faults(read.environments)] if "environment" in fail_on else []
     said += [f"environments with faults: {len(faulty)}", *faulty] if faulty else []
     scripts = [f"  {line}" for line in faulty_scripts(read.scripts)] if "script" in fail_on else []
     said += [f"scripts with faults: {len(scripts)}", *scripts] if scripts else []
+    lost = [f"  {line}" for line in regressed(read.since)] if "regressed" in fail_on else []
+    said += [f"models that have regressed since {when(read.since)}: {len(lost)}", *lost] if read.since and lost else []
     if said:
         raise GateClosed("gate: " + "\n".join(said))
 

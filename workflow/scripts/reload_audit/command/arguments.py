@@ -23,6 +23,7 @@ Does a saved Stable-Baselines3 model still earn the reward it was trained to? If
   reload-audit runs/                           all models in a folder: RL Zoo's logs, a repository, zips
   reload-audit script enjoy.py --episodes 20   what in my evaluation script costs reward?
   reload-audit env robot:Robot                 is my environment reproducible? Before any training
+  reload-audit compare old/ new/               what has changed from one audit to another?
   reload-audit init                            write a configuration of what lies here, and say what comes next
   reload-audit run --configfile mine.yaml      the whole workflow: training grids, clusters, every setting
 """
@@ -73,6 +74,7 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         AUDIT: _audit(commands),
         "script": _script(commands),
         "env": _env(commands),
+        "compare": _compare(commands),
         "init": _init(commands),
         "run": _run(commands),
     }
@@ -109,6 +111,11 @@ def _audit(commands: Any) -> argparse.ArgumentParser:
     _add_environment(parser)
     parser.add_argument("--claim", type=float, metavar="MEAN", help="what each model earned when it was trained")
     parser.add_argument("--claims", type=Path, metavar="TABLE", help="a table of that: name, claim_mean, ...")
+    parser.add_argument(
+        "--baseline",
+        metavar="AUDIT",
+        help="audit.json of an earlier audit to compare with; last: the last one here",
+    )
     parser.add_argument(
         "--yes",
         action="store_true",
@@ -150,6 +157,30 @@ def _env(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("env", metavar="ENV", help="an id such as CartPole-v1, or module:Name of your own")
     _add_environment(parser)
     _add_common(parser)
+    return parser
+
+
+def _compare(commands: Any) -> argparse.ArgumentParser:
+    parser = _parser(
+        commands,
+        "compare",
+        "what has changed from one audit to another",
+        "Say which models are new, gone, have another verdict or earn more or less than then; which packages differ.\n"
+        "Episodes with the same seeds are compared in pairs, where tables lie beside both audit.json. A difference\n"
+        "counts only beyond the margin, and where it is not chance: docs/since.md.",
+        "examples:\n"
+        "  reload-audit compare before/audit.json results/audit.json\n"
+        "  reload-audit compare before/ results/ --fail-on regressed,gone",
+    )
+    parser.add_argument("old", metavar="OLD", type=Path, help="audit.json of the earlier audit, or its folder")
+    parser.add_argument("new", metavar="NEW", type=Path, help="that of the later one")
+    parser.add_argument(
+        "--fail-on",
+        type=_words,
+        default=["regressed"],
+        metavar="STATES",
+        help="with which to end in 1: regressed (the default), recovered, changed, new, gone",
+    )
     return parser
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from reload_audit.command import workflow, written
 from reload_audit.command.arguments import AUDIT, parse
+from reload_audit.command.compare import compare
 from reload_audit.command.init import init
 from reload_audit.command.mistake import Mistake
 from reload_audit.command.run import run
@@ -37,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "init":
             return init(options.folder, options.output)
+        if options.command == "compare":
+            return compare(options.old, options.new, options.fail_on)
         if options.command == "run":
             return run(options.snakemake)
         return start(WRITES[options.command](options), options, said)

@@ -13,10 +13,11 @@ from pathlib import Path
 import yaml
 
 from reload_audit.command.mistake import Mistake
+from reload_audit.planning.baseline import LAST
 from reload_audit.planning.configuration import closest
 from reload_audit.reading.refusal import shown
 
-COMMANDS = ("audit", "script", "env", "init", "run")
+COMMANDS = ("audit", "script", "env", "compare", "init", "run")
 
 _MODELS = "a model's zip, or a folder with models"
 
@@ -59,8 +60,15 @@ def audit(options: argparse.Namespace) -> Audit:
         entry["claim"] = {"mean": options.claim}
     claims = [str(_existing(options.claims, "a table of claims"))] if options.claims else []
     folders, notes = _python_path(options, audited=path)
-    settings = {"runs": [entry], **({"claims": claims} if claims else {}), **folders}
+    settings = {"runs": [entry], **({"claims": claims} if claims else {}), **folders, **_baseline(options.baseline)}
     return _audit(options, settings, _name(path), notes, audited=path)
+
+
+def _baseline(said: str | None) -> Settings:
+    """The earlier audit to compare with: none, the last one, or one that is named."""
+    if said is None or said == LAST:
+        return {} if said is None else {"baseline": LAST}
+    return {"baseline": str(_existing(Path(said), "the audit.json of an earlier audit"))}
 
 
 def script(options: argparse.Namespace) -> Audit:

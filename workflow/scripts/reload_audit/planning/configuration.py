@@ -325,6 +325,11 @@ def _inconsistencies(config: Configuration) -> list[str]:
             "nothing to audit; expected entries under experiments (models to train), models (tables of models), "
             "runs (folders with models), scripts (your own, which evaluate a model) or environments (to probe)"
         )
+    if "regressed" in config["gate"]["fail_on"] and config["baseline"] is None:
+        problems.append(
+            "gate.fail_on: regressed: expected something to compare with; set baseline: path/to/audit.json, or "
+            "baseline: last"
+        )
     verdict = config["verdict"]
     for key, looks in (("looks", verdict["looks"]), ("further_looks", verdict["further_looks"])):
         if looks != sorted(looks):

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from reload_audit.planning import configuration, job_requests, working_directory
+from reload_audit.planning import baseline, configuration, job_requests, working_directory
 from reload_audit.planning.discovery import find_models, proposal
 from reload_audit.planning.discovery.usable import usable
 from reload_audit.planning.experiments_check import check_experiments
@@ -334,6 +334,16 @@ class Plan:
         config = self.config
         return {"evaluation": config["evaluation"], "verdict": config["verdict"], "reload": self.reload_settings}
 
+    @functools.cached_property
+    def baseline_files(self) -> list[str]:
+        """The ``audit.json`` of the baseline, where the user names one."""
+        return baseline.baseline_files(self.config)
+
+    @functools.cached_property
+    def baseline_settings(self) -> Mapping[str, object] | None:
+        """What ``results.aggregate`` needs to know of the baseline; None without one."""
+        return baseline.baseline_settings(self.config, self.folders.results)
+
     def aggregation_request(self) -> Request:
         """What putting all records together asks a cluster for."""
         return job_requests.aggregation_request(len(self.trained) + len(self.external))
@@ -361,6 +371,10 @@ class Plan:
         if self.passed_over:
             print(f"Passed over: {'; '.join(self.passed_over)}", file=sys.stderr)
             _passed_over(self.folders).write_text(json.dumps(self.passed_over, indent=1), "utf-8")
+
+    def keep_last_audit(self) -> None:
+        """Keep the last audit, which this one replaces, where it is to be compared with that."""
+        baseline.keep_last(self.config, self.folders.results)
 
     def check_experiments(self, script: Path) -> None:
         """Try every experiment's environment and algorithm, and leave the resolved configuration beside the results.
@@ -422,6 +436,7 @@ def make_plan(
     if discover:
         for folder in (folders.results, folders.logs):
             configuration.check_writable(folder)
+        baseline.check_baseline(config, folders.results, name)
     trained = configuration.trained_models(config)
     code = JobCode(source, config["python_path"], config["trust"])
     try:

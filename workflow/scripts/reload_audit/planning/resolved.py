@@ -151,7 +151,7 @@ class Probe(TypedDict):
 
 
 class Gate(TypedDict):
-    """What makes ``snakemake gate`` fail: verdicts, ``suspect`` models, ``environment`` and ``script`` faults."""
+    """What makes ``snakemake gate`` fail: verdicts, and what else: see ``config/README.md``."""
 
     fail_on: list[str]
 
@@ -175,6 +175,7 @@ class Configuration(TypedDict):
     reload: Reload
     probe: Probe
     gate: Gate
+    baseline: str | None
     only: list[str]
 
 

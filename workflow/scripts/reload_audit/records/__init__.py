@@ -2,5 +2,6 @@
 
 May import: reading, processes, causes.
 Imported by: planning, planning.discovery, judging, environments, remedies, models, evaluation, training, forensics,
-probing, observing, diagnosis, jobs, results, reports, reports.dashboard, scripts.
+probing, observing, diagnosis, jobs, results, reports, reports.dashboard, command,
+scripts.
 """

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from reload_audit.judging.criteria import NOTHING_LOST
+from reload_audit.reports import since
 from reload_audit.reports.audit import Audit
 from reload_audit.reports.environments import environments_answer
 from reload_audit.reports.scripts import scripts_answer
@@ -14,7 +15,8 @@ TRAIN_TIME, CLAIMED = "train-time reward", "claimed reward"
 
 
 def headline(audit: Audit) -> str:
-    """One sentence about the models of an audit, its scripts, and what is wrong with environments."""
+    """One sentence about the models of an audit, its scripts, what is wrong with environments, and what has changed."""
+    changes = "" if audit.since is None else since.answer(audit.since)
     scripts, environments = scripts_answer(audit.scripts), environments_answer(audit.environments)
     if audit.models or not (audit.scripts or audit.environments):
         said = [_models_answer(audit), scripts, environments]
@@ -23,7 +25,7 @@ def headline(audit: Audit) -> str:
     else:
         alone = environments_answer(audit.environments, alone=True)
         said = [alone[0].upper() + alone[1:]]
-    return "; ".join(part.removesuffix(".") for part in said if part) + "."
+    return "; ".join(part.removesuffix(".") for part in (*said, changes) if part) + "."
 
 
 def _models_answer(audit: Audit) -> str:

@@ -12,12 +12,14 @@ from xml.etree import ElementTree as ET  # only written, never parsed
 
 from reload_audit.records.environment_health import EnvironmentHealth
 from reload_audit.records.script_entry import ScriptEntry
+from reload_audit.records.since import ModelSince
 from reload_audit.records.storage import atomic_path
 from reload_audit.reports import scripts as of_script
 from reload_audit.reports.audit import Audit, AuditedModel
 from reload_audit.reports.environments import faults_of, is_faulty, state
 from reload_audit.reports.safe_text import code_lines, one_line
 from reload_audit.reports.short_fix import cause_page
+from reload_audit.reports.since import MEANINGS, sentence, when
 from reload_audit.reports.summary import explained, rewards
 
 _OUTCOMES = {"degraded": "failure", "error": "error", "inconclusive": "skipped"}
@@ -29,16 +31,19 @@ _LONGEST_FIX = 6_000
 
 
 def write_junit(audit: Audit, path: Path, failed: Collection[str] = ()) -> None:
-    """Write ``junit.xml``: a test suite of models, and where there are any, one of environments and one of scripts.
+    """Write ``junit.xml``: test suites of models, environments, scripts, and of models compared with a baseline.
 
     :param failed: where ``suspect`` is among it, a suspect model is a failed test rather than a skipped one as all
-        inconclusive models; where ``environment`` or ``script`` is, so are environments or scripts with faults
+        inconclusive models; where ``environment``, ``script`` or ``regressed`` is, so are environments or scripts with
+        faults, or models that have regressed
     """
-    faulty = {kind: "failure" if kind in failed else "skipped" for kind in ("environment", "script")}
+    faulty = {kind: "failure" if kind in failed else "skipped" for kind in ("environment", "script", "regressed")}
     of_models = [_outcome(model, "suspect" in failed) for model in audit.models]
     of_environments = [faulty["environment"] if is_faulty(environment) else "" for environment in audit.environments]
     of_scripts = [_outcome_of_script(script, faulty["script"]) for script in audit.scripts]
-    outcomes = [*of_models, *of_environments, *of_scripts]
+    compared = [] if audit.since is None else [model for model in audit.since.models if model.state in _COMPARED]
+    of_compared = [faulty["regressed"] if model.state == "regressed" else "" for model in compared]
+    outcomes = [*of_models, *of_environments, *of_scripts, *of_compared]
     suites = ET.Element("testsuites", {"name": "reload-audit", **_totals(outcomes)})
     suite = _add_suite(suites, "reload-audit", of_models)
     for model, outcome in zip(audit.models, of_models, strict=True):
@@ -51,6 +56,10 @@ def write_junit(audit: Audit, path: Path, failed: Collection[str] = ()) -> None:
         suite = _add_suite(suites, "scripts", of_scripts)
         for script, outcome in zip(audit.scripts, of_scripts, strict=True):
             _add_script(suite, script, outcome)
+    if audit.since is not None and compared:
+        suite = _add_suite(suites, one_line(f"since {when(audit.since)}", _LONGEST_NAME), of_compared)
+        for one, outcome in zip(compared, of_compared, strict=True):
+            _add_since(suite, one, outcome)
     ET.indent(suites)
     with atomic_path(path) as temporary:
         ET.ElementTree(suites).write(temporary, encoding="utf-8", xml_declaration=True)
@@ -71,6 +80,19 @@ def _add_script(suite: ET.Element, script: ScriptEntry, outcome: str) -> None:
         return
     message = one_line(of_script.in_short(script), _LONGEST_TEXT)
     ET.SubElement(case, outcome, {"type": "script", "message": message}).text = said
+
+
+_COMPARED = ("regressed", "recovered", "changed", "same")
+"""States of models that are in both audits."""
+
+
+def _add_since(suite: ET.Element, model: ModelSince, outcome: str) -> None:
+    case = ET.SubElement(suite, "testcase", {"classname": "since", "name": one_line(model.model, _LONGEST_NAME)})
+    said = one_line(f"{model.state}: {sentence(model)}", _LONGEST_TEXT)
+    if not outcome:
+        ET.SubElement(case, "system-out").text = said
+        return
+    ET.SubElement(case, outcome, {"type": "regressed", "message": said}).text = MEANINGS[model.state]
 
 
 def _add_suite(suites: ET.Element, name: str, outcomes: Sequence[str]) -> ET.Element:

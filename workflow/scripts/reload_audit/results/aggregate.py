@@ -6,9 +6,10 @@ in which process it ran, goes to ``processes.csv``.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from reload_audit.judging.reasons import FurtherEpisodes, reason
 from reload_audit.judging.verdicts import JudgedVerdict, decide_verdicts
 from reload_audit.probing.conclusions import CAPTIONS, findings
 from reload_audit.reading.refusal import shown, unforeseen
+from reload_audit.records.audit_file import SCHEMA_VERSION, AuditFile, NotComparableError, read_earlier
 from reload_audit.records.culprits import culprits
 from reload_audit.records.divergence import Divergence
 from reload_audit.records.environment_health import EnvironmentHealth
@@ -34,15 +36,15 @@ from reload_audit.records.probe_names import probe_name
 from reload_audit.records.probe_record import ProbeRecord
 from reload_audit.records.script_entry import ScriptEntry
 from reload_audit.records.script_record import ScriptRecord
+from reload_audit.records.since import Since
 from reload_audit.records.specs import EXPLORING, Claim, EnvironmentSpec
 from reload_audit.records.storage import DamagedFileError, digest, json_text, plain, write_text
 from reload_audit.results import tables
 from reload_audit.results.health import environment_health
 from reload_audit.results.rows import checks_failed, condition_row, episode_rows, failed_row, model_row, process_rows
 from reload_audit.results.scripts import script_entry
+from reload_audit.results.since import AuditFiles, since
 from reload_audit.results.tables import ConditionRow, ModelRow, ProcessRow
-
-SCHEMA_VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class _Judged:
     :param criteria: with the looks of this model
     :param probe: the name of the file that says what probing its environment found, if it was probed
     :param environment: None where it is not known
+    :param reloaded_with: versions of the packages that reloaded it, by name
     :param failed: whether its record cannot be used: then the row says why, and nothing else is known
     """
 
@@ -90,6 +93,7 @@ class _Judged:
     software: _Software | None
     criteria: Criteria
     further: FurtherEpisodes
+    reloaded_with: Mapping[str, str] = field(default_factory=dict)
     failed: bool = False
 
     @classmethod
@@ -110,6 +114,7 @@ class _Judged:
             software=_Software.of(record),
             criteria=of_record,
             further=_further_episodes(record, of_record),
+            reloaded_with=_reloaded_with(record),
         )
 
     @classmethod
@@ -136,6 +141,20 @@ class _Tables:
     audit: str
 
 
+@dataclass(frozen=True)
+class Baseline:
+    """An earlier audit that this one is compared with.
+
+    :param audit: its ``audit.json``
+    :param called: what the user calls it
+    :param only: names of the models that this audit is restricted to; empty where it is not
+    """
+
+    audit: Path
+    called: str
+    only: Sequence[str] = ()
+
+
 def aggregate(
     records: Iterable[Path],
     criteria: Criteria,
@@ -144,6 +163,7 @@ def aggregate(
     probes: Sequence[Path] = (),
     passed_over: Sequence[str] = (),
     scripts: Sequence[Path] = (),
+    baseline: Baseline | None = None,
 ) -> None:
     """Write every result table, and ``audit.json``, into the folder ``results``.
 
@@ -152,6 +172,7 @@ def aggregate(
     :param probes: files of what probing the models' environments found
     :param passed_over: what lies beside external models and is none, in words
     :param scripts: files of what was seen of scripts
+    :param baseline: the earlier audit that this one is compared with
     """
     judged: list[_Judged] = []
     with tables.ParquetTable(results / "episodes.parquet", tables.EPISODES) as episodes:
@@ -162,7 +183,28 @@ def aggregate(
     tables.write_csv(results / "models.csv", made.models)
     tables.write_parquet(results / "conditions.parquet", made.conditions)
     tables.write_csv(results / "processes.csv", made.processes)
-    write_text(results / "audit.json", made.audit)
+    said = made.audit if baseline is None else _with_since(made.audit, baseline, criteria, results)
+    write_text(results / "audit.json", said)
+
+
+_NO_EARLIER = "there is no earlier audit in this folder yet; this one is kept for the next"
+
+
+def _with_since(audit: str, baseline: Baseline, criteria: Criteria, results: Path) -> str:
+    """``audit.json`` with what has changed since the baseline; where that cannot be compared it says why.
+
+    :param audit: what it is without
+    """
+    content = json.loads(audit)
+    if not baseline.audit.exists():
+        return json_text(content | {"since": Since(baseline.called, "", (), remarks=(_NO_EARLIER,)).to_dict()})
+    try:
+        then = AuditFiles(read_earlier(baseline.audit), baseline.audit.parent, baseline.called)
+    except NotComparableError as error:
+        changes = Since(baseline.called, "", (), remarks=(f"nothing is compared: {error}",))
+    else:
+        changes = since(then, AuditFiles(AuditFile.from_json(content), results, "this audit"), criteria, baseline.only)
+    return json_text({**content, "since": changes.to_dict()})
 
 
 def _read(content: Mapping[str, Any], criteria: Criteria, results: Path, episodes: tables.ParquetTable) -> _Judged:
@@ -255,6 +297,7 @@ def _put_together(judged: Sequence[_Judged], audited: _Audited) -> _Tables:
         "schema_version": SCHEMA_VERSION,
         "tool": {"name": "reload-audit", "version": __version__},
         "settings": audited.settings,
+        "reloaded_with": _all_versions(judged),
         "trained_with": [*_distinct(model.software for model in judged if model.software is not None)],
         "counts": count_verdicts([row.verdict for row in rows]),
         "models": [
@@ -272,6 +315,24 @@ def _put_together(judged: Sequence[_Judged], audited: _Audited) -> _Tables:
         processes=tables.table((asdict(row) for model in judged for row in model.processes), tables.PROCESSES),
         audit=json_text(audit),
     )
+
+
+def _reloaded_with(record: ModelRecord) -> dict[str, str]:
+    """Versions of the packages that reloaded a model, by name."""
+    if isinstance(record.manifest, TrainedManifest):
+        checks = [] if record.canonical is None else record.canonical.checks
+        return {check.package: str(check.found) for check in checks if check.package is not None}
+    versions = record.manifest.facts.versions
+    return {package: version for package, version in versions.items() if package != "platform"}
+
+
+def _all_versions(judged: Iterable[_Judged]) -> dict[str, list[str]]:
+    """Of each package all versions that reloaded models, in order."""
+    found: dict[str, set[str]] = {}
+    for model in judged:
+        for package, version in model.reloaded_with.items():
+            found.setdefault(shown(package), set()).add(shown(version))
+    return {package: sorted(versions) for package, versions in sorted(found.items())}
 
 
 def _health(judged: Sequence[_Judged], probed: Mapping[str, ProbeRecord]) -> Iterator[EnvironmentHealth]:

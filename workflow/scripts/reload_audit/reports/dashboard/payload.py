@@ -22,10 +22,12 @@ from reload_audit.reports.dashboard.entries import LONGEST_DETAIL, LONGEST_NAME,
 from reload_audit.reports.dashboard.episodes import Pairs
 from reload_audit.reports.dashboard.number_format import count, number
 from reload_audit.reports.dashboard.scores import Place, places
+from reload_audit.reports.dashboard.since import said_of_models, states_of
 from reload_audit.reports.environments import fragile
 from reload_audit.reports.safe_text import one_line
 from reload_audit.reports.scripts import of_models
 from reload_audit.reports.short_fix import cause_page
+from reload_audit.reports.since import when
 
 Value = float | str | Sequence[str] | None
 """What stands in a column of the table."""
@@ -66,7 +68,8 @@ def parts(models: Sequence[Entry], audit: Audit, pairs: Mapping[str, Pairs]) -> 
     :param models: the worst first
     :param pairs: the episodes of models, by their keys; not of all
     """
-    chunks, shaded = list(_chunks(models, pairs, of_models(audit.scripts))), fragile(audit)
+    since = said_of_models(audit.since), "" if audit.since is None else f"Since {when(audit.since)}"
+    chunks, shaded = list(_chunks(models, pairs, of_models(audit.scripts), *since)), fragile(audit)
     said = {
         "columns": columns(models),
         "cells": [_brief(asdict(cell)) for cell in grids.cells(models)],
@@ -74,6 +77,7 @@ def parts(models: Sequence[Entry], audit: Audit, pairs: Mapping[str, Pairs]) -> 
         "causes": _explanations(models),
         "environments": environment_findings(audit.environments),
         "fragile": [index for index, entry in enumerate(models) if entry.key in shaded],
+        "since": states_of(audit.since, models),
         "detailed": len(chunks) * _CHUNK,
         "chunk": _CHUNK,
     }
@@ -187,13 +191,27 @@ def _explanations(models: Iterable[Entry]) -> dict[str, dict[str, str]]:
     return {name: {"explanation": cause.explanation, "page": cause_page(name)} for name, cause in sorted(found.items())}
 
 
-def _chunks(models: Sequence[Entry], pairs: Mapping[str, Pairs], scripts: Mapping[str, str]) -> Iterable[str]:
-    """The details of models, a chunk of models at a time, as long as there is room."""
+def _chunks(
+    models: Sequence[Entry],
+    pairs: Mapping[str, Pairs],
+    scripts: Mapping[str, str],
+    since: Mapping[str, str],
+    since_when: str,
+) -> Iterable[str]:
+    """The details of models, a chunk of models at a time, as long as there is room.
+
+    :param scripts: what is said of scripts, by model
+    :param since: what has changed, by model, under the title ``since_when``
+    """
     room = MAX_DETAILS * 4 // 3
     for first in range(0, len(models), _CHUNK):
         chunk = _packed(
             [
-                _detailed(entry, pairs.get(entry.key), scripts.get(entry.key, ""))
+                _detailed(
+                    entry,
+                    pairs.get(entry.key),
+                    [(since_when, since.get(entry.key, "")), ("Your scripts", scripts.get(entry.key, ""))],
+                )
                 for entry in models[first : first + _CHUNK]
             ]
         )
@@ -203,10 +221,13 @@ def _chunks(models: Sequence[Entry], pairs: Mapping[str, Pairs], scripts: Mappin
         yield chunk
 
 
-def _detailed(entry: Entry, pairs: Pairs | None, scripts: str) -> dict[str, object]:
-    """What a model's panel says, without what is empty."""
+def _detailed(entry: Entry, pairs: Pairs | None, others: Iterable[tuple[str, str]]) -> dict[str, object]:
+    """What a model's panel says, without what is empty.
+
+    :param others: titles and texts of what the audit knows beside the model's row
+    """
     known: dict[str, object] = {
-        "details": [*details(entry), *([("Your scripts", scripts)] if scripts else [])],
+        "details": [*details(entry), *((title, text) for title, text in others if text)],
         "claims": [_claim_text(claim) for claim in entry.claims],
         "causes": [
             {"cause": cause.name, "certainty": certainty(cause), "evidence": cause.evidence, "fix": cause.fix}

@@ -28,6 +28,7 @@ from reload_audit.reports.dashboard.episodes import read_pairs
 from reload_audit.reports.dashboard.grids import MOST, experiments
 from reload_audit.reports.dashboard.payload import pack, parts
 from reload_audit.reports.dashboard.scores import band, left_edge, places
+from reload_audit.reports.dashboard.since import since_section
 from reload_audit.reports.dashboard.vocabulary import SUSPECT, Vocabulary, vocabulary
 from reload_audit.reports.headline import headline
 from reload_audit.reports.safe_text import one_line
@@ -122,6 +123,7 @@ def render(audit: Audit, episodes: Path | None = None, folders: Mapping[str, str
         settings=setting_texts(audit, models),
         words=words,
         tiles=tiles(models, words),
+        since=since_section(audit.since, models),
         models=models,
         scored=any(entry.random_mean_reward is not None and entry.claim_mean is not None for entry in models),
         causes=causes,

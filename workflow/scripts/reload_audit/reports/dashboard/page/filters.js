@@ -6,6 +6,7 @@ const KINDS = {
   cause: (row) => row.cause,
   environment: (row) => row.environment,
   group: (row) => row.experiment,
+  since: (row) => row.since,
 };
 
 function wordsOf(text) {

@@ -10,6 +10,7 @@ async function start() {
   ]);
   const rows = rowsOf(audit.columns);
   for (const index of audit.fragile) rows[index].fragile = true;
+  for (const [state, indexes] of Object.entries(audit.since)) for (const index of indexes) rows[index].since = state;
   const search = document.getElementById("search");
   const clear = document.getElementById("clear");
   const said = document.getElementById("shown");

@@ -1,0 +1,78 @@
+"""The earlier audit that an audit is compared with: one that the user names, or the last one of the same folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from reload_audit.planning.configuration import ConfigError
+from reload_audit.planning.resolved import Configuration
+from reload_audit.reading.refusal import shown
+from reload_audit.records.audit_file import NotComparableError, read_earlier
+
+LAST = "last"
+"""What the configuration says where the last audit of the same folder is meant."""
+
+_KEPT = ("episodes.parquet", "processes.csv", "audit.json")
+"""What is kept of the last audit, ``audit.json`` at the end."""
+
+
+def baseline_files(config: Configuration) -> list[str]:
+    """The ``audit.json`` that the user names, which Snakemake watches; none where the last one is meant."""
+    baseline = config["baseline"]
+    return [] if baseline in (None, LAST) else [str(Path(baseline).expanduser())]
+
+
+def baseline_settings(config: Configuration, results: str) -> Mapping[str, object] | None:
+    """What ``results.aggregate`` needs to know of the baseline; None without one.
+
+    :param results: the folder of results
+    """
+    named = baseline_files(config)
+    if not named and config["baseline"] is None:
+        return None
+    if not named:
+        return {"audit": f"{results}/{LAST}/audit.json", "called": "the last audit", "only": config["only"]}
+    return {"audit": named[0], "called": shown(str(config["baseline"])), "only": config["only"]}
+
+
+def check_baseline(config: Configuration, results: str, source: str) -> None:
+    """Check that the baseline that the user names can be compared, before anything is trained.
+
+    :param source: the configuration's name, for messages
+    :raises ConfigError: it cannot
+    """
+    for name in baseline_files(config):
+        if Path(name).resolve() == Path(results, "audit.json").resolve():
+            raise ConfigError(
+                f"{source}: baseline: {shown(name)} is what this audit writes itself; expected a copy of it elsewhere, "
+                f"or `baseline: {LAST}`, which keeps the last one"
+            )
+        try:
+            read_earlier(Path(name))
+        except NotComparableError as error:
+            raise ConfigError(f"{source}: baseline: {error}") from None
+
+
+def keep_last(config: Configuration, results: str) -> None:
+    """Keep what lies in the folder of results as the last audit, before a job replaces it.
+
+    Files of results are replaced and never changed, so a second link to one keeps what it is now.
+    """
+    if config["baseline"] != LAST or not Path(results, "audit.json").exists():
+        return
+    folder = Path(results, LAST)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _KEPT:
+        now, kept, new = Path(results, name), folder / name, folder / f".{name}.new"
+        new.unlink(missing_ok=True)
+        if not now.exists():
+            kept.unlink(missing_ok=True)
+            continue
+        try:
+            os.link(now, new)
+        except OSError:  # a file system without links
+            shutil.copy2(now, new)
+        new.replace(kept)

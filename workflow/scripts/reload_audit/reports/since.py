@@ -1,0 +1,146 @@
+"""What is said of changes since a baseline: in the headline, on the console, in Markdown, JUnit XML and on the page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from reload_audit.judging.criteria import WORST_FIRST
+from reload_audit.records.since import ModelSince, Since, State
+from reload_audit.reports.safe_text import one_line
+
+MEANINGS: dict[State, str] = {
+    "regressed": "Earns less than then, by more than the margin and not by chance; or is degraded, and was shown to "
+    "earn what it earned; or ends in an error, and did not.",
+    "recovered": "Earns more than then, by more than the margin and not by chance; or was degraded, and is shown to "
+    "earn what it earned; or ended in an error, and does not.",
+    "changed": "Has another verdict than then, which chance alone may explain.",
+    "same": "Has the verdict that it had; what it earns is not shown to be less or more than then.",
+    "new": "Was not in the baseline.",
+    "gone": "Was in the baseline, and is not in this audit.",
+}
+"""What it means that a model is in a state."""
+
+_TOLD = 12
+_NAMED = 40
+_LONGEST_NAME = 60
+_LONGEST_LINE = 600
+
+
+def when(since: Since) -> str:
+    """``2026-11-20``; where that day is not known, what the baseline is called."""
+    return since.date or one_line(since.baseline, _LONGEST_NAME)
+
+
+def answer(since: Since) -> str:
+    """``+2 degraded, 1 earns less, 3 new and 1 gone since 2026-11-20``: what has changed, in a part of a sentence."""
+    if not since.models:
+        return ""
+    counts = Counter(_headline(model) for model in since.models)
+    said = (
+        (f"+{counts['degraded']:,} degraded", counts["degraded"]),
+        (f"+{counts['error']:,} ended in an error", counts["error"]),
+        (f"{counts['less']:,} {_verb(counts['less'], 'earns', 'earn')} less", counts["less"]),
+        (f"{counts['recovered']:,} recovered", counts["recovered"]),
+        (f"{sum(model.state == 'new' for model in since.models):,} new", any(m.state == "new" for m in since.models)),
+        (f"{counts['gone']:,} gone", counts["gone"]),
+    )
+    parts = [text for text, count in said if count]
+    return f"{', '.join(parts) or 'no model has changed'} since {when(since)}"
+
+
+def regressed(since: Since | None) -> list[str]:
+    """A line for each model that has regressed."""
+    return [] if since is None else [sentence(model) for model in _worst_first(since, "regressed")]
+
+
+def about_since(since: Since | None) -> Iterator[str]:
+    """Lines of text on all that has changed."""
+    if since is None:
+        return
+    counts = Counter(model.state for model in since.models)
+    named = f"since {since.date} ({one_line(since.baseline, _LONGEST_NAME)})" if since.date else f"since {when(since)}"
+    said = ", ".join(f"{counts[state]:,} {_COUNTED[state]}" for state in MEANINGS if counts[state])
+    yield f"{named.capitalize()}: {said or 'there is nothing to compare'}"
+    for state in ("regressed", "recovered"):
+        models = _worst_first(since, state)
+        yield from (f"  {state}: {sentence(model)}" for model in models[:_TOLD])
+        if models[_TOLD:]:
+            yield f"  {state}: {_names([model.model for model in models[_TOLD:]])}"
+    changed = [f"{_name(model)} ({model.verdict_then} → {model.verdict})" for model in _worst_first(since, "changed")]
+    new = [f"{_name(model)} ({model.verdict})" for model in _worst_first(since, "new")]
+    gone = [f"{_name(model)} (was {model.verdict_then})" for model in since.models if model.state == "gone"]
+    for title, models_said in (("another verdict, perhaps by chance", changed), ("new", new), ("gone", gone)):
+        if models_said:
+            yield f"  {title}: {_listed(models_said)}"
+    packages = [f"{one.package} {one.then} → {one.now}" for one in since.packages]
+    if packages:
+        yield f"  packages: {one_line('; '.join(packages), _LONGEST_LINE)}"
+    yield from (f"  {one_line(remark, _LONGEST_LINE)}" for remark in since.remarks)
+
+
+def sentence(model: ModelSince) -> str:
+    """``ppo: equivalent → degraded; earns 12.3 less than then (-15.1 to -9.5, margin 2, 40 episodes, same seeds)``."""
+    verdicts = f"{model.verdict_then} → {model.verdict}" if model.verdict_then != model.verdict else model.verdict
+    return "; ".join(filter(None, [f"{_name(model)}: {verdicts}", earned(model)]))
+
+
+def earned(model: ModelSince) -> str:
+    """What a model earns compared with then, with the interval; empty where nothing is compared."""
+    if model.difference is None or model.ci_low is None or model.ci_high is None:
+        return ""
+    if model.earns == "identical":
+        return f"all {model.n:,} episodes are as then, bit for bit"
+    size = f"{abs(model.difference):.4g}"
+    said = {
+        "less": f"earns {size} less than then",
+        "more": f"earns {size} more than then",
+        "same": f"earns as much as then ({model.difference:+.3g})",
+    }.get(model.earns, f"whether it earns as much as then is open ({model.difference:+.3g})")
+    how = "same seeds" if model.paired == "seeds" else "other seeds: means are compared"
+    over = f"{model.n:,} episodes, " if model.n else ""
+    return f"{said} ({model.ci_low:+.4g} to {model.ci_high:+.4g}, margin {model.margin or 0.0:.3g}, {over}{how})"
+
+
+_COUNTED: dict[State, str] = {
+    "regressed": "regressed",
+    "recovered": "recovered",
+    "changed": "with another verdict, perhaps by chance",
+    "same": "as then",
+    "new": "new",
+    "gone": "gone",
+}
+
+
+def _headline(model: ModelSince) -> str:
+    """Under which word of the headline a model counts; empty for none."""
+    if model.state in ("regressed", "new") and model.verdict in ("degraded", "error"):
+        return model.verdict if model.verdict != model.verdict_then else "less"
+    return {"regressed": "less", "recovered": "recovered", "gone": "gone"}.get(model.state, "")
+
+
+def _worst_first(since: Since, state: State | str) -> list[ModelSince]:
+    """The models in a state, the worst verdict first, then the largest loss in units of the margin."""
+
+    def severity(model: ModelSince) -> tuple[int, float]:
+        loss = (model.difference or 0.0) / model.margin if model.margin else 0.0
+        return [*WORST_FIRST, ""].index(model.verdict), loss
+
+    return sorted((model for model in since.models if model.state == state), key=severity)
+
+
+def _name(model: ModelSince) -> str:
+    return one_line(model.model, _LONGEST_NAME)
+
+
+def _names(names: Sequence[str]) -> str:
+    return _listed([one_line(name, _LONGEST_NAME) for name in names])
+
+
+def _listed(said: Sequence[str]) -> str:
+    more = f" and {len(said) - _NAMED:,} more" if len(said) > _NAMED else ""
+    return f"{', '.join(said[:_NAMED])}{more}"
+
+
+def _verb(count: int, one: str, many: str) -> str:
+    return one if count == 1 else many
