@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from reload_audit.repository.factories import NAME, factory
 from reload_audit.repository.kinds import is_environment, is_wrapper
 from reload_audit.repository.modules import Modules
 from reload_audit.repository.places import Place
+from reload_audit.repository.run_settings import RunSettings, filled
 from reload_audit.repository.setup import Definition, Setup
 from reload_audit.repository.stated import Environment, Found, Layer, Model
 from reload_audit.repository.values import HOLE, UNKNOWN, Class, External, Function, Value
@@ -26,6 +27,10 @@ _USUAL: tuple[list[str], ...] = ([], ["VecNormalize"], ["VecFrameStack"], ["VecN
 """Layers of a VecEnv that a configuration says without ``vec_wrappers``, innermost first."""
 
 
+Beside = tuple[RunSettings, bool]
+"""The settings that a training left beside its model, and whether they count more than what scripts say."""
+
+
 class Describing:
     """Puts environments that scripts make into the terms of a configuration.
 
@@ -38,11 +43,25 @@ class Describing:
         self._folder_with = folder_with
         self._known: dict[int, tuple[Environment, Setup | None]] = {}
 
-    def setup(self, environment: Environment) -> Setup | None:
-        """How a model is run there; None where nothing says which environment it is."""
+    def setup(self, environment: Environment, beside: Beside | None = None) -> Setup | None:
+        """How a model is run there; None where nothing says which environment it is.
+
+        :param beside: the settings beside the model, and whether they count more than what scripts say
+        """
+        if beside is not None:
+            own = environment.own or self._registered(environment)
+            full = filled(environment, beside[0], None if own is None else _taken_by(own), decides=beside[1])
+            setup = None if full is None else self._setup(full)
+            if setup is not None:
+                return replace(setup, sources={**setup.sources, "env_kwargs": beside[0].place})
         if id(environment) not in self._known:
             self._known[id(environment)] = (environment, self._setup(environment))
         return self._known[id(environment)][1]
+
+    def _registered(self, environment: Environment) -> Class | None:
+        """The class of the repository that an environment's id is registered with."""
+        registered = self._found.registrations.get(environment.env)
+        return None if registered is None else self._entry(registered.entry_point, registered.place)
 
     def _setup(self, environment: Environment) -> Setup | None:
         gaps = _gaps(environment)
@@ -130,9 +149,9 @@ class Describing:
         definition = Definition(NAME, module, self._modules.search_path(place.path), place, text)
         return definition, list(environment.wrappers[inner:])
 
-    def of_model(self, model: Model) -> Setup | None:
+    def of_model(self, model: Model, beside: Beside | None = None) -> Setup | None:
         """How a model is run in the environment that a script gives it."""
-        setup = None if model.environment is None else self.setup(model.environment)
+        setup = None if model.environment is None else self.setup(model.environment, beside)
         if setup is None or not model.classes:
             return setup
         return replace(
@@ -144,9 +163,9 @@ class Describing:
         is_main = found.place.path == model.place.path
         return f"{'__main__' if is_main else self._modules.importable(found.place.path)[1]}.{found.name}"
 
-    def of_class(self, found: Class) -> Setup:
+    def of_class(self, found: Class, beside: Beside | None = None) -> Setup:
         """How a model is run in a class that no script makes an environment of."""
-        setup = self.setup(Environment(found.place, own=found))
+        setup = self.setup(Environment(found.place, own=found), beside)
         assert setup is not None  # it has a class
         return setup
 
@@ -221,6 +240,14 @@ def _last(layer: Layer) -> str:
 
 def _count(value: Any) -> int | None:
     return value if isinstance(value, int) and value > 1 else None
+
+
+def _taken_by(found: Class) -> Sequence[str] | None:
+    """Names of the arguments that a class takes; None where it takes any, or where that cannot be told."""
+    start = found.find("__init__")
+    if not isinstance(start, Function) or start.node.args.kwarg is not None:
+        return None
+    return [one.arg for one in (*start.node.args.args[1:], *start.node.args.kwonlyargs)]
 
 
 def _identifier(name: str) -> str:

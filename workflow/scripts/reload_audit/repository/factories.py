@@ -44,6 +44,8 @@ def factory(script: Script, place: Place, called: Iterable[str], folder_with: Ca
         before = [*(slice_.registering() if _last(call.func) == "make" else ()), *slice_.before(call, _loaded(made), 0)]
     except (_Unresolved, RecursionError):
         return ""
+    if any(_asks(one) for node in (*before, made) for one in ast.walk(node)):
+        return ""
     nodes = [_AsIn(script.path, folder_with("", "")).visit(copy.deepcopy(node)) for node in (*before, made)]
     texts = [node.value for one in nodes for node in ast.walk(one) if isinstance(node, ast.Constant)]
     at = posixpath.dirname(script.path)
@@ -61,6 +63,12 @@ def _module(place: Place, texts: Sequence[str], folder: str) -> str:
     start = f"with contextlib.chdir({folder!r}):  # where the script's files are"
     lines = [head, "", "import contextlib", "", *([start, *inside] if inside else [])]
     return "\n".join([*lines, "", "", f"def {NAME}():", f"    {start}", f"        return {made}", ""])
+
+
+def _asks(node: ast.AST) -> bool:
+    """Whether something has a value only where its script is started, or where somebody answers it."""
+    is_argv = isinstance(node, ast.Attribute) and node.attr == "argv"
+    return is_argv or (isinstance(node, ast.Call) and _last(node.func) in ("input", "getpass"))
 
 
 def _calls(script: Script, place: Place) -> Iterator[ast.Call]:

@@ -482,4 +482,19 @@ _OF_SB3 = {
     *("DummyVecEnv", "SubprocVecEnv", "VecNormalize", "VecFrameStack", "Monitor", "EvalCallback", "CheckpointCallback"),
 }
 
-_BUILTINS = {"range", "len", "str", "int", "float", "bool", "list", "tuple", "dict", "open", "vars", "enumerate", "zip"}
+_BUILTINS = {
+    "range",
+    "len",
+    "str",
+    "int",
+    "float",
+    "bool",
+    "list",
+    "tuple",
+    "dict",
+    "open",
+    "vars",
+    "enumerate",
+    "zip",
+    "getattr",
+}

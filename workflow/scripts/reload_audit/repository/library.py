@@ -14,6 +14,7 @@ from reload_audit.repository.places import Place
 from reload_audit.repository.standard import STANDARD, Parser, attribute_of_text, method_of_mapping, method_of_text
 from reload_audit.repository.stated import Environment, Evaluation, Found, Layer, Model, Registration
 from reload_audit.repository.told import Told
+from reload_audit.repository.training_arguments import numbers
 from reload_audit.repository.values import (
     HOLE,
     UNKNOWN,
@@ -94,7 +95,7 @@ class Library:
     def attribute(self, owner: Any, name: str) -> Any:
         """An attribute of a value that is not of the repository."""
         if isinstance(owner, Environment) and name in ("unwrapped", "env", "venv"):
-            return _without_limit(owner) if name == "unwrapped" else owner
+            return owner.unwrapped() if name == "unwrapped" else owner
         if isinstance(owner, Model) and name == "env":
             return owner.environment or UNKNOWN
         if isinstance(owner, dict) and name in owner:  # as of a configuration of OmegaConf
@@ -119,7 +120,7 @@ class Library:
         inner = call.environment
         if isinstance(inner, Environment) and (is_wrapper(found) or not has_libraries(found)):
             kwargs, unknown = self._arguments(found, call, skip=1)
-            return _around(inner, Layer(found.name, kwargs, call.place, found, unknown))
+            return inner.within(Layer(found.name, kwargs, call.place, found, unknown))
         return NotImplemented
 
     def _arguments(self, found: Class, call: Call, skip: int) -> tuple[dict[str, Value], tuple[str, ...]]:
@@ -217,7 +218,7 @@ class Library:
             given |= dict(zip(names, call.args[1:], strict=False))
             kwargs, unknown = _plain(given)
             nameless = ("positional",) if len(call.args) - 1 > len(names) else ()
-            return _around(inner, Layer(function.name, kwargs, call.place, None, (*unknown, *nameless)))
+            return inner.within(Layer(function.name, kwargs, call.place, None, (*unknown, *nameless)))
         if function.package in _SB3 and function.last in ALGORITHMS:
             return self.model(function.last, call)
         if function.package in _SB3 and function.last == "load":
@@ -233,7 +234,10 @@ class Library:
         parts = [call.get(0, "policy"), *_mapping(call.kwargs.get("policy_kwargs")).values()]
         classes = [part for part in parts if isinstance(part, Class)]
         self.found.parts += classes
-        return self._noted(Model(algo, call.place, environment, trained=True, seed=seed, classes=classes))
+        given = numbers(call.kwargs)
+        return self._noted(
+            Model(algo, call.place, environment, trained=True, seed=seed, classes=classes, hyperparameters=given)
+        )
 
     def _noted(self, model: Model) -> Model:
         if len(self.found.models) < limits.SCRIPT_STATEMENTS:
@@ -249,7 +253,7 @@ class Library:
             if not isinstance(inner, Environment):
                 return UNKNOWN
             inner.loaded.append((as_text(path), call.place))
-            return _around(inner, Layer("VecNormalize", {}, call.place))
+            return inner.within(Layer("VecNormalize", {}, call.place))
         if owner not in ALGORITHMS:
             return UNKNOWN
         model = Model(owner, call.place, self.environment(call.get(1, "env"), call))
@@ -325,20 +329,6 @@ class Library:
                 _saved_by(callback.maker.last, model, arguments)
 
 
-def _without_limit(environment: Environment) -> Environment:
-    """What ``unwrapped`` gives of an environment made by its id: without wrappers, and without the id's time limit."""
-    if not environment.env or environment.vec_env is not None:
-        return environment
-    return replace(environment, wrappers=(), kwargs={**environment.kwargs, "max_episode_steps": -1})
-
-
-def _around(environment: Environment, layer: Layer) -> Environment:
-    """An environment in a wrapper, which is one of the VecEnv's where there is a VecEnv already."""
-    if environment.vec_env is None:
-        return replace(environment, wrappers=(*environment.wrappers, layer))
-    return replace(environment, layers=(*environment.layers, layer))
-
-
 def _saved_by(callback: str, model: Model, call: Call) -> None:
     """Note what a callback of SB3 saves.
 
@@ -402,7 +392,7 @@ def _layer(name: str, *names: str) -> Callable[[Library, Call], Any]:
             inner = replace(inner, vec_env="DummyVecEnv", n_envs=1)
         given = {key: value for key, value in call.kwargs.items() if key != "venv"}
         kwargs, unknown = _plain({**dict(zip(names, call.args[1:], strict=False)), **given})
-        return _around(inner, Layer(name, kwargs, call.place, None, unknown))
+        return inner.within(Layer(name, kwargs, call.place, None, unknown))
 
     return build
 

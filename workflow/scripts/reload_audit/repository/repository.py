@@ -6,7 +6,7 @@ import copy
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -16,20 +16,22 @@ from reload_audit.reading.plain_values import parse_json
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.yaml_text import parse_yaml
 from reload_audit.repository import rewards
-from reload_audit.repository.describing import Describing
+from reload_audit.repository.describing import Beside, Describing
 from reload_audit.repository.follow import Follower
 from reload_audit.repository.kinds import is_environment
 from reload_audit.repository.library import Library
 from reload_audit.repository.paths import NO_MATCH, Match, match
 from reload_audit.repository.places import Place
 from reload_audit.repository.rewards import Reward, Subject
+from reload_audit.repository.run_settings import run_settings
 from reload_audit.repository.saved_spaces import contradict
 from reload_audit.repository.scripts import Script, read_script
 from reload_audit.repository.settings_files import in_commands, in_settings
 from reload_audit.repository.setup import Setup
 from reload_audit.repository.sources import Source, chosen, folder_with
 from reload_audit.repository.stated import Environment, Found, Model
-from reload_audit.repository.told import Told, beside, choices
+from reload_audit.repository.told import Told, beside, choices, without_descriptions
+from reload_audit.repository.training_arguments import doubts_about, that_trained
 from reload_audit.repository.values import Value
 
 
@@ -40,11 +42,13 @@ class Asked:
     :param path: its file, relative to the repository's folder
     :param algo: empty where that is not known
     :param settings: what its zip says of itself
+    :param hyperparameters: numbers in its zip, by their names
     """
 
     path: str
     algo: str
     settings: Mapping[str, object]
+    hyperparameters: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Answer:
     :param deterministic: whether scripts evaluate it with deterministic actions; None where they do not say it
     :param statistics: paths that the script saves the model's statistics to, with holes, each with its place
     :param evaluations: paths that its training writes ``evaluations.npz`` to, as ``statistics``
+    :param doubts: why the scripts that it is from may not be those that trained it, in words
     """
 
     setups: Sequence[Setup]
@@ -63,6 +68,7 @@ class Answer:
     statistics: Sequence[tuple[str, Place]]
     deterministic: bool | None = None
     evaluations: Sequence[tuple[str, Place]] = ()
+    doubts: Sequence[str] = ()
 
 
 class Repository:
@@ -113,7 +119,7 @@ class Repository:
         for file in beside(path, list(self._files)) if self._told.is_asked else ():
             content = self._settings(file)
             found = self._followed(content) if isinstance(content, dict) and content else self._found
-            if found.models:
+            if found.models or found.environments:
                 return found
         return self._found
 
@@ -129,24 +135,26 @@ class Repository:
         same = [model for model in models if model.algo == asked.algo or not asked.algo]
         classes = [defined for defined in self._found.classes if is_environment(defined)]
         above = {id(base) for defined in classes for base in defined.bases}
-        described = self._describing
+        described, left = self._describing, self._left_beside(asked.path)
         logs = [(f"{log}/evaluations.npz", place) for model in by_path for log, place in model.logs]
         ways = {evaluation.deterministic for model in by_path for evaluation in model.evaluations}
         deterministic = next(iter(ways)) if len(ways) == 1 else None
         possible: list[list[Setup | None]] = [
-            [described.of_model(model) for model in by_path],
-            [described.of_model(model) for model in same],
-            [described.of_model(model) for model in models],
-            [described.setup(environment) for environment in found_here.environments],
-            [described.setup(environment) for environment in self._in_settings(asked.algo)],
-            [described.of_class(defined) for defined in classes if id(defined) not in above],
+            [described.of_model(model, left) for model in that_trained(by_path, asked)],
+            [described.of_model(model, left) for model in that_trained(same, asked)],
+            [described.of_model(model, left) for model in that_trained(models, asked)],
+            [described.setup(environment, left) for environment in found_here.environments],
+            [described.setup(environment, left) for environment in self._in_settings(asked.algo)],
+            [described.of_class(defined, left) for defined in classes if id(defined) not in above],
         ]
+        doubts = doubts_about(by_path or same, asked)
         for strength, setups in enumerate(possible):
-            found = self._distinct([setup for setup in setups if setup is not None], asked)
+            found = self._distinct([setup for setup in setups if setup is not None], asked, left)
             if found:
                 around = [model.environment for model in by_path if model.environment is not None]
                 statistics = [file for one in around for file in (*one.saved, *one.loaded)]
-                return Answer(found, strength == 0, statistics if strength == 0 else [], deterministic, logs)
+                own = statistics if strength == 0 else []
+                return Answer(found, strength == 0, own, deterministic, logs, doubts if strength < 2 else ())
         return Answer([], False, [], deterministic, logs)
 
     def rewards(self, subject: Subject) -> list[Reward]:
@@ -187,10 +195,23 @@ class Repository:
         found += rewards.in_table(path, text, subject) if path.endswith(".csv") else []
         return found[:1] if len({reward.mean for reward in found}) == 1 else ()  # several are those of a training
 
-    def _distinct(self, setups: Sequence[Setup], asked: Asked) -> list[Setup]:
+    def _left_beside(self, path: str) -> Beside | None:
+        """The settings that a model's training left beside it, and whether no script reads such settings."""
+        for file in beside(path, list(self._files)):
+            content = self._settings(file)
+            if isinstance(content, dict) and content:
+                text = read_bytes(self._files[file]).decode("utf-8", "replace")
+                return run_settings(file, text, content), not self._told.is_asked
+        return None
+
+    def _distinct(self, setups: Sequence[Setup], asked: Asked, left: Beside | None = None) -> list[Setup]:
         """Those that differ and are not refuted by the model's spaces; of several those nearest to its file."""
         possible = [setup for setup in setups if not self._contradicts(setup, asked)]
         different = list({setup.key: setup for setup in reversed(possible)}.values())[::-1]
+        whole = {setup.env for setup in different if not setup.gaps}
+        different = [setup for setup in different if not setup.gaps or setup.env not in whole]
+        if len(different) > 1 and left is not None:
+            different = [setup for setup in different if left[0].names(setup.env.rpartition(":")[2])] or different
         if len(different) > 1:
             different = _nearest(different, asked.path)
         if len(different) > 1:
@@ -233,9 +254,10 @@ def _content(path: str, file: str) -> Any:
     """What a YAML or JSON file holds; None where it cannot be read."""
     try:
         content = read_bytes(file)
-        return parse_json(content) if path.endswith(".json") else parse_yaml(content.decode("utf-8", "replace"))
+        held = parse_json(content) if path.endswith(".json") else parse_yaml(content.decode("utf-8", "replace"))
     except (Unreadable, ValueError):
         return None
+    return without_descriptions(held)
 
 
 def _environments(path: str, file: str) -> list[Environment]:

@@ -101,7 +101,9 @@ class Subject:
 
     def is_meant(self, text: str, *, by_algorithm: bool = False) -> bool:
         """Whether a text is about it."""
-        named = len(self.name) >= 4 and self.name in _letters(text)
+        word = rf"(?<![0-9]){self.name}" if self.name[:1].isdecimal() else self.name
+        whole = f"{word}(?![0-9])" if self.name[-1:].isdecimal() else word  # trial 1 is not trial 10
+        named = len(self.name) >= 4 and bool(re.search(whole, _letters(text)))
         return (
             self.alone
             or named
@@ -239,7 +241,8 @@ def _reward(entry: Mapping[str, object], where: str) -> Reward | None:
     named = {re.sub(r"\W+", "_", str(key).strip().lower()): value for key, value in entry.items()}
     mean = next((_value(value) for key, value in named.items() if _MEAN_KEY.match(key)), None)
     if mean is None:
-        return None
+        of_study = _value(named.get("value")) if {"value", "params"} <= named.keys() else None
+        return None if of_study is None else Reward("stated", of_study, None, None, f"{where}, of a study")
     std = next((_value(value) for key, value in named.items() if _STD_KEY.match(key)), None)
     n = next((_value(value) for key, value in named.items() if _N_KEY.match(key)), None)
     return Reward("reported", mean, std if std is None or std >= 0 else None, int(n) if n and n >= 1 else None, where)

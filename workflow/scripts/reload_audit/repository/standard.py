@@ -9,7 +9,19 @@ from typing import Any
 from reload_audit.reading import limits
 from reload_audit.repository.calls import Call
 from reload_audit.repository.operations import formatted, short
-from reload_audit.repository.values import UNKNOWN, Instance, OpenFile, Partial, Some, Value, as_text
+from reload_audit.repository.values import (
+    HOLE,
+    UNKNOWN,
+    External,
+    Instance,
+    OpenFile,
+    Partial,
+    Some,
+    Value,
+    as_text,
+    choice,
+    each,
+)
 
 
 class Parser:
@@ -161,6 +173,24 @@ def _parser(_: Call) -> Parser:
     return Parser()
 
 
+def _attribute(call: Call) -> Any:
+    """``getattr(stable_baselines3, "PPO")``."""
+    pairs = each([call.get(0, "object"), call.get(1, "name")])
+    found = [
+        call.follower.attribute(owner, name) for owner, name in pairs if isinstance(name, str) and HOLE not in name
+    ]
+    return choice(found) if found else UNKNOWN
+
+
+def _module(call: Call) -> Any:
+    """``importlib.import_module("envs.snake")``: a module of the repository, or of a library."""
+    name = call.get(0, "name")
+    if not isinstance(name, str) or HOLE in name:
+        return UNKNOWN
+    own = call.follower.modules.find(name, call.place.path)
+    return External(name) if own is None else call.follower.module(own)
+
+
 STANDARD: dict[str, Callable[[Call], Any]] = {
     "builtins.range": _range,
     "builtins.list": _list,
@@ -172,6 +202,8 @@ STANDARD: dict[str, Callable[[Call], Any]] = {
     "builtins.int": _number,
     "builtins.float": _number,
     "builtins.vars": _attributes,
+    "builtins.getattr": _attribute,
+    "importlib.import_module": _module,
     "builtins.dict": lambda call: {**_mapping(call.get(0, "mapping", {})), **call.kwargs},
     "builtins.open": lambda call: OpenFile(as_text(call.get(0, "file"))),
     "os.path.join": _join,

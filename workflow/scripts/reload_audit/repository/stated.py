@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reload_audit.repository.places import Place
@@ -69,6 +69,18 @@ class Environment:
     saved: list[tuple[str, Place]] = field(default_factory=list)
     loaded: list[tuple[str, Place]] = field(default_factory=list)
 
+    def within(self, layer: Layer) -> Environment:
+        """It in a wrapper, which is one of the VecEnv's where there is a VecEnv already."""
+        if self.vec_env is None:
+            return replace(self, wrappers=(*self.wrappers, layer))
+        return replace(self, layers=(*self.layers, layer))
+
+    def unwrapped(self) -> Environment:
+        """What ``unwrapped`` gives: of one made by its id, it without wrappers and without the id's time limit."""
+        if not self.env or self.vec_env is not None:
+            return self
+        return replace(self, wrappers=(), kwargs={**self.kwargs, "max_episode_steps": -1})
+
     parts = ("observation", "reward")
     """What ``reset`` and ``step`` give is taken for the environment itself: it says where a policy acts."""
 
@@ -92,6 +104,7 @@ class Model:
     :param files: what it is saved to, without ``.zip``, each with its place; ``best``, by an EvalCallback;
         ``checkpoints``, by a CheckpointCallback; ``loaded``, what it is loaded from
     :param classes: of the repository, which it is made of: its policy, its features extractor, ...
+    :param hyperparameters: numbers that the script gives its algorithm
     :param logs: folders that an EvalCallback writes ``evaluations.npz`` to
     """
 
@@ -107,6 +120,7 @@ class Model:
     logs: list[tuple[str, Place]] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)
     classes: list[Class] = field(default_factory=list)
+    hyperparameters: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass

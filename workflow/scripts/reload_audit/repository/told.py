@@ -90,6 +90,16 @@ class Told:
         return composed | own
 
 
+def without_descriptions(content: Any) -> Any:
+    """Settings as Weights & Biases writes them, each with a description, without these; any others as they are."""
+    described = isinstance(content, dict) and [value for key, value in content.items() if key != "wandb_version"]
+    if not described or not all(
+        isinstance(one, dict) and {"value"} <= one.keys() <= {"value", "desc"} for one in described
+    ):
+        return content
+    return {key: one["value"] for key, one in content.items() if isinstance(one, dict) and not key.startswith("_")}
+
+
 def alike(one: Any, other: Any) -> bool:
     """Whether two files of settings say mostly the same kinds of things."""
     if not isinstance(one, dict) or not isinstance(other, Mapping):
@@ -105,12 +115,21 @@ def beside(path: str, files: Sequence[str]) -> Iterator[str]:
     """
     stem = posixpath.splitext(posixpath.basename(path))[0]
     folder = posixpath.dirname(path)
+    for run in (stem, posixpath.basename(folder)):  # what Weights & Biases calls a run is the end of its folder's name
+        of_run = re.compile(rf"(?:^|/)wandb/[\w.-]*-{re.escape(run)}/files/config\.yaml$")
+        yield from (file for file in files if len(run) > 5 and of_run.search(file))
     while folder and not any(posixpath.dirname(file) == folder and file.endswith(".py") for file in files):
         here = [file for file in files if posixpath.dirname(file) in (folder, f"{folder}/.hydra")]
         bare = {file: posixpath.splitext(posixpath.basename(file))[0] for file in here if file.endswith(_SETTINGS)}
         yield from (file for file, name in bare.items() if name.startswith(stem) or name.endswith(stem))
         yield from (file for file, name in bare.items() if _OF_RUN.search(name.lower()))
         folder = posixpath.dirname(folder)
+    named = {part for part in posixpath.splitext(path)[0].split("/") if len(part) > 3}  # outputs/large/ of large.yaml
+    yield from (file for file in files if file.endswith(_SETTINGS) and _bare(file) in named)
+
+
+def _bare(path: str) -> str:
+    return posixpath.splitext(posixpath.basename(path))[0]
 
 
 def choices(told: Told, files: Sequence[str], read: Callable[[str], Any]) -> list[Mapping[str, Value]]:

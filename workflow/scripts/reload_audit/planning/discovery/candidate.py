@@ -48,6 +48,7 @@ class Candidate:
     :param deterministic: None for what is usual with the environment
     :param env_by_name: whether only names of files and folders say which environment it is, or nothing at all
     :param spaces: what its zip says of its spaces, as plain values
+    :param hyperparameters: numbers in its zip, by their names
     :param words: names that may speak of its environment, the nearest first
     :param repository: the folder that what its repository says of it is relative to
     :param setups: how its repository says that it is run, until that is settled
@@ -89,6 +90,7 @@ class Candidate:
     claims: list[Claim] = field(default_factory=list)
     env_by_name: bool = False
     spaces: Mapping[str, object] = field(default_factory=dict)
+    hyperparameters: Mapping[str, float] = field(default_factory=dict)
     words: Sequence[str] = ()
     repository: str = ""
     setups: Sequence[Setup] = ()

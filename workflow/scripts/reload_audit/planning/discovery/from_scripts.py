@@ -76,13 +76,14 @@ def _ask(repository: Repository, model: Candidate, path: str, files: Sequence[So
     """
     from reload_audit.repository.repository import Asked
 
-    answer = repository.setups(Asked(path, model.algo, model.spaces))
+    answer = repository.setups(Asked(path, model.algo, model.spaces, model.hyperparameters))
     _take_evaluations(model, answer, files)
     if model.deterministic is None and answer.deterministic is not None:
         model.deterministic = answer.deterministic
     if not model.env_by_name or (model.env and not _speaks_of(answer, model.env)):
         return  # its files, or its own name, say more than scripts that never mention it
     model.setups = answer.setups
+    model.remarks += answer.doubts
     if len(answer.setups) == 1 and model.role == "final":  # steps tell which statistics are those of a checkpoint
         _take_statistics(model, answer, path, files)
 

@@ -303,6 +303,7 @@ def _peeked(folder: Folder, zip_name: str, title: str) -> _Found:
         return PassedOver(candidate.path, f"a model of {other}")
     candidate.algo, candidate.trained = zips.algorithm_of(data), zips.trained(data)
     candidate.spaces = {key: data.get(key) for key in ("observation_space", "action_space")}
+    candidate.hyperparameters = {key: value for key, value in data.items() if type(value) in (int, float)}
     candidate.n_envs = settings.positive_integer(data.get("n_envs"))
     return candidate
 

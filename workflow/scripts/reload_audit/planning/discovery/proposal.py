@@ -175,7 +175,7 @@ def _lines(entry: Entry, folders: Mapping[str, str], classes: Mapping[str, Defin
     for number, setup in enumerate(entry.setups):
         aside = "# " if number else ""
         lines += ["    # or, as another part of the repository says:"] if number == 1 else []
-        lines += [f"    {aside}{line}" for line in _setup_lines(setup, own)]
+        lines += [f"    {aside}{line.removeprefix(aside)}" for line in _setup_lines(setup, own)]
     return lines
 
 
