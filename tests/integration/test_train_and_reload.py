@@ -18,6 +18,7 @@ from reload_audit.jobs.train import train_model
 from reload_audit.judging.criteria import Criteria
 from reload_audit.models import model_folder
 from reload_audit.processes.fork_servers import TRAIN_HASH_SEED
+from reload_audit.records.episodes import TrainTime, first_difference
 from reload_audit.records.specs import Limits, ReloadSpec, TrainingSpec
 from reload_audit.records.steps import read_steps
 from reload_audit.records.storage import read_json
@@ -341,6 +342,18 @@ def test_leftovers_of_a_killed_training_are_removed_and_those_of_running_ones_ar
         folder.mkdir()
     train_model(training_spec(), tmp_path / "trained", tmp_path / "log", code="", limits=LIMITS)
     assert (dead.exists(), alive.exists(), elsewhere.exists()) == (False, True, True)
+
+
+@pytest.mark.parametrize(("environment", "run"), [("planted:ConstructionDraws", 20), ("planted:WarmsUp", 40)])
+def test_more_than_one_look_is_run_in_place_only_where_the_first_is_not_the_reference_s(environment, run, tmp_path):
+    spec = training_spec(env=environment, total_timesteps=512)
+    spec["evaluation"] = {**spec["evaluation"], "episodes": 40, "looks": [20, 40]}
+    train(spec, str(tmp_path))
+    measured = TrainTime.from_dict(read_json(tmp_path / model_folder.EVALUATIONS))
+    assert measured.in_place is not None
+    assert [one.seed for one in measured.in_place] == [one.seed for one in measured.reference[:run]]
+    assert [*measured.quoted[run:]] == [*measured.reference[run:]]
+    assert (first_difference(measured.quoted, measured.reference) is None) == (run == 20)
 
 
 def test_training_records_the_reference_s_steps_and_where_in_place_diverges_from_it(tmp_path, monkeypatch):

@@ -51,6 +51,17 @@ def test_a_recording_as_the_recorder_writes_it_is_read(tmp_path):
     assert recording.identity.versions == {"stable_baselines3": "2.9.2"}
 
 
+def test_fewer_episodes_in_place_that_are_the_reference_s_in_every_bit_stand_for_all(tmp_path):
+    manifest, evaluations = recorded()
+    manifest["spec"]["evaluation"]["episodes"] = 3
+    evaluations |= {"reference": [episode(0), episode(1), episode(2, 5.0)], "in_place": [episode(0), episode(1)]}
+    measured = read_recording(write(tmp_path, manifest, evaluations)).train_time
+    assert [one.reward for one in measured.quoted] == [1.0, 1.0, 5.0]
+    evaluations["in_place"][1] = episode(1, 2.0)
+    with pytest.raises(Unreadable, match="in_place: expected 3 episodes, or fewer that are the reference's"):
+        read_recording(write(tmp_path, manifest, evaluations))
+
+
 def test_entries_that_no_recorder_writes_are_ignored(tmp_path):
     manifest, evaluations = recorded()
     manifest["versions"] |= {"<script>": "1", "numpy": "=cmd|calc", "\ud800": "1", "torch": "2.13.0+cpu"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -9,9 +11,35 @@ from reload_audit.environments.build import build_vec_env, freeze_normalization
 from reload_audit.evaluation.rollouts import ModelPolicy, RandomPolicy, run_episodes, run_looks
 from reload_audit.models import model_folder
 from reload_audit.processes.full_disk import is_out_of_space
-from reload_audit.records.episodes import RANDOM_POLICY_EPISODES, Episode
+from reload_audit.records.episodes import RANDOM_POLICY_EPISODES, Episode, first_difference
 from reload_audit.records.specs import EnvironmentSpec, EvaluationSpec
 from reload_audit.records.steps import Steps
+
+
+def evaluate_in_place_and_anew(
+    model: BaseAlgorithm,
+    venv: VecEnv,
+    evaluation: EvaluationSpec,
+    evaluate_anew: Callable[[], list[Episode]],
+    steps: Steps | None = None,
+) -> tuple[list[Episode], list[Episode]]:
+    """Run the protocol's episodes in the environments trained in, and as reference.
+
+    In place comes before the reference, so that it meets the environments as training left them. Where its first look
+    is the reference's in every bit, the reference's further episodes stand for those in place, which are not run.
+
+    :param venv: the environments trained in
+    :param evaluate_anew: runs the reference episodes
+    :param steps: takes the first steps of the first episodes in place, if given
+    :return: the episodes in place, all or those of the first look, and the reference
+    """
+    freeze_normalization(venv)
+    policy, first_look = ModelPolicy(model), evaluation.stops[0]
+    in_place = run_episodes(policy, venv, evaluation, 0, first_look, steps)
+    reference = evaluate_anew()
+    if first_difference(in_place, reference[:first_look]) is not None:
+        in_place += run_looks(policy, venv, evaluation, evaluation.stops[1:], steps=steps, first=first_look)
+    return in_place, reference
 
 
 def evaluate_in_looks(

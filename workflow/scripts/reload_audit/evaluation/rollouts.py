@@ -279,6 +279,7 @@ def run_looks(
     enough: Callable[[Sequence[Episode]], bool] = lambda _: False,
     steps: Steps | None = None,
     allowed: TimeAllowed | None = None,
+    first: int = 0,
 ) -> list[Episode]:
     """Run episodes in portions ("looks") until ``enough`` says so, at most to the last of ``stops``.
 
@@ -286,13 +287,14 @@ def run_looks(
     :param enough: whether the episodes so far suffice, asked after each portion
     :param steps: takes the first steps of the first episodes, if given
     :param allowed: the time for them; unlimited if not given
+    :param first: the episode to begin with
     """
     episodes: list[Episode] = []
     for stop in stops:
         if allowed is not None and allowed.is_up_after(0.0):
             break
-        episodes += run_episodes(policy, venv, evaluation, len(episodes), stop, steps, allowed)
-        if len(episodes) < stop or enough(episodes):
+        episodes += run_episodes(policy, venv, evaluation, first + len(episodes), stop, steps, allowed)
+        if first + len(episodes) < stop or enough(episodes):
             break
     return episodes
 

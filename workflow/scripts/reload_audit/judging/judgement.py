@@ -151,7 +151,7 @@ def judge(train_time: TrainTime, reload: Sequence[Episode], criteria: Criteria) 
     cut = _cut(reload, with_bounds(quoted[:n], train_time.paid))
     criteria = criteria.up_to(len(quoted))
     width = margin(mean_reward(quoted), std_reward(quoted), train_time.random_mean, criteria)
-    in_place = None if train_time.in_place is None else train_time.in_place[:n]
+    in_place = None if train_time.in_place is None else quoted[:n]
     comparison = _compared(quoted[:n], reload, width, criteria)
     return Judgement(
         comparison=comparison,

@@ -16,7 +16,7 @@ from typing import Any
 from reload_audit.reading import limits
 from reload_audit.reading.plain_values import mapping, objects_in, read_json
 from reload_audit.reading.refusal import Unreadable, printable, refusing
-from reload_audit.records.episodes import UNSEEDED, Episode, TrainTime
+from reload_audit.records.episodes import UNSEEDED, Episode, TrainTime, first_difference
 from reload_audit.records.manifest import ActsOn, ChangedAttribute, Construction, Digests, Identity
 from reload_audit.records.specs import EvaluationSpec
 
@@ -63,10 +63,9 @@ def read_recording(folder: str | Path) -> Recording:
         manifest, evaluations = (mapping(read_json(file, limits.RECORDING_BYTES)) for file in files)
         evaluation = _evaluation(manifest["spec"]["evaluation"])
         train_time = TrainTime.from_dict(evaluations)
-        parts = {"reference": train_time.reference, "in_place": train_time.in_place}
-        for name, episodes in parts.items():
-            if episodes is not None:
-                _check_episodes(episodes, f"evaluations.json: {name}", evaluation.episodes)
+        _check_episodes(train_time.reference, "evaluations.json: reference", evaluation.episodes)
+        if train_time.in_place is not None:
+            _check_in_place(train_time.in_place, train_time.reference)
         if train_time.random_policy is not None:
             _check_episodes(train_time.random_policy, "evaluations.json: random_policy", None)
         identity = Identity(
@@ -116,6 +115,17 @@ def _evaluation(data: Any) -> EvaluationSpec:
     if not 1 <= len(looks) <= limits.RECORDED_LOOKS or not whole or sorted(looks) != looks:
         raise Unreadable("manifest.json: evaluation.looks: expected increasing numbers of episodes")
     return evaluation
+
+
+def _check_in_place(episodes: Sequence[Episode], reference: Sequence[Episode]) -> None:
+    """Check episodes in place: as many as the reference has, or fewer that are the same in every bit."""
+    where, count = "evaluations.json: in_place", min(len(episodes), len(reference))
+    _check_episodes(episodes, where, count if count > 1 else len(reference))
+    if count < len(reference) and first_difference(episodes, reference[:count]) is not None:
+        raise Unreadable(
+            f"{where}: expected {len(reference)} episodes, or fewer that are the reference's in every bit; found "
+            f"{count} that are not"
+        )
 
 
 def _check_episodes(episodes: Sequence[Episode], where: str, count: int | None) -> None:

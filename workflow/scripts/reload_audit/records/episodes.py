@@ -99,7 +99,8 @@ def with_bounds(episodes: Sequence[Episode], others: Pays) -> Sequence[Episode]:
 class TrainTime(PlainData):
     """What a model earned right after training, over the same episode seeds.
 
-    :param in_place: on the environments it was trained in; None for an external model that was recorded without it
+    :param in_place: on the environments it was trained in; None for an external model that was recorded without it.
+        Where they are fewer than the reference's, these are the same in every bit, and stand for the others
     :param reference: on freshly built ones
     :param random_policy: what random actions earn there; None where they break the environment
     """
@@ -120,7 +121,7 @@ class TrainTime(PlainData):
     @property
     def quoted(self) -> Sequence[Episode]:
         """The episodes whose mean people quote as the model's reward: in place, or else the reference."""
-        return self.reference if self.in_place is None else self.in_place
+        return self.reference if self.in_place is None else [*self.in_place, *self.reference[len(self.in_place) :]]
 
     @property
     def paid(self) -> Pays:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import gymnasium as gym
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv,
 
 from reload_audit.environments.construction import describe_vec_env
 from reload_audit.environments.own_vec_env import OwnVecEnv
-from reload_audit.evaluation.reference import evaluate_in_looks
+from reload_audit.evaluation.reference import evaluate_in_place_and_anew
 from reload_audit.models import model_folder
 from reload_audit.records.episodes import Episode
 from reload_audit.records.specs import EnvironmentSpec, EvaluationSpec
@@ -26,13 +26,20 @@ from reload_audit.training.with_episodes import NotMeasured, with_episodes
 
 
 def evaluate_in_place(
-    model: BaseAlgorithm, spec: EnvironmentSpec, evaluation: EvaluationSpec, *, at_the_end: bool
-) -> list[Episode] | None:
-    """Run the protocol's episodes in the environments that a model is trained in.
+    model: BaseAlgorithm,
+    spec: EnvironmentSpec,
+    evaluation: EvaluationSpec,
+    evaluate_anew: Callable[[], list[Episode]],
+    *,
+    at_the_end: bool,
+) -> tuple[list[Episode] | None, list[Episode]]:
+    """Run the protocol's episodes in the environments that a model is trained in, and as reference.
 
     :param spec: of the same environments, built anew
+    :param evaluate_anew: runs the reference episodes
     :param at_the_end: whether those that cannot be copied may be used themselves
-    :return: None for those that may neither be copied nor used, or cannot be reached
+    :return: the episodes in place, None where the environments may neither be copied nor used, or cannot be reached;
+        and the reference
     """
     venv = model.get_env()
     assert venv is not None
@@ -43,10 +50,10 @@ def evaluate_in_place(
         ):
             if own:
                 model._last_obs = None  # a training that goes on resets the environments first
-            return evaluate_in_looks(model, _around(venv, inner), evaluation)
+            return evaluate_in_place_and_anew(model, _around(venv, inner), evaluation, evaluate_anew)
     except (NotMeasured, NotReached) as problem:
         print(f"not measured in place: {problem}", flush=True)
-        return None
+        return None, evaluate_anew()
 
 
 @contextlib.contextmanager

@@ -147,8 +147,13 @@ def _record(
     steps = Steps()
     with _as_a_reload_would(model.device):
         changed = changed_attributes(venv, environment)
-        in_place = evaluate_in_place(model, environment, evaluation, at_the_end=at_the_end)
-        reference = evaluate_reference(model, environment, evaluation, evaluation.seed, steps)
+        in_place, reference = evaluate_in_place(
+            model,
+            environment,
+            evaluation,
+            lambda: evaluate_reference(model, environment, evaluation, evaluation.seed, steps),
+            at_the_end=at_the_end,
+        )
         random_policy = evaluate_random_policy(model, environment, evaluation, evaluation.seed)
         fresh = fresh_environments(model, environment, n_envs=1, seed=evaluation.seed)
         description = model_folder.describe(model, fresh)

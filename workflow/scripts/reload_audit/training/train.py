@@ -21,12 +21,16 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from reload_audit.environments.build import build_vec_env
 from reload_audit.environments.stack import Normalizer
 from reload_audit.evaluation.divergence import first_divergence
-from reload_audit.evaluation.reference import evaluate_in_looks, evaluate_random_policy, evaluate_reference
+from reload_audit.evaluation.reference import (
+    evaluate_in_place_and_anew,
+    evaluate_random_policy,
+    evaluate_reference,
+)
 from reload_audit.models import model_folder
 from reload_audit.models.algorithms import algorithm, default_policy, parse_hyperparams, resolved_hyperparams
 from reload_audit.models.without_dynamo import spare_compiler
 from reload_audit.processes.under_way import report
-from reload_audit.records.episodes import TrainTime
+from reload_audit.records.episodes import Episode, TrainTime
 from reload_audit.records.manifest import Training
 from reload_audit.records.specs import TrainingSpec
 from reload_audit.records.steps import Steps
@@ -41,8 +45,8 @@ def train(spec_data: Mapping[str, Any], folder: str, checkpoints: str = "", code
     """Train a model, save it into ``folder``, and evaluate it.
 
     The order matters. Model and statistics are saved before anything else, because evaluating changes the last
-    observations that prove the two files to belong together. In place comes before the reference, so that it meets
-    the environments as training left them. The random policy comes last, because nothing after it can be disturbed.
+    observations that prove the two files to belong together. The random policy comes last, because nothing after it
+    can be disturbed.
 
     :param spec_data: what ``TrainingSpec.from_dict`` reads
     :param checkpoints: folder of this model's checkpoints, if it is to have some
@@ -73,12 +77,15 @@ def train(spec_data: Mapping[str, Any], folder: str, checkpoints: str = "", code
     description = model_folder.describe(model, venv)
     unpicklable = find_unpicklable_parts(venv)
 
-    _log("evaluating in place")
     report("evaluating", 0, 0, "")
     in_place_steps, steps = Steps(), Steps()
-    in_place = evaluate_in_looks(model, venv, spec.evaluation, in_place_steps)
-    _log("evaluating on freshly built environments")
-    reference = evaluate_reference(model, spec.environment, spec.evaluation, spec.seed, steps)
+
+    def evaluate_anew() -> list[Episode]:
+        _log("evaluating on freshly built environments")
+        return evaluate_reference(model, spec.environment, spec.evaluation, spec.seed, steps)
+
+    _log("evaluating in place")
+    in_place, reference = evaluate_in_place_and_anew(model, venv, spec.evaluation, evaluate_anew, in_place_steps)
     random_policy = evaluate_random_policy(model, spec.environment, spec.evaluation, spec.seed)
     evaluated = time.monotonic()
     write_json(Path(folder) / model_folder.EVALUATIONS, TrainTime(in_place, reference, random_policy).to_dict())
