@@ -30,8 +30,11 @@ from support.builders import training_spec
 EVALUATION = EvaluationSpec(episodes=20, seed=500, n_envs=4, max_episode_steps=1000, looks=(10, 20))
 
 
-def environment(n_envs: int, env: str = "planted:Draws", kind: str = "dummy", **spec: Any) -> VecEnv:
+def environment(
+    n_envs: int, env: str = "planted:Draws", kind: str = "dummy", *, wrapped: bool = False, **spec: Any
+) -> VecEnv:
     built = TrainingSpec.from_dict(training_spec(env=env, **spec)).environment
+    built = replace(built, monitor="wrapped") if wrapped else built
     normalizer = (lambda venv: VecNormalize(venv)) if built.normalize is not None else None
     return build_vec_env(built, n_envs, seed=3, kind=kind, start_method="fork", normalizer=normalizer)
 
@@ -203,6 +206,16 @@ def test_an_episode_is_the_environments_own_where_wrappers_end_it_with_each_life
     assert {episode.length for episode in episodes} == {6}
     for episode in episodes:
         assert episode.monitor_reward == pytest.approx(episode.reward, abs=1e-6)  # Monitor rounds
+
+
+@pytest.mark.parametrize("n_envs", [1, 4])
+def test_an_episode_is_what_wrappers_leave_where_training_recorded_it_around_them(n_envs):
+    whole = episodes_of(environment(4), policy=AlwaysZero())
+    episodes = episodes_of(environment(n_envs, wrappers=["planted.Clips"], wrapped=True), policy=AlwaysZero())
+    assert [episode.length for episode in episodes] == [episode.length for episode in whole]
+    assert [episode.reward for episode in episodes] == [episode.monitor_reward for episode in episodes]
+    assert {episode.reward % 1.0 for episode in episodes} == {0.0}, "sums of signs"
+    assert [episode.reward for episode in episodes] != [episode.reward for episode in whole]
 
 
 def test_an_episode_ends_where_a_wrapper_further_out_cuts_it_short():

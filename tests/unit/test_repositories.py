@@ -263,6 +263,37 @@ DQN("MlpPolicy", env).learn(1000).save("car")
     assert (environment.env, environment.env_kwargs) == ("MountainCar-v0", {"max_episode_steps": -1})
 
 
+@pytest.mark.parametrize(
+    ("made", "monitor"),
+    [
+        ("Monitor(Clip(gym.make('CartPole-v1')))", "wrapped"),
+        ("Clip(gym.make('CartPole-v1'))", "wrapped"),
+        ("Clip(Monitor(gym.make('CartPole-v1')))", None),
+        ("make_vec_env('CartPole-v1', wrapper_class=Clip)", None),
+        ("make_vec_env(lambda: Clip(gym.make('CartPole-v1')))", "wrapped"),
+        ("DummyVecEnv([lambda: Clip(gym.make('CartPole-v1'))])", "wrapped"),
+    ],
+)
+def test_episodes_are_those_that_scripts_record_inside_their_wrappers_or_around_them(
+    tmp_path: Path, made: str, monitor: str | None
+) -> None:
+    script = f"""
+import gymnasium as gym
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv
+class Clip(gym.RewardWrapper):
+    def reward(self, reward):
+        return min(reward, 0.5)
+if __name__ == "__main__":
+    PPO("MlpPolicy", {made}).learn(1000).save("clipped")
+"""
+    found = planned(Repository({"train.py": script}, {"clipped.zip": OF_CARTPOLE}).write(tmp_path / "clipped"))
+    (run,) = found.proposal["runs"]
+    assert (run["wrappers"], run.get("monitor")) == (["train.Clip"], monitor)
+
+
 def test_of_two_repositories_with_modules_of_one_name_each_keeps_its_own(tmp_path: Path) -> None:
     script = (
         "from env import SnakeEnv\nfrom stable_baselines3 import PPO\nPPO('MlpPolicy', SnakeEnv(5)).save('snake')\n"

@@ -148,7 +148,10 @@ def _make_slot(spec: EnvironmentSpec, registered: EnvSpec | None, worker_seed: i
             gym.registry.setdefault(registered.id, registered)
         th.set_num_threads(1)
         seed_global_generators(worker_seed)
-    env = make_env(spec, [Monitor, SeededEpisodes] if spec.monitor == "env" else [SeededEpisodes])
+    own = [SeededEpisodes] if spec.monitor == "vec" else [Monitor, SeededEpisodes]
+    env = make_env(spec, [] if spec.monitor == "wrapped" else own)
+    for wrap in own if spec.monitor == "wrapped" else ():
+        env = wrap(env)
     env.get_wrapper_attr("remember_construction")(describe_construction(env, spec.env_kwargs))
     return ActionsAnnounced(env) if spec.wrappers else env
 

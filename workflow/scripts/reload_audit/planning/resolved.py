@@ -67,6 +67,7 @@ class Run(TypedDict, total=False):
     env: str
     env_kwargs: dict[str, Any]
     wrappers: list[WrapperEntry]
+    monitor: MonitorPlace
     vec_wrappers: list[WrapperEntry]
     vec_env: str
     frame_stack: int | None

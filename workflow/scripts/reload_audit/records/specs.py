@@ -18,7 +18,7 @@ FORMAT = 1
 
 VecEnvKind = Literal["dummy", "subproc"]
 VEC_ENV_KINDS: tuple[VecEnvKind, ...] = ("dummy", "subproc")
-MonitorPlace = Literal["env", "vec"]
+MonitorPlace = Literal["env", "wrapped", "vec"]
 
 ModelSource = Literal["table", "zoo", "hub", "folder", "recorded"]
 """How an external model was found: by a row of a table, or by the layout that its files lie in."""
@@ -121,7 +121,8 @@ class EnvironmentSpec(PlainData):
 
     :param env: a registered id, ``module:Id-v0``, ``package.module:EnvClass``, or a function that returns one
     :param wrappers: around each environment, innermost first
-    :param monitor: ``env`` for a Monitor on each environment, ``vec`` for a VecMonitor among ``vec_wrappers`` instead
+    :param monitor: ``env`` for a Monitor on each environment, inside its wrappers; ``wrapped`` for one around them, so
+        that an episode and its reward are as they leave them; ``vec`` for a VecMonitor among ``vec_wrappers`` instead
     :param vec_wrappers: around the VecEnv, innermost first; VecTransposeImage is put around them where it is needed.
         Of an external model VecNormalize is among them only where its place is known: see ``environments.stack``
     :param python_path: folders to put on ``sys.path`` first

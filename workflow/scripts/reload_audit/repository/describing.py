@@ -100,6 +100,8 @@ class Describing:
             return None
         else:
             env = environment.env
+        changing = any(_last(layer) != "TimeLimit" for layer in wrappers)
+        inside = environment.monitored == 0 and len(wrappers) <= len(environment.wrappers)
         kwargs = self._data(kwargs, definitions)
         single = tuple(self._written(layer, definitions) for layer in wrappers)
         layers = tuple(self._written(layer, definitions) for layer in environment.layers)
@@ -108,7 +110,7 @@ class Describing:
         usual = [*map(_last, environment.layers)] in _USUAL
         gaps += [f"argument {name} of {layer.name} ({layer.place})" for layer in wrappers for name in layer.unknown]
         sources = {"env": environment.place, "env_kwargs": environment.place, "n_envs": environment.place}
-        sources |= {"wrappers": wrappers[-1].place} if wrappers else {}
+        sources |= dict.fromkeys(("wrappers", "monitor"), wrappers[-1].place) if wrappers else {}
         sources |= dict.fromkeys(
             ("frame_stack", "vec_wrappers"), environment.layers[-1].place if environment.layers else environment.place
         )
@@ -117,6 +119,7 @@ class Describing:
             id=environment.env,
             env_kwargs=kwargs,
             wrappers=single,
+            monitor="wrapped" if changing and not inside else "env",
             vec_wrappers=() if usual else layers,
             frame_stack=_count(stack.kwargs.get("n_stack")) if usual and stack else None,
             normalize=None if normalize is None else normalize.kwargs,

@@ -168,6 +168,7 @@ class Library:
         environment = self.environment(call.get(0, "env_id"), call, call.get(5, "env_kwargs", None))
         if environment is None:
             environment = self.made(Environment(call.place, env=HOLE))
+        environment = replace(environment, monitored=len(environment.wrappers))
         wrap, wrap_with = call.get(4, "wrapper_class"), call.kwargs.get("wrapper_kwargs")
         if wrap is not UNKNOWN and wrap is not None:
             wrapped = call.again(wrap, [environment], _mapping(wrap_with))
@@ -397,6 +398,11 @@ def _layer(name: str, *names: str) -> Callable[[Library, Call], Any]:
     return build
 
 
+def _monitor(library: Library, call: Call) -> Any:
+    inner = _unseen(library, call)
+    return replace(inner, monitored=len(inner.wrappers)) if isinstance(inner, Environment) else inner
+
+
 def _unseen(_: Library, call: Call) -> Any:
     inner = call.environment
     return UNKNOWN if inner is None else inner
@@ -432,6 +438,7 @@ _BY_LAST: dict[tuple[bool, str], _Handler] = {
     (True, "VecNormalize"): _layer("VecNormalize", *_NORMALIZE),
     (True, "VecFrameStack"): _layer("VecFrameStack", "n_stack", "channels_order"),
     **{(True, name): _unseen for name in _UNSEEN},
+    (True, "Monitor"): _monitor,
 }
 """By whether it is of SB3, and the last part of the name."""
 

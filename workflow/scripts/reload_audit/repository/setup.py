@@ -6,6 +6,7 @@ import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from reload_audit.repository.places import Place
 from reload_audit.repository.values import Class, Value
@@ -41,6 +42,7 @@ class Setup:
     :param sources: for each key of an entry of ``runs`` where it is said
     :param classes: of the repository, which the model is made of, each by the name that its zip has it under
     :param gaps: what a configuration cannot say, in words
+    :param monitor: whether an episode and its reward are the environment's own, or as its wrappers leave them
     :param made_by: the class of the repository that the environment is of, and those of its arguments that are known
     """
 
@@ -57,6 +59,7 @@ class Setup:
     sources: Mapping[str, Place | str]
     gaps: tuple[str, ...] = ()
     classes: tuple[tuple[str, Definition], ...] = ()
+    monitor: Literal["env", "wrapped"] = "env"
     made_by: Class | None = field(default=None, compare=False)
     made_with: Mapping[str, Value] = field(default_factory=dict, compare=False)
 

@@ -52,6 +52,7 @@ class Environment:
     :param unknown: arguments that cannot be written into a configuration
     :param wrappers: of each environment, innermost first
     :param layers: of the VecEnv, innermost first
+    :param monitored: how many of the wrappers stand inside its Monitor; None where no script puts one
     :param saved: files that VecNormalize's statistics are saved to, each with its place; ``loaded``, they come from
     """
 
@@ -62,6 +63,7 @@ class Environment:
     kwargs: Mapping[str, Value] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
     wrappers: tuple[Layer, ...] = ()
+    monitored: int | None = None
     vec_env: str | None = None
     n_envs: int | None = None
     layers: tuple[Layer, ...] = ()

@@ -27,7 +27,7 @@ from reload_audit.records.specs import (
 from reload_audit.repository.setup import Setup
 
 SET_BY_USER = (
-    *("algo", "env", "env_kwargs", "wrappers", "vec_env", "vec_wrappers", "frame_stack", "n_envs"),
+    *("algo", "env", "env_kwargs", "wrappers", "monitor", "vec_env", "vec_wrappers", "frame_stack", "n_envs"),
     *("deterministic", "device", "classes", "python_path"),
 )
 """What a user can say about models, in an entry of ``runs`` or a row of a table."""

@@ -382,4 +382,5 @@ def _take_manifest(candidate: Candidate, path: str, manifest: dict[str, Any]) ->
         raise Unreadable(f"{shown(path)}: in spec, {error}") from None
     candidate.take_settings(recorded)
     candidate.vec_env = settings.environment_id(environment.get("vec_env")) or None
-    candidate.monitor = "vec" if environment.get("monitor") == "vec" else "env"
+    place = environment.get("monitor")
+    candidate.monitor = "vec" if place == "vec" else "wrapped" if place == "wrapped" else "env"

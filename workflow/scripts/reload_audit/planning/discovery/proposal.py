@@ -185,6 +185,7 @@ def _setup_lines(setup: Setup, own: Collection[str]) -> Iterator[str]:
     values = {
         "env_kwargs": dict(setup.env_kwargs),
         "wrappers": [{name: dict(kwargs)} if kwargs else name for name, kwargs in setup.wrappers],
+        "monitor": setup.monitor if setup.monitor != "env" else None,
         "vec_wrappers": [{name: dict(kwargs)} if kwargs else name for name, kwargs in setup.vec_wrappers],
         "frame_stack": setup.frame_stack,
         "n_envs": setup.n_envs,

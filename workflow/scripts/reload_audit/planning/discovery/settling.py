@@ -91,6 +91,7 @@ def _take(model: Candidate, setup: Setup) -> None:
         "env": setup.env,
         "env_kwargs": dict(setup.env_kwargs),
         "wrappers": [{name: dict(kwargs)} if kwargs else name for name, kwargs in setup.wrappers],
+        "monitor": setup.monitor,
         "vec_wrappers": [{name: dict(kwargs)} if kwargs else name for name, kwargs in setup.vec_wrappers],
         "frame_stack": setup.frame_stack,
         "n_envs": model.n_envs or setup.n_envs,
