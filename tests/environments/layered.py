@@ -72,6 +72,27 @@ class Shared(Level):
         return super().observe() / (1 + Shared.resets_of_all)
 
 
+class Judge:
+    """What a :class:`Judged` is given, and makes itself where it is given none."""
+
+    def __init__(self, strictness: float = 1.0) -> None:
+        self.strictness = strictness
+        self.judged = 0
+
+
+class Judged(Level):
+    """:class:`Level` that takes an object, which every reset changes, and passes on all other arguments."""
+
+    def __init__(self, judge: Judge | None = None, port: int = 0, **kwargs: int) -> None:
+        super().__init__(**kwargs)
+        self.judge = judge or Judge()
+        self.port = port
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        self.judge.judged += 1
+        return super().reset(seed=seed)
+
+
 class Scaled(gym.RewardWrapper):
     """Multiplies rewards by an argument that it keeps."""
 
@@ -117,6 +138,22 @@ class Mirrored(VecEnvWrapper):
             if "terminal_observation" in info:
                 info["terminal_observation"] = -self.factor * info["terminal_observation"]
         return -self.factor * observations, rewards, dones, infos
+
+
+class Mapped(VecEnvWrapper):
+    """Gives what a function makes of observations, and hides a factor."""
+
+    def __init__(self, venv: VecEnv, function: Any = None, scale: float = 1.0) -> None:
+        super().__init__(venv)
+        self.function = function or np.negative
+        self.factor = scale
+
+    def reset(self) -> Any:
+        return self.factor * self.function(self.venv.reset())
+
+    def step_wait(self) -> Any:
+        observations, rewards, dones, infos = self.venv.step_wait()
+        return self.factor * self.function(observations), rewards, dones, infos
 
 
 def make_hiding(scale: float = 2.0) -> gym.Env:

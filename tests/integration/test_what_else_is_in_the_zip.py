@@ -124,9 +124,10 @@ class LaidOut(BaseFeaturesExtractor):
         super().__init__(observation_space, layout.size.value)
         first = th.nn.Linear(3, layout.size.value, bias=layout.options["bias"][0])
         self.layers = th.nn.Sequential(first, layout.activation(), last, *[args.more()] * args.times)
+        self.scale = args.scale
 
     def forward(self, observations):
-        return self.layers(observations)
+        return self.layers(observations) * self.scale
 
 
 class Swish(th.nn.Module):
@@ -230,8 +231,9 @@ def with_a_network_of_its_own() -> PPO:
 
 def all_models(stuff: ModuleType, net: ModuleType) -> dict[str, BaseAlgorithm]:
     extractor = {"features_extractor_class": net.Net, "features_extractor_kwargs": {"features_dim": 5}}
-    args = argparse.Namespace(times=2, more=th.nn.Sigmoid)
-    laid_out = {"layout": net.Layout(), "last": th.nn.LeakyReLU(0.3), "args": args}
+    args = argparse.Namespace(times=2, more=th.nn.Sigmoid, scale=th.arange(8.0)[1::2])
+    last = th.nn.Sequential(th.nn.Linear(4, 4), th.nn.BatchNorm1d(4), th.nn.LeakyReLU(0.3))
+    laid_out = {"layout": net.Layout(), "last": last, "args": args}
     objects = {"features_extractor_class": net.LaidOut, "features_extractor_kwargs": laid_out}
     beginning = {"optimizer_class": stuff.Slow, "log_std_init": th.tensor(0)}
     return {
@@ -334,10 +336,15 @@ def test_all_that_is_left_out_is_listed(
     for named in ("policy_kwargs.device (torch.device)", "action_noise (their_stuff.Noise)", "(their_stuff.Buffer)"):
         assert named in audited["device"]["loaded_with"]
     assert "policy_kwargs.optimizer_class (their_stuff.Slow)" in audited["beginning"]["loaded_with"]
-    assert "policy_kwargs.log_std_init (torch._utils" in audited["beginning"]["loaded_with"]
     assert "policy_kwargs.optimizer_class (__main__.Slow)" in audited["optimizer"]["loaded_with"]
     for named in ("predictor.pth (of a class derived from PPO)", "the optimizers' states (of other parameters)"):
         assert named in audited["derived"]["loaded_with"]
+
+
+def test_what_sb3_says_of_parameters_that_do_not_fit_is_known(audited: dict[str, Row], folder: Path) -> None:
+    with pytest.raises(ValueError, match="parameter group") as raised:
+        PPO.load(folder / "derived.zip", device="cpu")
+    assert audited["derived"]["plain_load_error"] == f"ValueError: {raised.value}"
 
 
 @pytest.mark.parametrize("name", LINES)

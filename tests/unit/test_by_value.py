@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import io
+import os
 import pickle
 from typing import Any, NamedTuple
 
@@ -15,6 +17,7 @@ from stable_baselines3.common.torch_layers import FlattenExtractor
 from reload_audit.reading.by_value import besides, held, held_in, mapping_for
 from reload_audit.reading.pickles import parse
 from reload_audit.reading.refusal import Unreadable
+from reload_audit.reading.tensors import tensor_of
 from reload_audit.reading.values import Values
 
 
@@ -201,5 +204,49 @@ def test_the_line_to_configure_is_said_of_an_object_too() -> None:
 )
 def test_an_object_that_is_more_than_its_attributes_is_refused(made: Any, said: str) -> None:
     classes = {name: f"{__name__}.{type(made).__name__}" for name in names_of(made)}
-    with pytest.raises(Unreadable, match=said):
+    with pytest.raises(Unreadable, match=said) as refused:
         Values(classes=classes).build(parse(cloudpickle.dumps(made)).value)
+    assert mapping_for(classes) in str(refused.value)
+
+
+def storage(numbers: int) -> bytes:
+    """What a pickle holds of a tensor's numbers."""
+    content = io.BytesIO()
+    th.save(th.arange(float(numbers)).storage(), content, _use_new_zipfile_serialization=False)
+    return content.getvalue()
+
+
+def test_a_tensor_is_built_of_its_own_numbers() -> None:
+    every_second = th.arange(8.0)[1::2]
+    layer = th.nn.Linear(2, 3).requires_grad_(False)
+    built = Values().build(parse(cloudpickle.dumps([every_second, layer])).value)
+    assert built[0].equal(every_second)
+    assert built[1].weight.equal(layer.weight)
+    assert not built[1].weight.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "stride"),
+    [
+        (3, (2,), (1,)),
+        (0, (5,), (0,)),
+        (0, (2,), (4,)),
+        (-1, (1,), (1,)),
+        (0, (2.5,), (1,)),
+        (0, (10**6,) * 5, (0,) * 5),
+    ],
+)
+def test_a_tensor_that_reaches_beyond_its_numbers_is_refused(offset: Any, size: Any, stride: Any) -> None:
+    with pytest.raises(Unreadable, match="damaged tensor"):
+        tensor_of(storage(4), offset, size, stride)
+
+
+def test_a_tensor_whose_file_would_call_something_is_refused() -> None:
+    class Calling:
+        def __reduce__(self) -> Any:
+            return os.getcwd, ()
+
+    content = io.BytesIO()
+    th.save(Calling(), content, _use_new_zipfile_serialization=False)
+    with pytest.raises(Unreadable, match=r"damaged tensor.*weights_only"):
+        tensor_of(content.getvalue(), 0, (1,), (1,))

@@ -255,6 +255,7 @@ class _Evaluation:
         environment, moved = environment_of(spec.environment, spec, self._policy, self._condition.migration)
         self.facts = replace(self.facts, env_ran=environment.env, env_package=ids.registering_package(environment.env))
         loaded = load(saved, spec.algo, self._device)
+        self.facts = replace(self.facts, plain_load_error=plain_error or loaded.plain_error)
         unread = () if statistics is None or not statistics.left_out else (", ".join(statistics.left_out),)
         self.facts = replace(
             self.facts,

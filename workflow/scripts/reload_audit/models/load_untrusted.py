@@ -79,10 +79,12 @@ class Loaded:
     """A loaded model, and what was done to load it.
 
     :param notes: what was left out or rebuilt for it, and what SB3 warned of, in words
+    :param plain_error: what SB3 would have raised of parameters that were left out; empty where none were
     """
 
     model: BaseAlgorithm
     notes: tuple[str, ...]
+    plain_error: str = ""
 
 
 def load(saved: SavedModel, algo: str, device: str) -> Loaded:
@@ -101,17 +103,20 @@ def load(saved: SavedModel, algo: str, device: str) -> Loaded:
         given = values | _numbers(saved) | _NO_TRAINING
         spare_compiler()
         members, others = _parameters(saved, kind)
+        plain_error = next((_said(_no_place(name)) for name in others), "")
         try:
             model = kind.load(_without_pickles(saved, kind, given, members), device=device, custom_objects=given)
         except (ValueError, KeyError) as problem:  # what SB3 makes of an optimizer's state that does not fit
             if "optimizer_class" in unread or _MISFIT not in str(problem.__context__ or problem):
                 raise
             others["the optimizers' states"] = LeftOut("of other parameters", str(problem))
+            plain_error = _said(problem)
             arguments["optimizer_class"] = _Idle
             model = kind.load(_without_pickles(saved, kind, given, members), device=device, custom_objects=given)
     said = [printable(str(warning.message)) for warning in caught if issubclass(warning.category, UserWarning)]
     left_out = {**saved.left_out, **{f"policy_kwargs.{name}": part for name, part in unread.items()}, **others}
-    return Loaded(model, (*_notes(saved, left_out), *(f"SB3 warns: {text:.120}" for text in dict.fromkeys(said))))
+    notes = (*_notes(saved, left_out), *(f"SB3 warns: {text:.120}" for text in dict.fromkeys(said)))
+    return Loaded(model, notes, plain_error)
 
 
 def plain_load_error(saved: SavedModel, statistics: Parsed | None) -> str:
@@ -265,8 +270,12 @@ def _classes_in(value: Any, path: str) -> Iterator[tuple[str, type]]:
     elif isinstance(value, list | tuple | set | frozenset | deque):
         for item in value:
             yield from _classes_in(item, path)
-    if not isinstance(value, type | functools.partial | spaces.Space | enum.Enum) and not inspect.isroutine(value):
+    if not isinstance(value, _WITHOUT_CLASSES) and not inspect.isroutine(value):
         yield from _classes_in_attributes(value, path)
+
+
+_WITHOUT_CLASSES = (type, functools.partial, spaces.Space, enum.Enum, th.Tensor)
+"""What has been looked at, or has no attributes of its own that are classes."""
 
 
 def _classes_in_attributes(value: Any, path: str) -> Iterator[tuple[str, type]]:
@@ -324,6 +333,11 @@ def _look_up(module: str, name: str, trusted: Collection[str]) -> None:
             if not hasattr(found, part):
                 raise AttributeError(f"Can't get attribute {name!r} on {found!r}")
             found = getattr(found, part)
+
+
+def _no_place(member: str) -> Exception:
+    """What SB3 raises of a member with parameters that its algorithm has not."""
+    return ValueError(f"Key {member.removesuffix('.pth')} is an invalid object name.")
 
 
 def _said(error: Exception) -> str:

@@ -9,6 +9,7 @@ import enum
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from reload_audit.reading.by_value import mapping_for
 from reload_audit.reading.refusal import Unreadable
 
 PLAIN_OBJECTS = ("argparse.Namespace", "types.SimpleNamespace")
@@ -20,6 +21,7 @@ _CALLED = ("__setstate__", "__del__")
 
 def object_of(
     kind: type,
+    name: str,
     args: Sequence[Any],
     attributes: Mapping[str, Any],
     items: Iterable[Any] = (),
@@ -27,6 +29,7 @@ def object_of(
 ) -> Any:
     """An object with these attributes; a member of an enumeration by its value.
 
+    :param name: that the file has for its class
     :param args: that the object is made with: the content of a named tuple, the value of a member
     :param items: the content of a list
     :param pairs: the content of a mapping
@@ -34,18 +37,19 @@ def object_of(
     """
     if issubclass(kind, enum.Enum):
         return _member(kind, args)
-    for name in _CALLED:
-        home = next((base for base in kind.__mro__ if name in vars(base)), None)
+    expected = f"{_EXPECTED}, or a line that names such a class of yours: {mapping_for([name])}"
+    for called in _CALLED:
+        home = next((base for base in kind.__mro__ if called in vars(base)), None)
         if home is not None and home.__module__.partition(".")[0] != "torch":
-            raise Unreadable(f"{_named(kind)} has a {name} of its own; {_EXPECTED}")
+            raise Unreadable(f"{_named(kind)} has a {called} of its own; {expected}")
     base: Any = next((base for base in _CONTAINERS if issubclass(kind, base)), object)
     if args and base is not tuple:
-        raise Unreadable(f"{_named(kind)} is made with arguments; {_EXPECTED}")
+        raise Unreadable(f"{_named(kind)} is made with arguments; {expected}")
     made: Any
     try:
         made = base.__new__(kind, *([args] if base is tuple else []))
     except TypeError as error:
-        raise Unreadable(f"{_named(kind)}: {error}; {_EXPECTED}") from None
+        raise Unreadable(f"{_named(kind)}: {error}; {expected}") from None
     if base is list:
         list.extend(made, items)
     if base is dict:
@@ -53,8 +57,8 @@ def object_of(
     if hasattr(made, "__dict__"):
         vars(made).update(attributes)
     else:
-        for name, value in attributes.items():
-            object.__setattr__(made, name, value)
+        for attribute, value in attributes.items():
+            object.__setattr__(made, attribute, value)
     return made
 
 

@@ -74,7 +74,8 @@ _MEMBER = "builtins.getattr"
 _PARTIAL = "functools.partial"
 """How activation functions are given arguments: ``partial(LeakyReLU, 0.2)``."""
 
-_NESTED = "torch.storage._load_from_bytes"
+NESTED_TENSOR = "torch.storage._load_from_bytes"
+"""How a pickle holds the storage of a tensor: as the content of a whole file of ``torch.save``."""
 
 # Installed with this audit. Whoever trusts one of them lets a file name whatever there is in it.
 _LIBRARIES = ("numpy", "torch", "stable_baselines3", "sb3_contrib", "gymnasium", "gym", "cloudpickle", "reload_audit")
@@ -152,17 +153,17 @@ def _all_names(parsed: Parsed) -> Iterator[Global]:
     yield from parsed.names
     tensors = {}
     for call in parsed.calls:
-        if isinstance(call.function, Global) and str(call.function) == _NESTED:
+        if isinstance(call.function, Global) and str(call.function) == NESTED_TENSOR:
             match call.args:
                 case (bytes() as content,):
                     tensors[id(content)] = content  # the same file may be loaded any number of times
                 case _:
-                    raise Unreadable(f"damaged pickle: {_NESTED} without a file")
+                    raise Unreadable(f"damaged pickle: {NESTED_TENSOR} without a file")
     if len(tensors) > limits.NESTED_TENSORS:
         raise Unreadable(f"damaged pickle: more than {limits.NESTED_TENSORS} tensors inside it")
     for content in tensors.values():
         for pickled in pickles_of_tensors(content, limits.TENSOR_INSTRUCTIONS):
-            if any(str(name) == _NESTED for name in pickled.names):
+            if any(str(name) == NESTED_TENSOR for name in pickled.names):
                 raise Unreadable("damaged pickle: tensors inside tensors")
             yield from pickled.names
 

@@ -1,4 +1,4 @@
-"""Build values from parsed pickles: arrays, spaces and containers from their numbers, classes by their names.
+"""Build values from parsed pickles: arrays, tensors, spaces and containers from numbers, classes by their names.
 
 Besides, objects of classes that the user names or trusts (:mod:`objects`). Nothing else is ever built.
 The pickled forms are those of NumPy 1 and 2, gym 0.10 to 0.26 and Gymnasium.
@@ -23,7 +23,8 @@ from reload_audit.reading.instances import made_by, merged
 from reload_audit.reading.objects import PLAIN_OBJECTS, object_of
 from reload_audit.reading.pickles import Call, Global, described, hashable
 from reload_audit.reading.refusal import Unreadable, refusing
-from reload_audit.reading.trust import held_as_code, is_trusted
+from reload_audit.reading.tensors import tensor_of
+from reload_audit.reading.trust import NESTED_TENSOR, held_as_code, is_trusted
 
 _DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|bool|u?int(8|16|32|64)|float(16|32|64))")
 _CLASS = re.compile(r"_?[A-Za-z]\w*")
@@ -147,12 +148,13 @@ class Values:
         raise Unreadable(f"nothing is known about a call of {function}")
 
     def _object(self, node: Call, kind: Any) -> Any:
-        """An object of a class that the user names or trusts, or a layer of PyTorch without weights."""
+        """An object of a class that the user names or trusts, or a layer of PyTorch."""
         if not isinstance(kind, type):
             raise Unreadable(f"expected a class whose object is built, found {described(kind)}")
         attributes = {name: self._build(value) for name, value in merged(node.states).items()}
         args, items = self._build(node.args), self._build(node.items)
-        return object_of(kind, args or (), attributes, items, self._paired(node.pairs).items())
+        name = held(node.function) or str(made_by(node))
+        return object_of(kind, name, args or (), attributes, items, self._paired(node.pairs).items())
 
     def _partial(self, node: Call) -> functools.partial[Any]:
         """``partial(class)``, then the state (class, arguments, keyword arguments, attributes)."""
@@ -192,6 +194,25 @@ class Values:
     def _scalar(self, node: Call) -> Any:
         dtype, content = (self._build(part) for part in node.args)
         return _shaped(content, dtype, (), "C")[()]
+
+    def _tensor(self, node: Call) -> Any:
+        """``_rebuild_tensor_v2(storage, offset, size, stride, ...)``; hooks on its gradients are left out."""
+        storage, offset, size, stride, *_ = node.args
+        if (
+            not isinstance(storage, Call)
+            or str(storage.function) != NESTED_TENSOR
+            or not isinstance(storage.args, tuple)
+        ):
+            raise Unreadable(f"expected the storage of a tensor, found {described(storage)}")
+        (content,) = storage.args
+        return tensor_of(content, offset, size, stride)
+
+    def _parameter(self, node: Call) -> Any:
+        """``_rebuild_parameter(tensor, requires_grad, hooks)``, without the hooks."""
+        import torch as th  # as in ``tensors``
+
+        data, requires_grad, _ = node.args
+        return th.nn.Parameter(self._build(data), requires_grad=requires_grad is True)
 
     def _encode(self, node: Call) -> bytes:
         """Bytes as protocols before 3 write them: ``encode(text, "latin1")``."""
@@ -267,6 +288,8 @@ _RULES: dict[str, Callable[[Values, Call], Any]] = {
     **{f"numpy.{core}.multiarray.scalar": Values._scalar for core in ("core", "_core")},
     "numpy.dtype": Values._dtype,
     "_codecs.encode": Values._encode,
+    "torch._utils._rebuild_tensor_v2": Values._tensor,
+    "torch._utils._rebuild_parameter": Values._parameter,
     "collections.OrderedDict": Values._ordered,
     "collections.deque": Values._deque,
     "functools.partial": Values._partial,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,11 +21,12 @@ from reload_audit.environments.construction import package_of
 from reload_audit.environments.older_apis import layers
 from reload_audit.environments.stack import layers_of
 from reload_audit.records.specs import Arguments
+from reload_audit.training.differing import differs
 
 _WITHOUT_EFFECT = frozenset(
     {
         *("Monitor", "OrderEnforcing", "PassiveEnvChecker", "RecordEpisodeStatistics", "RecordVideo"),
-        *("HumanRendering", "RenderCollection", "VecVideoRecorder", "VecCheckNan"),
+        *("HumanRendering", "RenderCollection", "VecVideoRecorder", "VecCheckNan", "VecMonitor"),
     }
 )
 """Wrappers of SB3 and Gymnasium that change nothing of what an agent sees, or stand around each environment anyway."""
@@ -44,6 +47,10 @@ _STEPS = 3
 """Steps of a new environment after which what has changed is a part of the episode."""
 
 
+_SEED = 987_654_321
+"""Of a new environment's episode: what it draws is not what those trained in drew, whose seeds are small."""
+
+
 @dataclass(frozen=True)
 class Parameters:
     """What a constructor was given, as far as the object tells.
@@ -51,11 +58,13 @@ class Parameters:
     :param read: values that are plain, by parameter; those that are the parameter's default are left out
     :param unread: parameters that the object does not keep under their name, or whose value has no name
     :param needed: those of the unread ones without which it cannot be constructed as it was
+    :param objects: values without a name of those that the object keeps
     """
 
     read: Arguments
     unread: tuple[str, ...]
     needed: tuple[str, ...]
+    objects: Attributes
 
 
 def layers_with_effect(env: Any) -> list[Any]:
@@ -86,6 +95,7 @@ def parameters_of(layer: Any) -> Parameters:
     made_by_id = isinstance(layer, gym.Env) and layer is layer.unwrapped and layer.spec is not None
     recorded = layer.spec.kwargs if made_by_id else _recorded(layer, parameters)
     read: Attributes = {}
+    objects: Attributes = {}
     unread, needed = [], []
     for parameter in parameters:
         name = parameter.name
@@ -98,12 +108,37 @@ def parameters_of(layer: Any) -> Parameters:
         if value is UNNAMED and found[0] is parameter.default:
             continue
         if value is UNNAMED:
+            objects[name] = found[0]
             unread.append(name)
             needed += [name] if name in recorded else []
         elif default is UNNAMED or not _equal(value, default):
             read[name] = value
     required = [one.name for one in parameters if one.default is inspect.Parameter.empty and one.name in unread]
-    return Parameters(read, tuple(unread), tuple(dict.fromkeys([*needed, *required])))
+    if not recorded and not made_by_id:
+        unread += _further(layer)
+    return Parameters(read, tuple(unread), tuple(dict.fromkeys([*needed, *required])), objects)
+
+
+def other_objects(trained: Any, new: Any, other: Any) -> list[str]:
+    """Parameters of a layer's constructor whose values have no name, and are not those of two new layers.
+
+    :param other: runs for a few steps where that is needed to tell whether an episode changes such a value
+    """
+    held = parameters_of(trained).objects
+    if not held:
+        return []
+    news = [parameters_of(layer).objects for layer in (new, other)]
+    found = [name for name in held if _is_other(name, held, *news)]
+    if found and isinstance(other, gym.Env):
+        run_briefly(other)
+        news[1] = parameters_of(other).objects
+    return [name for name in found if _is_other(name, held, *news)]
+
+
+def _is_other(name: str, held: Attributes, new: Attributes, other: Attributes) -> bool:
+    if type(held[name]).__module__ == "logging" or (name in new) != (name in other):
+        return False
+    return name not in new or differs(held[name], new[name], other[name])
 
 
 def parameter_names(layer: Any) -> list[str]:
@@ -181,15 +216,26 @@ def fixed_attributes(env: gym.Env) -> Iterator[tuple[Any, Attributes]]:
     """The layers of a new environment, from the outside in, each with what its constructor set, and no episode."""
     found = layers_with_effect(env)
     before = [plain_attributes(layer) for layer in found]
-    env.reset(seed=0)
+    env.reset(seed=_SEED)
     at_first = [plain_attributes(layer) for layer in found]
+    step_briefly(env)
+    for layer, held, first in zip(found, before, at_first, strict=True):
+        yield layer, unchanged(held, first, plain_attributes(layer))
+
+
+def run_briefly(env: gym.Env) -> None:
+    """Begin an episode."""
+    env.reset(seed=_SEED)
+    step_briefly(env)
+
+
+def step_briefly(env: gym.Env) -> None:
+    """Go on with an episode by a few steps."""
     env.action_space.seed(0)
     for _ in range(_STEPS):
         _, _, terminated, truncated, _ = env.step(env.action_space.sample())
         if terminated or truncated:
             break
-    for layer, held, first in zip(found, before, at_first, strict=True):
-        yield layer, unchanged(held, first, plain_attributes(layer))
 
 
 def unchanged(held: Attributes, *later: Attributes) -> Attributes:
@@ -208,6 +254,35 @@ def other_values(trained: Attributes, new: Iterable[Attributes]) -> dict[str, tu
     return {
         name: (trained[name], one[name]) for name in alike if name in trained and not _equal(trained[name], one[name])
     }
+
+
+def most_common(differing: Sequence[dict[str, tuple[Any, Any]]]) -> dict[str, tuple[Any, Any]]:
+    """Of what environments side by side have otherwise than a new one: what most have, where half of them have any.
+
+    :param differing: of each environment, by attribute, its value and the new one's
+    """
+    found = {}
+    for name, (_, new) in {name: pair for one in differing for name, pair in one.items()}.items():
+        values = [one[name][0] for one in differing if name in one]
+        every = [one[name][0] if name in one else new for one in differing]
+        if 2 * len(values) >= len(every) and not _counts(every):
+            usual = Counter(map(repr, values)).most_common(1)[0][0]
+            found[name] = (next(value for value in values if repr(value) == usual), new)
+    return found
+
+
+def numbers_slots(values: Sequence[Any]) -> bool:
+    """Whether values of environments side by side are all the same, or count these: seeds, ports, folders."""
+    return all(_equal(value, values[0]) for value in values) or _counts(values)
+
+
+def _counts(values: Sequence[Any]) -> bool:
+    """Whether several values are one number after the other, or texts that hold these."""
+    texts = [re.sub(r"\d+", "", value) for value in values if isinstance(value, str)]
+    numbers = [re.sub(r"\D+", "", value) if isinstance(value, str) else value for value in values]
+    if len({*texts}) > 1 or len(texts) not in (0, len(values)) or not all(str(number).isdigit() for number in numbers):
+        return False
+    return len({*np.diff([int(number) for number in numbers])}) == 1 and numbers[0] != numbers[-1]
 
 
 @contextlib.contextmanager
@@ -244,6 +319,16 @@ def _constructor(layer: Any) -> Sequence[inspect.Parameter]:
     inside = isinstance(layer, VecEnvWrapper) or layer is not layer.unwrapped
     several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return [one for one in parameters[inside:] if one.kind not in several and one.name != "render_mode"]
+
+
+def _further(layer: Any) -> list[str]:
+    """How a constructor calls arguments that it does not name one by one: ``*args``, ``**kwargs``."""
+    stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+    with contextlib.suppress(TypeError, ValueError):
+        parameters = inspect.signature(type(layer).__init__).parameters.values()
+        if type(layer).__init__ is not object.__init__:
+            return [f"{stars[one.kind]}{one.name}" for one in parameters if one.kind in stars]
+    return []
 
 
 def _recorded(layer: Any, parameters: Sequence[inspect.Parameter]) -> Arguments:

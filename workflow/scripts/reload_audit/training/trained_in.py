@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,7 +13,13 @@ import gymnasium as gym
 from gymnasium import Env
 from gymnasium.wrappers import TimeLimit
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecFrameStack, VecTransposeImage
+from stable_baselines3.common.vec_env import (
+    DummyVecEnv,
+    SubprocVecEnv,
+    VecEnv,
+    VecFrameStack,
+    VecTransposeImage,
+)
 
 from reload_audit.environments.allowed import check_environment
 from reload_audit.environments.build import make_env
@@ -23,6 +29,7 @@ from reload_audit.reading.refusal import Unreadable
 from reload_audit.records.manifest import ChangedAttribute
 from reload_audit.records.specs import (
     VEC_FRAME_STACK,
+    VEC_MONITOR,
     VEC_NORMALIZE,
     Arguments,
     EnvironmentSpec,
@@ -32,6 +39,15 @@ from reload_audit.records.specs import (
     vec_wrappers_of,
     wrapper_spec,
 )
+from reload_audit.training.comparing import (
+    NotRebuilt,
+    compare,
+    compare_names,
+    compare_slots,
+    compare_vec_layers,
+    refuse,
+    unwritten,
+)
 from reload_audit.training.in_workers import NotReached, Workers
 from reload_audit.training.layers import (
     UNNAMED,
@@ -40,6 +56,7 @@ from reload_audit.training.layers import (
     fixed_attributes,
     importable_name,
     layers_with_effect,
+    most_common,
     nameable,
     other_values,
     parameter_names,
@@ -71,10 +88,6 @@ class Said:
     vec_env: str | None = None
 
 
-class NotRebuilt(ValueError):
-    """The environments trained in cannot be built again by their names: which layer it is, and what to do."""
-
-
 def environment_of(model: BaseAlgorithm, said: Said) -> EnvironmentSpec:
     """A spec of the environments that a model is trained in.
 
@@ -84,14 +97,21 @@ def environment_of(model: BaseAlgorithm, said: Said) -> EnvironmentSpec:
     assert venv is not None
     if said.vec_env is not None or (is_own(venv) and not said.env_fns):
         return _own_vec_env(venv, said)
+    spec = _of_environments(venv, said)
+    compare_vec_layers(venv, spec)
+    return spec
+
+
+def _of_environments(venv: VecEnv, said: Said) -> EnvironmentSpec:
+    """A spec of environments in a VecEnv of SB3's."""
     trained = sample_of(venv, said.env_fns)
     if trained is None:
         spec = _as_said(venv, said)
-        _compare_names(venv, spec)
+        compare_names(venv, spec)
         for one in changed_attributes(venv, spec):
             if one.argument:
                 changed = {one.name: (one.trained, one.new)}
-                _refuse(make_env(spec).unwrapped, changed, (), "env_kwargs")
+                refuse(make_env(spec).unwrapped, changed, (), "env_kwargs")
         return spec
     made_by = None if said.env or not said.env_fns else _function(said.env_fns[0])
     if made_by is not None:
@@ -109,7 +129,9 @@ def environment_of(model: BaseAlgorithm, said: Said) -> EnvironmentSpec:
     spec = replace(bare, wrappers=wrappers)
     if said.wrappers is None:
         spec = _without_what_others_make(trained, spec)
-    _compare(trained, spec, said)
+    compare(trained, spec, [name for name in ("env_kwargs", "wrappers") if getattr(said, name) is not None])
+    if said.env_kwargs is None and isinstance(venv.unwrapped, DummyVecEnv):
+        compare_slots(venv.unwrapped.envs, spec)
     return spec
 
 
@@ -142,31 +164,37 @@ def changed_attributes(venv: VecEnv, spec: EnvironmentSpec) -> list[ChangedAttri
     if spec.vec_env is not None:
         return changed_in_layers(venv, spec)
     built = [[*fixed_attributes(make_env(spec))] for _ in range(2)]
-    held = _attributes_trained_in(venv.unwrapped)
     found = changed_in_layers(venv, spec)
-    if len(held) != len(built[0]):
-        return found
+    slots = [held for held in _attributes_trained_in(venv.unwrapped) if len(held) == len(built[0])]
     arguments = parameter_names(built[0][-1][0])
-    for values, (layer, one), (_, other) in zip(held, *built, strict=True):
+    for values, (layer, one), (_, other) in zip(zip(*slots, strict=True), *built, strict=bool(slots)):
         innermost = layer is built[0][-1][0]
-        for name, (trained, new) in other_values(values, (one, other)).items():
+        for name, (trained, new) in most_common([other_values(held, (one, other)) for held in values]).items():
             shown = name if innermost else f"{type(layer).__name__}.{name}"
             found.append(ChangedAttribute(shown, name, trained, new, innermost and name in arguments))
     return sorted(found, key=lambda one: not one.argument)
 
 
-def _attributes_trained_in(inner: VecEnv) -> list[Attributes]:
-    """Attributes of the layers of the first environment, the outermost first; none where nobody can look at it."""
+def _attributes_trained_in(inner: VecEnv) -> list[list[Attributes]]:
+    """Attributes of the layers of each environment, the outermost first; none where nobody can look at them.
+
+    Of environments in other processes those of the first.
+    """
     if isinstance(inner, DummyVecEnv):
-        return [plain_attributes(layer) for layer in layers_with_effect(at_a_start(inner.envs[0]))]
+        few = inner.envs[:_SLOTS]
+        return [[plain_attributes(layer) for layer in layers_with_effect(at_a_start(env))] for env in few]
     if not isinstance(inner, SubprocVecEnv):
         return []
     try:
         with Workers(inner) as workers:
-            return [attributes for _, attributes in workers.layers()]
+            return [[attributes for _, attributes in workers.layers()]]
     except NotReached as problem:
         print(f"not compared with new environments: {problem}", flush=True)
         return []
+
+
+_SLOTS = 16
+"""Environments side by side that are looked at."""
 
 
 # --- From the objects to their names -------------------------------------------------------------------------------
@@ -222,12 +250,12 @@ def _env_kwargs(trained: Env, env: str) -> Arguments:
     if base.spec is None or env.rpartition(":")[2] != base.spec.id:
         known = parameters_of(base)
         if known.needed:
-            raise NotRebuilt(_needed(base, known.needed, f'env_kwargs={{"{known.needed[0]}": ...}}'))
+            raise NotRebuilt(unwritten(base, known.needed, f'env_kwargs={{"{known.needed[0]}": ...}}'))
         return known.read
     registered = gym.registry[base.spec.id]
     given = {key: nameable(value) for key, value in base.spec.kwargs.items() if key != "render_mode"}
     if unnamed := [key for key, value in given.items() if value is UNNAMED and key not in registered.kwargs]:
-        raise NotRebuilt(_needed(base, unnamed, f'env_kwargs={{"{unnamed[0]}": ...}}'))
+        raise NotRebuilt(unwritten(base, unnamed, f'env_kwargs={{"{unnamed[0]}": ...}}'))
     own = {key: value for key, value in given.items() if value != nameable(registered.kwargs.get(key))}
     around = layers_with_effect(trained)[-2:-1]
     limit = next((layer._max_episode_steps for layer in around if isinstance(layer, TimeLimit)), None)
@@ -266,7 +294,7 @@ def _named(layer: Any, option: str) -> WrapperSpec:
         raise NotRebuilt(_in_the_script(layer, "the wrapper", option))
     known = parameters_of(layer)
     if known.needed:
-        raise NotRebuilt(_needed(layer, known.needed, f'{option}=[{{"{name}": {{"{known.needed[0]}": ...}}}}]'))
+        raise NotRebuilt(unwritten(layer, known.needed, f'{option}=[{{"{name}": {{"{known.needed[0]}": ...}}}}]'))
     return WrapperSpec(name, known.read)
 
 
@@ -285,14 +313,6 @@ def _without_what_others_make(trained: Env, spec: EnvironmentSpec) -> Environmen
     return spec
 
 
-def _needed(layer: Any, needed: Sequence[str], how: str) -> str:
-    return (
-        f"what {shown_name(layer)} was given cannot be read off it and written down: {', '.join(needed)}; plain values "
-        f"can be said, {how}; functions and objects belong into a function in a module, such as my_env.py, that is "
-        "declared to return the environment (`-> gymnasium.Env`): give that to make_vec_env, and as env_fns"
-    )
-
-
 def _vec_wrappers(venv: VecEnv, said: Said) -> tuple[WrapperSpec, ...]:
     layers = vec_layers_with_effect(venv)
     if layers and isinstance(layers[-1], VecTransposeImage):
@@ -302,7 +322,8 @@ def _vec_wrappers(venv: VecEnv, said: Said) -> tuple[WrapperSpec, ...]:
         found = tuple(_vec_wrapper(layer) for layer in layers)
     else:
         normalize = VEC_NORMALIZE in names
-        found = vec_wrappers_of(said.vec_wrappers, normalize=normalize, frame_stack=said.frame_stack)
+        every = vec_wrappers_of(said.vec_wrappers, normalize=normalize, frame_stack=said.frame_stack)
+        found = tuple(wrapper for wrapper in every if wrapper.name != VEC_MONITOR)
     stacked = [wrapper.kwargs.get("n_stack") for wrapper in found if wrapper.name == VEC_FRAME_STACK]
     if [wrapper.name.rpartition(".")[2] for wrapper in found] != names or said.frame_stack not in (None, *stacked):
         expected = written([*map(_vec_wrapper, layers)])
@@ -319,66 +340,10 @@ def _vec_wrapper(layer: Any) -> WrapperSpec:
     if name is None:
         raise NotRebuilt(_in_the_script(layer, "the VecEnvWrapper", "vec_wrappers"))
     known = parameters_of(layer)
-    if known.unread:
-        raise NotRebuilt(
-            f"the arguments of the VecEnvWrapper {name} cannot be read: {', '.join(known.unread)}; say them, innermost "
-            f"wrapper first: vec_wrappers=[{{{name!r}: {{{known.unread[0]!r}: ...}}}}]"
-        )
+    if known.needed:
+        how = f'innermost wrapper first, vec_wrappers=[{{"{name}": {{"{known.needed[0]}": ...}}}}]'
+        raise NotRebuilt(unwritten(layer, known.needed, how))
     return vec_wrapper_spec({name: known.read})
-
-
-# --- Comparing -----------------------------------------------------------------------------------------------------
-
-
-def _compare(trained: Env, spec: EnvironmentSpec, said: Said) -> None:
-    """Refuse a spec that builds something else than the environment that is trained in.
-
-    :raises NotRebuilt: layers, arguments or what they set are not the same
-    """
-    layers = layers_with_effect(trained)
-    built = [layers_with_effect(make_env(spec)) for _ in range(2)]
-    expected, found = [[type(layer).__name__ for layer in side] for side in (layers, built[0])]
-    if expected != found:
-        raise NotRebuilt(
-            f"{spec.env} is not like the environment that is trained in: expected {' in '.join(expected)}, found "
-            f"{' in '.join(found)}; wrappers={[one.to_plain() for one in spec.wrappers]}"
-        )
-    news = [[plain_attributes(layer) for layer in side] for side in built]
-    if not _arguments_differ(layers, built[0], news, said):
-        return  # without a reset or a step, which might change what all environments of a process share
-    layers = layers_with_effect(at_a_start(trained))
-    fixed = [[attributes for _, attributes in fixed_attributes(make_env(spec))] for _ in range(2)]
-    for layer, new, other in _arguments_differ(layers, built[0], fixed, said):
-        _refuse(layer, other, parameters_of(layer).unread, "env_kwargs" if new is built[0][-1] else "wrappers")
-
-
-def _arguments_differ(
-    layers: Sequence[Any], built: Sequence[Any], news: Sequence[Sequence[Attributes]], said: Said
-) -> list[tuple[Any, Any, dict[str, tuple[Any, Any]]]]:
-    """Layers whose arguments differ from those of new ones, with the new one, and the attributes that show it.
-
-    :param news: attributes of two new ones, layer by layer
-    """
-    differing = []
-    for layer, new, one, other in zip(layers, built, *news, strict=True):
-        known, given = parameters_of(layer), parameters_of(new)
-        named = said.env_kwargs is not None if new is built[-1] else said.wrappers is not None
-        values = other_values(plain_attributes(layer), (one, other))
-        changed = {name: pair for name, pair in values.items() if name.lstrip("_") in {*known.read, *given.read}}
-        if changed or (values and known.unread and not named):
-            differing.append((layer, new, changed or values))
-    return differing
-
-
-def _refuse(layer: Any, other: Mapping[str, tuple[Any, Any]], unread: Sequence[str], option: str) -> None:
-    said = ", ".join(f"{name} is {trained!r}, not {new!r}" for name, (trained, new) in other.items())
-    unknown = f" (what its constructor was given cannot be read: {', '.join(unread)})" if unread else ""
-    arguments = "{" + ", ".join(f'"{name.lstrip("_")}": ...' for name in (unread or other)) + "}"
-    how = arguments if option == "env_kwargs" else f'[{{"{shown_name(layer)}": {arguments}}}]'
-    raise NotRebuilt(
-        f"{shown_name(layer)} as it is trained in differs from a new one: {said}{unknown}; say its arguments: "
-        f"{option}={how}, or pass env_fns, the functions that make the environments"
-    )
 
 
 def _own_vec_env(venv: VecEnv, said: Said) -> EnvironmentSpec:
@@ -405,7 +370,8 @@ def _own_vec_env(venv: VecEnv, said: Said) -> EnvironmentSpec:
     except ValueError as problem:
         raise NotRebuilt(str(problem)) from None
     if other:
-        _refuse(inner, other, (), "env_kwargs")
+        refuse(inner, other, (), "env_kwargs")
+    compare_vec_layers(venv, spec)
     return spec
 
 
@@ -418,21 +384,3 @@ def _as_said(venv: VecEnv, said: Said) -> EnvironmentSpec:
         )
     wrappers = tuple(map(wrapper_spec, said.wrappers or ()))
     return EnvironmentSpec(said.env, dict(said.env_kwargs or {}), wrappers, "env", _vec_wrappers(venv, said), ())
-
-
-def _compare_names(venv: VecEnv, spec: EnvironmentSpec) -> None:
-    """Refuse a spec whose layers have other classes than environments in another process, which say theirs."""
-    texts = [str(venv.env_method("__str__", indices=0)[0]), str(make_env(spec))]
-    expected, found = [_without_effect(text) for text in texts]
-    if expected != found:
-        raise NotRebuilt(
-            f"{spec.env} is not like the environments that are trained in: expected {expected}, found {found}; pass "
-            "env_fns, the functions that SubprocVecEnv was given, or say its wrappers, innermost first"
-        )
-
-
-def _without_effect(text: str) -> str:
-    for name in ("Monitor", "OrderEnforcing", "PassiveEnvChecker", "RecordEpisodeStatistics"):
-        while f"<{name}<" in text:
-            text = text.replace(f"<{name}<", "<", 1).removesuffix(">")
-    return text

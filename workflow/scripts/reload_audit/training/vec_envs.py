@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 
 import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, unwrap_vec_normalize
@@ -14,6 +14,7 @@ from reload_audit.records.manifest import ChangedAttribute
 from reload_audit.records.specs import Arguments, EnvironmentSpec
 from reload_audit.training.layers import (
     Attributes,
+    other_objects,
     other_values,
     parameter_names,
     parameters_of,
@@ -21,6 +22,9 @@ from reload_audit.training.layers import (
     unchanged,
     vec_layers_with_effect,
 )
+
+Values = dict[str, tuple[object, object]]
+"""What layers hold by the names of attributes: the one that is trained in, and a new one."""
 
 _GIVEN_BY_AN_AUDIT = ("n_envs", "num_envs", "seed")
 """Arguments of a VecEnv that are no part of what it is."""
@@ -65,7 +69,27 @@ def changed_in_layers(venv: VecEnv, spec: EnvironmentSpec) -> list[ChangedAttrib
     return found
 
 
-def unlike(venv: VecEnv, spec: EnvironmentSpec) -> Mapping[str, tuple[object, object]]:
+def hidden_in_layers(venv: VecEnv, spec: EnvironmentSpec) -> Iterator[tuple[VecEnv, list[str], Values]]:
+    """Layers of the user's own that hold something else than new ones, because of arguments that cannot be read.
+
+    :param spec: of new ones
+    :return: each with the arguments that have no name, and the attributes with both values
+    """
+    if not any(parameters_of(layer).unread for layer in _own_layers(venv)):
+        return
+    stacks = [_new(venv, spec) for _ in range(2)]
+    news = zip(_own_layers(venv), *map(_own_layers, stacks), strict=True)
+    objects = [other_objects(*layers) for layers in news]
+    fixed = [_fixed(stack) for stack in stacks]
+    for layer, unnamed, *new in zip(_own_layers(venv), objects, *fixed, strict=True):
+        values = other_values(plain_attributes(layer), new) if parameters_of(layer).unread else {}
+        if unnamed or values:
+            yield layer, unnamed, values
+    for stack in stacks:
+        stack.close()
+
+
+def unlike(venv: VecEnv, spec: EnvironmentSpec) -> Values:
     """Attributes named like arguments that a VecEnv of the user's own has otherwise than a new one, each with both.
 
     :raises ValueError: the new one is of another class
