@@ -188,19 +188,29 @@ def season_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def audited(folder: Path, target: Path) -> dict[str, Any]:
     paths = [str(folder), str(ROOT / "examples")]
-    (model,) = audit_models(target, runs=[str(folder / "trained")], trust=["season"], python_path=paths).values()
+    runs, reload = [str(folder / "trained")], {"n_envs": [2]}
+    (model,) = audit_models(target, runs=runs, trust=["season"], python_path=paths, reload=reload).values()
     return model
 
 
+def conditions(model: dict[str, Any]) -> set[str]:
+    return {condition["condition"] for condition in model["conditions"]}
+
+
 def test_an_environment_that_was_not_edited_gives_identical_episodes(season_folder: Path, tmp_path: Path) -> None:
-    assert audited(season_folder, tmp_path)["verdict"] == "identical"
+    model = audited(season_folder, tmp_path)
+    assert model["verdict"] == "identical"
+    assert "n_envs=2" not in conditions(model)
 
 
 @pytest.mark.parametrize("cause", EDITS)
 def test_an_environment_that_was_edited_after_training_is_told_by_what_was_edited(
     season_folder: Path, tmp_path: Path, cause: str
 ) -> None:
-    """A default, a registered time limit, or the code itself: what was recorded at train time says which."""
+    """A default, a registered time limit, or the code itself: what was recorded at train time says which.
+
+    Other conditions run only where no trial has explained the reward.
+    """
     original, edited = EDITS[cause]
     (season_folder / "season.py").write_text(SEASON.replace(original, edited))
     try:
@@ -209,5 +219,7 @@ def test_an_environment_that_was_edited_after_training_is_told_by_what_was_edite
         (season_folder / "season.py").write_text(SEASON)
     assert model["verdict"] in ("improved", "degraded")
     assert model["cause"] == cause
-    if cause != "env-changed":
+    explained = cause != "env-changed"
+    assert ("n_envs=2" in conditions(model)) is not explained
+    if explained:
         assert model["cause_share"] == 1.0

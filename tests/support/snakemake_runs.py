@@ -18,7 +18,11 @@ from support import warm_snakemake
 from support.builders import ROOT, experiment
 
 _COPIED = ("Snakefile", "workflow", "profiles", "examples", "requirements.txt", "config", "tests")
-TABLES = ("episodes.parquet", "conditions.parquet", "models.csv", "audit.json", "summary.txt", "junit.xml")
+FIGURES = tuple(f"figures/{name}.{kind}" for name in ("scores", "causes", "n_envs", "seeds") for kind in ("svg", "png"))
+TABLES = (
+    *("episodes.parquet", "conditions.parquet", "models.parquet", "models.csv", "audit.json"),
+    *("summary.txt", "summary.md", "junit.xml", "report.html", *FIGURES),
+)
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class Workspace:
             file.write(text)
 
     def tables(self) -> dict[str, bytes]:
-        """The content of every result for machines, by name: what two equal audits have in common."""
+        """The content of every result, by name: what two equal audits have in common."""
         return {name: (self.folder / "results" / name).read_bytes() for name in TABLES}
 
 

@@ -73,6 +73,21 @@ def test_episodes_do_not_depend_on_the_number_of_environments(n_envs):
     assert first_difference(one, episodes_of(environment(n_envs), policy=AlwaysZero())) is None
 
 
+@pytest.mark.parametrize("env", ["Draws", "Continuous", "Pixels", "DictObservations"])
+def test_a_policy_chooses_bit_for_bit_what_predict_chooses_and_is_left_as_it_was(env):
+    venv = environment(3, f"planted:{env}")
+    policy = "MultiInputPolicy" if env == "DictObservations" else "MlpPolicy"
+    model = PPO(policy, venv, n_steps=8, batch_size=8, seed=0, device="cpu")
+    observations: Any = venv.reset()
+    expected, _ = model.predict(observations, deterministic=True)
+    kept = dict(vars(model.policy))
+    chooses = ModelPolicy(model)
+    with chooses.acting():
+        actions, _ = chooses.act(observations, None, np.ones(3, dtype=bool), venv, np.zeros(3, dtype=bool))
+    assert actions.tobytes() == expected.tobytes()
+    assert vars(model.policy) == kept
+
+
 @pytest.mark.slow
 def test_subprocesses_give_the_same_bits_as_one_process():
     assert first_difference(episodes_of(environment(3)), episodes_of(environment(3, kind="subproc"))) is None

@@ -33,9 +33,9 @@ def tried(
         "support.trial_targets:evaluate",
         lambda condition: (condition, means[condition.name]),
     )
-    examination, measured = diagnose(Processes(RELOAD, tmp_path / "log"), wanted, BEFORE)
-    run = {name: len(found.episodes) for name, found in measured.items()}
-    assert [trial.condition.name for trial in examination.trials] == list(means)
+    made = diagnose(Processes(RELOAD, tmp_path / "log"), wanted, BEFORE)
+    run = {name: len(found.episodes) for name, found in made.measured.items()}
+    assert [trial.condition.name for trial in made.examination.trials] == list(means)
     return run
 
 

@@ -153,7 +153,7 @@ def says_why(run: Run, why: str) -> bool:
 
 def test_a_full_disk_is_reported_and_loses_no_finished_result(configured_workspace, results_disk, undisturbed_tables):
     finished: dict[str, int] = {}
-    for kibibytes in (100, 250, 600):
+    for kibibytes in (100, 600):
         results_disk.remount(f"size={kibibytes}k")
         run = configured_workspace.snakemake()
         assert says_why(run, "No space left on device"), run.output
@@ -186,10 +186,10 @@ def test_a_disk_that_becomes_read_only_loses_no_finished_result(configured_works
 # --- Clocks ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("days", [-2, 2])
 def test_a_clock_that_was_wrong_during_half_of_an_audit_changes_no_result(
-    days, finished_workspace, undisturbed_tables, tmp_path
+    finished_workspace, undisturbed_tables, tmp_path
 ):
+    """Two days ahead while one model was trained and reloaded, and two days behind while the next was trained."""
     workspace = finished_workspace.copy(tmp_path / "audit")
     results, half = workspace.folder / "results", tmp_path / "half/results"
     for path in HALF:
@@ -198,7 +198,7 @@ def test_a_clock_that_was_wrong_during_half_of_an_audit_changes_no_result(
     shutil.rmtree(results)
     half.rename(results)
     for path in results.rglob("*"):
-        moment = path.stat().st_mtime + 86_400 * days
+        moment = path.stat().st_mtime + 86_400 * (-2 if "-n2" in str(path) else 2)
         os.utime(path, (moment, moment))
     run = workspace.snakemake()
     assert run.status == 0, run.output

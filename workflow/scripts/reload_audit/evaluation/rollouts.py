@@ -7,6 +7,7 @@ import contextlib
 import copy
 import math
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from gymnasium import spaces
 from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.utils import is_masking_supported
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import BaseModel, BasePolicy
+from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from reload_audit.environments.seeded_episodes import PARKED_KEY, SeededEpisode, may_hide_the_end
@@ -115,18 +118,41 @@ class ModelPolicy(Policy):
 
     @contextlib.contextmanager
     def acting(self) -> Iterator[None]:
-        """Set evaluation mode once: ``predict`` does so in every step, which takes a quarter of its time."""
+        """Set evaluation mode and look for the policy's device once, and not in every step, as ``predict`` does.
+
+        Together they take a third of its time.
+        """
         policy = self._model.policy
         policy.set_training_mode(False)
         policy.set_training_mode = _leave_mode  # type: ignore[method-assign, assignment]
+        policy.obs_to_tensor = _to_tensors_of(policy)  # type: ignore[method-assign, assignment]
         try:
             yield
         finally:
-            del policy.set_training_mode
+            del policy.set_training_mode, policy.obs_to_tensor
 
 
 def _leave_mode(_training: bool) -> None:
     """Stands in for ``set_training_mode``, and does nothing: the mode is right already."""
+
+
+def _to_tensors_of(policy: BasePolicy) -> Callable[[Any], tuple[Any, bool]]:
+    """What stands in for ``obs_to_tensor`` of a policy, and gives the same of batches of vectors.
+
+    Of images, dictionaries, single observations and all else the policy's own is asked.
+    """
+    own, space, device = policy.obs_to_tensor, policy.observation_space, policy.device
+    if type(policy).obs_to_tensor is not BaseModel.obs_to_tensor or not isinstance(space, spaces.Box):
+        return own
+    if is_image_space(space):
+        return own
+
+    def to_tensors(observations: Any) -> tuple[Any, bool]:
+        if isinstance(observations, np.ndarray) and observations.shape[1:] == space.shape and observations.ndim:
+            return th.as_tensor(np.array(observations), device=device), True
+        return own(observations)
+
+    return to_tensors
 
 
 class RandomPolicy(Policy):
@@ -195,22 +221,30 @@ def run_episodes(
     :raises NonFiniteReward: an episode earned NaN or an infinity
     :raises EpisodesLost: a wrapper hides the end of episodes
     """
-    with policy.acting(), _shallow_infos(venv):
+    with policy.acting(), _shallow_copies(venv):
         return _run_episodes(policy, venv, evaluation, start, stop, steps, allowed)
 
 
 @contextlib.contextmanager
-def _shallow_infos(venv: VecEnv) -> Iterator[None]:
-    """Keep DummyVecEnv from copying every info in depth in every step: nobody here keeps or changes one."""
+def _shallow_copies(venv: VecEnv) -> Iterator[None]:
+    """Keep DummyVecEnv from copying observations and infos in depth in every step: nobody here changes an info."""
     inner = venv.unwrapped
-    if not isinstance(inner, DummyVecEnv):
+    if type(inner) is not DummyVecEnv:  # one that inherits from it may do with them what it likes
         yield
         return
-    inner.buf_infos = _Infos(inner.buf_infos)
+    observations = inner.buf_obs
+    inner.buf_obs, inner.buf_infos = _Observations(observations), _Infos(inner.buf_infos)
     try:
         yield
     finally:
-        inner.buf_infos = list(inner.buf_infos)
+        inner.buf_obs, inner.buf_infos = observations, list(inner.buf_infos)
+
+
+class _Observations(OrderedDict[str, np.ndarray]):
+    """Arrays whose deep copy copies them without looking for anything else."""
+
+    def __deepcopy__(self, _memo: Any) -> OrderedDict[str, np.ndarray]:
+        return OrderedDict((name, array.copy()) for name, array in self.items())
 
 
 class _Infos(list[dict[str, Any]]):

@@ -36,6 +36,19 @@ class Target:
     evaluate_arguments: Callable[[Condition], tuple[Any, ...]]
 
 
+@dataclass(frozen=True)
+class Diagnosis:
+    """What came of diagnosing a model.
+
+    :param measured: what conditions gave that were tried, by their names
+    :param explained: whether one of them closes enough of the gap
+    """
+
+    examination: Examination
+    measured: Mapping[str, Measurement]
+    explained: bool
+
+
 class Processes:
     """Starts fresh processes, all under the same limits and with the same log.
 
@@ -88,17 +101,14 @@ class Processes:
         return Measurement.of(condition, outcome)
 
 
-def diagnose(
-    processes: Processes, target: Target, measured_before: Mapping[str, Measurement]
-) -> tuple[Examination, dict[str, Measurement]]:
+def diagnose(processes: Processes, target: Target, measured_before: Mapping[str, Measurement]) -> Diagnosis:
     """Examine a model and try conditions until one explains what it earns, as long as one condition may take.
 
     :param measured_before: by the condition's name; the canonical condition is among them
-    :return: what the examination found, and what further conditions gave
     """
     outcome = processes.call(target.examine, *target.examine_arguments)
     if outcome.failure is not None:
-        return Examination(failure=outcome.failure.message), {}
+        return Diagnosis(Examination(failure=outcome.failure.message), {}, explained=False)
     examination: Examination = outcome.value
     canonical = measured_before[CANONICAL]
     hopeless = canonical.failure is not None and canonical.failure.kind not in _SAYS_WHY
@@ -108,7 +118,7 @@ def diagnose(
         trying.run_longer()
         if examination.pairs and not canonical.healthy and not trying.explained:
             trying.run(pairs(canonical.condition, [trial for trial in trying.trials if trying.effect_of(trial)]))
-    return replace(examination, trials=tuple(trying.trials)), trying.measured
+    return Diagnosis(replace(examination, trials=tuple(trying.trials)), trying.measured, trying.explained)
 
 
 _SAYS_WHY = ("refused", "exception")
@@ -165,7 +175,7 @@ class _Trying:
 
     @property
     def explained(self) -> bool:
-        """Whether one factor alone closes enough of the gap."""
+        """Whether one of the trials closes enough of the gap."""
         effects = [self.effect_of(trial) for trial in self.trials if trial.causes]
         return any(effect is not None and self._explains(effect) for effect in effects)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -133,7 +133,8 @@ class _Batch:
     ) -> ModelRecord:
         """The record with what the model's files say, what conditions gave, and what may explain that.
 
-        Conditions besides the canonical one run only where that leaves a question.
+        Conditions that the configuration asks for besides the canonical one run only where that leaves a question which
+        no trial answers.
 
         :param random: what a random policy earns in its environment, where that was measured
         """
@@ -150,21 +151,28 @@ class _Batch:
             migrated = [replace(condition, migration=migration) for condition in planned]
             return self._measured(record, spec, migrated, random)
         canonical = Measurement.of(planned[0], outcome)
-        results = {CANONICAL: canonical}
+        measured = {CANONICAL: canonical}
         if outcome.value is not None:
             record = replace(record, manifest=ExternalManifest(spec.model, spec, None, outcome.value.facts))
-        if canonical.episodes and (forced or not canonical.healthy):
-            for condition in planned[1:]:
-                results[condition.name] = self._processes.evaluate(_EVALUATE, condition, *arguments(condition))
         if canonical.healthy and not forced:
-            return replace(record, conditions=results)
+            return replace(record, conditions=measured)
+        asked_for = planned[1:] if canonical.episodes else ()
+        if forced:  # trials may be the same conditions
+            measured |= self._evaluated(asked_for, arguments)
         exploring = _exploring(record, planned[0], canonical)
-        if exploring is not None:
-            results[EXPLORING] = self._processes.evaluate(_EVALUATE, exploring, *arguments(exploring))
+        tried = self._evaluated([] if exploring is None else [exploring], arguments)
         examined = (spec, self._policy, planned[0], canonical.episodes, record.random_mean, self._criteria, forced)
         target = Target(_EXAMINE, examined, _EVALUATE, arguments)
-        examination, tried = diagnose(self._processes, target, results)
-        return replace(record, conditions={**results, **tried}, examination=examination)
+        found = diagnose(self._processes, target, measured | tried)
+        if not forced and not found.explained:
+            measured |= self._evaluated(asked_for, arguments)
+        return replace(record, conditions={**measured, **tried, **found.measured}, examination=found.examination)
+
+    def _evaluated(
+        self, conditions: Sequence[Condition], arguments: Callable[[Condition], tuple[Any, ...]]
+    ) -> dict[str, Measurement]:
+        """What conditions gave, by their names."""
+        return {one.name: self._processes.evaluate(_EVALUATE, one, *arguments(one)) for one in conditions}
 
     def _random_reward(self, spec: ExternalSpec, migration: str | None) -> RandomReward | None:
         key = digest([plain(asdict(spec.environment.unnormalized())), spec.named_by_user, migration])

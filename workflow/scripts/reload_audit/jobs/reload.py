@@ -147,5 +147,5 @@ def _measured(
     if canonical.healthy and not forced:
         return replace(model, conditions=results)
     examined = (str(folder), spec, canonical.condition, canonical.episodes, criteria, forced)
-    examination, tried = diagnose(processes, Target(_EXAMINE, examined, _EVALUATE, arguments), results)
-    return replace(model, conditions={**results, **tried}, examination=examination)
+    found = diagnose(processes, Target(_EXAMINE, examined, _EVALUATE, arguments), results)
+    return replace(model, conditions={**results, **found.measured}, examination=found.examination)
