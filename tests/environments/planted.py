@@ -436,6 +436,28 @@ class OtherGauge(Gauge):
     unit = np.array([9.0, 0.01, 300.0])
 
 
+class Panel(Gauge):
+    """:class:`Gauge`, which is one part of what is observed; the other says nothing."""
+
+    observation_space = gym.spaces.Dict(
+        {"gauge": Gauge.observation_space, "lamp": gym.spaces.Box(0, 1, (1,), np.float32)}
+    )
+
+    def observe(self) -> Any:
+        return {"gauge": super().observe(), "lamp": self.np_random.random(1).astype(np.float32)}
+
+
+class Delayed(Gauge):
+    """:class:`Gauge`, where the right answer is to what was observed one step before: needs two frames."""
+
+    before = 0.0
+
+    def observe(self) -> Any:
+        before, shown = self.before, super().observe()
+        self.before, self.pointer = self.pointer, before
+        return shown
+
+
 class NearlyUnits(Gauge):
     """A gauge in nearly normal units: wrong normalisation costs part of the reward, each mistake another part."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -261,12 +262,95 @@ print("mean", sum(scores) / len(scores))
 """
 
 
+PANEL = """
+from planted import Panel
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import VecNormalize
+
+venv = make_vec_env(Panel, n_envs=2)
+venv = VecNormalize.load("Panel.pkl", venv)
+venv.training, venv.norm_reward = False, False
+model = PPO.load("Panel", env=venv)
+print(evaluate_policy(model, venv, n_eval_episodes=25))
+"""
+
+STACKED = """
+from planted import Gauge
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+
+env = make_vec_env(Gauge)
+model = PPO.load("Stacked")
+obs = env.reset()
+for _ in range(100):
+    action, _ = model.predict(obs, deterministic=True)
+    obs, reward, done, info = env.step(action)
+"""
+
+EXPORTED = """
+import numpy as np
+
+venv = VecNormalize.load("ALGO.pkl", make_vec_env(Gauge, n_envs=1, env_kwargs=KWARGS))
+venv.training = venv.norm_reward = False
+weights = {name: value.numpy() for name, value in ALGO.load("ALGO").policy.state_dict().items()}
+
+
+def act(x):
+    for place in ("mlp_extractor.policy_net.0", "action_net"):
+        x = x @ weights[place + ".weight"].T + weights[place + ".bias"]
+        x = np.tanh(x) if place != "action_net" else x
+    return x.argmax(axis=1)
+
+
+rewards = []
+for episode in range(25):
+    obs, total, done = venv.reset(), 0.0, [False]
+    while not done[0]:
+        obs, reward, done, info = venv.step(act(obs))
+        total += reward[0]
+    rewards.append(total)
+print(np.mean(rewards))
+"""
+
+
+SEVERAL = """
+from planted import Gauge
+from stable_baselines3 import A2C, PPO
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import VecNormalize
+
+for algo in (PPO, A2C):
+    venv = make_vec_env(Gauge, n_envs=2, env_kwargs={"action": "discrete", "early": algo is A2C})
+    if algo is PPO:
+        venv = VecNormalize.load("PPO.pkl", venv)
+        venv.training = venv.norm_reward = False
+    mean, std = evaluate_policy(algo.load(algo.__name__), venv, n_eval_episodes=30)
+    print(f"{algo.__name__}: {mean:.2f} +/- {std:.2f}")
+"""
+
+
+def notebook(text: str) -> str:
+    """A notebook with a cell for each paragraph of a script, after a cell with commands for the shell and IPython."""
+    commands = "%matplotlib inline\n!pip install stable-baselines3 \\\n    sb3-contrib\nfiles = !ls\nPPO?"
+    sources = [
+        commands.replace("PPO", "files"),
+        *text.strip().split("\n\n"),
+        "await __import__('asyncio').sleep(0)\ndisplay(files)",
+    ]
+    cells = [{"cell_type": "code", "source": source.splitlines(keepends=True)} for source in sources]
+    return json.dumps({"cells": [{"cell_type": "markdown", "source": ["# Evaluation"]}, *cells], "nbformat": 4})
+
+
 @dataclass(frozen=True)
 class Case:
     """A script: a sound one, with texts in it replaced.
 
     :param causes: that the audit has to name, in any order
     :param model: that the configuration says it is about
+    :param ending: of its file
     """
 
     algo: str
@@ -274,6 +358,7 @@ class Case:
     causes: tuple[str, ...] = ()
     edits: Mapping[str, str] = field(default_factory=dict)
     model: str = ""
+    ending: str = ".py"
 
     def script(self) -> str:
         text = self.text
@@ -283,13 +368,19 @@ class Case:
         head = HEAD if self.algo in RECIPES else ""
         recipe = RECIPES.get(self.algo, Recipe({}, 0))
         text = (head + text).replace("KWARGS", repr(dict(recipe.env_kwargs)))
-        return text.replace("WRAPPER", recipe.wrapper or "None").replace("ALGO", self.algo)
+        text = text.replace("WRAPPER", recipe.wrapper or "None").replace("ALGO", self.algo)
+        return notebook(text) if self.ending == ".ipynb" else text
 
 
 FRESH = {'VecNormalize.load("ALGO.pkl", venv)': "VecNormalize(venv)"}
 IN_VAIN = {'model = ALGO.load("ALGO.zip", env=venv)': 'model = ALGO("MlpPolicy", venv, seed=0)\nmodel.load("ALGO.zip")'}
 UPDATING = {"venv.training = False": ""}
 SCALED = {"venv.norm_reward = False": ""}
+PREDICTS = "action, _ = model.predict(obs, deterministic=True)"
+Q_VALUES = {
+    "rewards = []": "import torch\nrewards = []",
+    PREDICTS: "action = model.q_net(torch.as_tensor(obs)).argmax(dim=1).numpy()",
+}
 STOCHASTIC = {", deterministic=True": ""}
 
 SOUND = {
@@ -308,6 +399,17 @@ SOUND = {
     "side-by-side-A2C": Case("A2C", SIDE_BY_SIDE),
     "recall": Case("RecurrentPPO", RECALL),
     "masked": Case("MaskablePPO", MASKED),
+    "q-values-DQN": Case("DQN", LOOP, edits=Q_VALUES),
+    "distribution-PPO": Case(
+        "PPO",
+        LOOP,
+        edits={
+            PREDICTS: "tensor = model.policy.obs_to_tensor(obs)[0]\n"
+            "        action = model.policy.get_distribution(tensor).mode().numpy()"
+        },
+    ),
+    "exported-A2C": Case("A2C", EXPORTED, model="A2C"),
+    "panel": Case("", PANEL),
 }
 FAULTY = {
     "never-loaded-PPO": Case("PPO", LOOP, ("load-not-assigned",), IN_VAIN),
@@ -420,6 +522,34 @@ FAULTY = {
         ("normalizer-not-equivalent",),
         {"statistics.normalize_obs(obs)": "(obs - statistics.obs_rms.mean) / (statistics.obs_rms.var + 1e-8)"},
     ),
+    "starts-missing": Case("RecurrentPPO", RECALL, ("episode-start-missing",), {"episode_start=starts, ": ""}),
+    "twice-PPO": Case("PPO", LOOP, ("vecnormalize-twice",), {"predict(obs,": "predict(venv.normalize_obs(obs),"}),
+    "old-observation-SAC": Case("SAC", LOOP, ("observation-not-updated",), {"obs, reward, done": "new, reward, done"}),
+    "sampled-actions-PPO": Case(
+        "PPO", LOOP, ("actions-changed",), {"step(action)": "step([venv.action_space.sample()])"}
+    ),
+    "q-values-DQN": Case(
+        "DQN", LOOP, ("statistics-not-loaded",), Q_VALUES | {'venv = VecNormalize.load("ALGO.pkl", venv)': ""}
+    ),
+    "exported-A2C": Case(
+        "A2C",
+        EXPORTED,
+        ("other-weights",),
+        {'VecNormalize.load("ALGO.pkl", ': "(", "venv.training = venv": "venv"},
+        "A2C",
+    ),
+    "switched-off-A2C": Case(
+        "A2C", LOOP, ("statistics-not-loaded",), {"venv.training = False": "venv.training = venv.norm_obs = False"}
+    ),
+    "panel": Case(
+        "", PANEL, ("statistics-not-loaded",), {'VecNormalize.load("Panel.pkl", venv)': "VecNormalize(venv)"}
+    ),
+    "panel-as-it-is": Case("", PANEL, ("statistics-not-loaded",), {'venv = VecNormalize.load("Panel.pkl", venv)': ""}),
+    "not-stacked": Case("", STACKED, ("frame-stack-missing",)),
+    "moved-by-hand-PPO": Case(
+        "PPO", LOOP, ("unexplained",), {"rewards = []": "venv.venv.envs[0].unwrapped.unit = -1.0\nrewards = []"}
+    ),
+    "notebook-PPO": Case("PPO", LOOP, ("statistics-not-loaded",), FRESH, ending=".ipynb"),
     "two-faults-PPO": Case("PPO", LOOP, ("load-not-assigned", "reward-normalized"), IN_VAIN | SCALED),
     "two-faults-A2C": Case(
         "A2C",

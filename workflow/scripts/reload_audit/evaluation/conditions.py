@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -189,6 +190,19 @@ class ShiftedAndScaled(gym.ObservationWrapper):
         flat = np.asarray(observation).ravel() * self._factors + self._shifts
         clipped = np.clip(flat, -self._bound, self._bound)
         return np.asarray(clipped.reshape(np.shape(observation)), dtype=np.float32)
+
+
+class FirstObservation(gym.Wrapper):
+    """Shows the first observation of an episode in each of its steps, as a script does that forgets to go on."""
+
+    def reset(self, **kwargs: Any) -> Any:
+        observation, info = self.env.reset(**kwargs)
+        self._first = deepcopy(observation)
+        return observation, info
+
+    def step(self, action: Any) -> Any:
+        _, *others = self.env.step(action)
+        return deepcopy(self._first), *others
 
 
 def with_attribute(env: gym.Env, attribute: str, value: Any) -> gym.Env:

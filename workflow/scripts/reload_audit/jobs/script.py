@@ -17,6 +17,7 @@ from reload_audit.records.script_record import (
     AS_MODEL,
     AS_SCRIPT,
     Compared,
+    Comparison,
     ScriptDifference,
     ScriptRecord,
     alone,
@@ -25,7 +26,7 @@ from reload_audit.records.script_record import (
 from reload_audit.records.specs import Condition, ExternalPolicy, ExternalSpec, ReloadSpec, ScriptSpec
 
 _OBSERVE = "reload_audit.observing.run_script:observe_script"
-_COMPARE = "reload_audit.observing.differences:compared_with_model"
+_COMPARE = "reload_audit.observing.differences:compared_with_models"
 _EVALUATE = "reload_audit.evaluation.external:evaluate_external"
 
 PRELOAD = (*LIBRARIES, *(target.partition(":")[0] for target in (_OBSERVE, _COMPARE, _EVALUATE)))
@@ -79,18 +80,24 @@ def _compared(
     models, policy, criteria, folder = settings
     outcome = processes.call(_COMPARE, observation, record.spec, models, policy, folder)
     if outcome.failure is not None:
-        return replace(record, compared=Compared("", "", None, problem=outcome.failure.message))
-    compared: Compared = outcome.value[0]
-    model: ExternalSpec | None = outcome.value[1]
+        return replace(record, comparisons=[Comparison(Compared("", "", None, problem=outcome.failure.message))])
+    found: list[tuple[Compared, ExternalSpec | None]] = outcome.value
+    return replace(record, comparisons=[_measured(*one, processes, policy, criteria) for one in found])
+
+
+def _measured(
+    compared: Compared, model: ExternalSpec | None, processes: Processes, policy: ExternalPolicy, criteria: Criteria
+) -> Comparison:
+    """What a model earns under its own condition, the script's, and those with some of the differences."""
     if model is None or compared.problem or compared.figure is None:
-        return replace(record, compared=compared)
+        return Comparison(compared)
     n = min(max(compared.figure.n, _FEWEST), _MOST)
     plain = Condition(AS_MODEL, compared.n_envs, deterministic=model.deterministic, n_episodes=n)
     measured: dict[str, Measurement] = {}
     for condition in _conditions(plain, compared.differences):
         arguments = (model, policy, condition, criteria, None)
         measured[condition.name] = processes.evaluate(_EVALUATE, condition, *arguments)
-    return replace(record, compared=compared, conditions=measured)
+    return Comparison(compared, measured)
 
 
 def _conditions(model: Condition, differences: Sequence[ScriptDifference]) -> list[Condition]:

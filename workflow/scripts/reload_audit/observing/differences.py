@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from reload_audit.observing.counting import counting_differences
 from reload_audit.observing.environment import environment_differences
 from reload_audit.observing.figure import figure_of
 from reload_audit.observing.statistics import statistics_differences
-from reload_audit.observing.subject import NoSubject, Subject, subject_of
+from reload_audit.observing.subject import NoSubject, Subject, runs_of_models, subject_of
 from reload_audit.observing.weights import load_that_failed, weights_differences
 from reload_audit.processes.imports import extend_path
 from reload_audit.reading.refusal import Unreadable
@@ -22,25 +23,52 @@ _RETURNS = re.compile(r"\.(reset|step)\(")
 _CALL = re.compile(r"((?:\.predict|\bevaluate_policy)\((?:[^()]|\([^()]*\))*)\)")
 """A call of ``predict`` or ``evaluate_policy``, up to its closing bracket."""
 
+_SHAPES = re.compile(r"Unexpected observation shape (\([^)]*\)) for .*?please use (\([^)]*\))")
+_OTHER_SPACES = ("Observation spaces do not match", "Action spaces do not match", "spaces must have the same shape")
+_MOST_MODELS = 8
+"""Models of one script that are compared: each is evaluated under several conditions."""
+
 _TUPLE = "You have passed a tuple to the predict() function"
 
 
-def compared_with_model(
+def compared_with_models(
     observation: Observation, script: ScriptSpec, models: Sequence[ExternalSpec], policy: ExternalPolicy, folder: str
-) -> tuple[Compared, ExternalSpec | None]:
-    """Compare what a script did with what is known of its model.
+) -> list[tuple[Compared, ExternalSpec | None]]:
+    """Compare what a script did, with each model that acted in it, with what is known of that model.
 
     :param models: those of the audit
     :param folder: where the observer left what the script acted with
-    :return: with how an audit evaluates the model; None where it cannot
+    :return: each with how an audit evaluates the model; None where it cannot
     """
-    raised = tuple(_raised(observation))
-    run = observation.run
-    if run is None:
-        return Compared("", "", None, (*raised, *load_that_failed(observation)), problem=_no_episode(observation)), None
+    raised = (*_raised(observation), *_of_other_spaces(observation))
+    meant = next((one.path for one in models if one.model == script.model), script.model)
+    runs = runs_of_models(observation, meant)
+    if not runs:
+        found = (*raised, *load_that_failed(observation))
+        return [(Compared("", "", None, found, problem=_no_episode(observation)), None)]
+    extend_path(script.python_path)
+    compared = [
+        _compared(observation, run, script, models, policy, folder, raised if run is runs[-1] else ())
+        for run in runs[-_MOST_MODELS:]
+    ]
+    if len(runs) > _MOST_MODELS:
+        last, spec = compared[-1]
+        remark = f"{len(runs)} models act in it; the last {_MOST_MODELS} are compared"
+        compared[-1] = (replace(last, remarks=(*last.remarks, remark)), spec)
+    return compared
+
+
+def _compared(
+    observation: Observation,
+    run: ObservedRun,
+    script: ScriptSpec,
+    models: Sequence[ExternalSpec],
+    policy: ExternalPolicy,
+    folder: str,
+    raised: Sequence[ScriptDifference],
+) -> tuple[Compared, ExternalSpec | None]:
     figure = figure_of(observation, run)
     n_envs = observation.environments[run.environment].n_envs
-    extend_path(script.python_path)
     try:
         subject = subject_of(observation, run, models, script, policy)
         extend_path(subject.spec.environment.python_path)
@@ -51,7 +79,7 @@ def compared_with_model(
             *counting_differences(subject, figure),
         ]
     except (NoSubject, Unreadable) as problem:
-        return Compared("", "", figure, raised, n_envs, str(problem)), None
+        return Compared("", "", figure, tuple(raised), n_envs, str(problem)), None
     remarks = tuple(_remarks(subject))
     spec = subject.spec
     return Compared(spec.model, spec.path, figure, found, n_envs, spec.problem or "", remarks), spec
@@ -91,15 +119,31 @@ def _raised(observation: Observation) -> Iterator[ScriptDifference]:
         yield ScriptDifference("reset-return-misread", line, evidence)
 
 
+def _of_other_spaces(observation: Observation) -> Iterator[ScriptDifference]:
+    """A model that is given observations of another shape than it was trained with, or an environment with such."""
+    said, line = observation.raised, observation.raised_at
+    shapes = _SHAPES.search(said)
+    if shapes is not None:
+        given, expected = ([int(n) for n in re.findall(r"\d+", part)] for part in shapes.groups())
+        evidence = f"the policy is given observations of shape {shapes[1]}, and was trained with {shapes[2]}"
+        times, rest = divmod(expected[-1] if expected else 0, given[-1] if given else 1)
+        if times > 1 and not rest:
+            evidence += f", as of {times} frames stacked"
+            yield ScriptDifference("frame-stack-missing", line, evidence)
+        else:
+            yield ScriptDifference("environment-differs", line, evidence)
+    elif any(sentence in said for sentence in _OTHER_SPACES):
+        evidence = f"the environment has other spaces than what is loaded for it: {said}"
+        yield ScriptDifference("environment-differs", line, evidence)
+
+
 def _remarks(subject: Subject) -> Iterator[str]:
     acting, spec = subject.acting, subject.spec
     if acting is not None and acting.made == "loaded" and acting.algo != spec.algo:
         yield f"{acting.line}: {acting.algo}.load reads a model of {spec.algo}; SB3 does not object"
-    acted = {run.model for run in subject.observation.runs if run.counted}
-    if len(acted) > 1:
-        yield f"it evaluates {len(acted)} models; the last of them is compared"
-    if subject.run.changed:
-        yield f"{subject.run.changed:,} of {subject.run.steps:,} actions are not those that predict() gave"
+    others = {run.environment for run in subject.observation.runs if run.counted and run.model == subject.run.model}
+    if len(others) > 1:
+        yield f"the model acts in {len(others)} environments that the script makes; the last of them is compared"
     if not subject.known:
         yield "only the script says in which environment the model was trained"
 
@@ -110,10 +154,11 @@ def _remarks(subject: Subject) -> Iterator[str]:
 def _of_acting(subject: Subject) -> Iterator[ScriptDifference]:
     acts, spec = subject.run.acts, subject.spec
     if not acts:
-        evidence = "no model acts: the script's own code chooses the actions"
-        yield ScriptDifference("other-weights", subject.run.step_line, evidence)
+        evidence = "no model acts that was seen: the script's own code chooses the actions"
+        yield ScriptDifference("other-weights", subject.run.step_line, evidence, in_doubt=True)
         return
-    flags = {act.deterministic for act in acts}
+    yield from _changed_on_the_way(subject)
+    flags = {act.deterministic for act in acts if act.deterministic is not None}
     if len(flags) == 1 and spec.deterministic not in flags:
         yield _of_mode(max(acts, key=lambda act: act.count), deterministic=spec.deterministic)
     if subject.run.outside:
@@ -130,22 +175,34 @@ def _of_acting(subject: Subject) -> Iterator[ScriptDifference]:
         yield ScriptDifference("action-masks-missing", acts[0].line, evidence, instead, {"give_masks": False})
 
 
+def _changed_on_the_way(subject: Subject) -> Iterator[ScriptDifference]:
+    """Actions that are not those which the policy gave: an error, or a conversion that some environment needs."""
+    run = subject.run
+    if run.changed:
+        evidence = (
+            f"{run.changed:,} of {run.steps:,} actions that reach the environment are not those that the policy gave: "
+            "something changes or replaces them in between"
+        )
+        yield ScriptDifference("actions-changed", run.step_line, evidence, in_doubt=True)
+
+
 def _of_states(run: ObservedRun) -> Iterator[ScriptDifference]:
     """Whether a recurrent policy is given its state, and told where episodes begin."""
     acts = run.acts
     stateless = sum(act.count for act in acts if not act.state)
-    told = {} if any(act.starts for act in acts) else {"episode_start": "episode_starts"}
+    starts = _starts(run)
+    told = {} if any(act.starts for act in acts) else {"episode_start": starts}
     if stateless == sum(act.count for act in acts) > len(run.episodes):
         evidence = "predict() is never given the state that it returned: every step is the first of an episode"
         instead = _with_argument(acts[0], state=_returned_state(acts[0]), **told)
         yield ScriptDifference("recurrent-state-dropped", acts[0].line, evidence, instead, {"carry_state": False})
     elif run.begins == run.steps > len(run.episodes):
         evidence = "predict() is told in every step that an episode begins, and so begins with an empty state each time"
-        instead = _with_argument(acts[0], episode_start="episode_starts")
+        instead = _with_argument(acts[0], episode_start=starts)
         yield ScriptDifference("recurrent-state-dropped", acts[0].line, evidence, instead, {"carry_state": False})
     elif len(run.ended) > 1 and run.begins <= 1 and stateless <= 1:
         evidence = "predict() is given the state, but not where episodes begin: each goes on with the state of the last"
-        instead = _with_argument(acts[0], episode_start="episode_starts")
+        instead = _with_argument(acts[0], episode_start=starts)
         yield ScriptDifference("episode-start-missing", acts[0].line, evidence, instead, {"episode_starts": False})
 
 
@@ -165,10 +222,21 @@ def _with_argument(act: ObservedActs, **arguments: str) -> str:
     if not _CALL.search(code):
         return ""
     for name, value in arguments.items():
-        code, count = re.subn(rf"\b{name}\s*=\s*[^,()]+", f"{name}={value}", code, count=1)
+        code, count = re.subn(rf"\b{name}\s*=\s*[^,()]+(\([^()]*\))?", f"{name}={value}", code, count=1)
         if not count:
             code = _CALL.sub(rf"\1, {name}={value})", code, count=1)
     return code
+
+
+def _starts(run: ObservedRun) -> str:
+    """What tells where episodes begin: by the name that the script's line gives to the ends that ``step`` returns.
+
+    A policy that is given no state takes the first step for a beginning by itself.
+    """
+    state = _returned_state(run.acts[0])
+    code = "" if run.step_line is None else run.step_line.code
+    found = re.match(r"[\w.]+\s*,\s*[\w.]+\s*,\s*([A-Za-z]\w*)\s*,\s*[\w.]+\s*=", code)
+    return f"None if {state} is None else {found[1]}" if found else "episode_starts"
 
 
 def _returned_state(act: ObservedActs) -> str:

@@ -22,7 +22,8 @@ def figure_of(observation: Observation, run: ObservedRun) -> Figure | None:
     if not rewards.size:
         return None
     for evaluation in reversed(observation.evaluations):
-        if evaluation.environment in (None, run.environment) and math.isfinite(evaluation.mean):
+        its = evaluation.environment in (None, run.environment) and evaluation.model in (None, run.model)
+        if its and math.isfinite(evaluation.mean):
             return _of_evaluation(evaluation, run, observation.environments[run.environment].n_envs)
     chosen = _printed_episodes(observation, run)
     if chosen is not None:

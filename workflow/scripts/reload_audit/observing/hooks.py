@@ -21,8 +21,10 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecNormalize
 
+from reload_audit.observing.acting import as_array, has_one_mode
 from reload_audit.observing.observer import Observer, absolute
 
+_ON_SCREEN = 'render("human") was left out: no window is opened while a script is observed'
 _HUMAN = 'render_mode="human" was left out: no window is opened while a script is observed'
 
 
@@ -194,8 +196,10 @@ def _predicting(observer: Observer, original: Any) -> Any:
     ) -> Any:
         if not observer.depth["act"] and observer.on:
             masks = bool(args) or kwargs.get("action_masks") is not None
-            flags = (bool(deterministic), state is not None, episode_start is not None, masks)
-            how = "predict" if isinstance(self, BaseAlgorithm) else "policy.predict"
+            of_model = isinstance(self, BaseAlgorithm)
+            mode = None if has_one_mode(self, of_model=of_model) else bool(deterministic)
+            flags = (mode, state is not None, episode_start is not None, masks)
+            how = "predict" if of_model else "policy.predict"
             observer.acted(self, how, observation, flags)
             observer.begins = episode_start is not None and bool(np.any(episode_start))
         observer.depth["act"] += 1
@@ -211,12 +215,15 @@ def _predicting(observer: Observer, original: Any) -> Any:
 
 
 def _forwarding(observer: Observer, original: Any) -> Any:
+    signature = inspect.signature(original)
+    usual = getattr(signature.parameters.get("deterministic"), "default", None)
+
     def forward(self: Any, obs: Any, *args: Any, **kwargs: Any) -> Any:
         if not observer.depth["act"] and observer.on:
-            flag = kwargs.get("deterministic", args[-1] if args and isinstance(args[-1], bool) else False)
+            flag = kwargs.get("deterministic", args[-1] if args and isinstance(args[-1], bool) else usual)
+            mode = None if flag is None or has_one_mode(self, of_model=False) else bool(flag)
             masks = kwargs.get("action_masks") is not None
-            given = obs.detach().cpu().numpy() if hasattr(obs, "detach") else obs
-            observer.acted(self, "policy()", given, (bool(flag), False, False, masks))
+            observer.acted(self, "policy()", as_array(obs), (mode, False, False, masks))
         observer.depth["act"] += 1
         try:
             result = original(self, obs, *args, **kwargs)
@@ -226,6 +233,18 @@ def _forwarding(observer: Observer, original: Any) -> Any:
         return result
 
     return forward
+
+
+def _asking_parts(observer: Observer, original: Any) -> Any:
+    """Of parts of a policy from which a script makes actions itself: how it chooses among them is not known."""
+
+    def part(self: Any, obs: Any, *args: Any, **kwargs: Any) -> Any:
+        if not observer.depth["act"] and observer.on:
+            observer.asked_part(self, as_array(obs))
+        with observer.inside("act"):
+            return original(self, obs, *args, **kwargs)
+
+    return part
 
 
 # --- Environments ---
@@ -260,6 +279,16 @@ def _resetting(observer: Observer, original: Any) -> Any:
         return result
 
     return reset
+
+
+def _rendering(observer: Observer, original: Any) -> Any:
+    def render(self: Any, mode: str | None = None, *args: Any, **kwargs: Any) -> Any:
+        if (mode or kwargs.get("mode") or self.render_mode) == "human":
+            observer.say(_ON_SCREEN)
+            return None
+        return original(self, mode, *args, **kwargs)
+
+    return render
 
 
 def _waiting(observer: Observer, original: Any) -> Any:
@@ -360,11 +389,14 @@ _METHODS: tuple[tuple[type, str, Callable[[Observer, Any], Any]], ...] = (
     (BasePolicy, "predict", _predicting),
     (BasePolicy, "forward", _forwarding),
     (BasePolicy, "_predict", _forwarding),
+    (BasePolicy, "get_distribution", _asking_parts),
+    (BasePolicy, "extract_features", _asking_parts),
     (gym.Env, "__init__", _building),
     (gym.Env, "step", _stepping),
     (gym.Env, "reset", _resetting),
     (VecEnv, "step", _stepping),
     (VecEnv, "reset", _resetting),
+    (VecEnv, "render", _rendering),
     (DummyVecEnv, "step_wait", _waiting),
     (SubprocVecEnv, "step_wait", _waiting),
     (VecNormalize, "__init__", _constructing_normalization),

@@ -25,6 +25,7 @@ class UserLines:
     def __init__(self, script: Path, folders: Iterable[Path]) -> None:
         self._script = str(script)
         self._folder = script.parent
+        self._of_cells = f"{script.name} In ["
         self._folders = [str(folder) + "/" for folder in folders]
         self._libraries = (sysconfig.get_paths()["stdlib"] + "/", str(Path(__file__).parents[1]) + "/")
         self._is_user: dict[str, bool] = {}
@@ -62,7 +63,7 @@ class UserLines:
         return self.at(place)
 
     def _lies_in_user_code(self, name: str) -> bool:
-        if name == self._script:
+        if name == self._script or name.startswith(self._of_cells):
             return True
         if name.startswith(self._libraries) or any(f"/{part}/" in name for part in _INSTALLED):
             return False

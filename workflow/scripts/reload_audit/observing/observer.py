@@ -13,7 +13,7 @@ import os
 import time
 import traceback
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,9 +24,10 @@ from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from reload_audit.observing.acting import is_answer, is_squashed
 from reload_audit.observing.describe import described, layers_of
 from reload_audit.observing.lines import UserLines
-from reload_audit.observing.tracking import MOST_VIEWS, Place, Run, Slot, Watched, numbers
+from reload_audit.observing.tracking import MOST_VIEWS, Place, Run, Slot, Watched, numbers, sizes
 from reload_audit.records.observation import (
     FailedLoad,
     Made,
@@ -45,6 +46,12 @@ from reload_audit.records.storage import digest, plain
 
 MOST_EPISODES = 200
 """Episodes of one model in one environment after which a script is stopped: it may never end by itself."""
+
+
+PARTS = "parts of the policy"
+"""How a script asks that makes actions itself of what a policy's distribution or network gives."""
+
+Flags = tuple[bool | None, bool, bool, bool]
 
 
 class EnoughSeen(BaseException):
@@ -132,7 +139,7 @@ class Observer:
         self._arguments: dict[int, tuple[Any, dict[str, object], dict[str, object]]] = {}
         self._runs: list[Run] = []
         self._evaluations: list[ObservedEvaluation] = []
-        self._acting: tuple[int | None, tuple[str, Place, bool, bool, bool, bool]] | None = None
+        self._acting: tuple[int | None, tuple[str, Place, bool | None, bool, bool, bool]] | None = None
         self._given: Any = None
         self._failed_load: FailedLoad | None = None
 
@@ -224,12 +231,13 @@ class Observer:
                 one.seen = replace(one.seen, learned=total, learn_line=self._lines.at(self.place()))
 
     @_careful
-    def acted(self, actor: Any, how: str, observation: Any, flags: tuple[bool, bool, bool, bool]) -> None:
+    def acted(self, actor: Any, how: str, observation: Any, flags: Flags) -> None:
         """Actions were asked for.
 
         :param actor: a model or a policy
         :param observation: as it was given
-        :param flags: whether deterministic, and whether state, starts and masks were given
+        :param flags: whether deterministic, None where that is open or makes no difference; whether state, starts and
+            masks were given
         """
         number = self._number(actor)
         if number is not None and not self._models[number].seen.weights_acting:
@@ -238,6 +246,12 @@ class Observer:
             one.model.save(self._folder / f"model{number}.zip")
         self._acting = (number, (how, self.place(), *flags))
         self._given = observation
+
+    @_careful
+    def asked_part(self, policy: Any, observation: Any) -> None:
+        """A part of a policy was asked for what actions can be made of; does not count beside a request for actions."""
+        if self._acting is None and self._number(policy) is not None:
+            self.acted(policy, PARTS, observation, (None, False, False, False))
 
     def _number(self, actor: Any) -> int | None:
         """The number of a model, by itself or by its policy; the last one's, if several share it."""
@@ -324,7 +338,7 @@ class Observer:
             if self._acting[1][0] == "policy()":  # predict() clips
                 self._note_action(watched, run, action)
             else:
-                run.changed += not _is(action, self.answer)
+                run.changed += self._acting[1][0] != PARTS and not is_answer(action, self.answer)
         if self._acting is not None and len(run.views) < MOST_VIEWS:
             self._note_view(watched, run)
         number = self._normalization_number(watched.normalization) if watched.normalization is not None else None
@@ -391,7 +405,9 @@ class Observer:
         space = watched.env.action_space
         if isinstance(space, spaces.Box) and isinstance(action, np.ndarray) and action.dtype.kind == "f":
             outside = bool((action < space.low).any() or (action > space.high).any())
-            run.outside += outside or (_is_squashed(self._models, run.model, space) and _is(action, self.answer))
+            model = None if run.model is None else self._models[run.model].model
+            squashed = model is not None and is_squashed(model, space)
+            run.outside += outside or (squashed and is_answer(action, self.answer))
 
     def _note_view(self, watched: Watched, run: Run) -> None:
         n_envs = len(watched.slots) if watched.vectorized else None
@@ -401,6 +417,7 @@ class Observer:
         if given is None or (returned is not None and len(given) != len(returned)):
             given = numbers(self._given, 1)  # a script may give one of several, or add an axis to a single one
         if returned is not None and given is not None:
+            run.parts = run.parts or sizes(_first(watched.returned, n_envs))
             run.views.append(View(returned if raw is None else raw, returned, given))
 
     def _raw(self, watched: Watched) -> Any:
@@ -409,7 +426,7 @@ class Observer:
             return watched.returned
         if watched.normalization is not None:
             original = watched.normalization.get_original_obs()
-            return original[0] if isinstance(original, np.ndarray) else None
+            return _first(original, len(watched.slots))
         return None
 
     # --- The end ---
@@ -477,6 +494,7 @@ class Observer:
             acts=acts,
             episodes=run.episodes,
             views=run.views,
+            parts=run.parts,
             outside=run.outside,
             begins=run.begins,
             changed=run.changed,
@@ -485,19 +503,13 @@ class Observer:
         )
 
 
-def _is_squashed(models: Sequence[_Model], number: int | None, space: spaces.Box) -> bool:
-    """Whether a policy gives actions in [-1, 1] for a space with other bounds."""
-    policy = None if number is None else models[number].model.policy
-    return bool(getattr(policy, "squash_output", False)) and not ((space.low == -1).all() and (space.high == 1).all())
-
-
-def _is(action: Any, answer: Any) -> bool:
-    """Whether an action is what a policy answered, as it is."""
-    given = answer[0] if isinstance(answer, tuple) else answer
-    if hasattr(given, "detach"):
-        given = given.detach().cpu().numpy()
-    own, its = np.asarray(action), np.asarray(given)
-    return own.size == its.size and bool((own.ravel() == its.ravel()).all())
+def _first(observations: Any, n_envs: int | None) -> Any:
+    """The first of observations side by side; of a single environment, its own."""
+    if n_envs is None:
+        return observations
+    if isinstance(observations, dict):
+        return {key: _first(value, n_envs) for key, value in observations.items()}
+    return observations[0] if isinstance(observations, np.ndarray) and observations.ndim else None
 
 
 class _Absent:

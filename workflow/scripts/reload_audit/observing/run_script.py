@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
 import contextlib
-import json
+import inspect
+import linecache
 import os
 import re
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, TextIO
 
+from reload_audit.models.without_dynamo import spare_compiler
 from reload_audit.observing.hooks import install
 from reload_audit.observing.lines import UserLines
+from reload_audit.observing.notebook import cells_of, names_of_notebooks
 from reload_audit.observing.observer import EnoughSeen, Observer
 from reload_audit.records.observation import Observation, Stopped
 from reload_audit.records.specs import ScriptSpec
@@ -39,19 +45,20 @@ def observe_script(spec: ScriptSpec, folder: str) -> Observation:
     Path(folder).mkdir(parents=True, exist_ok=True)
     cwd = Path(spec.cwd).resolve()
     own = [path.parent, cwd, *(Path(entry).resolve() for entry in spec.python_path)]
-    runnable = _runnable(path, Path(folder).resolve())
-    lines = UserLines(runnable, own)
+    lines = UserLines(path, own)
     observer = Observer(lines, started + _OF_THE_TIME * spec.timeout, Path(folder).resolve())
     os.environ.update({**_WITHOUT_WINDOWS, **spec.env})
     os.chdir(cwd)
     sys.path[:0] = [str(entry) for entry in own if str(entry) not in sys.path]
     sys.argv = [spec.script, *spec.args]
-    source = compile(runnable.read_bytes(), str(runnable), "exec")
+    namespace = _main_module(path)
+    spare_compiler()
     install(observer)
     printed = _Printed(sys.stdout)
     ended = _End()
     with contextlib.redirect_stdout(printed), ended:
-        exec(source, _main_module(runnable))  # noqa: S102 the user's own script, which they named
+        for code in _programs(path):
+            _execute(code, namespace)
     found = observer.observation(Path(spec.script).name)
     at = lines.of_traceback(ended.trace)
     said = found.said
@@ -96,23 +103,28 @@ def _main_module(path: Path) -> dict[str, object]:
     module.__file__ = str(path)
     module.__builtins__ = __builtins__  # type: ignore[attr-defined]
     sys.modules["__main__"] = module
+    if path.suffix == ".ipynb":
+        vars(module).update(names_of_notebooks())
     return vars(module)
 
 
-def _runnable(path: Path, folder: Path) -> Path:
-    """The script; of a notebook a Python file with its code cells in their order."""
+def _programs(path: Path) -> Iterator[CodeType]:
+    """The script's code; of a notebook, that of each cell, which goes by its own name and is compiled in its turn."""
     if path.suffix != ".ipynb":
-        return path
-    cells = [cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
-    made = folder / f"{path.stem}.py"
-    made.write_text("\n".join(_python(index, "".join(cell["source"])) for index, cell in enumerate(cells, 1)), "utf-8")
-    return made
+        yield compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+        return
+    for cell in cells_of(path):
+        source = f"{cell.source}\n"
+        linecache.cache[cell.name] = (len(source), None, source.splitlines(keepends=True), cell.name)
+        yield compile(source, cell.name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
 
 
-def _python(index: int, source: str) -> str:
-    """A cell as Python: lines for the shell and for IPython become comments."""
-    lines = [f"pass  # {line}" if line.lstrip().startswith(("!", "%", "?")) else line for line in source.splitlines()]
-    return "\n".join([f"# In [{index}]:", *lines])
+def _execute(code: CodeType, namespace: dict[str, object]) -> None:
+    """Run the user's own script, which they named, or a cell of their notebook, which may wait for something."""
+    if code.co_flags & inspect.CO_COROUTINE:
+        asyncio.run(eval(code, namespace))  # noqa: S307
+    else:
+        exec(code, namespace)  # noqa: S102
 
 
 class _Printed:

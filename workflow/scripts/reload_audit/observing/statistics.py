@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from reload_audit.observing.subject import Subject
-from reload_audit.reading.statistics import Moments, SavedStatistics, read_statistics
+from reload_audit.reading.statistics import SavedStatistics, read_statistics
 from reload_audit.records.observation import ObservedNormalization, View
 from reload_audit.records.script_record import Figure, ScriptDifference
 from reload_audit.records.specs import ExternalPolicy
@@ -18,6 +19,36 @@ from reload_audit.records.storage import digest, plain
 
 _CLOSE = 1e-3
 """How far a normalised observation may be off: scripts compute in single precision."""
+
+_MOSTLY = 0.5
+"""Part of all steps; in an episode of two steps that shows its first observation only, it is half of them."""
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """Statistics of observations as they are in views: the parts of a dictionary follow each other.
+
+    :param normalized: of each number, whether statistics are kept of it
+    """
+
+    mean: np.ndarray
+    var: np.ndarray
+    normalized: np.ndarray
+
+    @classmethod
+    def of(cls, statistics: SavedStatistics, parts: Mapping[str, int]) -> _Moments | None:
+        """The statistics of these parts; None where they are of others."""
+        if not {*statistics.observations} <= {*parts}:
+            return None
+        means, variances, known = [], [], []
+        for key, size in parts.items():
+            own = statistics.observations.get(key)
+            if own is not None and own.mean.size != size:
+                return None
+            means.append(np.zeros(size) if own is None else np.ravel(own.mean))
+            variances.append(np.ones(size) if own is None else np.ravel(own.var))
+            known.append(np.full(size, own is not None))
+        return cls(np.concatenate(means), np.concatenate(variances), np.concatenate(known))
 
 
 def statistics_differences(
@@ -27,14 +58,17 @@ def statistics_differences(
     number = subject.environment.normalization
     layer = None if number is None else subject.observation.normalizations[number]
     path = subject.spec.statistics
+    stale = _is_stale(subject.run.views)
+    if stale:
+        yield _not_updated(subject)
     if path is None:
         return
     statistics = read_statistics(path, policy.trust)
-    if layer is None or not layer.normalizing:
-        yield from _by_hand(subject, layer, statistics)
-    else:
+    if layer is not None and layer.normalizing:
         yield from _of_layer(layer, statistics, path)
-        yield from _twice(subject, statistics)
+        yield from () if stale else _twice(subject, statistics)
+    elif not stale:
+        yield from _by_hand(subject, layer, statistics, path)
     if layer is not None and layer.scaling and figure is not None and not np.allclose(figure.rewards, figure.earned):
         evidence = f"rewards are those that VecNormalize rescales ({layer.scaling:,} of {layer.steps:,} steps)"
         earned = np.mean(figure.earned)
@@ -42,10 +76,25 @@ def statistics_differences(
         yield ScriptDifference("reward-normalized", layer.line, evidence, _with(layer, "norm_reward"))
 
 
+def _is_stale(views: Sequence[View]) -> bool:
+    """Whether a policy is mostly shown what was returned before, while each step returns something new."""
+    steps = [(old, new) for old, new in pairwise(views) if old.returned != new.returned]
+    returned = {view.returned for view in views}
+    again = sum(old.given == new.given and new.given in returned for old, new in steps)
+    return len(steps) > 1 and again > _MOSTLY * len(steps)
+
+
+def _not_updated(subject: Subject) -> ScriptDifference:
+    line = subject.run.acts[0].line if subject.run.acts else subject.run.step_line
+    evidence = "the policy is shown the same observation over and over, and not what the last step returned"
+    wrapper = ["reload_audit.evaluation.conditions:FirstObservation", {}]
+    return ScriptDifference("observation-not-updated", line, evidence, changes={"environment": {"wrappers": [wrapper]}})
+
+
 def _twice(subject: Subject, statistics: SavedStatistics) -> Iterator[ScriptDifference]:
     """Whether what VecNormalize returned is normalised by hand once more."""
     views = [view for view in subject.run.views if len(view.returned) == len(view.given)]
-    moments = statistics.observations.get("")
+    moments = _Moments.of(statistics, subject.run.parts)
     if not views or moments is None or len(views[0].given) != moments.mean.size:
         return
     changed = [view for view in views if not np.allclose(view.returned, view.given, rtol=_CLOSE, atol=_CLOSE)]
@@ -125,28 +174,33 @@ def _arguments(text: str) -> list[str]:
 
 
 def _by_hand(
-    subject: Subject, layer: ObservedNormalization | None, statistics: SavedStatistics
+    subject: Subject, layer: ObservedNormalization | None, statistics: SavedStatistics, path: str
 ) -> Iterator[ScriptDifference]:
     """Without VecNormalize: whether observations are as they are, normalised by hand, or in some other way."""
     if not statistics.observations:
         return
     views = [view for view in subject.run.views if len(view.raw) == len(view.given)]
     line = subject.environment.line or subject.run.step_line
-    if not views or list(statistics.observations) != [""]:
+    moments = _Moments.of(statistics, subject.run.parts)
+    if not views or moments is None or len(views[0].raw) != moments.mean.size:
         return
-    moments = statistics.observations[""]
     if _as_given(views, lambda raw: _as_vec_normalize(raw, moments, statistics)):
         return
     if _as_given(views, lambda raw: raw):
-        evidence = "observations reach the policy as the environment gives them: its statistics are not loaded"
+        evidence, instead = "observations reach the policy as the environment gives them: ", ""
+        if layer is None:
+            evidence += "its statistics are not loaded"
+        else:
+            line, instead = layer.line, _loading(layer, path) if layer.made == "constructed" else ""
+            evidence += "its VecNormalize has norm_obs=False"
         changes = {"statistics": "none"}
-        yield ScriptDifference("statistics-not-loaded", line if layer is None else layer.line, evidence, "", changes)
+        yield ScriptDifference("statistics-not-loaded", line, evidence, instead, changes)
     else:
         yield _normalized_by_hand(subject, views, moments, statistics)
 
 
 def _normalized_by_hand(
-    subject: Subject, views: Sequence[View], moments: Moments, statistics: SavedStatistics
+    subject: Subject, views: Sequence[View], moments: _Moments, statistics: SavedStatistics
 ) -> ScriptDifference:
     """Observations that are normalised in some other way than VecNormalize's."""
     acts = subject.run.acts
@@ -158,9 +212,10 @@ def _normalized_by_hand(
         f"observations are normalised by hand, and not as VecNormalize does: {raw[worst]:.4g} at place {worst} becomes "
         f"{given[worst]:.4g}, and not {due[worst]:.4g}"
     )
-    if _as_given(views, lambda raw: (raw - moments.mean) / (np.sqrt(moments.var) + 1e-8)):
+    posted = lambda raw: (raw - moments.mean) / (np.sqrt(moments.var) + 1e-8)  # noqa: E731
+    if [*subject.run.parts] == [""] and _as_given(views, posted):
         return ScriptDifference("normalizer-not-equivalent", line, evidence, "", {"statistics": "posted wrapper"})
-    fitted = _fitted(views)
+    fitted = _fitted(views) if [*subject.run.parts] == [""] else None
     changes: dict[str, object] | None = None
     if fitted is not None:
         wrapper = ["reload_audit.evaluation.conditions:ShiftedAndScaled", fitted]
@@ -187,10 +242,10 @@ def _fitted(views: Sequence[View]) -> dict[str, list[float] | float] | None:
     return {"factors": factors, "shifts": shifts, "bound": np.inf if inside.all() else bound}
 
 
-def _as_vec_normalize(raw: np.ndarray, moments: Moments, statistics: SavedStatistics) -> np.ndarray:
+def _as_vec_normalize(raw: np.ndarray, moments: _Moments, statistics: SavedStatistics) -> np.ndarray:
     clip = float(statistics.settings["clip_obs"])
     normal = (raw - moments.mean) / np.sqrt(moments.var + float(statistics.settings["epsilon"]))
-    return np.asarray(np.clip(normal, -clip, clip))
+    return np.where(moments.normalized, np.clip(normal, -clip, clip), raw)
 
 
 def _as_given(views: Sequence[View], formula: Callable[[np.ndarray], np.ndarray]) -> bool:

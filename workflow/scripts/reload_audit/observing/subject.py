@@ -72,6 +72,28 @@ def subject_of(
     return Subject(observation, run, acting, environment, path, trained, spec, known)
 
 
+def runs_of_models(observation: Observation, meant: str) -> list[ObservedRun]:
+    """The last run of each model that acts in a script, with episodes that ended; of models of one zip the last.
+
+    The script's last run alone, where none of them is of a file.
+
+    :param meant: the zip that the configuration says it is about, whose run is the only one then; empty for none
+    """
+    last = observation.run
+    if last is None:
+        return []
+    runs: dict[str, ObservedRun] = {}
+    for run in observation.runs:
+        if run.counted and run.model is not None:
+            key = _path_of(observation, run) or f"model {run.model}"
+            runs.pop(key, None)
+            runs[key] = run
+    if meant:
+        return [run for path, run in runs.items() if is_same_file(path, meant)] or [last]
+    of_files = [run for run in runs.values() if _path_of(observation, run)]
+    return of_files if last.model is not None and of_files else [last]
+
+
 def _path_of(observation: Observation, run: ObservedRun) -> str:
     """The zip that a script means to let act: that of the acting model, or one that it read for it."""
     models = observation.models

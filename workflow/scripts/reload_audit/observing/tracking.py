@@ -53,9 +53,10 @@ class Run:
 
     model: int | None
     environment: int
-    acts: Counter[tuple[str, Place, bool, bool, bool, bool]] = field(default_factory=Counter)
+    acts: Counter[tuple[str, Place, bool | None, bool, bool, bool]] = field(default_factory=Counter)
     episodes: list[ObservedEpisode] = field(default_factory=list)
     views: list[View] = field(default_factory=list)
+    parts: dict[str, int] = field(default_factory=dict)
     outside: int = 0
     begins: int = 0
     changed: int = 0
@@ -108,13 +109,27 @@ class Watched:
 
 
 def numbers(observation: Any, n_envs: int | None) -> tuple[float, ...] | None:
-    """An observation as numbers, or the first of those side by side; None where it is an image or no array.
+    """An observation, or the first of those side by side, as numbers; None where it is an image or no array.
 
+    :param observation: an array, or a dictionary of such, whose parts follow each other by their keys, without images
     :param n_envs: how many are side by side; None for a single one
     """
-    if not isinstance(observation, np.ndarray) or observation.dtype.kind not in "fiu":
+    if isinstance(observation, dict):
+        parts = [numbers(observation[key], n_envs) for key in sorted(observation)]
+        return tuple(number for part in parts if part is not None for number in part) or None
+    if isinstance(observation, int | float | np.generic):
+        observation = np.asarray(observation)
+    if not isinstance(observation, np.ndarray) or observation.dtype.kind not in "fiub":
         return None
     one = observation if n_envs is None else observation[0] if observation.ndim and len(observation) == n_envs else None
     if one is None or one.size > _MOST_NUMBERS:
         return None
     return tuple(float(number) for number in one.ravel())
+
+
+def sizes(observation: Any) -> dict[str, int]:
+    """How many numbers each part of a single dictionary of observations has, by its key; of an array under no name."""
+    if isinstance(observation, dict):
+        found = {key: numbers(observation[key], None) for key in sorted(observation)}
+        return {key: len(part) for key, part in found.items() if part is not None}
+    return {"": int(np.size(observation))}

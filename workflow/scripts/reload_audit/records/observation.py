@@ -169,6 +169,7 @@ class ObservedActs(PlainData):
     """Actions that the script asked a policy for, in one way from one line.
 
     :param how: ``predict``, ``policy.predict``, ``policy()`` and the like
+    :param deterministic: None where that is open, or where the policy has no other actions
     :param state: whether a recurrent state was given
     :param starts: whether the beginnings of episodes were given
     :param masks: whether action masks were given
@@ -176,7 +177,7 @@ class ObservedActs(PlainData):
 
     how: str
     line: Line | None
-    deterministic: bool
+    deterministic: bool | None
     state: bool
     starts: bool
     masks: bool
@@ -221,6 +222,7 @@ class ObservedRun(PlainData):
 
     :param model: its number; None where the script's own code chose the actions
     :param environment: its number
+    :param parts: of the dictionaries of observations in ``views``, how many numbers each key has; "" of arrays
     :param outside: steps with an action of ``policy()`` that was neither clipped to the action space nor rescaled to it
     :param begins: steps whose ``predict`` was told that an episode begins
     :param changed: steps with another action than ``predict`` gave
@@ -232,6 +234,7 @@ class ObservedRun(PlainData):
     acts: Sequence[ObservedActs]
     episodes: Sequence[ObservedEpisode]
     views: Sequence[View]
+    parts: Mapping[str, int]
     outside: int
     begins: int
     changed: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -48,6 +48,7 @@ class ScriptDifference(PlainData):
     :param instead: what to write in place of that line; empty where that is not known
     :param changes: fields of :class:`Condition` that do the same; None where no condition can
     :param counting: which episodes are counted, where that is the difference
+    :param in_doubt: whether it may be as it should be: a fault only where nothing else explains what the script earns
     """
 
     cause: str
@@ -56,6 +57,7 @@ class ScriptDifference(PlainData):
     instead: str = ""
     changes: Mapping[str, object] | None = None
     counting: Counting = ""
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,14 +114,24 @@ class Compared(PlainData):
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """What a script does with one of its models, compared with what is known of it, and measured.
+
+    :param conditions: what the model earned under each condition that was run, by the condition's name
+    """
+
+    compared: Compared
+    conditions: Mapping[str, Measurement] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ScriptRecord(PlainData):
     """What became of a script.
 
     :param observation: None where it could not be run, or did not end in time; ``failure`` says why
     :param process: that ran it
     :param log: file that took what it printed
-    :param compared: None where there is nothing to compare
-    :param conditions: what its model earned under each condition that was run, by the condition's name
+    :param comparisons: one of each model that acted in it; none where there is nothing to compare
     """
 
     spec: ScriptSpec
@@ -127,16 +139,28 @@ class ScriptRecord(PlainData):
     failure: Failure | None
     process: Usage | None
     log: str
-    compared: Compared | None = None
-    conditions: Mapping[str, Measurement] = field(default_factory=dict)
+    comparisons: Sequence[Comparison] = ()
 
     @classmethod
     def read(cls, path: Path) -> ScriptRecord:
         """Read what :meth:`write` wrote."""
         content = read_json(path)
-        measured = {name: Measurement.from_dict(one) for name, one in content["conditions"].items()}
-        return cls.from_dict({**content, "conditions": measured})
+        comparisons = [
+            Comparison(
+                Compared.from_dict(one["compared"]),
+                {name: Measurement.from_dict(measured) for name, measured in one["conditions"].items()},
+            )
+            for one in content.pop("comparisons")
+        ]
+        return replace(cls.from_dict(content), comparisons=comparisons)
 
     def write(self, path: Path) -> None:
         """Write it as JSON."""
-        write_json(path, self.to_dict())
+        comparisons = [
+            {
+                "compared": one.compared.to_dict(),
+                "conditions": {name: measured.to_dict() for name, measured in one.conditions.items()},
+            }
+            for one in self.comparisons
+        ]
+        write_json(path, {**replace(self, comparisons=()).to_dict(), "comparisons": comparisons})

@@ -103,11 +103,6 @@ def details(script: ScriptEntry) -> Iterator[str]:
     if script.harmless:
         others = "; ".join(f"{cause.where}: {cause.cause}" if cause.where else cause.cause for cause in script.harmless)
         yield f"Also otherwise than in training, without a cost that can be seen: {others}"
-    if script.agrees is False and script.reproduced is not None and script.earned is not None:
-        yield (
-            f"Where the audit does the same, the model earns {script.reproduced:.4g}, and not {script.earned:.4g}: "
-            "something else differs, too"
-        )
     yield from _together(script)
     if script.stopped:
         yield f"It was {_STOPPED[script.stopped]}: observed so far"
@@ -117,15 +112,10 @@ def details(script: ScriptEntry) -> Iterator[str]:
 
 
 def _together(script: ScriptEntry) -> Iterator[str]:
-    """What several causes cost together, and what nothing explains."""
+    """What several causes cost together."""
     gap, together = script.gap, script.together
-    if gap is None or not script.differs:
-        return
-    if not script.causes:
-        yield f"Nothing that was seen of it explains the difference of {gap:.3g}"
-    elif together is not None and (len(script.causes) > 1 or script.agrees is False):
-        left = f"; {gap - together:.3g} are not explained" if script.agrees is False else ""
-        yield f"Together they cost {together:.3g} of {gap:.3g}{left}"
+    if gap is not None and together is not None and script.differs and len(script.causes) > 1:
+        yield f"Together they {_amount(together, gap, ('cost', 'add'))}"
 
 
 def said(cause: ScriptCause, gap: float | None) -> str:
@@ -134,12 +124,21 @@ def said(cause: ScriptCause, gap: float | None) -> str:
     cost = ""
     if gap is not None and cause.cost is not None and cause.share is not None:
         restores = cause.restores or 0.0
-        nothing = abs(restores) < 0.01 * abs(gap)
-        cost = f". Alone it costs {cause.cost:.3g} of {gap:.3g}"
-        if cause.share < 0:
-            cost = f". Alone it earns {-cause.cost:.3g} more, which hides as much of what else is otherwise"
-        elif abs(cause.cost) > 1.05 * abs(gap):
-            cost = f". Alone it costs {cause.cost:.3g}, more than all together ({gap:.3g})"
+        cost = f". Alone it {_amount(cause.cost, gap)}"
         if abs(restores - cause.cost) > 0.1 * abs(gap):
-            cost += f"; put right alone, it gives back {'nothing' if nothing else f'{restores:.3g}'}"
+            gives = "nothing" if abs(restores) < 0.01 * abs(gap) else f"{restores:.3g}"
+            cost += f"; put right alone, it gives back {gives}"
     return f"{where}{cause.evidence} ({cause.cause}){cost}"
+
+
+def _amount(cost: float, gap: float, verbs: tuple[str, str] = ("costs", "adds")) -> str:
+    """``costs 30 of 40``; of what makes a script earn more, ``adds 30 of 40``.
+
+    :param gap: what the model earns more than the script
+    """
+    amount, part = f"{verbs[cost < 0]} {abs(cost):.3g}", cost / gap
+    if part < 0.0:
+        return f"{amount}, which hides as much of what else is otherwise"
+    if part < 0.95:
+        return f"{amount} of {abs(gap):.3g}"
+    return f"{amount}, which is all" if part <= 1.05 else f"{amount}, more than the whole difference of {abs(gap):.3g}"

@@ -42,7 +42,7 @@ from reload_audit.records.storage import DamagedFileError, digest, json_text, pl
 from reload_audit.results import tables
 from reload_audit.results.health import environment_health
 from reload_audit.results.rows import checks_failed, condition_row, episode_rows, failed_row, model_row, process_rows
-from reload_audit.results.scripts import script_entry
+from reload_audit.results.scripts import script_entries
 from reload_audit.results.since import AuditFiles, since
 from reload_audit.results.tables import ConditionRow, ModelRow, ProcessRow
 
@@ -258,14 +258,14 @@ def _observed(scripts: Iterable[Path]) -> Iterator[ScriptEntry]:
     """What is to be said of scripts; those whose records cannot be used are left out, and standard error says why."""
     for path in scripts:
         try:
-            entry = script_entry(ScriptRecord.read(path))
-            json_text(entry.to_dict())
+            entries = script_entries(ScriptRecord.read(path))
+            json_text([entry.to_dict() for entry in entries])
         except (OSError, DamagedFileError):
             raise
         except Exception as error:
             print(f"{path} cannot be used: {unforeseen(error)}", file=sys.stderr)
             continue
-        yield entry
+        yield from entries
 
 
 def _made(judged: Sequence[_Judged], audited: _Audited) -> _Tables:

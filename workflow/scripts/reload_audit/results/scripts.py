@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from reload_audit.records.script_entry import ScriptCause, ScriptEntry
 from reload_audit.records.script_record import (
     AS_MODEL,
     AS_SCRIPT,
+    Comparison,
     Counting,
     ScriptDifference,
     ScriptRecord,
@@ -25,22 +27,40 @@ _NEXT_TO_NOTHING = 0.05
 """Part of the gap below which what a line costs is not worth naming."""
 
 
-def script_entry(record: ScriptRecord) -> ScriptEntry:
-    """What is to be said of a script."""
-    observation, compared = record.observation, record.compared
+def script_entries(record: ScriptRecord) -> list[ScriptEntry]:
+    """What is to be said of a script, with each model that acted in it."""
+    several = len(record.comparisons) > 1
+    return [_entry(record, one, several=several) for one in record.comparisons] or [_entry(record, None, several=False)]
+
+
+def _entry(record: ScriptRecord, comparison: Comparison | None, *, several: bool) -> ScriptEntry:
+    observation, compared = record.observation, None if comparison is None else comparison.compared
     figure = None if compared is None else compared.figure
     earned = np.empty(0) if figure is None else np.asarray(figure.earned)
-    model, script = _measured(record, AS_MODEL), _reproduced(record)
+    model, script = _measured(comparison, AS_MODEL), _reproduced(comparison)
     gap, differs = None, False
+    alike = model is not None and _are_alike(earned, model)
     if model is not None and earned.size:
         gap = float(model.mean() - earned.mean())
-        differs = abs(gap) > STANDARD_ERRORS * _error(model, earned)
-        expected = _expected(record)
+        differs = abs(gap) > STANDARD_ERRORS * _error(model, earned[:1] if alike else earned)
+        expected = _expected(comparison)
         if not differs and expected is not None and abs(expected) > _NEXT_TO_NOTHING * abs(float(model.mean())):
             gap, differs = expected, True
-    causes, harmless = _ranked(record, gap if differs else None)
+    agrees = None if script is None or not earned.size else _agree(script, earned[:1] if alike else earned)
+    together = None if script is None or model is None else float(model.mean() - script.mean())
+    causes, harmless = _ranked(comparison, gap if differs else None, explained=agrees is True)
+    if gap is not None and differs:
+        missed = script if agrees is False and not _is_estimate(comparison) else None
+        evidence = _unexplained(causes, gap, missed, float(earned.mean()))
+        causes += [ScriptCause("unexplained", "", "", evidence, "")] if evidence else []
+    remarks = [*(() if observation is None else observation.said), *(() if compared is None else compared.remarks)]
+    if compared is not None:
+        doubtful = (one for one in compared.differences if one.in_doubt)
+        remarks += [one.evidence for one in doubtful if one.cause not in {cause.cause for cause in causes}]
+    if alike:
+        remarks.append(f"its {earned.size} episodes are the same one over and over, as with one seed for each reset")
     return ScriptEntry(
-        name=record.spec.name,
+        name=f"{record.spec.name} ({compared.model})" if several and compared is not None else record.spec.name,
         model="" if compared is None else compared.model,
         mean=None if figure is None else figure.mean,
         std=None if figure is None else figure.std,
@@ -50,62 +70,103 @@ def script_entry(record: ScriptRecord) -> ScriptEntry:
         model_mean=None if model is None else float(model.mean()),
         model_std=None if model is None else float(model.std()),
         reproduced=None if script is None else float(script.mean()),
-        together=None if script is None or model is None else float(model.mean() - script.mean()),
-        agrees=None if script is None or not earned.size else _agree(script, earned),
+        together=together,
+        agrees=agrees,
         gap=gap,
         differs=differs,
         causes=tuple(causes),
         harmless=tuple(harmless),
-        problem=_problem(record),
+        problem=_problem(record, comparison),
         raised="" if observation is None else observation.raised,
         raised_at="" if observation is None or observation.raised_at is None else str(observation.raised_at),
         stopped="" if observation is None else observation.stopped,
-        remarks=(*(() if observation is None else observation.said), *(() if compared is None else compared.remarks)),
+        remarks=tuple(remarks),
     )
 
 
-def _problem(record: ScriptRecord) -> str:
+def _problem(record: ScriptRecord, comparison: Comparison | None) -> str:
     if record.failure is not None:
         return record.failure.message
-    if record.compared is not None and record.compared.problem:
-        return record.compared.problem
-    model = record.conditions.get(AS_MODEL)
+    if comparison is None:
+        return ""
+    if comparison.compared.problem:
+        return comparison.compared.problem
+    model = comparison.conditions.get(AS_MODEL)
     return "" if model is None or not model.reason else f"its model could not be evaluated: {model.reason}"
 
 
-def _measured(record: ScriptRecord, name: str) -> np.ndarray | None:
+def _measured(comparison: Comparison | None, name: str) -> np.ndarray | None:
     """Rewards under a condition, on the environment's scale; None where there are none."""
-    found = record.conditions.get(name)
+    found = None if comparison is None else comparison.conditions.get(name)
     return None if found is None or not found.episodes else found.rewards
 
 
-def _reproduced(record: ScriptRecord) -> np.ndarray | None:
+def _reproduced(comparison: Comparison | None) -> np.ndarray | None:
     """Rewards of the model where it is evaluated and counted as the script does; None where that is not known."""
-    found = record.conditions.get(AS_SCRIPT) or record.conditions.get(AS_MODEL)
-    compared = record.compared
-    if found is None or not found.episodes or compared is None or compared.figure is None or not compared.differences:
+    if comparison is None:
+        return None
+    found = comparison.conditions.get(AS_SCRIPT) or comparison.conditions.get(AS_MODEL)
+    compared = comparison.compared
+    if found is None or not found.episodes or compared.figure is None or not compared.differences:
         return None
     counting = next((one.counting for one in compared.differences if one.counting), None)
     if counting is None:
-        return _measured(record, AS_SCRIPT)
+        return _measured(comparison, AS_SCRIPT)
     return counted(found, counting, compared.n_envs, len(compared.figure.rewards))
 
 
-def _expected(record: ScriptRecord) -> float | None:
+def _is_estimate(comparison: Comparison | None) -> bool:
+    """Whether what a script does is computed from the lengths and rewards of episodes, and not run."""
+    return comparison is not None and any(one.counting for one in comparison.compared.differences)
+
+
+def _expected(comparison: Comparison | None) -> float | None:
     """What a script costs, by what its model earns under conditions; None where that may be chance."""
-    model, script, reproduced = record.conditions.get(AS_MODEL), record.conditions.get(AS_SCRIPT), _reproduced(record)
+    if comparison is None:
+        return None
+    model, script, reproduced = (
+        comparison.conditions.get(AS_MODEL),
+        comparison.conditions.get(AS_SCRIPT),
+        _reproduced(comparison),
+    )
     if model is None or reproduced is None:
         return None
     found = _gained(script, model)
     certain = found is not None and abs(found.effect) > STANDARD_ERRORS * found.error
-    counts = record.compared is not None and any(one.counting for one in record.compared.differences)
-    return float(model.rewards.mean() - reproduced.mean()) if certain or counts else None
+    certain = certain or _is_estimate(comparison)
+    return float(model.rewards.mean() - reproduced.mean()) if certain else None
+
+
+def _are_alike(earned: np.ndarray, model: np.ndarray) -> bool:
+    """Whether all episodes of a script are one, where those of its model differ."""
+    return earned.size > 2 and float(np.ptp(earned)) == 0.0 < float(np.ptp(model))
 
 
 def _error(one: np.ndarray, other: np.ndarray) -> float:
-    """The standard error of the difference of two means."""
-    parts = [values.var(ddof=1) / values.size if values.size > 1 else 0.0 for values in (one, other)]
+    """The standard error of the difference of two means; a single episode varies as those of the other do."""
+    variances = [float(values.var(ddof=1)) for values in (one, other) if values.size > 1]
+    if not variances:
+        return 0.0
+    parts = [
+        (float(values.var(ddof=1)) if values.size > 1 else max(variances)) / values.size for values in (one, other)
+    ]
     return math.sqrt(sum(parts))
+
+
+def _unexplained(causes: Sequence[ScriptCause], gap: float, reproduced: np.ndarray | None, earned: float) -> str:
+    """Why the causes of a gap are not all there is to say; empty where they are.
+
+    :param reproduced: where the audit does the same as the script, and does not get what it gets; None otherwise
+    """
+    if any(cause.share is None for cause in causes):
+        return ""
+    if not causes:
+        return f"nothing that was seen of it explains the difference of {gap:.3g}"
+    left = None if reproduced is None else float(reproduced.mean()) - earned
+    if reproduced is None or left is None or abs(left) < _NEXT_TO_NOTHING * abs(gap):
+        return ""
+    same = f"where the audit does the same as the script, its model earns {reproduced.mean():.4g}, and not {earned:.4g}"
+    return f"{same}: {abs(left):.3g} of the difference of {gap:.3g} are not explained"
 
 
 def _agree(reproduced: np.ndarray, earned: np.ndarray) -> bool:
@@ -113,18 +174,25 @@ def _agree(reproduced: np.ndarray, earned: np.ndarray) -> bool:
     return difference <= max(STANDARD_ERRORS * _error(reproduced, earned), 1e-6 * abs(float(earned.mean())))
 
 
-def _ranked(record: ScriptRecord, gap: float | None) -> tuple[list[ScriptCause], list[ScriptCause]]:
+def _ranked(
+    comparison: Comparison | None, gap: float | None, *, explained: bool
+) -> tuple[list[ScriptCause], list[ScriptCause]]:
     """The causes of a gap, the dearest first, and the differences that cost nothing that can be seen.
 
     :param gap: None where there is none beyond chance: then only those are causes that make the figure another one
+    :param explained: whether the audit gets what the script gets where it does the same
     """
     named: list[ScriptCause] = []
     harmless: list[ScriptCause] = []
-    differences = () if record.compared is None else record.compared.differences
+    if comparison is None:
+        return named, harmless
+    differences = comparison.compared.differences
     tried = [one for one in differences if one.changes is not None]
     for one in differences:
-        cause, counts = _weighed(record, one, gap, only_one=len(tried) == 1)
+        cause, counts = _weighed(comparison, one, gap, only_one=len(tried) == 1)
         unmeasurable = one.changes is None and not one.counting
+        if one.in_doubt and (gap is None or explained):
+            continue
         (named if counts or unmeasurable else harmless).append(cause)
     return sorted(named, key=lambda cause: -(math.inf if cause.share is None else cause.share)), harmless
 
@@ -153,7 +221,7 @@ def counted(measured: Measurement, counting: Counting, n_envs: int, n: int) -> n
 
 
 def _weighed(
-    record: ScriptRecord, one: ScriptDifference, gap: float | None, *, only_one: bool
+    comparison: Comparison, one: ScriptDifference, gap: float | None, *, only_one: bool
 ) -> tuple[ScriptCause, bool]:
     """A difference with its cost, and whether that is a part of the gap beyond chance."""
     line = one.line
@@ -161,10 +229,10 @@ def _weighed(
         one.cause, "" if line is None else str(line), "" if line is None else line.code, one.evidence, one.instead
     )
     if one.counting:
-        return _weighed_by_counting(record, cause, one.counting, gap)
+        return _weighed_by_counting(comparison, cause, one.counting, gap)
     if one.changes is None or gap is None:
         return cause, False
-    measured = record.conditions
+    measured = comparison.conditions
     model, script = measured.get(AS_MODEL), measured.get(AS_SCRIPT)
     costs = _gained(script if only_one else measured.get(alone(one.cause)), model)
     restored = costs if only_one else _gained(script, measured.get(put_right(one.cause)))
@@ -183,11 +251,11 @@ def _weighed(
 
 
 def _weighed_by_counting(
-    record: ScriptRecord, cause: ScriptCause, counting: Counting, gap: float | None
+    comparison: Comparison, cause: ScriptCause, counting: Counting, gap: float | None
 ) -> tuple[ScriptCause, bool]:
     """A difference in which episodes count, with what that makes of the model's episodes."""
-    model, compared = record.conditions.get(AS_MODEL), record.compared
-    if gap is None or model is None or not model.episodes or compared is None or compared.figure is None:
+    model, compared = comparison.conditions.get(AS_MODEL), comparison.compared
+    if gap is None or model is None or not model.episodes or compared.figure is None:
         return cause, False
     found = counted(model, counting, compared.n_envs, len(compared.figure.rewards))
     cost = float(model.rewards.mean() - found.mean())
