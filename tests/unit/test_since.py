@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,9 +16,10 @@ import gate
 from reload_audit.command.main import main
 from reload_audit.judging.comparison import compare_paired
 from reload_audit.judging.judgement import Judgement
-from reload_audit.judging.since import Earned, Episodes, earns, judge_since, smallest_shown, state
+from reload_audit.judging.since import Earned, Episodes, earns, judge_since, smallest_planned, smallest_shown, state
 from reload_audit.judging.verdicts import decide_verdicts
 from reload_audit.planning.baseline import keep_last
+from reload_audit.planning.compared import check_pairs
 from reload_audit.planning.configuration import ConfigError
 from reload_audit.records.audit_file import SCHEMA_VERSION, AuditFile, NotComparableError, read_earlier
 from reload_audit.records.since import Since
@@ -25,7 +27,9 @@ from reload_audit.records.storage import write_json
 from reload_audit.reports import markdown, summary
 from reload_audit.reports.audit import Audit, read_audit
 from reload_audit.reports.junit import write_junit
+from reload_audit.reports.since import about_candidates, power
 from reload_audit.results import tables
+from reload_audit.results.candidates import candidates
 from reload_audit.results.since import AuditFiles, since
 from support.audit_contents import CRITERIA as VERDICT
 from support.audit_contents import trained_row
@@ -281,3 +285,53 @@ def test_numbers_that_are_none_are_not_compared() -> None:
     row = {"model": "a", "verdict": "equivalent", "reload_mean_reward": "nan", "n_episodes": None}
     assert AuditFile.from_json({"models": [row, 3]}).models["a"].mean is None
     assert AuditFile.from_json({"models": [{"model": "a"}]}).models == {}
+
+
+# --- A candidate against the model that is shipping ---
+
+
+def test_a_candidate_is_compared_on_the_same_seeds_with_what_would_have_shown(tmp_path: Path) -> None:
+    models = {"new": Model("equivalent", 40.0, spread=3.0), "shipped": Model("equivalent", spread=3.0)}
+    folder = audit(tmp_path / "now", {**models, "failed": Model("error")}).parent
+    pairs = [{"candidate": "new", "shipping": "shipped"}, {"candidate": "failed", "shipping": "shipped"}]
+    better, failed = candidates(pairs, read_earlier(folder / "audit.json"), folder, CRITERIA)
+    assert (better.earns, better.paired, better.n, better.environment) == ("less", "seeds", 20, "CartPole-v1")
+    assert better.smallest is not None
+    assert better.margin is not None
+    assert better.margin < better.smallest < 10
+    assert failed.earns == ""
+    said = [*about_candidates([better, failed])]
+    assert "new against shipped on CartPole-v1: earns" in said[0]
+    assert "would have shown in 4 of 5 cases" in said[0]
+    assert said[1].endswith("not compared: one of them was not measured")
+
+
+def test_before_it_runs_it_is_said_how_small_a_loss_may_show() -> None:
+    (said,) = power([("new", "shipped")], 20, 320, CRITERIA)
+    assert "new against shipped: a loss shows in 4 of 5 cases if it exceeds the margin by" in said
+    few, many = smallest_planned(20, CRITERIA), smallest_planned(320, CRITERIA)
+    rng = np.random.default_rng(5)
+    for n, loss in ((20, few), (320, many)):
+        drawn = rng.standard_normal((600, n)) - loss - 0.2
+        shown = np.mean([compare_paired(d, 0.2, CRITERIA).decision == "degraded" for d in drawn])
+        assert 0.73 < shown < 0.87
+
+
+@pytest.mark.parametrize(
+    ("pair", "said"),
+    [
+        (("a", "c"), "there is no model 'c'"),
+        (("a", "a"), "expected two models, found 'a' twice"),
+        (("a", "b"), "expected two models on one environment, found 'a' on X-v0 {} and 'b' on X-v1 {}"),
+    ],
+)
+def test_pairs_that_cannot_be_compared_are_refused_before_anything_runs(pair: tuple[str, str], said: str) -> None:
+    environments = {"a": ("X-v0", {}), "b": ("X-v1", {})}
+    with pytest.raises(ConfigError, match=re.escape(f"mine.yaml: compare[0]: {said}")):
+        check_pairs([{"candidate": pair[0], "shipping": pair[1]}], environments, "mine.yaml")
+
+
+def test_the_same_bits_are_no_regression_whatever_became_of_the_claim() -> None:
+    assert state("equivalent", "degraded", "identical") == "changed"
+    assert state("degraded", "equivalent", "identical") == "changed"
+    assert state("equivalent", "degraded", "same") == "regressed"

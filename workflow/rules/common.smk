@@ -122,6 +122,16 @@ def show_end(*, failed):
         CONSOLE.unwatch(failed=failed)
 
 
+def say_power():
+    """Say before anything runs how small a difference between compared models may show."""
+    if PLAN.compared_pairs:
+        criteria = library("reload_audit.judging.criteria").Criteria
+        words = library("reload_audit.reports.since").power(
+            *PLAN.compared_episodes, criteria.from_dict(PLAN.config["verdict"])
+        )
+        print("\n".join(words), file=sys.stderr)
+
+
 @functools.cache
 def inspect_results():
     """Snakemake looks at time stamps alone, so it is told which results have changed since they were written."""

@@ -38,6 +38,7 @@ rule aggregate:
         settings=PLAN.aggregation_settings,
         passed_over=PLAN.passed_over,
         baseline=PLAN.baseline_settings,
+        compare=PLAN.compared_pairs,
         code=always(PLAN.code.of_script_with_data, "aggregate.py"),
     message:
         "Comparing train time and reload"

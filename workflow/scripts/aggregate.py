@@ -17,11 +17,12 @@ def main(
     passed_over: Sequence[str] = (),
     scripts: Sequence[str] = (),
     baseline: Mapping[str, object] | None = None,
+    compare: Sequence[Mapping[str, str]] = (),
 ) -> None:
     criteria = Criteria.from_dict(settings["verdict"])
     files = ([Path(probe) for probe in probes], passed_over, [Path(script) for script in scripts])
     earlier = Baseline(**baseline) if baseline else None
-    aggregate(map(Path, records), criteria, settings, results, *files, baseline=earlier)
+    aggregate(map(Path, records), criteria, settings, results, *files, baseline=earlier, compare=compare)
 
 
 if __name__ == "__main__":
@@ -34,4 +35,5 @@ if __name__ == "__main__":
             snakemake.params.passed_over,
             snakemake.input.scripts,
             snakemake.params.baseline,
+            snakemake.params.compare,
         )

@@ -5,8 +5,10 @@ Each number of episodes that both audits may end with is a look, so the bounds h
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -91,6 +93,8 @@ def state(verdict_then: str, verdict: str, earned: Earns) -> State:
     failed_then, failed = verdict_then == "error", verdict == "error"
     if failed or failed_then:
         return "same" if failed and failed_then else "regressed" if failed else "recovered"
+    if earned == "identical":  # what it is compared with is another one, or the settings are
+        return "changed" if verdict_then != verdict else "same"
     if earned == "less" or (verdict_then in SHOWN_TO_EARN and verdict == "degraded"):
         return "regressed"
     if earned == "more" or (verdict_then == "degraded" and verdict in SHOWN_TO_EARN):
@@ -98,17 +102,27 @@ def state(verdict_then: str, verdict: str, earned: Earns) -> State:
     return "changed" if verdict_then != verdict else "same"
 
 
-def smallest_shown(comparison: Comparison, criteria: Criteria, power: float = 0.8) -> float:
-    """The smallest loss that such episodes show to be beyond the margin, with this probability, in reward.
+POWER = 0.8
+"""With what probability the smallest difference shows that is said to show."""
+
+
+def smallest_shown(comparison: Comparison, criteria: Criteria) -> float:
+    """The smallest loss that such episodes show to be beyond the margin, with probability :data:`POWER`, in reward.
 
     :param comparison: of which the spread and the number of episodes are taken
     """
-    from scipy.special import ndtri  # slow to import, and most jobs judge nothing
+    width = comparison.half_width(comparison.n_episodes, criteria)
+    error = math.hypot(comparison.reload_error, comparison.claim_error)
+    return comparison.margin + width + NormalDist().inv_cdf(POWER) * error
 
-    n = comparison.n_episodes
-    width = comparison.half_width(n, criteria)
-    error = float(np.hypot(comparison.reload_error, comparison.claim_error))
-    return comparison.margin + width + float(ndtri(power)) * error
+
+def smallest_planned(n: int, criteria: Criteria) -> float:
+    """How far a loss has to exceed the margin to show with probability :data:`POWER` in ``n`` pairs of episodes.
+
+    :return: in standard deviations of the difference of a pair
+    """
+    comparison = Comparison(n, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, reload_error=1.0 / math.sqrt(n))
+    return smallest_shown(comparison, criteria)
 
 
 def _pairs(then: Episodes, now: Episodes) -> tuple[Episodes, Episodes] | None:

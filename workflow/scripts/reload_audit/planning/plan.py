@@ -18,13 +18,14 @@ from typing import Any
 import yaml
 
 from reload_audit.planning import baseline, configuration, job_requests, working_directory
+from reload_audit.planning.compared import check_pairs, environments_of
 from reload_audit.planning.discovery import find_models, proposal
 from reload_audit.planning.discovery.usable import usable
 from reload_audit.planning.experiments_check import check_experiments
 from reload_audit.planning.job_code import JobCode, Source
 from reload_audit.planning.job_requests import Request
 from reload_audit.planning.recognition import Recognition
-from reload_audit.planning.resolved import Configuration, EnvironmentData, TrainingData
+from reload_audit.planning.resolved import ComparedPair, Configuration, EnvironmentData, TrainingData
 from reload_audit.planning.scripts import as_external, planned_scripts
 from reload_audit.planning.training_plan import TrainingPlan
 from reload_audit.planning.watched_files import WatchedFiles, watched_files
@@ -344,6 +345,20 @@ class Plan:
         """What ``results.aggregate`` needs to know of the baseline; None without one."""
         return baseline.baseline_settings(self.config, self.folders.results)
 
+    @functools.cached_property
+    def compared_pairs(self) -> list[ComparedPair]:
+        """The candidates, each with the model that is shipping; without pairs that ``only`` leaves out."""
+        known = {*self.trained, *self.external}
+        return [pair for pair in self.config["compare"] if {pair["candidate"], pair["shipping"]} <= known]
+
+    @property
+    def compared_episodes(self) -> tuple[list[tuple[str, str]], int, int]:
+        """The names of the models of each pair, and how many episodes each runs at least and at most."""
+        looks, episodes = self.config["verdict"]["looks"], self.config["evaluation"]["episodes"]
+        names = [(pair["candidate"], pair["shipping"]) for pair in self.compared_pairs]
+        last = min(looks[-1], episodes) if any(name in self.trained for pair in names for name in pair) else looks[-1]
+        return names, min(looks[0], last), last
+
     def aggregation_request(self) -> Request:
         """What putting all records together asks a cluster for."""
         return job_requests.aggregation_request(len(self.trained) + len(self.external))
@@ -447,6 +462,8 @@ def make_plan(
     except find_models.Unanswered as question:
         raise configuration.ConfigError(proposal.with_proposal(question, config, written, folders.results)) from None
     everything = {*trained, *external}
+    if discover and config["compare"]:
+        check_pairs(config["compare"], environments_of(trained, external), name)
     if config["only"]:
         configuration.check_only(config["only"], [*trained, *external], name)
         trained = {model: spec for model, spec in trained.items() if model in config["only"]}

@@ -157,6 +157,13 @@ class Gate(TypedDict):
     fail_on: list[str]
 
 
+class ComparedPair(TypedDict):
+    """Two models on one environment, by name."""
+
+    candidate: str
+    shipping: str
+
+
 class Configuration(TypedDict):
     """A resolved configuration. ``pathvars``, Snakemake's own key, may be there too."""
 
@@ -177,6 +184,7 @@ class Configuration(TypedDict):
     probe: Probe
     gate: Gate
     baseline: str | None
+    compare: list[ComparedPair]
     only: list[str]
 
 

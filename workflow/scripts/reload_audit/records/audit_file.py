@@ -31,6 +31,7 @@ class ComparedRow:
     std: float | None
     n: int | None
     random_mean: float | None
+    environment: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class AuditFile:
                 _number(row.get("reload_std_reward")),
                 row["n_episodes"] if isinstance(row.get("n_episodes"), int) else None,
                 _number(row.get("random_mean_reward")),
+                str(row.get("env_id") or ""),
             )
             for row in rows
         ]

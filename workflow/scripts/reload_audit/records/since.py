@@ -1,4 +1,4 @@
-"""What ``audit.json`` says of changes since an earlier audit, the baseline, and reports show."""
+"""What ``audit.json`` says of changes since an earlier audit, and of candidates against shipping models."""
 
 from __future__ import annotations
 
@@ -45,6 +45,31 @@ class ModelSince(PlainData):
     ci_high: float | None = None
     margin: float | None = None
     q: float | None = None
+
+
+@dataclass(frozen=True)
+class CandidateResult(PlainData):
+    """A candidate compared with the model that is shipping, in one audit.
+
+    :param environment: id of the environment of both
+    :param earns: what the candidate earns, compared with the one that is shipping
+    :param n: episodes that are compared, on the side with fewer
+    :param difference: mean episode reward of the candidate, minus that of the other one
+    :param smallest: the smallest loss that would have shown with a probability of 80 %, in reward
+    """
+
+    candidate: str
+    shipping: str
+    environment: str
+    earns: Earns = ""
+    paired: Paired = ""
+    n: int | None = None
+    difference: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    margin: float | None = None
+    q: float | None = None
+    smallest: float | None = None
 
 
 @dataclass(frozen=True)

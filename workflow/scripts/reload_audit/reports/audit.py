@@ -20,7 +20,7 @@ from reload_audit.reading.refusal import brief, shown, unforeseen
 from reload_audit.records.culprits import culprits
 from reload_audit.records.environment_health import EnvironmentHealth
 from reload_audit.records.script_entry import ScriptEntry
-from reload_audit.records.since import Since
+from reload_audit.records.since import CandidateResult, Since
 from reload_audit.records.specs import CANONICAL
 from reload_audit.records.storage import DamagedFileError, read_json
 
@@ -231,6 +231,7 @@ class Audit:
     :param passed_over: what lies beside the models and is none: each kind, how many, and which
     :param scripts: scripts of the user's that were observed
     :param since: what has changed since the baseline; None without one
+    :param candidates: candidates, each against the model that is shipping
     """
 
     tool: str
@@ -242,6 +243,7 @@ class Audit:
     passed_over: tuple[str, ...] = ()
     scripts: tuple[ScriptEntry, ...] = ()
     since: Since | None = None
+    candidates: tuple[CandidateResult, ...] = ()
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Audit:
@@ -259,6 +261,7 @@ class Audit:
             passed_over=audit.texts("passed_over"),
             scripts=tuple(ScriptEntry.from_dict(found.content) for found in audit.objects("scripts")),
             since=Since.from_dict(content["since"]) if content.get("since") else None,
+            candidates=tuple(CandidateResult.from_dict(one.content) for one in audit.objects("candidates")),
         )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from reload_audit.judging.criteria import WORST_FIRST
-from reload_audit.records.since import ModelSince, Since, State
+from reload_audit.judging.criteria import WORST_FIRST, Criteria
+from reload_audit.judging.since import smallest_planned
+from reload_audit.records.since import CandidateResult, ModelSince, Since, State
 from reload_audit.reports.safe_text import one_line
 
 MEANINGS: dict[State, str] = {
@@ -100,6 +101,45 @@ def earned(model: ModelSince) -> str:
     how = "same seeds" if model.paired == "seeds" else "other seeds: means are compared"
     over = f"{model.n:,} episodes, " if model.n else ""
     return f"{said} ({model.ci_low:+.4g} to {model.ci_high:+.4g}, margin {model.margin or 0.0:.3g}, {over}{how})"
+
+
+def about_candidates(candidates: Iterable[CandidateResult]) -> Iterator[str]:
+    """A line for each candidate: what it earns, compared with the model that is shipping, and what would have shown."""
+    for one in candidates:
+        names = f"{one_line(one.candidate, _LONGEST_NAME)} against {one_line(one.shipping, _LONGEST_NAME)}"
+        on = f" on {one_line(one.environment, _LONGEST_NAME)}" if one.environment else ""
+        yield one_line(f"{names}{on}: {_against(one)}", _LONGEST_LINE)
+
+
+def power(pairs: Sequence[tuple[str, str]], first: int, last: int, criteria: Criteria) -> list[str]:
+    """What is said before pairs run: how small a difference they may show.
+
+    :param pairs: names of a candidate and of the model that is shipping
+    :param first: episodes that each model runs at least, and ``last``, at most
+    """
+    smallest = [f"{smallest_planned(n, criteria):.2g} ({n:,} episodes)" for n in dict.fromkeys((first, last))]
+    return [
+        f"compare: {one_line(candidate, _LONGEST_NAME)} against {one_line(shipping, _LONGEST_NAME)}: "
+        f"a loss shows in 4 of 5 cases if it exceeds the margin by {' to '.join(smallest)} standard deviations "
+        "of the difference of two episodes with one seed"
+        for candidate, shipping in pairs
+    ]
+
+
+def _against(one: CandidateResult) -> str:
+    if one.difference is None or one.ci_low is None or one.ci_high is None:
+        return "not compared: one of them was not measured"
+    size = f"{abs(one.difference):.4g}"
+    said = {
+        "identical": "every bit of every episode is the same",
+        "same": f"earns as much ({one.difference:+.3g})",
+        "less": f"earns {size} less",
+        "more": f"earns {size} more",
+    }.get(one.earns, f"whether it earns as much is open ({one.difference:+.3g})")
+    how = "same seeds" if one.paired == "seeds" else "other seeds: means are compared"
+    bounds = f"{one.ci_low:+.4g} to {one.ci_high:+.4g}, margin {one.margin or 0.0:.3g}, {one.n or 0:,} episodes, {how}"
+    shows = "" if one.smallest is None else f"; a loss of {one.smallest:.3g} would have shown in 4 of 5 cases"
+    return f"{said} ({bounds}){shows}"
 
 
 _COUNTED: dict[State, str] = {

@@ -40,6 +40,7 @@ from reload_audit.records.since import Since
 from reload_audit.records.specs import EXPLORING, Claim, EnvironmentSpec
 from reload_audit.records.storage import DamagedFileError, digest, json_text, plain, write_text
 from reload_audit.results import tables
+from reload_audit.results.candidates import candidates
 from reload_audit.results.health import environment_health
 from reload_audit.results.rows import checks_failed, condition_row, episode_rows, failed_row, model_row, process_rows
 from reload_audit.results.scripts import script_entries
@@ -164,6 +165,7 @@ def aggregate(
     passed_over: Sequence[str] = (),
     scripts: Sequence[Path] = (),
     baseline: Baseline | None = None,
+    compare: Sequence[Mapping[str, str]] = (),
 ) -> None:
     """Write every result table, and ``audit.json``, into the folder ``results``.
 
@@ -173,6 +175,7 @@ def aggregate(
     :param passed_over: what lies beside external models and is none, in words
     :param scripts: files of what was seen of scripts
     :param baseline: the earlier audit that this one is compared with
+    :param compare: pairs of models to compare, a ``candidate`` with the one that is ``shipping``
     """
     judged: list[_Judged] = []
     with tables.ParquetTable(results / "episodes.parquet", tables.EPISODES) as episodes:
@@ -184,6 +187,10 @@ def aggregate(
     tables.write_parquet(results / "conditions.parquet", made.conditions)
     tables.write_csv(results / "processes.csv", made.processes)
     said = made.audit if baseline is None else _with_since(made.audit, baseline, criteria, results)
+    if compare:
+        content = json.loads(said)
+        compared = candidates(compare, AuditFile.from_json(content), results, criteria)
+        said = json_text({**content, "candidates": [result.to_dict() for result in compared]})
     write_text(results / "audit.json", said)
 
 

@@ -52,7 +52,7 @@ def since(then: AuditFiles, now: AuditFiles, criteria: Criteria, only: Collectio
     """
     before, after = then.audit.models, now.audit.models
     both = [name for name in after if name in before]
-    found = [_episodes(files.folder, set(both)) for files in (then, now)]
+    found = [read_episodes(files.folder, set(both)) for files in (then, now)]
     remarks = [
         f"{files.called}: {episodes}: only mean rewards are compared with it, not episodes with the same seeds"
         for files, episodes in zip((then, now), found, strict=True)
@@ -89,7 +89,7 @@ def date_of(folder: Path) -> str:
         return ""
 
 
-def _episodes(folder: Path, models: Collection[str]) -> dict[str, Episodes] | str:
+def read_episodes(folder: Path, models: Collection[str]) -> dict[str, Episodes] | str:
     """The episodes of models after reload, by name; a text that says why they are not known."""
     file = folder / "episodes.parquet"
     if not file.exists():
@@ -114,7 +114,7 @@ def _episodes(folder: Path, models: Collection[str]) -> dict[str, Episodes] | st
 def _compare(
     then: ComparedRow, now: ComparedRow, old: Mapping[str, Episodes], new: Mapping[str, Episodes], criteria: Criteria
 ) -> _Compared:
-    before, after = _earned(then, old), _earned(now, new)
+    before, after = earned(then, old), earned(now, new)
     if before is None or after is None:
         return _Compared(then, now, None, "")
     random_mean = then.random_mean if now.random_mean is None else now.random_mean
@@ -127,13 +127,13 @@ def _compare(
 
 def _model(one: _Compared, judged: JudgedVerdict) -> ModelSince:
     comparison = None if one.judgement is None else one.judgement.comparison
-    earned = "" if comparison is None else earns(judged)
+    said = "" if comparison is None else earns(judged)
     model = ModelSince(
         model=one.now.name,
-        state=state(one.then.verdict, one.now.verdict, earned),
+        state=state(one.then.verdict, one.now.verdict, said),
         verdict_then=one.then.verdict,
         verdict=one.now.verdict,
-        earns=earned,
+        earns=said,
         paired=one.paired,
         mean_then=one.then.mean,
         mean=one.now.mean,
@@ -159,7 +159,7 @@ def _packages(then: AuditFile, now: AuditFile) -> Iterator[PackageSince]:
             yield PackageSince(shown(package), shown(before), shown(after))
 
 
-def _earned(row: ComparedRow, episodes: Mapping[str, Episodes]) -> Earned | None:
+def earned(row: ComparedRow, episodes: Mapping[str, Episodes]) -> Earned | None:
     """What a model earned; None where nothing was measured that can be compared."""
     if row.mean is None or row.std is None or row.n is None or row.n < 2:
         return None

@@ -33,6 +33,7 @@ from reload_audit.reports.dashboard.vocabulary import SUSPECT, Vocabulary, vocab
 from reload_audit.reports.headline import headline
 from reload_audit.reports.safe_text import one_line
 from reload_audit.reports.scripts import about_scripts
+from reload_audit.reports.since import about_candidates
 from reload_audit.reports.summary import plain_loads
 
 _HERE = Path(__file__).parent
@@ -124,6 +125,7 @@ def render(audit: Audit, episodes: Path | None = None, folders: Mapping[str, str
         words=words,
         tiles=tiles(models, words),
         since=since_section(audit.since, models),
+        candidates=[*about_candidates(audit.candidates)],
         models=models,
         scored=any(entry.random_mean_reward is not None and entry.claim_mean is not None for entry in models),
         causes=causes,
