@@ -30,7 +30,7 @@ _LONGEST_LINE = 600
 
 def when(since: Since) -> str:
     """``2026-11-20``; where that day is not known, what the baseline is called."""
-    return since.date or one_line(since.baseline, _LONGEST_NAME)
+    return one_line(since.date or since.baseline, _LONGEST_NAME)
 
 
 def answer(since: Since) -> str:
@@ -60,9 +60,9 @@ def about_since(since: Since | None) -> Iterator[str]:
     if since is None:
         return
     counts = Counter(model.state for model in since.models)
-    named = f"since {since.date} ({one_line(since.baseline, _LONGEST_NAME)})" if since.date else f"since {when(since)}"
+    named = f"since {when(since)} ({one_line(since.baseline, _LONGEST_NAME)})" if since.date else f"since {when(since)}"
     said = ", ".join(f"{counts[state]:,} {_COUNTED[state]}" for state in MEANINGS if counts[state])
-    yield f"{named.capitalize()}: {said or 'there is nothing to compare'}"
+    yield f"S{named[1:]}: {said or 'there is nothing to compare'}"
     for state in ("regressed", "recovered"):
         models = _worst_first(since, state)
         yield from (f"  {state}: {sentence(model)}" for model in models[:_TOLD])
@@ -91,7 +91,7 @@ def earned(model: ModelSince) -> str:
     if model.difference is None or model.ci_low is None or model.ci_high is None:
         return ""
     if model.earns == "identical":
-        return f"all {model.n:,} episodes are as then, bit for bit"
+        return f"all {model.n or 0:,} episodes are as then, bit for bit"
     size = f"{abs(model.difference):.4g}"
     said = {
         "less": f"earns {size} less than then",
