@@ -36,7 +36,9 @@ def audit(
 
 def test_by_default_everything_passes_that_is_not_shown_to_be_lost(tmp_path):
     passing = [trained_row(verdict, verdict) for verdict in VERDICTS if verdict not in BY_DEFAULT]
-    gate.main(audit(tmp_path, *passing, suspect_row(), consistent_row()), BY_DEFAULT)
+    lost = trained_row("lost", "degraded")
+    with pytest.raises(gate.GateClosed, match=r"^gate: models that are degraded or error: 1\n  lost: degraded$"):
+        gate.main(audit(tmp_path, *passing, suspect_row(), consistent_row(), lost), BY_DEFAULT)
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)

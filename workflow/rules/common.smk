@@ -12,6 +12,7 @@ from pathlib import Path
 
 import snakemake
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 CONDA_ENV = "../envs/audit.yaml"
 FOLDER = Path(workflow.snakefile).resolve().parents[1]
@@ -73,15 +74,24 @@ def refused(function, *arguments, **keywords):
         raise WorkflowError(shown_lines(str(error))) from None
 
 
-SNAKEMAKE = refused(internals.Snakemake, workflow, snakemake.__version__)
+def planned(function, *arguments, **keywords):
+    """As `refused`, while this file is read: only the message is shown, not the place in this file."""
+    try:
+        return refused(function, *arguments, **keywords)
+    except WorkflowError as error:
+        logger.error(str(error))
+        sys.exit(1)
+
+
+SNAKEMAKE = planned(internals.Snakemake, workflow, snakemake.__version__)
 
 if not SNAKEMAKE.has_configuration:
 
-    configfile: refused(planning.default_configuration, source)
+    configfile: planned(planning.default_configuration, source)
 
 
 FOLDERS = planning.Folders(SNAKEMAKE.path("<results>"), SNAKEMAKE.path("<logs>"))
-PLAN = refused(
+PLAN = planned(
     planning.make_plan,
     config,
     ", ".join(map(os.path.relpath, SNAKEMAKE.configuration_files)),

@@ -136,9 +136,7 @@ def _script(commands: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("--model", help="the zip that it is about, where that is not the one that it loads")
     parser.add_argument("--timeout", type=int, metavar="SECONDS", help="stop it after so long; what was seen counts")
-    parser.add_argument(
-        "--python-path", type=Path, action="append", default=[], metavar="FOLDER", help="where modules of yours lie"
-    )
+    _add_python_path(parser)
     _add_common(parser)
     parser.add_argument("script", metavar="SCRIPT", type=Path, help="a Python file or a notebook")
     parser.add_argument("args", metavar="ARGUMENT", nargs=argparse.REMAINDER, help="its command line")
@@ -201,7 +199,7 @@ def _init(commands: Any) -> argparse.ArgumentParser:
 
 
 def _run(commands: Any) -> argparse.ArgumentParser:
-    return _parser(
+    parser = _parser(
         commands,
         "run",
         "the whole workflow; every further option is Snakemake's",
@@ -211,6 +209,8 @@ def _run(commands: Any) -> argparse.ArgumentParser:
         "  reload-audit run --configfile mine.yaml --cores 8 --dry-run\n"
         "  reload-audit run --configfile mine.yaml --workflow-profile slurm",
     )
+    parser.usage = "reload-audit run [OPTION OF SNAKEMAKE ...]"
+    return parser
 
 
 def _parser(commands: Any, name: str, short: str, text: str, end: str) -> argparse.ArgumentParser:
@@ -225,6 +225,10 @@ def _add_environment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--env-kwargs", type=_mapping, default={}, metavar="YAML", help="its arguments: '{payload: 2.0}'"
     )
+    _add_python_path(parser)
+
+
+def _add_python_path(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--python-path", type=Path, action="append", default=[], metavar="FOLDER", help="where modules of yours lie"
     )

@@ -21,7 +21,9 @@ from reload_audit.records.probe_record import CheckerReport, NotRun, PlayedEpiso
 from reload_audit.records.specs import EnvironmentSpec, ExternalPolicy, ExternalSpec
 from reload_audit.records.storage import json_text
 
-PRELOAD = ("stable_baselines3", "sb3_contrib", "time_machine", "yaml")
+_RUN, _CHECK = "reload_audit.probing.run_scenario:run", "reload_audit.probing.checkers:check"
+
+PRELOAD = ("stable_baselines3", "sb3_contrib", "yaml", *(target.partition(":")[0] for target in (_RUN, _CHECK)))
 _MOST_TIMEOUTS = 2
 """Scenarios that may take too long before no further one is tried."""
 
@@ -158,15 +160,13 @@ class Prober:
         if self._timeouts >= _MOST_TIMEOUTS:
             return Failure("timeout", "not tried, because other scenarios did not finish in time", "")
         planned = self._planned
-        outcome: Result | Failure = self._call(
-            "reload_audit.probing.run_scenario:run", planned.environment, planned.plays, scenario, self._trusted
-        )
+        outcome: Result | Failure = self._call(_RUN, planned.environment, planned.plays, scenario, self._trusted)
         return outcome
 
     def _check(self) -> None:
         """Ask the checkers of Gymnasium and SB3, and compare vectorised environments with single ones."""
         spec = self._planned.environment
-        checks = self._call("reload_audit.probing.checkers:check", spec, self._trusted)
+        checks = self._call(_CHECK, spec, self._trusted)
         self._checks = (NotRun(checks),) if isinstance(checks, Failure) else checks
         plays = [play for play in self._planned.plays if play.source == "random"][:2]
         compared = self._call("reload_audit.probing.checkers:compare_vectorized", spec, plays, self._trusted)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pyarrow.parquet as pq
 from reload_audit.records.storage import DamagedFileError
 from reload_audit.reports.audit import STAGES
 from reload_audit.reports.dashboard.entries import Entry
+
+_COLUMNS = ["model", "condition", "episode", "reward"]
 
 MOST_MODELS = 1500
 """Models whose episodes are read, the worst first; none of those that are identical."""
@@ -46,16 +49,24 @@ def read_pairs(path: Path | None, models: Sequence[Entry]) -> dict[str, Pairs]:
     if path is None or not wanted:
         return {}
     try:
-        table = pq.read_table(
-            path,
-            columns=["model", "condition", "episode", "reward"],
-            filters=[("model", "in", {entry.key for entry in wanted}), ("condition", "in", set(STAGES))],
-        )
+        with pq.ParquetFile(path) as file:  # read_table imports pandas
+            keys = {entry.key for entry in wanted}
+            batches = file.iter_batches(columns=_COLUMNS)
+            rows = [row for batch in batches for row in _of(batch, keys)]
     except (pa.ArrowException, OSError) as error:
         raise DamagedFileError(path, error) from None
-    frame = table.to_pandas().sort_values(["model", "condition", "episode"], kind="stable")
     found: dict[str, Pairs] = {}
-    for (model, condition), group in frame.groupby(["model", "condition"], sort=False):
-        pairs = found.setdefault(model, Pairs())
-        pairs.rewards[condition] = group["reward"].to_numpy(np.float64)[:MOST_EPISODES].tolist()
+    for model, condition, _, reward in sorted(rows, key=lambda row: row[:3]):
+        rewards = found.setdefault(model, Pairs()).rewards.setdefault(condition, [])
+        if len(rewards) < MOST_EPISODES:
+            rewards.append(math.nan if reward is None else reward)
     return found
+
+
+def _of(batch: pa.RecordBatch, models: Set[str]) -> Iterator[tuple[str, str, int, float | None]]:
+    """Model, condition, episode and reward of the rows of these models, under the conditions that are compared."""
+    if models.isdisjoint(batch["model"].to_pylist()):
+        return
+    for row in zip(*(batch[name].to_pylist() for name in _COLUMNS), strict=True):
+        if row[0] in models and row[1] in STAGES:
+            yield row

@@ -35,8 +35,10 @@ def write_figures(audit: Audit, folder: Path) -> None:
 
 
 def figures(audit: Audit) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Names and Vega-Lite specifications, data included; without those that would be empty."""
+    """Names and Vega-Lite specifications, data included; without those that would be empty, or show a single model."""
     models = entries(audit.models)
+    if len(models) < 2:
+        return
     placed = [(entry, place) for entry, place in zip(models, places(models), strict=True) if place is not None]
     if placed:
         fraction = 0.0 if audit.criteria is None else audit.criteria.margin_fraction
