@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from reload_audit.judging.criteria import NOTHING_LOST
 from reload_audit.reading.yaml_text import front_matter
+from reload_audit.reports.hub_results import write_results
 from reload_audit.reports.model_cards import Suggestion, about_cards, patch_names, suggestions, write_patches
 from support.audit_contents import HOSTILE, audit_of, external_row
 
@@ -290,3 +292,28 @@ def test_one_sentence_counts_the_wrong_model_cards():
 def test_without_wrong_model_cards_the_folder_of_patches_is_empty(tmp_path):
     write_patches([], tmp_path / "model_cards")
     assert list((tmp_path / "model_cards").iterdir()) == []
+
+
+def test_what_a_model_of_the_hub_earns_is_written_as_the_hub_keeps_results(tmp_path):
+    rows = [
+        row_with_card(tmp_path / "README.md", 50.0, verdict="retained", n_episodes=100),
+        external_row("org/lost", "degraded", source="hub"),
+        external_row("mine", "retained", source="folder"),
+    ]
+    write_results(audit_of(*rows), tmp_path)
+    (path,) = tmp_path.glob("*.yaml")
+    assert path.name == "org-ppo.eval_results.yaml"
+    (entry,) = yaml.safe_load(path.read_text())
+    assert entry["value"] == 50.0
+    assert set(entry) == {"dataset", "value", "notes"}
+    assert set(entry["dataset"]) == {"id", "task_id"}
+    assert "CartPole-v1, n = 100, std = 1; " in entry["notes"]
+
+
+def test_a_hostile_name_stays_a_text_in_what_is_written_for_the_hub(tmp_path):
+    names = [*HOSTILE, "a: [b", "!!python/object:os.system", "x\n- dataset: {}"]
+    models = [external_row(name, "retained", source="hub", n_episodes=9, env_id=name, env_ran=name) for name in names]
+    write_results(audit_of(*models), tmp_path)
+    written = [yaml.safe_load(path.read_text()) for path in tmp_path.iterdir()]
+    assert len(written) == len(names)
+    assert all(len(entries) == 1 and isinstance(entries[0]["notes"], str) for entries in written)

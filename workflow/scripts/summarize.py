@@ -8,6 +8,7 @@ from reload_audit.records.storage import DamagedFileError, write_text
 from reload_audit.reports import markdown, summary
 from reload_audit.reports.audit import Audit, read_audit, with_stand_ins
 from reload_audit.reports.flagged import write_flagged
+from reload_audit.reports.hub_results import write_results
 from reload_audit.reports.junit import write_junit
 from reload_audit.reports.model_cards import FOLDER, about_cards, suggestions, write_patches
 
@@ -19,6 +20,7 @@ def main(audit: Path, failed_tests: Sequence[str] = ()) -> None:
     def write(content: Audit) -> None:
         cards = suggestions(content)
         write_patches(cards, results / FOLDER)
+        write_results(content, results / FOLDER)
         write_flagged(results / "flagged.csv", content.models)
         write_junit(content, results / "junit.xml", failed_tests)
         write_text(results / "summary.txt", summary.summarize(content, report, about_cards(cards)))

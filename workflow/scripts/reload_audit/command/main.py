@@ -63,6 +63,9 @@ def start(audit: written.Audit, options: Namespace, said: Sequence[str]) -> int:
             return status
         if _stamp(summary) == before:  # nothing had to be done, and Snakemake says no more than that
             console.show(summary.read_text(encoding="utf-8"))
+        if options.command == AUDIT and options.claim is None and "no_claim" in summary.read_text(encoding="utf-8"):
+            again = shlex.join(["reload-audit", *said])
+            print(f"What it earned when it was trained can be said: {again} --claim MEAN", file=sys.stderr)
         return workflow.ended_as(audit.output, audit.settings)
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from reload_audit.causes.catalogue import CAUSES, UNEXPLAINED
 from reload_audit.judging.comparison import compare_unpaired
@@ -24,6 +24,8 @@ from reload_audit.reports.audit import Audit, AuditedModel, ClaimRow, finite
 from reload_audit.reports.safe_text import one_line
 
 CARD, FOLDER = "README.md", "model_cards"
+
+_Entry = TypeVar("_Entry")
 
 _USUAL_EPISODES = 10  # the default of evaluate_policy, for cards that do not state theirs
 _CONTEXT = 3
@@ -104,18 +106,24 @@ def write_patches(suggested: Iterable[Suggestion], folder: Path) -> None:
 
 
 def patch_names(suggested: Iterable[Suggestion]) -> Iterator[tuple[str, Suggestion]]:
-    """Each suggestion that has a patch, with the name of its file: one that any system takes.
+    """Each suggestion that has a patch, with the name of its file."""
+    patched = [suggestion for suggestion in suggested if suggestion.patch]
+    for name, suggestion in file_names(patched, lambda suggestion: suggestion.model):
+        yield f"{name}.patch", suggestion
 
-    No two names differ in capitals alone.
+
+def file_names(entries: Iterable[_Entry], model: Callable[[_Entry], str]) -> Iterator[tuple[str, _Entry]]:
+    """Each entry with the beginning of a file's name that any system takes. No two differ in capitals alone.
+
+    :param model: gives the name of the model that an entry is about
     """
     taken: Counter[str] = Counter()
-    for suggestion in suggested:
-        if suggestion.patch:
-            safe = re.sub(r"\.{2,}|[^A-Za-z0-9_.-]+", "-", suggestion.model).strip("-.")[:_LONGEST_NAME] or "model"
-            taken[safe.lower()] += 1
-            times = taken[safe.lower()]
-            # No other model's name has two dots in a row by now.
-            yield f"{safe}{f'..{times}' if times > 1 else ''}.patch", suggestion
+    for entry in entries:
+        safe = re.sub(r"\.{2,}|[^A-Za-z0-9_.-]+", "-", model(entry)).strip("-.")[:_LONGEST_NAME] or "model"
+        taken[safe.lower()] += 1
+        times = taken[safe.lower()]
+        # No other model's name has two dots in a row by now.
+        yield f"{safe}{f'..{times}' if times > 1 else ''}", entry
 
 
 def about_cards(suggested: Sequence[Suggestion]) -> str:
