@@ -197,7 +197,7 @@ class _Evaluation:
 
         steps = Steps() if canonical and train_time is not None else None
         stops = criteria.planned.all
-        allowed = time_allowed(found([]), condition.n_episodes or stops[0])
+        allowed = time_allowed(found([]), condition.n_episodes or stops[0], condition.name)
         episodes = run_condition(subject, venv, condition, evaluation, stops, enough, steps, allowed, excluded)
         venv.close()
         divergence = None

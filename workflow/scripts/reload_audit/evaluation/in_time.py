@@ -8,23 +8,26 @@ from dataclasses import replace
 from reload_audit.evaluation.rollouts import TimeAllowed
 from reload_audit.processes.under_way import hand_over, report, seconds_left
 from reload_audit.records.model_record import Evaluation
+from reload_audit.records.specs import CANONICAL
 
 _AFTERWARDS = 3.0
 """Seconds that are kept for what comes after the episodes."""
 
 
-def time_allowed(so_far: Evaluation, first: int) -> TimeAllowed:
+def time_allowed(so_far: Evaluation, first: int, condition: str) -> TimeAllowed:
     """The time that the process of an evaluation has for episodes.
 
     Until the first look is complete, it hands over how far the episodes are; those who watch are told until the last.
 
     :param so_far: what is known without any episode
     :param first: episodes of the first look
+    :param condition: its name, for those who watch
     """
+    doing = "evaluating" if condition == CANONICAL else f"trying {condition}"
     started = time.monotonic()
 
     def ended(n: int) -> None:
-        report("evaluating", n, 0, "episodes")
+        report(doing, n, 0, "episodes")
         if n < first:
             more = (time.monotonic() - started) / max(n, 1) * (first - n)
             rest = f", the others would take about {more:.0f} seconds more" if n else ""

@@ -66,7 +66,7 @@ def evaluate(
         return not canonical or judged(so_far).settled(criteria)
 
     stops = spec.evaluation.stops
-    allowed = time_allowed(found([]), condition.n_episodes or stops[0])
+    allowed = time_allowed(found([]), condition.n_episodes or stops[0], condition.name)
     episodes = run_condition(subject, venv, condition, spec.evaluation, stops, enough, steps, allowed, excluded)
     venv.close()
     divergence = None

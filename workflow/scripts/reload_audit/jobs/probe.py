@@ -16,6 +16,7 @@ from reload_audit.processes.fork_servers import RELOAD_HASH_SEED, TRAIN_HASH_SEE
 from reload_audit.processes.full_disk import is_of_the_machine
 from reload_audit.processes.isolation import Failure, Method
 from reload_audit.processes.job_log import log_traceback
+from reload_audit.processes.notes import Note, leave
 from reload_audit.reading.refusal import unforeseen
 from reload_audit.records.probe_record import CheckerReport, NotRun, PlayedEpisode, ProbeRecord, VectorizedComparison
 from reload_audit.records.specs import EnvironmentSpec, ExternalPolicy, ExternalSpec
@@ -183,5 +184,6 @@ class Prober:
             memory=self._probe.memory,
         )
         self._processes += 1
+        leave(self._log, Note(doing="probing", done=self._processes, unit="runs" if self._processes > 1 else "run"))
         self._timeouts += outcome.failure is not None and outcome.failure.kind == "timeout"
         return outcome.value if outcome.failure is None else outcome.failure
