@@ -74,7 +74,8 @@ def _run(file: Path, output: Path, options: Namespace, said: Sequence[str]) -> i
     proposal = output / PROPOSAL
     proposal.unlink(missing_ok=True)
     common = ["--cores", str(options.cores), "--nolock", *workflow.default_profile([])]
-    variables = {AGAIN: shlex.join(["reload-audit", *said])} if options.command == AUDIT else {}
+    again = shlex.join(["reload-audit", *(word for word in said if word != "--yes")])
+    variables = {AGAIN: again} if options.command == AUDIT else {}
     status = workflow.snakemake([*common, "--configfile", str(file)], output, variables)
     if status and proposal.exists() and getattr(options, "yes", False):
         print(f"Accepted, because of --yes: {proposal}", file=sys.stderr)
