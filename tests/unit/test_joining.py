@@ -353,3 +353,34 @@ def test_what_is_no_stale_copy_is_not_remarked_on(tmp_path: Path, name: str, ste
     model(tmp_path / "agent.zip", 100, NOT_NORMALIZED, started=2)
     model(tmp_path / f"{name}.zip", steps, NOT_NORMALIZED, started=started)
     assert of(tmp_path, name, "remarks") in ([], ())
+
+
+# --- Monitor files -------------------------------------------------------------------------------------------------
+
+
+def monitors(folder: Path, *steps: int, started: float = 1.6e9) -> Path:
+    """Files of Monitors, one for each environment, with episodes of ten steps."""
+    for number, taken in enumerate(steps):
+        rows = "".join(f"1.0,10,{episode}.5\n" for episode in range(taken // 10))
+        text(folder / f"{number}.monitor.csv", f'#{{"t_start": {started}, "env_id": "X-v0"}}\nr,l,t\n{rows}')
+    return folder
+
+
+def test_monitor_files_anywhere_in_a_run_are_those_of_its_steps_and_times(tmp_path: Path) -> None:
+    model(tmp_path / "out/agent.zip", 205, {"n_envs": 2}, started=1.6e18 + 1e9)
+    monitors(tmp_path / "logs/first", 100, 100)
+    monitors(tmp_path / "logs/later", 100, 100, started=1.6e9 + 60)
+    monitors(tmp_path / "logs/longer", 150, 150)
+    monitors(tmp_path / "logs/evaluated", 200)
+    found = by_name(runs=[{"folder": str(tmp_path), "env": "CartPole-v1"}])["out/agent"]
+    assert found["monitors"] == [str(tmp_path / f"logs/first/{number}.monitor.csv") for number in range(2)]
+    assert any("200 of its 205 steps" in remark for remark in found["remarks"])
+
+
+def test_monitor_files_of_two_runs_that_both_fit_are_named_and_not_taken(tmp_path: Path) -> None:
+    model(tmp_path / "out/agent.zip", 100, {"n_envs": 1}, started=1.6e18 + 1e9)
+    for name in ("a", "b"):
+        monitors(tmp_path / "logs" / name, 100)
+    found = by_name(runs=[{"folder": str(tmp_path), "env": "CartPole-v1"}])["out/agent"]
+    assert not found["monitors"]
+    assert any("which monitor files" in remark for remark in found["remarks"])

@@ -1,7 +1,7 @@
 """Statistics and evaluations in a folder and below, known by what they hold; each file is read once, when needed."""
 
 # Paths are texts here: there are many, and not all are Unicode.
-# ruff: noqa: PTH118
+# ruff: noqa: PTH118, PTH202
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from reload_audit.planning.discovery.allowance import ALLOWANCE
 from reload_audit.planning.discovery.tree import Folder
 from reload_audit.reading import files, limits
 from reload_audit.reading.evaluations import Evaluations, begins_as_evaluations, read_evaluations
+from reload_audit.reading.monitor_files import Monitored, read_monitor
 from reload_audit.reading.outlines import StatisticsOutline, begins_as_statistics, outline_of_statistics
 from reload_audit.reading.refusal import Unreadable
 
-_Held = TypeVar("_Held", StatisticsOutline, Evaluations)
+_Held = TypeVar("_Held", StatisticsOutline, Evaluations, Monitored)
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,16 @@ def statistics_below(top: Folder) -> Below[StatisticsOutline]:
 def evaluations_below(top: Folder) -> Below[Evaluations]:
     """What EvalCallback and SB3's loggers wrote."""
     return Below(top, _may_be_evaluations, _evaluations)
+
+
+def monitors_below(top: Folder) -> Below[Monitored]:
+    """What Monitors wrote of training episodes."""
+    return Below(top, lambda name: name.endswith("monitor.csv"), _monitored)
+
+
+def _monitored(path: str) -> Monitored | None:
+    ALLOWANCE.take(path, os.path.getsize(path))
+    return read_monitor(path)
 
 
 def _may_be_evaluations(name: str) -> bool:

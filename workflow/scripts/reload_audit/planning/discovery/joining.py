@@ -2,7 +2,8 @@
 
 First those are looked at that lie nearest: in the model's own folder and below, then in the folder above it, and so on
 up to the folder that the user named. Statistics are a model's where shapes of observations fit and as many steps were
-counted; evaluations, where one was made at the model's own steps, or training ended before another would have been.
+counted; evaluations, where one was made at the model's own steps, or training ended before another would have been;
+monitor files, where environments were made before training began and their episodes took its steps.
 Where several fit, or one fits several runs, names decide; where they do not, nothing is taken, and that is said.
 """
 
@@ -15,10 +16,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from reload_audit.planning.discovery import zips
-from reload_audit.planning.discovery.below import Below, Found, evaluations_below, statistics_below
+from reload_audit.planning.discovery.below import (
+    Below,
+    Found,
+    evaluations_below,
+    monitors_below,
+    statistics_below,
+)
 from reload_audit.planning.discovery.candidate import Candidate
 from reload_audit.planning.discovery.tree import Folder
 from reload_audit.reading.evaluations import Evaluations
+from reload_audit.reading.monitor_files import Monitored
 from reload_audit.reading.outlines import Shapes, StatisticsOutline
 from reload_audit.reading.refusal import Unreadable, shown
 
@@ -48,6 +56,11 @@ def join(top: Folder, models: Sequence[Candidate]) -> None:
         found = [(model, _evaluations_of(model, evaluations, taken)) for model in unevaluated]
         _give(top, found, "evaluations", _evaluate)
     _share(known)
+    unmonitored = [model for model in known if not model.monitors and model.role == "final" and model.trained.steps]
+    if unmonitored:
+        monitored = monitors_below(top)
+        for model in unmonitored:
+            _monitor(model, monitored)
 
 
 # --- Which files may be a model's ----------------------------------------------------------------------------------
@@ -205,6 +218,45 @@ def _evaluate(model: Candidate, file: Found[Evaluations]) -> None:
     last, steps = file.held.steps[-1], model.trained.steps or 0
     fit = f"one at its {steps:,} steps" if steps in file.held.steps else f"the last at {last:,} of its {steps:,} steps"
     model.remarks.append(f"its evaluations are taken to be {shown(file.path)}, with {fit}")
+
+
+def _monitor(model: Candidate, below: Below[Monitored]) -> None:
+    """Give a model the monitor files of one folder whose episodes are those of its training, by steps and times."""
+    assert model.folder is not None
+    for level in below.levels(model.folder):
+        folders: dict[str, list[Found[Monitored]]] = defaultdict(list)
+        for file in level:
+            folders[file.path.rpartition("/")[0]].append(file)
+        fitting = [files for files in folders.values() if _may_be_episodes_of(model, [file.held for file in files])]
+        if len(fitting) == 1:
+            model.monitors = sorted(file.path for file in fitting[0])
+            held = sum(file.held.steps for file in fitting[0])
+            said = f"of {held:,} of its {model.trained.steps or 0:,} steps"
+            model.remarks.append(f"its training episodes are taken to be in {shown(model.monitors[0])}, {said}")
+        elif fitting:
+            paths = ", ".join(shown(files[0].path) for files in fitting[:_MOST_NAMED])
+            model.remarks.append(f"which monitor files are of its training cannot be told: {paths} fit")
+        if fitting:
+            return
+
+
+def _may_be_episodes_of(model: Candidate, episodes: Sequence[Monitored]) -> bool:
+    """Whether episodes began before a model's training, and took its steps, but for those that had not ended."""
+    left = (model.trained.steps or 0) - sum(one.steps for one in episodes)
+    if len(episodes) != (model.n_envs or len(episodes)) or not 0 <= left <= sum(one.longest for one in episodes):
+        return False
+    started = model.trained.started
+    if started is None:
+        return True
+    seconds = started / 1e9 if started > _NANOSECONDS else started
+    return all(one.started <= seconds + 1.0 and seconds - one.started < _SECONDS_BEFORE for one in episodes)
+
+
+_NANOSECONDS = 1e14
+"""A time from which on it is in nanoseconds."""
+
+_SECONDS_BEFORE = 86_400.0
+"""How long before training its environments are made, at most."""
 
 
 def _share(models: Sequence[Candidate]) -> None:
