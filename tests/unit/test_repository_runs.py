@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from support.published_layouts import zoo_run
 from support.repositories import PPO_ALONE, Repository, planned
 
 GRID = """
@@ -134,3 +135,20 @@ def test_the_result_of_a_trial_of_a_study_is_that_of_its_model_alone(tmp_path: P
     found = planned(Repository(files, models).write(tmp_path / "tuned"))
     said = {name: [(claim.kind, claim.mean) for claim in spec.claims] for name, spec in found.specs.items()}
     assert said == {"study/trial_1/model": [("stated", 1.0)], "study/trial_10/model": [("stated", 10.0)]}
+
+
+def test_an_id_that_a_run_of_rl_zoo_names_and_its_repository_registers_is_asked_for_with_its_module(
+    tmp_path: Path,
+) -> None:
+    registering = (
+        'import gymnasium\ngymnasium.register("Grid-v0", entry_point="grids.grid:Grid", max_episode_steps=9)\n'
+    )
+    folder = Repository({"grids/__init__.py": registering, "grids/grid.py": GRID}, {}).write(tmp_path / "zoo")
+    zoo_run(folder / "logs/ppo/Grid-v0_1", env="Grid-v0", args={"env_kwargs": {"size": 4}})
+    found = planned(folder)
+    (run,) = found.proposal["runs"]
+    assert (run["env"], found.proposal["python_path"]) == ("grids:Grid-v0", [str(folder)])
+    accepted = planned(folder, **found.proposal).specs["logs/ppo/Grid-v0_1"].environment
+    assert (accepted.env, accepted.env_kwargs) == ("grids:Grid-v0", {"size": 4})
+    trusted = planned(folder, trust=["grids"], python_path=[str(folder)])
+    assert trusted.specs["logs/ppo/Grid-v0_1"].environment.env == "Grid-v0"

@@ -152,6 +152,17 @@ class Describing:
         definition = Definition(NAME, module, self._modules.search_path(place.path), place, text)
         return definition, list(environment.wrappers[inner:])
 
+    def of_id(self, env: str) -> Setup | None:
+        """How an id is had that a module of the repository registers as it is imported; None where none does."""
+        registered = self._found.registrations.get(env)
+        script = None if registered is None else self._modules.scripts.get(registered.place.path)
+        if registered is None or script is None or needs_extraction(script):
+            return None
+        module = self._modules.importable(registered.place.path)[1]
+        folders = self._modules.search_path(registered.place.path)
+        definition = Definition(env, module, folders, registered.place)
+        return replace(Setup.of_id(f"{module}:{env}", str(registered.place)), definitions=(definition,))
+
     def of_model(self, model: Model, beside: Beside | None = None) -> Setup | None:
         """How a model is run in the environment that a script gives it."""
         setup = None if model.environment is None else self.setup(model.environment, beside)

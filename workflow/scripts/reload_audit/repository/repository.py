@@ -157,6 +157,10 @@ class Repository:
                 return Answer(found, strength == 0, own, deterministic, logs, doubts if strength < 2 else ())
         return Answer([], False, [], deterministic, logs)
 
+    def registered(self, env: str) -> Setup | None:
+        """How an environment is had whose id the repository itself registers; None where it does not."""
+        return self._describing.of_id(env)
+
     def rewards(self, subject: Subject) -> list[Reward]:
         """What is said that a model earns, the strongest first."""
         found: list[Reward] = []

@@ -92,7 +92,7 @@ def find_models(
     problems: list[str] = []
     trained = list(trained_models(config))
     passed_over: list[PassedOver] = []
-    in_runs = _in_runs(config["runs"], results, problems, passed_over)
+    in_runs = _in_runs(config["runs"], config["trust"], results, problems, passed_over)
     rows = _in_tables(config["models"], models_schema, trained, problems)
     named = _named(_laid_over(rows, in_runs), trained)
     claims = [row for path in _paths(config["claims"]) for row in tables.read_claims(path, claims_schema, problems)]
@@ -175,7 +175,11 @@ def _paths(value: str | list[str]) -> list[str]:
 
 
 def _in_runs(
-    runs: list[str | Run], results: str | None, problems: list[str], passed_over: list[PassedOver]
+    runs: list[str | Run],
+    trusted: Collection[str],
+    results: str | None,
+    problems: list[str],
+    passed_over: list[PassedOver],
 ) -> dict[str, tuple[str, Candidate]]:
     """For the real path of each zip the name of its root, and the model; the first entry that finds a zip has it."""
     in_runs: dict[str, tuple[str, Candidate]] = {}
@@ -195,7 +199,7 @@ def _in_runs(
         models = [candidate for candidate in found if isinstance(candidate, Candidate)]
         others = [other for other in found if isinstance(other, PassedOver) and one in ("", other.path)]
         passed_over += others
-        for tell in (partial(from_scripts.take_settings, top), partial(joining.join, top), copies.remark):
+        for tell in (partial(from_scripts.take_settings, top, trusted), partial(joining.join, top), copies.remark):
             models = _told(models, tell)
         if one:
             models = [candidate for candidate in models if candidate.path == one]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from reload_audit.planning.discovery.above import files_outside, root_of
@@ -28,19 +28,22 @@ if TYPE_CHECKING:
 _VERSION = re.compile(r"-v\d+$")
 
 
-def take_settings(top: Folder, models: Sequence[Candidate]) -> None:
+def take_settings(top: Folder, trusted: Collection[str], models: Sequence[Candidate]) -> None:
     """Note what a repository says of its models: how they are run, if only names say that, and what they earn.
 
     :param top: the folder with models, which may be a part of the repository
+    :param trusted: packages that may be imported for what models' files name
     """
-    unknown = [model for model in models if (model.source == "folder" or model.env_by_name) and not model.problem]
-    if not unknown:
+    sound = [model for model in models if not model.problem]
+    unknown = [model for model in sound if model.source == "folder" or model.env_by_name]
+    named = [model for model in sound if model.env and not model.env_by_name and not model.recording]
+    if not unknown and not named:
         return
     root = root_of(top.real)
     inside = os.path.relpath(top.real, root)
     outside = list(files_outside(root, top.real))
     files = [*_files(top, inside), *outside]
-    if not any(file.is_one_of(*_SAYING) for file in files):
+    if not any(file.is_one_of(*(_SAYING if unknown else (".py",))) for file in files):
         return
     # Most folders have nothing of the kind, and the processes of jobs plan, too: only here is it needed.
     from reload_audit.repository.repository import Repository
@@ -49,6 +52,11 @@ def take_settings(top: Folder, models: Sequence[Candidate]) -> None:
         repository = Repository(files, root)
     except Exception:  # of files that nobody foresaw: models are asked for as if there were none
         return
+    for model in named:
+        setup = repository.registered(model.env)
+        if setup is not None and setup.definitions[0].module.partition(".")[0] not in trusted:
+            model.repository = root if os.path.isabs(top.path) else os.path.relpath(root)
+            model.setups, model.env_by_name = [setup], True
     is_known = not any(file.is_one_of(".zip") for file in outside) and len(models) <= limits.SPOKEN_OF_MODELS
     ends = [(_inside(top, inside, one), one.algo) for one in models if one.role != "checkpoint"] if is_known else []
     for model in unknown:
@@ -110,10 +118,13 @@ def _files(top: Folder, inside: str) -> Iterator[Source]:
     :param inside: the folder, relative to its repository's
     """
     for folder in top.walk():
-        for name in (*folder.files, *folder.others):
-            if folder.has(name):
-                path = os.path.normpath(os.path.join(inside, folder.relative, name))
-                yield Source(path, os.path.join(folder.path, name))
+        try:
+            names = [name for name in (*folder.files, *folder.others) if folder.has(name)]
+        except Exception:  # what nobody foresaw, of a folder that other models need not know of
+            names = []
+        for name in names:
+            path = os.path.normpath(os.path.join(inside, folder.relative, name))
+            yield Source(path, os.path.join(folder.path, name))
 
 
 def _speaks_of(answer: Answer, env: str) -> bool:
