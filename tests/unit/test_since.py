@@ -12,13 +12,14 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
+import aggregate
 import gate
 from reload_audit.command.main import main
 from reload_audit.judging.comparison import compare_paired
 from reload_audit.judging.judgement import Judgement
 from reload_audit.judging.since import Earned, Episodes, earns, judge_since, smallest_planned, smallest_shown, state
 from reload_audit.judging.verdicts import decide_verdicts
-from reload_audit.planning.baseline import keep_last
+from reload_audit.planning.baseline import baseline_settings, history_files, keep_last
 from reload_audit.planning.compared import check_pairs
 from reload_audit.planning.configuration import ConfigError
 from reload_audit.records.audit_file import SCHEMA_VERSION, AuditFile, NotComparableError, read_earlier
@@ -26,9 +27,12 @@ from reload_audit.records.since import Since
 from reload_audit.records.storage import write_json
 from reload_audit.reports import markdown, summary
 from reload_audit.reports.audit import Audit, read_audit
+from reload_audit.reports.dashboard.entries import entries
+from reload_audit.reports.dashboard.history import read_history, series
 from reload_audit.reports.junit import write_junit
 from reload_audit.reports.since import about_candidates, power
 from reload_audit.results import tables
+from reload_audit.results.aggregate import NO_EARLIER
 from reload_audit.results.candidates import candidates
 from reload_audit.results.since import AuditFiles, since
 from support.audit_contents import CRITERIA as VERDICT
@@ -335,3 +339,41 @@ def test_the_same_bits_are_no_regression_whatever_became_of_the_claim() -> None:
     assert state("equivalent", "degraded", "identical") == "changed"
     assert state("degraded", "equivalent", "identical") == "changed"
     assert state("equivalent", "degraded", "same") == "regressed"
+
+
+# --- History ---
+
+
+def test_a_model_s_page_has_what_it_was_in_earlier_audits_by_their_days(tmp_path: Path) -> None:
+    for day, earned in ((2, 40.0), (1, 30.0)):
+        folder = audit(tmp_path / f"kept/audit{day}", {"a": Model("equivalent", earned)}).parent
+        (folder / "processes.csv").write_text(f"model,started\na,{NOON + day * 86_400}\n")
+    write_json(tmp_path / "kept/old/audit.json", {"schema_version": 1, "models": []})
+    now = audit(tmp_path / "now", {"a": Model("degraded", 10.0), "b": Model("identical")})
+    files = history_files({"history": [str(tmp_path / "kept")]})  # type: ignore[typeddict-item]
+    assert len(files) == 3
+    found = series(read_history(map(Path, files)), entries(read_audit(now).models))
+    assert [(when, verdict) for when, verdict, *_ in found["a"]] == [
+        ("2026-11-19", "equivalent"),
+        ("2026-11-20", "equivalent"),
+        ("now", "degraded"),
+    ]
+    assert [round(mean or 0, -1) for _, _, mean, *_ in found["a"]] == [30, 40, 10]
+    assert found.keys() == {"a"}
+
+
+# --- As the rule does it ---
+
+
+def test_the_rule_compares_with_the_last_audit_of_its_folder(tmp_path: Path) -> None:
+    results = audit(tmp_path / "results", {"a": Model("equivalent")}).parent
+    config = {"baseline": "last", "only": [], "history": []}
+    settings = baseline_settings(config, str(results))  # type: ignore[arg-type]
+    for kept, said in ((False, Since("the last audit", "", (), remarks=(NO_EARLIER,))), (True, None)):
+        if kept:
+            audit(results / "last", {"a": Model("equivalent")})
+        aggregate.main([], [], {"verdict": VERDICT}, results, baseline=settings)
+        found = read_audit(results / "audit.json").since
+        assert found is not None
+        assert found.states == ({"a": "gone"} if kept else {})
+        assert said is None or found == said

@@ -50,6 +50,7 @@ rule report:
     input:
         audit="<results>/audit.json",
         episodes="<results>/episodes.parquet",
+        history=PLAN.history_files,
     output:
         html=report(
             "<results>/report.html",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from reload_audit.judging.criteria import Criteria
 from reload_audit.processes.job_log import job_log
@@ -16,12 +17,12 @@ def main(
     results: Path,
     passed_over: Sequence[str] = (),
     scripts: Sequence[str] = (),
-    baseline: Mapping[str, object] | None = None,
+    baseline: Mapping[str, Any] | None = None,
     compare: Sequence[Mapping[str, str]] = (),
 ) -> None:
     criteria = Criteria.from_dict(settings["verdict"])
     files = ([Path(probe) for probe in probes], passed_over, [Path(script) for script in scripts])
-    earlier = Baseline(**baseline) if baseline else None
+    earlier = Baseline(Path(baseline["audit"]), baseline["called"], baseline["only"]) if baseline else None
     aggregate(map(Path, records), criteria, settings, results, *files, baseline=earlier, compare=compare)
 
 

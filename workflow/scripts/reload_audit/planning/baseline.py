@@ -76,3 +76,30 @@ def keep_last(config: Configuration, results: str) -> None:
         except OSError:  # a file system without links
             shutil.copy2(now, new)
         new.replace(kept)
+
+
+def history_files(config: Configuration) -> list[str]:
+    """The ``audit.json`` of each earlier audit: those named, and those in a named folder or in a folder of it."""
+    found: list[str] = []
+    for entry in config["history"]:
+        path = Path(entry).expanduser()
+        inside = [*path.glob("audit.json"), *path.glob("*/audit.json")] if path.is_dir() else [path]
+        found += sorted(map(str, inside))
+    return list(dict.fromkeys(found))
+
+
+def check_history(config: Configuration, source: str) -> None:
+    """Check that there is something at each path of ``history``.
+
+    :param source: the configuration's name, for messages
+    :raises ConfigError: there is not
+    """
+    missing = [entry for entry in config["history"] if not Path(entry).expanduser().exists()]
+    if missing:
+        raise ConfigError(
+            "\n".join(
+                f"{source}: history: there is nothing at {shown(entry)}; expected an earlier audit.json, or a "
+                "folder with some"
+                for entry in missing
+            )
+        )

@@ -351,6 +351,11 @@ class Plan:
         known = {*self.trained, *self.external}
         return [pair for pair in self.config["compare"] if {pair["candidate"], pair["shipping"]} <= known]
 
+    @functools.cached_property
+    def history_files(self) -> list[str]:
+        """The ``audit.json`` of each earlier audit of ``history``."""
+        return baseline.history_files(self.config)
+
     @property
     def compared_episodes(self) -> tuple[list[tuple[str, str]], int, int]:
         """The names of the models of each pair, and how many episodes each runs at least and at most."""
@@ -452,6 +457,7 @@ def make_plan(
         for folder in (folders.results, folders.logs):
             configuration.check_writable(folder)
         baseline.check_baseline(config, folders.results, name)
+        baseline.check_history(config, name)
     trained = configuration.trained_models(config)
     code = JobCode(source, config["python_path"], config["trust"])
     try:

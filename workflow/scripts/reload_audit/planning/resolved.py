@@ -185,6 +185,7 @@ class Configuration(TypedDict):
     gate: Gate
     baseline: str | None
     compare: list[ComparedPair]
+    history: list[str]
     only: list[str]
 
 

@@ -23,6 +23,7 @@ class ComparedRow:
     """What is compared of a model's row; None where a number is not known or not finite.
 
     :param mean: mean episode reward after reload, of ``n`` episodes with the standard deviation ``std`` (ddof 0)
+    :param difference: from what it was compared with; as much as ``margin`` does not count
     """
 
     name: str
@@ -32,6 +33,8 @@ class ComparedRow:
     n: int | None
     random_mean: float | None
     environment: str = ""
+    difference: float | None = None
+    margin: float | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class AuditFile:
                 row["n_episodes"] if isinstance(row.get("n_episodes"), int) else None,
                 _number(row.get("random_mean_reward")),
                 str(row.get("env_id") or ""),
+                _number(row.get("difference")),
+                _number(row.get("margin")),
             )
             for row in rows
         ]

@@ -194,7 +194,7 @@ def aggregate(
     write_text(results / "audit.json", said)
 
 
-_NO_EARLIER = "there is no earlier audit in this folder yet; this one is kept for the next"
+NO_EARLIER = "there is no earlier audit in this folder yet; this one is kept for the next"
 
 
 def _with_since(audit: str, baseline: Baseline, criteria: Criteria, results: Path) -> str:
@@ -204,7 +204,7 @@ def _with_since(audit: str, baseline: Baseline, criteria: Criteria, results: Pat
     """
     content = json.loads(audit)
     if not baseline.audit.exists():
-        return json_text(content | {"since": Since(baseline.called, "", (), remarks=(_NO_EARLIER,)).to_dict()})
+        return json_text(content | {"since": Since(baseline.called, "", (), remarks=(NO_EARLIER,)).to_dict()})
     try:
         then = AuditFiles(read_earlier(baseline.audit), baseline.audit.parent, baseline.called)
     except NotComparableError as error:

@@ -10,8 +10,9 @@ import base64
 import gzip
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 from reload_audit.records.environment_health import EnvironmentHealth
@@ -20,6 +21,7 @@ from reload_audit.reports.dashboard import grids
 from reload_audit.reports.dashboard.causes import certainty
 from reload_audit.reports.dashboard.entries import LONGEST_DETAIL, LONGEST_NAME, LONGEST_TEXT, Entry
 from reload_audit.reports.dashboard.episodes import Pairs
+from reload_audit.reports.dashboard.history import Point
 from reload_audit.reports.dashboard.number_format import count, number
 from reload_audit.reports.dashboard.scores import Place, places
 from reload_audit.reports.dashboard.since import said_of_models, states_of
@@ -62,14 +64,26 @@ class Part:
     content: str
 
 
-def parts(models: Sequence[Entry], audit: Audit, pairs: Mapping[str, Pairs]) -> list[Part]:
+def parts(
+    models: Sequence[Entry],
+    audit: Audit,
+    pairs: Mapping[str, Pairs],
+    history: Mapping[str, Sequence[Point]] = MappingProxyType({}),
+) -> list[Part]:
     """Everything the page needs, compressed.
 
     :param models: the worst first
     :param pairs: the episodes of models, by their keys; not of all
+    :param history: what models were in earlier audits, likewise
     """
-    since = said_of_models(audit.since), "" if audit.since is None else f"Since {when(audit.since)}"
-    chunks, shaded = list(_chunks(models, pairs, of_models(audit.scripts), *since)), fragile(audit)
+    since, title = said_of_models(audit.since), "" if audit.since is None else f"Since {when(audit.since)}"
+    scripts, shaded = of_models(audit.scripts), fragile(audit)
+
+    def detail(entry: Entry) -> dict[str, object]:
+        others = (title, since.get(entry.key, "")), ("Your scripts", scripts.get(entry.key, ""))
+        return _detailed(entry, pairs.get(entry.key), others, history.get(entry.key, ()))
+
+    chunks = list(_chunks(models, detail))
     said = {
         "columns": columns(models),
         "cells": [_brief(asdict(cell)) for cell in grids.cells(models)],
@@ -191,40 +205,24 @@ def _explanations(models: Iterable[Entry]) -> dict[str, dict[str, str]]:
     return {name: {"explanation": cause.explanation, "page": cause_page(name)} for name, cause in sorted(found.items())}
 
 
-def _chunks(
-    models: Sequence[Entry],
-    pairs: Mapping[str, Pairs],
-    scripts: Mapping[str, str],
-    since: Mapping[str, str],
-    since_when: str,
-) -> Iterable[str]:
-    """The details of models, a chunk of models at a time, as long as there is room.
-
-    :param scripts: what is said of scripts, by model
-    :param since: what has changed, by model, under the title ``since_when``
-    """
+def _chunks(models: Sequence[Entry], detail: Callable[[Entry], dict[str, object]]) -> Iterable[str]:
+    """The details of models, a chunk of models at a time, as long as there is room."""
     room = MAX_DETAILS * 4 // 3
     for first in range(0, len(models), _CHUNK):
-        chunk = _packed(
-            [
-                _detailed(
-                    entry,
-                    pairs.get(entry.key),
-                    [(since_when, since.get(entry.key, "")), ("Your scripts", scripts.get(entry.key, ""))],
-                )
-                for entry in models[first : first + _CHUNK]
-            ]
-        )
+        chunk = _packed([detail(entry) for entry in models[first : first + _CHUNK]])
         room -= len(chunk)
         if room < 0:
             return
         yield chunk
 
 
-def _detailed(entry: Entry, pairs: Pairs | None, others: Iterable[tuple[str, str]]) -> dict[str, object]:
+def _detailed(
+    entry: Entry, pairs: Pairs | None, others: Iterable[tuple[str, str]], history: Sequence[Point]
+) -> dict[str, object]:
     """What a model's panel says, without what is empty.
 
     :param others: titles and texts of what the audit knows beside the model's row
+    :param history: what it was in earlier audits, and now
     """
     known: dict[str, object] = {
         "details": [*details(entry), *((title, text) for title, text in others if text)],
@@ -241,6 +239,7 @@ def _detailed(entry: Entry, pairs: Pairs | None, others: Iterable[tuple[str, str
         "probe": entry.probe,
         "log": entry.log,
         "pairs": None if pairs is None else pairs.to_dict(short),
+        "history": [[short(cell) if isinstance(cell, float) else cell for cell in point] for point in history],
     }
     return {name: value for name, value in known.items() if value}
 

@@ -26,6 +26,7 @@ from reload_audit.reports.dashboard.entries import Entry, entries
 from reload_audit.reports.dashboard.environments import environment_rows, healthy
 from reload_audit.reports.dashboard.episodes import read_pairs
 from reload_audit.reports.dashboard.grids import MOST, experiments
+from reload_audit.reports.dashboard.history import EarlierAudit, series
 from reload_audit.reports.dashboard.payload import pack, parts
 from reload_audit.reports.dashboard.scores import band, left_edge, places
 from reload_audit.reports.dashboard.since import since_section
@@ -98,7 +99,13 @@ class Bar:
     verdicts: tuple[tuple[str, int], ...]
 
 
-def write_report(audit: Audit, path: Path, episodes: Path | None = None, folders: Mapping[str, str] = FOLDERS) -> None:
+def write_report(
+    audit: Audit,
+    path: Path,
+    episodes: Path | None = None,
+    folders: Mapping[str, str] = FOLDERS,
+    history: Sequence[EarlierAudit] = (),
+) -> None:
     """Write the report of an audit as one HTML file that needs no network.
 
     The same audit gives the same bytes.
@@ -106,11 +113,17 @@ def write_report(audit: Audit, path: Path, episodes: Path | None = None, folders
     :param path: the HTML file; it appears complete or not at all
     :param episodes: ``episodes.parquet`` of the same audit; without it no single episodes are drawn
     :param folders: ``results`` and ``logs`` of the audit, for the commands that run a model again
+    :param history: earlier audits, the earliest first
     """
-    write_text(path, render(audit, episodes, folders))
+    write_text(path, render(audit, episodes, folders, history))
 
 
-def render(audit: Audit, episodes: Path | None = None, folders: Mapping[str, str] = FOLDERS) -> str:
+def render(
+    audit: Audit,
+    episodes: Path | None = None,
+    folders: Mapping[str, str] = FOLDERS,
+    history: Sequence[EarlierAudit] = (),
+) -> str:
     """The report's HTML."""
     models = entries(audit.models)
     words, causes = vocabulary(models), cause_rows(models)
@@ -142,7 +155,7 @@ def render(audit: Audit, episodes: Path | None = None, folders: Mapping[str, str
         style=(_HERE / "vendor/tabulator.min.css").read_text(encoding="utf-8") + _style(),
         libraries={Path(name).name.partition(".")[0]: pack(text) for name, text in libraries.items()},
         specifications=pack(json.dumps({name: json.dumps(chart) for name, chart in compiled().items()})),
-        parts=parts(models, audit, read_pairs(episodes, models)),
+        parts=parts(models, audit, read_pairs(episodes, models), series(history, models)),
         script=start,
         hashes=[_hash(start), *map(_hash, libraries.values())],
     )

@@ -140,6 +140,49 @@ function episodesPart(row, details, charted) {
   return part("episodes", "Episodes", same ? element("p", {}, same) : null);
 }
 
+// Small plots of what a model was in earlier audits, one a measure; a point is an audit, in the colour of its verdict.
+function historyPart(details) {
+  const history = details?.history ?? [];
+  const measures = [
+    ["Mean reward after reload", history.map(([, , mean, std]) => [mean, std ?? 0])],
+    ["Difference, in margins", history.map(([, , , , margins]) => [margins, 0])],
+  ].filter(([, values]) => values.some(([value]) => value !== null));
+  const plots = measures.map(([title, values]) => element("figure", {}, element("figcaption", {}, title), sparkline(history, values, title)));
+  return part("history", "In earlier audits", plots.length ? element("div", { class: "history" }, plots) : null);
+}
+
+function sparkline(history, values, title) {
+  const known = values.filter(([value]) => value !== null);
+  const low = Math.min(...known.map(([value, std]) => value - std));
+  const high = Math.max(...known.map(([value, std]) => value + std));
+  const x = (index) => 12 + (276 * index) / Math.max(1, history.length - 1);
+  const y = (value) => (high > low ? 8 + (64 * (high - value)) / (high - low) : 40);
+  const plot = document.createElementNS(SVG, "svg");
+  const add = (parent, tag, attributes, text = "") => {
+    const made = document.createElementNS(SVG, tag);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    made.textContent = text;
+    parent.append(made);
+    return made;
+  };
+  plot.setAttribute("viewBox", "0 0 300 96");
+  plot.setAttribute("role", "img");
+  const texts = values.map(([value, std], index) => `${history[index][0]}: ${rewardText(value, std || null)}${history[index][1] ? `, ${history[index][1]}` : ""}`);
+  plot.setAttribute("aria-label", `${title}. ${texts.join("; ")}`);
+  const line = values.flatMap(([value], index) => (value === null ? [] : [`${x(index)},${y(value)}`]));
+  add(plot, "polyline", { points: line.join(" ") });
+  values.forEach(([value, std], index) => {
+    if (value === null) return;
+    const point = add(plot, "g", { class: history[index][1] });
+    if (std) add(point, "path", { d: `M${x(index)} ${y(value - std)}V${y(value + std)}` });
+    add(point, "circle", { cx: x(index), cy: y(value), r: 4 });
+    add(point, "title", {}, texts[index]);
+  });
+  add(plot, "text", { x: 4, y: 92 }, history[0][0]);
+  add(plot, "text", { x: 296, y: 92, "text-anchor": "end" }, history.at(-1)[0]);
+  return element("div", {}, plot, element("small", {}, high > low ? `${numberText(low)} to ${numberText(high)}` : numberText(low)));
+}
+
 function divergencePart(details) {
   const differences = details?.differences ?? [];
   const head = element("tr", {}, ["component", "reference", "reload"].map((title) => element("th", { scope: "col" }, title)));
@@ -199,6 +242,7 @@ async function showPanel(row, audit, go) {
     claimPart(row, details),
     conditionsPart(row, details, charted),
     episodesPart(row, details, charted),
+    historyPart(details),
     divergencePart(details),
     environmentPart(details, audit),
     details?.not_excluded?.length ? part("not-excluded", "Not excluded", list(details.not_excluded)) : null,
