@@ -96,6 +96,9 @@ def test_a_module_of_the_folder_that_is_audited_is_imported_only_where_the_folde
     [
         (["nowhere.zip"], "there is nothing at nowhere.zip; expected a model's zip, or a folder with models"),
         (["scirpt"], "did you mean the command 'script'"),
+        (["enjoy.py"], "enjoy.py is a script, and no model; expected: reload-audit script enjoy.py"),
+        (["CartPole-v1"], "there is nothing at CartPole-v1; expected a model's zip, or a folder with models; to probe"),
+        (["robot:Robot"], "to probe an environment: reload-audit env robot:Robot"),
         (["model.zip", "--output", "a{b}"], "--output: expected a path without braces"),
         (["model.zip", "--output", "enjoy.py"], "--output: expected a folder, found a file"),
         (["model.zip", "--claims", "none.csv"], "there is nothing at none.csv; expected a table of claims"),
@@ -118,6 +121,12 @@ def test_an_option_that_is_none_ends_in_2(arguments, folder, capsys) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
+
+
+def test_a_command_that_is_misspelt_is_named_whatever_follows_it(folder, capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["evn", "CartPole-v1"])
+    assert "there is no command, file or folder evn; did you mean 'env'?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", COMMANDS)

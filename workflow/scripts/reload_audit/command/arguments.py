@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 import reload_audit
+from reload_audit.planning.configuration import closest
 
 AUDIT = "audit"
 """The command that is meant where none is named: ``reload-audit model.zip``."""
@@ -54,6 +55,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if said[0] == "run" and said[1:] not in (["-h"], ["--help"]):  # what follows is for Snakemake
         return argparse.Namespace(command="run", snakemake=said[1:])
     of_top = said[0] in commands or said[0] in ("-h", "--help", "--version", "--completion")
+    meant = closest(said[0], [*commands])
+    if meant and not of_top and len(said) > 1 and not Path(said[0]).exists():
+        top.error(f"there is no command, file or folder {said[0]}{meant}")
     return top.parse_args(said if of_top else [AUDIT, *said])
 
 

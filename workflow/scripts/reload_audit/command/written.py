@@ -19,6 +19,11 @@ from reload_audit.reading.refusal import shown
 
 COMMANDS = ("audit", "script", "env", "compare", "init", "run")
 
+_SCRIPTS = (".py", ".ipynb")
+
+_ENVIRONMENT = re.compile(r"[\w./-]+-v\d+|[\w.]+:[\w-]+")
+"""What looks like an environment: ``CartPole-v1``, ``robot:Robot``."""
+
 _MODELS = "a model's zip, or a folder with models"
 
 Settings = dict[str, object]
@@ -54,6 +59,9 @@ def audit(options: argparse.Namespace) -> Audit:
     :raises Mistake: there is nothing at the path, or no such folder
     """
     path = _existing(options.path, _MODELS)
+    if path.suffix in _SCRIPTS and path.is_file():
+        asked = shown(shlex.join(["reload-audit", "script", str(options.path)]))
+        raise Mistake(f"{shown(str(options.path))} is a script, and no model; expected: {asked}")
     entry: Settings = {"folder": str(path)}
     entry |= {key: value for key in ("algo", "env", "env_kwargs") if (value := getattr(options, key))}
     if options.claim is not None:
@@ -126,8 +134,9 @@ def _existing(path: Path, expected: str) -> Path:
     """The absolute path of something that is there; links stay, because their names may say what they are."""
     absolute = path.expanduser().absolute()
     if not absolute.exists():
-        command = "" if expected != _MODELS else closest(str(path), COMMANDS)
-        hint = command.replace("did you mean", "did you mean the command")
+        hint = "" if expected != _MODELS else closest(str(path), COMMANDS).replace("mean", "mean the command")
+        if expected == _MODELS and _ENVIRONMENT.fullmatch(str(path)):
+            hint = f"; to probe an environment: reload-audit env {path}"
         raise Mistake(f"there is nothing at {shown(str(path))}; expected {expected}{hint}")
     return Path(os.path.normpath(absolute))
 
