@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+from xml.etree import ElementTree
 
 import pyarrow.parquet as pq
 import pytest
@@ -19,6 +22,7 @@ from hypothesis import Phase, given, settings
 from reload_audit.judging.criteria import VERDICTS
 from reload_audit.records.storage import plain, read_json, write_json
 from reload_audit.reports.audit import Audit
+from reload_audit.reports.colours import ON_DARK
 from reload_audit.reports.dashboard.report import write_report
 from support.any_audit import HOSTILE, audits
 from support.browser import Tab, chromium
@@ -34,6 +38,7 @@ Report = tuple[Content, Path]
 
 MANY = 10_000
 WIDTHS = (1280, 1920)
+PHONE = 390
 PAPER = 1032
 """Pixels across A4 on its side, within margins of 12 mm."""
 
@@ -437,6 +442,25 @@ def assert_drawn(tab: Tab, part: str, height: int = 60) -> None:
     assert box["height"] >= height
 
 
+def test_two_models_stand_side_by_side_and_what_they_share_is_said_once(
+    report_of_hundred: tuple[Content, Tab],
+) -> None:
+    audit, tab = report_of_hundred
+    one, other, *_ = having(audit, cause="global-generator", source="trained")
+    tab.go(one)
+    tab.page.get_by_label("Compare with another model").fill(other)
+    tab.page.keyboard.press("Enter")
+    tab.wait_until(lambda: tab.page.locator("#panel h2").all_inner_texts() == [one, other])
+    assert tab.panel("causes").count() == 1
+    assert f"the same for {one} and {other}" in tab.panel("causes").inner_text()
+    assert tab.panel("claim").count() == 2
+    address = tab.hash
+    tab.page.get_by_label(f"Take {other} away").click()
+    tab.wait_until(lambda: tab.page.locator("#panel h2").all_inner_texts() == [one])
+    tab.follow(address)
+    tab.wait_until(lambda: tab.page.locator("#panel h2").all_inner_texts() == [one, other])
+
+
 def test_a_panel_has_no_sections_without_content(browser: Browser, write_report_of: Callable[[int], Report]) -> None:
     audit, path = write_report_of(100)
     (name, *_) = having(audit, verdict="identical", source="trained")
@@ -557,6 +581,55 @@ def is_number(text: str) -> bool:
     return True
 
 
+def test_figures_are_saved_and_a_mark_says_how_many_models_it_stands_for(browser: Browser, tmp_path: Path) -> None:
+    audit = fleet(40)
+    audit["models"] = [model for model in audit["models"] if model["verdict"] == "identical"][:5]
+    alike = audit["models"][:3]
+    for model in alike:  # three degraded models of one environment, at one place
+        model |= {key: alike[0][key] for key in ("claim_mean", "random_mean_reward", "env_id")}
+        model["verdict"] = "degraded"
+        model["reload_mean_reward"] = (alike[0]["claim_mean"] + alike[0]["random_mean_reward"]) / 2
+    _, path = write(audit, tmp_path, with_episodes=False)
+    with Tab(browser, path, color_scheme="dark") as tab:
+        scores = ElementTree.fromstring(saved(tab, "#scores ~ .save", "SVG"))  # noqa: S314
+        assert "3" in [text.text for text in scores.iter(f"{SVG}text")]
+        colours = {element.get(name, "") for element in scores.iter() for name in ("fill", "stroke")}
+        assert not [colour for colour in colours if "var(" in colour or "currentColor" in colour]
+        assert ON_DARK["degraded"] in colours
+        assert saved(tab, "#scores ~ .save", "PNG").startswith(b"\x89PNG")
+        marks = tab.page.locator("#scores canvas")
+        marks.scroll_into_view_if_needed()
+        (x, y), box = center_of("3", scores), marks.bounding_box()
+        assert box is not None
+        tab.page.mouse.click(box["x"] + x, box["y"] + y)
+        tab.wait_for_shown(3)
+
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def saved(tab: Tab, buttons: str, kind: str) -> bytes:
+    with tab.page.expect_download() as started:
+        tab.page.locator(buttons).get_by_text(kind, exact=True).click()
+    assert started.value.suggested_filename.endswith(f".{kind.lower()}")
+    return Path(started.value.path()).read_bytes()
+
+
+def center_of(text: str, figure: ElementTree.Element) -> tuple[float, float]:
+    """Where a text stands in a figure, in pixels from its left and upper edge."""
+
+    def found(element: ElementTree.Element, x: float, y: float) -> tuple[float, float] | None:
+        for across, down in re.findall(r"translate\((-?[\d.]+),(-?[\d.]+)\)", element.get("transform", "")):
+            x, y = x + float(across), y + float(down)
+        if element.tag == f"{SVG}text" and element.text == text:
+            return x, y - 3
+        return next(filter(None, (found(child, x, y) for child in element)), None)
+
+    place = found(figure, 0.0, 0.0)
+    assert place is not None
+    return place
+
+
 # --- It shows names as names -----------------------------------------------------------------------------------------
 
 TEXTS = ("experiment", "algo", "env_id", "reason", "cause", "claim_source", "loaded_with", "remarks", "log")
@@ -649,11 +722,16 @@ def test_no_text_is_cut_off_at_usual_window_widths(
             assert tab.cut(f"#table .tabulator-cell[tabulator-field={field}]") == []
 
 
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("width", [PHONE, *WIDTHS])
 def test_long_names_do_not_widen_the_page(width: int, browser: Browser, tmp_path: Path) -> None:
-    _, path = write(hostile(), tmp_path, with_episodes=False)
+    audit, path = write(hostile(), tmp_path, with_episodes=False)
+    longest = sorted((model["model"] for model in audit["models"]), key=len)[-2:]
     with Tab(browser, path, width=width) as tab:
         assert tab.too_wide() == []
+        tab.follow(f"#model={quote(longest[0])}&beside={quote(longest[1])}")
+        tab.panel().wait_for(state="visible")
+        assert tab.page.locator("#panel h2").count() == 2
+        assert tab.page.evaluate("document.querySelector('#panel').scrollWidth") <= width
 
 
 def test_everything_can_be_reached_with_the_keyboard_and_the_focus_shows(
@@ -700,6 +778,20 @@ def test_nothing_is_animated_for_those_who_prefer_reduced_motion(
         )
         assert longest <= 0.01
         assert tab.page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") != "smooth"
+
+
+def test_panels_without_a_difference_are_folded_into_their_names(report_of_hundred: tuple[Content, Tab]) -> None:
+    _, tab = report_of_hundred
+    tab.page.locator("#grid").scroll_into_view_if_needed()
+    names = tab.page.locator("#grid-folded")
+    names.wait_for(state="attached")
+    assert "No difference from the reference in any cell: " in names.inner_text()
+    height = "document.querySelector('#grid').offsetHeight"
+    folded = tab.page.evaluate(height)
+    tab.page.locator("#grid-folded button").click()
+    assert tab.page.evaluate(height) != folded
+    assert tab.page.locator("#grid-folded button").get_attribute("aria-expanded") == "true"
+    assert tab.focused()["text"] == "Fold"
 
 
 def test_every_row_is_printed(browser: Browser, write_report_of: Callable[[int], Report]) -> None:

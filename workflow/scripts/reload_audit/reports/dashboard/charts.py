@@ -23,6 +23,9 @@ _CELLS = [f"{LESS}b0", "#8888881f", f"{MORE}b0"]
 SCORES_SHOWN = (-0.3, 1.2)
 """Scores that fit into the chart; what lies beyond is drawn at the edge, as an arrow."""
 
+BEFORE_SHOWN = 1.1
+"""The highest score before reload that is shown: 1 is the best."""
+
 MARGINS_SHOWN = 3.0
 """Margins at which a cell has its full colour."""
 
@@ -31,8 +34,15 @@ Chart: TypeAlias = alt.TopLevelMixin
 Row: TypeAlias = Mapping[str, str | float | None]
 """A row of the data that a chart draws."""
 
+_WORDS = "child_x_step > 82 ? datum.label : split(datum.label, ' ')"
+"""Labels of an axis whose steps are narrow, with a line for each word."""
+
 _INK = alt.param(name="ink", value="#17202b")
 _SOFT = alt.param(name="soft", value="#5a6675")
+_ON_MARK = alt.param(name="onMark", value="#ffffff")
+
+_OPACITY = "datum.label ? 1 : opacity"
+"""Of a mark: one that stands for several is not see-through, so that its number is read."""
 
 
 def scores(legend: bool = False) -> Chart:
@@ -40,13 +50,14 @@ def scores(legend: bool = False) -> Chart:
 
     :param legend: whether the verdicts' colours are explained: the page does so elsewhere
 
-    Data: ``models``, each with ``x``, ``y``, ``at``, ``verdict``; ``band``, the margin about the diagonal.
+    Data: ``models``, a row for each mark, with ``x``, ``y``, ``at``, ``verdict``, ``size`` in square pixels, and
+    ``label``, how many models it stands for; ``band``, the margin about the diagonal.
     """
     axis = {"values": [-0.25, 0, 0.25, 0.5, 0.75, 1], "format": ".2~f"}
     titles = "score before: 0 random, 1 the best", "score after reload"
     low, _ = SCORES_SHOWN
     scale = alt.Scale(domain=SCORES_SHOWN, nice=False, zero=False)
-    across = alt.Scale(domainMin=alt.ExprRef("left"), domainMax=1.1, nice=False, zero=False)
+    across = alt.Scale(domainMin=alt.ExprRef("left"), domainMax=BEFORE_SHOWN, nice=False, zero=False)
     band = (
         alt.Chart(alt.NamedData("band"))
         .mark_area(opacity=0.18, color="#888888", clip=True)
@@ -57,23 +68,15 @@ def scores(legend: bool = False) -> Chart:
         .mark_line(strokeDash=[4, 3], strokeWidth=1, color=alt.ExprRef("soft"), clip=True)
         .encode(x="score:Q", y="score:Q")
     )
+    marks = alt.Chart(alt.NamedData("models")).encode(
+        x=alt.X("x:Q", scale=across, axis=alt.Axis(title=titles[0], **axis)),
+        y=alt.Y("y:Q", scale=scale, axis=alt.Axis(title=titles[1], **axis)),
+    )
     points = (
-        alt.Chart(alt.NamedData("models"))
-        .mark_point(
-            filled=True,
-            strokeWidth=1,
-            size=alt.ExprRef("size"),
-            opacity=alt.ExprRef("opacity"),
-            tooltip=alt.TooltipContent("data"),
-        )
+        marks.mark_point(filled=True, strokeWidth=1, opacity=alt.ExprRef(_OPACITY), tooltip=alt.TooltipContent("data"))
         .encode(
-            x=alt.X(
-                "x:Q",
-                scale=across,
-                axis=alt.Axis(title=titles[0], **axis),
-            ),
-            y=alt.Y("y:Q", scale=scale, axis=alt.Axis(title=titles[1], **axis)),
             color=_verdict(legend),
+            size=_size(),
             shape=alt.Shape(
                 "at:N",
                 legend=None,
@@ -86,9 +89,9 @@ def scores(legend: bool = False) -> Chart:
         )
         .add_params(alt.selection_interval(name="brush"))
     )
-    values = {"size": 60, "opacity": 0.8, "left": low}
-    params = [_SOFT, *(alt.param(name=name, value=value) for name, value in values.items())]
-    return alt.layer(band, diagonal, points).properties(width=520, height=330).add_params(*params)
+    values = {"opacity": 0.8, "left": low}
+    params = [_SOFT, _INK, _ON_MARK, *(alt.param(name=name, value=value) for name, value in values.items())]
+    return alt.layer(band, diagonal, points, _count(marks)).properties(width=520, height=330).add_params(*params)
 
 
 def grid() -> Chart:
@@ -100,17 +103,12 @@ def grid() -> Chart:
         x=alt.X(
             "condition:N",
             sort=alt.SortField("place"),
-            axis=alt.Axis(title=None, labelAngle=0, labelLimit=82, labelFontSize=10),
+            axis=alt.Axis(title=None, labelAngle=0, labelLimit=82, labelFontSize=10, labelExpr=_WORDS),
         ),
         y=alt.Y("n_envs:O", axis=alt.Axis(title="n_envs", minExtent=26)),
     )
-    color = alt.Color(
-        "margins:Q",
-        legend=None,
-        scale=alt.Scale(domain=[-MARGINS_SHOWN, 0, MARGINS_SHOWN], range=_CELLS, clamp=True),
-    )
     tooltip = [alt.Tooltip(f"{field}:N") for field in ("condition", "mean", "differences", "margin", "models")]
-    rects = cells.mark_rect(stroke="#88888833").encode(color=color, tooltip=tooltip)
+    rects = cells.mark_rect(stroke="#88888833").encode(color=_margins(), tooltip=tooltip)
     means = cells.mark_text(dy=-6, fontSize=11, fontWeight=600, color=alt.ExprRef("ink")).encode(text="mean:N")
     differences = cells.mark_text(dy=8, fontSize=10, color=alt.ExprRef("ink")).encode(text="difference:N")
     return (
@@ -122,10 +120,39 @@ def grid() -> Chart:
     )
 
 
+def grid_of_many() -> Chart:
+    """The same for many experiments: a row each, a column for each condition and n_envs, with differences alone.
+
+    Data: ``cells`` of ``grids.cells``.
+    """
+    cells = alt.Chart().encode(
+        x=alt.X("n_envs:O", axis=alt.Axis(title=None, labelAngle=0, labelFontSize=10)),
+        y=alt.Y(
+            "experiment:N",
+            sort=alt.EncodingSortField("rank", op="min"),
+            axis=alt.Axis(title=None, labelLimit=230, minExtent=40),
+        ),
+    )
+    fields = ("experiment", "condition", "n_envs", "mean", "differences", "margin", "models")
+    tooltip = [alt.Tooltip(f"{field}:N") for field in fields]
+    rects = cells.mark_rect(stroke="#88888833").encode(color=_margins(), tooltip=tooltip)
+    differences = cells.mark_text(fontSize=10, color=alt.ExprRef("ink")).encode(text="difference:N")
+    header = alt.Header(labelFontWeight=600, labelFontSize=11, labelLimit=150)
+    return (
+        alt.layer(rects, differences, data=alt.NamedData("cells"))
+        .properties(width=alt.Step(52), height=alt.Step(20))
+        .facet(
+            column=alt.Column("condition:N", title=None, sort=alt.EncodingSortField("place", op="min"), header=header),
+            spacing=10,
+        )
+        .add_params(_INK)
+    )
+
+
 def seeds(legend: bool = False) -> Chart:
     """Mean reward of each model in place, as reference and after reload: a line a seed, a panel a training n_envs.
 
-    Data: ``seeds`` of ``grids.seeds``.
+    Data: ``seeds`` of ``grids.seeds``. A line that stands for several models ends with their number.
     """
     lines = alt.Chart().encode(
         x=alt.X("stage:N", sort=None, axis=alt.Axis(title=None, labelAngle=0)),
@@ -137,8 +164,9 @@ def seeds(legend: bool = False) -> Chart:
     points = lines.mark_point(filled=True, size=26).encode(
         tooltip=[alt.Tooltip(f"{field}:N") for field in ("model", "verdict", "stage", "reward")]
     )
+    counts = lines.mark_text(align="left", dx=6, fontSize=11).encode(text="label:N")
     return (
-        alt.layer(drawn, points, data=alt.NamedData("seeds"))
+        alt.layer(drawn, points, counts, data=alt.NamedData("seeds"))
         .properties(width=210, height=92)
         .facet(_panels("panel", 230), columns=4, spacing=20)
         .resolve_scale(y="independent")
@@ -190,7 +218,8 @@ def conditions() -> Chart:
 def pairs() -> Chart:
     """The episodes of one model, paired by seed: in place against reference and reload.
 
-    Data: ``pairs`` and ``diagonal``.
+    Data: ``diagonal``, and ``pairs``, a row for each mark, with its ``size`` and, as ``label``, how many episodes it
+    stands for.
     """
     axes = {"axis": alt.Axis(tickCount=6), "scale": alt.Scale(zero=False, padding=12)}
     diagonal = (
@@ -198,20 +227,19 @@ def pairs() -> Chart:
         .mark_line(strokeDash=[4, 3], strokeWidth=1, color=alt.ExprRef("soft"))
         .encode(x="reward:Q", y="reward:Q")
     )
-    points = (
-        alt.Chart(alt.NamedData("pairs"))
-        .mark_point(filled=True, size=45, opacity=0.75)
-        .encode(
-            x=alt.X("before:Q", title="reward in place", **axes),
-            y=alt.Y(
-                "after:Q", axis=alt.Axis(tickCount=6), title="reward of the same episode", scale=alt.Scale(zero=False)
-            ),
-            color=_stage(orient="top"),
-            shape=alt.Shape("stage:N", sort=None, legend=None),
-            tooltip=[alt.Tooltip(f"{field}:Q") for field in ("episode", "before", "after")],
-        )
+    marks = alt.Chart(alt.NamedData("pairs")).encode(
+        x=alt.X("before:Q", title="reward in place", **axes),
+        y=alt.Y("after:Q", axis=alt.Axis(tickCount=6), title="reward of the same episode", scale=alt.Scale(zero=False)),
     )
-    return alt.layer(diagonal, points).properties(width=300, height=300).add_params(_SOFT)
+    tooltip = [alt.Tooltip(f"{field}:N") for field in ("episodes", "before", "after")]
+    points = marks.mark_point(filled=True, opacity=alt.ExprRef(_OPACITY)).encode(
+        color=_stage(orient="top"),
+        shape=alt.Shape("at:N", legend=None, scale=alt.Scale(domain=["", "reference"], range=["circle", "diamond"])),
+        size=_size(),
+        tooltip=tooltip,
+    )
+    params = [_SOFT, _INK, _ON_MARK, alt.param(name="opacity", value=0.75)]
+    return alt.layer(diagonal, points, _count(marks)).properties(width=300, height=300).add_params(*params)
 
 
 def episodes() -> Chart:
@@ -240,7 +268,7 @@ def episodes() -> Chart:
     return alt.layer(band, goal, points).properties(width=400, height=180).add_params(_SOFT)
 
 
-CHARTS = {chart.__name__: chart for chart in (scores, grid, seeds, conditions, pairs, episodes)}
+CHARTS = {chart.__name__: chart for chart in (scores, grid, grid_of_many, seeds, conditions, pairs, episodes)}
 """The charts of the page, by name."""
 
 
@@ -273,7 +301,7 @@ def _adaptable(specification: dict[str, Any]) -> dict[str, Any]:
     specification.pop("background", None)
     specification["autosize"] = {"type": "pad"}
     layout = specification.get("layout")
-    if layout:
+    if layout and isinstance(layout.get("columns"), int):
         layout |= {"columns": {"signal": "columns"}, "align": "each"}
         specification["signals"] = [*specification.get("signals", []), {"name": "columns", "value": 2}]
     return specification
@@ -282,6 +310,28 @@ def _adaptable(specification: dict[str, Any]) -> dict[str, Any]:
 def _verdict(legend: bool) -> alt.Color:
     scale = alt.Scale(domain=list(VERDICTS), range=[ON_LIGHT[verdict] for verdict in VERDICTS])
     return alt.Color("verdict:N", scale=scale, legend=alt.Legend(title=None) if legend else None)
+
+
+def _margins() -> alt.Color:
+    scale = alt.Scale(domain=[-MARGINS_SHOWN, 0, MARGINS_SHOWN], range=_CELLS, clamp=True)
+    return alt.Color("margins:Q", legend=None, scale=scale)
+
+
+def _size() -> alt.Size:
+    return alt.Size("size:Q", scale=None, legend=None)
+
+
+def _count(marks: alt.Chart) -> alt.Chart:
+    """How many each mark stands for: on a circle, beside any other shape."""
+    is_circle = "datum.at === ''"
+    text = marks.mark_text(
+        fontSize=10,
+        fontWeight=700,
+        dx=alt.ExprRef(f"{is_circle} ? 0 : 12"),
+        color=alt.ExprRef(f"{is_circle} ? onMark : ink"),
+        tooltip=alt.TooltipContent("data"),
+    )
+    return text.encode(text="label:N")
 
 
 def _stage(**legend: Any) -> alt.Color:

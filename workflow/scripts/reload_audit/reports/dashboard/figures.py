@@ -18,6 +18,12 @@ from reload_audit.reports.dashboard.entries import Entry, entries
 from reload_audit.reports.dashboard.scores import Place, band, left_edge, places
 
 _DOTS_PER_INCH = 200
+_IN_PANELS = 6
+"""Experiments that have a panel each; of more, each is a row."""
+
+_SIZES = (120, 190, 300, 430, 580)
+"""Of marks for several models, by the number of digits that stand on them."""
+
 _MANY = 300
 """Points above which they are drawn smaller."""
 
@@ -43,26 +49,41 @@ def figures(audit: Audit) -> Iterator[tuple[str, dict[str, Any]]]:
     if placed:
         fraction = 0.0 if audit.criteria is None else audit.criteria.margin_fraction
         many, left = len(placed) > _MANY, left_edge([place for _, place in placed])
-        params = {"size": 14 if many else 50, "opacity": 0.5 if many else 0.8, "left": left}
-        data: dict[str, Sequence[Row]] = {"models": _points(placed), "band": band(fraction)}
+        params = {"opacity": 0.5 if many else 0.8, "left": left}
+        data: dict[str, Sequence[Row]] = {"models": _points(placed, 14 if many else 50), "band": band(fraction)}
         yield "scores", charts.drawn(charts.scores(legend=True), data, **params)
     causes = _causes(models)
     if causes:
         yield "causes", charts.drawn(charts.causes(), {"causes": causes})
     cells = grids.cells(models)
     if cells:
-        yield "n_envs", charts.drawn(charts.grid(), {"cells": [asdict(cell) for cell in cells]})
+        chart = charts.grid if len({cell.group for cell in cells}) <= _IN_PANELS else charts.grid_of_many
+        yield "n_envs", charts.drawn(chart(), {"cells": [asdict(cell) for cell in cells]})
         yield (
             "seeds",
             charts.drawn(charts.seeds(legend=True), {"seeds": [asdict(mean) for mean in grids.seeds(models)]}),
         )
 
 
-def _points(placed: Sequence[tuple[Entry, Place]]) -> list[Row]:
-    """Models as points, the worst last, so that they are drawn on top."""
+def _points(placed: Sequence[tuple[Entry, Place]], size: int) -> list[Row]:
+    """Marks for models, the worst last, so that they are drawn on top; one for all that coincide.
+
+    :param size: of a mark for one model, in square pixels
+    """
+    found: dict[tuple[float, float, str, str], list[tuple[Entry, Place]]] = {}
+    for entry, place in placed:
+        found.setdefault((round(place.x, 2), round(place.y, 2), place.at, entry.verdict), []).append((entry, place))
     return [
-        {"x": place.x, "y": place.y, "at": place.at, "verdict": entry.verdict, "model": entry.name}
-        for entry, place in reversed(placed)
+        {
+            "x": alike[0][1].x,
+            "y": alike[0][1].y,
+            "at": at,
+            "verdict": verdict,
+            "model": alike[0][0].name,
+            "size": size if len(alike) == 1 else _SIZES[min(len(str(len(alike))), len(_SIZES)) - 1],
+            "label": str(len(alike)) if len(alike) > 1 else "",
+        }
+        for (_, _, at, verdict), alike in reversed(found.items())
     ]
 
 

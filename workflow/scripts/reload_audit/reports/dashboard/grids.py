@@ -14,10 +14,11 @@ from reload_audit.reports.dashboard.number_format import number, signed
 
 _TITLES = {"in_place": "in place"}
 
-MOST = 12
+MOST = 60
 """Experiments that are drawn, those with losses first."""
 
 _MOST_PANELS = 24
+_MOST_NAMES = 4
 _LONGEST_TITLE = 60
 _MOST_MARGINS = 1e9
 
@@ -56,12 +57,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class SeedMean:
-    """What one model earned at one stage: in place, as reference or after reload.
+    """What a model earned at one stage: in place, as reference or after reload; or several that earned the same at all.
 
     :param group: name of the experiment
     :param panel: title of the panel that it is drawn in
     :param rank: place of the panel among all
+    :param model: its name, or those of several
     :param reward: its mean reward as text
+    :param label: after the reload, how many models it stands for, if several
     """
 
     group: str
@@ -72,6 +75,7 @@ class SeedMean:
     stage: str
     mean: float
     reward: str
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,10 @@ def cells(models: Iterable[Entry]) -> list[Cell]:
 
 
 def seeds(models: Iterable[Entry]) -> list[SeedMean]:
-    """Three rows for each model, with what it earned in place, as reference and after reload."""
+    """Three rows for each model, with what it earned in place, as reference and after reload.
+
+    Models with the same verdict that earned the same at all stages have one line, which says how many it stands for.
+    """
     rows: list[SeedMean] = []
     panels = 0
     for experiment, members in experiments(models).items():
@@ -119,12 +126,22 @@ def seeds(models: Iterable[Entry]) -> list[SeedMean]:
             if panels > _MOST_PANELS:
                 return rows
             title = f"{_title(experiment)}, n_envs={n_envs}"
-            rows += [
-                SeedMean(experiment, title, panels, entry.name, entry.verdict, stage, mean, number(mean))
-                for entry in alike
-                for stage, mean in _stages(entry)
-            ]
+            lines: dict[tuple[str, tuple[tuple[str, float], ...]], list[str]] = {}
+            for entry in alike:
+                lines.setdefault((entry.verdict, tuple(_stages(entry))), []).append(entry.name)
+            for (verdict, stages), names in lines.items():
+                model, label = _names(names), f"×{len(names)}" if len(names) > 1 else ""
+                rows += [
+                    SeedMean(experiment, title, panels, model, verdict, stage, mean, number(mean), said)
+                    for (stage, mean), said in zip(stages, [*[""] * (len(stages) - 1), label], strict=True)
+                ]
     return rows
+
+
+def _names(names: Sequence[str]) -> str:
+    """A few names, and how many more there are."""
+    left = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {left} more" if left > 0 else "")
 
 
 def _by_n_envs(members: Sequence[Entry]) -> list[tuple[int, list[Entry]]]:

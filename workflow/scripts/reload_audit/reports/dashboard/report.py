@@ -21,7 +21,7 @@ from reload_audit.reports.audit import Audit
 from reload_audit.reports.colours import ON_DARK, ON_LIGHT
 from reload_audit.reports.dashboard import number_format
 from reload_audit.reports.dashboard.causes import cause_rows, certainty
-from reload_audit.reports.dashboard.charts import MARGINS_SHOWN, compiled
+from reload_audit.reports.dashboard.charts import BEFORE_SHOWN, MARGINS_SHOWN, SCORES_SHOWN, compiled
 from reload_audit.reports.dashboard.entries import Entry, entries
 from reload_audit.reports.dashboard.environments import environment_rows, healthy
 from reload_audit.reports.dashboard.episodes import read_pairs
@@ -46,8 +46,8 @@ UNPACK = "page/unpack.js"
 """What stands uncompressed in the page, and unpacks the rest."""
 
 SCRIPTS = (
-    *(UNPACK, "page/values.js", "page/plots.js", "page/filters.js", "page/address.js"),
-    *("page/table.js", "page/panel.js", "page/main.js"),
+    *(UNPACK, "page/values.js", "page/marks.js", "page/plots.js", "page/filters.js", "page/address.js"),
+    *("page/table.js", "page/experiments.js", "page/panel.js", "page/main.js"),
 )
 """The page's own script, in parts that share one scope."""
 
@@ -210,10 +210,12 @@ def setting_texts(audit: Audit, models: Sequence[Entry]) -> list[str]:
 def _settings(audit: Audit, models: Sequence[Entry]) -> dict[str, object]:
     """What the script needs to know besides the models."""
     placed = [place for place in places(models) if place is not None]
+    left = left_edge(placed) if placed else 0.0
     return {
         "onDark": {color: ON_DARK[verdict] for verdict, color in ON_LIGHT.items()},
         "band": band(0.0 if audit.criteria is None else audit.criteria.margin_fraction),
-        "left": left_edge(placed) if placed else 0.0,
+        "left": left,
+        "shown": {"left": (left, BEFORE_SHOWN), "up": SCORES_SHOWN},
         "meanings": {**vocabulary(models).meanings, "suspect": SUSPECT},
     }
 

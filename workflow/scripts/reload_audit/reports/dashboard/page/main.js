@@ -19,6 +19,7 @@ async function start() {
   const rowOf = (name) => (name ? rows.find((row) => nameOf(row) === name) ?? null : null);
   let left = rows;
   let current = null; // the row whose panel is open
+  let beside = null; // the row that is shown beside it
   let opener = null; // what had the focus before
   let restoring = false;
 
@@ -30,7 +31,7 @@ async function start() {
     if (restoring) return;
     writeAddress({
       model: current ? nameOf(current) : "",
-      beside: "",
+      beside: current && beside ? nameOf(beside) : "",
       search: search.value.trim(),
       sort: table ? sortOf(table) : "",
       columns: columns?.text ?? "",
@@ -49,7 +50,7 @@ async function start() {
     if (table) sortBy(table, view.sort);
     showBrush(filters.brush);
     restoring = false;
-    show(rowOf(view.model));
+    show(rowOf(view.model), rowOf(view.beside));
   }
 
   function changed(change) {
@@ -84,14 +85,20 @@ async function start() {
 
   function drawAll() {
     if (!holder) return;
-    drawScores(rows.filter((row) => filters.matches(row, "brush")), rows, (brush) => filters.select(brush), (index) => open(rows[index]));
+    drawScores(rows.filter((row) => filters.matches(row, "brush")), rows, select, (index) => open(rows[index]));
     showBrush(filters.brush);
     drawLater();
   }
 
-  function show(row) {
+  function select(brush) {
+    filters.select(brush);
+    showBrush(brush);
+  }
+
+  function show(row, other = null) {
     current = row ?? current;
-    if (row) showPanel(row, audit, { close: () => panel.close(), step });
+    beside = row && other !== row ? other : null;
+    if (row) showPanel(row, beside, audit, { close: () => panel.close(), step, beside: compare }, row ? alike(row) : []);
     else {
       asked = null;
       if (panel.open) panel.close();
@@ -104,6 +111,21 @@ async function start() {
     remember("model");
   }
 
+  // Shows a model beside the one that is open, or none for a name that is not there.
+  function compare(name) {
+    const other = rowOf(name);
+    if (name && !other) return;
+    show(current, other);
+    remember("beside");
+  }
+
+  // Names of other models, those first that have most in common with one.
+  function alike(row) {
+    const shared = (other) => ["experiment", "environment", "algorithm", "cause"].filter((name) => other[name] === row[name]).length;
+    const others = rows.filter((other) => other !== row && shared(other) > 0);
+    return others.sort((a, b) => shared(b) - shared(a)).slice(0, 200).map(nameOf);
+  }
+
   // Opens the model that is "by" rows further in the table, among those that are shown.
   function step(by) {
     const order = table.getData("active");
@@ -114,6 +136,7 @@ async function start() {
   panel.addEventListener("close", () => {
     const row = document.querySelector(`.tabulator-row[data-index="${current?.index}"]`);
     current = null;
+    beside = null;
     remember("model");
     tip.hidden = true;
     (row ?? opener)?.focus();
@@ -150,7 +173,9 @@ async function start() {
   }
 
   drawAll();
-  if (holder) new ResizeObserver(() => fitScores()?.run()).observe(holder);
+  if (holder) new ResizeObserver(() => {
+    if (fitScores()) showScores(rows.filter((row) => filters.matches(row, "brush")));
+  }).observe(holder);
   restore();
   document.body.dataset.ready = "true";
   performance.mark("interactive");

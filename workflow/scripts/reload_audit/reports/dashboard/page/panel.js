@@ -1,4 +1,4 @@
-// One model's own page: a panel with a link, #model=name.
+// One model's own page: a panel with a link, #model=name; or two beside each other, &beside=name.
 
 const panel = document.getElementById("panel");
 const chunks = new Map();
@@ -43,8 +43,8 @@ function terms(pairs) {
   return known.length ? element("dl", {}, known.flatMap(([title, text]) => [element("dt", {}, title), element("dd", {}, text)])) : null;
 }
 
-function chart(label) {
-  return element("div", { class: "chart", "data-label": label });
+function chart(label, row) {
+  return element("div", { class: "chart", "data-label": `${label}, ${row.model}`, "data-file": row.model });
 }
 
 function claimPart(row, details) {
@@ -109,7 +109,7 @@ function conditionsPart(row, details, charted) {
   const conditions = details?.conditions ?? [];
   const rows = conditionRows(row, conditions);
   const failed = conditions.filter((condition) => condition.mean === null && condition.reason);
-  const holder = chart("Mean reward under each condition");
+  const holder = chart("Mean reward under each condition", row);
   if (rows.length) charted.push(() => draw("conditions", holder, { conditions: rows, target: target(row) }, { width: Math.max(160, holder.clientWidth - 300) }));
   const cells = ({ condition, reward, interval, episodes, closes }) => [condition, reward, interval || MISSING, countText(episodes), closes];
   const head = element("tr", {}, ["condition", "mean \u00b1 std", "compared with the reference", "episodes", "gap"].map((title) => element("th", { scope: "col" }, title)));
@@ -118,17 +118,26 @@ function conditionsPart(row, details, charted) {
   return part("conditions", "Under other conditions", rows.length ? holder : null, table, list(failed.map(({ condition, reason }) => `${condition} failed: ${reason}`)));
 }
 
+// :param all: the rewards of all pairs
+function pairMarks(pairs, all) {
+  const [least, most] = [Math.min(...all), Math.max(...all)];
+  const pixels = (reward) => (most > least ? (300 * (reward - least)) / (most - least) : 0);
+  const episodes = (members) => `${members.slice(0, 10).map(({ episode }) => episode).join(", ")}${members.length > 10 ? ", …" : ""}`;
+  const marks = merged(pairs, ({ before, after }) => [pixels(before), pixels(after)], 45);
+  return marks.map(({ members, ...mark }) => ({ ...mark, episodes: episodes(members) }));
+}
+
 function episodesPart(row, details, charted) {
   const { in_place: inPlace, reference, reload } = details?.pairs ?? {};
-  const holder = chart("Rewards of single episodes");
+  const holder = chart("Rewards of single episodes", row);
   const width = () => Math.max(160, holder.clientWidth - 80);
   const before = inPlace ?? reference;
   if (before && reload) {
-    const paired = (stage, after) => (after ?? []).flatMap((reward, episode) => (reward === null || (before[episode] ?? null) === null || episode >= reload.length ? [] : [{ stage, episode, before: before[episode], after: reward }]));
+    const paired = (stage, after) => (after ?? []).flatMap((reward, episode) => (reward === null || (before[episode] ?? null) === null || episode >= reload.length ? [] : [{ stage, kind: stage, at: stage === "reload" ? "" : stage, episode, before: before[episode], after: reward }]));
     const pairs = [...(inPlace ? paired("reference", reference) : []), ...paired("reload", reload)];
     const all = pairs.flatMap((pair) => [pair.before, pair.after]);
     const diagonal = [Math.min(...all), Math.max(...all)].map((reward) => ({ reward }));
-    if (pairs.length) charted.push(() => draw("pairs", holder, { pairs, diagonal }));
+    if (pairs.length) charted.push(() => draw("pairs", holder, { pairs: pairMarks(pairs, all), diagonal }));
     return part("episodes", "Episodes, paired by seed", pairs.length ? holder : null);
   }
   if (reload) {
@@ -216,40 +225,73 @@ function commandPart(row) {
   );
 }
 
-// :param go: functions of the buttons: close, and step by 1 or -1 models
-function heading(row, go) {
+// :param go: what the buttons do: close, step by 1 or -1 models, beside(name) of another model or "" for none
+// :param beside: whether another model stands beside it; the buttons are those of the first
+function heading(row, go, { isFirst, beside, choices }) {
   const button = (label, text, action, id = null) => element("button", { type: "button", id, autofocus: id !== null, "aria-label": label, title: label, onclick: action }, text);
   const trained = row.source === "trained" ? `, seed ${row.seed}, n_envs ${row.n_envs}` : "";
+  const nav = isFirst
+    ? element("nav", {}, beside ? null : button("Previous model", "\u2039", () => go.step(-1)), beside ? null : button("Next model", "\u203a", () => go.step(1)), button("Close", "\u00d7", go.close, "close"))
+    : element("nav", {}, button(`Take ${row.model} away`, "\u00d7", () => go.beside("")));
   return element("header", {},
-    element("div", {}, badge(row), element("h2", { id: "panel-title" }, row.model)),
-    element("nav", {}, button("Previous model", "\u2039", () => go.step(-1)), button("Next model", "\u203a", () => go.step(1)), button("Close", "\u00d7", go.close, "close")),
+    element("div", {}, badge(row), element("h2", { id: isFirst ? "panel-title" : null }, row.model)),
+    nav,
     element("p", {}, `${row.algorithm || "unknown algorithm"} on ${environmentText(row) || "an unknown environment"}, ${row.experiment}${trained}`),
     row.reason ? element("p", { class: "reason" }, row.reason) : null,
     row.fragile ? element("p", { class: "reason" }, "Its environment is not reproducible: with the same seeds and actions other episodes may come, and other rewards.") : null,
+    isFirst && !beside && choices.length ? chooser(go, choices) : null,
   );
 }
 
-let asked = null; // the row whose panel was asked for last
+// A field that takes the name of a model to show beside this one, and offers the most alike first.
+function chooser(go, choices) {
+  const field = element("input", { type: "search", list: "others", "aria-label": "Compare with another model", placeholder: "Compare with another model \u2026", autocomplete: "off", onchange: () => go.beside(field.value) });
+  return element("p", { class: "beside" }, field, element("datalist", { id: "others" }, choices.map((name) => element("option", { value: name }))));
+}
 
-async function showPanel(row, audit, go) {
-  asked = row;
-  const details = await detailsOf(row.index, audit);
-  if (asked !== row) return; // meanwhile another panel was opened, or this one closed
+// :return: the parts of a model's page in their order, by name; null for those without content
+function partsOf(row, details, audit, charted) {
+  return {
+    causes: causesPart(details, audit),
+    claim: claimPart(row, details),
+    conditions: conditionsPart(row, details, charted),
+    episodes: episodesPart(row, details, charted),
+    history: historyPart(details),
+    divergence: divergencePart(details),
+    environment: environmentPart(details, audit),
+    "not-excluded": details?.not_excluded?.length ? part("not-excluded", "Not excluded", list(details.not_excluded)) : null,
+    "ruled-out": details?.ruled_out?.length ? part("ruled-out", "Ruled out", list(details.ruled_out)) : null,
+    left: details === null ? element("p", { class: "note" }, "The evidence on this model did not fit into this page; it is in audit.json.") : null,
+    command: commandPart(row),
+  };
+}
+
+// The parts of two models in rows; what says the same of both stands there once, under both names.
+function sideBySide(rows, parts) {
+  return Object.keys(parts[0]).flatMap((name) => {
+    const both = parts.map((own) => own[name]);
+    if (both.every((one) => one === null)) return [];
+    const isSame = both.every(Boolean) && both[0].textContent === both[1].textContent && !both[0].querySelector(".chart, figure");
+    if (!isSame) return [element("div", { class: "pair" }, both.map((one) => one ?? element("section", {}, element("p", { class: "note" }, MISSING))))];
+    (both[0].firstElementChild ?? both[0]).append(element("small", {}, ` the same for ${rows[0].model} and ${rows[1].model}`));
+    return [both[0]];
+  });
+}
+
+let asked = null; // the rows whose panel was asked for last
+
+// :param beside: the row of a model to show beside it, or null
+// :param choices: names of models that may be shown beside it
+async function showPanel(row, beside, audit, go, choices) {
+  const rows = beside ? [row, beside] : [row];
+  asked = rows;
+  const details = await Promise.all(rows.map(({ index }) => detailsOf(index, audit)));
+  if (asked !== rows) return; // meanwhile another panel was opened, or this one closed
   const charted = [];
-  panel.replaceChildren(...[
-    heading(row, go),
-    causesPart(details, audit),
-    claimPart(row, details),
-    conditionsPart(row, details, charted),
-    episodesPart(row, details, charted),
-    historyPart(details),
-    divergencePart(details),
-    environmentPart(details, audit),
-    details?.not_excluded?.length ? part("not-excluded", "Not excluded", list(details.not_excluded)) : null,
-    details?.ruled_out?.length ? part("ruled-out", "Ruled out", list(details.ruled_out)) : null,
-    details === null ? element("p", { class: "note" }, "The evidence on this model did not fit into this page; it is in audit.json.") : null,
-    commandPart(row),
-  ].filter(Boolean));
+  const heads = rows.map((one, place) => heading(one, go, { isFirst: place === 0, beside, choices }));
+  const parts = rows.map((one, place) => partsOf(one, details[place], audit, charted));
+  panel.classList.toggle("two", rows.length > 1);
+  panel.replaceChildren(...(beside ? [element("div", { class: "pair" }, heads), ...sideBySide(rows, parts)] : [heads[0], ...Object.values(parts[0]).filter(Boolean)]));
   if (!panel.open) panel.showModal();
   panel.scrollTop = 0;
   for (const drawn of charted) drawn();

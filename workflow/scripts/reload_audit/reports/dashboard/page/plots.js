@@ -42,15 +42,39 @@ function draw(name, container, data, { signals = {}, width = null, describe = (v
   });
   view.tooltip((_handler, event, _item, value) => explain(event, value && describe(value)));
   for (const [key, rows] of Object.entries(data)) view.data(key, rows);
-  const all = { ink: styleOf("text"), soft: styleOf("soft"), ...signals };
+  const all = { ink: styleOf("text"), soft: styleOf("soft"), onMark: styleOf("card"), ...signals };
   const known = view.getState().signals;
   for (const [key, value] of Object.entries(all)) if (key in known) view.signal(key, value);
   if (width !== null) view.width(width);
+  view.background(styleOf("card")); // so that a saved figure is as it is here
   view.run();
   container.firstElementChild?.setAttribute("role", "img");
   container.firstElementChild?.setAttribute("aria-label", container.dataset.label ?? name);
   views.set(container, view);
+  offerToSave(container, name);
   return view;
+}
+
+// Buttons under a figure that save it as it is shown.
+function offerToSave(container, name) {
+  if (container.nextElementSibling?.classList.contains("save")) return;
+  const label = (container.dataset.label ?? name).split(";")[0];
+  const file = `${name}${container.dataset.file ? `-${container.dataset.file}` : ""}`.replace(/[^\w.-]+/g, "-").slice(0, 80);
+  const save = { SVG: async (view) => new Blob([await view.toSVG()], { type: "image/svg+xml" }), PNG: async (view) => pngOf(await view.toCanvas(2)) };
+  const buttons = Object.entries(save).map(([kind, content]) => element("button", {
+    type: "button", "aria-label": `Save as ${kind}: ${label}`, onclick: async () => saveFile(await content(views.get(container)), `${file}.${kind.toLowerCase()}`),
+  }, kind));
+  container.after(element("div", { class: "save" }, "Save as ", buttons));
+}
+
+function pngOf(canvas) {
+  return new Promise((resolve) => { canvas.toBlob(resolve, "image/png"); });
+}
+
+function saveFile(content, name) {
+  const link = element("a", { href: URL.createObjectURL(content), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
 function explain(event, value) {
@@ -68,23 +92,36 @@ function explain(event, value) {
 // :ivar told: the timer that will tell of a new one
 const scores = { container: document.getElementById("scores"), view: null, shown: "", told: 0 };
 
-function scorePoint({ index, x, y, at, verdict }) {
-  return { index, x, y, at, verdict };
-}
-
-function scoreTip(row) {
+// :param members: points of one mark, as scorePoints makes them
+// :param all: every row, by its index
+function scoreTip(members, all) {
+  if (members.length > 1) {
+    const names = members.slice(0, 5).map(({ index }) => all[index].model);
+    return { models: `${countText(members.length)}, ${members[0].verdict}`, "": `${names.join(", ")}${members.length > 5 ? ", …" : ""}` };
+  }
+  const row = all[members[0].index];
   const { model, environment, cause } = row;
   return { model, verdict: verdictText(row), environment, before: rewardText(row.before, row.before_spread), after: rewardText(row.after, row.after_std), cause };
 }
 
-// Points in reverse order: the worst models, which come first in the page, are drawn last, on top.
+// How much room there is for the points, in pixels.
+function scoreRoom() {
+  const { clientWidth, clientHeight } = scores.container;
+  return [Math.max(240, clientWidth - 62), Math.max(260, clientHeight - 46)];
+}
+
+// Marks in reverse order: the worst models, which come first in the page, are drawn last, on top.
 function scorePoints(rows) {
-  return rows.filter((row) => row.x !== null).map(scorePoint).reverse();
+  const { left: [x0, x1], up: [y0, y1] } = SETTINGS.shown;
+  const [width, height] = scoreRoom();
+  const points = rows.filter((row) => row.x !== null).map(({ index, x, y, at, verdict }) => ({ index, x, y, at, verdict, kind: verdict }));
+  const size = points.length > 2000 ? 16 : points.length > 300 ? 26 : 60;
+  return merged(points, ({ x, y }) => [((x - x0) / (x1 - x0)) * width, ((y - y0) / (y1 - y0)) * height], size).reverse();
 }
 
 function fitScores() {
-  const { clientWidth, clientHeight } = scores.container;
-  return scores.view?.width(Math.max(240, clientWidth - 62)).height(Math.max(260, clientHeight - 46));
+  const [width, height] = scoreRoom();
+  return scores.view?.width(width).height(height);
 }
 
 // :param all: every row, by its index
@@ -92,9 +129,7 @@ function drawScores(rows, all, onBrush, onClick) {
   const points = scorePoints(rows);
   scores.shown = "";
   if (!points.length) return;
-  const size = points.length > 2000 ? 12 : points.length > 300 ? 26 : 60;
-  const opacity = points.length > 2000 ? 0.5 : 0.75;
-  scores.view = draw("scores", scores.container, { models: points, band: SETTINGS.band }, { signals: { size, opacity, left: SETTINGS.left }, describe: ({ index }) => (index === undefined ? null : scoreTip(all[index])) });
+  scores.view = draw("scores", scores.container, { models: points, band: SETTINGS.band }, { signals: { opacity: 0.75, left: SETTINGS.left }, describe: ({ members }) => (members ? scoreTip(members, all) : null) });
   fitScores();
   scores.view.addSignalListener("brush", (_name, value) => {
     clearTimeout(scores.told);
@@ -104,8 +139,15 @@ function drawScores(rows, all, onBrush, onClick) {
     scores.shown = scoreText(brush);
   });
   scores.view.addEventListener("click", (_event, item) => {
-    if (item?.datum?.index !== undefined) onClick(item.datum.index);
+    const members = item?.datum?.members ?? [];
+    if (members.length === 1) onClick(members[0].index);
+    else if (members.length) onBrush({ x: around(members.map(({ x }) => x)), y: around(members.map(({ y }) => y)) });
   });
+}
+
+// From a little less than the least to a little more than the most, so that rounding leaves nothing out.
+function around(values) {
+  return [Math.min(...values) - 0.002, Math.max(...values) + 0.002];
 }
 
 function showScores(rows) {
@@ -118,22 +160,4 @@ function showBrush(brush) {
   scores.shown = scoreText(brush);
   const pixels = (axis) => (brush === null ? [0, 0] : brush[axis].map((score) => scores.view.scale(axis)(score)));
   scores.view.signal("brush_x_1", pixels("x")).signal("brush_y_1", pixels("y")).run(); // _1: in pixels
-}
-
-// How many panels of a width (pixels) fit in a row.
-function panelsInARow(container, width) {
-  return Math.max(1, Math.floor((container.clientWidth + 20) / width));
-}
-
-function drawExperiments(audit, rows) {
-  const shown = new Set(rows.map((row) => row.experiment));
-  const some = (found) => found.filter((row) => shown.has(row.group));
-  const grid = document.getElementById("grid");
-  const seeds = document.getElementById("seeds");
-  if (!grid) return;
-  const cells = some(audit.cells);
-  const conditions = new Set(cells.map((cell) => cell.condition)).size;
-  const width = 82 * conditions + 90;
-  draw("grid", grid, { cells }, { signals: { columns: panelsInARow(grid, width) } });
-  draw("seeds", seeds, { seeds: some(audit.seeds) }, { signals: { columns: panelsInARow(seeds, 290) } });
 }

@@ -275,7 +275,5 @@ function csvCell(value) {
 function downloadCsv(rows) {
   const lines = [Object.keys(FIELDS), ...rows.map((row) => Object.values(FIELDS).map((field) => row[field]))];
   const text = lines.map((line) => line.map(csvCell).join(",")).join("\r\n");
-  const link = element("a", { href: URL.createObjectURL(new Blob([`${text}\r\n`], { type: "text/csv" })), download: "models.csv" });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  saveFile(new Blob([`${text}\r\n`], { type: "text/csv" }), "models.csv");
 }

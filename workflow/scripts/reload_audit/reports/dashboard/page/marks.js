@@ -1,0 +1,37 @@
+// Marks that coincide become one, which says how many it stands for.
+
+const CLOSE = 6; // pixels between marks that coincide
+const CROWD = 40; // points of which those coincide that are twice as far apart: numbers must not cover each other
+const SIZES = [120, 190, 300, 430, 580]; // square pixels of a mark for several points, by the digits that stand on it
+
+// :param points: with their verdict or stage as "kind", and their shape as "at"; the first of those that coincide counts
+// :param place: the position of a point in pixels, [x, y]
+// :param size: of a mark for one point, in square pixels
+// :return: the points that are drawn, each with size, label and "members": all points that it stands for
+function merged(points, place, size) {
+  const close = points.length > CROWD ? 2 * CLOSE : CLOSE;
+  const cells = new Map();
+  const marks = [];
+  for (const point of points) {
+    const [x, y] = place(point);
+    const [column, row] = [Math.floor(x / close), Math.floor(y / close)];
+    let mark = null;
+    for (let near = 0; near < 9 && mark === null; near += 1) {
+      const others = cells.get(`${point.kind} ${point.at} ${column - 1 + (near % 3)} ${row - 1 + Math.floor(near / 3)}`) ?? [];
+      mark = others.find((other) => Math.hypot(other.x - x, other.y - y) < close) ?? null;
+    }
+    if (mark === null) {
+      mark = { x, y, members: [] };
+      const cell = `${point.kind} ${point.at} ${column} ${row}`;
+      cells.set(cell, [...(cells.get(cell) ?? []), mark]);
+      marks.push(mark);
+    }
+    mark.members.push(point);
+  }
+  return marks.map(({ members }) => {
+    const digits = String(members.length).length;
+    return members.length === 1
+      ? { ...members[0], members, size, label: "" }
+      : { ...members[0], members, size: SIZES[Math.min(digits, SIZES.length) - 1], label: String(members.length) };
+  });
+}
