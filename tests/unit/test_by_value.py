@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
+import functools
 import io
 import os
 import pickle
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import cloudpickle
@@ -15,9 +17,10 @@ import yaml
 from stable_baselines3.common.torch_layers import FlattenExtractor
 
 from reload_audit.reading.by_value import besides, held, held_in, mapping_for
-from reload_audit.reading.pickles import parse
+from reload_audit.reading.pickles import Global, parse
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.tensors import tensor_of
+from reload_audit.reading.trust import unknown_name
 from reload_audit.reading.values import Values
 
 
@@ -61,6 +64,21 @@ def make_function() -> Any:
     return in_a_script(squashed)
 
 
+def make_nested() -> Any:
+    """A class that uses classes which use others, down to an enumeration."""
+    made = make_enum()
+    for _ in range(4):
+
+        class Net:
+            inside = made
+
+            def use(self, used: Any = made) -> Any:
+                return used
+
+        made = in_a_script(Net)
+    return made
+
+
 HELD = {
     "__main__.Net": make_class,
     "__main__.Extractor": make_extractor,
@@ -88,10 +106,19 @@ def test_what_is_held_as_code_is_known_by_its_name(name: str, protocol: int) -> 
 
 
 def test_what_serves_only_code_that_is_replaced_is_no_step_of_the_rest() -> None:
-    pickled = cloudpickle.dumps({"features_extractor_class": make_extractor(), "net_arch": [4]})
-    parsed = parse(pickled)
-    assert len(parsed.steps) > 10
-    assert besides(parsed, parsed.value, [node for node, _ in held_in(parsed.value)]) == ()
+    for code in (make_extractor(), make_nested()):
+        parsed = parse(cloudpickle.dumps({"features_extractor_class": code, "net_arch": [4]}))
+        assert len(parsed.steps) > 10
+        assert besides(parsed, parsed.value, [node for node, _ in held_in(parsed.value)]) == ()
+
+
+def test_arguments_of_a_class_that_is_held_as_code_name_nothing_else() -> None:
+    parsed = parse(cloudpickle.dumps(functools.partial(make_class(), 2)))
+    steps = besides(parsed, parsed.value, [node for node, _ in held_in(parsed.value)])
+    assert [str(step) for step in steps if isinstance(step, Global)] == ["functools.partial"]
+    assert unknown_name(replace(parsed, steps=steps), ()) is None
+    parsed = parse(cloudpickle.dumps(functools.partial(os.getcwd)))
+    assert unknown_name(parsed, ()) is not None
 
 
 def test_what_is_thrown_away_beside_code_stays_a_step() -> None:

@@ -16,6 +16,7 @@ from gymnasium import spaces
 from stable_baselines3.common.save_util import data_to_json
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
+from reload_audit.planning.discovery.find_models import Unanswered
 from reload_audit.reading.evaluations import Evaluations, read_evaluations
 from reload_audit.reading.outlines import outline_of_statistics
 from reload_audit.reading.refusal import Unreadable
@@ -384,3 +385,17 @@ def test_monitor_files_of_two_runs_that_both_fit_are_named_and_not_taken(tmp_pat
     found = by_name(runs=[{"folder": str(tmp_path), "env": "CartPole-v1"}])["out/agent"]
     assert not found["monitors"]
     assert any("which monitor files" in remark for remark in found["remarks"])
+
+
+# --- Environments --------------------------------------------------------------------------------------------------
+
+
+def test_a_model_that_nothing_speaks_of_is_run_as_those_of_the_same_training(tmp_path: Path) -> None:
+    model(tmp_path / "CartPole-v1.zip", 110, started=1.0)
+    model(tmp_path / "best_model.zip", 60, started=1.0)
+    best = by_name(runs=[str(tmp_path)])["best_model"]
+    assert best["environment"]["env"] == "CartPole-v1"
+    assert "it is run as CartPole-v1, which is of the same training: CartPole-v1" in best["remarks"]
+    model(tmp_path / "other.zip", 60, started=2.0)
+    with pytest.raises(Unanswered, match=r"other\.zip: no environment"):
+        by_name(runs=[str(tmp_path)])

@@ -76,7 +76,7 @@ def besides(parsed: Parsed, kept: Any, left_out: Iterable[Any]) -> tuple[Global 
     serving_kept = _inside([kept], {id(part) for part in unneeded if held(part)})
     serving_others = _inside(unneeded, set())
     for _ in range(_PASSES):
-        for call in parsed.calls:
+        for call in reversed(parsed.calls):  # what is inside others is filled in before them
             made = call.args[0] if isinstance(call.args, tuple) and call.args else None
             if isinstance(made, Call) and id(made) in serving_others and id(call) not in serving_kept:
                 serving_others |= _inside([call], serving_others)

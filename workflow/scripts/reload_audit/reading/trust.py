@@ -8,7 +8,7 @@ import sys
 from collections.abc import Collection, Iterator
 
 from reload_audit.reading import limits
-from reload_audit.reading.by_value import mapping_for
+from reload_audit.reading.by_value import held, mapping_for
 from reload_audit.reading.pickles import Global, Parsed
 from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.reading.tensors import pickles_of_tensors
@@ -185,12 +185,12 @@ def _is_of_members_only(parsed: Parsed) -> bool:
 
 
 def _is_of_classes_only(parsed: Parsed) -> bool:
-    """Whether ``functools.partial`` is given nothing but a class, which must itself be known, with its arguments."""
+    """Whether ``functools.partial`` is given nothing but a class, which must be known or mapped, with its arguments."""
     made = [call for call in parsed.calls if isinstance(call.function, Global) and str(call.function) == _PARTIAL]
     return bool(made) and all(
         isinstance(call.args, tuple)
         and len(call.args) == 1
-        and isinstance(call.args[0], Global)
+        and (isinstance(call.args[0], Global) or held(call.args[0]))
         and all(isinstance(state, tuple) and state[:1] == call.args for state in call.states)
         for call in made
     )

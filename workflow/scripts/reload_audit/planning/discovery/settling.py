@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 
@@ -28,6 +29,9 @@ def settle(models: Sequence[Candidate], recognise: Recognise) -> None:
     for model in open_ones:
         if not model.problem:
             _settle(model, tried)
+    for model in open_ones:
+        if not (model.env or model.setups or model.problem):
+            _settle_by_training(model, models)
 
 
 def _guesses(model: Candidate) -> list[Guess]:
@@ -84,6 +88,28 @@ def _settle_by_names(model: Candidate, ids: Sequence[str]) -> None:
         model.remarks.append(f"it is run in {ids[0]}, of which its name speaks, and which has its spaces")
     else:
         model.setups = [Setup.of_id(env, f"a name, {shown(model.name)}, and the spaces in the zip") for env in ids]
+
+
+def _settle_by_training(model: Candidate, models: Sequence[Candidate]) -> None:
+    """Run a model that nothing speaks of as those of the same training are run: SB3 saves when it began."""
+    if not model.trained.started:
+        return
+    others = [
+        other
+        for other in models
+        if other.env and other.trained.started == model.trained.started and other.algo == model.algo
+    ]
+    alike = others and all(_how_run(other) == _how_run(others[0]) for other in others)
+    if alike and _by_names(others[0]).observations == _by_names(model).observations:
+        for key, value in _how_run(others[0]).items():
+            if key not in model.said_by_user:
+                setattr(model, key, value)
+        model.remarks.append(f"it is run as {shown(others[0].name)}, which is of the same training: {shown(model.env)}")
+
+
+def _how_run(model: Candidate) -> dict[str, object]:
+    keys = ("env", "env_kwargs", "wrappers", "monitor", "vec_env", "vec_wrappers", "frame_stack", "n_envs")
+    return {key: copy.copy(getattr(model, key)) for key in keys}
 
 
 def _take(model: Candidate, setup: Setup) -> None:
