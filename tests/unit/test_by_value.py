@@ -7,7 +7,7 @@ import functools
 import io
 import os
 import pickle
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import cloudpickle
@@ -65,18 +65,20 @@ def make_function() -> Any:
 
 
 def make_nested() -> Any:
-    """A class that uses classes which use others, down to an enumeration."""
-    made = make_enum()
-    for _ in range(4):
+    """A class that makes a dataclass, which holds a member of an enumeration."""
+    mode = make_enum()
 
-        class Net:
-            inside = made
+    @dataclass
+    class Options:
+        chosen: Any = mode.ON
 
-            def use(self, used: Any = made) -> Any:
-                return used
+    made = in_a_script(Options)
 
-        made = in_a_script(Net)
-    return made
+    class Net:
+        def __init__(self, options: Any = None) -> None:
+            self.options = options or made()
+
+    return in_a_script(Net)
 
 
 HELD = {

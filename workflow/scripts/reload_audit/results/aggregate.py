@@ -382,7 +382,7 @@ def _further_episodes(record: ModelRecord, criteria: Criteria) -> FurtherEpisode
     seconds, missing = None, 0
     if canonical is not None and canonical.process is not None and canonical.episodes:
         seconds = canonical.process.wall_seconds / len(canonical.episodes)
-        missing = criteria.looks[-1] - len(canonical.episodes) if canonical.out_of_time else 0
+        missing = max(0, criteria.looks[-1] - len(canonical.episodes)) if canonical.out_of_time else 0
     if record.train_time is None:
         return FurtherEpisodes("claim", seconds, missing)
     return FurtherEpisodes("training" if record.external is None else "recording", seconds, missing)
