@@ -146,11 +146,14 @@ class Plan:
 
     def batch_code(self, batch: str) -> str:
         """A digest of the code that decides what auditing a batch gives."""
-        for_all = [self.config["env_versions"], self.config["classes"]]
-        members = self._members(batch)
-        own = self.code.of_models((one.environment.python_path, [one.to_dict(), *for_all]) for one in members)
-        folders = [folder for one in members for folder in one.environment.python_path]
-        return self.code.of_script("audit_external.py") + own + self.code.of_trusted_packages(folders)
+        members, for_all = self._members(batch), [self.config["env_versions"], self.config["classes"]]
+        paths = sorted({model.environment.python_path for model in members})
+        named = {
+            path: [model.to_dict() for model in members if model.environment.python_path == path] for path in paths
+        }
+        own = "".join(self.code.of_user([models, *for_all], path) for path, models in named.items())
+        trusted = self.code.of_trusted_packages(folder for path in paths for folder in path)
+        return self.code.of_script("audit_external.py") + own + trusted
 
     def batch_request(self, batch: str) -> Request:
         """What auditing a batch asks a cluster for."""

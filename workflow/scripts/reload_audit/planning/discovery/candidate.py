@@ -191,7 +191,7 @@ class Candidate:
                 monitor=self.monitor,
                 vec_wrappers=self._vec_wrappers(),
                 vec_env=self.vec_env,
-                python_path=tuple(dict.fromkeys([*self.python_path, *python_path])),
+                python_path=(*self.python_path, *python_path),
             ),
             named_by_user=self.named_by_user,
             claims=tuple(self.claims) if is_text else (),

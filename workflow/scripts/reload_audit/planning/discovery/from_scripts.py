@@ -42,8 +42,10 @@ def take_settings(top: Folder, trusted: Collection[str], models: Sequence[Candid
     root = root_of(top.real)
     inside = os.path.relpath(top.real, root)
     outside = list(files_outside(root, top.real))
+    if not unknown and not _has_scripts(top) and not any(file.is_one_of(".py") for file in outside):
+        return
     files = [*_files(top, inside), *outside]
-    if not any(file.is_one_of(*(_SAYING if unknown else (".py",))) for file in files):
+    if not any(file.is_one_of(*_SAYING) for file in files):
         return
     # Most folders have nothing of the kind, and the processes of jobs plan, too: only here is it needed.
     from reload_audit.repository.repository import Repository
@@ -110,6 +112,11 @@ def _subject(model: Candidate, path: str, ends: Sequence[tuple[str, str]]) -> Su
 
 def _claim(reward: Reward) -> Claim:
     return Claim(reward.kind, reward.mean, reward.std, reward.n, shown(reward.where))
+
+
+def _has_scripts(top: Folder) -> bool:
+    """Whether there are any scripts in a folder: most with thousands of runs have none."""
+    return any(".py/" in "/".join((*folder.others, *folder.files, "")) for folder in top.walk())
 
 
 def _files(top: Folder, inside: str) -> Iterator[Source]:
