@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -83,9 +83,10 @@ def date_of(folder: Path) -> str:
     A file's own time stamp would be that of a copy, or of a checkout.
     """
     try:
-        started = pd.read_csv(folder / "processes.csv", usecols=["started"])["started"].max()
-        return datetime.datetime.fromtimestamp(float(started), datetime.UTC).date().isoformat()
-    except (OSError, ValueError, OverflowError):
+        with open(folder / "processes.csv", newline="", encoding="utf-8") as file:
+            started = max(float(row["started"]) for row in csv.DictReader(file) if row["started"])
+        return datetime.datetime.fromtimestamp(started, datetime.UTC).date().isoformat()
+    except (OSError, ValueError, OverflowError, KeyError, csv.Error):
         return ""
 
 
