@@ -136,7 +136,10 @@ def _amount(cost: float, gap: float, verbs: tuple[str, str] = ("costs", "adds"))
 
     :param gap: what the model earns more than the script
     """
-    amount, part = f"{verbs[cost < 0]} {abs(cost):.3g}", cost / gap
+    amount = f"{verbs[cost < 0]} {abs(cost):.3g}"
+    if gap == 0.0:
+        return amount
+    part = cost / gap
     if part < 0.0:
         return f"{amount}, which hides as much of what else is otherwise"
     if part < 0.95:
