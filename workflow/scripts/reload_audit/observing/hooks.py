@@ -194,7 +194,9 @@ def _predicting(observer: Observer, original: Any) -> Any:
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        if not observer.depth["act"] and observer.on:
+        if observer.depth["act"]:
+            return original(self, observation, state, episode_start, deterministic, *args, **kwargs)
+        if observer.on:
             masks = bool(args) or kwargs.get("action_masks") is not None
             of_model = isinstance(self, BaseAlgorithm)
             mode = None if has_one_mode(self, of_model=of_model) else bool(deterministic)
@@ -202,13 +204,12 @@ def _predicting(observer: Observer, original: Any) -> Any:
             how = "predict" if of_model else "policy.predict"
             observer.acted(self, how, observation, flags)
             observer.begins = episode_start is not None and bool(np.any(episode_start))
-        observer.depth["act"] += 1
+        observer.depth["act"] = 1
         try:
             result = original(self, observation, state, episode_start, deterministic, *args, **kwargs)
         finally:
-            observer.depth["act"] -= 1
-        if not observer.depth["act"]:
-            observer.answer = result[0]
+            observer.depth["act"] = 0
+        observer.answer = result[0]
         return result
 
     return predict
@@ -219,16 +220,18 @@ def _forwarding(observer: Observer, original: Any) -> Any:
     usual = getattr(signature.parameters.get("deterministic"), "default", None)
 
     def forward(self: Any, obs: Any, *args: Any, **kwargs: Any) -> Any:
-        if not observer.depth["act"] and observer.on:
+        if observer.depth["act"]:
+            return original(self, obs, *args, **kwargs)
+        if observer.on:
             flag = kwargs.get("deterministic", args[-1] if args and isinstance(args[-1], bool) else usual)
             mode = None if flag is None or has_one_mode(self, of_model=False) else bool(flag)
             masks = kwargs.get("action_masks") is not None
             observer.acted(self, "policy()", as_array(obs), (mode, False, False, masks))
-        observer.depth["act"] += 1
+        observer.depth["act"] = 1
         try:
             result = original(self, obs, *args, **kwargs)
         finally:
-            observer.depth["act"] -= 1
+            observer.depth["act"] = 0
         observer.answer = result
         return result
 
@@ -239,7 +242,9 @@ def _asking_parts(observer: Observer, original: Any) -> Any:
     """Of parts of a policy from which a script makes actions itself: how it chooses among them is not known."""
 
     def part(self: Any, obs: Any, *args: Any, **kwargs: Any) -> Any:
-        if not observer.depth["act"] and observer.on:
+        if observer.depth["act"]:
+            return original(self, obs, *args, **kwargs)
+        if observer.on:
             observer.asked_part(self, as_array(obs))
         with observer.inside("act"):
             return original(self, obs, *args, **kwargs)
@@ -269,7 +274,9 @@ def _stepping(observer: Observer, original: Any) -> Any:
 
 def _resetting(observer: Observer, original: Any) -> Any:
     def reset(self: Any, *args: Any, **kwargs: Any) -> Any:
-        outermost = not observer.depth["step"] and observer.on
+        if observer.depth["step"]:
+            return original(self, *args, **kwargs)
+        outermost = observer.on
         if outermost:
             observer.before(self)
         with observer.inside("step"):

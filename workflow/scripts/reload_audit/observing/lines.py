@@ -6,6 +6,7 @@ import ast
 import linecache
 import sys
 import sysconfig
+import textwrap
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -96,7 +97,16 @@ class _Statements:
 
     def at(self, number: int) -> str:
         first, last = self._simple.get(number, (number, number))
-        return "".join(self._lines[first - 1 : last])
+        text = "".join(self._lines[first - 1 : last])
+        return text if first == last else _on_one_line(text)
+
+
+def _on_one_line(statement: str) -> str:
+    """A statement of several lines, without the comments in it."""
+    try:
+        return ast.unparse(ast.parse(textwrap.dedent(statement)))
+    except SyntaxError:  # it begins on the line of another
+        return statement
 
 
 _FILES: dict[str, _Statements] = {}
