@@ -247,6 +247,7 @@ venv = VecNormalize.load("ALGO.pkl", make_vec_env(Gauge, n_envs=8, env_kwargs=KW
 venv.training = venv.norm_reward = False
 model = ALGO.load("ALGO.zip")
 scores, totals, counts = [], [0.0] * 8, [0] * 8
+venv.seed(7)
 obs = venv.reset()
 while min(counts) < 5:
     action, _ = model.predict(obs, deterministic=True)
