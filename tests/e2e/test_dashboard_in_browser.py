@@ -689,7 +689,7 @@ def test_every_model_has_a_working_link_whatever_its_name(browser: Browser, tmp_
         assert unknown == []
 
 
-@settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.generate])  # shrinking takes minutes
+@settings(max_examples=15, phases=[Phase.explicit, Phase.generate])  # shrinking takes minutes
 @given(audit=audits())
 def test_any_audit_that_the_schema_allows_has_a_working_page(audit: Content, browser: Browser) -> None:
     with TemporaryDirectory() as folder:

@@ -29,7 +29,7 @@ def page(audit: dict[str, Any]) -> str:
         return path.read_text(encoding="utf-8")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(audits())
 def test_every_audit_has_a_page_with_all_its_models(audit: dict[str, Any]) -> None:
     for content in (audit, plain(audit)):  # as it is in memory, and as it is read back

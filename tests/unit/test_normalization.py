@@ -166,7 +166,7 @@ def first(observations: Any) -> Any:
 
 
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(boxes(), REWARDS, ENDS, POSITIVE, ARGUMENTS, st.booleans())
 def test_one_environment_gets_bit_for_bit_the_observations_of_vecnormalize(
     box: Any, rewards: list[float], ends: list[bool], var: float, arguments: dict[str, Any], norm_obs: bool
@@ -181,7 +181,7 @@ def test_one_environment_gets_bit_for_bit_the_observations_of_vecnormalize(
 
 
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(boxes(), boxes(), st.sampled_from([["a"], ["b"], ["b", "a"]]), REWARDS, ENDS, POSITIVE, ARGUMENTS)
 def test_the_same_keys_of_a_dictionary_are_normalised_as_by_vecnormalize(
     a: Any, b: Any, keys: list[str], rewards: list[float], ends: list[bool], var: float, arguments: dict[str, Any]
@@ -311,7 +311,7 @@ def all_statistics(draw: st.DrawFn) -> Statistics:
 
 
 @KINDS
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(statistics=all_statistics())
 def test_statistics_survive_saving_bit_for_bit(
     tmp_path_factory: pytest.TempPathFactory, kind: str, statistics: Statistics
