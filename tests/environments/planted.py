@@ -534,3 +534,19 @@ class Costly(Draws):
         reward = 10.0 if action == self.allowed else -30.0
         self.allowed = int(self.np_random.integers(2))
         return observation, reward, *rest
+
+
+class Bandit(gym.Env):
+    """One action of four pays in each step; which one is drawn anew, as a sample of the action space would be."""
+
+    observation_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+    action_space = gym.spaces.Discrete(4)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.left = 15
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: Any) -> Step:
+        self.left -= 1
+        return np.zeros(1, np.float32), float(action == self.np_random.integers(4)), self.left == 0, False, {}

@@ -317,7 +317,8 @@ _CELLS = st.sampled_from(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])  # the working directory stays the same
+# The working directory stays the same.
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(_CELLS | st.text(max_size=20), min_size=4, max_size=7), max_size=4))
 def test_whatever_the_cells_a_table_is_read_or_refused(rows: list[list[str]]) -> None:
     header = f"{HEADER}|env_kwargs|wrappers|claim_mean"

@@ -246,6 +246,12 @@ def test_an_environment_that_writes_to_its_actions_does_not_change_the_trace():
     assert [one.trace["actions"] for one in plain] == [one.trace["actions"] for one in writing]
 
 
+def test_random_actions_foresee_nothing_that_an_environment_draws():
+    venv = environment(4, env="planted:Bandit")
+    ran = run_episodes(RandomPolicy(venv, seed=EVALUATION.seed), venv, EVALUATION, 0, 20)
+    assert 2.0 < np.mean([episode.reward for episode in ran]) < 6.0  # 3.75 of 15 by chance
+
+
 def test_random_actions_respect_masks_and_are_always_the_same():
     def run() -> list[Episode]:
         venv = environment(4, env="planted:Masked")

@@ -156,12 +156,16 @@ def _to_tensors_of(policy: BasePolicy) -> Callable[[Any], tuple[Any, bool]]:
 
 
 class RandomPolicy(Policy):
-    """Draws actions uniformly, with a fixed seed; only valid ones where the environment masks actions."""
+    """Draws actions uniformly, with a fixed seed; only valid ones where the environment masks actions.
+
+    :param seed: of the first episode. No slot draws from a generator with the seed of an episode: an environment that
+        draws its answers as actions are drawn would have foreseen them.
+    """
 
     def __init__(self, venv: VecEnv, seed: int) -> None:
         self._spaces = [copy.deepcopy(venv.action_space) for _ in range(venv.num_envs)]
         for slot, space in enumerate(self._spaces):
-            space.seed(seed + slot)
+            space.seed(int(np.random.SeedSequence([seed, slot]).generate_state(1)[0]))
         self._masks = _ActionMasks() if is_masking_supported(venv) else None
 
     def act(
