@@ -22,7 +22,8 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecNormalize
 
 from reload_audit.observing.acting import as_array, has_one_mode
-from reload_audit.observing.observer import Observer, absolute
+from reload_audit.observing.models_seen import absolute
+from reload_audit.observing.observer import Observer
 
 _ON_SCREEN = 'render("human") was left out: no window is opened while a script is observed'
 _HUMAN = 'render_mode="human" was left out: no window is opened while a script is observed'

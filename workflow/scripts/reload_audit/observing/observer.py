@@ -14,7 +14,6 @@ import time
 import traceback
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +26,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from reload_audit.observing.acting import is_answer, is_squashed
 from reload_audit.observing.describe import described, layers_of
 from reload_audit.observing.lines import UserLines
+from reload_audit.observing.models_seen import ModelsSeen
+from reload_audit.observing.normalizations_seen import NormalizationsSeen
 from reload_audit.observing.tracking import MOST_VIEWS, Place, Run, Slot, Watched, numbers, sizes
 from reload_audit.records.observation import (
     FailedLoad,
@@ -36,13 +37,10 @@ from reload_audit.records.observation import (
     ObservedCall,
     ObservedEnvironment,
     ObservedEvaluation,
-    ObservedModel,
-    ObservedNormalization,
     ObservedRun,
     Stopped,
     View,
 )
-from reload_audit.records.storage import digest, plain
 
 MOST_EPISODES = 200
 """Episodes of one model in one environment after which a script is stopped: it may never end by itself."""
@@ -79,37 +77,6 @@ def _careful(method: F) -> F:
     return told  # type: ignore[return-value]
 
 
-@dataclass
-class _Model:
-    """A model of the script's; the object is kept, so that no other gets its identity."""
-
-    model: BaseAlgorithm
-    seen: ObservedModel
-    set_from: list[str] = field(default_factory=list)
-
-
-@dataclass
-class _Normalization:
-    """A VecNormalize of the script's, and how often its switches were set when its environments were stepped."""
-
-    normalize: VecNormalize
-    seen: ObservedNormalization
-    steps: int = 0
-    updating: int = 0
-    scaling: int = 0
-    normalizing: int = 0
-
-    def record(self) -> ObservedNormalization:
-        return replace(
-            self.seen,
-            steps=self.steps,
-            updating=self.updating,
-            scaling=self.scaling,
-            normalizing=self.normalizing,
-            count_last=observed_samples(self.normalize) if self.steps else self.seen.count_last,
-        )
-
-
 class Observer:
     """Takes notes of one script.
 
@@ -123,7 +90,7 @@ class Observer:
     """
 
     def __init__(self, lines: UserLines, stop_at: float, folder: Path) -> None:
-        self._lines, self._stop_at, self._folder = lines, stop_at, folder
+        self._lines, self._stop_at = lines, stop_at
         self._pid = os.getpid()
         self.depth: dict[str, int] = defaultdict(int)
         self.leaf_rewards: Any = None
@@ -131,8 +98,8 @@ class Observer:
         self.begins = False
         self.said: list[str] = []
         self._calls: Counter[tuple[str, Place, str]] = Counter()
-        self._models: list[_Model] = []
-        self._normalizations: list[_Normalization] = []
+        self._models = ModelsSeen(folder)
+        self._normalizations = NormalizationsSeen(folder)
         self._environments: list[ObservedEnvironment] = []
         self._watched: dict[int, Watched] = {}
         self._made: dict[int, tuple[Any, Place]] = {}
@@ -186,18 +153,12 @@ class Observer:
     @_careful
     def model_made(self, model: BaseAlgorithm, made: Made, path: str | None, loaded_on: Any) -> None:
         """A model was constructed, or loaded."""
-        number = None if loaded_on is None else self._number(loaded_on)
-        seen = ObservedModel(type(model).__name__, made, self._lines.at(self.place()), path, number)
-        self._models.append(_Model(model, replace(seen, weights=weights_digest(model))))
+        self._models.made(model, made, self._lines.at(self.place()), path, loaded_on)
 
     @_careful
     def parameters_set(self, model: BaseAlgorithm, source: Any) -> None:
         """Parameters were put into a model."""
-        number = self._number(model)
-        if number is not None:
-            one = self._models[number]
-            one.set_from.append(absolute(source, ".zip") or "")
-            one.seen = replace(one.seen, weights=weights_digest(model))
+        self._models.parameters_set(model, source)
 
     @_careful
     def load_failed(self, kind: type[BaseAlgorithm], path: str | None) -> None:
@@ -207,28 +168,18 @@ class Observer:
     @_careful
     def model_saved(self, model: BaseAlgorithm, path: str | None) -> None:
         """A model was saved."""
-        number = self._number(model)
-        if number is not None and path is not None:
-            one = self._models[number]
-            one.seen = replace(one.seen, saved=(*one.seen.saved, path))
+        if path is not None:
+            self._models.saved(model, path)
 
     @_careful
     def learns(self, model: BaseAlgorithm) -> None:
         """A model is about to be trained."""
-        number, normalize = self._number(model), model.get_vec_normalize_env()
-        if number is not None:
-            count = -1.0 if normalize is None else observed_samples(normalize)
-            self._models[number].seen = replace(self._models[number].seen, learn_count=count)
+        self._models.learns(model)
 
     @_careful
     def learned(self, model: BaseAlgorithm, steps: int) -> None:
         """A model was trained."""
-        number = self._number(model)
-        if number is not None:
-            one = self._models[number]
-            if not one.seen.weights_acting:
-                total = one.seen.learned + steps
-                one.seen = replace(one.seen, learned=total, learn_line=self._lines.at(self.place()))
+        self._models.learned(model, steps, self._lines.at(self.place()))
 
     @_careful
     def acted(self, actor: Any, how: str, observation: Any, flags: Flags) -> None:
@@ -239,57 +190,21 @@ class Observer:
         :param flags: whether deterministic, None where that is open or makes no difference; whether state, starts and
             masks were given
         """
-        number = self._number(actor)
-        if number is not None and not self._models[number].seen.weights_acting:
-            one = self._models[number]
-            one.seen = replace(one.seen, weights_acting=weights_digest(one.model))
-            one.model.save(self._folder / f"model{number}.zip")
-        self._acting = (number, (how, self.place(), *flags))
+        self._acting = (self._models.acts(actor), (how, self.place(), *flags))
         self._given = observation
 
     @_careful
     def asked_part(self, policy: Any, observation: Any) -> None:
         """A part of a policy was asked for what actions can be made of; does not count beside a request for actions."""
-        if self._acting is None and self._number(policy) is not None:
+        if self._acting is None and self._models.number_of(policy) is not None:
             self.acted(policy, PARTS, observation, (None, False, False, False))
-
-    def _number(self, actor: Any) -> int | None:
-        """The number of a model, by itself or by its policy; the last one's, if several share it."""
-        for number in range(len(self._models) - 1, -1, -1):
-            model = self._models[number].model
-            policy = getattr(model, "policy", None)
-            parts = (getattr(policy, name, None) for name in ("actor", "q_net", "quantile_net"))
-            if actor in (model, policy) or any(part is actor for part in parts):
-                return number
-        return None
 
     # --- Statistics ---
 
     @_careful
     def normalization_made(self, normalize: VecNormalize, made: Made, path: str | None) -> None:
         """A VecNormalize was constructed, loaded or unpickled; what is loaded is unpickled before."""
-        seen = ObservedNormalization(made, self._lines.at(self.place()), path)
-        if self._normalizations and self._normalizations[-1].normalize is normalize:
-            self._normalizations[-1].seen = seen
-        else:
-            self._normalizations.append(_Normalization(normalize, seen))
-
-    def _normalization_number(self, normalize: Any) -> int | None:
-        for number in range(len(self._normalizations) - 1, -1, -1):
-            if self._normalizations[number].normalize is normalize:
-                return number
-        return None
-
-    def _before_first_step(self, number: int) -> None:
-        """Keep the statistics that the script's environments begin with."""
-        one = self._normalizations[number]
-        content = moments_of(one.normalize)
-        if content is None:
-            return
-        inputs = str(self._folder / f"statistics{number}.pkl")
-        one.normalize.save(inputs)
-        count = observed_samples(one.normalize)
-        one.seen = replace(one.seen, count=count, moments=digest(plain(content)), inputs=inputs)
+        self._normalizations.made(normalize, made, self._lines.at(self.place()), path)
 
     # --- Environments ---
 
@@ -341,13 +256,8 @@ class Observer:
                 run.changed += self._acting[1][0] != PARTS and not is_answer(action, self.answer)
         if self._acting is not None and len(run.views) < MOST_VIEWS:
             self._note_view(watched, run)
-        number = self._normalization_number(watched.normalization) if watched.normalization is not None else None
-        if number is not None:
-            one = self._normalizations[number]
-            one.steps += 1
-            one.updating += bool(one.normalize.training)
-            one.scaling += bool(one.normalize.norm_reward)
-            one.normalizing += bool(one.normalize.norm_obs)
+        if watched.normalization is not None:
+            self._normalizations.was_stepped(watched.normalization)
         watched.step(rewards, seen, over)
         watched.returned = returned
         watched.raw = self._raw(watched)
@@ -367,13 +277,7 @@ class Observer:
         vectorized = isinstance(env, VecEnv)
         layers = layers_of(env)
         normalize = next((layer for layer in layers if isinstance(layer, VecNormalize)), None)
-        number = None
-        if normalize is not None:
-            number = self._normalization_number(normalize)
-            if number is None:
-                self.normalization_made(normalize, "unpickled", None)
-                number = len(self._normalizations) - 1
-            self._before_first_step(number)
+        number = None if normalize is None else self._normalizations.begins(normalize, self._lines.at(self.place()))
         innermost = id(_innermost(layers[-1]))
         place = self._made.get(innermost, (None, None))[1]
         self._environments.append(described(layers, self._lines.at(place), number, self._arguments))
@@ -405,7 +309,7 @@ class Observer:
         space = watched.env.action_space
         if isinstance(space, spaces.Box) and isinstance(action, np.ndarray) and action.dtype.kind == "f":
             outside = bool((action < space.low).any() or (action > space.high).any())
-            model = None if run.model is None else self._models[run.model].model
+            model = None if run.model is None else self._models[run.model]
             squashed = model is not None and is_squashed(model, space)
             run.outside += outside or (squashed and is_answer(action, self.answer))
 
@@ -446,7 +350,7 @@ class Observer:
             std = float(result[1]) if np.ndim(result[0]) == 0 else float(rewards.std())
         number = None if watched is None else watched.number
         line = self._lines.at(self.place())
-        self._evaluations.append(ObservedEvaluation(line, self._number(model), number, *settings, mean, std))
+        self._evaluations.append(ObservedEvaluation(line, self._models.number_of(model), number, *settings, mean, std))
 
     def episodes_so_far(self, env: Any) -> int:
         """How many episodes the present run in an environment has, when a reset has ended those that go on."""
@@ -463,24 +367,14 @@ class Observer:
         return Observation(
             script=script,
             calls=[ObservedCall(what, self._lines.at(at), said, count) for (what, at, said), count in calls],
-            models=[self._modelled(number) for number in range(len(self._models))],
-            normalizations=[one.record() for one in self._normalizations],
+            models=self._models.record(),
+            normalizations=self._normalizations.record(),
             environments=self._environments,
             runs=[self._recorded(run) for run in self._runs],
             evaluations=self._evaluations,
             failed_load=self._failed_load,
             said=tuple(self.said),
         )
-
-    def _modelled(self, number: int) -> ObservedModel:
-        """A model at the script's end; one that was trained, never saved, and never acts, is kept."""
-        one = self._models[number]
-        seen = replace(one.seen, set_from=tuple(one.set_from), weights_last=weights_digest(one.model))
-        if seen.learned and not seen.weights_acting and not seen.saved:
-            kept = self._folder / f"trained{number}.zip"
-            one.model.save(kept)
-            seen = replace(seen, kept=str(kept))
-        return seen
 
     def _recorded(self, run: Run) -> ObservedRun:
         at = self._lines.at
@@ -523,38 +417,6 @@ class _Absent:
     def inside(self, _kind: str) -> contextlib.AbstractContextManager[None]:
         """As of an observer."""
         return contextlib.nullcontext()
-
-
-def absolute(source: Any, ending: str) -> str | None:
-    """The absolute path of a file that SB3 was asked to read, which adds the ending; None for what is no path."""
-    if not isinstance(source, str | os.PathLike):
-        return None
-    path = Path(source)
-    with_ending = path if path.suffix else path.with_suffix(ending)
-    return str(path.absolute() if path.is_file() else with_ending.absolute())
-
-
-def weights_digest(model: BaseAlgorithm) -> str:
-    """A digest of a policy's parameters; empty for a model that has none yet."""
-    policy = getattr(model, "policy", None)
-    return "" if policy is None or not hasattr(policy, "state_dict") else digest(policy.state_dict())
-
-
-def observed_samples(normalize: VecNormalize) -> float:
-    """How many observations are in the statistics of a VecNormalize; of a dictionary, in those of its first part."""
-    statistics = getattr(normalize, "obs_rms", None)
-    if isinstance(statistics, dict):
-        statistics = next(iter(statistics.values()), None)
-    return 0.0 if statistics is None else float(statistics.count)
-
-
-def moments_of(normalize: VecNormalize) -> dict[str, list[object]] | None:
-    """Means and variances of observations, by the key of a dictionary; None where none are kept."""
-    statistics = getattr(normalize, "obs_rms", None)
-    if statistics is None:
-        return None
-    parts = statistics if isinstance(statistics, dict) else {"": statistics}
-    return {key: [part.mean.tolist(), part.var.tolist()] for key, part in parts.items()}
 
 
 def _given(constructor: Any, made: Any, args: Any, kwargs: Any) -> tuple[dict[str, object], dict[str, object]]:

@@ -1,0 +1,110 @@
+"""The VecNormalize layers of a script, how their switches are set, and what is in their statistics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.vec_env import VecNormalize
+
+from reload_audit.records.observation import Line, Made, ObservedNormalization
+from reload_audit.records.storage import digest, plain
+
+
+@dataclass
+class _Normalization:
+    """A VecNormalize of the script's, and how often its switches were set when its environments were stepped."""
+
+    normalize: VecNormalize
+    seen: ObservedNormalization
+    steps: int = 0
+    updating: int = 0
+    scaling: int = 0
+    normalizing: int = 0
+
+    def record(self) -> ObservedNormalization:
+        return replace(
+            self.seen,
+            steps=self.steps,
+            updating=self.updating,
+            scaling=self.scaling,
+            normalizing=self.normalizing,
+            count_last=observed_samples(self.normalize) if self.steps else self.seen.count_last,
+        )
+
+
+class NormalizationsSeen:
+    """The VecNormalize layers that a script has made, numbered in this order.
+
+    :param folder: takes the statistics that the script's environments began with
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._normalizations: list[_Normalization] = []
+
+    def number_of(self, normalize: Any) -> int | None:
+        """The number of a VecNormalize; None for one that is not known."""
+        for number in range(len(self._normalizations) - 1, -1, -1):
+            if self._normalizations[number].normalize is normalize:
+                return number
+        return None
+
+    def made(self, normalize: VecNormalize, made: Made, line: Line | None, path: str | None) -> None:
+        """A VecNormalize was constructed, loaded or unpickled; what is loaded is unpickled before."""
+        seen = ObservedNormalization(made, line, path)
+        if self._normalizations and self._normalizations[-1].normalize is normalize:
+            self._normalizations[-1].seen = seen
+        else:
+            self._normalizations.append(_Normalization(normalize, seen))
+
+    def begins(self, normalize: VecNormalize, line: Line | None) -> int:
+        """Environments under a VecNormalize are about to be reset or stepped for the first time.
+
+        :param line: of the script
+        :return: the number of the VecNormalize
+        """
+        number = self.number_of(normalize)
+        if number is None:
+            self.made(normalize, "unpickled", line, None)
+            number = len(self._normalizations) - 1
+        content = _moments(normalize)
+        if content is not None:
+            inputs = str(self._folder / f"statistics{number}.pkl")
+            normalize.save(inputs)
+            one = self._normalizations[number]
+            moments = digest(plain(content))
+            one.seen = replace(one.seen, count=observed_samples(normalize), moments=moments, inputs=inputs)
+        return number
+
+    def was_stepped(self, normalize: VecNormalize) -> None:
+        """The environments under a VecNormalize were stepped."""
+        number = self.number_of(normalize)
+        if number is not None:
+            one = self._normalizations[number]
+            one.steps += 1
+            one.updating += bool(normalize.training)
+            one.scaling += bool(normalize.norm_reward)
+            one.normalizing += bool(normalize.norm_obs)
+
+    def record(self) -> list[ObservedNormalization]:
+        """The layers at the script's end."""
+        return [one.record() for one in self._normalizations]
+
+
+def observed_samples(normalize: VecNormalize) -> float:
+    """How many observations are in the statistics of a VecNormalize; of a dictionary, in those of its first part."""
+    statistics = getattr(normalize, "obs_rms", None)
+    if isinstance(statistics, dict):
+        statistics = next(iter(statistics.values()), None)
+    return 0.0 if statistics is None else float(statistics.count)
+
+
+def _moments(normalize: VecNormalize) -> dict[str, list[object]] | None:
+    """Means and variances of observations, by the key of a dictionary; None where none are kept."""
+    statistics = getattr(normalize, "obs_rms", None)
+    if statistics is None:
+        return None
+    parts = statistics if isinstance(statistics, dict) else {"": statistics}
+    return {key: [part.mean.tolist(), part.var.tolist()] for key, part in parts.items()}
