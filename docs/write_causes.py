@@ -26,6 +26,7 @@ WHERE: dict[Circumstance, str] = {
     "with migration": "Where a known migration helps:",
     "of a class": "For an environment that is not registered, but a class:",
     "stacked": "Where frames are stacked:",
+    "of the VecEnv": "Where a VecEnv, or a wrapper around one, has the attribute:",
     "otherwise": "Otherwise:",
 }
 

@@ -154,6 +154,14 @@ def test_a_fix_names_the_path_to_an_attribute_and_sets_the_attribute_by_its_own_
     assert f"    self.{name} = 0.0" in fix
 
 
+def test_what_a_layer_of_the_vec_env_has_becomes_an_argument_of_that_layer():
+    attribute = {"attribute": "Mirrored.factor", "name": "factor"}
+    fix = CAUSES["curriculum"].fix_for(ANY_MODEL, {**attribute, "set_on_vec_env": "Mirrored.factor"})
+    assert "vec_wrappers" in fix
+    assert "make_vec_env" not in fix
+    assert "make_vec_env" in CAUSES["curriculum"].fix_for(ANY_MODEL, attribute)
+
+
 def test_a_detail_of_unknown_value_is_ignored():
     cause = CAUSES["clock"]
     assert cause.fix_for(ANY_MODEL, {"where": None, "step": 3}) == cause.fix_for(ANY_MODEL, {})

@@ -21,7 +21,15 @@ Source = Literal["trained", "recorded", "table", "zoo", "hub", "folder"]
 """How a model came to be audited: trained by this workflow, or found, see ``ModelSource`` in ``records.specs``."""
 
 Circumstance = Literal[
-    "trained", "recorded", "with file", "with bounds", "with migration", "of a class", "stacked", "otherwise"
+    "trained",
+    "recorded",
+    "with file",
+    "with bounds",
+    "with migration",
+    "of a class",
+    "stacked",
+    "of the VecEnv",
+    "otherwise",
 ]
 """Where a fix differs, see ``causes.yaml``."""
 
@@ -83,6 +91,7 @@ class ModelToFix:
             "with migration": details.get("migration") in migrations(self.env_named, self.env_id),
             "of a class": _CLASS.fullmatch(self.env) is not None,
             "stacked": any(name == "VecFrameStack" for name, _ in self.vec_wrappers),
+            "of the VecEnv": "set_on_vec_env" in details,
             "otherwise": True,
         }
         return {name for name, holds in known.items() if holds}
