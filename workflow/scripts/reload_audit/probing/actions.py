@@ -52,7 +52,7 @@ def plan_for_trained(environment: EnvironmentSpec, folder: Path, seeds: int, ste
     spec = TrainingSpec.from_dict(manifest.spec)
     model = model_folder.load_model(folder, spec.algo, spec.device)
     normalizer = None if spec.environment.normalize is None else model_folder.normalizer_from_file(folder)
-    plays += _plays("model", lambda _: ModelPolicy(model), spec.environment, normalizer, seeds, steps)
+    plays += _plays("model", lambda *_: ModelPolicy(model), spec.environment, normalizer, seeds, steps)
     return Planned(environment, "", tuple(plays), "")
 
 
@@ -98,16 +98,16 @@ def _plays_of_external(
     statistics = None if spec.statistics is None else read_statistics(spec.statistics, policy.trust)
     whole = replace(spec.environment, env=current.env)
     around = None if statistics is None else statistics.around
-    return list(_plays("model", lambda _: ModelPolicy(model), whole, around, seeds, steps))
+    return list(_plays("model", lambda *_: ModelPolicy(model), whole, around, seeds, steps))
 
 
 def _random_plays(environment: EnvironmentSpec, seeds: int, steps: int) -> Iterator[Play]:
-    return _plays("random", lambda venv: RandomPolicy(venv, seed=7), environment, None, seeds, steps)
+    return _plays("random", RandomPolicy, environment, None, seeds, steps)
 
 
 def _plays(
     source: Source,
-    policy: Callable[[VecEnv], Policy],
+    policy: Callable[[VecEnv, int], Policy],
     environment: EnvironmentSpec,
     normalizer: Normalizer | None,
     seeds: int,
@@ -120,7 +120,7 @@ def _plays(
         seed_global_generators(_GLOBAL_SEED)
         venv = build_vec_env(environment, 1, seed=_GLOBAL_SEED, normalizer=normalizer)
         freeze_normalization(venv)
-        yield Play(seed, source, tuple(_actions(policy(venv), venv, seed, steps, start)))
+        yield Play(seed, source, tuple(_actions(policy(venv, seed), venv, seed, steps, start)))
         venv.close()
 
 
