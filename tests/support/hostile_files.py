@@ -252,7 +252,7 @@ def _of_code(code: str, marker: Path) -> dict[str, Hostile]:
         "a lambda": Hostile(cloudpickle.dumps(lambda *_: touch()), "cloudpickle", live=False),
         "a class": Hostile(cloudpickle.dumps(TouchesOnSetState), "cloudpickle", live=False),
         "an object of such a class": Hostile(cloudpickle.dumps(TouchesOnSetState()), "cloudpickle"),
-        "a partial": Hostile(cloudpickle.dumps(functools.partial(touch)), "functools.partial", live=False),
+        "a partial": Hostile(cloudpickle.dumps(functools.partial(touch)), "cloudpickle", live=False),
         "an array of objects": Hostile(
             pickle.dumps(np.array([Reduced(os.system, f"touch {marker}")], dtype=object)), "posix.system"
         ),
