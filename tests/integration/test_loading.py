@@ -305,6 +305,7 @@ def test_a_schedule_of_another_package_is_not_imported(user_package: Any, plain_
     (tmp_path / "model.zip").write_bytes(with_pickled(plain_model.read_bytes(), "learning_rate", pickled))
     for trusted in ((), ("no_agents",)):
         load(read_model(tmp_path / "model.zip", trusted=trusted), "PPO", "cpu")
+    assert "no_agents" not in sys.modules
 
 
 def test_schedules_of_rl_zoo_need_no_rl_zoo(plain_model: Path, tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from reload_audit.judging.criteria import Criteria
 from reload_audit.judging.judgement import Judgement
-from reload_audit.judging.since import earns, judge_since, smallest_shown
+from reload_audit.judging.since import earns, smallest_shown
 from reload_audit.judging.verdicts import JudgedVerdict, decide_verdicts
 from reload_audit.records.audit_file import AuditFile, ComparedRow
-from reload_audit.records.since import CandidateResult
-from reload_audit.results.since import earned, read_episodes
+from reload_audit.records.since import CandidateResult, Paired
+from reload_audit.results.since import judged_rows, read_episodes
 
 
 def candidates(
@@ -26,18 +26,14 @@ def candidates(
     named = [(audit.models.get(pair["candidate"]), audit.models.get(pair["shipping"])) for pair in pairs]
     found = read_episodes(results, {row.name for pair in named for row in pair if row is not None})
     episodes = {} if isinstance(found, str) else found
-    judgements, paired = [], []
-    for candidate, shipping in named:
-        judgement, in_pairs = None, False
-        now, then = (None if row is None else earned(row, episodes) for row in (candidate, shipping))
-        if candidate is not None and now is not None and then is not None:
-            judgement, in_pairs = judge_since(then, now, candidate.random_mean, criteria)
-        judgements.append(judgement)
-        paired.append(in_pairs)
-    verdicts = decide_verdicts(judgements, criteria)
+    compared: list[tuple[Judgement | None, Paired]] = [
+        (None, "") if now is None or then is None else judged_rows(then, now, episodes, episodes, criteria)
+        for now, then in named
+    ]
+    verdicts = decide_verdicts([judgement for judgement, _ in compared], criteria)
     return [
-        _result(pair, rows[0], judgement, judged, in_pairs, criteria)
-        for pair, rows, judgement, judged, in_pairs in zip(pairs, named, judgements, verdicts, paired, strict=True)
+        _result(pair, rows[0], *one, judged, criteria)
+        for pair, rows, one, judged in zip(pairs, named, compared, verdicts, strict=True)
     ]
 
 
@@ -45,8 +41,8 @@ def _result(
     pair: Mapping[str, str],
     candidate: ComparedRow | None,
     judgement: Judgement | None,
+    paired: Paired,
     judged: JudgedVerdict,
-    in_pairs: bool,
     criteria: Criteria,
 ) -> CandidateResult:
     result = CandidateResult(pair["candidate"], pair["shipping"], "" if candidate is None else candidate.environment)
@@ -56,7 +52,7 @@ def _result(
     return replace(
         result,
         earns=earns(judged),
-        paired="seeds" if in_pairs else "means",
+        paired=paired,
         n=comparison.n_episodes,
         difference=comparison.difference,
         ci_low=comparison.ci_low,

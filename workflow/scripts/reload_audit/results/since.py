@@ -115,15 +115,26 @@ def read_episodes(folder: Path, models: Collection[str]) -> dict[str, Episodes] 
 def _compare(
     then: ComparedRow, now: ComparedRow, old: Mapping[str, Episodes], new: Mapping[str, Episodes], criteria: Criteria
 ) -> _Compared:
-    before, after = earned(then, old), earned(now, new)
+    return _Compared(then, now, *judged_rows(then, now, old, new, criteria))
+
+
+def judged_rows(
+    then: ComparedRow, now: ComparedRow, old: Mapping[str, Episodes], new: Mapping[str, Episodes], criteria: Criteria
+) -> tuple[Judgement | None, Paired]:
+    """Compare two rows; None where one has nothing that can be compared.
+
+    :param old: episodes by the name of the model that they are of, for ``then``
+    :param new: for ``now``
+    """
+    before, after = _earned(then, old), _earned(now, new)
     if before is None or after is None:
-        return _Compared(then, now, None, "")
+        return None, ""
     random_mean = then.random_mean if now.random_mean is None else now.random_mean
     try:
         judgement, in_pairs = judge_since(before, after, random_mean, criteria)
-    except ValueError:  # rewards that are not finite
-        return _Compared(then, now, None, "")
-    return _Compared(then, now, judgement, "seeds" if in_pairs else "means")
+    except ValueError:  # rewards that are not finite, or whose spread is not
+        return None, ""
+    return judgement, "seeds" if in_pairs else "means"
 
 
 def _model(one: _Compared, judged: JudgedVerdict) -> ModelSince:
@@ -160,7 +171,7 @@ def _packages(then: AuditFile, now: AuditFile) -> Iterator[PackageSince]:
             yield PackageSince(shown(package), shown(before), shown(after))
 
 
-def earned(row: ComparedRow, episodes: Mapping[str, Episodes]) -> Earned | None:
+def _earned(row: ComparedRow, episodes: Mapping[str, Episodes]) -> Earned | None:
     """What a model earned; None where nothing was measured that can be compared."""
     if row.mean is None or row.std is None or row.n is None or row.n < 2:
         return None
