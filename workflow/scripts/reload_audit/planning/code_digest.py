@@ -87,9 +87,10 @@ def package_digest(packages: Iterable[str], folders: Iterable[Path], with_lines:
 
 
 def locate_in(folders: Iterable[Path]) -> Locate:
-    """A ``locate`` that looks for modules below the given folders."""
+    """A ``locate`` that looks for modules below the given folders, once for each name."""
     roots = list(folders)
 
+    @functools.cache
     def locate(module: str) -> Path | None:
         relative = Path(*module.split("."))
         for root in roots:

@@ -13,6 +13,7 @@ from typing import Any
 from reload_audit.causes.causes_file import measured_part
 from reload_audit.causes.migrations import measured_migrations
 from reload_audit.planning.code_digest import (
+    Locate,
     code_digest,
     imported_files,
     locate_by,
@@ -85,9 +86,12 @@ class JobCode:
         :param folders: where modules are looked for; None for ``python_path``
         :param with_lines: whether it matters in which line code stands: a probe names lines
         """
-        return named_code_digest(
-            content, locate_in(map(Path, self._folders if folders is None else folders)), with_lines
-        )
+        locate = self._locate_below(tuple(self._folders if folders is None else folders))
+        return named_code_digest(content, locate, with_lines)
+
+    @functools.cache  # noqa: B019 one object for each planning
+    def _locate_below(self, folders: tuple[str, ...]) -> Locate:
+        return locate_in(map(Path, folders))
 
     def of_models(self, models: Iterable[tuple[Sequence[str], object]]) -> str:
         """A digest as of :meth:`of_user` of what several models name, each with its own folders of modules.
@@ -104,7 +108,7 @@ class JobCode:
         path = Path(script)
         if path.suffix != ".py":
             return code_digest(self._script("observe.py"), lambda _name: None, [path])
-        return code_digest(path, locate_in(map(Path, folders)), with_lines=True)
+        return code_digest(path, self._locate_below(tuple(folders)), with_lines=True)
 
     def of_trusted_packages(self, folders: Iterable[str], *, with_lines: bool = False) -> str:
         """A digest of all files of the packages that external models may name.
