@@ -20,6 +20,19 @@ from support.published_layouts import CLAIMS_SCHEMA, MODELS_SCHEMA, PPO_SETTINGS
 PPO_ALONE = {key: value for key, value in PPO_SETTINGS.items() if key != "n_envs"}
 DQN_ALONE = {"exploration_rate": 0.05}
 
+SNAKE = """
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+GRID = 5
+
+class SnakeEnv(gym.Env):
+    def __init__(self, size=GRID, render_mode=None):
+        self.observation_space = spaces.Box(0, 1, shape=(size * size,), dtype=np.float32)
+        self.action_space = spaces.Discrete(4)
+"""
+
 
 @dataclass(frozen=True)
 class Repository:
@@ -106,3 +119,8 @@ def notebook(*cells: str, outputs: Mapping[int, str] | None = None) -> dict[str,
         stream = [{"output_type": "stream", "name": "stdout", "text": [printed[number]]}] if number in printed else []
         made.append({"cell_type": kind, "source": source.splitlines(keepends=True), "outputs": stream})
     return {"cells": made, "nbformat": 4, "nbformat_minor": 5}
+
+
+OF_CARTPOLE = {**PPO_ALONE, "observation_space": box(4), "action_space": discrete(2)}
+OF_WALKER = {**PPO_ALONE, "observation_space": box(24), "action_space": box(4)}
+SPACES_OF_SNAKE = {**PPO_ALONE, "observation_space": box(25), "action_space": discrete(4)}
