@@ -8,6 +8,7 @@ import math
 import re
 import statistics
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +21,7 @@ import pytest
 from hypothesis import Phase, given, settings
 
 from reload_audit.judging.criteria import VERDICTS
+from reload_audit.records.replay import Moment, Replay, Side
 from reload_audit.records.storage import plain, read_json, write_json
 from reload_audit.reports.audit import Audit
 from reload_audit.reports.colours import ON_DARK
@@ -68,12 +70,15 @@ def report_of_hundred(browser: Browser, write_report_of: Callable[[int], Report]
         yield audit, tab
 
 
-def write(audit: Content, folder: Path, *, with_episodes: bool = True) -> Report:
+def write(
+    audit: Content, folder: Path, *, with_episodes: bool = True, replays: Mapping[str, Replay] | None = None
+) -> Report:
     write_json(folder / "audit.json", audit)
     content, table = read_json(folder / "audit.json"), folder / "episodes.parquet"
     if with_episodes:
         pq.write_table(episodes(audit), table)
-    write_report(Audit.from_json(content), folder / "report.html", table if with_episodes else None)
+    shown = table if with_episodes else None
+    write_report(Audit.from_json(content), folder / "report.html", shown, replays=replays or {})
     return content, folder / "report.html"
 
 
@@ -440,6 +445,62 @@ def assert_drawn(tab: Tab, part: str, height: int = 60) -> None:
     assert box is not None
     assert box["width"] > 200
     assert box["height"] >= height
+
+
+RED, BLUE = (f"UklGRh4AAABXRUJQVlA4TBEAAAAvD8ADAAdQ{colour}/+BiOh/AAA=" for colour in ("lHLXo", "qHqUu"))
+"""Pictures of 16 by 16 pixels, as WebP in Base64."""
+
+
+def replay_of(steps: tuple[int, ...], *ends: int) -> Replay:
+    """Episodes that end after so many steps, with one red frame and then blue ones."""
+
+    def moments(end: int) -> tuple[Moment, ...]:
+        frames = [RED, *[BLUE] * (len(steps) - 1)]
+        told = zip(frames, steps, strict=True)
+        return tuple(Moment(frame, f"seen at {step}", "1", 1.0, step + 1.0, "") for frame, step in told if step < end)
+
+    before, after = (Side(f"condition {end}", end, moments(end)) for end in ends)
+    return Replay("", 3, 8, None, steps, (before, replace(after, last_frame=RED)))
+
+
+def test_a_replay_shows_two_episodes_and_is_played_and_stepped_with_the_keyboard(
+    browser: Browser, tmp_path: Path
+) -> None:
+    audit = fleet(9)
+    one, other, *_ = having(audit)
+    replays = {one: replay_of((4, 6, 7, 9, 10), 10, 7), other: Replay(problem="its environment has no screen")}
+    _, path = write(audit, tmp_path, replays=replays)
+    colours = """() => [...document.querySelectorAll("#panel .replay canvas")].map((canvas) => {
+        const copy = new OffscreenCanvas(16, 16).getContext("2d", {willReadFrequently: true});
+        copy.drawImage(canvas, 0, 0);
+        const [red, , blue] = copy.getImageData(8, 8, 1, 1).data;
+        return red > blue ? "red" : "blue";
+    })"""
+    with Tab(browser, path, model=one, reduced_motion="reduce") as tab:
+        part = tab.panel("replay")
+        assert "Episode 3, seed 8, from step 4" in part.inner_text()
+        part.scroll_into_view_if_needed()
+        tab.page.wait_for_timeout(400)  # longer than a step is shown
+        assert part.locator(".film span").inner_text() == "step 4"  # it does not play by itself
+        assert tab.page.evaluate(colours) == ["red", "red"]
+        part.get_by_label("Step", exact=True).focus()
+        tab.page.keyboard.press("ArrowRight")
+        tab.wait_until(lambda: tab.page.evaluate(colours) == ["blue", "blue"])
+        assert "seen at 6" in part.locator("figure").last.inner_text()
+        assert "seen at 6" in part.locator("figure").first.inner_text()
+        tab.page.keyboard.press(" ")
+        tab.wait_until(lambda: part.locator(".film span").inner_text() == "step 10")
+        for side, length in (("first", 10), ("last", 7)):
+            assert f"after {length} steps" in getattr(part.locator("figure"), side).inner_text()
+        tab.wait_until(
+            lambda: tab.page.evaluate(colours) == ["blue", "red"]
+        )  # the last frame of an episode, where there is one
+        tab.wait_until(lambda: part.get_by_role("button", name="Play").is_visible())
+    with Tab(browser, path, model=one) as tab:
+        tab.panel("replay").scroll_into_view_if_needed()
+        tab.wait_until(lambda: tab.panel("replay").locator(".film span").inner_text() == "step 10")
+        tab.go(other)
+        assert "No replay: its environment has no screen." in tab.panel("replay").inner_text()
 
 
 def test_two_models_stand_side_by_side_and_what_they_share_is_said_once(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from reload_audit.records.replay import read_replays
 from reload_audit.reports.dashboard.payload import read
 from support.builders import experiment
 from support.snakemake_runs import Run, Workspace, small_config
@@ -25,6 +26,7 @@ def finished_audit(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace,
             experiment(name="falls", env="planted:RaisesInTraining"),
             experiment(name="crashes", env="planted:CrashesOnReload"),
             experiment(name="loses", env="planted:ConstructionDraws"),
+            replay=True,
         )
     )
     return workspace, workspace.snakemake()
@@ -59,6 +61,16 @@ def test_the_report_contains_every_model(finished_audit):
     content = read((workspace.folder / "results/report.html").read_text())
     assert set(content["columns"]["model"]) == set(models(workspace).index)
     assert (workspace.folder / "results/figures/scores.svg").exists()
+
+
+def test_a_replay_says_of_a_model_that_lost_its_reward_why_there_is_nothing_to_show(finished_audit):
+    workspace, run = finished_audit
+    assert run.jobs["replay"] == 1
+    replays = read_replays(workspace.folder / "results/replays.json")
+    assert [*replays] == ["loses-seed0-n1"]  # what raises or crashes has no episodes
+    assert "no condition went as the reference did" in replays["loses-seed0-n1"].problem
+    content = read((workspace.folder / "results/report.html").read_text())
+    assert [content["columns"]["model"][index] for index in content["replayed"]] == ["loses-seed0-n1"]
 
 
 def test_models_that_need_a_look_are_a_table_of_their_own_the_worst_first(finished_audit):

@@ -1,10 +1,11 @@
 """Put all models together: result tables, verdicts, report, summaries. `gate` turns verdicts into an exit status.
 
 Input: one record per model, one probe per environment. Output: episodes, conditions, models, processes; audit.json;
-report.html; summary.txt, summary.md, junit.xml and patches of model cards.
+replays.json where it is asked for; report.html; summary.txt, summary.md, junit.xml and patches of model cards.
 """
 
 aggregation = Asking(always(PLAN.aggregation_request))
+filming = Asking(always(PLAN.replay_request))
 
 
 # They read one JSON file: the queue of a cluster would take longer.
@@ -46,11 +47,40 @@ rule aggregate:
         "../scripts/aggregate.py"
 
 
+# Runs where the configuration has `replay: true`.
+rule replay:
+    input:
+        "<results>/audit.json",
+    output:
+        "<results>/replays.json",
+    log:
+        "<logs>/replay.log",
+    conda:
+        CONDA_ENV
+    threads: 1
+    resources:
+        mem_mb=filming.mem_mb,
+        runtime=filming.runtime,
+        gpu=filming.gpu,
+    params:
+        records=always(PLAN.model_records),
+        trained=PLAN.training.folder(""),
+        policy=PLAN.external_policy,
+        reload=PLAN.reload_settings,
+        verdict=PLAN.config["verdict"],
+        code=always(PLAN.code.of_script, "replay.py"),
+    message:
+        "Filming where reloads part from what was before"
+    script:
+        "../scripts/replay.py"
+
+
 rule report:
     input:
         audit="<results>/audit.json",
         episodes="<results>/episodes.parquet",
         history=PLAN.history_files,
+        replays=PLAN.replay_files,
     output:
         html=report(
             "<results>/report.html",

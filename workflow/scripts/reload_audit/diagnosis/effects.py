@@ -179,6 +179,19 @@ def compared(trial: TrialResult, reward: float | None, target: Goal) -> TrialRes
     )
 
 
+def effect_of(trial: Trial, found: Measurement | None, canonical: Measurement, goal: Goal) -> TrialResult | None:
+    """What a trial did to the reward; None where it was not made, or gave none, or there is nothing to explain.
+
+    :param found: what its condition gave
+    :param canonical: what the canonical condition gave
+    """
+    if found is None or not canonical.episodes:
+        return None
+    tried = TrialResult(trial.condition.name, trial.causes, {}, ConditionResult.of(found, canonical))
+    effect = compared(tried, mean_reward(canonical.episodes), goal)
+    return None if effect.share is None else effect
+
+
 @dataclass(frozen=True)
 class Excluding:
     """Whether the first episodes of a trial exclude what it changes as the cause, so that its further ones are spared.

@@ -100,8 +100,6 @@ def evaluate_external(
     """
     th.set_num_threads(1)
     extend_path(spec.environment.python_path)  # trusted packages may lie there
-    if condition.model_file is not None:
-        spec = replace(spec, path=condition.model_file)
     evaluation = _Evaluation(spec, policy, condition, criteria, random)
     try:
         return evaluation.run(excluded)
@@ -118,6 +116,18 @@ def evaluate_external(
         said = " ".join(f"{type(error).__name__}: {error}".split())[:1000]
         problem_said = what_to_install(error, spec.environment.env) or needs_older_software(error) or said
         return Evaluation(checks=evaluation.checks, problem=problem_said, facts=evaluation.facts)
+
+
+def load_external(
+    spec: ExternalSpec, policy: ExternalPolicy, condition: Condition, criteria: Criteria
+) -> tuple[Subject, EvaluationSpec, Sequence[int]]:
+    """An external model as a condition has it, the protocol of its episodes, and how many there are after each look.
+
+    :raises Unreadable: it cannot be loaded
+    """
+    th.set_num_threads(1)
+    extend_path(spec.environment.python_path)
+    return _Evaluation(spec, policy, condition, criteria, None).loaded()
 
 
 def random_policy_reward(spec: ExternalSpec, policy: ExternalPolicy, migration: str | None) -> RandomReward:
@@ -147,7 +157,7 @@ class _Evaluation:
         criteria: Criteria,
         random: RandomReward | None,
     ) -> None:
-        self._spec = spec
+        self._spec = spec if condition.model_file is None else replace(spec, path=condition.model_file)
         self._policy = policy
         self._condition = condition
         self._criteria = criteria
@@ -161,9 +171,7 @@ class _Evaluation:
         """Read, load and check the model, and run its episodes."""
         spec, condition = self._spec, self._condition
         canonical = condition.name == CANONICAL
-        saved = self._read()
-        recording = None if spec.recording is None else read_recording(spec.recording)
-        statistics = None if spec.statistics is None else read_statistics(spec.statistics, self._policy.trust)
+        saved, recording, statistics = self._files()
         if spec.algo != "ARS":
             remarks = remarks_on_training(saved, statistics, traces_of(saved, spec.algo, spec.n_envs), spec.role)
             self.facts = replace(self.facts, remarks=(*self.facts.remarks, *remarks))
@@ -209,6 +217,18 @@ class _Evaluation:
             may_explore = any(claim.kind == "training" for claim in claims)
             say_verdict(judged(episodes), self.checks, is_last=not may_explore)
         return replace(found(episodes), divergence=divergence, out_of_time=allowed.is_up)
+
+    def loaded(self) -> tuple[Subject, EvaluationSpec, Sequence[int]]:
+        """The loaded model, and what :func:`load_external` returns with it."""
+        saved, recording, statistics = self._files()
+        evaluation, criteria, _ = self._protocol(recording)
+        return self._load(saved, statistics), evaluation, criteria.planned.all
+
+    def _files(self) -> tuple[SavedModel, Recording | None, SavedStatistics | None]:
+        spec, saved = self._spec, self._read()
+        recording = None if spec.recording is None else read_recording(spec.recording)
+        statistics = None if spec.statistics is None else read_statistics(spec.statistics, self._policy.trust)
+        return saved, recording, statistics
 
     def _paid_elsewhere(self, train_time: TrainTime | None) -> Pays:
         """What steps are known to pay from episodes of others: of a random policy, or of the recorder."""

@@ -45,8 +45,7 @@ def evaluate(
     :param excluded: of a trial, whether its first episodes tell so much that the rest is spared
     """
     spec = TrainingSpec.from_dict(spec_data)
-    th.set_num_threads(1)
-    subject = _load(Path(folder), spec, condition.device or spec.device)
+    subject = load_trained(Path(folder), spec, condition)
     venv = fresh_environments(subject, condition)
     canonical = condition.name == CANONICAL
     recorded = _identity(Path(folder))
@@ -82,7 +81,10 @@ def _identity(folder: Path) -> Identity:
     return Identity.from_dict(read_json(folder / model_folder.MANIFEST))
 
 
-def _load(folder: Path, spec: TrainingSpec, device: str) -> Subject:
+def load_trained(folder: Path, spec: TrainingSpec, condition: Condition) -> Subject:
+    """The model in ``folder``, which this workflow trained, on the device of a condition."""
+    th.set_num_threads(1)
+    device = condition.device or spec.device
     normalized = spec.environment.normalize is not None
     return Subject(
         model=model_folder.load_model(folder, spec.algo, device),

@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reload_audit.diagnosis.effects import ConditionResult, Excluding, Goal, TrialResult, compared
+from reload_audit.diagnosis.effects import Excluding, Goal, TrialResult, effect_of
 from reload_audit.diagnosis.gap import EXPLAINS, EXPLAINS_WITH_PROOF
 from reload_audit.diagnosis.pairs import pairs
 from reload_audit.processes import isolation
-from reload_audit.records.episodes import mean_reward
 from reload_audit.records.examination import Examination, Trial
 from reload_audit.records.model_record import Measurement
 from reload_audit.records.specs import CANONICAL, Condition, ReloadSpec
@@ -79,12 +78,19 @@ class Processes:
 
         :param target: ``package.module:function``
         """
+        return Measurement.of(condition, self.call_under(condition, target, *arguments))
+
+    def call_under(self, condition: Condition, target: str, *arguments: Any) -> isolation.Outcome:
+        """Call a function in a fresh process on the processor that a condition has.
+
+        :param target: ``package.module:function``
+        """
         if condition.processor == "native":
-            return Measurement.of(condition, self.call(target, *arguments))
+            return self.call(target, *arguments)
         kept = {name: os.environ.get(name) for name in _BASELINE_PROCESSOR}
         os.environ.update(_BASELINE_PROCESSOR)
         try:  # only a new interpreter reads these variables
-            outcome = isolation.call(
+            return isolation.call(
                 target,
                 arguments,
                 method="spawn",
@@ -98,7 +104,6 @@ class Processes:
                     del os.environ[name]
                 else:
                     os.environ[name] = value
-        return Measurement.of(condition, outcome)
 
 
 def diagnose(processes: Processes, target: Target, measured_before: Mapping[str, Measurement]) -> Diagnosis:
@@ -181,14 +186,8 @@ class _Trying:
 
     def effect_of(self, trial: Trial) -> TrialResult | None:
         """What a trial did to the reward; None where it was not made, or gave none, or there is nothing to explain."""
-        canonical, name = self._before[CANONICAL], trial.condition.name
-        found = self.measured.get(name) or self._before.get(name)
-        if found is None or not canonical.episodes:
-            return None
-        gave = ConditionResult.of(found, canonical)
-        tried = TrialResult(trial.condition.name, trial.causes, {}, gave)
-        effect = compared(tried, mean_reward(canonical.episodes), self._goal)
-        return None if effect.share is None else effect
+        found = self.measured.get(trial.condition.name) or self._before.get(trial.condition.name)
+        return effect_of(trial, found, self._before[CANONICAL], self._goal)
 
     def _explains(self, effect: TrialResult) -> bool:
         enough = EXPLAINS_WITH_PROOF if self._proven & {*effect.causes} else EXPLAINS

@@ -54,6 +54,7 @@ _RELOAD_MINUTES = 60
 _EXTERNAL_MINUTES = 15
 
 _DIAGNOSIS_PROCESSES = 3  # to examine a model that has lost its reward, to try conditions, and to end the last of them
+_FILMS = 60  # `jobs.replay` makes no more
 _PROBE_PROCESSES = 30  # contrasts, and what goes after those that differ; most take a second
 
 
@@ -169,6 +170,14 @@ def script_request(timeout: float, memory: int) -> Request:
     minutes = int(timeout // 60) + OVERHEAD_MINUTES
     mem_mb = memory + OVERHEAD_MB
     return Request(min(OVERHEAD_MB + _MODEL_MB, mem_mb), minutes, most_mem_mb=mem_mb, most_runtime=minutes)
+
+
+def replay_request(devices: Sequence[str], reload: Reload) -> Request:
+    """What filming two episodes of some models asks for.
+
+    :param devices: the PyTorch device of each model
+    """
+    return _request(_RELOAD_MINUTES, devices, _Limits(reload["timeout"], reload["memory"], _FILMS))
 
 
 def aggregation_request(models: int) -> Request:

@@ -329,8 +329,8 @@ class Plan:
 
         :param of_all: what is made of all records together
         """
-        trained = self.training.files()
-        return [*trained, *self._external_records(), *self.probe_records(), *self.script_records(), *of_all]
+        records = [*self._external_records(), *self.probe_records(), *self.script_records()]
+        return [*self.training.files(), *records, *self.replay_files, *of_all]
 
     @functools.cached_property
     def aggregation_settings(self) -> dict[str, object]:
@@ -358,6 +358,16 @@ class Plan:
     def history_files(self) -> list[str]:
         """The ``audit.json`` of each earlier audit of ``history``."""
         return baseline.history_files(self.config)
+
+    @property
+    def replay_files(self) -> list[str]:
+        """The file with the replays of models; none where they are not asked for."""
+        return [f"{self.folders.results}/replays.json"] if self.config["replay"] else []
+
+    def replay_request(self) -> Request:
+        """What filming two episodes of some models asks a cluster for."""
+        devices = {*(spec["device"] for spec in self.trained.values()), *(one.device for one in self.external.values())}
+        return job_requests.replay_request(sorted(devices) or ["cpu"], self.config["reload"])
 
     @property
     def compared_episodes(self) -> tuple[list[tuple[str, str]], int, int]:

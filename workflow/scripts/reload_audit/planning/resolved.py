@@ -186,6 +186,7 @@ class Configuration(TypedDict):
     baseline: str | None
     compare: list[ComparedPair]
     history: list[str]
+    replay: bool
     only: list[str]
 
 

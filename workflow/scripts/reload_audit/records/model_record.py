@@ -140,6 +140,10 @@ class Measurement(PlainData):
         return [check for check in self.checks if not check.passed]
 
 
+Recorded = Mapping[str, Any]
+"""A record as its file has it."""
+
+
 @dataclass(frozen=True)
 class ModelRecord:
     """All that the audit measured and found out about one model.
@@ -162,7 +166,7 @@ class ModelRecord:
     looks: tuple[int, ...] = ()
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> ModelRecord:
+    def from_dict(cls, data: Recorded) -> ModelRecord:
         train_time, manifest = data["train_time"], data["manifest"]
         random_mean, examination = data.get("random_mean"), data["diagnosis"]
         return cls(
@@ -274,7 +278,7 @@ def write_batch(path: Path, records: Sequence[ModelRecord]) -> None:
     write_json(path, [record.to_dict() for record in records])
 
 
-def read_records(path: Path) -> Iterator[Mapping[str, Any]]:
+def read_records(path: Path) -> Iterator[Recorded]:
     """The records in a file, one by one: that of a trained model, or those of a batch. ``from_dict`` reads each.
 
     :raises DamagedFileError: it is not JSON any more, or holds something that names no model

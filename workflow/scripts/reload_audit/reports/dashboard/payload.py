@@ -16,13 +16,14 @@ from types import MappingProxyType
 from typing import Any
 
 from reload_audit.records.environment_health import EnvironmentHealth
+from reload_audit.records.replay import Moment, Replay
 from reload_audit.reports.audit import Audit, ClaimRow, ConditionRow, DivergingValue, spread
 from reload_audit.reports.dashboard import grids
 from reload_audit.reports.dashboard.causes import certainty
 from reload_audit.reports.dashboard.entries import LONGEST_DETAIL, LONGEST_NAME, LONGEST_TEXT, Entry
 from reload_audit.reports.dashboard.episodes import Pairs
 from reload_audit.reports.dashboard.history import Point
-from reload_audit.reports.dashboard.number_format import count, number
+from reload_audit.reports.dashboard.number_format import count, number, percent
 from reload_audit.reports.dashboard.scores import Place, places
 from reload_audit.reports.dashboard.since import said_of_models, states_of
 from reload_audit.reports.environments import fragile
@@ -69,12 +70,14 @@ def parts(
     audit: Audit,
     pairs: Mapping[str, Pairs],
     history: Mapping[str, Sequence[Point]] = MappingProxyType({}),
+    replays: Mapping[str, Replay] = MappingProxyType({}),
 ) -> list[Part]:
     """Everything the page needs, compressed.
 
     :param models: the worst first
     :param pairs: the episodes of models, by their keys; not of all
     :param history: what models were in earlier audits, likewise
+    :param replays: two episodes of models side by side, likewise
     """
     since, title = said_of_models(audit.since), "" if audit.since is None else f"Since {when(audit.since)}"
     scripts, shaded = of_models(audit.scripts), fragile(audit)
@@ -84,6 +87,7 @@ def parts(
         return _detailed(entry, pairs.get(entry.key), others, history.get(entry.key, ()))
 
     chunks = list(_chunks(models, detail))
+    replayed = {index: replays[entry.key] for index, entry in enumerate(models) if entry.key in replays}
     said = {
         "columns": columns(models),
         "cells": [_brief(asdict(cell)) for cell in grids.cells(models)],
@@ -92,10 +96,15 @@ def parts(
         "environments": environment_findings(audit.environments),
         "fragile": [index for index, entry in enumerate(models) if entry.key in shaded],
         "since": states_of(audit.since, models),
+        "replayed": [*replayed],
         "detailed": len(chunks) * _CHUNK,
         "chunk": _CHUNK,
     }
-    return [Part(_AUDIT, _packed(said)), *(Part(_details_name(k), chunk) for k, chunk in enumerate(chunks))]
+    return [
+        Part(_AUDIT, _packed(said)),
+        *(Part(_details_name(k), chunk) for k, chunk in enumerate(chunks)),
+        *(Part(f"replay-{index}", _packed(shown_replay(replay))) for index, replay in replayed.items()),
+    ]
 
 
 def columns(models: Sequence[Entry]) -> dict[str, Sequence[Value] | Coded]:
@@ -242,6 +251,42 @@ def _detailed(
         "history": [[short(cell) if isinstance(cell, float) else cell for cell in point] for point in history],
     }
     return {name: value for name, value in known.items() if value}
+
+
+def shown_replay(replay: Replay) -> dict[str, object]:
+    """What the page shows of two episodes: texts, and for each side its moments as lists."""
+    if replay.problem:
+        return {"problem": one_line(replay.problem, LONGEST_TEXT)}
+    before, after = (one_line(side.condition, LONGEST_NAME) for side in replay.sides)
+    where = (
+        f"Episode {count(replay.episode)}, seed {replay.seed}, from step {count(replay.steps[0])}, where the two part."
+    )
+    if replay.closes is None:
+        left, stands_for = "As before", f"{before}, which went step for step as before"
+    else:
+        closes = percent(round(replay.closes, 2))
+        left, stands_for = (
+            f"With {before}",
+            f"{before}, which comes closest to what was before: it closes {closes} of the gap",
+        )
+    return {
+        "said": f"{where} Left: {stands_for}. Right: {after}.",
+        "steps": replay.steps,
+        "sides": [
+            {
+                "title": title,
+                "length": side.length,
+                "moments": [*map(_moment, side.moments)],
+                "last_frame": side.last_frame,
+            }
+            for title, side in zip((left, "After reload"), replay.sides, strict=True)
+        ],
+    }
+
+
+def _moment(moment: Moment) -> tuple[str, str, str, float, float]:
+    observation, action = (one_line(said, LONGEST_TEXT) for said in (moment.observation, moment.action))
+    return moment.frame, observation, action, short(moment.reward), short(moment.earned)
 
 
 def _condition(condition: ConditionRow) -> dict[str, Value]:

@@ -11,11 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from reload_audit.judging.criteria import AS_BEFORE, VERDICTS, Criteria, Verdict
+from reload_audit.records.replay import Replay
 from reload_audit.records.storage import write_text
 from reload_audit.reports.audit import Audit
 from reload_audit.reports.colours import ON_DARK, ON_LIGHT
@@ -47,7 +49,7 @@ UNPACK = "page/unpack.js"
 
 SCRIPTS = (
     *(UNPACK, "page/values.js", "page/marks.js", "page/plots.js", "page/filters.js", "page/address.js"),
-    *("page/table.js", "page/experiments.js", "page/panel.js", "page/main.js"),
+    *("page/table.js", "page/experiments.js", "page/replay.js", "page/panel.js", "page/main.js"),
 )
 """The page's own script, in parts that share one scope."""
 
@@ -105,6 +107,7 @@ def write_report(
     episodes: Path | None = None,
     folders: Mapping[str, str] = FOLDERS,
     history: Sequence[EarlierAudit] = (),
+    replays: Mapping[str, Replay] = MappingProxyType({}),
 ) -> None:
     """Write the report of an audit as one HTML file that needs no network.
 
@@ -114,8 +117,9 @@ def write_report(
     :param episodes: ``episodes.parquet`` of the same audit; without it no single episodes are drawn
     :param folders: ``results`` and ``logs`` of the audit, for the commands that run a model again
     :param history: earlier audits, the earliest first
+    :param replays: two episodes of models side by side, by the names of the models
     """
-    write_text(path, render(audit, episodes, folders, history))
+    write_text(path, render(audit, episodes, folders, history, replays))
 
 
 def render(
@@ -123,6 +127,7 @@ def render(
     episodes: Path | None = None,
     folders: Mapping[str, str] = FOLDERS,
     history: Sequence[EarlierAudit] = (),
+    replays: Mapping[str, Replay] = MappingProxyType({}),
 ) -> str:
     """The report's HTML."""
     models = entries(audit.models)
@@ -155,7 +160,7 @@ def render(
         style=(_HERE / "vendor/tabulator.min.css").read_text(encoding="utf-8") + _style(),
         libraries={Path(name).name.partition(".")[0]: pack(text) for name, text in libraries.items()},
         specifications=pack(json.dumps({name: json.dumps(chart) for name, chart in compiled().items()})),
-        parts=parts(models, audit, read_pairs(episodes, models), series(history, models)),
+        parts=parts(models, audit, read_pairs(episodes, models), series(history, models), replays),
         script=start,
         hashes=[_hash(start), *map(_hash, libraries.values())],
     )

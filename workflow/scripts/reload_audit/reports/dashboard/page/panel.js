@@ -250,7 +250,7 @@ function chooser(go, choices) {
 }
 
 // :return: the parts of a model's page in their order, by name; null for those without content
-function partsOf(row, details, audit, charted) {
+function partsOf(row, details, replay, audit, charted) {
   return {
     causes: causesPart(details, audit),
     claim: claimPart(row, details),
@@ -258,6 +258,7 @@ function partsOf(row, details, audit, charted) {
     episodes: episodesPart(row, details, charted),
     history: historyPart(details),
     divergence: divergencePart(details),
+    replay: replayPart(replay),
     environment: environmentPart(details, audit),
     "not-excluded": details?.not_excluded?.length ? part("not-excluded", "Not excluded", list(details.not_excluded)) : null,
     "ruled-out": details?.ruled_out?.length ? part("ruled-out", "Ruled out", list(details.ruled_out)) : null,
@@ -286,10 +287,11 @@ async function showPanel(row, beside, audit, go, choices) {
   const rows = beside ? [row, beside] : [row];
   asked = rows;
   const details = await Promise.all(rows.map(({ index }) => detailsOf(index, audit)));
+  const replays = await Promise.all(rows.map(({ index }) => replayOf(index, audit)));
   if (asked !== rows) return; // meanwhile another panel was opened, or this one closed
   const charted = [];
   const heads = rows.map((one, place) => heading(one, go, { isFirst: place === 0, beside, choices }));
-  const parts = rows.map((one, place) => partsOf(one, details[place], audit, charted));
+  const parts = rows.map((one, place) => partsOf(one, details[place], replays[place], audit, charted));
   panel.classList.toggle("two", rows.length > 1);
   panel.replaceChildren(...(beside ? [element("div", { class: "pair" }, heads), ...sideBySide(rows, parts)] : [heads[0], ...Object.values(parts[0]).filter(Boolean)]));
   if (!panel.open) panel.showModal();
