@@ -40,3 +40,12 @@ def test_it_goes_on_until_it_is_decided_and_not_where_its_episodes_have_taken_to
     if seconds == 0:
         assert model["verdict"] == "inconclusive"
         assert "would decide (verdict.further_looks, verdict.seconds)" in model["reason"]
+
+
+def test_two_models_that_are_compared_run_all_usual_looks_though_their_own_verdicts_are_clear(
+    undecided: dict[str, Any], tmp_path: Path
+) -> None:
+    evaluation, verdict = {"episodes": 40, "n_envs": 8}, {**LOOKS, "margin_std": 2.0}
+    rows, compare = [undecided, {**undecided, "name": "new"}], [{"candidate": "new", "shipping": "untrained"}]
+    models = audit_table(rows, tmp_path, evaluation=evaluation, verdict=verdict, compare=compare).values()
+    assert {(model["verdict"], model["n_episodes"]) for model in models} == {("equivalent", 40)}  # shown by 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,12 +42,12 @@ class Job:
         codes = ["code"] * len(self.specs)
         train_batch(list(self.specs.values()), codes, self.folder / "trained.json", self.trained, log, limits)
 
-    def reload(self, reload: ReloadSpec = RELOAD) -> None:
+    def reload(self, reload: ReloadSpec = RELOAD, compared: Collection[str] = ()) -> None:
         log = self.folder / "logs/reload/batch.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         folders = Folders(self.trained, self.folder / "reloaded")
         codes = dict.fromkeys(self.specs, "code")
-        reload_batch(codes, self.folder / "reloaded.json", folders, log, reload, CRITERIA)
+        reload_batch(codes, self.folder / "reloaded.json", folders, log, reload, CRITERIA, compared)
 
     @property
     def trained(self) -> Path:
@@ -105,6 +106,14 @@ def test_a_further_model_a_changed_or_damaged_one_is_made_and_no_other(job):
     job.train()
     job.reload()
     assert made_again(before, job.made()) == ([], ["m0", "m1"])
+
+
+def test_a_model_that_is_compared_with_another_runs_all_its_episodes(job):
+    before = job.made()
+    job.reload(compared=["m0"])
+    assert made_again(before, job.made()) == ([], ["m0"])
+    records = [read_json(job.folder / f"reloaded/{name}.json") for name in ("m0", "m2")]
+    assert [len(record["conditions"]["reload"]["episodes"]) for record in records] == [20, 10]
 
 
 def test_other_limits_train_only_what_has_failed(tmp_path):

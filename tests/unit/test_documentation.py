@@ -16,6 +16,7 @@ from reload_audit.judging.judgement import Gap
 from reload_audit.planning.configuration import read_yaml, resolve
 from reload_audit.records.divergence import Implied
 from reload_audit.records.specs import ClaimKind, ModelRole, ModelSource, VecEnvKind
+from reload_audit.reports import junit
 from reload_audit.results import tables
 from support.builders import ROOT, SCHEMA
 from support.published_layouts import CLAIMS_SCHEMA, MODELS_SCHEMA, discovered
@@ -132,7 +133,7 @@ def test_the_readme_says_what_every_verdict_means_the_best_first():
 
 def test_the_gate_can_fail_on_every_verdict_and_on_what_else_the_configuration_names():
     schema = read_yaml(ROOT / "workflow/schemas/config.schema.yaml")["properties"]["gate"]["properties"]["fail_on"]
-    assert schema["items"]["enum"] == [*VERDICTS, "suspect", "environment", "script", "regressed"]
+    assert schema["items"]["enum"] == [*VERDICTS, *junit.WORDS]
 
 
 def test_environment_yml_installs_what_the_tests_ran_with():

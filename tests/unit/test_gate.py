@@ -10,6 +10,7 @@ import pytest
 
 import gate
 from reload_audit.judging.criteria import VERDICTS
+from reload_audit.records.since import CandidateResult
 from reload_audit.records.storage import write_json
 from support.audit_contents import (
     consistent_row,
@@ -28,8 +29,11 @@ def audit(
     *models: dict[str, Any],
     environments: Sequence[dict[str, Any]] = (),
     scripts: Sequence[dict[str, Any]] = (),
+    candidates: Sequence[CandidateResult] = (),
 ) -> Path:
+    compared = [candidate.to_dict() for candidate in candidates]
     content = {"models": models, "environment_health": list(environments), "scripts": list(scripts)}
+    content["candidates"] = compared
     write_json(folder / "audit.json", content)
     return folder / "audit.json"
 
@@ -84,3 +88,20 @@ def test_scripts_that_lose_or_do_not_run_do_not_pass_where_that_is_asked_for(tmp
         "  broken.py could not be compared (broken.py:3): KeyError: 'x'",
     ]
     gate.main(audit(tmp_path, trained_row(), scripts=[script_entry()]), ["script"])
+
+
+def test_candidates_that_earn_less_or_may_do_not_pass_where_that_is_asked_for(tmp_path):
+    kinds = ("identical", "same", "more", "less", "open")
+    compared = [CandidateResult(k, "old", "", k, "seeds", 320, -2.0, -4.0, -0.5, 1.0, 0.01, 3.0) for k in kinds]
+    path = audit(tmp_path, trained_row(), candidates=[*compared, CandidateResult("broken", "old", "")])
+    gate.main(path, BY_DEFAULT)
+    with pytest.raises(gate.GateClosed) as closed:
+        gate.main(path, [*BY_DEFAULT, "candidate"])
+    assert [line.partition(":")[0] for line in str(closed.value).splitlines()] == [
+        "gate",
+        "  less against old",
+        "  broken against old",
+    ]
+    with pytest.raises(gate.GateClosed, match=r"^gate: candidates that may earn less: 1\n  open against old: whether"):
+        gate.main(path, ["candidate_open"])
+    gate.main(audit(tmp_path, trained_row(), candidates=compared[:3]), ["candidate", "candidate_open"])

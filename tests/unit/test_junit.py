@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -10,6 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
+from reload_audit.records.since import CandidateResult
 from reload_audit.reports.junit import write_junit
 from reload_audit.reports.safe_text import one_line
 from support.audit_contents import (
@@ -186,3 +188,24 @@ def test_scripts_are_a_suite_of_their_own_with_what_to_write_instead(tmp_path, f
     assert lost.result[0].message.endswith("lost.py:1 load-not-assigned")
     assert "write: model = PPO.load('robot')" in lost.result[0].text
     assert [type(found) for found in own.result] == [Skipped]
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "results"),
+    [
+        ((), [None, Skipped, Skipped, Skipped]),
+        (("candidate",), [None, Failure, Skipped, Failure]),
+        (("candidate", "candidate_open"), [None, Failure, Failure, Failure]),
+    ],
+)
+def test_candidates_are_a_suite_of_their_own_with_a_test_for_each_pair(tmp_path, fail_on, results):
+    numbers = ("seeds", 320, -2.0, -4.0, -0.5, 1.0, 0.01, 3.0)
+    kinds = ("same", "less", "open")
+    compared = (*(CandidateResult(kind, "old", "", kind, *numbers) for kind in kinds), CandidateResult("-", "old", ""))
+    path = tmp_path / "junit.xml"
+    write_junit(replace(audit_of(trained_row("a")), candidates=compared), path, fail_on)
+    _, candidates = JUnitXml.fromfile(str(path))
+    assert (candidates.name, candidates.tests) == ("candidates", 4)
+    assert [type(case.result[0]) if case.result else None for case in candidates] == results
+    assert [*candidates][1].name == "less against old"
+    assert "earns 2 less (-4 to -0.5, margin 1, 320 episodes" in [*candidates][1].result[0].message

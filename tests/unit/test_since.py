@@ -283,6 +283,8 @@ def test_the_smallest_difference_that_shows_is_shown_in_four_of_five() -> None:
 def test_a_gate_on_regressions_needs_a_baseline() -> None:
     with pytest.raises(ConfigError, match=r"gate.fail_on: regressed: .* set baseline"):
         resolved(gate={"fail_on": ["regressed"]})
+    with pytest.raises(ConfigError, match=r"gate.fail_on: candidate_open: expected models to compare; set compare"):
+        resolved(gate={"fail_on": ["error", "candidate_open"]})
 
 
 def test_numbers_that_are_none_are_not_compared() -> None:
@@ -311,8 +313,8 @@ def test_a_candidate_is_compared_on_the_same_seeds_with_what_would_have_shown(tm
 
 
 def test_before_it_runs_it_is_said_how_small_a_loss_may_show() -> None:
-    (said,) = power([("new", "shipped")], 20, 320, CRITERIA)
-    assert "new against shipped: a loss shows in 4 of 5 cases if it exceeds the margin by" in said
+    (said,) = power([("new", "shipped", 320)], CRITERIA)
+    assert "new against shipped: in 320 episodes a loss shows in 4 of 5 cases if it exceeds the margin by" in said
     few, many = smallest_planned(20, CRITERIA), smallest_planned(320, CRITERIA)
     rng = np.random.default_rng(5)
     for n, loss in ((20, few), (320, many)):

@@ -137,7 +137,7 @@ def say_power():
     if PLAN.compared_pairs:
         criteria = library("reload_audit.judging.criteria").Criteria
         words = library("reload_audit.reports.since").power(
-            *PLAN.compared_episodes, criteria.from_dict(PLAN.config["verdict"])
+            PLAN.compared_episodes, criteria.from_dict(PLAN.config["verdict"])
         )
         print("\n".join(words), file=sys.stderr)
 

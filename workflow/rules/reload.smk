@@ -27,6 +27,7 @@ rule reload:
         codes=by("batch", PLAN.training.reload_codes),
         reload=PLAN.reload_settings,
         verdict=PLAN.config["verdict"],
+        compared=by("batch", PLAN.compared_of_batch),
     message:
         "Reloading {wildcards.batch}"
     script:

@@ -137,7 +137,10 @@ rule summarize:
     params:
         failed_tests=[
             word
-            for word in ("suspect", "environment", "script", "regressed")
+            for word in (
+                *("suspect", "environment", "script", "regressed"),
+                *("candidate", "candidate_open"),
+            )
             if word in PLAN.config["gate"]["fail_on"]
         ],
         code=always(PLAN.code.of_script_with_data, "summarize.py"),

@@ -1,24 +1,25 @@
-"""Rule gate: fail on verdicts, models that have regressed, and faults of environments or scripts, as asked for."""
+"""Rule gate: fail on verdicts, regressions, candidates, and faults of environments or scripts, as asked for."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from reload_audit.judging.criteria import VERDICTS
 from reload_audit.processes.job_log import job_log
 from reload_audit.records.storage import DamagedFileError
 from reload_audit.reports.audit import read_audit
 from reload_audit.reports.environments import faults
 from reload_audit.reports.scripts import faulty_scripts
-from reload_audit.reports.since import regressed, when
+from reload_audit.reports.since import faulty_candidates, open_candidates, regressed, when
 
 
 class GateClosed(Exception):
-    """A model has a verdict or has regressed, or an environment or a script has a fault, that must not pass."""
+    """Something must not pass: a verdict, a regression, a candidate, a fault of an environment or of a script."""
 
 
 def main(audit: Path, fail_on: Sequence[str]) -> None:
     read = read_audit(audit)
     failing = [f"  {model.name}: {model.called}" for model in read.models if model.is_any_of(fail_on)]
-    verdicts = [word for word in fail_on if word not in ("environment", "script", "regressed")]
+    verdicts = [word for word in fail_on if word in (*VERDICTS, "suspect")]
     said = [f"models that are {' or '.join(verdicts)}: {len(failing)}", *failing] if failing else []
     faulty = [f"  {line}" for line in faults(read.environments)] if "environment" in fail_on else []
     said += [f"environments with faults: {len(faulty)}", *faulty] if faulty else []
@@ -26,6 +27,10 @@ def main(audit: Path, fail_on: Sequence[str]) -> None:
     said += [f"scripts with faults: {len(scripts)}", *scripts] if scripts else []
     lost = [f"  {line}" for line in regressed(read.since)] if "regressed" in fail_on else []
     said += [f"models that have regressed since {when(read.since)}: {len(lost)}", *lost] if read.since and lost else []
+    worse = [f"  {line}" for line in faulty_candidates(read.candidates)] if "candidate" in fail_on else []
+    said += [f"candidates that earn less, or could not be compared: {len(worse)}", *worse] if worse else []
+    undecided = [f"  {line}" for line in open_candidates(read.candidates)] if "candidate_open" in fail_on else []
+    said += [f"candidates that may earn less: {len(undecided)}", *undecided] if undecided else []
     if said:
         raise GateClosed("gate: " + "\n".join(said))
 

@@ -11,11 +11,19 @@ from reload_audit.records.storage import DamagedFileError
 
 
 def main(
-    models: Sequence[str], codes: Sequence[str], reload: dict, verdict: dict, trained: Path, batch: Path, log: Path
+    models: Sequence[str],
+    codes: Sequence[str],
+    reload: dict,
+    verdict: dict,
+    trained: Path,
+    batch: Path,
+    log: Path,
+    compared: Sequence[str] = (),
 ) -> None:
     folders = Folders(trained.parents[1], batch.parents[1])
     coded = dict(zip(models, codes, strict=True))
-    reload_batch(coded, batch, folders, log, ReloadSpec.from_dict(reload), Criteria.from_dict(verdict))
+    judged_by = ReloadSpec.from_dict(reload), Criteria.from_dict(verdict)
+    reload_batch(coded, batch, folders, log, *judged_by, compared)
 
 
 if __name__ == "__main__":
@@ -28,4 +36,5 @@ if __name__ == "__main__":
             Path(snakemake.input[0]),
             Path(snakemake.output[0]),
             log,
+            snakemake.params.compared,
         )

@@ -201,7 +201,10 @@ class _Evaluation:
             spent = started.spent()
             if are_alike(so_far) and len(so_far) >= criteria.episodes_to_meet_a_rare_loss:
                 return True  # a further one would be the same again
-            return not canonical or criteria.too_slow(len(so_far), spent) or judged(so_far).settled(criteria)
+            return not canonical or (
+                not criteria.must_go_on(len(so_far))
+                and (criteria.too_slow(len(so_far), spent) or judged(so_far).settled(criteria))
+            )
 
         steps = Steps() if canonical and train_time is not None else None
         stops = criteria.planned.all

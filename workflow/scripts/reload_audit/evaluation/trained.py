@@ -62,7 +62,7 @@ def evaluate(
 
     def enough(so_far: Sequence[Episode]) -> bool:
         hand_over(found(so_far))
-        return not canonical or judged(so_far).settled(criteria)
+        return not canonical or (not criteria.must_go_on(len(so_far)) and judged(so_far).settled(criteria))
 
     stops = spec.evaluation.stops
     allowed = time_allowed(found([]), condition.n_episodes or stops[0], condition.name)

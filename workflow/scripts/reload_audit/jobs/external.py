@@ -139,9 +139,10 @@ class _Batch:
         :param random: what a random policy earns in its environment, where that was measured
         """
         record = replace(record, random_mean=None if random is None else random.mean)
+        criteria = replace(self._criteria, to_last_look=spec.compared)
 
         def arguments(condition: Condition) -> tuple[Any, ...]:
-            return spec, self._policy, condition, self._criteria, random
+            return spec, self._policy, condition, criteria, random
 
         forced = self._reload.conditions == "all"
         outcome = self._processes.call(_EVALUATE, *arguments(planned[0]))
@@ -161,7 +162,7 @@ class _Batch:
             measured |= self._evaluated(asked_for, arguments)
         exploring = _exploring(record, planned[0], canonical)
         tried = self._evaluated([] if exploring is None else [exploring], arguments)
-        examined = (spec, self._policy, planned[0], canonical.episodes, record.random_mean, self._criteria, forced)
+        examined = (spec, self._policy, planned[0], canonical.episodes, record.random_mean, criteria, forced)
         target = Target(_EXAMINE, examined, _EVALUATE, arguments)
         found = diagnose(self._processes, target, measured | tried)
         if not forced and not found.explained:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,26 +46,34 @@ PRELOAD = (*LIBRARIES, *(target.partition(":")[0] for target in (_EVALUATE, _EXA
 
 
 def reload_batch(
-    models: Mapping[str, str], batch: Path, folders: Folders, log: Path, reload: ReloadSpec, criteria: Criteria
+    models: Mapping[str, str],
+    batch: Path,
+    folders: Folders,
+    log: Path,
+    reload: ReloadSpec,
+    criteria: Criteria,
+    compared: Collection[str] = (),
 ) -> None:
     """Reload models one after the other, but for those that an earlier run of this job has finished.
 
     :param models: for each model's name a digest of the code that decides its record
     :param batch: the JSON file to write when all are reloaded
     :param log: of the job; beside it, each model that is reloaded gets one of its own
+    :param compared: names of those that are compared with other models, which run all of their episodes
     :raises DamagedFileError: what training wrote of a model is something else now; all others are reloaded
     """
     damaged: list[DamagedFileError] = []
     for name, code in models.items():
         folder, record = folders.trained / name, folders.reloaded / f"{name}.json"
-        made = made_of(folder_digest(folder), asdict(reload), asdict(criteria), code)
+        judged_by = replace(criteria, to_last_look=name in compared)
+        made = made_of(folder_digest(folder), asdict(reload), asdict(judged_by), code)
         if is_finished_record(record, made):
             leave(log, Note(name, ended=True))
             continue
         own = log.with_name(f"{name}.log")
         own.write_text("", encoding="utf-8")
         try:
-            reload_model(folder, record, own, reload, criteria, made=made)
+            reload_model(folder, record, own, reload, judged_by, made=made)
         except DamagedFileError as error:
             damaged.append(error)
         if own != log:

@@ -59,6 +59,7 @@ class Criteria:
         none of the further looks begins
     :param stop_when_retained: whether a model that is shown to have lost nothing ends there, though further episodes
         might show that it is equivalent, or has gained
+    :param to_last_look: whether all looks are run, whatever they show: another model is compared with this one
     """
 
     alpha: float
@@ -69,6 +70,7 @@ class Criteria:
     further_looks: tuple[int, ...] = ()
     seconds: float = 90.0
     stop_when_retained: bool = False
+    to_last_look: bool = False
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Criteria:
@@ -85,6 +87,10 @@ class Criteria:
     def up_to(self, episodes: int) -> Criteria:
         """The same for a model of which so many episodes are recorded: its last look is at all of them."""
         return replace(self, looks=stops(self.looks, episodes), further_looks=())
+
+    def must_go_on(self, episodes: int) -> bool:
+        """Whether further episodes run after so many, whatever these show."""
+        return self.to_last_look and episodes < self.looks[-1]
 
     def too_slow(self, episodes: int, seconds: float) -> bool:
         """Whether the look after so many episodes is the last that the time for a model allows.

@@ -18,6 +18,11 @@ def environments_of(trained: Mapping[str, TrainingData], external: Mapping[str, 
     return {**ours, **{name: (spec.environment.env, spec.environment.env_kwargs) for name, spec in external.items()}}
 
 
+def names_of(pairs: Sequence[ComparedPair]) -> set[str]:
+    """The names of all models that are compared with another one."""
+    return {name for pair in pairs for name in (pair["candidate"], pair["shipping"])}
+
+
 def check_pairs(pairs: Sequence[ComparedPair], environments: Environments, source: str) -> None:
     """Check that both models of each pair are there, and are on one environment.
 

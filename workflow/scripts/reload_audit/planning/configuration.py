@@ -330,6 +330,12 @@ def _inconsistencies(config: Configuration) -> list[str]:
             "gate.fail_on: regressed: expected something to compare with; set baseline: path/to/audit.json, or "
             "baseline: last"
         )
+    candidates = [word for word in config["gate"]["fail_on"] if word.startswith("candidate")]
+    if candidates and not config["compare"]:
+        problems.append(
+            f"gate.fail_on: {candidates[0]}: expected models to compare; set "
+            "compare: [{candidate: NAME, shipping: NAME}]"
+        )
     verdict = config["verdict"]
     for key, looks in (("looks", verdict["looks"]), ("further_looks", verdict["further_looks"])):
         if looks != sorted(looks):

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from reload_audit.planning import baseline, configuration, job_requests, working_directory
-from reload_audit.planning.compared import check_pairs, environments_of
+from reload_audit.planning.compared import check_pairs, environments_of, names_of
 from reload_audit.planning.discovery import find_models, proposal
 from reload_audit.planning.discovery.usable import usable
 from reload_audit.planning.experiments_check import check_experiments
@@ -354,6 +354,10 @@ class Plan:
         known = {*self.trained, *self.external}
         return [pair for pair in self.config["compare"] if {pair["candidate"], pair["shipping"]} <= known]
 
+    def compared_of_batch(self, batch: str) -> list[str]:
+        """The names of the models of a batch of trained ones that are compared with other models."""
+        return [name for name in self.training.members(batch) if name in names_of(self.config["compare"])]
+
     @functools.cached_property
     def history_files(self) -> list[str]:
         """The ``audit.json`` of each earlier audit of ``history``."""
@@ -370,12 +374,11 @@ class Plan:
         return job_requests.replay_request(sorted(devices) or ["cpu"], self.config["reload"])
 
     @property
-    def compared_episodes(self) -> tuple[list[tuple[str, str]], int, int]:
-        """The names of the models of each pair, and how many episodes each runs at least and at most."""
+    def compared_episodes(self) -> list[tuple[str, str, int]]:
+        """The names of the models of each pair, each with the number of episodes that both run."""
         looks, episodes = self.config["verdict"]["looks"], self.config["evaluation"]["episodes"]
-        names = [(pair["candidate"], pair["shipping"]) for pair in self.compared_pairs]
-        last = min(looks[-1], episodes) if any(name in self.trained for pair in names for name in pair) else looks[-1]
-        return names, min(looks[0], last), last
+        pairs = [(pair["candidate"], pair["shipping"]) for pair in self.compared_pairs]
+        return [(*pair, min(looks[-1], episodes) if {*pair} & self.trained.keys() else looks[-1]) for pair in pairs]
 
     def aggregation_request(self) -> Request:
         """What putting all records together asks a cluster for."""
@@ -508,7 +511,9 @@ def _external_models(
         others = json.loads(passed_over.read_text(encoding="utf-8")) if passed_over.exists() else []
         return RememberedModels(json.loads(remembered.read_text(encoding="utf-8"))), others
     found = find_models.find_models(config, schema("models"), schema("claims"), folders.results, recognise)
-    return {model.model: model for model in usable(found.models, code.of_models)}, found.passed_over
+    compared = names_of(config["compare"])
+    models = (replace(model, compared=model.model in compared) for model in usable(found.models, code.of_models))
+    return {model.model: model for model in models}, found.passed_over
 
 
 def _remembered(folders: Folders) -> Path:

@@ -320,6 +320,7 @@ class ExternalSpec(PlainData):
     :param remarks: what a user should know of how its files were found, one sentence each
     :param claims: what its repository says that it earns
     :param classes: as in :class:`ExternalPolicy`, of this model
+    :param compared: whether another model of the audit is compared with it
     """
 
     model: str
@@ -345,6 +346,7 @@ class ExternalSpec(PlainData):
     remarks: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
     classes: Mapping[str, str] = field(default_factory=dict)
+    compared: bool = False
 
     def failed(self, problem: str) -> ExternalSpec:
         """What stands for it where its data cannot be used: what it is called, where it is from, and why."""

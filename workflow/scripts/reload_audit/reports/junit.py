@@ -1,4 +1,5 @@
-"""The verdicts as JUnit XML, which continuous integration systems show: a test case a model, environment or script.
+"""The verdicts as JUnit XML, which continuous integration systems show: a test case a model, environment, script or
+candidate.
 
 Fits the schema of Jenkins' xUnit plugin, junit-10.xsd. It has no times: two audits from scratch give the same bytes.
 """
@@ -6,24 +7,27 @@ Fits the schema of Jenkins' xUnit plugin, junit-10.xsd. It has no times: two aud
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET  # only written, never parsed
 
 from reload_audit.records.environment_health import EnvironmentHealth
 from reload_audit.records.script_entry import ScriptEntry
-from reload_audit.records.since import ModelSince
+from reload_audit.records.since import CandidateResult, ModelSince
 from reload_audit.records.storage import atomic_path
 from reload_audit.reports import scripts as of_script
 from reload_audit.reports.audit import Audit, AuditedModel
 from reload_audit.reports.environments import faults_of, is_faulty, state
 from reload_audit.reports.safe_text import code_lines, one_line
 from reload_audit.reports.short_fix import cause_page
-from reload_audit.reports.since import MEANINGS, sentence, when
+from reload_audit.reports.since import MEANINGS, about_candidates, is_worse, sentence, when
 from reload_audit.reports.summary import explained, rewards
 
 _OUTCOMES = {"degraded": "failure", "error": "error", "inconclusive": "skipped"}
 """The XML element of each verdict that does not pass."""
+
+WORDS = ("suspect", "environment", "script", "regressed", "candidate", "candidate_open")
+"""What ``gate.fail_on`` may name besides verdicts; what it does not name is skipped rather than failed."""
 
 _LONGEST_NAME = 1_000
 _LONGEST_TEXT = 2_000
@@ -31,19 +35,20 @@ _LONGEST_FIX = 6_000
 
 
 def write_junit(audit: Audit, path: Path, failed: Collection[str] = ()) -> None:
-    """Write ``junit.xml``: test suites of models, environments, scripts, and of models compared with a baseline.
+    """Write ``junit.xml``: test suites of models, environments, scripts, models compared with a baseline, candidates.
 
     :param failed: where ``suspect`` is among it, a suspect model is a failed test rather than a skipped one as all
-        inconclusive models; where ``environment``, ``script`` or ``regressed`` is, so are environments or scripts with
-        faults, or models that have regressed
+        inconclusive models; likewise the other :data:`WORDS` for environments or scripts with faults, models that have
+        regressed, candidates that earn less or could not be compared, and candidates of which that is open
     """
-    faulty = {kind: "failure" if kind in failed else "skipped" for kind in ("environment", "script", "regressed")}
+    faulty = {kind: "failure" if kind in failed else "skipped" for kind in WORDS}
     of_models = [_outcome(model, "suspect" in failed) for model in audit.models]
     of_environments = [faulty["environment"] if is_faulty(environment) else "" for environment in audit.environments]
     of_scripts = [_outcome_of_script(script, faulty["script"]) for script in audit.scripts]
     compared = [] if audit.since is None else [model for model in audit.since.models if model.state in _COMPARED]
     of_compared = [faulty["regressed"] if model.state == "regressed" else "" for model in compared]
-    outcomes = [*of_models, *of_environments, *of_scripts, *of_compared]
+    of_candidates = [_outcome_of_candidate(candidate, faulty) for candidate in audit.candidates]
+    outcomes = [*of_models, *of_environments, *of_scripts, *of_compared, *of_candidates]
     suites = ET.Element("testsuites", {"name": "reload-audit", **_totals(outcomes)})
     suite = _add_suite(suites, "reload-audit", of_models)
     for model, outcome in zip(audit.models, of_models, strict=True):
@@ -60,6 +65,10 @@ def write_junit(audit: Audit, path: Path, failed: Collection[str] = ()) -> None:
         suite = _add_suite(suites, one_line(f"since {when(audit.since)}", _LONGEST_NAME), of_compared)
         for one, outcome in zip(compared, of_compared, strict=True):
             _add_since(suite, one, outcome)
+    if of_candidates:
+        suite = _add_suite(suites, "candidates", of_candidates)
+        for candidate, outcome in zip(audit.candidates, of_candidates, strict=True):
+            _add_candidate(suite, candidate, outcome)
     ET.indent(suites)
     with atomic_path(path) as temporary:
         ET.ElementTree(suites).write(temporary, encoding="utf-8", xml_declaration=True)
@@ -80,6 +89,22 @@ def _add_script(suite: ET.Element, script: ScriptEntry, outcome: str) -> None:
         return
     message = one_line(of_script.in_short(script), _LONGEST_TEXT)
     ET.SubElement(case, outcome, {"type": "script", "message": message}).text = said
+
+
+def _outcome_of_candidate(candidate: CandidateResult, faulty: Mapping[str, str]) -> str:
+    if is_worse(candidate):
+        return faulty["candidate"]
+    return faulty["candidate_open"] if candidate.earns == "open" else ""
+
+
+def _add_candidate(suite: ET.Element, candidate: CandidateResult, outcome: str) -> None:
+    name = one_line(f"{candidate.candidate} against {candidate.shipping}", _LONGEST_NAME)
+    case = ET.SubElement(suite, "testcase", {"classname": "candidates", "name": name})
+    said = "\n".join(one_line(line, _LONGEST_TEXT) for line in about_candidates([candidate]))
+    if not outcome:
+        ET.SubElement(case, "system-out").text = said
+        return
+    ET.SubElement(case, outcome, {"type": "candidate", "message": said}).text = said
 
 
 _COMPARED = ("regressed", "recovered", "changed", "same")

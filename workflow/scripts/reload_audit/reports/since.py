@@ -111,19 +111,32 @@ def about_candidates(candidates: Iterable[CandidateResult]) -> Iterator[str]:
         yield one_line(f"{names}{on}: {_against(one)}", _LONGEST_LINE)
 
 
-def power(pairs: Sequence[tuple[str, str]], first: int, last: int, criteria: Criteria) -> list[str]:
+def power(pairs: Sequence[tuple[str, str, int]], criteria: Criteria) -> list[str]:
     """What is said before pairs run: how small a difference they may show.
 
-    :param pairs: names of a candidate and of the model that is shipping
-    :param first: episodes that each model runs at least, and ``last``, at most
+    :param pairs: names of a candidate and of the model that is shipping, and how many episodes each of them runs
     """
-    smallest = [f"{smallest_planned(n, criteria):.2g} ({n:,} episodes)" for n in dict.fromkeys((first, last))]
     return [
-        f"compare: {one_line(candidate, _LONGEST_NAME)} against {one_line(shipping, _LONGEST_NAME)}: "
-        f"a loss shows in 4 of 5 cases if it exceeds the margin by {' to '.join(smallest)} standard deviations "
-        "of the difference of two episodes with one seed"
-        for candidate, shipping in pairs
+        f"compare: {one_line(candidate, _LONGEST_NAME)} against {one_line(shipping, _LONGEST_NAME)}: in {n:,} episodes "
+        f"a loss shows in 4 of 5 cases if it exceeds the margin by {smallest_planned(n, criteria):.2g} standard "
+        "deviations of the difference of two episodes with one seed"
+        for candidate, shipping, n in pairs
     ]
+
+
+def is_worse(one: CandidateResult) -> bool:
+    """Whether a candidate earns less than the model that is shipping, or could not be compared with it."""
+    return one.earns in ("", "less")
+
+
+def faulty_candidates(candidates: Iterable[CandidateResult]) -> list[str]:
+    """A line for each of them."""
+    return [*about_candidates(one for one in candidates if is_worse(one))]
+
+
+def open_candidates(candidates: Iterable[CandidateResult]) -> list[str]:
+    """A line for each candidate of which it is open whether it earns as much."""
+    return [*about_candidates(one for one in candidates if one.earns == "open")]
 
 
 def _against(one: CandidateResult) -> str:
