@@ -204,3 +204,24 @@ PPO("MlpPolicy", gym.make(args.env)).save("agent")
         del files["hyperparams/dqn.yml"]
     spec = planned(Repository(files, {"agent.zip": OF_CARTPOLE}).write(tmp_path / "told")).specs["agent"]
     assert spec.environment.env == "CartPole-v1"
+
+
+def test_what_was_saved_before_a_training_went_on_elsewhere_is_of_the_environment_before(tmp_path: Path) -> None:
+    script = """
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+STAGES = {"easy": 0.0, "hard": 0.02}
+model = None
+for number, (stage, speed) in enumerate(STAGES.items()):
+    env = make_vec_env("MountainCarContinuous-v0", env_kwargs={"goal_velocity": speed})
+    if model is None:
+        model = PPO("MlpPolicy", env)
+    else:
+        model.set_env(env)
+    model.learn(1000, reset_num_timesteps=False)
+    model.save(f"stages/{number}_{stage}")
+"""
+    models = {"stages/0_easy.zip": PPO_ALONE, "stages/1_hard.zip": PPO_ALONE}
+    found = planned(Repository({"train.py": script}, models).write(tmp_path / "stages"))
+    given = {name: spec.environment.env_kwargs for name, spec in found.specs.items()}
+    assert given == {"stages/0_easy": {"goal_velocity": 0.0}, "stages/1_hard": {"goal_velocity": 0.02}}

@@ -154,3 +154,86 @@ def test_very_many_files_of_settings_are_followed_within_one_limit(
         text(folder / f"configs/{number}.yaml", f"name: model\nsteps: 10\nenv: {{size: {number}}}\n")
     found = planned(folder)
     assert 1 < found.proposed.count("env_kwargs") <= 9
+
+
+def test_options_are_those_that_a_path_and_a_zip_tell(tmp_path: Path) -> None:
+    script = """
+import argparse, os
+from stable_baselines3 import A2C, PPO
+from stable_baselines3.common.callbacks import CheckpointCallback
+from stable_baselines3.common.env_util import make_vec_env
+parser = argparse.ArgumentParser()
+parser.add_argument("--algo", choices=["ppo", "a2c"], default="ppo")
+parser.add_argument("--env", default="CartPole-v1")
+parser.add_argument("--seed", type=int, default=0)
+args = parser.parse_args()
+folder = os.path.join("runs", f"{args.algo}-{args.env}-s{args.seed}")
+model = {"ppo": PPO, "a2c": A2C}[args.algo]("MlpPolicy", make_vec_env(args.env, n_envs=3))
+model.learn(100, callback=CheckpointCallback(10, os.path.join(folder, "steps"), name_prefix="net"))
+model.save(os.path.join(folder, "final"))
+"""
+    a2c = {"ent_coef": 0.0, "vf_coef": 0.5, "gae_lambda": 1.0, "use_rms_prop": True}
+    models = {"runs/ppo-CartPole-v1-s0/final.zip": PPO_ALONE, "runs/a2c-Acrobot-v1-s2/steps/net_50_steps.zip": a2c}
+    found = planned(Repository({"train.py": script}, models).write(tmp_path / "thesis"))
+    run = {name: (spec.algo, spec.environment.env, spec.n_envs) for name, spec in found.specs.items()}
+    assert run == {
+        "runs/ppo-CartPole-v1-s0/final": ("PPO", "CartPole-v1", 3),
+        "runs/a2c-Acrobot-v1-s2/steps/net_50_steps": ("A2C", "Acrobot-v1", 3),
+    }
+
+
+def test_settings_that_omegaconf_merges_and_fills_in_are_followed(tmp_path: Path) -> None:
+    script = """
+import sys
+import stable_baselines3 as sb3
+from omegaconf import OmegaConf
+from maze import Maze
+ENVS = {"maze": Maze}
+cfg = OmegaConf.merge(OmegaConf.load("conf/base.yaml"), OmegaConf.load("conf/mine.yaml"))
+if len(sys.argv) > 1:
+    cfg = OmegaConf.merge(cfg, OmegaConf.load(sys.argv[1]))
+model = getattr(sb3, cfg.algo)("MlpPolicy", ENVS[cfg.env.name](**cfg.env.params))
+model.save(f"{cfg.out}/model")
+"""
+    files = {
+        "maze.py": MAZE,
+        "train.py": script,
+        "conf/base.yaml": "algo: PPO\nenv:\n  name: maze\n  params: {size: 3}\nout: 'out/${env.name}'\n",
+        "conf/mine.yaml": "env: {params: {size: 4}}\n",
+    }
+    folder = Repository(files, {"out/maze/model.zip": PPO_ALONE}).write(tmp_path / "merged")
+    (run,) = planned(folder).proposal["runs"]
+    assert (run["env"], run["env_kwargs"]) == ("maze:Maze", {"size": 4})
+
+
+def test_models_of_pydantic_and_toml_are_followed(tmp_path: Path) -> None:
+    settings = """
+import tomllib
+from pydantic import BaseModel
+class EnvSettings(BaseModel):
+    size: int = 3
+    id: str = "none"
+class Settings(BaseModel):
+    env: EnvSettings = EnvSettings()
+    out: str = "weights"
+    @classmethod
+    def read(cls, path):
+        with open(path, "rb") as file:
+            return cls.model_validate(tomllib.load(file))
+"""
+    script = """
+from stable_baselines3 import PPO
+from maze import Maze
+from settings import Settings
+cfg = Settings.read("config.toml")
+PPO("MlpPolicy", Maze(size=cfg.env.size)).save(f"{cfg.out}/{cfg.env.id}")
+"""
+    files = {
+        "maze.py": MAZE,
+        "settings.py": settings,
+        "train.py": script,
+        "config.toml": "out = 'models'\n[env]\nsize = 6\n",
+    }
+    folder = Repository(files, {"models/none.zip": PPO_ALONE}).write(tmp_path / "pydantic")
+    (run,) = planned(folder).proposal["runs"]
+    assert (run["env"], run["env_kwargs"]) == ("maze:Maze", {"size": 6})

@@ -101,7 +101,8 @@ class Describing:
         else:
             env = environment.env
         changing = any(_last(layer) != "TimeLimit" for layer in wrappers)
-        inside = environment.monitored == 0 and len(wrappers) <= len(environment.wrappers)
+        monitored = wrappers[: len(wrappers) - len(environment.wrappers) + (environment.monitored or 0)]
+        inside = environment.monitored is not None and all(_last(layer) == "TimeLimit" for layer in monitored)
         kwargs = self._data(kwargs, definitions)
         single = tuple(self._written(layer, definitions) for layer in wrappers)
         layers = tuple(self._written(layer, definitions) for layer in environment.layers)

@@ -67,8 +67,19 @@ def _module(place: Place, texts: Sequence[str], folder: str) -> str:
 
 def _asks(node: ast.AST) -> bool:
     """Whether something has a value only where its script is started, or where somebody answers it."""
-    is_argv = isinstance(node, ast.Attribute) and node.attr == "argv"
-    return is_argv or (isinstance(node, ast.Call) and _last(node.func) in ("input", "getpass"))
+    if isinstance(node, ast.Attribute):
+        return node.attr == "argv"
+    if not isinstance(node, ast.Call):
+        return False
+    return _last(node.func) in ("input", "getpass") or (_last(node.func) == "add_argument" and _is_required(node))
+
+
+def _is_required(option: ast.Call) -> bool:
+    """Whether a script cannot be started without an option."""
+    given = {keyword.arg: getattr(keyword.value, "value", None) for keyword in option.keywords}
+    flags = [flag.value for flag in option.args if isinstance(flag, ast.Constant) and isinstance(flag.value, str)]
+    is_positional = bool(flags) and not flags[0].startswith("-") and given.get("nargs") not in ("?", "*")
+    return bool(given.get("required")) or is_positional
 
 
 def _calls(script: Script, place: Place) -> Iterator[ast.Call]:

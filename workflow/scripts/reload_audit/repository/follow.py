@@ -75,9 +75,14 @@ class Follower:
         self.left = steps
         self._depth = 0
 
-    def follow_all(self) -> None:
-        """Follow every script, then all functions and classes that nothing has used."""
+    def follow_all(self, first: Iterable[Callable[[], None]] = ()) -> None:
+        """Follow every script, then all functions and classes that nothing has used.
+
+        :param first: what is followed before
+        """
         try:
+            for begin in first:
+                self._attempt(begin)
             for path in sorted(self.modules.paths, key=lambda path: not self.modules.scripts[path].speaks_of_models):
                 self._attempt(self.module, path)
             for function in self._functions:
@@ -103,7 +108,7 @@ class Follower:
         instance = self._instance(found, [], {}, found.place)
         for method in [value for value in found.scope.names.values() if isinstance(value, Function)]:
             if id(method.node) not in self._called:
-                self.call(self._bound(method, instance), [], {}, method.place)
+                self.call(self._bound(method, instance, found), [], {}, method.place)
 
     def module(self, path: str) -> ModuleScope:
         """The global names of a file, which is followed when it is first asked for."""
@@ -250,6 +255,10 @@ class Follower:
         found.scope.parent = scope
         self._functions = [function for function in self._functions if function.scope is not found.scope]
         self.classes.append(found)
+        for decorator in statement.decorator_list:  # one of the repository may enter the class in a table
+            decorate = self.value(decorator, scope)
+            if isinstance(decorate, Function):
+                self.call(decorate, [found], {}, place)
         return found
 
     # --- Expressions -----------------------------------------------------------------------------------------------
@@ -354,13 +363,14 @@ class Follower:
         if isinstance(owner, ModuleScope):
             return owner.scope.get(name)
         if isinstance(owner, Class):
-            return owner.find(name)
+            found = owner.find(name)
+            return Method(owner, name) if found is UNKNOWN else self._bound(found, None, owner)
         if isinstance(owner, Instance):
             if name in owner.attributes:
                 return owner.attributes[name]
             found = UNKNOWN if owner.of is None else owner.of.find(name)
             if isinstance(found, Function):
-                return self._bound(found, owner)
+                return self._bound(found, owner, owner.of)
             return Method(owner, name) if found is UNKNOWN else found
         return UNKNOWN if owner is UNKNOWN else self._library.attribute(owner, name)
 
@@ -372,7 +382,8 @@ class Follower:
         for arg in node.args:
             value = self.value(arg, scope)
             if isinstance(arg, ast.Starred):
-                args += value[: limits.SCRIPT_ROUNDS] if isinstance(value, list | tuple) else [UNKNOWN]
+                started = "sys.argv" in ast.unparse(arg)  # a script is taken to be started without arguments
+                args += value[: limits.SCRIPT_ROUNDS] if isinstance(value, list | tuple) else [UNKNOWN][started:]
             else:
                 args.append(value)
         kwargs: dict[str, Value] = {}
@@ -426,8 +437,8 @@ class Follower:
         if isinstance(start, Function):
             self.call(self._bound(start, instance), args, kwargs, place)
         else:
-            make = functools.partial(self.call, args=[], kwargs={}, place=place)
-            instance.attributes |= dataclass_fields.attributes(found, args, kwargs, make)
+            make = functools.partial(self.call, args=[], place=place)
+            instance.attributes |= dataclass_fields.attributes(found, args, kwargs, make, self.value)
         return instance
 
     def instance(self, found: Class, kwargs: Mapping[str, Value]) -> Instance:
@@ -437,10 +448,21 @@ class Follower:
         except Exception:
             return Instance(found)
 
-    def _bound(self, function: Function, this: Any) -> Function:
-        decorators = getattr(function.node, "decorator_list", [])
-        static = any(isinstance(one, ast.Name) and one.id == "staticmethod" for one in decorators)
-        return function if static else Function(function.node, function.scope, function.place, this)
+    def _bound(self, function: Any, this: Instance | None, of: Class | None = None) -> Any:
+        """What a method of a class is as an attribute of an object of it, or of the class itself: bound, or its value.
+
+        :param this: the object; None for the class itself
+        """
+        if not isinstance(function, Function):
+            return function
+        decorators = [ast.unparse(one).rpartition(".")[2] for one in getattr(function.node, "decorator_list", [])]
+        if "classmethod" in decorators:
+            return Function(function.node, function.scope, function.place, of)
+        if this is None or "staticmethod" in decorators:
+            return function
+        bound = Function(function.node, function.scope, function.place, this)
+        is_property = any(one in ("property", "cached_property") for one in decorators)
+        return self.call(bound, [], {}, function.place) if is_property else bound
 
     def _super(self, scope: Scope) -> Any:
         this = scope.get("self")
@@ -497,4 +519,5 @@ _BUILTINS = {
     "enumerate",
     "zip",
     "getattr",
+    "sorted",
 }

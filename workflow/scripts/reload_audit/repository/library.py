@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from reload_audit.reading import limits
+from reload_audit.repository.arguments import POSITIONAL, as_integer, as_mapping, as_plain, without_ending
 from reload_audit.repository.calls import Call
 from reload_audit.repository.follow import Follower
 from reload_audit.repository.kinds import has_libraries, is_environment, is_wrapper
 from reload_audit.repository.places import Place
+from reload_audit.repository.plugins import Plugin, declared
 from reload_audit.repository.standard import STANDARD, Parser, attribute_of_text, method_of_mapping, method_of_text
 from reload_audit.repository.stated import Environment, Evaluation, Found, Layer, Model, Registration
 from reload_audit.repository.told import Told
@@ -29,10 +31,8 @@ from reload_audit.repository.values import (
     Partial,
     Some,
     Value,
-    as_data,
     as_text,
     is_object,
-    is_plain,
 )
 
 ALGORITHMS = (
@@ -51,17 +51,6 @@ _UNSEEN = {
 _NO_WRAPPERS = ("Callback", "Recorder", "Buffer", "Agent", "Trainer", "Logger")
 """How names end of what is given an environment and gives none."""
 
-_NOT_ARGUMENTS = (
-    "render_mode",
-    "render",
-    "gui",
-    "verbose",
-    "disable_env_checker",
-    "autoreset",
-    "apply_api_compatibility",
-)
-"""Arguments of environments that only say what is shown."""
-
 
 class Library:
     """Says what calls mean, and notes what they say of environments and models.
@@ -72,6 +61,7 @@ class Library:
     def __init__(self, told: Told) -> None:
         self.found = Found()
         self.told = told
+        self._namespace = ""
 
     def call(
         self, follower: Follower, function: Any, args: Sequence[Any], kwargs: Mapping[str, Value], place: Place
@@ -131,7 +121,7 @@ class Library:
         start = found.find("__init__")
         names = [one.arg for one in start.node.args.args[1:]] if isinstance(start, Function) else []
         given = {**dict(zip(names[skip:], call.args[skip:], strict=False)), **call.kwargs}
-        return _plain({key: value for key, value in given.items() if key not in (*names[:skip], "env", "venv")})
+        return as_plain({key: value for key, value in given.items() if key not in (*names[:skip], "env", "venv")})
 
     def make(self, call: Call) -> Any:
         """``gym.make``."""
@@ -139,19 +129,19 @@ class Library:
         if isinstance(name, Instance | Class | Function):
             return UNKNOWN
         given = {key: value for key, value in call.kwargs.items() if key not in ("id", "vector_kwargs")}
-        kwargs, unknown = _plain(given)
+        kwargs, unknown = as_plain(given)
         return self.made(Environment(call.place, env=as_text(name), kwargs=kwargs, unknown=unknown))
 
     def environment(self, value: Any, call: Call, env_kwargs: Any = None) -> Environment | None:
         """The environment that something makes which SB3 takes for one: an id, a class, a function, an environment."""
         given = env_kwargs if isinstance(env_kwargs, dict) else {} if env_kwargs is None else {"**": UNKNOWN}
-        kwargs, unknown = _plain(given)
+        kwargs, unknown = as_plain(given)
         if isinstance(value, Environment):
             return value
         if isinstance(value, str):
             return self.made(Environment(call.place, env=value, kwargs=kwargs, unknown=unknown))
         if isinstance(value, Made) and value.maker.last[:1].isupper():
-            plain, not_plain = _plain(value.kwargs)
+            plain, not_plain = as_plain(value.kwargs)
             return self.made(Environment(call.place, library=value.maker.name, kwargs=plain, unknown=not_plain))
         if isinstance(value, External) and value.last[:1].isupper():
             return self.made(Environment(call.place, library=value.name, kwargs=kwargs, unknown=unknown))
@@ -171,7 +161,7 @@ class Library:
         environment = replace(environment, monitored=len(environment.wrappers))
         wrap, wrap_with = call.get(4, "wrapper_class"), call.kwargs.get("wrapper_kwargs")
         if wrap is not UNKNOWN and wrap is not None:
-            wrapped = call.again(wrap, [environment], _mapping(wrap_with))
+            wrapped = call.again(wrap, [environment], as_mapping(wrap_with))
             environment = wrapped if isinstance(wrapped, Environment) else environment
         kind = call.get(6, "vec_env_cls")
         n_envs = call.get(1, "n_envs", 1)
@@ -179,12 +169,12 @@ class Library:
             environment,
             vec_env=kind.last if isinstance(kind, External) else "DummyVecEnv",
             n_envs=n_envs if isinstance(n_envs, int) else None,
-            seed=_integer(call.get(2, "seed")),
+            seed=as_integer(call.get(2, "seed")),
         )
 
     def make_atari_env(self, call: Call) -> Any:
         """``make_atari_env`` of SB3: an environment in its AtariWrapper."""
-        kwargs, unknown = _plain(_mapping(call.kwargs.get("wrapper_kwargs")))
+        kwargs, unknown = as_plain(as_mapping(call.kwargs.get("wrapper_kwargs")))
         environment = self.make_vec_env(call)
         layer = Layer("stable_baselines3.common.atari_wrappers.AtariWrapper", kwargs, call.place, None, unknown)
         return replace(environment, wrappers=(*environment.wrappers, layer))
@@ -201,12 +191,30 @@ class Library:
     def register(self, call: Call) -> None:
         """``gymnasium.register``."""
         name, entry = call.get(0, "id"), call.get(1, "entry_point")
-        kwargs, _ = _plain(_mapping(call.kwargs.get("kwargs")))
+        kwargs, _ = as_plain(as_mapping(call.kwargs.get("kwargs")))
         if isinstance(entry, Function | Partial):
             entry = self.environment(entry, call)
         if isinstance(name, str) and HOLE not in name:
-            steps = _integer(call.kwargs.get("max_episode_steps"))
+            name = f"{self._namespace}/{name.rpartition('/')[2]}" if self._namespace else name
+            steps = as_integer(call.kwargs.get("max_episode_steps"))
             self.found.registrations.setdefault(name, Registration(name, entry, kwargs, steps, call.place))
+
+    def setup(self, call: Call) -> None:
+        """``setuptools.setup``."""
+        for plugin in declared(call.kwargs.get("entry_points"), call.place):
+            self.plugin(call.follower, plugin)
+
+    def plugin(self, follower: Follower, plugin: Plugin) -> None:
+        """Follow a function that registers environments when Gymnasium is imported."""
+        module, _, name = plugin.target.partition(":")
+        path = follower.modules.find(module.strip(), plugin.place.path)
+        if path is None:
+            return
+        self._namespace = plugin.namespace
+        try:
+            follower.call(follower.module(path).scope.get(name.strip()), [], {}, plugin.place)
+        finally:
+            self._namespace = ""
 
     def _of_library(self, function: External, call: Call) -> Any:
         inner = call.environment
@@ -215,9 +223,9 @@ class Library:
             if function.last in _UNSEEN or (function.last[:1].islower() and function.package in (*_SB3, "gymnasium")):
                 return inner
             given = {key: value for key, value in call.kwargs.items() if key not in ("env", "venv")}
-            names = _POSITIONAL.get(function.last, ())
+            names = POSITIONAL.get(function.last, ())
             given |= dict(zip(names, call.args[1:], strict=False))
-            kwargs, unknown = _plain(given)
+            kwargs, unknown = as_plain(given)
             nameless = ("positional",) if len(call.args) - 1 > len(names) else ()
             return inner.within(Layer(function.name, kwargs, call.place, None, (*unknown, *nameless)))
         if function.package in _SB3 and function.last in ALGORITHMS:
@@ -231,8 +239,8 @@ class Library:
     def model(self, algo: str, call: Call) -> Model:
         """What ``PPO(...)`` and the like give."""
         environment = self.environment(call.get(1, "env"), call)
-        seed = _integer(call.kwargs.get("seed"))
-        parts = [call.get(0, "policy"), *_mapping(call.kwargs.get("policy_kwargs")).values()]
+        seed = as_integer(call.kwargs.get("seed"))
+        parts = [call.get(0, "policy"), *as_mapping(call.kwargs.get("policy_kwargs")).values()]
         classes = [part for part in parts if isinstance(part, Class)]
         self.found.parts += classes
         given = numbers(call.kwargs)
@@ -258,7 +266,7 @@ class Library:
         if owner not in ALGORITHMS:
             return UNKNOWN
         model = Model(owner, call.place, self.environment(call.get(1, "env"), call))
-        model.loaded.append((_bare(as_text(path)), call.place))
+        model.loaded.append((without_ending(as_text(path)), call.place))
         return self._noted(model)
 
     def evaluate_policy(self, call: Call) -> Any:
@@ -267,7 +275,7 @@ class Library:
         episodes, deterministic = call.get(2, "n_eval_episodes", 10), call.get(3, "deterministic", True)
         if isinstance(model, Model):
             model.environment = model.environment or (environment if isinstance(environment, Environment) else None)
-            evaluated = Evaluation(_integer(episodes), deterministic is not False, call.place)
+            evaluated = Evaluation(as_integer(episodes), deterministic is not False, call.place)
             model.evaluations.append(evaluated)
         return UNKNOWN
 
@@ -289,13 +297,11 @@ class Library:
             of.append(call.args[0])
         if isinstance(of, Parser):
             return of.method(method.name, call, self.told.options)
-        if isinstance(of, OpenFile) and method.name == "read":
-            return of
-        return UNKNOWN
+        return _method_of_others(method, call)
 
     def _method_of_model(self, model: Model, name: str, call: Call) -> Any:
         if name == "save" and len(model.files) < limits.SCRIPT_STATEMENTS:
-            model.files.append((_bare(as_text(call.get(0, "path"))), call.place))
+            model.files.append((without_ending(as_text(call.get(0, "path"))), call.place))
         elif name == "learn":
             model.trained = True
             model.evaluations.clear()  # they were of other weights
@@ -305,12 +311,21 @@ class Library:
             seen = call.get(0, "observation")
             model.environment = model.environment or (seen if isinstance(seen, Environment) else None)
         elif name == "set_env":
-            model.environment = self.environment(call.get(0, "env"), call) or model.environment
+            self._goes_on_in(model, self.environment(call.get(0, "env"), call))
         elif name in ("get_env", "get_vec_normalize_env") and model.environment is not None:
             return model.environment
         elif name == "load":
             return self.load(External(f"stable_baselines3.{model.algo}.load"), call)
         return UNKNOWN
+
+    def _goes_on_in(self, model: Model, environment: Environment | None) -> None:
+        """Note that training goes on in another environment: what has been saved so far is of the one before."""
+        if environment is None:
+            return
+        if model.environment is not None and (model.files or model.best or model.checkpoints):
+            self._noted(replace(model))
+            model.files, model.best, model.checkpoints, model.logs, model.loaded = [], [], [], [], []
+        model.environment = environment
 
     def _callbacks(self, model: Model, callback: Any, call: Call) -> None:
         """Note what the callbacks of a training save."""
@@ -348,23 +363,12 @@ def _saved_by(callback: str, model: Model, call: Call) -> None:
             model.logs.append((as_text(logs), call.place))
 
 
-def _plain(given: Mapping[str, Value]) -> tuple[dict[str, Value], tuple[str, ...]]:
-    """Arguments that can be written into a configuration, and the names of the others."""
-    kept = {key: value for key, value in given.items() if key not in _NOT_ARGUMENTS}
-    plain = {key: as_data(value) for key, value in kept.items() if is_plain(value) or is_object(value)}
-    return plain, tuple(key for key in kept if key not in plain)
-
-
-def _mapping(value: Any) -> dict[str, Value]:
-    return value if isinstance(value, dict) else {}
-
-
-def _integer(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _bare(path: str) -> str:
-    return path.removesuffix(".zip")
+def _method_of_others(method: Method, call: Call) -> Any:
+    if isinstance(method.of, OpenFile) and method.name == "read":
+        return method.of
+    if isinstance(method.of, Class) and method.name in ("model_validate", "parse_obj"):  # of pydantic
+        return call.again(method.of, [], as_mapping(call.get(0, "obj")))
+    return UNKNOWN
 
 
 # --- Tables of what calls mean ---------------------------------------------------------------------------------------
@@ -392,7 +396,7 @@ def _layer(name: str, *names: str) -> Callable[[Library, Call], Any]:
         if inner.vec_env is None:
             inner = replace(inner, vec_env="DummyVecEnv", n_envs=1)
         given = {key: value for key, value in call.kwargs.items() if key != "venv"}
-        kwargs, unknown = _plain({**dict(zip(names, call.args[1:], strict=False)), **given})
+        kwargs, unknown = as_plain({**dict(zip(names, call.args[1:], strict=False)), **given})
         return inner.within(Layer(name, kwargs, call.place, None, unknown))
 
     return build
@@ -409,23 +413,6 @@ def _unseen(_: Library, call: Call) -> Any:
 
 
 _NORMALIZE = ("training", "norm_obs", "norm_reward", "clip_obs", "clip_reward", "gamma", "epsilon", "norm_obs_keys")
-
-_POSITIONAL: dict[str, tuple[str, ...]] = {
-    "TimeLimit": ("max_episode_steps",),
-    "ResizeObservation": ("shape",),
-    "GrayScaleObservation": ("keep_dim",),
-    "GrayscaleObservation": ("keep_dim",),
-    "FrameStack": ("num_stack",),
-    "FrameStackObservation": ("stack_size",),
-    "FilterObservation": ("filter_keys",),
-    "RescaleAction": ("min_action", "max_action"),
-    "AtariPreprocessing": ("noop_max", "frame_skip", "screen_size"),
-    "AtariWrapper": ("noop_max", "frame_skip", "screen_size"),
-    "MaxAndSkipEnv": ("skip",),
-    "WarpFrame": ("width", "height"),
-    "ActionMasker": ("action_mask_fn",),
-}
-"""Names of the positional arguments of common wrappers, after the environment."""
 
 _Handler = Callable[[Library, Call], Any]
 
@@ -447,7 +434,11 @@ _BY_NAME: dict[str, _Handler] = {
     "gymnasium.register": Library.register,
     "gymnasium.envs.registration.register": Library.register,
     "gymnasium.envs.register": Library.register,
+    "setuptools.setup": Library.setup,
+    "distutils.core.setup": Library.setup,
     **dict.fromkeys(("yaml.safe_load", "yaml.load", "yaml.full_load", "json.load", "json.loads"), Library.settings),
-    **dict.fromkeys(("omegaconf.OmegaConf.load", "toml.load", "tomllib.load"), Library.settings),
+    **dict.fromkeys(
+        ("omegaconf.OmegaConf.load", "toml.load", "tomllib.load", "tomli.load", "tomllib.loads"), Library.settings
+    ),
 }
 """By the whole name."""

@@ -14,14 +14,17 @@ from reload_audit.reading import limits
 from reload_audit.reading.files import read_bytes
 from reload_audit.reading.plain_values import parse_json
 from reload_audit.reading.refusal import Unreadable
+from reload_audit.reading.toml_text import parse_toml
 from reload_audit.reading.yaml_text import parse_yaml
 from reload_audit.repository import rewards
 from reload_audit.repository.describing import Beside, Describing
 from reload_audit.repository.follow import Follower
 from reload_audit.repository.kinds import is_environment
 from reload_audit.repository.library import Library
+from reload_audit.repository.named_options import named
 from reload_audit.repository.paths import NO_MATCH, Match, match
 from reload_audit.repository.places import Place
+from reload_audit.repository.plugins import in_metadata
 from reload_audit.repository.rewards import Reward, Subject
 from reload_audit.repository.run_settings import run_settings
 from reload_audit.repository.saved_spaces import contradict
@@ -43,12 +46,14 @@ class Asked:
     :param algo: empty where that is not known
     :param settings: what its zip says of itself
     :param hyperparameters: numbers in its zip, by their names
+    :param env: the environment id in its name; empty for none
     """
 
     path: str
     algo: str
     settings: Mapping[str, object]
     hyperparameters: Mapping[str, float] = field(default_factory=dict)
+    env: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,8 @@ class Repository:
         told = Told(self._settings)
         library = Library(told)
         follower = Follower(scripts, library)
-        follower.follow_all()
+        self._plugins = [one for path in self._files for one in in_metadata(path, self._metadata(path))]
+        follower.follow_all(partial(library.plugin, follower, plugin) for plugin in self._plugins)
         self._set: list[Environment] | None = None
         self._texts: dict[str, Any] = {}
         self._stated: dict[str, Mapping[str, Value]] = {}
@@ -97,28 +103,37 @@ class Repository:
         self._told, self._left, self._with = told, follower.left, dict[str, Found]()
         others = [self._followed(one) for one in choices(told, list(self._files), self._settings)]
         if told.is_missing and any(other.models for other in others):
-            library.found.models, library.found.outermost = [], {}
+            made = library.found.outermost.items()
+            library.found.outermost = {key: one for key, one in made if one.is_known}
+            library.found.models = [
+                model for model in library.found.models if model.environment and model.environment.is_known
+            ]
         for other in others:
             library.found.models += other.models
             library.found.outermost |= other.outermost
 
-    def _followed(self, assumed: Mapping[str, Value]) -> Found:
-        """What scripts say that are started with some settings."""
-        key = repr(assumed)
+    def _followed(self, assumed: Mapping[str, Value] | None, options: Mapping[str, Value] | None = None) -> Found:
+        """What scripts say that are started with some settings, or with some options."""
+        key = repr([assumed, options])
         if key not in self._with:
-            library = Library(Told(self._settings, assumed))
+            library = Library(Told(self._settings, assumed, options, keeps=self._told.is_missing))
             follower = Follower(self.scripts.values(), library, self._left)
-            follower.follow_all()
+            follower.follow_all(partial(library.plugin, follower, plugin) for plugin in self._plugins)
             self._left, self._with[key] = max(follower.left, 0), library.found
             self._found.registrations |= {**library.found.registrations, **self._found.registrations}
             self._found.parts += library.found.parts
         return self._with[key]
 
-    def _of(self, path: str) -> Found:
-        """What scripts say, started with the settings that lie beside a model, if there are any."""
-        for file in beside(path, list(self._files)) if self._told.is_asked else ():
+    def _of(self, asked: Asked) -> Found:
+        """What scripts say, started with the settings beside a model, or with the options that its path tells."""
+        options = named(self._told.offered, asked.path, asked.algo, asked.env)
+        for file in beside(asked.path, list(self._files)) if self._told.is_asked else ():
             content = self._settings(file)
-            found = self._followed(content) if isinstance(content, dict) and content else self._found
+            found = self._followed(content, options) if isinstance(content, dict) and content else self._found
+            if found.models or found.environments:
+                return found
+        if options:
+            found = self._followed(None, options)
             if found.models or found.environments:
                 return found
         return self._found
@@ -129,7 +144,7 @@ class Repository:
         What the script says that saves or loads a file of that name counts first, then models of the same algorithm,
         then whatever environments scripts make, at last environments that are only defined.
         """
-        found_here = self._of(asked.path)
+        found_here = self._of(asked)
         models = found_here.models
         by_path = _best(models, lambda model: _match(asked.path, model))
         same = [model for model in models if model.algo == asked.algo or not asked.algo]
@@ -141,6 +156,7 @@ class Repository:
         deterministic = next(iter(ways)) if len(ways) == 1 else None
         possible: list[list[Setup | None]] = [
             [described.of_model(model, left) for model in that_trained(by_path, asked)],
+            [described.of_model(model, left) for model in self._in_its_own_id(that_trained(same, asked), asked.path)],
             [described.of_model(model, left) for model in that_trained(same, asked)],
             [described.of_model(model, left) for model in that_trained(models, asked)],
             [described.setup(environment, left) for environment in found_here.environments],
@@ -154,8 +170,19 @@ class Repository:
                 around = [model.environment for model in by_path if model.environment is not None]
                 statistics = [file for one in around for file in (*one.saved, *one.loaded)]
                 own = statistics if strength == 0 else []
-                return Answer(found, strength == 0, own, deterministic, logs, doubts if strength < 2 else ())
+                return Answer(found, strength == 0, own, deterministic, logs, doubts if strength < 3 else ())
         return Answer([], False, [], deterministic, logs)
+
+    def _in_its_own_id(self, models: Sequence[Model], path: str) -> list[Model]:
+        """Models as scripts make them, in the id that the repository registers and that a model's path names."""
+        ids = [env for env in self._found.registrations if _short_name(env) and _short_name(env) in _letters(path)]
+        made = [model for model in models if model.environment is not None and model.environment.env]
+        return [
+            replace(model, environment=replace(model.environment, env=env))
+            for model in made
+            if model.environment is not None and model.environment.env not in ids
+            for env in ids
+        ]
 
     def registered(self, env: str) -> Setup | None:
         """How an environment is had whose id the repository itself registers; None where it does not."""
@@ -223,7 +250,8 @@ class Repository:
         return different
 
     def _contradicts(self, setup: Setup, asked: Asked) -> bool:
-        plain = not setup.wrappers and not setup.vec_wrappers and not setup.frame_stack
+        is_whole = all(name.endswith(".TimeLimit") for name, _ in setup.wrappers)
+        plain = is_whole and not setup.vec_wrappers and not setup.frame_stack
         return plain and setup.made_by is not None and contradict(self._spaces(setup), asked.settings)
 
     def _spaces(self, setup: Setup) -> Mapping[str, Value]:
@@ -242,8 +270,13 @@ class Repository:
         ]
         return of_algo or self._set
 
+    def _metadata(self, path: str) -> Any:
+        """What ``pyproject.toml`` or ``setup.cfg`` holds; nothing for any other file."""
+        name = posixpath.basename(path)
+        return _content(path, self._files[path]) if name in ("pyproject.toml", "setup.cfg") else None
+
     def _settings(self, path: str) -> Any:
-        """The content of a YAML or JSON file by the path that a script has; nothing where it cannot be read."""
+        """The content of a file of settings by the path that a script has; nothing where it cannot be read."""
         wanted = posixpath.normpath(path)
         ends = [own for own in self._files if own == wanted or own.endswith(f"/{posixpath.basename(wanted)}")]
         for own in sorted(ends, key=lambda own: (own != wanted, own.count("/"))):
@@ -255,22 +288,33 @@ class Repository:
 
 
 def _content(path: str, file: str) -> Any:
-    """What a YAML or JSON file holds; None where it cannot be read."""
+    """What a YAML, JSON or TOML file holds, or the text of another; None where it cannot be read."""
     try:
-        content = read_bytes(file)
-        held = parse_json(content) if path.endswith(".json") else parse_yaml(content.decode("utf-8", "replace"))
+        held = _parsed(path, read_bytes(file))
     except (Unreadable, ValueError):
         return None
     return without_descriptions(held)
 
 
+def _parsed(path: str, content: bytes) -> Any:
+    """What a YAML, JSON or TOML file holds, or the text of another.
+
+    :raises ValueError: it cannot be used
+    """
+    if path.endswith(".json"):
+        return parse_json(content)
+    if path.endswith(".toml"):
+        return parse_toml(content)
+    text = content.decode("utf-8", "replace")
+    return parse_yaml(text) if path.endswith((".yaml", ".yml")) else text
+
+
 def _environments(path: str, file: str) -> list[Environment]:
     """Environments in a file of settings, or in commands of a text; none where it cannot be read."""
     try:
-        if path.endswith((".yaml", ".yml", ".json")):
+        if path.endswith((".yaml", ".yml", ".json", ".toml")):
             text = read_bytes(file).decode("utf-8", "replace")
-            content = parse_json(text.encode()) if path.endswith(".json") else parse_yaml(text)
-            return list(in_settings(path, text, content))
+            return list(in_settings(path, text, _parsed(path, text.encode())))
         if path.endswith((".md", ".rst", ".txt", ".sh")):
             return list(in_commands(path, read_bytes(file).decode("utf-8", "replace")))
     except (Unreadable, ValueError):
@@ -332,11 +376,15 @@ def _folder(place: Place | str) -> str:
 
 def _named(setups: Sequence[Setup], path: str) -> list[Setup]:
     """Those whose environment is named in a file's path; all where none is."""
-    letters = re.sub(r"[^a-z0-9]", "", path.lower())
+    letters = _letters(path)
     fitting = [setup for setup in setups if _short_name(setup.env) and _short_name(setup.env) in letters]
     return fitting or list(setups)
 
 
+def _letters(path: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", path.lower())
+
+
 def _short_name(env: str) -> str:
     name = re.sub(r"-v\d+$", "", env.rpartition(":")[2].rpartition("/")[2])
-    return re.sub(r"[^a-z0-9]", "", name.lower()).removesuffix("env")
+    return _letters(name).removesuffix("env")

@@ -36,6 +36,11 @@ def in_commands(path: str, text: str) -> Iterator[Environment]:
             yield Environment(Place(path, number), env=found["env"])
 
 
+def is_id(value: Value) -> bool:
+    """Whether a value looks like an environment's id."""
+    return isinstance(value, str) and bool(_ID.fullmatch(value))
+
+
 def _of_zoo(env: str, said: Value, place: Place) -> Environment:
     """An environment as RL Zoo's hyperparameters say how models are trained in it."""
     said_wrappers = said.get("env_wrapper") or []

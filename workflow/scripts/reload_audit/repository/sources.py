@@ -17,7 +17,7 @@ _OTHERS = re.compile(
 )
 """Folders with files that are not the owner's."""
 
-ENDINGS = (".py", ".ipynb", ".yaml", ".yml", ".json", ".csv", ".md", ".txt", ".rst", ".sh")
+ENDINGS = (".py", ".ipynb", ".yaml", ".yml", ".json", ".csv", ".md", ".txt", ".rst", ".sh", ".toml", "setup.cfg")
 
 
 @dataclass(frozen=True)

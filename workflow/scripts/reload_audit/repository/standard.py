@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice, product
 from typing import Any
 
 from reload_audit.reading import limits
 from reload_audit.repository.calls import Call
+from reload_audit.repository.omegaconf import merged
 from reload_audit.repository.operations import formatted, short
 from reload_audit.repository.values import (
     HOLE,
@@ -23,17 +25,21 @@ from reload_audit.repository.values import (
     each,
 )
 
+Choices = Mapping[str, Sequence[Any]]
+"""For each option the values that may be chosen."""
+
 
 class Parser:
     """What ``argparse.ArgumentParser`` is told, for the values that arguments have by default."""
 
     def __init__(self) -> None:
         self._defaults: dict[str, Value] = {}
+        self._choices: dict[str, list[Any]] = {}
 
-    def method(self, name: str, call: Call, told: Callable[[Mapping[str, Value]], dict[str, Value]]) -> Any:
+    def method(self, name: str, call: Call, told: Callable[[Mapping[str, Value], Choices], dict[str, Value]]) -> Any:
         """What a method of the parser, or of a group of its arguments, gives.
 
-        :param told: gives the values of options, from those that they have by default
+        :param told: gives the values of options, from those that they have by default and those that may be chosen
         """
         if name == "add_argument":
             flags = [flag for flag in call.args if isinstance(flag, str)]
@@ -42,8 +48,10 @@ class Parser:
             stored = {"store_true": False, "store_false": True}.get(as_text(call.kwargs.get("action")), UNKNOWN)
             if isinstance(target, str):
                 self._defaults[target] = call.kwargs.get("default", stored)
+                choices = call.kwargs.get("choices")
+                self._choices[target] = list(choices) if isinstance(choices, list | tuple | dict) else []
         elif name in ("parse_args", "parse_known_args"):
-            parsed = Instance(None, told(self._defaults))
+            parsed = Instance(None, told(self._defaults, self._choices))
             return parsed if name == "parse_args" else (parsed, [])
         elif name == "set_defaults":
             self._defaults |= call.kwargs
@@ -69,6 +77,11 @@ def _zip(call: Call) -> Any:
     return list(zip(*lists, strict=False)) or Some([UNKNOWN])
 
 
+def _product(call: Call) -> Any:
+    lists = [list(arg) if isinstance(arg, list | tuple | dict) else [UNKNOWN] for arg in call.args]
+    return list(islice(product(*lists), limits.SCRIPT_ITEMS)) or Some([UNKNOWN])
+
+
 def _enumerate(call: Call) -> Any:
     value = call.args[0] if call.args else UNKNOWN
     return list(enumerate(value)) if isinstance(value, list | tuple) else Some([(UNKNOWN, UNKNOWN)])
@@ -90,6 +103,10 @@ def _default(call: Call) -> Any:
 def _attributes(call: Call) -> Any:
     value = call.args[0] if call.args else UNKNOWN
     return value.attributes if isinstance(value, Instance) else UNKNOWN
+
+
+def _dict(call: Call) -> Any:
+    return {**_mapping(call.get(0, "mapping", {})), **call.kwargs}
 
 
 def _partial(call: Call) -> Any:
@@ -121,6 +138,8 @@ def method_of_text(text: str, name: str, call: Call) -> Any:
             return text.upper()
         case "replace" if len(call.args) == 2 and isinstance(call.args[0], str) and call.args[0]:
             return short(text.replace(call.args[0], as_text(call.args[1]), 20))
+        case "split" if len(call.args) == 1 and isinstance(call.args[0], str) and call.args[0] and HOLE not in text:
+            return text.split(call.args[0])[: limits.SCRIPT_ITEMS]
         case "joinpath":
             return posixpath.join(text, *map(as_text, call.args))
         case "resolve" | "absolute" | "expanduser" | "as_posix" | "strip":
@@ -195,6 +214,8 @@ STANDARD: dict[str, Callable[[Call], Any]] = {
     "builtins.range": _range,
     "builtins.list": _list,
     "builtins.tuple": _list,
+    "builtins.sorted": _list,
+    "itertools.product": _product,
     "builtins.zip": _zip,
     "builtins.enumerate": _enumerate,
     "builtins.len": _length,
@@ -204,7 +225,7 @@ STANDARD: dict[str, Callable[[Call], Any]] = {
     "builtins.vars": _attributes,
     "builtins.getattr": _attribute,
     "importlib.import_module": _module,
-    "builtins.dict": lambda call: {**_mapping(call.get(0, "mapping", {})), **call.kwargs},
+    "builtins.dict": _dict,
     "builtins.open": lambda call: OpenFile(as_text(call.get(0, "file"))),
     "os.path.join": _join,
     "os.path.abspath": _first,
@@ -219,11 +240,16 @@ STANDARD: dict[str, Callable[[Call], Any]] = {
     "pathlib.Path": lambda call: _join(call) if call.args else "",
     "pathlib.Path.cwd": _here,
     "functools.partial": _partial,
+    **dict.fromkeys(("types.SimpleNamespace", "argparse.Namespace"), lambda call: Instance(None, dict(call.kwargs))),
+    **dict.fromkeys(("easydict.EasyDict", "munch.Munch", "munch.munchify", "addict.Dict", "box.Box"), _dict),
+    **dict.fromkeys(("dataclasses.asdict", "attr.asdict", "attrs.asdict"), _attributes),
+    **dict.fromkeys(("ml_collections.ConfigDict", "ml_collections.config_dict.ConfigDict"), _dict),
     "copy.deepcopy": _first,
     "copy.copy": _first,
     "argparse.ArgumentParser": _parser,
     **dict.fromkeys(("omegaconf.OmegaConf.to_container", "omegaconf.OmegaConf.create"), _first),
     **dict.fromkeys(("hydra.utils.to_absolute_path", "omegaconf.DictConfig"), _first),
+    "omegaconf.OmegaConf.merge": lambda call: merged(call.args),
     "hydra.utils.get_original_cwd": _here,
 }
 """By the whole name."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reload_audit.repository.places import Place
-from reload_audit.repository.values import Class, Function, Value
+from reload_audit.repository.values import HOLE, Class, Function, Value
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,12 @@ class Environment:
         if self.vec_env is None:
             return replace(self, wrappers=(*self.wrappers, layer))
         return replace(self, layers=(*self.layers, layer))
+
+    @property
+    def is_known(self) -> bool:
+        """Whether something says which environment it is, and with which arguments."""
+        is_said = self.own is not None or bool(self.library) or bool(self.env and HOLE not in self.env)
+        return is_said and not self.unknown
 
     def unwrapped(self) -> Environment:
         """What ``unwrapped`` gives: of one made by its id, it without wrappers and without the id's time limit."""

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from reload_audit.reading import limits
+from reload_audit.repository.omegaconf import interpolated
 from reload_audit.repository.values import HOLE, UNKNOWN, Made, Value, as_text
 
-_SETTINGS = (".yaml", ".yml", ".json")
+_SETTINGS = (".yaml", ".yml", ".json", ".toml")
 _OF_RUN = re.compile(r"(?:^|[-_])(?:config|cfg|args|params|hparams|settings|options|hyper_?params|hyperparameters)$")
 _FOR_SCRIPTS = re.compile(r"conf|setting|param|experiment|cfg", re.IGNORECASE)
 
@@ -24,11 +25,23 @@ class Told:
 
     :param read: gives the content of a file of settings, by the path that a script has
     :param assumed: settings that scripts are taken to have been started with; None for what they have by default
+    :param named: options that scripts are taken to have been started with
+    :param keeps: whether files that scripts name keep their content, as one that they do not name is ``assumed``
     """
 
-    def __init__(self, read: Callable[[str], Any], assumed: Mapping[str, Value] | None = None) -> None:
+    def __init__(
+        self,
+        read: Callable[[str], Any],
+        assumed: Mapping[str, Value] | None = None,
+        named: Mapping[str, Value] | None = None,
+        *,
+        keeps: bool = False,
+    ) -> None:
         self._read = read
         self._assumed = assumed
+        self._named = named or {}
+        self._keeps = keeps
+        self.offered: dict[str, tuple[Value, Sequence[Any]]] = {}
         self.is_asked = False
         self.is_missing = False
         self.paths: list[str] = []
@@ -41,18 +54,22 @@ class Told:
         self.is_asked = True
         if not isinstance(path, str) or HOLE in path or path == "None":
             self.is_missing = self.is_missing or self._assumed is None
-            return UNKNOWN if self._assumed is None else dict(self._assumed)
-        content = self._read(path)
+            return UNKNOWN if self._assumed is None else interpolated(dict(self._assumed))
+        content = interpolated(self._read(path))
         self.paths.append(path)
-        return dict(self._assumed) if self._assumed is not None and alike(content, self._assumed) else content
+        told = not self._keeps and self._assumed is not None and alike(content, self._assumed)
+        return interpolated(dict(self._assumed or {})) if told else content
 
-    def options(self, usual: Mapping[str, Value]) -> dict[str, Value]:
+    def options(self, usual: Mapping[str, Value], choices: Mapping[str, Sequence[Any]]) -> dict[str, Value]:
         """The values of options of a command line.
 
         :param usual: those that they have by default
+        :param choices: for each the values that may be chosen; nothing where any may
         """
         self.is_asked = True
-        return {**usual, **{key: value for key, value in (self._assumed or {}).items() if key in usual}}
+        self.offered |= {name: (value, choices.get(name, ())) for name, value in usual.items()}
+        told = {**self._named, **(self._assumed or {})}
+        return {**usual, **{key: value for key, value in told.items() if key in usual}}
 
     def arguments(self, decorators: Sequence[Any], names: Sequence[str]) -> dict[str, Value]:
         """What a function is given that is called as the script's beginning.
@@ -61,6 +78,7 @@ class Told:
         :param names: of its arguments
         """
         found: dict[str, Value] = {}
+        choices: dict[str, Sequence[Any]] = {}
         for made in decorators:
             if not isinstance(made, Made):
                 continue
@@ -69,14 +87,16 @@ class Told:
             if made.maker.name in ("click.option", "click.argument"):
                 flags = sorted((flag for flag in made.args if isinstance(flag, str)), key=lambda flag: flag[:1] == "-")
                 named = next(iter(flags), "") if flags and flags[0][:1] != "-" else max(flags, key=len, default="")
-                found[named.lstrip("-").replace("-", "_").lower()] = made.kwargs.get("default", UNKNOWN)
-        return self.options({name: value for name, value in found.items() if name in names}) if found else {}
+                name = named.lstrip("-").replace("-", "_").lower()
+                found[name] = made.kwargs.get("default", UNKNOWN)
+                choices[name] = _choices(made.kwargs.get("type"))
+        return self.options({name: value for name, value in found.items() if name in names}, choices) if found else {}
 
     def _of_hydra(self, made: Made) -> Any:
         """The configuration that Hydra composes by default."""
         self.is_asked = True
         if self._assumed is not None:
-            return dict(self._assumed)
+            return interpolated(dict(self._assumed))
         folder, name = (as_text(made.kwargs.get(key, "")) for key in ("config_path", "config_name"))
         content = self._read(f"{folder}/{name.removesuffix('.yaml')}.yaml")
         own = dict(content) if isinstance(content, dict) else {}
@@ -87,7 +107,13 @@ class Told:
                 group = str(group).rpartition(" ")[2]
                 part = self._read(f"{folder}/{group}/{option}.yaml") if isinstance(option, str) else {}
                 composed[group.rpartition("/")[2]] = part
-        return composed | own
+        return interpolated(composed | own)
+
+
+def _choices(kind: Any) -> Sequence[Any]:
+    """The values that ``click.Choice`` offers."""
+    is_choice = isinstance(kind, Made) and kind.maker.name == "click.Choice" and kind.args
+    return kind.args[0] if is_choice and isinstance(kind.args[0], list | tuple) else ()
 
 
 def without_descriptions(content: Any) -> Any:
@@ -135,7 +161,9 @@ def _bare(path: str) -> str:
 def choices(told: Told, files: Sequence[str], read: Callable[[str], Any]) -> list[Mapping[str, Value]]:
     """Settings that scripts may have been started with, besides those that they have by default."""
     settings = [file for file in files if file.endswith(_SETTINGS)]
-    found = [file for file in settings if _FOR_SCRIPTS.search(file)] if told.is_missing else []
+    read_anyway = {posixpath.normpath(path) for path in told.paths}
+    possible = [file for file in settings if file not in read_anyway and _FOR_SCRIPTS.search(file)]
+    found = possible if told.is_missing else []
     for path in told.paths:
         folder, ending = posixpath.dirname(posixpath.normpath(path)), posixpath.splitext(path)[1]
         usual = read(path)

@@ -86,7 +86,9 @@ def _ask(repository: Repository, model: Candidate, path: str, files: Sequence[So
     """
     from reload_audit.repository.repository import Asked
 
-    answer = repository.setups(Asked(path, model.algo, model.spaces, model.hyperparameters))
+    answer = repository.setups(
+        Asked(path, model.algo, model.spaces, model.hyperparameters, model.env if model.env_by_name else "")
+    )
     _take_evaluations(model, answer, files)
     if model.deterministic is None and answer.deterministic is not None:
         model.deterministic = answer.deterministic

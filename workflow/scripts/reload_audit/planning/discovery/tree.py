@@ -19,14 +19,14 @@ from reload_audit.reading.refusal import shown, unforeseen
 # The endings of files that discovery knows what to do with.
 _ENDINGS = (
     *(".zip", ".yml", ".yaml", ".json", ".pkl", ".npz", ".csv", ".md"),
-    *(".py", ".ipynb", ".txt", ".rst", ".sh"),
+    *(".py", ".ipynb", ".txt", ".rst", ".sh", ".toml", ".cfg"),
 )
 
 # The endings of files that are never a model or statistics, however they are called.
 _NEVER = (
     *(".pyc", ".pyi", ".tex", ".html", ".css", ".js", ".log", ".bat", ".c", ".h"),
-    *(".cpp", ".rs", ".java", ".cs", ".m", ".xml", ".mjcf", ".urdf", ".stl", ".dae", ".obj", ".mtl", ".toml", ".ini"),
-    *(".cfg", ".conf", ".lock", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".bmp", ".ico", ".webp", ".mp4", ".avi"),
+    *(".cpp", ".rs", ".java", ".cs", ".m", ".xml", ".mjcf", ".urdf", ".stl", ".dae", ".obj", ".mtl", ".ini"),
+    *(".conf", ".lock", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".bmp", ".ico", ".webp", ".mp4", ".avi"),
     *(".webm", ".mov", ".mkv", ".mp3", ".wav", ".ogg", ".ttf", ".npy", ".tsv", ".jsonl", ".pdf", ".gz", ".tar", ".bz2"),
     *(".xz", ".7z", ".rar", ".whl", ".egg", ".jar", ".so", ".dll", ".pyd", ".exe", ".docx", ".xlsx", ".pptx"),
 )
