@@ -317,7 +317,11 @@ def _alike(record: ModelRecord) -> Iterator[str]:
 
 
 def _unlearned(row: ModelRow) -> Iterator[str]:
-    """Remarks on a model that was never trained, or earns no more than a random policy."""
+    """Remarks on a model that was never trained, or earns no more than a random policy.
+
+    Rewards are compared, not actions: an untrained network's usual action is always the same, which no random policy's
+    is, and yet nothing was learned.
+    """
     if row.num_timesteps == 0:
         yield "it was saved before its training: its zip counts 0 steps"
     mean, std, random_mean = row.reload_mean_reward, row.reload_std_reward, row.random_mean_reward
