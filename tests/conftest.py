@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,13 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 _DURATIONS = Path(__file__).parent / "support/durations.yaml"
+_LONGEST = 40
+"""Groups of tests whose seconds are told at the end: what `support/durations.yaml` says is held against them."""
+
+# Tests run beside each other, so each has one thread, and so have the processes that it starts: two of PyTorch's that
+# share a core wait for each other, and learning takes up to twenty times as long.
+for _library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR"):
+    os.environ[f"{_library}_NUM_THREADS"] = "1"
 
 # No test asserts how long something takes: machines are shared.
 settings.register_profile("on busy machines", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -57,7 +66,15 @@ def _group(nodeid: str) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the confusion matrices, what was planted and what the audit named, and what browsers measured."""
+    """Print what took longest, the confusion matrices (what was planted and what was named), what browsers measured."""
+    seconds: Counter[str] = Counter()
+    for report in itertools.chain.from_iterable(terminalreporter.stats.values()):
+        if isinstance(report, pytest.TestReport):
+            seconds[_group(report.nodeid)] += report.duration
+    if len(seconds) > _LONGEST:
+        terminalreporter.section("seconds that the longest took, and what durations.yaml says")
+        for group, took in seconds.most_common(_LONGEST):
+            terminalreporter.write_line(f"{took:6.0f} {_durations().get(group, 0):6} {group}")
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
     for wanted, title in (("confusion matrix", "planted, and named"), ("browser", "the report in a browser")):
         tables = [text for report in reports for name, text in report.user_properties if name == wanted]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +25,7 @@ from reload_audit.evaluation.rollouts import (
     run_looks,
 )
 from reload_audit.records.episodes import Episode, first_difference
-from reload_audit.records.specs import Condition, EvaluationSpec, TrainingSpec
+from reload_audit.records.specs import Condition, EnvironmentSpec, EvaluationSpec, TrainingSpec
 from support.builders import training_spec
 
 EVALUATION = EvaluationSpec(episodes=20, seed=500, n_envs=4, max_episode_steps=1000, looks=(10, 20))
@@ -91,6 +92,15 @@ def test_a_policy_chooses_bit_for_bit_what_predict_chooses_and_is_left_as_it_was
 @pytest.mark.slow
 def test_subprocesses_give_the_same_bits_as_one_process():
     assert first_difference(episodes_of(environment(3)), episodes_of(environment(3, kind="subproc"))) is None
+
+
+@pytest.mark.slow
+def test_workers_are_forked_with_the_module_of_an_environment_of_gymnasium_s(monkeypatch):
+    module = "gymnasium.envs.classic_control.acrobot"
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    spec = EnvironmentSpec("Acrobot-v1", {}, (), "env", (), ())
+    build_vec_env(spec, 1, seed=0, kind="subproc", start_method="fork").close()
+    assert module in sys.modules
 
 
 def test_episodes_do_not_depend_on_where_the_looks_are():

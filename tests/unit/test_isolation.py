@@ -440,6 +440,8 @@ answer(call("{TARGETS}:hash_of", ("observation",), method=METHOD, log=LOG).value
 def test_numerical_libraries_get_one_thread(run_script: Callable[[str], Any]) -> None:
     names = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"]
     found = run_script(f"""
+import os
+os.environ.update(dict.fromkeys({names!r}, "2"))
 prepare(METHOD, hash_seed=0)
 answer(call("{TARGETS}:environment", {tuple(names)!r}, method=METHOD, log=LOG).value)
 """)

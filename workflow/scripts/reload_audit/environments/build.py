@@ -7,6 +7,8 @@ VecEnv it is the order of SB3's ``make_vec_env``.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import inspect
 import itertools
 import multiprocessing
@@ -101,7 +103,7 @@ def build_vec_env(
     makers: list[Callable[[], gym.Env]] = [
         partial(_make_slot, spec, registered, seed + index, os.getpid()) for index in range(n_envs)
     ]
-    venv = _subproc_vec_env(makers, start_method) if kind == "subproc" else DummyVecEnv(makers)
+    venv = _subproc_vec_env(makers, start_method, spec.env) if kind == "subproc" else DummyVecEnv(makers)
     return put_around(venv, spec.vec_wrappers, normalizer)
 
 
@@ -130,11 +132,25 @@ def seed_global_generators(seed: int) -> None:
     th.manual_seed(seed)
 
 
-def _subproc_vec_env(makers: list[Callable[[], gym.Env]], start_method: str) -> VecEnv:
+def _subproc_vec_env(makers: list[Callable[[], gym.Env]], start_method: str, env: str) -> VecEnv:
     if start_method == "forkserver":
         # Workers then share one import of PyTorch instead of paying for it each.
         multiprocessing.set_forkserver_preload(["stable_baselines3"])
+    else:
+        _import_own_module_of_gymnasium(env)
     return SubprocVecEnv(makers, start_method=start_method)
+
+
+def _import_own_module_of_gymnasium(env: str) -> None:
+    """Import the module of one of Gymnasium's own environments, so that workers are forked with it.
+
+    Each would import it otherwise: with 20 of them a sixth of what they take to start. Of all others it is not known
+    what importing them does to a process.
+    """
+    entry = getattr(gym.registry.get(env), "entry_point", None)
+    if isinstance(entry, str) and entry.startswith("gymnasium.envs."):
+        with contextlib.suppress(ImportError, gym.error.Error):  # something is not installed, which the worker says
+            importlib.import_module(entry.partition(":")[0])
 
 
 def _make_slot(spec: EnvironmentSpec, registered: EnvSpec | None, worker_seed: int, creator: int) -> gym.Env:

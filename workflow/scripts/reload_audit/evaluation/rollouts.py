@@ -17,12 +17,11 @@ from gymnasium import spaces
 from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.utils import is_masking_supported
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.policies import BaseModel, BasePolicy
-from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from reload_audit.environments.seeded_episodes import PARKED_KEY, SeededEpisode, may_hide_the_end
 from reload_audit.environments.step_recorders import PolicySteps
+from reload_audit.evaluation.acting import acting
 from reload_audit.records.episodes import Episode
 from reload_audit.records.manifest import Construction
 from reload_audit.records.specs import EvaluationSpec
@@ -116,43 +115,8 @@ class ModelPolicy(Policy):
             actions = policy._predict(given, deterministic=self._deterministic)
         return actions.cpu().numpy().reshape(-1, *(self._model.action_space.shape or ()))
 
-    @contextlib.contextmanager
-    def acting(self) -> Iterator[None]:
-        """Set evaluation mode and look for the policy's device once, and not in every step, as ``predict`` does.
-
-        Together they take a third of its time.
-        """
-        policy = self._model.policy
-        policy.set_training_mode(False)
-        policy.set_training_mode = _leave_mode  # type: ignore[method-assign, assignment]
-        policy.obs_to_tensor = _to_tensors_of(policy)  # type: ignore[method-assign, assignment]
-        try:
-            yield
-        finally:
-            del policy.set_training_mode, policy.obs_to_tensor
-
-
-def _leave_mode(_training: bool) -> None:
-    """Stands in for ``set_training_mode``, and does nothing: the mode is right already."""
-
-
-def _to_tensors_of(policy: BasePolicy) -> Callable[[Any], tuple[Any, bool]]:
-    """What stands in for ``obs_to_tensor`` of a policy, and gives the same of batches of vectors.
-
-    Of images, dictionaries, single observations and all else the policy's own is asked.
-    """
-    own, space, device = policy.obs_to_tensor, policy.observation_space, policy.device
-    if type(policy).obs_to_tensor is not BaseModel.obs_to_tensor or not isinstance(space, spaces.Box):
-        return own
-    if is_image_space(space):
-        return own
-
-    def to_tensors(observations: Any) -> tuple[Any, bool]:
-        if isinstance(observations, np.ndarray) and observations.shape[1:] == space.shape and observations.ndim:
-            return th.as_tensor(np.array(observations), device=device), True
-        return own(observations)
-
-    return to_tensors
+    def acting(self) -> contextlib.AbstractContextManager[None]:
+        return acting(self._model.policy)
 
 
 class RandomPolicy(Policy):

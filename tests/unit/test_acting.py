@@ -1,0 +1,113 @@
+"""A policy that acts with less work chooses what it chooses otherwise, bit for bit, and refuses what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import planted
+import pytest
+import torch as th
+from gymnasium import spaces
+from stable_baselines3 import PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
+from torch.distributions import Categorical, Distribution
+
+from reload_audit.evaluation.acting import acting
+from reload_audit.models.algorithms import algorithm
+
+
+class Acts(planted.Draws):
+    """Takes actions of any space."""
+
+    def __init__(self, space: gym.Space) -> None:
+        self.action_space = space
+
+
+ACTIONS = {
+    "discrete": spaces.Discrete(5),
+    "box": spaces.Box(-2.0, 2.0, (3,), np.float32),
+    "several": spaces.MultiDiscrete([3, 4]),
+    "bits": spaces.MultiBinary(3),
+}
+MODELS = [
+    *((algo, "discrete", {}) for algo in ("PPO", "A2C", "DQN", "QRDQN", "TRPO", "MaskablePPO", "RecurrentPPO", "ARS")),
+    *(
+        (algo, "box", {})
+        for algo in ("PPO", "A2C", "SAC", "TD3", "DDPG", "TQC", "CrossQ", "TRPO", "RecurrentPPO", "ARS")
+    ),
+    *(("PPO", actions, {}) for actions in ("several", "bits")),
+    *((algo, "box", {"use_sde": True}) for algo in ("PPO", "SAC")),
+    ("PPO", "box", {"use_sde": True, "policy_kwargs": {"squash_output": True}}),
+]
+
+
+def model_of(algo: str, actions: str, settings: dict[str, Any]) -> BaseAlgorithm:
+    policy = {"RecurrentPPO": "MlpLstmPolicy", "ARS": "LinearPolicy"}.get(algo, "MlpPolicy")
+    th.manual_seed(0)
+    return algorithm(algo)(policy, Acts(ACTIONS[actions]), seed=0, device="cpu", **settings)
+
+
+def chosen(model: BaseAlgorithm, *, deterministic: bool) -> list[bytes]:
+    """Actions, in the order in which they are asked for, and recurrent states."""
+    th.manual_seed(1)
+    random, states, found = np.random.default_rng(0), None, []
+    for scale in (1.0, 1e-3, 30.0, 1e6):
+        observations = (scale * random.normal(size=(20, 3))).astype(np.float32)
+        actions, states = model.predict(observations, states, np.zeros(20, dtype=bool), deterministic=deterministic)
+        found += [array.tobytes() for array in (actions, *(states or ()))]
+    return found
+
+
+@pytest.mark.parametrize(("algo", "actions", "settings"), MODELS)
+def test_the_policy_of_every_algorithm_chooses_the_same_bits(algo: str, actions: str, settings: dict[str, Any]) -> None:
+    model = model_of(algo, actions, settings)
+    for deterministic in (True, False):
+        expected = chosen(model, deterministic=deterministic)
+        with acting(model.policy):
+            assert chosen(model, deterministic=deterministic) == expected
+    assert Distribution._validate_args
+
+
+@pytest.mark.parametrize(
+    ("algo", "actions", "broken"),
+    [
+        ("PPO", "discrete", "action_net.bias"),
+        ("PPO", "box", "action_net.bias"),
+        ("PPO", "box", "log_std"),
+        ("SAC", "box", "actor.mu.bias"),
+        ("SAC", "box", "actor.log_std.bias"),
+    ],
+)
+def test_what_a_policy_refuses_it_refuses_while_it_acts_in_the_same_words(algo: str, actions: str, broken: str) -> None:
+    model = model_of(algo, actions, {})
+    dict(model.policy.named_parameters())[broken].data.fill_(float("nan"))
+    with pytest.raises(ValueError, match="to satisfy the constraint") as expected:
+        chosen(model, deterministic=True)
+    with acting(model.policy), pytest.raises(ValueError, match="to satisfy the constraint") as refused:
+        chosen(model, deterministic=True)
+    assert str(refused.value) == str(expected.value)
+    assert Distribution._validate_args
+
+
+def test_a_policy_acts_without_pytorch_s_checks_and_one_with_a_part_of_the_user_s_own_as_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checked = []
+    init = Categorical.__init__
+    monkeypatch.setattr(
+        Categorical,
+        "__init__",
+        lambda self, *a, **k: (checked.append(Distribution._validate_args), init(self, *a, **k))[1],
+    )
+
+    class Own(th.nn.Tanh):
+        """The user's own activation."""
+
+    for activation, checks in ((th.nn.Tanh, {False}), (Own, {True})):
+        model = PPO("MlpPolicy", Acts(ACTIONS["discrete"]), policy_kwargs={"activation_fn": activation}, device="cpu")
+        checked.clear()
+        with acting(model.policy):
+            chosen(model, deterministic=True)
+        assert {*checked} == checks

@@ -1,0 +1,97 @@
+"""Let a policy act with less work in each step, to the same bits."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch as th
+from gymnasium import spaces
+from stable_baselines3.common.distributions import (
+    CategoricalDistribution,
+    DiagGaussianDistribution,
+    SquashedDiagGaussianDistribution,
+)
+from stable_baselines3.common.policies import BaseModel, BasePolicy
+from stable_baselines3.common.preprocessing import is_image_space
+from torch.distributions import Categorical, Distribution, Normal
+
+_LIBRARIES = ("torch", "stable_baselines3", "sb3_contrib")
+_CHECKED = (CategoricalDistribution, DiagGaussianDistribution, SquashedDiagGaussianDistribution)
+"""Distributions of actions of which :func:`_is_one` knows what PyTorch checks."""
+
+
+@contextlib.contextmanager
+def acting(policy: BasePolicy) -> Iterator[None]:
+    """Do once what ``predict`` does in every step: set evaluation mode, look for the policy's device.
+
+    PyTorch's distributions are not asked to check their parameters, which are looked at here. Together that is half of
+    what ``predict`` takes.
+    """
+    policy.set_training_mode(False)
+    policy.set_training_mode = _leave_mode  # type: ignore[method-assign, assignment]
+    policy.obs_to_tensor = _to_tensors_of(policy)  # type: ignore[method-assign, assignment]
+    policy._predict = _unchecked(policy)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del policy.set_training_mode, policy.obs_to_tensor, policy._predict
+
+
+def _leave_mode(_training: bool) -> None:
+    """Stands in for ``set_training_mode``, and does nothing: the mode is right already."""
+
+
+def _to_tensors_of(policy: BasePolicy) -> Callable[[Any], tuple[Any, bool]]:
+    """What stands in for ``obs_to_tensor`` of a policy, and gives the same of batches of vectors.
+
+    Of images, dictionaries, single observations and all else the policy's own is asked.
+    """
+    own, space, device = policy.obs_to_tensor, policy.observation_space, policy.device
+    if type(policy).obs_to_tensor is not BaseModel.obs_to_tensor or not isinstance(space, spaces.Box):
+        return own
+    if is_image_space(space):
+        return own
+
+    def to_tensors(observations: Any) -> tuple[Any, bool]:
+        if isinstance(observations, np.ndarray) and observations.shape[1:] == space.shape and observations.ndim:
+            return th.as_tensor(np.array(observations), device=device), True
+        return own(observations)
+
+    return to_tensors
+
+
+def _unchecked(policy: BasePolicy) -> Callable[..., Any]:
+    """What stands in for ``_predict`` of a policy, and gives the same.
+
+    Where the parameters of a distribution are none, the policy's own is asked, and raises. So it is of actions that are
+    drawn, of other distributions, and of policies with any part of the user's own.
+    """
+    own: Callable[..., Any] = policy._predict
+    chooses: Any = getattr(getattr(policy, "actor", policy), "action_dist", None)
+    known = all(type(module).__module__.partition(".")[0] in _LIBRARIES for module in policy.modules())
+    if not known or type(chooses) not in _CHECKED:
+        return own
+    as_before = Distribution._validate_args
+
+    def predict(*given: Any, **named: Any) -> Any:
+        if named.get("deterministic"):
+            Distribution.set_default_validate_args(False)
+            try:
+                actions = own(*given, **named)
+            finally:
+                Distribution.set_default_validate_args(as_before)
+            if _is_one(chooses.distribution):
+                return actions
+        return own(*given, **named)
+
+    return predict
+
+
+def _is_one(distribution: Categorical | Normal) -> bool:
+    """Whether PyTorch takes the parameters of a distribution for such."""
+    if isinstance(distribution, Categorical):
+        return not distribution.logits.isnan().any()
+    return bool((distribution.scale > 0).all()) and not distribution.loc.isnan().any()
