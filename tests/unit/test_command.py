@@ -205,6 +205,15 @@ def test_no_module_is_imported_from_the_working_directory(folder: Path) -> None:
     assert status == 0
 
 
+def test_where_the_home_folder_cannot_be_written_the_cache_lies_beside_the_results(folder: Path, monkeypatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(folder / "home"))
+    assert workflow.place_of_cache(folder) == {}
+    (folder / "no-folder").write_text("")
+    monkeypatch.setenv("HOME", str(folder / "no-folder"))
+    assert workflow.place_of_cache(Path()) == {"XDG_CACHE_HOME": str(folder / ".snakemake/cache")}
+
+
 def test_only_one_audit_at_a_time_writes_into_a_folder(folder: Path) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"

@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,20 @@ def test_an_interrupted_run_is_not_called_a_failed_one(shown):
     run.handler.unwatch(failed=True)
     assert "Terminating processes on user request" in run.stream.getvalue()
     assert "The audit was interrupted" in run.page.read_text()
+
+
+def test_after_ctrl_c_no_job_that_it_ends_is_said_to_have_failed(shown):
+    run = shown().belong()
+    began = next(place for place, event in enumerate(EVENTS) if event["msg"] == "Select jobs to execute...")
+    run.tell(*EVENTS[: began + 1])
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    run.tell(*EVENTS[began + 1 :])
+    run.handler.unwatch(failed=True)
+    assert any(event["level"] >= logging.ERROR for event in EVENTS[began:])
+    assert "Error in rule" not in run.stream.getvalue() + run.page.read_text()
+    assert "The audit was interrupted" in run.page.read_text()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_run_that_ends_without_its_last_words_is_said_to_be_interrupted(shown):

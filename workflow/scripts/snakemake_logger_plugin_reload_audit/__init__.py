@@ -10,10 +10,12 @@ Snakemake shows it. Its log file has every line in any case.
 from __future__ import annotations
 
 import logging
+import signal
 import sys
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -45,6 +47,7 @@ class LogHandler(LogHandlerBase):
         self._lines = ColorizingTextHandler(nocolor=settings.nocolor, stream=stream)
         self._watch: Watch | None = None
         self._belongs = self._executes = self._fails = self._is_interrupted = False
+        self._on_interrupt: Callable[..., Any] | None = None
 
     @property
     def writes_to_stream(self) -> bool:
@@ -90,6 +93,7 @@ class LogHandler(LogHandlerBase):
         state = State(work, to_run, fdr)
         stream = self._lines.stream
         self._watch = Watch(state, display(stream, coloured=not self._lines.nocolor), page)
+        self._note_interrupts()
 
     def unwatch(self, *, failed: bool) -> None:
         """Show no further progress: the audit has ended."""
@@ -97,6 +101,7 @@ class LogHandler(LogHandlerBase):
             self._fails = failed
             self._watch.close("interrupted" if self._is_interrupted else "failed" if failed else "finished")
             self._watch = None
+        self._note_no_interrupts()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a line of Snakemake's."""
@@ -112,7 +117,26 @@ class LogHandler(LogHandlerBase):
         if self._watch is not None:
             self._watch.close("interrupted")
             self._watch = None
+        self._note_no_interrupts()
         super().close()
+
+    def _note_interrupts(self) -> None:
+        """Know of Ctrl-C before Snakemake says that jobs have failed: a terminal sends it to them, too."""
+        before = signal.getsignal(signal.SIGINT)
+        if not callable(before) or threading.current_thread() is not threading.main_thread():
+            return
+
+        def noted(*of_signal: Any) -> Any:
+            self._is_interrupted = True
+            return before(*of_signal)
+
+        signal.signal(signal.SIGINT, noted)
+        self._on_interrupt = before
+
+    def _note_no_interrupts(self) -> None:
+        if self._on_interrupt is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._on_interrupt)
+            self._on_interrupt = None
 
     def _take(self, record: logging.LogRecord, event: LogEvent | None, watch: Watch) -> None:
         told = record.__dict__
@@ -123,6 +147,8 @@ class LogHandler(LogHandlerBase):
             watch.start(told["jobid"], told["rule_name"], [*told["wildcards"].values()], does, log)
         elif event == LogEvent.JOB_FINISHED:
             watch.end(told["job_id"])
+        elif self._is_interrupted:
+            return  # jobs that end now have not failed
         elif event == LogEvent.JOB_ERROR:
             watch.fail(told["jobid"], self.format(record))
         elif event == LogEvent.GROUP_INFO:
@@ -134,8 +160,10 @@ class LogHandler(LogHandlerBase):
                 watch.fail(job["jobid"], self.format(record))
 
     def _is_shown(self, record: logging.LogRecord, event: LogEvent | None) -> bool:
-        if record.levelno != logging.INFO or not self._belongs or self.common_settings.verbose:
+        if not self._belongs or self.common_settings.verbose:
             return True
+        if record.levelno != logging.INFO:
+            return not self._is_interrupted or record.levelno < logging.ERROR
         message = str(record.msg)
         if event is not None:
             return event in (LogEvent.SHELLCMD, LogEvent.DEBUG_DAG)

@@ -9,8 +9,11 @@ import runpy
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+from platformdirs import user_cache_dir
 
 from reload_audit.command.mistake import Mistake
 from reload_audit.planning.configuration import read_yaml
@@ -35,7 +38,7 @@ def snakemake(arguments: Sequence[str], folder: Path, variables: Mapping[str, st
     """
     named = [os.path.abspath(entry) for entry in search_path.named_in_environment()]  # noqa: PTH100 a text, as there
     command = [sys.executable, "-P", "-m", "snakemake", "--snakefile", str(PROJECT / "Snakefile"), *arguments]
-    environment = {**os.environ, **search_path.for_children(named), **(variables or {})}
+    environment = {**os.environ, **search_path.for_children(named), **place_of_cache(folder), **(variables or {})}
     interrupted = []
     process = subprocess.Popen(command, cwd=folder, env=environment)
 
@@ -51,6 +54,17 @@ def snakemake(arguments: Sequence[str], folder: Path, variables: Mapping[str, st
         for number, handler in before.items():
             signal.signal(number, handler)
     return INTERRUPTED if interrupted else abs(status)
+
+
+def place_of_cache(folder: Path) -> dict[str, str]:
+    """Environment variables that give Snakemake's cache a place in an audit's folder, where the user's has none."""
+    usual = Path(user_cache_dir("snakemake"))
+    try:
+        usual.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=usual):
+            return {}
+    except OSError:
+        return {"XDG_CACHE_HOME": os.path.abspath(folder / ".snakemake/cache")}  # noqa: PTH100 a text
 
 
 def default_profile(arguments: Sequence[str]) -> list[str]:

@@ -512,8 +512,9 @@ def _external_models(
         return RememberedModels(json.loads(remembered.read_text(encoding="utf-8"))), others
     found = find_models.find_models(config, schema("models"), schema("claims"), folders.results, recognise)
     compared = names_of(config["compare"])
-    models = (replace(model, compared=model.model in compared) for model in usable(found.models, code.of_models))
-    return {model.model: model for model in models}, found.passed_over
+    models = {model.model: model for model in usable(found.models, code.of_models)}
+    marked = {name: replace(models[name], compared=True) for name in models if name in compared}
+    return models | marked, found.passed_over
 
 
 def _remembered(folders: Folders) -> Path:

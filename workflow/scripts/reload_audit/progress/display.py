@@ -17,6 +17,9 @@ _SECONDS_BETWEEN_LINES = 20.0
 _LINES = 50
 """A run that takes long is worth about so many lines each time that it has taken two and a half times as long."""
 
+_WITH_BARS = 70
+"""Columns of a terminal from which on there is room for bars."""
+
 _JOBS = 8
 """Jobs under way that are named, at most."""
 
@@ -123,7 +126,7 @@ class Terminal:
 
     def refresh(self, state: State) -> None:
         """Write the lines over."""
-        self._live.update(_table(state), refresh=True)
+        self._live.update(_table(state, self._live.console.width), refresh=True)
 
     def close(self, state: State) -> None:
         """Leave how far the run came as the last line."""
@@ -142,7 +145,7 @@ def _named(before: int, ended: Ended, state: State) -> tuple[int, str]:
     return before + 1, "further models are in the report" if before == _TROUBLED else ""
 
 
-def _table(state: State) -> Any:
+def _table(state: State, width: int) -> Any:
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -153,7 +156,8 @@ def _table(state: State) -> Any:
         total = max(len(kind.names), 1)
         bar = ProgressBar(total=total, completed=len(kind.finished), width=20)
         count = f"{len(kind.finished):,}/{len(kind.names):,} {kind.of}"
-        kinds.add_row(Text(kind.done), bar, Text(count), Text(lines.time_left(kind), style="dim"))
+        cells: list[Any] = [Text(kind.done), bar, Text(count), Text(lines.time_left(kind), style="dim")]
+        kinds.add_row(*(cells if width >= _WITH_BARS else [cells[0], *cells[2:]]))
     jobs = lines.slowest(state)
     texts = [Text(f"  {lines.of_job(job)}", style="dim", no_wrap=True, overflow="ellipsis") for job in jobs[:_JOBS]]
     if len(jobs) > _JOBS:
