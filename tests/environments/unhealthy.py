@@ -1,8 +1,11 @@
-"""Environments that are reproducible, and do not keep to the observation space that they declare."""
+"""Environments that are reproducible, and leave their observation space, or their folder."""
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
+import planted
 
 import faulty
 
@@ -19,3 +22,13 @@ class OfAnotherType(faulty.Field):
 
     def observe(self) -> np.ndarray:
         return super().observe().astype(np.float64) + 1e-12
+
+
+class GoesElsewhere(planted.Draws):
+    """Works in a folder of its own, as simulators do, and cannot be closed."""
+
+    def __init__(self) -> None:
+        os.chdir("/")
+
+    def close(self) -> None:
+        raise ConnectionError("the simulator has ended")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Collection
 from dataclasses import replace
@@ -75,9 +76,13 @@ def made_again(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, i
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
-    made = Job(tmp_path_factory.mktemp("job"))
-    made.train()
-    made.reload()
+    folder = tmp_path_factory.mktemp("job")
+    with contextlib.chdir(folder):  # as in the workflow, whose paths are relative
+        made = Job(Path())
+        made.specs["m2"] = spec("m2", env="unhealthy:GoesElsewhere")
+        made.train()
+        made.reload()
+    made.folder = folder
     return made
 
 
@@ -86,9 +91,11 @@ def test_models_of_a_job_train_and_reload_in_processes_of_their_own_with_other_h
     for name in NAMES:
         record = read_json(job.folder / f"reloaded/{name}.json")
         assert record["manifest"]["machine"]["python_hash_seed"] == str(TRAIN_HASH_SEED) != str(RELOAD_HASH_SEED)
+        assert record["conditions"]["reload"]["failure"] is None
         processes += [record["manifest"]["process"], record["conditions"]["reload"]["process"]]
     assert len({(process["pid"], process["started"]) for process in processes}) == 2 * len(NAMES)
     assert (job.folder / "logs/train/m1.log").exists()
+    assert "closing the environment raised ConnectionError" in (job.folder / "logs/reload/m2.log").read_text()
     assert read_json(job.folder / "reloaded.json") == {"models": [*NAMES]}
 
 

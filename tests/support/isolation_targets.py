@@ -44,6 +44,16 @@ def raise_error(message: str) -> None:
     raise KeyError(message)
 
 
+class _Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise AttributeError("not set yet")
+
+
+def raise_what_cannot_be_said() -> None:
+    """Raise an exception whose text raises another one."""
+    raise _Unspeakable
+
+
 def raise_system_exit(status: int) -> None:
     """Leave by ``sys.exit``."""
     sys.exit(status)

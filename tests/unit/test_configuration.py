@@ -18,6 +18,7 @@ from reload_audit.judging.criteria import VERDICTS
 from reload_audit.planning.configuration import (
     ConfigError,
     check_only,
+    check_python_path,
     on_python_path,
     read_yaml,
     resolve,
@@ -277,6 +278,11 @@ FAIL_ON = ", ".join([*VERDICTS, "suspect", "environment", "script", "regressed"]
         ({"experiments": None}, "experiments: expected a list, found nothing"),
         ({"experiments": ["ppo"]}, "experiments[0]: expected a mapping, found a string ('ppo')"),
         (config(pathvars={"results": 1}), "pathvars.results: expected a string, found an integer (1)"),
+        (
+            config(pathvars={"results": "mine/"}),
+            "pathvars.results: found 'mine/', expected a folder's path without braces, and without '/' at its end",
+        ),
+        (config(pathvars={"result": "mine"}), "pathvars: unknown key 'result'; did you mean 'results'?"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -476,6 +482,19 @@ def test_python_path_is_relative_to_the_working_directory_and_else_to_the_workfl
     monkeypatch.chdir(tmp_path / "here")
     found = on_python_path(["mine", "both", "examples", "nowhere", str(tmp_path)], tmp_path / "workflow")
     assert found == ["mine", "both", str(tmp_path / "workflow/examples"), "nowhere", str(tmp_path)]
+
+
+def test_a_folder_of_modules_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file.py").touch()
+    here, missing, file = str(tmp_path), str(tmp_path / "mnie"), str(tmp_path / "file.py")
+    runs = [here, {"folder": here, "python_path": [file]}, {"folder": here, "python_path": ["{folder}"]}]
+    config = resolve({"runs": runs, "python_path": [here, missing]}, SCHEMA, "mine.yaml")
+    with pytest.raises(ConfigError) as refused:
+        check_python_path(config, "mine.yaml")
+    assert str(refused.value).splitlines() == [
+        f"mine.yaml: python_path[1]: expected a folder, found nothing at {missing}",
+        f"mine.yaml: runs[1].python_path[0]: expected a folder, found a file at {file}",
+    ]
 
 
 # --- Files of --configfile, which Snakemake would read first --------------------------------------------------------

@@ -145,6 +145,11 @@ def test_an_exception_comes_back_with_type_message_and_traceback(run_target: Run
     assert "in raise_error" in failure.details
 
 
+def test_an_exception_without_a_text_comes_back_with_its_type(run_target: Run) -> None:
+    failure = failure_of(run_target("raise_what_cannot_be_said"))
+    assert failure.message == "_Unspeakable: (its text raises AttributeError)"
+
+
 @pytest.mark.parametrize("status", [0, 1])
 def test_sys_exit_is_reported_as_an_exception(run_target: Run, status: int) -> None:
     failure = failure_of(run_target("raise_system_exit", status))

@@ -84,3 +84,20 @@ def test_an_environment_that_kills_its_process_is_named_and_hides_no_other_probl
     crash, typo = str(refused.value).splitlines()
     assert crash == "mine.yaml: experiments[1].env: trying 'killer:Killer': the process was ended by SIGSEGV"
     assert typo.startswith("mine.yaml: experiments[2].env: 'CartPoole-v1' cannot be made")
+
+
+@pytest.mark.slow
+def test_what_an_environment_does_to_its_process_is_no_problem_of_other_experiments(tmp_path):
+    (tmp_path / "vandal.py").write_text(
+        "import os, tempfile\nfrom planted import Draws\n\n\n"
+        "class Vandal(Draws):\n    def __init__(self):\n"
+        "        folder = tempfile.mkdtemp()\n        os.chdir(folder)\n        os.rmdir(folder)\n"
+    )
+    (tmp_path / "bystander.py").write_text("from planted import Draws as Bystander\n")
+    specs = [training_spec(env=name) for name in ("vandal:Vandal", "bystander:Bystander", "CartPoole-v1")]
+    for spec in specs:
+        spec["environment"]["python_path"].append(str(tmp_path))
+    together = [(f"here[{k}]", spec) for k, spec in enumerate(specs)]
+    with pytest.raises(ConfigurationRefused) as refused:
+        check_experiments(together, "mine.yaml", tmp_path / "log", 4096)
+    assert [line.split(":")[1] for line in str(refused.value).splitlines()] == [" here[2].env"]

@@ -19,7 +19,7 @@ from reload_audit.judging.comparison import compare_paired
 from reload_audit.judging.judgement import Judgement
 from reload_audit.judging.since import Earned, Episodes, earns, judge_since, smallest_planned, smallest_shown, state
 from reload_audit.judging.verdicts import decide_verdicts
-from reload_audit.planning.baseline import baseline_settings, history_files, keep_last
+from reload_audit.planning.baseline import baseline_settings, check_history, history_files, keep_last
 from reload_audit.planning.compared import check_pairs
 from reload_audit.planning.configuration import ConfigError
 from reload_audit.records.audit_file import SCHEMA_VERSION, AuditFile, NotComparableError, read_earlier
@@ -362,6 +362,18 @@ def test_a_model_s_page_has_what_it_was_in_earlier_audits_by_their_days(tmp_path
     ]
     assert [round(mean or 0, -1) for _, _, mean, *_ in found["a"]] == [30, 40, 10]
     assert found.keys() == {"a"}
+
+
+def test_what_is_no_earlier_audit_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "cut.json").write_text('{"schema_version": 5, "models": [')
+    said = [str(tmp_path / name) for name in ("empty", "cut.json", "gone")]
+    with pytest.raises(ConfigError) as refused:
+        check_history({"history": said}, "mine.yaml")  # type: ignore[typeddict-item]
+    empty, cut, gone = str(refused.value).splitlines()
+    assert empty == f"mine.yaml: history[0]: expected a folder with audits, found no audit.json in {said[0]}"
+    assert cut.startswith(f"mine.yaml: history[1]: {said[1]}: expected an audit.json, found what is no JSON")
+    assert gone.startswith(f"mine.yaml: history[2]: {said[2]}: expected an audit.json, cannot read it")
 
 
 # --- As the rule does it ---

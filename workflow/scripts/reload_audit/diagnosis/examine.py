@@ -20,7 +20,7 @@ from reload_audit.causes.migrations import migrations
 from reload_audit.causes.trials import Circumstances
 from reload_audit.diagnosis.effects import Goal
 from reload_audit.diagnosis.trials import plan
-from reload_audit.environments.build import build_vec_env, normalizable_keys
+from reload_audit.environments.build import build_vec_env, close, normalizable_keys
 from reload_audit.evaluation.external import environment_of, trained_normalized
 from reload_audit.forensics.construction_changes import changed_by_training, changed_stack, changes
 from reload_audit.forensics.earned import training_on_another_scale
@@ -405,7 +405,7 @@ def _build(environment: EnvironmentSpec | None) -> _Built:
     except Exception:
         return _Built()
     built = _Built(venv.observation_space, venv.action_space, venv.env_method("construction", indices=0)[0])
-    venv.close()
+    close(venv)
     return built
 
 

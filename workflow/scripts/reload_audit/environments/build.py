@@ -107,6 +107,14 @@ def build_vec_env(
     return put_around(venv, spec.vec_wrappers, normalizer)
 
 
+def close(environments: gym.Env | VecEnv) -> None:
+    """Close environments that nobody needs any more. What that raises is printed: no reward hangs on it."""
+    try:
+        environments.close()
+    except Exception as error:
+        print(f"closing the environment raised {type(error).__name__}: {error}", flush=True)
+
+
 def freeze_normalization(venv: VecEnv) -> None:
     """Stop VecNormalize from updating its statistics and from rescaling rewards, if there is one."""
     normalize = unwrap_vec_normalize(venv)

@@ -19,7 +19,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from reload_audit.causes.migrations import Migration, migrations
 from reload_audit.environments import ids
-from reload_audit.environments.build import build_vec_env, seed_global_generators
+from reload_audit.environments.build import build_vec_env, close, seed_global_generators
 from reload_audit.environments.older_software import needs_older_software
 from reload_audit.environments.packages import is_missing, what_to_install
 from reload_audit.environments.seeded_episodes import EpisodeTooLong
@@ -142,7 +142,7 @@ def random_policy_reward(spec: ExternalSpec, policy: ExternalPolicy, migration: 
     venv = build_vec_env(environment, policy.evaluation.n_envs, seed=_GLOBAL_SEED)
     acting, allowed = RandomPolicy(venv, policy.evaluation.seed), TimeAllowed(seconds_left)
     episodes = run_episodes(acting, venv, policy.evaluation, 0, RANDOM_POLICY_EPISODES, allowed=allowed)
-    venv.close()
+    close(venv)
     return RandomReward(mean_reward(episodes), paid_by(episodes))
 
 
@@ -172,6 +172,7 @@ class _Evaluation:
         spec, condition = self._spec, self._condition
         canonical = condition.name == CANONICAL
         saved, recording, statistics = self._files()
+        folder = None if spec.recording is None else Path(spec.recording).absolute()  # environments may leave it
         if spec.algo != "ARS":
             remarks = remarks_on_training(saved, statistics, traces_of(saved, spec.algo, spec.n_envs), spec.role)
             self.facts = replace(self.facts, remarks=(*self.facts.remarks, *remarks))
@@ -210,11 +211,10 @@ class _Evaluation:
         stops = criteria.planned.all
         allowed = time_allowed(found([]), condition.n_episodes or stops[0], condition.name)
         episodes = run_condition(subject, venv, condition, evaluation, stops, enough, steps, allowed, excluded)
-        venv.close()
+        close(venv)
         divergence = None
-        if steps is not None and train_time is not None and recording is not None and spec.recording is not None:
+        if steps is not None and train_time is not None and recording is not None and folder is not None:
             computed_on = recording.identity.computed_on, model_folder.computed_on(subject.model)
-            folder = Path(spec.recording)
             divergence = recorded_divergence(folder, train_time.reference, episodes, steps, self.checks, computed_on)
         if canonical and len(episodes) > 1:
             may_explore = any(claim.kind == "training" for claim in claims)
@@ -377,7 +377,7 @@ def _fits_in(model: BaseAlgorithm, environment: EnvironmentSpec) -> bool:
         venv = build_vec_env(environment, 1, seed=_GLOBAL_SEED)
     except Exception:
         return False
-    venv.close()
+    close(venv)
     return not _misfit(model, venv)
 
 

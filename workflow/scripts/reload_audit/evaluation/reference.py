@@ -7,7 +7,7 @@ from collections.abc import Callable
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
-from reload_audit.environments.build import build_vec_env, freeze_normalization
+from reload_audit.environments.build import build_vec_env, close, freeze_normalization
 from reload_audit.evaluation.rollouts import ModelPolicy, RandomPolicy, run_episodes, run_looks
 from reload_audit.models import model_folder
 from reload_audit.processes.full_disk import is_out_of_space
@@ -66,7 +66,7 @@ def evaluate_reference(
     try:
         return evaluate_in_looks(model, venv, evaluation, steps)
     finally:
-        venv.close()
+        close(venv)
 
 
 def evaluate_random_policy(
@@ -86,7 +86,7 @@ def evaluate_random_policy(
         print(f"the random policy could not be measured: {type(error).__name__}: {error}", flush=True)
         return None
     finally:
-        venv.close()
+        close(venv)
 
 
 def fresh_environments(model: BaseAlgorithm, environment: EnvironmentSpec, n_envs: int, seed: int) -> VecEnv:

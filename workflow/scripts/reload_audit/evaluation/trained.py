@@ -13,6 +13,7 @@ from typing import Any
 
 import torch as th
 
+from reload_audit.environments.build import close
 from reload_audit.evaluation.checks import check_identity, recorded_divergence
 from reload_audit.evaluation.conditions import Excluded, Subject, fresh_environments, run_condition
 from reload_audit.evaluation.in_time import time_allowed
@@ -67,7 +68,7 @@ def evaluate(
     stops = spec.evaluation.stops
     allowed = time_allowed(found([]), condition.n_episodes or stops[0], condition.name)
     episodes = run_condition(subject, venv, condition, spec.evaluation, stops, enough, steps, allowed, excluded)
-    venv.close()
+    close(venv)
     divergence = None
     if steps is not None:
         computed_on = recorded.computed_on, model_folder.computed_on(subject.model)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reload_audit.processes import isolation
-from reload_audit.processes.fork_servers import TRAIN_HASH_SEED
+from reload_audit.processes.fork_servers import LIBRARIES, TRAIN_HASH_SEED
 
 _CHECK_SECONDS = 600.0
 
@@ -28,24 +28,34 @@ def check_experiments(experiments: Sequence[Experiment], source: str, log: Path,
     :raises ConfigurationRefused: one of them cannot start
     """
     isolation.prepare("spawn", hash_seed=TRAIN_HASH_SEED)
-    outcome = _find_problems(experiments, log, memory)
-    problems = list(outcome.value or [])
-    if outcome.failure is not None:
-        # An environment took the process down with it; one at a time, to say which.
-        for where, spec in experiments:
-            outcome = _find_problems([(where, spec)], log, memory)
-            if outcome.failure is not None:
-                problems.append(f"{where}.env: trying {spec['environment']['env']!r}: {outcome.failure.message}")
-            problems += outcome.value or []
+    outcome = _find_problems(experiments, log, memory, "spawn")
+    problems: list[str] = []
+    if outcome.failure is not None or outcome.value:
+        # What one environment does to the process, to end it or to take its folder away, others may be accused of.
+        isolation.prepare("forkserver", hash_seed=TRAIN_HASH_SEED, preload=LIBRARIES)
+        for where, spec in _suspects(experiments, outcome):
+            alone = _find_problems([(where, spec)], log, memory, "forkserver")
+            if alone.failure is not None:
+                problems.append(f"{where}.env: trying {spec['environment']['env']!r}: {alone.failure.message}")
+            problems += alone.value or []
     if problems:
         raise ConfigurationRefused("\n".join(f"{source}: {problem}" for problem in dict.fromkeys(problems)))
 
 
-def _find_problems(experiments: Sequence[Experiment], log: Path, memory: int) -> isolation.Outcome:
+def _suspects(experiments: Sequence[Experiment], outcome: isolation.Outcome) -> Sequence[Experiment]:
+    """The experiments with a problem where all were tried together; all of them where that ended without a result."""
+    if outcome.failure is not None:
+        return experiments
+    return [tried for tried in experiments if any(problem.startswith(f"{tried[0]}.") for problem in outcome.value)]
+
+
+def _find_problems(
+    experiments: Sequence[Experiment], log: Path, memory: int, method: isolation.Method
+) -> isolation.Outcome:
     return isolation.call(
         "reload_audit.training.preflight:find_problems",
         (experiments,),
-        method="spawn",
+        method=method,
         log=log,
         timeout=_CHECK_SECONDS,
         memory=memory,

@@ -112,8 +112,10 @@ def reload_model(
 def _read(path: Path, kind: type[T]) -> T:
     """Read what training wrote.
 
-    :raises DamagedFileError: it is something else now
+    :raises DamagedFileError: it is something else now, or gone
     """
+    if not path.exists():
+        raise DamagedFileError(path, "there is nothing")
     content = read_json(path)
     try:
         return kind.from_dict(content)
@@ -145,7 +147,7 @@ def _measured(
     spec = model.manifest.spec
 
     def arguments(condition: Condition) -> tuple[Any, ...]:
-        return str(folder), spec, condition, criteria
+        return str(folder.absolute()), spec, condition, criteria  # an environment may change its folder
 
     trained = model.manifest.training_spec
     planned = conditions(trained.evaluation, reload, own_vec_env=trained.environment.vec_env is not None)

@@ -72,7 +72,7 @@ def train_model(spec: Mapping[str, object], folder: Path, log: Path, code: str, 
     with _appearing_folder(folder) as building:
         outcome = isolation.call(
             _TRAIN,
-            (spec, str(building), str(checkpoints), code),
+            (spec, str(building.absolute()), str(checkpoints.absolute()), code),  # an environment may change its folder
             method=limits.isolation,
             log=log,
             timeout=limits.timeout,

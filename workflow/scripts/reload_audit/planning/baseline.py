@@ -83,23 +83,34 @@ def history_files(config: Configuration) -> list[str]:
     found: list[str] = []
     for entry in config["history"]:
         path = Path(entry).expanduser()
-        inside = [*path.glob("audit.json"), *path.glob("*/audit.json")] if path.is_dir() else [path]
+        inside = _audits_in(path) if path.is_dir() else [path]
         found += sorted(map(str, inside))
     return list(dict.fromkeys(found))
 
 
 def check_history(config: Configuration, source: str) -> None:
-    """Check that there is something at each path of ``history``.
+    """Check that each path of ``history`` is an earlier audit, or a folder that holds some.
 
     :param source: the configuration's name, for messages
-    :raises ConfigError: there is not
+    :raises ConfigError: one is not
     """
-    missing = [entry for entry in config["history"] if not Path(entry).expanduser().exists()]
-    if missing:
-        raise ConfigError(
-            "\n".join(
-                f"{source}: history: there is nothing at {shown(entry)}; expected an earlier audit.json, or a "
-                "folder with some"
-                for entry in missing
-            )
-        )
+    said = ((f"{source}: history[{k}]", _not_earlier(entry)) for k, entry in enumerate(config["history"]))
+    problems = [f"{where}: {problem}" for where, problem in said if problem]
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _not_earlier(entry: str) -> str | None:
+    """Why a path of ``history`` shows nothing; None where it does."""
+    path = Path(entry).expanduser()
+    if path.is_dir():
+        return None if _audits_in(path) else f"expected a folder with audits, found no audit.json in {shown(entry)}"
+    try:
+        read_earlier(path)
+    except NotComparableError as error:
+        return str(error)
+    return None
+
+
+def _audits_in(folder: Path) -> list[Path]:
+    return [*folder.glob("audit.json"), *folder.glob("*/audit.json")]

@@ -30,6 +30,7 @@ from reload_audit.planning.resolved import (
     TrainingData,
 )
 from reload_audit.reading import limits
+from reload_audit.reading.refusal import shown
 from reload_audit.records.specs import (
     VEC_ENV_KINDS,
     VEC_FRAME_STACK,
@@ -149,6 +150,27 @@ def on_python_path(folders: Sequence[str], workflow_folder: Path, *, is_own: boo
         return str(own) if own.is_dir() and another else folder
 
     return [found(folder) for folder in folders]
+
+
+def check_python_path(config: Configuration, source: str) -> None:
+    """Check that there is a folder wherever ``python_path`` names one.
+
+    :param config: its ``python_path`` as :func:`on_python_path` returns it
+    :param source: the configuration's name, for messages
+    :raises ConfigError: there is not; modules would be looked for in vain, or found elsewhere
+    """
+    named = [(f"python_path[{k}]", folder) for k, folder in enumerate(config["python_path"])]
+    for k, run in enumerate(config["runs"]):
+        own = [] if isinstance(run, str) else run.get("python_path", [])
+        named += [(f"runs[{k}].python_path[{n}]", folder) for n, folder in enumerate(own) if "{" not in folder]
+    problems = [
+        f"{source}: {where}: expected a folder, found {found} at {shown(folder)}"
+        for where, folder in named
+        for found in ["a file" if Path(folder).exists() else "nothing"]
+        if not Path(folder).is_dir()
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
 
 
 def trained_models(config: Configuration) -> dict[str, TrainingData]:

@@ -474,6 +474,7 @@ def make_plan(
             configuration.check_writable(folder)
         baseline.check_baseline(config, folders.results, name)
         baseline.check_history(config, name)
+        configuration.check_python_path(config, name)
     trained = configuration.trained_models(config)
     code = JobCode(source, config["python_path"], config["trust"])
     try:

@@ -14,7 +14,7 @@ import torch as th
 from stable_baselines3.common.vec_env import VecEnv
 
 from reload_audit.environments import ids
-from reload_audit.environments.build import build_vec_env, freeze_normalization, seed_global_generators
+from reload_audit.environments.build import build_vec_env, close, freeze_normalization, seed_global_generators
 from reload_audit.environments.packages import what_to_install
 from reload_audit.environments.stack import Normalizer
 from reload_audit.evaluation.rollouts import ModelPolicy, Policy, RandomPolicy
@@ -121,7 +121,7 @@ def _plays(
         venv = build_vec_env(environment, 1, seed=_GLOBAL_SEED, normalizer=normalizer)
         freeze_normalization(venv)
         yield Play(seed, source, tuple(_actions(policy(venv, seed), venv, seed, steps, start)))
-        venv.close()
+        close(venv)
 
 
 def _actions(policy: Policy, venv: VecEnv, seed: int, steps: int, start: float) -> Iterator[Any]:

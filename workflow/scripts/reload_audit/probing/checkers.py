@@ -16,7 +16,7 @@ from gymnasium.utils import env_checker as gymnasium_checker
 from stable_baselines3.common import env_checker as sb3_checker
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
-from reload_audit.environments.build import make_env, seed_global_generators
+from reload_audit.environments.build import close, make_env, seed_global_generators
 from reload_audit.environments.ids import register_environments
 from reload_audit.probing.code import shown
 from reload_audit.probing.scenario import Play
@@ -130,7 +130,7 @@ def _trace(venv: VecEnv, plays: Sequence[Play]) -> list[Trace]:
             moments[slot].append(_moment(_of_slot(observations, slot), rewards[slot], dones[slot], infos[slot]))
         if dones.any():  # the actions would not be those of the episode that now begins
             break
-    venv.close()
+    close(venv)
     return [Trace(play.seed, play.source, tuple(seen)) for play, seen in zip(plays, moments, strict=True)]
 
 

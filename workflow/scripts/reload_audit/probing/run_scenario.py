@@ -13,7 +13,7 @@ import numpy as np
 import torch as th
 from gymnasium import spaces
 
-from reload_audit.environments.build import make_env
+from reload_audit.environments.build import close, make_env
 from reload_audit.environments.ids import register_environments
 from reload_audit.probing import generators, state
 from reload_audit.probing.clocks import clock
@@ -104,7 +104,7 @@ class _Run:
         self._result.before.append(state.capture(state.roots(env, self._code)))
         other = _Other(self, env) if before == "interleaved" else None
         self._result.traces.append(self._episode(env, play, other, measured=True))
-        env.close()
+        close(env)
 
     def _use_another(self, play: Play) -> None:
         env = self._make()
@@ -112,7 +112,7 @@ class _Run:
             self._result.firsts.append(self._episode(env, play))
         else:
             self._use(env, min(self._scenario.episodes, _STRANGERS))
-        env.close()
+        close(env)
 
     def _make(self) -> gym.Env:
         made: gym.Env = self._do("construct", make_env, self._spec)

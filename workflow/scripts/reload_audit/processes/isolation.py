@@ -217,7 +217,7 @@ def _child(
     :param asked: since when they count, of ``time.monotonic``; None for now: a fork server may only just have started
     """
     deadline = math.inf if timeout is None else (time.monotonic() if asked is None else asked) + timeout
-    under_way.begin(sender, deadline, Path(log))
+    under_way.begin(sender, deadline, Path(log).absolute())
     os.environ.update(for_children(python_path))
     os.setsid()  # a group of its own, so that its workers can be ended with it
     threading.Thread(target=_die_with_caller, daemon=True).start()
@@ -260,7 +260,11 @@ def _leave_if_forked(pid: int) -> None:
 
 def _said(error: BaseException) -> str:
     """An exception in one line."""
-    return _writable(" ".join(f"{type(error).__name__}: {error}".split())[:1000])
+    try:
+        text = str(error)
+    except Exception as another:
+        text = f"(its text raises {type(another).__name__})"
+    return _writable(" ".join(f"{type(error).__name__}: {text}".split())[:1000])
 
 
 def _writable(text: str) -> str:

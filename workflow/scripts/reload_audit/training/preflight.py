@@ -12,7 +12,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from reload_audit.environments.build import make_env
+from reload_audit.environments.build import close, make_env
 from reload_audit.environments.packages import what_to_install
 from reload_audit.models.algorithms import HyperparameterProblem, algorithm, check_action_space, default_policy
 from reload_audit.models.without_dynamo import spare_compiler
@@ -45,18 +45,20 @@ def _environment_problem(spec: TrainingSpec) -> str | None:
         return f"env: {environment.env!r} cannot be made: {said}"
     except Exception as error:
         return f"env: constructing {environment.env!r} with {dict(environment.env_kwargs)} raised {_named(error)}"
-    bare.close()
+    close(bare)
     try:
         wrapped = make_env(environment)
     except Exception as error:
         names = [wrapper.name for wrapper in environment.wrappers]
+        if not names:
+            return f"env: constructing {environment.env!r} a second time in one process raised {_named(error)}"
         return f"wrappers: putting {names} around {environment.env!r} raised {_named(error)}"
     try:
         check_action_space(spec.algo, wrapped.action_space)
     except ValueError as error:
         return f"algo: {error} in {environment.env!r}; choose another algorithm or wrap the environment"
     finally:
-        wrapped.close()
+        close(wrapped)
     return None
 
 
@@ -78,7 +80,7 @@ def _algorithm_problem(spec: TrainingSpec) -> str | None:
     except Exception as error:
         return f"hyperparams: {spec.algo} refuses them: {_named(error)}"
     finally:
-        venv.close()
+        close(venv)
     return None
 
 

@@ -18,7 +18,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-from reload_audit.environments.build import build_vec_env
+from reload_audit.environments.build import build_vec_env, close
 from reload_audit.environments.stack import Normalizer
 from reload_audit.evaluation.divergence import first_divergence
 from reload_audit.evaluation.reference import (
@@ -91,7 +91,7 @@ def train(spec_data: Mapping[str, Any], folder: str, checkpoints: str = "", code
     write_json(Path(folder) / model_folder.EVALUATIONS, TrainTime(in_place, reference, random_policy).to_dict())
     steps.save(Path(folder) / model_folder.STEPS)
     parted = first_divergence(in_place, reference, in_place_steps, steps)
-    venv.close()
+    close(venv)
     seconds = {"learn": learned - start, "evaluate": evaluated - learned}
     _log(f"done: learned for {seconds['learn']:.1f} s, evaluated for {seconds['evaluate']:.1f} s")
     hyperparams = {"policy": type(model.policy).__name__, **resolved_hyperparams(spec.algo, spec.hyperparams)}
