@@ -218,7 +218,7 @@ A_SCRIPT = (
     "a script: the one that trained a model is not here, and a program is never imported; move what the model needs "
     "from it into a module, and configure classes: {__main__.Name: module.Name}"
 )
-FAIL_ON = ", ".join([*VERDICTS, "suspect", "environment", "script", "regressed"])
+FAIL_ON = ", ".join([*VERDICTS, "suspect", "environment", "script", "regressed", "candidate", "candidate_open"])
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from gymnasium import Env
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
+from reload_audit.environments.build import close
 from reload_audit.environments.stack import LayerProblem
 from reload_audit.evaluation.reference import evaluate_random_policy, evaluate_reference, fresh_environments
 from reload_audit.models import model_folder
@@ -86,7 +87,7 @@ def record_reference(
     evaluation = EvaluationSpec(episodes, seed, n_envs, max_episode_steps, _LOOKS)
     with _as_a_reload_would(model.device):
         environment = environment_of(model, said)
-    return _record(model, Path(folder), environment, evaluation, at_the_end=False)
+    return _record(model, Path(folder).absolute(), environment, evaluation, at_the_end=False)
 
 
 class ReferenceRecorder(BaseCallback):
@@ -106,7 +107,7 @@ class ReferenceRecorder(BaseCallback):
         super().__init__()
         bound = inspect.signature(record_reference).bind(None, folder, env, **options)
         bound.apply_defaults()
-        self._folder = Path(folder)
+        self._folder = Path(folder).absolute()  # an environment may change its own until training ends
         self._said = _said(**{name: bound.arguments[name] for name in inspect.signature(_said).parameters})
         numbers = {name: bound.arguments[name] for name in ("episodes", "seed", "n_envs", "max_episode_steps")}
         self._evaluation = EvaluationSpec(**numbers, looks=_LOOKS)
@@ -157,7 +158,7 @@ def _record(
         random_policy = evaluate_random_policy(model, environment, evaluation, evaluation.seed)
         fresh = fresh_environments(model, environment, n_envs=1, seed=evaluation.seed)
         description = model_folder.describe(model, fresh)
-        fresh.close()
+        close(fresh)
     write_json(target / model_folder.EVALUATIONS, TrainTime(in_place, reference, random_policy).to_dict())
     steps.save(target / model_folder.STEPS)
     spec = {
@@ -209,7 +210,7 @@ def _check_spaces(model: BaseAlgorithm, environment: EnvironmentSpec) -> None:
         venv = fresh_environments(model, environment, n_envs=1, seed=0)
     except (AssertionError, LayerProblem, Unreadable) as error:
         raise ValueError(f"{unlike}: {error}") from None
-    venv.close()
+    close(venv)
     for kind in ("observation_space", "action_space"):
         trained, built = getattr(model, kind), getattr(venv, kind)
         if trained != built:
