@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import dropping
 import planted
 import pytest
 import torch
@@ -30,9 +31,15 @@ from reload_audit.records.specs import (
 from reload_audit.reports.scripts import about_scripts
 from reload_audit.results.scripts import script_entries
 from support.builders import CRITERIA, ROOT
-from support.scripts import EXPORTED, FAULTY, RECIPES, SEVERAL, SOUND
+from support.public_scripts import FAULTY_IN_PUBLIC, SOUND_IN_PUBLIC
+from support.scripts import EXPORTED, RECIPES, SEVERAL
+from support.scripts import FAULTY as FAULTY_HERE
+from support.scripts import SOUND as SOUND_HERE
 
 pytestmark = pytest.mark.slow
+
+SOUND = {**SOUND_HERE, **{f"public-{name}": case for name, case in SOUND_IN_PUBLIC.items()}}
+FAULTY = {**FAULTY_HERE, **{f"public-{name}": case for name, case in FAULTY_IN_PUBLIC.items()}}
 
 Models = tuple[Path, list[ExternalSpec]]
 
@@ -72,6 +79,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     ).save(folder / "Panel")
     panel.save(str(folder / "Panel.pkl"))
     specs.append(replace(external(folder, "Panel", "planted:Panel", {}, normalized=True), algo="PPO"))
+    normalized = VecNormalize(make_vec_env(planted.Gauge, 4))
+    drops = {"features_extractor_class": dropping.Drops, "net_arch": [16]}
+    PPO("MlpPolicy", normalized, seed=0, policy_kwargs=drops, **RECIPES["PPO"].hyperparams).learn(2048).save(
+        folder / "Drops"
+    )
+    normalized.save(str(folder / "Drops.pkl"))
+    specs.append(replace(external(folder, "Drops", "planted:Gauge", {}, normalized=True), algo="PPO"))
     PPO("MlpPolicy", VecFrameStack(make_vec_env(planted.Gauge), 2), n_steps=64).learn(64).save(folder / "Stacked")
     others = VecNormalize(make_vec_env(planted.OtherGauge, 2))
     PPO("MlpPolicy", others, n_steps=64, batch_size=64, seed=1).learn(64).save(folder / "old")
@@ -120,7 +134,7 @@ def audited(models: Models, name: str, text: str, model: str = "") -> list[Scrip
     record = folder / "results" / f"{name}.json"
     python_path = (str(ROOT / "tests/environments"),)
     spec = ScriptSpec(name, str(script), (), str(folder), {}, model, 120, 4096, python_path)
-    policy = ExternalPolicy(EvaluationSpec(20, 10**6, 4, 1000, (20,)), ("planted",), {}, 2**30)
+    policy = ExternalPolicy(EvaluationSpec(20, 10**6, 4, 1000, (20,)), ("planted", "dropping"), {}, 2**30)
     reload = ReloadSpec((), False, "forkserver", 120, 4096)
     audit_script(spec, specs, policy, reload, CRITERIA, record, folder / "log")
     return script_entries(ScriptRecord.read(record))
@@ -211,7 +225,6 @@ NOT_REPRODUCED = {"actions-changed", "done-of-a-vector", "unexplained"}
 REPAIRED = (
     *(
         "never-loaded-PPO",
-        "new-statistics-PPO",
         "rewards-normalized-PPO",
         "stochastic-DQN",
         "no-masks",

@@ -386,11 +386,8 @@ STOCHASTIC = {", deterministic=True": ""}
 
 SOUND = {
     "loop-PPO": Case("PPO", LOOP),
-    "loop-A2C": Case("A2C", LOOP),
-    "loop-SAC": Case("SAC", LOOP),
     "loop-DQN": Case("DQN", LOOP),
     "evaluate-PPO": Case("PPO", EVALUATE),
-    "evaluate-A2C": Case("A2C", EVALUATE),
     "deployed-A2C": Case("A2C", DEPLOYED),
     "deployed-SAC": Case("SAC", DEPLOYED),
     "enjoy": Case("", ENJOY),
@@ -421,12 +418,6 @@ FAULTY = {
         {'model = ALGO.load("ALGO")': 'model = ALGO("MlpPolicy", venv, seed=0)\nALGO.load("ALGO", env=venv)'},
     ),
     "new-statistics-PPO": Case("PPO", LOOP, ("statistics-not-loaded",), FRESH),
-    "no-statistics-DQN": Case(
-        "DQN", LOOP, ("statistics-not-loaded",), {'venv = VecNormalize.load("ALGO.pkl", venv)': ""}
-    ),
-    "no-statistics-deployed-PPO": Case(
-        "PPO", DEPLOYED, ("statistics-not-loaded",), {"statistics.normalize_obs(obs)": "obs"}
-    ),
     "statistics-of-another-A2C": Case(
         "A2C", EVALUATE, ("statistics-not-loaded",), {'VecNormalize.load("ALGO.pkl"': 'VecNormalize.load("other.pkl"'}
     ),
@@ -545,7 +536,6 @@ FAULTY = {
     "panel": Case(
         "", PANEL, ("statistics-not-loaded",), {'VecNormalize.load("Panel.pkl", venv)': "VecNormalize(venv)"}
     ),
-    "panel-as-it-is": Case("", PANEL, ("statistics-not-loaded",), {'venv = VecNormalize.load("Panel.pkl", venv)': ""}),
     "not-stacked": Case("", STACKED, ("frame-stack-missing",)),
     "moved-by-hand-PPO": Case(
         "PPO", LOOP, ("unexplained",), {"rewards = []": "venv.venv.envs[0].unwrapped.unit = -1.0\nrewards = []"}

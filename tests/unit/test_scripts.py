@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from reload_audit.observing.alike import with_alike_joined
+from reload_audit.observing.lines import UserLines
+from reload_audit.observing.run_script import numbers_in
 from reload_audit.records.episodes import Episode
 from reload_audit.records.model_record import Measurement
+from reload_audit.records.observation import (
+    Line,
+    Observation,
+    ObservedActs,
+    ObservedEnvironment,
+    ObservedEpisode,
+    ObservedModel,
+    ObservedNormalization,
+    ObservedRun,
+)
 from reload_audit.records.script_entry import ScriptCause, ScriptEntry
 from reload_audit.records.specs import Condition
 from reload_audit.reports.scripts import about_scripts, of_models
@@ -64,3 +79,48 @@ def test_what_no_line_explains_is_said_with_its_amount() -> None:
 def test_a_model_s_page_says_what_scripts_earn_with_it() -> None:
     (said,) = of_models([ENTRY]).values()
     assert said == ("enjoy.py earns 10 ± 1 (20 episodes); robot earns 50 ± 2: enjoy.py:8 load-not-assigned")
+
+
+def seen_run(number: int, *, moments: str = "same") -> tuple[ObservedModel, ObservedNormalization, ObservedRun]:
+    """What a function does that loads its model and its statistics each time that it is called."""
+    line = Line("enjoy.py", 5, "model.predict(obs)")
+    model = ObservedModel("PPO", "loaded", line, "/ppo.zip", weights_acting="w")
+    layer = ObservedNormalization("loaded", line, "/ppo.pkl", 2, moments=moments)
+    acts = [ObservedActs("predict", line, True, False, False, False, False, 2)]
+    episode = ObservedEpisode(0, 3.0, 3.0, 2, "open")
+    return model, layer, ObservedRun(number, number, acts, [episode], [], {}, 0, 0, 0, 0, 2, line)
+
+
+@pytest.mark.parametrize(("moments", "runs"), [(["a", "a", "a"], 1), (["a", "a", "b"], 2)])
+def test_a_function_that_is_called_again_and_again_is_one_run_unless_it_does_something_else(
+    moments: list[str], runs: int
+) -> None:
+    parts = [seen_run(number, moments=own) for number, own in enumerate(moments)]
+    models, layers, own = zip(*parts, strict=True)
+    environments = [
+        ObservedEnvironment(None, "", "a:B", {}, {}, None, [], [], False, ("DummyVecEnv",), None, number, 1)
+        for number in range(3)
+    ]
+    seen = Observation("enjoy.py", (), models, layers, environments, own, printed=(3.0,))
+    joined = with_alike_joined(seen).runs
+    assert len(joined) == runs
+    assert sum(act.count for run in joined for act in run.acts) == 6
+    assert [episode.ending for episode in joined[0].episodes] == ["cut", "cut", "open"][3 - len(joined[0].episodes) :]
+
+
+def test_a_line_is_shown_without_the_comment_at_its_end(tmp_path: Path) -> None:
+    script = tmp_path / "enjoy.py"
+    script.write_text("env = VecNormalize(env)  # as in training\nprint('#1')\nx = (1 +  # one\n     2)\n")
+    lines = UserLines(script, [])
+    shown = [lines.at((str(script), number)) for number in (1, 2, 3)]
+    assert [line.code for line in shown if line] == ["env = VecNormalize(env)", "print('#1')", "x = 1 + 2"]
+
+
+def test_numbers_are_read_as_numpy_prints_them() -> None:
+    assert numbers_in("Score:[80.] of [ 7.25 -1.e+02], 3 episodes, ppo2 v1.2.3. Mean 9.5.") == [
+        80.0,
+        7.25,
+        -100.0,
+        3,
+        9.5,
+    ]

@@ -88,7 +88,7 @@ def _code(kind: type) -> str:
     """A digest of the file that a class is in; nothing for installed packages, whose versions are recorded."""
     try:
         file = inspect.getsourcefile(kind)
-    except TypeError:
+    except (TypeError, OSError):  # built in, or of no file
         file = None
     if file is None or "site-packages" in file or not Path(file).exists():
         return ""

@@ -24,13 +24,15 @@ _CHECKED = (CategoricalDistribution, DiagGaussianDistribution, SquashedDiagGauss
 
 
 @contextlib.contextmanager
-def acting(policy: BasePolicy) -> Iterator[None]:
-    """Do once what ``predict`` does in every step: set evaluation mode, look for the policy's device.
+def acting(policy: BasePolicy, *, training_mode: bool = False) -> Iterator[None]:
+    """Do once what ``predict`` does in every step: set the network's mode, look for the policy's device.
 
     PyTorch's distributions are not asked to check their parameters, which are looked at here. Together that is half of
     what ``predict`` takes.
+
+    :param training_mode: whether the network acts as in training, which ``predict`` never lets it
     """
-    policy.set_training_mode(False)
+    policy.set_training_mode(training_mode)
     policy.set_training_mode = _leave_mode  # type: ignore[method-assign, assignment]
     policy.obs_to_tensor = _to_tensors_of(policy)  # type: ignore[method-assign, assignment]
     policy._predict = _unchecked(policy)  # type: ignore[method-assign]

@@ -120,6 +120,7 @@ def run_condition(
         episode_starts=condition.episode_starts,
         give_masks=condition.give_masks,
         clip_actions=condition.clip_actions,
+        training_mode=condition.training_mode,
     )
     before = replace(evaluation, seed=evaluation.seed + _OTHER_EPISODES)
     if condition.statistics == "fresh":

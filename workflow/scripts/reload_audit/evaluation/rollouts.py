@@ -74,6 +74,7 @@ class ModelPolicy(Policy):
     :param episode_starts: without it, a recurrent policy goes on with the state of the episode before
     :param give_masks: without it, a policy that masks actions chooses among all
     :param clip_actions: without it, continuous actions are those of the policy network, neither clipped nor rescaled
+    :param training_mode: with it, the network is as in training: its dropout drops, for example
     """
 
     def __init__(
@@ -85,12 +86,14 @@ class ModelPolicy(Policy):
         episode_starts: bool = True,
         give_masks: bool = True,
         clip_actions: bool = True,
+        training_mode: bool = False,
     ) -> None:
         self._model = model
         self._deterministic = deterministic
         self._carry_state = carry_state
         self._episode_starts = episode_starts
         self._clip_actions = clip_actions
+        self._training_mode = training_mode
         self._masks = _ActionMasks() if isinstance(model, MaskablePPO) and give_masks else None
 
     def act(
@@ -116,7 +119,7 @@ class ModelPolicy(Policy):
         return actions.cpu().numpy().reshape(-1, *(self._model.action_space.shape or ()))
 
     def acting(self) -> contextlib.AbstractContextManager[None]:
-        return acting(self._model.policy)
+        return acting(self._model.policy, training_mode=self._training_mode)
 
 
 class RandomPolicy(Policy):

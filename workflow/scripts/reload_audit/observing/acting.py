@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium import spaces
 from sb3_contrib.ars.policies import ARSPolicy
 from sb3_contrib.qrdqn.policies import QRDQNPolicy, QuantileNetwork
@@ -13,7 +15,14 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from stable_baselines3.td3.policies import Actor, TD3Policy
 
+from reload_audit.observing.tracking import Place
+
+Acting = tuple[int | None, tuple[str, Place, bool | None, bool, bool, bool, bool]]
+"""The number of the model that is asked for actions, and how: the function, its line, whether deterministic, whether
+state, starts and masks were given, and whether its network acts as in training."""
+
 _ALWAYS_DETERMINISTIC = (ARSPolicy, QRDQNPolicy, QuantileNetwork, DQNPolicy, QNetwork, Actor, TD3Policy, TD3)
+_WITH_MODES = (torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._BatchNorm)
 _EXPLORING = (DQN,)
 """Algorithms whose ``predict`` explores, which their policies do not."""
 
@@ -32,6 +41,17 @@ def has_one_mode(actor: Any, *, of_model: bool) -> bool:
     return isinstance(actor, _ALWAYS_DETERMINISTIC) or isinstance(actor.policy, _ALWAYS_DETERMINISTIC)
 
 
+@functools.cache
+def _has_modes(policy: torch.nn.Module) -> bool:
+    """Whether a network acts otherwise in training: with dropout, or by the moments of each batch."""
+    return any(isinstance(layer, _WITH_MODES) for layer in policy.modules())
+
+
+def is_as_in_training(policy: Any) -> bool:
+    """Whether a policy's network acts as in training, and otherwise than in evaluation."""
+    return isinstance(policy, torch.nn.Module) and policy.training and _has_modes(policy)
+
+
 def as_array(observation: Any) -> Any:
     """An observation, or those of a dictionary, off the device."""
     if isinstance(observation, dict):
@@ -45,8 +65,54 @@ def is_squashed(model: BaseAlgorithm, space: spaces.Box) -> bool:
     return bool(getattr(model.policy, "squash_output", False)) and not unit
 
 
-def is_answer(action: Any, answer: Any) -> bool:
-    """Whether an action is what a policy answered, as it is."""
+def is_answer(action: Any, answer: Any, row: int | None = None) -> bool:
+    """Whether an action is what a policy answered, as it is.
+
+    :param row: of the answer, where that is of several environments; None for all of it
+    """
     given = as_array(answer[0] if isinstance(answer, tuple) else answer)
-    own, its = np.asarray(action), np.asarray(given)
+    own, its = np.asarray(action), np.asarray(given if row is None else given[row])
     return own.size == its.size and bool((own.ravel() == its.ravel()).all())
+
+
+def rows(observations: Any, row: int) -> Any:
+    """One of the observations of several environments."""
+    if isinstance(observations, dict):
+        return {key: value[row] for key, value in observations.items()}
+    return observations[row]
+
+
+class Batch:
+    """A request for the actions of several single environments, which a script steps one after the other.
+
+    Rows of the request are taken for the environments in the order in which they are first stepped.
+    """
+
+    def __init__(self) -> None:
+        self._acting: Acting | None = None
+        self._order: dict[int, int] = {}
+        self._stepped: set[int] = set()
+
+    def asked(self, acting: Acting) -> None:
+        """A policy was asked for actions, by whatever environments may follow."""
+        self._acting = acting
+        self._stepped.clear()
+
+    def of(
+        self, number: int, acting: Acting | None, answer: Any, shape: tuple[int, ...] | None
+    ) -> tuple[Acting | None, int | None]:
+        """The request that a step of a single environment follows, and the row of the answer that is its own.
+
+        :param number: of the environment
+        :param acting: the request since the last step of any environment; None for none
+        :param shape: of one action
+        :return: no row where the whole answer is its own
+        """
+        if not isinstance(answer, np.ndarray) or answer.ndim == 0 or answer.shape[1:] != shape or len(answer) < 2:
+            return acting, None
+        if number in self._stepped:
+            return acting, None
+        place = self._order.setdefault(number, len(self._order))
+        row = place if len(answer) == len(self._order) else len(self._stepped)
+        self._stepped.add(number)
+        return self._acting, row if row < len(answer) else None

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
-from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
+from gymnasium.wrappers import (
+    HumanRendering,
+    OrderEnforcing,
+    PassiveEnvChecker,
+    RecordEpisodeStatistics,
+    RecordVideo,
+    TimeLimit,
+)
 from stable_baselines3.common.atari_wrappers import AtariWrapper
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack
@@ -17,8 +25,16 @@ from reload_audit.records.observation import Line, ObservedEnvironment
 from reload_audit.records.specs import WrapperSpec
 from reload_audit.records.storage import plain
 
-_OF_MAKE = (OrderEnforcing, PassiveEnvChecker, TimeLimit)
-"""Wrappers that ``gym.make`` puts around every environment."""
+_LEFT_OUT = (
+    OrderEnforcing,
+    PassiveEnvChecker,
+    TimeLimit,
+    Monitor,
+    RecordEpisodeStatistics,
+    RecordVideo,
+    HumanRendering,
+)
+"""Wrappers that ``gym.make`` puts around every environment, and those that only watch."""
 
 
 Arguments = Mapping[int, tuple[Any, Mapping[str, object], Mapping[str, object]]]
@@ -50,7 +66,7 @@ def described(
     single = leaf.envs[0] if isinstance(leaf, DummyVecEnv) else leaf if isinstance(leaf, gym.Env) else None
     spec = _spec_of(leaf) if single is None else single.spec
     chain = [] if single is None else _chain(single)
-    own = [wrapper for wrapper in _named(chain) if not isinstance(wrapper, (*_OF_MAKE, Monitor))]
+    own = [wrapper for wrapper in _named(chain) if not isinstance(wrapper, _LEFT_OUT)]
     given, defaults = _constructed_with(None if single is None else single.unwrapped, arguments)
     stack = next((layer for layer in layers if isinstance(layer, VecFrameStack)), None)
     return ObservedEnvironment(
@@ -132,3 +148,23 @@ def _wrapper(wrapper: gym.Wrapper, arguments: Arguments) -> WrapperSpec:
 def _class_name(thing: Any) -> str:
     kind = type(thing)
     return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def arguments_of(constructor: Any, made: Any, args: Any, kwargs: Any) -> tuple[dict[str, object], dict[str, object]]:
+    """What a constructor was called with, but for an environment inside, and the defaults of its parameters."""
+    bound = inspect.signature(constructor).bind(made, *args, **kwargs)
+    parameters = [*bound.signature.parameters.values()][1:]
+    given: dict[str, object] = {}
+    for parameter in parameters:
+        value = bound.arguments.get(parameter.name, inspect.Parameter.empty)
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD and isinstance(value, dict):
+            given |= value
+        elif value is not inspect.Parameter.empty and not isinstance(value, tuple | gym.Env):
+            given[parameter.name] = value
+    return given, {one.name: one.default for one in parameters if one.default is not inspect.Parameter.empty}
+
+
+def single_of(leaf: Any) -> Any:
+    """The first environment of an innermost VecEnv; the VecEnv where they are elsewhere; an environment itself."""
+    envs = getattr(leaf, "envs", None)
+    return envs[0] if envs else leaf

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from reload_audit.observing.alike import with_alike_joined
 from reload_audit.observing.counting import counting_differences
 from reload_audit.observing.environment import environment_differences
 from reload_audit.observing.figure import figure_of
+from reload_audit.observing.own_classes import with_kept_classes
 from reload_audit.observing.statistics import statistics_differences
 from reload_audit.observing.subject import NoSubject, Subject, runs_of_models, subject_of
 from reload_audit.observing.weights import load_that_failed, weights_differences
@@ -40,6 +42,7 @@ def compared_with_models(
     :param folder: where the observer left what the script acted with
     :return: each with how an audit evaluates the model; None where it cannot
     """
+    observation = with_alike_joined(with_kept_classes(observation))
     raised = (*_raised(observation), *_of_other_spaces(observation))
     meant = next((one.path for one in models if one.model == script.model), script.model)
     runs = runs_of_models(observation, meant)
@@ -70,7 +73,7 @@ def _compared(
     figure = figure_of(observation, run)
     n_envs = observation.environments[run.environment].n_envs
     try:
-        subject = subject_of(observation, run, models, script, policy)
+        subject = subject_of(observation, run, models, script, policy, folder)
         extend_path(subject.spec.environment.python_path)
         found = [*raised, *weights_differences(subject, folder), *statistics_differences(subject, figure, policy)]
         found += [
@@ -167,6 +170,14 @@ def _of_acting(subject: Subject) -> Iterator[ScriptDifference]:
             "gives them: predict() clips them to the action space, or rescales them to it"
         )
         yield ScriptDifference("action-not-clipped", acts[0].line, evidence, changes={"clip_actions": False})
+    as_in_training = [act for act in acts if act.training]
+    if as_in_training:
+        evidence = (
+            f"{sum(act.count for act in as_in_training):,} actions are of a network in training mode: dropout drops, "
+            "and batch norm takes the moments of each batch"
+        )
+        line = as_in_training[0].line
+        yield ScriptDifference("network-in-training-mode", line, evidence, changes={"training_mode": True})
     if spec.algo == "RecurrentPPO":
         yield from _of_states(subject.run)
     if spec.algo == "MaskablePPO" and not any(act.masks for act in acts):
@@ -182,6 +193,12 @@ def _changed_on_the_way(subject: Subject) -> Iterator[ScriptDifference]:
         evidence = (
             f"{run.changed:,} of {run.steps:,} actions that reach the environment are not those that the policy gave: "
             "something changes or replaces them in between"
+        )
+        yield ScriptDifference("actions-changed", run.step_line, evidence, in_doubt=True)
+    elif run.unasked:
+        evidence = (
+            f"{run.unasked:,} of {run.steps:,} steps are taken without asking the policy what to do: with actions of "
+            "the script's own, or with its last one again"
         )
         yield ScriptDifference("actions-changed", run.step_line, evidence, in_doubt=True)
 

@@ -11,6 +11,7 @@ import gymnasium as gym
 
 from reload_audit.environments.allowed import registered
 from reload_audit.environments.packages import register
+from reload_audit.observing.own_classes import MODULE
 from reload_audit.observing.subject import Subject, buildable
 from reload_audit.processes.imports import ImportProblem, import_module
 from reload_audit.reading.trust import is_trusted
@@ -20,6 +21,9 @@ from reload_audit.records.specs import EnvironmentSpec, ExternalPolicy, WrapperS
 from reload_audit.records.storage import plain
 
 _VERSIONED = re.compile(r"-v\d+$")
+_WITHOUT_EFFECT = ("Monitor", "TimeLimit", "RecordEpisodeStatistics", "RecordVideo", "HumanRendering")
+"""Wrappers that only watch, and the one that is compared as a time limit."""
+
 _ANEW = " at 0x"
 """Is in how an object is written that says nothing of itself: it is another one in every process."""
 
@@ -35,6 +39,9 @@ def environment_differences(subject: Subject, policy: ExternalPolicy) -> Iterato
     if not _is_same(spec, seen, made_by):
         yield _another(seen, spec)
         return
+    if seen.env_class.startswith(f"{MODULE}:"):
+        evidence = f"the script defines {_last(seen.env_class)} itself; the model was trained in that of {spec.env}"
+        yield ScriptDifference("environment-differs", seen.line, evidence, changes={"environment": _built(seen)})
     yield from _of_arguments(seen, spec, made_by)
     if subject.run.own_limit is None:
         yield from _of_time_limit(seen, spec, made_by)
@@ -75,13 +82,14 @@ def _another(seen: ObservedEnvironment, spec: EnvironmentSpec) -> ScriptDifferen
     code = "" if seen.line is None else seen.line.code
     written = found if re.search(rf"\b{re.escape(found)}\b", code) else ""
     instead = re.sub(rf"\b{re.escape(found)}(?!\w)", expected, code) if written else ""
-    name = buildable(seen)
-    changes = None
-    if name:
-        limit = -1 if seen.time_limit is None else seen.time_limit
-        changed = {"env": name, "all_env_kwargs": dict(seen.env_kwargs or {}), "time_limit": limit}
-        changes = {"environment": changed | _with_wrappers(seen)}
+    changes = {"environment": _built(seen) | _with_wrappers(seen)} if buildable(seen) else None
     return ScriptDifference("environment-differs", seen.line, evidence, instead, changes)
+
+
+def _built(seen: ObservedEnvironment) -> dict[str, object]:
+    """What makes an environment that of the script, but for its wrappers."""
+    limit = -1 if seen.time_limit is None else seen.time_limit
+    return {"env": buildable(seen), "all_env_kwargs": dict(seen.env_kwargs or {}), "time_limit": limit}
 
 
 # --- Arguments ---
@@ -171,7 +179,7 @@ def _of_time_limit(seen: ObservedEnvironment, spec: EnvironmentSpec, made_by: An
 
 def _of_wrappers(seen: ObservedEnvironment, spec: EnvironmentSpec) -> Iterator[ScriptDifference]:
     own = seen.wrappers
-    expected = [wrapper for wrapper in spec.wrappers if _last(wrapper.name) not in ("Monitor", "TimeLimit")]
+    expected = [wrapper for wrapper in spec.wrappers if _last(wrapper.name) not in _WITHOUT_EFFECT]
     if own is None or any(_is_function(wrapper.name) for wrapper in expected):
         return
     names, its = ([_last(wrapper.name) for wrapper in wrappers] for wrappers in (own, expected))

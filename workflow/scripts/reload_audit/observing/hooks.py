@@ -21,7 +21,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecNormalize
 
-from reload_audit.observing.acting import as_array, has_one_mode
+from reload_audit.observing.acting import as_array, has_one_mode, is_as_in_training
 from reload_audit.observing.models_seen import absolute
 from reload_audit.observing.observer import Observer
 
@@ -201,7 +201,7 @@ def _predicting(observer: Observer, original: Any) -> Any:
             masks = bool(args) or kwargs.get("action_masks") is not None
             of_model = isinstance(self, BaseAlgorithm)
             mode = None if has_one_mode(self, of_model=of_model) else bool(deterministic)
-            flags = (mode, state is not None, episode_start is not None, masks)
+            flags = (mode, state is not None, episode_start is not None, masks, False)
             how = "predict" if of_model else "policy.predict"
             observer.acted(self, how, observation, flags)
             observer.begins = episode_start is not None and bool(np.any(episode_start))
@@ -227,7 +227,7 @@ def _forwarding(observer: Observer, original: Any) -> Any:
             flag = kwargs.get("deterministic", args[-1] if args and isinstance(args[-1], bool) else usual)
             mode = None if flag is None or has_one_mode(self, of_model=False) else bool(flag)
             masks = kwargs.get("action_masks") is not None
-            observer.acted(self, "policy()", as_array(obs), (mode, False, False, masks))
+            observer.acted(self, "policy()", as_array(obs), (mode, False, False, masks, is_as_in_training(self)))
         observer.depth["act"] = 1
         try:
             result = original(self, obs, *args, **kwargs)

@@ -7,6 +7,7 @@ import linecache
 import sys
 import sysconfig
 import textwrap
+import tokenize
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -98,7 +99,20 @@ class _Statements:
     def at(self, number: int) -> str:
         first, last = self._simple.get(number, (number, number))
         text = "".join(self._lines[first - 1 : last])
-        return text if first == last else _on_one_line(text)
+        return _without_comment(text) if first == last else _on_one_line(text)
+
+
+def _without_comment(line: str) -> str:
+    """A line without the comment at its end."""
+    if "#" not in line:
+        return line
+    try:
+        for token in tokenize.generate_tokens(iter([line.lstrip()]).__next__):
+            if token.type == tokenize.COMMENT:
+                return line.lstrip()[: token.start[1]]
+    except (tokenize.TokenError, IndentationError):  # it goes on in the next line
+        pass
+    return line
 
 
 def _on_one_line(statement: str) -> str:

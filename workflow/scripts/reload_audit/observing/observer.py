@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 import os
+import threading
 import time
 import traceback
 from collections import Counter, defaultdict
@@ -23,11 +23,12 @@ from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-from reload_audit.observing.acting import is_answer, is_squashed
-from reload_audit.observing.describe import described, layers_of
+from reload_audit.observing.acting import Acting, Batch, is_answer, is_as_in_training, is_squashed, rows
+from reload_audit.observing.describe import arguments_of, described, layers_of, single_of
 from reload_audit.observing.lines import UserLines
 from reload_audit.observing.models_seen import ModelsSeen
 from reload_audit.observing.normalizations_seen import NormalizationsSeen
+from reload_audit.observing.own_classes import keep_classes
 from reload_audit.observing.tracking import MOST_VIEWS, Place, Run, Slot, Watched, numbers, sizes
 from reload_audit.records.observation import (
     FailedLoad,
@@ -49,7 +50,7 @@ MOST_EPISODES = 200
 PARTS = "parts of the policy"
 """How a script asks that makes actions itself of what a policy's distribution or network gives."""
 
-Flags = tuple[bool | None, bool, bool, bool]
+Flags = tuple[bool | None, bool, bool, bool, bool]
 
 
 class EnoughSeen(BaseException):
@@ -98,6 +99,7 @@ class Observer:
         self.begins = False
         self.said: list[str] = []
         self._calls: Counter[tuple[str, Place, str]] = Counter()
+        self._folder = folder
         self._models = ModelsSeen(folder)
         self._normalizations = NormalizationsSeen(folder)
         self._environments: list[ObservedEnvironment] = []
@@ -106,8 +108,9 @@ class Observer:
         self._arguments: dict[int, tuple[Any, dict[str, object], dict[str, object]]] = {}
         self._runs: list[Run] = []
         self._evaluations: list[ObservedEvaluation] = []
-        self._acting: tuple[int | None, tuple[str, Place, bool | None, bool, bool, bool]] | None = None
+        self._acting: Acting | None = None
         self._given: Any = None
+        self._batch = Batch()
         self._failed_load: FailedLoad | None = None
 
     @property
@@ -188,16 +191,17 @@ class Observer:
         :param actor: a model or a policy
         :param observation: as it was given
         :param flags: whether deterministic, None where that is open or makes no difference; whether state, starts and
-            masks were given
+            masks were given; whether the network acts as in training
         """
         self._acting = (self._models.acts(actor), (how, self.place(), *flags))
         self._given = observation
+        self._batch.asked(self._acting)
 
     @_careful
     def asked_part(self, policy: Any, observation: Any) -> None:
         """A part of a policy was asked for what actions can be made of; does not count beside a request for actions."""
         if self._acting is None and self._models.number_of(policy) is not None:
-            self.acted(policy, PARTS, observation, (None, False, False, False))
+            self.acted(policy, PARTS, observation, (None, False, False, False, is_as_in_training(policy)))
 
     # --- Statistics ---
 
@@ -219,7 +223,7 @@ class Observer:
         if id(env) in self._arguments and self._arguments[id(env)][0] is env:
             return
         with contextlib.suppress(TypeError):  # these are no arguments of it: so it will say itself
-            self._arguments[id(env)] = (env, *_given(constructor, env, args, kwargs))
+            self._arguments[id(env)] = (env, *arguments_of(constructor, env, args, kwargs))
         if not isinstance(env, gym.Wrapper):
             self._made.setdefault(id(env), (env, self.place()))
 
@@ -240,6 +244,10 @@ class Observer:
     def was_stepped(self, env: Any, action: Any, result: Any) -> None:
         """The script stepped an environment."""
         watched = self._watch(env)
+        row = None
+        if not watched.vectorized:
+            shape = watched.env.action_space.shape
+            self._acting, row = self._batch.of(watched.number, self._acting, self.answer, shape)
         run = self._run(watched)
         run.steps += 1
         if watched.vectorized:
@@ -248,14 +256,16 @@ class Observer:
         else:
             returned, over = result[0], [result[2] or result[3]]
             rewards = seen = [result[1]]
-        if self._acting is not None:
+        if self._acting is None:
+            run.unasked += 1
+        else:
             run.begins += self.begins
             if self._acting[1][0] == "policy()":  # predict() clips
                 self._note_action(watched, run, action)
             else:
-                run.changed += self._acting[1][0] != PARTS and not is_answer(action, self.answer)
-        if self._acting is not None and len(run.views) < MOST_VIEWS:
-            self._note_view(watched, run)
+                run.changed += self._acting[1][0] != PARTS and not is_answer(action, self.answer, row)
+            if len(run.views) < MOST_VIEWS:
+                self._note_view(watched, run, row)
         if watched.normalization is not None:
             self._normalizations.was_stepped(watched.normalization)
         watched.step(rewards, seen, over)
@@ -276,9 +286,13 @@ class Observer:
             return watched
         vectorized = isinstance(env, VecEnv)
         layers = layers_of(env)
+        if threading.current_thread() is not threading.main_thread():
+            self.say(
+                "it steps environments in threads: which action is whose cannot be told where several run at a time"
+            )
         normalize = next((layer for layer in layers if isinstance(layer, VecNormalize)), None)
         number = None if normalize is None else self._normalizations.begins(normalize, self._lines.at(self.place()))
-        innermost = id(_innermost(layers[-1]))
+        innermost = id(single_of(layers[-1]).unwrapped)
         place = self._made.get(innermost, (None, None))[1]
         self._environments.append(described(layers, self._lines.at(place), number, self._arguments))
         slots = [Slot() for _ in range(env.num_envs if vectorized else 1)]
@@ -290,6 +304,8 @@ class Observer:
         """The run that a step belongs to: another one where another model acts."""
         model, acts = (None, None) if self._acting is None else self._acting
         run = watched.run
+        if run is not None and run.model is None and not run.acts and not run.episodes:
+            run.model = model  # which had not been asked for the first steps
         if run is None or (acts is not None and run.model != model):
             watched.stop()
             run = watched.run = Run(model, watched.number, place=self.place())
@@ -313,13 +329,14 @@ class Observer:
             squashed = model is not None and is_squashed(model, space)
             run.outside += outside or (squashed and is_answer(action, self.answer))
 
-    def _note_view(self, watched: Watched, run: Run) -> None:
+    def _note_view(self, watched: Watched, run: Run, row: int | None) -> None:
         n_envs = len(watched.slots) if watched.vectorized else None
+        shown = self._given if row is None else rows(self._given, row)
         raw = None if watched.raw is None else numbers(watched.raw, None)
         returned = numbers(watched.returned, n_envs)
-        given = numbers(self._given, n_envs)
+        given = numbers(shown, n_envs)
         if given is None or (returned is not None and len(given) != len(returned)):
-            given = numbers(self._given, 1)  # a script may give one of several, or add an axis to a single one
+            given = numbers(shown, 1)  # a script may give one of several, or add an axis to a single one
         if returned is not None and given is not None:
             run.parts = run.parts or sizes(_first(watched.returned, n_envs))
             run.views.append(View(returned if raw is None else raw, returned, given))
@@ -370,6 +387,7 @@ class Observer:
             models=self._models.record(),
             normalizations=self._normalizations.record(),
             environments=self._environments,
+            own_classes=keep_classes([single_of(one.leaf) for one in self._watched.values()], self._folder),
             runs=[self._recorded(run) for run in self._runs],
             evaluations=self._evaluations,
             failed_load=self._failed_load,
@@ -379,8 +397,8 @@ class Observer:
     def _recorded(self, run: Run) -> ObservedRun:
         at = self._lines.at
         acts = [
-            ObservedActs(how, at(place), deterministic, state, starts, masks, times)
-            for (how, place, deterministic, state, starts, masks), times in run.acts.items()
+            ObservedActs(how, at(place), deterministic, state, starts, masks, training, times)
+            for (how, place, deterministic, state, starts, masks, training), times in run.acts.items()
         ]
         return ObservedRun(
             model=run.model,
@@ -392,6 +410,7 @@ class Observer:
             outside=run.outside,
             begins=run.begins,
             changed=run.changed,
+            unasked=run.unasked,
             steps=run.steps,
             step_line=at(run.place),
         )
@@ -417,23 +436,3 @@ class _Absent:
     def inside(self, _kind: str) -> contextlib.AbstractContextManager[None]:
         """As of an observer."""
         return contextlib.nullcontext()
-
-
-def _given(constructor: Any, made: Any, args: Any, kwargs: Any) -> tuple[dict[str, object], dict[str, object]]:
-    """What a constructor was called with, but for an environment inside, and the defaults of its parameters."""
-    bound = inspect.signature(constructor).bind(made, *args, **kwargs)
-    parameters = [*bound.signature.parameters.values()][1:]
-    given: dict[str, object] = {}
-    for parameter in parameters:
-        value = bound.arguments.get(parameter.name, inspect.Parameter.empty)
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD and isinstance(value, dict):
-            given |= value
-        elif value is not inspect.Parameter.empty and not isinstance(value, tuple | gym.Env):
-            given[parameter.name] = value
-    return given, {one.name: one.default for one in parameters if one.default is not inspect.Parameter.empty}
-
-
-def _innermost(layer: Any) -> Any:
-    envs = getattr(layer, "envs", None)
-    inner = envs[0] if envs else layer
-    return getattr(inner, "unwrapped", inner)

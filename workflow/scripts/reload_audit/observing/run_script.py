@@ -30,7 +30,8 @@ _OF_THE_TIME = 0.9
 """Part of its time after which a script is stopped, so that what was seen of it can still be written down."""
 
 _MOST_PRINTED = 200
-_NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.])")
+_NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?(?!\w|\.\d)")
+"""A number, also as NumPy writes it, ``[80.]``; not a part of a name or of a version."""
 
 _WITHOUT_WINDOWS = {"MPLBACKEND": "Agg", "SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy"}
 
@@ -51,7 +52,7 @@ def observe_script(spec: ScriptSpec, folder: str) -> Observation:
     os.chdir(cwd)
     sys.path[:0] = [str(entry) for entry in own if str(entry) not in sys.path]
     sys.argv = [spec.script, *spec.args]
-    namespace = _main_module(path)
+    namespace = _main_module(path, cwd)
     spare_compiler()
     install(observer)
     printed = _Printed(sys.stdout)
@@ -97,15 +98,32 @@ class _End:
         return True
 
 
-def _main_module(path: Path) -> dict[str, object]:
-    """The namespace of a new ``__main__``, as that of a script that Python was started with."""
+def _main_module(path: Path, cwd: Path) -> dict[str, object]:
+    """The namespace of a new ``__main__``, as that of a script that Python was started with.
+
+    One with imports relative to its package is as if started by ``python -m``.
+    """
     module = ModuleType("__main__")
     module.__file__ = str(path)
+    top = path.parent
+    while (top / "__init__.py").is_file():
+        top = top.parent
+    top = top if top != path.parent else cwd
+    if path.suffix == ".py" and _has_relative_imports(path) and path.is_relative_to(top):
+        module.__package__ = ".".join(path.parent.relative_to(top).parts)
+        sys.path.insert(0, str(top))
     module.__builtins__ = __builtins__  # type: ignore[attr-defined]
     sys.modules["__main__"] = module
     if path.suffix == ".ipynb":
         vars(module).update(names_of_notebooks())
     return vars(module)
+
+
+def _has_relative_imports(path: Path) -> bool:
+    with contextlib.suppress(SyntaxError, ValueError):  # which running it will raise
+        tree = ast.parse(path.read_bytes())
+        return any(isinstance(node, ast.ImportFrom) and node.level > 0 for node in ast.walk(tree))
+    return False
 
 
 def _programs(path: Path) -> Iterator[CodeType]:
@@ -127,6 +145,11 @@ def _execute(code: CodeType, namespace: dict[str, object]) -> None:
         exec(code, namespace)  # noqa: S102
 
 
+def numbers_in(text: str) -> list[float]:
+    """The numbers in what a script prints."""
+    return [float(number) for number in _NUMBER.findall(text)]
+
+
 class _Printed:
     """Standard output, which remembers the numbers in it."""
 
@@ -139,7 +162,7 @@ class _Printed:
         self._line += text
         while "\n" in self._line:
             line, self._line = self._line.split("\n", 1)
-            self.numbers += [float(number) for number in _NUMBER.findall(line[:2000])]
+            self.numbers += numbers_in(line[:2000])
             del self.numbers[: -2 * _MOST_PRINTED]
         return self._stream.write(text)
 

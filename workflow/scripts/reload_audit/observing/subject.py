@@ -48,10 +48,12 @@ def subject_of(
     models: Sequence[ExternalSpec],
     script: ScriptSpec,
     policy: ExternalPolicy,
+    folder: str,
 ) -> Subject:
     """Find out which model a script is about.
 
     :param models: those of the audit
+    :param folder: where the observer left the classes that the script defines itself
     :raises NoSubject: no zip is read, or its environment cannot be built outside the script
     """
     acting = None if run.model is None else observation.models[run.model]
@@ -69,6 +71,9 @@ def subject_of(
     known = spec is not None
     if spec is None:
         spec = _spec_of(Path(chosen), environment, script, policy)
+    if observation.own_classes:
+        built = spec.environment
+        spec = replace(spec, environment=replace(built, python_path=(*built.python_path, folder)))
     return Subject(observation, run, acting, environment, path, trained, spec, known)
 
 
@@ -158,7 +163,9 @@ def _environment_spec(environment: ObservedEnvironment, script: ScriptSpec) -> E
     """An environment as the script builds it."""
     name, wrappers = buildable(environment), tuple(environment.wrappers or ())
     if not name or any(one.name.startswith("__main__:") for one in wrappers):
-        raise NoSubject("its environment is defined in the script itself, which is not imported: put it into a module")
+        raise NoSubject(
+            "its environment is defined in the script itself, and cannot be taken out of it: put it into a module"
+        )
     arguments = dict(environment.env_kwargs or {})
     folders = (str(Path(script.script).parent), script.cwd, *script.python_path)
     spec = EnvironmentSpec(name, arguments, wrappers, "env", (), folders)

@@ -53,13 +53,14 @@ class Run:
 
     model: int | None
     environment: int
-    acts: Counter[tuple[str, Place, bool | None, bool, bool, bool]] = field(default_factory=Counter)
+    acts: Counter[tuple[str, Place, bool | None, bool, bool, bool, bool]] = field(default_factory=Counter)
     episodes: list[ObservedEpisode] = field(default_factory=list)
     views: list[View] = field(default_factory=list)
     parts: dict[str, int] = field(default_factory=dict)
     outside: int = 0
     begins: int = 0
     changed: int = 0
+    unasked: int = 0
     steps: int = 0
     place: Place = None
 

@@ -173,6 +173,7 @@ class ObservedActs(PlainData):
     :param state: whether a recurrent state was given
     :param starts: whether the beginnings of episodes were given
     :param masks: whether action masks were given
+    :param training: whether the policy's network acted as in training, and acts otherwise there
     """
 
     how: str
@@ -181,6 +182,7 @@ class ObservedActs(PlainData):
     state: bool
     starts: bool
     masks: bool
+    training: bool
     count: int = 1
 
 
@@ -226,6 +228,7 @@ class ObservedRun(PlainData):
     :param outside: steps with an action of ``policy()`` that was neither clipped to the action space nor rescaled to it
     :param begins: steps whose ``predict`` was told that an episode begins
     :param changed: steps with another action than ``predict`` gave
+    :param unasked: steps since whose predecessor no policy was asked for actions
     :param steps: calls of ``step`` that a reset does not count among
     """
 
@@ -238,6 +241,7 @@ class ObservedRun(PlainData):
     outside: int
     begins: int
     changed: int
+    unasked: int
     steps: int
     step_line: Line | None
 
@@ -298,6 +302,8 @@ class Observation(PlainData):
     """All that was seen of one run of a script.
 
     :param calls: in the order of the first of each
+    :param own_classes: of environments and wrappers that the script defines itself, by ``__main__:Name``, the name
+        under which the observer has kept them
     :param failed_load: the last ``load`` that raised
     :param raised: the exception that ended it, in one line; empty for none
     :param raised_at: the line of the user's code that it came through last
@@ -313,6 +319,7 @@ class Observation(PlainData):
     environments: Sequence[ObservedEnvironment] = ()
     runs: Sequence[ObservedRun] = ()
     evaluations: Sequence[ObservedEvaluation] = ()
+    own_classes: Mapping[str, str] = field(default_factory=dict)
     failed_load: FailedLoad | None = None
     raised: str = ""
     raised_at: Line | None = None

@@ -443,6 +443,8 @@ class Condition(PlainData):
     :param episode_starts: whether a recurrent policy is told where episodes begin
     :param give_masks: whether a policy that masks actions is given the masks
     :param clip_actions: whether continuous actions are put into their bounds, as ``predict`` does and a policy does not
+    :param training_mode: whether the policy's network is as in training, where dropout drops, and normalisation of
+        batches takes the moments of each batch
     :param episodes_before: episodes that every environment has seen before the first that counts
     :param environment: what is other of :class:`EnvironmentSpec`: ``env``, ``time_limit``, ``frame_stack``,
         ``vec_wrappers``; ``env_kwargs`` and ``wrappers`` are added to what is there, ``all_env_kwargs`` and
@@ -468,6 +470,7 @@ class Condition(PlainData):
     episode_starts: bool = True
     give_masks: bool = True
     clip_actions: bool = True
+    training_mode: bool = False
     episodes_before: int = 0
     environment: Mapping[str, Any] = field(default_factory=dict)
     migration: str | None = None
