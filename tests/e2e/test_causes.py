@@ -43,6 +43,7 @@ pytestmark = pytest.mark.slow
 
 EPISODES = 400
 MANY = 2000  # where episodes differ much
+AT_ONCE = 20  # environments in which rewards are measured: SB3 takes equally many episodes of each, so none is favoured
 SMALL = {"net_arch": [16]}
 OFF_POLICY = {"learning_starts": 50, "batch_size": 64, "train_freq": 4, "gradient_steps": 2, "gamma": 0.1}
 
@@ -125,7 +126,7 @@ class Workshop:
 
     def claim(self, folder: Path, kind: type[gym.Env] = planted.Gauge, *, deterministic: bool = True) -> dict[str, Any]:
         """What the model in a folder earns when everything is done right."""
-        venv = self.environment(kind)
+        venv = self.environment(kind, AT_ONCE if deterministic else None)
         return self.earned(
             algorithm(self.algo).load(folder / MODEL),
             self.frozen(folder, venv) if (folder / STATISTICS).exists() else venv,
@@ -185,7 +186,7 @@ def plant_claims(shop: Workshop, model: BaseAlgorithm, folder: Path, early: Path
     shop.add("measured deterministically", early, shop.claim(early))
     shop.add("measured stochastically", early, shop.claim(early, deterministic=False), "policy-mode")
 
-    unmonitored = DummyVecEnv([lambda: planted.Gauge(shop.recipe.action)])
+    unmonitored = DummyVecEnv([lambda: planted.Gauge(shop.recipe.action)] * AT_ONCE)
     normalize = shop.frozen(folder, unmonitored)
     normalize.norm_reward = True
     shop.add("measured normalised", folder, shop.earned(model, normalize), "reward-normalized")
@@ -198,7 +199,7 @@ def plant_claims(shop: Workshop, model: BaseAlgorithm, folder: Path, early: Path
     shop.add("monitored outside", watched, reported, "monitor-outside-vecnormalize")
 
     nearly, twice = shop.train("normalised twice", shop.environment(planted.NearlyUnits))
-    doubled = shop.frozen(twice, shop.frozen(twice, shop.environment(planted.NearlyUnits)))
+    doubled = shop.frozen(twice, shop.frozen(twice, shop.environment(planted.NearlyUnits, AT_ONCE)))
     shop.add("normalised once", twice, shop.claim(twice, planted.NearlyUnits), env="NearlyUnits")
     shop.add("normalised twice", twice, shop.earned(nearly, doubled), "vecnormalize-twice", env="NearlyUnits")
 
@@ -206,7 +207,7 @@ def plant_claims(shop: Workshop, model: BaseAlgorithm, folder: Path, early: Path
     spiky, posted = shop.train("posted wrapper", VecNormalize(rare, clip_obs=1.0))
     wrapped = make_vec_env(
         planted.Spiky,
-        4,
+        AT_ONCE,
         env_kwargs={"action": shop.recipe.action},
         wrapper_class=PostedNormalizer,
         wrapper_kwargs={"moments": read_statistics(posted / STATISTICS).observations[""]},
@@ -224,7 +225,7 @@ def plant_surroundings(shop: Workshop) -> None:
     shop.add("frame stack forgotten", stacked, claim, "frame-stack-missing", env="NearlyUnits")
 
     model, bytes_ = shop.train("pixels", shop.environment(planted.Pixels), normalized=False)
-    claim = shop.earned(model, shop.environment(planted.Pixels))
+    claim = shop.earned(model, shop.environment(planted.Pixels, AT_ONCE))
     shop.add("pixels", bytes_, claim, env="Pixels")
     scaled = {"env_kwargs": {"action": shop.recipe.action, "scaled": True}}
     shop.add("pixels scaled", bytes_, claim, "observation-dtype", env="Pixels", **scaled)
@@ -292,7 +293,7 @@ def plant_habits(folder: Path) -> Workshop:
     path = unmasked.keep(masked, "masked")
     for fault, masks, causes in (("masks given", True, ()), ("masks not given", False, ("action-masks-missing",))):
         rewards, _ = evaluate_masked(
-            masked, make_vec_env(planted.Costly, 2), MANY, use_masking=masks, return_episode_rewards=True
+            masked, make_vec_env(planted.Costly, AT_ONCE), MANY, use_masking=masks, return_episode_rewards=True
         )
         claim = {"claim_mean": float(np.mean(rewards)), "claim_std": float(np.std(rewards)), "claim_n": MANY}
         unmasked.add(fault, path, claim, *causes, env="Costly", env_kwargs={})

@@ -60,6 +60,18 @@ def test_every_model_to_train_has_a_spec_that_its_job_can_read(folders):
     assert audit.model_records() == [f"{folders.results}/reloaded/small-seed{seed}-n1.json" for seed in (0, 1)]
 
 
+def test_the_longer_a_training_the_sooner_it_begins_but_no_sooner_than_what_gives_a_verdict(folders):
+    lengths = {"short": 128, "longest": 10**6, "long": 3 * 10**5}
+    training = plan(
+        folders, experiments=[experiment(name=name, total_timesteps=n) for name, n in lengths.items()]
+    ).training
+    first = sorted(training.batches, key=training.priority, reverse=True)
+    assert [batch.partition("-")[0] for batch in first] == ["longest", "long", "short"]
+    assert all(
+        0 < training.priority(batch) < 1 for batch in first
+    )  # others have 1; CBC would never start what is below 0
+
+
 def test_every_external_model_is_in_a_batch_that_its_job_can_read(folders, models):
     audit = plan(folders, runs=[str(models)])
     batches = {name: audit.batch_models(name) for name in audit.batches}

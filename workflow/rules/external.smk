@@ -14,6 +14,7 @@ rule audit_external:
         "<results>/external/{batch}.json",
     log:
         "<logs>/external/{batch}.log",
+    priority: 1  # before any training: people see verdicts as they fall
     conda:
         CONDA_ENV
     threads: 1

@@ -14,7 +14,7 @@ rule probe:
         "<results>/probes/{probe}.json",
     log:
         "<logs>/probe/{probe}.log",
-    priority: 1  # the longest of what runs towards the end: not last and alone
+    priority: 2  # the longest of what runs towards the end: not last and alone
     conda:
         CONDA_ENV
     threads: 1

@@ -15,6 +15,7 @@ rule reload:
         "<results>/reloaded/.batches/{batch}.json",
     log:
         "<logs>/reload/{batch}.log",
+    priority: 1  # before any training: people see verdicts as they fall
     conda:
         CONDA_ENV
     threads: 1

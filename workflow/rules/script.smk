@@ -14,6 +14,7 @@ rule observe:
         "<results>/scripts/{script}.json",
     log:
         "<logs>/observe/{script}.log",
+    priority: 1  # before any training: people see verdicts as they fall
     conda:
         CONDA_ENV
     threads: 1

@@ -14,6 +14,7 @@ rule train:
         "<results>/trained/.batches/{batch}.json",
     log:
         "<logs>/train/{batch}.log",
+    priority: by("batch", PLAN.training.priority)
     conda:
         CONDA_ENV
     threads: training.threads

@@ -94,6 +94,10 @@ class TrainingPlan:
         """What reloading a batch asks a cluster for."""
         return job_requests.reload_request([spec["device"] for spec in self.specs(batch)], self.config["reload"])
 
+    def priority(self, batch: str) -> float:
+        """From 0 to 1, the higher the longer training a batch may take, so that the longest is not last and alone."""
+        return 1.0 - 1.0 / (1.0 + sum(map(job_requests.expected_seconds, self.specs(batch))))
+
     # --- Files ---
 
     def folder(self, model: str) -> str:
