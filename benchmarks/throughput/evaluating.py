@@ -26,7 +26,8 @@ from reload_audit.environments.build import build_vec_env, freeze_normalization
 from reload_audit.evaluation import rollouts
 from reload_audit.evaluation.rollouts import ModelPolicy, run_episodes
 from reload_audit.models import model_folder
-from reload_audit.records.specs import EnvironmentSpec, EvaluationSpec
+from reload_audit.records.environment_spec import EnvironmentSpec
+from reload_audit.records.specs import EvaluationSpec
 from reload_audit.records.steps import Steps
 
 

@@ -17,17 +17,10 @@ from stable_baselines3.common.vec_env import VecFrameStack, VecNormalize
 
 from reload_audit.jobs.script import audit_script
 from reload_audit.models.algorithms import algorithm
+from reload_audit.records.environment_spec import EnvironmentSpec, WrapperSpec
 from reload_audit.records.script_entry import ScriptEntry
 from reload_audit.records.script_record import ScriptRecord
-from reload_audit.records.specs import (
-    EnvironmentSpec,
-    EvaluationSpec,
-    ExternalPolicy,
-    ExternalSpec,
-    ReloadSpec,
-    ScriptSpec,
-    WrapperSpec,
-)
+from reload_audit.records.specs import EvaluationSpec, ExternalPolicy, ExternalSpec, ReloadSpec, ScriptSpec
 from reload_audit.reports.scripts import about_scripts
 from reload_audit.results.scripts import script_entries
 from support.builders import CRITERIA, ROOT

@@ -18,7 +18,7 @@ from reload_audit.causes.migrations import migrations
 from reload_audit.environments.build import make_env
 from reload_audit.environments.past_observations import insert_zeros, zero_observations
 from reload_audit.evaluation.external import migrated
-from reload_audit.records.specs import EnvironmentSpec
+from reload_audit.records.environment_spec import EnvironmentSpec
 from support.external_audits import audit_table
 
 Row = dict[str, Any]

@@ -22,20 +22,13 @@ from reload_audit.jobs.replay import PRELOAD, Settings, replay_models
 from reload_audit.models.model_folder import EVALUATIONS
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import RELOAD_HASH_SEED
+from reload_audit.records.conditions import CANONICAL, Condition
+from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.episodes import TrainTime
 from reload_audit.records.manifest import ExternalFacts, ExternalManifest
 from reload_audit.records.model_record import Measurement, ModelRecord, write_batch
 from reload_audit.records.replay import Replay, read_replays
-from reload_audit.records.specs import (
-    CANONICAL,
-    Condition,
-    EnvironmentSpec,
-    EvaluationSpec,
-    ExternalPolicy,
-    ExternalSpec,
-    ReloadSpec,
-    TrainingSpec,
-)
+from reload_audit.records.specs import EvaluationSpec, ExternalPolicy, ExternalSpec, ReloadSpec, TrainingSpec
 from reload_audit.records.storage import read_json, write_json
 from support.builders import CRITERIA, ROOT, external_spec, training_spec
 from support.external_audits import train_all

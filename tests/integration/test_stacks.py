@@ -18,15 +18,10 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
 
 from reload_audit.evaluation.external import evaluate_external
+from reload_audit.records.conditions import Condition
+from reload_audit.records.environment_spec import EnvironmentSpec, WrapperEntry, vec_wrappers_of
 from reload_audit.records.model_record import Evaluation
-from reload_audit.records.specs import (
-    Condition,
-    EnvironmentSpec,
-    EvaluationSpec,
-    ExternalPolicy,
-    WrapperEntry,
-    vec_wrappers_of,
-)
+from reload_audit.records.specs import EvaluationSpec, ExternalPolicy
 from support.builders import CRITERIA, external_spec
 
 POLICY = ExternalPolicy(EvaluationSpec(20, 500, 4, 100, (10, 20)), (), {}, 2**28)

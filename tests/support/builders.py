@@ -11,8 +11,10 @@ import numpy as np
 from reload_audit.causes.finding import Finding
 from reload_audit.judging.criteria import Criteria
 from reload_audit.planning.configuration import read_yaml, resolve, trained_models
+from reload_audit.records.conditions import CANONICAL, Condition
+from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.examination import Estimate, Examination, Facts, Trial
-from reload_audit.records.specs import CANONICAL, Condition, EnvironmentSpec, ExternalSpec
+from reload_audit.records.specs import ExternalSpec
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = read_yaml(ROOT / "workflow/schemas/config.schema.yaml")

@@ -33,10 +33,11 @@ from reload_audit.judging.verdicts import decide_verdicts
 from reload_audit.probing.conclusions import CAPTIONS, findings
 from reload_audit.records.audit_file import SCHEMA_VERSION
 from reload_audit.records.divergence import ComponentDifference, Divergence
+from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.model_record import Check
 from reload_audit.records.probe_names import probe_name
 from reload_audit.records.probe_record import Mismatch, ProbeRecord
-from reload_audit.records.specs import Claim, EnvironmentSpec
+from reload_audit.records.specs import Claim
 from reload_audit.records.storage import read_json, write_json
 from reload_audit.results import tables
 from reload_audit.results.aggregate import count_verdicts, environment_entry

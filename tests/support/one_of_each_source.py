@@ -18,9 +18,10 @@ from reload_audit.diagnosis.evidence import Evidence
 from reload_audit.jobs.external import audit_batch
 from reload_audit.judging.criteria import Criteria
 from reload_audit.models.model_folder import MANIFEST
+from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.manifest import TrainedManifest
 from reload_audit.records.model_record import ModelRecord, read_records
-from reload_audit.records.specs import EnvironmentSpec, ExternalPolicy, ReloadSpec
+from reload_audit.records.specs import ExternalPolicy, ReloadSpec
 from reload_audit.records.storage import read_json
 from reload_audit.training.recorder import record_reference
 from support.builders import ROOT, experiment, training_spec

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from reload_audit.records.conditions import Condition
 from reload_audit.records.episodes import Episode
 from reload_audit.records.examination import Examination
 from reload_audit.records.model_record import Evaluation
-from reload_audit.records.specs import Condition
 
 SPREAD = 60.0
 

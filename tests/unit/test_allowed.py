@@ -22,7 +22,8 @@ from reload_audit.reading.pickles import Global
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.trust import is_trusted
 from reload_audit.reading.values import Values
-from reload_audit.records.specs import EnvironmentSpec, EvaluationSpec, ExternalPolicy, WrapperSpec
+from reload_audit.records.environment_spec import EnvironmentSpec, WrapperSpec
+from reload_audit.records.specs import EvaluationSpec, ExternalPolicy
 from support.builders import external_spec
 
 PACKAGE = """

@@ -11,9 +11,10 @@ import pytest
 
 from reload_audit.jobs.batch_cache import BatchCache
 from reload_audit.processes.isolation import Failure, Usage
+from reload_audit.records.conditions import CANONICAL, Condition
 from reload_audit.records.manifest import ExternalFacts, ExternalManifest
 from reload_audit.records.model_record import Measurement, ModelRecord
-from reload_audit.records.specs import CANONICAL, Claim, Condition, ExternalSpec
+from reload_audit.records.specs import Claim, ExternalSpec
 from support.builders import external_spec
 
 POLICY = {"looks": [20, 40]}

@@ -15,7 +15,7 @@ from reload_audit.causes.causes_file import CAUSES_FILE, CausesError, measured_p
 from reload_audit.causes.trials import TRIALS, DeclaredTrial
 from reload_audit.diagnosis.ranking import Level
 from reload_audit.judging.judgement import Obstacle
-from reload_audit.records.specs import Condition, RewardScale, Statistics
+from reload_audit.records.conditions import Condition, RewardScale, Statistics
 
 Causes = dict[str, Any]
 ALL_TRIALS = [trial for declared in TRIALS.values() for trial in declared.trials]

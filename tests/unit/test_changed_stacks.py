@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reload_audit.forensics.construction_changes import changed_stack
-from reload_audit.records.specs import vec_wrappers_of
+from reload_audit.records.environment_spec import vec_wrappers_of
 
 THEN = ("VecTransposeImage", "VecNormalize", "VecFrameStack", "Mirrored", "DummyVecEnv")
 SAME = ("mine.Mirrored", {"VecFrameStack": {"n_stack": 2}}, "VecNormalize")

@@ -18,8 +18,9 @@ from reload_audit.diagnosis.pairs import pairs
 from reload_audit.diagnosis.trials import plan
 from reload_audit.judging.comparison import compare_unpaired
 from reload_audit.judging.judgement import Judgement
+from reload_audit.records.conditions import CANONICAL, Condition
 from reload_audit.records.examination import Trial
-from reload_audit.records.specs import CANONICAL, Claim, Condition
+from reload_audit.records.specs import Claim
 from support.builders import CRITERIA
 
 CANON = Condition(CANONICAL, 10)

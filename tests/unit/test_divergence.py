@@ -28,8 +28,9 @@ from reload_audit.judging.divergence_wording import divergence_sentence
 from reload_audit.models import model_folder
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.records.divergence import ComponentDifference, Divergence
+from reload_audit.records.environment_spec import EnvironmentSpec, vec_wrappers_of, wrapper_spec
 from reload_audit.records.episodes import Episode
-from reload_audit.records.specs import EnvironmentSpec, EvaluationSpec, TrainingSpec, vec_wrappers_of, wrapper_spec
+from reload_audit.records.specs import EvaluationSpec, TrainingSpec
 from reload_audit.records.steps import EPISODES, STEPS, EpisodeSteps, Steps, read_steps
 from reload_audit.training.train import create_model
 from support.builders import training_spec

@@ -8,9 +8,9 @@ import pytest
 from reload_audit.diagnosis.effects import ConditionResult, Goal, TrialResult, compared
 from reload_audit.diagnosis.wording import what_it_earns
 from reload_audit.processes.isolation import Usage
+from reload_audit.records.conditions import CANONICAL, Condition
 from reload_audit.records.episodes import Episode
 from reload_audit.records.model_record import Measurement
-from reload_audit.records.specs import CANONICAL, Condition
 
 USAGE = Usage("here", 1, 0, 0.0, 1.0, 1.0, 100.0)
 

@@ -14,7 +14,7 @@ from reload_audit.environments.ids import (
     registering_package,
 )
 from reload_audit.reading.refusal import Unreadable
-from reload_audit.records.specs import EnvironmentSpec, WrapperSpec
+from reload_audit.records.environment_spec import EnvironmentSpec, WrapperSpec
 
 
 def environment(env: str, *wrappers: str) -> EnvironmentSpec:

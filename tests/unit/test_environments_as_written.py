@@ -16,8 +16,9 @@ from reload_audit.environments.construction import describe_construction
 from reload_audit.environments.older_software import needs_older_software
 from reload_audit.evaluation.rollouts import Policy, run_episodes
 from reload_audit.processes.imports import ImportProblem, import_module
+from reload_audit.records.environment_spec import EnvironmentSpec, wrapper_spec
 from reload_audit.records.episodes import Episode
-from reload_audit.records.specs import EnvironmentSpec, EvaluationSpec, TrainingSpec, wrapper_spec
+from reload_audit.records.specs import EvaluationSpec, TrainingSpec
 from reload_audit.training.preflight import find_problems
 from support.builders import training_spec
 

@@ -24,8 +24,10 @@ from reload_audit.evaluation.rollouts import (
     run_episodes,
     run_looks,
 )
+from reload_audit.records.conditions import Condition
+from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.episodes import Episode, first_difference
-from reload_audit.records.specs import Condition, EnvironmentSpec, EvaluationSpec, TrainingSpec
+from reload_audit.records.specs import EvaluationSpec, TrainingSpec
 from support.builders import training_spec
 
 EVALUATION = EvaluationSpec(episodes=20, seed=500, n_envs=4, max_episode_steps=1000, looks=(10, 20))

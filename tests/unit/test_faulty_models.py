@@ -21,13 +21,14 @@ import summarize as summarize_script
 from reload_audit.jobs.external import audit_batch
 from reload_audit.jobs.probe import Prober, probe_environment
 from reload_audit.processes.isolation import Failure, Usage
+from reload_audit.records.conditions import CANONICAL, Condition
 from reload_audit.records.culprits import culprits
 from reload_audit.records.episodes import Episode, TrainTime
 from reload_audit.records.manifest import ExternalFacts, ExternalManifest, TrainedManifest
 from reload_audit.records.model_record import Check, Measurement, ModelRecord, read_records, write_batch
 from reload_audit.records.probe_names import probed
 from reload_audit.records.probe_record import ProbeRecord
-from reload_audit.records.specs import CANONICAL, Claim, Condition, EvaluationSpec, ExternalPolicy, ReloadSpec
+from reload_audit.records.specs import Claim, EvaluationSpec, ExternalPolicy, ReloadSpec
 from reload_audit.records.storage import DamagedFileError, read_json, write_json
 from reload_audit.reports.audit import Audit, read_audit, with_stand_ins
 from reload_audit.reports.dashboard import payload, report

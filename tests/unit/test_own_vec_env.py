@@ -13,8 +13,9 @@ from reload_audit.evaluation.divergence import first_divergence
 from reload_audit.evaluation.rollouts import Policy, RandomPolicy, run_episodes
 from reload_audit.judging.judgement import judge
 from reload_audit.processes.imports import ImportProblem
+from reload_audit.records.environment_spec import EnvironmentSpec, vec_wrappers_of
 from reload_audit.records.episodes import Episode, TrainTime, first_difference, rewards
-from reload_audit.records.specs import EnvironmentSpec, EvaluationSpec, vec_wrappers_of
+from reload_audit.records.specs import EvaluationSpec
 from support.builders import CRITERIA
 
 EVALUATION = EvaluationSpec(episodes=20, seed=500, n_envs=4, max_episode_steps=50, looks=(10, 20))

@@ -14,7 +14,7 @@ from reload_audit.environments.ids import register_environments, runnable
 from reload_audit.environments.packages import KNOWN, PACKAGES, is_missing, package_of, what_to_install
 from reload_audit.processes.imports import ImportProblem
 from reload_audit.reading.refusal import Unreadable
-from reload_audit.records.specs import EnvironmentSpec
+from reload_audit.records.environment_spec import EnvironmentSpec
 
 OF = {
     "HalfCheetah-v4": ("mujoco", "gymnasium[mujoco]=="),

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from reload_audit.probing.code import Code
-from reload_audit.records.specs import TrainingSpec, WrapperSpec
+from reload_audit.records.environment_spec import WrapperSpec
+from reload_audit.records.specs import TrainingSpec
 from support.builders import training_spec
 
 PLACES = {

@@ -20,9 +20,9 @@ from reload_audit.probing.conclusions import findings
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import RELOAD_HASH_SEED, TRAIN_HASH_SEED
 from reload_audit.records.environment_health import CHECKER, VECTORIZED, EnvironmentHealth
+from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.probe_names import probe_name, probed
 from reload_audit.records.probe_record import Contrast, ProbeRecord
-from reload_audit.records.specs import EnvironmentSpec
 from reload_audit.results.health import environment_health
 from support.builders import ROOT
 

@@ -14,12 +14,12 @@ import pytest
 
 from reload_audit.diagnosis.counterpart import NoCounterpart, pair_of
 from reload_audit.jobs.replay import MAX_FRAMES, MOST_SHOWN, flagged, together
+from reload_audit.records.conditions import CANONICAL, Condition
 from reload_audit.records.episodes import Episode, TrainTime
 from reload_audit.records.examination import Examination, Trial
 from reload_audit.records.manifest import ExternalFacts, ExternalManifest
 from reload_audit.records.model_record import Measurement, ModelRecord
 from reload_audit.records.replay import Film, Moment, Replay, Side, read_replays, write_replays
-from reload_audit.records.specs import CANONICAL, Condition
 from reload_audit.records.storage import DamagedFileError, write_json
 from reload_audit.reports.dashboard.payload import pack, shown_replay
 from support.builders import external_spec

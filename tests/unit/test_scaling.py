@@ -15,10 +15,10 @@ import pytest
 
 from reload_audit.planning.configuration import trained_models
 from reload_audit.planning.plan import Folders, make_plan
+from reload_audit.records.conditions import CANONICAL, Condition
 from reload_audit.records.episodes import Episode
 from reload_audit.records.manifest import ExternalFacts, ExternalManifest
 from reload_audit.records.model_record import Measurement, ModelRecord, write_batch
-from reload_audit.records.specs import CANONICAL, Condition
 from reload_audit.records.storage import read_json
 from reload_audit.reports.audit import Audit
 from reload_audit.reports.dashboard.report import write_report

@@ -10,6 +10,7 @@ import pytest
 from reload_audit.observing.alike import with_alike_joined
 from reload_audit.observing.lines import UserLines
 from reload_audit.observing.run_script import numbers_in
+from reload_audit.records.conditions import Condition
 from reload_audit.records.episodes import Episode
 from reload_audit.records.model_record import Measurement
 from reload_audit.records.observation import (
@@ -23,7 +24,6 @@ from reload_audit.records.observation import (
     ObservedRun,
 )
 from reload_audit.records.script_entry import ScriptCause, ScriptEntry
-from reload_audit.records.specs import Condition
 from reload_audit.reports.scripts import about_scripts, of_models
 from reload_audit.results.scripts import counted
 

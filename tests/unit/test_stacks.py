@@ -16,7 +16,7 @@ from reload_audit.environments.stack import LayerProblem, layers_of, order_of, p
 from reload_audit.processes.imports import ImportProblem
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
-from reload_audit.records.specs import WrapperSpec, vec_wrappers_of
+from reload_audit.records.environment_spec import WrapperSpec, vec_wrappers_of
 
 STACK = {"VecFrameStack": {"n_stack": 3}}
 MIRRORED = {"stacks.Mirrored": {"scale": 2.0}}

@@ -12,7 +12,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecMonitor, VecNormalize
 
-from reload_audit.records.specs import EnvironmentSpec
+from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.training.comparing import NotRebuilt
 from reload_audit.training.layers import most_common, numbers_slots
 from reload_audit.training.trained_in import Said, changed_attributes, environment_of

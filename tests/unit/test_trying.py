@@ -10,9 +10,10 @@ import pytest
 
 from reload_audit.jobs import diagnosis
 from reload_audit.jobs.diagnosis import Processes, Target, diagnose
+from reload_audit.records.conditions import CANONICAL, Condition
 from reload_audit.records.examination import Examination, Trial
 from reload_audit.records.model_record import Measurement
-from reload_audit.records.specs import CANONICAL, Condition, ReloadSpec
+from reload_audit.records.specs import ReloadSpec
 from support.trial_targets import earned
 
 RELOAD = ReloadSpec((), False, "forkserver", 60.0, 4096)

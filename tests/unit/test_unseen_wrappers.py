@@ -19,8 +19,9 @@ from reload_audit.evaluation.rollouts import (
     RandomPolicy,
     run_episodes,
 )
+from reload_audit.records.environment_spec import EnvironmentSpec, WrapperEntry, wrapper_spec
 from reload_audit.records.episodes import Episode
-from reload_audit.records.specs import EnvironmentSpec, EvaluationSpec, WrapperEntry, wrapper_spec
+from reload_audit.records.specs import EvaluationSpec
 
 EVALUATION = EvaluationSpec(episodes=6, seed=500, n_envs=4, max_episode_steps=100, looks=(3, 6))
 MASKER: WrapperEntry = {"ActionMasker": {"action_mask_fn": "writers:free"}}

@@ -19,7 +19,7 @@ _CONDITION = {
     *("deterministic", "statistics", "statistics_file", "reward", "carry_state", "give_masks"),
     *("episodes_before", "environment"),
 }
-"""What a trial may change of the canonical condition: fields of :class:`reload_audit.records.specs.Condition`."""
+"""What a trial may change of the canonical condition: fields of :class:`reload_audit.records.conditions.Condition`."""
 
 _ENVIRONMENT = {"time_limit", "frame_stack", "env_kwargs", "wrappers", "set_on_vec_env"}
 """What a trial may change of how the environment is built: see ``environment`` of the same class."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from reload_audit.diagnosis.effects import Goal, effect_of
 from reload_audit.diagnosis.gap import NEXT_TO_NOTHING
+from reload_audit.records.conditions import CANONICAL
 from reload_audit.records.episodes import Episode
 from reload_audit.records.examination import Examination
 from reload_audit.records.model_record import Measurement, ModelRecord
-from reload_audit.records.specs import CANONICAL
 
 
 class NoCounterpart(Exception):

@@ -15,12 +15,12 @@ from reload_audit.diagnosis.gap import STANDARD_ERRORS
 from reload_audit.diagnosis.model_to_fix import model_to_fix
 from reload_audit.judging.divergence_wording import divergence_sentence
 from reload_audit.judging.judgement import Judgement
+from reload_audit.records.conditions import EXPLORING
 from reload_audit.records.divergence import Divergence, Implied
 from reload_audit.records.episodes import RANDOM_POLICY_EPISODES, mean_reward
 from reload_audit.records.examination import Examination
 from reload_audit.records.manifest import ExternalManifest
 from reload_audit.records.model_record import ModelRecord
-from reload_audit.records.specs import EXPLORING
 
 
 @dataclass(frozen=True)

@@ -38,10 +38,12 @@ from reload_audit.processes.imports import extend_path
 from reload_audit.reading.model_zip import SavedModel, read_model
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
+from reload_audit.records.conditions import Condition
+from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.episodes import Episode, TrainTime, mean_reward
 from reload_audit.records.examination import Estimate, Examination, Facts
 from reload_audit.records.manifest import ChangedAttribute, Construction, Identity
-from reload_audit.records.specs import Claim, Condition, EnvironmentSpec, ExternalPolicy, ExternalSpec, TrainingSpec
+from reload_audit.records.specs import Claim, ExternalPolicy, ExternalSpec, TrainingSpec
 from reload_audit.records.storage import plain, read_json
 
 _EPISODES_BEFORE = 200

@@ -8,9 +8,10 @@ from pathlib import Path
 from reload_audit.causes.finding import Detail
 from reload_audit.causes.fixes import ANY_MODEL, ModelToFix
 from reload_audit.causes.migrations import Migration, migrations
+from reload_audit.records.environment_spec import WrapperSpec, vec_wrapper_spec
 from reload_audit.records.manifest import ExternalFacts, ExternalManifest, TrainedManifest
 from reload_audit.records.model_record import ModelRecord
-from reload_audit.records.specs import ExternalSpec, WrapperSpec, vec_wrapper_spec
+from reload_audit.records.specs import ExternalSpec
 
 
 def model_to_fix(model: ModelRecord, results: Path) -> ModelToFix:

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
+from reload_audit.records.conditions import Condition, joined
 from reload_audit.records.examination import Trial
-from reload_audit.records.specs import Condition, joined
 
 MAX_PAIRS = 30
 

@@ -11,8 +11,8 @@ from dataclasses import asdict, replace
 
 from reload_audit.causes.finding import Finding
 from reload_audit.causes.trials import TRIALS, Circumstances
+from reload_audit.records.conditions import Condition
 from reload_audit.records.examination import Trial
-from reload_audit.records.specs import Condition
 
 
 def plan(

@@ -24,7 +24,7 @@ from reload_audit.environments.packages import KNOWN
 from reload_audit.processes.imports import import_module, import_object
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.trust import can_be_trusted, is_trusted
-from reload_audit.records.specs import EnvironmentSpec
+from reload_audit.records.environment_spec import EnvironmentSpec
 
 _LIBRARIES = ("gymnasium.envs", *KNOWN)
 """Packages whose environments any file may name."""

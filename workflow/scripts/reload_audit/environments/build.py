@@ -52,7 +52,7 @@ from reload_audit.processes.imports import (
     with_functions,
     with_objects,
 )
-from reload_audit.records.specs import EnvironmentSpec, WrapperSpec
+from reload_audit.records.environment_spec import EnvironmentSpec, WrapperSpec
 
 
 def make_env(spec: EnvironmentSpec, inside: Sequence[Callable[[gym.Env], gym.Env]] = ()) -> gym.Env:

@@ -14,8 +14,8 @@ from gymnasium.wrappers import TimeLimit
 from stable_baselines3.common.vec_env import VecEnv
 
 from reload_audit.environments.older_apis import layers
+from reload_audit.records.environment_spec import Arguments
 from reload_audit.records.manifest import Construction
-from reload_audit.records.specs import Arguments
 from reload_audit.records.storage import plain
 
 _OWN_PACKAGE = __name__.partition(".")[0]

@@ -14,7 +14,7 @@ from reload_audit.environments.packages import is_missing, register
 from reload_audit.processes.imports import ImportProblem, import_module
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.trust import can_be_trusted, is_trusted
-from reload_audit.records.specs import (
+from reload_audit.records.environment_spec import (
     VEC_FRAME_STACK,
     VEC_MONITOR,
     VEC_NORMALIZE,

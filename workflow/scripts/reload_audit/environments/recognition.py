@@ -12,8 +12,8 @@ from gymnasium import spaces
 from reload_audit.environments import allowed, ids
 from reload_audit.processes.imports import import_object
 from reload_audit.reading.refusal import Unreadable
+from reload_audit.records.environment_spec import EnvironmentSpec, WrapperSpec
 from reload_audit.records.guesses import Guess, Shape, Tried
-from reload_audit.records.specs import EnvironmentSpec, WrapperSpec
 
 _FEWEST_LETTERS = 4
 """Letters of an environment's name below which it is not looked for in names of files."""

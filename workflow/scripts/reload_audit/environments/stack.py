@@ -15,12 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
 
 from reload_audit.processes.imports import ImportProblem, import_object, with_functions, with_objects
 from reload_audit.reading.refusal import Unreadable
-from reload_audit.records.specs import (
-    VEC_FRAME_STACK,
-    VEC_NORMALIZE,
-    VEC_TRANSPOSE_IMAGE,
-    WrapperSpec,
-)
+from reload_audit.records.environment_spec import VEC_FRAME_STACK, VEC_NORMALIZE, VEC_TRANSPOSE_IMAGE, WrapperSpec
 
 Normalizer = Callable[[VecEnv], VecNormalize]
 

@@ -29,8 +29,10 @@ from reload_audit.environments.stack import Normalizer, layers_of
 from reload_audit.evaluation.rollouts import ModelPolicy, TimeAllowed, run_episodes, run_looks
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import Moments, SavedStatistics, read_statistics
+from reload_audit.records.conditions import Condition
+from reload_audit.records.environment_spec import EnvironmentSpec, WrapperSpec, vec_wrapper_spec
 from reload_audit.records.episodes import UNSEEDED, Episode
-from reload_audit.records.specs import Condition, EnvironmentSpec, EvaluationSpec, WrapperSpec, vec_wrapper_spec
+from reload_audit.records.specs import EvaluationSpec
 from reload_audit.records.steps import Steps
 
 _BURN_IN_EPISODES = 60

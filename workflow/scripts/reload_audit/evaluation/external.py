@@ -46,6 +46,8 @@ from reload_audit.reading.model_zip import SavedModel, read_model
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
 from reload_audit.reading.trust import running_names
+from reload_audit.records.conditions import CANONICAL, Condition
+from reload_audit.records.environment_spec import EnvironmentSpec, WrapperSpec
 from reload_audit.records.episodes import (
     RANDOM_POLICY_EPISODES,
     Episode,
@@ -59,15 +61,7 @@ from reload_audit.records.episodes import (
 )
 from reload_audit.records.manifest import ExternalFacts
 from reload_audit.records.model_record import Check, Evaluation
-from reload_audit.records.specs import (
-    CANONICAL,
-    Condition,
-    EnvironmentSpec,
-    EvaluationSpec,
-    ExternalPolicy,
-    ExternalSpec,
-    WrapperSpec,
-)
+from reload_audit.records.specs import EvaluationSpec, ExternalPolicy, ExternalSpec
 from reload_audit.records.steps import Steps
 
 _GLOBAL_SEED = 2**31

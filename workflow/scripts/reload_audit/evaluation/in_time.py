@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from reload_audit.evaluation.rollouts import TimeAllowed
 from reload_audit.processes.under_way import hand_over, report, seconds_left
+from reload_audit.records.conditions import CANONICAL
 from reload_audit.records.model_record import Evaluation
-from reload_audit.records.specs import CANONICAL
 
 _AFTERWARDS = 3.0
 """Seconds that are kept for what comes after the episodes."""

@@ -11,8 +11,9 @@ from reload_audit.environments.build import build_vec_env, close, freeze_normali
 from reload_audit.evaluation.rollouts import ModelPolicy, RandomPolicy, run_episodes, run_looks
 from reload_audit.models import model_folder
 from reload_audit.processes.full_disk import is_out_of_space
+from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.episodes import RANDOM_POLICY_EPISODES, Episode, first_difference
-from reload_audit.records.specs import EnvironmentSpec, EvaluationSpec
+from reload_audit.records.specs import EvaluationSpec
 from reload_audit.records.steps import Steps
 
 

@@ -23,10 +23,11 @@ from reload_audit.judging.judgement import Judgement, judge
 from reload_audit.models import model_folder
 from reload_audit.processes.under_way import hand_over
 from reload_audit.reading.statistics import read_statistics
+from reload_audit.records.conditions import CANONICAL, Condition
 from reload_audit.records.episodes import Episode, TrainTime, with_bounds
 from reload_audit.records.manifest import Identity
 from reload_audit.records.model_record import Evaluation
-from reload_audit.records.specs import CANONICAL, Condition, TrainingSpec
+from reload_audit.records.specs import TrainingSpec
 from reload_audit.records.steps import Steps
 from reload_audit.records.storage import read_json
 

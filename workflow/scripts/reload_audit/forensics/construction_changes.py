@@ -8,8 +8,8 @@ from typing import Any
 
 from reload_audit.causes.finding import Detail, Finding
 from reload_audit.environments.construction import package_of
+from reload_audit.records.environment_spec import VEC_FRAME_STACK, VEC_MONITOR, VEC_NORMALIZE, WrapperSpec
 from reload_audit.records.manifest import ChangedAttribute, Construction
-from reload_audit.records.specs import VEC_FRAME_STACK, VEC_MONITOR, VEC_NORMALIZE, WrapperSpec
 
 _BRIEF = 80
 _NONE = "<none>"

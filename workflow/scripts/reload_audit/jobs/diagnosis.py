@@ -13,9 +13,10 @@ from reload_audit.diagnosis.effects import Excluding, Goal, TrialResult, effect_
 from reload_audit.diagnosis.gap import EXPLAINS, EXPLAINS_WITH_PROOF
 from reload_audit.diagnosis.pairs import pairs
 from reload_audit.processes import isolation
+from reload_audit.records.conditions import CANONICAL, Condition
 from reload_audit.records.examination import Examination, Trial
 from reload_audit.records.model_record import Measurement
-from reload_audit.records.specs import CANONICAL, Condition, ReloadSpec
+from reload_audit.records.specs import ReloadSpec
 
 _BASELINE_PROCESSOR = {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE"}
 """Environment variables that restrict PyTorch and MKL to the instructions that every processor of its kind has."""

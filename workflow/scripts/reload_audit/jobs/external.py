@@ -18,18 +18,11 @@ from reload_audit.processes.full_disk import is_of_the_machine
 from reload_audit.processes.job_log import log_traceback
 from reload_audit.processes.notes import Note, leave
 from reload_audit.reading.refusal import Unreadable, unforeseen
+from reload_audit.records.conditions import CANONICAL, EXPLORING, Condition, conditions
 from reload_audit.records.episodes import RandomReward
 from reload_audit.records.manifest import ExternalFacts, ExternalManifest
 from reload_audit.records.model_record import Measurement, ModelRecord, check_record, write_batch
-from reload_audit.records.specs import (
-    CANONICAL,
-    EXPLORING,
-    Condition,
-    ExternalPolicy,
-    ExternalSpec,
-    ReloadSpec,
-    conditions,
-)
+from reload_audit.records.specs import ExternalPolicy, ExternalSpec, ReloadSpec
 from reload_audit.records.storage import digest, plain
 
 _EVALUATE = "reload_audit.evaluation.external:evaluate_external"

@@ -18,8 +18,9 @@ from reload_audit.processes.isolation import Failure, Method
 from reload_audit.processes.job_log import log_traceback
 from reload_audit.processes.notes import Note, leave
 from reload_audit.reading.refusal import unforeseen
+from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.probe_record import CheckerReport, NotRun, PlayedEpisode, ProbeRecord, VectorizedComparison
-from reload_audit.records.specs import EnvironmentSpec, ExternalPolicy, ExternalSpec
+from reload_audit.records.specs import ExternalPolicy, ExternalSpec
 from reload_audit.records.storage import json_text
 
 _RUN, _CHECK = "reload_audit.probing.run_scenario:run", "reload_audit.probing.checkers:check"

@@ -18,10 +18,11 @@ from reload_audit.processes.isolation import Failure
 from reload_audit.processes.job_log import log_traceback
 from reload_audit.processes.notes import Note, leave
 from reload_audit.reading.refusal import unforeseen
+from reload_audit.records.conditions import CANONICAL, Condition, conditions
 from reload_audit.records.episodes import TrainTime
 from reload_audit.records.manifest import TrainedManifest
 from reload_audit.records.model_record import Measurement, ModelRecord, check_record
-from reload_audit.records.specs import CANONICAL, Condition, ReloadSpec, conditions
+from reload_audit.records.specs import ReloadSpec
 from reload_audit.records.storage import DamagedFileError, read_json, write_json
 
 T = TypeVar("T", TrainedManifest, TrainTime)

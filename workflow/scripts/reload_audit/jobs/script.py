@@ -11,6 +11,7 @@ from reload_audit.jobs.diagnosis import Processes
 from reload_audit.judging.criteria import Criteria
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED
+from reload_audit.records.conditions import Condition
 from reload_audit.records.model_record import Measurement
 from reload_audit.records.observation import Observation
 from reload_audit.records.script_record import (
@@ -23,7 +24,7 @@ from reload_audit.records.script_record import (
     alone,
     put_right,
 )
-from reload_audit.records.specs import Condition, ExternalPolicy, ExternalSpec, ReloadSpec, ScriptSpec
+from reload_audit.records.specs import ExternalPolicy, ExternalSpec, ReloadSpec, ScriptSpec
 
 _OBSERVE = "reload_audit.observing.run_script:observe_script"
 _COMPARE = "reload_audit.observing.differences:compared_with_models"

@@ -21,8 +21,8 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvWrapper
 
+from reload_audit.records.environment_spec import WrapperSpec
 from reload_audit.records.observation import Line, ObservedEnvironment
-from reload_audit.records.specs import WrapperSpec
 from reload_audit.records.storage import plain
 
 _LEFT_OUT = (

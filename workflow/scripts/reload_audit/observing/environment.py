@@ -15,9 +15,10 @@ from reload_audit.observing.own_classes import MODULE
 from reload_audit.observing.subject import Subject, buildable
 from reload_audit.processes.imports import ImportProblem, import_module
 from reload_audit.reading.trust import is_trusted
+from reload_audit.records.environment_spec import EnvironmentSpec, WrapperSpec
 from reload_audit.records.observation import Line, ObservedEnvironment
 from reload_audit.records.script_record import ScriptDifference
-from reload_audit.records.specs import EnvironmentSpec, ExternalPolicy, WrapperSpec
+from reload_audit.records.specs import ExternalPolicy
 from reload_audit.records.storage import plain
 
 _VERSIONED = re.compile(r"-v\d+$")

@@ -13,8 +13,9 @@ from reload_audit.environments.packages import is_registered
 from reload_audit.forensics.search import find_statistics
 from reload_audit.planning.discovery.zips import algorithm_of, settings
 from reload_audit.reading.model_zip import read_model
+from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.observation import Observation, ObservedEnvironment, ObservedModel, ObservedRun
-from reload_audit.records.specs import EnvironmentSpec, ExternalPolicy, ExternalSpec, ScriptSpec
+from reload_audit.records.specs import ExternalPolicy, ExternalSpec, ScriptSpec
 
 
 class NoSubject(ValueError):

@@ -31,14 +31,14 @@ from reload_audit.planning.resolved import (
 )
 from reload_audit.reading import limits
 from reload_audit.reading.refusal import shown
-from reload_audit.records.specs import (
-    VEC_ENV_KINDS,
+from reload_audit.records.environment_spec import (
     VEC_FRAME_STACK,
     VEC_NORMALIZE,
     WrapperSpec,
     vec_wrapper_spec,
     vec_wrappers_of,
 )
+from reload_audit.records.specs import VEC_ENV_KINDS
 
 
 class ConfigError(ValueError):

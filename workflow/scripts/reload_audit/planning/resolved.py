@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypedDict
 
-from reload_audit.records.specs import MonitorPlace, WrapperEntry
+from reload_audit.records.environment_spec import MonitorPlace, WrapperEntry
 
 
 class EnvironmentSettings(TypedDict):
@@ -191,7 +191,7 @@ class Configuration(TypedDict):
 
 
 class EnvironmentData(EnvironmentSettings):
-    """An environment as plain data: what ``specs.EnvironmentSpec.from_dict`` reads."""
+    """An environment as plain data: what ``environment_spec.EnvironmentSpec.from_dict`` reads."""
 
     python_path: list[str]
     vec_env: str | None

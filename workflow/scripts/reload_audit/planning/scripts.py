@@ -8,7 +8,8 @@ from pathlib import Path
 
 from reload_audit.planning.configuration import ConfigError, closest
 from reload_audit.planning.resolved import Configuration, Script, TrainingData
-from reload_audit.records.specs import EnvironmentSpec, ExternalSpec, ScriptSpec
+from reload_audit.records.environment_spec import EnvironmentSpec
+from reload_audit.records.specs import ExternalSpec, ScriptSpec
 
 _ENDINGS = (".py", ".ipynb")
 

@@ -26,9 +26,10 @@ from reload_audit.processes.imports import extend_path
 from reload_audit.reading.model_zip import read_model
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import read_statistics
+from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.manifest import TrainedManifest
 from reload_audit.records.probe_record import Source
-from reload_audit.records.specs import EnvironmentSpec, ExternalPolicy, ExternalSpec, TrainingSpec
+from reload_audit.records.specs import ExternalPolicy, ExternalSpec, TrainingSpec
 from reload_audit.records.storage import read_json
 
 _GLOBAL_SEED = 11

@@ -22,8 +22,8 @@ from reload_audit.probing.code import shown
 from reload_audit.probing.scenario import Play
 from reload_audit.probing.traces import Moment, Trace, first_mismatch, moment
 from reload_audit.processes.imports import extend_path
+from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.probe_record import CheckerReport, Place, VectorizedComparison
-from reload_audit.records.specs import EnvironmentSpec
 
 _GLOBAL_SEED = 20_000
 

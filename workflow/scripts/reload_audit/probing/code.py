@@ -17,8 +17,8 @@ from gymnasium.envs.registration import load_env_creator
 from reload_audit.environments.older_apis import registered_in_gym
 from reload_audit.processes.imports import ImportProblem, extend_path, import_module, import_object
 from reload_audit.processes.search_path import named_in_environment
+from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.probe_record import Place
-from reload_audit.records.specs import EnvironmentSpec
 
 _FOLDERS = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
 _LIBRARIES = tuple({str(path) + os.sep for folder in _FOLDERS for path in (folder, folder.resolve())})

@@ -22,8 +22,8 @@ from reload_audit.probing.scenario import GLOBAL, PHASES, REAL_ENTROPY, Leaf, Pl
 from reload_audit.probing.stated_problems import stating_problems
 from reload_audit.probing.traces import Moment, Trace, moment
 from reload_audit.probing.watching import Watch
+from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.probe_record import Phase, Place
-from reload_audit.records.specs import EnvironmentSpec
 
 _USUAL, _OTHER = 20_000, 70_000
 """Seeds of the global generators in the usual and in another state; phase, variant and play are added."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from reload_audit.probing.traces import Trace
+from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.probe_record import Held, Kind, Phase, Place, Scope, Source
-from reload_audit.records.specs import EnvironmentSpec
 
 PHASES: tuple[Phase, ...] = ("import", "construct", "reset", "step")
 

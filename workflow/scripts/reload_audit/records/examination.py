@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, TypedDict
 
 from reload_audit.causes.finding import Detail, Finding
-from reload_audit.records.specs import Condition
+from reload_audit.records.conditions import Condition
 
 
 class Facts(TypedDict, total=False):

@@ -12,8 +12,9 @@ from typing import Any
 
 from reload_audit.processes.isolation import Failure, Usage
 from reload_audit.records.divergence import Divergence
+from reload_audit.records.environment_spec import WrapperEntry
 from reload_audit.records.plain_data import BESIDE, PlainData
-from reload_audit.records.specs import FORMAT, Claim, ExternalSpec, TrainingSpec, WrapperEntry
+from reload_audit.records.specs import FORMAT, Claim, ExternalSpec, TrainingSpec
 from reload_audit.records.unpicklable_part import UnpicklablePart
 
 _MOST_NAMES = 100

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from reload_audit.processes.isolation import Failure, Outcome, Usage
+from reload_audit.records.conditions import CANONICAL, Condition
 from reload_audit.records.divergence import Divergence
 from reload_audit.records.episodes import Episode, TrainTime
 from reload_audit.records.examination import Examination
 from reload_audit.records.manifest import ExternalFacts, ExternalManifest, TrainedManifest
 from reload_audit.records.plain_data import BESIDE, PlainData
-from reload_audit.records.specs import CANONICAL, FORMAT, Claim, Condition, ExternalSpec
+from reload_audit.records.specs import FORMAT, Claim, ExternalSpec
 from reload_audit.records.storage import DamagedFileError, json_text, read_json, write_json
 
 

@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
+from reload_audit.records.environment_spec import WrapperSpec
 from reload_audit.records.plain_data import PlainData
-from reload_audit.records.specs import WrapperSpec
 
 Made = Literal["constructed", "loaded", "unpickled"]
 """How an object came to be: by its constructor, by its class's ``load``, or by the user's own unpickling."""

@@ -14,7 +14,7 @@ _KEYS = ("env", "env_kwargs", "wrappers", "python_path")
 def probed(environment: Mapping[str, Any]) -> dict[str, Any]:
     """The environment specification to probe: without what a model adds around it.
 
-    :param environment: as ``specs.EnvironmentSpec.from_dict`` reads it
+    :param environment: as ``environment_spec.EnvironmentSpec.from_dict`` reads it
     """
     plain = {key: environment[key] for key in _KEYS} | {"vec_env": environment.get("vec_env")}
     return plain | {"monitor": "env", "vec_wrappers": []}

@@ -17,11 +17,11 @@ from reload_audit.judging.claims import OBSTACLE_OF_KIND
 from reload_audit.judging.criteria import VERDICTS, WORST_FIRST, Criteria, Verdict
 from reload_audit.judging.judgement import Obstacle
 from reload_audit.reading.refusal import brief, shown, unforeseen
+from reload_audit.records.conditions import CANONICAL
 from reload_audit.records.culprits import culprits
 from reload_audit.records.environment_health import EnvironmentHealth
 from reload_audit.records.script_entry import ScriptEntry
 from reload_audit.records.since import CandidateResult, Since
-from reload_audit.records.specs import CANONICAL
 from reload_audit.records.storage import DamagedFileError, read_json
 
 STAGES = ("in_place", "reference", CANONICAL)

@@ -27,9 +27,11 @@ from reload_audit.judging.verdicts import JudgedVerdict, decide_verdicts
 from reload_audit.probing.conclusions import CAPTIONS, findings
 from reload_audit.reading.refusal import shown, unforeseen
 from reload_audit.records.audit_file import SCHEMA_VERSION, AuditFile, NotComparableError, read_earlier
+from reload_audit.records.conditions import EXPLORING
 from reload_audit.records.culprits import culprits
 from reload_audit.records.divergence import Divergence
 from reload_audit.records.environment_health import EnvironmentHealth
+from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.manifest import Machine, TrainedManifest
 from reload_audit.records.model_record import Check, ModelRecord, read_records
 from reload_audit.records.probe_names import probe_name
@@ -37,7 +39,7 @@ from reload_audit.records.probe_record import ProbeRecord
 from reload_audit.records.script_entry import ScriptEntry
 from reload_audit.records.script_record import ScriptRecord
 from reload_audit.records.since import Since
-from reload_audit.records.specs import EXPLORING, Claim, EnvironmentSpec
+from reload_audit.records.specs import Claim
 from reload_audit.records.storage import DamagedFileError, digest, json_text, plain, write_text
 from reload_audit.results import tables
 from reload_audit.results.candidates import candidates

@@ -11,8 +11,8 @@ from reload_audit.causes.fixes import ANY_MODEL, ModelToFix
 from reload_audit.probing.conclusions import CAPTIONS, difference_sentence, findings
 from reload_audit.reading.refusal import brief, shown
 from reload_audit.records.environment_health import CHECKER, VECTORIZED, EnvironmentHealth, EnvironmentProblem
+from reload_audit.records.environment_spec import EnvironmentSpec, WrapperSpec
 from reload_audit.records.probe_record import CheckerReport, NotRun, ProbeRecord, VectorizedComparison
-from reload_audit.records.specs import EnvironmentSpec, WrapperSpec
 
 _TITLES = {"gymnasium": "Gymnasium's checker", "stable_baselines3": "SB3's checker"}
 

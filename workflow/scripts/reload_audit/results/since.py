@@ -17,8 +17,8 @@ from reload_audit.judging.since import Earned, Episodes, earns, judge_since, sta
 from reload_audit.judging.verdicts import JudgedVerdict, decide_verdicts
 from reload_audit.reading.refusal import shown
 from reload_audit.records.audit_file import AuditFile, ComparedRow
+from reload_audit.records.conditions import CANONICAL
 from reload_audit.records.since import ModelSince, PackageSince, Paired, Since
-from reload_audit.records.specs import CANONICAL
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from gymnasium import Env
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from reload_audit.environments.build import make_env
-from reload_audit.records.specs import EnvironmentSpec
+from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.training.layers import (
     Attributes,
     at_a_start,

@@ -18,8 +18,9 @@ from reload_audit.environments.construction import describe_vec_env
 from reload_audit.environments.own_vec_env import OwnVecEnv
 from reload_audit.evaluation.reference import evaluate_in_place_and_anew
 from reload_audit.models import model_folder
+from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.episodes import Episode
-from reload_audit.records.specs import EnvironmentSpec, EvaluationSpec
+from reload_audit.records.specs import EvaluationSpec
 from reload_audit.training.in_workers import NotReached, Workers
 from reload_audit.training.layers import vec_layers_with_effect, without_files
 from reload_audit.training.with_episodes import NotMeasured, with_episodes

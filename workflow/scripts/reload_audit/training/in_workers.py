@@ -19,7 +19,7 @@ import numpy as np
 from stable_baselines3.common.vec_env import SubprocVecEnv
 
 from reload_audit.environments.older_apis import Info
-from reload_audit.records.specs import EnvironmentSpec
+from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.training.layers import Attributes, at_a_start, layers_with_effect, plain_attributes
 from reload_audit.training.with_episodes import with_episodes
 

@@ -20,7 +20,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecMonitor
 from reload_audit.environments.construction import package_of
 from reload_audit.environments.older_apis import layers
 from reload_audit.environments.stack import layers_of
-from reload_audit.records.specs import Arguments
+from reload_audit.records.environment_spec import Arguments
 from reload_audit.training.differing import differs
 
 _WITHOUT_EFFECT = frozenset(

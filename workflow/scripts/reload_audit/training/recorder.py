@@ -33,8 +33,9 @@ from reload_audit.models.algorithms import algorithm
 from reload_audit.reading import limits
 from reload_audit.reading.plain_values import objects_in
 from reload_audit.reading.refusal import Unreadable
+from reload_audit.records.environment_spec import Arguments, EnvironmentSpec, WrapperEntry
 from reload_audit.records.episodes import TrainTime
-from reload_audit.records.specs import FORMAT, Arguments, EnvironmentSpec, EvaluationSpec, WrapperEntry
+from reload_audit.records.specs import FORMAT, EvaluationSpec
 from reload_audit.records.steps import Steps
 from reload_audit.records.storage import write_json
 from reload_audit.training.in_place import evaluate_in_place

@@ -26,8 +26,7 @@ from reload_audit.environments.build import make_env
 from reload_audit.environments.ids import registering_package
 from reload_audit.environments.stack import written
 from reload_audit.reading.refusal import Unreadable
-from reload_audit.records.manifest import ChangedAttribute
-from reload_audit.records.specs import (
+from reload_audit.records.environment_spec import (
     VEC_FRAME_STACK,
     VEC_MONITOR,
     VEC_NORMALIZE,
@@ -39,6 +38,7 @@ from reload_audit.records.specs import (
     vec_wrappers_of,
     wrapper_spec,
 )
+from reload_audit.records.manifest import ChangedAttribute
 from reload_audit.training.comparing import (
     NotRebuilt,
     compare,

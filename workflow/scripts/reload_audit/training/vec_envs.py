@@ -10,8 +10,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv,
 from reload_audit.environments.build import build_vec_env
 from reload_audit.environments.construction import package_of
 from reload_audit.models import model_folder
+from reload_audit.records.environment_spec import Arguments, EnvironmentSpec
 from reload_audit.records.manifest import ChangedAttribute
-from reload_audit.records.specs import Arguments, EnvironmentSpec
 from reload_audit.training.layers import (
     Attributes,
     other_objects,

@@ -13,7 +13,7 @@ from stable_baselines3.common.monitor import Monitor
 from reload_audit.environments.build import make_env
 from reload_audit.environments.older_apis import layers
 from reload_audit.environments.seeded_episodes import SeededEpisodes
-from reload_audit.records.specs import EnvironmentSpec
+from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.training.layers import copies_of, layers_with_effect, without_files
 
 

@@ -11,19 +11,16 @@ from reload_audit.planning.discovery.settings import RunSettings
 from reload_audit.planning.discovery.tree import Folder
 from reload_audit.planning.discovery.zips import Trained
 from reload_audit.reading.refusal import shown, unforeseen
-from reload_audit.records.specs import (
+from reload_audit.records.environment_spec import (
     VEC_NORMALIZE,
-    Claim,
     EnvironmentSpec,
-    ExternalSpec,
-    ModelRole,
-    ModelSource,
     MonitorPlace,
     WrapperEntry,
     WrapperSpec,
     vec_wrappers_of,
     wrapper_spec,
 )
+from reload_audit.records.specs import Claim, ExternalSpec, ModelRole, ModelSource
 from reload_audit.repository.setup import Setup
 
 SET_BY_USER = (

@@ -22,7 +22,8 @@ from reload_audit.reading import files, limits
 from reload_audit.reading.plain_values import mapping, read_json
 from reload_audit.reading.refusal import Unreadable, shown, unforeseen
 from reload_audit.reading.yaml_text import front_matter
-from reload_audit.records.specs import VEC_NORMALIZE, ModelRole, ModelSource, vec_wrapper_spec
+from reload_audit.records.environment_spec import VEC_NORMALIZE, vec_wrapper_spec
+from reload_audit.records.specs import ModelRole, ModelSource
 
 _CHECKPOINT = re.compile(r"^(?P<prefix>.*?)_?(?P<steps>\d+)_steps$")
 _LETTERS = re.compile(r"\.[A-Za-z]\w*$")

@@ -20,7 +20,13 @@ from reload_audit.reading.literals import literal
 from reload_audit.reading.plain_values import mapping, objects_in, plain_data
 from reload_audit.reading.refusal import Unreadable, brief, shown
 from reload_audit.reading.yaml_text import read_yaml
-from reload_audit.records.specs import VEC_FRAME_STACK, VEC_NORMALIZE, WrapperEntry, vec_wrapper_spec, vec_wrappers_of
+from reload_audit.records.environment_spec import (
+    VEC_FRAME_STACK,
+    VEC_NORMALIZE,
+    WrapperEntry,
+    vec_wrapper_spec,
+    vec_wrappers_of,
+)
 
 _TIME_FEATURE = re.compile(r"^(utils|rl_zoo3|sb3_contrib\.common)\.wrappers\.TimeFeatureWrapper$")
 _OLD_GYM = re.compile(r"^gym\.wrappers\.(?:\w+\.)?(\w+)$")
