@@ -115,6 +115,13 @@ class Masked(Draws):
         return super().step(action)
 
 
+class MaskedAsAnotherVariant(Continuous):
+    """Has masks for a variant of it with discrete actions, and continuous actions itself."""
+
+    def action_masks(self) -> np.ndarray:
+        return np.ones(2, dtype=bool)
+
+
 class MasksFromOutside(gym.Wrapper):
     """A wrapper that offers the action masks of the environment inside."""
 

@@ -341,6 +341,18 @@ def test_all_that_is_left_out_is_listed(
         assert named in audited["derived"]["loaded_with"]
 
 
+def test_what_a_model_was_saved_without_is_named_where_acting_needs_it(
+    models: dict[str, BaseAlgorithm], folder: Path
+) -> None:
+    model = models["optimizer"]
+    model.save(folder / "spare.zip", exclude=["learning_rate", "lr_schedule", "n_steps", "num_timesteps", "_last_obs"])
+    assert load(read_model(folder / "spare.zip", classes=CLASSES, trusted=["moved"]), "PPO", "cpu").model.policy
+    for needed in ("policy_class", "observation_space", "action_space"):
+        model.save(folder / "needed.zip", exclude=[needed])
+        with pytest.raises(Unreadable, match=rf"{needed}: expected a .*, found nothing: the model was saved without"):
+            load(read_model(folder / "needed.zip", classes=CLASSES, trusted=["moved"]), "PPO", "cpu")
+
+
 def test_what_sb3_says_of_parameters_that_do_not_fit_is_known(audited: dict[str, Row], folder: Path) -> None:
     with pytest.raises(ValueError, match="parameter group") as raised:
         PPO.load(folder / "derived.zip", device="cpu")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -173,6 +175,13 @@ def test_values_of_both_sides_are_shown():
     assert difference.reload - difference.reference == pytest.approx(0.25)
     assert difference.largest == pytest.approx(0.25)
     assert f"{difference.reload:.6g} instead of {difference.reference:.6g}" in divergence_sentence(divergence)
+
+
+def test_numbers_that_differ_in_their_last_bits_are_shown_so_that_they_differ():
+    said = divergence_sentence(found(ran(environment()), ran(environment(fault="last bit", episode=1, step=2))))
+    values = re.search(r"raw observations (\[.*?\]) instead of (\[.*?\])", said)
+    assert values is not None, said
+    assert values[1] != values[2]
 
 
 def test_the_end_of_an_episode_is_shown_in_words():
@@ -435,6 +444,8 @@ def test_what_another_device_may_have_rounded_is_not_blamed_on_the_policy_alone(
     divergence = Divergence(0, SEED, None, 256, (difference,), "policy", computed_on)
     allowance = "nothing but rounding, because it ran on cuda (NVIDIA H100) and was reloaded on cpu (EPYC)"
     assert (allowance in divergence_sentence(divergence)) == allows
+    where = "; it ran on cuda (NVIDIA H100) and was reloaded on cpu (EPYC)."
+    assert divergence_sentence(replace(divergence, implies="numerics")).endswith(where) == (computed_on is not None)
 
 
 def test_a_divergence_says_where_the_policy_ran_if_it_ran_elsewhere(tmp_path):

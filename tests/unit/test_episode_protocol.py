@@ -14,6 +14,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from reload_audit.environments.build import build_vec_env, freeze_normalization, normalizable_keys
+from reload_audit.environments.valid_actions import sample_valid
 from reload_audit.evaluation.conditions import Subject, fresh_environments, observe_as, run_condition
 from reload_audit.evaluation.rollouts import (
     ModelPolicy,
@@ -24,6 +25,7 @@ from reload_audit.evaluation.rollouts import (
     run_episodes,
     run_looks,
 )
+from reload_audit.probing.run_scenario import RandomActions
 from reload_audit.records.conditions import Condition
 from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.episodes import Episode, first_difference
@@ -264,6 +266,13 @@ def test_random_actions_foresee_nothing_that_an_environment_draws():
     assert 2.0 < np.mean([episode.reward for episode in ran]) < 6.0  # 3.75 of 15 by chance
 
 
+def test_masks_of_an_environment_whose_actions_cannot_be_masked_are_left_alone():
+    venv = environment(4, env="planted:MaskedAsAnotherVariant")
+    assert len(run_episodes(RandomPolicy(venv, seed=1), venv, EVALUATION, 0, 20)) == 20
+    actions = RandomActions(planted.MaskedAsAnotherVariant(), seed=1)
+    assert {actions.next().shape for _ in range(3)} == {(1,)}
+
+
 def test_random_actions_respect_masks_and_are_always_the_same():
     def run() -> list[Episode]:
         venv = environment(4, env="planted:Masked")
@@ -280,9 +289,7 @@ def test_random_actions_respect_masks_and_are_always_the_same():
     ],
 )
 def test_random_actions_respect_masks_of_composite_spaces(space, mask, allowed):
-    from reload_audit.evaluation.rollouts import _sample_valid
-
-    assert {tuple(int(part) for part in _sample_valid(space, np.asarray(mask))) for _ in range(50)} == allowed
+    assert {tuple(int(part) for part in sample_valid(space, np.asarray(mask))) for _ in range(50)} == allowed
 
 
 def test_an_episode_without_end_is_cut_and_the_others_are_as_they_are():

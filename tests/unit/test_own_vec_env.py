@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from reload_audit.environments.build import build_vec_env
+from reload_audit.environments.stack import order_of, unclear_place
 from reload_audit.evaluation.divergence import first_divergence
 from reload_audit.evaluation.rollouts import Policy, RandomPolicy, run_episodes
 from reload_audit.judging.judgement import judge
@@ -59,6 +60,12 @@ def test_a_vec_env_is_a_class_or_a_function(vec_env: str):
     venv = built(vec_env, n_envs=3)
     assert venv.num_envs == 3
     assert len(episodes(venv, RandomPolicy(venv, 0))) == 20
+
+
+def test_statistics_have_one_place_around_a_vec_env_of_the_user_s():
+    venv = build_vec_env(EnvironmentSpec("", {}, (), "env", (), (), "fast:Sides"), 2, seed=0, normalizer=VecNormalize)
+    assert unclear_place(venv, ()) == ""
+    assert [one.name for one in order_of(venv, ())] == ["VecNormalize"]
 
 
 @pytest.mark.parametrize("env", ["fast:make_shift", "fast:shift_maker", "stacks:Shift"])

@@ -13,6 +13,7 @@ from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize, VecTransposeImage
 
+from reload_audit.environments.own_vec_env import OwnVecEnv
 from reload_audit.processes.imports import ImportProblem, import_object, with_functions, with_objects
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.records.environment_spec import VEC_FRAME_STACK, VEC_NORMALIZE, VEC_TRANSPOSE_IMAGE, WrapperSpec
@@ -62,9 +63,9 @@ def transposed(venv: VecEnv) -> VecEnv:
 
 
 def layers_of(venv: VecEnv) -> list[VecEnv]:
-    """A VecEnv's wrappers, innermost first, without the VecEnv itself."""
+    """A VecEnv's wrappers, innermost first; what the audit puts around one of a user's own is none."""
     layers: list[VecEnv] = []
-    while isinstance(venv, VecEnvWrapper):
+    while isinstance(venv, VecEnvWrapper) and not isinstance(venv, OwnVecEnv):
         layers.insert(0, venv)
         venv = venv.venv
     return layers

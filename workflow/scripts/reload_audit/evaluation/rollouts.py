@@ -21,6 +21,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from reload_audit.environments.seeded_episodes import PARKED_KEY, SeededEpisode, may_hide_the_end
 from reload_audit.environments.step_recorders import PolicySteps
+from reload_audit.environments.valid_actions import can_be_masked, sample_valid
 from reload_audit.evaluation.acting import acting
 from reload_audit.records.episodes import Episode
 from reload_audit.records.manifest import Construction
@@ -133,7 +134,7 @@ class RandomPolicy(Policy):
         self._spaces = [copy.deepcopy(venv.action_space) for _ in range(venv.num_envs)]
         for slot, space in enumerate(self._spaces):
             space.seed(int(np.random.SeedSequence([seed, slot]).generate_state(1)[0]))
-        self._masks = _ActionMasks() if is_masking_supported(venv) else None
+        self._masks = _ActionMasks() if can_be_masked(venv.action_space) and is_masking_supported(venv) else None
 
     def act(
         self, _observations: Observations, _states: States, _starts: np.ndarray, venv: VecEnv, parked: np.ndarray
@@ -141,7 +142,7 @@ class RandomPolicy(Policy):
         if self._masks is None:
             return np.stack([space.sample() for space in self._spaces]), None
         masks = self._masks.of(venv, parked)
-        return np.stack([_sample_valid(space, mask) for space, mask in zip(self._spaces, masks, strict=True)]), None
+        return np.stack([sample_valid(space, mask) for space, mask in zip(self._spaces, masks, strict=True)]), None
 
 
 class TimeAllowed:
@@ -408,14 +409,3 @@ def _episode(recorded: SeededEpisode, info: Mapping[str, Any], step_reward: floa
 def _environment_class(venv: VecEnv) -> str:
     construction: Construction = venv.env_method("construction", indices=0)[0]
     return construction.wrappers[-1].rpartition(".")[2]
-
-
-def _sample_valid(space: spaces.Space, mask: np.ndarray) -> Any:
-    flags = np.asarray(mask, dtype=np.int8)
-    if isinstance(space, spaces.MultiDiscrete):
-        return space.sample(mask=tuple(np.split(flags, np.cumsum(space.nvec)[:-1])))
-    if isinstance(space, spaces.MultiBinary):
-        # sb3-contrib gives a pair (may be 0, may be 1) for each bit; Gymnasium one number, 2 where both may be
-        pairs = flags.reshape(-1, 2)
-        return space.sample(mask=np.where(pairs.all(axis=1), 2, pairs[:, 1]).astype(np.int8))
-    return space.sample(mask=flags)

@@ -26,18 +26,21 @@ def divergence_sentence(divergence: Divergence) -> str:
         where = f"at step {divergence.step}" if divergence.step else "at its reset (step 0)"
     else:
         where = "at a step that was not kept" if divergence.after is None else f"after step {divergence.after}"
-    meaning = "" if divergence.implies is None else f": {_IMPLIES[divergence.implies]}{_or_rounding(divergence)}"
+    meaning = "" if divergence.implies is None else f": {_IMPLIES[divergence.implies]}{_computed_elsewhere(divergence)}"
     first = "; ".join(map(_in_words, divergence.differences[:_MOST_COMPONENTS]))
     return f"Episode {divergence.episode} (seed {divergence.seed}) differs first {where}, in {first}{meaning}."
 
 
-def _or_rounding(divergence: Divergence) -> str:
-    """What else may be behind actions that differ: another device rounds otherwise, which tips a choice between two."""
-    known = any(_is_no_rounding(difference) for difference in divergence.differences)
-    if divergence.implies != "policy" or divergence.computed_on is None or known:
+def _computed_elsewhere(divergence: Divergence) -> str:
+    """Where the policy ran in both runs, if that may be behind it: rounding elsewhere may tip a choice between two."""
+    if divergence.computed_on is None:
         return ""
     recorded, reloaded = divergence.computed_on
-    return f"; or nothing but rounding, because it ran on {recorded} and was reloaded on {reloaded}"
+    ran = f"it ran on {recorded} and was reloaded on {reloaded}"
+    if divergence.implies == "numerics":
+        return f"; {ran}"
+    known = any(_is_no_rounding(difference) for difference in divergence.differences)
+    return "" if divergence.implies != "policy" or known else f"; or nothing but rounding, because {ran}"
 
 
 def _is_no_rounding(difference: ComponentDifference) -> bool:
@@ -52,12 +55,18 @@ def _in_words(difference: ComponentDifference) -> str:
         return name
     where = "" if difference.index is None else f"[{', '.join(map(str, difference.index))}]"
     size = "" if difference.largest is None else f" (largest difference {difference.largest:.3g})"
-    return f"{name}{where} {_shown(difference.reload)} instead of {_shown(difference.reference)}{size}"
+    values = (difference.reload, difference.reference)
+    digits = next((few for few in _DIGITS if _shown(values[0], few) != _shown(values[1], few)), _DIGITS[0])
+    return f"{name}{where} {_shown(values[0], digits)} instead of {_shown(values[1], digits)}{size}"
 
 
-def _shown(value: Any) -> str:
+_DIGITS = (6, 9, 17)
+"""Of numbers: as many as tell two apart, such as those of float32 and of float64 that differ in their last bits."""
+
+
+def _shown(value: Any, digits: int) -> str:
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.{digits}g}"
     if isinstance(value, list):
-        return f"[{', '.join(map(_shown, value))}]"
+        return f"[{', '.join(_shown(item, digits) for item in value)}]"
     return "unknown" if value is None else str(value)

@@ -235,10 +235,10 @@ class _Idle(th.optim.Optimizer):
 def _check_kinds(values: dict[str, Any], saved: SavedModel) -> None:
     policy, arguments = values["policy_class"], values["policy_kwargs"]
     if not (isinstance(policy, type) and issubclass(policy, BasePolicy)):
-        raise Unreadable(f"policy_class: expected a policy of SB3, found {described(policy)}")
+        raise Unreadable(f"policy_class: expected a policy of SB3, found {_found(policy, 'policy_class', saved)}")
     for name in ("observation_space", "action_space"):
         if not isinstance(values[name], spaces.Space):
-            raise Unreadable(f"{name}: expected a space, found {described(values[name])}")
+            raise Unreadable(f"{name}: expected a space, found {_found(values[name], name, saved)}")
     if not isinstance(arguments, dict):
         raise Unreadable(f"policy_kwargs: expected keys and values, found {described(arguments)}")
     for path, value in _classes_in(arguments, "policy_kwargs"):
@@ -249,6 +249,13 @@ def _check_kinds(values: dict[str, Any], saved: SavedModel) -> None:
             raise Unreadable(
                 f"{path}: expected {'plain values' if kind is None else kind.__name__}, found {described(value)}"
             )
+
+
+def _found(value: Any, name: str, saved: SavedModel) -> str:
+    """What stands in the place of what acting needs; where nothing does, how that comes and what to do."""
+    if name in saved.settings or name in saved.pickled:
+        return described(value)
+    return f"nothing: the model was saved without it, as with save(path, exclude=[{name!r}]); save it again with it"
 
 
 def _is_replacement(value: type, saved: SavedModel) -> bool:

@@ -9,12 +9,11 @@ from types import FrameType
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 import torch as th
-from gymnasium import spaces
 
 from reload_audit.environments.build import close, make_env
 from reload_audit.environments.ids import register_environments
+from reload_audit.environments.valid_actions import can_be_masked, sample_valid
 from reload_audit.probing import generators, state
 from reload_audit.probing.clocks import clock
 from reload_audit.probing.code import Code
@@ -250,18 +249,12 @@ class RandomActions:
         self._space = copy.deepcopy(env.action_space)
         self._space.seed(seed)
         self._env = env
-        self._masked = env.has_wrapper_attr("action_masks")
+        self._masked = can_be_masked(env.action_space) and env.has_wrapper_attr("action_masks")
 
     def next(self) -> Any:
         if not self._masked:
             return self._space.sample()
-        flags = np.asarray(self._env.get_wrapper_attr("action_masks")(), dtype=np.int8)
-        if isinstance(self._space, spaces.MultiDiscrete):
-            return self._space.sample(mask=tuple(np.split(flags, np.cumsum(self._space.nvec)[:-1])))
-        if isinstance(self._space, spaces.MultiBinary):
-            pairs = flags.reshape(-1, 2)  # may be 0, may be 1; Gymnasium has one number, 2 where both may be
-            return self._space.sample(mask=np.where(pairs.all(axis=1), 2, pairs[:, 1]).astype(np.int8))
-        return self._space.sample(mask=flags)
+        return sample_valid(self._space, self._env.get_wrapper_attr("action_masks")())
 
 
 def _play_on(env: gym.Env, actions: RandomActions, most: int) -> int:
