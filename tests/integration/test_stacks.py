@@ -61,7 +61,7 @@ class Trained:
         normalize.training = normalize.norm_reward = False
         self.earned = float(np.mean(evaluate_policy(model, venv, n_eval_episodes=40, return_episode_rewards=True)[0]))
 
-    def audited(self, *vec_wrappers: WrapperEntry) -> Evaluation:
+    def audited(self, *vec_wrappers: WrapperEntry, **changes: Any) -> Evaluation:
         environment = EnvironmentSpec("stacks:Shift", {}, (), "env", vec_wrappers_of(vec_wrappers), ())
         spec = replace(
             external_spec("model", str(self.zip)),
@@ -70,7 +70,9 @@ class Trained:
             environment=environment,
             named_by_user=("env", "vec_wrappers"),
         )
-        return evaluate_external(spec, POLICY, Condition("reload", 4), CRITERIA, None)
+        return evaluate_external(
+            spec, POLICY, Condition("a trial" if changes else "reload", 4, **changes), CRITERIA, None
+        )
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +110,8 @@ def test_an_order_that_nothing_tells_is_asked_for(trained):
     assert found.problem is not None
     assert "its statistics fit inside and around Mirrored: expected vec_wrappers to say it" in found.problem
     assert '["VecNormalize", {"stacks.Mirrored": {"scale": 3.0}}]' in found.problem
+    tried = trained["mirrored, normalised"].audited(MIRRORED, environment={"time_limit": 10})
+    assert tried.problem == found.problem, "a trial that runs in a guessed order would seem to explain the question"
 
 
 def test_another_order_and_a_layer_left_out_earn_less(trained):

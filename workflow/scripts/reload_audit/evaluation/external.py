@@ -172,7 +172,8 @@ class _Evaluation:
             self.facts = replace(self.facts, remarks=(*self.facts.remarks, *remarks))
         subject = self._load(saved, statistics)
         venv = fresh_environments(subject, condition)
-        if canonical and (unclear := unclear_place(venv, subject.environment.vec_wrappers)):
+        said_anew = "vec_wrappers" in condition.environment
+        if not said_anew and (unclear := unclear_place(venv, subject.environment.vec_wrappers)):
             raise Unreadable(unclear)
         order = order_of(venv, subject.environment.vec_wrappers)
         self.facts = replace(self.facts, vec_wrappers=tuple(wrapper.to_plain() for wrapper in order))
