@@ -102,6 +102,12 @@ def test_a_module_of_the_folder_that_is_audited_is_imported_only_where_the_folde
         (["model.zip", "--output", "a{b}"], "--output: expected a path without braces"),
         (["model.zip", "--output", "enjoy.py"], "--output: expected a folder, found a file"),
         (["model.zip", "--claims", "none.csv"], "there is nothing at none.csv; expected a table of claims"),
+        (["model.zip", "--fail-on", "degrade"], "--fail-on: found 'degrade'; did you mean 'degraded'?"),
+        (["env", "robot:"], "expected an environment such as CartPole-v1 or module:Name, found 'robot:'"),
+        (
+            ["--env", ":Robot", "model.zip"],
+            "expected an environment such as CartPole-v1 or module:Name, found ':Robot'",
+        ),
         (["script", "none.py"], "there is nothing at none.py; expected a Python file or a notebook"),
         (["init", "none"], "init: expected a folder"),
         (["run", "--configfile", "none.yaml"], "none.yaml: cannot be read"),

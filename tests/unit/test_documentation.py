@@ -11,12 +11,11 @@ import pytest
 import yaml
 
 from reload_audit.causes.finding import Instrument
-from reload_audit.judging.criteria import VERDICTS, Verdict
+from reload_audit.judging.criteria import OTHER_WORDS, VERDICTS, Verdict
 from reload_audit.judging.judgement import Gap
 from reload_audit.planning.configuration import read_yaml, resolve
 from reload_audit.records.divergence import Implied
 from reload_audit.records.specs import ClaimKind, ModelRole, ModelSource, VecEnvKind
-from reload_audit.reports import junit
 from reload_audit.results import tables
 from support.builders import ROOT, SCHEMA
 from support.published_layouts import CLAIMS_SCHEMA, MODELS_SCHEMA, discovered
@@ -133,7 +132,7 @@ def test_the_readme_says_what_every_verdict_means_the_best_first():
 
 def test_the_gate_can_fail_on_every_verdict_and_on_what_else_the_configuration_names():
     schema = read_yaml(ROOT / "workflow/schemas/config.schema.yaml")["properties"]["gate"]["properties"]["fail_on"]
-    assert schema["items"]["enum"] == [*VERDICTS, *junit.WORDS]
+    assert schema["items"]["enum"] == [*VERDICTS, *OTHER_WORDS]
 
 
 def test_environment_yml_installs_what_the_tests_ran_with():

@@ -54,8 +54,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     said = list(arguments) or ["--help"]
     if said[0] == "run" and said[1:] not in (["-h"], ["--help"]):  # what follows is for Snakemake
         return argparse.Namespace(command="run", snakemake=said[1:])
-    of_top = said[0] in commands or said[0] in ("-h", "--help", "--version", "--completion")
-    meant = closest(said[0], [*commands])
+    of_top = said[0].partition("=")[0] in (*commands, "-h", "--help", "--version", "--completion")
+    meant = "" if said[0].startswith("-") else closest(said[0], [*commands])
     if meant and not of_top and len(said) > 1 and not Path(said[0]).exists():
         top.error(f"there is no command, file or folder {said[0]}{meant}")
     return top.parse_args(said if of_top else [AUDIT, *said])
@@ -176,13 +176,7 @@ def _compare(commands: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("old", metavar="OLD", type=Path, help="audit.json of the earlier audit, or its folder")
     parser.add_argument("new", metavar="NEW", type=Path, help="that of the later one")
-    parser.add_argument(
-        "--fail-on",
-        type=_words,
-        default=["regressed"],
-        metavar="STATES",
-        help="with which to end in 1: regressed (the default), recovered, changed, new, gone",
-    )
+    _add_fail_on(parser, "STATES", "regressed (the default), recovered, changed, same, new, gone")
     return parser
 
 
@@ -243,12 +237,11 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, metavar="FOLDER", help="of report and tables; by default NAME-audit, here"
     )
     parser.add_argument("--cores", type=_positive, default=_cores(), metavar="N", help="by default %(default)s")
-    parser.add_argument(
-        "--fail-on",
-        type=_words,
-        metavar="VERDICTS",
-        help="with which to end in 1; by default degraded,error (and environment or script)",
-    )
+    _add_fail_on(parser, "VERDICTS", "by default degraded,error (and environment or script)")
+
+
+def _add_fail_on(parser: argparse.ArgumentParser, words: str, which: str) -> None:
+    parser.add_argument("--fail-on", type=_words, metavar=words, help=f"with which to end in 1: {which}")
 
 
 def _cores() -> int:

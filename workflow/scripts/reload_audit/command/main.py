@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "init":
             return init(options.folder, options.output)
         if options.command == "compare":
-            return compare(options.old, options.new, options.fail_on)
+            return compare(options.old, options.new, options.fail_on or ["regressed"])
         if options.command == "run":
             return run(options.snakemake)
         return start(WRITES[options.command](options), options, said)

@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from reload_audit.command.mistake import Mistake
+from reload_audit.judging.criteria import OTHER_WORDS, VERDICTS
 from reload_audit.planning.baseline import LAST
 from reload_audit.planning.configuration import closest
 from reload_audit.reading.refusal import shown
@@ -106,6 +107,11 @@ def env(options: argparse.Namespace) -> Audit:
 def _audit(
     options: argparse.Namespace, settings: Settings, name: str, notes: tuple[str, ...], audited: Path | None = None
 ) -> Audit:
+    unknown = [word for word in options.fail_on or () if word not in (*VERDICTS, *OTHER_WORDS)]
+    if unknown:
+        raise Mistake(f"--fail-on: found {unknown[0]!r}{closest(unknown[0], (*VERDICTS, *OTHER_WORDS))}")
+    if re.match(r":|.*:$", getattr(options, "env", None) or ""):
+        raise Mistake(f"expected an environment such as CartPole-v1 or module:Name, found {shown(options.env)!r}")
     output = (options.output or Path(f"{_as_file_name(name)}-audit")).expanduser().absolute()
     if re.search(r"[{}<>\n]", str(output)):
         raise Mistake(

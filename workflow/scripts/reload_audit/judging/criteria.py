@@ -25,6 +25,9 @@ Verdict = Literal[
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 """All verdicts, the best first."""
 
+OTHER_WORDS = ("suspect", "environment", "script", "regressed", "candidate", "candidate_open")
+"""What ``gate.fail_on`` may name besides verdicts."""
+
 WORST_FIRST: tuple[Verdict, ...] = (
     "error",
     "degraded",

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET  # only written, never parsed
 
+from reload_audit.judging.criteria import OTHER_WORDS
 from reload_audit.records.environment_health import EnvironmentHealth
 from reload_audit.records.script_entry import ScriptEntry
 from reload_audit.records.since import CandidateResult, ModelSince
@@ -26,9 +27,6 @@ from reload_audit.reports.summary import explained, rewards
 _OUTCOMES = {"degraded": "failure", "error": "error", "inconclusive": "skipped"}
 """The XML element of each verdict that does not pass."""
 
-WORDS = ("suspect", "environment", "script", "regressed", "candidate", "candidate_open")
-"""What ``gate.fail_on`` may name besides verdicts; what it does not name is skipped rather than failed."""
-
 _LONGEST_NAME = 1_000
 _LONGEST_TEXT = 2_000
 _LONGEST_FIX = 6_000
@@ -38,10 +36,10 @@ def write_junit(audit: Audit, path: Path, failed: Collection[str] = ()) -> None:
     """Write ``junit.xml``: test suites of models, environments, scripts, models compared with a baseline, candidates.
 
     :param failed: where ``suspect`` is among it, a suspect model is a failed test rather than a skipped one as all
-        inconclusive models; likewise the other :data:`WORDS` for environments or scripts with faults, models that have
-        regressed, candidates that earn less or could not be compared, and candidates of which that is open
+        inconclusive models; likewise the other words of the gate for environments or scripts with faults, models that
+        have regressed, candidates that earn less or could not be compared, and candidates of which that is open
     """
-    faulty = {kind: "failure" if kind in failed else "skipped" for kind in WORDS}
+    faulty = {kind: "failure" if kind in failed else "skipped" for kind in OTHER_WORDS}
     of_models = [_outcome(model, "suspect" in failed) for model in audit.models]
     of_environments = [faulty["environment"] if is_faulty(environment) else "" for environment in audit.environments]
     of_scripts = [_outcome_of_script(script, faulty["script"]) for script in audit.scripts]
