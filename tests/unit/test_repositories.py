@@ -186,6 +186,9 @@ model.save("agent")
         ("train.sh", "python train.py --env-id=CartPole-v1\n"),
         ("config/exp.yaml", "seed: 3\nenvironment:\n  env_id: CartPole-v1\n"),
         ("hyperparams/ppo.yml", "CartPole-v1:\n  n_envs: 8\n  policy: MlpPolicy\n"),
+        ("Makefile", "train:\n\tpython train.py --env CartPole-v1\n"),
+        ("Run.ipynb", '{"cells": [{"cell_type": "code", "source": ["!python train.py --env CartPole-v1"]}]}'),
+        ("README.md", "# Agents\n\nAn agent for Gymnasium's `CartPole-v1`.\n"),
     ],
 )
 def test_an_environment_that_the_script_is_told_when_it_is_started_is_in_settings_and_commands(

@@ -92,3 +92,14 @@ PPO("MlpPolicy", gym.make("GymV21Environment-v0", env_id="os:system", make_kwarg
 """
     found = planned(Repository({"train.py": script}, {"agent.zip": OF_WALKER}).write(tmp_path / "robot"))
     assert found.specs["agent"].named_by_user == (), "what it names is refused when the model is audited"
+
+
+def test_what_a_text_mentions_is_taken_only_for_an_environment_that_is_registered_and_fits(tmp_path: Path) -> None:
+    said = {"Trained on Acrobot-v1 and CartPole-v1.": "CartPole-v1", "Acrobot-v1 alone.": "", "As ResNet-v2.": ""}
+    named = Repository({"README.md": "# After Acrobot-v1\n"}, {"cartpole.zip": OF_CARTPOLE}).write(tmp_path / "named")
+    assert planned(named).specs["cartpole"].environment.env == "CartPole-v1"
+    for number, (sentence, env) in enumerate(said.items()):
+        folder = Repository({"README.md": f"# Agent\n\n{sentence}\n"}, {"agent.zip": OF_CARTPOLE})
+        found = planned(folder.write(tmp_path / str(number) / "mine"))
+        assert [spec.environment.env for spec in found.specs.values()] == [env][: bool(env)]
+        assert not found.proposed

@@ -15,7 +15,7 @@ from reload_audit.reading import limits
 from reload_audit.repository import dataclass_fields
 from reload_audit.repository.binding import bind, bind_imports
 from reload_audit.repository.modules import Modules
-from reload_audit.repository.operations import combined, formatted_value, item, short
+from reload_audit.repository.operations import combined, compared, formatted_value, item, short
 from reload_audit.repository.places import Place
 from reload_audit.repository.scripts import Script
 from reload_audit.repository.values import (
@@ -48,6 +48,9 @@ class Library(Protocol):
     def attribute(self, owner: Any, name: str) -> Any:
         """An attribute of a value that is not of the repository."""
 
+    def constant(self, name: str) -> Any:
+        """Something of a library, by its dotted name."""
+
     def arguments(self, decorators: Sequence[Any], names: Sequence[str]) -> dict[str, Value]:
         """What a function with these decorators is given where a script begins with it."""
 
@@ -61,9 +64,13 @@ class Follower:
 
     :param scripts: all of the repository
     :param steps: statements and expressions that are followed at most; what is ``left`` of them
+    :param decides: whether of an ``if`` only that branch is followed that what is known decides for
     """
 
-    def __init__(self, scripts: Iterable[Script], library: Library, steps: int = limits.SCRIPT_STEPS) -> None:
+    def __init__(
+        self, scripts: Iterable[Script], library: Library, steps: int = limits.SCRIPT_STEPS, *, decides: bool = False
+    ) -> None:
+        self._decides = decides
         self._library = library
         self.modules = Modules(scripts)
         self.classes: list[Class] = []
@@ -129,11 +136,32 @@ class Follower:
 
     def _block(self, body: Sequence[ast.stmt], scope: Scope) -> list[Any]:
         """Follow statements; gives what they return."""
+        return self._in_order(body, scope)[0]
+
+    def _in_order(self, body: Sequence[ast.stmt], scope: Scope) -> tuple[list[Any], bool]:
+        """Follow statements; gives what they return, and whether what comes after them is never reached."""
         returned: list[Any] = []
         for statement in body:
             self._spend(1)
-            returned += self._statement(statement, scope)
-        return returned
+            truth = self._truth(statement.test, scope) if self._decides and isinstance(statement, ast.If) else None
+            if truth is None or not isinstance(statement, ast.If):
+                returned += self._statement(statement, scope)
+                ended = self._decides and isinstance(statement, ast.Return | ast.Raise)
+            else:
+                inner, ended = self._in_order(statement.body if truth else statement.orelse, scope)
+                returned += inner
+            if ended:
+                return returned, True
+        return returned, False
+
+    def _truth(self, test: ast.expr, scope: Scope) -> bool | None:
+        """What a test comes to; None where that cannot be told."""
+        if isinstance(test, ast.Compare) and len(test.ops) == 1:
+            return compared(test.ops[0], self.value(test.left, scope), self.value(test.comparators[0], scope))
+        if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+            truth = self._truth(test.operand, scope)
+            return None if truth is None else not truth
+        return None
 
     def _statement(self, statement: ast.stmt, scope: Scope) -> list[Any]:  # noqa: C901 a case for each kind
         match statement:
@@ -232,7 +260,7 @@ class Follower:
                         owner[0].attributes[name] = value
             case ast.Subscript(value=of, slice=key):
                 owner, index = self.value(of, scope), self.value(key, scope)
-                if isinstance(owner, dict) and isinstance(index, str):
+                if isinstance(owner, dict) and isinstance(index, str | int):
                     owner[index] = value
             case ast.Tuple(elts=targets) | ast.List(elts=targets):
                 parts = self._parts(value, len(targets))
@@ -318,12 +346,12 @@ class Follower:
         return UNKNOWN
 
     def _mapping(self, keys: Sequence[ast.expr | None], values: Sequence[ast.expr], scope: Scope) -> Any:
-        found: dict[str, Value] = {}
+        found: dict[str | int, Value] = {}
         for key, value in zip(keys, values, strict=True):
             item = self.value(value, scope)
             if key is None:
                 found |= item if isinstance(item, dict) else {}
-            elif isinstance(name := self.value(key, scope), str):
+            elif isinstance(name := self.value(key, scope), str | int):
                 found[name] = item
         return found
 
@@ -359,7 +387,7 @@ class Follower:
     def attribute(self, owner: Any, name: str) -> Any:
         """An attribute of a value."""
         if isinstance(owner, External):
-            return External(f"{owner.name}.{name}")
+            return self._library.constant(f"{owner.name}.{name}")
         if isinstance(owner, ModuleScope):
             return owner.scope.get(name)
         if isinstance(owner, Class):
@@ -392,7 +420,7 @@ class Follower:
             if keyword.arg is not None:
                 kwargs[keyword.arg] = value
             elif isinstance(value, dict):
-                kwargs |= value
+                kwargs |= {name: item for name, item in value.items() if isinstance(name, str)}
             elif value is not None:
                 kwargs["**"] = value
         if isinstance(node.func, ast.Name) and node.func.id == "super":
@@ -519,5 +547,6 @@ _BUILTINS = {
     "enumerate",
     "zip",
     "getattr",
+    "globals",
     "sorted",
 }

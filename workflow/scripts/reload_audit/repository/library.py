@@ -62,6 +62,7 @@ class Library:
         self.found = Found()
         self.told = told
         self._namespace = ""
+        self._flags: dict[str, Value] = {}
 
     def call(
         self, follower: Follower, function: Any, args: Sequence[Any], kwargs: Mapping[str, Value], place: Place
@@ -92,6 +93,19 @@ class Library:
             return owner[name]
         found = attribute_of_text(owner, name) if isinstance(owner, str) else None
         return Method(owner, name) if found is None else found
+
+    def constant(self, name: str) -> Any:
+        """Something of a library, by its dotted name; of a flag of absl its default."""
+        flag = name.removeprefix("absl.flags.FLAGS.")
+        return self._flags.get(flag, UNKNOWN) if flag != name else External(name)
+
+    def flag(self, call: Call) -> Any:
+        """``absl.flags.DEFINE_string`` and the like."""
+        name, usual = call.get(0, "name"), call.get(1, "default")
+        if isinstance(name, str):
+            self._flags.update(self.told.options({name: usual}, {name: call.kwargs.get("enum_values", ())}))
+            usual = self._flags[name]
+        return Instance(None, {"value": usual})
 
     # --- Environments ----------------------------------------------------------------------------------------------
 
@@ -217,6 +231,10 @@ class Library:
             self._namespace = ""
 
     def _of_library(self, function: External, call: Call) -> Any:
+        if function.package in _SB3 and function.last in ALGORITHMS:
+            return self.model(function.last, call)
+        if function.package in _SB3 and function.last == "load":
+            return self.load(function, call)
         inner = call.environment
         is_wrapper = function.package not in ("builtins", "print") and not function.last.endswith(_NO_WRAPPERS)
         if isinstance(inner, Environment) and is_wrapper:
@@ -228,10 +246,6 @@ class Library:
             kwargs, unknown = as_plain(given)
             nameless = ("positional",) if len(call.args) - 1 > len(names) else ()
             return inner.within(Layer(function.name, kwargs, call.place, None, (*unknown, *nameless)))
-        if function.package in _SB3 and function.last in ALGORITHMS:
-            return self.model(function.last, call)
-        if function.package in _SB3 and function.last == "load":
-            return self.load(function, call)
         return Made(function, call.args, call.kwargs, call.place)
 
     # --- Models ----------------------------------------------------------------------------------------------------
@@ -366,6 +380,8 @@ def _saved_by(callback: str, model: Model, call: Call) -> None:
 def _method_of_others(method: Method, call: Call) -> Any:
     if isinstance(method.of, OpenFile) and method.name == "read":
         return method.of
+    if isinstance(method.of, Instance) and method.name == "parse_args":  # of tap
+        return method.of
     if isinstance(method.of, Class) and method.name in ("model_validate", "parse_obj"):  # of pydantic
         return call.again(method.of, [], as_mapping(call.get(0, "obj")))
     return UNKNOWN
@@ -435,6 +451,7 @@ _BY_NAME: dict[str, _Handler] = {
     "gymnasium.envs.registration.register": Library.register,
     "gymnasium.envs.register": Library.register,
     "setuptools.setup": Library.setup,
+    **{f"absl.flags.DEFINE_{kind}": Library.flag for kind in ("string", "integer", "float", "bool", "boolean", "enum")},
     "distutils.core.setup": Library.setup,
     **dict.fromkeys(("yaml.safe_load", "yaml.load", "yaml.full_load", "json.load", "json.loads"), Library.settings),
     **dict.fromkeys(

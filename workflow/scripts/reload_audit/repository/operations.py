@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reload_audit.reading import limits
-from reload_audit.repository.values import HOLE, UNKNOWN, Some, Value, as_text, choice
+from reload_audit.repository.values import HOLE, UNKNOWN, Choice, Some, Value, as_text, choice, is_plain
 
 _FORMAT = re.compile(r"0?\d{0,2}(\.\d{1,2})?[dfgs]?")
 _CONVERSION = re.compile(r"%(?:\((?P<key>\w+)\))?[-+ #0]*\d{0,3}(?:\.\d{1,2})?[sdifgeGEr]")
@@ -31,7 +31,7 @@ def short(text: str) -> Any:
 
 def item(owner: Any, index: Any) -> Any:
     if isinstance(owner, dict):
-        if isinstance(index, str) and HOLE not in index:
+        if isinstance(index, int) or (isinstance(index, str) and HOLE not in index):
             return owner.get(index, UNKNOWN)
         return choice(owner.values())
     if isinstance(owner, list | tuple) and owner:
@@ -60,6 +60,21 @@ def combined(op: ast.operator, left: Any, right: Any) -> Any:
         except (ArithmeticError, ValueError):
             return UNKNOWN
     return UNKNOWN
+
+
+def compared(op: ast.cmpop, left: Any, right: Any) -> bool | None:
+    """What a comparison of two values comes to; None where that cannot be told."""
+    if UNKNOWN in (left, right) or isinstance(left, Choice) or isinstance(right, Choice):
+        return None
+    if isinstance(op, ast.Is | ast.IsNot):
+        return (left is right) == isinstance(op, ast.Is) if right is None else None
+    if isinstance(op, ast.In | ast.NotIn):
+        is_list = isinstance(right, list | tuple) and not isinstance(right, Some)
+        known = is_plain(left) and is_list and all(map(is_plain, right))
+        return (left in right) == isinstance(op, ast.In) if known else None
+    if isinstance(op, ast.Eq | ast.NotEq) and is_plain(left) and is_plain(right):
+        return bool(left == right) == isinstance(op, ast.Eq)
+    return None
 
 
 def _filled(text: str, values: Any) -> str:

@@ -29,7 +29,7 @@ from reload_audit.repository.rewards import Reward, Subject
 from reload_audit.repository.run_settings import run_settings
 from reload_audit.repository.saved_spaces import contradict
 from reload_audit.repository.scripts import Script, read_script
-from reload_audit.repository.settings_files import in_commands, in_settings
+from reload_audit.repository.settings_files import in_commands, in_settings, mentioned
 from reload_audit.repository.setup import Setup
 from reload_audit.repository.sources import Source, chosen, folder_with
 from reload_audit.repository.stated import Environment, Found, Model
@@ -112,39 +112,57 @@ class Repository:
             library.found.models += other.models
             library.found.outermost |= other.outermost
 
-    def _followed(self, assumed: Mapping[str, Value] | None, options: Mapping[str, Value] | None = None) -> Found:
-        """What scripts say that are started with some settings, or with some options."""
-        key = repr([assumed, options])
+    def _followed(
+        self,
+        assumed: Mapping[str, Value] | None,
+        options: Mapping[str, Value] | None = None,
+        *,
+        decides: bool = False,
+    ) -> Found:
+        """What scripts say that are started with some settings, or with some options.
+
+        :param decides: whether these are taken to decide which branches of scripts are run
+        """
+        key = repr([assumed, options, decides])
         if key not in self._with:
             library = Library(Told(self._settings, assumed, options, keeps=self._told.is_missing))
-            follower = Follower(self.scripts.values(), library, self._left)
+            follower = Follower(self.scripts.values(), library, self._left, decides=decides)
             follower.follow_all(partial(library.plugin, follower, plugin) for plugin in self._plugins)
             self._left, self._with[key] = max(follower.left, 0), library.found
             self._found.registrations |= {**library.found.registrations, **self._found.registrations}
             self._found.parts += library.found.parts
         return self._with[key]
 
-    def _of(self, asked: Asked) -> Found:
+    def _of(self, asked: Asked, *, decides: bool = False) -> Found:
         """What scripts say, started with the settings beside a model, or with the options that its path tells."""
         options = named(self._told.offered, asked.path, asked.algo, asked.env)
         for file in beside(asked.path, list(self._files)) if self._told.is_asked else ():
             content = self._settings(file)
-            found = self._followed(content, options) if isinstance(content, dict) and content else self._found
-            if found.models or found.environments:
-                return found
+            if isinstance(content, dict) and content:
+                found = self._followed(content, options, decides=decides)
+                if found.models or found.environments:
+                    return found
         if options:
-            found = self._followed(None, options)
+            found = self._followed(None, options, decides=decides)
             if found.models or found.environments:
                 return found
-        return self._found
+        return self._followed(None, decides=True) if decides else self._found
 
     def setups(self, asked: Asked) -> Answer:
         """How a model may be run, by what speaks for it most; one where the repository leaves no doubt.
 
         What the script says that saves or loads a file of that name counts first, then models of the same algorithm,
-        then whatever environments scripts make, at last environments that are only defined.
+        then whatever environments scripts make, at last environments that are only defined. Where several are left, the
+        branches that scripts take with what is known decide.
         """
-        found_here = self._of(asked)
+        answer = self._answer(asked, self._of(asked))
+        if len(answer.setups) < 2:
+            return answer
+        decided = self._answer(asked, self._of(asked, decides=True))
+        is_one = len(decided.setups) == 1 and decided.setups[0].key in {setup.key for setup in answer.setups}
+        return decided if is_one else answer
+
+    def _answer(self, asked: Asked, found_here: Found) -> Answer:
         models = found_here.models
         by_path = _best(models, lambda model: _match(asked.path, model))
         same = [model for model in models if model.algo == asked.algo or not asked.algo]
@@ -162,6 +180,7 @@ class Repository:
             [described.setup(environment, left) for environment in found_here.environments],
             [described.setup(environment, left) for environment in self._in_settings(asked.algo)],
             [described.of_class(defined, left) for defined in classes if id(defined) not in above],
+            self._mentioned(),
         ]
         doubts = doubts_about(by_path or same, asked)
         for strength, setups in enumerate(possible):
@@ -270,6 +289,12 @@ class Repository:
         ]
         return of_algo or self._set
 
+    def _mentioned(self) -> list[Setup | None]:
+        """Registered environments that texts speak of."""
+        texts = [(path, _text(path, file)) for path, file in self._files.items() if path.endswith((".md", ".rst"))]
+        found = (self._describing.setup(one) for path, text in texts for one in mentioned(path, text))
+        return [replace(setup, is_mentioned=True) for setup in found if setup is not None]
+
     def _metadata(self, path: str) -> Any:
         """What ``pyproject.toml`` or ``setup.cfg`` holds; nothing for any other file."""
         name = posixpath.basename(path)
@@ -315,8 +340,9 @@ def _environments(path: str, file: str) -> list[Environment]:
         if path.endswith((".yaml", ".yml", ".json", ".toml")):
             text = read_bytes(file).decode("utf-8", "replace")
             return list(in_settings(path, text, _parsed(path, text.encode())))
-        if path.endswith((".md", ".rst", ".txt", ".sh")):
-            return list(in_commands(path, read_bytes(file).decode("utf-8", "replace")))
+        if path.endswith((".md", ".rst", ".txt", ".sh", ".ipynb", "Makefile")):
+            content = read_bytes(file, limits.NOTEBOOK_BYTES).decode("utf-8", "replace")
+            return list(in_commands(path, content))
     except (Unreadable, ValueError):
         pass
     return []

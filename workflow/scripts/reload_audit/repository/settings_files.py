@@ -13,6 +13,7 @@ from reload_audit.repository.values import Value
 
 _ID = re.compile(r"(?:[\w.-]+[:/])?[A-Za-z][\w.-]*-v\d+")
 _KEYS = ("env", "env_id", "env_name", "environment", "environment_name", "env-id", "gym_id", "task")
+_MENTIONED = re.compile(r"(?<![\w/-])(?:ALE/)?[A-Z][A-Za-z]+-v\d+(?![\w-])")
 _COMMAND = re.compile(rf"--(?:{'|'.join(map(re.escape, _KEYS))})[ =]['\"]?(?P<env>{_ID.pattern})(?![\w-])")
 
 
@@ -34,6 +35,13 @@ def in_commands(path: str, text: str) -> Iterator[Environment]:
     for number, line in enumerate(text[: limits.FILE_BYTES].splitlines(), start=1):
         for found in _COMMAND.finditer(line[: limits.SCRIPT_CHARACTERS]):
             yield Environment(Place(path, number), env=found["env"])
+
+
+def mentioned(path: str, text: str) -> Iterator[Environment]:
+    """Environments whose ids stand in the sentences of a text."""
+    for number, line in enumerate(text[: limits.FILE_BYTES].splitlines(), start=1):
+        for found in _MENTIONED.finditer(line[: limits.SCRIPT_CHARACTERS]):
+            yield Environment(Place(path, number), env=found[0])
 
 
 def is_id(value: Value) -> bool:

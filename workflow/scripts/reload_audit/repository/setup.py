@@ -43,6 +43,7 @@ class Setup:
     :param classes: of the repository, which the model is made of, each by the name that its zip has it under
     :param gaps: what a configuration cannot say, in words
     :param monitor: whether an episode and its reward are the environment's own, or as its wrappers leave them
+    :param is_mentioned: whether a text only mentions it: then it counts only if it is registered
     :param made_by: the class of the repository that the environment is of, and those of its arguments that are known
     """
 
@@ -60,6 +61,7 @@ class Setup:
     gaps: tuple[str, ...] = ()
     classes: tuple[tuple[str, Definition], ...] = ()
     monitor: Literal["env", "wrapped"] = "env"
+    is_mentioned: bool = False
     made_by: Class | None = field(default=None, compare=False)
     made_with: Mapping[str, Value] = field(default_factory=dict, compare=False)
 

@@ -17,7 +17,21 @@ _OTHERS = re.compile(
 )
 """Folders with files that are not the owner's."""
 
-ENDINGS = (".py", ".ipynb", ".yaml", ".yml", ".json", ".csv", ".md", ".txt", ".rst", ".sh", ".toml", "setup.cfg")
+ENDINGS = (
+    ".py",
+    ".ipynb",
+    ".yaml",
+    ".yml",
+    ".json",
+    ".csv",
+    ".md",
+    ".txt",
+    ".rst",
+    ".sh",
+    ".toml",
+    "setup.cfg",
+    "Makefile",
+)
 
 
 @dataclass(frozen=True)

@@ -138,8 +138,8 @@ def method_of_text(text: str, name: str, call: Call) -> Any:
             return text.upper()
         case "replace" if len(call.args) == 2 and isinstance(call.args[0], str) and call.args[0]:
             return short(text.replace(call.args[0], as_text(call.args[1]), 20))
-        case "split" if len(call.args) == 1 and isinstance(call.args[0], str) and call.args[0] and HOLE not in text:
-            return text.split(call.args[0])[: limits.SCRIPT_ITEMS]
+        case "split" | "rsplit" | "partition" | "rpartition" if call.args and HOLE not in text:
+            return _in_parts(text, name, call)
         case "joinpath":
             return posixpath.join(text, *map(as_text, call.args))
         case "resolve" | "absolute" | "expanduser" | "as_posix" | "strip":
@@ -149,6 +149,17 @@ def method_of_text(text: str, name: str, call: Call) -> Any:
         case "with_suffix" if call.args:
             return posixpath.splitext(text)[0] + as_text(call.args[0])
     return UNKNOWN
+
+
+def _in_parts(text: str, name: str, call: Call) -> Any:
+    """What a text gives that is taken apart."""
+    between, most = call.args[0], call.get(1, "maxsplit", -1)
+    if not isinstance(between, str) or not between:
+        return UNKNOWN
+    if name.endswith("partition"):
+        return text.partition(between) if name == "partition" else text.rpartition(between)
+    split = text.split if name == "split" else text.rsplit
+    return split(between, most if isinstance(most, int) else -1)[: limits.SCRIPT_ITEMS]
 
 
 def method_of_mapping(of: dict[str, Value], name: str, call: Call) -> Any:
@@ -210,6 +221,42 @@ def _module(call: Call) -> Any:
     return External(name) if own is None else call.follower.module(own)
 
 
+def _target(call: Call) -> Any:
+    """``hydra.utils.instantiate``: what the settings name under ``_target_``, called with the rest of them."""
+    return _instantiated(call.get(0, "config"), call, call.kwargs)
+
+
+def _instantiated(settings: Any, call: Call, further: Mapping[str, Value]) -> Any:
+    if not isinstance(settings, dict) or not isinstance(settings.get("_target_"), str):
+        return settings
+    function = _by_dotted_name(settings["_target_"], call)
+    given = {key: _instantiated(value, call, {}) for key, value in settings.items() if key[:1] != "_"}
+    kwargs = {**given, **further}
+    return Partial(function, [], kwargs) if settings.get("_partial_") is True else call.again(function, [], kwargs)
+
+
+def _by_dotted_name(name: str, call: Call) -> Any:
+    """A class or function, of the repository or of a library."""
+    module, _, last = name.rpartition(".")
+    own = call.follower.modules.find(module, call.place.path) if module else None
+    return External(name) if own is None else call.follower.module(own).scope.get(last)
+
+
+def _names(call: Call) -> Any:
+    """``globals()``."""
+    return call.follower.module(call.place.path).scope.names
+
+
+def _default_of_option(call: Call) -> Any:
+    """The default of an option, as ``typer.Option`` is given it."""
+    return call.get(0, "default")
+
+
+def _started(call: Call) -> Any:
+    """``tyro.cli`` and the like: something is called with what a command line says, or with its defaults."""
+    return call.again(call.args[0] if call.args else call.kwargs.get("config_class", UNKNOWN))
+
+
 STANDARD: dict[str, Callable[[Call], Any]] = {
     "builtins.range": _range,
     "builtins.list": _list,
@@ -224,6 +271,9 @@ STANDARD: dict[str, Callable[[Call], Any]] = {
     "builtins.float": _number,
     "builtins.vars": _attributes,
     "builtins.getattr": _attribute,
+    "builtins.globals": _names,
+    **dict.fromkeys(("typer.Option", "typer.Argument"), _default_of_option),
+    **dict.fromkeys(("tyro.cli", "draccus.parse", "pyrallis.parse", "simple_parsing.parse"), _started),
     "importlib.import_module": _module,
     "builtins.dict": _dict,
     "builtins.open": lambda call: OpenFile(as_text(call.get(0, "file"))),
@@ -250,6 +300,7 @@ STANDARD: dict[str, Callable[[Call], Any]] = {
     **dict.fromkeys(("omegaconf.OmegaConf.to_container", "omegaconf.OmegaConf.create"), _first),
     **dict.fromkeys(("hydra.utils.to_absolute_path", "omegaconf.DictConfig"), _first),
     "omegaconf.OmegaConf.merge": lambda call: merged(call.args),
+    **dict.fromkeys(("hydra.utils.instantiate", "hydra.utils.call"), _target),
     "hydra.utils.get_original_cwd": _here,
 }
 """By the whole name."""

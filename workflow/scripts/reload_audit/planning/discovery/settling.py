@@ -36,9 +36,13 @@ def settle(models: Sequence[Candidate], recognise: Recognise) -> None:
 
 def _guesses(model: Candidate) -> list[Guess]:
     """What has to be tried before one knows how a model is run."""
-    if not model.setups and not model.env:
-        return [_by_names(model)]
-    return [_by_setup(model, setup) for setup in model.setups if _can_be_tried(setup)]
+    by_names = [_by_names(model)] if _is_named_at_most(model) else []
+    return by_names + [_by_setup(model, setup) for setup in model.setups if _can_be_tried(setup)]
+
+
+def _is_named_at_most(model: Candidate) -> bool:
+    """Whether nothing but names says how a model is run, and what texts mention, which says less."""
+    return not model.env and all(setup.is_mentioned for setup in model.setups)
 
 
 def _can_be_tried(setup: Setup) -> bool:
@@ -62,15 +66,17 @@ def _key(guess: Guess) -> str:
 
 
 def _settle(model: Candidate, tried: Mapping[str, Tried]) -> None:
-    if not model.setups and not model.env:
-        _settle_by_names(model, tried[_key(_by_names(model))].ids)
-        return
+    if _is_named_at_most(model):
+        ids = tried[_key(_by_names(model))].ids
+        if ids or not model.setups:
+            _settle_by_names(model, ids)
+            return
     possible, misfits, clear = [], [], True
     for setup in model.setups:
         outcome = tried[_key(_by_setup(model, setup))] if _can_be_tried(setup) else Tried(known=True)
         if outcome.misfit:
             misfits.append(f"{outcome.misfit} ({setup.sources['env']})")
-        else:
+        elif outcome.known or not setup.is_mentioned:
             possible.append(setup if outcome.known else setup.registered_elsewhere())
             clear = clear and not (possible[-1].runs_own_code or possible[-1].gaps or outcome.needs_consent)
     if len(possible) == 1 and clear:
