@@ -144,13 +144,22 @@ def test_every_command_explains_itself(command, capsys) -> None:
     assert text.startswith(f"usage: reload-audit{'' if command == 'audit' else ' ' + command}")
 
 
-def test_a_shell_completes_commands_and_options(capsys) -> None:
+def test_a_shell_completes_commands_options_and_files(folder, capsys) -> None:
     pytest.importorskip("shtab", reason="completion needs shtab, which requirements-dev.txt installs")
     with pytest.raises(SystemExit):
         main(["--completion", "bash"])
     text = capsys.readouterr().out
     assert "--fail-on" in text
     assert all(command in text for command in COMMANDS)
+    asked = (
+        "COMP_WORDS=(reload-audit compare au); COMP_CWORD=2; _shtab_reload_audit reload-audit au compare; "
+        'echo "${COMPREPLY[@]}"; complete -p reload-audit'
+    )
+    Path("audit.json").write_text("{}")
+    bash = ["bash", "--norc", "-c", f"{text}\n{asked}"]
+    files, registered = subprocess.run(bash, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert files == "audit.json"
+    assert "-o default" in registered
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"]])

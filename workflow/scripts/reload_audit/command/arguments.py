@@ -93,7 +93,12 @@ class _Completion(argparse.Action):
             import shtab
         except ImportError:
             parser.error("completion needs the package shtab: pip install shtab")
-        print(shtab.complete(parser, shell=others[1]))
+        top, commands = parsers()
+        for action in (action for one in commands.values() for action in one._actions if action.type is Path):
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
+        print(shtab.complete(top, shell=others[1]))
+        if others[1] == "bash":  # a model's path may stand where a command does
+            print("complete -o bashdefault -o default -F _shtab_reload_audit reload-audit")
         parser.exit()
 
 
