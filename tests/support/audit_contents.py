@@ -139,7 +139,15 @@ def environment_health(
 def script_entry(name: str = "enjoy.py", causes: Sequence[str] = (), **other: Any) -> dict[str, Any]:
     """A script that earns what its model does, or loses 40 by its causes, in lines 1, 2 and so on."""
     lost = 40.0 if causes else 0.0
-    told = {"code": "-", "evidence": "-", "instead": "", "cost": lost, "restores": lost, "share": 1.0}
+    told = {
+        "code": "-",
+        "evidence": "-",
+        "instead": "",
+        "cost": lost,
+        "restores": lost,
+        "share": 1.0,
+        "together_with": [],
+    }
     named = [{"cause": cause, "where": f"{name}:{line}", **told} for line, cause in enumerate(causes, 1)]
     figure = {"mean": 50 - lost, "std": 1.0, "n": 20, "where": f"{name}:9", "earned": 50 - lost}
     measured = {"model_mean": 50.0, "model_std": 2.0, "reproduced": 50 - lost, "agrees": True, "gap": lost}

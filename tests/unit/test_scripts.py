@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from reload_audit.diagnosis.hidden import MOST_PAIRS, next_to_try, together
 from reload_audit.observing.alike import with_alike_joined
 from reload_audit.observing.lines import UserLines
 from reload_audit.observing.run_script import numbers_in
@@ -24,8 +26,21 @@ from reload_audit.records.observation import (
     ObservedRun,
 )
 from reload_audit.records.script_entry import ScriptCause, ScriptEntry
+from reload_audit.records.script_record import (
+    AS_MODEL,
+    AS_SCRIPT,
+    Compared,
+    Comparison,
+    Figure,
+    ScriptDifference,
+    ScriptRecord,
+    alone,
+    only,
+    put_right,
+)
+from reload_audit.records.specs import ScriptSpec
 from reload_audit.reports.scripts import about_scripts, of_models
-from reload_audit.results.scripts import counted
+from reload_audit.results.scripts import counted, script_entries
 
 ENTRY = ScriptEntry(
     name="enjoy.py",
@@ -124,3 +139,54 @@ def test_numbers_are_read_as_numpy_prints_them() -> None:
         3,
         9.5,
     ]
+
+
+def under_conditions(causes: str, earns: Callable[[set[str]], float]) -> dict[str, Measurement]:
+    """What a job measures of differences whose causes have names of one letter, each condition when it is asked for.
+
+    :param earns: mean reward where the script does some of them
+    """
+
+    def of(changed: set[str]) -> Measurement:
+        return measured([earns(changed) - 1.0, earns(changed) + 1.0] * 10, [8] * 20)
+
+    found = {AS_MODEL: of(set()), AS_SCRIPT: of({*causes})}
+    for cause in causes:
+        found[alone(cause)], found[put_right(cause)] = of({cause}), of({*causes} - {cause})
+    while groups := next_to_try(found, [*causes]):
+        found |= {only(group, [*causes]): of({*group}) for group in groups}
+    return found
+
+
+def test_differences_that_cost_something_only_together_are_found_where_another_hides_them() -> None:
+    def earns(changed: set[str]) -> float:
+        return 0.0 if "z" in changed else 20.0 if {"a", "c"} <= changed else 50.0
+
+    found = under_conditions("abcz", earns)
+    assert together(found, [*"abcz"]) == {"a": ("a", "c"), "c": ("a", "c")}
+    assert len(found) == 2 + 2 * 4 + 3
+    line = Line("enjoy.py", 1, "x")
+    differences = [ScriptDifference(cause, line, "it does so", changes={"deterministic": False}) for cause in "abcz"]
+    figure = Figure.of(np.zeros(20), np.zeros(20), line)
+    (entry,) = script_entries(
+        ScriptRecord(
+            ScriptSpec("enjoy.py", "/enjoy.py", (), "/", {}, "", 60, 1000, ()),
+            Observation("enjoy.py"),
+            None,
+            None,
+            "log",
+            [Comparison(Compared("robot", "/robot.zip", figure, differences), found)],
+        )
+    )
+    said = [*about_scripts((entry,))]
+    assert any("(a). Together with c it costs 30 of 50" in line for line in said), said
+    assert [cause.cause for cause in entry.harmless] == ["b"]
+
+
+def test_differences_are_tried_together_only_where_that_can_tell_something() -> None:
+    for causes in ("ab", "abc", "abcdefgh"):
+        harmless = under_conditions(causes, lambda changed: 0.0 if "b" in changed else 50.0)
+        assert len(harmless) <= 2 + 2 * len(causes) + 1
+        assert together(harmless, [*causes]) == {}
+    every = under_conditions("abcdefghz", lambda changed: 0.0 if "z" in changed or len(changed) > 6 else 50.0)
+    assert len(every) <= 2 + 2 * 9 + 1 + MOST_PAIRS

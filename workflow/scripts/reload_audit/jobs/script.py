@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from reload_audit.diagnosis.hidden import next_to_try
 from reload_audit.jobs.diagnosis import Processes
 from reload_audit.judging.criteria import Criteria
 from reload_audit.processes import isolation
@@ -22,6 +23,7 @@ from reload_audit.records.script_record import (
     ScriptDifference,
     ScriptRecord,
     alone,
+    only,
     put_right,
 )
 from reload_audit.records.specs import ExternalPolicy, ExternalSpec, ReloadSpec, ScriptSpec
@@ -98,12 +100,18 @@ def _measured(
     for condition in _conditions(plain, compared.differences):
         arguments = (model, policy, condition, criteria, None)
         measured[condition.name] = processes.evaluate(_EVALUATE, condition, *arguments)
+    changes = _changes(compared.differences)
+    while groups := next_to_try(measured, [*changes]):
+        for group in groups:
+            condition = _with(plain, only(group, changes), *(changes[cause] for cause in group))
+            arguments = (model, policy, condition, criteria, None)
+            measured[condition.name] = processes.evaluate(_EVALUATE, condition, *arguments)
     return Comparison(compared, measured)
 
 
 def _conditions(model: Condition, differences: Sequence[ScriptDifference]) -> list[Condition]:
     """The model's own condition, the script's, and each difference alone and put right."""
-    changes = {one.cause: one.changes for one in differences if one.changes is not None}
+    changes = _changes(differences)
     if not changes:
         return [model]
     made = [model, _with(model, AS_SCRIPT, *changes.values())]
@@ -113,6 +121,11 @@ def _conditions(model: Condition, differences: Sequence[ScriptDifference]) -> li
         others = [change for name, change in changes.items() if name != cause]
         made += [_with(model, alone(cause), own), _with(model, put_right(cause), *others)]
     return made
+
+
+def _changes(differences: Sequence[ScriptDifference]) -> dict[str, Mapping[str, object]]:
+    """By their causes, what conditions change to do as differences do."""
+    return {one.cause: one.changes for one in differences if one.changes is not None}
 
 
 def _with(condition: Condition, name: str, *changes: Mapping[str, object]) -> Condition:

@@ -17,6 +17,7 @@ class ScriptCause(PlainData):
     :param cost: mean reward that it costs alone; None where that was not measured
     :param restores: mean reward that comes back when it alone is put right; None where that was not measured
     :param share: the larger of both as part of the gap; None where that was not measured
+    :param together_with: causes without which it costs nothing: the numbers are then of all of them
     """
 
     cause: str
@@ -27,6 +28,7 @@ class ScriptCause(PlainData):
     cost: float | None = None
     restores: float | None = None
     share: float | None = None
+    together_with: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

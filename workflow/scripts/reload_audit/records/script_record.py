@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -31,6 +31,16 @@ def alone(cause: str) -> str:
 def put_right(cause: str) -> str:
     """The condition in which all is as in the script but what speaks for one cause."""
     return f"script without {cause}"
+
+
+def only(causes: Collection[str], of: Collection[str]) -> str:
+    """The condition in which only that is as in the script which speaks for some of the causes that are tried."""
+    others = [cause for cause in of if cause not in causes]
+    if not others:
+        return AS_SCRIPT
+    if len(causes) > 1 and len(others) == 1:
+        return put_right(others[0])
+    return alone(" and ".join(causes))
 
 
 Counting = Literal["", "first", "rounds"]

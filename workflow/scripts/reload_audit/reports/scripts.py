@@ -123,6 +123,9 @@ def said(cause: ScriptCause, gap: float | None) -> str:
     where = f"{cause.where} `{cause.code}`: " if cause.where else ""
     cost = ""
     if gap is not None and cause.cost is not None and cause.share is not None:
+        if cause.together_with:
+            others = " and ".join(cause.together_with)
+            return f"{where}{cause.evidence} ({cause.cause}). Together with {others} it {_amount(cause.cost, gap)}"
         restores = cause.restores or 0.0
         cost = f". Alone it {_amount(cause.cost, gap)}"
         if abs(restores - cause.cost) > 0.1 * abs(gap):

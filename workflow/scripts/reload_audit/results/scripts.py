@@ -10,6 +10,7 @@ import numpy as np
 
 from reload_audit.diagnosis.effects import ConditionResult
 from reload_audit.diagnosis.gap import STANDARD_ERRORS
+from reload_audit.diagnosis.hidden import gained, together
 from reload_audit.records.model_record import Measurement
 from reload_audit.records.script_entry import ScriptCause, ScriptEntry
 from reload_audit.records.script_record import (
@@ -20,6 +21,7 @@ from reload_audit.records.script_record import (
     ScriptDifference,
     ScriptRecord,
     alone,
+    only,
     put_right,
 )
 
@@ -131,7 +133,7 @@ def _expected(comparison: Comparison | None) -> float | None:
     )
     if model is None or reproduced is None:
         return None
-    found = _gained(script, model)
+    found = gained(script, model)
     certain = found is not None and abs(found.effect) > STANDARD_ERRORS * found.error
     certain = certain or _is_estimate(comparison)
     return float(model.rewards.mean() - reproduced.mean()) if certain else None
@@ -234,13 +236,17 @@ def _weighed(
         return cause, False
     measured = comparison.conditions
     model, script = measured.get(AS_MODEL), measured.get(AS_SCRIPT)
-    costs = _gained(script if only_one else measured.get(alone(one.cause)), model)
-    restored = costs if only_one else _gained(script, measured.get(put_right(one.cause)))
+    costs = gained(script if only_one else measured.get(alone(one.cause)), model)
+    restored = costs if only_one else gained(script, measured.get(put_right(one.cause)))
     known = [found for found in (costs, restored) if found is not None and found.mean is not None]
     shares = [
         found.effect / gap for found in known if found.effect and abs(found.effect) > STANDARD_ERRORS * found.error
     ]
     share = max(shares, default=None)
+    causes = [*dict.fromkeys(each.cause for each in comparison.compared.differences if each.changes is not None)]
+    group = together(measured, causes).get(one.cause)
+    if group is not None:
+        return _weighed_together(cause, gained(measured.get(only(group, causes)), model), group, gap)
     weighed = replace(
         cause,
         cost=None if costs is None else costs.effect,
@@ -248,6 +254,16 @@ def _weighed(
         share=share,
     )
     return weighed, not known or (share is not None and abs(share) > _NEXT_TO_NOTHING)
+
+
+def _weighed_together(
+    cause: ScriptCause, costs: ConditionResult | None, group: Sequence[str], gap: float
+) -> tuple[ScriptCause, bool]:
+    """A difference that costs something only together with others, with what all of them cost."""
+    cost = 0.0 if costs is None else costs.effect
+    others = tuple(other for other in group if other != cause.cause)
+    share = cost / gap
+    return replace(cause, cost=cost, share=share, together_with=others), abs(share) > _NEXT_TO_NOTHING
 
 
 def _weighed_by_counting(
@@ -261,10 +277,3 @@ def _weighed_by_counting(
     cost = float(model.rewards.mean() - found.mean())
     share = cost / gap
     return replace(cause, cost=cost, restores=cost, share=share), share > _NEXT_TO_NOTHING
-
-
-def _gained(base: Measurement | None, found: Measurement | None) -> ConditionResult | None:
-    """What one condition earns more than another; None where either has no episodes."""
-    if found is None or base is None or not found.episodes or not base.episodes:
-        return None
-    return ConditionResult.of(found, base)
