@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 import pytest
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 REQUIRED = "CI_REQUIRES_BROWSER"
 """Where this is set, a missing browser is a failure."""
+
+Seen = TypeVar("Seen")
 
 _EXECUTABLES = ("chromium", "chromium-browser", "google-chrome")
 _READY = 30_000
@@ -62,12 +64,24 @@ def _is_missing(what: str) -> None:
 class Tab:
     """A report in a tab of its own.
 
-    :param complaints: errors and warnings of the console, what was raised, what the security policy refused
-    :param requests: whatever was asked for beside the file itself
+    :param has_clock: whether ``page.clock`` may move the page's time on; it goes on by itself, too
+    :ivar complaints: errors and warnings of the console, what was raised, what the security policy refused
+    :ivar requests: whatever was asked for beside the file itself
     """
 
-    def __init__(self, browser: Browser, path: Path, *, model: str = "", width: int = 1280, **settings: Any) -> None:
+    def __init__(
+        self,
+        browser: Browser,
+        path: Path,
+        *,
+        model: str = "",
+        width: int = 1280,
+        has_clock: bool = False,
+        **settings: Any,
+    ) -> None:
         self._context = browser.new_context(viewport={"width": width, "height": 900}, **settings)
+        if has_clock:
+            self._context.clock.install()
         self._context.add_init_script(_WATCH)
         self._context.grant_permissions(["clipboard-read", "clipboard-write"])
         self.page: Page = self._context.new_page()
@@ -101,6 +115,10 @@ class Tab:
         self.page.goto(self.address + link)
         self.page.wait_for_selector('body[data-ready="true"]', timeout=_READY)
 
+    def turn_to(self, link: str) -> None:
+        """Follow a link to the same report, which stays loaded."""
+        self.page.evaluate("(link) => { location.hash = link; }", link)
+
     @property
     def hash(self) -> str:
         """What stands behind the address: ``#verdict=degraded``."""
@@ -133,15 +151,19 @@ class Tab:
 
     def wait_for_shown(self, count: int) -> None:
         """Wait, some seconds at most, until so many models are shown."""
-        self.wait_until(lambda: self.shown == count)
+        self.wait_for(lambda: self.shown, count)
 
     def wait_until(self, holds: Callable[[], bool]) -> None:
         """Wait, some seconds at most, until something holds."""
-        for _ in range(100):
-            if holds():
+        self.wait_for(holds, True)
+
+    def wait_for(self, read: Callable[[], Seen], wanted: Seen) -> None:
+        """Wait, some seconds at most, until something is as it should be; else fail with what it is."""
+        for _ in range(250):
+            if read() == wanted:
                 return
-            self.page.wait_for_timeout(50)
-        assert holds()
+            self.page.wait_for_timeout(20)
+        assert read() == wanted
 
     def rows(self) -> Locator:
         """Those rows of the table that exist now: the visible ones and a few around them."""
@@ -168,9 +190,9 @@ class Tab:
         """Press the bar of a cause, environment or group."""
         self.page.locator(f"button.bar[data-{kind}={_quoted(name)}]").first.click()
 
-    def press_tile(self, verdict: str) -> None:
-        """Press the tile of a verdict."""
-        self.page.click(f'button.tile[data-verdict="{verdict}"]')
+    def press_tile(self, name: str, kind: str = "verdict") -> None:
+        """Press the tile of a verdict, or of another kind."""
+        self.page.click(f'button.tile[data-{kind}="{name}"]')
 
     def panel(self, part: str = "") -> Locator:
         """The panel of a model, or a part of it."""

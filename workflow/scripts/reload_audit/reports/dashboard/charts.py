@@ -51,7 +51,8 @@ def scores(legend: bool = False) -> Chart:
     :param legend: whether the verdicts' colours are explained: the page does so elsewhere
 
     Data: ``models``, a row for each mark, with ``x``, ``y``, ``at``, ``verdict``, ``size`` in square pixels, and
-    ``label``, how many models it stands for; ``band``, the margin about the diagonal.
+    ``label``, how many models it stands for; ``sectors``, of marks for several verdicts, a row for each of these, with
+    ``begin``, ``end`` and ``radius``; ``band``, the margin about the diagonal.
     """
     axis = {"values": [-0.25, 0, 0.25, 0.5, 0.75, 1], "format": ".2~f"}
     titles = "score before: 0 random, 1 the best", "score after reload"
@@ -89,9 +90,23 @@ def scores(legend: bool = False) -> Chart:
         )
         .add_params(alt.selection_interval(name="brush"))
     )
+    sectors = (
+        alt.Chart(alt.NamedData("sectors"))
+        .mark_arc(tooltip=alt.TooltipContent("data"))
+        .encode(
+            x=alt.X("x:Q", scale=across),
+            y=alt.Y("y:Q", scale=scale),
+            theta=alt.Theta("begin:Q", scale=None),
+            theta2="end:Q",
+            radius=alt.Radius("radius:Q", scale=None),
+            color=_verdict(legend),
+        )
+    )
     values = {"opacity": 0.8, "left": low}
     params = [_SOFT, _INK, _ON_MARK, *(alt.param(name=name, value=value) for name, value in values.items())]
-    return alt.layer(band, diagonal, points, _count(marks)).properties(width=520, height=330).add_params(*params)
+    return (
+        alt.layer(band, diagonal, points, sectors, _count(marks)).properties(width=520, height=330).add_params(*params)
+    )
 
 
 def grid() -> Chart:
@@ -268,7 +283,25 @@ def episodes() -> Chart:
     return alt.layer(band, goal, points).properties(width=400, height=180).add_params(_SOFT)
 
 
-CHARTS = {chart.__name__: chart for chart in (scores, grid, grid_of_many, seeds, conditions, pairs, episodes)}
+def history() -> Chart:
+    """What one model was in earlier audits, by one measure. Data: ``audits``, a row each, in their order."""
+    marks = alt.Chart(alt.NamedData("audits")).encode(
+        x=alt.X(
+            "place:O",
+            axis=alt.Axis(title=None, labelAngle=0, labelOverlap=True, labelExpr="data('audits')[datum.value].when"),
+        ),
+        color=alt.condition("datum.verdict", _verdict(False), alt.value("#7f8894")),
+    )
+    value = alt.Y("value:Q", axis=alt.Axis(title=None, tickCount=3, minExtent=40), scale=alt.Scale(zero=False))
+    line = marks.mark_line(strokeWidth=1.5).encode(y=value, color=alt.value("#88888880"))
+    spans = marks.mark_rule(strokeWidth=1.5).encode(y="low:Q", y2="high:Q")
+    tooltip = [alt.Tooltip(f"{field}:N") for field in ("when", "said", "verdict")]
+    points = marks.mark_point(filled=True, size=50, opacity=1).encode(y=value, tooltip=tooltip)
+    return alt.layer(line, spans, points).properties(width=300, height=80)
+
+
+_OF_THE_PAGE = (scores, grid, grid_of_many, seeds, conditions, pairs, episodes, history)
+CHARTS = {chart.__name__: chart for chart in _OF_THE_PAGE}
 """The charts of the page, by name."""
 
 

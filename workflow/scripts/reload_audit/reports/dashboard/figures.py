@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ def figures(audit: Audit) -> Iterator[tuple[str, dict[str, Any]]]:
         fraction = 0.0 if audit.criteria is None else audit.criteria.margin_fraction
         many, left = len(placed) > _MANY, left_edge([place for _, place in placed])
         params = {"opacity": 0.5 if many else 0.8, "left": left}
-        data: dict[str, Sequence[Row]] = {"models": _points(placed, 14 if many else 50), "band": band(fraction)}
+        points, sectors = _points(placed, 14 if many else 50)
+        data: dict[str, Sequence[Row]] = {"models": points, "sectors": sectors, "band": band(fraction)}
         yield "scores", charts.drawn(charts.scores(legend=True), data, **params)
     causes = _causes(models)
     if causes:
@@ -65,26 +67,42 @@ def figures(audit: Audit) -> Iterator[tuple[str, dict[str, Any]]]:
         )
 
 
-def _points(placed: Sequence[tuple[Entry, Place]], size: int) -> list[Row]:
+def _points(placed: Sequence[tuple[Entry, Place]], size: int) -> tuple[list[Row], list[Row]]:
     """Marks for models, the worst last, so that they are drawn on top; one for all that coincide.
 
     :param size: of a mark for one model, in square pixels
+    :return: the marks, and of those for several verdicts the sectors
     """
     found: dict[tuple[float, float, str, str], list[tuple[Entry, Place]]] = {}
-    for entry, place in placed:
-        found.setdefault((round(place.x, 2), round(place.y, 2), place.at, entry.verdict), []).append((entry, place))
-    return [
-        {
-            "x": alike[0][1].x,
-            "y": alike[0][1].y,
-            "at": at,
-            "verdict": verdict,
-            "model": alike[0][0].name,
-            "size": size if len(alike) == 1 else _SIZES[min(len(str(len(alike))), len(_SIZES)) - 1],
-            "label": str(len(alike)) if len(alike) > 1 else "",
+    for entry, place in placed:  # only circles show several verdicts
+        look = (place.at, entry.verdict) if place.at else ("", "")
+        found.setdefault((round(place.x, 2), round(place.y, 2), *look), []).append((entry, place))
+    points: list[Row] = []
+    sectors: list[Row] = []
+    for alike in reversed(found.values()):
+        first, place = alike[0]
+        count = len(alike)
+        mark: dict[str, str | float | None] = {
+            "x": place.x,
+            "y": place.y,
+            "at": place.at,
+            "verdict": first.verdict,
+            "model": first.name,
+            "size": size if count == 1 else _SIZES[min(len(str(count)), len(_SIZES)) - 1],
+            "label": str(count) if count > 1 else "",
         }
-        for (_, _, at, verdict), alike in reversed(found.items())
-    ]
+        points.append(mark)
+        sectors.extend(_sectors(mark, Counter(entry.verdict for entry, _ in alike)))
+    return points, sectors
+
+
+def _sectors(mark: Row, verdicts: Mapping[str, int]) -> Iterator[Row]:
+    """The sectors of a mark that stands for models of several verdicts, with angles in radians."""
+    total, end = sum(verdicts.values()), 0.0
+    for verdict, count in verdicts.items() if len(verdicts) > 1 else ():
+        begin, end = end, end + math.tau * count / total
+        radius = math.sqrt(float(mark["size"] or 0) / math.pi)
+        yield {**mark, "verdict": verdict, "begin": begin, "end": end, "radius": radius}
 
 
 def _causes(models: Sequence[Entry]) -> list[Row]:

@@ -32,7 +32,7 @@ from reload_audit.reports.dashboard.history import EarlierAudit, series
 from reload_audit.reports.dashboard.payload import pack, parts
 from reload_audit.reports.dashboard.scores import band, left_edge, places
 from reload_audit.reports.dashboard.since import since_section
-from reload_audit.reports.dashboard.vocabulary import SUSPECT, Vocabulary, vocabulary
+from reload_audit.reports.dashboard.vocabulary import IN_SHORT, SUSPECT, Vocabulary, vocabulary
 from reload_audit.reports.headline import headline
 from reload_audit.reports.safe_text import one_line
 from reload_audit.reports.scripts import about_scripts
@@ -89,6 +89,11 @@ class Tile:
     count: int
     share: float
     kind: str = "verdict"
+
+    @property
+    def in_short(self) -> str:
+        """The meaning in few words."""
+        return IN_SHORT[self.name]
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,19 @@ class Vocabulary:
         }
 
 
+IN_SHORT: dict[str, str] = {
+    "identical": "every bit as before",
+    "equivalent": "within the margin",
+    "retained": "no loss beyond the margin",
+    "improved": "earns more",
+    "consistent": "fits a vague claim",
+    "inconclusive": "not decided",
+    "suspect": "perhaps lost",
+    "degraded": "earns less",
+    "error": "did not run",
+}
+"""What each verdict says, and the mark of suspect models, in few words."""
+
 SUSPECT = (
     "Inconclusive, but its own bounds show a loss: only among so many models it may be chance. To be looked at first."
 )

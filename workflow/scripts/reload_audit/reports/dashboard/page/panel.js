@@ -55,7 +55,7 @@ function claimPart(row, details) {
     ["Before", row.before === null ? "nothing says what it earned" : `${before}${kind ? `, ${kind}` : ""}`],
     ["After reload", row.after === null ? "" : `${rewardText(row.after, row.after_std)}${over(row.n_episodes)}`],
     ["Difference", row.difference === null ? "" : `${signedText(row.difference)} (${intervalText(row)}${row.q === null ? "" : `, q ${probabilityText(row.q)}`})`],
-    ["Loss not excluded", row.largest_loss ? `up to ${lossText(row, " of what was learned")}` : ""],
+    ["Loss not excluded", row.largest_loss && row.verdict !== "degraded" ? `up to ${lossText(row, " of what was learned")}` : ""],
     ["Random policy", row.random === null ? "" : numberText(row.random)],
     ["Gap", row.gap],
     ...((details?.claims?.length ?? 0) > 1 || (row.kind !== "in place" && details?.claims?.length) ? [["Claims", list(details.claims)]] : []),
@@ -150,46 +150,26 @@ function episodesPart(row, details, charted) {
 }
 
 // Small plots of what a model was in earlier audits, one a measure; a point is an audit, in the colour of its verdict.
-function historyPart(details) {
+function historyPart(row, details, charted) {
   const history = details?.history ?? [];
-  const measures = [
-    ["Mean reward after reload", history.map(([, , mean, std]) => [mean, std ?? 0])],
-    ["Difference, in margins", history.map(([, , , , margins]) => [margins, 0])],
-  ].filter(([, values]) => values.some(([value]) => value !== null));
-  const plots = measures.map(([title, values]) => element("figure", {}, element("figcaption", {}, title), sparkline(history, values, title)));
-  return part("history", "In earlier audits", plots.length ? element("div", { class: "history" }, plots) : null);
-}
-
-function sparkline(history, values, title) {
-  const known = values.filter(([value]) => value !== null);
-  const low = Math.min(...known.map(([value, std]) => value - std));
-  const high = Math.max(...known.map(([value, std]) => value + std));
-  const x = (index) => 12 + (276 * index) / Math.max(1, history.length - 1);
-  const y = (value) => (high > low ? 8 + (64 * (high - value)) / (high - low) : 40);
-  const plot = document.createElementNS(SVG, "svg");
-  const add = (parent, tag, attributes, text = "") => {
-    const made = document.createElementNS(SVG, tag);
-    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-    made.textContent = text;
-    parent.append(made);
-    return made;
+  const measures = {
+    "Mean reward after reload": ([, , mean, std]) => [mean, std],
+    "Difference, in margins": ([, , , , margins]) => [margins, null],
   };
-  plot.setAttribute("viewBox", "0 0 300 96");
-  plot.setAttribute("role", "img");
-  const texts = values.map(([value, std], index) => `${history[index][0]}: ${rewardText(value, std || null)}${history[index][1] ? `, ${history[index][1]}` : ""}`);
-  plot.setAttribute("aria-label", `${title}. ${texts.join("; ")}`);
-  const line = values.flatMap(([value], index) => (value === null ? [] : [`${x(index)},${y(value)}`]));
-  add(plot, "polyline", { points: line.join(" ") });
-  values.forEach(([value, std], index) => {
-    if (value === null) return;
-    const point = add(plot, "g", { class: history[index][1] });
-    if (std) add(point, "path", { d: `M${x(index)} ${y(value - std)}V${y(value + std)}` });
-    add(point, "circle", { cx: x(index), cy: y(value), r: 4 });
-    add(point, "title", {}, texts[index]);
+  const plots = Object.entries(measures).flatMap(([title, measure]) => {
+    const audits = history.map((point, place) => {
+      const [value, std] = measure(point);
+      const [low, high] = value === null ? [null, null] : [value - (std ?? 0), value + (std ?? 0)];
+      return { place, when: point[0], verdict: point[1], value, low, high, said: rewardText(value, std) };
+    });
+    if (audits.every(({ value }) => value === null)) return [];
+    const holder = chart(title, row);
+    holder.dataset.label += `; ${audits.map(({ when, said, verdict }) => `${when}: ${said}${verdict ? `, ${verdict}` : ""}`).join("; ")}`;
+    holder.dataset.file += `-${title}`;
+    charted.push(() => draw("history", holder, { audits }, { width: Math.max(160, Math.min(340, holder.clientWidth - 60)) }));
+    return [element("figure", {}, element("figcaption", {}, title), holder)];
   });
-  add(plot, "text", { x: 4, y: 92 }, history[0][0]);
-  add(plot, "text", { x: 296, y: 92, "text-anchor": "end" }, history.at(-1)[0]);
-  return element("div", {}, plot, element("small", {}, high > low ? `${numberText(low)} to ${numberText(high)}` : numberText(low)));
+  return part("history", "In earlier audits", plots.length ? element("div", { class: "history" }, plots) : null);
 }
 
 function divergencePart(details) {
@@ -229,7 +209,7 @@ function commandPart(row) {
 // :param beside: whether another model stands beside it; the buttons are those of the first
 function heading(row, go, { isFirst, beside, choices }) {
   const button = (label, text, action, id = null) => element("button", { type: "button", id, autofocus: id !== null, "aria-label": label, title: label, onclick: action }, text);
-  const trained = row.source === "trained" ? `, seed ${row.seed}, n_envs ${row.n_envs}` : "";
+  const trained = row.source === "trained" && row.seed !== null ? `, seed ${row.seed}, n_envs ${row.n_envs}` : "";
   const nav = isFirst
     ? element("nav", {}, beside ? null : button("Previous model", "\u2039", () => go.step(-1)), beside ? null : button("Next model", "\u203a", () => go.step(1)), button("Close", "\u00d7", go.close, "close"))
     : element("nav", {}, button(`Take ${row.model} away`, "\u00d7", () => go.beside("")));
@@ -256,7 +236,7 @@ function partsOf(row, details, replay, audit, charted) {
     claim: claimPart(row, details),
     conditions: conditionsPart(row, details, charted),
     episodes: episodesPart(row, details, charted),
-    history: historyPart(details),
+    history: historyPart(row, details, charted),
     divergence: divergencePart(details),
     replay: replayPart(replay),
     environment: environmentPart(details, audit),

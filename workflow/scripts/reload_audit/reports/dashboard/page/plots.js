@@ -97,7 +97,8 @@ const scores = { container: document.getElementById("scores"), view: null, shown
 function scoreTip(members, all) {
   if (members.length > 1) {
     const names = members.slice(0, 5).map(({ index }) => all[index].model);
-    return { models: `${countText(members.length)}, ${members[0].verdict}`, "": `${names.join(", ")}${members.length > 5 ? ", …" : ""}` };
+    const verdicts = [...Map.groupBy(members, ({ verdict }) => verdict)].map(([verdict, alike]) => `${countText(alike.length)} ${verdict}`);
+    return { models: verdicts.join(", "), "": `${names.join(", ")}${members.length > 5 ? ", …" : ""}` };
   }
   const row = all[members[0].index];
   const { model, environment, cause } = row;
@@ -129,7 +130,7 @@ function drawScores(rows, all, onBrush, onClick) {
   const points = scorePoints(rows);
   scores.shown = "";
   if (!points.length) return;
-  scores.view = draw("scores", scores.container, { models: points, band: SETTINGS.band }, { signals: { opacity: 0.75, left: SETTINGS.left }, describe: ({ members }) => (members ? scoreTip(members, all) : null) });
+  scores.view = draw("scores", scores.container, { models: points, sectors: sectors(points), band: SETTINGS.band }, { signals: { opacity: 0.75, left: SETTINGS.left }, describe: ({ members }) => (members ? scoreTip(members, all) : null) });
   fitScores();
   scores.view.addSignalListener("brush", (_name, value) => {
     clearTimeout(scores.told);
@@ -151,7 +152,9 @@ function around(values) {
 }
 
 function showScores(rows) {
-  scores.view?.data("models", scorePoints(rows)).run();
+  if (!scores.view) return;
+  const points = scorePoints(rows);
+  scores.view.data("models", points).data("sectors", sectors(points)).run();
 }
 
 // Draws a selection of scores, or takes it away where it is null.
