@@ -98,6 +98,8 @@ def test_what_a_text_mentions_is_taken_only_for_an_environment_that_is_registere
     said = {"Trained on Acrobot-v1 and CartPole-v1.": "CartPole-v1", "Acrobot-v1 alone.": "", "As ResNet-v2.": ""}
     named = Repository({"README.md": "# After Acrobot-v1\n"}, {"cartpole.zip": OF_CARTPOLE}).write(tmp_path / "named")
     assert planned(named).specs["cartpole"].environment.env == "CartPole-v1"
+    wrapped = Repository({"README.md": "# Stacked CartPole-v1\n"}, {"ppo-CartPole-v1.zip": OF_WALKER})
+    assert planned(wrapped.write(tmp_path / "id")).specs["ppo-CartPole-v1"].environment.env == "CartPole-v1"
     for number, (sentence, env) in enumerate(said.items()):
         folder = Repository({"README.md": f"# Agent\n\n{sentence}\n"}, {"agent.zip": OF_CARTPOLE})
         found = planned(folder.write(tmp_path / str(number) / "mine"))

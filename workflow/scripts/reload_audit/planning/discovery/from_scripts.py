@@ -92,7 +92,8 @@ def _ask(repository: Repository, model: Candidate, path: str, files: Sequence[So
     _take_evaluations(model, answer, files)
     if model.deterministic is None and answer.deterministic is not None:
         model.deterministic = answer.deterministic
-    if not model.env_by_name or (model.env and not _speaks_of(answer, model.env)):
+    says_less = not _speaks_of(answer, model.env) or all(setup.is_mentioned for setup in answer.setups)
+    if not model.env_by_name or (model.env and says_less):
         return  # its files, or its own name, say more than scripts that never mention it
     model.setups = answer.setups
     model.remarks += answer.doubts
