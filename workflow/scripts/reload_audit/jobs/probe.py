@@ -153,7 +153,7 @@ class Prober:
             self._trusted = policy.trust
             planned = self._call("reload_audit.probing.actions:plan_for_external", self._spec, model, policy, *size)
         elif model is not None:
-            planned = self._call("reload_audit.probing.actions:plan_for_trained", self._spec, model, *size)
+            planned = self._call("reload_audit.probing.actions:plan_for_trained", self._spec, model.absolute(), *size)
         else:
             planned = self._call("reload_audit.probing.actions:plan_for_environment", self._spec, *size)
         return planned
