@@ -137,7 +137,15 @@ def test_an_interrupted_run_is_not_called_a_failed_one(shown):
     assert "The audit was interrupted" in run.page.read_text()
 
 
-def test_after_ctrl_c_no_job_that_it_ends_is_said_to_have_failed(shown):
+@pytest.fixture
+def stopped_by_ctrl_c():
+    """SIGINT ends Python with an exception, also where a shell has started the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_after_ctrl_c_no_job_that_it_ends_is_said_to_have_failed(stopped_by_ctrl_c, shown):
     run = shown().belong()
     began = next(place for place, event in enumerate(EVENTS) if event["msg"] == "Select jobs to execute...")
     run.tell(*EVENTS[: began + 1])

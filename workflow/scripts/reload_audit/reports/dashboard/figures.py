@@ -82,27 +82,33 @@ def _points(placed: Sequence[tuple[Entry, Place]], size: int) -> tuple[list[Row]
     for alike in reversed(found.values()):
         first, place = alike[0]
         count = len(alike)
+        area = size if count == 1 else _SIZES[min(len(str(count)), len(_SIZES)) - 1]
         mark: dict[str, str | float | None] = {
             "x": place.x,
             "y": place.y,
             "at": place.at,
             "verdict": first.verdict,
             "model": first.name,
-            "size": size if count == 1 else _SIZES[min(len(str(count)), len(_SIZES)) - 1],
+            "size": area,
             "label": str(count) if count > 1 else "",
         }
         points.append(mark)
-        sectors.extend(_sectors(mark, Counter(entry.verdict for entry, _ in alike)))
+        verdicts: Counter[str] = Counter(entry.verdict for entry, _ in alike)
+        sectors.extend({**mark, **sector} for sector in _sectors(verdicts, area))
     return points, sectors
 
 
-def _sectors(mark: Row, verdicts: Mapping[str, int]) -> Iterator[Row]:
-    """The sectors of a mark that stands for models of several verdicts, with angles in radians."""
+def _sectors(verdicts: Mapping[str, int], area: float) -> Iterator[Row]:
+    """The sectors of a mark that stands for models of several verdicts.
+
+    :param verdicts: how many models have each
+    :param area: of the mark in square pixels
+    :return: of each verdict the angles in radians, and the radius in pixels
+    """
     total, end = sum(verdicts.values()), 0.0
     for verdict, count in verdicts.items() if len(verdicts) > 1 else ():
         begin, end = end, end + math.tau * count / total
-        radius = math.sqrt(float(mark["size"] or 0) / math.pi)
-        yield {**mark, "verdict": verdict, "begin": begin, "end": end, "radius": radius}
+        yield {"verdict": verdict, "begin": begin, "end": end, "radius": math.sqrt(area / math.pi)}
 
 
 def _causes(models: Sequence[Entry]) -> list[Row]:
