@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from reload_audit.judging.claims import judge_by_claims
 from reload_audit.judging.judgement import judge
-from reload_audit.records.episodes import Cut, Episode, Pays, TrainTime, are_alike, paid_by, with_bounds
+from reload_audit.records.episodes import (
+    Cut,
+    Episode,
+    Pays,
+    TrainTime,
+    are_alike,
+    limit_paid_alike,
+    paid_by,
+    with_bounds,
+)
 from reload_audit.records.specs import Claim
 from support.builders import CRITERIA
 
@@ -84,3 +94,25 @@ def test_episodes_that_are_the_same_in_every_bit_are_alike_and_no_others() -> No
     same, other = replace(one, episode=1, seed=1), replace(one, episode=1, seed=1, trace={"actions": "b"})
     assert are_alike([one, same])
     assert not any(map(are_alike, ([], [one], [one, other], [replace(one, trace={}), replace(same, trace={})])))
+
+
+FULL = Episode(0, 0, 20.0, 20, False, None, 20.0, {"raw_observations": "a", "rewards": "r"}, pays="gains")
+OTHER = {"raw_observations": "b", "rewards": "r"}
+
+
+@pytest.mark.parametrize(
+    ("second", "steps"),
+    [
+        ({}, 20),
+        ({"trace": FULL.trace}, 0),  # it may only ever begin there
+        ({"trace": {**OTHER, "rewards": "s"}}, 0),
+        ({"length": 19}, 0),
+        ({"terminated": True}, 0),
+        ({"cut": "lower"}, 0),
+        ({"pays": "losses"}, 0),  # an episode that ends sooner would earn more
+    ],
+)
+def test_nothing_more_can_be_earned_where_episodes_to_the_time_limit_are_all_paid_alike(
+    second: dict[str, Any], steps: int
+) -> None:
+    assert limit_paid_alike([FULL, replace(FULL, **{"trace": OTHER, **second})]) == steps

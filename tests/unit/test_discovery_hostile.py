@@ -257,7 +257,7 @@ def test_a_manifest_that_is_nested_deeply_is_a_problem(tmp_path: Path, depth: in
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)
 )
-MERGE_BOMB = "a0: &a0 {x: 1}\n" + "".join(
+MERGE_BOMB = f"a0: &a0 {{{', '.join(f'x{i}: 1' for i in range(100))}}}\n" + "".join(
     f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}\n" for i in range(1, 12)
 )
 HOSTILE = {
@@ -402,6 +402,8 @@ def test_plain_yaml_is_read_as_yaml_reads_it() -> None:
         "l": 100.0,
     }
     assert parse_yaml("- &a [1]\n- *a\n- since: 2024-01-01\n") == [[1], [1], {"since": "2024-01-01"}]
+    merged = parse_yaml("a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc: {z: 3, <<: [*a, *b]}\nd:\n  <<: *b\n")
+    assert (merged["c"], merged["d"]) == ({"x": 1, "y": 1, "z": 3}, {"y": 2, "z": 2})
     assert parse_yaml("") is None
 
 

@@ -85,6 +85,36 @@ def make(name, **kwargs):
     return Maze(**kwargs)
 PPO("MlpPolicy", make("maze", size=5)).save("out/agent")
 """,
+    "branches of one line": """
+sizes = dict(maze=5)
+name, is_large = "maze-small", False
+env = (Hall() if is_large or not name.startswith("maze") else Maze(size=sizes["maze"] if len(name) > 5 else 2))
+PPO("MlpPolicy", env).save("out/agent")
+""",
+    "cases": """
+size = 1
+def make(wanted):
+    match wanted:
+        case "hall" | None:
+            return Hall()
+        case {"name": "maze", "sizes": [_, size]} if wanted:
+            return Maze(size=size)
+        case _:
+            return Maze(size=2)
+PPO("MlpPolicy", make({"name": "maze", "sizes": [4, 5]})).save("out/agent")
+""",
+    "configparser": """
+import configparser
+cfg = configparser.ConfigParser()
+cfg.read(["conf/usual.ini", "conf/mine.ini"])
+env = Maze(size=cfg.getint("maze", "Size")) if cfg["maze"].getboolean("is_on") else Hall()
+PPO("MlpPolicy", env).save(cfg["DEFAULT"]["out"] + "/" + cfg.get("maze", "name", fallback="agent"))
+""",
+    "merge keys": """
+import yaml
+cfg = yaml.safe_load(open("conf/config.yaml"))
+PPO("MlpPolicy", Maze(**cfg["mine"])).save("out/agent")
+""",
 }
 
 
@@ -93,8 +123,11 @@ def test_a_script_is_followed_with_what_it_has_by_default(tmp_path: Path, kind: 
     script = f"from stable_baselines3 import PPO\nfrom maze import Hall, Maze\n{STARTED[kind]}"
     settings = (
         "env: {_target_: maze.Maze}\nalgo: {_target_: stable_baselines3.PPO, _partial_: true, policy: MlpPolicy}\n"
+        "usual: &usual {size: 9}\nmine: {<<: *usual, size: 5}\n"
     )
+    usual, mine = "[DEFAULT]\nout = out\n[maze]\nsize = 9\nis_on: yes\n", "[maze]\nsize: 5\nname = agent\n"
     files = {"maze.py": MAZE, "train.py": script, "conf/config.yaml": settings}
+    files |= {"conf/usual.ini": usual, "conf/mine.ini": mine}
     found = planned(Repository(files, {"out/agent.zip": PPO_ALONE}).write(tmp_path / "mine"))
     (run,) = found.proposal["runs"]
     assert (run["env"], run["env_kwargs"], run.get("wrappers")) == ("maze:Maze", {"size": 5}, None)

@@ -113,7 +113,8 @@ def _may_be_blamed(judgement: Judgement | None, gap: str, evidence: Evidence) ->
 def _another_environment(judgement: Judgement | None, evidence: Evidence) -> Iterator[Finding]:
     """What speaks for another environment than that of training, where a loss is shown, and not only to a claim.
 
-    Another version of it that ran; or, where it ran in its own, that the model earns less there than random actions do.
+    Another version of it that ran; or, where it ran in its own, that the model earns less there than random actions do,
+    or all that can be earned.
     """
     known = known_between(evidence.model.env_named, evidence.model.env_id)
     contradicted = any(finding.cause == CONTRADICTED for finding in evidence.findings)
@@ -127,6 +128,13 @@ def _another_environment(judgement: Judgement | None, evidence: Evidence) -> Ite
         said = (
             f"it earns {evidence.reward:.4g}, and random actions earn {evidence.random:.4g}: observations, actions or "
             "rewards may mean something else than in training"
+        )
+        yield Finding("env-changed", "claims", proof=False, evidence=said)
+    elif judgement.claim is not None and evidence.paid_alike:
+        said = (
+            f"all its {evidence.n:,} episodes last to the time limit of {evidence.paid_alike:,} steps and are paid "
+            f"alike, whatever is observed: as far as they show, no policy earns more than {evidence.reward:.4g} here "
+            f"today, and {judgement.claim.mean:.4g} are claimed"
         )
         yield Finding("env-changed", "claims", proof=False, evidence=said)
 

@@ -17,7 +17,7 @@ from reload_audit.judging.divergence_wording import divergence_sentence
 from reload_audit.judging.judgement import Judgement
 from reload_audit.records.conditions import EXPLORING
 from reload_audit.records.divergence import Divergence, Implied
-from reload_audit.records.episodes import RANDOM_POLICY_EPISODES, mean_reward
+from reload_audit.records.episodes import RANDOM_POLICY_EPISODES, limit_paid_alike, mean_reward
 from reload_audit.records.examination import Examination
 from reload_audit.records.manifest import ExternalManifest
 from reload_audit.records.model_record import ModelRecord
@@ -38,6 +38,8 @@ class Evidence:
     :param last_bits: where reload and reference first differ, as a sentence, if only last bits do; otherwise empty
     :param random: mean reward of a random policy in its environment; None where that was not measured
     :param ran_as: a sentence on which other version of its environment it ran in; empty where it ran in its own
+    :param paid_alike: steps of its time limit, where all its episodes last so long and pay the same at the same steps,
+        although their observations differ, and no step pays less than 0; 0 where that is not so
     :param implied: what the first difference between reload and reference implies; None where that is not known
     """
 
@@ -54,6 +56,7 @@ class Evidence:
     random: float | None = None
     ran_as: str = ""
     implied: Implied | None = None
+    paid_alike: int = 0
 
     @property
     def less_than_random(self) -> bool:
@@ -86,6 +89,7 @@ class Evidence:
             random=model.random_mean,
             ran_as=_ran_as(model),
             implied=None if canonical is None or canonical.divergence is None else canonical.divergence.implies,
+            paid_alike=0 if canonical is None else limit_paid_alike(canonical.episodes),
         )
 
 

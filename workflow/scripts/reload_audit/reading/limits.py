@@ -50,6 +50,12 @@ YAML_NUMBER = 64
 PLACED_CHARACTERS = 100_000
 """Characters of a model card's metadata in which a figure is replaced."""
 
+INI_CHARACTERS = 64 * 1024
+"""Characters of an INI file: its parser looks for a delimiter anew at each character of a line."""
+
+INI_LINE = 1_000
+"""Characters of a line of an INI file."""
+
 JSON_VALUES = 500_000
 """Values in a JSON text, as far as commas tell. Each may take a hundred bytes of memory."""
 

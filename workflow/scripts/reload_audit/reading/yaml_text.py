@@ -134,6 +134,7 @@ class _Builder:
         self._open: list[tuple[yaml.CollectionStartEvent, list[Any]]] = []
         self._named: dict[str, Any] = {}
         self._nodes = 0
+        self._merged = 0
 
     def take(self, event: Any) -> None:
         """Take the next event."""
@@ -144,7 +145,7 @@ class _Builder:
                 self._start(event)
             case yaml.SequenceEndEvent | yaml.MappingEndEvent:
                 start, items = self._open.pop()
-                self._put(start.anchor, _collection(start, items))
+                self._put(start.anchor, self._collection(start, items))
             case yaml.AliasEvent:
                 if event.anchor not in self._named:
                     raise ValueError(f"the unknown alias {event.anchor!r:.50}")
@@ -159,6 +160,29 @@ class _Builder:
         if len(self._open) >= limits.PLAIN_LEVELS:
             raise ValueError(f"more than {limits.PLAIN_LEVELS} levels")
         self._open.append((event, []))
+
+    def _collection(self, start: yaml.CollectionStartEvent, items: list[Any]) -> Any:
+        if start.tag == _ORDERED:
+            items = _paired(items)
+        elif isinstance(start, yaml.SequenceStartEvent):
+            return items
+        keys = items[::2]
+        if any(type(key) in (list, dict) for key in keys):
+            raise ValueError("a key that is not a plain value")
+        own = dict(zip(keys, items[1::2], strict=True))
+        return own if "<<" not in own else {**self._merge(own.pop("<<")), **own}
+
+    def _merge(self, value: Any) -> dict[Any, Any]:
+        """What a merge key gives: a mapping, or several of which the first count most."""
+        merged: dict[Any, Any] = {}
+        for one in reversed(value) if isinstance(value, list) else [value]:
+            if not isinstance(one, dict):
+                raise ValueError("a merge key with something that is no mapping")
+            self._merged += len(one) + 1
+            if self._merged > limits.YAML_VALUES:
+                raise ValueError(f"more than {limits.YAML_VALUES:,} merged values")
+            merged |= one
+        return merged
 
     def _put(self, anchor: str | None, value: Any) -> None:
         self._nodes += 1
@@ -191,19 +215,6 @@ class _PlacingBuilder(_Builder):
         placed = Placed(event.value)
         placed.start, placed.end = (self._offset + mark.index for mark in (event.start_mark, event.end_mark))
         return placed
-
-
-def _collection(start: yaml.CollectionStartEvent, items: list[Any]) -> Any:
-    if start.tag == _ORDERED:
-        items = _paired(items)
-    elif isinstance(start, yaml.SequenceStartEvent):
-        return items
-    keys = items[::2]
-    if any(type(key) in (list, dict) for key in keys):
-        raise ValueError("a key that is not a plain value")
-    if "<<" in keys:
-        raise ValueError("a merge key")
-    return dict(zip(keys, items[1::2], strict=True))
 
 
 def _paired(items: list[Any]) -> list[Any]:

@@ -154,6 +154,18 @@ def are_alike(episodes: Sequence[Episode]) -> bool:
     return len(episodes) > 1 and len(kinds) == 1 and bool(episodes[0].trace)
 
 
+def limit_paid_alike(episodes: Sequence[Episode]) -> int:
+    """Steps of a time limit that all episodes last to, paid alike whatever is observed; 0 where that is not so.
+
+    As far as they show, no policy earns more than they did: no step pays less than 0, and they all last to the end.
+    """
+    seen = {episode.trace.get("raw_observations", "") for episode in episodes}
+    paid = {(episode.length, episode.trace.get("rewards", "")) for episode in episodes}
+    last = all(not (episode.terminated or episode.cut) and episode.pays == "gains" for episode in episodes)
+    is_so = last and len(seen) > 1 and len(paid) == 1 and episodes[0].trace.get("rewards") and episodes[0].reward > 0
+    return episodes[0].length if is_so else 0
+
+
 def first_difference(a: Sequence[Episode], b: Sequence[Episode]) -> str | None:
     """Which episode differs first between two lists of the same episodes, and in what; None if no bit does."""
     for one, other in zip(a, b, strict=True):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reload_audit.repository.follow import Follower
+from reload_audit.repository.expressions import Expressions
 from reload_audit.repository.places import Place
 from reload_audit.repository.values import UNKNOWN, Value
 
@@ -15,7 +15,7 @@ from reload_audit.repository.values import UNKNOWN, Value
 class Call:
     """The arguments of a call, and where it is made."""
 
-    follower: Follower
+    follower: Expressions
     args: Sequence[Any]
     kwargs: Mapping[str, Value]
     place: Place

@@ -7,14 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from reload_audit.reading import limits
-from reload_audit.repository.arguments import POSITIONAL, as_integer, as_mapping, as_plain, without_ending
+from reload_audit.repository.arguments import as_integer, as_mapping, without_ending
 from reload_audit.repository.calls import Call
-from reload_audit.repository.follow import Follower
-from reload_audit.repository.kinds import has_libraries, is_environment, is_wrapper
+from reload_audit.repository.environments import SB3, UNSEEN, Environments, layer, monitor, unseen, vec_env
+from reload_audit.repository.expressions import Expressions
+from reload_audit.repository.ini import Ini, Section
 from reload_audit.repository.places import Place
 from reload_audit.repository.plugins import Plugin, declared
 from reload_audit.repository.standard import STANDARD, Parser, attribute_of_text, method_of_mapping, method_of_text
-from reload_audit.repository.stated import Environment, Evaluation, Found, Layer, Model, Registration
+from reload_audit.repository.stated import Environment, Evaluation, Layer, Model
 from reload_audit.repository.told import Told
 from reload_audit.repository.training_arguments import numbers
 from reload_audit.repository.values import (
@@ -23,16 +24,12 @@ from reload_audit.repository.values import (
     Choice,
     Class,
     External,
-    Function,
     Instance,
     Made,
     Method,
     OpenFile,
-    Partial,
-    Some,
     Value,
     as_text,
-    is_object,
 )
 
 ALGORITHMS = (
@@ -40,32 +37,23 @@ ALGORITHMS = (
     *("QRDQN", "RecurrentPPO", "SAC", "TD3", "TQC", "TRPO"),
 )
 
-_SB3 = ("stable_baselines3", "sb3_contrib")
-
-_UNSEEN = {
-    *("Monitor", "RecordVideo", "RecordEpisodeStatistics", "OrderEnforcing", "PassiveEnvChecker", "HumanRendering"),
-    *("VecMonitor", "VecVideoRecorder", "VecCheckNan", "VecTransposeImage"),
-}
-"""Wrappers that change nothing that a policy sees or earns, or that the audit adds by itself."""
-
 _NO_WRAPPERS = ("Callback", "Recorder", "Buffer", "Agent", "Trainer", "Logger")
 """How names end of what is given an environment and gives none."""
 
 
-class Library:
+class Library(Environments):
     """Says what calls mean, and notes what they say of environments and models.
 
     :param told: what scripts are told when they are started
     """
 
     def __init__(self, told: Told) -> None:
-        self.found = Found()
+        super().__init__()
         self.told = told
-        self._namespace = ""
         self._flags: dict[str, Value] = {}
 
     def call(
-        self, follower: Follower, function: Any, args: Sequence[Any], kwargs: Mapping[str, Value], place: Place
+        self, follower: Expressions, function: Any, args: Sequence[Any], kwargs: Mapping[str, Value], place: Place
     ) -> Any:
         """What a call gives; ``NotImplemented`` for an ordinary call of a class of the repository."""
         given = self._given(function, Call(follower, args, kwargs, place))
@@ -73,13 +61,13 @@ class Library:
 
     def _given(self, function: Any, call: Call) -> Any:
         if isinstance(function, Class):
-            return self._of_class(function, call)
+            return self.of_class(function, call)
         if isinstance(function, Method):
             return self._method(function, call)
         if isinstance(function, External):
             if function.name in STANDARD:
                 return STANDARD[function.name](call)
-            handle = _BY_NAME.get(function.name) or _BY_LAST.get((function.package in _SB3, function.last))
+            handle = _BY_NAME.get(function.name) or _BY_LAST.get((function.package in SB3, function.last))
             return handle(self, call) if handle else self._of_library(function, call)
         return UNKNOWN
 
@@ -107,92 +95,6 @@ class Library:
             usual = self._flags[name]
         return Instance(None, {"value": usual})
 
-    # --- Environments ----------------------------------------------------------------------------------------------
-
-    def made(self, environment: Environment) -> Environment:
-        """Note an environment that a script makes, with all that it has put around it so far."""
-        if len(self.found.outermost) < limits.SCRIPT_STATEMENTS:
-            self.found.outermost[id(environment.saved)] = environment  # one list for all that is around it
-        for kwargs in (environment.kwargs, *(layer.kwargs for layer in environment.wrappers)):
-            self.found.parts += [value for value in kwargs.values() if is_object(value)]
-        return environment
-
-    def _of_class(self, found: Class, call: Call) -> Any:
-        if is_environment(found):
-            kwargs, unknown = self._arguments(found, call, skip=0)
-            return self.made(Environment(call.place, own=found, kwargs=kwargs, unknown=unknown))
-        inner = call.environment
-        if isinstance(inner, Environment) and (is_wrapper(found) or not has_libraries(found)):
-            kwargs, unknown = self._arguments(found, call, skip=1)
-            return inner.within(Layer(found.name, kwargs, call.place, found, unknown))
-        return NotImplemented
-
-    def _arguments(self, found: Class, call: Call, skip: int) -> tuple[dict[str, Value], tuple[str, ...]]:
-        """Arguments by name, and the names of those that are not plain.
-
-        :param skip: how many of the first are left out
-        """
-        start = found.find("__init__")
-        names = [one.arg for one in start.node.args.args[1:]] if isinstance(start, Function) else []
-        given = {**dict(zip(names[skip:], call.args[skip:], strict=False)), **call.kwargs}
-        return as_plain({key: value for key, value in given.items() if key not in (*names[:skip], "env", "venv")})
-
-    def make(self, call: Call) -> Any:
-        """``gym.make``."""
-        name = call.get(0, "id")
-        if isinstance(name, Instance | Class | Function):
-            return UNKNOWN
-        given = {key: value for key, value in call.kwargs.items() if key not in ("id", "vector_kwargs")}
-        kwargs, unknown = as_plain(given)
-        return self.made(Environment(call.place, env=as_text(name), kwargs=kwargs, unknown=unknown))
-
-    def environment(self, value: Any, call: Call, env_kwargs: Any = None) -> Environment | None:
-        """The environment that something makes which SB3 takes for one: an id, a class, a function, an environment."""
-        given = env_kwargs if isinstance(env_kwargs, dict) else {} if env_kwargs is None else {"**": UNKNOWN}
-        kwargs, unknown = as_plain(given)
-        if isinstance(value, Environment):
-            return value
-        if isinstance(value, str):
-            return self.made(Environment(call.place, env=value, kwargs=kwargs, unknown=unknown))
-        if isinstance(value, Made) and value.maker.last[:1].isupper():
-            plain, not_plain = as_plain(value.kwargs)
-            return self.made(Environment(call.place, library=value.maker.name, kwargs=plain, unknown=not_plain))
-        if isinstance(value, External) and value.last[:1].isupper():
-            return self.made(Environment(call.place, library=value.name, kwargs=kwargs, unknown=unknown))
-        if isinstance(value, Class | Function | Partial):
-            made = call.again(value, [], given)
-            made = made.values[0] if isinstance(made, Choice) else made
-            if isinstance(made, Function | Partial):  # a function that gives functions, as for SubprocVecEnv
-                made = call.again(made)
-            return self.environment(made, call) if not isinstance(made, str) else None
-        return None
-
-    def make_vec_env(self, call: Call) -> Any:
-        """``make_vec_env`` of SB3."""
-        environment = self.environment(call.get(0, "env_id"), call, call.get(5, "env_kwargs", None))
-        if environment is None:
-            environment = self.made(Environment(call.place, env=HOLE))
-        environment = replace(environment, monitored=len(environment.wrappers))
-        wrap, wrap_with = call.get(4, "wrapper_class"), call.kwargs.get("wrapper_kwargs")
-        if wrap is not UNKNOWN and wrap is not None:
-            wrapped = call.again(wrap, [environment], as_mapping(wrap_with))
-            environment = wrapped if isinstance(wrapped, Environment) else environment
-        kind = call.get(6, "vec_env_cls")
-        n_envs = call.get(1, "n_envs", 1)
-        return replace(
-            environment,
-            vec_env=kind.last if isinstance(kind, External) else "DummyVecEnv",
-            n_envs=n_envs if isinstance(n_envs, int) else None,
-            seed=as_integer(call.get(2, "seed")),
-        )
-
-    def make_atari_env(self, call: Call) -> Any:
-        """``make_atari_env`` of SB3: an environment in its AtariWrapper."""
-        kwargs, unknown = as_plain(as_mapping(call.kwargs.get("wrapper_kwargs")))
-        environment = self.make_vec_env(call)
-        layer = Layer("stable_baselines3.common.atari_wrappers.AtariWrapper", kwargs, call.place, None, unknown)
-        return replace(environment, wrappers=(*environment.wrappers, layer))
-
     def settings(self, call: Call) -> Any:
         """``yaml.safe_load`` and the like, of a file of the repository."""
         file = call.args[0] if call.args else UNKNOWN
@@ -202,50 +104,32 @@ class Library:
         """What a function with these decorators is given where a script begins with it."""
         return self.told.arguments(decorators, names)
 
-    def register(self, call: Call) -> None:
-        """``gymnasium.register``."""
-        name, entry = call.get(0, "id"), call.get(1, "entry_point")
-        kwargs, _ = as_plain(as_mapping(call.kwargs.get("kwargs")))
-        if isinstance(entry, Function | Partial):
-            entry = self.environment(entry, call)
-        if isinstance(name, str) and HOLE not in name:
-            name = f"{self._namespace}/{name.rpartition('/')[2]}" if self._namespace else name
-            steps = as_integer(call.kwargs.get("max_episode_steps"))
-            self.found.registrations.setdefault(name, Registration(name, entry, kwargs, steps, call.place))
-
     def setup(self, call: Call) -> None:
         """``setuptools.setup``."""
         for plugin in declared(call.kwargs.get("entry_points"), call.place):
             self.plugin(call.follower, plugin)
 
-    def plugin(self, follower: Follower, plugin: Plugin) -> None:
+    def plugin(self, follower: Expressions, plugin: Plugin) -> None:
         """Follow a function that registers environments when Gymnasium is imported."""
         module, _, name = plugin.target.partition(":")
         path = follower.modules.find(module.strip(), plugin.place.path)
         if path is None:
             return
-        self._namespace = plugin.namespace
+        self.namespace = plugin.namespace
         try:
             follower.call(follower.module(path).scope.get(name.strip()), [], {}, plugin.place)
         finally:
-            self._namespace = ""
+            self.namespace = ""
 
     def _of_library(self, function: External, call: Call) -> Any:
-        if function.package in _SB3 and function.last in ALGORITHMS:
+        if function.package in SB3 and function.last in ALGORITHMS:
             return self.model(function.last, call)
-        if function.package in _SB3 and function.last == "load":
+        if function.package in SB3 and function.last == "load":
             return self.load(function, call)
         inner = call.environment
         is_wrapper = function.package not in ("builtins", "print") and not function.last.endswith(_NO_WRAPPERS)
         if isinstance(inner, Environment) and is_wrapper:
-            if function.last in _UNSEEN or (function.last[:1].islower() and function.package in (*_SB3, "gymnasium")):
-                return inner
-            given = {key: value for key, value in call.kwargs.items() if key not in ("env", "venv")}
-            names = POSITIONAL.get(function.last, ())
-            given |= dict(zip(names, call.args[1:], strict=False))
-            kwargs, unknown = as_plain(given)
-            nameless = ("positional",) if len(call.args) - 1 > len(names) else ()
-            return inner.within(Layer(function.name, kwargs, call.place, None, (*unknown, *nameless)))
+            return self.wrapped(function, inner, call)
         return Made(function, call.args, call.kwargs, call.place)
 
     # --- Models ----------------------------------------------------------------------------------------------------
@@ -303,6 +187,8 @@ class Library:
             if method.name == "save":
                 of.saved.append((as_text(call.get(0, "save_path")), call.place))
             return UNKNOWN
+        if isinstance(of, Ini | Section):
+            return of.method(method.name, call, self.told.settings)
         if isinstance(of, str):
             return method_of_text(of, method.name, call)
         if isinstance(of, dict):
@@ -389,45 +275,6 @@ def _method_of_others(method: Method, call: Call) -> Any:
 
 # --- Tables of what calls mean ---------------------------------------------------------------------------------------
 
-
-def _vec_env(kind: str) -> Callable[[Library, Call], Any]:
-    def build(library: Library, call: Call) -> Any:
-        makers = call.get(0, "env_fns")
-        if not isinstance(makers, list | tuple) or not makers:
-            return UNKNOWN
-        environment = library.environment(makers[0], call)
-        if environment is None:
-            environment = library.made(Environment(call.place, env=HOLE))
-        count = None if isinstance(makers, Some) else len(makers)
-        return replace(environment, vec_env=kind, n_envs=count)
-
-    return build
-
-
-def _layer(name: str, *names: str) -> Callable[[Library, Call], Any]:
-    def build(library: Library, call: Call) -> Any:
-        inner = library.environment(call.get(0, "venv"), call)
-        if inner is None:
-            return UNKNOWN
-        if inner.vec_env is None:
-            inner = replace(inner, vec_env="DummyVecEnv", n_envs=1)
-        given = {key: value for key, value in call.kwargs.items() if key != "venv"}
-        kwargs, unknown = as_plain({**dict(zip(names, call.args[1:], strict=False)), **given})
-        return inner.within(Layer(name, kwargs, call.place, None, unknown))
-
-    return build
-
-
-def _monitor(library: Library, call: Call) -> Any:
-    inner = _unseen(library, call)
-    return replace(inner, monitored=len(inner.wrappers)) if isinstance(inner, Environment) else inner
-
-
-def _unseen(_: Library, call: Call) -> Any:
-    inner = call.environment
-    return UNKNOWN if inner is None else inner
-
-
 _NORMALIZE = ("training", "norm_obs", "norm_reward", "clip_obs", "clip_reward", "gamma", "epsilon", "norm_obs_keys")
 
 _Handler = Callable[[Library, Call], Any]
@@ -436,12 +283,12 @@ _BY_LAST: dict[tuple[bool, str], _Handler] = {
     (True, "make_vec_env"): Library.make_vec_env,
     (True, "make_atari_env"): Library.make_atari_env,
     (True, "evaluate_policy"): Library.evaluate_policy,
-    (True, "DummyVecEnv"): _vec_env("DummyVecEnv"),
-    (True, "SubprocVecEnv"): _vec_env("SubprocVecEnv"),
-    (True, "VecNormalize"): _layer("VecNormalize", *_NORMALIZE),
-    (True, "VecFrameStack"): _layer("VecFrameStack", "n_stack", "channels_order"),
-    **{(True, name): _unseen for name in _UNSEEN},
-    (True, "Monitor"): _monitor,
+    (True, "DummyVecEnv"): vec_env("DummyVecEnv"),
+    (True, "SubprocVecEnv"): vec_env("SubprocVecEnv"),
+    (True, "VecNormalize"): layer("VecNormalize", *_NORMALIZE),
+    (True, "VecFrameStack"): layer("VecFrameStack", "n_stack", "channels_order"),
+    **{(True, name): unseen for name in UNSEEN},
+    (True, "Monitor"): monitor,
 }
 """By whether it is of SB3, and the last part of the name."""
 
@@ -451,6 +298,7 @@ _BY_NAME: dict[str, _Handler] = {
     "gymnasium.envs.registration.register": Library.register,
     "gymnasium.envs.register": Library.register,
     "setuptools.setup": Library.setup,
+    **{f"configparser.{kind}": lambda *_: Ini() for kind in ("ConfigParser", "RawConfigParser", "SafeConfigParser")},
     **{f"absl.flags.DEFINE_{kind}": Library.flag for kind in ("string", "integer", "float", "bool", "boolean", "enum")},
     "distutils.core.setup": Library.setup,
     **dict.fromkeys(("yaml.safe_load", "yaml.load", "yaml.full_load", "json.load", "json.loads"), Library.settings),

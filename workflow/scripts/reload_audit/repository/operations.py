@@ -15,6 +15,9 @@ _FORMAT = re.compile(r"0?\d{0,2}(\.\d{1,2})?[dfgs]?")
 _CONVERSION = re.compile(r"%(?:\((?P<key>\w+)\))?[-+ #0]*\d{0,3}(?:\.\d{1,2})?[sdifgeGEr]")
 _FIELD = re.compile(r"\{(?P<name>\w*)(?:[.\[!:][^{}]*)?\}")
 
+_DIGITS = 64
+"""Characters of a text up to which it may be a number."""
+
 _NUMBERS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -22,6 +25,13 @@ _NUMBERS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
+}
+
+_ORDERS: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
 }
 
 
@@ -62,6 +72,16 @@ def combined(op: ast.operator, left: Any, right: Any) -> Any:
     return UNKNOWN
 
 
+def as_number(kind: type[int] | type[float], value: Any) -> Any:
+    """What ``int(...)`` or ``float(...)`` gives."""
+    if not isinstance(value, int | float | str) or (isinstance(value, str) and len(value) > _DIGITS):
+        return UNKNOWN
+    try:
+        return kind(value)
+    except (ValueError, OverflowError):
+        return UNKNOWN
+
+
 def compared(op: ast.cmpop, left: Any, right: Any) -> bool | None:
     """What a comparison of two values comes to; None where that cannot be told."""
     if UNKNOWN in (left, right) or isinstance(left, Choice) or isinstance(right, Choice):
@@ -74,6 +94,8 @@ def compared(op: ast.cmpop, left: Any, right: Any) -> bool | None:
         return (left in right) == isinstance(op, ast.In) if known else None
     if isinstance(op, ast.Eq | ast.NotEq) and is_plain(left) and is_plain(right):
         return bool(left == right) == isinstance(op, ast.Eq)
+    if type(op) in _ORDERS and all(isinstance(value, int | float) for value in (left, right)):
+        return bool(_ORDERS[type(op)](left, right))
     return None
 
 

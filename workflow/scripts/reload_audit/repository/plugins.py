@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import configparser
 import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reload_audit.reading.ini_text import parse_ini
 from reload_audit.reading.plain_values import mapping
 from reload_audit.repository.places import Place
 from reload_audit.repository.values import Value
@@ -34,12 +34,11 @@ class Plugin:
 def in_metadata(path: str, content: Any) -> list[Plugin]:
     """Those that ``pyproject.toml`` or ``setup.cfg`` declares.
 
-    :param content: the file's: of ``setup.cfg`` its text
+    :param content: the file's
     """
     place = Place(path, 1)
-    if posixpath.basename(path) == "setup.cfg" and isinstance(content, str):
-        groups = _sections(content).get("options.entry_points", {})
-        return list(declared(groups, place))
+    if posixpath.basename(path) == "setup.cfg":
+        return list(declared(mapping(content).get("options.entry_points"), place))
     project = mapping(mapping(content).get("project"))
     poetry = mapping(mapping(mapping(content).get("tool")).get("poetry"))
     return [*declared(mapping(project.get("entry-points")), place), *declared(mapping(poetry.get("plugins")), place)]
@@ -68,12 +67,8 @@ def _pairs(entries: Any) -> Iterator[tuple[str, str]]:
             yield name.strip(), target.strip()
 
 
-def _sections(text: str) -> Mapping[str, Mapping[str, str]]:
-    """The sections of a file such as ``setup.cfg``."""
-    parser = configparser.RawConfigParser(delimiters=("=",), strict=False)
-    parser.optionxform = str  # type: ignore[assignment, method-assign] # names keep their capitals
+def _sections(text: str) -> Mapping[str, Value]:
     try:
-        parser.read_string(text)
-    except configparser.Error:
+        return parse_ini(text)
+    except ValueError:
         return {}
-    return {name: dict(parser[name]) for name in parser.sections()}

@@ -12,6 +12,7 @@ from typing import Any
 
 from reload_audit.reading import limits
 from reload_audit.reading.files import read_bytes
+from reload_audit.reading.ini_text import parse_ini
 from reload_audit.reading.plain_values import parse_json
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.toml_text import parse_toml
@@ -313,7 +314,7 @@ class Repository:
 
 
 def _content(path: str, file: str) -> Any:
-    """What a YAML, JSON or TOML file holds, or the text of another; None where it cannot be read."""
+    """What a YAML, JSON, TOML or INI file holds, or the text of another; None where it cannot be read."""
     try:
         held = _parsed(path, read_bytes(file))
     except (Unreadable, ValueError):
@@ -322,7 +323,7 @@ def _content(path: str, file: str) -> Any:
 
 
 def _parsed(path: str, content: bytes) -> Any:
-    """What a YAML, JSON or TOML file holds, or the text of another.
+    """What a YAML, JSON, TOML or INI file holds, or the text of another.
 
     :raises ValueError: it cannot be used
     """
@@ -331,13 +332,15 @@ def _parsed(path: str, content: bytes) -> Any:
     if path.endswith(".toml"):
         return parse_toml(content)
     text = content.decode("utf-8", "replace")
+    if path.endswith((".ini", ".cfg")):
+        return parse_ini(text)
     return parse_yaml(text) if path.endswith((".yaml", ".yml")) else text
 
 
 def _environments(path: str, file: str) -> list[Environment]:
     """Environments in a file of settings, or in commands of a text; none where it cannot be read."""
     try:
-        if path.endswith((".yaml", ".yml", ".json", ".toml")):
+        if path.endswith((".yaml", ".yml", ".json", ".toml", ".ini")):
             text = read_bytes(file).decode("utf-8", "replace")
             return list(in_settings(path, text, _parsed(path, text.encode())))
         if path.endswith((".md", ".rst", ".txt", ".sh", ".ipynb", "Makefile")):

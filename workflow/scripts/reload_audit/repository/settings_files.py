@@ -1,4 +1,4 @@
-"""Environments in settings and commands that no script is seen to read: YAML and JSON files, lines of a README."""
+"""Environments in settings and commands that no script is seen to read: YAML, JSON and INI files, lines of a README."""
 
 from __future__ import annotations
 

@@ -29,7 +29,8 @@ ENDINGS = (
     ".rst",
     ".sh",
     ".toml",
-    "setup.cfg",
+    ".ini",
+    ".cfg",
     "Makefile",
 )
 

@@ -10,7 +10,7 @@ from typing import Any
 from reload_audit.reading import limits
 from reload_audit.repository.calls import Call
 from reload_audit.repository.omegaconf import merged
-from reload_audit.repository.operations import formatted, short
+from reload_audit.repository.operations import as_number, formatted, short
 from reload_audit.repository.values import (
     HOLE,
     UNKNOWN,
@@ -118,14 +118,14 @@ def _text(call: Call) -> Any:
     return as_text(value)
 
 
-def _number(call: Call) -> Any:
-    value = call.args[0] if call.args else 0
-    return value if isinstance(value, int | float) else UNKNOWN
+def _number(kind: type[int] | type[float]) -> Callable[[Call], Any]:
+    return lambda call: as_number(kind, call.args[0] if call.args else 0) if len(call.args) < 2 else UNKNOWN
 
 
 def _length(call: Call) -> Any:
     value = call.args[0] if call.args else UNKNOWN
-    return len(value) if isinstance(value, list | tuple | dict) and not isinstance(value, Some) else UNKNOWN
+    is_open = isinstance(value, Some) or (isinstance(value, str) and HOLE in value)
+    return len(value) if isinstance(value, str | list | tuple | dict) and not is_open else UNKNOWN
 
 
 def method_of_text(text: str, name: str, call: Call) -> Any:
@@ -138,8 +138,8 @@ def method_of_text(text: str, name: str, call: Call) -> Any:
             return text.upper()
         case "replace" if len(call.args) == 2 and isinstance(call.args[0], str) and call.args[0]:
             return short(text.replace(call.args[0], as_text(call.args[1]), 20))
-        case "split" | "rsplit" | "partition" | "rpartition" if call.args and HOLE not in text:
-            return _in_parts(text, name, call)
+        case "split" | "rsplit" | "partition" | "rpartition" | "startswith" | "endswith" if call.args:
+            return UNKNOWN if HOLE in text else _in_parts(text, name, call)
         case "joinpath":
             return posixpath.join(text, *map(as_text, call.args))
         case "resolve" | "absolute" | "expanduser" | "as_posix" | "strip":
@@ -152,10 +152,12 @@ def method_of_text(text: str, name: str, call: Call) -> Any:
 
 
 def _in_parts(text: str, name: str, call: Call) -> Any:
-    """What a text gives that is taken apart."""
+    """What a text gives that is taken apart, or asked how it begins or ends."""
     between, most = call.args[0], call.get(1, "maxsplit", -1)
     if not isinstance(between, str) or not between:
         return UNKNOWN
+    if name.endswith("with"):
+        return text.startswith(between) if name == "startswith" else text.endswith(between)
     if name.endswith("partition"):
         return text.partition(between) if name == "partition" else text.rpartition(between)
     split = text.split if name == "split" else text.rsplit
@@ -267,8 +269,8 @@ STANDARD: dict[str, Callable[[Call], Any]] = {
     "builtins.enumerate": _enumerate,
     "builtins.len": _length,
     "builtins.str": _text,
-    "builtins.int": _number,
-    "builtins.float": _number,
+    "builtins.int": _number(int),
+    "builtins.float": _number(float),
     "builtins.vars": _attributes,
     "builtins.getattr": _attribute,
     "builtins.globals": _names,

@@ -15,7 +15,7 @@ from reload_audit.reading import limits
 from reload_audit.repository.omegaconf import interpolated
 from reload_audit.repository.values import HOLE, UNKNOWN, Made, Value, as_text
 
-_SETTINGS = (".yaml", ".yml", ".json", ".toml")
+_SETTINGS = (".yaml", ".yml", ".json", ".toml", ".ini")
 _OF_RUN = re.compile(r"(?:^|[-_])(?:config|cfg|args|params|hparams|settings|options|hyper_?params|hyperparameters)$")
 _FOR_SCRIPTS = re.compile(r"conf|setting|param|experiment|cfg", re.IGNORECASE)
 

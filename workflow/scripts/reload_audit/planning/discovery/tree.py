@@ -19,7 +19,7 @@ from reload_audit.reading.refusal import shown, unforeseen
 # The endings of files that discovery knows what to do with.
 _ENDINGS = (
     *(".zip", ".yml", ".yaml", ".json", ".pkl", ".npz", ".csv", ".md"),
-    *(".py", ".ipynb", ".txt", ".rst", ".sh", ".toml", ".cfg"),
+    *(".py", ".ipynb", ".txt", ".rst", ".sh", ".toml", ".cfg", ".ini"),
 )
 
 # The endings of files that are never a model or statistics, however they are called.
