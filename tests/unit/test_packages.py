@@ -85,6 +85,7 @@ def test_an_error_of_another_kind_lacks_no_package() -> None:
     ("imported", "said"),
     [
         ("pybullet", "needs pybullet, which is not installed: pip install pybullet"),
+        ("skimage", "needs skimage, which is not installed: pip install scikit-image"),
         ("panda_gym.envs", "needs panda_gym, which is not installed: pip install 'panda-gym'"),
         ("gym", "port it to gymnasium, in four lines: import gymnasium as gym; def reset(self, *, seed=None"),
     ],

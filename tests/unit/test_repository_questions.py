@@ -387,6 +387,27 @@ def test_a_folder_of_which_nothing_speaks_is_not_in_the_proposal(tmp_path: Path)
     assert f"left out, nothing says how it is run: {other}/riddle.zip" in found.proposed
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"size": 7}, "with size=5 (train.py:3), the audit with 7"),
+        ({}, "with size=5 (train.py:3), the audit without it"),
+        ({"size": 5}, ""),
+    ],
+)
+def test_arguments_that_differ_from_those_of_the_scripts_are_remarked_on(
+    tmp_path: Path, given: dict[str, int], said: str
+) -> None:
+    script = "from snake import SnakeEnv\nfrom stable_baselines3 import PPO\nit = PPO('MlpPolicy', SnakeEnv(size=5))\n"
+    files = {"snake.py": SNAKE.replace("size=GRID", "size=9"), "train.py": f"{script}it.save('best')\n"}
+    folder = Repository(files, {"best.zip": SPACES_OF_SNAKE}).write(tmp_path / "snake")
+    entry = {"folder": str(folder), "env": "snake:SnakeEnv", "env_kwargs": given, "python_path": [str(folder)]}
+    (model,) = planned(folder, runs=[entry]).specs.values()
+    assert [said for said in model.remarks if "makes that environment" in said] == (
+        [f"its repository makes that environment {said}"] if said else []
+    )
+
+
 def test_what_the_user_says_is_not_asked_of_the_repository(tmp_path: Path) -> None:
     folder = Repository({"snake.py": SNAKE}, {"best.zip": SPACES_OF_SNAKE}).write(tmp_path / "snake")
     found = planned(folder, runs=[{"folder": str(folder), "env": "CartPole-v1"}])

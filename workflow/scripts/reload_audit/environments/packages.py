@@ -80,7 +80,16 @@ PACKAGES = (
     EnvironmentPackage("dm_control", r"dm_control/", "shimmy[dm-control]", trusted_as="shimmy"),
 )
 
-_OTHERS = {"pybullet": "pybullet", "cv2": "opencv-python-headless", "pygame": "pygame", "dm_control": "dm-control"}
+_OTHERS = {
+    **{name: name for name in ("pandas", "pybullet", "pygame", "scipy")},
+    "cv2": "opencv-python-headless",
+    "dm_control": "dm-control",
+    "PIL": "pillow",
+    "pybullet_envs": "pybullet",
+    "serial": "pyserial",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+}
 """What environments' own modules import, and what installs it."""
 
 KNOWN = tuple(package.name for package in PACKAGES if package.registers and not package.trusted_as)

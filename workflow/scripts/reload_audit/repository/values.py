@@ -149,6 +149,17 @@ class Class:
                 return found.scope.names[name]
         return UNKNOWN
 
+    def defaults(self) -> dict[str, Value]:
+        """Arguments of its constructor that have a plain value by default."""
+        start = self.find("__init__")
+        if not isinstance(start, Function):
+            return {}
+        taken = start.node.args
+        named = [one.arg for one in (*taken.posonlyargs, *taken.args)]
+        pairs = [*zip(named[len(named) - len(taken.defaults) :], taken.defaults, strict=True)]
+        pairs += [(one.arg, value) for one, value in zip(taken.kwonlyargs, taken.kw_defaults, strict=True) if value]
+        return {name: value.value for name, value in pairs if isinstance(value, ast.Constant)}
+
 
 @dataclass(eq=False)
 class Instance:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from reload_audit.planning.discovery.candidate import Candidate
 from reload_audit.reading.refusal import shown
 from reload_audit.records.guesses import Guess, Tried
 from reload_audit.repository.saved_spaces import saved_shape
 from reload_audit.repository.setup import Setup
+from reload_audit.repository.values import is_plain
 
 Recognise = Callable[[Sequence[Guess]], Sequence[Tried]]
 """Tries guesses in a process of its own."""
@@ -32,6 +33,9 @@ def settle(models: Sequence[Candidate], recognise: Recognise) -> None:
     for model in open_ones:
         if not (model.env or model.setups or model.problem):
             _settle_by_training(model, models)
+    for model in models:
+        if "env" in model.said_by_user and len(model.setups) == 1 and not model.problem:
+            model.remarks += _other_arguments(model, model.setups[0])
 
 
 def _guesses(model: Candidate) -> list[Guess]:
@@ -54,6 +58,19 @@ def _by_setup(model: Candidate, setup: Setup) -> Guess:
     observed = None if setup.frame_stack or setup.vec_wrappers else guess.observations
     wrappers = tuple((name, dict(kwargs)) for name, kwargs in setup.wrappers)
     return Guess(setup.env, setup.env_kwargs, wrappers, (), observed, guess.actions)
+
+
+def _other_arguments(model: Candidate, setup: Setup) -> Iterator[str]:
+    """Remarks on arguments that the user gives the environment, and its repository others."""
+    if setup.gaps or setup.env.rpartition(":")[2] != model.env.rpartition(":")[2]:
+        return
+    usual = {} if setup.made_by is None else setup.made_by.defaults()
+    for key, value in setup.env_kwargs.items():
+        given = model.env_kwargs.get(key, usual.get(key))
+        if is_plain(value) and given != value:
+            ours = f"with {shown(repr(given))}" if key in model.env_kwargs else "without it"
+            said = f"its repository makes that environment with {key}={shown(repr(value))}"
+            yield f"{said} ({setup.said_where().get('env_kwargs', setup.said_where()['env'])}), the audit {ours}"
 
 
 def _by_names(model: Candidate) -> Guess:
