@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from reload_audit.reports.scripts import about_scripts
 from reload_audit.results.scripts import script_entries
 from support.builders import CRITERIA, ROOT
 from support.public_scripts import FAULTY_IN_PUBLIC, SOUND_IN_PUBLIC
-from support.scripts import EXPORTED, RECIPES, SEVERAL
+from support.scripts import EXPORTED, HIDDEN_PAIR, RECIPES, SEVERAL
 from support.scripts import FAULTY as FAULTY_HERE
 from support.scripts import SOUND as SOUND_HERE
 
@@ -55,6 +56,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
         wrappers = (WrapperSpec(f"planted:{recipe.wrapper}", {}),) if recipe.wrapper else ()
         env = "planted:Gauge-v0" if algo == "PPO" else "planted:Gauge"
         specs.append(external(folder, algo, env, dict(recipe.env_kwargs), wrappers, normalized=True))
+    for ending in ("zip", "pkl"):
+        shutil.copy(folder / f"PPO.{ending}", folder / f"Backed.{ending}")
+    specs.append(replace(external(folder, "Backed", "planted:Backed", {}, normalized=True), algo="PPO"))
     lstm = {"lstm_hidden_size": 8, "net_arch": [8]}
     quick = {"n_steps": 40, "batch_size": 80, "n_epochs": 4, "learning_rate": 1e-2, "gamma": 0.5}
     recalling, costly = make_vec_env(planted.Recall, 8), make_vec_env(planted.Costly, 2)
@@ -79,7 +83,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     )
     normalized.save(str(folder / "Drops.pkl"))
     specs.append(replace(external(folder, "Drops", "planted:Gauge", {}, normalized=True), algo="PPO"))
-    PPO("MlpPolicy", VecFrameStack(make_vec_env(planted.Gauge), 2), n_steps=64).learn(64).save(folder / "Stacked")
+    stacked = VecFrameStack(make_vec_env(planted.Gauge), 2)
+    PPO("MlpPolicy", stacked, seed=0, n_steps=64).learn(64).save(folder / "Stacked")
     others = VecNormalize(make_vec_env(planted.OtherGauge, 2))
     PPO("MlpPolicy", others, n_steps=64, batch_size=64, seed=1).learn(64).save(folder / "old")
     others.save(str(folder / "other.pkl"))
@@ -184,10 +189,18 @@ def test_each_of_several_models_is_compared(models: Models) -> None:
 
 
 def test_episodes_that_are_all_the_same_are_no_more_than_one(models: Models) -> None:
-    sound = SOUND["deployed-A2C"].script()
-    (entry,) = audited(models, "same.py", sound.replace("env.reset()", "env.reset(seed=5)"))
+    same = SOUND["deployed-A2C"].script().replace("reset(seed=seed)", "reset(seed=5)")
+    (entry,) = audited(models, "same.py", same.replace("import A2C", "import PPO").replace("A2C.load", "PPO.load"))
     assert (entry.causes, entry.differs) == ((), False), entry
     assert any("the same one over and over" in remark for remark in entry.remarks)
+    assert any("PPO.load reads a model of A2C" in remark for remark in entry.remarks)
+
+
+def test_two_lines_that_cost_something_only_together_are_found_beside_one_that_costs_all(models: Models) -> None:
+    (entry,) = audited(models, "hidden-pair.py", HIDDEN_PAIR)
+    found = {cause.cause: cause.together_with for cause in entry.causes}
+    pair = {"env-kwargs": ("wrappers-differ",), "wrappers-differ": ("env-kwargs",)}
+    assert found == {"load-not-assigned": (), **pair}, entry
 
 
 NOT_COMPARED = {
@@ -222,6 +235,7 @@ REPAIRED = (
         "stochastic-DQN",
         "no-masks",
         "state-dropped",
+        "no-statistics-DQN",
     ),
     *("starts-missing", "other-arguments-A2C", "limit-in-make", "stale", "statistics-of-another-A2C"),
 )

@@ -443,6 +443,31 @@ class OtherGauge(Gauge):
     unit = np.array([9.0, 0.01, 300.0])
 
 
+class Backed(Gauge):
+    """:class:`Gauge` with a spare sensor: nothing is observed where neither is left.
+
+    :param spare: whether it has one
+    """
+
+    main = True
+
+    def __init__(self, *, spare: bool = True) -> None:
+        super().__init__()
+        self.spare = spare
+
+    def observe(self) -> Any:
+        shown = super().observe()
+        return shown if self.main or self.spare else np.zeros_like(shown)
+
+
+class Unplugs(gym.Wrapper):
+    """Takes the main sensor of :class:`Backed` away."""
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        self.unwrapped.main = False
+        return super().reset(**kwargs)
+
+
 class Panel(Gauge):
     """:class:`Gauge`, which is one part of what is observed; the other says nothing."""
 

@@ -483,6 +483,32 @@ if __name__ == "__main__":
     main()
 """
 
+OF_AN_ALGORITHM_S_PAGE = """
+import numpy as np
+import planted
+from stable_baselines3 import DDPG
+from stable_baselines3.common.noise import NormalActionNoise
+
+env = planted.Gauge("continuous")
+n_actions = env.action_space.shape[-1]
+action_noise = NormalActionNoise(mean=np.zeros(n_actions), sigma=0.1 * np.ones(n_actions))
+
+model = DDPG("MlpPolicy", env, action_noise=action_noise, policy_kwargs={"net_arch": [16]}, seed=0, verbose=1)
+model.learn(total_timesteps=200, log_interval=10)
+model.save("ddpg_gauge")
+vec_env = model.get_env()
+
+del model  # remove to demonstrate saving and loading
+
+model = DDPG.load("ddpg_gauge")
+
+obs = vec_env.reset()
+while True:
+    action, _states = model.predict(obs)
+    obs, rewards, dones, info = vec_env.step(action)
+    vec_env.render("human")
+"""
+
 SOUND_IN_PUBLIC = {
     "arguments": Case("", ARGUMENTS),
     "called-often": Case("", CALLED_OFTEN),
@@ -490,11 +516,9 @@ SOUND_IN_PUBLIC = {
     "own-copy": Case("", OWN_COPY, edits={"early=True)": "early=True)\nenv = RewardLogger(env)"}),
     "watched": Case("", WATCHED),
     "evaluation-mode": Case("", DROPS),
+    "algorithm-s-page": Case("", OF_AN_ALGORITHM_S_PAGE),
 }
 FAULTY_IN_PUBLIC = {
-    "called-often": Case(
-        "", CALLED_OFTEN, ("statistics-not-loaded",), {'venv = VecNormalize.load("A2C.pkl", venv)': ""}
-    ),
     "batch": Case("", BATCH, ("statistics-not-loaded",), {"stats.normalize_obs(obs)": "obs"}),
     "own-copy": Case("", OWN_COPY, ("environment-differs",), {"FACTOR = 1.0": "FACTOR = 1.03"}),
     "a-wrapper-less": Case("", WATCHED, ("wrappers-differ",), {"planted.SwapsActions": "RewardLogger"}),

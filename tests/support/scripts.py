@@ -43,7 +43,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecNorm
 """
 
 LOOP = """
-venv = make_vec_env(Gauge, n_envs=1, wrapper_class=WRAPPER, env_kwargs=KWARGS)
+venv = make_vec_env(Gauge, n_envs=1, seed=3, wrapper_class=WRAPPER, env_kwargs=KWARGS)
 venv = VecNormalize.load("ALGO.pkl", venv)
 venv.training = False
 venv.norm_reward = False
@@ -62,11 +62,12 @@ print(f"mean reward: {sum(rewards) / len(rewards):.2f}")
 """
 
 EVALUATE = """
-venv = VecNormalize.load("ALGO.pkl", make_vec_env(Gauge, n_envs=4, wrapper_class=WRAPPER, env_kwargs=KWARGS))
+venv = VecNormalize.load("ALGO.pkl", make_vec_env(Gauge, 4, seed=3, wrapper_class=WRAPPER, env_kwargs=KWARGS))
 venv.training = False
 venv.norm_reward = False
 model = ALGO.load("ALGO")
-mean, std = evaluate_policy(model, venv, n_eval_episodes=40)
+lengths = []
+mean, std = evaluate_policy(model, venv, n_eval_episodes=40, callback=lambda now, _: lengths.append(now["i"]))
 print(mean, std)
 """
 
@@ -79,8 +80,8 @@ with open("ALGO.pkl", "rb") as file:
 model = ALGO.load("ALGO.zip")
 env = Gauge(**KWARGS)
 scores = []
-for _ in range(25):
-    obs, _ = env.reset()
+for seed in range(25):
+    obs, _ = env.reset(seed=seed)
     score, over = 0.0, False
     while not over:
         action, _ = model.predict(statistics.normalize_obs(obs), deterministic=True)
@@ -96,7 +97,7 @@ from planted import Recall
 from sb3_contrib import RecurrentPPO
 from stable_baselines3.common.env_util import make_vec_env
 
-venv = make_vec_env(Recall, n_envs=2)
+venv = make_vec_env(Recall, n_envs=2, seed=3)
 model = RecurrentPPO.load("RecurrentPPO")
 obs, states, starts = venv.reset(), None, np.ones(2, dtype=bool)
 for _ in range(120):
@@ -110,7 +111,7 @@ from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.utils import get_action_masks
 from stable_baselines3.common.env_util import make_vec_env
 
-env = make_vec_env(Costly, n_envs=1)
+env = make_vec_env(Costly, n_envs=1, seed=3)
 model = MaskablePPO.load("MaskablePPO")
 for _ in range(30):
     obs, done = env.reset(), False
@@ -157,6 +158,7 @@ def enjoy():
     env = VecNormalize.load(f"{args.algo.upper()}.pkl", env)
     env.training = False
     env.norm_reward = args.norm_reward
+    env.seed(args.seed)
     model = ALGOS[args.algo].load(args.algo.upper(), env=env, custom_objects={"learning_rate": 0.0}, device="cpu")
     deterministic = not args.stochastic
     obs = env.reset()
@@ -194,7 +196,7 @@ vec_env.save("fresh.pkl")
 del model  # remove to demonstrate saving and loading
 
 model = PPO.load("fresh", env=vec_env)
-vec_env = VecNormalize.load("fresh.pkl", make_vec_env("Gauge-v0", n_envs=2))
+vec_env = VecNormalize.load("fresh.pkl", make_vec_env("Gauge-v0", n_envs=2, seed=3))
 vec_env.training = False
 vec_env.norm_reward = False
 mean_reward, std_reward = evaluate_policy(model, vec_env, n_eval_episodes=30, deterministic=True)
@@ -208,6 +210,7 @@ from stable_baselines3.common.utils import obs_as_tensor
 venv = VecNormalize.load("ALGO.pkl", DummyVecEnv([lambda: Gauge(**KWARGS)] * 2))
 venv.training, venv.norm_reward = False, False
 model = ALGO.load("ALGO.zip")
+venv.seed(8)
 obs = venv.reset()
 returns, running = [], [0.0, 0.0]
 while len(returns) < 30:
@@ -226,11 +229,11 @@ print(f"{sum(returns) / len(returns):.3f}")
 PARAMETERS = """
 class Evaluator:
     def __init__(self, path, n_episodes=30):
-        self.env = make_vec_env(Gauge, n_envs=3, env_kwargs=dict(KWARGS), wrapper_class=WRAPPER)
+        self.env = make_vec_env(Gauge, n_envs=3, seed=3, env_kwargs=dict(KWARGS), wrapper_class=WRAPPER)
         self.env = VecNormalize.load(path + ".pkl", self.env)
         self.env.training = False
         self.env.norm_reward = False
-        self.model = ALGO("MlpPolicy", self.env, policy_kwargs={"net_arch": [16]})
+        self.model = ALGO("MlpPolicy", self.env, seed=3, policy_kwargs={"net_arch": [16]})
         self.model.set_parameters(path)
         self.n_episodes = n_episodes
 
@@ -270,7 +273,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecNormalize
 
-venv = make_vec_env(Panel, n_envs=2)
+venv = make_vec_env(Panel, n_envs=2, seed=3)
 venv = VecNormalize.load("Panel.pkl", venv)
 venv.training, venv.norm_reward = False, False
 model = PPO.load("Panel", env=venv)
@@ -282,7 +285,7 @@ from planted import Gauge
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 
-env = make_vec_env(Gauge)
+env = make_vec_env(Gauge, seed=3)
 model = PPO.load("Stacked")
 obs = env.reset()
 for _ in range(100):
@@ -293,7 +296,7 @@ for _ in range(100):
 EXPORTED = """
 import numpy as np
 
-venv = VecNormalize.load("ALGO.pkl", make_vec_env(Gauge, n_envs=1, env_kwargs=KWARGS))
+venv = VecNormalize.load("ALGO.pkl", make_vec_env(Gauge, n_envs=1, seed=3, env_kwargs=KWARGS))
 venv.training = venv.norm_reward = False
 weights = {name: value.numpy() for name, value in ALGO.load("ALGO").policy.state_dict().items()}
 
@@ -316,6 +319,21 @@ print(np.mean(rewards))
 """
 
 
+HIDDEN_PAIR = """
+from planted import Backed, Unplugs
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import VecNormalize
+
+venv = make_vec_env(Backed, n_envs=2, seed=3, wrapper_class=Unplugs, env_kwargs={"spare": False})
+venv = VecNormalize.load("Backed.pkl", venv)
+venv.training = venv.norm_reward = False
+model = PPO("MlpPolicy", venv, seed=0)
+model.load("Backed")
+print(evaluate_policy(model, venv, n_eval_episodes=30))
+"""
+
 SEVERAL = """
 from planted import Gauge
 from stable_baselines3 import A2C, PPO
@@ -324,7 +342,7 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecNormalize
 
 for algo in (PPO, A2C):
-    venv = make_vec_env(Gauge, n_envs=2, env_kwargs={"action": "discrete", "early": algo is A2C})
+    venv = make_vec_env(Gauge, n_envs=2, seed=3, env_kwargs={"action": "discrete", "early": algo is A2C})
     if algo is PPO:
         venv = VecNormalize.load("PPO.pkl", venv)
         venv.training = venv.norm_reward = False
@@ -386,7 +404,6 @@ STOCHASTIC = {", deterministic=True": ""}
 
 SOUND = {
     "loop-PPO": Case("PPO", LOOP),
-    "loop-DQN": Case("DQN", LOOP),
     "evaluate-PPO": Case("PPO", EVALUATE),
     "deployed-A2C": Case("A2C", DEPLOYED),
     "deployed-SAC": Case("SAC", DEPLOYED),
@@ -417,7 +434,9 @@ FAULTY = {
         ("load-not-assigned",),
         {'model = ALGO.load("ALGO")': 'model = ALGO("MlpPolicy", venv, seed=0)\nALGO.load("ALGO", env=venv)'},
     ),
-    "new-statistics-PPO": Case("PPO", LOOP, ("statistics-not-loaded",), FRESH),
+    "no-statistics-DQN": Case(
+        "DQN", LOOP, ("statistics-not-loaded",), {'venv = VecNormalize.load("ALGO.pkl", venv)': ""}
+    ),
     "statistics-of-another-A2C": Case(
         "A2C", EVALUATE, ("statistics-not-loaded",), {'VecNormalize.load("ALGO.pkl"': 'VecNormalize.load("other.pkl"'}
     ),
@@ -448,7 +467,7 @@ FAULTY = {
         "PPO",
         DEPLOYED,
         ("reset-return-misread",),
-        {"obs, _ = env.reset()": "obs = env.reset()", "statistics.normalize_obs(obs)": "obs"},
+        {"obs, _ = env.reset(seed=seed)": "obs = env.reset(seed=seed)", "statistics.normalize_obs(obs)": "obs"},
     ),
     "other-arguments-A2C": Case(
         "A2C", LOOP, ("env-kwargs",), {"env_kwargs=KWARGS": 'env_kwargs={"action": "discrete"}'}

@@ -39,8 +39,10 @@ from reload_audit.records.script_record import (
     put_right,
 )
 from reload_audit.records.specs import ScriptSpec
+from reload_audit.reports.dashboard.report import render
 from reload_audit.reports.scripts import about_scripts, of_models
 from reload_audit.results.scripts import counted, script_entries
+from support.audit_contents import audit_of, trained_row
 
 ENTRY = ScriptEntry(
     name="enjoy.py",
@@ -94,6 +96,14 @@ def test_what_no_line_explains_is_said_with_its_amount() -> None:
 def test_a_model_s_page_says_what_scripts_earn_with_it() -> None:
     (said,) = of_models([ENTRY]).values()
     assert said == ("enjoy.py earns 10 ± 1 (20 episodes); robot earns 50 ± 2: enjoy.py:8 load-not-assigned")
+
+
+def test_a_report_of_scripts_alone_shows_their_lines_each_as_deep_as_it_is() -> None:
+    page = render(audit_of(scripts=[ENTRY.to_dict()]))
+    assert '<main class="of-scripts">' in page
+    assert '<span style="--depth:0">enjoy.py earns 10 ± 1' in page
+    assert '<span style="--depth:5">see docs/causes/load-not-assigned.md' in page
+    assert "<main>" in render(audit_of(trained_row(), scripts=[ENTRY.to_dict()]))
 
 
 def seen_run(number: int, *, moments: str = "same") -> tuple[ObservedModel, ObservedNormalization, ObservedRun]:

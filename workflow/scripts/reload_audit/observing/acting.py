@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,27 @@ Acting = tuple[int | None, tuple[str, Place, bool | None, bool, bool, bool, bool
 """The number of the model that is asked for actions, and how: the function, its line, whether deterministic, whether
 state, starts and masks were given, and whether its network acts as in training."""
 
-_ALWAYS_DETERMINISTIC = (ARSPolicy, QRDQNPolicy, QuantileNetwork, DQNPolicy, QNetwork, Actor, TD3Policy, TD3)
 _WITH_MODES = (torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._BatchNorm)
-_EXPLORING = (DQN,)
-"""Algorithms whose ``predict`` explores, which their policies do not."""
+
+
+def _is_one_of(*kinds: type) -> Callable[[object], bool]:
+    """Whether an object is of one of these classes, remembered by its own: every step asks, and to compare is slow."""
+    known: dict[type, bool] = {}
+
+    def is_one(thing: object) -> bool:
+        kind = type(thing)
+        if kind not in known:
+            known[kind] = issubclass(kind, kinds)
+        return known[kind]
+
+    return is_one
+
+
+_is_always_deterministic = _is_one_of(
+    ARSPolicy, QRDQNPolicy, QuantileNetwork, DQNPolicy, QNetwork, Actor, TD3Policy, TD3
+)
+_explores = _is_one_of(DQN)
+"""Whether ``predict`` of an algorithm explores, which its policy does not."""
 
 
 def has_one_mode(actor: Any, *, of_model: bool) -> bool:
@@ -35,10 +53,10 @@ def has_one_mode(actor: Any, *, of_model: bool) -> bool:
     :param of_model: whether ``actor`` is a model
     """
     if not of_model:
-        return isinstance(actor, _ALWAYS_DETERMINISTIC)
-    if isinstance(actor, _EXPLORING) or hasattr(actor, "exploration_rate"):
+        return _is_always_deterministic(actor)
+    if _explores(actor) or hasattr(actor, "exploration_rate"):
         return False
-    return isinstance(actor, _ALWAYS_DETERMINISTIC) or isinstance(actor.policy, _ALWAYS_DETERMINISTIC)
+    return _is_always_deterministic(actor) or _is_always_deterministic(actor.policy)
 
 
 @functools.cache
@@ -70,6 +88,8 @@ def is_answer(action: Any, answer: Any, row: int | None = None) -> bool:
 
     :param row: of the answer, where that is of several environments; None for all of it
     """
+    if action is answer and row is None:
+        return True
     given = as_array(answer[0] if isinstance(answer, tuple) else answer)
     own, its = np.asarray(action), np.asarray(given if row is None else given[row])
     return own.size == its.size and bool((own.ravel() == its.ravel()).all())

@@ -185,7 +185,9 @@ def _learning(observer: Observer, original: Any) -> Any:
     return learn
 
 
-def _predicting(observer: Observer, original: Any) -> Any:
+def _predicting(observer: Observer, original: Any, *, of_model: bool) -> Any:
+    how = "predict" if of_model else "policy.predict"
+
     def predict(
         self: Any,
         observation: Any,
@@ -199,10 +201,8 @@ def _predicting(observer: Observer, original: Any) -> Any:
             return original(self, observation, state, episode_start, deterministic, *args, **kwargs)
         if observer.on:
             masks = bool(args) or kwargs.get("action_masks") is not None
-            of_model = isinstance(self, BaseAlgorithm)
             mode = None if has_one_mode(self, of_model=of_model) else bool(deterministic)
             flags = (mode, state is not None, episode_start is not None, masks, False)
-            how = "predict" if of_model else "policy.predict"
             observer.acted(self, how, observation, flags)
             observer.begins = episode_start is not None and bool(np.any(episode_start))
         observer.depth["act"] = 1
@@ -317,6 +317,15 @@ def _building(observer: Observer, original: Any) -> Any:
     return build
 
 
+def _layering(observer: Observer, original: Any) -> Any:
+    def construct(self: Any, *args: Any, **kwargs: Any) -> None:
+        if observer.on:
+            observer.layered(self)
+        original(self, *args, **kwargs)
+
+    return construct
+
+
 def _making(observer: Observer, original: Any) -> Any:
     @functools.wraps(original)
     def make(*args: Any, **kwargs: Any) -> Any:
@@ -393,8 +402,8 @@ _METHODS: tuple[tuple[type, str, Callable[[Observer, Any], Any]], ...] = (
     (BaseAlgorithm, "set_parameters", _setting_parameters),
     (BaseAlgorithm, "learn", _learning),
     (BaseAlgorithm, "save", _saving),
-    (BaseAlgorithm, "predict", _predicting),
-    (BasePolicy, "predict", _predicting),
+    (BaseAlgorithm, "predict", functools.partial(_predicting, of_model=True)),
+    (BasePolicy, "predict", functools.partial(_predicting, of_model=False)),
     (BasePolicy, "forward", _forwarding),
     (BasePolicy, "_predict", _forwarding),
     (BasePolicy, "get_distribution", _asking_parts),
@@ -410,4 +419,5 @@ _METHODS: tuple[tuple[type, str, Callable[[Observer, Any], Any]], ...] = (
     (VecNormalize, "__init__", _constructing_normalization),
     (VecNormalize, "__setstate__", _unpickling),
     (VecNormalize, "normalize_obs", _normalizing),
+    (VecEnv, "__init__", _layering),  # but for that of VecNormalize
 )

@@ -40,9 +40,11 @@ class ModelsSeen:
         """The number of a model, by itself or by its policy; the last one's, if several share it."""
         for number in range(len(self._models) - 1, -1, -1):
             model = self._models[number].model
+            if actor is model:
+                return number
             policy = getattr(model, "policy", None)
             parts = (getattr(policy, name, None) for name in ("actor", "q_net", "quantile_net"))
-            if actor in (model, policy) or any(part is actor for part in parts):
+            if actor is policy or any(part is actor for part in parts):
                 return number
         return None
 

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -116,7 +117,7 @@ class Observer:
     @property
     def on(self) -> bool:
         """Whether notes are taken: not in worker processes, nor of what training does."""
-        return not self.depth["learn"] and self.here
+        return not self.depth["learn"] and self._pid == os.getpid()
 
     @property
     def here(self) -> bool:
@@ -228,6 +229,11 @@ class Observer:
             self._made.setdefault(id(env), (env, self.place()))
 
     @_careful
+    def layered(self, env: Any) -> None:
+        """The class of a VecEnv is called; those of its base classes follow."""
+        self._made.setdefault(id(env), (env, self.place()))
+
+    @_careful
     def before(self, env: Any) -> None:
         """The script is about to reset or step an environment."""
         self._watch(env)
@@ -294,7 +300,9 @@ class Observer:
         number = None if normalize is None else self._normalizations.begins(normalize, self._lines.at(self.place()))
         innermost = id(single_of(layers[-1]).unwrapped)
         place = self._made.get(innermost, (None, None))[1]
-        self._environments.append(described(layers, self._lines.at(place), number, self._arguments))
+        made_at = self._lines.at(self._made[id(env)][1]) if vectorized and id(env) in self._made else None
+        seen = described(layers, self._lines.at(place), number, self._arguments)
+        self._environments.append(replace(seen, vec_line=made_at))
         slots = [Slot() for _ in range(env.num_envs if vectorized else 1)]
         made = Watched(env, len(self._environments) - 1, vectorized, slots, normalize, layers[-1])
         self._watched[id(env)] = made

@@ -12,7 +12,7 @@ import numpy as np
 
 from reload_audit.observing.subject import Subject
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
-from reload_audit.records.observation import ObservedNormalization, View
+from reload_audit.records.observation import Line, ObservedNormalization, View
 from reload_audit.records.script_record import Figure, ScriptDifference
 from reload_audit.records.specs import ExternalPolicy
 from reload_audit.records.storage import digest, plain
@@ -136,22 +136,22 @@ def _of_layer(layer: ObservedNormalization, statistics: SavedStatistics, path: s
         yield ScriptDifference("statistics-not-loaded", layer.line, evidence, _loading(layer, path), changes)
 
 
-def _assigned(layer: ObservedNormalization) -> tuple[str, str]:
-    """The name that the line which makes a VecNormalize gives to it, and what it assigns; empty where it names none."""
-    code = "" if layer.line is None else layer.line.code
+def _assigned(line: Line | None) -> tuple[str, str]:
+    """The name that the line which makes a layer gives to it, and what it assigns; empty where it names none."""
+    code = "" if line is None else line.code
     found = re.fullmatch(r"([A-Za-z_][\w.]*)\s*=(?!=)\s*(.+)", code)
     return (found[1], found[2]) if found else ("", "")
 
 
 def _with(layer: ObservedNormalization, switch: str) -> str:
     """The line that makes a VecNormalize, with one of its switches set off."""
-    name, value = _assigned(layer)
+    name, value = _assigned(layer.line)
     return f"{name} = {value}; {name}.{switch} = False" if name else ""
 
 
 def _loading(layer: ObservedNormalization, path: str) -> str:
     """The line that makes a VecNormalize, with the statistics of training loaded instead."""
-    name, value = _assigned(layer)
+    name, value = _assigned(layer.line)
     for maker, place in (("VecNormalize(", 0), ("VecNormalize.load(", 1)):
         if value.startswith(maker) and value.endswith(")"):
             given = _arguments(value[len(maker) : -1])
@@ -159,6 +159,18 @@ def _loading(layer: ObservedNormalization, path: str) -> str:
                 load = f"VecNormalize.load({path!r}, {given[place]})"
                 return f"{name} = {load}; {name}.training = {name}.norm_reward = False"
     return ""
+
+
+def _loading_around(line: Line | None, path: str) -> str:
+    """The line that makes a VecEnv, with a VecNormalize of the statistics of training around it."""
+    name, value = _assigned(line)
+    if not value.startswith(_MAKERS) or not value.endswith(")"):
+        return ""
+    load = f"{name} = VecNormalize.load({path!r}, {value}); {name}.training = {name}.norm_reward = False"
+    return f"from stable_baselines3.common.vec_env import VecNormalize; {load}"
+
+
+_MAKERS = ("make_vec_env(", "DummyVecEnv(", "SubprocVecEnv(", "VecMonitor(")
 
 
 def _arguments(text: str) -> list[str]:
@@ -189,7 +201,9 @@ def _by_hand(
     if _as_given(views, lambda raw: raw):
         evidence, instead = "observations reach the policy as the environment gives them: ", ""
         if layer is None:
-            evidence += "its statistics are not loaded"
+            evidence += f"its statistics, {Path(path).name}, are not loaded"
+            instead = _loading_around(subject.environment.vec_line, path)
+            line = subject.environment.vec_line if instead else line
         else:
             line, instead = layer.line, _loading(layer, path) if layer.made == "constructed" else ""
             evidence += "its VecNormalize has norm_obs=False"

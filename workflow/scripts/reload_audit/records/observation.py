@@ -147,6 +147,7 @@ class ObservedEnvironment(PlainData):
     :param frame_stack: observations stacked by VecFrameStack; None for none
     :param normalization: number of the VecNormalize around it; None for none
     :param n_envs: environments side by side; 1 for a single one
+    :param vec_line: that made the outermost layer of the VecEnv; None for a single environment
     """
 
     line: Line | None
@@ -162,6 +163,7 @@ class ObservedEnvironment(PlainData):
     frame_stack: int | None
     normalization: int | None
     n_envs: int
+    vec_line: Line | None = None
 
 
 @dataclass(frozen=True)
