@@ -7,6 +7,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from reload_audit.records.steps import read_steps
 from reload_audit.records.storage import read_json
 from reload_audit.results.aggregate import aggregate
 from reload_audit.training.checkpoints import Checkpoints
+from reload_audit.training.not_finite import TrainingBroke
 from reload_audit.training.train import create_model, train, training_environment
 from support.builders import training_spec
 from support.external_audits import train_all
@@ -220,6 +222,8 @@ def test_a_lost_reward_is_found_in_the_gap_where_it_was_lost(name, audited):
     assert (audited[name]["verdict"], audited[name]["gap"]) == ("degraded", REWARD_LOST[name][1])
 
 
+BREAKS = "in training: TrainingBroke: "
+
 BROKEN = {
     "planted:RaisesInTraining": "in training: RuntimeError: the simulator went away",
     "planted:CrashesInTraining": "in training: the process was ended by SIGSEGV",
@@ -228,6 +232,11 @@ BROKEN = {
     "planted:ExitsOnReload": "on reload: the process ended by itself with exit status 0, without a result",
     "planted:KilledOnReload": "on reload: the process was ended by SIGKILL, twice: for want of memory, or by somebody",
     "planted:NoNumber": "on reload: NonFiniteReward: episode ",
+    "not_finite:NoNumberAsReward": f"{BREAKS}the environment gave a reward of nan at step 21 of training",
+    "not_finite:NoNumberObserved": f"{BREAKS}the environment gave an observation with nan at step 21 of training",
+    "not_finite:InfinityObserved": f"{BREAKS}the environment gave an observation with inf at the first reset",
+    "not_finite:CountsFromOne": f"{BREAKS}at step 4 of training an observation is 3; of Discrete(3, start=1)",
+    "not_finite:NoNumberObservedOnReload": "on reload: UnusableObservation: an observation holds nan",
 }
 
 
@@ -235,6 +244,12 @@ BROKEN = {
 def test_whatever_breaks_is_an_error_row_with_its_reason(env, audited):
     assert audited[env]["verdict"] == "error"
     assert audited[env]["reason"].startswith(BROKEN[env])
+
+
+def test_training_that_diverges_is_said_to_have_diverged(tmp_path):
+    spec = training_spec(hyperparams={"n_steps": 16, "batch_size": 16, "learning_rate": 1e30})
+    with pytest.raises(TrainingBroke, match="at step 16 of training the network's parameters are not finite"):
+        train(spec, str(tmp_path))
 
 
 def test_a_hanging_environment_is_an_error_row_with_the_limit(tmp_path):
@@ -322,6 +337,15 @@ def test_a_checkpoint_of_another_experiment_is_not_used(tmp_path):
     assert checkpoints.last() is not None
     train_model(spec, tmp_path / "trained", tmp_path / "log", code="", limits=LIMITS)
     assert read_json(tmp_path / "trained/manifest.json")["resumed_from"] is None
+
+
+def test_of_a_checkpoint_that_cannot_be_saved_nothing_is_left(tmp_path):
+    spec = TrainingSpec.from_dict(training_spec())
+    model = create_model(spec, training_environment(spec))
+    model.cannot_be_saved = threading.Lock()
+    with pytest.raises(TypeError, match="lock"):
+        Checkpoints(tmp_path, "experiment").save(model)
+    assert [path for path in tmp_path.rglob("*") if path.is_file() or path.name.startswith(".")] == []
 
 
 def test_writing_checkpoints_changes_no_bit_of_a_training(tmp_path):

@@ -190,9 +190,10 @@ def test_death_by_a_signal_names_the_signal(run_target: Run, name: str) -> None:
     assert failure.message.startswith(f"the process was ended by {name}")
 
 
-def test_a_process_that_is_killed_gets_one_more_try(run_target: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sending", [False, True])
+def test_a_process_that_is_killed_gets_one_more_try(run_target: Run, tmp_path: Path, sending: bool) -> None:
     note = tmp_path / "tried"
-    assert run_target("be_killed_the_first_time", str(note)).value == "second try"
+    assert run_target("be_killed_the_first_time", str(note), sending).value == "second try"
 
 
 def test_a_real_segmentation_fault_is_survived(run_target: Run) -> None:

@@ -27,6 +27,7 @@ from reload_audit.environments.stack import LayerProblem, order_of, unclear_plac
 from reload_audit.evaluation.checks import check, check_identity, recorded_divergence
 from reload_audit.evaluation.conditions import Excluded, Subject, fresh_environments, run_condition
 from reload_audit.evaluation.in_time import time_allowed
+from reload_audit.evaluation.observations import UnusableObservation
 from reload_audit.evaluation.rollouts import NoActionMasks, NonFiniteReward, RandomPolicy, TimeAllowed, run_episodes
 from reload_audit.evaluation.said import say_verdict
 from reload_audit.forensics.history import counted_by, history_of, remarks_on_training
@@ -73,7 +74,10 @@ _WRAPPERS = {
 }
 """Wrappers of a migration, as a spec names them."""
 
-_SPEAKING = (Unreadable, ImportProblem, LayerProblem, EpisodeTooLong, NonFiniteReward, NoActionMasks)
+_SPEAKING = (
+    *(Unreadable, ImportProblem, LayerProblem),
+    *(EpisodeTooLong, NonFiniteReward, NoActionMasks, UnusableObservation),
+)
 
 
 def evaluate_external(

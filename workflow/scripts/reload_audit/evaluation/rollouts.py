@@ -22,6 +22,7 @@ from reload_audit.environments.seeded_episodes import PARKED_KEY, SeededEpisode,
 from reload_audit.environments.step_recorders import PolicySteps
 from reload_audit.environments.valid_actions import can_be_masked, sample_valid
 from reload_audit.evaluation.acting import acting
+from reload_audit.evaluation.observations import check_usable
 from reload_audit.records.episodes import Episode
 from reload_audit.records.manifest import Construction
 from reload_audit.records.specs import EvaluationSpec
@@ -190,6 +191,7 @@ def run_episodes(
     :param steps: takes the first steps of the first episodes, if given
     :param allowed: the time for them; unlimited if not given
     :raises NonFiniteReward: an episode earned NaN or an infinity
+    :raises UnusableObservation: a policy cannot act on what an environment observed
     :raises EpisodesLost: a wrapper hides the end of episodes
     """
     with policy.acting(), _shallow_copies(venv):
@@ -235,9 +237,7 @@ def _run_episodes(
     allowed: TimeAllowed | None,
 ) -> list[Episode]:
     slots = venv.num_envs
-    for slot in range(slots):
-        queue = [(index, evaluation.seed + index) for index in range(start + slot, stop, slots)]
-        venv.env_method("begin_episodes", queue, evaluation.max_episode_steps, steps is not None, indices=slot)
+    _begin_episodes(venv, evaluation, start, stop, keep_steps=steps is not None)
     observations: Any = venv.reset()  # never a tuple: SB3 does not train on such spaces
     parked = np.asarray([done for _, done in venv.env_method("collect_episodes", stop)])
     states: States = None
@@ -257,7 +257,11 @@ def _run_episodes(
             stop, allowed = min([stop, *filter(None, venv.env_method("begin_no_more"))]), None
             episodes = [episode for episode in episodes if episode.episode < stop]
             continue
-        actions, states = policy.act(observations, states, starts, venv, parked)
+        try:
+            actions, states = policy.act(observations, states, starts, venv, parked)
+        except Exception:
+            check_usable(observations, venv.observation_space)
+            raise
         trace.add(observations, actions)
         observations, rewards, starts, infos = venv.step(actions)
         step_rewards += rewards
@@ -274,6 +278,13 @@ def _run_episodes(
                     if allowed is not None:
                         allowed.ended(start + len(episodes))
     return sorted(episodes, key=lambda episode: episode.episode)
+
+
+def _begin_episodes(venv: VecEnv, evaluation: EvaluationSpec, start: int, stop: int, *, keep_steps: bool) -> None:
+    """Tell every slot which episodes it runs, and with which seeds."""
+    for slot in range(venv.num_envs):
+        queue = [(index, evaluation.seed + index) for index in range(start + slot, stop, venv.num_envs)]
+        venv.env_method("begin_episodes", queue, evaluation.max_episode_steps, keep_steps, indices=slot)
 
 
 def run_looks(

@@ -41,11 +41,6 @@ class History:
     earlier: bool | None
     total: int | None
 
-    @property
-    def went_on(self) -> bool:
-        """Whether ``learn`` was certainly called for a model that had been trained."""
-        return bool(self.earlier) or (self.last_learn is not None and self.last_learn < self.counted)
-
 
 def history_of(saved: SavedModel, traces: Traces) -> History | None:
     """What a zip tells of a model's training; None where it has no number of steps."""

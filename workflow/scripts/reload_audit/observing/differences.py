@@ -21,7 +21,6 @@ from reload_audit.records.observation import Observation, ObservedActs, Observed
 from reload_audit.records.script_record import Compared, ScriptDifference
 from reload_audit.records.specs import ExternalPolicy, ExternalSpec, ScriptSpec
 
-_RETURNS = re.compile(r"\.(reset|step)\(")
 _CALL = re.compile(r"((?:\.predict|\bevaluate_policy)\((?:[^()]|\([^()]*\))*)\)")
 """A call of ``predict`` or ``evaluate_policy``, up to its closing bracket."""
 

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any, Literal
 
@@ -339,9 +340,11 @@ def _await(
 def _received(process: Any, receiver: Connection) -> tuple[Any, Failure | None]:
     """What a process has sent, or why it cannot be had."""
     try:
-        return receiver.recv(), None
-    except EOFError:
+        content = receiver.recv_bytes()
+    except (EOFError, OSError):  # OSError: it ended while it was sending
         return None, _still_there(process)
+    try:
+        return ForkingPickler.loads(content), None
     except Exception as error:  # it could be pickled there, and cannot be unpickled here
         return None, Failure("exception", f"its result cannot be taken over: {_said(error)}", "")
 

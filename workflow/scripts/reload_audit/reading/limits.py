@@ -38,9 +38,6 @@ LITERAL_CHARACTERS = 10_000
 LONGEST_NAME = 200
 """Characters of an environment's id, and of the dotted name of a module, a class or a function."""
 
-LONGEST_FILE_NAME = 255
-"""Bytes of a file's name on most file systems."""
-
 YAML_VALUES = 5_000
 """Values in a YAML text: settings of RL Zoo have two hundred. Each takes 20 microseconds."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -263,10 +263,6 @@ class ModelRecord:
         if self.train_time is not None:
             return self.train_time.reference
         return [] if self.canonical is None else self.canonical.episodes
-
-    def with_log(self, log: str) -> ModelRecord:
-        """A copy of this record that names another log."""
-        return replace(self, log=log)
 
 
 def check_record(record: ModelRecord) -> None:

@@ -6,6 +6,7 @@ that start anew, so its model is another one than an uninterrupted training make
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import tempfile
@@ -41,13 +42,14 @@ class Checkpoints:
         """Save a checkpoint, which appears complete or not at all, and remove those before it."""
         self._folder.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=".", dir=self._folder))
-        model_folder.save(model, building)
-        if isinstance(model, OffPolicyAlgorithm):
-            model.save_replay_buffer(building / _REPLAY_BUFFER)
         try:
-            building.rename(self._folder / f"step{model.num_timesteps}")
-        except OSError:
-            shutil.rmtree(building)  # a second copy of this job has just saved the same
+            model_folder.save(model, building)
+            if isinstance(model, OffPolicyAlgorithm):
+                model.save_replay_buffer(building / _REPLAY_BUFFER)
+            with contextlib.suppress(OSError):  # a second copy of this job has just saved the same
+                building.rename(self._folder / f"step{model.num_timesteps}")
+        finally:  # of a checkpoint that a full disk has cut off, too
+            shutil.rmtree(building, ignore_errors=True)
         for older in self._steps()[:-1]:
             shutil.rmtree(older, ignore_errors=True)
 

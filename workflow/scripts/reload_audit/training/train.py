@@ -37,6 +37,7 @@ from reload_audit.records.steps import Steps
 from reload_audit.records.storage import plain, write_json
 from reload_audit.remedies.pickling import find_unpicklable_parts
 from reload_audit.training.checkpoints import Checkpoints, SaveCheckpoints, load_into
+from reload_audit.training.not_finite import FirstNotFinite, TrainingBroke
 
 _PROGRESS_SECONDS = 10.0
 
@@ -60,7 +61,8 @@ def train(spec_data: Mapping[str, Any], folder: str, checkpoints: str = "", code
     checkpoint = None if kept is None else kept.last()
     venv = training_environment(spec, checkpoint)
     model = create_model(spec, venv)
-    callbacks: list[BaseCallback] = [_Progress(spec.total_timesteps)]
+    numbers = FirstNotFinite()
+    callbacks: list[BaseCallback] = [_Progress(spec.total_timesteps), numbers]
     if kept is not None and spec.checkpoint_every is not None:
         callbacks.append(SaveCheckpoints(kept, spec.checkpoint_every))
     if checkpoint is not None:
@@ -70,7 +72,12 @@ def train(spec_data: Mapping[str, Any], folder: str, checkpoints: str = "", code
 
     start = time.monotonic()
     left = spec.total_timesteps - model.num_timesteps
-    model.learn(left, callback=callbacks, reset_num_timesteps=checkpoint is None)
+    try:
+        model.learn(left, callback=callbacks, reset_num_timesteps=checkpoint is None)
+    except Exception as error:
+        if why := numbers.why(error):
+            raise TrainingBroke(why) from error
+        raise
     learned = time.monotonic()
     _remove_empty_log(model)
     model_folder.save(model, Path(folder))
