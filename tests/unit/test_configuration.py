@@ -506,6 +506,8 @@ BROKEN = {
     "empty": (b"", ": expected keys and values at the top, found nothing"),
     "scalar": (b"text\n", ": expected keys and values at the top, found a string ('text')"),
     "list": (b"- a\n", ": expected keys and values at the top, found a list (['a'])"),
+    "folder": (b"pathvars: {results: 1}\n", ": pathvars.results: expected a string, found an integer (1)"),
+    "folders": (b"pathvars: [results]\n", ": pathvars: expected a mapping, found a list (['results'])"),
     "two documents": (b"a: 1\n---\nb: 2\n", ", line 2, column 1: is not valid YAML: but found another document"),
 }
 

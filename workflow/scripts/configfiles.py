@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from reload_audit.planning.configuration import ConfigError, read_yaml
+from reload_audit.planning.configuration import ConfigError, read_configuration
 
 
 def main(arguments: Sequence[str]) -> str | None:
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str]) -> str | None:
     problems = []
     for file in parser.parse_known_args(arguments)[0].configfile:
         try:
-            read_yaml(file)
+            read_configuration(file)
         except ConfigError as error:
             problems.append(str(error))
     return "\n".join(problems) or None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reload_audit.command import workflow
-from reload_audit.planning.configuration import read_yaml
+from reload_audit.planning.configuration import read_configuration
 from reload_audit.planning.plan import DEFAULT_CONFIGURATION
 
 _LOOKS = (
@@ -30,7 +30,7 @@ def run(arguments: Sequence[str]) -> int:
     known, _ = parser.parse_known_args(list(arguments))
     default = Path(known.directory, DEFAULT_CONFIGURATION)
     given = [Path(file) for file in known.configfile] or ([default] if default.exists() else [])
-    written = {key: value for file in given for key, value in read_yaml(file).items()}
+    written = {key: value for file in given for key, value in read_configuration(file).items()}
     status = workflow.snakemake([*workflow.default_profile(arguments), *arguments], Path())
     if status or any(argument.startswith(_LOOKS) for argument in arguments):
         return status

@@ -92,6 +92,25 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return content
 
 
+def read_configuration(path: str | Path) -> dict[str, object]:
+    """Read a file with a configuration, and check ``pathvars``: Snakemake takes that before a schema is looked at.
+
+    :raises ConfigError: as :func:`read_yaml`, or ``pathvars`` are no names of folders
+    """
+    config: dict[str, object] = read_yaml(path)
+    pathvars = config.get("pathvars", {})
+    if not isinstance(pathvars, dict):
+        raise ConfigError(f"{path}: pathvars: expected a mapping, found {_kind(pathvars)}")
+    problems = [
+        f"{path}: pathvars.{key}: expected a string, found {_kind(value)}"
+        for key, value in pathvars.items()
+        if not isinstance(value, str)
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return config
+
+
 def resolve(config: dict[str, Any], schema: dict[str, Any], source: str) -> Configuration:
     """The configuration with every default filled in.
 

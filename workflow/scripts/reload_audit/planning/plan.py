@@ -448,7 +448,7 @@ def default_configuration(source: Source) -> str:
     """
     own = Path(DEFAULT_CONFIGURATION)
     file = own if own.exists() else source(f"../{DEFAULT_CONFIGURATION}")
-    configuration.read_yaml(file)
+    configuration.read_configuration(file)
     return str(file)
 
 
