@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -242,6 +244,34 @@ def test_only_one_audit_at_a_time_writes_into_a_folder(folder: Path) -> None:
         )
     assert "another audit is at work in out: wait until it has ended" in second.stderr
     with workflow.alone_in(folder / "out"):
+        pass
+
+
+def test_a_snakemake_that_outlives_its_killed_command_keeps_other_audits_out(folder: Path) -> None:
+    Path("project").mkdir()
+    Path("project/Snakefile").write_text(
+        "import os, time\nfrom pathlib import Path\nPath('new').write_text(str(os.getpid()))\n"
+        "Path('new').rename('begun')\ntime.sleep(600)"
+    )
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path\n"
+        "from reload_audit.command import workflow\n"
+        "workflow.PROJECT = Path('project').absolute()\n"
+        "with workflow.alone_in(Path('out')) as held: workflow.snakemake(['-n'], Path('out'), held=held)"
+    )
+    command = subprocess.Popen([sys.executable, "-c", code, str(ROOT / "workflow/scripts")])
+    while not Path("out/begun").exists():
+        assert command.poll() is None
+        time.sleep(0.05)
+    command.kill()
+    command.wait()
+    outlives = psutil.Process(int(Path("out/begun").read_text()))
+    with pytest.raises(Mistake, match="another audit is at work in out"), workflow.alone_in(Path("out")):
+        pass
+    outlives.kill()
+    psutil.wait_procs([outlives])
+    with workflow.alone_in(Path("out")):
         pass
 
 

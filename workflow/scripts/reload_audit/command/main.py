@@ -52,11 +52,14 @@ def start(audit: written.Audit, options: Namespace, said: Sequence[str]) -> int:
     """Write the configuration, run the workflow on it, and say how it ended."""
     for note in audit.notes:
         print(note, file=sys.stderr)
-    with workflow.alone_in(audit.output):
+    with workflow.alone_in(audit.output) as held:
         file, summary = audit.output / "audit.yaml", audit.output / "summary.txt"
-        file.write_text(audit.text(said), encoding="utf-8")
+        try:
+            file.write_text(audit.text(said), encoding="utf-8")
+        except OSError as error:
+            raise Mistake(f"{file}: cannot be written: {error.strerror}") from None
         before = _stamp(summary)
-        status = _run(file, audit.output, options, said)
+        status = _run(file, options, said, held)
         if status == workflow.INTERRUPTED:
             print("Interrupted. The same command goes on from here.", file=sys.stderr)
         if status:
@@ -69,17 +72,22 @@ def start(audit: written.Audit, options: Namespace, said: Sequence[str]) -> int:
         return workflow.ended_as(audit.output, audit.settings)
 
 
-def _run(file: Path, output: Path, options: Namespace, said: Sequence[str]) -> int:
-    """Run the workflow; where only the user's consent is missing, and is given, once more with what was proposed."""
+def _run(file: Path, options: Namespace, said: Sequence[str], held: Sequence[int]) -> int:
+    """Run the workflow; where only the user's consent is missing, and is given, once more with what was proposed.
+
+    :param file: the configuration, in the folder of results
+    :param held: as of ``workflow.snakemake``
+    """
+    output = file.parent
     proposal = output / PROPOSAL
     proposal.unlink(missing_ok=True)
     common = ["--cores", str(options.cores), "--nolock", *workflow.default_profile([])]
     again = shlex.join(["reload-audit", *(word for word in said if word != "--yes")])
     variables = {AGAIN: again} if options.command == AUDIT else {}
-    status = workflow.snakemake([*common, "--configfile", str(file)], output, variables)
+    status = workflow.snakemake([*common, "--configfile", str(file)], output, variables, held)
     if status and proposal.exists() and getattr(options, "yes", False):
         print(f"Accepted, because of --yes: {proposal}", file=sys.stderr)
-        status = workflow.snakemake([*common, "--configfile", str(proposal)], output, variables)
+        status = workflow.snakemake([*common, "--configfile", str(proposal)], output, variables, held)
     return status
 
 

@@ -29,18 +29,21 @@ INTERRUPTED = 130
 """The exit status after Ctrl-C, as of a shell."""
 
 
-def snakemake(arguments: Sequence[str], folder: Path, variables: Mapping[str, str] | None = None) -> int:
+def snakemake(
+    arguments: Sequence[str], folder: Path, variables: Mapping[str, str] | None = None, held: Sequence[int] = ()
+) -> int:
     """Start Snakemake on the workflow in a new interpreter, which imports nothing from the working directory.
 
     :param folder: the working directory
     :param variables: further environment variables
+    :param held: open files that it keeps open too: see :func:`alone_in`
     :return: its exit status
     """
     named = [os.path.abspath(entry) for entry in search_path.named_in_environment()]  # noqa: PTH100 a text, as there
     command = [sys.executable, "-P", "-m", "snakemake", "--snakefile", str(PROJECT / "Snakefile"), *arguments]
     environment = {**os.environ, **search_path.for_children(named), **place_of_cache(folder), **(variables or {})}
     interrupted = []
-    process = subprocess.Popen(command, cwd=folder, env=environment)
+    process = subprocess.Popen(command, cwd=folder, env=environment, pass_fds=held)
 
     def hand_on(number: int, _frame: object) -> None:
         interrupted.append(number)
@@ -98,9 +101,10 @@ def ended_as(results: Path, written: Mapping[str, object]) -> int:
 
 
 @contextlib.contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Make a folder, and keep other audits out of it while the block runs.
+def alone_in(folder: Path) -> Iterator[list[int]]:
+    """Make a folder, and keep other audits out of it while the block runs, or a process that keeps open what it gives.
 
+    :return: the number of an open file: a Snakemake that outlives the command, which was killed, still writes there
     :raises Mistake: it cannot be written, or another audit is at work there
     """
     try:
@@ -115,4 +119,4 @@ def alone_in(folder: Path) -> Iterator[None]:
             raise Mistake(
                 f"another audit is at work in {folder}: wait until it has ended, or name another folder: --output"
             ) from None
-        yield
+        yield [lock.fileno()]
