@@ -65,14 +65,7 @@ class Processes:
 
         :param target: ``package.module:function``
         """
-        return isolation.call(
-            target,
-            arguments,
-            method=self._reload.isolation,
-            log=self._log,
-            timeout=self._reload.timeout,
-            memory=self._reload.memory,
-        )
+        return self._call(self._reload.isolation, target, arguments)
 
     def evaluate(self, target: str, condition: Condition, *arguments: Any) -> Measurement:
         """Evaluate a model under one condition, in a fresh process.
@@ -91,20 +84,23 @@ class Processes:
         kept = {name: os.environ.get(name) for name in _BASELINE_PROCESSOR}
         os.environ.update(_BASELINE_PROCESSOR)
         try:  # only a new interpreter reads these variables
-            return isolation.call(
-                target,
-                arguments,
-                method="spawn",
-                log=self._log,
-                timeout=self._reload.timeout,
-                memory=self._reload.memory,
-            )
+            return self._call("spawn", target, arguments)
         finally:
             for name, value in kept.items():
                 if value is None:
                     del os.environ[name]
                 else:
                     os.environ[name] = value
+
+    def _call(self, method: isolation.Method, target: str, arguments: tuple[Any, ...]) -> isolation.Outcome:
+        return isolation.call(
+            target,
+            arguments,
+            method=method,
+            log=self._log,
+            timeout=self._reload.timeout,
+            memory=self._reload.memory,
+        )
 
 
 def diagnose(processes: Processes, target: Target, measured_before: Mapping[str, Measurement]) -> Diagnosis:
