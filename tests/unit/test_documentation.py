@@ -160,6 +160,19 @@ def test_every_file_that_a_page_links_to_is_there(page):
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+def test_the_pages_name_wildcards_that_rules_have():
+    """In a profile Snakemake evaluates what names them, and fails where they are others."""
+    rules = "".join(file.read_text() for file in (ROOT / "workflow/rules").glob("*.smk"))
+    named = {name for page in PAGES for name in re.findall(r"\bwildcards\.(\w+)", page.read_text())}
+    assert named <= {*re.findall(r"\{(\w+)\}\.json", rules)}
+    assert named
+
+
+def test_the_number_of_causes_is_said_in_round_figures():
+    number = len(list((ROOT / "docs/causes").glob("*.md"))) - 1
+    assert 55 <= number < 70, "README.md and docs/measuring.md say 'some sixty'"
+
+
 def test_the_readme_is_short_and_shows_a_picture():
     text = (ROOT / "README.md").read_text()
     assert len(text.splitlines()) <= 120
