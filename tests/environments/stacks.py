@@ -27,6 +27,21 @@ class Mirrored(VecEnvWrapper):
         return -self.scale * np.asarray(observations), rewards, dones, infos
 
 
+class Clipped(VecEnvWrapper):
+    """Hands on observations within ``bound``."""
+
+    def __init__(self, venv: VecEnv, bound: float = 1.0) -> None:
+        super().__init__(venv)
+        self.bound = bound
+
+    def reset(self) -> np.ndarray:
+        return np.clip(np.asarray(self.venv.reset()), -self.bound, self.bound)
+
+    def step_wait(self) -> VecEnvStepReturn:
+        observations, rewards, dones, infos = self.venv.step_wait()
+        return np.clip(np.asarray(observations), -self.bound, self.bound), rewards, dones, infos
+
+
 class Shift(gym.Env):
     """Two numbers far from zero, of which the first tells the action that is rewarded; ends after ten steps."""
 

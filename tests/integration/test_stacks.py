@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,10 +24,12 @@ from reload_audit.records.environment_spec import EnvironmentSpec, WrapperEntry,
 from reload_audit.records.model_record import Evaluation
 from reload_audit.records.specs import EvaluationSpec, ExternalPolicy
 from support.builders import CRITERIA, external_spec
+from support.external_audits import audit_table
 
 POLICY = ExternalPolicy(EvaluationSpec(20, 500, 4, 100, (10, 20)), (), {}, 2**28)
 STACK: WrapperEntry = {"VecFrameStack": {"n_stack": 2}}
 MIRRORED: WrapperEntry = {"stacks.Mirrored": {"scale": 3.0}}
+CLIPPED: WrapperEntry = "stacks.Clipped"
 
 ON_POLICY: dict[str, Any] = {"n_steps": 64, "batch_size": 64, "learning_rate": 0.02, "gamma": 0.0}
 OFF_POLICY: dict[str, Any] = {"learning_starts": 16, "buffer_size": 100}
@@ -35,6 +38,7 @@ STACKS: dict[str, tuple[type[BaseAlgorithm], Callable[[VecEnv], VecEnv]]] = {
     "normalised, stacked": (PPO, lambda venv: VecFrameStack(VecNormalize(venv), 2)),
     "stacked, normalised": (DQN, lambda venv: VecNormalize(VecFrameStack(venv, 2))),
     "mirrored, normalised": (PPO, lambda venv: VecNormalize(stacks.Mirrored(venv, 3.0))),
+    "normalised, clipped": (PPO, lambda venv: stacks.Clipped(VecNormalize(venv))),
 }
 
 
@@ -50,16 +54,15 @@ class Trained:
         th.set_num_threads(1)
         venv = around(shifts())
         arguments = ON_POLICY if algo is PPO else OFF_POLICY
-        model = algo("MlpPolicy", venv, seed=0, device="cpu", **arguments).learn(
-            2048 if name == "mirrored, normalised" else 64
-        )
+        model = algo("MlpPolicy", venv, seed=0, device="cpu", **arguments).learn(64 if "stacked" in name else 2048)
         normalize = model.get_vec_normalize_env()
         assert normalize is not None
         self.algo, self.zip, self.statistics = algo.__name__, folder / "model.zip", folder / "statistics.pkl"
         model.save(self.zip)
         normalize.save(str(self.statistics))
         normalize.training = normalize.norm_reward = False
-        self.earned = float(np.mean(evaluate_policy(model, venv, n_eval_episodes=40, return_episode_rewards=True)[0]))
+        self.rewards = evaluate_policy(model, venv, n_eval_episodes=40, return_episode_rewards=True)[0]
+        self.earned = float(np.mean(self.rewards))
 
     def audited(self, *vec_wrappers: WrapperEntry, **changes: Any) -> Evaluation:
         environment = EnvironmentSpec("stacks:Shift", {}, (), "env", vec_wrappers_of(vec_wrappers), ())
@@ -73,6 +76,12 @@ class Trained:
         return evaluate_external(
             spec, POLICY, Condition("a trial" if changes else "reload", 4, **changes), CRITERIA, None
         )
+
+    def row(self, name: str, *vec_wrappers: WrapperEntry) -> dict[str, Any]:
+        """A row of a table that says what it earned, and an order of its wrappers."""
+        claim = {"claim_mean": self.earned, "claim_std": float(np.std(self.rewards)) or 0.1, "claim_n": 40}
+        files = {"model": str(self.zip), "vecnormalize": str(self.statistics), "vec_wrappers": [*vec_wrappers]}
+        return {"name": name, "algo": self.algo, "env": "stacks:Shift", **files, **claim}
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +128,22 @@ def test_another_order_and_a_layer_left_out_earn_less(trained):
     assert model.earned > 9
     for wrong in (["VecNormalize", MIRRORED], ["VecNormalize"]):
         assert mean(model.audited(*wrong)) < 8
+
+
+def test_an_order_that_gives_the_reward_back_is_the_cause_and_the_fix_says_it(trained, tmp_path):
+    mirrored, clipped = trained["mirrored, normalised"], trained["normalised, clipped"]
+    rows = [mirrored.row("mirrored", "VecNormalize", MIRRORED), clipped.row("clipped", CLIPPED, "VecNormalize")]
+    found = audit_table(rows, tmp_path, trust=["stacks"])
+    assert {model["verdict"] for model in found.values()} == {"degraded"}
+    for name, order in (("mirrored", [MIRRORED, "VecNormalize"]), ("clipped", ["VecNormalize", CLIPPED])):
+        cause = found[name]["causes"][0]
+        assert (cause["cause"], cause["proven"]) == ("env-changed", False)
+        assert cause["share"] > 0.9
+        assert f"# Tell the audit `vec_wrappers: {json.dumps(order)}`, in its row of " in cause["fix"]
+        names: dict[str, Any] = {}
+        exec(cause["fix"], names)  # noqa: S102
+        model = PPO.load(mirrored.zip if name == "mirrored" else clipped.zip)
+        assert evaluate_policy(model, names["venv"], n_eval_episodes=20)[0] > 9
 
 
 @pytest.mark.parametrize("wrapper", ["stacks.Nowhere", {"stacks.Mirrored": {"size": 1}}, "VecExtractDictObs"])

@@ -67,7 +67,8 @@ def follow(fix: str, language: str, names: dict[str, Any], audited: Audited) -> 
             assert spec.statistics in texts
     else:
         Path("claims.csv").write_text(table)
-        _configure(yaml.safe_load(fix), audited)
+        if len(comments) < len(fix.splitlines()):
+            _configure(yaml.safe_load(fix), audited)
     for file, key in re.findall(r"what is in (\S+\.json) as `(\w+)`", prose):
         _tell({key: json.loads(Path(file).read_text())}, audited)
     for code in re.findall(r"`([^`]+)`", prose):

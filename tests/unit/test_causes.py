@@ -95,7 +95,7 @@ def test_a_fix_is_short_complete_without_details_and_says_first_what_it_is_for(n
     fix = CAUSES[name].fixes()[circumstance]
     assert "$" not in fix
     assert fix.startswith("# ")
-    assert 3 <= len([line for line in fix.splitlines() if line]) <= 19
+    assert len([line for line in fix.splitlines() if line]) <= 19
     assert [line for line in fix.splitlines() if len(line) > 140] == []
 
 
@@ -307,9 +307,10 @@ def _without_texts(content: Any) -> Any:
 @every_fix
 def test_a_fix_of_the_configuration_fits_the_configuration_s_schema(name, circumstance):
     if CAUSES[name].language == "yaml":
-        content = yaml.safe_load(CAUSES[name].fixes()[circumstance])
-        assert content
-        jsonschema.validate(content, {**SCHEMA, "required": []})
+        fix = CAUSES[name].fixes()[circumstance]
+        content = yaml.safe_load(fix)
+        assert content or all(line.startswith("# ") for line in fix.splitlines())
+        jsonschema.validate(content or {}, {**SCHEMA, "required": []})
 
 
 def _repaired_environments() -> dict[str, str]:

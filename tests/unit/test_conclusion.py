@@ -19,6 +19,7 @@ from reload_audit.diagnosis.trials import plan
 from reload_audit.judging.comparison import compare_unpaired
 from reload_audit.judging.judgement import Judgement
 from reload_audit.records.conditions import CANONICAL, Condition
+from reload_audit.records.environment_spec import vec_wrappers_of
 from reload_audit.records.examination import Trial
 from reload_audit.records.specs import Claim
 from support.builders import CRITERIA
@@ -113,6 +114,31 @@ def test_what_is_known_to_have_changed_between_two_versions_is_said_with_the_cau
     assert cause.evidence[1:] == ("between them, lidar returns the closest trace instead of the furthest",)
 
 
+@pytest.mark.parametrize(
+    ("failure", "fix"),
+    [
+        (
+            "on reload: untrusted_pickle __main__.Own; it was in the script that saved the model: move it into a "
+            "module that can be imported, and configure classes: {__main__.Own: my_module.Own}",
+            "classes: {'__main__.Own': 'my_module.Own'}",
+        ),
+        ("on reload: untrusted_pickle robots.Arm; if it is yours, add 'robots' to trust", "trust: [robots]"),
+        ("on reload: PandaReach-v3 needs panda_gym, which is not installed: pip install 'panda-gym'", ""),
+        ("on reload: did not finish within 1800 seconds", "reload: {timeout: 7200}"),
+        ("in training: held more memory than its limit of 4096 MiB", "training: {memory: 16384}"),
+        ("on reload: ValueError: the motor is off", ""),
+        ("on reload: /a/classes: {builtins.print: os.system}/model.zip: no zip", ""),
+        ("on reload: /a/add 'os' to trust/model.zip: no zip", ""),
+    ],
+)
+def test_the_fix_of_what_does_not_run_is_what_the_error_says(failure: str, fix: str) -> None:
+    (cause,) = conclude(replace(observed(now=None), failure=failure), "error", "", None, None).causes
+    assert cause.cause == "not-runnable"
+    assert "\n".join(line for line in cause.fix.splitlines() if not line.startswith("#")) == fix
+    assert ('pip install "panda-gym"' in cause.fix) == ("panda_gym" in failure)
+    assert ("The error says what to repair" in cause.fix) == (not fix and "panda_gym" not in failure)
+
+
 def test_a_successor_of_which_only_harmless_changes_are_known_is_not_the_cause() -> None:
     assert named(ran_as("Taxi-v3", "Taxi-v4")) == ["unexplained"]
 
@@ -127,6 +153,13 @@ def test_a_migration_that_closes_nothing_leaves_the_successor_presumed() -> None
     tried = observed(tried={"zeros": (("env-version",), 1.0)}).trials
     (cause,) = conclude(replace(MOVED, trials=tried), "degraded", "", LOST, None).causes
     assert (cause.cause, cause.proven) == ("env-version", False)
+
+
+def test_another_order_is_the_cause_where_it_gives_the_reward_back_and_nowhere_else() -> None:
+    def tried(mean: float) -> Evidence:
+        return observed(tried={"vec_wrappers=VecNormalize,Mirrored": (("env-changed",), mean)})
+
+    assert [named(tried(mean)) for mean in (49.0, 25.0, 1.0)] == [["env-changed"], ["unexplained"], ["unexplained"]]
 
 
 def test_a_successor_is_not_blamed_for_what_a_condition_explains() -> None:
@@ -348,6 +381,19 @@ def test_other_ways_to_measure_are_tried_only_against_a_claim() -> None:
 def test_no_trial_replaces_statistics_that_are_proved_to_be_the_model_s_own() -> None:
     tried = {trial.condition.statistics for trial in plan(CANON, replace(NORMALIZED, paired=True), [])}
     assert not tried & {"fresh", "swapped"}
+
+
+def test_another_order_is_a_trial_of_its_own_and_what_would_change_the_order_beside_is_none() -> None:
+    """A normaliser of one's own stands inside all wrappers of a VecEnv, also where VecNormalize stands outside."""
+    order = vec_wrappers_of(["VecNormalize", {"mine.Mirrored": {"scale": 2}}])
+    trials = {trial.condition.name: trial for trial in plan(CANON, NORMALIZED, [], orders=[order])}
+    assert "posted wrapper" in trials
+    tried = trials["vec_wrappers=VecNormalize,Mirrored"]
+    assert tried.condition.environment == {"vec_wrappers": ["VecNormalize", {"mine.Mirrored": {"scale": 2}}]}
+    assert tried.causes == ("env-changed",)
+    inside = plan(CANON, replace(NORMALIZED, own_wrappers_inside=True), [])
+    assert "posted wrapper" not in {trial.condition.name for trial in inside}
+    assert plan(CANON, replace(NORMALIZED, lost=False), [], orders=[order]) == []
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,14 @@ import pytest
 import stacks
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecNormalize, VecTransposeImage
 
-from reload_audit.environments.stack import LayerProblem, layers_of, order_of, put_around, vec_wrapper_class
+from reload_audit.environments.stack import (
+    LayerProblem,
+    layers_of,
+    order_of,
+    other_orders,
+    put_around,
+    vec_wrapper_class,
+)
 from reload_audit.processes.imports import ImportProblem
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
@@ -74,6 +81,25 @@ def test_a_place_that_is_said_is_kept(tmp_path: Path) -> None:
     orders = [(MIRRORED, "VecNormalize"), ("VecNormalize", MIRRORED)]
     found = [put_around(shifts(), specs(*order), statistics.around) for order in orders]
     assert [named(stack) for stack in found] == [["Mirrored", "VecNormalize"], ["VecNormalize", "Mirrored"]]
+
+
+@pytest.mark.parametrize(
+    ("said", "others"),
+    [
+        (("VecMonitor", MIRRORED, "VecNormalize"), ["VecMonitor, VecNormalize, Mirrored"]),
+        (("VecNormalize", MIRRORED, "VecMonitor"), ["Mirrored, VecNormalize, VecMonitor"]),
+        (
+            (MIRRORED, "VecNormalize", "stacks.Clipped"),
+            ["VecNormalize, Mirrored, Clipped", "Mirrored, Clipped, VecNormalize"],
+        ),
+        (("VecNormalize", MIRRORED, STACK), ["Mirrored, VecNormalize, VecFrameStack"]),
+        (("VecMonitor", "VecNormalize", STACK), []),
+    ],
+)
+def test_other_orders_have_vec_normalize_on_other_sides_of_one_s_own_wrappers(said, others, tmp_path) -> None:
+    statistics = saved(VecNormalize(shifts()), tmp_path)
+    found = other_orders(put_around(shifts(), specs(*said), statistics.around), specs(*said))
+    assert [", ".join(one.name.removeprefix("stacks.") for one in order) for order in found] == others
 
 
 def test_a_place_that_statistics_do_not_fit_is_refused_with_the_line_that_fits(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from string import Template
 from typing import Literal
 
@@ -24,8 +24,13 @@ Circumstance = Literal[
     "trained",
     "recorded",
     "with file",
+    "with order",
     "with bounds",
     "with migration",
+    "with limit",
+    "with classes",
+    "with trust",
+    "with package",
     "of a class",
     "stacked",
     "of the VecEnv",
@@ -87,6 +92,8 @@ class ModelToFix:
             "trained": self.source == "trained",
             "recorded": self.source == "recorded",
             "with file": bool(details.get("file")),
+            "with order": bool(details.get("vec_wrappers")),
+            **{f"with {name}": name in details for name in ("limit", "classes", "trust", "package")},
             "with bounds": None not in (details.get("low"), details.get("high")),
             "with migration": details.get("migration") in migrations(self.env_named, self.env_id),
             "of a class": _CLASS.fullmatch(self.env) is not None,
@@ -112,6 +119,7 @@ def written_fix(
     """
     text = next(text for circumstance, text in texts.items() if circumstance in model.circumstances(details))
     known = {**defaults, **{key: value for key, value in details.items() if value is not None}}
+    model = _in_order(model, known.get("vec_wrappers"))
     named = re.search(r"(\w+)(\[.*)?$", str(details.get("attribute") or ""))
     if named and named[1].isidentifier():
         known["name"] = named[1]
@@ -126,6 +134,15 @@ def written_fix(
     if model.plain_load_error and ".load(" in text:
         lines.insert(1, f"# SB3's own load does not work with these files: {shown(model.plain_load_error)}")
     return "\n".join(lines) + "\n"
+
+
+def _in_order(model: ModelToFix, vec_wrappers: Detail) -> ModelToFix:
+    """A model with other wrappers around its VecEnv, or in another order, where a detail says which."""
+    if not isinstance(vec_wrappers, list | tuple):
+        return model
+    pairs = [pair for pair in vec_wrappers if isinstance(pair, list | tuple) and len(pair) == 2]
+    layers = [(str(name), given) for name, given in pairs if isinstance(given, Mapping)]
+    return replace(model, vec_wrappers=layers)
 
 
 def _lines(text: str, values: Mapping[str, str | None]) -> Iterator[str]:
@@ -166,6 +183,7 @@ def _of_model(model: ModelToFix) -> dict[str, str | None]:
         "own_row": set_where if model.source == "table" else None,
         "new_row": None if trained or model.source == "table" else _NEW_ROW.format(_cell(model.name), _cell(model.zip)),
         "env_named": _written(model.env_named),
+        "vec_wrappers": json.dumps([{name: given} if given else name for name, given in model.vec_wrappers]),
         **_environment(model),
     }
     return values | _stack(model, values)

@@ -45,6 +45,7 @@ class Circumstances:
     :param other_device: a device that policies do not run on by default, if there is one
     :param episodes_trained: episodes that each training environment has seen
     :param forced: whether every condition that is possible is wanted, for a table of what the model is sensitive to
+    :param own_wrappers_inside: whether wrappers of a VecEnv that are the user's own stand inside VecNormalize
     """
 
     claimed: bool
@@ -63,6 +64,7 @@ class Circumstances:
     other_device: str | None
     episodes_trained: int
     forced: bool = False
+    own_wrappers_inside: bool = False
 
     @property
     def measuring_in_doubt(self) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from reload_audit.causes.catalogue import cause_of_obstacle
 from reload_audit.causes.finding import Finding
 from reload_audit.diagnosis.effects import spread
+from reload_audit.diagnosis.error_advice import advice_in
 from reload_audit.diagnosis.evidence import Evidence
 from reload_audit.diagnosis.gap import STANDARD_ERRORS
 from reload_audit.judging.comparison import Comparison
@@ -26,7 +27,7 @@ _FEWEST = 5
 def obstacles(verdict: str, judgement: Judgement | None, evidence: Evidence) -> Iterator[Finding]:
     """What stands in the way of running a model, or of an answer about its reward."""
     if verdict == "error":
-        yield _seen("not-runnable", evidence.failure)
+        yield Finding("not-runnable", "claims", True, evidence.failure, advice_in(evidence.failure))
     elif judgement is not None and verdict == "inconclusive":
         cause = cause_of_obstacle(judgement.obstacle)
         if judgement.obstacle == "episodes_cut":

@@ -6,25 +6,33 @@ in ``causes/migrations.yaml``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 
-from reload_audit.causes.finding import Finding
+from reload_audit.causes.finding import Detail, Finding
 from reload_audit.causes.trials import TRIALS, Circumstances
 from reload_audit.records.conditions import Condition
+from reload_audit.records.environment_spec import WrapperSpec
 from reload_audit.records.examination import Trial
 
 
 def plan(
-    canonical: Condition, circumstances: Circumstances, findings: Sequence[Finding], migrations: Iterable[str] = ()
+    canonical: Condition,
+    circumstances: Circumstances,
+    findings: Sequence[Finding],
+    migrations: Iterable[str] = (),
+    orders: Iterable[Sequence[WrapperSpec]] = (),
 ) -> list[Trial]:
     """Trials of one factor each, those that a finding asks for first; of those with the same name the first.
 
     :param migrations: names of what may make the environment as the version that the model was trained in
+    :param orders: in which the wrappers around its VecEnv may have stood in training
     """
     trials = list(_for_findings(canonical, findings)) if circumstances.lost or circumstances.forced else []
     if circumstances.runs and circumstances.lost:
         trials += _for_migrations(canonical, migrations)
+        trials += _for_orders(canonical, orders)
     trials += _for_circumstances(canonical, circumstances, findings)
     if circumstances.runs and circumstances.forced:
         trials += _sensitivity(canonical, circumstances)
@@ -47,6 +55,15 @@ def _for_migrations(canonical: Condition, migrations: Iterable[str]) -> Iterator
     for name in migrations:
         if name != canonical.migration:
             yield Trial(replace(canonical, name=name, migration=name), ("env-version",), {"migration": name})
+
+
+def _for_orders(canonical: Condition, orders: Iterable[Sequence[WrapperSpec]]) -> Iterator[Trial]:
+    """A trial of each other order of the wrappers around the VecEnv."""
+    for order in orders:
+        name = f"vec_wrappers={','.join(re.split('[.:]', wrapper.name)[-1] for wrapper in order)}"
+        changes = {"vec_wrappers": [wrapper.to_plain() for wrapper in order]}
+        pairs: list[Detail] = [[wrapper.name, dict(wrapper.kwargs)] for wrapper in order]
+        yield Trial(replace(canonical, name=name, environment=changes), ("env-changed",), {"vec_wrappers": pairs})
 
 
 def _for_circumstances(

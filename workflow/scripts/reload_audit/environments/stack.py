@@ -77,19 +77,45 @@ def unclear_place(venv: VecEnv, wrappers: Sequence[WrapperSpec]) -> str:
     :param venv: with ``wrappers`` around it
     :return: empty where it is clear
     """
-    layers = layers_of(venv)
-    inner = [layer for layer in layers if not isinstance(layer, VecNormalize)]
-    if len(inner) == len(layers) or any(wrapper.name == VEC_NORMALIZE for wrapper in wrappers):
+    if any(wrapper.name == VEC_NORMALIZE for wrapper in wrappers):
         return ""
-    shapes = [_shapes(space) for space in (venv.unwrapped.observation_space, *(one.observation_space for one in inner))]
-    place = next(index for index, layer in enumerate(layers) if isinstance(layer, VecNormalize))
-    fits = [index for index, shape in enumerate(shapes) if shape == shapes[place]]
-    own = [type(one).__name__ for one in inner[fits[0] : fits[-1]] if not type(one).__module__.startswith(_SB3)]
+    inner, _, fits = _places(venv)
+    own = _own(inner[fits[0] : fits[-1]]) if fits else []
     if not own:
         return ""
-    said = [one for one in wrappers if one.name != VEC_NORMALIZE]
-    orders = " or ".join(f"`vec_wrappers: {written([*said[:at], _NORMALIZE, *said[at:]])}`" for at in fits)
+    orders = " or ".join(f"`vec_wrappers: {written([*wrappers[:at], _NORMALIZE, *wrappers[at:]])}`" for at in fits)
     return f"its statistics fit inside and around {', '.join(own)}: expected vec_wrappers to say it, {orders}"
+
+
+def other_orders(venv: VecEnv, wrappers: Sequence[WrapperSpec]) -> list[tuple[WrapperSpec, ...]]:
+    """The wrappers around a VecEnv with VecNormalize on other sides of the user's own, where its statistics fit, too.
+
+    :param wrappers: around ``venv``, as :func:`order_of` gives them
+    """
+    inner, place, fits = _places(venv)
+    said = [one for one in wrappers if one.name != VEC_NORMALIZE]
+    found: dict[tuple[str, ...], tuple[WrapperSpec, ...]] = {}
+    for at in sorted(fits, key=lambda fit: abs(fit - place)):
+        passed = tuple(_own(inner[min(at, place) : max(at, place)]))
+        if passed and at <= len(said):
+            found.setdefault((*passed, "outside" if at > place else "inside"), (*said[:at], _NORMALIZE, *said[at:]))
+    return list(found.values())
+
+
+def _places(venv: VecEnv) -> tuple[list[VecEnv], int, list[int]]:
+    """A stack's layers but VecNormalize, its place among them, and all places that have its shapes; none without it."""
+    layers = layers_of(venv)
+    inner = [layer for layer in layers if not isinstance(layer, VecNormalize)]
+    if len(inner) == len(layers):
+        return inner, 0, []
+    shapes = [_shapes(space) for space in (venv.unwrapped.observation_space, *(one.observation_space for one in inner))]
+    place = next(index for index, layer in enumerate(layers) if isinstance(layer, VecNormalize))
+    return inner, place, [index for index, shape in enumerate(shapes) if shape == shapes[place]]
+
+
+def _own(layers: Sequence[VecEnv]) -> list[str]:
+    """Class names of those layers that are the user's own."""
+    return [type(one).__name__ for one in layers if not type(one).__module__.startswith(_SB3)]
 
 
 def _shapes(space: spaces.Space) -> Any:
