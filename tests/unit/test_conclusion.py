@@ -122,6 +122,10 @@ def test_what_is_known_to_have_changed_between_two_versions_is_said_with_the_cau
             "module that can be imported, and configure classes: {__main__.Own: my_module.Own}",
             "classes: {'__main__.Own': 'my_module.Own'}",
         ),
+        (
+            'on reload: configure classes: {__main__.f.<locals>.Own: my_module.Own, "a b": my_module.function}',
+            "classes: {'__main__.f.<locals>.Own': 'my_module.Own', 'a b': 'my_module.function'}",
+        ),
         ("on reload: untrusted_pickle robots.Arm; if it is yours, add 'robots' to trust", "trust: [robots]"),
         ("on reload: PandaReach-v3 needs panda_gym, which is not installed: pip install 'panda-gym'", ""),
         ("on reload: did not finish within 1800 seconds", "reload: {timeout: 7200}"),

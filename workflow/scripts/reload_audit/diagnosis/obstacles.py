@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from reload_audit.causes.catalogue import cause_of_obstacle
-from reload_audit.causes.finding import Finding
+from reload_audit.causes.finding import Detail, Finding
 from reload_audit.diagnosis.effects import spread
-from reload_audit.diagnosis.error_advice import advice_in
 from reload_audit.diagnosis.evidence import Evidence
 from reload_audit.diagnosis.gap import STANDARD_ERRORS
 from reload_audit.judging.comparison import Comparison
@@ -23,11 +25,24 @@ _LUCK = "best-of-k"
 _FEWEST = 5
 """Evaluations around the chosen one that are needed to tell what it earned without luck."""
 
+_TIME = re.compile(r"did not finish within ([\d.]+) seconds|time limit leaves no time for episodes")
+_MEMORY = re.compile(r"held more memory than its limit of (\d+) MiB")
+_CLASS = r'("(?:[^"\\]|\\.)*"|[\w.<>]+): (my_module\.\w+)'
+_CLASSES = re.compile(rf"classes: \{{{_CLASS}(, {_CLASS})*\}}")
+_TRUST = re.compile(r"add '(\w+)' to trust|configure trust: \[(\w+)\]")
+_PACKAGE = re.compile(r"which is not installed: pip install '?([\w.-]+(\[[\w,-]+\])?)")
+
+_MORE = 4
+"""How many times as much a fix suggests as was not enough."""
+
+_SECONDS = 7200
+"""What a fix suggests where it is not said how many were too few."""
+
 
 def obstacles(verdict: str, judgement: Judgement | None, evidence: Evidence) -> Iterator[Finding]:
     """What stands in the way of running a model, or of an answer about its reward."""
     if verdict == "error":
-        yield Finding("not-runnable", "claims", True, evidence.failure, advice_in(evidence.failure))
+        yield Finding("not-runnable", "claims", True, evidence.failure, _advice_in(evidence.failure))
     elif judgement is not None and verdict == "inconclusive":
         cause = cause_of_obstacle(judgement.obstacle)
         if judgement.obstacle == "episodes_cut":
@@ -46,6 +61,34 @@ def obstacles(verdict: str, judgement: Judgement | None, evidence: Evidence) -> 
 
 def _seen(cause: str, evidence: str) -> Finding:
     return Finding(cause, "claims", proof=True, evidence=evidence)
+
+
+def _advice_in(failure: str) -> dict[str, Detail]:
+    """Details for the fix of a failure: the limit, classes or package that it names; none where it names nothing.
+
+    It quotes names from files, which are anybody's: only a module that is yet to be written may stand for a class.
+    """
+    section = "training" if failure.startswith("in training: ") else "reload"
+    if (found := _TIME.search(failure)) is not None:
+        value = _SECONDS if found[1] is None else _MORE * int(float(found[1]))
+        return {"section": section, "limit": "timeout", "value": str(value)}
+    if (found := _MEMORY.search(failure)) is not None:
+        return {"section": section, "limit": "memory", "value": str(_MORE * int(found[1]))}
+    if (found := _CLASSES.search(failure)) is not None:
+        return {"classes": {_key(name): target for name, target in re.findall(_CLASS, found[0])}}
+    if (found := _TRUST.search(failure)) is not None and (found[1] or found[2]) not in sys.stdlib_module_names:
+        return {"trust": found[1] or found[2]}
+    if (found := _PACKAGE.search(failure)) is not None:
+        return {"package": found[1]}
+    return {}
+
+
+def _key(written: str) -> str:
+    """A key as the line holds it, in double quotes where it needs them; as it is written where these are nobody's."""
+    try:
+        return str(json.loads(written)) if written.startswith('"') else written
+    except ValueError:
+        return written
 
 
 def _of_claim(judgement: Judgement, claim: Claim, comparison: Comparison, evidence: Evidence) -> str:
