@@ -36,6 +36,8 @@ def test_a_consistent_model_s_reason_says_the_largest_loss_that_is_not_excluded_
     assert verdict == "consistent"
     assert sentence.startswith("earns what this claim predicts, which cannot tell more: 100 ± 50 over 10 episodes")
     assert ", 43 % of what was learned, is not excluded; a claim of at least " in sentence
+    _, sentence = said(judge_by_claim(TABLE, rewards(98.0, 50.0, 320), 0.0, CRITERIA), share=108.6)
+    assert ", all that was learned, is not excluded; " in sentence
 
 
 def test_the_claim_that_is_asked_for_would_have_told():

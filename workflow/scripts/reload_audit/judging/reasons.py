@@ -138,7 +138,8 @@ def _retained(judged: JudgedVerdict, judgement: Judgement, criteria: Criteria) -
 
 
 def _consistent(comparison: Comparison, claim: Claim, criteria: Criteria, loss_share: float | None) -> str:
-    share = "" if loss_share is None else f", {100 * loss_share:.0f} % of what was learned,"
+    share = f", {100 * loss_share:.0f} % of what was learned," if loss_share is not None else ""
+    share = ", all that was learned," if loss_share is not None and loss_share > 0.99 else share
     return (
         f"earns what this claim predicts, which cannot tell more: {_said_by(claim)}; a loss of up to "
         f"{max(0.0, -comparison.ci_low):.4g}{share} is not excluded; {_better_claim(comparison, claim, criteria)}"
