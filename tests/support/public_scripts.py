@@ -113,6 +113,7 @@ print("returns", ret, "mean", ret.mean())
 
 OWN_COPY = """
 import pickle
+import shutil
 
 import numpy as np
 import planted
@@ -139,9 +140,10 @@ class RewardLogger(planted.gym.Wrapper):
         return result
 
 
+shutil.copy("A2C.zip", "best_so_far.zip")
 stats = pickle.load(open("A2C.pkl", "rb"))
 env = Gauge("discrete", early=True)
-model = A2C.load("A2C")
+model = A2C.load("best_so_far")
 scores = []
 for i in range(30):
     obs, _ = env.reset(seed=i)

@@ -66,9 +66,12 @@ def subject_of(
         raise NoSubject("the model that acts was trained in the script itself, and no file of it is read")
     if not chosen:
         raise NoSubject("the model that acts was loaded from no file, and the configuration names none for this script")
-    spec = next((one for one in models if one.model == chosen), None) or next(
-        (one for one in models if Path(one.path).resolve() == Path(chosen).resolve()), None
+    matches = (
+        lambda one: one.model == chosen,
+        lambda one: Path(one.path).resolve() == Path(chosen).resolve(),
+        lambda one: is_same_file(one.path, chosen),
     )
+    spec = next((one for is_it in matches for one in models if is_it(one)), None)
     known = spec is not None
     if spec is None:
         spec = _spec_of(Path(chosen), environment, script, policy)
