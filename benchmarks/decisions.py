@@ -7,7 +7,6 @@ usage: python benchmarks/decisions.py [--trials N] [--write docs/statistics.md]
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
 from claims import CRITERIA, claims_table, trend_table  # noqa: E402 (found there)
+from document import write_tables  # noqa: E402
 
 from reload_audit.judging.comparison import compare_paired  # noqa: E402
 from reload_audit.judging.judgement import Judgement  # noqa: E402
@@ -211,28 +211,16 @@ def _cell(outcome: Outcome, in_margins: float) -> str:
     return f"{100 * right:.1f} %, {outcome.episodes:.0f}"
 
 
-def main() -> None:
-    """Print the tables, and write them into the document between their marks."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=100_000)
-    parser.add_argument("--write", type=Path, metavar="DOCUMENT", help="takes the tables")
-    options = parser.parse_args()
-    said = {
-        "spending": tables(options.trials),
-        "further looks": table_with_further_looks(options.trials // 5),
-        "retained": retained_table(options.trials // 50),
-        "claims": claims_table(options.trials // 100),
-        "trend": trend_table(options.trials // 25),
+def simulated(trials: int) -> dict[str, str]:
+    """The tables of the document, by their names."""
+    return {
+        "spending": tables(trials),
+        "further looks": table_with_further_looks(trials // 5),
+        "retained": retained_table(trials // 50),
+        "claims": claims_table(trials // 100),
+        "trend": trend_table(trials // 25),
     }
-    for name, table in said.items():
-        print(f"{name}\n\n{table}\n")
-    if options.write is not None:
-        text = options.write.read_text(encoding="utf-8")
-        for name, table in said.items():
-            begin, end = f"<!-- simulated: {name} -->\n", f"\n<!-- /simulated: {name} -->"
-            text = f"{text.partition(begin)[0]}{begin}{table}{end}{text.partition(end)[2]}"
-        options.write.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    write_tables(__doc__, 100_000, simulated)

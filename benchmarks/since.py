@@ -8,7 +8,6 @@ usage: python benchmarks/since.py [--trials N] [--write docs/since.md]
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -19,7 +18,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
-from reload_audit.judging.comparison import compare_paired  # noqa: E402 (found there)
+from document import write_tables  # noqa: E402 (found there)
+
+from reload_audit.judging.comparison import compare_paired  # noqa: E402
 from reload_audit.judging.criteria import Criteria  # noqa: E402
 from reload_audit.judging.judgement import Judgement  # noqa: E402
 from reload_audit.judging.since import earns, state  # noqa: E402
@@ -84,19 +85,5 @@ def table(trials: int) -> str:
     return f"{trials:,} pairs of audits a cell of one model, a tenth of that of 20.\n\n{said}"
 
 
-def main() -> None:
-    """Print the table, and write it into the document between its marks."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=1000)
-    parser.add_argument("--write", type=Path, metavar="DOCUMENT", help="takes the table")
-    options = parser.parse_args()
-    said = table(options.trials)
-    print(said)
-    if options.write is not None:
-        text = options.write.read_text(encoding="utf-8")
-        begin, end = "<!-- simulated -->\n", "\n<!-- /simulated -->"
-        options.write.write_text(f"{text.partition(begin)[0]}{begin}{said}{end}{text.partition(end)[2]}", "utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    write_tables(__doc__, 1000, lambda trials: {"since": table(trials)})
