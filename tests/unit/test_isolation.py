@@ -474,6 +474,36 @@ def test_the_fork_server_can_preload_an_installed_module(run_script: Callable[[s
     assert run_script(PRELOADED.format(module="numpy.polynomial")) is True
 
 
+def test_a_fork_server_that_is_interrupted_while_it_imports_says_nothing(tmp_path: Path) -> None:
+    begun, done, script = tmp_path / "begun", tmp_path / "done", tmp_path / "script.py"
+    (tmp_path / "slow_to_import.py").write_text(f"""
+import time
+from pathlib import Path
+Path({str(begun)!r}).touch()
+end = time.monotonic() + 60
+while not Path({str(done)!r}).exists() and time.monotonic() < end:
+    time.sleep(0.01)
+""")
+    script.write_text(f"""
+import signal, sys
+signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+sys.path[:] = {sys.path!r}
+from pathlib import Path
+from reload_audit.processes.isolation import call, prepare
+prepare("forkserver", hash_seed=0, preload=("slow_to_import",))
+call("{TARGETS}:give", (1,), method="forkserver", log=Path({str(tmp_path / "log")!r}))
+""")
+    command, environment = [sys.executable, script], {**os.environ, "PYTHONPATH": str(tmp_path)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, process_group=0) as caller:
+        assert wait_until(begun.exists, 60.0)
+        os.killpg(caller.pid, signal.SIGINT)  # as a terminal does
+        caller.wait(60)
+        done.touch()
+        assert caller.stderr is not None
+        assert "slow_to_import" not in caller.stderr.read()
+    assert caller.returncode == 130
+
+
 @pytest.mark.parametrize(
     "method",
     [

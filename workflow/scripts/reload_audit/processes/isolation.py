@@ -21,7 +21,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
@@ -123,6 +123,21 @@ def prepare(method: Method, *, hash_seed: int, preload: tuple[str, ...] = ()) ->
         _running[:] = [wanted]
 
 
+def _start_server() -> None:
+    """Start the fork server that was prepared, if it does not run.
+
+    Ctrl-C is held back from it until it has imported all: it would say with a traceback what it was about to import.
+    """
+    if not _running:
+        return
+    resource_tracker.ensure_running()  # to start that lets Ctrl-C through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _stop_server() -> None:
     """End the fork server. It is killed: left to itself it waits for everybody who has inherited its pipe."""
     server: Any = forkserver._forkserver
@@ -176,6 +191,8 @@ def _call_once(
     given = (target, arguments, sender, str(log), named_in_environment(), timeout, asked)
     process = context.Process(target=_child, args=given)  # type: ignore[attr-defined]
     with _without_main_module(), guarded_children():
+        if method == "forkserver":
+            _start_server()
         process.start()
     sender.close()
     message: Any = None
