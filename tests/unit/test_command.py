@@ -12,13 +12,14 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+from snakemake.cli import get_argument_parser
 
 import reload_audit
 from reload_audit.command import workflow
 from reload_audit.command.arguments import parse, parsers
 from reload_audit.command.main import WRITES, main
 from reload_audit.command.mistake import Mistake
-from reload_audit.planning.configuration import resolve
+from reload_audit.planning.configuration import read_yaml, resolve
 from reload_audit.planning.discovery.advice import AGAIN, how_to_accept
 from reload_audit.planning.snakemake_internals import TRIED
 from reload_audit.processes.isolation import Failure
@@ -180,8 +181,16 @@ def test_the_options_of_run_go_to_snakemake_as_they_are(folder, monkeypatch) -> 
     monkeypatch.setattr(workflow, "snakemake", lambda arguments, folder: started.append(arguments) or 0)
     assert main(["run", "--configfile", "mine.yaml", "--cores", "8", "-n"]) == 0
     assert main(["run", "--workflow-profile", "mine"]) == 0
-    profile = ["--workflow-profile", str(ROOT / "profiles/default")]
-    assert started == [[*profile, "--configfile", "mine.yaml", "--cores", "8", "-n"], ["--workflow-profile", "mine"]]
+    assert started[0] == [*workflow.default_profile([]), "--configfile", "mine.yaml", "--cores", "8", "-n"]
+    assert started[1] == ["--workflow-profile", "mine"]
+
+
+def test_snakemake_is_given_what_the_default_profile_says_and_so_does_not_name_it() -> None:
+    given = get_argument_parser().parse_args(workflow.default_profile([]))
+    assert given.workflow_profile == "none"
+    said = get_argument_parser([str(ROOT / "profiles/default")]).parse_args([])
+    for key in read_yaml(ROOT / "profiles/default/profile.yaml"):
+        assert getattr(given, key.replace("-", "_")) == getattr(said, key.replace("-", "_")), key
 
 
 @pytest.mark.parametrize(("verdict", "status"), [("identical", 0), ("degraded", 1), ("error", 0)])

@@ -71,9 +71,17 @@ def place_of_cache(folder: Path) -> dict[str, str]:
 
 
 def default_profile(arguments: Sequence[str]) -> list[str]:
-    """The options that name this project's own profile; none where the user names one."""
-    named = [argument for argument in arguments if argument.startswith("--workflow-profile")]
-    return [] if named else ["--workflow-profile", str(PROJECT / "profiles/default")]
+    """What this project's own profile says, as options: Snakemake would say of each profile that it uses it.
+
+    :return: none where the user names a profile
+    """
+    if any(argument.startswith("--workflow-profile") for argument in arguments):
+        return []
+    options = []
+    for key, value in read_yaml(PROJECT / "profiles/default/profile.yaml").items():
+        values = [] if value is True else value if isinstance(value, list) else [value]
+        options += [f"--{key}", *map(str, values)]
+    return [*options, "--workflow-profile", "none"]
 
 
 def ended_as(results: Path, written: Mapping[str, object]) -> int:
