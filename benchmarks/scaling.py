@@ -127,9 +127,9 @@ def audit(folder: Path) -> None:
 
 def copy(folder: Path, size: int) -> None:
     """Make ``size`` models: files are links to the three, records are theirs under other names."""
-    from reload_audit.planning.configuration import trained_models
     from reload_audit.planning.discovery import find_models
     from reload_audit.planning.training_batches import training_batches
+    from reload_audit.planning.training_specs import trained_models
     from reload_audit.planning.watched_files import files_of
 
     kinds = [kind for kind, share in SHARES.items() for _ in range(share)]

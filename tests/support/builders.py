@@ -10,7 +10,8 @@ import numpy as np
 
 from reload_audit.causes.finding import Finding
 from reload_audit.judging.criteria import Criteria
-from reload_audit.planning.configuration import read_yaml, resolve, trained_models
+from reload_audit.planning.configuration import read_yaml, resolve
+from reload_audit.planning.training_specs import trained_models
 from reload_audit.records.conditions import CANONICAL, Condition
 from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.examination import Estimate, Examination, Facts, Trial

@@ -15,7 +15,7 @@ import gymnasium as gym
 import yaml
 
 from reload_audit.environments.build import build_vec_env
-from reload_audit.planning.configuration import trained_models
+from reload_audit.planning.training_specs import trained_models
 from reload_audit.records.specs import ExternalSpec, TrainingSpec
 from support.builders import SCHEMA, resolved
 from support.one_of_each_source import Audited

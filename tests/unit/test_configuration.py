@@ -22,8 +22,8 @@ from reload_audit.planning.configuration import (
     on_python_path,
     read_yaml,
     resolve,
-    trained_models,
 )
+from reload_audit.planning.training_specs import trained_models
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = read_yaml(ROOT / "workflow" / "schemas" / "config.schema.yaml")

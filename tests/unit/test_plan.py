@@ -87,7 +87,7 @@ def test_settings_are_plain_data_that_jobs_can_read(folders, models):
     assert ReloadSpec.from_dict(audit.reload_settings).memory == 1024
     assert ExternalPolicy.from_dict(audit.external_policy).max_bytes == 256 * 2**20
     assert all(
-        map(plain, (audit.reload_settings, audit.external_policy, audit.probe_settings, audit.aggregation_settings))
+        map(plain, (audit.reload_settings, audit.external_policy, audit.probing.settings, audit.aggregation_settings))
     )
 
 
@@ -150,28 +150,30 @@ def _size_and_time(file: Path) -> tuple[int, int]:
 
 def test_each_distinct_environment_is_probed_once_with_a_model_trained_here_before_an_external_one(folders, models):
     audit = plan(folders, experiments=[experiment(env="CartPole-v1", seeds=[0, 1])], runs=[str(models)])
-    stands_for = {probe.rpartition("-")[0]: model for probe, model in audit.probes.items()}
+    stands_for = {probe.rpartition("-")[0]: model for probe, model in audit.probing.probes.items()}
     assert stands_for["CartPole-v1"].trained == "small-seed0-n1"
     assert stands_for["Acrobot-v1"].external == audit.external["ppo/Acrobot-v1_1"]
-    assert len(audit.probes) == 2
-    for probe in audit.probes:
-        assert audit.probed_environment(probe)["env"] == probe.rpartition("-")[0]
-        assert plain([audit.probed_environment(probe), audit.probe_external_model(probe), audit.probe_policy(probe)])
+    assert len(audit.probing.probes) == 2
+    for probe in audit.probing.probes:
+        assert audit.probing.environment(probe)["env"] == probe.rpartition("-")[0]
+        assert plain(
+            [audit.probing.environment(probe), audit.probing.external_model(probe), audit.probing.policy_of(probe)]
+        )
 
 
 def test_an_environment_that_the_user_named_comes_before_the_same_one_named_by_a_file(tmp_path, folders):
     hub_repository(tmp_path / "a")
     sb3_zip(tmp_path / "b/b.zip")
     audit = plan(folders, runs=[str(tmp_path / "a"), {"folder": str(tmp_path / "b"), "env": "CartPole-v1"}])
-    (probed,) = audit.probes.values()
+    (probed,) = audit.probing.probes.values()
     assert probed.external is not None
     assert probed.external.named_by_user == ("env",)
 
 
 def test_claims_of_an_external_model_decide_nothing_about_its_environment(folders, models):
     audit = plan(folders, runs=[{"folder": str(models), "exclude": ["*Acrobot*"]}])
-    (probe,) = audit.probes
-    external = audit.probe_external_model(probe)
+    (probe,) = audit.probing.probes
+    external = audit.probing.external_model(probe)
     assert external is not None
     assert (external["evaluations"], external["monitors"], external["claim"]) == (None, [], None)
     assert audit.probe_records() == [f"{folders.results}/probes/{probe}.json"]
@@ -206,10 +208,10 @@ def test_an_edit_of_a_trusted_package_changes_the_digest_of_batches_and_probes(t
     (tmp_path / "trusted.py").write_text("a = 1\n")
     config = {"runs": [str(models)], "trust": ["trusted"], "python_path": [str(tmp_path)]}
     before = plan(folders, **config)
-    codes = [before.batch_code(next(iter(before.batches))), before.probe_code(next(iter(before.probes)))]
+    codes = [before.batch_code(next(iter(before.batches))), before.probing.code_of(next(iter(before.probing.probes)))]
     (tmp_path / "trusted.py").write_text("a = 2\n")
     after = plan(folders, **config)
-    changed = [after.batch_code(next(iter(after.batches))), after.probe_code(next(iter(after.probes)))]
+    changed = [after.batch_code(next(iter(after.batches))), after.probing.code_of(next(iter(after.probing.probes)))]
     assert all(one != other for one, other in zip(codes, changed, strict=True))
 
 
@@ -222,11 +224,13 @@ def test_an_edit_of_a_module_of_one_repository_changes_its_models_alone(tmp_path
         for name in ("one", "two")
     ]
     before = plan(folders, runs=runs)
-    codes = {probe: before.probe_code(probe) for probe in before.probes}
+    codes = {probe: before.probing.code_of(probe) for probe in before.probing.probes}
     audited = {batch: before.batch_code(batch) for batch in before.batches}
     (tmp_path / "two/env.py").write_text("a = 2\n")
     after = plan(folders, runs=runs)
-    changed = [after.probed_environment(probe) for probe, code in codes.items() if after.probe_code(probe) != code]
+    changed = [
+        after.probing.environment(probe) for probe, code in codes.items() if after.probing.code_of(probe) != code
+    ]
     assert [environment["python_path"] for environment in changed] == [[str(tmp_path / "two")]]
     assert any(after.batch_code(batch) != code for batch, code in audited.items())
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from reload_audit.planning.configuration import trained_models
 from reload_audit.planning.plan import Folders, make_plan
+from reload_audit.planning.training_specs import trained_models
 from reload_audit.records.conditions import CANONICAL, Condition
 from reload_audit.records.episodes import Episode
 from reload_audit.records.manifest import ExternalFacts, ExternalManifest

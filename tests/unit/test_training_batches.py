@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from reload_audit.planning.configuration import read_yaml, trained_models
+from reload_audit.planning.configuration import read_yaml
 from reload_audit.planning.job_requests import expected_seconds, together, training_request
 from reload_audit.planning.resolved import TrainingData
 from reload_audit.planning.training_batches import training_batches
+from reload_audit.planning.training_specs import trained_models
 from support.builders import ROOT, experiment, resolved, training_spec
 
 LIMITS = {"timeout": 3600, "memory": 8192}

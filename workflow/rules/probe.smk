@@ -4,12 +4,12 @@ Input: the first of the models that were trained in it, whose own actions are tr
 with every contrast. An environment that cannot be built, crashes or hangs is a result that says so.
 """
 
-probing = Asking(by("probe", PLAN.probe_request))
+probing = Asking(by("probe", PLAN.probing.request))
 
 
 rule probe:
     input:
-        by("probe", PLAN.probe_inputs),
+        by("probe", PLAN.probing.inputs),
     output:
         "<results>/probes/{probe}.json",
     log:
@@ -23,12 +23,12 @@ rule probe:
         runtime=probing.runtime,
         gpu=probing.gpu,
     params:
-        environment=by("probe", PLAN.probed_environment),
-        trained=by("probe", PLAN.probe_trained_model),
-        external=by("probe", PLAN.probe_external_model),
-        policy=by("probe", PLAN.probe_policy),
-        probe=PLAN.probe_settings,
-        code=by("probe", PLAN.probe_code),
+        environment=by("probe", PLAN.probing.environment),
+        trained=by("probe", PLAN.probing.trained_model),
+        external=by("probe", PLAN.probing.external_model),
+        policy=by("probe", PLAN.probing.policy_of),
+        probe=PLAN.probing.settings,
+        code=by("probe", PLAN.probing.code_of),
     message:
         "Probing {wildcards.probe}"
     script:

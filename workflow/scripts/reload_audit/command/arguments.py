@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 import reload_audit
-from reload_audit.planning.configuration import closest
+from reload_audit.planning.schema_messages import closest
 
 AUDIT = "audit"
 """The command that is meant where none is named: ``reload-audit model.zip``."""

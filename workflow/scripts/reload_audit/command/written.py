@@ -15,7 +15,7 @@ import yaml
 from reload_audit.command.mistake import Mistake
 from reload_audit.judging.criteria import OTHER_WORDS, VERDICTS
 from reload_audit.planning.baseline import LAST
-from reload_audit.planning.configuration import closest
+from reload_audit.planning.schema_messages import closest
 from reload_audit.reading.refusal import shown
 
 COMMANDS = ("audit", "script", "env", "compare", "init", "run")

@@ -61,7 +61,7 @@ def is_trained(folder: Path, spec: Mapping[str, object], code: str, limits: Limi
 def train_model(spec: Mapping[str, object], folder: Path, log: Path, code: str, limits: Limits) -> None:
     """Train one model into ``folder``, which appears complete or not at all.
 
-    :param spec: a training spec (``configuration.training_spec``)
+    :param spec: a training spec (``training_specs.training_spec``)
     :param log: takes the progress
     :param code: digest of the code that decides the result
     :param limits: what training may take

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from reload_audit.planning.configuration import ConfigError, closest
+from reload_audit.planning.configuration import ConfigError
 from reload_audit.planning.resolved import ComparedPair, TrainingData
+from reload_audit.planning.schema_messages import closest
 from reload_audit.records.specs import ExternalSpec
 
 Environments = Mapping[str, tuple[str, object]]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import datetime
-import difflib
 import re
 import sys
 import tempfile
@@ -20,24 +19,11 @@ import jsonschema
 import yaml
 
 from reload_audit.planning.plain_configuration import problems_of
-from reload_audit.planning.resolved import (
-    Configuration,
-    EnvironmentData,
-    EvaluationData,
-    Experiment,
-    ProbedEnvironment,
-    Run,
-    TrainingData,
-)
+from reload_audit.planning.resolved import Configuration, Experiment, Run
+from reload_audit.planning.schema_messages import closest, explain, kind_of
 from reload_audit.reading import limits
 from reload_audit.reading.refusal import shown
-from reload_audit.records.environment_spec import (
-    VEC_FRAME_STACK,
-    VEC_NORMALIZE,
-    WrapperSpec,
-    vec_wrapper_spec,
-    vec_wrappers_of,
-)
+from reload_audit.records.environment_spec import VEC_FRAME_STACK, VEC_NORMALIZE, vec_wrapper_spec
 from reload_audit.records.specs import VEC_ENV_KINDS
 
 
@@ -88,7 +74,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     except (ValueError, TypeError) as error:  # of a date that no calendar has, of an integer without end
         raise ConfigError(f"{path}: is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected keys and values at the top, found {_kind(content)}")
+        raise ConfigError(f"{path}: expected keys and values at the top, found {kind_of(content)}")
     return content
 
 
@@ -100,9 +86,9 @@ def read_configuration(path: str | Path) -> dict[str, object]:
     config: dict[str, object] = read_yaml(path)
     pathvars = config.get("pathvars", {})
     if not isinstance(pathvars, dict):
-        raise ConfigError(f"{path}: pathvars: expected a mapping, found {_kind(pathvars)}")
+        raise ConfigError(f"{path}: pathvars: expected a mapping, found {kind_of(pathvars)}")
     problems = [
-        f"{path}: pathvars.{key}: expected a string, found {_kind(value)}"
+        f"{path}: pathvars.{key}: expected a string, found {kind_of(value)}"
         for key, value in pathvars.items()
         if not isinstance(value, str)
     ]
@@ -192,16 +178,6 @@ def check_python_path(config: Configuration, source: str) -> None:
         raise ConfigError("\n".join(problems))
 
 
-def trained_models(config: Configuration) -> dict[str, TrainingData]:
-    """What to train: for every model's name its training spec, as plain data."""
-    return {
-        model_name(experiment["name"], seed, n_envs): training_spec(config, experiment, seed, n_envs)
-        for experiment in config["experiments"]
-        for seed in experiment["seeds"]
-        for n_envs in experiment["n_envs"]
-    }
-
-
 def check_only(wanted: Iterable[str], models: Iterable[str], source: str) -> None:
     """Check that there is a model for each name in ``only``, which restricts the audit to these models.
 
@@ -218,70 +194,6 @@ def check_only(wanted: Iterable[str], models: Iterable[str], source: str) -> Non
         )
 
 
-def one_spec_per_n_envs(config: Configuration) -> list[tuple[str, TrainingData]]:
-    """Of each experiment and ``n_envs``, its place in the configuration and the training spec of its first seed."""
-    return [
-        (f"experiments[{index}] ({experiment['name']})", training_spec(config, experiment, experiment["seeds"][0], n))
-        for index, experiment in enumerate(config["experiments"])
-        for n in experiment["n_envs"]
-    ]
-
-
-def model_name(experiment: str, seed: int, n_envs: int) -> str:
-    """The name of the model that an experiment trains with a seed and a number of environments."""
-    return f"{experiment}-seed{seed}-n{n_envs}"
-
-
-def training_spec(config: Configuration, experiment: Experiment, seed: int, n_envs: int) -> TrainingData:
-    """Everything that decides how one model is trained and measured, and nothing else: see ``specs.TrainingSpec``."""
-    own_vec_env = experiment["vec_env"] not in VEC_ENV_KINDS
-    return {
-        "model": model_name(experiment["name"], seed, n_envs),
-        "experiment": experiment["name"],
-        "seed": seed,
-        "n_envs": n_envs,
-        "algo": experiment["algo"],
-        "total_timesteps": experiment["total_timesteps"],
-        "checkpoint_every": experiment["checkpoint_every"],
-        "vec_env": "dummy" if own_vec_env else experiment["vec_env"],
-        "start_method": experiment["start_method"],
-        "hyperparams": experiment["hyperparams"],
-        "device": experiment["device"],
-        "environment": {
-            "env": experiment["env"],
-            "env_kwargs": experiment["env_kwargs"],
-            "wrappers": experiment["wrappers"],
-            "monitor": experiment["monitor"],
-            "vec_wrappers": [wrapper.to_plain() for wrapper in _vec_wrappers(experiment)],
-            "python_path": config["python_path"],
-            "vec_env": experiment["vec_env"] if own_vec_env else None,
-        },
-        "evaluation": evaluation_protocol(config),
-    }
-
-
-def probed_environment(config: Configuration, entry: str | ProbedEnvironment) -> EnvironmentData:
-    """An environment that no model is of: see ``specs.EnvironmentSpec``.
-
-    :param entry: of ``environments``
-    """
-    said: ProbedEnvironment = {"env": entry} if isinstance(entry, str) else entry
-    return {
-        "env": said["env"],
-        "env_kwargs": said.get("env_kwargs", {}),
-        "wrappers": said.get("wrappers", []),
-        "monitor": "env",
-        "vec_wrappers": [],
-        "python_path": config["python_path"],
-        "vec_env": None,
-    }
-
-
-def evaluation_protocol(config: Configuration) -> EvaluationData:
-    """The episode protocol, looks included: see ``specs.EvaluationSpec``."""
-    return {**config["evaluation"], "looks": config["verdict"]["looks"]}
-
-
 def _named_by_vec_env(config: dict[str, Any]) -> dict[str, Any]:
     """The configuration with experiments that say no ``env`` called after a VecEnv of the user's own."""
     experiments = config.get("experiments")
@@ -294,15 +206,6 @@ def _with_env(experiment: Any) -> Any:
     vec_env = experiment.get("vec_env") if isinstance(experiment, dict) else None
     own = isinstance(vec_env, str) and vec_env not in VEC_ENV_KINDS
     return {"env": vec_env, **experiment} if own else experiment
-
-
-def _vec_wrappers(experiment: Experiment) -> tuple[WrapperSpec, ...]:
-    return vec_wrappers_of(
-        experiment["vec_wrappers"],
-        monitor=experiment["monitor"],
-        normalize=experiment["normalize"],
-        frame_stack=experiment["frame_stack"],
-    )
 
 
 _EXPONENT = re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
@@ -436,94 +339,3 @@ def _not_ones_own(name: str) -> str:
             "needs from it into a module, and configure classes: {__main__.Name: module.Name}"
         )
     return "one of Python's own modules" if parts[0] in sys.stdlib_module_names else ""
-
-
-_SENTENCES = {
-    "minimum": "expected at least {expected}, found {found}",
-    "maximum": "expected at most {expected}, found {found}",
-    "exclusiveMinimum": "expected more than {expected}, found {found}",
-    "exclusiveMaximum": "expected less than {expected}, found {found}",
-    "minItems": "expected at least {expected} entry, found an empty list",
-    "minLength": "expected a text, found an empty one",
-    "minProperties": "expected at least {expected} entry, found an empty mapping",
-    "maxItems": "expected at most {expected:,} entries, found {length:,}",
-    "maxLength": "expected at most {expected:,} characters, found {length:,}",
-    "maxProperties": "expected at most {expected:,} entries, found {length:,}",
-}
-
-
-def explain(error: jsonschema.ValidationError) -> str:
-    """What breaks a schema: what was found, what is expected and where, in words of the configuration."""
-    where = _where(error.absolute_path)
-    prefix = f"{where}: " if where else ""
-    found, expected = error.instance, error.validator_value
-    match error.validator:
-        case "additionalProperties":
-            known = list(error.schema.get("properties", {}))
-            unknown = [key for key in found if key not in known]
-            return "; ".join(f"{prefix}unknown key {key!r}{closest(key, known)}" for key in unknown)
-        case "required":
-            missing = [key for key in expected if key not in found]
-            given = ", ".join(map(str, found)) or "nothing"
-            return f"{prefix}missing {', '.join(map(repr, missing))}; found only {given}"
-        case "enum":
-            options = ", ".join(map(str, expected))
-            return f"{prefix}found {found!r:.100}, expected one of {options}{closest(found, expected)}"
-        case "type":
-            kinds = expected if isinstance(expected, list) else [expected]
-            return f"{prefix}expected {' or '.join(map(_article, kinds))}, found {_kind(found)}"
-        case "pattern":
-            return f"{prefix}found {found!r:.100}, expected {error.schema.get('$comment', expected)}"
-        case "uniqueItems":
-            twice = sorted({str(item) for item in found if found.count(item) > 1})
-            return f"{prefix}expected each entry once, found {', '.join(twice)} more than once"
-        case "oneOf":
-            return _explain_alternatives(error, prefix)
-        case validator if validator in _SENTENCES:
-            length = len(found) if isinstance(found, str | list | dict) else 0
-            return prefix + _SENTENCES[validator].format(found=found, expected=expected, length=length)
-    return f"{prefix}{error.message}"
-
-
-def _explain_alternatives(error: jsonschema.ValidationError, prefix: str) -> str:
-    """Of several alternatives, speak of the one whose type the user chose."""
-    by_alternative: dict[Any, list[jsonschema.ValidationError]] = {}
-    for inner in error.context or []:
-        by_alternative.setdefault(inner.schema_path[0], []).append(inner)
-    for inners in by_alternative.values():
-        if not any(inner.validator == "type" and not inner.path for inner in inners):
-            return "; ".join(explain(inner) for inner in inners)
-    expected = " or ".join(_article(alternative["type"]) for alternative in error.validator_value)
-    return f"{prefix}expected {expected}, found {_kind(error.instance)}"
-
-
-def _where(path: Any) -> str:
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
-
-
-def closest(found: Any, known: Any) -> str:
-    """The known name that a mistyped one is most like, as a question; empty if there is none."""
-    if not isinstance(found, str) or len(found) > limits.LONGEST_NAME:
-        return ""
-    by_lower = {str(name).lower(): str(name) for name in known}
-    close = difflib.get_close_matches(found.lower(), by_lower, n=1, cutoff=0.5)
-    return f"; did you mean {by_lower[close[0]]!r}?" if close else ""
-
-
-_KINDS = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "list": "list", "dict": "mapping"}
-
-
-def _kind(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    return f"{_article(_KINDS.get(type(value).__name__, type(value).__name__))} ({value!r:.60})"
-
-
-def _article(kind: str) -> str:
-    kind = {"object": "mapping", "array": "list"}.get(kind, kind)
-    if kind == "null":
-        return kind
-    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"

@@ -8,28 +8,27 @@ Snakemake is plain data: it leaves dataclasses out when it compares params with 
 from __future__ import annotations
 
 import functools
-import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from reload_audit.planning import baseline, configuration, job_requests, working_directory
+from reload_audit.planning import baseline, configuration, job_requests, remembered, training_specs, working_directory
 from reload_audit.planning.compared import check_pairs, environments_of, names_of
 from reload_audit.planning.discovery import find_models, proposal
 from reload_audit.planning.discovery.usable import usable
 from reload_audit.planning.experiments_check import check_experiments
 from reload_audit.planning.job_code import JobCode, Source
 from reload_audit.planning.job_requests import Request
+from reload_audit.planning.probe_plan import ProbePlan
 from reload_audit.planning.recognition import Recognition
-from reload_audit.planning.resolved import ComparedPair, Configuration, EnvironmentData, TrainingData
+from reload_audit.planning.resolved import ComparedPair, Configuration, TrainingData
 from reload_audit.planning.scripts import as_external, planned_scripts
 from reload_audit.planning.training_plan import TrainingPlan
 from reload_audit.planning.watched_files import WatchedFiles, watched_files
-from reload_audit.records.probe_names import probe_name, probed
 from reload_audit.records.specs import ExternalSpec, ScriptSpec
 
 
@@ -43,39 +42,6 @@ class Folders:
 
     results: str
     logs: str
-
-
-@dataclass(frozen=True)
-class ProbedModel:
-    """The model that stands for all models of an environment when that is probed: its own actions are tried too.
-
-    :param trained: the name of a model that this workflow trains, or None
-    :param external: an external model, or None
-    :param environment: where no model is of it, as ``EnvironmentSpec.from_dict`` reads it
-    """
-
-    trained: str | None = None
-    external: ExternalSpec | None = None
-    environment: EnvironmentData | None = None
-
-
-class RememberedModels(Mapping[str, ExternalSpec]):
-    """External models by name, read from plain data when they are asked for: a job needs few of many.
-
-    :param models: what ``ExternalSpec.from_dict`` reads
-    """
-
-    def __init__(self, models: Sequence[Mapping[str, Any]]) -> None:
-        self._models = {str(model["model"]): model for model in models}
-
-    def __getitem__(self, name: str) -> ExternalSpec:
-        return ExternalSpec.from_dict(self._models[name])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._models)
-
-    def __len__(self) -> int:
-        return len(self._models)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +129,7 @@ class Plan:
     def external_policy(self) -> dict[str, object]:
         """What ``specs.ExternalPolicy.from_dict`` reads."""
         return {
-            "evaluation": configuration.evaluation_protocol(self.config),
+            "evaluation": training_specs.evaluation_protocol(self.config),
             "trust": self.config["trust"],
             "env_versions": self.config["env_versions"],
             "classes": self.config["classes"],
@@ -178,74 +144,11 @@ class Plan:
     # --- Environments ---
 
     @functools.cached_property
-    def probes(self) -> dict[str, ProbedModel]:
-        """For each distinct environment the model that stands for it.
-
-        Models for which the user named the environment come before those whose files did: what a file names may not be
-        imported. A VecEnv of the user's own cannot be probed, because its environments cannot be reached one by one.
-        """
-        first: dict[str, ProbedModel] = {}
-        for name, spec in self.trained.items():
-            if spec["environment"]["vec_env"] is None:
-                first.setdefault(probe_name(spec["environment"]), ProbedModel(trained=name))
-        for model in sorted(self.external.values(), key=lambda model: -len(model.named_by_user)):
-            if model.problem is None and model.environment.env and model.environment.vec_env is None:
-                first.setdefault(probe_name(model.environment.to_dict()), ProbedModel(external=model))
-        for entry in self.config["environments"] if not self.config["only"] else ():
-            environment = configuration.probed_environment(self.config, entry)
-            first.setdefault(probe_name(environment), ProbedModel(environment=environment))
-        return first
-
-    def probed_environment(self, probe: str) -> dict[str, Any]:
-        """An environment that is probed, as ``EnvironmentSpec.from_dict`` reads it."""
-        model = self.probes[probe]
-        if model.external is not None:
-            return probed(model.external.environment.to_dict())
-        return probed(model.environment or self.trained[model.trained or ""]["environment"])
-
-    def probe_inputs(self, probe: str) -> list[str]:
-        """What says that a model is trained; of an external model the files that Snakemake can watch."""
-        model = self.probes[probe]
-        if model.external is not None:
-            return list(watched_files([model.external], self.now).inputs)
-        return self.training.trained([model.trained] if model.trained else [])
-
-    def probe_trained_model(self, probe: str) -> str | None:
-        """The folder of the model that stands for an environment, if it is trained here."""
-        model = self.probes[probe].trained
-        return None if model is None else self.training.folder(model)
-
-    def probe_external_model(self, probe: str) -> dict[str, Any] | None:
-        """The external model that stands for an environment, without claims, which decide nothing there."""
-        model = self.probes[probe].external
-        if model is None:
-            return None
-        unclaimed = replace(model, claim=None, evaluations=None, model_card=None, results=None, monitors=())
-        return unclaimed.to_dict()
-
-    def probe_policy(self, probe: str) -> dict[str, object] | None:
-        """How the external model that stands for an environment may be loaded."""
-        return None if self.probes[probe].external is None else self.external_policy
-
-    def probe_code(self, probe: str) -> str:
-        """A digest of the code that decides what probing an environment gives, which names lines of the user's code."""
-        named = [self.probed_environment(probe), self.config["env_versions"], self.config["classes"]]
-        folders = named[0]["python_path"]
-        trusted = self.code.of_trusted_packages(folders, with_lines=True)
-        return self.code.of_script("probe.py") + self.code.of_user(named, folders, with_lines=True) + trusted
-
-    def probe_request(self, probe: str) -> Request:
-        """What probing an environment asks a cluster for."""
-        model = self.probes[probe]
-        trained = self.trained[model.trained]["device"] if model.trained else "cpu"
-        device = model.external.device if model.external else trained
-        return job_requests.probe_request(device, self.config["reload"], self.config["probe"])
-
-    @functools.cached_property
-    def probe_settings(self) -> dict[str, object]:
-        """What ``jobs.probe.ProbeSpec.from_dict`` reads."""
-        reload = self.config["reload"]
-        return {**self.config["probe"], "isolation": reload["isolation"], "memory": reload["memory"]}
+    def probing(self) -> ProbePlan:
+        """All that probing environments takes."""
+        return ProbePlan(
+            self.config, self.trained, self.external, self.training, self.external_policy, self.code, self.now
+        )
 
     # --- Scripts ---
 
@@ -307,7 +210,7 @@ class Plan:
 
     def probe_records(self) -> list[str]:
         """The files with the records of all probes."""
-        return [f"{self.folders.results}/probes/{probe}.json" for probe in self.probes]
+        return [f"{self.folders.results}/probes/{probe}.json" for probe in self.probing.probes]
 
     def script_records(self) -> list[str]:
         """The files with the records of all scripts."""
@@ -320,7 +223,7 @@ class Plan:
             "train": self.training.batches,
             "reload": self.training.batches,
             "audit_external": self.batches,
-            "probe": {name: [name] for name in self.probes},
+            "probe": {name: [name] for name in self.probing.probes},
             "observe": {name: [name] for name in self.scripts},
         }
 
@@ -394,19 +297,11 @@ class Plan:
 
     def remember_external_models(self) -> None:
         """Say how many external models there are, and write them down for the jobs, which then do not look for them."""
-        file = _remembered(self.folders)
-        _passed_over(self.folders).unlink(missing_ok=True)
-        if not self.external:
-            file.unlink(missing_ok=True)  # those of another configuration
-            return
-        print(f"External models: {len(self.external)}", file=sys.stderr)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        complete = file.with_suffix(".new")
-        complete.write_text(json.dumps([model.to_dict() for model in self.external.values()], indent=1), "utf-8")
-        complete.replace(file)
-        if self.passed_over:
-            print(f"Passed over: {'; '.join(self.passed_over)}", file=sys.stderr)
-            _passed_over(self.folders).write_text(json.dumps(self.passed_over, indent=1), "utf-8")
+        if self.external:
+            print(f"External models: {len(self.external)}", file=sys.stderr)
+            if self.passed_over:
+                print(f"Passed over: {'; '.join(self.passed_over)}", file=sys.stderr)
+        remembered.write(self.folders.results, self.external.values(), self.passed_over)
 
     def keep_last_audit(self) -> None:
         """Keep the last audit, which this one replaces, where it is to be compared with that."""
@@ -420,7 +315,7 @@ class Plan:
         """
         codes = f"{self.code.of_script('check.py')} {self.code.of_user(self.config['experiments'])}"
         check_experiments(
-            configuration.one_spec_per_n_envs(self.config),
+            training_specs.one_spec_per_n_envs(self.config),
             f"# Checked with {codes}\n{yaml.safe_dump(dict(self.config), sort_keys=False)}",
             Path(self.folders.results, "config.yaml"),
             script,
@@ -475,7 +370,7 @@ def make_plan(
         baseline.check_baseline(config, folders.results, name)
         baseline.check_history(config, name)
         configuration.check_python_path(config, name)
-    trained = configuration.trained_models(config)
+    trained = training_specs.trained_models(config)
     code = JobCode(source, config["python_path"], config["trust"])
     try:
         recognise = Recognition(config, source("scripts/recognise.py"), Path(folders.logs, "recognise.log"))
@@ -507,25 +402,13 @@ def _external_models(
     discover: bool,
 ) -> tuple[Mapping[str, ExternalSpec], Sequence[str]]:
     """The external models by their names, and what was passed over."""
-    remembered, passed_over = _remembered(folders), _passed_over(folders)
-    if not discover and remembered.exists():
-        others = json.loads(passed_over.read_text(encoding="utf-8")) if passed_over.exists() else []
-        return RememberedModels(json.loads(remembered.read_text(encoding="utf-8"))), others
+    if not discover and (known := remembered.read(folders.results)) is not None:
+        return known
     found = find_models.find_models(config, schema("models"), schema("claims"), folders.results, recognise)
     compared = names_of(config["compare"])
     models = {model.model: model for model in usable(found.models, code.of_models)}
     marked = {name: replace(models[name], compared=True) for name in models if name in compared}
     return models | marked, found.passed_over
-
-
-def _remembered(folders: Folders) -> Path:
-    """The file in which the main process writes down the external models for the processes of jobs."""
-    return Path(folders.results, "external/models.json")
-
-
-def _passed_over(folders: Folders) -> Path:
-    """The file in which the main process writes down what it passed over, if anything."""
-    return Path(folders.results, "external/passed_over.json")
 
 
 def _schema(source: Source, name: str) -> Any:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from reload_audit.planning.configuration import ConfigError, closest
+from reload_audit.planning.configuration import ConfigError
 from reload_audit.planning.resolved import Configuration, Script, TrainingData
+from reload_audit.planning.schema_messages import closest
 from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.specs import ExternalSpec, ScriptSpec
 

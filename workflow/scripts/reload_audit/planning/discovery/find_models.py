@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
-from reload_audit.planning.configuration import ConfigError, closest, trained_models
+from reload_audit.planning.configuration import ConfigError
 from reload_audit.planning.discovery import (
     advice,
     copies,
@@ -32,6 +32,8 @@ from reload_audit.planning.discovery.allowance import ALLOWANCE
 from reload_audit.planning.discovery.candidate import Candidate
 from reload_audit.planning.discovery.contents import PassedOver, counted
 from reload_audit.planning.resolved import Configuration, Run
+from reload_audit.planning.schema_messages import closest
+from reload_audit.planning.training_specs import trained_models
 from reload_audit.reading.refusal import shown
 from reload_audit.records.guesses import Guess, Tried
 from reload_audit.records.specs import ExternalSpec

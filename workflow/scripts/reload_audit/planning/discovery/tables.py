@@ -13,9 +13,10 @@ from typing import Any, TypedDict
 
 import jsonschema
 
-from reload_audit.planning.configuration import closest, explain, said_twice
+from reload_audit.planning.configuration import said_twice
 from reload_audit.planning.discovery import contents, names, zips
 from reload_audit.planning.discovery.candidate import SET_BY_USER, Candidate
+from reload_audit.planning.schema_messages import closest, explain
 from reload_audit.reading import files, limits
 from reload_audit.reading.plain_values import plain_data
 from reload_audit.reading.refusal import Unreadable, shown
