@@ -4,6 +4,7 @@
 #                                                          in half the time, where uv is; it reads its own settings, not pip's
 #   make test                                              lint, then the whole test suite
 #   make causes                                            docs/causes from causes.yaml: the table, each page's explanation and fix
+#   make charts                                            the page's charts, compiled, from charts.py
 #   make screenshots                                       the pictures in docs/images, from results/report.html
 #   make scaling                                           what 100 to 10,000 models cost, into docs/scaling.md
 #   make bench                                             how fast it is beside RL Zoo and a script, into docs/benchmarks.md
@@ -14,7 +15,7 @@ BIN := .venv/bin
 INSTALL ?= $(BIN)/python -m pip install --disable-pip-version-check
 BENCH := build/bench/venv
 
-.PHONY: audit test lint format causes screenshots scaling bench clean
+.PHONY: audit test lint format causes charts screenshots scaling bench clean
 
 audit: .venv/audit
 	@$(BIN)/python workflow/scripts/configfiles.py $(ARGS)
@@ -41,6 +42,9 @@ format: .venv/dev
 
 causes: .venv/audit
 	PYTHONPATH=workflow/scripts $(BIN)/python docs/write_causes.py
+
+charts: .venv/audit
+	PYTHONPATH=workflow/scripts $(BIN)/python docs/write_charts.py
 
 screenshots: .venv/dev
 	$(BIN)/python docs/screenshots.py

@@ -21,7 +21,7 @@ setup(
     packages=[*find_packages(LIBRARY), "reload_audit.project"],
     package_dir={"": LIBRARY, "reload_audit.project": "."},
     package_data={
-        "reload_audit": ["**/*.j2", "**/*.css", "**/*.js", "**/*.LICENSE", "**/*.yaml"],
+        "reload_audit": ["**/*.j2", "**/*.css", "**/*.js", "**/*.json", "**/*.LICENSE", "**/*.yaml"],
         "reload_audit.project": PROJECT,
     },
     include_package_data=False,

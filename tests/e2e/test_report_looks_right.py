@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.browser import Tab
-from support.shown_reports import WIDTHS, Content, Report, having
+from support.shown_reports import PHONE, WIDTHS, Content, Report, having
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -126,15 +126,17 @@ def test_colours_follow_the_preferred_colour_scheme(
         assert light > 200 if scheme == "light" else light < 60
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("opened", ["", "panel"])
+@pytest.mark.parametrize(
+    ("opened", "scheme", "width"),
+    [("", "light", WIDTHS[0]), ("", "dark", PHONE), ("panel", "light", PHONE), ("panel", "dark", WIDTHS[0])],
+)
 def test_the_page_has_no_serious_accessibility_violation(
-    opened: str, scheme: str, browser: Browser, write_report_of: Callable[[int], Report]
+    opened: str, scheme: str, width: int, browser: Browser, write_report_of: Callable[[int], Report]
 ) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     audit, path = write_report_of(100)
     model = having(audit, verdict="degraded")[0] if opened else ""
-    with Tab(browser, path, model=model, color_scheme=scheme) as tab:
+    with Tab(browser, path, model=model, width=width, color_scheme=scheme) as tab:
         found = axe.Axe().run(tab.page).response["violations"]
         grave = [
             f"{violation['id']}: {violation['help']}: {node['target']} {node.get('failureSummary', '')[:200]}"

@@ -16,16 +16,17 @@ import pytest
 from reload_audit.causes.catalogue import CAUSES
 from reload_audit.judging.criteria import VERDICTS
 from reload_audit.reports.audit import Audit
+from reload_audit.reports.dashboard import report
 from reload_audit.reports.dashboard.causes import cause_rows, certainty
-from reload_audit.reports.dashboard.charts import SCORES_SHOWN
+from reload_audit.reports.dashboard.charts import compiled
 from reload_audit.reports.dashboard.entries import Entry
 from reload_audit.reports.dashboard.entries import entries as entries_of
 from reload_audit.reports.dashboard.figures import write_figures
 from reload_audit.reports.dashboard.grids import cells, seeds
 from reload_audit.reports.dashboard.number_format import number, signed
 from reload_audit.reports.dashboard.payload import details, read
-from reload_audit.reports.dashboard.report import bars, render, setting_texts, write_report
-from reload_audit.reports.dashboard.scores import places
+from reload_audit.reports.dashboard.report import CHARTS, bars, render, setting_texts, write_report
+from reload_audit.reports.dashboard.scores import SCORES_SHOWN, places
 from reload_audit.results import tables
 from support.audit_contents import environment_health
 
@@ -356,15 +357,15 @@ def test_the_settings_that_decided_are_printed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("models", "title"),
+    ("models", "said"),
     [
-        ([trained_row()], "Train-time reward and reload reward, as scores"),
-        ([external_row()], "Claimed reward and reload reward, as scores"),
-        ([trained_row(), external_row()], "Train-time or claimed reward and reload reward, as scores"),
+        ([trained_row()], "it earns what it earned in place;"),
+        ([external_row()], "it earns what is claimed;"),
+        ([trained_row(), external_row()], "it earns what it earned in place, or what is claimed;"),
     ],
 )
-def test_the_wording_fits_trained_and_external_models(models: list[dict[str, Any]], title: str) -> None:
-    assert f">{title}<" in render(audit_of(models))
+def test_the_wording_fits_trained_and_external_models(models: list[dict[str, Any]], said: str) -> None:
+    assert f"On the dashed line {said}" in render(audit_of(models))
 
 
 def test_nothing_is_said_of_claims_where_all_models_were_trained_here() -> None:
@@ -465,6 +466,17 @@ def test_a_model_without_a_score_is_not_drawn_and_the_page_says_so(unknown: dict
     assert places(entries([trained_row(**unknown)])) == [None]
     html = render(audit_of([trained_row(**unknown)]))
     assert column(html, "x") == [None]
+
+
+def test_a_score_after_reload_is_written_where_it_is_not_the_one_before() -> None:
+    html = render(audit_of([trained_row("a"), trained_row("b", "improved")]))
+    assert column(html, "x") == [1.0, 1.0]
+    assert column(html, "y") == [SCORES_SHOWN[1] - 0.025, None]
+
+
+def test_the_charts_of_the_page_are_compiled_from_those_of_the_library() -> None:
+    written = Path(report.__file__).with_name("page").joinpath(Path(CHARTS).name).read_text(encoding="utf-8")
+    assert written == compiled(), "run `make charts`"
 
 
 # --- Experiments -------------------------------------------------------------------------------------------------

@@ -157,8 +157,9 @@ def planned(folder: Path) -> dict[str, dict[str, Any]]:
     plan.remember_external_models()
     for batch in plan.batches:
         plan.batch_inputs(batch), plan.batch_unwatched(batch), plan.batch_code(batch), plan.batch_request(batch)
-    for probe in plan.probes:
-        plan.probe_inputs(probe), plan.probe_external_model(probe), plan.probe_code(probe), plan.probe_request(probe)
+    probing = plan.probing
+    for probe in probing.probes:
+        probing.inputs(probe), probing.external_model(probe), probing.code_of(probe), probing.request(probe)
     return {model["model"]: model for batch in plan.batches for model in plan.batch_models(batch)}
 
 

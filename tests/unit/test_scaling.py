@@ -81,8 +81,8 @@ def test_planning_takes_time_in_proportion_to_the_external_models(configurations
         audit = make_plan(config, "config.yaml", folders, ROOT.joinpath("workflow").joinpath, now=0.0, discover=True)
         for batch in audit.batches:
             audit.batch_models(batch), audit.batch_inputs(batch), audit.batch_code(batch)
-        for probe in audit.probes:
-            audit.probe_inputs(probe), audit.probe_code(probe)
+        for probe in audit.probing.probes:
+            audit.probing.inputs(probe), audit.probing.code_of(probe)
 
     folders = Folders(str(tmp_path / "results"), str(tmp_path / "logs"))
     assert grows_no_faster_than_the_models(*(lambda n=n: plan(configurations[n]) for n in (FEW, MANY)))

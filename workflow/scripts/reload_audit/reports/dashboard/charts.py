@@ -1,12 +1,13 @@
 """The charts, in Vega-Lite by Altair: the page draws them with the data that it shows, ``figures`` with all data.
 
-A chart refers to its data by name and does not hold them, so it is compiled once, whatever there is to draw.
+A chart refers to its data by name and does not hold them, so it is compiled once, whatever there is to draw: those of
+the page stand compiled in ``page/charts.json``, which `make charts` writes after a change of this file.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any, TypeAlias
 
 import altair as alt
@@ -14,20 +15,13 @@ import vl_convert
 
 from reload_audit.judging.criteria import VERDICTS
 from reload_audit.reports.colours import ON_LIGHT
+from reload_audit.reports.dashboard.grids import MARGINS_SHOWN
+from reload_audit.reports.dashboard.scores import BEFORE_SHOWN, SCORES_SHOWN
 
 LESS, MORE = ON_LIGHT["degraded"], ON_LIGHT["identical"]
 
 _CELLS = [f"{LESS}b0", "#8888881f", f"{MORE}b0"]
 """Colours of a cell, from a loss to a gain; see-through, so that numbers are read on a dark page as on a light one."""
-
-SCORES_SHOWN = (-0.3, 1.2)
-"""Scores that fit into the chart; what lies beyond is drawn at the edge, as an arrow."""
-
-BEFORE_SHOWN = 1.1
-"""The highest score before reload that is shown: 1 is the best."""
-
-MARGINS_SHOWN = 3.0
-"""Margins at which a cell has its full colour."""
 
 Chart: TypeAlias = alt.TopLevelMixin
 
@@ -305,10 +299,11 @@ CHARTS = {chart.__name__: chart for chart in _OF_THE_PAGE}
 """The charts of the page, by name."""
 
 
-@cache
-def compiled() -> dict[str, dict[str, Any]]:
-    """The Vega specification of every chart of the page, by name."""
-    return {name: _adaptable(vl_convert.vegalite_to_vega(_specification(chart()))) for name, chart in CHARTS.items()}
+def compiled() -> str:
+    """The Vega specification of every chart of the page, by name, as JSON with a line for each chart."""
+    found = {name: _adaptable(vl_convert.vegalite_to_vega(_specification(chart()))) for name, chart in CHARTS.items()}
+    lines = ",\n".join(f'"{name}": {json.dumps(specification)}' for name, specification in found.items())
+    return f"{{\n{lines}\n}}\n"
 
 
 def drawn(chart: Chart, data: Mapping[str, Sequence[Row]], **params: float) -> dict[str, Any]:

@@ -8,15 +8,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import vl_convert
 
 from reload_audit.reports.audit import Audit
-from reload_audit.reports.dashboard import charts, grids
-from reload_audit.reports.dashboard.charts import Row
+from reload_audit.reports.dashboard import grids
 from reload_audit.reports.dashboard.entries import Entry, entries
 from reload_audit.reports.dashboard.scores import Place, band, left_edge, places
+
+if TYPE_CHECKING:
+    from reload_audit.reports.dashboard.charts import Row
 
 _DOTS_PER_INCH = 200
 _IN_PANELS = 6
@@ -46,6 +48,8 @@ def figures(audit: Audit) -> Iterator[tuple[str, dict[str, Any]]]:
     models = entries(audit.models)
     if len(models) < 2:
         return
+    from reload_audit.reports.dashboard import charts  # imports Altair, which takes a third of a second
+
     placed = [(entry, place) for entry, place in zip(models, places(models), strict=True) if place is not None]
     if placed:
         fraction = 0.0 if audit.criteria is None else audit.criteria.margin_fraction

@@ -14,6 +14,9 @@ from reload_audit.reports.dashboard.number_format import number, signed
 
 _TITLES = {"in_place": "in place"}
 
+MARGINS_SHOWN = 3.0
+"""Margins at which a cell has its full colour."""
+
 MOST = 60
 """Experiments that are drawn, those with losses first."""
 

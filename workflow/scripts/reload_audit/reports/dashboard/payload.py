@@ -187,7 +187,10 @@ def _key(entry: Entry) -> str | None:
 
 
 def _placed(place: Place | None) -> dict[str, Value]:
-    return {"x": None, "y": None, "at": ""} if place is None else {"x": place.x, "y": place.y, "at": place.at}
+    """Where a model is drawn; its score after reload is written where it is not the one before."""
+    if place is None:
+        return {"x": None, "y": None, "at": ""}
+    return {"x": place.x, "y": None if place.y == place.x else place.y, "at": place.at}
 
 
 def _brief(row: Mapping[str, Value]) -> dict[str, Value]:

@@ -23,14 +23,13 @@ from reload_audit.reports.audit import Audit
 from reload_audit.reports.colours import ON_DARK, ON_LIGHT
 from reload_audit.reports.dashboard import number_format
 from reload_audit.reports.dashboard.causes import cause_rows, certainty
-from reload_audit.reports.dashboard.charts import BEFORE_SHOWN, MARGINS_SHOWN, SCORES_SHOWN, compiled
 from reload_audit.reports.dashboard.entries import Entry, entries
 from reload_audit.reports.dashboard.environments import environment_rows, healthy
 from reload_audit.reports.dashboard.episodes import read_pairs
-from reload_audit.reports.dashboard.grids import MOST, experiments
+from reload_audit.reports.dashboard.grids import MARGINS_SHOWN, MOST, experiments
 from reload_audit.reports.dashboard.history import EarlierAudit, series
 from reload_audit.reports.dashboard.payload import pack, parts
-from reload_audit.reports.dashboard.scores import band, left_edge, places
+from reload_audit.reports.dashboard.scores import BEFORE_SHOWN, SCORES_SHOWN, band, left_edge, places
 from reload_audit.reports.dashboard.since import since_section
 from reload_audit.reports.dashboard.vocabulary import IN_SHORT, SUSPECT, Vocabulary, vocabulary
 from reload_audit.reports.headline import headline
@@ -52,6 +51,9 @@ SCRIPTS = (
     *("page/table.js", "page/experiments.js", "page/replay.js", "page/panel.js", "page/main.js"),
 )
 """The page's own script, in parts that share one scope."""
+
+CHARTS = "page/charts.json"
+"""The Vega specifications of the page's charts: see ``charts``."""
 
 FOLDERS = {"results": "results", "logs": "logs"}
 """Where a workflow writes to unless it is told otherwise."""
@@ -137,6 +139,7 @@ def render(
     """The report's HTML."""
     models = entries(audit.models)
     words, causes = vocabulary(models), cause_rows(models)
+    charts = json.loads(_text(CHARTS))
     libraries = {name: (_HERE / name).read_text(encoding="utf-8") for name in LIBRARIES}
     libraries["page"] = _script(_settings(audit, models) | {"folders": dict(folders)})
     start = _in_one_scope(_text(UNPACK), 'runLibrary("page");')
@@ -164,7 +167,7 @@ def render(
         certainty=certainty,
         style=(_HERE / "vendor/tabulator.min.css").read_text(encoding="utf-8") + _style(),
         libraries={Path(name).name.partition(".")[0]: pack(text) for name, text in libraries.items()},
-        specifications=pack(json.dumps({name: json.dumps(chart) for name, chart in compiled().items()})),
+        specifications=pack(json.dumps({name: json.dumps(chart) for name, chart in charts.items()})),
         parts=parts(models, audit, read_pairs(episodes, models), series(history, models), replays),
         script=start,
         hashes=[_hash(start), *map(_hash, libraries.values())],

@@ -6,8 +6,13 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reload_audit.reports.dashboard.charts import SCORES_SHOWN
 from reload_audit.reports.dashboard.entries import Entry
+
+SCORES_SHOWN = (-0.3, 1.2)
+"""Scores that fit into the chart; what lies beyond is drawn at the edge, as an arrow."""
+
+BEFORE_SHOWN = 1.1
+"""The highest score before reload that is shown: 1 is the best."""
 
 _INSIDE = 0.025
 """Distance from the edge at which a point that lies beyond it is drawn, in scores."""

@@ -47,12 +47,18 @@ function draw(name, container, data, { signals = {}, width = null, describe = (v
   for (const [key, value] of Object.entries(all)) if (key in known) view.signal(key, value);
   if (width !== null) view.width(width);
   view.background(styleOf("card")); // so that a saved figure is as it is here
-  view.run();
+  view.runAsync().then(() => letScroll(container));
   container.firstElementChild?.setAttribute("role", "img");
   container.firstElementChild?.setAttribute("aria-label", container.dataset.label ?? name);
   views.set(container, view);
   offerToSave(container, name);
   return view;
+}
+
+// A figure that is wider than its place is scrolled, so it must be reachable with the keyboard.
+function letScroll(container) {
+  if (container.scrollWidth > container.clientWidth) container.tabIndex = 0;
+  else container.removeAttribute("tabindex");
 }
 
 // Buttons under a figure that save it as it is shown.

@@ -51,6 +51,8 @@ function intervalText(row) {
   return `${signedText(row.low)} to ${signedText(row.high)}, margin \u00b1${numberText(row.margin)}`;
 }
 
+const BY_CHANCE = "Of the models whose loss or gain is at least as clear as this one's, the share that is to be expected by chance";
+
 const numeric = (field) => ({ sorter: "number", sorterParams: { alignEmptyValues: "bottom" }, hozAlign: "right", headerHozAlign: "right", field });
 const byText = { sorter: "string", sorterParams: { locale: "en", alignEmptyValues: "bottom" } };
 const shown = (build) => (cell) => build(cell.getRow().getData());
@@ -76,7 +78,7 @@ function columnsOf(rows) {
     { title: "Interval in \u00b1 margin", ...numeric("margins"), field: "interval", hozAlign: "center", headerHozAlign: "center", formatter: shown(interval), tooltip: (_event, cell) => intervalText(cell.getRow().getData()), width: 96 },
     { title: "Loss not excluded", ...numeric("largest_loss"), formatter: shown((row) => (row.largest_loss === null ? MISSING : lossText(row))), width: 120, extra: true },
     { title: "Episodes", ...numeric("n_episodes"), formatter: shown((row) => countText(row.n_episodes)), width: 74 },
-    { title: "q", ...numeric("q"), formatter: shown((row) => probabilityText(row.q)), width: 72 },
+    { title: "By chance, q", ...numeric("q"), formatter: shown((row) => probabilityText(row.q)), headerTooltip: BY_CHANCE, width: 80 },
     text("Gap", "gap", (row) => row.gap, { width: 96, extra: true }),
     { title: consistent ? "Cause, or what may be lost" : "Cause", field: "cause", ...byText, formatter: shown(cause), widthGrow: 3, minWidth: 134 },
     text("Reason", "reason", (row) => row.reason, { widthGrow: 6, minWidth: 220, extra: true }),

@@ -1,6 +1,6 @@
 // Rows of models from their columns, numbers as text, and elements.
 
-// Turns columns into one row a model. A reward after reload is stored only if it differs from the one before.
+// Turns columns into one row a model. A reward or score after reload is stored only if it differs from the one before.
 function rowsOf(columns) {
   const names = Object.keys(columns);
   const value = (name, index) => {
@@ -12,6 +12,7 @@ function rowsOf(columns) {
     const row = { index };
     for (const name of names) row[name] = value(name, index);
     if (row.same) Object.assign(row, { after: row.before, after_std: row.before_std });
+    row.y ??= row.x;
     row.suspect = row.suspect === 1;
     // What is written after the ± of a claim, as by spread() in audit.py: of a trend its standard error.
     row.before_spread = row.kind === "trend" && row.before_std !== null && row.claim_n ? row.before_std / Math.sqrt(row.claim_n) : row.before_std;
