@@ -15,7 +15,8 @@ from reload_audit.reports.audit import Audit
 from reload_audit.reports.dashboard.report import write_report
 from support.any_audit import HOSTILE
 from support.browser import Tab
-from support.fleet import episodes, fleet
+from support.fleet import fleet
+from support.fleet_rewards import episodes
 
 Content = dict[str, Any]
 """Of an ``audit.json``."""

@@ -17,7 +17,8 @@ from reload_audit.reports.dashboard.report import write_report
 from reload_audit.reports.safe_text import one_line
 from support.any_audit import audits
 from support.builders import ROOT
-from support.fleet import episodes, fleet
+from support.fleet import fleet
+from support.fleet_rewards import episodes
 
 LONGEST_NAME = 200
 
