@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.stats import false_discovery_control
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
@@ -156,6 +157,11 @@ def test_q_values_are_those_of_benjamini_and_hochberg(seed: int) -> None:
 
 def test_without_models_there_are_no_q_values() -> None:
     assert false_discovery_q([]).shape == (0,)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.03, 1.0])
+def test_a_p_value_alone_needs_no_correction(p: float) -> None:
+    assert false_discovery_q([p]).tolist() == false_discovery_control([p], method="bh").tolist() == [p]
 
 
 def loss(p: float, obstacle: Obstacle = "") -> Judgement:

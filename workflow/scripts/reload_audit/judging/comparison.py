@@ -218,10 +218,12 @@ def _as_noisy_episodes(claim_error: float, reload_error: float, n: int) -> float
 
 def false_discovery_q(p_values: Sequence[float]) -> np.ndarray:
     """Benjamini-Hochberg adjusted p-values (q), in the order given, shape ``(n,)``."""
-    from scipy.stats import false_discovery_control  # slow to import, needed once per audit
-
     p = np.asarray(p_values, dtype=np.float64)
-    return p if p.size == 0 else np.asarray(false_discovery_control(p, method="bh"))
+    if p.size < 2:
+        return p  # of one test alone there is nothing to adjust
+    from scipy.stats import false_discovery_control  # takes half a second to import
+
+    return np.asarray(false_discovery_control(p, method="bh"))
 
 
 def _student_probability(degrees: float, value: float) -> float:
