@@ -475,12 +475,12 @@ def test_a_loss_below_what_random_actions_earn_is_presumed_to_come_from_another_
     assert "it earns 0, and random actions earn 40" in cause.evidence[0]
 
 
-def test_a_claim_of_more_than_any_policy_can_earn_today_is_presumed_to_come_from_another_environment() -> None:
+def test_a_claim_of_more_than_lasting_can_earn_today_is_presumed_to_come_from_another_environment() -> None:
     model = replace(observed(now=20.0), n=100, paid_alike=20)
     (cause,) = conclude(model, "degraded", "", LOST, None).causes
     assert (cause.cause, cause.proven) == ("env-changed", False)
     assert "last to the time limit of 20 steps" in cause.evidence[0]
-    assert "no policy earns more than 20 here today, and 50 are claimed" in cause.evidence[0]
+    assert "where lasting alone is paid, no policy earns more than 20 today, and 50 are claimed" in cause.evidence[0]
 
 
 def test_another_environment_is_presumed_before_a_generator_is_accused() -> None:

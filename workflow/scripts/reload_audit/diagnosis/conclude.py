@@ -114,7 +114,7 @@ def _another_environment(judgement: Judgement | None, evidence: Evidence) -> Ite
     """What speaks for another environment than that of training, where a loss is shown, and not only to a claim.
 
     Another version of it that ran; or, where it ran in its own, that the model earns less there than random actions do,
-    or all that can be earned.
+    or all that can be earned by lasting.
     """
     known = known_between(evidence.model.env_named, evidence.model.env_id)
     contradicted = any(finding.cause == CONTRADICTED for finding in evidence.findings)
@@ -133,7 +133,7 @@ def _another_environment(judgement: Judgement | None, evidence: Evidence) -> Ite
     elif judgement.claim is not None and evidence.paid_alike:
         said = (
             f"all its {evidence.n:,} episodes last to the time limit of {evidence.paid_alike:,} steps and are paid "
-            f"alike, whatever is observed: as far as they show, no policy earns more than {evidence.reward:.4g} here "
+            f"alike, whatever is observed: where lasting alone is paid, no policy earns more than {evidence.reward:.4g} "
             f"today, and {judgement.claim.mean:.4g} are claimed"
         )
         yield Finding("env-changed", "claims", proof=False, evidence=said)
