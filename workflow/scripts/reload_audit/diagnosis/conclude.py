@@ -133,8 +133,8 @@ def _another_environment(judgement: Judgement | None, evidence: Evidence) -> Ite
     elif judgement.claim is not None and evidence.paid_alike:
         said = (
             f"all its {evidence.n:,} episodes last to the time limit of {evidence.paid_alike:,} steps and are paid "
-            f"alike, whatever is observed: where lasting alone is paid, no policy earns more than {evidence.reward:.4g} "
-            f"today, and {judgement.claim.mean:.4g} are claimed"
+            f"alike, whatever is observed: where lasting alone is paid, no policy earns more than "
+            f"{evidence.reward:.4g} today, and {judgement.claim.mean:.4g} are claimed"
         )
         yield Finding("env-changed", "claims", proof=False, evidence=said)
 

@@ -157,7 +157,7 @@ def are_alike(episodes: Sequence[Episode]) -> bool:
 def limit_paid_alike(episodes: Sequence[Episode]) -> int:
     """Steps of a time limit that all episodes last to, paid alike whatever is observed; 0 where that is not so.
 
-    Where lasting alone is paid, no policy earns more than they did: no step pays less than 0, and they all last to the end.
+    Where lasting alone is paid, no policy earns more than they did: no step pays less than 0, and all last to the end.
     """
     seen = {episode.trace.get("raw_observations", "") for episode in episodes}
     paid = {(episode.length, episode.trace.get("rewards", "")) for episode in episodes}
