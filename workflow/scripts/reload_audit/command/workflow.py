@@ -110,9 +110,9 @@ def ended_as(results: Path, written: Mapping[str, object]) -> int:
 
 @contextlib.contextmanager
 def alone_in(folder: Path) -> Iterator[list[int]]:
-    """Make a folder, and keep other audits out of it while the block runs, or a process that keeps open what it gives.
+    """Make a folder, and lock it against other audits until the block and all processes that were given the lock end.
 
-    :return: the number of an open file: a Snakemake that outlives the command, which was killed, still writes there
+    :return: the file number of the lock, for Snakemake: where the command alone is killed, Snakemake writes on
     :raises Mistake: it cannot be written, or another audit is at work there
     """
     try:

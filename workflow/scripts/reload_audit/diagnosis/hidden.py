@@ -30,7 +30,7 @@ def is_certain(found: ConditionResult | None) -> bool:
 
 
 def without_effect(measured: Mapping[str, Measurement], causes: Collection[str]) -> list[str]:
-    """The causes of all that were tried, of which neither that nor putting them right has an effect beyond chance."""
+    """The causes that change no reward beyond chance, neither when they alone are there nor when they alone are not."""
     model, script = measured.get(AS_MODEL), measured.get(AS_SCRIPT)
     if len(causes) < 3 or not is_certain(gained(model, script)):
         return []
@@ -55,7 +55,7 @@ def next_to_try(measured: Mapping[str, Measurement], causes: Sequence[str]) -> l
 
 
 def together(measured: Mapping[str, Measurement], causes: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """By causes without an effect of their own, a pair with one that each is in; all of them, where no pair has one."""
+    """For each cause without an effect of its own the pair that it has one in; where no pair has, all such causes."""
     quiet = tuple(without_effect(measured, causes))
     pairs = [pair for pair in combinations(quiet, 2) if is_certain(_effect(measured, pair, causes))]
     if pairs:

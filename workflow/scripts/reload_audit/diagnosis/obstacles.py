@@ -84,7 +84,7 @@ def _advice_in(failure: str) -> dict[str, Detail]:
 
 
 def _key(written: str) -> str:
-    """A key as the line holds it, in double quotes where it needs them; as it is written where these are nobody's."""
+    """A key of a line of YAML without the double quotes around it, if it has any; unchanged if these do not match."""
     try:
         return str(json.loads(written)) if written.startswith('"') else written
     except ValueError:

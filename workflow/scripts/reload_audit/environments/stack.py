@@ -63,7 +63,7 @@ def transposed(venv: VecEnv) -> VecEnv:
 
 
 def layers_of(venv: VecEnv) -> list[VecEnv]:
-    """A VecEnv's wrappers, innermost first; what the audit puts around one of a user's own is none."""
+    """The wrappers around a VecEnv, innermost first, without the one that the audit puts around a user's own VecEnv."""
     layers: list[VecEnv] = []
     while isinstance(venv, VecEnvWrapper) and not isinstance(venv, OwnVecEnv):
         layers.insert(0, venv)

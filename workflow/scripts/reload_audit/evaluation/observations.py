@@ -1,4 +1,4 @@
-"""Which observations no policy can act on. PyTorch and SB3 only say that some number is none that they take."""
+"""Say which observations no policy can act on, and why: the errors of PyTorch and SB3 do not name observations."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def _guesses(model: Candidate) -> list[Guess]:
 
 
 def _is_named_at_most(model: Candidate) -> bool:
-    """Whether nothing but names says how a model is run, and what texts mention, which says less."""
+    """Whether only names, or ids that texts mention, say in which environment a model is run; no script and no user."""
     return not model.env and all(setup.is_mentioned for setup in model.setups)
 
 
