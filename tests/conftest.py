@@ -23,9 +23,18 @@ _LONGEST = 40
 for _library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR"):
     os.environ[f"{_library}_NUM_THREADS"] = "1"
 
-# No test asserts how long something takes: machines are shared.
-settings.register_profile("on busy machines", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("on busy machines")
+# No test asserts how long something takes: machines are shared. And every run tries the same examples, so that a change
+# fails for what it did; `HYPOTHESIS_EXAMPLES=2000` tries that many others.
+settings.register_profile(
+    "same examples", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "other examples",
+    settings.get_profile("same examples"),
+    derandomize=False,
+    max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", 100)),
+)
+settings.load_profile("other examples" if "HYPOTHESIS_EXAMPLES" in os.environ else "same examples")
 
 
 @pytest.hookimpl(optionalhook=True)

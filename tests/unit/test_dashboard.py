@@ -522,6 +522,12 @@ def test_the_chart_of_seeds_has_a_line_from_in_place_to_reload_for_each_model() 
     ]
 
 
+def test_a_model_without_any_mean_has_no_line_in_the_chart_of_seeds() -> None:
+    without = dict.fromkeys(("train_mean_reward", "reference_mean_reward", "reload_mean_reward"))
+    rows = seeds(entries([trained_row("a", **without), trained_row("b", **without), trained_row("c")]))
+    assert {row.model for row in rows} == {"c"}
+
+
 def test_a_margin_of_zero_causes_no_division_by_zero() -> None:
     rows = cells(entries([trained_row(verdict="degraded", margin=0.0)]))
     assert rows[2].margins == -1e9

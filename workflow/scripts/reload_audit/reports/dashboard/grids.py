@@ -134,10 +134,11 @@ def seeds(models: Iterable[Entry]) -> list[SeedMean]:
                 lines.setdefault((entry.verdict, tuple(_stages(entry))), []).append(entry.name)
             for (verdict, stages), names in lines.items():
                 model, label = _names(names), f"×{len(names)}" if len(names) > 1 else ""
-                rows += [
-                    SeedMean(experiment, title, panels, model, verdict, stage, mean, number(mean), said)
-                    for (stage, mean), said in zip(stages, [*[""] * (len(stages) - 1), label], strict=True)
+                drawn = [
+                    SeedMean(experiment, title, panels, model, verdict, stage, mean, number(mean))
+                    for stage, mean in stages
                 ]
+                rows += [*drawn[:-1], *(replace(last, label=label) for last in drawn[-1:])]
     return rows
 
 
