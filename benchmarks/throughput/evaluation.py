@@ -12,7 +12,7 @@ from .settings import Settings
 EPISODES = 20
 """The first look: what a healthy model takes."""
 
-BESIDE_STEPS = Target(1.5, at_least=False)
+BESIDE_STEPS = Target(1.7, at_least=False)
 TRACES = Target(10, at_least=False)
 
 
