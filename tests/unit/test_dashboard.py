@@ -528,6 +528,11 @@ def test_a_model_without_any_mean_has_no_line_in_the_chart_of_seeds() -> None:
     assert {row.model for row in rows} == {"c"}
 
 
+def test_a_trend_of_a_number_of_evaluations_that_cannot_be_is_shown_with_its_spread_as_written() -> None:
+    claim = {"kind": "trend", "mean": 50.0, "std": 2.0, "n": -1, "where": "evaluations.npz"}
+    assert "2.00" in str(panel(**trained_row(claims=[claim])))
+
+
 def test_a_margin_of_zero_causes_no_division_by_zero() -> None:
     rows = cells(entries([trained_row(verdict="degraded", margin=0.0)]))
     assert rows[2].margins == -1e9

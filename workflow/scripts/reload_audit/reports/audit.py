@@ -305,7 +305,7 @@ def spread(kind: str, std: float | None, n: int | None) -> float | None:
 
     :param n: episodes behind it; of a trend one less than its evaluations
     """
-    return std / math.sqrt(n) if kind == "trend" and std is not None and n else std
+    return std / math.sqrt(n) if kind == "trend" and std is not None and n is not None and n > 0 else std
 
 
 def finite(value: float | None) -> float | None:
