@@ -27,7 +27,7 @@ from reload_audit.records.probe_names import probe_name
 from reload_audit.records.specs import Claim
 from reload_audit.records.storage import read_json, write_json
 from reload_audit.results import tables
-from reload_audit.results.aggregate import count_verdicts
+from reload_audit.results.audit_content import count_verdicts
 from reload_audit.results.rows import comparison_columns, loss_columns
 from support.fleet_rewards import MORE_THAN_NOISE, Earned, episodes, random_of
 from support.fleet_stories import STORIES, Story, condition_row, diagnosed

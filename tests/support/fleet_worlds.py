@@ -14,7 +14,7 @@ from reload_audit.probing.conclusions import CAPTIONS, findings
 from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.probe_names import probe_name
 from reload_audit.records.probe_record import Mismatch, ProbeRecord
-from reload_audit.results.aggregate import environment_entry
+from reload_audit.results.audit_content import environment_entry
 from reload_audit.results.health import environment_health
 
 Row = dict[str, Any]

@@ -25,7 +25,7 @@ from reload_audit.planning.snakemake_internals import TRIED
 from reload_audit.processes.isolation import Failure
 from reload_audit.records.probe_record import Effects, ProbeRecord
 from reload_audit.records.storage import write_json
-from reload_audit.results.aggregate import _health
+from reload_audit.results.health import health_of_environments
 from support.audit_contents import trained_row
 from support.builders import ROOT, SCHEMA
 
@@ -219,7 +219,7 @@ def test_an_environment_that_no_model_is_of_is_in_the_audit(tmp_path) -> None:
     failure = Failure("exception", "no module named 'corridor'", "")
     spec = {**environment, "monitor": "env", "vec_wrappers": []}
     probe = ProbeRecord(spec, (), Effects({}), failure, (), (), "", "", 1, 0.0)
-    (health,) = _health([], {"corridor": probe})
+    (health,) = health_of_environments([], {"corridor": probe})
     assert (health.name, health.models) == ("corridor", ())
     assert "no module named" in str(health.to_dict())
 

@@ -108,7 +108,7 @@ NET = {
     *("Candidate.spec", "Candidate.failed"),
     *("found_files", "shown", "printable", "_plain", "_instead", "joined", "_names_module", "_bits"),
     *("_Batch.audit", "ExternalSpec.failed", "BatchCache.add", "BatchCache._kept"),
-    *("_read", "recorded_text", "failed_row", "failed_row.<locals>.text", "_Judged.instead"),
+    *("_read", "recorded_text", "failed_row", "failed_row.<locals>.text", "JudgedModel.instead"),
     *("_model_or_stand_in", "_stand_in"),
 }
 """The functions that hold what others drop."""

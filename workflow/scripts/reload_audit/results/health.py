@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from reload_audit.causes.catalogue import CAUSES
 from reload_audit.causes.finding import Finding
@@ -13,6 +13,7 @@ from reload_audit.reading.refusal import brief, shown
 from reload_audit.records.environment_health import CHECKER, VECTORIZED, EnvironmentHealth, EnvironmentProblem
 from reload_audit.records.environment_spec import EnvironmentSpec, WrapperSpec
 from reload_audit.records.probe_record import CheckerReport, NotRun, ProbeRecord, VectorizedComparison
+from reload_audit.results.judged_model import JudgedModel
 
 _TITLES = {"gymnasium": "Gymnasium's checker", "stable_baselines3": "SB3's checker"}
 
@@ -32,6 +33,22 @@ self.observation_space = gym.spaces.Box(-np.inf, np.inf, shape, np.float32)
 # in reset() and step():
 observation = np.asarray(observation, dtype=self.observation_space.dtype)
 """
+
+
+def health_of_environments(
+    judged: Sequence[JudgedModel], probed: Mapping[str, ProbeRecord]
+) -> Iterator[EnvironmentHealth]:
+    """The health of each distinct environment of the models, by name; without models, of all that were probed."""
+    groups: dict[str, list[JudgedModel]] = {}
+    for model in judged:
+        if model.environment is not None:
+            groups.setdefault(model.probe, []).append(model)
+    for name, group in sorted(groups.items()):
+        environment, models = group[0].environment, [model.row.model or "" for model in group]
+        if environment is not None:
+            yield environment_health(name, environment, probed.get(name), models, group[0].evidence.model)
+    for name in () if judged else sorted(probed):  # the user asked for the probe alone
+        yield environment_health(name, EnvironmentSpec.from_dict(probed[name].environment), probed[name])
 
 
 def environment_health(
