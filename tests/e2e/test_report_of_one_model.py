@@ -117,7 +117,7 @@ def test_a_replay_shows_two_episodes_and_is_played_and_stepped_with_the_keyboard
         assert "seen at 6" in part.locator("figure").first.inner_text()
         tab.page.keyboard.press(" ")
         tab.page.clock.run_for(5000)
-        assert part.locator(".film span").inner_text() == "step 10"
+        tab.wait_for(lambda: part.locator(".film span").inner_text(), "step 10")
         for side, length in (("first", 10), ("last", 7)):
             assert f"after {length} steps" in getattr(part.locator("figure"), side).inner_text()
         tab.wait_until(

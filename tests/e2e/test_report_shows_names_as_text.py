@@ -73,9 +73,9 @@ def test_any_audit_that_the_schema_allows_has_a_working_page(audit: Content, bro
                     continue  # nothing can be linked to that has no name
                 tab.rows().nth(row).focus()
                 tab.page.keyboard.press("Enter")
-                tab.panel().wait_for(state="visible", timeout=3000)
+                tab.panel().wait_for(state="visible")
                 tab.page.keyboard.press("Escape")
-                tab.panel().wait_for(state="hidden", timeout=3000)
+                tab.panel().wait_for(state="hidden")
 
 
 @pytest.mark.parametrize("width", [PHONE, *WIDTHS])

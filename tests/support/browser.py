@@ -23,7 +23,7 @@ REQUIRED = "CI_REQUIRES_BROWSER"
 Seen = TypeVar("Seen")
 
 _EXECUTABLES = ("chromium", "chromium-browser", "google-chrome")
-_READY = 30_000
+_READY = 120_000
 
 _WATCH = """
 window.alerted = [];
@@ -150,16 +150,16 @@ class Tab:
         return int(found[1].replace(",", ""))
 
     def wait_for_shown(self, count: int) -> None:
-        """Wait, some seconds at most, until so many models are shown."""
+        """Wait until so many models are shown."""
         self.wait_for(lambda: self.shown, count)
 
     def wait_until(self, holds: Callable[[], bool]) -> None:
-        """Wait, some seconds at most, until something holds."""
+        """Wait until something holds."""
         self.wait_for(holds, True)
 
     def wait_for(self, read: Callable[[], Seen], wanted: Seen) -> None:
-        """Wait, some seconds at most, until something is as it should be; else fail with what it is."""
-        for _ in range(250):
+        """Wait, half a minute at least, until something is as it should be; else fail with what it is."""
+        for _ in range(1500):
             if read() == wanted:
                 return
             self.page.wait_for_timeout(20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,8 @@ from support.audit_contents import trained_row
 from support.builders import ROOT, SCHEMA
 
 COMMANDS = tuple(parsers()[1])
+TOO_LONG = 300 * "n"
+"""No file can have such a name: the system does not even look."""
 
 
 @pytest.fixture
@@ -57,6 +60,24 @@ def test_a_model_is_named_with_what_the_command_line_says_of_it(folder: Path) ->
     assert said["runs"] == [expected]
     assert said["claims"] == [f"{folder}/claims.csv"]
     assert said["pathvars"] == {"results": f"{folder}/model-audit", "logs": f"{folder}/model-audit/logs"}
+
+
+def test_a_model_may_have_the_longest_name_that_a_file_can_have(folder: Path) -> None:
+    longest = Path(251 * "n" + ".zip")
+    longest.touch()
+    said = settings(str(longest))
+    assert said["runs"] == [{"folder": str(folder / longest)}]
+    assert said["pathvars"]["results"] == f"{folder}/{200 * 'n'}-audit"
+
+
+def test_where_the_working_directory_is_gone_that_is_said(folder: Path, capsys) -> None:
+    Path("gone").mkdir()
+    os.chdir("gone")
+    Path("../gone").rmdir()
+    assert main(["model.zip"]) == 1
+    assert (
+        capsys.readouterr().err == "reload-audit: the working directory has been removed: expected one that is there\n"
+    )
 
 
 def test_a_folder_is_searched_and_nothing_is_said_that_the_user_did_not_say(folder: Path) -> None:
@@ -114,9 +135,21 @@ def test_a_module_of_the_folder_that_is_audited_is_imported_only_where_the_folde
         (["script", "none.py"], "there is nothing at none.py; expected a Python file or a notebook"),
         (["init", "none"], "init: expected a folder"),
         (["run", "--configfile", "none.yaml"], "none.yaml: cannot be read"),
+        ([TOO_LONG], "expected a model's zip, or a folder with models"),
+        (["model.zip", "--claims", TOO_LONG], "expected a table of claims"),
+        (["model.zip", "--output", TOO_LONG], "cannot be written: File name too long; expected another folder"),
+        (["model.zip", "--env", f"{TOO_LONG}:Robot", "--python-path", TOO_LONG], "expected a folder of Python modules"),
+        (["~nobody-at-all/model.zip"], "there is nothing at ~nobody-at-all/model.zip"),
+        (["model.zip", "--output", "circle/audit"], "circle/audit: cannot be written: "),
+        (["compare", TOO_LONG, TOO_LONG], "expected an audit.json, cannot read it: File name too long"),
+        (["init", TOO_LONG], "init: expected a folder"),
+        (["run", "--directory", TOO_LONG], "File name too long"),
+        (["script", "runs"], "expected a Python file or a notebook, found a folder: runs"),
     ],
+    ids=lambda said: " ".join(said)[:60] if isinstance(said, list) else "",
 )
 def test_a_mistake_is_one_line_and_starts_nothing(arguments, said, folder, capsys, monkeypatch) -> None:
+    Path("circle").symlink_to("circle")
     monkeypatch.setattr(workflow, "snakemake", lambda *_: pytest.fail("Snakemake was started"))
     assert main(arguments) == 1
     error = capsys.readouterr().err
@@ -125,7 +158,16 @@ def test_a_mistake_is_one_line_and_starts_nothing(arguments, said, folder, capsy
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [["model.zip", "--evn", "x"], ["model.zip", "--cores", "0"], ["env"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["model.zip", "--evn", "x"],
+        ["model.zip", "--cores", "0"],
+        ["env"],
+        [""],
+        ["env", "robot:Robot", "--env-kwargs", 3000 * "["],
+    ],
+)
 def test_an_option_that_is_none_ends_in_2(arguments, folder, capsys) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)

@@ -480,20 +480,23 @@ def test_python_path_is_relative_to_the_working_directory_and_else_to_the_workfl
     for folder in ("here/mine", "here/both", "workflow/both", "workflow/examples"):
         (tmp_path / folder).mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
-    found = on_python_path(["mine", "both", "examples", "nowhere", str(tmp_path)], tmp_path / "workflow")
-    assert found == ["mine", "both", str(tmp_path / "workflow/examples"), "nowhere", str(tmp_path)]
+    too_long = 300 * "n"
+    found = on_python_path(["mine", "both", "examples", "nowhere", too_long, str(tmp_path)], tmp_path / "workflow")
+    assert found == ["mine", "both", str(tmp_path / "workflow/examples"), "nowhere", too_long, str(tmp_path)]
 
 
 def test_a_folder_of_modules_that_is_not_there_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file.py").touch()
     here, missing, file = str(tmp_path), str(tmp_path / "mnie"), str(tmp_path / "file.py")
-    runs = [here, {"folder": here, "python_path": [file]}, {"folder": here, "python_path": ["{folder}"]}]
+    too_long = 300 * "n"
+    runs = [here, {"folder": here, "python_path": [file, too_long]}, {"folder": here, "python_path": ["{folder}"]}]
     config = resolve({"runs": runs, "python_path": [here, missing]}, SCHEMA, "mine.yaml")
     with pytest.raises(ConfigError) as refused:
         check_python_path(config, "mine.yaml")
     assert str(refused.value).splitlines() == [
         f"mine.yaml: python_path[1]: expected a folder, found nothing at {missing}",
         f"mine.yaml: runs[1].python_path[0]: expected a folder, found a file at {file}",
+        f"mine.yaml: runs[1].python_path[1]: expected a folder, found nothing at {too_long}",
     ]
 
 

@@ -109,7 +109,7 @@ def test_the_usage_names_the_process(run_target: Run) -> None:
     usage = outcome.usage
 
     assert (usage.pid, usage.parent_pid) == outcome.value
-    assert before - 1 <= usage.started <= time.time()
+    assert before - 2 <= usage.started <= time.time()  # the system says when it booted in whole seconds
 
 
 def test_the_usage_counts_the_memory_that_was_needed(run_target: Run) -> None:
@@ -132,7 +132,7 @@ def test_the_usage_does_not_count_the_caller_s_memory(run_target: Run) -> None:
 def test_a_thread_left_running_does_not_hold_up_the_value(run_target: Run) -> None:
     start = time.monotonic()
     assert run_target("leave_a_thread_running").value == "done"
-    assert time.monotonic() - start < 30
+    assert time.monotonic() - start < 100
 
 
 # --- Failures ----------------------------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ def test_a_call_beyond_its_time_limit_is_ended(run_target: Run, function: str) -
     failure = failure_of(run_target(function, *([120] if function == "sleep" else []), timeout=0.5))
 
     assert (failure.kind, failure.message) == ("timeout", "did not finish within 0.5 seconds")
-    assert time.monotonic() - start < 30
+    assert time.monotonic() - start < 100
 
 
 def test_a_worker_ends_with_a_call_that_took_too_long(run_target: Run, tmp_path: Path) -> None:
@@ -531,7 +531,7 @@ call("{TARGETS}:note_own_id_and_sleep", ({str(note)!r},), method={method!r}, log
 
     pid = int(note.read_text())
     try:
-        assert wait_until(lambda: ended(pid), 5.0)
+        assert wait_until(lambda: ended(pid))
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

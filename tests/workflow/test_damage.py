@@ -116,7 +116,11 @@ class Disk:
         return self._run(f"mount -t tmpfs -o {options} none") == 0
 
     def remount(self, options: str) -> None:
-        assert self._run(f"mount -o remount,{options}") == 0
+        tries = 200  # while a file is open for writing, a disk cannot become read-only
+        while self._run(f"mount -o remount,{options}") != 0:
+            tries -= 1
+            assert tries > 0
+            time.sleep(0.02)
 
     def unmount(self) -> None:
         self._run("umount --lazy")

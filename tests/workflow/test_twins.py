@@ -56,7 +56,9 @@ def test_two_jobs_that_write_the_same_files_give_what_one_gives(tmp_path):
     assert alone.wait(300) == 0
     twins = [start(tmp_path / "twins") for _ in range(2)]
     seen: set[str] = set()
-    while any(twin.poll() is None for twin in twins):
+    running = True
+    while running:
+        running = any(twin.poll() is None for twin in twins)  # what they wrote last is looked at, too
         for name in WRITTEN:
             file = tmp_path / "twins" / name
             assert file.exists() or name not in seen, f"{name} was there, and is gone"

@@ -34,7 +34,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, str, st
     running = subprocess.Popen(
         [sys.executable, "-m", "snakemake", "--cores", "2"],
         cwd=workspace.folder,
-        env={**os.environ, "PYTHONPATH": "", "TERM": "xterm"},
+        env={**os.environ, "PYTHONPATH": "", "TERM": "xterm", "COLUMNS": "100"},
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,

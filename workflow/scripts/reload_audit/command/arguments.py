@@ -13,6 +13,7 @@ import yaml
 
 import reload_audit
 from reload_audit.planning.schema_messages import closest
+from reload_audit.reading.named import is_there
 
 AUDIT = "audit"
 """The command that is meant where none is named: ``reload-audit model.zip``."""
@@ -56,7 +57,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         return argparse.Namespace(command="run", snakemake=said[1:])
     of_top = said[0].partition("=")[0] in (*commands, "-h", "--help", "--version", "--completion")
     meant = "" if said[0].startswith("-") else closest(said[0], [*commands])
-    if meant and not of_top and len(said) > 1 and not Path(said[0]).exists():
+    if meant and not of_top and len(said) > 1 and not is_there(said[0]):
         top.error(f"there is no command, file or folder {said[0]}{meant}")
     return top.parse_args(said if of_top else [AUDIT, *said])
 
@@ -94,7 +95,7 @@ class _Completion(argparse.Action):
         except ImportError:
             parser.error("completion needs the package shtab: pip install shtab")
         top, commands = parsers()
-        for action in (action for one in commands.values() for action in one._actions if action.type is Path):
+        for action in (action for one in commands.values() for action in one._actions if action.type is _path):
             action.complete = shtab.FILE  # type: ignore[attr-defined]
         print(shtab.complete(top, shell=others[1]))
         if others[1] == "bash":  # a model's path may stand where a command does
@@ -114,12 +115,12 @@ def _audit(commands: Any) -> argparse.ArgumentParser:
         "  reload-audit logs/ --claims benchmark.csv --cores 8\n"
         "  reload-audit my-repository/ --yes            its own code may run: what was read off it is accepted",
     )
-    parser.add_argument("path", metavar="PATH", type=Path, help="a model's zip, or a folder with models")
+    parser.add_argument("path", metavar="PATH", type=_path, help="a model's zip, or a folder with models")
     parser.add_argument("--env", help="the environment: an id such as CartPole-v1, or module:Name of your own")
     parser.add_argument("--algo", help="the algorithm, where the files do not say it: PPO, SAC, ...")
     _add_environment(parser)
     parser.add_argument("--claim", type=float, metavar="MEAN", help="what each model earned when it was trained")
-    parser.add_argument("--claims", type=Path, metavar="TABLE", help="a table of that: name, claim_mean, ...")
+    parser.add_argument("--claims", type=_path, metavar="TABLE", help="a table of that: name, claim_mean, ...")
     parser.add_argument(
         "--baseline",
         metavar="AUDIT",
@@ -147,7 +148,7 @@ def _script(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--timeout", type=int, metavar="SECONDS", help="stop it after so long; what was seen counts")
     _add_python_path(parser)
     _add_common(parser)
-    parser.add_argument("script", metavar="SCRIPT", type=Path, help="a Python file or a notebook")
+    parser.add_argument("script", metavar="SCRIPT", type=_path, help="a Python file or a notebook")
     parser.add_argument("args", metavar="ARGUMENT", nargs=argparse.REMAINDER, help="its command line")
     return parser
 
@@ -179,8 +180,8 @@ def _compare(commands: Any) -> argparse.ArgumentParser:
         "  reload-audit compare before/audit.json results/audit.json\n"
         "  reload-audit compare before/ results/ --fail-on regressed,gone",
     )
-    parser.add_argument("old", metavar="OLD", type=Path, help="audit.json of the earlier audit, or its folder")
-    parser.add_argument("new", metavar="NEW", type=Path, help="that of the later one")
+    parser.add_argument("old", metavar="OLD", type=_path, help="audit.json of the earlier audit, or its folder")
+    parser.add_argument("new", metavar="NEW", type=_path, help="that of the later one")
     _add_fail_on(parser, "STATES", "regressed (the default), recovered, changed, same, new, gone")
     return parser
 
@@ -194,9 +195,9 @@ def _init(commands: Any) -> argparse.ArgumentParser:
         "audits it, with comments. Nothing is run, and no file is replaced.",
         "",
     )
-    parser.add_argument("folder", metavar="FOLDER", nargs="?", type=Path, default=Path(), help="by default this one")
+    parser.add_argument("folder", metavar="FOLDER", nargs="?", type=_path, default=Path(), help="by default this one")
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", default=Path("reload-audit.yaml"), help="by default %(default)s"
+        "--output", type=_path, metavar="FILE", default=Path("reload-audit.yaml"), help="by default %(default)s"
     )
     return parser
 
@@ -233,13 +234,13 @@ def _add_environment(parser: argparse.ArgumentParser) -> None:
 
 def _add_python_path(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--python-path", type=Path, action="append", default=[], metavar="FOLDER", help="where modules of yours lie"
+        "--python-path", type=_path, action="append", default=[], metavar="FOLDER", help="where modules of yours lie"
     )
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--output", type=Path, metavar="FOLDER", help="of report and tables; by default NAME-audit, here"
+        "--output", type=_path, metavar="FOLDER", help="of report and tables; by default NAME-audit, here"
     )
     parser.add_argument("--cores", type=_positive, default=_cores(), metavar="N", help="by default %(default)s")
     _add_fail_on(parser, "VERDICTS", "by default degraded,error (and environment or script)")
@@ -258,11 +259,17 @@ def _cores() -> int:
 def _mapping(text: str) -> dict[str, object]:
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise argparse.ArgumentTypeError(f"expected a mapping such as '{{payload: 2.0}}': {error}") from None
     if not isinstance(content, dict):
         raise argparse.ArgumentTypeError(f"expected a mapping such as '{{payload: 2.0}}', found {text!r}")
     return content
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, found an empty text: is a variable of the shell not set?")
+    return Path(text)
 
 
 def _positive(text: str) -> int:

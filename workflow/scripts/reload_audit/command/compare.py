@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reload_audit.command.mistake import Mistake
 from reload_audit.judging.criteria import Criteria
+from reload_audit.reading.named import is_folder
 from reload_audit.records.audit_file import NotComparableError, read_earlier
 from reload_audit.reports import console
 from reload_audit.reports.since import MEANINGS, about_since, answer
@@ -29,7 +30,7 @@ def compare(old: Path, new: Path, fail_on: Collection[str]) -> int:
 
     files = []
     for path in (old, new):
-        audit = path / "audit.json" if path.is_dir() else path
+        audit = path / "audit.json" if is_folder(path) else path
         try:
             files.append(AuditFiles(read_earlier(audit), audit.parent, str(path)))
         except NotComparableError as error:

@@ -17,7 +17,9 @@ from reload_audit.command.mistake import Mistake
 from reload_audit.planning.discovery import layouts, tree
 from reload_audit.planning.discovery.candidate import Candidate
 from reload_audit.reading import limits
-from reload_audit.reading.refusal import shown
+from reload_audit.reading.files import read_bytes
+from reload_audit.reading.named import is_folder
+from reload_audit.reading.refusal import Unreadable, shown
 
 _EVALUATES = re.compile(r"\bevaluate_policy\s*\(|\.predict\s*\(")
 _LOADS = re.compile(r"\.load\s*\(")
@@ -45,7 +47,7 @@ def init(folder: Path, output: Path) -> int:
 
     :raises Mistake: there is no such folder, or the file is there already or cannot be written
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise Mistake(f"init: expected a folder, found no such one: {shown(str(folder))}")
     found = look(folder)
     try:
@@ -72,12 +74,20 @@ def look(folder: Path) -> Found:
     for inner in top.walk():
         for name in sorted(inner.files):
             path = Path(inner.path, name)
-            if name.endswith(".py") and inner.has(name) and path.stat().st_size <= limits.MIB:
-                source = path.read_text(encoding="utf-8", errors="replace")
+            if name.endswith(".py") and inner.has(name):
+                source = _source(path)
                 if _LOADS.search(source) and _EVALUATES.search(source) and not _TRAINS.search(source):
                     scripts.append(os.path.relpath(path))
                 environments += [(f"{path.stem}:{one}", os.path.relpath(inner.path)) for one in _environments(source)]
     return Found(models, scripts[:_MOST_NAMED], environments[:_MOST_NAMED])
+
+
+def _source(path: Path) -> str:
+    """The text of a script; nothing where it cannot be read or is too long for one."""
+    try:
+        return read_bytes(path, limits.MIB).decode("utf-8", "replace")
+    except Unreadable:
+        return ""
 
 
 def _environments(source: str) -> Iterator[str]:

@@ -17,6 +17,7 @@ from reload_audit.command.run import run
 from reload_audit.planning.configuration import ConfigError
 from reload_audit.planning.discovery.advice import AGAIN
 from reload_audit.planning.discovery.proposal import FILE as PROPOSAL
+from reload_audit.reading.refusal import shown
 from reload_audit.reports import console
 
 WRITES: Mapping[str, Callable[[Namespace], written.Audit]] = {
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     said = list(sys.argv[1:] if arguments is None else arguments)
     options = parse(said)
     try:
+        _check_working_directory()
         if options.command == "init":
             return init(options.folder, options.output)
         if options.command == "compare":
@@ -46,6 +48,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Mistake, ConfigError) as mistake:
         print(f"reload-audit: {mistake}", file=sys.stderr)
         return 1
+    except OSError as error:
+        where = f"{shown(str(error.filename))}: " if error.filename else ""
+        print(f"reload-audit: {where}{error.strerror or error}", file=sys.stderr)
+        return 1
+
+
+def _check_working_directory() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise Mistake("the working directory has been removed: expected one that is there") from None
 
 
 def start(audit: written.Audit, options: Namespace, said: Sequence[str]) -> int:

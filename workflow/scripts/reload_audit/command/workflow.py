@@ -123,8 +123,10 @@ def alone_in(folder: Path) -> Iterator[list[int]]:
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise Mistake(
                 f"another audit is at work in {folder}: wait until it has ended, or name another folder: --output"
             ) from None
+        except OSError:  # a file system without locks
+            pass
         yield [lock.fileno()]

@@ -16,6 +16,7 @@ from reload_audit.command.mistake import Mistake
 from reload_audit.judging.criteria import OTHER_WORDS, VERDICTS
 from reload_audit.planning.baseline import LAST
 from reload_audit.planning.schema_messages import closest
+from reload_audit.reading import named
 from reload_audit.reading.refusal import shown
 
 COMMANDS = ("audit", "script", "env", "compare", "init", "run")
@@ -24,6 +25,9 @@ _SCRIPTS = (".py", ".ipynb")
 
 _ENVIRONMENT = re.compile(r"[\w./-]+-v\d+|[\w.]+:[\w-]+")
 """What looks like an environment: ``CartPole-v1``, ``robot:Robot``."""
+
+_LONGEST_NAME = 200
+"""Characters of a folder's name that come of a model's: a file system takes 255, of which `-audit` needs some."""
 
 _MODELS = "a model's zip, or a folder with models"
 
@@ -60,7 +64,7 @@ def audit(options: argparse.Namespace) -> Audit:
     :raises Mistake: there is nothing at the path, or no such folder
     """
     path = _existing(options.path, _MODELS)
-    if path.suffix in _SCRIPTS and path.is_file():
+    if path.suffix in _SCRIPTS and named.is_file(path):
         asked = shown(shlex.join(["reload-audit", "script", str(options.path)]))
         raise Mistake(f"{shown(str(options.path))} is a script, and no model; expected: {asked}")
     entry: Settings = {"folder": str(path)}
@@ -86,10 +90,12 @@ def script(options: argparse.Namespace) -> Audit:
     :raises Mistake: there is no such script
     """
     path = _existing(options.script, "a Python file or a notebook")
+    if not named.is_file(path):
+        raise Mistake(f"expected a Python file or a notebook, found a folder: {shown(str(options.script))}")
     entry: Settings = {"script": str(path), "args": list(options.args), "cwd": str(Path.cwd())}
     if options.model:
         entry["model"] = str(_existing(Path(options.model), "a model's zip"))
-    if options.timeout:
+    if options.timeout is not None:
         entry["timeout"] = options.timeout
     folders, notes = _python_path(options)
     options.fail_on = options.fail_on or ["degraded", "error", "script"]
@@ -112,13 +118,13 @@ def _audit(
         raise Mistake(f"--fail-on: found {unknown[0]!r}{closest(unknown[0], (*VERDICTS, *OTHER_WORDS))}")
     if re.match(r":|.*:$", getattr(options, "env", None) or ""):
         raise Mistake(f"expected an environment such as CartPole-v1 or module:Name, found {shown(options.env)!r}")
-    output = (options.output or Path(f"{_as_file_name(name)}-audit")).expanduser().absolute()
+    output = named.at_home(options.output or f"{_as_file_name(name)}-audit").absolute()
     if re.search(r"[{}<>\n]", str(output)):
         raise Mistake(
             f"--output: expected a path without braces, angle brackets and line breaks, which Snakemake takes for "
             f"patterns; found {shown(str(output))}"
         )
-    if output.exists() and not output.is_dir():
+    if named.is_there(output) and not named.is_folder(output):
         raise Mistake(f"--output: expected a folder, found a file: {shown(str(output))}")
     _check_strangers(output, audited)
     gate = {"gate": {"fail_on": options.fail_on}} if options.fail_on else {}
@@ -129,7 +135,8 @@ def _audit(
 def _check_strangers(output: Path, audited: Path | None) -> None:
     """Refuse a folder in which a stranger may have left what Snakemake imports."""
     plugins = output / ".snakemake/pip-deployments"
-    if audited is not None and output.resolve().is_relative_to(audited.resolve()) and plugins.exists():
+    inside = audited is not None and Path(os.path.realpath(output)).is_relative_to(os.path.realpath(audited))
+    if inside and named.is_there(plugins):
         raise Mistake(
             f"--output: {shown(str(output))} lies in the folder that is audited, and holds .snakemake/pip-deployments, "
             "from which Snakemake would import: expected another folder, or start in one of your own"
@@ -138,8 +145,8 @@ def _check_strangers(output: Path, audited: Path | None) -> None:
 
 def _existing(path: Path, expected: str) -> Path:
     """The absolute path of something that is there; links stay, because their names may say what they are."""
-    absolute = path.expanduser().absolute()
-    if not absolute.exists():
+    absolute = named.at_home(path).absolute()
+    if not named.is_there(absolute):
         hint = "" if expected != _MODELS else closest(str(path), COMMANDS).replace("mean", "mean the command")
         if expected == _MODELS and _ENVIRONMENT.fullmatch(str(path)):
             hint = f"; to probe an environment: reload-audit env {path}"
@@ -168,7 +175,7 @@ def _python_path(options: argparse.Namespace, audited: Path | None = None) -> tu
 
 def _holds_module(folder: Path, module: str) -> bool:
     first = module.partition(".")[0]
-    return bool(first) and (Path(folder, f"{first}.py").is_file() or Path(folder, first).is_dir())
+    return bool(first) and (named.is_file(folder / f"{first}.py") or named.is_folder(folder / first))
 
 
 def _name(path: Path) -> str:
@@ -176,4 +183,4 @@ def _name(path: Path) -> str:
 
 
 def _as_file_name(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.") or "reload"
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")[:_LONGEST_NAME] or "reload"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from reload_audit.planning.configuration import ConfigError
 from reload_audit.planning.resolved import Configuration
+from reload_audit.reading import named
 from reload_audit.reading.refusal import shown
 from reload_audit.records.audit_file import NotComparableError, read_earlier
 
@@ -22,7 +23,7 @@ _KEPT = ("episodes.parquet", "processes.csv", "audit.json")
 def baseline_files(config: Configuration) -> list[str]:
     """The ``audit.json`` that the user names, which Snakemake watches; none where the last one is meant."""
     baseline = config["baseline"]
-    return [] if baseline in (None, LAST) else [str(Path(baseline).expanduser())]
+    return [] if baseline in (None, LAST) else [str(named.at_home(baseline))]
 
 
 def baseline_settings(config: Configuration, results: str) -> Mapping[str, object] | None:
@@ -45,7 +46,7 @@ def check_baseline(config: Configuration, results: str, source: str) -> None:
     :raises ConfigError: it cannot
     """
     for name in baseline_files(config):
-        if Path(name).resolve() == Path(results, "audit.json").resolve():
+        if os.path.realpath(name) == os.path.realpath(Path(results, "audit.json")):
             raise ConfigError(
                 f"{source}: baseline: {shown(name)} is what this audit writes itself; expected a copy of it elsewhere, "
                 f"or `baseline: {LAST}`, which keeps the last one"
@@ -82,8 +83,8 @@ def history_files(config: Configuration) -> list[str]:
     """The ``audit.json`` of each earlier audit: those named, and those in a named folder or in a folder of it."""
     found: list[str] = []
     for entry in config["history"]:
-        path = Path(entry).expanduser()
-        inside = _audits_in(path) if path.is_dir() else [path]
+        path = named.at_home(entry)
+        inside = _audits_in(path) if named.is_folder(path) else [path]
         found += sorted(map(str, inside))
     return list(dict.fromkeys(found))
 
@@ -102,8 +103,8 @@ def check_history(config: Configuration, source: str) -> None:
 
 def _not_earlier(entry: str) -> str | None:
     """Why a path of ``history`` shows nothing; None where it does."""
-    path = Path(entry).expanduser()
-    if path.is_dir():
+    path = named.at_home(entry)
+    if named.is_folder(path):
         return None if _audits_in(path) else f"expected a folder with audits, found no audit.json in {shown(entry)}"
     try:
         read_earlier(path)

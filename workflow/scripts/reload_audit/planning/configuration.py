@@ -21,7 +21,7 @@ import yaml
 from reload_audit.planning.plain_configuration import problems_of
 from reload_audit.planning.resolved import Configuration, Experiment, Run
 from reload_audit.planning.schema_messages import closest, explain, kind_of
-from reload_audit.reading import limits
+from reload_audit.reading import limits, named
 from reload_audit.reading.refusal import shown
 from reload_audit.records.environment_spec import VEC_FRAME_STACK, VEC_NORMALIZE, vec_wrapper_spec
 from reload_audit.records.specs import VEC_ENV_KINDS
@@ -128,7 +128,7 @@ def check_writable(folder: str | Path) -> None:
     :raises ConfigError: they cannot
     """
     path = Path(folder).absolute()
-    nearest = next(parent for parent in (path, *path.parents) if parent.exists())
+    nearest = next(parent for parent in (path, *path.parents) if named.is_there(parent))
     try:
         with tempfile.TemporaryFile(dir=nearest):
             pass
@@ -151,8 +151,8 @@ def on_python_path(folders: Sequence[str], workflow_folder: Path, *, is_own: boo
 
     def found(folder: str) -> str:
         own = workflow_folder / folder
-        another = not Path(folder).exists() or (is_own and own.resolve() != Path(folder).resolve())
-        return str(own) if own.is_dir() and another else folder
+        another = not named.is_there(folder) or (is_own and own.resolve() != Path(folder).resolve())
+        return str(own) if named.is_folder(own) and another else folder
 
     return [found(folder) for folder in folders]
 
@@ -164,15 +164,15 @@ def check_python_path(config: Configuration, source: str) -> None:
     :param source: the configuration's name, for messages
     :raises ConfigError: there is not; modules would be looked for in vain, or found elsewhere
     """
-    named = [(f"python_path[{k}]", folder) for k, folder in enumerate(config["python_path"])]
+    folders = [(f"python_path[{k}]", folder) for k, folder in enumerate(config["python_path"])]
     for k, run in enumerate(config["runs"]):
         own = [] if isinstance(run, str) else run.get("python_path", [])
-        named += [(f"runs[{k}].python_path[{n}]", folder) for n, folder in enumerate(own) if "{" not in folder]
+        folders += [(f"runs[{k}].python_path[{n}]", folder) for n, folder in enumerate(own) if "{" not in folder]
     problems = [
         f"{source}: {where}: expected a folder, found {found} at {shown(folder)}"
-        for where, folder in named
-        for found in ["a file" if Path(folder).exists() else "nothing"]
-        if not Path(folder).is_dir()
+        for where, folder in folders
+        for found in ["a file" if named.is_there(folder) else "nothing"]
+        if not named.is_folder(folder)
     ]
     if problems:
         raise ConfigError("\n".join(problems))

@@ -29,6 +29,7 @@ from reload_audit.planning.resolved import ComparedPair, Configuration, Training
 from reload_audit.planning.scripts import as_external, planned_scripts
 from reload_audit.planning.training_plan import TrainingPlan
 from reload_audit.planning.watched_files import WatchedFiles, watched_files
+from reload_audit.reading.named import at_home
 from reload_audit.records.specs import ExternalSpec, ScriptSpec
 
 
@@ -139,7 +140,7 @@ class Plan:
     @functools.cached_property
     def audited_folders(self) -> list[str]:
         """The folders that external models are looked for in."""
-        return [str(Path(run if isinstance(run, str) else run["folder"]).expanduser()) for run in self.config["runs"]]
+        return [str(at_home(run if isinstance(run, str) else run["folder"])) for run in self.config["runs"]]
 
     # --- Environments ---
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from reload_audit.planning.configuration import ConfigError
 from reload_audit.planning.resolved import Configuration, Script, TrainingData
 from reload_audit.planning.schema_messages import closest
+from reload_audit.reading import named
 from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.specs import ExternalSpec, ScriptSpec
 
@@ -59,9 +60,9 @@ def as_external(model: TrainingData, results: str) -> ExternalSpec:
 def _spec(name: str, script: Script, config: Configuration) -> ScriptSpec:
     return ScriptSpec(
         name=name,
-        script=str(Path(script["script"]).expanduser().absolute()),
+        script=str(named.at_home(script["script"]).absolute()),
         args=tuple(map(str, script.get("args", []))),
-        cwd=str(Path(script.get("cwd", ".")).expanduser().absolute()),
+        cwd=str(named.at_home(script.get("cwd", ".")).absolute()),
         env={key: str(value) for key, value in script.get("env", {}).items()},
         model=script.get("model", ""),
         timeout=script.get("timeout", 600),
@@ -71,14 +72,14 @@ def _spec(name: str, script: Script, config: Configuration) -> ScriptSpec:
 
 
 def _problems(script: Script, models: Collection[str]) -> Iterator[str]:
-    path, cwd, model = Path(script["script"]).expanduser(), script.get("cwd", "."), script.get("model", "")
+    path, cwd, model = named.at_home(script["script"]), script.get("cwd", "."), script.get("model", "")
     if path.suffix not in _ENDINGS:
         yield f".script: expected a file that ends in {' or '.join(_ENDINGS)}, found {str(path)!r}"
-    elif not path.is_file():
+    elif not named.is_file(path):
         yield f".script: there is no file {str(path)!r}; expected a path from the folder that you run snakemake in"
-    if not Path(cwd).expanduser().is_dir():
+    if not named.is_folder(named.at_home(cwd)):
         yield f".cwd: there is no folder {cwd!r}"
-    if model and model not in models and not Path(model).expanduser().is_file():
+    if model and model not in models and not named.is_file(named.at_home(model)):
         yield f".model: there is no model {model!r}, and no file of that path{closest(model, models)}"
 
 
