@@ -115,7 +115,7 @@ def known_between(env: str, ran: str) -> list[Difference]:
 
 
 def migrations(env: str, ran: str) -> dict[str, Migration]:
-    """Ways to build the environment ``ran`` so that it is as ``env`` was, by their names; those to try first first."""
+    """Ways to build the environment ``ran`` so that it is as ``env`` was, by name, in the order to try them."""
     return {known.migration.name: known.migration for known in known_between(env, ran) if known.migration}
 
 

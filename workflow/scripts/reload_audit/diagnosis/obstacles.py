@@ -33,10 +33,10 @@ _TRUST = re.compile(r"add '(\w+)' to trust|configure trust: \[(\w+)\]")
 _PACKAGE = re.compile(r"which is not installed: pip install '?([\w.-]+(\[[\w,-]+\])?)")
 
 _MORE = 4
-"""How many times as much a fix suggests as was not enough."""
+"""The factor by which a suggested limit or number exceeds the one that was too low."""
 
 _SECONDS = 7200
-"""What a fix suggests where it is not said how many were too few."""
+"""Seconds that a fix suggests where the failure does not say which limit was too low."""
 
 
 def obstacles(verdict: str, judgement: Judgement | None, evidence: Evidence) -> Iterator[Finding]:

@@ -152,7 +152,7 @@ def suspects(findings: Iterable[Finding], trials: Sequence[TrialResult]) -> dict
 
 
 def _spoken_for(cause: str, found: Iterable[Suspect]) -> list[str]:
-    """What a trial for a cause speaks for: all that the probe found about the same subject, or else the cause itself.
+    """The causes that a trial speaks for: all that the probe found about the same subject, or else its own cause.
 
     The probe is no part of a model's examination, so that trials are made without knowing what it finds.
     """

@@ -45,7 +45,7 @@ def _closes(trial: TrialResult, share: float, goal: str) -> str:
 
 
 def _percent(share: float) -> str:
-    """A share that is not the whole is never written as the whole, nor one that is something as nothing."""
+    """A share in percent: below 1 never rounded to 100 %, above 0 never to 0 %."""
     percent = 100.0 * share
     if 0.0 < percent < 1.0:
         return "less than 1 %"

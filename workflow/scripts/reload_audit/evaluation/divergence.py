@@ -18,7 +18,7 @@ from reload_audit.records.storage import plain
 _SHOWN = 8  # numbers of an array up to which all of them are shown
 _LAST_BITS = 64  # a difference of so many machine epsilons may be rounding, after a few layers of a network
 _TF32 = 2**13
-"""Machine epsilons of float32 in one of TF32, in which GPUs convolve by default: it keeps 10 bits of 23."""
+"""How many machine epsilons of float32 one epsilon of TF32 is, in which GPUs convolve by default: 10 bits of 23."""
 
 
 def first_divergence(

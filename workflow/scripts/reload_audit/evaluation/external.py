@@ -145,7 +145,7 @@ def random_policy_reward(spec: ExternalSpec, policy: ExternalPolicy, migration: 
 
 
 class _Evaluation:
-    """The evaluation of one external model. What it has found out in ``facts`` and ``checks`` outlasts an error."""
+    """The evaluation of one external model. If it raises, ``facts`` and ``checks`` keep what was found out before."""
 
     def __init__(
         self,
@@ -329,7 +329,7 @@ _WAITING = 5
 
 
 def _warnings(saved: SavedModel) -> list[str]:
-    """What whoever loads the model without this audit should know."""
+    """Warnings for whoever loads the model without this audit."""
     named = dict.fromkeys(name for parsed in saved.pickled.values() for name in running_names(parsed))
     if not named:
         return []

@@ -1,4 +1,4 @@
-"""What an evaluation gives where the time of its process ends before all episodes have run."""
+"""Hand over partial results where the time of a process ends before all episodes have run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _AFTERWARDS = 3.0
 def time_allowed(so_far: Evaluation, first: int, condition: str) -> TimeAllowed:
     """The time that the process of an evaluation has for episodes.
 
-    Until the first look is complete, it hands over how far the episodes are; those who watch are told until the last.
+    Until the first look is complete, every episode that ends hands over how far the evaluation is. Notes for those
+    who watch are left until the last.
 
     :param so_far: what is known without any episode
     :param first: episodes of the first look

@@ -106,7 +106,7 @@ def train_frequency(saved: SavedModel) -> tuple[int, str] | None:
 
 
 def _plain_parts(value: Any, depth: int = 4) -> list[int | str]:
-    """The numbers and texts in the arguments of nested calls."""
+    """All numbers and texts among the arguments of a call and of calls inside it."""
     if isinstance(value, int | str):
         return [value]
     inside = value.args if isinstance(value, Call) else value

@@ -44,7 +44,7 @@ def _computed_elsewhere(divergence: Divergence) -> str:
 
 
 def _is_no_rounding(difference: ComponentDifference) -> bool:
-    """Whether numbers differ by more than rounding makes of them; which action is chosen, rounding may well change."""
+    """Whether floating numbers differ by more than rounding; a choice between actions may change by rounding alone."""
     values = difference.reload if isinstance(difference.reload, list) else [difference.reload]
     return difference.last_bits is False and any(isinstance(value, float) for value in values)
 

@@ -115,7 +115,7 @@ class Judgement:
     def settled(self, criteria: Criteria) -> bool:
         """Whether further episodes can be spared.
 
-        They can where no later look is likely to say more. They cannot while rewards hardly vary, unless every bit is
+        They can be spared where no later look is likely to say more; not while rewards hardly vary, unless every bit is
         the same: twenty equal differences say little about a loss that happens in one episode of twenty. And a loss or
         gain must be so clear that it outlasts the correction for the number of models, which is not known here; or as
         clear as its claim lets it become.

@@ -27,7 +27,7 @@ SHOWN_TO_EARN = (*NOTHING_LOST, "improved")
 class Episodes:
     """Episodes of one model, arrays of shape ``(n,)``.
 
-    :param traces: one digest a text of all that happened in an episode
+    :param traces: for each episode a digest of all that happened in it, as text
     :param cut: whether it had not ended after ``evaluation.max_episode_steps``
     """
 
@@ -37,7 +37,7 @@ class Episodes:
     cut: np.ndarray
 
     def at(self, places: Sequence[int]) -> Episodes:
-        """Those at these places, in this order."""
+        """The episodes at these positions, in this order."""
         index = np.asarray(places, dtype=np.intp)
         return Episodes(self.seeds[index], self.rewards[index], self.traces[index], self.cut[index])
 

@@ -71,7 +71,7 @@ _KINDS: dict[str, type] = {
 
 
 _EXTRACTOR_ARGUMENTS = "features_extractor_kwargs"
-"""Among these a class may have any name: users give their extractors layers."""
+"""Its entries may hold a class under any name, because users give their extractors layers."""
 
 
 @dataclass(frozen=True)
@@ -282,7 +282,7 @@ def _classes_in(value: Any, path: str) -> Iterator[tuple[str, type]]:
 
 
 _WITHOUT_CLASSES = (type, functools.partial, spaces.Space, enum.Enum, th.Tensor)
-"""What has been looked at, or has no attributes of its own that are classes."""
+"""Types whose attributes are not searched for classes: searched already, or without any of their own."""
 
 
 def _classes_in_attributes(value: Any, path: str) -> Iterator[tuple[str, type]]:

@@ -1,4 +1,4 @@
-"""What Snakemake takes from the working directory and may run, where that is a folder that is audited."""
+"""Warn of files in an audited working directory that Snakemake would read and whose commands it would run."""
 
 from __future__ import annotations
 

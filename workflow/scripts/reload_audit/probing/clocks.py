@@ -1,4 +1,4 @@
-"""Let the clocks of a process show another time of day, or stand still."""
+"""Shift or freeze the clocks of a process."""
 
 from __future__ import annotations
 

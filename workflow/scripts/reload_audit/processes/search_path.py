@@ -21,7 +21,7 @@ LIBRARY = str(Path(__file__).resolve().parents[2])
 """The folder that this library lies in, wherever that is."""
 
 _OF_A_CLONE = LIBRARY not in map(os.path.realpath, [*site.getsitepackages(), site.getusersitepackages()])
-"""Whether an interpreter that is started finds this library only if it is told where."""
+"""Whether new interpreters find this library only on ``PYTHONPATH``, because it is not installed."""
 
 _SAFE, _NAMED = "PYTHONSAFEPATH", "PYTHONPATH"
 

@@ -18,7 +18,7 @@ _PAUSE = 2.0
 """Seconds between two notes, at least."""
 
 _NOTES = 200
-"""What takes long leaves about so many notes each time that it has taken two and a half times as long."""
+"""Notes are apart by at least the duration of the call so far, divided by this."""
 
 
 @dataclass(frozen=True)

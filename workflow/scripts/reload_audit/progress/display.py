@@ -15,7 +15,7 @@ from reload_audit.reports.colours import ON_TERMINAL
 
 _SECONDS_BETWEEN_LINES = 20.0
 _LINES = 50
-"""A run that takes long is worth about so many lines each time that it has taken two and a half times as long."""
+"""Lines are apart by at least the duration of the run so far, divided by this."""
 
 _WITH_BARS = 70
 """Columns of a terminal from which on there is room for bars."""

@@ -20,7 +20,7 @@ Standing = Literal["running", "finished", "failed", "interrupted"]
 
 _SECONDS = 5.0
 _SHARE = 100
-"""A page that takes long to write is written so much seldomer that it costs at most this part of the time."""
+"""The page is written again, at the earliest, after so many times as long as writing it took."""
 
 _SILENT = 60
 """Seconds without a new page after which a run that has said nothing of its end was killed."""

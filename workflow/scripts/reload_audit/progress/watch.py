@@ -15,7 +15,7 @@ from reload_audit.progress.state import Ended, State
 
 _SECONDS = 1.0
 _SHARE = 50
-"""Where looking takes long, because jobs are many and their files are far away, it is done so much seldomer."""
+"""The pause after a look is at least so many times as long as the look took: slow files are read less often."""
 
 
 class Watch:

@@ -40,7 +40,7 @@ def held(node: Any) -> str:
 
 
 def held_in(value: Any) -> Iterator[tuple[Call, str]]:
-    """The parts of a value that are held as code, each with its dotted name; what is inside of them is none."""
+    """The parts of a value that are held as code, each with its dotted name; parts inside these are not listed."""
     waiting, seen = [value], set[int]()
     while waiting:
         node = waiting.pop()
@@ -95,7 +95,7 @@ def mapping_for(names: Iterable[str]) -> str:
 
 
 def _inside(roots: Iterable[Any], known: set[int]) -> set[int]:
-    """Identities of these values and of all parts of them, except for those known, and what is only in those."""
+    """The ``id`` of each of these values and of all their parts, without known ones and parts only of known ones."""
     waiting, found = list(roots), set[int]()
     while waiting:
         node = waiting.pop()

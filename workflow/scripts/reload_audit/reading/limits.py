@@ -107,7 +107,7 @@ TABLE_ROWS = 200
 """Rows of a table in which models are told apart by its cells."""
 
 TABLE_MODELS = 50
-"""Models that are told apart so."""
+"""Models that are told apart by the cells of a table."""
 
 NOTEBOOK_BYTES = 16 * MIB
 """Bytes of a notebook, with the pictures in it."""

@@ -33,7 +33,7 @@ NEEDED = ("policy_class", "policy_kwargs", "observation_space", "action_space")
 """The attributes that a model cannot act without."""
 
 OPTIONAL_ARGUMENTS = {"device", "optimizer_class", "optimizer_kwargs", "ortho_init", "log_std_init"}
-"""Arguments of policies that one which only acts can do without: how weights begin, and how they are trained."""
+"""Arguments of policies that only training needs: how weights are initialised, and how they are optimised."""
 
 
 @dataclass(frozen=True)

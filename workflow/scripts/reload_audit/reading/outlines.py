@@ -1,4 +1,4 @@
-"""What a pickle of VecNormalize says of itself without NumPy: shapes of observations, and how many steps it counted."""
+"""The outline of a pickled VecNormalize, read without NumPy: shapes of observations, and how many steps it counted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class StatisticsOutline:
-    """What saved statistics are of.
+    """The outline of saved statistics.
 
     :param shapes: of the observations that they normalise; empty where they leave observations alone
     :param steps: environment steps that they counted; None where their counts do not tell
@@ -77,7 +77,7 @@ def shapes_of_space(content: bytes) -> Shapes | None:
 
 
 def _given(args: Any) -> list[Any]:
-    """The pairs that an ``OrderedDict`` is made of where it is given them at once."""
+    """The pairs that ``OrderedDict`` is called with; none where it is called without arguments."""
     return list(args[0]) if isinstance(args, tuple | list) and args else []
 
 

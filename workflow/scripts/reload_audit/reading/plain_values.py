@@ -100,7 +100,7 @@ def objects_in(value: Any) -> Iterator[str]:
 
 @dataclass
 class _Left:
-    """What a value may still hold: other values, and characters of texts."""
+    """How much a value may still hold: further values, and characters of their texts."""
 
     values: int = limits.PLAIN_VALUES
     characters: int = limits.PLAIN_CHARACTERS

@@ -28,10 +28,10 @@ _Reader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 _BEGIN_VALUES = {b",": 1, b"[": 1, b"{": 1, b"-": 1, b":": 2, b"?": 2}
-"""How many values each may begin: a colon that of a key, and the mapping that the key is in."""
+"""How many values each character may begin: a colon begins the value of a key, and may be the first of its mapping."""
 
 Permit = Callable[[int], None]
-"""Is told the most values that a text can hold, before they are read, and raises if that is too many."""
+"""Called before a text is read, with the largest number of values that it can hold; raises if these are too many."""
 
 
 def read_yaml(path: str | Path, permit: Permit | None = None) -> Any:
@@ -173,7 +173,7 @@ class _Builder:
         return own if "<<" not in own else {**self._merge(own.pop("<<")), **own}
 
     def _merge(self, value: Any) -> dict[Any, Any]:
-        """What a merge key gives: a mapping, or several of which the first count most."""
+        """The entries that a merge key adds: of one mapping, or of several, of which the first take precedence."""
         merged: dict[Any, Any] = {}
         for one in reversed(value) if isinstance(value, list) else [value]:
             if not isinstance(one, dict):

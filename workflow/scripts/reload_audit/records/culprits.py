@@ -1,4 +1,4 @@
-"""Which of many models make a function raise: the others are dealt with all the same."""
+"""Find which of many models make a function raise, so that the others can go on without them."""
 
 from __future__ import annotations
 

@@ -24,17 +24,17 @@ AS_SCRIPT = "script"
 
 
 def alone(cause: str) -> str:
-    """The condition in which only that is as in the script which speaks for one cause."""
+    """The name of the condition that takes over from the script only what speaks for one cause."""
     return f"only {cause}"
 
 
 def put_right(cause: str) -> str:
-    """The condition in which all is as in the script but what speaks for one cause."""
+    """The name of the condition that takes over all from the script except what speaks for one cause."""
     return f"script without {cause}"
 
 
 def only(causes: Collection[str], of: Collection[str]) -> str:
-    """The condition in which only that is as in the script which speaks for some of the causes that are tried."""
+    """The name of the condition that takes over from the script only what speaks for some of the causes tried."""
     others = [cause for cause in of if cause not in causes]
     if not others:
         return AS_SCRIPT

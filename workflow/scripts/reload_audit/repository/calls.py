@@ -26,9 +26,9 @@ class Call:
 
     @property
     def environment(self) -> Any:
-        """What stands where a wrapper is given its environment."""
+        """The argument that is the environment where a wrapper is called."""
         return self.args[0] if self.args else self.kwargs.get("env", self.kwargs.get("venv", UNKNOWN))
 
     def again(self, function: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Value] | None = None) -> Any:
-        """What calling something else there gives."""
+        """The result of calling another function at the same place."""
         return self.follower.call(function, args, kwargs or {}, self.place)

@@ -1,4 +1,4 @@
-"""What an object of a dataclass is given: by position, by name, or by default."""
+"""The attributes of an object of a dataclass: from arguments by position or by name, or from defaults."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from reload_audit.repository.values import Class, External, Made, Scope, Value
 
 _FIELDS = {"field", "Field"}
-"""What says more of a field than its default: of ``dataclasses``, ``attrs`` and ``pydantic``."""
+"""Functions of ``dataclasses``, ``attrs`` and ``pydantic`` that describe a field."""
 
 
 class _Make(Protocol):
@@ -25,8 +25,8 @@ def attributes(
 ) -> dict[str, Value]:
     """The attributes of an object of a class without a constructor of its own.
 
-    :param make: gives what calling something with arguments by name gives
-    :param value: gives what an expression stands for
+    :param make: calls something with arguments by name, and returns the result
+    :param value: returns the value of an expression
     """
     classes = [one for one in found.lineage() if isinstance(one, Class)]
     names: list[str] = []
@@ -51,12 +51,12 @@ def _kinds(found: Class) -> Iterator[tuple[str, ast.expr]]:
 
 
 def _is_told(kind: Any, value: Any) -> bool:
-    """Whether a mapping says what an object of a class of the repository is given."""
+    """Whether a value is a mapping of arguments for a class of the repository."""
     return isinstance(kind, Class) and isinstance(value, dict) and all(isinstance(key, str) for key in value)
 
 
 def _default(value: Any, make: _Make) -> Any:
-    """The default of a field: itself, or as ``field(default_factory=...)`` says it."""
+    """The default of a field: the value itself, or what ``field(default=...)`` or ``default_factory`` says."""
     if not isinstance(value, Made) or value.maker.last not in _FIELDS:
         return value
     if "default_factory" in value.kwargs:

@@ -26,7 +26,7 @@ class Evaluate(Protocol):
 class Branch:
     """The statements of one of several alternatives.
 
-    :param names: those that its pattern gives values
+    :param names: those that its pattern binds, with their values
     """
 
     body: Sequence[ast.stmt]
@@ -45,7 +45,7 @@ def taken(statement: ast.stmt, scope: Scope, value: Evaluate) -> Branch | None:
 
 
 def truth(test: ast.expr, tell: Tell) -> bool | None:
-    """What a test comes to; None where that cannot be told."""
+    """The truth value of a test; None where that cannot be told."""
     match test:
         case ast.Compare(left=left, ops=[op], comparators=[right]):
             return compared(op, tell(left), tell(right))
@@ -74,7 +74,7 @@ def _case(subject: Any, cases: Sequence[ast.match_case], scope: Scope, value: Ev
 
 
 def _fits(pattern: ast.pattern, subject: Any, tell: Tell) -> bool | None:
-    """Whether a value has a pattern; None where that cannot be told."""
+    """Whether a value matches a pattern; None where that cannot be told."""
     match pattern:
         case ast.MatchAs(pattern=None):
             return True
@@ -109,7 +109,7 @@ def _has(mapping: Mapping[str, Value], key: Any) -> bool | None:
 
 
 def captured(pattern: ast.pattern, subject: Any) -> dict[str, Value]:
-    """The names that a pattern gives values, for a value that has it."""
+    """The names that a pattern binds, with their values, for a value that matches it."""
     match pattern:
         case ast.MatchAs(pattern=inner, name=name):
             within = {} if inner is None else captured(inner, subject)

@@ -154,7 +154,7 @@ class Describing:
         return definition, list(environment.wrappers[inner:])
 
     def of_id(self, env: str) -> Setup | None:
-        """How an id is had that a module of the repository registers as it is imported; None where none does."""
+        """How to make an environment whose id a module of the repository registers on import; None where none does."""
         registered = self._found.registrations.get(env)
         script = None if registered is None else self._modules.scripts.get(registered.place.path)
         if registered is None or script is None or needs_extraction(script):
@@ -219,7 +219,7 @@ class Describing:
         return Definition(_name(found), module, self._modules.search_path(path), found.place, text)
 
     def _taken_out(self, path: str, what: str) -> str:
-        """A name for what is taken out of a script, which no other repository's and no other script has."""
+        """A name for the module taken out of a script, unlike that of any other script or repository."""
         return _identifier(f"{posixpath.basename(self._folder_with('', ''))}/{posixpath.splitext(path)[0]}_{what}")
 
     def _written(self, layer: Layer, definitions: list[Definition]) -> tuple[str, Mapping[str, Value]]:

@@ -1,4 +1,4 @@
-"""What expressions of a script stand for, and what calls in it give, without running anything.
+"""The values of expressions and calls in a script, as far as they can be told without running anything.
 
 What a call of a library means is in :mod:`library`, what statements do in :mod:`follow`.
 """
@@ -44,7 +44,7 @@ class Library(Protocol):
     def call(
         self, follower: Expressions, function: Any, args: Sequence[Any], kwargs: Mapping[str, Value], place: Place
     ) -> Any:
-        """What a call gives; ``NotImplemented`` for an ordinary call of a class of the repository."""
+        """The result of a call; ``NotImplemented`` for an ordinary call of a class of the repository."""
 
     def attribute(self, owner: Any, name: str) -> Any:
         """An attribute of a value that is not of the repository."""
@@ -53,19 +53,19 @@ class Library(Protocol):
         """Something of a library, by its dotted name."""
 
     def arguments(self, decorators: Sequence[Any], names: Sequence[str]) -> dict[str, Value]:
-        """What a function with these decorators is given where a script begins with it."""
+        """The arguments of a function with these decorators that a script begins with, by name."""
 
 
 class OutOfSteps(Exception):
-    """So much has been followed that the rest is left."""
+    """The limit of statements and expressions is reached: the rest is not followed."""
 
 
 class Expressions(ABC):
-    """Tells what expressions stand for and what calls give; a subclass follows the statements.
+    """Tells the values of expressions and the results of calls; a subclass follows the statements.
 
     :param scripts: all of the repository
     :param steps: statements and expressions that are followed at most; what is ``left`` of them
-    :param decides: whether of alternatives only that one is followed that what is known decides for
+    :param decides: whether only one of several branches is followed where known values decide which
     """
 
     def __init__(self, scripts: Iterable[Script], library: Library, steps: int, *, decides: bool) -> None:
@@ -242,7 +242,7 @@ class Expressions(ABC):
         return self.call(function, args, kwargs, scope.module.place(node))
 
     def call(self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Value], place: Place) -> Any:
-        """What a call gives. Where something in it is a choice, it is made once for each.
+        """The result of a call. Where something in it is a choice, the call is made once for each alternative.
 
         :param place: of the call
         """
@@ -267,7 +267,7 @@ class Expressions(ABC):
         return UNKNOWN
 
     def _at_start(self, function: Function) -> dict[str, Value]:
-        """What a function is given that a script begins with."""
+        """The arguments of a function that a script begins with."""
         decorators = [self.value(one, function.scope) for one in getattr(function.node, "decorator_list", [])]
         names = [one.arg for one in function.node.args.args]
         return self._library.arguments(decorators, names) if decorators else {}
@@ -291,7 +291,7 @@ class Expressions(ABC):
             return Instance(found)
 
     def _bound(self, function: Any, this: Instance | None, of: Class | None = None) -> Any:
-        """What a method of a class is as an attribute of an object of it, or of the class itself: bound, or its value.
+        """A method as an attribute of an object or of its class: bound as Python binds it; of a property, the value.
 
         :param this: the object; None for the class itself
         """

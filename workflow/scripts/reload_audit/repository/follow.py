@@ -35,7 +35,7 @@ class Follower(Expressions):
 
     :param scripts: all of the repository
     :param steps: statements and expressions that are followed at most; what is ``left`` of them
-    :param decides: whether of alternatives only that one is followed that what is known decides for
+    :param decides: whether only one of several branches is followed where known values decide which
     """
 
     def __init__(

@@ -38,7 +38,7 @@ ALGORITHMS = (
 )
 
 _NO_WRAPPERS = ("Callback", "Recorder", "Buffer", "Agent", "Trainer", "Logger")
-"""How names end of what is given an environment and gives none."""
+"""How names end of functions that take an environment and return none."""
 
 
 class Library(Environments):
@@ -55,7 +55,7 @@ class Library(Environments):
     def call(
         self, follower: Expressions, function: Any, args: Sequence[Any], kwargs: Mapping[str, Value], place: Place
     ) -> Any:
-        """What a call gives; ``NotImplemented`` for an ordinary call of a class of the repository."""
+        """The result of a call; ``NotImplemented`` for an ordinary call of a class of the repository."""
         given = self._given(function, Call(follower, args, kwargs, place))
         return self.made(given) if isinstance(given, Environment) else given
 
@@ -101,7 +101,7 @@ class Library(Environments):
         return self.told.settings(file.path if isinstance(file, OpenFile) else file)
 
     def arguments(self, decorators: Sequence[Any], names: Sequence[str]) -> dict[str, Value]:
-        """What a function with these decorators is given where a script begins with it."""
+        """The arguments of a function with these decorators that a script begins with, by name."""
         return self.told.arguments(decorators, names)
 
     def setup(self, call: Call) -> None:

@@ -152,7 +152,7 @@ class Repository:
     def setups(self, asked: Asked) -> Answer:
         """How a model may be run, by what speaks for it most; one where the repository leaves no doubt.
 
-        What the script says that saves or loads a file of that name counts first, then models of the same algorithm,
+        First counts the script that saves or loads a file of that name, then scripts with models of the same algorithm,
         then whatever environments scripts make, at last environments that are only defined. Where several are left, the
         branches that scripts take with what is known decide.
         """
@@ -205,7 +205,7 @@ class Repository:
         ]
 
     def registered(self, env: str) -> Setup | None:
-        """How an environment is had whose id the repository itself registers; None where it does not."""
+        """How to make an environment whose id the repository itself registers; None where it does not."""
         return self._describing.of_id(env)
 
     def rewards(self, subject: Subject) -> list[Reward]:

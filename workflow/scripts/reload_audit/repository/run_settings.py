@@ -95,7 +95,7 @@ def filled(
 
 
 _NAMES = ("id", "name", "env", "env_id", "env_name", "class", "type", "entry_point", "render_mode")
-"""Keys beside an environment's arguments that are none."""
+"""Keys beside an environment's arguments that are no arguments."""
 
 
 def _letters(text: str) -> str:

@@ -152,7 +152,7 @@ def method_of_text(text: str, name: str, call: Call) -> Any:
 
 
 def _in_parts(text: str, name: str, call: Call) -> Any:
-    """What a text gives that is taken apart, or asked how it begins or ends."""
+    """The result of splitting a text, or of asking how it begins or ends."""
     between, most = call.args[0], call.get(1, "maxsplit", -1)
     if not isinstance(between, str) or not between:
         return UNKNOWN

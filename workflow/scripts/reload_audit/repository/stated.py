@@ -90,7 +90,7 @@ class Environment:
         return replace(self, wrappers=(), kwargs={**self.kwargs, "max_episode_steps": -1})
 
     parts = ("observation", "reward")
-    """What ``reset`` and ``step`` give is taken for the environment itself: it says where a policy acts."""
+    """The results of ``reset`` and ``step`` stand for the environment itself: they say where a policy acts."""
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ class External:
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """What calling something of a library gave: a space, a callback, an environment of another package, ..."""
+    """The result of calling something of a library: a space, a callback, an environment of another package, ..."""
 
     maker: External
     args: Sequence[Any]

@@ -24,7 +24,7 @@ _NOT_DETERMINISTIC = re.compile(r"determinis|not equivalent")
 """What checkers say of an environment that is not reproducible; the probe says why."""
 
 _ASSERTED = "AssertionError: "
-"""How what a checker says of the environment begins; with any other error it did not get that far."""
+"""How a checker's error begins if it is about the environment; any other error means that it did not finish."""
 
 _FIX_OF_SPACES = """\
 # What reset() and step() return must lie in the observation space, with its shape and dtype.

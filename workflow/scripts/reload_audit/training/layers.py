@@ -48,7 +48,7 @@ _STEPS = 3
 
 
 _SEED = 987_654_321
-"""Of a new environment's episode: what it draws is not what those trained in drew, whose seeds are small."""
+"""Seed of a new environment's episode: large, so that its draws are not those of environments trained in."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ Values = dict[str, tuple[object, object]]
 """What layers hold by the names of attributes: the one that is trained in, and a new one."""
 
 _GIVEN_BY_AN_AUDIT = ("n_envs", "num_envs", "seed")
-"""Arguments of a VecEnv that are no part of what it is."""
+"""Arguments of a VecEnv that every audit gives itself."""
 
 _OF_EVERY_VEC_ENV = frozenset({"num_envs", "reset_infos", "_seeds", "_options", "_seed"})
 _STEPS = 3

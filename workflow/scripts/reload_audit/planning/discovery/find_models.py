@@ -70,7 +70,7 @@ class Unanswered(ConfigError):
 
 
 def _unknown(guesses: Sequence[Guess]) -> list[Tried]:
-    """Of no guess is it known whether it is right."""
+    """The answer where no guess can be tried: each may be right."""
     return [Tried((guess.env,) if guess.env else (), known=True) for guess in guesses]
 
 
@@ -221,7 +221,7 @@ def _in_runs(
 
 
 def _told(models: list[Candidate], tell: Callable[[Sequence[Candidate]], None]) -> list[Candidate]:
-    """Models, with what is known of them from other places; where that raises what nobody foresaw, each by itself."""
+    """Tell all models at once what other places know of them; if that raises an unforeseen error, one by one."""
     try:
         tell(models)
     except Exception as error:

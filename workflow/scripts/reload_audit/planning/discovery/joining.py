@@ -35,11 +35,11 @@ _MOST_NAMED = 5
 
 _Held = TypeVar("_Held", StatisticsOutline, Evaluations)
 _Taken = Mapping[str, set[object]]
-"""For each file that models have already, by its name, the runs that they are of."""
+"""By the name of each file that models have already: the runs of these models."""
 
 
 def join(top: Folder, models: Sequence[Candidate]) -> None:
-    """Give models what lies in other places below a folder and is theirs; what cannot be told becomes a remark.
+    """Give models their files that lie elsewhere below a folder; a remark says where whose they are cannot be told.
 
     :param top: the folder that the user named
     :param models: what discovery found in it
@@ -85,7 +85,7 @@ def _run(model: Candidate) -> object:
 
 
 def _free(level: Iterable[Found[_Held]], model: Candidate, taken: _Taken) -> list[Found[_Held]]:
-    """The files that no model of another run has already, by its name."""
+    """The files that no model of another run has already."""
     return [file for file in level if file.path not in taken or _run(model) in taken[file.path]]
 
 
@@ -187,7 +187,7 @@ def _give(
 
 
 def _is_first(run: object, in_common: Mapping[object, int]) -> bool:
-    """Whether the names of one run alone have most in common with a file."""
+    """Whether one run has more names in common with a file than any other run."""
     return all(count < in_common[run] for other, count in in_common.items() if other != run)
 
 

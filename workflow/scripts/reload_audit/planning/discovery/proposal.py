@@ -237,7 +237,7 @@ def _classes(entry: Entry) -> dict[str, Definition]:
 
 
 def _agreeing(classes: Sequence[Mapping[str, Definition]]) -> dict[str, Definition]:
-    """Of classes that entries need those of whose names there is one alone."""
+    """Those classes that all entries which name them take from the same place."""
     every = [named for own in classes for named in own.items()]
     among = dict(every)
     return {name: one for name, one in among.items() if all(one == other for key, other in every if key == name)}

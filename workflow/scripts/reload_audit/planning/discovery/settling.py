@@ -39,7 +39,7 @@ def settle(models: Sequence[Candidate], recognise: Recognise) -> None:
 
 
 def _guesses(model: Candidate) -> list[Guess]:
-    """What has to be tried before one knows how a model is run."""
+    """The guesses to try to find out how a model is run."""
     by_names = [_by_names(model)] if _is_named_at_most(model) else []
     return by_names + [_by_setup(model, setup) for setup in model.setups if _can_be_tried(setup)]
 
