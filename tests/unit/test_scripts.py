@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reload_audit.diagnosis.hidden import MOST_PAIRS, next_to_try, together
+from reload_audit.diagnosis.joint_effects import MOST_PAIRS, next_to_try, together
 from reload_audit.observing.alike import with_alike_joined
 from reload_audit.observing.lines import UserLines
 from reload_audit.observing.run_script import numbers_in

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from reload_audit.diagnosis.hidden import next_to_try
+from reload_audit.diagnosis.joint_effects import next_to_try
 from reload_audit.jobs.diagnosis import Processes
 from reload_audit.judging.criteria import Criteria
 from reload_audit.processes import isolation

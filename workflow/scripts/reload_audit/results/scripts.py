@@ -10,7 +10,7 @@ import numpy as np
 
 from reload_audit.diagnosis.effects import ConditionResult
 from reload_audit.diagnosis.gap import STANDARD_ERRORS
-from reload_audit.diagnosis.hidden import gained, together
+from reload_audit.diagnosis.joint_effects import gained, together
 from reload_audit.records.model_record import Measurement
 from reload_audit.records.script_entry import ScriptCause, ScriptEntry
 from reload_audit.records.script_record import (
