@@ -12,6 +12,8 @@ import yaml
 
 from reload_audit.planning.configuration import read_yaml
 from reload_audit.planning.discovery.find_models import Discovery, find_models
+from reload_audit.planning.watched_files import files_of
+from reload_audit.records.specs import ExternalSpec
 from support.builders import ROOT, resolved
 
 MODELS_SCHEMA = read_yaml(ROOT / "workflow/schemas/models.schema.yaml")
@@ -28,6 +30,17 @@ def found_in(**config: Any) -> Discovery:
 def discovered(**config: Any) -> list[dict[str, Any]]:
     """The external models that discovery finds for a configuration."""
     return [model.to_dict() for model in found_in(**config).models]
+
+
+def the_only(**config: Any) -> dict[str, Any]:
+    """The one external model that discovery finds for a configuration."""
+    (entry,) = discovered(**config)
+    return entry
+
+
+def files_of_model(entry: dict[str, Any]) -> list[str]:
+    """The files of an external model that its job reads."""
+    return files_of(ExternalSpec.from_dict(entry))
 
 
 def by_name(**config: Any) -> dict[str, dict[str, Any]]:

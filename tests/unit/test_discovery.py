@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,46 +12,33 @@ import pytest
 import sb3_contrib
 import stable_baselines3
 
-from reload_audit.command.workflow import alone_in
 from reload_audit.planning.configuration import ConfigError
-from reload_audit.planning.discovery.find_models import batches, usual_size
 from reload_audit.planning.discovery.names import ALGORITHMS
 from reload_audit.planning.discovery.zips import algorithm_of, settings
-from reload_audit.planning.watched_files import files_of
 from reload_audit.records.specs import ExternalSpec
 from support.builders import ROOT
 from support.published_layouts import (
     by_name,
     discovered,
+    files_of_model,
     hub_repository,
     ordered,
     other_zip,
     recording,
     sb3_zip,
     text,
+    the_only,
     zoo_run,
 )
 
 SHARED = ROOT.parent / "shared/models"
 
 
-def only(**config: Any) -> dict[str, Any]:
-    (entry,) = discovered(**config)
-    return entry
-
-
-def files(entry: dict[str, Any]) -> list[str]:
-    return files_of(ExternalSpec.from_dict(entry))
-
-
-# --- RL Zoo ------------------------------------------------------------------------------------------------------
-
-
 def test_a_run_of_rl_zoo_is_known_by_its_settings(tmp_path: Path) -> None:
     wrapper = "stable_baselines3.common.atari_wrappers.AtariWrapper"
     config = {"normalize": True, "frame_stack": 4, "env_wrapper": [{wrapper: {"frame_skip": 2}}]}
     run = zoo_run(tmp_path / "a2c/CartPole-v1_1", args={"env_kwargs": {"gravity": 9}}, config=config, statistics=True)
-    found = only(runs=[str(tmp_path)])
+    found = the_only(runs=[str(tmp_path)])
 
     assert ExternalSpec.from_dict(found).model == "a2c/CartPole-v1_1"
     assert (found["source"], found["role"], found["group"]) == ("zoo", "final", str(tmp_path))
@@ -102,14 +88,14 @@ def test_a_checkpoint_gets_the_statistics_that_users_would_load_with_it(tmp_path
 )
 def test_all_ways_to_ask_for_normalisation_are_understood(tmp_path: Path, normalize: Any, expected: bool) -> None:
     zoo_run(tmp_path / "ppo/CartPole-v1_1", config={"normalize": normalize}, statistics=True)
-    found = only(runs=[str(tmp_path)])
+    found = the_only(runs=[str(tmp_path)])
     assert found["normalized"] is expected
     assert (found["statistics"] is not None) is expected, "RL Zoo loads statistics only where it normalises"
 
 
 def test_statistics_of_rewards_alone_are_not_missed(tmp_path: Path) -> None:
     zoo_run(tmp_path / "ppo/CartPole-v1_1", config={"normalize": "dict(norm_obs=False, norm_reward=True)"})
-    assert only(runs=[str(tmp_path)])["normalized"] is False
+    assert the_only(runs=[str(tmp_path)])["normalized"] is False
 
 
 @pytest.mark.parametrize(
@@ -125,19 +111,19 @@ def test_statistics_of_rewards_alone_are_not_missed(tmp_path: Path) -> None:
 )
 def test_renamed_wrappers_get_their_present_names(tmp_path: Path, written: Any, read: list[Any]) -> None:
     zoo_run(tmp_path / "ppo/CartPole-v1_1", config={"env_wrapper": written})
-    assert only(runs=[str(tmp_path)])["environment"]["wrappers"] == read
+    assert the_only(runs=[str(tmp_path)])["environment"]["wrappers"] == read
 
 
 def test_stacked_frames_may_be_asked_for_as_a_wrapper(tmp_path: Path) -> None:
     stacked = {"vec_env_wrapper": [{"stable_baselines3.common.vec_env.VecFrameStack": {"n_stack": 4}}]}
     zoo_run(tmp_path / "ppo/CartPole-v1_1", config=stacked)
-    assert only(runs=[str(tmp_path)])["environment"]["vec_wrappers"] == [{"VecFrameStack": {"n_stack": 4}}]
+    assert the_only(runs=[str(tmp_path)])["environment"]["vec_wrappers"] == [{"VecFrameStack": {"n_stack": 4}}]
 
 
 def test_ones_own_wrapper_of_the_vec_env_stands_inside_vec_normalize_as_rl_zoo_puts_it(tmp_path: Path) -> None:
     config = {"vec_env_wrapper": "mine.VecOdd", "normalize": True, "frame_stack": 2}
     zoo_run(tmp_path / "ppo/CartPole-v1_1", config=config, statistics=True)
-    found = only(runs=[str(tmp_path)])
+    found = the_only(runs=[str(tmp_path)])
     assert found["environment"]["vec_wrappers"] == ["mine.VecOdd", "VecNormalize", {"VecFrameStack": {"n_stack": 2}}]
     assert not found["named_by_user"], "mine is to be trusted first"
 
@@ -147,14 +133,14 @@ def test_ones_own_wrapper_of_the_vec_env_stands_inside_vec_normalize_as_rl_zoo_p
 )
 def test_names_of_algorithms_become_those_of_their_classes(tmp_path: Path, algo: str, expected: str) -> None:
     zoo_run(tmp_path / algo / "CartPole-v1_1")
-    assert only(runs=[str(tmp_path)])["algo"] == expected
+    assert the_only(runs=[str(tmp_path)])["algo"] == expected
 
 
 def test_folder_names_give_what_the_settings_do_not(tmp_path: Path) -> None:
     run = tmp_path / "ppo_lstm/ALE-Pong-v5_3"
     sb3_zip(run / "ALE-Pong-v5.zip")
     text(run / "ALE-Pong-v5/config.yml", "n_envs: 4")
-    found = only(runs=[str(tmp_path)])
+    found = the_only(runs=[str(tmp_path)])
     assert (found["algo"], found["environment"]["env"], found["n_envs"]) == ("RecurrentPPO", "ALE/Pong-v5", 4)
     assert found["model"] == "ppo_lstm/ALE-Pong-v5_3"
 
@@ -168,9 +154,6 @@ def test_runs_without_a_folder_of_their_own_are_told_apart(tmp_path: Path) -> No
         "ppo/Acrobot-v1": "Acrobot-v1",
         "ppo/CartPole-v1": "CartPole-v1",
     }
-
-
-# --- Hugging Face ------------------------------------------------------------------------------------------------
 
 
 def in_cache(root: Path, org: str = "sb3", name: str = "ppo-CartPole-v1", revision: str = "abc") -> Path:
@@ -188,7 +171,7 @@ def in_cache(root: Path, org: str = "sb3", name: str = "ppo-CartPole-v1", revisi
 def test_a_repository_is_known_by_its_card(tmp_path: Path) -> None:
     folder = hub_repository(tmp_path / "mine", zip_name="agent.zip", env="LunarLander-v2")
     text(folder / "vec_normalize.pkl")
-    found = only(runs=[str(tmp_path)])
+    found = the_only(runs=[str(tmp_path)])
 
     assert (found["model"], found["source"], found["algo"]) == ("mine", "hub", "PPO")
     assert (found["environment"]["env"], found["deterministic"], found["n_envs"]) == ("LunarLander-v2", True, 4)
@@ -204,7 +187,7 @@ def test_a_repository_with_settings_is_known_by_them(tmp_path: Path) -> None:
     text(folder / "config.yml", ordered({"frame_stack": 4, "normalize": False}))
     text(folder / "env_kwargs.yml", "{render_mode: rgb_array, full_action_space: true}")
     text(folder / "results.json", json.dumps({"is_deterministic": False}))
-    found = only(runs=[str(tmp_path)])
+    found = the_only(runs=[str(tmp_path)])
 
     assert (found["algo"], found["deterministic"], found["normalized"]) == ("QRDQN", False, False)
     assert found["environment"]["env"] == "PongNoFrameskip-v4"
@@ -214,7 +197,7 @@ def test_a_repository_with_settings_is_known_by_them(tmp_path: Path) -> None:
 
 def test_the_cache_of_hugging_face_is_read(tmp_path: Path) -> None:
     in_cache(tmp_path)
-    found = only(runs=[str(tmp_path)])
+    found = the_only(runs=[str(tmp_path)])
     assert (found["model"], found["problem"], found["algo"]) == ("sb3/ppo-CartPole-v1", None, "PPO")
     assert found["results"] is not None
 
@@ -222,7 +205,7 @@ def test_the_cache_of_hugging_face_is_read(tmp_path: Path) -> None:
 def test_one_repository_of_the_cache_can_be_named_itself(tmp_path: Path) -> None:
     snapshot = in_cache(tmp_path)
     for folder in (snapshot, snapshot.parents[1]):
-        found = only(runs=[str(folder)])
+        found = the_only(runs=[str(folder)])
         assert (found["model"], found["problem"]) == ("sb3/ppo-CartPole-v1", None)
 
 
@@ -239,9 +222,6 @@ def test_a_link_from_one_repository_into_another_leads_out(tmp_path: Path) -> No
     (snapshot / "ppo-CartPole-v1.zip").unlink()
     (snapshot / "ppo-CartPole-v1.zip").symlink_to(other.parent.parent / "secret.zip")
     assert "which is outside of it" in by_name(runs=[str(tmp_path)])["sb3/ppo-CartPole-v1"]["problem"]
-
-
-# --- Zips in a folder --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -291,7 +271,7 @@ def test_the_algorithm_of_a_custom_policy_is_recognised_from_attributes(saved_mo
 )
 def test_the_environment_is_recognised_from_file_and_folder_names(tmp_path: Path, path: str, env: str) -> None:
     sb3_zip(tmp_path / path)
-    found = only(runs=[str(tmp_path)])
+    found = the_only(runs=[str(tmp_path)])
     assert (found["environment"]["env"], found["source"]) == (env, "folder")
     assert found["model"] == path.removesuffix(".zip")
 
@@ -315,14 +295,14 @@ def test_statistics_are_found_under_the_names_that_people_give_them(
     sb3_zip(tmp_path / "CartPole-v1" / f"{model}.zip")
     expected = text(tmp_path / "CartPole-v1" / statistics)
     text(tmp_path / "CartPole-v1/b_vecnormalize.pkl")
-    assert only(runs=[str(tmp_path)])["statistics"] == str(expected)
+    assert the_only(runs=[str(tmp_path)])["statistics"] == str(expected)
 
 
 def test_a_model_s_own_statistics_count_more_than_those_of_its_folder(tmp_path: Path) -> None:
     sb3_zip(tmp_path / "CartPole-v1.zip")
     own = text(tmp_path / "CartPole-v1_vecnormalize.pkl")
     text(tmp_path / "vecnormalize.pkl")
-    assert only(runs=[str(tmp_path)])["statistics"] == str(own)
+    assert the_only(runs=[str(tmp_path)])["statistics"] == str(own)
 
 
 def test_of_two_possible_statistics_the_user_has_to_choose(tmp_path: Path) -> None:
@@ -367,8 +347,6 @@ def test_all_missing_information_is_asked_for_at_once(tmp_path: Path) -> None:
     assert "`exclude`" in message
 
 
-# --- Recordings --------------------------------------------------------------------------------------------------
-
 SPEC = {
     "algo": "SAC",
     "n_envs": 2,
@@ -388,7 +366,7 @@ SPEC = {
 def test_a_recording_is_known_by_its_manifest(tmp_path: Path) -> None:
     folder = recording(tmp_path / "sac-seed0-n2", SPEC)
     text(folder / "vecnormalize.pkl")
-    found = only(runs=[str(tmp_path)], python_path=["examples"])
+    found = the_only(runs=[str(tmp_path)], python_path=["examples"])
 
     assert (found["model"], found["source"], found["recording"]) == ("sac-seed0-n2", "recorded", str(folder))
     assert (found["algo"], found["n_envs"], found["normalized"]) == ("SAC", 2, True)
@@ -397,7 +375,7 @@ def test_a_recording_is_known_by_its_manifest(tmp_path: Path) -> None:
         "python_path": ["examples"],
     }, "folders to import from are the user's to name"
     assert not found["named_by_user"]
-    assert only(runs=[str(folder)])["model"] == "sac-seed0-n2"
+    assert the_only(runs=[str(folder)])["model"] == "sac-seed0-n2"
 
 
 @pytest.mark.parametrize(
@@ -413,210 +391,20 @@ def test_a_manifest_of_something_else_is_a_problem_or_has_to_be_explained(tmp_pa
     folder = recording(tmp_path / "odd", SPEC)
     text(folder / "manifest.json", manifest)
     try:
-        found = only(runs=[str(tmp_path)])
+        found = the_only(runs=[str(tmp_path)])
     except ConfigError as error:
         assert "no algorithm, no environment" in str(error)  # noqa: PT017
     else:
         assert "manifest.json" in found["problem"]
 
 
-# --- The user's word ---------------------------------------------------------------------------------------------
-
-
-def test_settings_for_a_folder_apply_to_every_model_in_it(tmp_path: Path) -> None:
-    zoo_run(tmp_path / "ppo/CartPole-v1_1", config={"env_wrapper": "a.B"})
-    given = {
-        "env": "mine:Env",
-        "algo": "MaskablePPO",
-        "n_envs": 2,
-        "device": "cuda",
-        "deterministic": False,
-        "frame_stack": 3,
-    }
-    found = only(runs=[{"folder": str(tmp_path), **given, "wrappers": ["c.D"], "env_kwargs": {"a": 1}}])
-    stacked = ExternalSpec.from_dict(found).environment.frame_stack
-    flat = {**found, **found["environment"], "frame_stack": stacked}
-    assert {key: flat[key] for key in given} == given
-    assert (flat["wrappers"], flat["env_kwargs"], flat["named_by_user"]) == (["c.D"], {"a": 1}, ["env", "wrappers"])
-
-
-@pytest.mark.parametrize(
-    ("given", "wrapper", "named"),
-    [
-        ({"env": "X-v0"}, None, ["env"]),
-        ({"env": "X-v0"}, "a.B", ["env"]),
-        ({"env": "X-v0", "wrappers": []}, "a.B", ["env", "wrappers"]),
-        ({"wrappers": ["c.D"]}, "a.B", ["wrappers"]),
-        ({}, "a.B", []),
-    ],
-)
-def test_names_given_by_the_user_are_kept(
-    tmp_path: Path, given: dict[str, Any], wrapper: str | None, named: list[str]
-) -> None:
-    zoo_run(tmp_path / "ppo/CartPole-v1_1", config={"env_wrapper": wrapper})
-    assert only(runs=[{"folder": str(tmp_path), **given}])["named_by_user"] == named
-
-
-@pytest.mark.parametrize("pattern", ["ppo", "ppo/", "ppo/*", "*_1", "*CartPole*"])
-def test_excluded_files_are_not_audited(tmp_path: Path, pattern: str) -> None:
-    zoo_run(tmp_path / "ppo/CartPole-v1_1")
-    zoo_run(tmp_path / "a2c/Acrobot-v1_2", env="Acrobot-v1")
-    assert list(by_name(runs=[{"folder": str(tmp_path), "exclude": [pattern]}])) == ["a2c/Acrobot-v1_2"]
-
-
-@pytest.mark.parametrize(
-    ("folder", "message"),
-    [
-        ("missing", "expected a folder with models, or a model, found nothing there"),
-        ("file", "found no model in .*file; looked for a file that Stable-Baselines3 saved a model in"),
-        ("empty", "looked for"),
-    ],
-)
-def test_a_folder_without_models_is_refused(tmp_path: Path, folder: str, message: str) -> None:
-    text(tmp_path / "file")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ConfigError, match=message):
-        discovered(runs=[str(tmp_path / folder)])
-
-
-def test_a_file_is_one_model_with_what_lies_beside_it(tmp_path: Path) -> None:
-    zoo_run(tmp_path / "ppo/CartPole-v1_1")
-    zoo_run(tmp_path / "ppo/CartPole-v1_1/deeper/down/here/Acrobot-v1_2", env="Acrobot-v1")
-    (whole,) = (model for name, model in by_name(runs=[str(tmp_path / "ppo")]).items() if name == "CartPole-v1_1")
-    (alone,) = discovered(runs=[str(tmp_path / "ppo/CartPole-v1_1/CartPole-v1.zip")])
-    same = ("path", "algo", "environment", "statistics", "evaluations", "role", "source")
-    assert [alone[key] for key in same] == [whole[key] for key in same]
-
-
-def test_what_an_audit_wrote_beside_a_model_says_nothing_of_it(tmp_path: Path) -> None:
-    zoo_run(tmp_path / "ppo/CartPole-v1_1")
-    before = discovered(runs=[str(tmp_path)])
-    with alone_in(tmp_path / "ppo-audit"):
-        zoo_run(tmp_path / "ppo-audit/external/Acrobot-v1_2", env="Acrobot-v1")
-        text(tmp_path / "ppo-audit/probes/Acrobot.json", '{"env": "Acrobot-v1"}')
-    assert discovered(runs=[str(tmp_path)]) == before
-
-
-# --- Names -------------------------------------------------------------------------------------------------------
-
-
-def test_a_file_is_listed_once_whoever_names_its_folder(tmp_path: Path) -> None:
-    zoo_run(tmp_path / "ppo/CartPole-v1_1")
-    zoo_run(tmp_path / "a2c/CartPole-v1_1")
-    found = by_name(runs=[{"folder": str(tmp_path / "ppo"), "device": "cuda"}, str(tmp_path)])
-    assert {name: entry["device"] for name, entry in found.items()} == {
-        "CartPole-v1_1": "cuda",
-        "a2c/CartPole-v1_1": "cpu",
-    }
-
-
-def test_names_that_clash_are_made_longer(tmp_path: Path) -> None:
-    for folder in ("one", "two", "deep/two"):
-        sb3_zip(tmp_path / folder / "CartPole-v1.zip")
-    folders = [str(tmp_path / folder) for folder in ("one", "two", "deep/two")]
-    expected = ["one/CartPole-v1", "two/CartPole-v1", "two/CartPole-v1-2"]
-    for order in (folders, folders[::-1]):
-        found = by_name(runs=order)
-        assert list(found) == expected
-        assert found["two/CartPole-v1"]["path"] == str(tmp_path / "deep/two/CartPole-v1.zip")
-
-
-def test_an_external_model_never_gets_the_name_of_a_trained_one(tmp_path: Path) -> None:
-    sb3_zip(tmp_path / "runs/small-seed0-n1.zip")
-    trained = {"name": "small", "algo": "PPO", "env": "CartPole-v1", "total_timesteps": 1}
-    runs = [{"folder": str(tmp_path / "runs"), "env": "CartPole-v1"}]
-    assert list(by_name(experiments=[trained], runs=runs)) == ["runs/small-seed0-n1"]
-
-
-def test_names_can_be_printed_whatever_the_files_are_called(tmp_path: Path) -> None:
-    name = os.fsdecode(b"CartPole-v1\xff\n.zip")
-    try:
-        sb3_zip(tmp_path / name)
-    except OSError:
-        pytest.skip("this file system wants Unicode")
-    found = only(runs=[str(tmp_path)])
-    assert found["model"] == "CartPole-v1\\xff\\n"
-    assert "expected a path in UTF-8" in found["problem"]
-    assert json.dumps(found, ensure_ascii=False).encode()
-    assert files(found) == []
-
-
-def test_hidden_folders_are_skipped(tmp_path: Path) -> None:
-    sb3_zip(tmp_path / "CartPole-v1.zip")
-    sb3_zip(tmp_path / ".trash/Acrobot-v1.zip")
-    assert list(by_name(runs=[str(tmp_path)])) == ["CartPole-v1"]
-
-
-def test_circular_links_between_folders_do_not_hang(tmp_path: Path) -> None:
-    sb3_zip(tmp_path / "runs/CartPole-v1.zip")
-    sb3_zip(tmp_path / "elsewhere/Acrobot-v1.zip")
-    (tmp_path / "runs/loop").symlink_to(tmp_path / "runs")
-    (tmp_path / "runs/out").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "runs/A.zip").symlink_to("CartPole-v1.zip")
-    (tmp_path / "runs/A").mkdir()
-    (tmp_path / "runs/A/CartPole-v1.zip").symlink_to("../CartPole-v1.zip")
-    assert list(by_name(runs=[str(tmp_path / "runs")])) == ["CartPole-v1"]
-
-
-def test_folders_may_be_as_deeply_nested_as_paths_may_be_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for _ in range(1200):
-        Path("d").mkdir()
-        os.chdir("d")
-    sb3_zip(Path("CartPole-v1.zip"))
-    monkeypatch.chdir(tmp_path)
-    try:
-        assert only(runs=["d"])["model"].endswith("/d/CartPole-v1")
-    finally:
-        subprocess.run(["rm", "-r", tmp_path / "d"], check=True)  # noqa: S607  # Python's own rmtree is not up to it
-
-
-# --- Jobs --------------------------------------------------------------------------------------------------------
-
-
-def test_a_model_s_files_are_the_regular_files_that_exist(tmp_path: Path) -> None:
-    run = zoo_run(tmp_path / "ppo/CartPole-v1_1", config={"normalize": True}, statistics=True)
-    found = only(runs=[str(tmp_path)])
-    expected = ["CartPole-v1.zip", "CartPole-v1/vecnormalize.pkl", "evaluations.npz", "0.monitor.csv"]
-    assert files(found) == [str(run / name) for name in expected]
-
-    (run / "evaluations.npz").unlink()
-    (run / "evaluations.npz").mkdir()
-    (run / "0.monitor.csv").unlink()
-    os.mkfifo(run / "0.monitor.csv")
-    assert files(found) == [str(run / name) for name in expected[:2]]
-
-
 def test_a_recording_s_episodes_are_among_its_files(tmp_path: Path) -> None:
     recording(tmp_path / "one", SPEC)
-    assert [Path(file).name for file in files(only(runs=[str(tmp_path)]))] == [
+    assert [Path(file).name for file in files_of_model(the_only(runs=[str(tmp_path)]))] == [
         "model.zip",
         "manifest.json",
         "evaluations.json",
     ]
-
-
-def named(count: int) -> list[str]:
-    return [f"run/{index}" for index in range(count)]
-
-
-@pytest.mark.parametrize(("count", "size"), [(0, 8), (1, 8), (8, 8), (9, 8), (100, 7), (5, 1)])
-def test_every_model_is_in_one_batch(count: int, size: int) -> None:
-    found = batches(named(count), size)
-    assert sorted(model for batch in found.values() for model in batch) == sorted(named(count))
-    assert all(batch and batch == sorted(batch) for batch in found.values())
-    assert list(found) == sorted(found)
-
-
-def test_a_new_model_changes_its_own_batch_only() -> None:
-    for count in range(60, 100):
-        before, after = batches(named(count), 8), batches(named(count + 1), 8)
-        unchanged = [key for key, batch in before.items() if after.get(key) == batch]
-        assert len(unchanged) >= len(before) - 1
-    assert batches(reversed(named(100)), 8) == batches(named(100), 8)
-
-
-# --- Real ones ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the published models are not here")
@@ -634,10 +422,3 @@ def test_the_published_agents_are_discovered_with_their_settings(tmp_path: Path)
     shutil.copytree(SHARED / "rl-trained-agents", tmp_path / "copy")
     moved = discovered(runs=[str(tmp_path / "copy")])
     assert [entry["model"] for entry in moved] == [entry["model"] for entry in found]
-
-
-@pytest.mark.parametrize(
-    ("count", "fewest", "most"), [(8, 2, 8), (32, 3, 8), (100, 10, 25), (1000, 40, 100), (10_000, 313, 800)]
-)
-def test_batches_are_few_for_many_models_and_spread_few_models(count: int, fewest: int, most: int) -> None:
-    assert fewest <= len(batches(named(count), usual_size(count))) <= most
