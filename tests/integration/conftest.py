@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.hostile_files import save_tiny_model
+from support.tiny_models import save_tiny_model
 
 
 @pytest.fixture(scope="module")

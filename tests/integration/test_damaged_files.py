@@ -26,14 +26,7 @@ from reload_audit.reading.pickles import described, parse
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import read_statistics
 from reload_audit.reading.values import Values
-from support.hostile_files import (
-    members_of,
-    read_as_model,
-    with_member,
-    with_pickled,
-    with_settings,
-    zip_of,
-)
+from support.tiny_models import members_of, read_as_model, with_member, with_pickled, with_settings, zip_of
 
 DEEP = 10**5
 NEEDED = ("policy_class", "policy_kwargs", "observation_space", "action_space")
@@ -618,7 +611,7 @@ def test_a_randomly_damaged_file_is_loaded_or_refused_with_a_reason(
 ) -> None:
     algo, parts = DAMAGE[what]
     came = call(
-        "support.hostile_files:damage_and_read",
+        "support.damaged_files:damage_and_read",
         (str(tiny_models), algo, parts, 0),
         method="spawn",
         log=tmp_path / "log",

@@ -34,7 +34,7 @@ from reload_audit.records.specs import Claim, TrainingSpec
 from reload_audit.training.train import create_model, training_environment
 from support.builders import training_spec
 from support.faults import FAULTS, Material, swap_mean_and_variance
-from support.hostile_files import with_member, with_settings
+from support.tiny_models import with_member, with_settings
 
 ON_POLICY = {"n_steps": 16, "policy_kwargs": {"net_arch": [4]}}
 OFF_POLICY = {

@@ -20,18 +20,8 @@ from reload_audit.processes.isolation import call
 from reload_audit.reading.model_zip import read_model
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import read_statistics
-from support.hostile_files import (
-    Hostile,
-    Reduced,
-    hostile_pickles,
-    members_of,
-    read_as_model,
-    with_member,
-    with_observation_moments,
-    with_pickled,
-    with_settings,
-    zip_of,
-)
+from support.hostile_pickles import Hostile, Reduced, hostile_pickles, with_observation_moments
+from support.tiny_models import members_of, read_as_model, with_member, with_pickled, with_settings, zip_of
 
 NEEDED = ("policy_class", "policy_kwargs", "observation_space", "action_space")
 NOT_NEEDED = ("_last_obs", "learning_rate", "rollout_buffer_class", "an attribute that SB3 does not know")
@@ -67,7 +57,7 @@ def test_at_least_ninety_hostile_pickles_are_tested() -> None:
 def test_every_hostile_pickle_executes_code_when_it_is_unpickled(tmp_path: Path) -> None:
     """Plain unpickling executes each of them: the other tests would prove nothing with harmless ones."""
     outcome = call(
-        "support.hostile_files:live_ones", (str(tmp_path),), method="spawn", log=tmp_path / "log", timeout=120
+        "support.hostile_pickles:live_ones", (str(tmp_path),), method="spawn", log=tmp_path / "log", timeout=120
     )
     assert outcome.value == [name for name, hostile in hostile_pickles(tmp_path).items() if hostile.live]
 
@@ -77,7 +67,9 @@ def test_sb3_executes_the_hostile_pickles_of_a_model_that_it_loads(model_bytes: 
     values = ["os.system", "protocol 5", "INST", "BUILD", "tensors, zipped", "an object of such a class"]
     places = [*(("_last_obs", name) for name in values), ("learning_rate", "a function"), ("learning_rate", "a lambda")]
     arguments = (str(tmp_path), model_bytes, places)
-    outcome = call("support.hostile_files:live_in_models", arguments, method="spawn", log=tmp_path / "log", timeout=120)
+    outcome = call(
+        "support.hostile_pickles:live_in_models", arguments, method="spawn", log=tmp_path / "log", timeout=120
+    )
     assert outcome.value == places
 
 

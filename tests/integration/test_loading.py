@@ -29,7 +29,7 @@ from reload_audit.models.model_folder import content_digests
 from reload_audit.reading.model_zip import read_model
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import read_statistics
-from support.hostile_files import members_of, pickled_attributes, with_member, with_pickled, with_settings, zip_of
+from support.tiny_models import members_of, pickled_attributes, with_member, with_pickled, with_settings, zip_of
 
 SHARED = Path(__file__).parents[3] / "shared/models/rl-trained-agents"
 

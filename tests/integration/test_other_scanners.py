@@ -17,7 +17,7 @@ import pytest
 from reload_audit.reading.pickles import parse
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.trust import refuse_untrusted, unknown_name
-from support.hostile_files import pickled_attributes, read_as_model, with_pickled
+from support.tiny_models import pickled_attributes, read_as_model, with_pickled
 
 ANY = "run"
 """Stands for every name of a module of which a scanner allows none."""

@@ -32,7 +32,7 @@ from reload_audit.reading import limits
 from reload_audit.reading.model_zip import read_model
 from reload_audit.reading.refusal import Unreadable
 from support.external_audits import audit_table
-from support.hostile_files import read_as_model, with_pickled
+from support.tiny_models import read_as_model, with_pickled
 
 Row = dict[str, Any]
 

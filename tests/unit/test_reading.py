@@ -31,7 +31,7 @@ from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import read_statistics
 from reload_audit.reading.trust import refuse_untrusted, running_names
 from reload_audit.reading.values import SPACE_ATTRIBUTES, Values
-from support.hostile_files import with_observation_moments
+from support.hostile_pickles import with_observation_moments
 
 PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
 

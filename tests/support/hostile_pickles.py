@@ -1,43 +1,30 @@
-"""Files that would execute something if they were unpickled, files that are damaged, and what reading them comes to.
+"""Pickles that would execute something if they were unpickled.
 
-Every hostile pickle would create one file, its marker. Most are written opcode by opcode, as an attacker would.
+Each would create one file, its marker. Most are written opcode by opcode, as an attacker would.
 """
 
 from __future__ import annotations
 
-import base64
 import collections
 import functools
 import io
-import json
 import marshal
 import os
 import pickle
 import pickletools
-import random
 import struct
-import sys
 import time
-import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType
 from typing import Any
 
 import cloudpickle
 import numpy as np
-import planted
 import torch as th
-from stable_baselines3 import PPO, SAC
-from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from stable_baselines3 import PPO
 
-from reload_audit.models.load_untrusted import load, plain_load_error
-from reload_audit.reading.model_zip import SERIALIZED, read_model
-from reload_audit.reading.refusal import Unreadable
-from reload_audit.reading.statistics import read_statistics
-
-# --- Hostile pickles ---------------------------------------------------------------------------------------------
+from support.tiny_models import with_pickled
 
 
 @dataclass(frozen=True)
@@ -386,62 +373,6 @@ def _creates(marker: Path, function: Callable[..., Any], *arguments: Any) -> boo
     return exists
 
 
-# --- Models to put them into -------------------------------------------------------------------------------------
-
-
-def save_tiny_model(path: Path, algo: str = "PPO") -> None:
-    """Save a model with four hidden units that has trained for a few steps, and its statistics beside it."""
-    normalize = VecNormalize(DummyVecEnv([planted.Continuous]))
-    arguments: dict[str, Any] = {"policy_kwargs": {"net_arch": [4]}, "device": "cpu", "seed": 0}
-    if algo == "PPO":
-        PPO("MlpPolicy", normalize, n_steps=16, batch_size=16, n_epochs=1, **arguments).learn(32).save(path)
-    else:
-        SAC("MlpPolicy", normalize, learning_starts=8, buffer_size=50, batch_size=8, **arguments).learn(16).save(path)
-    normalize.save(str(path.with_suffix(".pkl")))
-
-
-def members_of(model: bytes) -> dict[str, bytes]:
-    """The members of a zip by name."""
-    with zipfile.ZipFile(io.BytesIO(model)) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
-
-
-def zip_of(members: Mapping[str, bytes] | Iterable[tuple[str, bytes]]) -> bytes:
-    """A zip with these members; given as pairs, a name may come twice."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for name, member in members.items() if isinstance(members, Mapping) else members:
-            archive.writestr(name, member)
-    return content.getvalue()
-
-
-def with_member(model: bytes, name: str, content: bytes) -> bytes:
-    """A copy of a saved model with one member of its zip replaced or added."""
-    return zip_of(members_of(model) | {name: content})
-
-
-def with_settings(model: bytes, **settings: Any) -> bytes:
-    """A copy of a saved model with some entries of its JSON replaced or added."""
-    members = members_of(model)
-    data = json.loads(members["data"]) | settings
-    return zip_of(members | {"data": json.dumps(data).encode()})
-
-
-def with_pickled(model: bytes, attribute: str, pickled: bytes) -> bytes:
-    """A copy of a saved model with a pickle as one of its attributes."""
-    return with_settings(model, **{attribute: {":type:": "x", SERIALIZED: base64.b64encode(pickled).decode()}})
-
-
-def pickled_attributes(model: bytes) -> dict[str, bytes]:
-    """The pickles in a saved model, by attribute."""
-    data = json.loads(members_of(model)["data"])
-    return {
-        name: base64.b64decode(item[SERIALIZED])
-        for name, item in data.items()
-        if isinstance(item, dict) and SERIALIZED in item
-    }
-
-
 def with_observation_moments(statistics: bytes, pickled: bytes) -> bytes:
     """A copy of a saved VecNormalize whose ``obs_rms`` is what a pickle gives."""
     *_, (_, _, end) = pickletools.genops(pickled)
@@ -449,165 +380,3 @@ def with_observation_moments(statistics: bytes, pickled: bytes) -> bytes:
     others = {name: value for name, value in state.items() if name not in ("venv", "obs_rms")}
     made = _new(_name("stable_baselines3.common.vec_env.vec_normalize", "VecNormalize"))
     return _whole(made + b"}" + _text("obs_rms") + pickled[:end] + b"sb" + _plain(others) + b"b")
-
-
-# --- Damage ------------------------------------------------------------------------------------------------------
-
-_OPCODES = [opcode.code.encode("latin-1") for opcode in pickletools.opcodes]
-
-
-def mutate(content: bytes, rng: random.Random) -> bytes:
-    """One to four random changes of bits, bytes and slices."""
-    for _ in range(rng.choice((1, 1, 1, 2, 4))):
-        content = rng.choice(_MUTATIONS)(bytearray(content or b"."), rng)
-    return content
-
-
-def _flip_bit(content: bytearray, rng: random.Random) -> bytes:
-    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
-    return bytes(content)
-
-
-def _set_byte(content: bytearray, rng: random.Random) -> bytes:
-    content[rng.randrange(len(content))] = rng.choice((0, 1, 127, 128, 255, rng.randrange(256)))
-    return bytes(content)
-
-
-def _swap_bytes(content: bytearray, rng: random.Random) -> bytes:
-    one, two = (rng.randrange(len(content)) for _ in range(2))
-    content[one], content[two] = content[two], content[one]
-    return bytes(content)
-
-
-def _truncate(content: bytearray, rng: random.Random) -> bytes:
-    return bytes(content[: rng.randrange(len(content))])
-
-
-def _repeat_slice(content: bytearray, rng: random.Random) -> bytes:
-    start, length = rng.randrange(len(content)), rng.randrange(1, 40)
-    return bytes(content[:start] + content[start : start + length] * rng.randrange(2, 5) + content[start + length :])
-
-
-def _delete_slice(content: bytearray, rng: random.Random) -> bytes:
-    start = rng.randrange(len(content))
-    return bytes(content[:start] + content[start + rng.randrange(1, 40) :])
-
-
-def _insert_opcodes(content: bytearray, rng: random.Random) -> bytes:
-    start = rng.randrange(len(content))
-    inserted = b"".join(rng.choice(_OPCODES) for _ in range(rng.randrange(1, 4)))
-    return bytes(content[:start]) + inserted + bytes(content[start:])
-
-
-def _replace_opcode(content: bytearray, rng: random.Random) -> bytes:
-    try:
-        positions = [position for _, _, position in pickletools.genops(bytes(content))]
-    except ValueError:
-        return _set_byte(content, rng)
-    content[rng.choice(positions)] = ord(rng.choice(_OPCODES))
-    return bytes(content)
-
-
-_MUTATIONS = (
-    *(_flip_bit, _set_byte, _swap_bytes, _truncate, _repeat_slice, _delete_slice),
-    *(_insert_opcodes, _replace_opcode),
-)
-
-
-def damaged_model(model: bytes, part: str, rng: random.Random) -> bytes:
-    """A model of which one part is changed: the zip itself, its JSON, a pickled attribute, or parameters."""
-    if part == "zip":
-        return mutate(model, rng)
-    members = members_of(model)
-    if part == "settings":
-        return zip_of(members | {"data": mutate(members["data"], rng)})
-    if part == "pickles":
-        attributes = pickled_attributes(model)
-        needed = [name for name in attributes if name in ("policy_class", "observation_space", "action_space")]
-        attribute = rng.choice((*needed * 3, *attributes))
-        return with_pickled(model, attribute, mutate(attributes[attribute], rng))
-    name = rng.choice([name for name in members if name.endswith(".pth")])
-    if part == "parameters":
-        return zip_of(members | {name: mutate(members[name], rng)})
-    inner = members_of(members[name])
-    (pickled,) = (member for member in inner if member.endswith("data.pkl"))
-    return zip_of(members | {name: zip_of(inner | {pickled: mutate(inner[pickled], rng)})})
-
-
-# --- What comes of reading them ----------------------------------------------------------------------------------
-
-_EVENTS = (
-    *("pickle.find_class", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "os.mkdir"),
-    *("subprocess.Popen", "pty.spawn", "exec", "compile", "ctypes.dlopen", "socket.connect"),
-    *("os.remove", "os.rename", "shutil.copyfile", "shutil.rmtree", "tempfile.mkstemp", "tempfile.mkdtemp"),
-)
-
-
-def _imports_a_library(arguments: tuple[Any, ...]) -> bool:
-    """Whether code is executed because an installed module is imported for the first time."""
-    code = arguments[0] if arguments else None
-    return isinstance(code, CodeType) and code.co_filename.startswith((sys.prefix, sys.base_prefix))
-
-
-def outcome(path: Path, algo: str | None) -> str:
-    """What reading a file as a user would comes to: ``statistics``, ``model``, ``model: ...`` or ``refused: ...``.
-
-    Behind ``model`` stands what is left out of it, and why. Anything else raises.
-    """
-    try:
-        if algo is None:
-            statistics = read_statistics(path)
-            statistics.around(DummyVecEnv([planted.Continuous]))
-            return "statistics"
-        saved = read_model(path)
-        plain_load_error(saved, None)
-        load(saved, algo, "cpu")
-    except Unreadable as unreadable:
-        str(unreadable).encode()
-        return f"refused: {unreadable}"
-    said = [f"left out {name}: {part.reason}" for name, part in saved.left_out.items()]
-    return f"model: {'; '.join(said)}" if said else "model"
-
-
-def read_as_model(content: bytes, folder: Path) -> str:
-    """What reading a zip of a PPO with this content comes to (:func:`outcome`); it is written into ``folder``."""
-    (folder / "model.zip").write_bytes(content)
-    return outcome(folder / "model.zip", "PPO")
-
-
-def damage_and_read(folder: str, algo: str | None, parts: dict[str, int], seed: int) -> dict[str, Any]:
-    """Read many damaged copies of a file; how often each outcome came, and what must not have happened.
-
-    :param algo: of the model ``<algo>.zip`` in the folder; None for the statistics ``PPO.pkl``
-    :param parts: what is damaged, and how many times
-    """
-    original = (Path(folder) / (f"{algo}.zip" if algo else "PPO.pkl")).read_bytes()
-    path = Path(folder) / f"damaged {algo} {' '.join(parts)}"
-    path.write_bytes(original)
-    th.set_num_threads(1)
-    assert outcome(path, algo) in ("model", "statistics")  # and imports what it needs
-    events: list[str] = []
-    watching = False
-
-    def watch(event: str, arguments: tuple[Any, ...]) -> None:
-        if watching and event in _EVENTS and not _imports_a_library(arguments):
-            events.append(f"{event} {arguments!r:.200}")
-
-    sys.addaudithook(watch)
-    counts: collections.Counter[str] = collections.Counter()
-    escaped, slowest = [], 0.0
-    for part, number in [(part, number) for part, count in parts.items() for number in range(count)]:
-        rng = random.Random(f"{algo} {part} {seed} {number}")
-        path.write_bytes(mutate(original, rng) if algo is None else damaged_model(original, part, rng))
-        start = time.process_time()
-        watching = True
-        try:
-            came = outcome(path, algo)
-        except BaseException as error:
-            came = f"escaped: {type(error).__name__}: {error}"
-        watching = False
-        slowest = max(slowest, time.process_time() - start)
-        counts[came.partition(":")[0]] += 1
-        if came.startswith("escaped"):
-            escaped.append(f"{part} {number}: {came}")
-    return {"counts": dict(counts), "escaped": escaped, "events": events, "slowest": slowest}
