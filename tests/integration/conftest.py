@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,3 +24,11 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model_bytes(tiny_models: Path) -> bytes:
     """The content of ``PPO.zip``."""
     return (tiny_models / "PPO.zip").read_bytes()
+
+
+@pytest.fixture
+def within_half_a_minute() -> Iterator[None]:
+    """Fails if the test takes more than half a minute of processor time."""
+    start = time.process_time()
+    yield
+    assert time.process_time() - start < 30

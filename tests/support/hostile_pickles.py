@@ -53,6 +53,12 @@ def _name(module: str, name: str) -> bytes:
     return f"c{module}\n{name}\n".encode()
 
 
+def global_of(dotted: str) -> bytes:
+    """The instruction that looks up a dotted name."""
+    module, _, name = dotted.rpartition(".")
+    return _name(module, name)
+
+
 def _text(text: str) -> bytes:
     return b"X" + struct.pack("<I", len(text.encode())) + text.encode()
 

@@ -97,3 +97,10 @@ def read_as_model(content: bytes, folder: Path) -> str:
     """What reading a zip of a PPO with this content comes to (:func:`outcome`); it is written into ``folder``."""
     (folder / "model.zip").write_bytes(content)
     return outcome(folder / "model.zip", "PPO")
+
+
+def refused(content: bytes, folder: Path) -> str:
+    """Why reading a zip of a PPO with this content is refused; fails if it is not."""
+    came = read_as_model(content, folder)
+    assert came.startswith("refused: ")
+    return came.removeprefix("refused: ")
