@@ -16,7 +16,8 @@ from reload_audit.judging.judgement import Judgement
 from reload_audit.records.episodes import Episode
 from reload_audit.records.specs import Claim
 from reload_audit.records.storage import write_json
-from reload_audit.reports.audit import Audit, AuditedModel, read_audit
+from reload_audit.reports.audit import Audit, read_audit
+from reload_audit.reports.audited_model import AuditedModel
 from support.audit_contents import external_row, inconclusive_row, suspect_row, trained_row
 from support.builders import CRITERIA
 from support.fleet import fleet

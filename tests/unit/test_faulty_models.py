@@ -109,7 +109,7 @@ NET = {
     *("found_files", "shown", "printable", "_plain", "_instead", "joined", "_names_module", "_bits"),
     *("_Batch.audit", "ExternalSpec.failed", "BatchCache.add", "BatchCache._kept"),
     *("_read", "recorded_text", "failed_row", "failed_row.<locals>.text", "JudgedModel.instead"),
-    *("_model_or_stand_in", "_stand_in"),
+    *("model_or_stand_in", "stand_in"),
 }
 """The functions that hold what others drop."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from reload_audit.judging.criteria import AS_BEFORE
-from reload_audit.reports.audit import AuditedModel
+from reload_audit.reports.audited_model import AuditedModel
 from reload_audit.results import tables
 
 COLUMNS = pa.schema(

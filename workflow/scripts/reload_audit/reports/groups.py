@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reload_audit.reports.audit import AuditedModel
+from reload_audit.reports.audited_model import AuditedModel
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from pathlib import Path
 import yaml
 
 from reload_audit.judging.criteria import NOTHING_LOST
-from reload_audit.reports.audit import Audit, AuditedModel, finite
+from reload_audit.reports.audit import Audit
+from reload_audit.reports.audited_model import AuditedModel, finite
 from reload_audit.reports.model_cards import file_names
 from reload_audit.reports.safe_text import one_line
 

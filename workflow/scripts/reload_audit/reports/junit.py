@@ -17,7 +17,8 @@ from reload_audit.records.script_entry import ScriptEntry
 from reload_audit.records.since import CandidateResult, ModelSince
 from reload_audit.records.storage import atomic_path
 from reload_audit.reports import scripts as of_script
-from reload_audit.reports.audit import Audit, AuditedModel
+from reload_audit.reports.audit import Audit
+from reload_audit.reports.audited_model import AuditedModel
 from reload_audit.reports.environments import faults_of, is_faulty, state
 from reload_audit.reports.safe_text import code_lines, one_line
 from reload_audit.reports.short_fix import cause_page

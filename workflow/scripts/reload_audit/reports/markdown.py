@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from reload_audit.reports.audit import Audit, AuditedModel
+from reload_audit.reports.audit import Audit
+from reload_audit.reports.audited_model import AuditedModel
 from reload_audit.reports.environments import about_environments
 from reload_audit.reports.groups import Group, groups_of_wrong, shown_evidence
 from reload_audit.reports.headline import headline

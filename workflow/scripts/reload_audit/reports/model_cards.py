@@ -20,7 +20,8 @@ from reload_audit.judging.criteria import NOTHING_LOST, Criteria, margin
 from reload_audit.reading.files import read_bytes
 from reload_audit.reading.plain_values import mapping
 from reload_audit.reading.yaml_text import Placed, placed_front_matter
-from reload_audit.reports.audit import Audit, AuditedModel, ClaimRow, finite
+from reload_audit.reports.audit import Audit
+from reload_audit.reports.audited_model import AuditedModel, ClaimRow, finite
 from reload_audit.reports.safe_text import one_line
 
 CARD, FOLDER = "README.md", "model_cards"

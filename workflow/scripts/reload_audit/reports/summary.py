@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import get_args
 
 from reload_audit.judging.judgement import Obstacle
-from reload_audit.reports.audit import Audit, AuditedModel, finite, spread
+from reload_audit.reports.audit import Audit
+from reload_audit.reports.audited_model import AuditedModel, finite, spread
 from reload_audit.reports.environments import about_environments
 from reload_audit.reports.groups import Group, groups_of_wrong, shown_evidence
 from reload_audit.reports.headline import headline

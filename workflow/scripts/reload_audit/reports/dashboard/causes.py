@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from reload_audit.causes.catalogue import UNEXPLAINED
 from reload_audit.judging.criteria import WORST_FIRST
-from reload_audit.reports.audit import NamedCause
+from reload_audit.reports.audited_model import NamedCause
 from reload_audit.reports.dashboard.entries import Entry
 from reload_audit.reports.dashboard.number_format import percent
 from reload_audit.reports.short_fix import cause_page

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from reload_audit.judging.criteria import Verdict
-from reload_audit.reports.audit import AuditedModel, ClaimRow, ConditionRow, DivergingValue, NamedCause, finite
+from reload_audit.reports.audited_model import AuditedModel, ClaimRow, ConditionRow, DivergingValue, NamedCause, finite
 from reload_audit.reports.safe_text import code_lines, one_line
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reload_audit.records.storage import DamagedFileError
-from reload_audit.reports.audit import STAGES
+from reload_audit.reports.audited_model import STAGES
 from reload_audit.reports.dashboard.entries import Entry
 
 _COLUMNS = ["model", "condition", "episode", "reward"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from reload_audit.records.conditions import CANONICAL, joined
-from reload_audit.reports.audit import STAGES, ConditionRow
+from reload_audit.reports.audited_model import STAGES, ConditionRow
 from reload_audit.reports.dashboard.entries import Entry, worst_first
 from reload_audit.reports.dashboard.number_format import number, signed
 

@@ -17,7 +17,8 @@ from typing import Any
 
 from reload_audit.records.environment_health import EnvironmentHealth
 from reload_audit.records.replay import Moment, Replay
-from reload_audit.reports.audit import Audit, ClaimRow, ConditionRow, DivergingValue, spread
+from reload_audit.reports.audit import Audit
+from reload_audit.reports.audited_model import ClaimRow, ConditionRow, DivergingValue, spread
 from reload_audit.reports.dashboard import grids
 from reload_audit.reports.dashboard.causes import certainty
 from reload_audit.reports.dashboard.entries import LONGEST_DETAIL, LONGEST_NAME, LONGEST_TEXT, Entry
