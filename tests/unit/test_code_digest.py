@@ -381,6 +381,15 @@ def test_a_damaged_or_foreign_file_of_what_was_parsed_changes_no_digest(content,
     assert digest_of(project) == before
 
 
+def test_where_there_is_no_home_what_was_parsed_is_kept_among_snakemake_s_files(project, start, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "~/.cache")
+    monkeypatch.chdir(tmp_path)
+    start()
+    digest_of(project)
+    assert Path(".snakemake/cache/reload-audit/parsed-code.json").exists()
+    assert not Path("~").exists()
+
+
 def test_of_few_files_is_kept_what_was_parsed_and_those_used_last_are_among_them(project, start, monkeypatch):
     monkeypatch.setattr(digesting, "_MOST_KEPT", 12)
     for number in range(8):

@@ -112,6 +112,10 @@ def test_the_usage_names_the_process(run_target: Run) -> None:
     assert before - 2 <= usage.started <= time.time()  # the system says when it booted in whole seconds
 
 
+def test_a_call_during_which_the_clock_is_turned_back_took_no_less_than_nothing(run_target: Run) -> None:
+    assert run_target("turn_the_clock_back").usage.wall_seconds >= 0.0
+
+
 def test_the_usage_counts_the_memory_that_was_needed(run_target: Run) -> None:
     assert run_target("share_with_forks", 200, 0, 0.0).usage.peak_memory >= 200
 
@@ -441,6 +445,16 @@ prepare(METHOD, hash_seed={seed})
 answer(call("{TARGETS}:hash_of", ("observation",), method=METHOD, log=LOG).value)
 """)
     assert found == int(expected.stdout)
+
+
+def test_the_folder_for_temporary_files_may_have_a_long_path(
+    run_script: Callable[[str], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / (100 * "t")
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    body = f'answer(call("{TARGETS}:listen", (), method=METHOD, log=LOG).value)'
+    assert run_script(f"prepare(METHOD, hash_seed=0)\n{body}") is True
 
 
 def test_numerical_libraries_get_one_thread(run_script: Callable[[str], Any]) -> None:

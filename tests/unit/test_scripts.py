@@ -12,6 +12,7 @@ from reload_audit.diagnosis.joint_effects import MOST_PAIRS, next_to_try, togeth
 from reload_audit.observing.alike import with_alike_joined
 from reload_audit.observing.lines import UserLines
 from reload_audit.observing.run_script import numbers_in
+from reload_audit.planning.scripts import planned_scripts
 from reload_audit.records.conditions import Condition
 from reload_audit.records.episodes import Episode
 from reload_audit.records.model_record import Measurement
@@ -43,6 +44,7 @@ from reload_audit.reports.dashboard.report import render
 from reload_audit.reports.scripts import about_scripts, of_models
 from reload_audit.results.scripts import counted, script_entries
 from support.audit_contents import audit_of, trained_row
+from support.builders import resolved
 
 ENTRY = ScriptEntry(
     name="enjoy.py",
@@ -200,3 +202,13 @@ def test_differences_are_tried_together_only_where_that_can_tell_something() -> 
         assert together(harmless, [*causes]) == {}
     every = under_conditions("abcdefghz", lambda changed: 0.0 if "z" in changed or len(changed) > 6 else 50.0)
     assert len(every) <= 2 + 2 * 9 + 1 + MOST_PAIRS
+
+
+def test_scripts_with_the_longest_names_that_files_can_have_are_told_apart(tmp_path: Path) -> None:
+    paths = [tmp_path / folder / f"{252 * 'n'}.py" for folder in ("a", "b")]
+    for path in paths:
+        path.parent.mkdir()
+        path.touch()
+    planned = planned_scripts(resolved(scripts=list(map(str, paths))), [], "mine.yaml")
+    assert [spec.script for spec in planned.values()] == list(map(str, paths))
+    assert max(map(len, planned)) < 160

@@ -357,7 +357,10 @@ class _Kept:
 
 
 def _cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "reload-audit")  # noqa: PTH111 it never raises
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111 it never raises
+    if not usual.is_absolute():  # without a home folder `~` stays
+        usual = Path(".snakemake/cache")
+    return usual / "reload-audit"
 
 
 def _to_json(code: _Code) -> list[Any]:

@@ -15,6 +15,9 @@ from reload_audit.records.specs import ExternalSpec, ScriptSpec
 
 _ENDINGS = (".py", ".ipynb")
 
+_LONGEST_NAME = 150
+"""Characters, as of experiments: names of files are made of it."""
+
 
 def planned_scripts(config: Configuration, models: Collection[str], source: str) -> dict[str, ScriptSpec]:
     """The scripts of a configuration by their names in results.
@@ -88,7 +91,7 @@ def _names(paths: Iterable[str]) -> list[str]:
     taken: dict[str, int] = {}
     names: list[str] = []
     for path in paths:
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(path).name).lstrip("_.-")
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(path).name).lstrip("_.-")[:_LONGEST_NAME]
         taken[name.lower()] = taken.get(name.lower(), 0) + 1
         names.append(name if taken[name.lower()] == 1 else f"{name}-{taken[name.lower()]}")
     return names

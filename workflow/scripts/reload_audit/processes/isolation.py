@@ -16,12 +16,13 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing import forkserver, resource_tracker
+from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
@@ -44,6 +45,9 @@ _WEIGH_SECONDS = 0.5
 _LINGER_SECONDS = 5.0
 _LEAVING_SECONDS = 30.0
 """How long one may take to end that has closed its connection: a large one that was killed frees its memory first."""
+
+_LONGEST_PLACE = 60
+"""Characters of the folder for temporary files: a socket's path has 107, of which multiprocessing needs some 35."""
 
 _STOPPING_SECONDS = 0.01
 _KILLS = (-signal.SIGKILL, -signal.SIGTERM)
@@ -138,6 +142,17 @@ def _start_server() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def _have_short_place_for_sockets() -> None:
+    """Let multiprocessing keep its sockets below ``/tmp`` where ``TMPDIR`` is too long; all processes inherit that."""
+    usual = tempfile.tempdir
+    if len(tempfile.gettempdir()) > _LONGEST_PLACE:
+        tempfile.tempdir = "/tmp"  # noqa: S108  the folder that is made in it is this user's alone
+        try:
+            util.get_temp_dir()
+        finally:
+            tempfile.tempdir = usual
+
+
 def _stop_server() -> None:
     """End the fork server. It is killed: left to itself it waits for everybody who has inherited its pipe."""
     server: Any = forkserver._forkserver
@@ -181,13 +196,14 @@ def call(
 def _call_once(
     target: str, arguments: tuple[Any, ...], method: Method, log: Path, timeout: float | None, memory: int | None
 ) -> Outcome:
+    _have_short_place_for_sockets()
     context = multiprocessing.get_context(method)
     receiver, sender = context.Pipe(duplex=False)
     log.parent.mkdir(parents=True, exist_ok=True)
     log.touch()
     printed = _Printed(log, start=log.stat().st_size)
-    start = time.time()
-    asked = None if method == "forkserver" else time.monotonic()
+    start, began = time.time(), time.monotonic()
+    asked = None if method == "forkserver" else began
     given = (target, arguments, sender, str(log), named_in_environment(), timeout, asked)
     process = context.Process(target=_child, args=given)  # type: ignore[attr-defined]
     with _without_main_module(), guarded_children():
@@ -216,7 +232,8 @@ def _call_once(
         raise OSError(errno.ENOSPC, failure.message)
     if failure is not None and not failure.details:
         failure = Failure(failure.kind, failure.message, printed.tail())
-    usage = usage or Usage(os.uname().nodename, process.pid or 0, os.getpid(), start, time.time() - start, 0.0, 0.0)
+    took = time.monotonic() - began
+    usage = usage or Usage(os.uname().nodename, process.pid or 0, os.getpid(), start, took, 0.0, 0.0)
     return Outcome(value, failure, usage, killed=died and process.exitcode in _KILLS)
 
 
@@ -243,7 +260,7 @@ def _child(
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     sys.stdout, sys.stderr = forgiving_text(1), forgiving_text(2)
-    start = time.time()
+    start = time.monotonic()
     pid = os.getpid()
     value: Any = None
     failure = None
@@ -291,14 +308,14 @@ def _writable(text: str) -> str:
 
 
 def _own_usage(start: float) -> Usage:
-    """What this process has taken since ``start``, in seconds since the epoch."""
+    """What this process has taken since ``start``, of ``time.monotonic``: clocks are turned back."""
     own, workers = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     return Usage(
         host=os.uname().nodename,
         pid=os.getpid(),
         parent_pid=os.getppid(),
         started=psutil.Process().create_time(),
-        wall_seconds=time.time() - start,
+        wall_seconds=time.monotonic() - start,
         cpu_seconds=own.ru_utime + own.ru_stime + workers.ru_utime + workers.ru_stime,
         peak_memory=max(_own_peak(own.ru_maxrss), _mib(workers.ru_maxrss)),
     )
