@@ -13,6 +13,7 @@ import os
 import pstats
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -80,7 +81,8 @@ def planned(cwd: Path, *arguments: str) -> Planning:
     """Run Snakemake where nothing is to run, and count what that takes. The same call gives the same counts."""
     result = cwd / "planning.json"
     command = [sys.executable, "-c", _PLANNING, str(Path(__file__).parent), str(result), "--cores", "1", *arguments]
-    done = _run(command, cwd, {"PYTHONPATH": "", "PYTHONHASHSEED": "0"})
+    with tempfile.TemporaryDirectory() as cache:  # else it counts what other processes have left in the user's
+        done = _run(command, cwd, {"PYTHONPATH": "", "PYTHONHASHSEED": "0", "XDG_CACHE_HOME": cache})
     assert done.returncode == 0, done.stdout
     return Planning(**json.loads(result.read_text()))
 
