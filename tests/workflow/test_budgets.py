@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -231,15 +232,24 @@ def interpreters(audited: Audited) -> dict[str, Process]:
     }
 
 
-@pytest.mark.parametrize("kind", BUDGETS["imports"])
-def test_a_process_imports_only_what_it_needs(kind, counted_audit):
-    modules = interpreters(counted_audit)[kind].modules
-    budget = BUDGETS["imports"][kind]
+def check_imports(modules: Sequence[str], budget: dict[str, Any]) -> None:
     needless = [
         module for module in modules for name in budget["none of"] if module == name or module.startswith(f"{name}.")
     ]
     assert not needless
     assert 0 < len(modules) <= budget["at most"]
+
+
+@pytest.mark.parametrize("kind", BUDGETS["imports"])
+def test_a_process_imports_only_what_it_needs(kind, counted_audit):
+    check_imports(interpreters(counted_audit)[kind].modules, BUDGETS["imports"][kind])
+
+
+def test_the_command_imports_little_before_it_starts_snakemake():
+    code = "import sys, reload_audit.command.main; print(*sys.modules, sep='\\n')"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow/scripts")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    check_imports(done.stdout.split(), BUDGETS["command"])
 
 
 # --- Files ---------------------------------------------------------------------------------------------------------

@@ -10,13 +10,9 @@ from pathlib import Path
 
 from reload_audit.command import workflow, written
 from reload_audit.command.arguments import AUDIT, parse
-from reload_audit.command.compare import compare
-from reload_audit.command.init import init
 from reload_audit.command.mistake import Mistake
-from reload_audit.command.run import run
 from reload_audit.planning.configuration import ConfigError
-from reload_audit.planning.discovery.advice import AGAIN
-from reload_audit.planning.discovery.proposal import FILE as PROPOSAL
+from reload_audit.planning.discovery.advice import AGAIN, PROPOSAL
 from reload_audit.reading.refusal import shown
 from reload_audit.reports import console
 
@@ -39,10 +35,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _check_working_directory()
         if options.command == "init":
+            from reload_audit.command.init import init  # others need not wait for its imports; so with the next two
+
             return init(options.folder, options.output)
         if options.command == "compare":
+            from reload_audit.command.compare import compare
+
             return compare(options.old, options.new, options.fail_on or ["regressed"])
         if options.command == "run":
+            from reload_audit.command.run import run
+
             return run(options.snakemake)
         return start(WRITES[options.command](options), options, said)
     except (Mistake, ConfigError) as mistake:

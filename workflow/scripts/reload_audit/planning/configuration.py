@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import yaml
 
 from reload_audit.planning.plain_configuration import problems_of
@@ -105,6 +104,8 @@ def resolve(config: dict[str, Any], schema: dict[str, Any], source: str) -> Conf
     :param source: the file's name, for messages
     :raises ConfigError: it breaks the schema, or two experiments or two of their models share a name
     """
+    import jsonschema  # slow to import, and not needed to read a file
+
     whole = _Schema(schema, schema.get("$defs", {}))
     problems = problems_of(config)
     if not problems:

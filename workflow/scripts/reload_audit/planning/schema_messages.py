@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any
-
-import jsonschema
+from typing import TYPE_CHECKING, Any
 
 from reload_audit.reading import limits
+
+if TYPE_CHECKING:
+    import jsonschema
 
 _SENTENCES = {
     "minimum": "expected at least {expected}, found {found}",

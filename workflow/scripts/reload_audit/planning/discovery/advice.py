@@ -7,6 +7,9 @@ import os
 AGAIN = "RELOAD_AUDIT_AGAIN"
 """The environment variable in which ``reload-audit`` says its own command line to the workflow that it starts."""
 
+PROPOSAL = "proposed.yaml"
+"""The file of a configuration that would answer what is asked, in the folder of results."""
+
 
 def how_to_say() -> list[str]:
     """How a user says what is asked, line by line."""

@@ -21,7 +21,6 @@ from reload_audit.planning.resolved import Configuration, Run
 from reload_audit.reading.refusal import shown
 from reload_audit.repository.setup import Definition, Setup
 
-FILE = "proposed.yaml"
 _CODE = "proposed"
 """The folder of what was taken out of notebooks, beside the configuration."""
 
@@ -65,7 +64,7 @@ def with_proposal(question: Unanswered, config: Configuration, written: Mapping[
         own = {name: one for name, one in own_classes.items() if name not in among}
         lines += _lines(entry, {} if in_common else own_folders, own)
     lines += rest
-    file = Path(results, FILE)
+    file = Path(results, advice.PROPOSAL)
     command = advice.how_to_accept(file)
     others = {key: value for key, value in written.items() if key not in ("runs", "python_path", "classes")}
     file.parent.mkdir(parents=True, exist_ok=True)
