@@ -180,6 +180,18 @@ def test_a_command_that_is_misspelt_is_named_whatever_follows_it(folder, capsys)
     assert "there is no command, file or folder evn; did you mean 'env'?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [(["run", "--cores", "2"], True), (["run"], True), (["run", "--configfile", "mine.yaml"], False)],
+)
+def test_a_folder_that_is_called_like_a_command_may_be_meant(arguments, named, folder, capsys) -> None:
+    parse(arguments)
+    assert capsys.readouterr().err == ""
+    Path("run").mkdir()
+    parse(arguments)
+    assert ("reload-audit ./run" in capsys.readouterr().err) == named
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command, capsys) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -152,3 +152,58 @@ def test_the_curve_of_a_training_is_no_claim(tmp_path: Path) -> None:
 )
 def test_a_reward_in_a_name_is_a_claim_of_the_weakest_kind(tmp_path: Path, name: str, mean: float) -> None:
     assert claims(tmp_path, {}, name) == [("stated", mean, None, None)]
+
+
+HEAD = "name,claim_mean,claim_std,claim_n\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "row", "given"),
+    [
+        ("claims.csv", "cart_agent", "a/cart_agent"),
+        ("notes/claims.tsv", "a/cart_agent.zip", "a/cart_agent"),
+        ("claims.csv", "final", ""),
+        ("b/claims.csv", "final", "b/final"),
+        ("claims.csv", "another", ""),
+    ],
+)
+def test_a_table_of_claims_that_nobody_configured_is_of_the_one_model_that_each_row_can_mean(
+    tmp_path: Path, path: str, row: str, given: str
+) -> None:
+    table = f"{HEAD}{row},480.5,12,100\n".replace(",", "\t" if path.endswith(".tsv") else ",")
+    models = dict.fromkeys(("a/cart_agent.zip", "a/final.zip", "b/final.zip"), OF_CARTPOLE)
+    found = planned(Repository({"train.py": AGENT, path: table}, models).write(tmp_path / "mine"))
+    said = {name: [(one.kind, one.mean, one.std, one.n) for one in spec.claims] for name, spec in found.specs.items()}
+    assert said == {name: [("reported", 480.5, 12.0, 100)] * (name == given) for name in said}
+    unsure = {name for name, spec in found.specs.items() if any("cannot be told" in one for one in spec.remarks)}
+    assert unsure == ({"a/final", "b/final"} if (path, row) == ("claims.csv", "final") else set())
+
+
+def test_a_row_of_an_algorithm_and_an_environment_is_of_the_only_model_of_both(tmp_path: Path) -> None:
+    models = {
+        "ppo.zip": OF_CARTPOLE,
+        "dqn.zip": {**DQN_ALONE, "observation_space": box(4), "action_space": discrete(2)},
+    }
+    table = "algo,env,claim_mean\nppo,CartPole-v1,480\nA2C,CartPole-v1,9\n"
+    folder = Repository({"train.py": AGENT, "claims.csv": table}, models).write(tmp_path / "mine")
+    found = planned(folder)
+    assert found.specs.keys() == {"ppo", "dqn"}
+    assert [claim.mean for claim in found.specs["ppo"].claims] == [480.0]
+    assert not found.specs["dqn"].claims
+
+
+def test_tables_of_claims_that_say_different_things_are_named_and_not_believed(tmp_path: Path) -> None:
+    files = {"train.py": AGENT, "one.csv": f"{HEAD}cart_agent,480,,\n", "two.csv": f"{HEAD}cart_agent,470,,\n"}
+    spec = planned(Repository(files, {"cart_agent.zip": OF_CARTPOLE}).write(tmp_path / "mine")).specs["cart_agent"]
+    assert not spec.claims
+    assert any("480 (" in one and "470 (" in one for one in spec.remarks)
+
+
+def test_of_one_model_that_is_audited_alone_the_others_beside_it_are_not_forgotten(tmp_path: Path) -> None:
+    models = dict.fromkeys(("a/final.zip", "final.zip"), OF_CARTPOLE)
+    table = f"{HEAD}final,480,,\na/final,9,,\n"
+    folder = Repository({"train.py": AGENT, "a/claims.csv": table, "claims.csv": table}, models).write(
+        tmp_path / "mine"
+    )
+    (spec,) = planned(folder / "final.zip").specs.values()
+    assert [claim.mean for claim in spec.claims] == [480.0]

@@ -412,3 +412,19 @@ def test_what_the_user_says_is_not_asked_of_the_repository(tmp_path: Path) -> No
     folder = Repository({"snake.py": SNAKE}, {"best.zip": SPACES_OF_SNAKE}).write(tmp_path / "snake")
     found = planned(folder, runs=[{"folder": str(folder), "env": "CartPole-v1"}])
     assert found.specs["best"].environment.env == "CartPole-v1"
+
+
+def test_a_module_that_a_cell_writes_is_what_other_notebooks_import(tmp_path: Path) -> None:
+    files = {
+        "1.ipynb": notebook(f"%%writefile snake_env.py\n{SNAKE}"),
+        "2.ipynb": notebook(
+            "from snake_env import SnakeEnv\nfrom stable_baselines3 import PPO",
+            "model = PPO('MlpPolicy', SnakeEnv(size=5))\nmodel.save('model')",
+        ),
+    }
+    found = planned(Repository(files, {"model.zip": SPACES_OF_SNAKE}).write(tmp_path / "mine"))
+    (run,) = found.proposal["runs"]
+    module = run["env"].partition(":")[0]
+    assert run["env_kwargs"] == {"size": 5}
+    taken_out = [Path(folder, f"{module}.py") for folder in found.proposal["python_path"]]
+    assert ["class SnakeEnv" in file.read_text(encoding="utf-8") for file in taken_out if file.exists()] == [True]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.published_layouts import text
-from support.repositories import PPO_ALONE, Repository, planned
+from support.repositories import OF_CARTPOLE, PPO_ALONE, Repository, planned
 
 MAZE = "import gymnasium as gym\nclass Maze(gym.Env):\n    def __init__(self, size=9):\n        self.size = size\n"
 
@@ -237,3 +237,20 @@ PPO("MlpPolicy", Maze(size=cfg.env.size)).save(f"{cfg.out}/{cfg.env.id}")
     folder = Repository(files, {"models/none.zip": PPO_ALONE}).write(tmp_path / "pydantic")
     (run,) = planned(folder).proposal["runs"]
     assert (run["env"], run["env_kwargs"]) == ("maze:Maze", {"size": 6})
+
+
+@pytest.mark.parametrize("config", ["wandb.config", "run.config"])
+def test_the_settings_of_a_run_of_wandb_are_those_that_it_left(tmp_path: Path, config: str) -> None:
+    script = f"""
+import gymnasium as gym, wandb
+from stable_baselines3 import PPO
+run = wandb.init(project="sb3", config=dict(env_name="Acrobot-v1", steps=64))
+config = {config}
+model = PPO("MlpPolicy", gym.make(config.env_name)).learn(config["steps"])
+model.save(f"models/{{run.id}}/model")
+"""
+    left = "env_name:\n  desc: null\n  value: CartPole-v1\nsteps:\n  desc: null\n  value: 64\n"
+    files = {"train.py": script, "wandb/run-20240301_101010-k3j2h1g0/files/config.yaml": left}
+    models = {"models/k3j2h1g0/model.zip": OF_CARTPOLE}
+    (spec,) = planned(Repository(files, models).write(tmp_path / "mine")).specs.values()
+    assert spec.environment.env == "CartPole-v1"

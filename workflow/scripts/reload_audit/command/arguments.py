@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """
     top, commands = parsers()
     said = list(arguments) or ["--help"]
+    if said[0] in commands and said[1:2] != ["--help"]:
+        _say_what_else_it_may_mean(said)
     if said[0] == "run" and said[1:] not in (["-h"], ["--help"]):  # what follows is for Snakemake
         return argparse.Namespace(command="run", snakemake=said[1:])
     of_top = said[0].partition("=")[0] in (*commands, "-h", "--help", "--version", "--completion")
@@ -60,6 +64,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if meant and not of_top and len(said) > 1 and not is_there(said[0]):
         top.error(f"there is no command, file or folder {said[0]}{meant}")
     return top.parse_args(said if of_top else [AUDIT, *said])
+
+
+def _say_what_else_it_may_mean(said: Sequence[str]) -> None:
+    """Note where a command is called as a folder or file here is, and nothing follows that tells them apart."""
+    tells = any(word.startswith("--config") or (said[0] != "run" and not word.startswith("-")) for word in said[1:])
+    if Path(said[0]).exists() and not tells:
+        again = shlex.join(["reload-audit", f"./{said[0]}", *said[1:]])
+        print(f"`{said[0]}` is a command here; to audit what is so called in this folder: {again}", file=sys.stderr)
 
 
 def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:

@@ -27,6 +27,9 @@ STRENGTH: tuple[ClaimKind, ...] = (
 )
 """Kinds of claims, the strongest first."""
 
+SAID_BY_SOMEBODY: tuple[ClaimKind, ...] = ("explicit", "model_card", "reported", "stated")
+"""Kinds of claims that somebody makes, and not files that training itself wrote."""
+
 _CERTAIN = 1e-4
 """P-value of a loss against training episodes from which on they cast doubt on a reference that was recorded."""
 

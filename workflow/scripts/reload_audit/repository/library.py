@@ -51,6 +51,7 @@ class Library(Environments):
         super().__init__()
         self.told = told
         self._flags: dict[str, Value] = {}
+        self._of_wandb: Any = UNKNOWN
 
     def call(
         self, follower: Expressions, function: Any, args: Sequence[Any], kwargs: Mapping[str, Value], place: Place
@@ -83,7 +84,9 @@ class Library(Environments):
         return Method(owner, name) if found is None else found
 
     def constant(self, name: str) -> Any:
-        """Something of a library, by its dotted name; of a flag of absl its default."""
+        """Something of a library, by its dotted name; of a flag of absl its default, of W&B a run's settings."""
+        if name == "wandb.config":
+            return self._of_wandb
         flag = name.removeprefix("absl.flags.FLAGS.")
         return self._flags.get(flag, UNKNOWN) if flag != name else External(name)
 
@@ -94,6 +97,13 @@ class Library(Environments):
             self._flags.update(self.told.options({name: usual}, {name: call.kwargs.get("enum_values", ())}))
             usual = self._flags[name]
         return Instance(None, {"value": usual})
+
+    def wandb_run(self, call: Call) -> Any:
+        """``wandb.init``: a run with the settings that it is given, or those that it left beside its model."""
+        given = call.kwargs.get("config")
+        usual = given.attributes if isinstance(given, Instance) else as_mapping(given)
+        self._of_wandb = self.told.options(usual, {}) if usual else self.told.settings(UNKNOWN)
+        return Instance(None, {"config": self._of_wandb, "id": HOLE, "name": HOLE, "dir": HOLE})
 
     def settings(self, call: Call) -> Any:
         """``yaml.safe_load`` and the like, of a file of the repository."""
@@ -301,6 +311,7 @@ _BY_NAME: dict[str, _Handler] = {
     **{f"configparser.{kind}": lambda *_: Ini() for kind in ("ConfigParser", "RawConfigParser", "SafeConfigParser")},
     **{f"absl.flags.DEFINE_{kind}": Library.flag for kind in ("string", "integer", "float", "bool", "boolean", "enum")},
     "distutils.core.setup": Library.setup,
+    "wandb.init": Library.wandb_run,
     **dict.fromkeys(("yaml.safe_load", "yaml.load", "yaml.full_load", "json.load", "json.loads"), Library.settings),
     **dict.fromkeys(
         ("omegaconf.OmegaConf.load", "toml.load", "tomllib.load", "tomli.load", "tomllib.loads"), Library.settings

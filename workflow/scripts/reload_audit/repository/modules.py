@@ -5,25 +5,32 @@ from __future__ import annotations
 import ast
 import functools
 import posixpath
+import re
 import sys
 from collections.abc import Iterable
 
 from reload_audit.repository.scripts import Script
 
+_WRITES = re.compile(r"\s*%%(?:writefile|file)\s+(?:\./)?([\w/]+)\.py\s")
+
 
 class Modules:
     """The scripts of a repository, as Python would import them.
 
-    :param scripts: notebooks among them, which nothing imports
+    :param scripts: notebooks among them, of which only what a cell writes into a file is imported
     """
 
     def __init__(self, scripts: Iterable[Script]) -> None:
         self.scripts = {script.path: script for script in scripts}
         self.paths = sorted(self.scripts)
         self._by_end: dict[str, list[str]] = {}
+        self._written: dict[str, str] = {}
         for path in self.paths:
             if path.endswith(".py"):
                 self._by_end.setdefault(posixpath.basename(_bare(path)), []).append(path)
+            for cell in self.scripts[path].cells:
+                if written := _WRITES.match(cell.text):
+                    self._written.setdefault(written[1], path)
 
     def find(self, name: str, importer: str) -> str | None:
         """The file that a module's name leads to; None for what is not of the repository.
@@ -42,7 +49,9 @@ class Modules:
         ends = [path for path in self._by_end.get(posixpath.basename(end), []) if f"/{_bare(path)}".endswith(f"/{end}")]
         # As Python would: beside the importer, then at the top, then wherever it may have been put on the path.
         return min(
-            ends, key=lambda path: (_root(path, name) != folder, _root(path, name).count("/"), path), default=None
+            ends,
+            key=lambda path: (_root(path, name) != folder, _root(path, name).count("/"), path),
+            default=self._written.get(end),
         )
 
     @functools.cache  # noqa: B019 there is one of a repository
@@ -71,7 +80,7 @@ class Modules:
                 if own is not None and own not in seen:
                     seen.add(own)
                     pending.append(own)
-                    folders += [] if name.startswith(".") else [_root(own, name)]
+                    folders += [] if name.startswith(".") or own.endswith(".ipynb") else [_root(own, name)]
         return tuple(dict.fromkeys(folders))
 
     def _imported(self, path: str) -> list[str]:

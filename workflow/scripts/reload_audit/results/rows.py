@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from reload_audit.judging.claims import strongest
+from reload_audit.judging.claims import SAID_BY_SOMEBODY, strongest
 from reload_audit.judging.comparison import Comparison, compare_paired
 from reload_audit.judging.criteria import Criteria
 from reload_audit.judging.judgement import Judgement
@@ -63,6 +63,7 @@ def model_row(record: ModelRecord, judgement: Judgement | None) -> ModelRow:
     if judgement is not None and judgement.comparison is not None:
         row = replace(row, **comparison_columns(judgement.comparison))
         row = replace(row, **loss_columns(judgement.comparison, row.claim_mean, row.random_mean_reward))
+        row = replace(row, remarks="; ".join(filter(None, [row.remarks, *_said_elsewhere(row, record.claims)])))
     texts: dict[str, Any] = {name: shown(value) for name, value in vars(row).items() if isinstance(value, str)}
     return replace(row, **texts)
 
@@ -315,6 +316,17 @@ def _alike(record: ModelRecord) -> Iterator[str]:
     episodes = [] if record.canonical is None else record.canonical.episodes
     if are_alike(episodes):
         yield f"its {len(episodes):,} episodes are the same in every bit, whatever their seeds: they count as one"
+
+
+def _said_elsewhere(row: ModelRow, claims: Sequence[Claim]) -> Iterator[str]:
+    """Remarks on what somebody says that a model earns, where it is not what decides, within the margin."""
+    compared_with, margin = row.claim_mean, row.margin
+    if compared_with is None or margin is None or row.reload_mean_reward is None:
+        return
+    for claim in claims:
+        if claim.kind in SAID_BY_SOMEBODY and abs(claim.mean - compared_with) > margin:
+            spread = "" if claim.std is None else f" ± {claim.std:.4g}"
+            yield f"{claim.where} says something else: {claim.mean:.4g}{spread}; it earns {row.reload_mean_reward:.4g}"
 
 
 def _unlearned(row: ModelRow) -> Iterator[str]:

@@ -18,6 +18,7 @@ from functools import partial
 from reload_audit.planning.configuration import ConfigError
 from reload_audit.planning.discovery import (
     advice,
+    claims_beside,
     copies,
     entries,
     from_scripts,
@@ -30,6 +31,7 @@ from reload_audit.planning.discovery import (
 )
 from reload_audit.planning.discovery.allowance import ALLOWANCE
 from reload_audit.planning.discovery.candidate import Candidate
+from reload_audit.planning.discovery.claims_beside import Beside
 from reload_audit.planning.discovery.contents import PassedOver, counted
 from reload_audit.planning.resolved import Configuration, Run
 from reload_audit.planning.schema_messages import closest
@@ -94,7 +96,8 @@ def find_models(
     problems: list[str] = []
     trained = list(trained_models(config))
     passed_over: list[PassedOver] = []
-    in_runs = _in_runs(config["runs"], config["trust"], results, problems, passed_over)
+    beside: list[Beside] = []
+    in_runs = _in_runs(config, results, problems, passed_over, beside)
     rows = _in_tables(config["models"], models_schema, trained, problems)
     named = _named(_laid_over(rows, in_runs), trained)
     claims = [row for path in _paths(config["claims"]) for row in tables.read_claims(path, claims_schema, problems)]
@@ -105,6 +108,7 @@ def find_models(
         except Exception as error:
             candidate.problem = candidate.failed(error).problem
     settling.settle(list(named.values()), recognise)
+    passed_over += [other for one in beside for other in claims_beside.give(one, named, claims_schema)]
     asked = {name: _questions(candidate) for name, candidate in sorted(named.items())}
     if any(asked.values()):
         said = "\n".join([*problems, *_open_questions(named, asked)])
@@ -177,15 +181,16 @@ def _paths(value: str | list[str]) -> list[str]:
 
 
 def _in_runs(
-    runs: list[str | Run],
-    trusted: Collection[str],
+    config: Configuration,
     results: str | None,
     problems: list[str],
     passed_over: list[PassedOver],
+    beside: list[Beside],
 ) -> dict[str, tuple[str, Candidate]]:
     """For the real path of each zip the name of its root, and the model; the first entry that finds a zip has it."""
     in_runs: dict[str, tuple[str, Candidate]] = {}
-    for index, run in enumerate(runs):
+    configured = [os.path.realpath(os.path.expanduser(path)) for path in _paths(config["claims"])]
+    for index, run in enumerate(config["runs"]):
         entry: Run = {"folder": run} if isinstance(run, str) else run
         where = f"runs[{index}]{'' if isinstance(run, str) else '.folder'}"
         folder = os.path.expanduser(entry["folder"])
@@ -201,8 +206,13 @@ def _in_runs(
         models = [candidate for candidate in found if isinstance(candidate, Candidate)]
         others = [other for other in found if isinstance(other, PassedOver) and one in ("", other.path)]
         passed_over += others
-        for tell in (partial(from_scripts.take_settings, top, trusted), partial(joining.join, top), copies.remark):
+        for tell in (
+            partial(from_scripts.take_settings, top, config["trust"]),
+            partial(joining.join, top),
+            copies.remark,
+        ):
             models = _told(models, tell)
+        beside.append(claims_beside.tables_beside(top, models, configured))
         if one:
             models = [candidate for candidate in models if candidate.path == one]
         if not models:

@@ -18,7 +18,7 @@ from reload_audit.reading.refusal import shown, unforeseen
 
 # The endings of files that discovery knows what to do with.
 _ENDINGS = (
-    *(".zip", ".yml", ".yaml", ".json", ".pkl", ".npz", ".csv", ".md"),
+    *(".zip", ".yml", ".yaml", ".json", ".pkl", ".npz", ".csv", ".tsv", ".md"),
     *(".py", ".ipynb", ".txt", ".rst", ".sh", ".toml", ".cfg", ".ini"),
 )
 
@@ -27,7 +27,7 @@ _NEVER = (
     *(".pyc", ".pyi", ".tex", ".html", ".css", ".js", ".log", ".bat", ".c", ".h"),
     *(".cpp", ".rs", ".java", ".cs", ".m", ".xml", ".mjcf", ".urdf", ".stl", ".dae", ".obj", ".mtl", ".ini"),
     *(".conf", ".lock", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".bmp", ".ico", ".webp", ".mp4", ".avi"),
-    *(".webm", ".mov", ".mkv", ".mp3", ".wav", ".ogg", ".ttf", ".npy", ".tsv", ".jsonl", ".pdf", ".gz", ".tar", ".bz2"),
+    *(".webm", ".mov", ".mkv", ".mp3", ".wav", ".ogg", ".ttf", ".npy", ".jsonl", ".pdf", ".gz", ".tar", ".bz2"),
     *(".xz", ".7z", ".rar", ".whl", ".egg", ".jar", ".so", ".dll", ".pyd", ".exe", ".docx", ".xlsx", ".pptx"),
 )
 

@@ -1,0 +1,171 @@
+"""Tables of claims that lie among models, or above them in their repository, without being configured.
+
+A row is a claim of the one model that its name, or its algorithm and environment, can mean. Where it can mean several,
+or where tables say different things of one model, nothing is taken, and that is said.
+"""
+
+# Paths are texts here: there are many, and not all are Unicode.
+# ruff: noqa: PTH118, PTH119, PTH120, PTH202, PTH208
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from reload_audit.planning.discovery import names, tables
+from reload_audit.planning.discovery.above import root_of
+from reload_audit.planning.discovery.allowance import ALLOWANCE
+from reload_audit.planning.discovery.candidate import Candidate
+from reload_audit.planning.discovery.contents import PassedOver
+from reload_audit.planning.discovery.tree import Folder
+from reload_audit.reading import files, limits
+from reload_audit.reading.refusal import Unreadable, shown
+from reload_audit.records.specs import Claim
+
+_HEADER_BYTES = 4096
+_OTHERS = ("monitor.csv", "progress.csv")
+"""How names of tables end that SB3 writes itself."""
+
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Tables of claims, and the models that they may speak of.
+
+    :param tables: their paths
+    :param models: all in the folder, those that are not audited too
+    :param top: the folder
+    """
+
+    tables: Sequence[str]
+    models: Sequence[Candidate]
+    top: str
+
+
+def tables_beside(top: Folder, models: Sequence[Candidate], configured: Sequence[str]) -> Beside:
+    """The tables of claims in and below a folder, and in those above it up to the root of its repository.
+
+    They are known by their columns. Of very many files that may be tables none is looked into.
+
+    :param configured: the real paths of tables that the user names
+    """
+    paths = [
+        os.path.join(folder.path, name)
+        for folder in top.walk()
+        for name in sorted(folder.files)
+        if _may_be(name) and folder.has(name)
+    ]
+    place, root = top.real, root_of(top.real)
+    while place != root:
+        place = os.path.dirname(place)
+        paths += _tables_in(place)
+    looked_into = paths if len(paths) <= limits.JOINED_FILES else []
+    found = [path for path in looked_into if os.path.realpath(path) not in configured and _is_of_claims(path)]
+    return Beside(found, models, top.path)
+
+
+def give(beside: Beside, named: Mapping[str, Candidate], schema: tables.RowSchema) -> Iterator[PassedOver]:
+    """Give models the claims that tables beside them hold.
+
+    :param named: the models that are audited, by their names
+    :param schema: the JSON Schema of a row
+    :return: what cannot be used of the tables
+    """
+    audited = list(named.items())
+    known = {model.real: model for model in named.values()}
+    models = [known.get(model.real, model) for model in beside.models]
+    said: dict[str, list[Claim]] = {}
+    for path in beside.tables:
+        problems: list[str] = []
+        meant_none = False
+        for row in _rows(path, schema, problems):
+            meant = _meant(row, path, beside.top, models, audited)
+            meant_none = meant_none or not meant
+            if len(meant) > 1:
+                _remark(row, meant)
+            elif meant and row.claim is not None:
+                kind = "reported" if row.claim.kind == "explicit" else row.claim.kind
+                said.setdefault(meant[0].real, []).append(replace(row.claim, kind=kind))
+        if problems:
+            yield PassedOver(path, f"a table of claims with rows that cannot be used: {problems[0]}")
+        if meant_none:
+            yield PassedOver(path, "a table of claims with rows that are about no model here")
+    for model in named.values():
+        _take(model, said.get(model.real, []))
+
+
+def _rows(path: str, schema: tables.RowSchema, problems: list[str]) -> Sequence[tables.Row]:
+    try:
+        ALLOWANCE.take(path, os.path.getsize(path))
+    except (OSError, Unreadable) as problem:
+        problems.append(str(problem))
+        return []
+    return tables.read_claims(path, schema, problems)
+
+
+def _remark(row: tables.Row, meant: Sequence[Candidate]) -> None:
+    several = ", ".join(shown(model.path) for model in meant[:_MOST_NAMED])
+    for model in meant:
+        model.remarks.append(f"of which model {row.where} speaks cannot be told: {several} fit")
+
+
+def _take(model: Candidate, claims: Sequence[Claim]) -> None:
+    """Take what tables say of a model, if they agree."""
+    different = {(claim.mean, claim.std, claim.n): claim for claim in claims}
+    if len(different) == 1:
+        model.claims = [*different.values(), *model.claims]
+    elif different:
+        said = ", ".join(f"{claim.mean:.6g} ({claim.where})" for claim in different.values())
+        model.remarks.append(f"tables of claims say different things of it, so none is taken: {said}")
+
+
+def _meant(
+    row: tables.Row, table: str, top: str, models: Sequence[Candidate], audited: Sequence[tuple[str, Candidate]]
+) -> Sequence[Candidate]:
+    """The models that a row may be about: by a path in the table's folder, else by name or path, else by file."""
+    if "name" not in row:
+        return _of_algorithm(row, models)
+    said = os.path.normpath(row["name"]).removesuffix(".zip")
+    named = {model.real for name, model in audited if name == said}
+    here = os.path.dirname(table) or "."
+    bare = [(model, model.path.removesuffix(".zip")) for model in models]
+    levels = (
+        [model for model, path in bare if said == os.path.relpath(path, here)],
+        [model for model, path in bare if model.real in named or said in (model.name, os.path.relpath(path, top))],
+        [model for model, path in bare if said == os.path.basename(path)],
+    )
+    return next(filter(None, levels), [])
+
+
+def _of_algorithm(row: tables.Row, models: Sequence[Candidate]) -> Sequence[Candidate]:
+    """The models that trainings of an algorithm ended with, in an environment or in one that is not known yet."""
+    algo = names.algorithm(row["algo"])
+    same = [model for model in models if model.role == "final" and model.algo == algo]
+    return [model for model in same if model.env.rpartition(":")[2] in ("", row["env"].rpartition(":")[2])]
+
+
+def _may_be(name: str) -> bool:
+    return name.endswith((".csv", ".tsv")) and not name.endswith(_OTHERS)
+
+
+def _tables_in(folder: str) -> list[str]:
+    try:
+        found = sorted(filter(_may_be, os.listdir(folder)))
+    except OSError:
+        return []
+    return [os.path.join(folder, name) for name in found]
+
+
+def _is_of_claims(path: str) -> bool:
+    """Whether the columns of a table are those of claims."""
+    try:
+        header = files.first_bytes(path, _HEADER_BYTES).decode("utf-8-sig", "replace")
+    except Unreadable:
+        return False
+    lines = [line for line in header.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    delimiter = "\t" if path.endswith(".tsv") else ","
+    columns = {cell.strip().strip('"') for cell in lines[0].split(delimiter)} if lines else set()
+    keyed = "name" in columns or ("algo" in columns and not columns.isdisjoint(("env", "env_id")))
+    return "claim_mean" in columns and keyed and "model" not in columns
