@@ -238,6 +238,7 @@ REPAIRED = (
         "no-statistics-DQN",
     ),
     *("starts-missing", "other-arguments-A2C", "limit-in-make", "stale", "statistics-of-another-A2C"),
+    *("other-environment", "no-wrapper-DQN", "public-a-wrapper-less"),
 )
 
 

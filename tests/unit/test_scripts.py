@@ -125,7 +125,7 @@ def test_a_function_that_is_called_again_and_again_is_one_run_unless_it_does_som
     parts = [seen_run(number, moments=own) for number, own in enumerate(moments)]
     models, layers, own = zip(*parts, strict=True)
     environments = [
-        ObservedEnvironment(None, "", "a:B", {}, {}, None, [], [], False, ("DummyVecEnv",), None, number, 1)
+        ObservedEnvironment(None, "", "a:B", {}, {}, None, [], [], [], False, ("DummyVecEnv",), None, number, 1)
         for number in range(3)
     ]
     seen = Observation("enjoy.py", (), models, layers, environments, own, printed=(3.0,))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -51,14 +51,14 @@ def layers_of(env: Any) -> list[Any]:
 
 def described(
     layers: Sequence[Any],
-    line: Line | None,
+    line_of: Callable[[Any], Line | None],
     normalization: int | None,
     arguments: Arguments,
 ) -> ObservedEnvironment:
     """Describe an environment, or those of a VecEnv.
 
     :param layers: as :func:`layers_of` gives them
-    :param line: that made the innermost one
+    :param line_of: the line that made an environment or a wrapper
     :param normalization: number of the VecNormalize around it
     :param arguments: of the environments and wrappers whose classes were seen to be called, by their identities
     """
@@ -70,7 +70,7 @@ def described(
     given, defaults = _constructed_with(None if single is None else single.unwrapped, arguments)
     stack = next((layer for layer in layers if isinstance(layer, VecFrameStack)), None)
     return ObservedEnvironment(
-        line=line,
+        line=line_of(single_of(leaf).unwrapped),
         env_id="" if spec is None else spec.id,
         env_class="" if single is None else _class_name(single.unwrapped),
         env_kwargs=_arguments(given if spec is None else spec.kwargs),
@@ -78,6 +78,7 @@ def described(
         time_limit=_limit(chain, spec),
         wrappers=None if single is None else [_wrapper(one, arguments) for one in reversed(own)],
         wrapper_defaults=[_arguments(_constructed_with(one, arguments)[1]) or {} for one in reversed(own)],
+        wrapper_lines=[line_of(one) for one in reversed(own)],
         monitored=any(isinstance(wrapper, Monitor) for wrapper in chain),
         layers=tuple(type(layer).__name__ for layer in layers) if isinstance(outermost, VecEnv) else (),
         frame_stack=None if stack is None else stack.stacked_obs.n_stack,

@@ -11,6 +11,7 @@ import gymnasium as gym
 
 from reload_audit.environments.allowed import registered
 from reload_audit.environments.packages import register
+from reload_audit.observing.building_line import with_environment, with_wrappers
 from reload_audit.observing.own_classes import MODULE
 from reload_audit.observing.subject import Subject, buildable
 from reload_audit.processes.imports import ImportProblem, import_module
@@ -42,7 +43,8 @@ def environment_differences(subject: Subject, policy: ExternalPolicy) -> Iterato
         return
     if seen.env_class.startswith(f"{MODULE}:"):
         evidence = f"the script defines {_last(seen.env_class)} itself; the model was trained in that of {spec.env}"
-        yield ScriptDifference("environment-differs", seen.line, evidence, changes={"environment": _built(seen)})
+        changes: dict[str, object] = {"environment": _built(seen)}
+        yield ScriptDifference("environment-differs", seen.line, evidence, with_environment(seen, spec), changes)
     yield from _of_arguments(seen, spec, made_by)
     if subject.run.own_limit is None:
         yield from _of_time_limit(seen, spec, made_by)
@@ -80,11 +82,8 @@ def _is_same(spec: EnvironmentSpec, seen: ObservedEnvironment, made_by: Any) -> 
 def _another(seen: ObservedEnvironment, spec: EnvironmentSpec) -> ScriptDifference:
     found, expected = seen.env_id or _last(seen.env_class), _last(spec.env)
     evidence = f"the environment is {found}; the model was trained in {expected}"
-    code = "" if seen.line is None else seen.line.code
-    written = found if re.search(rf"\b{re.escape(found)}\b", code) else ""
-    instead = re.sub(rf"\b{re.escape(found)}(?!\w)", expected, code) if written else ""
     changes = {"environment": _built(seen) | _with_wrappers(seen)} if buildable(seen) else None
-    return ScriptDifference("environment-differs", seen.line, evidence, instead, changes)
+    return ScriptDifference("environment-differs", seen.line, evidence, with_environment(seen, spec), changes)
 
 
 def _built(seen: ObservedEnvironment) -> dict[str, object]:
@@ -187,25 +186,25 @@ def _of_wrappers(seen: ObservedEnvironment, spec: EnvironmentSpec) -> Iterator[S
     if names != its:
         evidence = f"around the environment are {_inside_out(names)}; in training there were {_inside_out(its)}"
     else:
-        other = _other_wrappers(own, expected, seen.wrapper_defaults)
-        if not other:
-            return
-        evidence = f"{'; '.join(other)}"
-    changes = {"environment": _with_wrappers(seen)}
-    buildable_all = not any(wrapper.name.startswith("__main__:") for wrapper in own)
-    yield ScriptDifference("wrappers-differ", seen.line, evidence, changes=changes if buildable_all else None)
+        evidence = "; ".join(filter(None, (_of_wrapper(seen, place, expected[place]) for place in range(len(own)))))
+    if not evidence:
+        return
+    line, instead = with_wrappers(
+        seen,
+        expected,
+        lambda place, other: names[place] == its[other] and not _of_wrapper(seen, place, expected[other]),
+    )
+    changes = None if any(one.name.startswith("__main__:") for one in own) else {"environment": _with_wrappers(seen)}
+    yield ScriptDifference("wrappers-differ", line, evidence, instead, changes)
 
 
-def _other_wrappers(
-    own: Sequence[WrapperSpec], expected: Sequence[WrapperSpec], defaults: Sequence[Mapping[str, object]]
-) -> list[str]:
-    found = []
-    for wrapper, its, usual in zip(own, expected, defaults, strict=True):
-        other = _other_arguments(wrapper.kwargs, its.kwargs, usual, ())
-        if other:
-            said = {key: its.kwargs.get(key, usual.get(key)) for key in other}
-            found.append(f"{_last(wrapper.name)} has {_listed(other)}; in training it had {_listed(said)}")
-    return found
+def _of_wrapper(seen: ObservedEnvironment, place: int, expected: WrapperSpec) -> str:
+    """What is other about the arguments of one of a script's wrappers; empty for nothing."""
+    assert seen.wrappers is not None
+    wrapper, usual = seen.wrappers[place], seen.wrapper_defaults[place]
+    other = _other_arguments(wrapper.kwargs, expected.kwargs, usual, ())
+    said = {key: expected.kwargs.get(key, usual.get(key)) for key in other}
+    return f"{_last(wrapper.name)} has {_listed(other)}; in training it had {_listed(said)}" if other else ""
 
 
 def _inside_out(names: Sequence[str]) -> str:

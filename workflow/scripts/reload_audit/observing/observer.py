@@ -18,7 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -33,6 +32,7 @@ from reload_audit.observing.own_classes import keep_classes
 from reload_audit.observing.tracking import MOST_VIEWS, Place, Run, Slot, Watched, numbers, sizes
 from reload_audit.records.observation import (
     FailedLoad,
+    Line,
     Made,
     Observation,
     ObservedActs,
@@ -225,8 +225,7 @@ class Observer:
             return
         with contextlib.suppress(TypeError):  # these are no arguments of it: so it will say itself
             self._arguments[id(env)] = (env, *arguments_of(constructor, env, args, kwargs))
-        if not isinstance(env, gym.Wrapper):
-            self._made.setdefault(id(env), (env, self.place()))
+        self._made.setdefault(id(env), (env, self.place()))
 
     @_careful
     def layered(self, env: Any) -> None:
@@ -298,15 +297,16 @@ class Observer:
             )
         normalize = next((layer for layer in layers if isinstance(layer, VecNormalize)), None)
         number = None if normalize is None else self._normalizations.begins(normalize, self._lines.at(self.place()))
-        innermost = id(single_of(layers[-1]).unwrapped)
-        place = self._made.get(innermost, (None, None))[1]
-        made_at = self._lines.at(self._made[id(env)][1]) if vectorized and id(env) in self._made else None
-        seen = described(layers, self._lines.at(place), number, self._arguments)
-        self._environments.append(replace(seen, vec_line=made_at))
+        seen = described(layers, self._made_at, number, self._arguments)
+        self._environments.append(replace(seen, vec_line=self._made_at(env) if vectorized else None))
         slots = [Slot() for _ in range(env.num_envs if vectorized else 1)]
         made = Watched(env, len(self._environments) - 1, vectorized, slots, normalize, layers[-1])
         self._watched[id(env)] = made
         return made
+
+    def _made_at(self, env: Any) -> Line | None:
+        """The line that made an environment, a wrapper, or a VecEnv."""
+        return self._lines.at(self._made.get(id(env), (None, None))[1])
 
     def _run(self, watched: Watched) -> Run:
         """The run that a step belongs to: another one where another model acts."""

@@ -142,6 +142,7 @@ class ObservedEnvironment(PlainData):
     :param time_limit: steps; None for no limit, or where it is not known
     :param wrappers: the user's own, innermost first; None where they are in another process
     :param wrapper_defaults: of the parameters of these wrappers' classes
+    :param wrapper_lines: that made each of them
     :param monitored: whether a Monitor is among them
     :param layers: classes of the VecEnv's layers, outermost first; empty for a single environment
     :param frame_stack: observations stacked by VecFrameStack; None for none
@@ -158,6 +159,7 @@ class ObservedEnvironment(PlainData):
     time_limit: int | None
     wrappers: Sequence[WrapperSpec] | None
     wrapper_defaults: Sequence[Mapping[str, object]]
+    wrapper_lines: Sequence[Line | None]
     monitored: bool
     layers: tuple[str, ...]
     frame_stack: int | None
