@@ -22,7 +22,7 @@ WHERE: dict[Circumstance, str] = {
     "trained": "For a model that this workflow trained:",
     "recorded": "For a model with a recording:",
     "with file": "Where the audit has found statistics that fit:",
-    "with order": "Where VecNormalize stood elsewhere among the wrappers around the VecEnv:",
+    "with order": "Where wrappers stood in another order:",
     "with bounds": "Where the observations that it was trained on have finite bounds:",
     "with migration": "Where a known migration helps:",
     "with limit": "Where a limit of time or memory was reached:",

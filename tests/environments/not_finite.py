@@ -27,6 +27,18 @@ class NoNumberAsReward(_SpoiltLater):
         return observation, np.nan if self.steps > 20 else reward, *rest
 
 
+class NoNumberForAWhile(planted.Draws):
+    """Rewards are NaN from the 21st to the 30th step of a process that trains."""
+
+    steps_of_process = 0
+
+    def step(self, action: Any) -> planted.Step:
+        NoNumberForAWhile.steps_of_process += 1
+        observation, reward, *rest = super().step(action)
+        spoilt = 20 < self.steps_of_process <= 30 and not planted.reloading()
+        return observation, np.nan if spoilt else reward, *rest
+
+
 class NoNumberObserved(_SpoiltLater):
     """Observations are NaN."""
 

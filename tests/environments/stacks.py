@@ -42,6 +42,28 @@ class Clipped(VecEnvWrapper):
         return np.clip(np.asarray(observations), -self.bound, self.bound), rewards, dones, infos
 
 
+class MirroredAlone(gym.ObservationWrapper):
+    """What :class:`Mirrored` does, around one environment."""
+
+    def __init__(self, env: gym.Env, scale: float = 1.0) -> None:
+        super().__init__(env)
+        self.scale = scale
+
+    def observation(self, observation: np.ndarray) -> np.ndarray:
+        return -self.scale * observation
+
+
+class ClippedAlone(gym.ObservationWrapper):
+    """What :class:`Clipped` does, around one environment."""
+
+    def __init__(self, env: gym.Env, bound: float = 1.0) -> None:
+        super().__init__(env)
+        self.bound = bound
+
+    def observation(self, observation: np.ndarray) -> np.ndarray:
+        return np.clip(observation, -self.bound, self.bound)
+
+
 class Shift(gym.Env):
     """Two numbers far from zero, of which the first tells the action that is rewarded; ends after ten steps."""
 

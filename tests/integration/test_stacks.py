@@ -18,13 +18,14 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack, VecNormalize
 
+from reload_audit import record_reference
 from reload_audit.evaluation.external import evaluate_external
 from reload_audit.records.conditions import Condition
 from reload_audit.records.environment_spec import EnvironmentSpec, WrapperEntry, vec_wrappers_of
 from reload_audit.records.model_record import Evaluation
 from reload_audit.records.specs import EvaluationSpec, ExternalPolicy
 from support.builders import CRITERIA, external_spec
-from support.external_audits import audit_table
+from support.external_audits import audit_models, audit_table
 
 POLICY = ExternalPolicy(EvaluationSpec(20, 500, 4, 100, (10, 20)), (), {}, 2**28)
 STACK: WrapperEntry = {"VecFrameStack": {"n_stack": 2}}
@@ -144,6 +145,36 @@ def test_an_order_that_gives_the_reward_back_is_the_cause_and_the_fix_says_it(tr
         exec(cause["fix"], names)  # noqa: S102
         model = PPO.load(mirrored.zip if name == "mirrored" else clipped.zip)
         assert evaluate_policy(model, names["venv"], n_eval_episodes=20)[0] > 9
+
+
+def knows(venv: VecEnv) -> PPO:
+    """A model that tells from the first number, mirrored times 3, which action is rewarded; it needs no training."""
+    model = PPO("MlpPolicy", venv, seed=0, device="cpu", policy_kwargs={"net_arch": []}, n_steps=64, batch_size=64)
+    with th.no_grad():
+        model.policy.action_net.weight[:] = th.tensor([[0.0, 0.0], [-1.0, 0.0]])
+        model.policy.action_net.bias[:] = th.tensor([0.0, -62.0])
+    return model
+
+
+def test_wrappers_that_have_changed_places_since_a_recording_are_tried_in_the_recorded_order(tmp_path):
+    inner, outer = {"bound": 21.5}, {"scale": 3.0}
+    around = stacks.Mirrored(stacks.Clipped(shifts(), **inner), **outer)
+    alone = make_vec_env(lambda: stacks.MirroredAlone(stacks.ClippedAlone(stacks.Shift(), **inner), **outer))
+    runs = []
+    for name, venv, option in (("alone", alone, "wrappers"), ("around", around, "vec_wrappers")):
+        record_reference(knows(venv), tmp_path / name / "model", episodes=20, n_envs=4)
+        suffix = "" if option == "vec_wrappers" else "Alone"
+        swapped = [{f"stacks.Mirrored{suffix}": outer}, {f"stacks.Clipped{suffix}": inner}]
+        runs.append({"folder": str(tmp_path / name), option: swapped})
+    found = audit_models(tmp_path / "audit", runs=runs, trust=["stacks"])
+    for model, option in zip(found.values(), ("wrappers", "vec_wrappers"), strict=True):
+        cause = model["causes"][0]
+        assert (model["verdict"], cause["cause"], cause["proven"]) == ("degraded", "env-changed", True)
+        assert cause["share"] > 0.9
+        names: dict[str, Any] = {}
+        exec(cause["fix"], names)  # noqa: S102
+        assert evaluate_policy(knows(names["venv"]), names["venv"], n_eval_episodes=20)[0] == 10
+        assert f"# Tell the audit `{option}: [" in cause["fix"]
 
 
 @pytest.mark.parametrize("wrapper", ["stacks.Nowhere", {"stacks.Mirrored": {"size": 1}}, "VecExtractDictObs"])

@@ -129,6 +129,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         **HEALTHY,
         **{name: {"env": env, "total_timesteps": 256} for name, (env, _) in REWARD_LOST.items()},
         **{env: {"env": env} for env in BROKEN},
+        "DQN, rewards that are no numbers": {**HEALTHY["DQN"], "env": "not_finite:NoNumberForAWhile"},
     }
     specs = {name: training_spec(name=f"m{at}", **one) for at, (name, one) in enumerate(experiments.items())}
     train_all(list(specs.values()), folder / "trained", may_fail=True)
@@ -246,6 +247,13 @@ def test_whatever_breaks_is_an_error_row_with_its_reason(env, audited):
     assert audited[env]["reason"].startswith(BROKEN[env])
 
 
+def test_a_training_that_goes_on_after_a_reward_that_is_no_number_is_remarked_on(audited):
+    model = audited["DQN, rewards that are no numbers"]
+    said = "the environment gave a reward of nan at step 21 of training; parameters of its network are not finite"
+    assert model["verdict"] == "identical"
+    assert said in model["remarks"]
+
+
 def test_training_that_diverges_is_said_to_have_diverged(tmp_path):
     spec = training_spec(hyperparams={"n_steps": 16, "batch_size": 16, "learning_rate": 1e30})
     with pytest.raises(TrainingBroke, match="at step 16 of training the network's parameters are not finite"):
@@ -337,6 +345,19 @@ def test_a_checkpoint_of_another_experiment_is_not_used(tmp_path):
     assert checkpoints.last() is not None
     train_model(spec, tmp_path / "trained", tmp_path / "log", code="", limits=LIMITS)
     assert read_json(tmp_path / "trained/manifest.json")["resumed_from"] is None
+
+
+def test_a_checkpoint_that_was_cut_off_is_deleted_so_that_training_begins_anew(tmp_path, capsys):
+    spec = TrainingSpec.from_dict(training_spec(algo="DQN", hyperparams=OFF_POLICY, normalize=True))
+    model, checkpoints = create_model(spec, training_environment(spec)), Checkpoints(tmp_path, "experiment")
+    for name in (model_folder.MODEL, model_folder.STATISTICS, "replay_buffer.pkl"):
+        checkpoints.save(model)
+        checkpoint = checkpoints.last()
+        assert checkpoint is not None
+        (checkpoint / name).write_bytes((checkpoint / name).read_bytes()[:100])  # the rest was never on the disk
+        assert checkpoints.last() is None
+        assert f"{checkpoint} is not as it was written" in capsys.readouterr().out
+        assert not checkpoint.exists()
 
 
 def test_of_a_checkpoint_that_cannot_be_saved_nothing_is_left(tmp_path):

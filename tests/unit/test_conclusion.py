@@ -15,11 +15,11 @@ from reload_audit.diagnosis.effects import ConditionResult, TrialResult
 from reload_audit.diagnosis.evidence import Evidence
 from reload_audit.diagnosis.gap import share_closed
 from reload_audit.diagnosis.pairs import pairs
-from reload_audit.diagnosis.trials import plan
+from reload_audit.diagnosis.trials import Order, plan
 from reload_audit.judging.comparison import compare_unpaired
 from reload_audit.judging.judgement import Judgement
 from reload_audit.records.conditions import CANONICAL, Condition
-from reload_audit.records.environment_spec import vec_wrappers_of
+from reload_audit.records.environment_spec import WrapperSpec, vec_wrappers_of
 from reload_audit.records.examination import Trial
 from reload_audit.records.specs import Claim
 from support.builders import CRITERIA
@@ -390,14 +390,16 @@ def test_no_trial_replaces_statistics_that_are_proved_to_be_the_model_s_own() ->
 def test_another_order_is_a_trial_of_its_own_and_what_would_change_the_order_beside_is_none() -> None:
     """A normaliser of one's own stands inside all wrappers of a VecEnv, also where VecNormalize stands outside."""
     order = vec_wrappers_of(["VecNormalize", {"mine.Mirrored": {"scale": 2}}])
-    trials = {trial.condition.name: trial for trial in plan(CANON, NORMALIZED, [], orders=[order])}
+    orders: list[Order] = [("vec_wrappers", order), ("wrappers", [WrapperSpec("mine.Alone", {"scale": 2})])]
+    trials = {trial.condition.name: trial for trial in plan(CANON, NORMALIZED, [], orders=orders)}
     assert "posted wrapper" in trials
     tried = trials["vec_wrappers=VecNormalize,Mirrored"]
     assert tried.condition.environment == {"vec_wrappers": ["VecNormalize", {"mine.Mirrored": {"scale": 2}}]}
     assert tried.causes == ("env-changed",)
+    assert trials["wrappers=Alone"].condition.environment == {"all_wrappers": [["mine.Alone", {"scale": 2}]]}
     inside = plan(CANON, replace(NORMALIZED, own_wrappers_inside=True), [])
     assert "posted wrapper" not in {trial.condition.name for trial in inside}
-    assert plan(CANON, replace(NORMALIZED, lost=False), [], orders=[order]) == []
+    assert plan(CANON, replace(NORMALIZED, lost=False), [], orders=orders) == []
 
 
 @pytest.mark.parametrize(

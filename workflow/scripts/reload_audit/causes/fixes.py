@@ -92,7 +92,7 @@ class ModelToFix:
             "trained": self.source == "trained",
             "recorded": self.source == "recorded",
             "with file": bool(details.get("file")),
-            "with order": bool(details.get("vec_wrappers")),
+            "with order": bool(details.get("order")),
             **{f"with {name}": name in details for name in ("limit", "classes", "trust", "package")},
             "with bounds": None not in (details.get("low"), details.get("high")),
             "with migration": details.get("migration") in migrations(self.env_named, self.env_id),
@@ -119,12 +119,13 @@ def written_fix(
     """
     text = next(text for circumstance, text in texts.items() if circumstance in model.circumstances(details))
     known = {**defaults, **{key: value for key, value in details.items() if value is not None}}
-    model = _in_order(model, known.get("vec_wrappers"))
+    model = _in_order(model, known.get("order"))
     named = re.search(r"(\w+)(\[.*)?$", str(details.get("attribute") or ""))
     if named and named[1].isidentifier():
         known["name"] = named[1]
     values = {**{key: _written(value) for key, value in known.items()}, **_of_model(model)}
     values["migrated"] = _migrated(model, details)
+    values["order"] = _order(model, known.get("order"))
     key = str(details.get("key") or "")
     values |= {
         "key_argument": f', key="{_written(key)}"' * bool(key),
@@ -136,13 +137,19 @@ def written_fix(
     return "\n".join(lines) + "\n"
 
 
-def _in_order(model: ModelToFix, vec_wrappers: Detail) -> ModelToFix:
-    """A model with other wrappers around its VecEnv, or in another order, where a detail says which."""
-    if not isinstance(vec_wrappers, list | tuple):
+def _in_order(model: ModelToFix, order: Detail) -> ModelToFix:
+    """A model with its wrappers in another order, where a detail says which.
+
+    :param order: ``wrappers`` or ``vec_wrappers``, each with names and arguments, innermost first
+    """
+    if not isinstance(order, Mapping):
         return model
-    pairs = [pair for pair in vec_wrappers if isinstance(pair, list | tuple) and len(pair) == 2]
-    layers = [(str(name), given) for name, given in pairs if isinstance(given, Mapping)]
-    return replace(model, vec_wrappers=layers)
+    found = {}
+    for of in order.keys() & {"wrappers", "vec_wrappers"}:
+        entries = order[of] if isinstance(order[of], list | tuple) else []
+        pairs = [pair for pair in entries if isinstance(pair, list | tuple) and len(pair) == 2]
+        found[of] = [(str(name), given) for name, given in pairs if isinstance(given, Mapping)]
+    return replace(model, **found)
 
 
 def _lines(text: str, values: Mapping[str, str | None]) -> Iterator[str]:
@@ -183,7 +190,6 @@ def _of_model(model: ModelToFix) -> dict[str, str | None]:
         "own_row": set_where if model.source == "table" else None,
         "new_row": None if trained or model.source == "table" else _NEW_ROW.format(_cell(model.name), _cell(model.zip)),
         "env_named": _written(model.env_named),
-        "vec_wrappers": json.dumps([{name: given} if given else name for name, given in model.vec_wrappers]),
         **_environment(model),
     }
     return values | _stack(model, values)
@@ -197,6 +203,13 @@ def _migrated(model: ModelToFix, details: Mapping[str, Detail]) -> str:
     wrappers = [{f"reload_audit.{name}": {"at": at}} for name, at in migration.wrappers]
     keys = {"env_kwargs": {**model.env_kwargs, **migration.env_kwargs}, "wrappers": wrappers}
     return " and ".join(f"`{key}: {json.dumps(value)}`" for key, value in keys.items() if value)
+
+
+def _order(model: ModelToFix, order: Detail) -> str:
+    """The key of the configuration that says a model's wrappers in the order that a detail has."""
+    of = "wrappers" if isinstance(order, Mapping) and "wrappers" in order else "vec_wrappers"
+    wrappers = model.wrappers if of == "wrappers" else model.vec_wrappers
+    return f"`{of}: {json.dumps([{name: given} if given else name for name, given in wrappers])}`"
 
 
 def _environment(model: ModelToFix) -> dict[str, str | None]:
@@ -241,7 +254,15 @@ def _stack(model: ModelToFix, values: Mapping[str, str | None]) -> dict[str, str
     usual = names.index("VecFrameStack") if "VecFrameStack" in names else len(names)
     place = names.index("VecNormalize") if "VecNormalize" in names else usual
     inner, outer = layers[:place], [layer for layer in layers[place:] if layer[0] != "VecNormalize"]
+    normalize, statistics = [layer for layer in layers if layer[0] == "VecNormalize"], values["statistics"]
+    in_order = [
+        f"venv = {_around(f'make_vec_env({made})', inner)}",
+        *([f'venv = VecNormalize.load("{statistics}", venv)', _FROZEN] if normalize else []),
+        *([f"venv = {_around('venv', outer)}"] if outer else []),
+    ]
     return {
+        "venv_in_order": "\n".join(in_order),
+        "order_import": _imports([*normalize, *inner, *outer]),
         "venv_made": _around(f"make_vec_env({made})", inner),
         "venvs_made": _around(f"make_vec_env({made}, n_envs=8)", inner),
         "inner_import": _imports(inner),
@@ -249,6 +270,9 @@ def _stack(model: ModelToFix, values: Mapping[str, str | None]) -> dict[str, str
         "stack_import": _imports(outer),
         "env_alone": None if inner else values["env_made"],
     }
+
+
+_FROZEN = "venv.training = venv.norm_reward = False"
 
 
 def _around(code: str, layers: Sequence[tuple[str, Mapping[str, Detail]]]) -> str:

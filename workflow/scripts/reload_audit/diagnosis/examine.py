@@ -20,9 +20,9 @@ from reload_audit.causes.finding import Finding
 from reload_audit.causes.migrations import migrations
 from reload_audit.causes.trials import Circumstances
 from reload_audit.diagnosis.effects import Goal
+from reload_audit.diagnosis.orders import orders_to_try
 from reload_audit.diagnosis.trials import plan
 from reload_audit.environments.build import build_vec_env, close, normalizable_keys
-from reload_audit.environments.stack import order_of, other_orders
 from reload_audit.evaluation.external import environment_of, trained_normalized
 from reload_audit.forensics.construction_changes import changed_by_training, changed_stack, changes
 from reload_audit.forensics.earned import training_on_another_scale
@@ -41,7 +41,7 @@ from reload_audit.reading.model_zip import SavedModel, read_model
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
 from reload_audit.records.conditions import Condition
-from reload_audit.records.environment_spec import VEC_NORMALIZE, EnvironmentSpec, WrapperSpec
+from reload_audit.records.environment_spec import VEC_NORMALIZE, EnvironmentSpec
 from reload_audit.records.episodes import Episode, TrainTime, mean_reward
 from reload_audit.records.examination import Estimate, Examination, Facts
 from reload_audit.records.manifest import ChangedAttribute, Construction, Identity
@@ -228,7 +228,10 @@ def _examine(subject: _Subject, reload: _Reload) -> Examination:
     if read.saved is not None:
         n_episodes = _EPISODES_OF_A_TRIAL if reload.claimed and episodes else len(episodes) or None
         circumstances = _circumstances(subject, reload, facts, read.statistics)
-        orders = _other_orders(subject, read.statistics) if circumstances.runs and circumstances.lost else []
+        orders = []
+        if circumstances.runs and circumstances.lost and subject.environment is not None:
+            acted_on = None if subject.identity is None else subject.identity.acts_on
+            orders = [*orders_to_try(subject.environment, acted_on, read.statistics)]
         canonical = replace(reload.canonical, n_episodes=n_episodes)
         trials = plan(canonical, circumstances, findings, subject.migrations, orders)
     return Examination(
@@ -291,7 +294,7 @@ def _look_at_files(
     findings += [*_reward_scale(subject, saved, statistics, reload.episodes)]
     if built.construction is not None and subject.identity is not None:
         findings += changes(subject.identity.acts_on.construction, built.construction)
-        if subject.environment is not None and subject.environment.vec_env is None:
+        if subject.environment is not None:
             findings += changed_stack(subject.identity.acts_on.vec_env_stack, subject.environment.vec_wrappers)
     facts = Facts(trained_normalized=trained_normalized(saved))
     space = space_of(saved, "observation_space")
@@ -330,22 +333,6 @@ def _circumstances(
 def _own_wrappers_inside(environment: EnvironmentSpec | None) -> bool:
     names = [] if environment is None else [wrapper.name for wrapper in environment.vec_wrappers]
     return VEC_NORMALIZE in names and any(re.search("[.:]", name) for name in names[: names.index(VEC_NORMALIZE)])
-
-
-def _other_orders(subject: _Subject, statistics: SavedStatistics | None) -> list[tuple[WrapperSpec, ...]]:
-    """Other orders of the wrappers around the VecEnv that statistics fit, and that no recording contradicts."""
-    environment = subject.environment
-    names = [] if environment is None else [wrapper.name for wrapper in environment.vec_wrappers]
-    if statistics is None or environment is None or not any(re.search("[.:]", name) for name in names):
-        return []
-    try:
-        venv = build_vec_env(environment, 1, seed=0, normalizer=statistics.around)
-    except Exception:
-        return []
-    found = other_orders(venv, order_of(venv, environment.vec_wrappers))
-    close(venv)
-    then = () if subject.identity is None else subject.identity.acts_on.vec_env_stack
-    return [order for order in found if not changed_stack(then, order)]
 
 
 def _episodes_trained(steps: int | None, episodes: Sequence[Episode], n_envs: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
+from typing import Literal
 
 from reload_audit.causes.finding import Detail, Finding
 from reload_audit.causes.trials import TRIALS, Circumstances
@@ -16,18 +17,21 @@ from reload_audit.records.conditions import Condition
 from reload_audit.records.environment_spec import WrapperSpec
 from reload_audit.records.examination import Trial
 
+Order = tuple[Literal["vec_wrappers", "wrappers"], Sequence[WrapperSpec]]
+"""Wrappers around the VecEnv or around each environment, innermost first."""
+
 
 def plan(
     canonical: Condition,
     circumstances: Circumstances,
     findings: Sequence[Finding],
     migrations: Iterable[str] = (),
-    orders: Iterable[Sequence[WrapperSpec]] = (),
+    orders: Iterable[Order] = (),
 ) -> list[Trial]:
     """Trials of one factor each, those that a finding asks for first; of those with the same name the first.
 
     :param migrations: names of what may make the environment as the version that the model was trained in
-    :param orders: in which the wrappers around its VecEnv may have stood in training
+    :param orders: in which its wrappers may have stood in training
     """
     trials = list(_for_findings(canonical, findings)) if circumstances.lost or circumstances.forced else []
     if circumstances.runs and circumstances.lost:
@@ -57,13 +61,15 @@ def _for_migrations(canonical: Condition, migrations: Iterable[str]) -> Iterator
             yield Trial(replace(canonical, name=name, migration=name), ("env-version",), {"migration": name})
 
 
-def _for_orders(canonical: Condition, orders: Iterable[Sequence[WrapperSpec]]) -> Iterator[Trial]:
-    """A trial of each other order of the wrappers around the VecEnv."""
-    for order in orders:
-        name = f"vec_wrappers={','.join(re.split('[.:]', wrapper.name)[-1] for wrapper in order)}"
-        changes = {"vec_wrappers": [wrapper.to_plain() for wrapper in order]}
-        pairs: list[Detail] = [[wrapper.name, dict(wrapper.kwargs)] for wrapper in order]
-        yield Trial(replace(canonical, name=name, environment=changes), ("env-changed",), {"vec_wrappers": pairs})
+def _for_orders(canonical: Condition, orders: Iterable[Order]) -> Iterator[Trial]:
+    """A trial of each other order of the wrappers."""
+    for of, wrappers in orders:
+        name = f"{of}={','.join(re.split('[.:]', wrapper.name)[-1] for wrapper in wrappers)}"
+        pairs: Detail = [[wrapper.name, dict(wrapper.kwargs)] for wrapper in wrappers]
+        changes: dict[str, Detail] = {"all_wrappers": pairs}
+        if of == "vec_wrappers":
+            changes = {of: [wrapper.to_plain() for wrapper in wrappers]}
+        yield Trial(replace(canonical, name=name, environment=changes), ("env-changed",), {"order": {of: pairs}})
 
 
 def _for_circumstances(

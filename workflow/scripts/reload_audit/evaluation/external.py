@@ -27,7 +27,11 @@ from reload_audit.environments.stack import LayerProblem, order_of, unclear_plac
 from reload_audit.evaluation.checks import check, check_identity, recorded_divergence
 from reload_audit.evaluation.conditions import Excluded, Subject, fresh_environments, run_condition
 from reload_audit.evaluation.in_time import time_allowed
-from reload_audit.evaluation.observations import UnusableObservation
+from reload_audit.evaluation.observations import (
+    PARAMETERS_NOT_FINITE,
+    UnusableObservation,
+    parameters_are_finite,
+)
 from reload_audit.evaluation.rollouts import NoActionMasks, NonFiniteReward, RandomPolicy, TimeAllowed, run_episodes
 from reload_audit.evaluation.said import say_verdict
 from reload_audit.forensics.history import counted_by, history_of, remarks_on_training
@@ -112,6 +116,8 @@ def evaluate_external(
             raise
         traceback.print_exc()
         said = " ".join(f"{type(error).__name__}: {error}".split())[:1000]
+        if PARAMETERS_NOT_FINITE in evaluation.facts.remarks:
+            said = f"{PARAMETERS_NOT_FINITE}; {said}"
         problem_said = what_to_install(error, spec.environment.env) or needs_older_software(error) or said
         return Evaluation(checks=evaluation.checks, problem=problem_said, facts=evaluation.facts)
 
@@ -289,6 +295,8 @@ class _Evaluation:
             versions=model_folder.versions() | {"platform": model_folder.machine().platform},
         )
         self._model = loaded.model
+        if not parameters_are_finite(loaded.model):
+            self.facts = replace(self.facts, remarks=(*self.facts.remarks, PARAMETERS_NOT_FINITE))
         return Subject(
             model=loaded.model,
             environment=environment,

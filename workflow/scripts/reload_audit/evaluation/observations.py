@@ -1,4 +1,7 @@
-"""Say which observations no policy can act on, and why: the errors of PyTorch and SB3 do not name observations."""
+"""Say which observations no policy can act on, and why: the errors of PyTorch and SB3 do not name observations.
+
+Nor do they say that a policy's own parameters are not finite, with which some policies act and others cannot.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch as th
 from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+PARAMETERS_NOT_FINITE = "parameters of its network are not finite numbers: whatever it observes, it acts alike"
 
 
 class UnusableObservation(RuntimeError):
@@ -45,6 +52,11 @@ def unusable(observations: Any, space: spaces.Space) -> str:
         f"{said} SB3 takes 0 to {np.max(sizes) - 1}, because it counts from 0 whatever `start` says: take `start` off "
         "the observations, in the environment or a gymnasium.ObservationWrapper, and out of its observation space"
     )
+
+
+def parameters_are_finite(model: BaseAlgorithm) -> bool:
+    """Whether all parameters of a model's policy are finite numbers."""
+    return all(bool(th.isfinite(tensor).all()) for tensor in model.policy.parameters())
 
 
 def not_finite(values: Any) -> float | None:

@@ -13,7 +13,10 @@ from reload_audit.records.manifest import ChangedAttribute, Construction
 
 _BRIEF = 80
 _NONE = "<none>"
-_NO_LAYERS = ("DummyVecEnv", "SubprocVecEnv", "OwnVecEnv", "VecTransposeImage")
+_OWN_VEC_ENV = "OwnVecEnv"
+"""Stands around a VecEnv of the user's own, and all that is a part of that."""
+
+_NO_LAYERS = ("DummyVecEnv", "SubprocVecEnv", "VecTransposeImage")
 _OF_SB3 = (
     *(VEC_FRAME_STACK, VEC_MONITOR, VEC_NORMALIZE),
     *("VecCheckNan", "VecExtractDictObs", "VecVideoRecorder"),
@@ -51,17 +54,71 @@ def changed_stack(then: Sequence[str], now: Sequence[WrapperSpec]) -> list[Findi
         input; empty where it does not say
     :param now: of the VecEnv that the model is evaluated in, the innermost first
     """
-    names = [re.split("[.:]", wrapper.name)[-1] for wrapper in reversed(now)]
-    needless = {*_NO_LAYERS, *({VEC_NORMALIZE} - {*names})}
-    sides = [[name for name in side if name not in needless] for side in (then, names)]
+    sides = _layers(then, now)
     if not then or sides[0] == sides[1]:
         return []
     was, is_now = (_brief(", ".join(side) or "nothing") for side in sides)
     evidence = f"around the VecEnv stood, from the outside in, {was}; now it is {is_now}"
     inside_out = [name if name in _OF_SB3 else f"my_module.{name}" for name in reversed(sides[0])]
     told = f"`vec_wrappers: [{_brief(', '.join(inside_out))}]`, innermost first, each with its arguments if it had some"
-    details = {"wrappers": f"vec_wrappers, which were {was} from the outside in", "told": told}
+    details: dict[str, Detail] = {"wrappers": f"vec_wrappers, which were {was} from the outside in", "told": told}
+    if order := recorded_order(then, now):
+        details["order"] = {"vec_wrappers": [[wrapper.name, dict(wrapper.kwargs)] for wrapper in order]}
     return [Finding("env-changed", "forensics", True, evidence, details)]
+
+
+def recorded_order(then: Sequence[str], now: Sequence[WrapperSpec]) -> tuple[WrapperSpec, ...]:
+    """The wrappers around a VecEnv in the order that a manifest has, the innermost first.
+
+    :param then: as of :func:`changed_stack`; ``now`` likewise
+    :return: empty where the manifest has others, or the same order
+    """
+    was, _ = _layers(then, now)
+    return _in_order(was, now)
+
+
+def recorded_wrappers(then: Construction | None, built: Construction, now: Sequence[WrapperSpec]) -> list[WrapperSpec]:
+    """The wrappers around each environment in the order that a manifest has, the innermost first.
+
+    :param then: as of :func:`changes`
+    :param built: with ``now``, the innermost first
+    :return: empty where the manifest has others, or the same order, or it cannot be told which are which
+    """
+    if then is None:
+        return []
+    was, is_now = (_class_names(side)[:-1] for side in (then, built))
+    names = [*map(_class_name, reversed(now))]
+    if is_now[: len(names)] != names or was[len(names) :] != is_now[len(names) :]:
+        return []
+    return [*_in_order(was[: len(names)], now)]
+
+
+def _in_order(names: Sequence[str], wrappers: Sequence[WrapperSpec]) -> tuple[WrapperSpec, ...]:
+    """Wrappers in the order of class names, outermost first; empty where these are others, or in that order already."""
+    now = [*map(_class_name, reversed(wrappers))]
+    if now == [*names] or sorted(now) != sorted(names):
+        return ()
+    left, ordered = [*wrappers], []
+    for name in reversed(names):
+        ordered.append(next(wrapper for wrapper in left if _class_name(wrapper) == name))
+        left.remove(ordered[-1])
+    return tuple(ordered)
+
+
+def _layers(then: Sequence[str], now: Sequence[WrapperSpec]) -> tuple[list[str], list[str]]:
+    """Class names of what stood, and stands, around the VecEnv and is compared, the outermost first.
+
+    Where VecNormalize stands is left out if ``now`` does not say it.
+    """
+    around = then[: then.index(_OWN_VEC_ENV)] if _OWN_VEC_ENV in then else then
+    names = [_class_name(wrapper) for wrapper in reversed(now)]
+    needless = {*_NO_LAYERS, *({VEC_NORMALIZE} - {*names})}
+    was, is_now = ([name for name in side if name not in needless] for side in (around, names))
+    return was, is_now
+
+
+def _class_name(wrapper: WrapperSpec) -> str:
+    return re.split("[.:]", wrapper.name)[-1]
 
 
 def changed_by_training(changed: Sequence[ChangedAttribute]) -> list[Finding]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from reload_audit.records.storage import digest, plain, write_json
+from reload_audit.records.storage import digest, folder_digest, plain, write_json
 
 _NOTE = ".finished.json"
 """The file in a trained model's folder, and its key in a record."""
@@ -36,24 +36,6 @@ def is_finished_folder(folder: Path, *made: str) -> bool:
         return note["made_of"] in made and note["content"] == folder_digest(folder)
     except (OSError, ValueError, TypeError, KeyError):
         return False
-
-
-def folder_digest(folder: Path) -> str:
-    """A digest of the names and contents of a folder's files, but for hidden ones."""
-    content = hashlib.sha256()
-    for file in _files(folder):
-        content.update(f"{file.relative_to(folder)}\n".encode())
-        with open(file, "rb") as opened:
-            content.update(hashlib.file_digest(opened, "sha256").digest())
-    return content.hexdigest()
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        if path.is_dir():
-            yield from _files(path)
-        elif not path.name.startswith("."):
-            yield path
 
 
 def with_note(record: Mapping[str, object], made: str) -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from reload_audit.jobs.diagnosis import Processes, Target, diagnose
 from reload_audit.jobs.ended import note_end
-from reload_audit.jobs.finished import folder_digest, is_finished_record, made_of, with_note
+from reload_audit.jobs.finished import is_finished_record, made_of, with_note
 from reload_audit.judging.criteria import Criteria
 from reload_audit.processes import isolation, job_memory
 from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED
@@ -23,7 +23,7 @@ from reload_audit.records.episodes import TrainTime
 from reload_audit.records.manifest import TrainedManifest
 from reload_audit.records.model_record import Measurement, ModelRecord, check_record
 from reload_audit.records.specs import ReloadSpec
-from reload_audit.records.storage import DamagedFileError, read_json, write_json
+from reload_audit.records.storage import DamagedFileError, folder_digest, read_json, write_json
 
 T = TypeVar("T", TrainedManifest, TrainTime)
 

@@ -160,6 +160,7 @@ class Training(PlainData):
     :param resumed_from: steps of the checkpoint that training went on from; None where it was not interrupted
     :param in_place_divergence: where the reference first differs from the episodes on the environments trained in
     :param seconds: that each step took: ``learn`` and ``evaluate``
+    :param not_finite: what was no finite number in its training, in words; empty for nothing
     """
 
     hyperparams: Mapping[str, Any]
@@ -168,6 +169,7 @@ class Training(PlainData):
     resumed_from: int | None
     in_place_divergence: Divergence | None
     seconds: Mapping[str, float]
+    not_finite: str = ""
 
 
 @dataclass(frozen=True)

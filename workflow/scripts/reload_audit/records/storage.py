@@ -9,7 +9,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,24 @@ def _array_mark(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
 def digest(value: Any) -> str:
     """The content digest of a value: see :class:`Digest`."""
     return Digest().add(value).hexdigest()
+
+
+def folder_digest(folder: Path) -> str:
+    """A digest of the names and contents of a folder's files, but for hidden ones."""
+    content = hashlib.sha256()
+    for file in _files(folder):
+        content.update(f"{file.relative_to(folder)}\n".encode())
+        with open(file, "rb") as opened:
+            content.update(hashlib.file_digest(opened, "sha256").digest())
+    return content.hexdigest()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            yield from _files(path)
+        elif not path.name.startswith("."):
+            yield path
 
 
 @contextlib.contextmanager

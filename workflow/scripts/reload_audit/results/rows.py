@@ -225,7 +225,13 @@ def _trained_row(manifest: TrainedManifest, canonical: Measurement | None) -> Mo
         num_timesteps=training.description.num_timesteps,
         normalized=training.description.normalized,
         ep_rew_mean=training.description.ep_rew_mean,
-        remarks="; ".join([*_resumed(training.resumed_from), *map(_cannot_be_pickled, training.unpicklable)]),
+        remarks="; ".join(
+            [
+                *_resumed(training.resumed_from),
+                *filter(None, [training.not_finite]),
+                *map(_cannot_be_pickled, training.unpicklable),
+            ]
+        ),
     )
     return _with_versions(row, training.description.identity.versions, now)
 

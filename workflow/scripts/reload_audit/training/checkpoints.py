@@ -18,9 +18,12 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from reload_audit.models import model_folder
-from reload_audit.records.storage import digest, plain
+from reload_audit.records.storage import digest, folder_digest, plain
 
 _REPLAY_BUFFER = "replay_buffer.pkl"
+_CONTENT = ".content"
+"""The file of a checkpoint that has a digest of all others."""
+
 _NAME = re.compile(r"step([0-9]+)")
 
 
@@ -35,8 +38,17 @@ class Checkpoints:
         self._folder = folder / digest(plain(identity))
 
     def last(self) -> Path | None:
-        """The folder of the last checkpoint; None where there is none."""
-        return next(reversed(self._steps()), None)
+        """The folder of the last checkpoint; None where there is none.
+
+        One that is not as it was written, because the machine lost power or its disk has a fault, is deleted.
+        """
+        for folder in reversed(self._steps()):
+            noted = folder / _CONTENT
+            if noted.is_file() and noted.read_bytes() == folder_digest(folder).encode():
+                return folder
+            print(f"{folder} is not as it was written (lost power? a full disk?): it is deleted", flush=True)
+            shutil.rmtree(folder, ignore_errors=True)
+        return None
 
     def save(self, model: BaseAlgorithm) -> None:
         """Save a checkpoint, which appears complete or not at all, and remove those before it."""
@@ -46,6 +58,7 @@ class Checkpoints:
             model_folder.save(model, building)
             if isinstance(model, OffPolicyAlgorithm):
                 model.save_replay_buffer(building / _REPLAY_BUFFER)
+            (building / _CONTENT).write_text(folder_digest(building), encoding="utf-8")
             with contextlib.suppress(OSError):  # a second copy of this job has just saved the same
                 building.rename(self._folder / f"step{model.num_timesteps}")
         finally:  # of a checkpoint that a full disk has cut off, too

@@ -5,10 +5,9 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
-import torch as th
 from stable_baselines3.common.callbacks import BaseCallback
 
-from reload_audit.evaluation.observations import not_finite, unusable
+from reload_audit.evaluation.observations import PARAMETERS_NOT_FINITE, not_finite, parameters_are_finite, unusable
 
 _LIBRARIES = ("torch", "stable_baselines3", "sb3_contrib")
 
@@ -40,12 +39,20 @@ class FirstNotFinite(BaseCallback):
         at = f"at step {self.num_timesteps:,} of training"
         if said := unusable(self.model._last_obs, self.model.observation_space):
             return f"{at} {said}"
-        if all(bool(th.isfinite(tensor).all()) for tensor in self.model.policy.parameters()):
+        if parameters_are_finite(self.model):
             return ""
         return (
             f"{at} the network's parameters are not finite, and all rewards and observations before were: learning "
             "diverged. What may help: a smaller learning_rate, normalize: true, rewards of a smaller scale"
         )
+
+    def remark(self) -> str:
+        """What a user should know of a training that did not break at such numbers; empty where there were none.
+
+        Algorithms that choose the action of the highest value go on when all values are NaN.
+        """
+        acts_alike = "" if parameters_are_finite(self.model) else PARAMETERS_NOT_FINITE
+        return "; ".join(filter(None, [self._seen, acts_alike]))
 
     def _on_training_start(self) -> None:
         normalize = self.model.get_vec_normalize_env()

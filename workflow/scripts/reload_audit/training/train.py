@@ -102,7 +102,7 @@ def train(spec_data: Mapping[str, Any], folder: str, checkpoints: str = "", code
     seconds = {"learn": learned - start, "evaluate": evaluated - learned}
     _log(f"done: learned for {seconds['learn']:.1f} s, evaluated for {seconds['evaluate']:.1f} s")
     hyperparams = {"policy": type(model.policy).__name__, **resolved_hyperparams(spec.algo, spec.hyperparams)}
-    return Training(plain(hyperparams), unpicklable, description, resumed_from, parted, seconds)
+    return Training(plain(hyperparams), unpicklable, description, resumed_from, parted, seconds, numbers.remark())
 
 
 def _remove_empty_log(model: BaseAlgorithm) -> None:
