@@ -108,6 +108,7 @@ def test_every_default_belongs_to_a_placeholder_of_the_fix(name):
 
 OF_EVERY_MODEL = {
     *("zip", "statistics", "algo", "library", "evaluation", "env", "env_named", "env_code", "env_made", "env_import"),
+    *("venv_in_order", "order_import"),
     *(
         "env_recorded",
         "migrated",
