@@ -144,12 +144,18 @@ def _in_order(model: ModelToFix, order: Detail) -> ModelToFix:
     """
     if not isinstance(order, Mapping):
         return model
-    found = {}
-    for of in order.keys() & {"wrappers", "vec_wrappers"}:
-        entries = order[of] if isinstance(order[of], list | tuple) else []
-        pairs = [pair for pair in entries if isinstance(pair, list | tuple) and len(pair) == 2]
-        found[of] = [(str(name), given) for name, given in pairs if isinstance(given, Mapping)]
-    return replace(model, **found)
+    wrappers, around = order.get("wrappers"), order.get("vec_wrappers")
+    return replace(
+        model,
+        wrappers=model.wrappers if wrappers is None else _pairs(wrappers),
+        vec_wrappers=model.vec_wrappers if around is None else _pairs(around),
+    )
+
+
+def _pairs(wrappers: Detail) -> list[tuple[str, Mapping[str, Detail]]]:
+    entries = wrappers if isinstance(wrappers, list | tuple) else []
+    pairs = [pair for pair in entries if isinstance(pair, list | tuple) and len(pair) == 2]
+    return [(str(name), given) for name, given in pairs if isinstance(given, Mapping)]
 
 
 def _lines(text: str, values: Mapping[str, str | None]) -> Iterator[str]:
