@@ -8,9 +8,11 @@ from __future__ import annotations
 import io
 import json
 import logging
+import math
 import re
 import signal
 import sys
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ from snakemake.logging import DefaultFilter, DefaultFormatter
 from snakemake.settings.types import OutputSettings
 from snakemake_interface_logger_plugins.registry import LoggerPluginRegistry
 
+from reload_audit.processes import under_way
 from reload_audit.processes.notes import Note, NotesReader, begin, leave, notes_file
+from reload_audit.progress import lines
 from reload_audit.progress.display import Plain, Terminal
 from reload_audit.progress.page import Page, content
 from reload_audit.progress.state import Ended, State
@@ -260,6 +264,34 @@ def test_the_time_that_a_single_training_takes_is_estimated_from_its_steps(tmp_p
     leave(tmp_path / "a.log", Note(doing="training", done=250, total=1000, unit="steps"))
     state.look()
     assert state.kinds["train"].seconds_left == pytest.approx(60.0)
+
+
+def test_a_training_is_never_said_to_be_further_than_its_end_nor_to_go_on_after_it(tmp_path):
+    state = State({"train": {"batch": ["a", "b"]}}, [("train", "batch")], 0.05)
+    state.start(1, "train", ["batch"], "Training batch", str(tmp_path / "batch.log"))
+
+    def said(*notes: Note) -> tuple[str, float]:
+        leave(tmp_path / "a.log", *notes)
+        state.look()
+        return lines.of_job(state.jobs[1]), state.jobs[1].part
+
+    rollout = Note(doing="training", done=20_150, total=20_000, unit="steps")
+    assert said(rollout) == ("a: training, 20,000 of 20,000 steps", 1.0)
+    assert said(Note(doing="evaluating")) == ("a: evaluating", 1.0), "what is trained stays trained"
+    assert said(Note("a", ended=True)) == ("Training batch", 1.0)
+
+
+def test_what_a_call_does_next_is_said_at_once_and_what_is_soon_over_never(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("reload_audit.processes.under_way.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(under_way, "_Call", type("_Call", (under_way._Call,), {}))  # this process has none
+    sender, log = Pipe()[1], tmp_path / "a.log"
+    under_way.begin(sender, math.inf, log)
+    under_way.report("reading", 0, 0, "")
+    for now[0] in (1.0, 3.0, 3.5, 4.0):
+        under_way.report("training", now[0], 4, "steps")
+    under_way.report("evaluating", 0, 0, "")
+    assert [(note.doing, note.done) for note in NotesReader(log).new()] == [("training", 3.0), ("evaluating", 0)]
 
 
 @pytest.mark.parametrize(("p", "verdict"), [(0.001, "degraded"), (0.02, "suspect")])

@@ -35,12 +35,14 @@ class _Call:
     :cvar deadline: of ``time.monotonic``, which is the same in all processes of a machine
     :cvar log: beside which notes are left
     :cvar noted: when the last note was left, of ``time.monotonic``; at first, when the call began
+    :cvar doing: what it said that the call does; empty before the first note
     """
 
     sender: Connection | None = None
     deadline = math.inf
     log: Path | None = None
     began = noted = 0.0
+    doing = ""
 
 
 def begin(sender: Connection, deadline: float, log: Path) -> None:
@@ -52,18 +54,22 @@ def begin(sender: Connection, deadline: float, log: Path) -> None:
     """
     _Call.sender, _Call.deadline, _Call.log = sender, deadline, log
     _Call.began = _Call.noted = time.monotonic()
+    _Call.doing = ""
 
 
 def report(doing: str, done: float, total: float, unit: str) -> None:
     """Say how far the call is, for those who watch. Asked often, it seldom writes; what is over soon leaves no note.
+
+    Where another thing was said to be done, it writes at once: that is over.
 
     :param doing: what it does, such as ``training``
     :param done: how many of ``total`` it has done, 0 where that is not known
     :param unit: of what, such as ``steps``
     """
     now = time.monotonic()
-    if _Call.log is not None and now - _Call.noted > max(_PAUSE, (now - _Call.began) / _NOTES):
-        _Call.noted = now
+    is_over = _Call.doing not in ("", doing)
+    if _Call.log is not None and (is_over or now - _Call.noted > max(_PAUSE, (now - _Call.began) / _NOTES)):
+        _Call.noted, _Call.doing = now, doing
         leave(_Call.log, Note(doing=doing, done=done, total=total, unit=unit))
 
 

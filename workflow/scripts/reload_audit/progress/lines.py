@@ -33,7 +33,8 @@ def of_job(job: Job) -> str:
         return one_line(job.does, _LONGEST_DOES)
     counted = ""
     if note.done:
-        counted = f", {note.done:,.0f}{f' of {note.total:,.0f}' if note.total else ''} {one_line(note.unit, 20)}"
+        done = min(note.done, note.total) if note.total else note.done  # the last rollout may have more steps
+        counted = f", {done:,.0f}{f' of {note.total:,.0f}' if note.total else ''} {one_line(note.unit, 20)}"
     return f"{one_line(job.model, _LONGEST_NAME)}: {one_line(note.doing, 40)}{counted}"
 
 

@@ -56,6 +56,7 @@ class Job:
     :param does: in words
     :param notes: of the job, and of each model that has a log of its own beside the job's, with that model's name
     :ivar note: the last that it said of what it does
+    :ivar reached: how much of the model that it works on is trained, 1 for all
     :ivar ended: names of what it has finished with
     """
 
@@ -65,15 +66,21 @@ class Job:
     started: float
     notes: Sequence[tuple[str, NotesReader]] = ()
     note: Note = field(default_factory=Note)
+    reached: float = 0.0
     model: str = ""
     ended: set[str] = field(default_factory=set)
 
     @property
     def part(self) -> float:
         """How many of what it works on are done, with the part of the one that it works on now that is known."""
-        known = self.rule == "train" and self.note.total > 0
-        part = min(max(self.note.done / self.note.total, 0.0), 1.0) if known else 0.0
-        return min(len(self.ended) + (part if math.isfinite(part) else 0.0), len(self.names))
+        return min(len(self.ended) + self.reached, len(self.names))
+
+    def say(self, note: Note) -> None:
+        """Take what it says that it does."""
+        self.note = note
+        part = note.done / note.total if self.rule == "train" and note.total > 0 else 0.0
+        if math.isfinite(part):
+            self.reached = max(self.reached, min(part, 1.0))
 
 
 @dataclass
@@ -195,11 +202,12 @@ class State:
         for own, note in heard:
             job.model = note.model or own or job.model or job.names[0]
             if note.doing:
-                job.note = note
+                job.say(note)
             if note.verdict and (fallen := self._fallen(job.model, note)) is not None:
                 yield fallen
             if note.ended and job.rule in self.kinds:
                 job.ended.add(job.model)
+                job.note, job.reached = Note(), 0.0
                 self.kinds[job.rule].finished |= {job.model} & {*job.names}
 
     def _fallen(self, model: str, note: Note) -> Ended | None:
