@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reload_audit.records.since import ModelSince, Since, State
+from reload_audit.reports.audit import Audit
+from reload_audit.reports.dashboard.entries import entries
+from reload_audit.reports.dashboard.scores import window
 from support.browser import Tab
 from support.fleet import fleet
 from support.shown_reports import Content, downloaded, having, some, write
@@ -95,7 +98,9 @@ def test_a_search_shows_the_models_that_match_all_of_its_words(
         model["model"]: " ".join(model[key] for key in ("model", "env_id", "algo", "cause", "reason")).lower()
         for model in audit["models"]
     }
-    tab.wait_for_shown(sum(all(word in text for word in words.lower().split()) for text in said.values()))
+    found = {name for name, text in said.items() if all(word in text for word in words.lower().split())}
+    tab.wait_for_shown(len(found))
+    assert {row["model"] for row in downloaded(tab)} == found
     tab.page.fill("#search", "")
     tab.wait_for_shown(100)
 
@@ -137,7 +142,7 @@ def test_a_search_without_results_says_so_and_can_be_cleared(report_of_hundred: 
 def test_dragging_over_the_scores_selects_models_and_a_link_shows_the_same_selection(
     report_of_hundred: tuple[Content, Tab],
 ) -> None:
-    _, tab = report_of_hundred
+    audit, tab = report_of_hundred
     canvas = tab.page.locator("#scores canvas").first
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
@@ -149,7 +154,8 @@ def test_dragging_over_the_scores_selects_models_and_a_link_shows_the_same_selec
     tab.page.mouse.move((left + right) / 2, (top + bottom) / 2, steps=4)
     tab.page.mouse.move(right, bottom, steps=4)
     tab.page.mouse.up()
-    tab.wait_until(lambda: ",-0.3," in tab.hash)  # down to the edge
+    bottom = window(entries(Audit.from_json(audit).models)).bottom
+    tab.wait_until(lambda: f",{bottom}," in tab.hash)  # down to the edge
     selected, address = tab.shown, tab.hash
     assert 0 < selected < 100
     tab.page.click("#clear")

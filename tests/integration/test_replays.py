@@ -30,6 +30,7 @@ from reload_audit.records.model_record import Measurement, ModelRecord, write_ba
 from reload_audit.records.replay import Replay, read_replays
 from reload_audit.records.specs import EvaluationSpec, ExternalPolicy, ExternalSpec, ReloadSpec, TrainingSpec
 from reload_audit.records.storage import read_json, write_json
+from support.audit_contents import trained_row
 from support.builders import CRITERIA, ROOT, external_spec, training_spec
 from support.external_audits import train_all
 
@@ -40,7 +41,7 @@ PLAIN = replace(CANON, name="statistics=none", statistics="none", n_episodes=4)
 LOOKS = replace(CRITERIA, looks=(4,))
 POLICY = ExternalPolicy(EvaluationSpec(4, 100, 2, 1000, (4,)), (), {}, 2**30)
 FAULTY = ("RendersText", "RaisesInRender", "DrawsInRender")
-ENVIRONMENTS = ("Dial", "AlwaysRenders", *FAULTY)
+NAMES = ("Dial", "AlwaysRenders", *FAULTY, "RendersText-2", "RendersText-3")
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +66,15 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> list[ModelRecord]:
     train_time = TrainTime(None, found[PLAIN.name].episodes, None)
 
     def record(name: str) -> ModelRecord:
-        own = replace(spec, model=name, environment=environment(name))
+        own = replace(spec, model=name, environment=environment(environment_of(name)))
         return ModelRecord(ExternalManifest(name, own, None, ExternalFacts()), "log", train_time, found)
 
-    return [record(name) for name in ENVIRONMENTS]
+    return [record(name) for name in NAMES]
+
+
+def environment_of(name: str) -> str:
+    """The class of the environment of the model with a name."""
+    return name.partition("-")[0]
 
 
 def environment(name: str) -> EnvironmentSpec:
@@ -87,7 +93,10 @@ def measured(processes: Processes, spec: ExternalSpec, condition: Condition) -> 
 
 
 def replayed(records: list[ModelRecord], folder: Path) -> Mapping[str, Replay]:
-    rows = [{"model": record.name, "verdict": "degraded", "suspect": record.name in FAULTY} for record in records]
+    rows = []
+    for record in records:
+        env, faulty = environment_of(record.name), environment_of(record.name) in FAULTY
+        rows.append(trained_row(record.name, "degraded", suspect=faulty, cause="", env_id=env, env_ran=env))
     write_json(folder / "audit.json", {"models": rows})
     write_batch(folder / "records.json", records)
     settings = Settings(folder, POLICY, reload(), LOOKS)
@@ -142,6 +151,7 @@ def test_frames_are_small_pictures_of_what_the_environment_rendered(replays: Map
         ("RendersText", "render() gave 'pointer at"),
         ("RaisesInRender", "RuntimeError: no display"),
         ("DrawsInRender", "did not go as it went when it was measured"),
+        ("RendersText-3", "2 other models of RendersText could not be filmed: "),
     ],
 )
 def test_an_environment_that_cannot_be_filmed_is_said_to_be_that(

@@ -26,7 +26,7 @@ from reload_audit.reports.dashboard.grids import cells, seeds
 from reload_audit.reports.dashboard.number_format import number, signed
 from reload_audit.reports.dashboard.payload import details, read
 from reload_audit.reports.dashboard.report import CHARTS, bars, render, setting_texts, write_report
-from reload_audit.reports.dashboard.scores import SCORES_SHOWN, places
+from reload_audit.reports.dashboard.scores import places, window
 from reload_audit.results import tables
 from support.audit_contents import environment_health
 
@@ -434,18 +434,20 @@ def test_a_reward_that_did_not_change_is_stored_once() -> None:
 # --- Scores ------------------------------------------------------------------------------------------------------
 
 
-LOWER_EDGE = round(SCORES_SHOWN[0] + 0.025, 4)
-
-
 def test_a_score_is_0_for_a_random_policy_and_1_for_the_best_of_the_environment() -> None:
-    best, other, gone = places(
-        entries([trained_row("a"), trained_row("b", claim_mean=30.0), trained_row("c", "degraded")])
-    )[::-1]
-    assert best is not None
-    assert other is not None
-    assert gone is not None
-    places_of = {(place.x, place.y, place.at) for place in (best, other, gone)}
-    assert places_of == {(1.0, 1.0, ""), (0.5, 1.0, ""), (1.0, LOWER_EDGE, "below")}
+    models = entries([trained_row("a"), trained_row("b", claim_mean=30.0), trained_row("c", "degraded")])
+    assert window(models).bottom == -0.3
+    places_of = {(place.x, round(place.y, 1), place.at) for place in places(models) if place is not None}
+    assert places_of == {(1.0, 1.0, ""), (0.5, 1.0, ""), (1.0, -0.3, "below")}
+
+
+def test_the_chart_of_scores_shows_no_more_than_its_models_need() -> None:
+    sound = [trained_row("a"), trained_row("b", claim_mean=48.0, reload_mean_reward=47.0)]
+    assert window(entries(sound)).bottom == window(entries(sound)).left == 0.65
+    lost = [*sound, trained_row("c", "degraded", reload_mean_reward=20.0)]
+    bottom = window(entries(lost)).bottom
+    assert 0.0 < bottom < 0.4
+    assert min(place.y for place in places(entries(lost)) if place) > bottom
 
 
 def test_each_environment_has_a_scale_of_its_own() -> None:
@@ -456,7 +458,8 @@ def test_each_environment_has_a_scale_of_its_own() -> None:
 def test_models_that_could_not_be_reloaded_are_drawn_at_the_lower_edge() -> None:
     (place,) = places(entries([trained_row(verdict="error")]))
     assert place is not None
-    assert (place.x, place.y, place.at) == (1.0, LOWER_EDGE, "nowhere")
+    assert (place.x, place.at) == (1.0, "nowhere")
+    assert place.y == pytest.approx(window(entries([trained_row(verdict="error")])).bottom, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -471,7 +474,12 @@ def test_a_model_without_a_score_is_not_drawn_and_the_page_says_so(unknown: dict
 def test_a_score_after_reload_is_written_where_it_is_not_the_one_before() -> None:
     html = render(audit_of([trained_row("a"), trained_row("b", "improved")]))
     assert column(html, "x") == [1.0, 1.0]
-    assert column(html, "y") == [SCORES_SHOWN[1] - 0.025, None]
+    assert column(html, "y") == [pytest.approx(1.2, abs=0.03), None]
+
+
+def test_of_a_model_that_is_the_same_in_every_bit_nothing_is_said_of_chance() -> None:
+    html = render(audit_of([trained_row("a", q=1.0), trained_row("b", "degraded", q=0.01)]))
+    assert dict(zip(column(html, "model"), column(html, "q"), strict=True)) == {"a": None, "b": 0.01}
 
 
 def test_the_charts_of_the_page_are_compiled_from_those_of_the_library() -> None:

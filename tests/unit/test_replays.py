@@ -22,6 +22,7 @@ from reload_audit.records.model_record import Measurement, ModelRecord
 from reload_audit.records.replay import Film, Moment, Replay, Side, read_replays, write_replays
 from reload_audit.records.storage import DamagedFileError, write_json
 from reload_audit.reports.dashboard.payload import pack, shown_replay
+from support.audit_contents import trained_row
 from support.builders import external_spec
 
 CANON = Condition(CANONICAL, 1)
@@ -141,10 +142,21 @@ def test_the_steps_that_are_left_out_lie_further_from_where_the_films_part() -> 
 
 def test_models_that_may_not_be_as_they_were_are_filmed_the_worst_first(tmp_path: Path) -> None:
     verdicts = ["identical", "inconclusive", "improved", "error", "degraded", "consistent"]
-    rows = [{"model": verdict, "verdict": verdict, "suspect": False} for verdict in verdicts]
-    rows.append({"model": "suspect", "verdict": "inconclusive", "suspect": True})
+    rows = [trained_row(verdict, verdict, suspect=False, cause="") for verdict in verdicts]
+    rows.append(trained_row("suspect", "inconclusive", suspect=True, cause=""))
     write_json(tmp_path / "audit.json", {"models": rows})
-    assert flagged(tmp_path / "audit.json") == ["degraded", "suspect", "inconclusive", "improved"]
+    assert [*flagged(tmp_path / "audit.json")] == ["degraded", "suspect", "inconclusive", "improved"]
+
+
+def test_many_models_of_one_cause_leave_films_to_those_of_others(tmp_path: Path) -> None:
+    lost = {"a": -20.0, "b": -60.0, "c": -40.0}
+    rows = [
+        trained_row(f"clock-{name}", "degraded", difference=lost[name], suspect=False, cause="clock") for name in lost
+    ]
+    rows.append(trained_row("other", "degraded", difference=-3.0, suspect=False, cause="env-kwargs"))
+    rows.append(trained_row("open", "inconclusive", suspect=False, cause="unexplained"))
+    write_json(tmp_path / "audit.json", {"models": rows})
+    assert [*flagged(tmp_path / "audit.json")] == ["clock-b", "other", "clock-c", "clock-a", "open"]
 
 
 def test_replays_are_read_as_they_were_written(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -29,6 +30,9 @@ MOST_MODELS = 20
 MOST_FILMS = 60
 """Episodes that are filmed, whether anything comes of them or not."""
 
+_ENOUGH = 2
+"""Models of one environment that could not be filmed, one after the other, after which no further one is tried."""
+
 MAX_FRAMES = 200_000
 """Bytes of all frames of a model, in WebP: with all else, and written as Base64, 300 kB of a report."""
 
@@ -42,13 +46,18 @@ PRELOAD = (*LIBRARIES, _FILM_TRAINED.partition(":")[0])
 
 _PILLOW_IS_MISSING = "a replay needs Pillow, which is not installed: pip install pillow"
 _TOO_MANY = (
-    f"a report has the replays of {MOST_MODELS} models, the worst first, and tries to film {MOST_FILMS} episodes"
+    f"a report has the replays of {MOST_MODELS} models, the worst first, one of each cause and environment before "
+    f"others, and tries to film {MOST_FILMS} episodes"
 )
 _EXPECTED = '; expected an environment that with render_mode="rgb_array" renders arrays of shape (height, width, 3)'
 
 
 class _NoReplay(Exception):
     """There is nothing to show of a model; the message says why."""
+
+
+class _NotFilmed(_NoReplay):
+    """An episode could not be filmed; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -76,19 +85,43 @@ def replay_models(audit: Path, records: Sequence[str], settings: Settings, repla
     """
     isolation.prepare(settings.reload.isolation, hash_seed=RELOAD_HASH_SEED, preload=PRELOAD)
     filming = _Filming(settings, log)
-    names = flagged(audit)
-    found = _records_of(names, records)
-    write_replays(replays, {name: filming.replay(found[name]) for name in names if name in found})
+    environments = flagged(audit)
+    found = _records_of(environments, records)
+    write_replays(
+        replays,
+        {name: filming.replay(found[name], ran) for name, ran in environments.items() if name in found},
+    )
 
 
-def flagged(audit: Path) -> list[str]:
-    """The names of models that run, and may not be as they were before, the worst first.
+def flagged(audit: Path) -> dict[str, str]:
+    """The environments of models that run, and may not be as they were before, by the models' names, the worst first.
+
+    Among those of one verdict the first have a cause or an environment that none before them has, and then those that
+    lose most: twenty seeds of one experiment do not take the place of all others.
 
     :param audit: ``audit.json``
     """
     rows = [row for row in read_json(audit)["models"] if row["verdict"] not in (*AS_BEFORE, "error")]
-    rows.sort(key=lambda row: (WORST_FIRST.index(row["verdict"]), not row["suspect"], row["model"]))
-    return [row["model"] for row in rows]
+    rows.sort(key=lambda row: (_concern(row), _difference_in_margins(row), row["model"]))
+    alike: Counter[tuple[str, str]] = Counter()
+    ordered = []
+    for row in rows:
+        kind = row["cause"] or "", row["env_id"] or ""
+        ordered.append((_concern(row), alike[kind], row))
+        alike[kind] += 1
+    ordered.sort(key=lambda one: one[:2])
+    return {row["model"]: row["env_ran"] or row["env_id"] or "" for _, _, row in ordered}
+
+
+def _concern(row: Mapping[str, Any]) -> tuple[int, bool]:
+    """A sort key of a model's verdict, the worst first."""
+    return WORST_FIRST.index(row["verdict"]), not row["suspect"]
+
+
+def _difference_in_margins(row: Mapping[str, Any]) -> float:
+    """How much a model earns more after reload, in margins; 0 where that is not known."""
+    difference, margin = row["difference"], row["margin"]
+    return difference / margin if difference is not None and margin else 0.0
 
 
 def _records_of(names: Iterable[str], files: Iterable[str]) -> dict[str, Recorded]:
@@ -112,11 +145,15 @@ class _Filming:
         self._processes = Processes(settings.reload, log)
         self._places = MOST_MODELS
         self._films = MOST_FILMS
+        self._failures: dict[str, list[str]] = {}
 
-    def replay(self, record: Recorded) -> Replay:
-        """The replay of a model, or why there is none. Whatever its data makes this process raise is why."""
+    def replay(self, record: Recorded, environment: str) -> Replay:
+        """The replay of a model, or why there is none. Whatever its data makes this process raise is why.
+
+        :param environment: its name: one that could not be filmed is not tried again and again
+        """
         try:
-            return self._filmed(ModelRecord.from_dict(record))
+            return self._filmed(ModelRecord.from_dict(record), environment)
         except (NoCounterpart, _NoReplay) as problem:
             return Replay(problem=str(problem))
         except Exception as error:
@@ -125,13 +162,22 @@ class _Filming:
             log_traceback(self._log)
             return Replay(problem=unforeseen(error))
 
-    def _filmed(self, model: ModelRecord) -> Replay:
+    def _filmed(self, model: ModelRecord, environment: str) -> Replay:
         pair = pair_of(model)
         if importlib.util.find_spec("PIL") is None:
             raise _NoReplay(_PILLOW_IS_MISSING)
         if not self._places or self._films < 2:
             raise _NoReplay(_TOO_MANY)
-        shown = together(pair, [self._film(model, one, pair.episode) for one in (pair.before, pair.after)])
+        failures = self._failures.setdefault(environment, [])
+        if len(failures) >= _ENOUGH:
+            raise _NoReplay(f"{_ENOUGH} other models of {environment} could not be filmed: {failures[-1]}")
+        try:
+            films = [self._film(model, one, pair.episode) for one in (pair.before, pair.after)]
+        except _NotFilmed as problem:
+            failures.append(str(problem))
+            raise
+        failures.clear()
+        shown = together(pair, films)
         self._places -= 1
         return shown
 
@@ -151,11 +197,11 @@ class _Filming:
         if outcome.failure is not None:
             said = outcome.failure.message.removeprefix("NotFilmed: ")
             expected = _EXPECTED if outcome.failure.kind == "exception" else ""
-            raise _NoReplay(f"{condition.name} could not be filmed: {said}{expected}")
+            raise _NotFilmed(f"{condition.name} could not be filmed: {said}{expected}")
         film: Film = outcome.value
         trace = next(one.trace for one in measured.episodes if one.episode == episode)
         if (film.raw_observations, film.rewards) != (trace["raw_observations"], trace["rewards"]):
-            raise _NoReplay(
+            raise _NotFilmed(
                 f"episode {episode} under {condition.name} did not go as it went when it was measured: the environment "
                 "is not reproducible, or rendering changes it"
             )

@@ -16,7 +16,6 @@ import vl_convert
 from reload_audit.judging.criteria import VERDICTS
 from reload_audit.reports.colours import ON_LIGHT
 from reload_audit.reports.dashboard.grids import MARGINS_SHOWN
-from reload_audit.reports.dashboard.scores import BEFORE_SHOWN, SCORES_SHOWN
 
 LESS, MORE = ON_LIGHT["degraded"], ON_LIGHT["identical"]
 
@@ -46,13 +45,15 @@ def scores(legend: bool = False) -> Chart:
 
     Data: ``models``, a row for each mark, with ``x``, ``y``, ``at``, ``verdict``, ``size`` in square pixels, and
     ``label``, how many models it stands for; ``sectors``, of marks for several verdicts, a row for each of these, with
-    ``begin``, ``end`` and ``radius``; ``band``, the margin about the diagonal.
+    ``begin``, ``end`` and ``radius``; ``band``, the margin about the diagonal. Parameters: ``left``, ``right``,
+    ``bottom`` and ``top``, the scores that are shown.
     """
-    axis = {"values": [-0.25, 0, 0.25, 0.5, 0.75, 1], "format": ".2~f"}
+    axis = {"tickCount": 6, "format": ".2~f"}
     titles = "score before: 0 random, 1 the best", "score after reload"
-    low, _ = SCORES_SHOWN
-    scale = alt.Scale(domain=SCORES_SHOWN, nice=False, zero=False)
-    across = alt.Scale(domainMin=alt.ExprRef("left"), domainMax=BEFORE_SHOWN, nice=False, zero=False)
+    across, scale = (
+        alt.Scale(domainMin=alt.ExprRef(low), domainMax=alt.ExprRef(high), nice=False, zero=False)
+        for low, high in (("left", "right"), ("bottom", "top"))
+    )
     band = (
         alt.Chart(alt.NamedData("band"))
         .mark_area(opacity=0.18, color="#888888", clip=True)
@@ -96,7 +97,7 @@ def scores(legend: bool = False) -> Chart:
             color=_verdict(legend),
         )
     )
-    values = {"opacity": 0.8, "left": low}
+    values = {"opacity": 0.8, "left": 0.0, "right": 1.1, "bottom": 0.0, "top": 1.1}
     params = [_SOFT, _INK, _ON_MARK, *(alt.param(name=name, value=value) for name, value in values.items())]
     return (
         alt.layer(band, diagonal, points, sectors, _count(marks)).properties(width=520, height=330).add_params(*params)

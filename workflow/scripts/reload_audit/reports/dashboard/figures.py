@@ -15,7 +15,7 @@ import vl_convert
 from reload_audit.reports.audit import Audit
 from reload_audit.reports.dashboard import grids
 from reload_audit.reports.dashboard.entries import Entry, entries
-from reload_audit.reports.dashboard.scores import Place, band, left_edge, places
+from reload_audit.reports.dashboard.scores import Place, band, places, window
 
 if TYPE_CHECKING:
     from reload_audit.reports.dashboard.charts import Row
@@ -53,8 +53,8 @@ def figures(audit: Audit) -> Iterator[tuple[str, dict[str, Any]]]:
     placed = [(entry, place) for entry, place in zip(models, places(models), strict=True) if place is not None]
     if placed:
         fraction = 0.0 if audit.criteria is None else audit.criteria.margin_fraction
-        many, left = len(placed) > _MANY, left_edge([place for _, place in placed])
-        params = {"opacity": 0.5 if many else 0.8, "left": left}
+        many = len(placed) > _MANY
+        params = {"opacity": 0.5 if many else 0.8, **asdict(window(models))}
         points, sectors = _points(placed, 14 if many else 50)
         data: dict[str, Sequence[Row]] = {"models": points, "sectors": sectors, "band": band(fraction)}
         yield "scores", charts.drawn(charts.scores(legend=True), data, **params)

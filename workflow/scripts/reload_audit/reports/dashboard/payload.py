@@ -171,7 +171,7 @@ def _row(entry: Entry) -> dict[str, Value]:
         "largest_loss": entry.largest_loss,
         "loss_share": entry.largest_loss_share,
         "n_episodes": entry.n_episodes,
-        "q": entry.q,
+        "q": None if entry.verdict == "identical" else entry.q,  # nothing there could be chance
         "cause": entry.causes[0].name if entry.causes else "",
         "share": entry.causes[0].share if entry.causes else None,
         "gap": entry.gap,

@@ -8,7 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -29,7 +29,7 @@ from reload_audit.reports.dashboard.episodes import read_pairs
 from reload_audit.reports.dashboard.grids import MARGINS_SHOWN, MOST, experiments
 from reload_audit.reports.dashboard.history import EarlierAudit, series
 from reload_audit.reports.dashboard.payload import pack, parts
-from reload_audit.reports.dashboard.scores import BEFORE_SHOWN, SCORES_SHOWN, band, left_edge, places
+from reload_audit.reports.dashboard.scores import band, window
 from reload_audit.reports.dashboard.since import since_section
 from reload_audit.reports.dashboard.vocabulary import IN_SHORT, SUSPECT, Vocabulary, vocabulary
 from reload_audit.reports.headline import headline
@@ -222,13 +222,10 @@ def setting_texts(audit: Audit, models: Sequence[Entry]) -> list[str]:
 
 def _settings(audit: Audit, models: Sequence[Entry]) -> dict[str, object]:
     """What the script needs to know besides the models."""
-    placed = [place for place in places(models) if place is not None]
-    left = left_edge(placed) if placed else 0.0
     return {
         "onDark": {color: ON_DARK[verdict] for verdict, color in ON_LIGHT.items()},
         "band": band(0.0 if audit.criteria is None else audit.criteria.margin_fraction),
-        "left": left,
-        "shown": {"left": (left, BEFORE_SHOWN), "up": SCORES_SHOWN},
+        "window": asdict(window(models)),
         "meanings": {**vocabulary(models).meanings, "suspect": SUSPECT},
     }
 

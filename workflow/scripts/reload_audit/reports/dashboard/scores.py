@@ -8,14 +8,17 @@ from dataclasses import dataclass
 
 from reload_audit.reports.dashboard.entries import Entry
 
-SCORES_SHOWN = (-0.3, 1.2)
-"""Scores that fit into the chart; what lies beyond is drawn at the edge, as an arrow."""
+_LEAST, _MOST = -0.3, 1.2
+"""Scores that may be shown; what lies beyond is drawn at the edge, as an arrow."""
 
-BEFORE_SHOWN = 1.1
-"""The highest score before reload that is shown: 1 is the best."""
+_ALWAYS = (0.7, 1.05)
+"""Scores that are shown whatever the models earn, so that a loss of some percent looks like one."""
 
-_INSIDE = 0.025
-"""Distance from the edge at which a point that lies beyond it is drawn, in scores."""
+_MARGIN = 0.05
+"""Scores between the outermost points and the edges."""
+
+_INSIDE = 1 / 60
+"""Distance from the edge at which a point that lies beyond it is drawn, as a part of what is shown."""
 
 _LARGEST = 1e100
 """A reward that is larger is left out: a file that claims it would leave nothing to see of the others."""
@@ -35,13 +38,41 @@ class Place:
     at: str = ""
 
 
+@dataclass(frozen=True)
+class Window:
+    """The scores that the chart shows: before reload from left to right, after reload from bottom to top."""
+
+    left: float
+    right: float
+    bottom: float
+    top: float
+
+
+_Score = tuple[float, float | None]
+"""Before, and after reload; None without reload reward."""
+
+
+def window(models: Sequence[Entry]) -> Window:
+    """What the chart shows, no more than the models need."""
+    found = [score for score in _scores(models) if score is not None]
+    before = [*_ALWAYS, *(x for x, _ in found)]
+    after = [*_ALWAYS, *(y for _, y in found if y is not None)]
+    edges = min(before) - _MARGIN, max(before) + _MARGIN, min(after) - _MARGIN, max(after) + _MARGIN
+    return Window(*(round(min(max(edge, _LEAST), _MOST), 4) for edge in edges))
+
+
 def places(models: Sequence[Entry]) -> list[Place | None]:
     """A place for each model; None where it, or its environment, has no score."""
+    shown = window(models)
+    return [None if score is None else _place(score, shown) for score in _scores(models)]
+
+
+def _scores(models: Sequence[Entry]) -> list[_Score | None]:
     members: dict[str, list[Entry]] = {}
     for entry in models:
         members.setdefault(entry.env_id, []).append(entry)
     scales = {environment: _scale(entries) for environment, entries in members.items()}
-    return [_place(entry, scales[entry.env_id]) for entry in models]
+    return [_score(entry, scales[entry.env_id]) for entry in models]
 
 
 def _scale(members: Sequence[Entry]) -> tuple[float, float] | None:
@@ -59,18 +90,23 @@ def _is_usable(reward: float | None) -> bool:
     return reward is not None and abs(reward) < _LARGEST
 
 
-def _place(entry: Entry, scale: tuple[float, float] | None) -> Place | None:
+def _score(entry: Entry, scale: tuple[float, float] | None) -> _Score | None:
     if scale is None or entry.claim_mean is None or not _is_usable(entry.claim_mean):
         return None
-    low, high = SCORES_SHOWN
     zero, most = scale
-    x = min(max((entry.claim_mean - zero) / most, low), high)
-    if entry.reload_mean_reward is None:
-        return Place(round(x, 4), round(low + _INSIDE, 4), "nowhere")
-    y = (entry.reload_mean_reward - zero) / most
-    at = "below" if y < low else "above" if y > high else ""
-    y = low + _INSIDE if at == "below" else high - _INSIDE if at == "above" else y
-    return Place(round(x, 4), round(y, 4), at)
+    after = None if entry.reload_mean_reward is None else (entry.reload_mean_reward - zero) / most
+    return (entry.claim_mean - zero) / most, after
+
+
+def _place(score: _Score, shown: Window) -> Place:
+    before, after = score
+    x = round(min(max(before, shown.left), shown.right), 4)
+    inside = _INSIDE * (shown.top - shown.bottom)
+    if after is None:
+        return Place(x, round(shown.bottom + inside, 4), "nowhere")
+    at = "below" if after < shown.bottom else "above" if after > shown.top else ""
+    y = shown.bottom + inside if at == "below" else shown.top - inside if at == "above" else after
+    return Place(x, round(y, 4), at)
 
 
 def band(fraction: float) -> list[dict[str, float]]:
@@ -78,14 +114,7 @@ def band(fraction: float) -> list[dict[str, float]]:
 
     :param fraction: of what a model earns above a random policy
     """
-    low, high = SCORES_SHOWN
     return [
         {"score": score, "low": score - fraction * abs(score), "high": score + fraction * abs(score)}
-        for score in (low, 0.0, high)
+        for score in (_LEAST, 0.0, _MOST)
     ]
-
-
-def left_edge(placed: Sequence[Place]) -> float:
-    """The score at which the x axis (scores before reload) begins: hardly any model was as bad as a random policy."""
-    leftmost = min([0.7, *(place.x for place in placed)])
-    return max(SCORES_SHOWN[0], leftmost - 0.05)

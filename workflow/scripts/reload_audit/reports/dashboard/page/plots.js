@@ -119,11 +119,11 @@ function scoreRoom() {
 
 // Marks in reverse order: the worst models, which come first in the page, are drawn last, on top.
 function scorePoints(rows) {
-  const { left: [x0, x1], up: [y0, y1] } = SETTINGS.shown;
+  const { left, right, bottom, top } = SETTINGS.window;
   const [width, height] = scoreRoom();
   const points = rows.filter((row) => row.x !== null).map(({ index, x, y, at, verdict }) => ({ index, x, y, at, verdict, kind: verdict }));
   const size = points.length > 2000 ? 16 : points.length > 300 ? 26 : 60;
-  return merged(points, ({ x, y }) => [((x - x0) / (x1 - x0)) * width, ((y - y0) / (y1 - y0)) * height], size).reverse();
+  return merged(points, ({ x, y }) => [((x - left) / (right - left)) * width, ((y - bottom) / (top - bottom)) * height], size).reverse();
 }
 
 function fitScores() {
@@ -136,7 +136,7 @@ function drawScores(rows, all, onBrush, onClick) {
   const points = scorePoints(rows);
   scores.shown = "";
   if (!points.length) return;
-  scores.view = draw("scores", scores.container, { models: points, sectors: sectors(points), band: SETTINGS.band }, { signals: { opacity: 0.75, left: SETTINGS.left }, describe: ({ members }) => (members ? scoreTip(members, all) : null) });
+  scores.view = draw("scores", scores.container, { models: points, sectors: sectors(points), band: SETTINGS.band }, { signals: { opacity: 0.75, ...SETTINGS.window }, describe: ({ members }) => (members ? scoreTip(members, all) : null) });
   fitScores();
   scores.view.addSignalListener("brush", (_name, value) => {
     clearTimeout(scores.told);
