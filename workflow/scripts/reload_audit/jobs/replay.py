@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from reload_audit.diagnosis.counterpart import NoCounterpart, Pair, pair_of
 from reload_audit.jobs.diagnosis import Processes
-from reload_audit.judging.criteria import AS_BEFORE, WORST_FIRST, Criteria
+from reload_audit.judging.criteria import AS_BEFORE, WORST_FIRST, Criteria, Verdict
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED
 from reload_audit.processes.full_disk import is_of_the_machine
@@ -102,25 +102,30 @@ def flagged(audit: Path) -> dict[str, str]:
     :param audit: ``audit.json``
     """
     rows = [row for row in read_json(audit)["models"] if row["verdict"] not in (*AS_BEFORE, "error")]
-    rows.sort(key=lambda row: (_concern(row), _difference_in_margins(row), row["model"]))
+    rows.sort(
+        key=lambda row: (
+            _concern(row["verdict"], row["suspect"]),
+            _in_margins(row["difference"], row["margin"]),
+            row["model"],
+        )
+    )
     alike: Counter[tuple[str, str]] = Counter()
     ordered = []
     for row in rows:
         kind = row["cause"] or "", row["env_id"] or ""
-        ordered.append((_concern(row), alike[kind], row))
+        ordered.append((_concern(row["verdict"], row["suspect"]), alike[kind], row))
         alike[kind] += 1
     ordered.sort(key=lambda one: one[:2])
     return {row["model"]: row["env_ran"] or row["env_id"] or "" for _, _, row in ordered}
 
 
-def _concern(row: Mapping[str, Any]) -> tuple[int, bool]:
-    """A sort key of a model's verdict, the worst first."""
-    return WORST_FIRST.index(row["verdict"]), not row["suspect"]
+def _concern(verdict: Verdict, suspect: bool) -> tuple[int, bool]:
+    """A sort key of models, the worst first."""
+    return WORST_FIRST.index(verdict), not suspect
 
 
-def _difference_in_margins(row: Mapping[str, Any]) -> float:
-    """How much a model earns more after reload, in margins; 0 where that is not known."""
-    difference, margin = row["difference"], row["margin"]
+def _in_margins(difference: float | None, margin: float | None) -> float:
+    """A difference as a multiple of the margin; 0 where one of them is not known."""
     return difference / margin if difference is not None and margin else 0.0
 
 
