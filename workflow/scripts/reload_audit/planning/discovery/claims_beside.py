@@ -93,7 +93,10 @@ def give(beside: Beside, named: Mapping[str, Candidate], schema: tables.RowSchem
         if meant_none:
             yield PassedOver(path, "a table of claims with rows that are about no model here")
     for model in named.values():
-        _take(model, said.get(model.real, []))
+        try:
+            _take(model, said.get(model.real, []))
+        except Exception as error:
+            model.problem = model.failed(error).problem
 
 
 def _rows(path: str, schema: tables.RowSchema, problems: list[str]) -> Sequence[tables.Row]:
