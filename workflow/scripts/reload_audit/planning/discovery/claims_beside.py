@@ -10,6 +10,7 @@ or where tables say different things of one model, nothing is taken, and that is
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -73,15 +74,15 @@ def give(beside: Beside, named: Mapping[str, Candidate], schema: tables.RowSchem
     :param schema: the JSON Schema of a row
     :return: what cannot be used of the tables
     """
-    audited = list(named.items())
     known = {model.real: model for model in named.values()}
     models = [known.get(model.real, model) for model in beside.models]
     said: dict[str, list[Claim]] = {}
     for path in beside.tables:
         problems: list[str] = []
+        subjects = _Subjects(path, beside.top, models, named)
         meant_none = False
         for row in _rows(path, schema, problems):
-            meant = _meant(row, path, beside.top, models, audited)
+            meant = subjects.of(row)
             meant_none = meant_none or not meant
             if len(meant) > 1:
                 _remark(row, meant)
@@ -124,22 +125,35 @@ def _take(model: Candidate, claims: Sequence[Claim]) -> None:
         model.remarks.append(f"tables of claims say different things of it, so none is taken: {said}")
 
 
-def _meant(
-    row: tables.Row, table: str, top: str, models: Sequence[Candidate], audited: Sequence[tuple[str, Candidate]]
-) -> Sequence[Candidate]:
-    """The models that a row may be about: by a path in the table's folder, else by name or path, else by file."""
-    if "name" not in row:
-        return _of_algorithm(row, models)
-    said = os.path.normpath(row["name"]).removesuffix(".zip")
-    named = {model.real for name, model in audited if name == said}
-    here = os.path.dirname(table) or "."
-    bare = [(model, model.path.removesuffix(".zip")) for model in models]
-    levels = (
-        [model for model, path in bare if said == os.path.relpath(path, here)],
-        [model for model, path in bare if model.real in named or said in (model.name, os.path.relpath(path, top))],
-        [model for model, path in bare if said == os.path.basename(path)],
-    )
-    return next(filter(None, levels), [])
+class _Subjects:
+    """The models that rows of one table may be about: by a path in its folder, else by name or path, else by file.
+
+    :param table: its path
+    :param top: the folder with models
+    :param audited: the models that are audited, by their names
+    """
+
+    def __init__(self, table: str, top: str, models: Sequence[Candidate], audited: Mapping[str, Candidate]) -> None:
+        here = os.path.dirname(table) or "."
+        names_of: dict[str, set[str]] = defaultdict(set)
+        for name, model in audited.items():
+            names_of[model.real].add(name)
+        self._levels: tuple[dict[str, list[Candidate]], ...] = (defaultdict(list), defaultdict(list), defaultdict(list))
+        for model in models:
+            path = model.path.removesuffix(".zip")
+            named = {*names_of[model.real], model.name, os.path.relpath(path, top)}
+            keys = ({os.path.relpath(path, here)}, named, {os.path.basename(path)})
+            for level, known_as in zip(self._levels, keys, strict=True):
+                for key in known_as:
+                    level[key].append(model)
+        self._models = models
+
+    def of(self, row: tables.Row) -> Sequence[Candidate]:
+        """The models that a row may be about."""
+        if "name" not in row:
+            return _of_algorithm(row, self._models)
+        said = os.path.normpath(row["name"]).removesuffix(".zip")
+        return next((level[said] for level in self._levels if said in level), [])
 
 
 def _of_algorithm(row: tables.Row, models: Sequence[Candidate]) -> Sequence[Candidate]:

@@ -262,10 +262,11 @@ def _laid_over(
     for table, row in rows:
         path = tables.model_path(row)
         folder, name = os.path.split(path)
-        places = (os.path.realpath(path), os.path.join(os.path.realpath(folder), name))
-        in_tables.update(places)
-        known = next((in_runs[place][1] for place in places if place in in_runs), None)
-        candidate = tables.from_row(row, table) if known is None else dataclasses.replace(known)
+        place = os.path.join(os.path.realpath(folder), name)
+        real = os.path.realpath(path) if os.path.islink(path) or name in ("", ".", "..") else place
+        in_tables.update((real, place))
+        known = next((in_runs[found][1] for found in (real, place) if found in in_runs), None)
+        candidate = tables.from_row(row, table, path, real) if known is None else dataclasses.replace(known)
         try:
             candidate = tables.take_row(candidate, row)
         except Exception as error:

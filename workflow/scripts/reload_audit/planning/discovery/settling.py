@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from reload_audit.planning.discovery.candidate import Candidate
@@ -30,9 +31,12 @@ def settle(models: Sequence[Candidate], recognise: Recognise) -> None:
     for model in open_ones:
         if not model.problem:
             _settle(model, tried)
+    of_training: dict[tuple[float | None, str], list[Candidate]] = defaultdict(list)
+    for model in models:
+        of_training[model.trained.started, model.algo].append(model)
     for model in open_ones:
         if not (model.env or model.setups or model.problem):
-            _settle_by_training(model, models)
+            _settle_by_training(model, of_training[model.trained.started, model.algo])
     for model in models:
         if "env" in model.said_by_user and len(model.setups) == 1 and not model.problem:
             model.remarks += _other_arguments(model, model.setups[0])
@@ -113,15 +117,14 @@ def _settle_by_names(model: Candidate, ids: Sequence[str]) -> None:
         model.setups = [Setup.of_id(env, f"a name, {shown(model.name)}, and the spaces in the zip") for env in ids]
 
 
-def _settle_by_training(model: Candidate, models: Sequence[Candidate]) -> None:
-    """Run a model that nothing speaks of as those of the same training are run: SB3 saves when it began."""
+def _settle_by_training(model: Candidate, of_training: Sequence[Candidate]) -> None:
+    """Run a model that nothing speaks of as those of the same training are run: SB3 saves when it began.
+
+    :param of_training: the models of its algorithm whose training began when its own did
+    """
     if not model.trained.started:
         return
-    others = [
-        other
-        for other in models
-        if other.env and other.trained.started == model.trained.started and other.algo == model.algo
-    ]
+    others = [other for other in of_training if other.env]
     alike = others and all(_how_run(other) == _how_run(others[0]) for other in others)
     if alike and _by_names(others[0]).observations == _by_names(model).observations:
         for key, value in _how_run(others[0]).items():

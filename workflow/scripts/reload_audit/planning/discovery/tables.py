@@ -75,12 +75,15 @@ def read_claims(path: str, schema: RowSchema, problems: list[str]) -> list[Row]:
     return [row for row in rows if _has_key(row, problems)]
 
 
-def from_row(row: Row, table: str) -> Candidate:
-    """A model that only a table knows of, without what the row says of it."""
-    path = model_path(row)
+def from_row(row: Row, table: str, path: str, real: str) -> Candidate:
+    """A model that only a table knows of, without what the row says of it.
+
+    :param path: of its zip
+    :param real: the same without any link
+    """
     return Candidate(
         path=path,
-        real=os.path.realpath(path),
+        real=real,
         name=row["name"],
         source="table",
         role="final",
