@@ -68,6 +68,24 @@ def test_what_cannot_be_filled_in_is_the_problem_of_that_model(tmp_path: Path, w
     assert said in arguments(tmp_path, weight=written)["a/ppo"]
 
 
+def test_wrappers_and_what_is_counted_differ_by_folder_too(tmp_path: Path) -> None:
+    for name in ("k_2", "k_4", "k_one"):
+        sb3_zip(tmp_path / f"{name}/ppo.zip")
+    limit = "gymnasium.wrappers.TimeLimit"
+    wrapped = [{limit: {"max_episode_steps": "{folder:k_*}"}}]
+    entries = found(tmp_path, wrappers=wrapped, frame_stack="{folder:k_*}", n_envs="{folder:k_*}")
+    for n in (2, 4):
+        of_one = entries[f"k_{n}/ppo"]
+        assert of_one["environment"]["wrappers"] == [{limit: {"max_episode_steps": n}}]
+        assert of_one["environment"]["vec_wrappers"] == [{"VecFrameStack": {"n_stack": n}}]
+        assert of_one["n_envs"] == n
+    said = "frame_stack: {folder:k_*} stands for 'one'; expected an integer of 2 to 1,000"
+    assert entries["k_one/ppo"]["problem"].endswith(f"runs[0]: {said}")
+    stacked = [{"VecFrameStack": {"n_stack": "{folder:k_*}"}}]
+    entry = found(tmp_path, vec_wrappers=stacked)["k_4/ppo"]
+    assert entry["environment"]["vec_wrappers"] == [{"VecFrameStack": {"n_stack": 4}}]
+
+
 def test_statistics_and_evaluations_are_named_by_patterns(tmp_path: Path) -> None:
     for name in ("one", "two"):
         sb3_zip(tmp_path / f"models/{name}.zip")

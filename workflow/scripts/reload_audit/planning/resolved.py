@@ -70,8 +70,8 @@ class Run(TypedDict, total=False):
     monitor: MonitorPlace
     vec_wrappers: list[WrapperEntry]
     vec_env: str
-    frame_stack: int | None
-    n_envs: int
+    frame_stack: int | str | None
+    n_envs: int | str
     deterministic: bool
     device: str
     classes: dict[str, str]

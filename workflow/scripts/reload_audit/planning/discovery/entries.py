@@ -7,10 +7,12 @@ from typing import Any
 from reload_audit.planning.discovery.candidate import SET_BY_USER, Candidate
 from reload_audit.planning.discovery.patterns import Places
 from reload_audit.planning.resolved import FolderClaim, Run
-from reload_audit.reading.refusal import shown
+from reload_audit.reading.refusal import brief, shown
 from reload_audit.records.specs import Claim
 
 _FILES = ("statistics", "evaluations")
+_COUNTED = {"frame_stack": range(2, 1_001), "n_envs": range(1, 1_000_001)}
+"""What is an integer, and what it may be."""
 
 
 def tell(model: Candidate, entry: Run, where: str) -> Candidate:
@@ -35,7 +37,11 @@ def tell(model: Candidate, entry: Run, where: str) -> Candidate:
 
 def _said(key: str, value: Any, places: Places) -> Any:
     """What an entry says of a model. Where code is imported from, no name or file of somebody else decides."""
-    return value if key == "python_path" else places.filled(value)
+    filled = value if key == "python_path" else places.filled(value)
+    if key in _COUNTED and isinstance(value, str) and (type(filled) is not int or filled not in _COUNTED[key]):
+        possible = f"{_COUNTED[key][0]} to {_COUNTED[key][-1]:,}"
+        raise ValueError(f"{key}: {value} stands for {brief(filled)}; expected an integer of {possible}")
+    return filled
 
 
 def _take_file(model: Candidate, key: str, pattern: str | None, places: Places) -> None:
