@@ -93,6 +93,36 @@ class Judged(Level):
         return super().reset(seed=seed)
 
 
+class Mapping(Level):
+    """:class:`Level` that hides its argument in what it makes of it, and keeps what its episodes were."""
+
+    def __init__(self, seed_of_map: int = 0) -> None:
+        super().__init__()
+        self.map = np.random.default_rng(seed_of_map).normal(size=(10, 10))
+        self.goal, self.board = np.random.default_rng().normal(size=(10, 10)), np.zeros((10, 10))
+        self.table = {"bonus": [float(seed_of_map)] * 100}
+        self.shift = lambda reward: reward + seed_of_map
+        self.judge = Judge(float(seed_of_map))
+        self.history: list[Any] = []
+        self.last: Any = None
+
+    def step(self, action: Any) -> Step:
+        observation, reward, terminated, truncated, info = super().step(action)
+        self.last, self.board[self.steps - 1] = self.np_random.normal(size=(10, 10)), reward
+        if truncated:
+            self.history.append([reward] * 100)
+        return observation, self.shift(reward), terminated, truncated, info
+
+
+class Drawn(Level, gym.utils.EzPickle):
+    """:class:`Level` that is rendered, and keeps its arguments as Gymnasium's own environments do."""
+
+    def __init__(self, render_mode: str | None = None, level: int = 0) -> None:
+        gym.utils.EzPickle.__init__(self, render_mode, level)
+        super().__init__(level)
+        self.render_mode = render_mode
+
+
 class Scaled(gym.RewardWrapper):
     """Multiplies rewards by an argument that it keeps."""
 
@@ -154,6 +184,23 @@ class Mapped(VecEnvWrapper):
     def step_wait(self) -> Any:
         observations, rewards, dones, infos = self.venv.step_wait()
         return self.factor * self.function(observations), rewards, dones, infos
+
+
+class Weighted(VecEnvWrapper):
+    """Hides the weights that it gives rewards."""
+
+    def __init__(self, venv: VecEnv, weight: float = 1.0) -> None:
+        super().__init__(venv)
+        self.weights = np.full(100, weight)
+        self.earned: list[Any] = []
+
+    def reset(self) -> Any:
+        return self.venv.reset()
+
+    def step_wait(self) -> Any:
+        observations, rewards, dones, infos = self.venv.step_wait()
+        self.earned += [[float(reward)] * 100 for reward, done in zip(rewards, dones, strict=True) if done]
+        return observations, rewards * self.weights[0], dones, infos
 
 
 def make_hiding(scale: float = 2.0) -> gym.Env:

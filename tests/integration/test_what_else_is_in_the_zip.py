@@ -11,6 +11,7 @@ import pickle
 import random
 import sys
 import uuid
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -124,10 +125,11 @@ class LaidOut(BaseFeaturesExtractor):
         super().__init__(observation_space, layout.size.value)
         first = th.nn.Linear(3, layout.size.value, bias=layout.options["bias"][0])
         self.layers = th.nn.Sequential(first, layout.activation(), last, *[args.more()] * args.times)
-        self.scale = args.scale
+        self.args = args
 
     def forward(self, observations):
-        return self.layers(observations) * self.scale
+        acted = self.args.function(self.layers(observations).to(self.args.device, self.args.dtype))
+        return acted * self.args.scale * sum(self.args.numbers)
 
 
 class Swish(th.nn.Module):
@@ -209,6 +211,16 @@ def with_a_device(stuff: ModuleType) -> SAC:
     return model
 
 
+def with_arguments_that_acting_does_not_need(stuff: ModuleType) -> PPO:
+    """Some are for training alone, its schedules gave NumPy's numbers; others no policy takes."""
+    numbers = {"weight_decay": np.float64(0)}
+    model = ppo(
+        policy_kwargs={"optimizer_class": stuff.Slow, "optimizer_kwargs": numbers, "log_std_init": th.tensor(0)}
+    )
+    model.policy_kwargs.update(note="mine", config=stuff.Config(), tanh=th.nn.Tanh)
+    return model
+
+
 class Curious(PPO):
     """Has a network of its own beside the policy's, and trains both with one optimizer."""
 
@@ -231,15 +243,16 @@ def with_a_network_of_its_own() -> PPO:
 
 def all_models(stuff: ModuleType, net: ModuleType) -> dict[str, BaseAlgorithm]:
     extractor = {"features_extractor_class": net.Net, "features_extractor_kwargs": {"features_dim": 5}}
-    args = argparse.Namespace(times=2, more=th.nn.Sigmoid, scale=th.arange(8.0)[1::2])
+    args = argparse.Namespace(times=2, more=th.nn.Sigmoid, scale=th.arange(8.0)[1::2], numbers=range(3))
+    vars(args).update(device=th.device("cpu"), dtype=th.float32, shape=th.Size([4]), names=defaultdict(list, a=["x"]))
+    args.function = functools.partial(th.nn.functional.leaky_relu, negative_slope=0.1)
     last = th.nn.Sequential(th.nn.Linear(4, 4), th.nn.BatchNorm1d(4), th.nn.LeakyReLU(0.3))
     laid_out = {"layout": net.Layout(), "last": last, "args": args}
     objects = {"features_extractor_class": net.LaidOut, "features_extractor_kwargs": laid_out}
-    beginning = {"optimizer_class": stuff.Slow, "log_std_init": th.tensor(0)}
     return {
         "anything": with_anything_set(stuff),
         "device": with_a_device(stuff),
-        "beginning": ppo(policy_kwargs=beginning),
+        "beginning": with_arguments_that_acting_does_not_need(stuff),
         "partial": ppo(policy_kwargs={"activation_fn": functools.partial(th.nn.LeakyReLU, negative_slope=0.3)}),
         "extractor": ppo(policy_kwargs=extractor),
         "policy": ppo(net.Policy),
@@ -335,7 +348,8 @@ def test_all_that_is_left_out_is_listed(
     assert set(left_out) == expected | {"learning_rate", "lr_schedule", "clip_range"}
     for named in ("policy_kwargs.device (torch.device)", "action_noise (their_stuff.Noise)", "(their_stuff.Buffer)"):
         assert named in audited["device"]["loaded_with"]
-    assert "policy_kwargs.optimizer_class (their_stuff.Slow)" in audited["beginning"]["loaded_with"]
+    for named in ("optimizer_class (their_stuff.Slow)", "config (their_stuff.Config)", "note ('mine')", "tanh ("):
+        assert f"policy_kwargs.{named}" in audited["beginning"]["loaded_with"]
     assert "policy_kwargs.optimizer_class (__main__.Slow)" in audited["optimizer"]["loaded_with"]
     for named in ("predictor.pth (of a class derived from PPO)", "the optimizers' states (of other parameters)"):
         assert named in audited["derived"]["loaded_with"]

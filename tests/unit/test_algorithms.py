@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 
 import numpy as np
@@ -10,13 +11,16 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.noise import NormalActionNoise
 
+from reload_audit.causes.fixes import CONTRIB
 from reload_audit.models.algorithms import (
     HyperparameterProblem,
+    algorithm,
     check_action_space,
     default_policy,
     parse_hyperparams,
     resolved_hyperparams,
 )
+from reload_audit.reading.model_zip import POLICY_ARGUMENTS
 
 IMAGE = spaces.Box(0, 255, (84, 84, 3), np.uint8)
 VECTOR = spaces.Box(-1, 1, (3,), np.float32)
@@ -89,3 +93,14 @@ def test_the_default_policy_fits_the_observation_space(algo, space, policy):
 def test_an_algorithm_refuses_a_space_that_it_cannot_act_in():
     with pytest.raises(ValueError, match="DQN needs an action space of kind Discrete, found Box"):
         check_action_space("DQN", VECTOR)
+
+
+def test_every_argument_that_a_policy_of_sb3_takes_is_known():
+    given = {"self", "observation_space", "action_space", "lr_schedule"}
+    policies = [
+        policy
+        for name in ("A2C", "DDPG", "DQN", "PPO", "SAC", "TD3", *CONTRIB)
+        for policy in algorithm(name).policy_aliases.values()
+    ]
+    taken = {name for policy in policies for name in inspect.signature(policy).parameters}
+    assert taken - given == POLICY_ARGUMENTS

@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 import layered
+import numpy as np
 import pytest
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
@@ -61,6 +62,39 @@ def test_arguments_that_are_passed_on_are_asked_for() -> None:
     assert "level is 3, not 0 (what its constructor was given cannot be read: judge, **kwargs)" in said
     assert 'env_kwargs={"level": ...}' in said
     assert read(environments({"level": 3}), env_kwargs={"level": 3}).env_kwargs == {"level": 3}
+
+
+def test_what_is_made_of_an_argument_is_compared_where_nothing_else_tells_it() -> None:
+    said = refused(environments({"seed_of_map": 3}, kind=layered.Mapping))
+    for hidden in ("map", "table", "shift", "judge"):
+        assert f"{hidden} holds something else" in said
+    assert (
+        '(what its constructor was given cannot be read: seed_of_map); say its arguments: env_kwargs={"seed_of' in said
+    )
+    named = {"seed_of_map": 3}
+    assert read(environments(named, kind=layered.Mapping), env_kwargs=named).env_kwargs == named
+    weighted = refused(layered.Weighted(environments({}), 3.0))
+    assert "weights holds something else" in weighted
+    assert 'vec_wrappers=[{"layered.Weighted": {"weight": ...}}]' in weighted
+
+
+def test_what_episodes_leave_behind_is_no_argument() -> None:
+    venv = layered.Weighted(environments({}, {}, kind=layered.Mapping))
+    trained = model(venv)
+    for _ in range(12):
+        venv.step(np.array([0, 1]))
+    assert venv.earned
+    assert environment_of(trained, Said()).env_kwargs == {}
+
+
+def test_arguments_are_read_past_how_an_environment_is_rendered_and_past_a_function_that_makes_it() -> None:
+    assert read(environments({"level": 2}, kind=layered.Drawn)).env_kwargs == {"level": 2}
+    gym.register("MadeByFunction-v0", entry_point=lambda: layered.Level(3))
+    try:
+        spec = read(make_vec_env("MadeByFunction-v0"))
+    finally:
+        del gym.registry["MadeByFunction-v0"]
+    assert (spec.env, spec.env_kwargs) == ("layered:Level", {"level": 3})
 
 
 def test_environments_that_were_given_different_arguments_are_named_but_for_numbers_of_the_slots() -> None:

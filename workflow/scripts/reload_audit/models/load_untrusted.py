@@ -70,6 +70,9 @@ _KINDS: dict[str, type] = {
 }
 
 
+_PLAIN = (bool, int, float, str, list, tuple, dict, set, np.generic)
+"""Classes that make nothing but plain values."""
+
 _EXTRACTOR_ARGUMENTS = "features_extractor_kwargs"
 """Its entries may hold a class under any name, because users give their extractors layers."""
 
@@ -97,13 +100,22 @@ def load(saved: SavedModel, algo: str, device: str) -> Loaded:
         kind = algorithm(algo)
         arguments, unread = saved.policy_arguments()
         values = {name: saved.value(name) for name in NEEDED if name != "policy_kwargs"} | {"policy_kwargs": arguments}
+        not_taken = _not_taken(values["policy_class"], arguments, unread)
+        for name in [name for name in not_taken if name in arguments]:
+            unread[name] = LeftOut(_kind_of(arguments.pop(name)), not_taken[name])
         _check_kinds(values, saved)
         if "optimizer_class" in unread:
             arguments["optimizer_class"] = _Idle
         given = values | _numbers(saved) | _NO_TRAINING
         spare_compiler()
         members, others = _parameters(saved, kind)
-        plain_error = next((_said(_no_place(name)) for name in others), "")
+        errors = [
+            _SAID_OF_NUMBERS
+            for name in members
+            if name not in _TENSOR_FILES and members[name] is not saved.parameters[name]
+        ]
+        errors += [said for name, said in not_taken.items() if name != "device"]  # which SB3 drops itself
+        plain_error = next(iter((*errors, *(_said(_no_place(name)) for name in others))), "")
         try:
             model = kind.load(_without_pickles(saved, kind, given, members), device=device, custom_objects=given)
         except (ValueError, KeyError) as problem:  # what SB3 makes of an optimizer's state that does not fit
@@ -199,7 +211,9 @@ def _parameters(saved: SavedModel, kind: type[BaseAlgorithm]) -> tuple[dict[str,
             left_out[name] = LeftOut(f"of a class derived from {kind.__name__}", "it has no such parameters")
             continue
         with refusing(f"damaged {name}"):
-            pickles_of_tensors(content)  # PyTorch executes nothing in it either, but may never come to its end
+            pickles = pickles_of_tensors(content)  # PyTorch executes nothing in them, but may never come to their end
+            if any(str(found) in _SCALARS for pickled in pickles for found in pickled.names):
+                content = _with_plain_numbers(content)
             kept[name] = _single_tensors(content) if name in _TENSOR_FILES else content
     return kept, left_out
 
@@ -212,6 +226,30 @@ def _saved_by(kind: type[BaseAlgorithm]) -> set[str]:
     return {*without_entropy, "ent_coef_optimizer"}
 
 
+_SAID_OF_NUMBERS = "UnpicklingError: Weights only load failed."
+"""What PyTorch says of NumPy's numbers, and then more."""
+
+
+def _with_plain_numbers(content: bytes) -> bytes:
+    """An optimizer's state with Python's numbers instead of NumPy's, such as a schedule's, which PyTorch refuses."""
+    kinds = [type(np.dtype(code)) for code in "?bBhHiIlLefd"]
+    scalar: Any = np.float64().__reduce__()[0]
+    known: list[Any] = [*((scalar, name) for name in _SCALARS), np.dtype, *kinds]
+    with th.serialization.safe_globals(known):
+        state = th.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    written = io.BytesIO()
+    th.save(_plain_numbers(state), written)
+    return written.getvalue()
+
+
+def _plain_numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain_numbers(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_plain_numbers, value))
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _single_tensors(content: bytes) -> bytes:
     """The single tensors that SB3 puts where their names say, without others."""
     tensors = th.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -220,6 +258,25 @@ def _single_tensors(content: bytes) -> bytes:
     written = io.BytesIO()
     th.save({name: tensor for name, tensor in tensors.items() if name in _TENSORS}, written)
     return written.getvalue()
+
+
+def _not_taken(policy: Any, arguments: Any, unread: Collection[str]) -> dict[str, str]:
+    """Arguments that a policy's constructor does not take, each with what it raises; none where it takes any."""
+    if not (isinstance(policy, type) and issubclass(policy, BasePolicy) and isinstance(arguments, dict)):
+        return {}
+    parameters = inspect.signature(policy).parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return {}
+    return {
+        name: _said(TypeError(f"{policy.__name__}.__init__() got an unexpected keyword argument {name!r}"))
+        for name in (*arguments, *unread)
+        if name not in parameters
+    }
+
+
+def _kind_of(value: Any) -> str:
+    kind = type(value)
+    return described(value) if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 class _Idle(th.optim.Optimizer):
@@ -244,7 +301,7 @@ def _check_kinds(values: dict[str, Any], saved: SavedModel) -> None:
     for path, value in _classes_in(arguments, "policy_kwargs"):
         own = is_trusted(value.__module__, saved.trusted) or _is_replacement(value, saved)
         of_extractor = th.nn.Module if _EXTRACTOR_ARGUMENTS in path.split(".") else None
-        kind = _KINDS.get(path.rpartition(".")[2], object if own else of_extractor)
+        kind = _KINDS.get(path.rpartition(".")[2], object if own or issubclass(value, _PLAIN) else of_extractor)
         if kind is None or not issubclass(value, kind):
             raise Unreadable(
                 f"{path}: expected {'plain values' if kind is None else kind.__name__}, found {described(value)}"
@@ -268,8 +325,8 @@ def _classes_in(value: Any, path: str) -> Iterator[tuple[str, type]]:
     if isinstance(value, type):
         yield path, value
     elif isinstance(value, functools.partial):
-        made: Any = value.func
-        yield path, made
+        if isinstance(value.func, type):
+            yield path, value.func
         yield from _classes_in([value.args, value.keywords], f"{path}.arguments")
     if isinstance(value, dict):
         for key, item in value.items():

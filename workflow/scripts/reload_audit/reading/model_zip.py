@@ -20,7 +20,7 @@ from reload_audit.reading import limits
 from reload_audit.reading.by_value import besides, first_name, held_in
 from reload_audit.reading.files import open_zip, read_bytes, read_member
 from reload_audit.reading.instances import split
-from reload_audit.reading.pickles import Call, Parsed, described, parse
+from reload_audit.reading.pickles import Call, Global, Parsed, described, parse
 from reload_audit.reading.refusal import Unreadable, printable, refusing
 from reload_audit.reading.trust import held_as_code, refuse_untrusted, unknown_name
 from reload_audit.reading.values import SPACE_ATTRIBUTES, Values, is_space
@@ -32,8 +32,18 @@ _SYSTEM = re.compile(r"^(?:- )?(?P<name>[A-Za-z0-9 -]+): (?P<value>.*)$", re.MUL
 NEEDED = ("policy_class", "policy_kwargs", "observation_space", "action_space")
 """The attributes that a model cannot act without."""
 
-OPTIONAL_ARGUMENTS = {"device", "optimizer_class", "optimizer_kwargs", "ortho_init", "log_std_init"}
+OPTIONAL_ARGUMENTS = {"optimizer_class", "optimizer_kwargs", "ortho_init", "log_std_init"}
 """Arguments of policies that only training needs: how weights are initialised, and how they are optimised."""
+
+POLICY_ARGUMENTS = {
+    *("activation_fn", "features_extractor_class", "features_extractor_kwargs", "full_std", "net_arch", "n_critics"),
+    *("normalize_images", "share_features_extractor", "squash_output", "use_expln", "use_sde", "clip_mean"),
+    *("n_quantiles", "lstm_hidden_size", "n_lstm_layers", "shared_lstm", "enable_critic_lstm", "lstm_kwargs"),
+    *("with_bias", "batch_norm", "batch_norm_momentum", "batch_norm_eps", "renorm_warmup_steps", *OPTIONAL_ARGUMENTS),
+}
+"""Arguments that policies of SB3 and sb3-contrib take. What else stands among them, such a policy never sees."""
+
+_LIBRARIES = ("stable_baselines3", "sb3_contrib")
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,7 @@ class SavedModel:
 
     @refusing("damaged settings")
     def policy_arguments(self) -> tuple[Any, dict[str, LeftOut]]:
-        """``policy_kwargs``, and those of :data:`OPTIONAL_ARGUMENTS` that cannot be rebuilt, which are left out of it.
+        """``policy_kwargs``, and those of them that cannot be rebuilt, which the policy acts without.
 
         :raises Unreadable: another one cannot be rebuilt
         """
@@ -97,7 +107,7 @@ class SavedModel:
             try:
                 arguments[key] = self._built(node, f"policy_kwargs.{key if isinstance(key, str) else described(key)}")
             except Unreadable as problem:
-                if key not in OPTIONAL_ARGUMENTS:
+                if not _can_do_without(key, self.pickled.get("policy_class"), self.classes):
                     raise
                 left_out[key] = LeftOut(first_name(node) or described(node), str(problem))
         return arguments, left_out
@@ -130,11 +140,12 @@ def read_model(
     left_out = {}
     instructions = limits.INSTRUCTIONS
     is_pickled = {name: isinstance(item, dict) and SERIALIZED in item for name, item in data.items()}
-    for attribute in sorted(filter(is_pickled.__getitem__, data), key=lambda name: name not in NEEDED):
+    for attribute in sorted(filter(is_pickled.__getitem__, data), key=_turn):
         try:
             pickled[attribute] = _parsed(data[attribute][SERIALIZED], instructions)
             instructions -= pickled[attribute].instructions
-            _check_names(attribute, pickled[attribute], trusted, classes)
+            policy = pickled.get("policy_class")
+            _check_names(attribute, pickled[attribute], trusted, classes, policy)
         except Unreadable as problem:
             if attribute in NEEDED:
                 raise Unreadable(f"{attribute}: {problem}") from None
@@ -209,7 +220,21 @@ def _parsed(text: Any, most: int) -> Parsed:
         return parse(base64.b64decode(text, validate=True), most)
 
 
-def _check_names(attribute: str, parsed: Parsed, trusted: Collection[str], classes: Mapping[str, str]) -> None:
+def _turn(attribute: str) -> int:
+    """What acting needs is parsed first, and the policy's class before its arguments."""
+    return NEEDED.index(attribute) if attribute in NEEDED else len(NEEDED)
+
+
+def _can_do_without(argument: Any, policy: Parsed | None, classes: Mapping[str, str]) -> bool:
+    """Whether a policy acts without an argument: for training alone, or for no policy of SB3, which it is one of."""
+    named = policy.value if policy is not None else None
+    of_sb3 = isinstance(named, Global) and named.module.partition(".")[0] in _LIBRARIES and str(named) not in classes
+    return argument in OPTIONAL_ARGUMENTS or (of_sb3 and argument not in POLICY_ARGUMENTS)
+
+
+def _check_names(
+    attribute: str, parsed: Parsed, trusted: Collection[str], classes: Mapping[str, str], policy: Parsed | None
+) -> None:
     """Refuse an attribute whose pickle mentions what is not trusted, where that is needed.
 
     What only serves a class for which another one is imported, an argument that is optional, or an attribute that
@@ -220,8 +245,8 @@ def _check_names(attribute: str, parsed: Parsed, trusted: Collection[str], class
     kept = parsed.value
     others: list[Any] = []
     if attribute == "policy_kwargs" and isinstance(kept, dict):
-        others = [item for key, item in kept.items() if key in OPTIONAL_ARGUMENTS]
-        kept = {key: item for key, item in kept.items() if key not in OPTIONAL_ARGUMENTS}
+        others = [item for key, item in kept.items() if _can_do_without(key, policy, classes)]
+        kept = {key: item for key, item in kept.items() if not _can_do_without(key, policy, classes)}
     if isinstance(kept, Call) and is_space(kept):
         kept, rest = split(kept, SPACE_ATTRIBUTES)
         others = list(rest.values())

@@ -31,6 +31,13 @@ _NUMPY_CORE = {
     "numeric": {"_frombuffer"},
 }
 
+ACTIVATIONS = {
+    *("celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax"),
+    *("logsigmoid", "mish", "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softmin", "softplus", "softshrink"),
+    *("softsign", "tanh", "tanhshrink", "threshold"),
+}
+"""Functions of PyTorch that a network may be given as its activation."""
+
 _NAMES: dict[str, set[str]] = {
     "builtins": {
         *("bool", "int", "float", "complex", "str", "bytes", "bytearray", "list", "tuple", "dict", "set", "frozenset"),
@@ -57,10 +64,12 @@ _NAMES: dict[str, set[str]] = {
     "numpy.random.bit_generator": {"SeedSequence", "__pyx_unpickle_SeedSequence"},
     "gym.utils.seeding": {"RandomNumberGenerator", "RandomNumberGenerator._generator_ctor"},
     "torch": {
-        *("Tensor", "Size", "device", "float16", "float32", "float64", "bfloat16", "int32", "int64", "uint8", "bool"),
+        *("Tensor", "Size", "device", "float16", "float32", "float64", "bfloat16", "int8", "int16", "int32", "int64"),
+        *("uint8", "bool", "complex64", "complex128"),
         *("FloatStorage", "DoubleStorage", "HalfStorage", "BFloat16Storage", "LongStorage", "IntStorage"),
         *("ByteStorage", "BoolStorage"),
     },
+    **dict.fromkeys(("torch.nn.functional", "torch._C._nn"), ACTIVATIONS),
     "torch._utils": {"_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter"},
     "torch.storage": {"_load_from_bytes", "TypedStorage", "UntypedStorage"},
 }
@@ -185,7 +194,7 @@ def _is_of_members_only(parsed: Parsed) -> bool:
 
 
 def _is_of_classes_only(parsed: Parsed) -> bool:
-    """Whether ``functools.partial`` is given nothing but a class, which must be known or mapped, with its arguments."""
+    """Whether ``functools.partial`` is given nothing but what has a name, which must be known or mapped."""
     made = [call for call in parsed.calls if isinstance(call.function, Global) and str(call.function) == _PARTIAL]
     return bool(made) and all(
         isinstance(call.args, tuple)

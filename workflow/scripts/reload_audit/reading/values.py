@@ -24,10 +24,12 @@ from reload_audit.reading.objects import PLAIN_OBJECTS, object_of
 from reload_audit.reading.pickles import Call, Global, described, hashable
 from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.reading.tensors import tensor_of
-from reload_audit.reading.trust import NESTED_TENSOR, held_as_code, is_trusted
+from reload_audit.reading.trust import ACTIVATIONS, NESTED_TENSOR, held_as_code, is_trusted
 
 _DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|bool|u?int(8|16|32|64)|float(16|32|64))")
+_DTYPE_OF_TORCH = re.compile(r"bool|uint8|b?float(16|32|64)|int(8|16|32|64)|complex(64|128)")
 _CLASS = re.compile(r"_?[A-Za-z]\w*")
+_WITH_ACTIVATIONS = ("torch.nn.functional", "torch._C._nn")
 
 # Where classes may come from that a policy is made of.
 _MODULES = "torch.nn.modules"
@@ -85,7 +87,7 @@ class Values:
         if isinstance(node, dict):
             return self._paired(node.items())
         if isinstance(node, Global):
-            return self._replacement(str(node)) if str(node) in self._classes else self.class_named(node)
+            return self._replacement(str(node)) if str(node) in self._classes else self._named(node)
         if name := held(node):
             if name not in self._classes:
                 raise Unreadable(held_as_code([name]))
@@ -95,6 +97,13 @@ class Values:
         if isinstance(node, Call) and held(node.function):
             return self._object(node, self._build(node.function))
         raise Unreadable(f"nothing is known about {described(node)}")
+
+    def _named(self, name: Global) -> Any:
+        """A class, an activation function or a data type of PyTorch."""
+        function = name.module in _WITH_ACTIVATIONS and name.name in ACTIVATIONS
+        if not function and not (name.module == "torch" and _DTYPE_OF_TORCH.fullmatch(name.name)):
+            return self.class_named(name)
+        return getattr(importlib.import_module(name.module), name.name)
 
     def class_named(self, name: Global) -> type:
         """The class that a pickle mentions, imported from SB3, sb3-contrib, PyTorch, NumPy or what the user trusts.
@@ -160,7 +169,7 @@ class Values:
         """``partial(class)``, then the state (class, arguments, keyword arguments, attributes)."""
         function, args, kwargs, _ = _one_state(node)
         made = self._build(function)
-        if not isinstance(made, type):
+        if not isinstance(made, type) and getattr(made, "__name__", "") not in ACTIVATIONS:
             raise Unreadable(f"expected functools.partial of a class, found one of {described(made)}")
         return functools.partial(made, *self._build(args), **self._build(kwargs))
 
@@ -222,6 +231,34 @@ class Values:
                 f"expected text encoded as latin1, found {described(text)} encoded as {described(encoding)}"
             )
         return text.encode("latin1")
+
+    def _device(self, node: Call) -> Any:
+        """A device as PyTorch writes it, by its kind and perhaps its number."""
+        import torch as th  # as in ``tensors``
+
+        kind, *number = node.args
+        if not isinstance(kind, str) or any(type(index) is not int for index in number):
+            raise Unreadable(f"expected a device, found {described(kind)}")
+        return th.device(kind, *number)
+
+    def _size(self, node: Call) -> Any:
+        import torch as th  # as in ``tensors``
+
+        (sizes,) = self._build(node.args)
+        return th.Size([_small(size) for size in sizes])
+
+    def _plain(self, node: Call) -> Any:
+        """``range``, ``slice`` and ``complex``, of numbers."""
+        numbers = [part if part is None or isinstance(part, float) else _small(part) for part in node.args]
+        return {"range": range, "slice": slice, "complex": complex}[node.function.name](*numbers)
+
+    def _default(self, node: Call) -> collections.defaultdict[Any, Any]:
+        (factory,) = node.args or (None,)
+        kind = factory.name if isinstance(factory, Global) and factory.module == "builtins" else ""
+        makes: dict[str, type] = {"list": list, "dict": dict, "set": set, "int": int, "float": float, "str": str}
+        if factory is not None and kind not in makes:
+            raise Unreadable(f"expected a defaultdict of plain values, found one of {described(factory)}")
+        return collections.defaultdict(makes.get(kind), self._paired(node.pairs))
 
     def _ordered(self, node: Call) -> dict[Any, Any]:
         (pairs,) = node.args or ((),)
@@ -292,7 +329,11 @@ _RULES: dict[str, Callable[[Values, Call], Any]] = {
     "torch._utils._rebuild_parameter": Values._parameter,
     "collections.OrderedDict": Values._ordered,
     "collections.deque": Values._deque,
+    "collections.defaultdict": Values._default,
     "functools.partial": Values._partial,
+    "torch.device": Values._device,
+    "torch.Size": Values._size,
+    **{f"builtins.{kind}": Values._plain for kind in ("range", "slice", "complex")},
     **{f"builtins.{kind}": Values._container for kind in ("set", "frozenset", "list", "tuple", "bytes", "bytearray")},
 }
 
@@ -341,6 +382,13 @@ def _integer(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise Unreadable(f"expected a whole number, found {described(value)}")
     return int(value)
+
+
+def _small(value: Any) -> int:
+    number = _integer(value)
+    if abs(number) > limits.ARRAY_SIZE:
+        raise Unreadable(f"expected a number of at most {limits.ARRAY_SIZE:,}, found {described(number)}")
+    return number
 
 
 def _choices(value: Any) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from gymnasium import Env
@@ -11,16 +12,19 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from reload_audit.environments.build import make_env
 from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.training.layers import (
+    UNNAMED,
     Attributes,
     at_a_start,
     fixed_attributes,
     layers_with_effect,
     numbers_slots,
+    other_contents,
     other_objects,
     other_values,
     parameter_names,
     parameters_of,
     plain_attributes,
+    run_on,
     shown_name,
 )
 from reload_audit.training.vec_envs import hidden_in_layers
@@ -48,6 +52,10 @@ def compare(trained: Env, spec: EnvironmentSpec, said: Collection[str]) -> None:
     for layer, *others in zip(layers, *built, strict=True):
         if objects := other_objects(layer, *others):
             raise NotRebuilt(unwritten(layer, objects))
+    for layer, new, other in zip(layers, *built, strict=True):
+        option = "env_kwargs" if new is built[0][-1] else "wrappers"
+        if option not in said and (contents := other_contents(layer, new, other, partial(run_on, envs[1]))):
+            refuse(layer, dict.fromkeys(contents, (UNNAMED, UNNAMED)), parameters_of(layer).unread, option)
     news = [[plain_attributes(layer) for layer in side] for side in built]
     if not _arguments_differ(layers, built[0], news, said):
         return  # without a reset or a step, which might change what all environments of a process share
@@ -83,9 +91,14 @@ def refuse(layer: Any, other: Mapping[str, tuple[Any, Any]], unread: Sequence[st
     :param option: of the recorder, which takes them
     :raises NotRebuilt: always
     """
-    said = ", ".join(f"{name} is {trained!r}, not {new!r}" for name, (trained, new) in other.items())
+    said = ", ".join(
+        f"{name} holds something else" if trained is UNNAMED else f"{name} is {trained!r}, not {new!r}"
+        for name, (trained, new) in other.items()
+    )
     unknown = f" (what its constructor was given cannot be read: {', '.join(unread)})" if unread else ""
-    names = other if any(name.startswith("*") for name in unread) else unread or other
+    known = [name for name in unread if not name.startswith("*")]
+    plain = UNNAMED not in (trained for trained, _ in other.values())
+    names = other if plain and len(known) < len(unread) else known or other
     arguments = "{" + ", ".join(f'"{name.lstrip("_")}": ...' for name in names) + "}"
     how = arguments if option == "env_kwargs" else f'[{{"{shown_name(layer)}": {arguments}}}]'
     or_else = "" if isinstance(layer, VecEnv) else ", or pass env_fns, the functions that make the environments"

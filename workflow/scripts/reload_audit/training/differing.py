@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import random
 import types
 from collections.abc import Mapping, Sized
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch as th
+from stable_baselines3.common.vec_env import VecEnv
+
+_GENERATORS = (np.random.Generator, np.random.RandomState, random.Random, th.Generator)
+_OF_EVERY_EPISODE = (gym.Env, gym.Space, VecEnv, *_GENERATORS)
+"""What draws numbers, or is looked at as a layer of its own."""
 
 _DEPTH = 4
 """Objects inside objects down to which contents are compared."""
@@ -22,7 +29,7 @@ def differs(held: Any, new: Any, other: Any, depth: int = _DEPTH) -> bool:
 
     :param depth: objects inside objects down to which they are compared
     """
-    if held is new or type(new) is not type(other) or depth == 0:
+    if held is new or type(new) is not type(other) or depth == 0 or isinstance(held, _OF_EVERY_EPISODE):
         return False
     if type(held) is not type(new):
         return True

@@ -8,7 +8,7 @@ import inspect
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,9 @@ _OF_LIBRARIES = frozenset({"render_mode", "_ezpickle_args", "_ezpickle_kwargs", 
 _STEPS = 3
 """Steps of a new environment after which what has changed is a part of the episode."""
 
+
+_LONG = 1000
+"""Steps of a new environment that is run only before it is said to be another."""
 
 _SEED = 987_654_321
 """Seed of a new environment's episode: large, so that its draws are not those of environments trained in."""
@@ -92,8 +95,8 @@ def shown_name(layer: Any) -> str:
 def parameters_of(layer: Any) -> Parameters:
     """What a layer's constructor was given: recorded by Gymnasium, or kept as attributes of the parameters' names."""
     parameters = _constructor(layer)
-    made_by_id = isinstance(layer, gym.Env) and layer is layer.unwrapped and layer.spec is not None
-    recorded = layer.spec.kwargs if made_by_id else _recorded(layer, parameters)
+    made_by_id = _is_registered(layer)
+    recorded = layer.spec.kwargs if made_by_id else _recorded(layer)
     read: Attributes = {}
     objects: Attributes = {}
     unread, needed = [], []
@@ -133,6 +136,22 @@ def other_objects(trained: Any, new: Any, other: Any) -> list[str]:
         run_briefly(other)
         news[1] = parameters_of(other).objects
     return [name for name in found if _is_other(name, held, *news)]
+
+
+def other_contents(trained: Any, new: Any, other: Any, run: Callable[[], None]) -> list[str]:
+    """Attributes of a layer whose values have no name, and are not those of two new ones, where arguments are hidden.
+
+    :param run: goes on with the episodes of ``other``: what they change is a part of them
+    """
+    if package_of(type(trained).__module__) in _LIBRARIES or not parameters_of(trained).unread:
+        return []
+    plain, held = plain_attributes(trained), getattr(trained, "__dict__", {})
+    found = [name for name in held if name not in plain and name not in _OF_LIBRARIES]
+    for attempt in range(3):
+        if attempt and found:
+            run()
+        found = [name for name in found if _is_other(name, held, vars(new), vars(other)) and name in vars(new)]
+    return found
 
 
 def _is_other(name: str, held: Attributes, new: Attributes, other: Attributes) -> bool:
@@ -229,10 +248,16 @@ def run_briefly(env: gym.Env) -> None:
     step_briefly(env)
 
 
-def step_briefly(env: gym.Env) -> None:
+def run_on(env: gym.Env) -> None:
+    """Run an episode to its end, if it is not too long."""
+    env.reset(seed=_SEED)
+    step_briefly(env, _LONG)
+
+
+def step_briefly(env: gym.Env, steps: int = _STEPS) -> None:
     """Go on with an episode by a few steps."""
     env.action_space.seed(0)
-    for _ in range(_STEPS):
+    for _ in range(steps):
         _, _, terminated, truncated, _ = env.step(env.action_space.sample())
         if terminated or truncated:
             break
@@ -308,7 +333,22 @@ def _is_without_effect(layer: Any) -> bool:
     return package in _OWN or (package in _LIBRARIES and type(layer).__name__ in _WITHOUT_EFFECT)
 
 
+def _is_registered(layer: Any) -> bool:
+    """Whether an environment was made by an id, which stands for its class and for no function that makes it."""
+    if not isinstance(layer, gym.Env) or layer is not layer.unwrapped or layer.spec is None:
+        return False
+    entry = layer.spec.entry_point
+    return re.split("[:.]", entry if isinstance(entry, str) else getattr(entry, "__qualname__", ""))[-1] == (
+        type(layer).__name__
+    )
+
+
 def _constructor(layer: Any) -> Sequence[inspect.Parameter]:
+    """The parameters of a layer's constructor, without what it is put around and how it is rendered."""
+    return [parameter for parameter in _in_order(layer) if parameter.name != "render_mode"]
+
+
+def _in_order(layer: Any) -> Sequence[inspect.Parameter]:
     kind = type(layer)
     if kind.__init__ in (VecEnvWrapper.__init__, gym.Wrapper.__init__, object.__init__):
         return ()  # it has none of its own
@@ -318,7 +358,7 @@ def _constructor(layer: Any) -> Sequence[inspect.Parameter]:
         return ()
     inside = isinstance(layer, VecEnvWrapper) or layer is not layer.unwrapped
     several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [one for one in parameters[inside:] if one.kind not in several and one.name != "render_mode"]
+    return [one for one in parameters[inside:] if one.kind not in several]
 
 
 def _further(layer: Any) -> list[str]:
@@ -331,9 +371,9 @@ def _further(layer: Any) -> list[str]:
     return []
 
 
-def _recorded(layer: Any, parameters: Sequence[inspect.Parameter]) -> Arguments:
+def _recorded(layer: Any) -> Arguments:
     """What Gymnasium's RecordConstructorArgs or EzPickle kept, if it is of this very constructor."""
-    names = [parameter.name for parameter in parameters]
+    names = [parameter.name for parameter in _in_order(layer)]
     held = getattr(layer, "__dict__", {})
     kept = {**dict(zip(names, held.get("_ezpickle_args", ()), strict=False)), **held.get("_ezpickle_kwargs", {})}
     kept = kept or held.get("_saved_kwargs") or {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, unwrap_vec_normalize
@@ -13,7 +14,9 @@ from reload_audit.models import model_folder
 from reload_audit.records.environment_spec import Arguments, EnvironmentSpec
 from reload_audit.records.manifest import ChangedAttribute
 from reload_audit.training.layers import (
+    UNNAMED,
     Attributes,
+    other_contents,
     other_objects,
     other_values,
     parameter_names,
@@ -31,6 +34,8 @@ _GIVEN_BY_AN_AUDIT = ("n_envs", "num_envs", "seed")
 
 _OF_EVERY_VEC_ENV = frozenset({"num_envs", "reset_infos", "_seeds", "_options", "_seed"})
 _STEPS = 3
+_LONG = 1000
+"""Steps of a new VecEnv that is run only before it is said to be another."""
 
 
 def is_own(venv: VecEnv) -> bool:
@@ -79,10 +84,12 @@ def hidden_in_layers(venv: VecEnv, spec: EnvironmentSpec) -> Iterator[tuple[VecE
         return
     stacks = [_new(venv, spec) for _ in range(2)]
     news = zip(_own_layers(venv), *map(_own_layers, stacks), strict=True)
-    objects = [other_objects(*layers) for layers in news]
+    run = partial(_run_on, stacks[1])
+    found = [(other_objects(layer, new, other), other_contents(layer, new, other, run)) for layer, new, other in news]
     fixed = [_fixed(stack) for stack in stacks]
-    for layer, unnamed, *new in zip(_own_layers(venv), objects, *fixed, strict=True):
+    for layer, (unnamed, contents), *new in zip(_own_layers(venv), found, *fixed, strict=True):
         values = other_values(plain_attributes(layer), new) if parameters_of(layer).unread else {}
+        values |= dict.fromkeys(contents, (UNNAMED, UNNAMED))
         if unnamed or values:
             yield layer, unnamed, values
     for stack in stacks:
@@ -114,6 +121,15 @@ def _new(venv: VecEnv, spec: EnvironmentSpec) -> VecEnv:
     normalize = unwrap_vec_normalize(venv)
     normalizer = None if normalize is None else model_folder.normalizer_from_memory(normalize)
     return build_vec_env(spec, venv.num_envs, seed=0, normalizer=normalizer)
+
+
+def _run_on(venv: VecEnv) -> None:
+    """Run episodes in a new VecEnv."""
+    venv.reset()
+    for _ in range(_LONG):
+        _, _, dones, _ = venv.step(np.array([venv.action_space.sample() for _ in range(venv.num_envs)]))
+        if dones.all():
+            break
 
 
 def _fixed(venv: VecEnv) -> list[Attributes]:
