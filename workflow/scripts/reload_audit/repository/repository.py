@@ -96,6 +96,7 @@ class Repository:
         follower.follow_all(partial(library.plugin, follower, plugin) for plugin in self._plugins)
         self._set: list[Environment] | None = None
         self._texts: dict[str, Any] = {}
+        self._speaking: dict[str, set[int]] = {}
         self._stated: dict[str, Mapping[str, Value]] = {}
         self._follower, self._found = follower, library.found
         self._found.classes = follower.classes
@@ -234,7 +235,10 @@ class Repository:
 
     def _speaking_of(self, path: str) -> set[int]:
         """The models of scripts that are a file, as far as paths tell."""
-        return {id(model) for model in _best(self._found.models, lambda model: _match(path, model))}
+        if path not in self._speaking:
+            best = _best(self._found.models, lambda model: _match(path, model))
+            self._speaking[path] = {id(model) for model in best}
+        return self._speaking[path]
 
     def _in_file(self, path: str, file: str, subject: Subject) -> Sequence[Reward]:
         if path not in self._texts:

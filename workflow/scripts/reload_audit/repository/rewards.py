@@ -8,6 +8,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from reload_audit.reading import limits
@@ -93,7 +94,7 @@ class Subject:
     algo: str
     among: Sequence[tuple[str, str]] = ()
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Letters of what it is called: its file, or the folder of a file that is called like any other."""
         parts = [_letters(part) for part in posixpath.splitext(self.path)[0].split("/")]
@@ -101,14 +102,14 @@ class Subject:
 
     def is_meant(self, text: str, *, by_algorithm: bool = False) -> bool:
         """Whether a text is about it."""
+        if self.alone or (len(self.name) >= 4 and self._whole_name.search(_letters(text))):
+            return True
+        return bool(by_algorithm and self.algo and re.search(rf"\b{self.algo}\b", text, re.IGNORECASE))
+
+    @cached_property
+    def _whole_name(self) -> re.Pattern[str]:
         word = rf"(?<![0-9]){self.name}" if self.name[:1].isdecimal() else self.name
-        whole = f"{word}(?![0-9])" if self.name[-1:].isdecimal() else word  # trial 1 is not trial 10
-        named = len(self.name) >= 4 and bool(re.search(whole, _letters(text)))
-        return (
-            self.alone
-            or named
-            or bool(by_algorithm and self.algo and re.search(rf"\b{self.algo}\b", text, re.IGNORECASE))
-        )
+        return re.compile(f"{word}(?![0-9])" if self.name[-1:].isdecimal() else word)  # trial 1 is not trial 10
 
     def rows(self, rows: Sequence[Sequence[str]]) -> list[int]:
         """Which rows of a table are about it and about no other model, by the cells that say something of models.
@@ -154,17 +155,24 @@ def in_results(path: str, content: Value, subject: Subject) -> Iterator[Reward]:
 
 def in_table(path: str, text: str, subject: Subject) -> Iterator[Reward]:
     """What a table of comma-separated values says of a model, in a row with its name."""
+    rows = _rows(text)
+    about = subject.rows([cells for _, cells in rows[: limits.SCRIPT_ITEMS]])
+    for number, (row, cells) in enumerate(rows):
+        words = " ".join(cells)
+        is_about = number in about if about else subject.is_meant(words if len(rows) > 1 else f"{path} {words}")
+        reward = _reward(row, f"{path}:{number + 2}") if is_about else None
+        if reward is not None:
+            yield reward
+
+
+@lru_cache(maxsize=8)
+def _rows(text: str) -> Sequence[tuple[Mapping[str, object], Sequence[str]]]:
+    """The rows of a table of comma-separated values, each with its cells; every model of a repository asks for them."""
     try:
         rows = list(csv.DictReader(text.splitlines()[: limits.YAML_VALUES]))
     except csv.Error:
-        return
-    about = subject.rows([[str(cell) for cell in row.values()] for row in rows[: limits.SCRIPT_ITEMS]])
-    for number, row in enumerate(rows):
-        words = " ".join(str(cell) for cell in row.values())
-        reward = _reward(row, f"{path}:{number + 2}")
-        is_about = number in about if about else subject.is_meant(words if len(rows) > 1 else f"{path} {words}")
-        if reward is not None and is_about:
-            yield reward
+        return []
+    return [(row, [str(cell) for cell in row.values()]) for row in rows]
 
 
 def in_text(path: str, text: str, subject: Subject) -> list[Reward]:
@@ -267,5 +275,6 @@ def _is_part(cell: str, path: str, algo: str) -> bool:
     return bool(re.search("[a-z]", cell)) and (cell == algo or (len(cell) > 2 and cell in path))
 
 
+@lru_cache(maxsize=4096)
 def _letters(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", text.lower())
