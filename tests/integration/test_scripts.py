@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecNormalize
@@ -17,6 +18,8 @@ from reload_audit.jobs.script import observe
 from reload_audit.records.observation import Observation
 from reload_audit.records.specs import ReloadSpec, ScriptSpec
 from support.builders import ROOT
+
+BUDGETS = yaml.safe_load((ROOT / "tests/support/budgets.yaml").read_text(encoding="utf-8"))
 
 NEVER_LOADED = """
 from boiler import Boiler
@@ -61,6 +64,16 @@ while True:
         continue
 """
 
+WITHOUT_RESET = (
+    ENDLESS.partition("model = ")[0]
+    + """
+env = Coin()
+env.reset()
+while True:
+    env.step(0)
+"""
+)
+
 AS_TRAINED = """
 import sys
 from boiler import Boiler
@@ -76,6 +89,13 @@ if __name__ == "__main__":
     env.training = env.norm_reward = False
     model = PPO.load("boiler", env=env)
     rewards, _ = evaluate_policy(model, env, n_eval_episodes=4, return_episode_rewards=True)
+    calls = [0]
+    sys.setprofile(lambda frame, event, argument: calls.__setitem__(0, calls[0] + (event == "call")))
+    observation = env.reset()
+    for _ in range(20):
+        observation = env.step(model.predict(observation)[0])[0]
+    sys.setprofile(None)
+    print("calls a step", calls[0] / 20)
     print(*map(float.hex, map(float, rewards)))
 """
 
@@ -141,7 +161,9 @@ def test_a_sound_script_gives_the_same_bits_observed_or_not(boiler: Path, parall
         text=True,
     )
     log = (boiler / "log").read_text().splitlines()
-    assert log[-1].split() == alone.stdout.split()
+    assert log[-1] == alone.stdout.splitlines()[-1]
+    observing, without = (float(lines[-2].split()[-1]) for lines in (log, alone.stdout.splitlines()))
+    assert observing - without <= BUDGETS["observing"]["function calls a step more, at most"]
     run = seen.run
     assert run is not None
     assert len(run.ended) == 4
@@ -154,9 +176,13 @@ def test_a_sound_script_gives_the_same_bits_observed_or_not(boiler: Path, parall
 def test_a_script_that_raises_is_seen_until_then_and_one_without_end_is_stopped(boiler: Path) -> None:
     raises = observed(boiler, "raises.py", AS_TRAINED + "    model.predict((1, {}))\n")
     assert raises.raised.startswith("ValueError: You have passed a tuple to the predict() function")
-    assert str(raises.raised_at) == "raises.py:17"
+    assert str(raises.raised_at) == "raises.py:24"
     assert raises.run is not None
     endless = observed(boiler, "endless.py", ENDLESS)
     assert endless.stopped == "enough"
     assert endless.run is not None
     assert len(endless.run.ended) == 200
+    without_reset = observed(boiler, "without_reset.py", WITHOUT_RESET)
+    assert without_reset.stopped == "enough"
+    assert without_reset.run is not None
+    assert [episode.beyond for episode in without_reset.run.ended] == [10_000]

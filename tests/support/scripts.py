@@ -203,6 +203,24 @@ mean_reward, std_reward = evaluate_policy(model, vec_env, n_eval_episodes=30, de
 print(f"mean_reward:{mean_reward:.2f} +/- {std_reward:.2f}")
 """
 
+QUICKSTART = """
+import planted
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import VecNormalize
+
+vec_env = VecNormalize(make_vec_env("Gauge-v0", n_envs=2, seed=0))
+model = PPO("MlpPolicy", vec_env, n_steps=64, batch_size=64, learning_rate=1e-2, gamma=0.5, seed=1)
+model.learn(total_timesteps=1000)
+vec_env.training = vec_env.norm_reward = False
+vec_env.seed(3)
+obs = vec_env.reset()
+for i in range(200):
+    action, _states = model.predict(obs, deterministic=True)
+    obs, rewards, dones, info = vec_env.step(action)
+    vec_env.render("human")
+"""
+
 NETWORK = """
 import torch
 from stable_baselines3.common.utils import obs_as_tensor
@@ -425,6 +443,7 @@ SOUND = {
     ),
     "exported-A2C": Case("A2C", EXPORTED, model="A2C"),
     "panel": Case("", PANEL),
+    "quickstart": Case("", QUICKSTART),
 }
 FAULTY = {
     "never-loaded-PPO": Case("PPO", LOOP, ("load-not-assigned",), IN_VAIN),

@@ -6,10 +6,24 @@ from dataclasses import replace
 
 import pytest
 
-from reload_audit.observing.building_line import with_environment, with_wrappers
+from reload_audit.observing.acting_line import (
+    asked_deterministically,
+    normalized_as_trained,
+    with_masks,
+    with_new_observation,
+    with_state,
+    without_training_mode,
+)
+from reload_audit.observing.building_line import (
+    with_environment,
+    with_frames_stacked,
+    with_normalization,
+    with_wrappers,
+)
 from reload_audit.observing.statement import LEFT_OUT
+from reload_audit.observing.weights import with_file_loaded
 from reload_audit.records.environment_spec import EnvironmentSpec, WrapperSpec
-from reload_audit.records.observation import Line, ObservedEnvironment
+from reload_audit.records.observation import Line, ObservedActs, ObservedEnvironment, ObservedRun
 
 
 def line(code: str, number: int = 5) -> Line:
@@ -136,7 +150,120 @@ def test_the_environment_of_training_is_built_on_the_line_that_builds_another(
     assert with_environment(environment(code, "games:Other"), spec) == instead
 
 
+def test_statistics_are_applied_around_a_single_environment_and_its_last_wrapper() -> None:
+    found, made = with_normalization(environment("env = Robot(2)"), "robot.pkl")
+    assert found is not None
+    assert made == "from reload_audit import NormalizeAsTrained; env = NormalizeAsTrained(Robot(2), 'robot.pkl')"
+    found, made = with_normalization(environment("env = Robot(2)", wrappers={"Logs": "env = Logs(env)"}), "robot.pkl")
+    assert found is not None
+    assert (found.line, made[-40:]) == (6, "env = NormalizeAsTrained(Logs(env), 'robot.pkl')"[-40:])
+
+
+ASKED = [
+    ("action, _ = model.predict(obs)", "predict", "action, _ = model.predict(obs, deterministic=True)"),
+    ("a, _ = model.predict(obs, None, None, False)", "predict", "a, _ = model.predict(obs, None, None, True)"),
+    (
+        "a = model.predict(f(obs), deterministic=not x)[0]",
+        "predict",
+        "a = model.predict(f(obs), deterministic=True)[0]",
+    ),
+    ("m, s = evaluate_policy(model, env, 10, False)", "predict", "m, s = evaluate_policy(model, env, 10, True)"),
+    ("a, v, p = model.policy(obs)", "policy()", "a, v, p = model.policy(obs, deterministic=True)"),
+    ("a, v, p = model.policy(obs, False)", "policy()", "a, v, p = model.policy(obs, True)"),
+    (
+        "a = policy.get_distribution(obs).sample()",
+        "the policy's distribution",
+        "a = policy.get_distribution(obs).mode()",
+    ),
+    ("a = dist.get_actions()", "the policy's distribution", "a = dist.get_actions(deterministic=True)"),
+    ("while not done:", "predict", ""),
+]
+
+
+@pytest.mark.parametrize(("code", "how", "instead"), ASKED)
+def test_deterministic_actions_are_asked_for_whichever_way_a_line_asks(code: str, how: str, instead: str) -> None:
+    act = ObservedActs(how, line(code), False, False, False, False, False)
+    assert asked_deterministically(act, deterministic=True) == instead
+
+
+def run(asks: str, steps: str) -> ObservedRun:
+    act = ObservedActs("predict", line(asks), True, False, False, False, False, 9)
+    return ObservedRun(0, 0, [act], [], [], {}, 0, 0, 0, 0, 9, line(steps, 6))
+
+
+S = "locals().get('lstm_states')"
+STATES = [
+    (
+        "a, states = model.predict(obs, episode_start=starts)",
+        "obs, r, starts, i = env.step(a)",
+        "a, states = model.predict(obs, episode_start=starts, state=locals().get('states'))",
+    ),
+    (
+        "a, states = model.predict(obs, states)",
+        "obs, r, done, i = env.step(a)",
+        "a, states = model.predict(obs, states, episode_start=None if states is None else done)",
+    ),
+    (
+        "a, _ = model.predict(obs)",
+        "obs, r, done, i = env.step(a)",
+        f"a, lstm_states = model.predict(obs, state={S}, episode_start=None if {S} is None else done)",
+    ),
+    (
+        "a = model.predict(obs)[0]",
+        "obs, r, te, tr, i = env.step(a)",
+        f"a, lstm_states = model.predict(obs, state={S}, episode_start=None if {S} is None else [te or tr])",
+    ),
+    ("a = np.argmax(model.predict(obs)[0])", "obs, r, done, i = env.step(a)", ""),
+]
+
+
+@pytest.mark.parametrize(("asks", "steps", "instead"), STATES)
+def test_a_recurrent_policy_is_given_its_state_whatever_its_line_calls_it(asks: str, steps: str, instead: str) -> None:
+    assert with_state(run(asks, steps)) == instead
+
+
+def test_other_lines_that_ask_for_actions_are_put_right() -> None:
+    masked = with_masks(run("a, _ = model.predict(obs)", "obs, r, te, tr, i = self.env.step(a)"))
+    assert masked.endswith("; a, _ = model.predict(obs, action_masks=get_action_masks(self.env))")
+    evaluated = with_masks(run("mean, std = evaluate_policy(model, env)", "obs, r, d, i = env.step(a)"))
+    assert evaluated.startswith("from sb3_contrib.common.maskable.evaluation import evaluate_policy; mean, std")
+    drops = without_training_mode(line("a, _, _ = model.policy(model.policy.obs_to_tensor(obs)[0])"))
+    assert drops.startswith("model.policy.set_training_mode(False); a, _, _ = ")
+    stepping, asking = line("new_obs, r, te, tr, _ = env.step(a)"), line("a, _ = model.predict(obs)")
+    assert with_new_observation(stepping, asking) == "obs, r, te, tr, _ = env.step(a)"
+    by_hand = line("a, _ = model.predict((obs - st.obs_rms.mean) / st.obs_rms.var)")
+    assert (
+        normalized_as_trained(by_hand, line("obs, r, d, i = env.step(a)"))
+        == "a, _ = model.predict(st.normalize_obs(obs))"
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "instead"),
+    [
+        ('model = PPO("MlpPolicy", env, verbose=1)', "model = PPO.load('a.zip', env=env)"),
+        (
+            "self.model = PPO('MlpPolicy', 'CartPole-v1')",
+            "from stable_baselines3.common.env_util import make_vec_env; "
+            "self.model = PPO.load('a.zip', env=make_vec_env('CartPole-v1'))",
+        ),
+        ("return PPO('MlpPolicy', env)", ""),
+    ],
+)
+def test_a_model_is_loaded_on_the_line_that_constructs_a_new_one(code: str, instead: str) -> None:
+    assert with_file_loaded(line(code), "a.zip") == instead
+
+
+def test_frames_are_stacked_around_a_vec_env_and_nothing_else() -> None:
+    stacked = with_frames_stacked(line("env = DummyVecEnv([make])"), 4)
+    assert stacked.endswith("import VecFrameStack; env = VecFrameStack(DummyVecEnv([make]), 4)")
+    assert with_frames_stacked(line("mean, std = evaluate_policy(model, env)"), 4) == ""
+    assert with_frames_stacked(line("model = PPO.load(path, env=env)"), 4) == ""
+
+
 def test_what_cannot_be_rewritten_on_one_line_is_left_alone() -> None:
+    unrelated = line("a, _ = model.predict((own - st.obs_rms.mean) / st.obs_rms.var)")
+    assert normalized_as_trained(unrelated, line("obs, r, d, i = env.step(a)")) == ""
     assert (
         with_environment(environment("if x: env = gym.make(y)"), EnvironmentSpec("Robot-v0", {}, (), "env", (), ()))
         == "if x: env = gym.make('Robot-v0')"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,12 @@ from stable_baselines3.td3.policies import Actor, TD3Policy
 
 from reload_audit.observing.tracking import Place
 
+PARTS = "parts of the policy"
+"""How a script asks that makes actions itself of what a policy's distribution or network gives."""
+
+DISTRIBUTION = "the policy's distribution"
+"""How a script asks that takes an action of the distribution that the policy gives."""
+
 Acting = tuple[int | None, tuple[str, Place, bool | None, bool, bool, bool, bool]]
 """The number of the model that is asked for actions, and how: the function, its line, whether deterministic, whether
 state, starts and masks were given, and whether its network acts as in training."""
@@ -25,24 +30,10 @@ state, starts and masks were given, and whether its network acts as in training.
 _WITH_MODES = (torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._BatchNorm)
 
 
-def _is_one_of(*kinds: type) -> Callable[[object], bool]:
-    """Whether an object is of one of these classes, remembered by its own: every step asks, and to compare is slow."""
-    known: dict[type, bool] = {}
+_ALWAYS_DETERMINISTIC = (ARSPolicy, QRDQNPolicy, QuantileNetwork, DQNPolicy, QNetwork, Actor, TD3Policy, TD3)
 
-    def is_one(thing: object) -> bool:
-        kind = type(thing)
-        if kind not in known:
-            known[kind] = issubclass(kind, kinds)
-        return known[kind]
-
-    return is_one
-
-
-_is_always_deterministic = _is_one_of(
-    ARSPolicy, QRDQNPolicy, QuantileNetwork, DQNPolicy, QNetwork, Actor, TD3Policy, TD3
-)
-_explores = _is_one_of(DQN)
-"""Whether ``predict`` of an algorithm explores, which its policy does not."""
+_ONE_MODE: dict[tuple[type, type | None], bool] = {}
+"""What :func:`has_one_mode` found, by the classes of an actor and of its policy: every step asks."""
 
 
 def has_one_mode(actor: Any, *, of_model: bool) -> bool:
@@ -52,11 +43,13 @@ def has_one_mode(actor: Any, *, of_model: bool) -> bool:
 
     :param of_model: whether ``actor`` is a model
     """
-    if not of_model:
-        return _is_always_deterministic(actor)
-    if _explores(actor) or hasattr(actor, "exploration_rate"):
-        return False
-    return _is_always_deterministic(actor) or _is_always_deterministic(actor.policy)
+    kinds = (type(actor), type(actor.policy) if of_model else None)
+    found = _ONE_MODE.get(kinds)
+    if found is None:
+        explores = of_model and (isinstance(actor, DQN) or hasattr(actor, "exploration_rate"))
+        fixed = any(kind is not None and issubclass(kind, _ALWAYS_DETERMINISTIC) for kind in kinds)
+        found = _ONE_MODE[kinds] = fixed and not explores
+    return found
 
 
 @functools.cache

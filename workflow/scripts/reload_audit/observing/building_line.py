@@ -83,6 +83,34 @@ def with_wrappers(
     return line, made
 
 
+def with_normalization(seen: ObservedEnvironment, statistics: str) -> tuple[Line | None, str]:
+    """The line that makes a single environment, or puts the last wrapper around it, with statistics applied around it.
+
+    :param statistics: path of the file
+    """
+    wrappers = [*(seen.wrappers or ())]
+    line = seen.wrapper_lines[-1] if wrappers else seen.line
+    statement = Statement.of(line)
+    names = (_parts(wrappers[-1].name)[1],) if wrappers else (_parts(seen.env_class)[1], "make")
+    if statement is None:
+        return line, ""
+    first = "from reload_audit import NormalizeAsTrained"
+    return line, _in_place_of(statement, names, lambda code: f"NormalizeAsTrained({code}, {statistics!r})", first)
+
+
+def with_frames_stacked(line: Line | None, frames: int) -> str:
+    """The line that makes a VecEnv, with frames stacked around it; empty where it makes something else of that."""
+    statement = Statement.of(line)
+    value = None if statement is None else statement.value
+    if statement is None or not isinstance(value, ast.Call):
+        return ""
+    name = last_name(value.func)
+    if name not in _MAKERS and not name.endswith("VecEnv") and not name.startswith("Vec"):
+        return ""
+    stacked = f"VecFrameStack({statement.text(value)}, {frames})"
+    return statement.with_part(value, stacked, "from stable_baselines3.common.vec_env import VecFrameStack")
+
+
 def _in_place_of(
     statement: Statement, names: tuple[str, ...], made: Callable[[str], str], first: str, *, inner: bool = False
 ) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from reload_audit.observing.statement import LEFT_OUT
 from reload_audit.observing.subject import Subject
 from reload_audit.records.observation import ObservedRun
 from reload_audit.records.script_record import Figure, ScriptDifference
@@ -52,7 +53,8 @@ def _side_by_side(run: ObservedRun, n_envs: int, *, balanced: bool) -> Iterator[
             f"reset() is called while episodes go on in others of the {n_envs} environments: {len(ended)} episodes "
             f"ended, and {len(cut)} were cut short"
         )
-        yield ScriptDifference("done-of-a-vector", run.step_line, evidence, counting="rounds")
+        line, instead = (run.step_line, "") if run.cut_line is None else (run.cut_line, LEFT_OUT)
+        yield ScriptDifference("done-of-a-vector", line, evidence, instead, counting="rounds")
     elif not balanced and len(lengths) > 1 and len(ended) < _FEW * n_envs:
         counts = Counter(episode.slot for episode in ended)
         most, fewest = max(counts.values()), min(counts[slot] for slot in range(n_envs))

@@ -24,6 +24,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvWrapper
 from reload_audit.records.environment_spec import WrapperSpec
 from reload_audit.records.observation import Line, ObservedEnvironment
 from reload_audit.records.storage import plain
+from reload_audit.remedies.normalize_as_trained import NormalizeAsTrained
 
 _LEFT_OUT = (
     OrderEnforcing,
@@ -33,8 +34,9 @@ _LEFT_OUT = (
     RecordEpisodeStatistics,
     RecordVideo,
     HumanRendering,
+    NormalizeAsTrained,
 )
-"""Wrappers that ``gym.make`` puts around every environment, and those that only watch."""
+"""Wrappers that ``gym.make`` puts around every environment, those that only watch, and what stands for VecNormalize."""
 
 
 Arguments = Mapping[int, tuple[Any, Mapping[str, object], Mapping[str, object]]]

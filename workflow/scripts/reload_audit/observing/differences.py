@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from reload_audit.observing.acting_line import (
+    asked_deterministically,
+    with_actions_in_bounds,
+    with_masks,
+    with_state,
+    without_training_mode,
+)
 from reload_audit.observing.alike import with_alike_joined
+from reload_audit.observing.building_line import with_frames_stacked
 from reload_audit.observing.counting import counting_differences
 from reload_audit.observing.environment import environment_differences
 from reload_audit.observing.figure import figure_of
 from reload_audit.observing.own_classes import with_kept_classes
+from reload_audit.observing.statement import Statement, last_name
 from reload_audit.observing.statistics import statistics_differences
 from reload_audit.observing.subject import NoSubject, Subject, runs_of_models, subject_of
 from reload_audit.observing.weights import load_that_failed, weights_differences
 from reload_audit.processes.imports import extend_path
 from reload_audit.reading.refusal import Unreadable
-from reload_audit.records.observation import Observation, ObservedActs, ObservedRun
+from reload_audit.records.observation import Line, Observation, ObservedActs, ObservedRun
 from reload_audit.records.script_record import Compared, ScriptDifference
 from reload_audit.records.specs import ExternalPolicy, ExternalSpec, ScriptSpec
-
-_CALL = re.compile(r"((?:\.predict|\bevaluate_policy)\((?:[^()]|\([^()]*\))*)\)")
-"""A call of ``predict`` or ``evaluate_policy``, up to its closing bracket."""
 
 _SHAPES = re.compile(r"Unexpected observation shape (\([^)]*\)) for .*?please use (\([^)]*\))")
 _OTHER_SPACES = ("Observation spaces do not match", "Action spaces do not match", "spaces must have the same shape")
@@ -109,16 +116,33 @@ def _no_episode(observation: Observation) -> str:
 def _raised(observation: Observation) -> Iterator[ScriptDifference]:
     line = observation.raised_at
     if observation.raised.startswith("ValueError") and _TUPLE in observation.raised:
-        instead = "obs, info = env.reset()"
+        reset = Statement.of(observation.last_reset)
+        instead = "" if reset is None or len(reset.targets) != 1 else reset.with_targets(f"{reset.targets[0]}, info")
         evidence = "reset() of a Gymnasium environment returns observation and info, and both went to predict()"
-        yield ScriptDifference("reset-return-misread", line, evidence, instead)
+        yield ScriptDifference("reset-return-misread", observation.last_reset if instead else line, evidence, instead)
     elif (
         line is not None
         and re.search(r"values to unpack", observation.raised)
         and re.search(r"\.(reset|step)\(", line.code)
     ):
         evidence = f"what {line.code} returns is taken apart into another number of values: {observation.raised}"
-        yield ScriptDifference("reset-return-misread", line, evidence)
+        yield ScriptDifference("reset-return-misread", line, evidence, _taken_apart(line))
+
+
+def _taken_apart(line: Line) -> str:
+    """A line with what ``reset`` or ``step`` returns, taken apart as the other interface wants it."""
+    statement = Statement.of(line)
+    if statement is None or not isinstance(statement.value, ast.Call):
+        return ""
+    names, asked = statement.targets, last_name(statement.value.func)
+    if (asked, len(names)) == ("reset", 2):
+        return statement.with_targets(names[0], f"{names[1]} = {{}}")
+    if (asked, len(names)) == ("step", 4):
+        five = ", ".join((*names[:2], "terminated", "truncated", names[3]))
+        return statement.with_targets(five, f"{names[2]} = terminated or truncated")
+    if (asked, len(names)) == ("step", 5):
+        return statement.with_targets(", ".join((*names[:3], names[4])), f"{names[3]} = {names[2]}")
+    return ""
 
 
 def _of_other_spaces(observation: Observation) -> Iterator[ScriptDifference]:
@@ -131,7 +155,9 @@ def _of_other_spaces(observation: Observation) -> Iterator[ScriptDifference]:
         times, rest = divmod(expected[-1] if expected else 0, given[-1] if given else 1)
         if times > 1 and not rest:
             evidence += f", as of {times} frames stacked"
-            yield ScriptDifference("frame-stack-missing", line, evidence)
+            built = observation.environments[-1].vec_line if observation.environments else None
+            instead = with_frames_stacked(built, times)
+            yield ScriptDifference("frame-stack-missing", built if instead else line, evidence, instead)
         else:
             yield ScriptDifference("environment-differs", line, evidence)
     elif any(sentence in said for sentence in _OTHER_SPACES):
@@ -168,7 +194,8 @@ def _of_acting(subject: Subject) -> Iterator[ScriptDifference]:
             f"{subject.run.outside:,} of {subject.run.steps:,} actions go to the environment as the policy network "
             "gives them: predict() clips them to the action space, or rescales them to it"
         )
-        yield ScriptDifference("action-not-clipped", acts[0].line, evidence, changes={"clip_actions": False})
+        line, instead = with_actions_in_bounds(subject)
+        yield ScriptDifference("action-not-clipped", line, evidence, instead, {"clip_actions": False})
     as_in_training = [act for act in acts if act.training]
     if as_in_training:
         evidence = (
@@ -176,12 +203,13 @@ def _of_acting(subject: Subject) -> Iterator[ScriptDifference]:
             "and batch norm takes the moments of each batch"
         )
         line = as_in_training[0].line
-        yield ScriptDifference("network-in-training-mode", line, evidence, changes={"training_mode": True})
+        instead, changes = without_training_mode(line), {"training_mode": True}
+        yield ScriptDifference("network-in-training-mode", line, evidence, instead, changes)
     if spec.algo == "RecurrentPPO":
         yield from _of_states(subject.run)
     if spec.algo == "MaskablePPO" and not any(act.masks for act in acts):
         evidence = "predict() is not given action masks: the policy chooses among all actions"
-        instead = _with_argument(acts[0], action_masks="get_action_masks(env)")
+        instead = with_masks(subject.run)
         yield ScriptDifference("action-masks-missing", acts[0].line, evidence, instead, {"give_masks": False})
 
 
@@ -206,19 +234,17 @@ def _of_states(run: ObservedRun) -> Iterator[ScriptDifference]:
     """Whether a recurrent policy is given its state, and told where episodes begin."""
     acts = run.acts
     stateless = sum(act.count for act in acts if not act.state)
-    starts = _starts(run)
-    told = {} if any(act.starts for act in acts) else {"episode_start": starts}
     if stateless == sum(act.count for act in acts) > len(run.episodes):
         evidence = "predict() is never given the state that it returned: every step is the first of an episode"
-        instead = _with_argument(acts[0], state=_returned_state(acts[0]), **told)
+        instead = with_state(run)
         yield ScriptDifference("recurrent-state-dropped", acts[0].line, evidence, instead, {"carry_state": False})
     elif run.begins == run.steps > len(run.episodes):
         evidence = "predict() is told in every step that an episode begins, and so begins with an empty state each time"
-        instead = _with_argument(acts[0], episode_start=starts)
+        instead = with_state(run)
         yield ScriptDifference("recurrent-state-dropped", acts[0].line, evidence, instead, {"carry_state": False})
     elif len(run.ended) > 1 and run.begins <= 1 and stateless <= 1:
         evidence = "predict() is given the state, but not where episodes begin: each goes on with the state of the last"
-        instead = _with_argument(acts[0], episode_start=starts)
+        instead = with_state(run)
         yield ScriptDifference("episode-start-missing", acts[0].line, evidence, instead, {"episode_starts": False})
 
 
@@ -226,37 +252,5 @@ def _of_mode(act: ObservedActs, *, deterministic: bool) -> ScriptDifference:
     words = {True: "deterministic", False: "stochastic"}
     found, usual = words[not deterministic], words[deterministic]
     evidence = f"all {act.count:,} actions of {act.how} are {found}; the model is measured with {usual} ones"
-    instead = _with_argument(act, deterministic=str(deterministic))
+    instead = asked_deterministically(act, deterministic=deterministic)
     return ScriptDifference("policy-mode", act.line, evidence, instead, {"deterministic": not deterministic})
-
-
-def _with_argument(act: ObservedActs, **arguments: str) -> str:
-    """The line of a call of ``predict`` or ``evaluate_policy``, with other arguments."""
-    if act.line is None:
-        return ""
-    code = act.line.code
-    if not _CALL.search(code):
-        return ""
-    for name, value in arguments.items():
-        code, count = re.subn(rf"\b{name}\s*=\s*[^,()]+(\([^()]*\))?", f"{name}={value}", code, count=1)
-        if not count:
-            code = _CALL.sub(rf"\1, {name}={value})", code, count=1)
-    return code
-
-
-def _starts(run: ObservedRun) -> str:
-    """What tells where episodes begin: by the name that the script's line gives to the ends that ``step`` returns.
-
-    A policy that is given no state takes the first step for a beginning by itself.
-    """
-    state = _returned_state(run.acts[0])
-    code = "" if run.step_line is None else run.step_line.code
-    found = re.match(r"[\w.]+\s*,\s*[\w.]+\s*,\s*([A-Za-z]\w*)\s*,\s*[\w.]+\s*=", code)
-    return f"None if {state} is None else {found[1]}" if found else "episode_starts"
-
-
-def _returned_state(act: ObservedActs) -> str:
-    """The name that a line gives to the state that ``predict`` returns."""
-    code = "" if act.line is None else act.line.code
-    found = re.match(r"\(?\s*[\w.]+\s*,\s*([A-Za-z]\w*)\s*\)?\s*=", code)
-    return found[1] if found else "lstm_states"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -18,12 +17,14 @@ import numpy as np
 from sb3_contrib.common.maskable import evaluation as maskable_evaluation
 from stable_baselines3.common import env_util, evaluation
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.distributions import Distribution
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecNormalize
 
 from reload_audit.observing.acting import as_array, has_one_mode, is_as_in_training
 from reload_audit.observing.models_seen import absolute
 from reload_audit.observing.observer import Observer
+from reload_audit.observing.replacing import everywhere, in_all
 
 _ON_SCREEN = 'render("human") was left out: no window is opened while a script is observed'
 _HUMAN = 'render_mode="human" was left out: no window is opened while a script is observed'
@@ -32,66 +33,15 @@ _HUMAN = 'render_mode="human" was left out: no window is opened while a script i
 def install(observer: Observer) -> None:
     """Have an observer told of all that models and environments are asked to do from now on."""
     for base, name, maker in _METHODS:
-        _in_all(base, name, functools.partial(maker, observer))
+        in_all(base, name, functools.partial(maker, observer))
     _observe_loading(observer)
     for module in (evaluation, maskable_evaluation):
         original = module.evaluate_policy
-        _everywhere(original, _evaluating(observer, original))
-    _everywhere(registration.make, _making(observer, registration.make))
+        everywhere(original, _evaluating(observer, original))
+    everywhere(registration.make, _making(observer, registration.make))
     for name in ("make_vec_env", "make_atari_env"):
         original = getattr(env_util, name)
-        _everywhere(original, _noting(observer, name, original))
-
-
-# --- How functions are replaced ---
-
-
-def _in_all(base: type, name: str, make: Callable[[Any], Any]) -> None:
-    """Replace a method of a class and of all its subclasses, those that are defined later included.
-
-    :param make: gives what stands for a function
-    """
-
-    def replaced(cls: type) -> None:
-        method = vars(cls).get(name)
-        if inspect.isfunction(method) and not hasattr(method, "is_observed"):
-            made: Any = functools.wraps(method)(make(method))
-            made.is_observed = True
-            setattr(cls, name, made)
-
-    def everywhere(cls: type) -> None:
-        replaced(cls)
-        for below in _subclasses(cls):
-            everywhere(below)
-
-    everywhere(base)
-    of_later = _LATER.setdefault(base, [])
-    of_later.append(replaced)
-    if len(of_later) == 1:
-        kind: Any = base
-
-        def of_later_classes(cls: Any, /, **arguments: Any) -> None:
-            super(kind, cls).__init_subclass__(**arguments)
-            for replace_in in of_later:
-                replace_in(cls)
-
-        kind.__init_subclass__ = classmethod(of_later_classes)
-
-
-_LATER: dict[type, list[Callable[[type], None]]] = {}
-
-
-def _subclasses(cls: type) -> list[type]:
-    return type.__subclasses__(cls)
-
-
-def _everywhere(original: Any, observed: Any) -> None:
-    """Replace a function in every module that has imported it, but for this library."""
-    for module in list(sys.modules.values()):
-        if not getattr(module, "__name__", "").startswith("reload_audit"):
-            for name, value in list(getattr(module, "__dict__", {}).items()):
-                if value is original:
-                    setattr(module, name, observed)
+        everywhere(original, _noting(observer, name, original))
 
 
 # --- Models ---
@@ -187,6 +137,7 @@ def _learning(observer: Observer, original: Any) -> Any:
 
 def _predicting(observer: Observer, original: Any, *, of_model: bool) -> Any:
     how = "predict" if of_model else "policy.predict"
+    depth = observer.depth
 
     def predict(
         self: Any,
@@ -197,7 +148,7 @@ def _predicting(observer: Observer, original: Any, *, of_model: bool) -> Any:
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        if observer.depth["act"]:
+        if depth["act"]:
             return original(self, observation, state, episode_start, deterministic, *args, **kwargs)
         if observer.on:
             masks = bool(args) or kwargs.get("action_masks") is not None
@@ -205,11 +156,11 @@ def _predicting(observer: Observer, original: Any, *, of_model: bool) -> Any:
             flags = (mode, state is not None, episode_start is not None, masks, False)
             observer.acted(self, how, observation, flags)
             observer.begins = episode_start is not None and bool(np.any(episode_start))
-        observer.depth["act"] = 1
+        depth["act"] = 1
         try:
             result = original(self, observation, state, episode_start, deterministic, *args, **kwargs)
         finally:
-            observer.depth["act"] = 0
+            depth["act"] = 0
         observer.answer = result[0]
         return result
 
@@ -219,20 +170,21 @@ def _predicting(observer: Observer, original: Any, *, of_model: bool) -> Any:
 def _forwarding(observer: Observer, original: Any) -> Any:
     signature = inspect.signature(original)
     usual = getattr(signature.parameters.get("deterministic"), "default", None)
+    depth = observer.depth
 
     def forward(self: Any, obs: Any, *args: Any, **kwargs: Any) -> Any:
-        if observer.depth["act"]:
+        if depth["act"]:
             return original(self, obs, *args, **kwargs)
         if observer.on:
             flag = kwargs.get("deterministic", args[-1] if args and isinstance(args[-1], bool) else usual)
             mode = None if flag is None or has_one_mode(self, of_model=False) else bool(flag)
             masks = kwargs.get("action_masks") is not None
             observer.acted(self, "policy()", as_array(obs), (mode, False, False, masks, is_as_in_training(self)))
-        observer.depth["act"] = 1
+        depth["act"] = 1
         try:
             result = original(self, obs, *args, **kwargs)
         finally:
-            observer.depth["act"] = 0
+            depth["act"] = 0
         observer.answer = result
         return result
 
@@ -241,9 +193,10 @@ def _forwarding(observer: Observer, original: Any) -> Any:
 
 def _asking_parts(observer: Observer, original: Any) -> Any:
     """Of parts of a policy from which a script makes actions itself: how it chooses among them is not known."""
+    depth = observer.depth
 
     def part(self: Any, obs: Any, *args: Any, **kwargs: Any) -> Any:
-        if observer.depth["act"]:
+        if depth["act"]:
             return original(self, obs, *args, **kwargs)
         if observer.on:
             observer.asked_part(self, as_array(obs))
@@ -253,15 +206,40 @@ def _asking_parts(observer: Observer, original: Any) -> Any:
     return part
 
 
+def _choosing(observer: Observer, original: Any, *, deterministic: bool) -> Any:
+    """Of a distribution over actions that a script asks for one itself."""
+    depth = observer.depth
+
+    def choose(self: Any) -> Any:
+        if depth["act"]:
+            return original(self)
+        with observer.inside("act"):
+            answer = original(self)
+        if observer.on:
+            observer.chosen(answer, deterministic)
+        return answer
+
+    return choose
+
+
 # --- Environments ---
 
 
 def _stepping(observer: Observer, original: Any) -> Any:
     def step(self: Any, action: Any) -> Any:
         depth = observer.depth
-        if depth["step"] or not observer.on:
+        if depth["step"]:
+            result = original(self, action)
+            if self is observer.innermost and isinstance(result, tuple):  # not so super().reset()
+                observer.innermost_gave = result[0]
+            return result
+        if not observer.on:
             return original(self, action)
-        observer.before(self)
+        watched = observer.watched.get(id(self))
+        if watched is None or watched.env is not self:
+            observer.before(self)
+        else:
+            observer.innermost, observer.innermost_gave = watched.innermost, None
         depth["step"] = 1
         try:
             result = original(self, action)
@@ -276,7 +254,10 @@ def _stepping(observer: Observer, original: Any) -> Any:
 def _resetting(observer: Observer, original: Any) -> Any:
     def reset(self: Any, *args: Any, **kwargs: Any) -> Any:
         if observer.depth["step"]:
-            return original(self, *args, **kwargs)
+            result = original(self, *args, **kwargs)
+            if self is observer.innermost and isinstance(result, tuple):  # not so super().reset()
+                observer.innermost_gave = result[0]
+            return result
         outermost = observer.on
         if outermost:
             observer.before(self)
@@ -408,6 +389,8 @@ _METHODS: tuple[tuple[type, str, Callable[[Observer, Any], Any]], ...] = (
     (BasePolicy, "_predict", _forwarding),
     (BasePolicy, "get_distribution", _asking_parts),
     (BasePolicy, "extract_features", _asking_parts),
+    (Distribution, "mode", functools.partial(_choosing, deterministic=True)),
+    (Distribution, "sample", functools.partial(_choosing, deterministic=False)),
     (gym.Env, "__init__", _building),
     (gym.Env, "step", _stepping),
     (gym.Env, "reset", _resetting),

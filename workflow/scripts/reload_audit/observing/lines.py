@@ -32,8 +32,8 @@ class UserLines:
         self._libraries = (sysconfig.get_paths()["stdlib"] + "/", str(Path(__file__).parents[1]) + "/")
         self._is_user: dict[str, bool] = {}
 
-    def frame(self) -> FrameType | None:
-        """The innermost frame of the user's code; None where there is none."""
+    def place(self) -> tuple[str, int] | None:
+        """File and number of the line of the user's code that is being carried out; None where there is none."""
         frame: FrameType | None = sys._getframe(2)
         is_user = self._is_user
         while frame is not None:
@@ -42,7 +42,7 @@ class UserLines:
             if known is None:
                 known = is_user[name] = self._lies_in_user_code(name)
             if known:
-                return frame
+                return name, frame.f_lineno
             frame = frame.f_back
         return None
 

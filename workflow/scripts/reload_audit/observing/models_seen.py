@@ -32,6 +32,7 @@ class ModelsSeen:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._models: list[_Model] = []
+        self._acting: dict[int, tuple[Any, int]] = {}
 
     def __getitem__(self, number: int) -> BaseAlgorithm:
         return self._models[number].model
@@ -56,6 +57,7 @@ class ModelsSeen:
         """
         number = None if loaded_on is None else self.number_of(loaded_on)
         seen = ObservedModel(type(model).__name__, made, line, path, number)
+        self._acting.clear()
         self._models.append(_Model(model, replace(seen, weights=_weights_digest(model))))
 
     def parameters_set(self, model: BaseAlgorithm, source: Any) -> None:
@@ -79,19 +81,38 @@ class ModelsSeen:
             one.seen = replace(one.seen, learn_count=count)
 
     def learned(self, model: BaseAlgorithm, steps: int, line: Line | None) -> None:
-        """A model was trained; does not count where it has acted before."""
+        """A model was trained.
+
+        One of the script's own that has acted before is another model from now on; of one that was loaded it does not
+        count.
+        """
         one = self._of(model)
+        if one is not None and one.seen.weights_acting and one.seen.made == "constructed" and not one.set_from:
+            one = _Model(model, replace(one.seen, learned=0, saved=(), weights_acting=""))
+            self._models.append(one)
+            self._acting.clear()
         if one is not None and not one.seen.weights_acting:
-            one.seen = replace(one.seen, learned=one.seen.learned + steps, learn_line=line)
+            normalize, statistics = model.get_vec_normalize_env(), ""
+            if normalize is not None:
+                statistics = str(self._folder / f"trained{self.number_of(model)}.pkl")
+                normalize.save(statistics)
+            learned = one.seen.learned + steps
+            one.seen = replace(one.seen, learned=learned, learn_line=line, learn_statistics=statistics)
 
     def acts(self, actor: Any) -> int | None:
         """A model, or its policy, is asked for actions; its weights are kept when this is the first time.
 
         :return: its number
         """
+        known = self._acting.get(id(actor))
+        if known is not None and known[0] is actor:
+            return known[1]
         number = self.number_of(actor)
-        if number is not None and not self._models[number].seen.weights_acting:
-            one = self._models[number]
+        if number is None:
+            return None
+        self._acting[id(actor)] = (actor, number)
+        one = self._models[number]
+        if not one.seen.weights_acting:
             one.seen = replace(one.seen, weights_acting=_weights_digest(one.model))
             one.model.save(self._folder / f"model{number}.zip")
         return number

@@ -13,7 +13,7 @@ from reload_audit.records.storage import digest, plain
 
 
 @dataclass
-class _Normalization:
+class NormalizationSeen:
     """A VecNormalize of the script's, and how often its switches were set when its environments were stepped."""
 
     normalize: VecNormalize
@@ -23,7 +23,20 @@ class _Normalization:
     scaling: int = 0
     normalizing: int = 0
 
+    def begin_anew(self) -> None:
+        """Training changed its statistics: what was seen before does not count."""
+        self.steps = self.updating = self.scaling = self.normalizing = 0
+
+    def was_stepped(self) -> None:
+        """Environments under it were stepped."""
+        normalize = self.normalize
+        self.steps += 1
+        self.updating += bool(normalize.training)
+        self.scaling += bool(normalize.norm_reward)
+        self.normalizing += bool(normalize.norm_obs)
+
     def record(self) -> ObservedNormalization:
+        """What was seen of it."""
         return replace(
             self.seen,
             steps=self.steps,
@@ -42,7 +55,10 @@ class NormalizationsSeen:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._normalizations: list[_Normalization] = []
+        self._normalizations: list[NormalizationSeen] = []
+
+    def __getitem__(self, number: int) -> NormalizationSeen:
+        return self._normalizations[number]
 
     def number_of(self, normalize: Any) -> int | None:
         """The number of a VecNormalize; None for one that is not known."""
@@ -57,7 +73,7 @@ class NormalizationsSeen:
         if self._normalizations and self._normalizations[-1].normalize is normalize:
             self._normalizations[-1].seen = seen
         else:
-            self._normalizations.append(_Normalization(normalize, seen))
+            self._normalizations.append(NormalizationSeen(normalize, seen))
 
     def begins(self, normalize: VecNormalize, line: Line | None) -> int:
         """Environments under a VecNormalize are about to be reset or stepped for the first time.
@@ -77,16 +93,6 @@ class NormalizationsSeen:
             moments = digest(plain(content))
             one.seen = replace(one.seen, count=observed_samples(normalize), moments=moments, inputs=inputs)
         return number
-
-    def was_stepped(self, normalize: VecNormalize) -> None:
-        """The environments under a VecNormalize were stepped."""
-        number = self.number_of(normalize)
-        if number is not None:
-            one = self._normalizations[number]
-            one.steps += 1
-            one.updating += bool(normalize.training)
-            one.scaling += bool(normalize.norm_reward)
-            one.normalizing += bool(normalize.norm_obs)
 
     def record(self) -> list[ObservedNormalization]:
         """The layers at the script's end."""

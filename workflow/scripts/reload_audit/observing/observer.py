@@ -18,38 +18,38 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-from reload_audit.observing.acting import Acting, Batch, is_answer, is_as_in_training, is_squashed, rows
+from reload_audit.observing import acting
+from reload_audit.observing.acting import DISTRIBUTION, PARTS, Acting, Batch, is_answer, rows
 from reload_audit.observing.describe import arguments_of, described, layers_of, single_of
 from reload_audit.observing.lines import UserLines
 from reload_audit.observing.models_seen import ModelsSeen
 from reload_audit.observing.normalizations_seen import NormalizationsSeen
 from reload_audit.observing.own_classes import keep_classes
-from reload_audit.observing.tracking import MOST_VIEWS, Place, Run, Slot, Watched, numbers, sizes
+from reload_audit.observing.tracking import MOST_VIEWS, Place, Run, Slot, Watched, first_of, numbers, sizes
 from reload_audit.records.observation import (
     FailedLoad,
     Line,
     Made,
     Observation,
-    ObservedActs,
     ObservedCall,
     ObservedEnvironment,
     ObservedEvaluation,
-    ObservedRun,
     Stopped,
     View,
 )
 
 MOST_EPISODES = 200
 """Episodes of one model in one environment after which a script is stopped: it may never end by itself."""
+MOST_BEYOND, MOST_STEPS = 10_000, 100_000
+"""Steps after the end of an episode, and of one episode, after which it is stopped: it may never reset."""
 
-
-PARTS = "parts of the policy"
-"""How a script asks that makes actions itself of what a policy's distribution or network gives."""
+_IN_THREADS = "it steps environments in threads: which action is whose cannot be told where several run at a time"
 
 Flags = tuple[bool | None, bool, bool, bool, bool]
 
@@ -86,6 +86,10 @@ class Observer:
     :param stop_at: ``time.monotonic()`` after which the script is stopped
     :param folder: takes the statistics and weights that the script acted with
     :ivar depth: how many observed calls are going on inside each other, by kind
+    :ivar here: whether this is the process of the script itself, and not a copy of it
+    :ivar watched: the environments that the script resets and steps, by their identity
+    :ivar innermost: the environment inside all wrappers of the one that the script resets or steps
+    :ivar innermost_gave: the observation that it gave in that; None where it was not asked
     :ivar leaf_rewards: what the innermost VecEnv gave in the last step
     :ivar answer: what ``predict``, or a policy that was called by itself, gave last
     :ivar begins: whether ``predict`` was told last that an episode begins
@@ -93,7 +97,8 @@ class Observer:
 
     def __init__(self, lines: UserLines, stop_at: float, folder: Path) -> None:
         self._lines, self._stop_at = lines, stop_at
-        self._pid = os.getpid()
+        self.here = True
+        os.register_at_fork(after_in_child=lambda: setattr(self, "here", False))
         self.depth: dict[str, int] = defaultdict(int)
         self.leaf_rewards: Any = None
         self.answer: Any = None
@@ -104,7 +109,9 @@ class Observer:
         self._models = ModelsSeen(folder)
         self._normalizations = NormalizationsSeen(folder)
         self._environments: list[ObservedEnvironment] = []
-        self._watched: dict[int, Watched] = {}
+        self.watched: dict[int, Watched] = {}
+        self.innermost: Any = None
+        self.innermost_gave: Any = None
         self._made: dict[int, tuple[Any, Place]] = {}
         self._arguments: dict[int, tuple[Any, dict[str, object], dict[str, object]]] = {}
         self._runs: list[Run] = []
@@ -113,16 +120,12 @@ class Observer:
         self._given: Any = None
         self._batch = Batch()
         self._failed_load: FailedLoad | None = None
+        self._last_reset: Place = None
 
     @property
     def on(self) -> bool:
         """Whether notes are taken: not in worker processes, nor of what training does."""
-        return not self.depth["learn"] and self._pid == os.getpid()
-
-    @property
-    def here(self) -> bool:
-        """Whether this is the process of the script itself."""
-        return self._pid == os.getpid()
+        return self.here and not self.depth["learn"]
 
     def __reduce__(self) -> Any:
         """In a worker process, to which an environment's class may take this along, nothing is observed."""
@@ -142,22 +145,17 @@ class Observer:
         if sentence not in self.said:
             self.said.append(sentence)
 
-    def place(self) -> Place:
-        """The user's line that is being carried out."""
-        frame = self._lines.frame()
-        return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)
-
     @_careful
     def note(self, what: str, said: str = "") -> None:
         """Note a call."""
-        self._calls[what, self.place(), said] += 1
+        self._calls[what, self._lines.place(), said] += 1
 
     # --- Models ---
 
     @_careful
     def model_made(self, model: BaseAlgorithm, made: Made, path: str | None, loaded_on: Any) -> None:
         """A model was constructed, or loaded."""
-        self._models.made(model, made, self._lines.at(self.place()), path, loaded_on)
+        self._models.made(model, made, self._line(), path, loaded_on)
 
     @_careful
     def parameters_set(self, model: BaseAlgorithm, source: Any) -> None:
@@ -167,7 +165,7 @@ class Observer:
     @_careful
     def load_failed(self, kind: type[BaseAlgorithm], path: str | None) -> None:
         """``load`` of an algorithm raised."""
-        self._failed_load = FailedLoad(kind.__name__, path, self._lines.at(self.place()))
+        self._failed_load = FailedLoad(kind.__name__, path, self._line())
 
     @_careful
     def model_saved(self, model: BaseAlgorithm, path: str | None) -> None:
@@ -182,8 +180,14 @@ class Observer:
 
     @_careful
     def learned(self, model: BaseAlgorithm, steps: int) -> None:
-        """A model was trained."""
-        self._models.learned(model, steps, self._lines.at(self.place()))
+        """A model was trained: the environments in which it was, if they are normalised, are others from now on."""
+        normalize = model.get_vec_normalize_env()
+        for key, watched in list(self.watched.items()):
+            if normalize is not None and watched.normalization is normalize and watched.switches is not None:
+                watched.stop()
+                watched.switches.begin_anew()
+                del self.watched[key]
+        self._models.learned(model, steps, self._line())
 
     @_careful
     def acted(self, actor: Any, how: str, observation: Any, flags: Flags) -> None:
@@ -194,29 +198,37 @@ class Observer:
         :param flags: whether deterministic, None where that is open or makes no difference; whether state, starts and
             masks were given; whether the network acts as in training
         """
-        self._acting = (self._models.acts(actor), (how, self.place(), *flags))
+        self._acting = (self._models.acts(actor), (how, self._lines.place(), *flags))
         self._given = observation
         self._batch.asked(self._acting)
+
+    @_careful
+    def chosen(self, answer: Any, deterministic: bool) -> None:
+        """A distribution of the policy's was asked for an action."""
+        if self._acting is not None and self._acting[1][0] in (PARTS, DISTRIBUTION):
+            number, (_, _, _, *others) = self._acting
+            self._acting = (number, (DISTRIBUTION, self._lines.place(), deterministic, *others))  # type: ignore[assignment]
+            self.answer = answer
 
     @_careful
     def asked_part(self, policy: Any, observation: Any) -> None:
         """A part of a policy was asked for what actions can be made of; does not count beside a request for actions."""
         if self._acting is None and self._models.number_of(policy) is not None:
-            self.acted(policy, PARTS, observation, (None, False, False, False, is_as_in_training(policy)))
+            self.acted(policy, PARTS, observation, (None, False, False, False, acting.is_as_in_training(policy)))
 
     # --- Statistics ---
 
     @_careful
     def normalization_made(self, normalize: VecNormalize, made: Made, path: str | None) -> None:
         """A VecNormalize was constructed, loaded or unpickled; what is loaded is unpickled before."""
-        self._normalizations.made(normalize, made, self._lines.at(self.place()), path)
+        self._normalizations.made(normalize, made, self._line(), path)
 
     # --- Environments ---
 
     @_careful
     def made_by(self, env: Any) -> None:
         """An environment was made, by ``gym.make`` or its class."""
-        self._made.setdefault(id(env.unwrapped), (env, self.place()))
+        self._made.setdefault(id(env.unwrapped), (env, self._lines.place()))
 
     @_careful
     def built(self, env: Any, constructor: Any, args: Any, kwargs: Any) -> None:
@@ -225,31 +237,32 @@ class Observer:
             return
         with contextlib.suppress(TypeError):  # these are no arguments of it: so it will say itself
             self._arguments[id(env)] = (env, *arguments_of(constructor, env, args, kwargs))
-        self._made.setdefault(id(env), (env, self.place()))
+        self._made.setdefault(id(env), (env, self._lines.place()))
 
     @_careful
     def layered(self, env: Any) -> None:
         """The class of a VecEnv is called; those of its base classes follow."""
-        self._made.setdefault(id(env), (env, self.place()))
+        self._made.setdefault(id(env), (env, self._lines.place()))
 
     @_careful
     def before(self, env: Any) -> None:
         """The script is about to reset or step an environment."""
-        self._watch(env)
+        self.innermost, self.innermost_gave = self._watch(env).innermost, None
 
     @_careful
     def was_reset(self, env: Any, result: Any) -> None:
         """The script reset an environment."""
-        watched = self._watch(env)
-        watched.begin()
-        watched.returned = result[0] if not watched.vectorized and isinstance(result, tuple) else result
-        watched.raw = self._raw(watched)
+        watched, self._last_reset = self._watch(env), self._lines.place()
+        watched.first_reset = watched.first_reset or self._last_reset
+        if watched.begin() and watched.run is not None and self._last_reset != watched.first_reset:
+            watched.run.cut_at = self._last_reset
+        self._keep_shown(watched, result[0] if not watched.vectorized and isinstance(result, tuple) else result)
+        watched.has_view = True
 
     @_careful
     def was_stepped(self, env: Any, action: Any, result: Any) -> None:
         """The script stepped an environment."""
-        watched = self._watch(env)
-        row = None
+        watched, row = self._watch(env), None
         if not watched.vectorized:
             shape = watched.env.action_space.shape
             self._acting, row = self._batch.of(watched.number, self._acting, self.answer, shape)
@@ -261,48 +274,50 @@ class Observer:
         else:
             returned, over = result[0], [result[2] or result[3]]
             rewards = seen = [result[1]]
+        wants_views = len(run.views) < MOST_VIEWS
         if self._acting is None:
             run.unasked += 1
         else:
-            run.begins += self.begins
-            if self._acting[1][0] == "policy()":  # predict() clips
-                self._note_action(watched, run, action)
-            else:
-                run.changed += self._acting[1][0] != PARTS and not is_answer(action, self.answer, row)
-            if len(run.views) < MOST_VIEWS:
+            self._note_action(watched, run, action, row)
+            if wants_views and watched.has_view:
                 self._note_view(watched, run, row)
-        if watched.normalization is not None:
-            self._normalizations.was_stepped(watched.normalization)
+        if watched.switches is not None:
+            watched.switches.was_stepped()
         watched.step(rewards, seen, over)
-        watched.returned = returned
-        watched.raw = self._raw(watched)
+        watched.has_view = wants_views
+        if wants_views:
+            self._keep_shown(watched, returned)
         self._acting = None
-        self._stop_in_time(run)
-
-    def _stop_in_time(self, run: Run) -> None:
         if time.monotonic() > self._stop_at:
             raise EnoughSeen("time")
-        if len(run.episodes) >= MOST_EPISODES:
+        slot = watched.slots[0]
+        if len(run.episodes) >= MOST_EPISODES or slot.beyond >= MOST_BEYOND or slot.length >= MOST_STEPS:
             raise EnoughSeen("enough")
 
     def _watch(self, env: Any) -> Watched:
-        watched = self._watched.get(id(env))
+        watched = self.watched.get(id(env))
         if watched is not None and watched.env is env:
             return watched
         vectorized = isinstance(env, VecEnv)
         layers = layers_of(env)
         if threading.current_thread() is not threading.main_thread():
-            self.say(
-                "it steps environments in threads: which action is whose cannot be told where several run at a time"
-            )
+            self.say(_IN_THREADS)
         normalize = next((layer for layer in layers if isinstance(layer, VecNormalize)), None)
-        number = None if normalize is None else self._normalizations.begins(normalize, self._lines.at(self.place()))
+        number = None if normalize is None else self._normalizations.begins(normalize, self._line())
         seen = described(layers, self._made_at, number, self._arguments)
         self._environments.append(replace(seen, vec_line=self._made_at(env) if vectorized else None))
         slots = [Slot() for _ in range(env.num_envs if vectorized else 1)]
-        made = Watched(env, len(self._environments) - 1, vectorized, slots, normalize, layers[-1])
-        self._watched[id(env)] = made
+        switches = None if number is None else self._normalizations[number]
+        made = Watched(env, len(self._environments) - 1, vectorized, slots, normalize, layers[-1], switches)
+        single = single_of(layers[-1])
+        if normalize is None and isinstance(single, gym.Env):
+            made.innermost = single.unwrapped
+        self.watched[id(env)] = made
         return made
+
+    def _line(self) -> Line | None:
+        """The user's line that is being carried out."""
+        return self._lines.at(self._lines.place())
 
     def _made_at(self, env: Any) -> Line | None:
         """The line that made an environment, a wrapper, or a VecEnv."""
@@ -316,7 +331,7 @@ class Observer:
             run.model = model  # which had not been asked for the first steps
         if run is None or (acts is not None and run.model != model):
             watched.stop()
-            run = watched.run = Run(model, watched.number, place=self.place())
+            run = watched.run = Run(model, watched.number, place=self._lines.place())
             self._runs.append(run)
         if acts is not None:
             run.acts[acts] += 1
@@ -329,12 +344,22 @@ class Observer:
             return self.leaf_rewards
         return seen if self.leaf_rewards is None else self.leaf_rewards
 
-    def _note_action(self, watched: Watched, run: Run, action: Any) -> None:
+    def _note_action(self, watched: Watched, run: Run, action: Any, row: int | None) -> None:
+        """Compare an action with the one that the policy gave, which has been asked for one."""
+        assert self._acting is not None
+        run.begins += self.begins
+        how = self._acting[1][0]
+        if how in ("policy()", DISTRIBUTION):  # predict() clips
+            self._note_bounds(watched, run, action)
+        elif how != PARTS and (action is not self.answer or row is not None):
+            run.changed += not is_answer(action, self.answer, row)
+
+    def _note_bounds(self, watched: Watched, run: Run, action: Any) -> None:
         space = watched.env.action_space
         if isinstance(space, spaces.Box) and isinstance(action, np.ndarray) and action.dtype.kind == "f":
             outside = bool((action < space.low).any() or (action > space.high).any())
             model = None if run.model is None else self._models[run.model]
-            squashed = model is not None and is_squashed(model, space)
+            squashed = model is not None and acting.is_squashed(model, space)
             run.outside += outside or (squashed and is_answer(action, self.answer))
 
     def _note_view(self, watched: Watched, run: Run, row: int | None) -> None:
@@ -346,17 +371,19 @@ class Observer:
         if given is None or (returned is not None and len(given) != len(returned)):
             given = numbers(shown, 1)  # a script may give one of several, or add an axis to a single one
         if returned is not None and given is not None:
-            run.parts = run.parts or sizes(_first(watched.returned, n_envs))
-            run.views.append(View(returned if raw is None else raw, returned, given))
+            run.parts = run.parts or sizes(first_of(watched.returned, n_envs))
+            inner = None if watched.inner is None else numbers(watched.inner, None)
+            run.views.append(View(returned if raw is None else raw, returned, given, inner))
 
-    def _raw(self, watched: Watched) -> Any:
-        """What the first environment gave last, before VecNormalize; None where it is in another process."""
-        if not watched.vectorized:
-            return watched.returned
+    def _keep_shown(self, watched: Watched, returned: Any) -> None:
+        """Keep what an environment returned, and what its first one gave before VecNormalize and the script's wrappers.
+
+        None of the latter where that is not known, as of an environment in another process.
+        """
+        watched.returned = returned
+        watched.raw, watched.inner = None if watched.vectorized else returned, self.innermost_gave
         if watched.normalization is not None:
-            original = watched.normalization.get_original_obs()
-            return _first(original, len(watched.slots))
-        return None
+            watched.raw = first_of(watched.normalization.get_original_obs(), len(watched.slots))
 
     # --- The end ---
 
@@ -367,26 +394,27 @@ class Observer:
         :param settings: episodes, whether deterministic, and :meth:`episodes_so_far` before it
         :param result: what it gave; None where it raised
         """
-        watched = self._watched.get(id(env))
+        watched = self.watched.get(id(env))
         mean, std = (float("nan"), float("nan"))
         if isinstance(result, tuple) and result and len(np.atleast_1d(result[0])):
             rewards = np.atleast_1d(np.asarray(result[0], dtype=np.float64))
             mean = float(rewards.mean())
             std = float(result[1]) if np.ndim(result[0]) == 0 else float(rewards.std())
         number = None if watched is None else watched.number
-        line = self._lines.at(self.place())
-        self._evaluations.append(ObservedEvaluation(line, self._models.number_of(model), number, *settings, mean, std))
+        self._evaluations.append(
+            ObservedEvaluation(self._line(), self._models.number_of(model), number, *settings, mean, std)
+        )
 
     def episodes_so_far(self, env: Any) -> int:
         """How many episodes the present run in an environment has, when a reset has ended those that go on."""
-        watched = self._watched.get(id(env))
+        watched = self.watched.get(id(env))
         if watched is None or watched.run is None:
             return 0
         return len(watched.run.episodes) + sum(bool(slot.length) for slot in watched.slots)
 
     def observation(self, script: str) -> Observation:
         """All that was seen."""
-        for watched in self._watched.values():
+        for watched in self.watched.values():
             watched.stop()
         calls = self._calls.items()
         return Observation(
@@ -395,48 +423,20 @@ class Observer:
             models=self._models.record(),
             normalizations=self._normalizations.record(),
             environments=self._environments,
-            own_classes=keep_classes([single_of(one.leaf) for one in self._watched.values()], self._folder),
-            runs=[self._recorded(run) for run in self._runs],
+            own_classes=keep_classes([single_of(one.leaf) for one in self.watched.values()], self._folder),
+            runs=[run.record(self._lines.at) for run in self._runs],
             evaluations=self._evaluations,
             failed_load=self._failed_load,
+            last_reset=self._lines.at(self._last_reset),
             said=tuple(self.said),
         )
-
-    def _recorded(self, run: Run) -> ObservedRun:
-        at = self._lines.at
-        acts = [
-            ObservedActs(how, at(place), deterministic, state, starts, masks, training, times)
-            for (how, place, deterministic, state, starts, masks, training), times in run.acts.items()
-        ]
-        return ObservedRun(
-            model=run.model,
-            environment=run.environment,
-            acts=acts,
-            episodes=run.episodes,
-            views=run.views,
-            parts=run.parts,
-            outside=run.outside,
-            begins=run.begins,
-            changed=run.changed,
-            unasked=run.unasked,
-            steps=run.steps,
-            step_line=at(run.place),
-        )
-
-
-def _first(observations: Any, n_envs: int | None) -> Any:
-    """The first of observations side by side; of a single environment, its own."""
-    if n_envs is None:
-        return observations
-    if isinstance(observations, dict):
-        return {key: _first(value, n_envs) for key, value in observations.items()}
-    return observations[0] if isinstance(observations, np.ndarray) and observations.ndim else None
 
 
 class _Absent:
     """Stands for an observer where nothing is observed."""
 
     on = here = False
+    innermost = None
 
     def __init__(self) -> None:
         self.depth: dict[str, int] = defaultdict(int)

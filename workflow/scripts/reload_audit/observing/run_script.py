@@ -19,6 +19,7 @@ from types import CodeType, ModuleType
 from typing import Any, TextIO
 
 from reload_audit.models.without_dynamo import spare_compiler
+from reload_audit.observing.films import allow_recorders
 from reload_audit.observing.hooks import install
 from reload_audit.observing.lines import UserLines
 from reload_audit.observing.notebook import cells_of, names_of_notebooks
@@ -55,6 +56,7 @@ def observe_script(spec: ScriptSpec, folder: str) -> Observation:
     namespace = _main_module(path, cwd)
     spare_compiler()
     install(observer)
+    allow_recorders(observer.say)
     printed = _Printed(sys.stdout)
     ended = _End()
     with contextlib.redirect_stdout(printed), ended:

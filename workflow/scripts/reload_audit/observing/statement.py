@@ -10,6 +10,17 @@ from reload_audit.records.observation import Line
 
 LEFT_OUT = "pass  # leave this line out"
 
+_POSITIONS = {
+    "predict": ("observation", "state", "episode_start", "deterministic"),
+    "evaluate_policy": ("model", "env", "n_eval_episodes", "deterministic"),
+    "forward": ("obs", "deterministic"),
+    "_predict": ("observation", "deterministic"),
+    "policy": ("obs", "deterministic"),
+    "actor": ("obs", "deterministic"),
+    "get_actions": ("deterministic",),
+}
+"""Of functions that scripts give arguments by their places, the names of these."""
+
 
 @dataclass(frozen=True)
 class Statement:
@@ -52,6 +63,23 @@ class Statement:
         parts = target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
         return [self.text(part) for part in parts]
 
+    @property
+    def value(self) -> ast.expr | None:
+        """What the statement assigns; None for no assignment."""
+        first = self.tree.body[0]
+        return first.value if isinstance(first, ast.Assign) else None
+
+    def with_targets(self, targets: str, after: str = "") -> str:
+        """With other targets of its assignment.
+
+        :param after: a statement that follows on the same line
+        """
+        first = self.tree.body[0]
+        if not isinstance(first, ast.Assign) or len(first.targets) != 1 or len(self.tree.body) != 1:
+            return ""
+        made = self._edited([(first.targets[0], targets)])
+        return f"{made}; {after}" if made and after else made
+
     def with_part(self, part: ast.expr, text: str, before: str = "") -> str:
         """With another text for a part.
 
@@ -59,9 +87,18 @@ class Statement:
         """
         return _joined(before, self._edited([(part, text)]))
 
+    def following(self, before: str) -> str:
+        """With a statement before it, on the same line."""
+        return _joined(before, self.code)
+
+    def arguments_of(self, call: ast.Call) -> dict[str, ast.expr]:
+        """The arguments of a call, by their names."""
+        places = _POSITIONS.get(last_name(call.func), ())
+        return dict(zip(places, call.args, strict=False)) | {one.arg: one.value for one in call.keywords if one.arg}
+
     def with_arguments(self, call: ast.Call, arguments: Mapping[str, str], before: str = "") -> str:
         """With other arguments of a call, by their names, whether they are there already or not."""
-        given = {one.arg: one.value for one in call.keywords if one.arg}
+        given = self.arguments_of(call)
         edits = [(given[name], value) for name, value in arguments.items() if name in given]
         new = ", ".join(f"{name}={value}" for name, value in arguments.items() if name not in given)
         return _joined(before, self._edited(edits, (call, new) if new else None))
@@ -95,6 +132,11 @@ def last_name(function: ast.expr) -> str:
     if isinstance(function, ast.Attribute):
         return function.attr
     return function.id if isinstance(function, ast.Name) else ""
+
+
+def owner(call: ast.Call) -> ast.expr | None:
+    """What a method is called on; None for a function."""
+    return call.func.value if isinstance(call.func, ast.Attribute) else None
 
 
 def _place(part: ast.expr) -> tuple[int, int]:

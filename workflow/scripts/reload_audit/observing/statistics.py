@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from reload_audit.observing.acting_line import normalized_as_trained, normalized_once, with_new_observation
+from reload_audit.observing.building_line import with_normalization
 from reload_audit.observing.subject import Subject
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
 from reload_audit.records.observation import Line, ObservedNormalization, View
@@ -85,10 +87,12 @@ def _is_stale(views: Sequence[View]) -> bool:
 
 
 def _not_updated(subject: Subject) -> ScriptDifference:
-    line = subject.run.acts[0].line if subject.run.acts else subject.run.step_line
+    asked = subject.run.acts[0].line if subject.run.acts else None
     evidence = "the policy is shown the same observation over and over, and not what the last step returned"
-    wrapper = ["reload_audit.evaluation.conditions:FirstObservation", {}]
-    return ScriptDifference("observation-not-updated", line, evidence, changes={"environment": {"wrappers": [wrapper]}})
+    changes = {"environment": {"wrappers": [["reload_audit.evaluation.conditions:FirstObservation", {}]]}}
+    instead = with_new_observation(subject.run.step_line, asked)
+    line = subject.run.step_line if instead else asked or subject.run.step_line
+    return ScriptDifference("observation-not-updated", line, evidence, instead, changes)
 
 
 def _twice(subject: Subject, statistics: SavedStatistics) -> Iterator[ScriptDifference]:
@@ -101,9 +105,8 @@ def _twice(subject: Subject, statistics: SavedStatistics) -> Iterator[ScriptDiff
     again = [replace(view, raw=view.returned) for view in views]
     if changed and _as_given(again, lambda raw: _as_vec_normalize(raw, moments, statistics)):
         evidence = "what VecNormalize has normalised is normalised by hand once more"
-        yield ScriptDifference(
-            "vecnormalize-twice", subject.run.acts[0].line, evidence, changes={"statistics": "twice"}
-        )
+        line = subject.run.acts[0].line
+        yield ScriptDifference("vecnormalize-twice", line, evidence, normalized_once(line), {"statistics": "twice"})
 
 
 def _of_layer(layer: ObservedNormalization, statistics: SavedStatistics, path: str) -> Iterator[ScriptDifference]:
@@ -115,9 +118,8 @@ def _of_layer(layer: ObservedNormalization, statistics: SavedStatistics, path: s
                 f"the statistics go on changing while it is evaluated: {layer.updating:,} steps with training=True, "
                 f"from {layer.count:,.0f} samples to {layer.count_last:,.0f}"
             )
-            yield ScriptDifference(
-                "training-mode", layer.line, evidence, "env.training = False", {"statistics": "updating"}
-            )
+            changes = {"statistics": "updating"}
+            yield ScriptDifference("training-mode", layer.line, evidence, _with(layer, "training"), changes)
     elif layer.made == "constructed" and layer.count < 1.0:
         moving = f" and go on changing ({layer.updating:,} steps)" if layer.updating else ""
         evidence = f"a new VecNormalize, whose statistics start empty{moving}: those of training are not loaded"
@@ -196,14 +198,20 @@ def _by_hand(
     moments = _Moments.of(statistics, subject.run.parts)
     if not views or moments is None or len(views[0].raw) != moments.mean.size:
         return
-    if _as_given(views, lambda raw: _as_vec_normalize(raw, moments, statistics)):
-        return
+    inside = [replace(view, raw=view.inner) for view in views if view.inner is not None]
+    alike = [one for one in inside if len(one.raw) == len(one.given)]
+    for own in (views, alike):  # by the script, or by a wrapper of its own
+        if own and _as_given(own, lambda raw: _as_vec_normalize(raw, moments, statistics)):
+            return
     if _as_given(views, lambda raw: raw):
         evidence, instead = "observations reach the policy as the environment gives them: ", ""
         if layer is None:
             evidence += f"its statistics, {Path(path).name}, are not loaded"
             instead = _loading_around(subject.environment.vec_line, path)
             line = subject.environment.vec_line if instead else line
+            if not instead and subject.environment.frame_stack is None:
+                around, instead = with_normalization(subject.environment, path)
+                line = around if instead else line
         else:
             line, instead = layer.line, _loading(layer, path) if layer.made == "constructed" else ""
             evidence += "its VecNormalize has norm_obs=False"
@@ -227,14 +235,16 @@ def _normalized_by_hand(
         f"{given[worst]:.4g}, and not {due[worst]:.4g}"
     )
     posted = lambda raw: (raw - moments.mean) / (np.sqrt(moments.var) + 1e-8)  # noqa: E731
+    instead = normalized_as_trained(line, subject.run.step_line)
     if [*subject.run.parts] == [""] and _as_given(views, posted):
-        return ScriptDifference("normalizer-not-equivalent", line, evidence, "", {"statistics": "posted wrapper"})
+        changes: dict[str, object] | None = {"statistics": "posted wrapper"}
+        return ScriptDifference("normalizer-not-equivalent", line, evidence, instead, changes)
     fitted = _fitted(views) if [*subject.run.parts] == [""] else None
-    changes: dict[str, object] | None = None
+    changes = None
     if fitted is not None:
         wrapper = ["reload_audit.evaluation.conditions:ShiftedAndScaled", fitted]
         changes = {"statistics": "none", "environment": {"wrappers": [wrapper]}}
-    return ScriptDifference("normalizer-not-equivalent", line, evidence, "", changes)
+    return ScriptDifference("normalizer-not-equivalent", line, evidence, instead, changes)
 
 
 def _fitted(views: Sequence[View]) -> dict[str, list[float] | float] | None:

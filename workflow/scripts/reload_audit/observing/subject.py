@@ -63,7 +63,10 @@ def subject_of(
     path = _path_of(observation, run) if trained is None else (trained.kept, *trained.saved)[-1]
     chosen = script.model or path
     if not chosen and acting is not None and acting.learned:
-        raise NoSubject("the model that acts was trained in the script itself, and no file of it is read")
+        own = _spec_of(Path(folder) / f"model{run.model}.zip", environment, script, policy)
+        name = f"{acting.algo} trained in {acting.learn_line or observation.script}"
+        own = _importing(replace(own, model=name, statistics=acting.learn_statistics or None), observation, folder)
+        return Subject(observation, run, acting, environment, "", None, own, False)
     if not chosen:
         raise NoSubject("the model that acts was loaded from no file, and the configuration names none for this script")
     matches = (
@@ -75,16 +78,22 @@ def subject_of(
     known = spec is not None
     if spec is None:
         spec = _spec_of(Path(chosen), environment, script, policy)
-    if observation.own_classes:
-        built = spec.environment
-        spec = replace(spec, environment=replace(built, python_path=(*built.python_path, folder)))
+    spec = _importing(spec, observation, folder)
     return Subject(observation, run, acting, environment, path, trained, spec, known)
+
+
+def _importing(spec: ExternalSpec, observation: Observation, folder: str) -> ExternalSpec:
+    """How a model is evaluated, able to import the classes that the script defines itself."""
+    built = spec.environment
+    if not observation.own_classes:
+        return spec
+    return replace(spec, environment=replace(built, python_path=(*built.python_path, folder)))
 
 
 def runs_of_models(observation: Observation, meant: str) -> list[ObservedRun]:
     """The last run of each model that acts in a script, with episodes that ended; of models of one zip the last.
 
-    The script's last run alone, where none of them is of a file.
+    The script's last run alone, where none of them is of a file, or was trained in the script.
 
     :param meant: the zip that the configuration says it is about, whose run is the only one then; empty for none
     """
@@ -99,7 +108,12 @@ def runs_of_models(observation: Observation, meant: str) -> list[ObservedRun]:
             runs[key] = run
     if meant:
         return [run for path, run in runs.items() if is_same_file(path, meant)] or [last]
-    of_files = [run for run in runs.values() if _path_of(observation, run)]
+    models = observation.models
+    of_files = [
+        run
+        for run in runs.values()
+        if _path_of(observation, run) or (run.model is not None and models[run.model].learned)
+    ]
     return of_files if last.model is not None and of_files else [last]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from reload_audit.records.observation import Ending, ObservedEpisode, View
+from reload_audit.observing.normalizations_seen import NormalizationSeen
+from reload_audit.records.observation import Ending, Line, ObservedActs, ObservedEpisode, ObservedRun, View
 
 MOST_VIEWS = 200
 _MOST_NUMBERS = 256
@@ -63,6 +65,32 @@ class Run:
     unasked: int = 0
     steps: int = 0
     place: Place = None
+    cut_at: Place = None
+
+    def record(self, at: Callable[[Place], Line | None]) -> ObservedRun:
+        """What is written down of it.
+
+        :param at: gives a line by its place
+        """
+        acts = [
+            ObservedActs(how, at(place), deterministic, state, starts, masks, training, times)
+            for (how, place, deterministic, state, starts, masks, training), times in self.acts.items()
+        ]
+        return ObservedRun(
+            model=self.model,
+            environment=self.environment,
+            acts=acts,
+            episodes=self.episodes,
+            views=self.views,
+            parts=self.parts,
+            outside=self.outside,
+            begins=self.begins,
+            changed=self.changed,
+            unasked=self.unasked,
+            steps=self.steps,
+            step_line=at(self.place),
+            cut_line=at(self.cut_at),
+        )
 
 
 @dataclass
@@ -73,6 +101,9 @@ class Watched:
     :param vectorized: whether it is a VecEnv, which resets its environments itself
     :param normalization: the VecNormalize around it
     :param leaf: the innermost VecEnv
+    :param switches: what is known of the VecNormalize
+    :ivar innermost: the environment inside all wrappers of its first one; None where that is not compared
+    :ivar has_view: whether it is known what the environment gave and returned last
     """
 
     env: Any
@@ -81,18 +112,28 @@ class Watched:
     slots: list[Slot]
     normalization: Any = None
     leaf: Any = None
+    switches: NormalizationSeen | None = None
     run: Run | None = None
     returned: Any = None
     raw: Any = None
-    acted: bool = False
+    innermost: Any = None
+    inner: Any = None
+    has_view: bool = False
+    first_reset: Place = None
 
-    def begin(self) -> None:
-        """All episodes begin anew: those that are going on were cut short."""
+    def begin(self) -> bool:
+        """All episodes begin anew: those that are going on were cut short.
+
+        :return: whether any was
+        """
+        cut = False
         for number, slot in enumerate(self.slots):
             if slot.length and self.run is not None:
+                cut = cut or not slot.over
                 self.run.episodes.append(slot.close(number, "ended" if slot.over else "cut"))
             else:
                 slot.close(number, "open")
+        return cut
 
     def step(self, rewards: Any, seen: Any, over: Any) -> None:
         """Count a step of all environments, each of shape ``(n_envs,)``."""
@@ -134,3 +175,12 @@ def sizes(observation: Any) -> dict[str, int]:
         found = {key: numbers(observation[key], None) for key in sorted(observation)}
         return {key: len(part) for key, part in found.items() if part is not None}
     return {"": int(np.size(observation))}
+
+
+def first_of(observations: Any, n_envs: int | None) -> Any:
+    """The first of observations side by side; of a single environment, its own."""
+    if n_envs is None:
+        return observations
+    if isinstance(observations, dict):
+        return {key: first_of(value, n_envs) for key, value in observations.items()}
+    return observations[0] if isinstance(observations, np.ndarray) and observations.ndim else None

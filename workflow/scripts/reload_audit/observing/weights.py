@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from reload_audit.models.algorithms import algorithm
+from reload_audit.observing.statement import LEFT_OUT, Statement, owner
 from reload_audit.observing.subject import Subject, is_same_file
 from reload_audit.planning.discovery.zips import algorithm_of, settings
-from reload_audit.records.observation import Observation, ObservedModel
+from reload_audit.records.observation import Line, Observation, ObservedModel
 from reload_audit.records.script_record import ScriptDifference
 
 
@@ -41,8 +44,7 @@ def load_that_failed(observation: Observation) -> Iterator[ScriptDifference]:
     algo = algorithm_of(settings(failed.path) or {})
     if algo and algo != failed.algo:
         evidence = f"{failed.algo}.load is given a model of {algo}, and raises"
-        instead = "" if failed.line is None else _with_class(failed.line.code, failed.algo, algo)
-        yield ScriptDifference("other-algorithm", failed.line, evidence, instead)
+        yield ScriptDifference("other-algorithm", failed.line, evidence, _with_class(failed.line, algo))
 
 
 def _path_read(acting: ObservedModel) -> str:
@@ -56,7 +58,8 @@ def _never_loaded(subject: Subject, acting: ObservedModel, changes: dict[str, ob
     on_it = [model for model in idle if model.loaded_on == number]
     if not idle:
         evidence = f"nothing is loaded: the new, untrained model of {acting.line} acts"
-        return ScriptDifference("other-weights", acting.line, evidence, changes=changes)
+        instead = with_file_loaded(acting.line, subject.spec.path)
+        return ScriptDifference("other-weights", acting.line, evidence, instead, changes)
     loaded = (on_it or idle)[-1]
     evidence = f"load() returns the loaded model, which never acts; the new, untrained model of {acting.line} does"
     return ScriptDifference("load-not-assigned", loaded.line, evidence, _assigned(acting, loaded), changes)
@@ -66,20 +69,56 @@ def _assigned(acting: ObservedModel, loaded: ObservedModel) -> str:
     """The line of ``load``, with what it returns assigned to the name that acts."""
     if acting.line is None or loaded.line is None:
         return ""
-    name = re.match(r"([A-Za-z_][\w.]*)\s*=[^=]", acting.line.code)
-    call = re.search(r"[\w.]+\.load\((.*)\)\s*$", loaded.line.code)
-    return f"{name[1]} = {acting.algo}.load({call[1]})" if name and call else ""
+    made, loading = Statement.of(acting.line), Statement.of(loaded.line)
+    call = None if loading is None else loading.call("load")
+    if made is None or loading is None or call is None or len(made.targets) != 1:
+        return ""
+    if not isinstance(made.value, ast.Call):
+        return ""
+    return loading.with_part(call.func, f"{made.targets[0]} = {made.text(made.value.func)}.load")
+
+
+def with_file_loaded(line: Line | None, path: str) -> str:
+    """The line that constructs a model, with that of a file loaded instead."""
+    made = Statement.of(line)
+    call = None if made is None else made.value
+    if made is None or not isinstance(call, ast.Call):
+        return ""
+    given = [*call.args[1:2], *(one.value for one in call.keywords if one.arg == "env")]
+    env, first = "" if not given else f", env={made.text(given[0])}", ""
+    if given and isinstance(given[0], ast.Constant):  # load() takes no id
+        env = f", env=make_vec_env({made.text(given[0])})"
+        first = "from stable_baselines3.common.env_util import make_vec_env"
+    return made.with_part(call, f"{made.text(call.func)}.load({path!r}{env})", first)
 
 
 def _trained_on(subject: Subject, acting: ObservedModel, changes: dict[str, object]) -> ScriptDifference:
     evidence = f"{acting.learn_line} trains it on for {acting.learned:,} steps before it is evaluated"
+    statement = Statement.of(acting.learn_line)
+    call = None if statement is None else statement.call("learn")
+    model = None if call is None else owner(call)
     if subject.spec.statistics is None or acting.learn_count >= 1.0:
-        return ScriptDifference("trained-while-evaluating", acting.learn_line, evidence, changes=changes)
+        instead = (
+            "" if statement is None or call is None or model is None else _without_learning(statement, call, model)
+        )
+        return ScriptDifference("trained-while-evaluating", acting.learn_line, evidence, instead, changes)
     without = (
         "without VecNormalize" if acting.learn_count < 0 else "with a new VecNormalize, whose statistics are empty"
     )
     evidence += f", in environments {without}, while it was trained with its statistics"
-    return ScriptDifference("continued-without-statistics", acting.learn_line, evidence, changes=changes)
+    instead = ""
+    if statement is not None and isinstance(model, ast.Name | ast.Attribute):
+        name = statement.text(model)
+        venv = f"{name}.get_env(){'.venv' if acting.learn_count >= 0 else ''}"
+        load = f"{name}.set_env(VecNormalize.load({subject.spec.statistics!r}, {venv}))"
+        instead = statement.following(f"from stable_baselines3.common.vec_env import VecNormalize; {load}")
+    return ScriptDifference("continued-without-statistics", acting.learn_line, evidence, instead, changes)
+
+
+def _without_learning(statement: Statement, call: ast.Call, model: ast.expr) -> str:
+    if statement.code == statement.text(call):
+        return LEFT_OUT
+    return statement.with_part(call, statement.text(model))
 
 
 def _another(subject: Subject, acting: ObservedModel, read: str) -> ScriptDifference:
@@ -90,12 +129,32 @@ def _another(subject: Subject, acting: ObservedModel, read: str) -> ScriptDiffer
     else:
         kept = f"was saved as {Path(meant).name}" if trained.saved else "is not saved"
         evidence = f"{Path(read).name} acts; the model that {trained.learn_line} trained {kept}, and never acts"
-    code = "" if line is None else line.code
-    stems = [name for name in (Path(read).name, Path(read).stem) if re.search(rf"\b{re.escape(name)}\b", code)]
-    instead = "" if not stems or trained is None or not trained.saved else code.replace(stems[0], Path(meant).name)
+    instead = _with_file(line, read, meant) if trained is None or trained.saved else ""
     return ScriptDifference("another-model", line, evidence, instead, {"model_file": read})
 
 
-def _with_class(code: str, found: str, expected: str) -> str:
-    made, count = re.subn(rf"\b{re.escape(found)}\.load\b", f"{expected}.load", code)
-    return made if count else ""
+def _with_file(line: Line | None, read: str, meant: str) -> str:
+    """A line that loads a model, with another file: in place of the other's name where that stands there."""
+    code = "" if line is None else line.code
+    for name in (Path(read).name, Path(read).stem):
+        if re.search(rf"[\"'/]{re.escape(name)}[\"']", code) and Path(read).parent == Path(meant).parent:
+            return re.sub(rf"(?<=[\"'/]){re.escape(name)}(?=[\"'])", Path(meant).name, code)
+    statement = Statement.of(line)
+    call = None if statement is None else statement.call("load", "set_parameters")
+    if statement is None or call is None or not call.args:
+        return ""
+    return statement.with_part(call.args[0], repr(meant))
+
+
+def _with_class(line: Line | None, algo: str) -> str:
+    """A line that loads a model, with the class of another algorithm."""
+    statement = Statement.of(line)
+    call = None if statement is None else statement.call("load")
+    found = None if call is None else owner(call)
+    if statement is None or found is None:
+        return ""
+    try:
+        package = algorithm(algo).__module__.partition(".")[0]
+    except AttributeError:  # of somebody's own
+        return ""
+    return statement.with_part(found, algo, f"from {package} import {algo}")

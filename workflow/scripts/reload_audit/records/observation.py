@@ -65,6 +65,7 @@ class ObservedModel(PlainData):
     :param set_from: zips that ``set_parameters`` read into it; empty texts for parameters that were no file
     :param learned: steps that it was trained for in the script before it last acted; 0 for none
     :param learn_line: of that training
+    :param learn_statistics: file that the observer made of the VecNormalize around its environments when that ended
     :param learn_count: samples of observations in the VecNormalize around its environments when that began; -1 for none
     :param saved: zips that it was saved to, absolute
     :param kept: zip that the observer made of it, where it was trained, but neither saved nor ever acted
@@ -82,6 +83,7 @@ class ObservedModel(PlainData):
     learned: int = 0
     learn_line: Line | None = None
     learn_count: float = 0.0
+    learn_statistics: str = ""
     saved: tuple[str, ...] = ()
     kept: str = ""
     weights: str = ""
@@ -215,11 +217,13 @@ class View(PlainData):
     :param raw: as the environment gave it
     :param returned: as the script was given it
     :param given: as the script handed it to the policy
+    :param inner: as the environment inside the script's own wrappers gave it; None where there are none
     """
 
     raw: tuple[float, ...]
     returned: tuple[float, ...]
     given: tuple[float, ...]
+    inner: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -234,6 +238,7 @@ class ObservedRun(PlainData):
     :param changed: steps with another action than ``predict`` gave
     :param unasked: steps since whose predecessor no policy was asked for actions
     :param steps: calls of ``step`` that a reset does not count among
+    :param cut_line: of the last reset that ended episodes which were going on; None where that is where all begin
     """
 
     model: int | None
@@ -248,6 +253,7 @@ class ObservedRun(PlainData):
     unasked: int
     steps: int
     step_line: Line | None
+    cut_line: Line | None = None
 
     @property
     def ended(self) -> list[ObservedEpisode]:
@@ -309,6 +315,7 @@ class Observation(PlainData):
     :param own_classes: of environments and wrappers that the script defines itself, by ``__main__:Name``, the name
         under which the observer has kept them
     :param failed_load: the last ``load`` that raised
+    :param last_reset: the line of the last reset of an environment
     :param raised: the exception that ended it, in one line; empty for none
     :param raised_at: the line of the user's code that it came through last
     :param stopped: why the observer ended it
@@ -325,6 +332,7 @@ class Observation(PlainData):
     evaluations: Sequence[ObservedEvaluation] = ()
     own_classes: Mapping[str, str] = field(default_factory=dict)
     failed_load: FailedLoad | None = None
+    last_reset: Line | None = None
     raised: str = ""
     raised_at: Line | None = None
     stopped: Stopped = ""

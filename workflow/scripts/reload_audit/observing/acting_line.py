@@ -1,0 +1,160 @@
+"""Rewrite the line of a script that asks for actions, or takes them, so that they are those of the policy."""
+
+from __future__ import annotations
+
+import ast
+
+from reload_audit.observing.acting import DISTRIBUTION
+from reload_audit.observing.statement import Statement, last_name, owner
+from reload_audit.observing.subject import Subject
+from reload_audit.records.observation import Line, ObservedActs, ObservedRun
+
+_PREDICT = ("predict", "evaluate_policy")
+_POLICY = ("forward", "_predict", "policy", "actor")
+"""Names under which scripts call a policy by itself."""
+
+_SQUASHED = ("SAC", "TD3", "DDPG", "TQC", "CrossQ")
+"""Algorithms whose policies give actions in [-1, 1]."""
+
+
+def asked_deterministically(act: ObservedActs, *, deterministic: bool) -> str:
+    """The line that asks for actions, with deterministic or stochastic ones; empty where it cannot be rewritten."""
+    statement = Statement.of(act.line)
+    if statement is None:
+        return ""
+    drawn = statement.call("sample", "mode") if act.how == DISTRIBUTION else None
+    distribution = None if drawn is None else owner(drawn)
+    if drawn is not None and distribution is not None:
+        chosen = "mode" if deterministic else "sample"
+        return statement.with_part(drawn.func, f"{statement.text(distribution)}.{chosen}")
+    call = statement.call(*_PREDICT, "get_actions") or statement.call(*_POLICY)
+    if call is None:
+        return ""
+    return statement.with_arguments(call, {"deterministic": str(deterministic)})
+
+
+def with_masks(run: ObservedRun) -> str:
+    """The line that asks for actions, with those masks that the stepped environment gives."""
+    statement, step = Statement.of(run.acts[0].line), Statement.of(run.step_line)
+    if statement is None:
+        return ""
+    if statement.call("evaluate_policy") is not None:
+        return statement.following("from sb3_contrib.common.maskable.evaluation import evaluate_policy")
+    call, stepping = statement.call("predict"), None if step is None else step.call("step")
+    env = None if stepping is None else owner(stepping)
+    if call is None or step is None or env is None:
+        return ""
+    masks = f"get_action_masks({step.text(env)})"
+    given = "from sb3_contrib.common.maskable.utils import get_action_masks"
+    return statement.with_arguments(call, {"action_masks": masks}, given)
+
+
+def with_state(run: ObservedRun) -> str:
+    """The line that asks a recurrent policy for actions, with the state that it returned, and where episodes begin."""
+    statement, step = Statement.of(run.acts[0].line), Statement.of(run.step_line)
+    call = None if statement is None else statement.call("predict")
+    if statement is None or call is None:
+        return ""
+    targets = statement.targets
+    if len(targets) == 2:
+        action, name = targets
+    elif len(targets) == 1 and isinstance(statement.value, ast.Subscript) and statement.value.value is call:
+        action, name = targets[0], "_"
+    else:
+        return ""
+    name = "lstm_states" if name == "_" else name
+    told = statement.arguments_of(call)
+    # A name that is not given to predict() may not be there yet in the first step.
+    is_there = "state" in told and statement.text(told["state"]) == name
+    state = name if is_there else f"locals().get({name!r})"
+    arguments = {"state": state}
+    over = _ends(step)
+    if over and ("episode_start" not in told or run.begins == run.steps):
+        arguments["episode_start"] = f"None if {state} is None else {over}"
+    made = statement.with_arguments(call, arguments)
+    changed = Statement.of(Line("", 1, made))
+    if changed is None or targets == [action, name]:
+        return made
+    asked = changed.call("predict")
+    return "" if asked is None else f"{action}, {name} = {changed.text(asked)}"
+
+
+def _ends(step: Statement | None) -> str:
+    """What tells which episodes ended, by the names that the line of ``step`` gives to what it returns."""
+    names = [] if step is None else step.targets
+    if len(names) == 4:
+        return names[2]
+    return f"[{names[2]} or {names[3]}]" if len(names) == 5 else ""
+
+
+def with_actions_in_bounds(subject: Subject) -> tuple[Line | None, str]:
+    """The line that steps the environment, with actions as ``predict`` gives them: clipped, or rescaled."""
+    asked, line = subject.run.acts[0].line, subject.run.step_line
+    step, asking = Statement.of(line), Statement.of(asked)
+    call = None if step is None else step.call("step")
+    env = None if call is None else owner(call)
+    if step is None or call is None or env is None or not call.args or isinstance(call.args[0], ast.List | ast.Tuple):
+        return asked, ""
+    action, space = step.text(call.args[0]), f"{step.text(env)}.action_space"
+    if subject.spec.algo not in _SQUASHED:
+        plain = isinstance(call.args[0], ast.Name | ast.Attribute | ast.Call | ast.Subscript)
+        clipped = f"{action if plain else f'({action})'}.clip({space}.low, {space}.high)"
+        return line, step.with_part(call.args[0], clipped)
+    policy = "" if asking is None else _policy(asking)
+    return (line, step.with_part(call.args[0], f"{policy}.unscale_action({action})")) if policy else (asked, "")
+
+
+def without_training_mode(line: Line | None) -> str:
+    """The line that calls a policy, which is set to act as in evaluation before."""
+    statement = Statement.of(line)
+    policy = "" if statement is None else _policy(statement)
+    return statement.following(f"{policy}.set_training_mode(False)") if statement is not None and policy else ""
+
+
+def _policy(statement: Statement) -> str:
+    """The policy that a line calls, as it names it; empty where it calls none."""
+    call = statement.call(*_POLICY, "get_distribution")
+    if call is None:
+        return ""
+    is_itself = last_name(call.func) in ("policy", "actor")
+    found = call.func if is_itself else owner(call)
+    while isinstance(found, ast.Attribute) and found.attr == "actor":
+        found = found.value
+    return "" if found is None else statement.text(found)
+
+
+# --- What the policy is shown ---
+
+
+def with_new_observation(stepping: Line | None, asking: Line | None) -> str:
+    """The line that steps the environment, with what it returns given the name that the policy is shown."""
+    step, statement = Statement.of(stepping), Statement.of(asking)
+    call = None if statement is None else statement.call("predict")
+    if step is None or statement is None or call is None or not call.args or len(step.targets) < 4:
+        return ""
+    shown = statement.text(call.args[0])
+    return step.with_targets(", ".join((shown, *step.targets[1:]))) if isinstance(call.args[0], ast.Name) else ""
+
+
+def normalized_once(line: Line | None) -> str:
+    """The line that asks for actions, without ``normalize_obs`` around what VecNormalize has normalised."""
+    statement = Statement.of(line)
+    call = None if statement is None else statement.call("normalize_obs")
+    if statement is None or call is None or not call.args:
+        return ""
+    return statement.with_part(call, statement.text(call.args[0]))
+
+
+def normalized_as_trained(asking: Line | None, stepping: Line | None) -> str:
+    """The line that asks for actions, with VecNormalize's own formula in place of one that uses its ``obs_rms``."""
+    statement, step = Statement.of(asking), Statement.of(stepping)
+    call = None if statement is None else statement.call("predict")
+    if statement is None or step is None or call is None or not call.args or len(step.targets) < 4:
+        return ""
+    parts = (node for node in ast.walk(call.args[0]) if isinstance(node, ast.Attribute) and node.attr == "obs_rms")
+    statistics = next(parts, None)
+    shown = {node.id for node in ast.walk(call.args[0]) if isinstance(node, ast.Name)}
+    if statistics is None or step.targets[0] not in shown:
+        return ""
+    normalized = f"{statement.text(statistics.value)}.normalize_obs({step.targets[0]})"
+    return statement.with_part(call.args[0], normalized)
