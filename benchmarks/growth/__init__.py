@@ -1,0 +1,1 @@
+"""What it costs to audit ever more models: the parts of ``scaling.py``."""
