@@ -61,6 +61,7 @@ def audit(folder: Path) -> None:
     from reload_audit.processes import isolation
     from reload_audit.processes.fork_servers import RELOAD_HASH_SEED
     from reload_audit.records.probe_names import probe_name, probed
+    from reload_audit.records.probe_record import ProbeRecord
     from reload_audit.records.specs import ExternalPolicy, ReloadSpec
 
     config = resolved_configuration({"runs": [str(folder / "templates")]})
@@ -73,17 +74,20 @@ def audit(folder: Path) -> None:
     isolation.prepare("forkserver", hash_seed=RELOAD_HASH_SEED, preload=PRELOAD)
     isolation.call("builtins:len", ([],), method="forkserver", log=log, timeout=600, memory=8192)
     seconds["start"] = time.perf_counter() - start
-    for entry in (model.to_dict() for model in external_models(config)):
+    models = external_models(config)
+    for model in models:
         start = time.perf_counter()
-        records = folder / "audited" / f"{entry['model']}.json"
-        audit_batch([entry], records, log, policy, ReloadSpec.from_dict(reload), criteria)
-        seconds[entry["model"]] = time.perf_counter() - start
-    environment = entry["environment"]
+        records = folder / "audited" / f"{model.model}.json"
+        audit_batch([model.to_dict()], records, log, policy, ReloadSpec.from_dict(reload), criteria)
+        seconds[model.model] = time.perf_counter() - start
+    environment = models[0].environment.to_dict()
     probe = ProbeSpec.from_dict(config["probe"] | {key: reload[key] for key in ("isolation", "memory")})
     start = time.perf_counter()
     record = folder / "audited/probes" / f"{probe_name(environment)}.json"
-    probe_environment(probed(environment), entry, policy, probe, record, log)
+    probe_environment(probed(environment), models[0], policy, probe, record, log)
     seconds["probe"] = time.perf_counter() - start
+    if failure := ProbeRecord.read(record).failure:
+        raise RuntimeError(f"the environment cannot be probed: {failure.message}")
     (folder / "seconds.json").write_text(json.dumps(seconds))
 
 

@@ -198,8 +198,14 @@ def _tensor_content(tensor: Any) -> np.ndarray:
     return content
 
 
+_PLAIN = frozenset({str, int, bool, type(None)})
+"""Types that JSON holds as they are. They are looked for first: an audit of thousands of models has millions."""
+
+
 def plain(value: Any) -> Any:
     """Reduce to what JSON can hold: NumPy numbers and arrays become Python's, anything else its ``repr``."""
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, set | frozenset):
@@ -208,13 +214,11 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, np.ndarray):
         return [plain(item) for item in value] if value.ndim else plain(value[()])
-    if isinstance(value, np.floating):
-        return plain(float(value))
     if isinstance(value, np.generic):
-        return plain(value.item())
+        return plain(float(value) if isinstance(value, np.floating) else value.item())
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
-    if value is None or isinstance(value, bool | int | str):
+    if isinstance(value, int | str):
         return value
     if isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
         return f"{value.__module__}.{value.__qualname__}"

@@ -193,8 +193,8 @@ def _made(judged: Sequence[JudgedModel], audited: Audited) -> _Tables:
 def _put_together(judged: Sequence[JudgedModel], audited: Audited) -> _Tables:
     concluded = conclude_all(judged, audited.criteria, audited.probed)
     return _Tables(
-        models=tables.table((asdict(model.row) for model in concluded), tables.MODELS),
-        conditions=tables.table((asdict(row) for model in judged for row in model.conditions), tables.CONDITIONS),
-        processes=tables.table((asdict(row) for model in judged for row in model.processes), tables.PROCESSES),
+        models=tables.table((vars(model.row) for model in concluded), tables.MODELS),
+        conditions=tables.table((vars(row) for model in judged for row in model.conditions), tables.CONDITIONS),
+        processes=tables.table((vars(row) for model in judged for row in model.processes), tables.PROCESSES),
         audit=json_text(audit_content(concluded, audited)),
     )

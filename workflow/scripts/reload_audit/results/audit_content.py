@@ -66,7 +66,7 @@ def _entry(model: ConcludedModel, probe: str | None) -> Mapping[str, Any]:
     """
     judged, diagnosis, divergence = model.judged, model.diagnosis, model.judged.divergence
     return {
-        **asdict(model.row),
+        **vars(model.row),
         "causes": [asdict(cause) for cause in diagnosis.causes],
         "ruled_out": diagnosis.ruled_out,
         "not_excluded": diagnosis.not_excluded,
@@ -75,7 +75,7 @@ def _entry(model: ConcludedModel, probe: str | None) -> Mapping[str, Any]:
         else {**divergence.to_dict(), "text": divergence_sentence(divergence)},
         "probe": probe,
         "claims": [asdict(claim) for claim in judged.claims],
-        "conditions": [asdict(condition) for condition in judged.conditions],
+        "conditions": [vars(condition) for condition in judged.conditions],
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from reload_audit.causes.finding import Finding
 from reload_audit.diagnosis.conclude import Diagnosis, conclude
 from reload_audit.judging.criteria import Criteria
 from reload_audit.judging.reasons import reason
@@ -36,14 +37,15 @@ def conclude_all(
     :param probed: what probing environments found, by name
     """
     decided = decide_verdicts([model.judgement for model in models], criteria)
+    found = {name: findings(probe) for name, probe in probed.items()}
     return [
-        _conclude(model, _with_verdict(model, verdict), probed.get(model.probe))
+        _conclude(model, _with_verdict(model, verdict), found.get(model.probe))
         for model, verdict in zip(models, decided, strict=True)
     ]
 
 
-def _conclude(model: JudgedModel, row: ModelRow, probe: ProbeRecord | None) -> ConcludedModel:
-    diagnosis = _diagnose(model, row, probe)
+def _conclude(model: JudgedModel, row: ModelRow, probed: Sequence[Finding] | None) -> ConcludedModel:
+    diagnosis = _diagnose(model, row, probed)
     return ConcludedModel(model, _with_cause(row, diagnosis), diagnosis)
 
 
@@ -59,15 +61,14 @@ def _with_verdict(model: JudgedModel, judged: JudgedVerdict) -> ModelRow:
     return replace(row, gap=model.judgement.gap if judged.verdict in ("degraded", "improved") else "", reason=said)
 
 
-def _diagnose(model: JudgedModel, row: ModelRow, probe: ProbeRecord | None) -> Diagnosis:
+def _diagnose(model: JudgedModel, row: ModelRow, probed: Sequence[Finding] | None) -> Diagnosis:
     """What explains a model's verdict.
 
-    :param probe: what probing its environment found; None where it was not probed
+    :param probed: the faults that probing its environment found; None where it was not probed
     """
     if model.failed:
         return Diagnosis()
-    found = None if probe is None else findings(probe)
-    return conclude(model.evidence, row.verdict or "", row.gap or "", model.judgement, found)
+    return conclude(model.evidence, row.verdict or "", row.gap or "", model.judgement, probed)
 
 
 def _with_cause(row: ModelRow, diagnosis: Diagnosis) -> ModelRow:
