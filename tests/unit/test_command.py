@@ -163,6 +163,9 @@ def test_a_mistake_is_one_line_and_starts_nothing(arguments, said, folder, capsy
     [
         ["model.zip", "--evn", "x"],
         ["model.zip", "--cores", "0"],
+        ["model.zip", "--claim", "nan"],
+        ["model.zip", "--fail-on", ""],
+        ["script", "--timeout", "-5", "enjoy.py"],
         ["env"],
         [""],
         ["env", "robot:Robot", "--env-kwargs", 3000 * "["],
@@ -209,13 +212,15 @@ def test_a_shell_completes_commands_options_and_files(folder, capsys) -> None:
     assert "--fail-on" in text
     assert all(command in text for command in COMMANDS)
     asked = (
-        "COMP_WORDS=(reload-audit compare au); COMP_CWORD=2; _shtab_reload_audit reload-audit au compare; "
-        'echo "${COMPREPLY[@]}"; complete -p reload-audit'
+        'ask() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _reload_audit; echo "${COMPREPLY[@]}"; }\n'
+        "ask reload-audit compare au; ask reload-audit model.zip --claim; complete -p reload-audit"
     )
     Path("audit.json").write_text("{}")
     bash = ["bash", "--norc", "-c", f"{text}\n{asked}"]
-    files, registered = subprocess.run(bash, capture_output=True, text=True, check=True).stdout.splitlines()
+    shown = subprocess.run(bash, capture_output=True, text=True, check=True).stdout.splitlines()
+    files, options, registered = shown
     assert files == "audit.json"
+    assert options == "--claim --claims"
     assert "-o default" in registered
 
 
@@ -232,11 +237,26 @@ def test_help_begins_with_what_most_people_want(arguments, capsys) -> None:
 def test_the_options_of_run_go_to_snakemake_as_they_are(folder, monkeypatch) -> None:
     Path("mine.yaml").write_text("runs: [runs]\n")
     started = []
-    monkeypatch.setattr(workflow, "snakemake", lambda arguments, folder: started.append(arguments) or 0)
+    monkeypatch.setattr(workflow, "snakemake", lambda arguments, *_: started.append(arguments) or 0)
     assert main(["run", "--configfile", "mine.yaml", "--cores", "8", "-n"]) == 0
     assert main(["run", "--workflow-profile", "mine"]) == 0
     assert started[0] == [*workflow.default_profile([]), "--configfile", "mine.yaml", "--cores", "8", "-n"]
     assert started[1] == ["--workflow-profile", "mine"]
+
+
+def test_run_ends_as_the_gate_does_where_snakemake_was_told_to_write(folder, monkeypatch, capsys) -> None:
+    for results, verdict in (("results", "degraded"), ("other", "improved")):
+        Path("there", results).mkdir(parents=True)
+        write_json(Path("there", results, "audit.json"), {"models": [trained_row("a model", verdict)]})
+    Path("profile").mkdir()
+    config = ["pathvars={'results': 'other'}", "gate={'fail_on': ['improved']}"]
+    Path("profile/profile.yaml").write_text(yaml.safe_dump({"directory": "there", "config": config}))
+    snakemake = workflow.snakemake
+    monkeypatch.setattr(
+        workflow, "snakemake", lambda arguments, *others: snakemake([*arguments, "--list-rules"], *others)
+    )
+    assert main(["run", "--profile", "profile"]) == 1
+    assert capsys.readouterr().err == "gate: models that are improved: 1\n  a model: improved\n"
 
 
 def test_snakemake_is_given_what_the_default_profile_says_and_so_does_not_name_it() -> None:
@@ -250,22 +270,22 @@ def test_snakemake_is_given_what_the_default_profile_says_and_so_does_not_name_i
 @pytest.mark.parametrize(("verdict", "status"), [("identical", 0), ("degraded", 1), ("error", 0)])
 def test_an_audit_that_ended_gives_the_exit_status_of_the_gate(verdict, status, tmp_path, capsys) -> None:
     write_json(tmp_path / "audit.json", {"models": [trained_row("a model", verdict)]})
-    assert workflow.ended_as(tmp_path, {"gate": {"fail_on": ["degraded"]}}) == status
+    assert workflow.ended_as(tmp_path, ["degraded"]) == status
     assert capsys.readouterr().err == ("gate: models that are degraded: 1\n  a model: degraded\n" if status else "")
 
 
 def test_an_audit_that_did_not_end_has_no_status_that_could_be_taken_for_success(tmp_path) -> None:
     with pytest.raises(Mistake, match="the audit did not end"):
-        workflow.ended_as(tmp_path, {})
+        workflow.ended_as(tmp_path, None)
 
 
 def test_where_nothing_is_said_of_the_gate_degraded_models_and_errors_close_it(tmp_path) -> None:
     models = [trained_row(verdict, verdict) for verdict in ("degraded", "error", "inconclusive")]
     write_json(tmp_path / "audit.json", {"models": models[2:]})
-    assert workflow.ended_as(tmp_path, {}) == 0
+    assert workflow.ended_as(tmp_path, None) == 0
     for model in models[:2]:
         write_json(tmp_path / "audit.json", {"models": [model]})
-        assert workflow.ended_as(tmp_path, {"gate": {}}) == 1
+        assert workflow.ended_as(tmp_path, None) == 1
 
 
 def test_an_environment_that_no_model_is_of_is_in_the_audit(tmp_path) -> None:

@@ -104,6 +104,10 @@ search_path.import_nothing_from(PLAN.audited_folders, guest=IS_MODULE)
 if SNAKEMAKE.is_main_process:
     found = "" if SNAKEMAKE.has_configuration else planning.DEFAULT_CONFIGURATION
     PLAN.warn_of_working_directory(FOLDER, found, sys.argv)
+    if not SNAKEMAKE.is_dry_run and not SNAKEMAKE.is_touch:
+        library("reload_audit.planning.ending").tell(
+            FOLDERS.results, PLAN.config["gate"]["fail_on"]
+        )
 LEDGER = ledger.Ledger(Path(FOLDERS.results, ".written.json"))
 always, by, Asking = for_rules.always, for_rules.by, for_rules.Asking
 

@@ -84,7 +84,7 @@ def start(audit: written.Audit, options: Namespace, said: Sequence[str]) -> int:
         if options.command == AUDIT and options.claim is None and "no_claim" in summary.read_text(encoding="utf-8"):
             again = shlex.join(["reload-audit", *said])
             print(f"What it earned when it was trained can be said: {again} --claim MEAN", file=sys.stderr)
-        return workflow.ended_as(audit.output, audit.settings)
+        return workflow.ended_as(audit.output, options.fail_on)
 
 
 def _run(file: Path, options: Namespace, said: Sequence[str], held: Sequence[int]) -> int:

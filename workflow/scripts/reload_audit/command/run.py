@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from reload_audit.command import workflow
 from reload_audit.planning.configuration import read_configuration
+from reload_audit.planning.ending import asked_in, told_in
 from reload_audit.planning.plan import DEFAULT_CONFIGURATION
 
 _LOOKS = (
@@ -29,11 +31,13 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--directory", "-d", default=".")
     known, _ = parser.parse_known_args(list(arguments))
     default = Path(known.directory, DEFAULT_CONFIGURATION)
-    given = [Path(file) for file in known.configfile] or ([default] if default.exists() else [])
-    written = {key: value for file in given for key, value in read_configuration(file).items()}
-    status = workflow.snakemake([*workflow.default_profile(arguments), *arguments], Path())
-    if status or any(argument.startswith(_LOOKS) for argument in arguments):
+    for file in [Path(file) for file in known.configfile] or ([default] if default.exists() else []):
+        read_configuration(file)
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder, "ending.json")
+        status = workflow.snakemake([*workflow.default_profile(arguments), *arguments], Path(), asked_in(told))
+        ending = told_in(told)
+    looks = any(argument.startswith(_LOOKS) for argument in arguments)
+    if status or looks or ending is None or not (ending.results / "audit.json").exists():
         return status
-    pathvars = written.get("pathvars")
-    results = Path(known.directory, str((isinstance(pathvars, dict) and pathvars.get("results")) or "results"))
-    return workflow.ended_as(results, written) if (results / "audit.json").exists() else 0
+    return workflow.ended_as(ending.results, ending.fail_on)

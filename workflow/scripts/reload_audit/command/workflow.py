@@ -84,18 +84,16 @@ def default_profile(arguments: Sequence[str]) -> list[str]:
     return [*options, "--workflow-profile", "none"]
 
 
-def ended_as(results: Path, written: Mapping[str, object]) -> int:
+def ended_as(results: Path, fail_on: Sequence[str] | None) -> int:
     """The exit status of a finished audit: 1 if the gate is closed, after saying for what, in the words of that rule.
 
     :param results: the folder of its results
-    :param written: its configuration, as the user wrote it
+    :param fail_on: what closes the gate; None for what does where the configuration does not say
     :raises Mistake: there are none
     """
     audit = results / "audit.json"
     if not audit.exists():
         raise Mistake(f"there is no {audit}: the audit did not end")
-    gate = written.get("gate")
-    fail_on = gate.get("fail_on") if isinstance(gate, dict) else None
     if fail_on is None:
         schema = read_yaml(PROJECT / "workflow/schemas/config.schema.yaml")
         fail_on = schema["properties"]["gate"]["properties"]["fail_on"]["default"]
