@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
+import re
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 import reload_audit
+from reload_audit.command.completion import SHELLS, completion
 from reload_audit.planning.schema_messages import closest
 from reload_audit.reading.named import is_there
 
@@ -82,7 +85,7 @@ def parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     top.add_argument("--version", action="version", version=f"reload-audit {reload_audit.__version__}")
     top.add_argument(
         "--completion",
-        choices=["bash", "zsh", "tcsh"],
+        choices=SHELLS,
         action=_Completion,
         help='print what completes options in a shell: eval "$(reload-audit --completion bash)"',
     )
@@ -102,17 +105,21 @@ class _Completion(argparse.Action):
     """Prints the completion of a shell and ends."""
 
     def __call__(self, parser: argparse.ArgumentParser, *others: Any) -> None:
+        top, commands = parsers()
+        files = [action for one in commands.values() for action in one._actions if action.type is _path]
+        for name, short in _in_short(top).items():
+            commands[name].description = short  # a shell has one line for each
         try:
-            import shtab
+            print(completion(str(others[1]), top, commands, files, AUDIT))
         except ImportError:
             parser.error("completion needs the package shtab: pip install shtab")
-        top, commands = parsers()
-        for action in (action for one in commands.values() for action in one._actions if action.type is _path):
-            action.complete = shtab.FILE  # type: ignore[attr-defined]
-        print(shtab.complete(top, shell=others[1]))
-        if others[1] == "bash":  # a model's path may stand where a command does
-            print("complete -o bashdefault -o default -F _shtab_reload_audit reload-audit")
         parser.exit()
+
+
+def _in_short(top: argparse.ArgumentParser) -> dict[str, str]:
+    """What each command is for, in one line."""
+    (commands,) = (action for action in top._actions if isinstance(action, argparse._SubParsersAction))
+    return {action.dest: action.help or "" for action in commands._choices_actions}
 
 
 def _audit(commands: Any) -> argparse.ArgumentParser:
@@ -131,7 +138,7 @@ def _audit(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--env", help="the environment: an id such as CartPole-v1, or module:Name of your own")
     parser.add_argument("--algo", help="the algorithm, where the files do not say it: PPO, SAC, ...")
     _add_environment(parser)
-    parser.add_argument("--claim", type=float, metavar="MEAN", help="what each model earned when it was trained")
+    parser.add_argument("--claim", type=_finite, metavar="MEAN", help="what each model earned when it was trained")
     parser.add_argument("--claims", type=_path, metavar="TABLE", help="a table of that: name, claim_mean, ...")
     parser.add_argument(
         "--baseline",
@@ -157,7 +164,9 @@ def _script(commands: Any) -> argparse.ArgumentParser:
         "example:\n  reload-audit script --model models/ppo.zip enjoy.py --episodes 20",
     )
     parser.add_argument("--model", help="the zip that it is about, where that is not the one that it loads")
-    parser.add_argument("--timeout", type=int, metavar="SECONDS", help="stop it after so long; what was seen counts")
+    parser.add_argument(
+        "--timeout", type=_whole("seconds"), metavar="SECONDS", help="stop it after so long; what was seen counts"
+    )
     _add_python_path(parser)
     _add_common(parser)
     parser.add_argument("script", metavar="SCRIPT", type=_path, help="a Python file or a notebook")
@@ -254,7 +263,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=_path, metavar="FOLDER", help="of report and tables; by default NAME-audit, here"
     )
-    parser.add_argument("--cores", type=_positive, default=_cores(), metavar="N", help="by default %(default)s")
+    parser.add_argument("--cores", type=_whole("cores"), default=_cores(), metavar="N", help="by default %(default)s")
     _add_fail_on(parser, "VERDICTS", "by default degraded,error (and environment or script)")
 
 
@@ -284,11 +293,29 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
-def _positive(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"expected a number of cores, found {text!r}")
-    return int(text)
+def _whole(of_what: str) -> Callable[[str], int]:
+    """What reads a number of something: a whole one, at least 1, that fits into a C integer."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"0*[1-9]\d{0,8}", text, re.ASCII):
+            raise argparse.ArgumentTypeError(f"expected a number of {of_what}, 1 or more, found {text!r}")
+        return int(text)
+
+    return read
+
+
+def _finite(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"expected a mean reward such as 475, found {text!r}")
+    return number
 
 
 def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words:
+        raise argparse.ArgumentTypeError("expected one word or more, found an empty text")
+    return words
