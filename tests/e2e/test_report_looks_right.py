@@ -114,6 +114,20 @@ def test_controls_are_not_printed(browser: Browser, write_report_of: Callable[[i
         assert all(model["model"] in said for model in audit["models"])
 
 
+def test_of_an_opened_model_its_page_alone_is_printed_and_nothing_of_it_is_cut(
+    browser: Browser, write_report_of: Callable[[int], Report]
+) -> None:
+    audit, path = write_report_of(9)
+    with Tab(browser, path, width=PAPER) as tab:
+        tab.go(audit["models"][0]["model"])
+        tab.page.emulate_media(media="print")
+        assert tab.panel("command").is_visible()
+        assert not tab.page.is_visible("main")
+        assert not tab.page.is_visible("#panel nav")
+        cut = "(panel) => [panel.scrollHeight - panel.clientHeight, panel.scrollWidth - panel.clientWidth]"
+        assert tab.panel().evaluate(cut) == [0, 0]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_colours_follow_the_preferred_colour_scheme(
     scheme: str, browser: Browser, write_report_of: Callable[[int], Report]

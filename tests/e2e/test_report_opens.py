@@ -18,7 +18,7 @@ from support.shown_reports import MANY, Content, Report, having, write
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-LARGEST = {100: 0.7e6, MANY: 1.45e6}
+LARGEST = {100: 0.6e6, MANY: 1.4e6}
 
 
 SLOWER_WITH_MANY = 6.0

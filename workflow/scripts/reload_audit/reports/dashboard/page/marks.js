@@ -2,7 +2,7 @@
 
 // Of so many points those coincide that are so many pixels apart: numbers must not cover each other.
 const CLOSE = [[2000, 24], [40, 14], [0, 7]];
-const SIZES = [120, 190, 300, 430, 580]; // square pixels of a mark for several points, by the digits that stand on it
+const SIZES = [130, 220, 350, 480, 640]; // square pixels of a mark for several points, by the digits that stand on it
 
 // :param points: with their verdict as "kind", and their shape as "at"; the first of those that coincide counts
 // :param place: the position of a point in pixels, [x, y]

@@ -78,7 +78,7 @@ function columnsOf(rows) {
     { title: "Interval in \u00b1 margin", ...numeric("margins"), field: "interval", hozAlign: "center", headerHozAlign: "center", formatter: shown(interval), tooltip: (_event, cell) => intervalText(cell.getRow().getData()), width: 96 },
     { title: "Loss not excluded", ...numeric("largest_loss"), formatter: shown((row) => (row.largest_loss === null ? MISSING : lossText(row))), width: 120, extra: true },
     { title: "Episodes", ...numeric("n_episodes"), formatter: shown((row) => countText(row.n_episodes)), width: 74 },
-    { title: "By chance, q", ...numeric("q"), formatter: shown((row) => probabilityText(row.q)), headerTooltip: BY_CHANCE, width: 80 },
+    { title: "By chance, q", ...numeric("q"), formatter: shown((row) => probabilityText(row.q)), headerTooltip: BY_CHANCE, width: 92 },
     text("Gap", "gap", (row) => row.gap, { width: 96, extra: true }),
     { title: consistent ? "Cause, or what may be lost" : "Cause", field: "cause", ...byText, formatter: shown(cause), widthGrow: 3, minWidth: 134 },
     text("Reason", "reason", (row) => row.reason, { widthGrow: 6, minWidth: 220, extra: true }),
