@@ -23,7 +23,8 @@ from reload_audit.diagnosis.effects import Goal
 from reload_audit.diagnosis.orders import orders_to_try
 from reload_audit.diagnosis.trials import plan
 from reload_audit.environments.build import build_vec_env, close, normalizable_keys
-from reload_audit.evaluation.external import environment_of, trained_normalized
+from reload_audit.evaluation.external import environment_of
+from reload_audit.evaluation.file_checks import trained_normalized
 from reload_audit.forensics.construction_changes import changed_by_training, changed_stack, changes
 from reload_audit.forensics.earned import training_on_another_scale
 from reload_audit.forensics.examine_files import FileFindings, examine_files

@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch as th
-from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.vec_env import VecEnv
 
 from reload_audit.causes.migrations import Migration, migrations
 from reload_audit.environments import ids
@@ -24,8 +22,9 @@ from reload_audit.environments.older_software import needs_older_software
 from reload_audit.environments.packages import is_missing, what_to_install
 from reload_audit.environments.seeded_episodes import EpisodeTooLong
 from reload_audit.environments.stack import LayerProblem, order_of, unclear_place
-from reload_audit.evaluation.checks import check, check_identity, recorded_divergence
+from reload_audit.evaluation.checks import recorded_divergence
 from reload_audit.evaluation.conditions import Excluded, Subject, fresh_environments, run_condition
+from reload_audit.evaluation.file_checks import check_files
 from reload_audit.evaluation.in_time import time_allowed
 from reload_audit.evaluation.observations import (
     PARAMETERS_NOT_FINITE,
@@ -34,8 +33,8 @@ from reload_audit.evaluation.observations import (
 )
 from reload_audit.evaluation.rollouts import NoActionMasks, NonFiniteReward, RandomPolicy, TimeAllowed, run_episodes
 from reload_audit.evaluation.said import say_verdict
-from reload_audit.forensics.history import counted_by, history_of, remarks_on_training
-from reload_audit.forensics.pairing import counts_of
+from reload_audit.evaluation.spaces import check_spaces, misfit
+from reload_audit.forensics.history import remarks_on_training
 from reload_audit.forensics.traces import traces_of
 from reload_audit.judging.claims import judge_external
 from reload_audit.judging.criteria import Criteria
@@ -187,9 +186,9 @@ class _Evaluation:
             raise Unreadable(unclear)
         order = order_of(venv, subject.environment.vec_wrappers)
         self.facts = replace(self.facts, vec_wrappers=tuple(wrapper.to_plain() for wrapper in order))
-        _check_spaces(subject.model, venv)
+        check_spaces(subject.model, venv)
         if canonical:
-            self.checks = _checks(spec, saved, statistics, recording, subject.model, venv)
+            self.checks = check_files(spec, saved, statistics, recording, subject.model, venv)
         evaluation, criteria, train_time = self._protocol(recording)
         claims, started = self.facts.claims, _Clocks()
         random_mean = None if self._random is None else self._random.mean
@@ -385,79 +384,7 @@ def _fits_in(model: BaseAlgorithm, environment: EnvironmentSpec) -> bool:
     except Exception:
         return False
     close(venv)
-    return not _misfit(model, venv)
-
-
-def _check_spaces(model: BaseAlgorithm, venv: VecEnv) -> None:
-    """Refuse an environment with other spaces than the model's; SB3 would act there until something breaks.
-
-    :raises Unreadable: with the spaces of both
-    """
-    if misfit := _misfit(model, venv):
-        raise Unreadable(misfit)
-
-
-def _misfit(model: BaseAlgorithm, venv: VecEnv) -> str:
-    """Which spaces of a model are not those of its environments; empty where all fit."""
-    pairs = {
-        "observations": (model.observation_space, venv.observation_space),
-        "actions": (model.action_space, venv.action_space),
-    }
-    for what, (expected, offered) in pairs.items():
-        if not _fits(expected, offered):
-            return f"its {what} are {expected!r:.300}, its environment's are {offered!r:.300}"
-    return ""
-
-
-def _fits(expected: spaces.Space, offered: spaces.Space) -> bool:
-    """Whether a model can act in a space. Bounds may differ: gym has the largest float where Gymnasium has infinity."""
-    if isinstance(expected, spaces.Dict) and isinstance(offered, spaces.Dict):
-        return set(expected) <= set(offered) and all(_fits(expected[key], offered[key]) for key in expected)
-    if isinstance(expected, spaces.Box) and isinstance(offered, spaces.Box):
-        return expected.shape == offered.shape
-    return expected == offered
-
-
-def _checks(
-    spec: ExternalSpec,
-    saved: SavedModel,
-    statistics: SavedStatistics | None,
-    recording: Recording | None,
-    model: BaseAlgorithm,
-    venv: VecEnv,
-) -> list[Check]:
-    """What the files alone say about whether they belong together."""
-    checks = [] if recording is None else check_identity(recording.identity, model, venv)
-    # What a run says of itself comes first: only rewards may have been normalised, which no policy sees.
-    normalized = trained_normalized(saved) if spec.normalized is None else spec.normalized
-    if normalized is not None:
-        words = {True: "VecNormalize statistics", False: "none"}
-        checks.append(check("statistics", words[normalized], words[statistics is not None]))
-    if statistics is not None and spec.algo != "ARS":
-        checks += _check_steps(spec, saved, statistics)
-    return checks
-
-
-def _check_steps(spec: ExternalSpec, saved: SavedModel, statistics: SavedStatistics) -> list[Check]:
-    """Whether statistics have counted the model's steps; training that went on, or began anew, explains other ones."""
-    traces = traces_of(saved, spec.algo, spec.n_envs)
-    history, counts = history_of(saved, traces), counts_of(statistics)
-    counted = None if history is None else counted_by(history, statistics, traces, spec.role)
-    if history is None or counts is None or counted is None:
-        return []
-    return [check("statistics' steps", history.counted, counts.steps, passed=counted != "other")]
-
-
-def trained_normalized(saved: SavedModel) -> bool | None:
-    """Whether a zip shows that its model was trained with VecNormalize; None if it does not tell.
-
-    On-policy algorithms keep the original of their first observation only if it was normalised. Off-policy ones keep
-    an original always, of the step before, so it proves nothing.
-    """
-    on_policy = "gae_lambda" in saved.settings
-    if not on_policy or saved.settings.get("_last_obs", "pickled") is None:
-        return None
-    return "_last_original_obs" in saved.pickled
+    return not misfit(model, venv)
 
 
 def _integer(value: Any) -> int | None:
