@@ -444,6 +444,15 @@ SOUND = {
     "exported-A2C": Case("A2C", EXPORTED, model="A2C"),
     "panel": Case("", PANEL),
     "quickstart": Case("", QUICKSTART),
+    "first-of-several-A2C": Case(
+        "A2C",
+        LOOP,
+        edits={
+            "n_envs=1": "n_envs=4",
+            "obs, reward, done, info = venv.step(action)": "obs, reward, dones, info = venv.step(action)\n"
+            "        done = dones[0]",
+        },
+    ),
 }
 FAULTY = {
     "never-loaded-PPO": Case("PPO", LOOP, ("load-not-assigned",), IN_VAIN),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from reload_audit.observing.figure import of_first_alone
 from reload_audit.observing.statement import LEFT_OUT
 from reload_audit.observing.subject import Subject
 from reload_audit.records.observation import ObservedRun
@@ -19,7 +20,7 @@ def counting_differences(subject: Subject, figure: Figure | None) -> Iterator[Sc
     run, n_envs = subject.run, subject.environment.n_envs
     yield from _beyond_the_end(run)
     yield from _stopped_by_itself(run, n_envs)
-    if n_envs > 1 and not subject.observation.evaluations:
+    if n_envs > 1 and not subject.observation.evaluations and not of_first_alone(run):
         yield from _side_by_side(run, n_envs, balanced=figure is not None and figure.balanced)
     if figure is not None and figure.printed:
         evidence = f"it prints {figure.mean:.6g}, {figure.printed}; an episode earns {run.seen.mean():.4g}"
