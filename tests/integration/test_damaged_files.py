@@ -13,8 +13,11 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch as th
 
+from reload_audit.models import load_untrusted
 from reload_audit.models.load_untrusted import load, plain_load_error
 from reload_audit.processes.isolation import call
 from reload_audit.reading.model_zip import read_model
@@ -311,3 +314,16 @@ def test_a_randomly_damaged_file_is_loaded_or_refused_with_a_reason(
     assert sum(came.value["counts"].values()) == sum(parts.values())
     assert set(came.value["counts"]) == {"refused", "statistics" if algo is None else "model"}
     assert came.value["slowest"] < 10
+
+
+def test_what_an_optimizer_s_state_calls_a_number_is_one() -> None:
+    numbers = {"lr": np.float64(0.25), "step": np.int64(3), "amsgrad": np.bool_(True)}
+    assert th.load(io.BytesIO(load_untrusted._with_plain_numbers(saved(numbers))), weights_only=True) == numbers
+    with pytest.raises(Unreadable, match="expected a number"):
+        load_untrusted._number(np.dtype("V20000000"), b"")
+
+
+def saved(state: dict[str, Any]) -> bytes:
+    written = io.BytesIO()
+    th.save(state, written)
+    return written.getvalue()

@@ -179,6 +179,41 @@ def test_a_table_of_claims_that_nobody_configured_is_of_the_one_model_that_each_
     assert unsure == ({"a/final", "b/final"} if (path, row) == ("claims.csv", "final") else set())
 
 
+@pytest.mark.parametrize(
+    ("table", "row", "folders", "given"),
+    [
+        pytest.param("claims.csv", "final", ["b"], [], id="another final.zip is not looked at"),
+        pytest.param("claims.csv", "b/final", ["b"], ["b"], id="a path"),
+        pytest.param("claims.csv", "final", ["a", "b"], [], id="either may be meant"),
+        pytest.param("claims.csv", "a/final", ["a", "b"], ["a"], id="a path of two folders"),
+        pytest.param("claims.csv", "a/final", [".", "a"], ["a"], id="a folder in a folder"),
+        pytest.param("c/claims.csv", "final", ["a", "c"], [], id="the name of a file that lies elsewhere"),
+    ],
+)
+def test_a_table_above_folders_speaks_of_no_model_that_a_row_may_not_mean(
+    tmp_path: Path, table: str, row: str, folders: list[str], given: list[str]
+) -> None:
+    models = dict.fromkeys(("a/final.zip", "b/final.zip", "c/other.zip"), OF_CARTPOLE)
+    repository = Repository({"train.py": AGENT, table: f"{HEAD}{row},480,,\n"}, models).write(tmp_path / "mine")
+    (repository / ".git").mkdir(exist_ok=True)
+    found = planned(repository, runs=[str(repository / folder) for folder in folders])
+    claimed = {Path(spec.path).parent.name for spec in found.specs.values() if spec.claims}
+    assert claimed == set(given)
+
+
+def test_a_row_that_names_another_algorithm_or_environment_is_not_about_a_model(tmp_path: Path) -> None:
+    table = "name,algo,env,claim_mean\nfinal,DQN,Acrobot-v1,-80\n"
+    files = {"train.py": AGENT, "claims.csv": table}
+    (spec,) = planned(Repository(files, {"final.zip": OF_CARTPOLE}).write(tmp_path / "mine")).specs.values()
+    assert not spec.claims
+
+
+def test_of_tables_that_agree_the_one_that_says_most_is_believed(tmp_path: Path) -> None:
+    files = {"train.py": AGENT, "one.csv": f"{HEAD}final,480,,\n", "two.csv": f"{HEAD}final,480,12,100\n"}
+    (spec,) = planned(Repository(files, {"final.zip": OF_CARTPOLE}).write(tmp_path / "mine")).specs.values()
+    assert [(claim.mean, claim.std, claim.n) for claim in spec.claims] == [(480.0, 12.0, 100)]
+
+
 def test_a_row_of_an_algorithm_and_an_environment_is_of_the_only_model_of_both(tmp_path: Path) -> None:
     models = {
         "ppo.zip": OF_CARTPOLE,

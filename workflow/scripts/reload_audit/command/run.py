@@ -14,8 +14,11 @@ from reload_audit.planning.plan import DEFAULT_CONFIGURATION
 
 _LOOKS = (
     *("-n", "--dry-run", "--dryrun", "--unlock", "--touch", "-t", "--lint", "-h", "--help", "-v", "--version"),
-    *("--list", "--dag", "--rulegraph", "--filegraph", "--d3dag", "--summary", "--detailed-summary", "--report"),
-    *("--delete", "--cleanup", "--archive", "--containerize", "--print-compilation", "--conda-"),
+    *("--list", "-l", "--lt", "--lc", "--li", "--lp", "--lu", "--dag", "--rulegraph", "--filegraph", "--d3dag"),
+    *("--summary", "-S", "--detailed-summary", "-D", "--delete", "--cleanup", "--cm", "--archive", "--containerize"),
+    *("--container-cleanup-images", "--export-cwl", "--generate-unit-tests", "--draft-notebook", "--edit-notebook"),
+    *("--print-compilation", "--conda-create-envs-only", "--conda-cleanup-envs", "--report="),
+    *("--until", "-U", "--omit-from", "-O"),
 )
 """How Snakemake's options begin with which no audit runs to its end."""
 
@@ -37,7 +40,7 @@ def run(arguments: Sequence[str]) -> int:
         told = Path(folder, "ending.json")
         status = workflow.snakemake([*workflow.default_profile(arguments), *arguments], Path(), asked_in(told))
         ending = told_in(told)
-    looks = any(argument.startswith(_LOOKS) for argument in arguments)
+    looks = any(argument == "--report" or argument.startswith(_LOOKS) for argument in arguments)
     if status or looks or ending is None or not (ending.results / "audit.json").exists():
         return status
     return workflow.ended_as(ending.results, ending.fail_on)

@@ -13,7 +13,7 @@ import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-PARAMETERS_NOT_FINITE = "parameters of its network are not finite numbers: whatever it observes, it acts alike"
+PARAMETERS_NOT_FINITE = "parameters of its network are not finite numbers"
 
 
 class UnusableObservation(RuntimeError):

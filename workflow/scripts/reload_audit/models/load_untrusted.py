@@ -233,21 +233,20 @@ _SAID_OF_NUMBERS = "UnpicklingError: Weights only load failed."
 def _with_plain_numbers(content: bytes) -> bytes:
     """An optimizer's state with Python's numbers instead of NumPy's, such as a schedule's, which PyTorch refuses."""
     kinds = [type(np.dtype(code)) for code in "?bBhHiIlLefd"]
-    scalar: Any = np.float64().__reduce__()[0]
-    known: list[Any] = [*((scalar, name) for name in _SCALARS), np.dtype, *kinds]
+    known: list[Any] = [*((_number, name) for name in _SCALARS), np.dtype, *kinds]
     with th.serialization.safe_globals(known):
         state = th.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     written = io.BytesIO()
-    th.save(_plain_numbers(state), written)
+    th.save(state, written)
     return written.getvalue()
 
 
-def _plain_numbers(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain_numbers(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(map(_plain_numbers, value))
-    return value.item() if isinstance(value, np.generic) else value
+def _number(dtype: Any, content: Any) -> bool | int | float:
+    """Python's number, in place of NumPy's function that makes one of its bytes."""
+    if not isinstance(dtype, np.dtype) or dtype.kind not in "biuf" or not isinstance(content, bytes):
+        raise Unreadable("expected a number")
+    number: bool | int | float = np.frombuffer(content, dtype, 1)[0].item()
+    return number
 
 
 def _single_tensors(content: bytes) -> bytes:

@@ -49,10 +49,10 @@ class FirstNotFinite(BaseCallback):
     def remark(self) -> str:
         """What a user should know of a training that did not break at such numbers; empty where there were none.
 
-        Algorithms that choose the action of the highest value go on when all values are NaN.
+        Algorithms that choose the action of the highest value train on when all values are NaN.
         """
-        acts_alike = "" if parameters_are_finite(self.model) else PARAMETERS_NOT_FINITE
-        return "; ".join(filter(None, [self._seen, acts_alike]))
+        parameters = "" if parameters_are_finite(self.model) else PARAMETERS_NOT_FINITE
+        return "; ".join(filter(None, [self._seen, parameters]))
 
     def _on_training_start(self) -> None:
         normalize = self.model.get_vec_normalize_env()

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from reload_audit.planning.discovery import names, tables
-from reload_audit.planning.discovery.above import root_of
+from reload_audit.planning.discovery.above import files_outside, root_of
 from reload_audit.planning.discovery.allowance import ALLOWANCE
 from reload_audit.planning.discovery.candidate import Candidate
 from reload_audit.planning.discovery.contents import PassedOver
@@ -38,11 +38,13 @@ class Beside:
     :param tables: their paths
     :param models: all in the folder, those that are not audited too
     :param top: the folder
+    :param real: the folder without links
     """
 
     tables: Sequence[str]
     models: Sequence[Candidate]
     top: str
+    real: str
 
 
 def tables_beside(top: Folder, models: Sequence[Candidate], configured: Sequence[str]) -> Beside:
@@ -64,40 +66,61 @@ def tables_beside(top: Folder, models: Sequence[Candidate], configured: Sequence
         paths += _tables_in(place)
     looked_into = paths if len(paths) <= limits.JOINED_FILES else []
     found = [path for path in looked_into if os.path.realpath(path) not in configured and _is_of_claims(path)]
-    return Beside(found, models, top.path)
+    return Beside(found, models, top.path, top.real)
 
 
-def give(beside: Beside, named: Mapping[str, Candidate], schema: tables.RowSchema) -> Iterator[PassedOver]:
+def give(besides: Sequence[Beside], named: Mapping[str, Candidate], schema: tables.RowSchema) -> Iterator[PassedOver]:
     """Give models the claims that tables beside them hold.
 
+    :param besides: of each folder that models are looked for in
     :param named: the models that are audited, by their names
     :param schema: the JSON Schema of a row
     :return: what cannot be used of the tables
     """
     known = {model.real: model for model in named.values()}
-    models = [known.get(model.real, model) for model in beside.models]
     said: dict[str, list[Claim]] = {}
-    for path in beside.tables:
-        problems: list[str] = []
-        subjects = _Subjects(path, beside.top, models, named)
-        meant_none = False
-        for row in _rows(path, schema, problems):
-            meant = subjects.of(row)
-            meant_none = meant_none or not meant
-            if len(meant) > 1:
-                _remark(row, meant)
-            elif meant and row.claim is not None:
-                kind = "reported" if row.claim.kind == "explicit" else row.claim.kind
-                said.setdefault(meant[0].real, []).append(replace(row.claim, kind=kind))
-        if problems:
-            yield PassedOver(path, f"a table of claims with rows that cannot be used: {problems[0]}")
-        if meant_none:
-            yield PassedOver(path, "a table of claims with rows that are about no model here")
+    for tables_of, beside in _together(besides):
+        models = [known.get(model.real, model) for model in beside.models]
+        for path, by_path_alone in tables_of.items():
+            problems: list[str] = []
+            subjects = _Subjects(path, beside.top, models, named, by_path_alone)
+            meant_none = False
+            for row in _rows(path, schema, problems):
+                meant = subjects.of(row)
+                meant_none = meant_none or not meant
+                if len(meant) > 1:
+                    _remark(row, meant)
+                elif meant and row.claim is not None:
+                    kind = "reported" if row.claim.kind == "explicit" else row.claim.kind
+                    said.setdefault(meant[0].real, []).append(replace(row.claim, kind=kind))
+            if problems:
+                yield PassedOver(path, f"a table of claims with rows that cannot be used: {problems[0]}")
+            if meant_none:
+                yield PassedOver(path, "a table of claims with rows that are about no model here")
     for model in named.values():
         try:
             _take(model, said.get(model.real, []))
         except Exception as error:
             model.problem = model.failed(error).problem
+
+
+def _together(besides: Sequence[Beside]) -> Iterator[tuple[dict[str, bool], Beside]]:
+    """Folders of one repository together, with their tables, and whether a table's rows have to spell out paths.
+
+    They have to in a table above the folders where other zips lie there: a name alone may mean one of these.
+    """
+    groups: dict[str, list[Beside]] = defaultdict(list)
+    for one in besides:
+        groups[root_of(one.real)].append(one)
+    for root, group in groups.items():
+        tables_of = {os.path.realpath(path): path for one in group for path in one.tables}
+        if tables_of:
+            models = {model.real: model for one in group for model in one.models}
+            within = tuple(os.path.join(one.real, "") for one in group)
+            others = [file.file for file in files_outside(root, group[0].real) if file.file.endswith(".zip")]
+            unseen = any(os.path.realpath(file) not in models and not file.startswith(within) for file in others)
+            by_path_alone = {path: unseen and not real.startswith(within) for real, path in tables_of.items()}
+            yield by_path_alone, replace(group[0], models=[*models.values()])
 
 
 def _rows(path: str, schema: tables.RowSchema, problems: list[str]) -> Sequence[tables.Row]:
@@ -117,7 +140,9 @@ def _remark(row: tables.Row, meant: Sequence[Candidate]) -> None:
 
 def _take(model: Candidate, claims: Sequence[Claim]) -> None:
     """Take what tables say of a model, if they agree."""
-    different = {(claim.mean, claim.std, claim.n): claim for claim in claims}
+    different: dict[float, Claim] = {}
+    for claim in sorted(claims, key=lambda claim: (claim.std is not None) + (claim.n is not None)):
+        different[claim.mean] = claim  # of those that agree, the one that says most
     if len(different) == 1:
         model.claims = [*different.values(), *model.claims]
     elif different:
@@ -128,32 +153,62 @@ def _take(model: Candidate, claims: Sequence[Claim]) -> None:
 class _Subjects:
     """The models that rows of one table may be about: by a path in its folder, else by name or path, else by file.
 
+    Names without a folder are of models in the table's folder or below.
+
     :param table: its path
     :param top: the folder with models
     :param audited: the models that are audited, by their names
+    :param by_path_alone: whether a path in the table's folder is all that counts
     """
 
-    def __init__(self, table: str, top: str, models: Sequence[Candidate], audited: Mapping[str, Candidate]) -> None:
-        here = os.path.dirname(table) or "."
+    def __init__(
+        self,
+        table: str,
+        top: str,
+        models: Sequence[Candidate],
+        audited: Mapping[str, Candidate],
+        by_path_alone: bool,
+    ) -> None:
+        here = os.path.dirname(_place(table))
         names_of: dict[str, set[str]] = defaultdict(set)
         for name, model in audited.items():
             names_of[model.real].add(name)
         self._levels: tuple[dict[str, list[Candidate]], ...] = (defaultdict(list), defaultdict(list), defaultdict(list))
+        self._models: list[Candidate] = []
         for model in models:
             path = model.path.removesuffix(".zip")
-            named = {*names_of[model.real], model.name, os.path.relpath(path, top)}
-            keys = ({os.path.relpath(path, here)}, named, {os.path.basename(path)})
-            for level, known_as in zip(self._levels, keys, strict=True):
+            from_here = os.path.relpath(_place(path), here)
+            by_path, by_name, by_file = {from_here}, set[str](), set[str]()
+            if not by_path_alone:
+                by_name, by_file = (
+                    {*names_of[model.real], model.name, os.path.relpath(path, top)},
+                    {os.path.basename(path)},
+                )
+                if from_here.startswith(os.pardir):
+                    by_name, by_file = {name for name in by_name if os.sep in name}, set()
+                self._models.append(model)
+            for level, known_as in zip(self._levels, (by_path, by_name, by_file), strict=True):
                 for key in known_as:
                     level[key].append(model)
-        self._models = models
 
     def of(self, row: tables.Row) -> Sequence[Candidate]:
         """The models that a row may be about."""
         if "name" not in row:
             return _of_algorithm(row, self._models)
         said = os.path.normpath(row["name"]).removesuffix(".zip")
-        return next((level[said] for level in self._levels if said in level), [])
+        meant = next((level[said] for level in self._levels if said in level), [])
+        return [model for model in meant if not _is_of_another(row, model)]
+
+
+def _place(path: str) -> str:
+    """The path of a file in its folder without links."""
+    return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+
+
+def _is_of_another(row: tables.Row, model: Candidate) -> bool:
+    """Whether a row names another algorithm or environment than a model's."""
+    algo, env = names.algorithm(row.get("algo", "")), row.get("env", "").rpartition(":")[2]
+    return bool(algo and model.algo not in ("", algo)) or bool(env and model.env.rpartition(":")[2] not in ("", env))
 
 
 def _of_algorithm(row: tables.Row, models: Sequence[Candidate]) -> Sequence[Candidate]:

@@ -108,7 +108,7 @@ def find_models(
         except Exception as error:
             candidate.problem = candidate.failed(error).problem
     settling.settle(list(named.values()), recognise)
-    passed_over += [other for one in beside for other in claims_beside.give(one, named, claims_schema)]
+    passed_over += claims_beside.give(beside, named, claims_schema)
     asked = {name: _questions(candidate) for name, candidate in sorted(named.items())}
     if any(asked.values()):
         said = "\n".join([*problems, *_open_questions(named, asked)])
