@@ -20,10 +20,11 @@ from reload_audit.observing.building_line import (
     with_normalization,
     with_wrappers,
 )
+from reload_audit.observing.counting import without_reset
 from reload_audit.observing.statement import LEFT_OUT
-from reload_audit.observing.weights import with_file_loaded
+from reload_audit.observing.weights import _assigned, _with_file, with_file_loaded
 from reload_audit.records.environment_spec import EnvironmentSpec, WrapperSpec
-from reload_audit.records.observation import Line, ObservedActs, ObservedEnvironment, ObservedRun
+from reload_audit.records.observation import Line, ObservedActs, ObservedEnvironment, ObservedModel, ObservedRun
 
 
 def line(code: str, number: int = 5) -> Line:
@@ -177,6 +178,13 @@ ASKED = [
     ),
     ("a = dist.get_actions()", "the policy's distribution", "a = dist.get_actions(deterministic=True)"),
     ("while not done:", "predict", ""),
+    ("a, v, p, s = model.policy.forward(obs, states, starts)", "policy()", ""),
+    ("a, v, p = policy(obs, *rest)", "policy()", ""),
+    (
+        "a, v, p, s = policy.forward(obs, states, starts, deterministic=det)",
+        "policy()",
+        "a, v, p, s = policy.forward(obs, states, starts, deterministic=True)",
+    ),
 ]
 
 
@@ -214,6 +222,13 @@ STATES = [
         f"a, lstm_states = model.predict(obs, state={S}, episode_start=None if {S} is None else [te or tr])",
     ),
     ("a = np.argmax(model.predict(obs)[0])", "obs, r, done, i = env.step(a)", ""),
+    ("a, _ = model.predict(obs); n += 1", "obs, r, done, i = env.step(a)", ""),
+    ("a, self.state = model.predict(obs)", "obs, r, done, i = env.step(a)", ""),
+    (
+        "a, _ = model.predict(obs)",
+        "obs, r, te, _, i = env.step(a)",
+        f"a, lstm_states = model.predict(obs, state={S})",
+    ),
 ]
 
 
@@ -229,8 +244,10 @@ def test_other_lines_that_ask_for_actions_are_put_right() -> None:
     assert evaluated.startswith("from sb3_contrib.common.maskable.evaluation import evaluate_policy; mean, std")
     drops = without_training_mode(line("a, _, _ = model.policy(model.policy.obs_to_tensor(obs)[0])"))
     assert drops.startswith("model.policy.set_training_mode(False); a, _, _ = ")
+    assert without_training_mode(line("a = model.actor(t)")).startswith("model.actor.set_training_mode(False); a = ")
     stepping, asking = line("new_obs, r, te, tr, _ = env.step(a)"), line("a, _ = model.predict(obs)")
-    assert with_new_observation(stepping, asking) == "obs, r, te, tr, _ = env.step(a)"
+    assert with_new_observation(stepping, asking) == "new_obs, r, te, tr, _ = env.step(a); obs = new_obs"
+    assert with_new_observation(line("_, r, d, i = env.step(a)"), asking) == "obs, r, d, i = env.step(a)"
     by_hand = line("a, _ = model.predict((obs - st.obs_rms.mean) / st.obs_rms.var)")
     assert (
         normalized_as_trained(by_hand, line("obs, r, d, i = env.step(a)"))
@@ -248,10 +265,42 @@ def test_other_lines_that_ask_for_actions_are_put_right() -> None:
             "self.model = PPO.load('a.zip', env=make_vec_env('CartPole-v1'))",
         ),
         ("return PPO('MlpPolicy', env)", ""),
+        ("agent = Agent(PPO('MlpPolicy', env), env)", ""),
     ],
 )
 def test_a_model_is_loaded_on_the_line_that_constructs_a_new_one(code: str, instead: str) -> None:
     assert with_file_loaded(line(code), "a.zip") == instead
+
+
+@pytest.mark.parametrize(
+    ("code", "instead"),
+    [
+        ("model.load('m.zip')", "model = PPO.load('m.zip')"),
+        ("agents.append(PPO.load('m.zip'))", ""),
+        ("model.load('m.zip'); n = 1", ""),
+    ],
+)
+def test_what_load_returns_is_assigned_where_a_line_does_nothing_else(code: str, instead: str) -> None:
+    acting = ObservedModel("PPO", "constructed", line("model = PPO('MlpPolicy', env)", 4))
+    assert _assigned(acting, ObservedModel("PPO", "loaded", line(code))) == instead
+
+
+def test_a_file_with_any_name_is_put_in_place_of_another() -> None:
+    assert _with_file(line("PPO.load('a.zip')"), "runs/a.zip", r"runs/\1.zip") == r"PPO.load('\1.zip')"
+
+
+@pytest.mark.parametrize(
+    ("code", "instead"),
+    [
+        ("venv.reset()", LEFT_OUT),
+        ("obs = venv.reset()", LEFT_OUT),
+        ("obs = venv.reset(); n = 0", ""),
+        ("obs = torch.as_tensor(venv.reset())", ""),
+        ("if d.any(): obs = venv.reset()", ""),
+    ],
+)
+def test_a_reset_is_left_out_where_a_line_does_nothing_else(code: str, instead: str) -> None:
+    assert without_reset(line(code)) == instead
 
 
 def test_frames_are_stacked_around_a_vec_env_and_nothing_else() -> None:
@@ -264,6 +313,8 @@ def test_frames_are_stacked_around_a_vec_env_and_nothing_else() -> None:
 def test_what_cannot_be_rewritten_on_one_line_is_left_alone() -> None:
     unrelated = line("a, _ = model.predict((own - st.obs_rms.mean) / st.obs_rms.var)")
     assert normalized_as_trained(unrelated, line("obs, r, d, i = env.step(a)")) == ""
+    own = line("a, _ = self.predict((obs - self.obs_rms.mean) / self.obs_rms.var)")
+    assert normalized_as_trained(own, line("obs, r, d, i = env.step(a)")) == ""
     assert (
         with_environment(environment("if x: env = gym.make(y)"), EnvironmentSpec("Robot-v0", {}, (), "env", (), ()))
         == "if x: env = gym.make('Robot-v0')"

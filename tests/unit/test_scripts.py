@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import films
 import numpy as np
 import pytest
+from gymnasium.wrappers import RecordVideo
+from stable_baselines3.common.vec_env import VecVideoRecorder
 
 from reload_audit.diagnosis.joint_effects import MOST_PAIRS, next_to_try, together
 from reload_audit.observing.alike import with_alike_joined
+from reload_audit.observing.figure import figure_of
+from reload_audit.observing.films import NO_FILM, allow_recorders
 from reload_audit.observing.lines import UserLines
+from reload_audit.observing.models_seen import ModelsSeen
 from reload_audit.observing.run_script import numbers_in
+from reload_audit.observing.subject import NoSubject, subject_of
 from reload_audit.planning.scripts import planned_scripts
 from reload_audit.records.conditions import Condition
 from reload_audit.records.episodes import Episode
@@ -212,3 +223,53 @@ def test_scripts_with_the_longest_names_that_files_can_have_are_told_apart(tmp_p
     planned = planned_scripts(resolved(scripts=list(map(str, paths))), [], "mine.yaml")
     assert [spec.script for spec in planned.values()] == list(map(str, paths))
     assert max(map(len, planned)) < 160
+
+
+def test_the_first_of_several_environments_counts_alone_only_where_its_mean_is_printed() -> None:
+    line = Line("enjoy.py", 5, "venv.step(a)")
+    earned = [(1, 100.0), (0, 200.0), (1, 120.0), (0, 220.0)]
+    episodes = [ObservedEpisode(slot, reward, reward, 2, "ended") for slot, reward in earned]
+    episodes += [ObservedEpisode(1, 5.0, 5.0, 1, "cut") for _ in range(2)]
+    run = ObservedRun(0, 0, [], episodes, [], {}, 0, 0, 0, 0, 9, line)
+    environment = ObservedEnvironment(None, "", "a:B", {}, {}, None, [], [], [], False, ("DummyVecEnv",), None, None, 2)
+    for printed in (160.0, 210.0):
+        seen = Observation("enjoy.py", (), [], [], [environment], [run], printed=(printed,))
+        figure = figure_of(seen, run)
+        assert figure is not None
+        assert figure.mean == printed
+
+
+def test_a_model_is_known_to_be_trained_where_its_statistics_cannot_be_saved(tmp_path: Path) -> None:
+    def save(path: str) -> None:
+        raise OSError(path)
+
+    normalize = SimpleNamespace(save=save, obs_rms=SimpleNamespace(count=3.0))
+    model: Any = SimpleNamespace(policy=None, get_vec_normalize_env=lambda: normalize)
+    models, line = ModelsSeen(tmp_path), Line("enjoy.py", 5, "model.learn(10)")
+    models.made(model, "constructed", line, None, None)
+    with pytest.raises(OSError, match="trained0"):
+        models.learned(model, 10, line)
+    (seen,) = (one.seen for one in models._models)
+    assert (seen.learned, seen.learn_statistics) == (10, "")
+    run = seen_run(0)[2]
+    environment = ObservedEnvironment(None, "", "a:B", {}, {}, None, [], [], [], False, (), None, None, 1)
+    observation = Observation("enjoy.py", (), [replace(seen, learn_count=3.0)], [], [environment], [run])
+    script = ScriptSpec("enjoy.py", "/enjoy.py", (), "/", {}, "", 60, 1000, ())
+    policy: Any = None
+    with pytest.raises(NoSubject, match="could not be saved"):
+        subject_of(observation, run, [], script, policy, str(tmp_path))
+
+
+@pytest.mark.skipif(find_spec("moviepy") is not None, reason="it writes videos where moviepy is installed")
+def test_a_script_finds_no_moviepy_where_its_recorders_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for kind, name in ((RecordVideo, "stop_recording"), (VecVideoRecorder, "_stop_recording")):
+        for method in ("__init__", name):
+            monkeypatch.setattr(kind, method, getattr(kind, method))
+    said: list[str] = []
+    allow_recorders(said.append)
+    env = RecordVideo(films.Dial(render_mode="rgb_array"), str(tmp_path), episode_trigger=lambda _: True)
+    env.reset(seed=0)
+    env.step(env.action_space.sample())
+    env.close()
+    assert said == [NO_FILM]
+    assert find_spec("moviepy") is None

@@ -7,6 +7,8 @@ import ast
 from reload_audit.observing.acting import DISTRIBUTION
 from reload_audit.observing.statement import Statement, last_name, owner
 from reload_audit.observing.subject import Subject
+from reload_audit.planning.discovery.zips import settings
+from reload_audit.reading.refusal import Unreadable
 from reload_audit.records.observation import Line, ObservedActs, ObservedRun
 
 _PREDICT = ("predict", "evaluate_policy")
@@ -28,9 +30,18 @@ def asked_deterministically(act: ObservedActs, *, deterministic: bool) -> str:
         chosen = "mode" if deterministic else "sample"
         return statement.with_part(drawn.func, f"{statement.text(distribution)}.{chosen}")
     call = statement.call(*_PREDICT, "get_actions") or statement.call(*_POLICY)
-    if call is None:
+    if call is None or not _takes_mode(statement, call):
         return ""
     return statement.with_arguments(call, {"deterministic": str(deterministic)})
+
+
+def _takes_mode(statement: Statement, call: ast.Call) -> bool:
+    """Whether it is known where a call says that actions should be deterministic, or that it does not say so."""
+    if any(one.arg == "deterministic" for one in call.keywords):
+        return True
+    placed = statement.arguments_of(call).get("deterministic")
+    is_flag = placed is None or (isinstance(placed, ast.Constant) and isinstance(placed.value, bool))
+    return is_flag and not any(isinstance(one, ast.Starred) for one in call.args)
 
 
 def with_masks(run: ObservedRun) -> str:
@@ -53,7 +64,7 @@ def with_state(run: ObservedRun) -> str:
     """The line that asks a recurrent policy for actions, with the state that it returned, and where episodes begin."""
     statement, step = Statement.of(run.acts[0].line), Statement.of(run.step_line)
     call = None if statement is None else statement.call("predict")
-    if statement is None or call is None:
+    if statement is None or call is None or len(statement.tree.body) != 1:
         return ""
     targets = statement.targets
     if len(targets) == 2:
@@ -66,6 +77,8 @@ def with_state(run: ObservedRun) -> str:
     told = statement.arguments_of(call)
     # A name that is not given to predict() may not be there yet in the first step.
     is_there = "state" in told and statement.text(told["state"]) == name
+    if not is_there and not name.isidentifier():
+        return ""
     state = name if is_there else f"locals().get({name!r})"
     arguments = {"state": state}
     over = _ends(step)
@@ -82,6 +95,8 @@ def with_state(run: ObservedRun) -> str:
 def _ends(step: Statement | None) -> str:
     """What tells which episodes ended, by the names that the line of ``step`` gives to what it returns."""
     names = [] if step is None else step.targets
+    if "_" in names[2:-1]:
+        return ""
     if len(names) == 4:
         return names[2]
     return f"[{names[2]} or {names[3]}]" if len(names) == 5 else ""
@@ -97,11 +112,22 @@ def with_actions_in_bounds(subject: Subject) -> tuple[Line | None, str]:
         return asked, ""
     action, space = step.text(call.args[0]), f"{step.text(env)}.action_space"
     if subject.spec.algo not in _SQUASHED:
+        if _is_squashed(subject.spec.path):
+            return asked, ""
         plain = isinstance(call.args[0], ast.Name | ast.Attribute | ast.Call | ast.Subscript)
         clipped = f"{action if plain else f'({action})'}.clip({space}.low, {space}.high)"
         return line, step.with_part(call.args[0], clipped)
     policy = "" if asking is None else _policy(asking)
     return (line, step.with_part(call.args[0], f"{policy}.unscale_action({action})")) if policy else (asked, "")
+
+
+def _is_squashed(path: str) -> bool:
+    """Whether the policy in a zip is told to give actions in [-1, 1], or it cannot be known."""
+    try:
+        arguments = (settings(path) or {}).get("policy_kwargs")
+    except (OSError, Unreadable):
+        return True
+    return isinstance(arguments, dict) and str(arguments.get("squash_output")) == "True"
 
 
 def without_training_mode(line: Line | None) -> str:
@@ -118,8 +144,6 @@ def _policy(statement: Statement) -> str:
         return ""
     is_itself = last_name(call.func) in ("policy", "actor")
     found = call.func if is_itself else owner(call)
-    while isinstance(found, ast.Attribute) and found.attr == "actor":
-        found = found.value
     return "" if found is None else statement.text(found)
 
 
@@ -127,13 +151,17 @@ def _policy(statement: Statement) -> str:
 
 
 def with_new_observation(stepping: Line | None, asking: Line | None) -> str:
-    """The line that steps the environment, with what it returns given the name that the policy is shown."""
+    """The line that steps the environment, with what it returns given the name that the policy is shown as well."""
     step, statement = Statement.of(stepping), Statement.of(asking)
     call = None if statement is None else statement.call("predict")
     if step is None or statement is None or call is None or not call.args or len(step.targets) < 4:
         return ""
-    shown = statement.text(call.args[0])
-    return step.with_targets(", ".join((shown, *step.targets[1:]))) if isinstance(call.args[0], ast.Name) else ""
+    shown, returned = statement.text(call.args[0]), step.targets[0]
+    if not isinstance(call.args[0], ast.Name) or returned == shown:
+        return ""
+    if returned == "_":
+        return step.with_targets(", ".join((shown, *step.targets[1:])))
+    return step.with_targets(", ".join(step.targets), f"{shown} = {returned}")
 
 
 def normalized_once(line: Line | None) -> str:
@@ -154,7 +182,7 @@ def normalized_as_trained(asking: Line | None, stepping: Line | None) -> str:
     parts = (node for node in ast.walk(call.args[0]) if isinstance(node, ast.Attribute) and node.attr == "obs_rms")
     statistics = next(parts, None)
     shown = {node.id for node in ast.walk(call.args[0]) if isinstance(node, ast.Name)}
-    if statistics is None or step.targets[0] not in shown:
+    if statistics is None or step.targets[0] not in shown or statement.text(statistics.value) == "self":
         return ""
     normalized = f"{statement.text(statistics.value)}.normalize_obs({step.targets[0]})"
     return statement.with_part(call.args[0], normalized)

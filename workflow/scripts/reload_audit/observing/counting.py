@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from collections import Counter
 from collections.abc import Iterator
 
 from reload_audit.observing.figure import of_first_alone
-from reload_audit.observing.statement import LEFT_OUT
+from reload_audit.observing.statement import LEFT_OUT, Statement, last_name
 from reload_audit.observing.subject import Subject
-from reload_audit.records.observation import ObservedRun
+from reload_audit.records.observation import Line, ObservedRun
 from reload_audit.records.script_record import Figure, ScriptDifference
 
 _FEW = 20
@@ -20,7 +21,7 @@ def counting_differences(subject: Subject, figure: Figure | None) -> Iterator[Sc
     run, n_envs = subject.run, subject.environment.n_envs
     yield from _beyond_the_end(run)
     yield from _stopped_by_itself(run, n_envs)
-    if n_envs > 1 and not subject.observation.evaluations and not of_first_alone(run):
+    if n_envs > 1 and not subject.observation.evaluations and not of_first_alone(subject.observation, run):
         yield from _side_by_side(run, n_envs, balanced=figure is not None and figure.balanced)
     if figure is not None and figure.printed:
         evidence = f"it prints {figure.mean:.6g}, {figure.printed}; an episode earns {run.seen.mean():.4g}"
@@ -54,7 +55,7 @@ def _side_by_side(run: ObservedRun, n_envs: int, *, balanced: bool) -> Iterator[
             f"reset() is called while episodes go on in others of the {n_envs} environments: {len(ended)} episodes "
             f"ended, and {len(cut)} were cut short"
         )
-        line, instead = (run.step_line, "") if run.cut_line is None else (run.cut_line, LEFT_OUT)
+        line, instead = (run.step_line, "") if run.cut_line is None else (run.cut_line, without_reset(run.cut_line))
         yield ScriptDifference("done-of-a-vector", line, evidence, instead, counting="rounds")
     elif not balanced and len(lengths) > 1 and len(ended) < _FEW * n_envs:
         counts = Counter(episode.slot for episode in ended)
@@ -65,3 +66,10 @@ def _side_by_side(run: ObservedRun, n_envs: int, *, balanced: bool) -> Iterator[
                 "of each: long ones were still going on"
             )
             yield ScriptDifference("short-episode-bias", run.step_line, evidence, counting="first")
+
+
+def without_reset(line: Line | None) -> str:
+    """What to write in place of a line that resets environments; empty where it does more than that."""
+    statement = Statement.of(line)
+    call = None if statement is None else statement.whole
+    return LEFT_OUT if isinstance(call, ast.Call) and last_name(call.func) == "reset" else ""

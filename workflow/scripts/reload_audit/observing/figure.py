@@ -25,7 +25,7 @@ def figure_of(observation: Observation, run: ObservedRun) -> Figure | None:
         its = evaluation.environment in (None, run.environment) and evaluation.model in (None, run.model)
         if its and math.isfinite(evaluation.mean):
             return _of_evaluation(evaluation, run, observation.environments[run.environment].n_envs)
-    chosen = of_first_alone(run) or _printed_episodes(observation, run)
+    chosen = of_first_alone(observation, run) or _printed_episodes(observation, run)
     if chosen is not None:
         seen, earned = (np.asarray([getattr(one, name) for one in chosen]) for name in ("seen", "reward"))
         return replace(Figure.of(seen, earned, run.step_line), balanced=_is_balanced(chosen))
@@ -36,13 +36,14 @@ def figure_of(observation: Observation, run: ObservedRun) -> Figure | None:
     return made if otherwise is None else replace(made, mean=otherwise[0], printed=otherwise[1])
 
 
-def of_first_alone(run: ObservedRun) -> list[ObservedEpisode]:
+def of_first_alone(observation: Observation, run: ObservedRun) -> list[ObservedEpisode]:
     """The episodes of the first environment, where a script resets those beside it whenever that one's episode is over.
 
-    It counts these alone, and cuts none of them short; empty for any other script.
+    It cuts none of them short, and prints their mean, which is not that of all; empty for any other script.
     """
     cut = {episode.slot for episode in run.episodes if episode.ending == "cut"}
-    return [episode for episode in run.ended if episode.slot == 0] if cut and 0 not in cut else []
+    alone = [episode for episode in run.ended if episode.slot == 0] if cut and 0 not in cut else []
+    return alone if alone and _is_printed(observation, alone) and not _is_printed(observation, run.ended) else []
 
 
 def _printed_episodes(observation: Observation, run: ObservedRun) -> list[ObservedEpisode] | None:

@@ -210,11 +210,11 @@ def _choosing(observer: Observer, original: Any, *, deterministic: bool) -> Any:
     """Of a distribution over actions that a script asks for one itself."""
     depth = observer.depth
 
-    def choose(self: Any) -> Any:
+    def choose(self: Any, *args: Any, **kwargs: Any) -> Any:
         if depth["act"]:
-            return original(self)
+            return original(self, *args, **kwargs)
         with observer.inside("act"):
-            answer = original(self)
+            answer = original(self, *args, **kwargs)
         if observer.on:
             observer.chosen(answer, deterministic)
         return answer

@@ -92,12 +92,12 @@ class ModelsSeen:
             self._models.append(one)
             self._acting.clear()
         if one is not None and not one.seen.weights_acting:
-            normalize, statistics = model.get_vec_normalize_env(), ""
+            learned, normalize = one.seen.learned + steps, model.get_vec_normalize_env()
+            one.seen = replace(one.seen, learned=learned, learn_line=line, learn_statistics="")
             if normalize is not None:
                 statistics = str(self._folder / f"trained{self.number_of(model)}.pkl")
-                normalize.save(statistics)
-            learned = one.seen.learned + steps
-            one.seen = replace(one.seen, learned=learned, learn_line=line, learn_statistics=statistics)
+                normalize.save(statistics)  # may raise
+                one.seen = replace(one.seen, learn_statistics=statistics)
 
     def acts(self, actor: Any) -> int | None:
         """A model, or its policy, is asked for actions; its weights are kept when this is the first time.

@@ -206,8 +206,9 @@ class Observer:
     def chosen(self, answer: Any, deterministic: bool) -> None:
         """A distribution of the policy's was asked for an action."""
         if self._acting is not None and self._acting[1][0] in (PARTS, DISTRIBUTION):
-            number, (_, _, _, *others) = self._acting
-            self._acting = (number, (DISTRIBUTION, self._lines.place(), deterministic, *others))  # type: ignore[assignment]
+            number, (how, _, before, *others) = self._acting
+            mode = None if how == DISTRIBUTION and before != deterministic else deterministic  # asked both ways
+            self._acting = (number, (DISTRIBUTION, self._lines.place(), mode, *others))  # type: ignore[assignment]
             self.answer = answer
 
     @_careful

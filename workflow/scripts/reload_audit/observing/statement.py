@@ -69,6 +69,13 @@ class Statement:
         first = self.tree.body[0]
         return first.value if isinstance(first, ast.Assign) else None
 
+    @property
+    def whole(self) -> ast.expr | None:
+        """The expression that is all of the statement, or of what it assigns to one target; None for anything else."""
+        first = self.tree.body[0]
+        is_one = len(self.tree.body) == 1 and (not isinstance(first, ast.Assign) or len(first.targets) == 1)
+        return first.value if is_one and isinstance(first, ast.Expr | ast.Assign) else None
+
     def with_targets(self, targets: str, after: str = "") -> str:
         """With other targets of its assignment.
 

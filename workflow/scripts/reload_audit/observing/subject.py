@@ -55,7 +55,7 @@ def subject_of(
 
     :param models: those of the audit
     :param folder: where the observer left the classes that the script defines itself
-    :raises NoSubject: no zip is read, or its environment cannot be built outside the script
+    :raises NoSubject: no zip is read, its environment cannot be built outside the script, or its statistics are missing
     """
     acting = None if run.model is None else observation.models[run.model]
     environment = observation.environments[run.environment]
@@ -63,6 +63,8 @@ def subject_of(
     path = _path_of(observation, run) if trained is None else (trained.kept, *trained.saved)[-1]
     chosen = script.model or path
     if not chosen and acting is not None and acting.learned:
+        if acting.learn_count >= 0 and not acting.learn_statistics:
+            raise NoSubject("the model was trained with VecNormalize, whose statistics could not be saved")
         own = _spec_of(Path(folder) / f"model{run.model}.zip", environment, script, policy)
         name = f"{acting.algo} trained in {acting.learn_line or observation.script}"
         own = _importing(replace(own, model=name, statistics=acting.learn_statistics or None), observation, folder)

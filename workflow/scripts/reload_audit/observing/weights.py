@@ -71,18 +71,28 @@ def _assigned(acting: ObservedModel, loaded: ObservedModel) -> str:
         return ""
     made, loading = Statement.of(acting.line), Statement.of(loaded.line)
     call = None if loading is None else loading.call("load")
-    if made is None or loading is None or call is None or len(made.targets) != 1:
+    if made is None or loading is None or call is None or len(made.targets) != 1 or loading.whole is not call:
         return ""
-    if not isinstance(made.value, ast.Call):
+    constructor = _constructor(made)
+    if constructor is None:
         return ""
-    return loading.with_part(call.func, f"{made.targets[0]} = {made.text(made.value.func)}.load")
+    return loading.with_part(call.func, f"{made.targets[0]} = {made.text(constructor.func)}.load")
+
+
+def _constructor(made: Statement) -> ast.Call | None:
+    """The call that constructs a model, where that is all that a statement assigns; None where it may be inside it."""
+    call = made.whole if made.targets else None
+    if not isinstance(call, ast.Call):
+        return None
+    first = [*call.args, *(one.value for one in call.keywords)][:1]
+    return None if any(isinstance(node, ast.Call) for part in first for node in ast.walk(part)) else call
 
 
 def with_file_loaded(line: Line | None, path: str) -> str:
     """The line that constructs a model, with that of a file loaded instead."""
     made = Statement.of(line)
-    call = None if made is None else made.value
-    if made is None or not isinstance(call, ast.Call):
+    call = None if made is None else _constructor(made)
+    if made is None or call is None:
         return ""
     given = [*call.args[1:2], *(one.value for one in call.keywords if one.arg == "env")]
     env, first = "" if not given else f", env={made.text(given[0])}", ""
@@ -138,7 +148,7 @@ def _with_file(line: Line | None, read: str, meant: str) -> str:
     code = "" if line is None else line.code
     for name in (Path(read).name, Path(read).stem):
         if re.search(rf"[\"'/]{re.escape(name)}[\"']", code) and Path(read).parent == Path(meant).parent:
-            return re.sub(rf"(?<=[\"'/]){re.escape(name)}(?=[\"'])", Path(meant).name, code)
+            return re.sub(rf"(?<=[\"'/]){re.escape(name)}(?=[\"'])", lambda _: Path(meant).name, code)
     statement = Statement.of(line)
     call = None if statement is None else statement.call("load", "set_parameters")
     if statement is None or call is None or not call.args:
