@@ -50,7 +50,7 @@ screenshots: .venv/dev
 	$(BIN)/python docs/screenshots.py
 
 scaling: .venv/audit
-	$(BIN)/python benchmarks/scaling.py --write docs/scaling.md
+	$(BIN)/python benchmarks/scaling.py --real 100 1000 --write docs/scaling.md
 
 bench: $(BENCH)/ready
 	$(BENCH)/bin/python benchmarks/bench.py --write docs/benchmarks.md $(ARGS)

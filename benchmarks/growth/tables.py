@@ -96,6 +96,17 @@ def reloads(folder: Path, size: int) -> str:
     )
 
 
+def real_audits(audits: dict[int, Reading]) -> str:
+    """What whole audits took, reloads and all, in Markdown."""
+    cores = os.cpu_count() or 1
+    lines = [["the whole audit of", "seconds", "seconds of a core, a model", "peak MiB of Snakemake"], ["---"] * 4]
+    for size, reading in audits.items():
+        each = reading.seconds * cores / size
+        lines.append([f"{size:,} models", f"{reading.seconds:,.0f}", f"{each:.2f}", f"{reading.mib:.0f}"])
+    said = f"For real, on {cores} cores, from nothing to the report, in these proportions:"
+    return said + "\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def _shares() -> str:
     return ", ".join(f"{share} {kind}" for kind, share in SHARES.items())
 
