@@ -52,7 +52,7 @@ from reload_audit.records.script_record import (
 )
 from reload_audit.records.specs import ScriptSpec
 from reload_audit.reports.dashboard.report import render
-from reload_audit.reports.scripts import about_scripts, of_models
+from reload_audit.reports.scripts import about_scripts, of_models, scripts_answer
 from reload_audit.results.scripts import counted, script_entries
 from support.audit_contents import audit_of, trained_row
 from support.builders import resolved
@@ -204,6 +204,22 @@ def test_differences_that_cost_something_only_together_are_found_where_another_h
     said = [*about_scripts((entry,))]
     assert any("(a). Together with c it costs 30 of 50" in line for line in said), said
     assert [cause.cause for cause in entry.harmless] == ["b"]
+
+
+@pytest.mark.parametrize("certain", [True, False])
+def test_an_untrained_model_that_is_lucky_is_named_and_what_is_no_fault_in_itself_is_not(certain: bool) -> None:
+    found = under_conditions("a", lambda changed: 49.9 if changed else 50.0)
+    line = Line("enjoy.py", 8, "model.load('robot')")
+    different = ScriptDifference("a", line, "it never acts", changes={"model_file": "new.zip"}, certain=certain)
+    figure = Figure.of(found[AS_SCRIPT].rewards, found[AS_SCRIPT].rewards, line)
+    compared = Compared("robot", "/robot.zip", figure, [different])
+    spec = ScriptSpec("enjoy.py", "/enjoy.py", (), "/", {}, "", 60, 1000, ())
+    record = ScriptRecord(spec, Observation("enjoy.py"), None, None, "log", [Comparison(compared, found)])
+    (entry,) = script_entries(record)
+    assert ([cause.cause for cause in entry.causes], entry.differs) == (["a"] if certain else [], False)
+    assert scripts_answer((entry,)).startswith("enjoy.py has a fault" if certain else "enjoy.py earns what its model")
+    said = " ".join(about_scripts((entry,)))
+    assert ("What that costs is no more than chance" in said) == certain, said
 
 
 def test_differences_are_tried_together_only_where_that_can_tell_something() -> None:

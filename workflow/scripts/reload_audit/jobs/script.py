@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from reload_audit.diagnosis.chance import is_open
 from reload_audit.diagnosis.joint_effects import next_to_try
 from reload_audit.jobs.diagnosis import Processes
 from reload_audit.judging.criteria import Criteria
@@ -36,6 +37,9 @@ PRELOAD = (*LIBRARIES, *(target.partition(":")[0] for target in (_OBSERVE, _COMP
 
 _FEWEST, _MOST = 20, 200
 """Episodes of a condition: as many as the script ran, but no fewer and no more."""
+
+_MOST_STEPS = 50_000
+"""Steps of a condition that is measured once more."""
 
 
 def audit_script(
@@ -91,22 +95,45 @@ def _compared(
 def _measured(
     compared: Compared, model: ExternalSpec | None, processes: Processes, policy: ExternalPolicy, criteria: Criteria
 ) -> Comparison:
-    """What a model earns under its own condition, the script's, and those with some of the differences."""
+    """What a model earns under its own condition, the script's, and those with some of the differences.
+
+    Where that leaves open what they cost, it is measured once more, with more episodes.
+    """
     if model is None or compared.problem or compared.figure is None:
         return Comparison(compared)
+
+    def evaluate(condition: Condition) -> Measurement:
+        return processes.evaluate(_EVALUATE, condition, model, policy, condition, criteria, None)
+
     n = min(max(compared.figure.n, _FEWEST), _MOST)
     plain = Condition(AS_MODEL, compared.n_envs, deterministic=model.deterministic, n_episodes=n)
-    measured: dict[str, Measurement] = {}
-    for condition in _conditions(plain, compared.differences):
-        arguments = (model, policy, condition, criteria, None)
-        measured[condition.name] = processes.evaluate(_EVALUATE, condition, *arguments)
-    changes = _changes(compared.differences)
+    measured = _earned(plain, compared.differences, evaluate)
+    more = _more_episodes(measured[AS_MODEL])
+    if more > n and is_open(compared.figure, measured, [*_changes(compared.differences)]):
+        measured = _earned(replace(plain, n_episodes=more), compared.differences, evaluate)
+    return Comparison(compared, measured)
+
+
+def _more_episodes(measured: Measurement) -> int:
+    """How many episodes a second measurement has: the most, unless they are long."""
+    steps = [episode.length for episode in measured.episodes]
+    return min(_MOST, _MOST_STEPS * len(steps) // max(sum(steps), 1)) if steps else 0
+
+
+def _earned(
+    plain: Condition, differences: Sequence[ScriptDifference], evaluate: Callable[[Condition], Measurement]
+) -> dict[str, Measurement]:
+    """What a model earns under all conditions that tell what differences cost, by their names.
+
+    :param plain: the model's own condition
+    """
+    measured = {condition.name: evaluate(condition) for condition in _conditions(plain, differences)}
+    changes = _changes(differences)
     while groups := next_to_try(measured, [*changes]):
         for group in groups:
             condition = _with(plain, only(group, changes), *(changes[cause] for cause in group))
-            arguments = (model, policy, condition, criteria, None)
-            measured[condition.name] = processes.evaluate(_EVALUATE, condition, *arguments)
-    return Comparison(compared, measured)
+            measured[condition.name] = evaluate(condition)
+    return measured
 
 
 def _conditions(model: Condition, differences: Sequence[ScriptDifference]) -> list[Condition]:

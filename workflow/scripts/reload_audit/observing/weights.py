@@ -59,10 +59,11 @@ def _never_loaded(subject: Subject, acting: ObservedModel, changes: dict[str, ob
     if not idle:
         evidence = f"nothing is loaded: the new, untrained model of {acting.line} acts"
         instead = with_file_loaded(acting.line, subject.spec.path)
-        return ScriptDifference("other-weights", acting.line, evidence, instead, changes)
+        return ScriptDifference("other-weights", acting.line, evidence, instead, changes, certain=True)
     loaded = (on_it or idle)[-1]
     evidence = f"load() returns the loaded model, which never acts; the new, untrained model of {acting.line} does"
-    return ScriptDifference("load-not-assigned", loaded.line, evidence, _assigned(acting, loaded), changes)
+    instead = _assigned(acting, loaded)
+    return ScriptDifference("load-not-assigned", loaded.line, evidence, instead, changes, certain=True)
 
 
 def _assigned(acting: ObservedModel, loaded: ObservedModel) -> str:

@@ -59,6 +59,7 @@ class ScriptDifference(PlainData):
     :param changes: fields of :class:`Condition` that do the same; None where no condition can
     :param counting: which episodes are counted, where that is the difference
     :param in_doubt: whether it may be as it should be: a fault only where nothing else explains what the script earns
+    :param certain: whether it is a fault whatever it costs: the untrained model that acts may earn much by luck
     """
 
     cause: str
@@ -68,6 +69,7 @@ class ScriptDifference(PlainData):
     changes: Mapping[str, object] | None = None
     counting: Counting = ""
     in_doubt: bool = False
+    certain: bool = False
 
 
 @dataclass(frozen=True)

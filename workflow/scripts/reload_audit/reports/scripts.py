@@ -50,6 +50,7 @@ _STATES = {
     "less": ("earns less than its model", "earn less than their models"),
     "more": ("earns more than its model", "earn more than their models"),
     "other": ("gives another number than its model earns", "give other numbers than their models earn"),
+    "faulty": ("has a fault that costs nothing beyond chance", "have faults that cost nothing beyond chance"),
     "unknown": ("could not be compared with its model", "could not be compared with their models"),
     "same": ("earns what its model earns", "earn what their models earn"),
 }
@@ -59,7 +60,8 @@ def _state(script: ScriptEntry) -> str:
     if script.mean is None or script.model_mean is None:
         return "unknown"
     if not script.differs or not script.gap:
-        return "other" if script.causes else "same"
+        free = all(cause.cost is not None for cause in script.causes)
+        return "same" if not script.causes else "faulty" if free else "other"
     return "less" if script.gap > 0 else "more"
 
 
@@ -121,7 +123,7 @@ def _together(script: ScriptEntry) -> Iterator[str]:
 def said(cause: ScriptCause, gap: float | None) -> str:
     """A cause in a line: where, what, and what it costs."""
     where = f"{cause.where} `{cause.code}`: " if cause.where else ""
-    cost = ""
+    cost = "" if cause.cost is None else ". What that costs is no more than chance"
     if gap is not None and cause.cost is not None and cause.share is not None:
         if cause.together_with:
             others = " and ".join(cause.together_with)

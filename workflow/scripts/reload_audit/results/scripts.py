@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from reload_audit.diagnosis.chance import WORTH_NAMING, differ
 from reload_audit.diagnosis.effects import ConditionResult
 from reload_audit.diagnosis.gap import STANDARD_ERRORS
 from reload_audit.diagnosis.joint_effects import gained, together
@@ -25,8 +26,10 @@ from reload_audit.records.script_record import (
     put_right,
 )
 
-_NEXT_TO_NOTHING = 0.05
-"""Part of the gap below which what a line costs is not worth naming."""
+_CHANCE = (
+    "on equal episodes the difference is {gap:.3g}; another {by_chance:.3g} between the two figures are no more than "
+    "the chance of which episodes a script has"
+)
 
 
 def script_entries(record: ScriptRecord) -> list[ScriptEntry]:
@@ -40,15 +43,15 @@ def _entry(record: ScriptRecord, comparison: Comparison | None, *, several: bool
     figure = None if compared is None else compared.figure
     earned = np.empty(0) if figure is None else np.asarray(figure.earned)
     model, script = _measured(comparison, AS_MODEL), _reproduced(comparison)
-    gap, differs = None, False
+    gap, differs, by_chance = None, False, 0.0
     alike = model is not None and _are_alike(earned, model)
     if model is not None and earned.size:
         gap = float(model.mean() - earned.mean())
-        differs = abs(gap) > STANDARD_ERRORS * _error(model, earned[:1] if alike else earned)
+        differs = differ(earned[:1] if alike else earned, model)
         expected = _expected(comparison)
-        if not differs and expected is not None and abs(expected) > _NEXT_TO_NOTHING * abs(float(model.mean())):
-            gap, differs = expected, True
-    agrees = None if script is None or not earned.size else _agree(script, earned[:1] if alike else earned)
+        if not differs and expected is not None and abs(expected) > WORTH_NAMING * abs(float(model.mean())):
+            gap, differs, by_chance = expected, True, gap - expected
+    agrees = None if script is None or not earned.size else not differ(earned[:1] if alike else earned, script)
     together = None if script is None or model is None else float(model.mean() - script.mean())
     causes, harmless = _ranked(comparison, gap if differs else None, explained=agrees is True)
     if gap is not None and differs:
@@ -59,6 +62,8 @@ def _entry(record: ScriptRecord, comparison: Comparison | None, *, several: bool
     if compared is not None:
         doubtful = (one for one in compared.differences if one.in_doubt)
         remarks += [one.evidence for one in doubtful if one.cause not in {cause.cause for cause in causes}]
+    if gap is not None and abs(by_chance) > WORTH_NAMING * abs(gap):
+        remarks.append(_CHANCE.format(by_chance=abs(by_chance), gap=gap))
     if alike:
         remarks.append(f"its {earned.size} episodes are the same one over and over, as with one seed for each reset")
     return ScriptEntry(
@@ -144,36 +149,20 @@ def _are_alike(earned: np.ndarray, model: np.ndarray) -> bool:
     return earned.size > 2 and float(np.ptp(earned)) == 0.0 < float(np.ptp(model))
 
 
-def _error(one: np.ndarray, other: np.ndarray) -> float:
-    """The standard error of the difference of two means; a single episode varies as those of the other do."""
-    variances = [float(values.var(ddof=1)) for values in (one, other) if values.size > 1]
-    if not variances:
-        return 0.0
-    parts = [
-        (float(values.var(ddof=1)) if values.size > 1 else max(variances)) / values.size for values in (one, other)
-    ]
-    return math.sqrt(sum(parts))
-
-
 def _unexplained(causes: Sequence[ScriptCause], gap: float, reproduced: np.ndarray | None, earned: float) -> str:
     """Why the causes of a gap are not all there is to say; empty where they are.
 
     :param reproduced: where the audit does the same as the script, and does not get what it gets; None otherwise
     """
-    if any(cause.share is None for cause in causes):
+    if any(cause.share is None and cause.cost is None for cause in causes):
         return ""
     if not causes:
         return f"nothing that was seen of it explains the difference of {gap:.3g}"
     left = None if reproduced is None else float(reproduced.mean()) - earned
-    if reproduced is None or left is None or abs(left) < _NEXT_TO_NOTHING * abs(gap):
+    if reproduced is None or left is None or abs(left) < WORTH_NAMING * abs(gap):
         return ""
     same = f"where the audit does the same as the script, its model earns {reproduced.mean():.4g}, and not {earned:.4g}"
     return f"{same}: {abs(left):.3g} of the difference of {gap:.3g} are not explained"
-
-
-def _agree(reproduced: np.ndarray, earned: np.ndarray) -> bool:
-    difference = abs(float(reproduced.mean() - earned.mean()))
-    return difference <= max(STANDARD_ERRORS * _error(reproduced, earned), 1e-6 * abs(float(earned.mean())))
 
 
 def _ranked(
@@ -181,7 +170,8 @@ def _ranked(
 ) -> tuple[list[ScriptCause], list[ScriptCause]]:
     """The causes of a gap, the dearest first, and the differences that cost nothing that can be seen.
 
-    :param gap: None where there is none beyond chance: then only those are causes that make the figure another one
+    :param gap: None where there is none beyond chance: then only those are causes that make the figure another one, or
+        are faults whatever they cost
     :param explained: whether the audit gets what the script gets where it does the same
     """
     named: list[ScriptCause] = []
@@ -195,7 +185,7 @@ def _ranked(
         unmeasurable = one.changes is None and not one.counting
         if one.in_doubt and (gap is None or explained):
             continue
-        (named if counts or unmeasurable else harmless).append(cause)
+        (named if counts or unmeasurable or one.certain else harmless).append(cause)
     return sorted(named, key=lambda cause: -(math.inf if cause.share is None else cause.share)), harmless
 
 
@@ -232,13 +222,15 @@ def _weighed(
     )
     if one.counting:
         return _weighed_by_counting(comparison, cause, one.counting, gap)
-    if one.changes is None or gap is None:
+    if one.changes is None or (gap is None and not one.certain):
         return cause, False
     measured = comparison.conditions
     model, script = measured.get(AS_MODEL), measured.get(AS_SCRIPT)
     costs = gained(script if only_one else measured.get(alone(one.cause)), model)
     restored = costs if only_one else gained(script, measured.get(put_right(one.cause)))
     known = [found for found in (costs, restored) if found is not None and found.mean is not None]
+    if gap is None:
+        return replace(cause, cost=None if costs is None else costs.effect), False
     shares = [
         found.effect / gap for found in known if found.effect and abs(found.effect) > STANDARD_ERRORS * found.error
     ]
@@ -253,7 +245,7 @@ def _weighed(
         restores=None if restored is None else restored.effect,
         share=share,
     )
-    return weighed, not known or (share is not None and abs(share) > _NEXT_TO_NOTHING)
+    return weighed, not known or (share is not None and abs(share) > WORTH_NAMING)
 
 
 def _weighed_together(
@@ -263,7 +255,7 @@ def _weighed_together(
     cost = 0.0 if costs is None else costs.effect
     others = tuple(other for other in group if other != cause.cause)
     share = cost / gap
-    return replace(cause, cost=cost, share=share, together_with=others), abs(share) > _NEXT_TO_NOTHING
+    return replace(cause, cost=cost, share=share, together_with=others), abs(share) > WORTH_NAMING
 
 
 def _weighed_by_counting(
@@ -276,4 +268,4 @@ def _weighed_by_counting(
     found = counted(model, counting, compared.n_envs, len(compared.figure.rewards))
     cost = float(model.rewards.mean() - found.mean())
     share = cost / gap
-    return replace(cause, cost=cost, restores=cost, share=share), share > _NEXT_TO_NOTHING
+    return replace(cause, cost=cost, restores=cost, share=share), share > WORTH_NAMING
