@@ -106,6 +106,19 @@ def test_an_audit_shows_no_line_for_each_job_and_all_that_went_wrong(shown, tmp_
     assert "WorkflowError:\nAt least one job did not complete successfully." in text
     assert run.lines[-1].endswith("trained 2/3, reloaded 2/3")
     assert "\x1b" not in text
+    page = run.page.read_text()
+    assert page.count("Error in rule train:") == 1, "the page has the last attempt of each job"
+    assert "not all of its jobs succeeded" in page
+
+
+def test_what_succeeds_at_last_is_no_failed_job(shown):
+    run = shown().belong()
+    failure = next(event for event in EVENTS if event.get("event") == "job_error")
+    begun = next(place for place, event in enumerate(EVENTS) if event["msg"] == "Select jobs to execute...")
+    run.tell(*EVENTS[: begun + 1], failure, {**failure, "event": "job_finished", "job_id": failure["jobid"], "level": 20})
+    run.handler.unwatch(failed=False)
+    assert "Error in rule" in run.stream.getvalue()
+    assert "Failed jobs" not in run.page.read_text()
 
 
 def test_verbose_shows_every_line_of_snakemake_s_beside(shown):
@@ -382,9 +395,12 @@ def test_the_page_of_a_run_reloads_itself_and_that_of_an_ended_one_does_not(tmp_
     state, _, _ = at_work(tmp_path)
     running, finished = (content(state, standing, [], 0.0) for standing in ("running", "finished"))
     assert 'http-equiv="refresh"' in running
-    assert "it was killed" in running, "a page that is no longer written says so"
+    assert "It was killed" in running, "a page that is no longer written says so"
     assert 'http-equiv="refresh"' not in finished
     assert 'href="report.html"' in finished
+    state.kinds["audit_external"].seconds_left = 180.0
+    assert "about 3 min left" in content(state, "running", [], 0.0)
+    assert "left" not in content(state, "interrupted", [], 0.0).partition("<main>")[2], "nobody works on it any more"
     for page in (running, finished):
         assert not re.search(r"(src|href)=\"(?!report\.html|data:)", page), "it needs no network"
 

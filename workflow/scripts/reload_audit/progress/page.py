@@ -26,7 +26,10 @@ _SILENT = 60
 """Seconds without a new page after which a run that has said nothing of its end was killed."""
 
 _MOST = 50
-"""Jobs, and models, that are named."""
+"""Models, and jobs that failed, that are named."""
+
+_UNDER_WAY = 12
+"""Jobs under way that are named: those that have been so for longest."""
 
 
 class Page:
@@ -71,29 +74,32 @@ def content(state: State, standing: Standing, failed: Sequence[str], now: float)
         for verdict, count in state.counts()
     )
     sections = [
-        _section("", _kinds(state) + (f"<p class=counts>{counts}</p>" if counts else "")),
-        _section("Under way", _list([lines.of_job(job) for job in lines.slowest(state)] if running else [])),
+        _section("", _kinds(state, running) + (f"<p class=counts>{counts}</p>" if counts else "")),
         _section("Failed jobs", "".join(f"<pre>{_text(code_lines(said, 4000))}</pre>" for said in failed[:_MOST])),
-        _section("Models to look at", _list([lines.of_ended(one) for one in state.troubled])),
+        _section("Models to look at", _list([lines.of_ended(one) for one in state.troubled], _MOST)),
+        _section("Under way", _list([lines.of_job(job) for job in lines.slowest(state)], _UNDER_WAY) if running else ""),
     ]
+    answer, what_to_do = _ANSWERS[standing]
     return _PAGE.format(
         reload='<meta http-equiv="refresh" content="5">' if running else "",
         style=_STYLE,
-        answer=_ANSWERS[standing].format(duration=lines.duration(state.seconds)),
-        written=time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now)),
+        answer=answer.format(duration=lines.duration(state.seconds)),
+        what_to_do=what_to_do,
+        written=time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(now)),
         sections="".join(sections),
-        script=_SCRIPT.format(written=now, silent=_SILENT) if running else "",
+        script=_SCRIPT.format(written=now, silent=_SILENT, again=_AGAIN) if running else "",
     )
 
 
 _SUSPECT = (ON_LIGHT["inconclusive"], ON_DARK["inconclusive"])
 
 
-def _kinds(state: State) -> str:
+def _kinds(state: State, running: bool) -> str:
     rows = [
-        f"<tr><th scope=row>{kind.done}<td><progress max={max(len(kind.names), 1)} value={len(kind.finished)} "
-        f'aria-label="{kind.done}"></progress><td>{len(kind.finished):,} of {len(kind.names):,} {kind.of}'
-        f"<td class=soft>{lines.time_left(kind)}"
+        f"<tr><th scope=row>{kind.done}<td class=bar><progress max={max(len(kind.names), 1)} "
+        f'value={len(kind.finished)} aria-label="{kind.done}"></progress>'
+        f"<td>{len(kind.finished):,} of {len(kind.names):,} {kind.of}"
+        + (f"<td class=soft>{lines.time_left(kind)}" if running else "")
         for kind in state.kinds.values()
     ]
     return f"<table>{''.join(rows)}</table>"
@@ -104,10 +110,10 @@ def _section(heading: str, body: str) -> str:
     return f"<section>{title}{body}</section>" if body else ""
 
 
-def _list(texts: Sequence[str]) -> str:
-    items = [f"<li>{_text(text)}" for text in texts[:_MOST]]
-    if len(texts) > _MOST:
-        items.append(f"<li class=soft>and {len(texts) - _MOST:,} more")
+def _list(texts: Sequence[str], most: int) -> str:
+    items = [f"<li>{_text(text)}" for text in texts[:most]]
+    if len(texts) > most:
+        items.append(f"<li class=soft>and {len(texts) - most:,} more")
     return f"<ul>{''.join(items)}</ul>" if items else ""
 
 
@@ -115,13 +121,15 @@ def _text(text: str) -> str:
     return html.escape(one_line(text, 500)) if "\n" not in text else html.escape(text)
 
 
-_ANSWERS: dict[Standing, str] = {
-    "running": "The audit has been running for {duration}.",
-    "finished": 'The audit is finished, after {duration}: <a href="report.html">report</a>.',
-    "failed": "The audit ended after {duration}, and not all of its jobs succeeded. Snakemake's log says why; "
-    "run snakemake again: what is finished is kept.",
-    "interrupted": "The audit was interrupted after {duration}. Run snakemake again: what is finished is kept.",
+_AGAIN = "Start it again with the same command: what is finished is kept."
+
+_ANSWERS: dict[Standing, tuple[str, str]] = {
+    "running": ("The audit has been running for {duration}.", ""),
+    "finished": ('The audit is finished, after {duration}: <a href="report.html">report</a>.', ""),
+    "failed": ("The audit ended after {duration}, and not all of its jobs succeeded.", _AGAIN),
+    "interrupted": ("The audit was interrupted after {duration}.", _AGAIN),
 }
+"""What is said first, and what to do then."""
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -134,7 +142,8 @@ _PAGE = """<!doctype html>
 <main>
 <h1>Reload audit</h1>
 <p class=answer id=answer role=status>{answer}</p>
-<p class=soft>As of {written}, where Snakemake runs.</p>
+<p id=todo>{what_to_do}</p>
+<p class=soft>As of {written}.</p>
 {sections}
 </main>
 {script}
@@ -144,10 +153,11 @@ _PAGE = """<!doctype html>
 _SCRIPT = """<script>
 const silent = Date.now() / 1000 - {written:.0f};
 if (silent > {silent}) {{
-  document.getElementById("answer").textContent =
-    "Nothing has been heard of the audit for " + (silent > 5400 ? Math.round(silent / 3600) + " h" :
-    Math.round(silent / 60) + " min") + ": it was killed, or its folder cannot be reached. " +
-    "Run snakemake again (after snakemake --unlock): what is finished is kept.";
+  document.getElementById("answer").textContent = "Nothing has been heard of the audit for " +
+    (silent > 5400 ? Math.round(silent / 3600) + " h" : Math.round(silent / 60) + " min") + ".";
+  document.getElementById("todo").textContent =
+    "It was killed, or its folder cannot be reached. {again} " +
+    "Where Snakemake finds its folder locked, it says how to unlock it.";
 }}
 </script>"""
 
@@ -181,11 +191,14 @@ section {
   margin-top: 16px; padding: 16px 18px 18px; background: var(--card); border: 1px solid var(--line);
   border-radius: 10px; overflow-wrap: anywhere;
 }
+#todo:empty { display: none; }
 table { width: 100%; border-collapse: collapse; }
 th { text-align: left; font-weight: 600; }
-th, td { padding: 3px 14px 3px 0; }
+th, td { padding: 3px 14px 3px 0; white-space: nowrap; }
+td:last-child { padding-right: 0; }
+.bar { width: 100%; }
 progress {
-  width: 100%; min-width: 60px; height: 8px; appearance: none; border: 0; border-radius: 4px; overflow: hidden;
+  width: 100%; height: 8px; appearance: none; border: 0; border-radius: 4px; overflow: hidden;
   background: var(--field); vertical-align: middle;
 }
 progress::-webkit-progress-bar { background: var(--field); }
@@ -196,7 +209,14 @@ pre {
   margin: 6px 0 2px; padding: 9px 12px; white-space: pre-wrap; background: var(--page);
   border: 1px solid var(--line); border-radius: 8px; font: 11.5px/1.5 ui-monospace, Menlo, Consolas, monospace;
 }
-.counts { margin-top: 10px; }
+@media (max-width: 600px) {
+  tr { display: flex; flex-wrap: wrap; column-gap: 14px; padding: 3px 0; }
+  th, td { padding: 0; }
+  .bar, td.soft { order: 1; }
+  .bar + td { margin-left: auto; }
+  td:empty { display: none; }
+}
+.counts { display: flex; flex-wrap: wrap; gap: 6px; margin-top: 10px; }
 .badge {
   padding: 0 8px; border-radius: 99px; white-space: nowrap; font-size: 12px;
   background: color-mix(in srgb, var(--c) 17%, transparent);

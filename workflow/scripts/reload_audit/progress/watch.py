@@ -27,7 +27,7 @@ class Watch:
     def __init__(self, state: State, display: Display, page: Path) -> None:
         self._state, self._display, self._page = state, display, Page(page)
         self._lock, self._over = threading.RLock(), threading.Event()
-        self._failed: list[str] = []
+        self._failed: dict[int, str] = {}
         self._thread = threading.Thread(target=self._go_on, daemon=True)
         self._page.write(state, "running", [])
         display.refresh(state)
@@ -45,8 +45,9 @@ class Watch:
             self._state.start(number, rule, wildcards, does, log)
 
     def end(self, number: int) -> None:
-        """A job has done what it was started for."""
+        """A job has done what it was started for, if not in its first attempt."""
         with self._lock:
+            self._failed.pop(number, None)
             self._show(self._state.end(number))
 
     def fail(self, number: int, what: str) -> None:
@@ -55,7 +56,7 @@ class Watch:
         :param what: says which, and why
         """
         with self._lock:
-            self._failed.append(what)
+            self._failed[number] = what
             self._show(self._state.end(number, failed=True))
 
     def close(self, standing: Standing) -> None:
@@ -69,7 +70,7 @@ class Watch:
             if standing == "finished":
                 self._state.finish()
             self._display.close(self._state)
-            self._page.write(self._state, standing, self._failed)
+            self._page.write(self._state, standing, [*self._failed.values()])
 
     def _go_on(self) -> None:
         pause = _SECONDS
@@ -78,7 +79,7 @@ class Watch:
             with self._lock:
                 self._show(self._state.look())
                 self._display.refresh(self._state)
-                self._page.write_if_due(self._state, self._failed)
+                self._page.write_if_due(self._state, [*self._failed.values()])
             pause = max(_SECONDS, _SHARE * (time.monotonic() - began))
 
     def _show(self, ended: Sequence[Ended]) -> None:
