@@ -115,7 +115,9 @@ def test_what_succeeds_at_last_is_no_failed_job(shown):
     run = shown().belong()
     failure = next(event for event in EVENTS if event.get("event") == "job_error")
     begun = next(place for place, event in enumerate(EVENTS) if event["msg"] == "Select jobs to execute...")
-    run.tell(*EVENTS[: begun + 1], failure, {**failure, "event": "job_finished", "job_id": failure["jobid"], "level": 20})
+    run.tell(
+        *EVENTS[: begun + 1], failure, {**failure, "event": "job_finished", "job_id": failure["jobid"], "level": 20}
+    )
     run.handler.unwatch(failed=False)
     assert "Error in rule" in run.stream.getvalue()
     assert "Failed jobs" not in run.page.read_text()

@@ -68,6 +68,7 @@ def content(state: State, standing: Standing, failed: Sequence[str], now: float)
     :param now: seconds since 1970
     """
     running = standing == "running"
+    under_way = [lines.of_job(job) for job in lines.slowest(state)] if running else []
     counts = "".join(
         f'<span class="badge" style="--l:{ON_LIGHT.get(verdict, _SUSPECT[0])};--d:{ON_DARK.get(verdict, _SUSPECT[1])}">'
         f"{count:,} {_text(verdict)}</span> "
@@ -77,7 +78,7 @@ def content(state: State, standing: Standing, failed: Sequence[str], now: float)
         _section("", _kinds(state, running) + (f"<p class=counts>{counts}</p>" if counts else "")),
         _section("Failed jobs", "".join(f"<pre>{_text(code_lines(said, 4000))}</pre>" for said in failed[:_MOST])),
         _section("Models to look at", _list([lines.of_ended(one) for one in state.troubled], _MOST)),
-        _section("Under way", _list([lines.of_job(job) for job in lines.slowest(state)], _UNDER_WAY) if running else ""),
+        _section("Under way", _list(under_way, _UNDER_WAY)),
     ]
     answer, what_to_do = _ANSWERS[standing]
     return _PAGE.format(
