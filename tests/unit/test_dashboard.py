@@ -436,9 +436,23 @@ def test_a_reward_that_did_not_change_is_stored_once() -> None:
 
 def test_a_score_is_0_for_a_random_policy_and_1_for_the_best_of_the_environment() -> None:
     models = entries([trained_row("a"), trained_row("b", claim_mean=30.0), trained_row("c", "degraded")])
-    assert window(models).bottom == -0.3
-    places_of = {(place.x, round(place.y, 1), place.at) for place in places(models) if place is not None}
-    assert places_of == {(1.0, 1.0, ""), (0.5, 1.0, ""), (1.0, -0.3, "below")}
+    places_of = {(place.x, round(place.y, 3), place.at) for place in places(models) if place is not None}
+    assert places_of == {(1.0, 1.0, ""), (0.5, 1.0, ""), (1.0, -0.325, "")}
+    assert window(models).bottom == -0.375
+
+
+@pytest.mark.parametrize("earned", [-60.0, 130.0])
+def test_the_chart_of_scores_fits_a_model_far_from_its_claim_unless_it_is_one_of_many(earned: float) -> None:
+    far = trained_row("far", reload_mean_reward=earned)
+    alone, among_many = entries([far]), entries([far, *(trained_row(f"m{number}") for number in range(20))])
+    (place,) = places(alone)
+    assert place is not None
+    assert (place.y, place.at) == ((earned - 10.0) / 40.0, "")
+    assert window(alone).bottom < place.y < window(alone).top
+    arrow = places(among_many)[0]
+    assert arrow is not None
+    assert arrow.at == ("below" if earned < 0.0 else "above")
+    assert -0.3 <= window(among_many).bottom < arrow.y < window(among_many).top <= 1.2
 
 
 def test_the_chart_of_scores_shows_no_more_than_its_models_need() -> None:
@@ -474,7 +488,7 @@ def test_a_model_without_a_score_is_not_drawn_and_the_page_says_so(unknown: dict
 def test_a_score_after_reload_is_written_where_it_is_not_the_one_before() -> None:
     html = render(audit_of([trained_row("a"), trained_row("b", "improved")]))
     assert column(html, "x") == [1.0, 1.0]
-    assert column(html, "y") == [pytest.approx(1.2, abs=0.03), None]
+    assert column(html, "y") == [1.25, None]
 
 
 def test_of_a_model_that_is_the_same_in_every_bit_nothing_is_said_of_chance() -> None:

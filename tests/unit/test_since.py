@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -146,7 +146,7 @@ def test_each_model_is_new_gone_regressed_recovered_or_as_then(compared: tuple[A
 def test_headline_console_and_markdown_say_what_has_changed(compared: tuple[Audit, Path]) -> None:
     said = summary.summarize(compared[0], "report.html")
     assert "+2 degraded, +1 ended in an error, 1 recovered, 1 new, 1 gone since 2026-11-18." in said.splitlines()[0]
-    assert "regressed: worse: equivalent → degraded; earns 40 less than then (-40 to -40, margin" in said
+    assert "regressed: worse: equivalent → degraded; earns 40 less than then (between -40 and -40; margin" in said
     assert "another verdict, perhaps by chance: undecided (inconclusive → degraded)" in said
     assert "gone: gone (was equivalent)" in said
     assert "regressed: worse: equivalent → degraded" in markdown.summarize(compared[0], "report.html")
@@ -310,6 +310,13 @@ def test_a_candidate_is_compared_on_the_same_seeds_with_what_would_have_shown(tm
     assert "new against shipped on CartPole-v1: earns" in said[0]
     assert "would have shown in 4 of 5 cases" in said[0]
     assert said[1].endswith("not compared: one of them was not measured")
+    content = json.loads((folder / "audit.json").read_text())
+    content["candidates"] = [one.to_dict() for one in (replace(better, earns="same"), better, failed)]
+    lines = summary.summarize(Audit.from_json(content), "report.html").splitlines()
+    assert lines[0].endswith("; of 3 candidates 1 earns less, 1 could not be compared.")
+    place = lines.index("Candidates against shipping models:")
+    words = (" less (between", "not compared", "earns as much")
+    assert [word in line for word, line in zip(words, lines[place + 1 :], strict=False)] == [True] * 3, "worst first"
 
 
 def test_before_it_runs_it_is_said_how_small_a_loss_may_show() -> None:

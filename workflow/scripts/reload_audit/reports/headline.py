@@ -15,7 +15,7 @@ TRAIN_TIME, CLAIMED = "train-time reward", "claimed reward"
 
 
 def headline(audit: Audit) -> str:
-    """One sentence about the models of an audit, its scripts, what is wrong with environments, and what has changed."""
+    """One sentence about the models of an audit, its scripts, environments and candidates, and what has changed."""
     changes = "" if audit.since is None else since.answer(audit.since)
     scripts, environments = scripts_answer(audit.scripts), environments_answer(audit.environments)
     if audit.models or not (audit.scripts or audit.environments):
@@ -25,7 +25,8 @@ def headline(audit: Audit) -> str:
     else:
         alone = environments_answer(audit.environments, alone=True)
         said = [alone[0].upper() + alone[1:]]
-    return "; ".join(part.removesuffix(".") for part in (*said, changes) if part) + "."
+    said += [since.candidates_answer(audit.candidates), changes]
+    return "; ".join(part.removesuffix(".") for part in said if part) + "."
 
 
 def _models_answer(audit: Audit) -> str:

@@ -18,7 +18,7 @@ from reload_audit.reports.model_cards import FOLDER, Suggestion, about_cards, pa
 from reload_audit.reports.safe_text import one_line
 from reload_audit.reports.scripts import about_scripts
 from reload_audit.reports.short_fix import cause_page
-from reload_audit.reports.since import about_candidates, about_since
+from reload_audit.reports.since import about_since, candidates_of
 from reload_audit.reports.summary import (
     LONGEST_NAME,
     PARAGRAPHS,
@@ -51,7 +51,7 @@ def summarize(audit: Audit, report: str, cards: Sequence[Suggestion] = ()) -> st
     blocks = [
         f"**{headline(audit)}**",
         _verdicts(audit.counts, models),
-        _as_it_is([*about_since(audit.since), *about_candidates(audit.candidates)]),
+        _as_it_is([*about_since(audit.since), *candidates_of(audit.candidates)]),
     ]
     blocks += _groups(groups)
     blocks += [*_causes(models), *_cards(cards)]

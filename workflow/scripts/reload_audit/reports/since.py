@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from reload_audit.judging.criteria import WORST_FIRST, Criteria
 from reload_audit.judging.since import smallest_planned
-from reload_audit.records.since import CandidateResult, ModelSince, Since, State
+from reload_audit.records.since import CandidateResult, Earns, ModelSince, Since, State
 from reload_audit.reports.safe_text import one_line
 
 MEANINGS: dict[State, str] = {
@@ -81,7 +81,7 @@ def about_since(since: Since | None) -> Iterator[str]:
 
 
 def sentence(model: ModelSince) -> str:
-    """``ppo: equivalent → degraded; earns 12.3 less than then (-15.1 to -9.5, margin 2, 40 episodes, same seeds)``."""
+    """``ppo: equivalent → degraded; earns 12.3 less than then (between -15.1 and ...``."""
     verdicts = f"{model.verdict_then} → {model.verdict}" if model.verdict_then != model.verdict else model.verdict
     return "; ".join(filter(None, [f"{_name(model)}: {verdicts}", earned(model)]))
 
@@ -92,15 +92,7 @@ def earned(model: ModelSince) -> str:
         return ""
     if model.earns == "identical":
         return f"all {model.n or 0:,} episodes are as then, bit for bit"
-    size = f"{abs(model.difference):.4g}"
-    said = {
-        "less": f"earns {size} less than then",
-        "more": f"earns {size} more than then",
-        "same": f"earns as much as then ({model.difference:+.3g})",
-    }.get(model.earns, f"whether it earns as much as then is open ({model.difference:+.3g})")
-    how = "same seeds" if model.paired == "seeds" else "other seeds: means are compared"
-    over = f"{model.n:,} episodes, " if model.n else ""
-    return f"{said} ({model.ci_low:+.4g} to {model.ci_high:+.4g}, margin {model.margin or 0.0:.3g}, {over}{how})"
+    return _compared(model, "than then", "as then")
 
 
 def about_candidates(candidates: Iterable[CandidateResult]) -> Iterator[str]:
@@ -108,7 +100,45 @@ def about_candidates(candidates: Iterable[CandidateResult]) -> Iterator[str]:
     for one in candidates:
         names = f"{one_line(one.candidate, _LONGEST_NAME)} against {one_line(one.shipping, _LONGEST_NAME)}"
         on = f" on {one_line(one.environment, _LONGEST_NAME)}" if one.environment else ""
-        yield one_line(f"{names}{on}: {_against(one)}", _LONGEST_LINE)
+        yield one_line(f"{names}{on}: {against(one)}", _LONGEST_LINE)
+
+
+def candidates_of(candidates: Sequence[CandidateResult]) -> list[str]:
+    """The same under a heading, the worst first; nothing where there are none."""
+    said = [f"  {line}" for line in about_candidates(worst_candidates(candidates))]
+    return ["Candidates against shipping models:", *said] if said else []
+
+
+def candidates_answer(candidates: Sequence[CandidateResult]) -> str:
+    """``of 4 candidates 1 earns less, 1 is open``: how they do, in a part of a sentence."""
+    counts = Counter(one.earns for one in candidates)
+    if len(candidates) == 1:
+        return _ONE_CANDIDATE[candidates[0].earns]
+    said = (
+        (counts["less"], "earns less", "earn less"),
+        (counts[""], "could not be compared", "could not be compared"),
+        (counts["open"], "is open", "are open"),
+    )
+    parts = [f"{count:,} {_verb(count, one, many)}" for count, one, many in said if count]
+    if not parts and candidates:
+        return f"all {len(candidates):,} candidates earn as much, or more"
+    return f"of {len(candidates):,} candidates {', '.join(parts)}" if parts else ""
+
+
+_ONE_CANDIDATE: dict[Earns, str] = {
+    "less": "the candidate earns less",
+    "": "the candidate could not be compared",
+    "open": "whether the candidate earns as much is open",
+    "same": "the candidate earns as much",
+    "identical": "the candidate earns as much, bit for bit",
+    "more": "the candidate earns more",
+}
+
+
+def worst_candidates(candidates: Iterable[CandidateResult]) -> list[CandidateResult]:
+    """Candidates, those first that earn less, then those that could not be compared, or of which it is open."""
+    order: tuple[Earns, ...] = ("less", "", "open", "same", "identical", "more")
+    return sorted(candidates, key=lambda one: order.index(one.earns))
 
 
 def power(pairs: Sequence[tuple[str, str, int]], criteria: Criteria) -> list[str]:
@@ -139,20 +169,32 @@ def open_candidates(candidates: Iterable[CandidateResult]) -> list[str]:
     return [*about_candidates(one for one in candidates if one.earns == "open")]
 
 
-def _against(one: CandidateResult) -> str:
-    if one.difference is None or one.ci_low is None or one.ci_high is None:
+def against(one: CandidateResult) -> str:
+    """What a candidate earns, compared with the model that is shipping, and how small a loss would have shown."""
+    if one.difference is None:
         return "not compared: one of them was not measured"
-    size = f"{abs(one.difference):.4g}"
-    said = {
-        "identical": "every bit of every episode is the same",
-        "same": f"earns as much ({one.difference:+.3g})",
-        "less": f"earns {size} less",
-        "more": f"earns {size} more",
-    }.get(one.earns, f"whether it earns as much is open ({one.difference:+.3g})")
-    how = "same seeds" if one.paired == "seeds" else "other seeds: means are compared"
-    bounds = f"{one.ci_low:+.4g} to {one.ci_high:+.4g}, margin {one.margin or 0.0:.3g}, {one.n or 0:,} episodes, {how}"
+    if one.earns == "identical":
+        return f"all {one.n or 0:,} episodes are the same, bit for bit"
     shows = "" if one.smallest is None else f"; a loss of {one.smallest:.3g} would have shown in 4 of 5 cases"
-    return f"{said} ({bounds}){shows}"
+    return f"{_compared(one)}{shows}"
+
+
+def _compared(one: ModelSince | CandidateResult, than: str = "", as_much: str = "") -> str:
+    """``earns 12.3 less than then (between -15.1 and -9.5; margin 2, 40 episodes, same seeds)``.
+
+    :param than: what is said behind "less" and "more"
+    :param as_much: what is said behind "as much"
+    """
+    difference, size = f"{one.difference or 0.0:+.3g}, ", f"{abs(one.difference or 0.0):.4g}"
+    said, shown = {
+        "less": (f"earns {size} less {than}", ""),
+        "more": (f"earns {size} more {than}", ""),
+        "same": (f"earns as much {as_much}", difference),
+    }.get(one.earns, (f"whether it earns as much {as_much}".rstrip() + " is open", difference))
+    how = "same seeds" if one.paired == "seeds" else "other seeds: means are compared"
+    over = f"{one.n:,} episodes, " if one.n else ""
+    bounds = f"between {one.ci_low or 0.0:+.4g} and {one.ci_high or 0.0:+.4g}"
+    return f"{said.rstrip()} ({shown}{bounds}; margin {one.margin or 0.0:.3g}, {over}{how})"
 
 
 _COUNTED: dict[State, str] = {

@@ -15,7 +15,7 @@ from reload_audit.reports.headline import headline
 from reload_audit.reports.safe_text import one_line, sentences
 from reload_audit.reports.scripts import about_scripts
 from reload_audit.reports.short_fix import cause_page, short_fix
-from reload_audit.reports.since import about_candidates, about_since
+from reload_audit.reports.since import about_since, candidates_of
 
 PARAGRAPHS = 12
 """Groups of models of which it is said why, and what is seen; the others are named."""
@@ -43,7 +43,7 @@ def summarize(audit: Audit, report: str, cards: str = "") -> str:
     counts = ", ".join(_count(verdict, count, models) for verdict, count in audit.counts.items() if count)
     lines = [headline(audit), *([f"Verdicts: {counts}."] if counts else [])]
     groups, fixes = groups_of_wrong(models), set[str]()
-    lines += [*about_since(audit.since), *about_candidates(audit.candidates)]
+    lines += [*about_since(audit.since), *candidates_of(audit.candidates)]
     lines += [*filter(None, [cause_counts(models), plain_loads(models)]), *_groups(groups, fixes)]
     lines += [*_others(models, groups, fixes), *_environments(audit, groups), *about_scripts(audit.scripts)]
     lines += [*filter(None, [passed_over(audit), cards]), f"Report: {report}"]

@@ -239,12 +239,12 @@ def pairs() -> Chart:
     )
     marks = alt.Chart(alt.NamedData("pairs")).encode(
         x=alt.X("before:Q", title="reward in place", **axes),
-        y=alt.Y("after:Q", axis=alt.Axis(tickCount=6), title="reward of the same episode", scale=alt.Scale(zero=False)),
+        y=alt.Y("after:Q", title="reward of the same episode", **axes),
     )
     tooltip = [alt.Tooltip(f"{field}:N") for field in ("episodes", "before", "after")]
     points = marks.mark_point(filled=True, opacity=alt.ExprRef(_OPACITY)).encode(
         color=_stage(orient="top"),
-        shape=alt.Shape("at:N", legend=None, scale=alt.Scale(domain=["", "reference"], range=["circle", "diamond"])),
+        shape=alt.Shape("stage:N", sort=None, scale=alt.Scale(domain=[*_STAGES], range=["diamond", "circle"])),
         size=_size(),
         tooltip=tooltip,
     )
@@ -363,8 +363,12 @@ def _count(marks: alt.Chart) -> alt.Chart:
     return text.encode(text="label:N")
 
 
+_STAGES = ("reference", "reload")
+"""What episodes in place are compared with."""
+
+
 def _stage(**legend: Any) -> alt.Color:
-    scale = alt.Scale(domain=["reference", "reload"], range=["#7f8894", LESS])
+    scale = alt.Scale(domain=[*_STAGES], range=["#7f8894", LESS])
     return alt.Color("stage:N", sort=None, scale=scale, legend=alt.Legend(title=None, **legend))
 
 

@@ -30,12 +30,11 @@ from reload_audit.reports.dashboard.grids import MARGINS_SHOWN, MOST, experiment
 from reload_audit.reports.dashboard.history import EarlierAudit, series
 from reload_audit.reports.dashboard.payload import pack, parts
 from reload_audit.reports.dashboard.scores import band, window
-from reload_audit.reports.dashboard.since import since_section
+from reload_audit.reports.dashboard.since import candidate_rows, since_section
 from reload_audit.reports.dashboard.vocabulary import IN_SHORT, SUSPECT, Vocabulary, vocabulary
 from reload_audit.reports.headline import headline
 from reload_audit.reports.safe_text import one_line
 from reload_audit.reports.scripts import about_scripts
-from reload_audit.reports.since import about_candidates
 from reload_audit.reports.summary import plain_loads
 
 _HERE = Path(__file__).parent
@@ -151,7 +150,7 @@ def render(
         words=words,
         tiles=tiles(models, words),
         since=since_section(audit.since, models),
-        candidates=[*about_candidates(audit.candidates)],
+        candidates=candidate_rows(audit.candidates, models),
         models=models,
         scored=any(entry.random_mean_reward is not None and entry.claim_mean is not None for entry in models),
         causes=causes,

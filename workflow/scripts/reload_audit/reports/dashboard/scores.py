@@ -8,8 +8,14 @@ from dataclasses import dataclass
 
 from reload_audit.reports.dashboard.entries import Entry
 
-_LEAST, _MOST = -0.3, 1.2
-"""Scores that may be shown; what lies beyond is drawn at the edge, as an arrow."""
+_USUAL = (-0.3, 1.2)
+"""Scores beyond which so few models lie, as a rule, that these are drawn at the edge, as arrows."""
+
+_FEW = 0.1
+"""Part of the models that is few: where more lie beyond, they are shown as well."""
+
+_FARTHEST = (-5.0, 10.0)
+"""Scores beyond which even then there are arrows."""
 
 _ALWAYS = (0.7, 1.05)
 """Scores that are shown whatever the models earn, so that a loss of some percent looks like one."""
@@ -57,8 +63,10 @@ def window(models: Sequence[Entry]) -> Window:
     found = [score for score in _scores(models) if score is not None]
     before = [*_ALWAYS, *(x for x, _ in found)]
     after = [*_ALWAYS, *(y for _, y in found if y is not None)]
+    beyond = sum(any(score is not None and not _USUAL[0] <= score <= _USUAL[1] for score in pair) for pair in found)
+    least, most = _USUAL if beyond <= _FEW * len(found) else _FARTHEST
     edges = min(before) - _MARGIN, max(before) + _MARGIN, min(after) - _MARGIN, max(after) + _MARGIN
-    return Window(*(round(min(max(edge, _LEAST), _MOST), 4) for edge in edges))
+    return Window(*(round(min(max(edge, least), most), 4) for edge in edges))
 
 
 def places(models: Sequence[Entry]) -> list[Place | None]:
@@ -116,5 +124,5 @@ def band(fraction: float) -> list[dict[str, float]]:
     """
     return [
         {"score": score, "low": score - fraction * abs(score), "high": score + fraction * abs(score)}
-        for score in (_LEAST, 0.0, _MOST)
+        for score in (_FARTHEST[0], 0.0, _FARTHEST[1])
     ]

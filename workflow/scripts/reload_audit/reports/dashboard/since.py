@@ -1,4 +1,4 @@
-"""The section on what has changed since the baseline: a tile for each state of models, and lines of text."""
+"""The sections on what has changed since the baseline, and on candidates against models that are shipping."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reload_audit.judging.criteria import Verdict
-from reload_audit.records.since import Since, State
+from reload_audit.records.since import CandidateResult, Earns, Since, State
 from reload_audit.reports.dashboard.entries import LONGEST_TEXT, Entry
 from reload_audit.reports.safe_text import one_line
-from reload_audit.reports.since import MEANINGS, about_since, earned, when
+from reload_audit.reports.since import MEANINGS, about_since, against, earned, when, worst_candidates
 
 _LOOKS: dict[State, Verdict] = {
     "regressed": "degraded",
@@ -65,6 +65,48 @@ def since_section(since: Since | None, models: Sequence[Entry]) -> SinceSection 
     )
     _, *lines = about_since(since)
     return SinceSection(when(since), tuple(tiles), tuple(line.strip() for line in lines))
+
+
+@dataclass(frozen=True)
+class CandidateRow:
+    """A candidate, compared with the model that is shipping.
+
+    :param verdict: whose colour it has
+    :param state: what it is, in a word or two
+    :param models: names of both, each with whether it has a page of its own
+    :param on: the environment of both
+    :param said: what it earns, and how small a loss would have shown
+    """
+
+    verdict: Verdict
+    state: str
+    models: tuple[tuple[str, bool], ...]
+    on: str
+    said: str
+
+
+_STATES: dict[Earns, tuple[Verdict, str]] = {
+    "less": ("degraded", "worse"),
+    "": ("error", "not compared"),
+    "open": ("inconclusive", "open"),
+    "same": ("equivalent", "as good"),
+    "identical": ("identical", "identical"),
+    "more": ("improved", "better"),
+}
+
+
+def candidate_rows(candidates: Sequence[CandidateResult], models: Sequence[Entry]) -> list[CandidateRow]:
+    """A row for each candidate, the worst first."""
+    names = {entry.key: entry.name for entry in models}
+    return [
+        CandidateRow(
+            *_STATES[one.earns],
+            tuple((names.get(key, one_line(key, LONGEST_TEXT)), key in names) for key in (one.candidate, one.shipping)),
+            one_line(one.environment, LONGEST_TEXT),
+            against(one).removeprefix("not compared: "),
+        )
+        for one in worst_candidates(candidates)
+    ]
 
 
 def states_of(since: Since | None, models: Sequence[Entry]) -> dict[str, list[int]]:

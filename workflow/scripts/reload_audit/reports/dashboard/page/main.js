@@ -168,7 +168,7 @@ async function start() {
   });
   const unplaced = document.getElementById("unplaced");
   if (unplaced && without && without < rows.length) {
-    unplaced.textContent = `${countText(without)} of ${countText(rows.length)} models have no score: nothing is claimed of them, or what a random policy earns is not known.`;
+    unplaced.textContent = `${countText(without)} of ${countText(rows.length)} models ${without === 1 ? "has" : "have"} no score: nothing is claimed, or what a random policy earns is not known.`;
     unplaced.hidden = false;
   }
 
