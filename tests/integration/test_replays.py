@@ -41,7 +41,7 @@ PLAIN = replace(CANON, name="statistics=none", statistics="none", n_episodes=4)
 LOOKS = replace(CRITERIA, looks=(4,))
 POLICY = ExternalPolicy(EvaluationSpec(4, 100, 2, 1000, (4,)), (), {}, 2**30)
 FAULTY = ("RendersText", "RaisesInRender", "DrawsInRender")
-NAMES = ("Dial", "AlwaysRenders", *FAULTY, "RendersText-2", "RendersText-3")
+NAMES = ("Dial", "AlwaysRenders", *FAULTY, "RendersText-2", "RendersText-3", "RendersText-elsewhere")
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,8 @@ def replayed(records: list[ModelRecord], folder: Path) -> Mapping[str, Replay]:
     for record in records:
         env, faulty = environment_of(record.name), environment_of(record.name) in FAULTY
         rows.append(trained_row(record.name, "degraded", suspect=faulty, cause="", env_id=env, env_ran=env))
-    write_json(folder / "audit.json", {"models": rows})
+    namesake = {"name": "another", "called": "RendersText", "models": ["RendersText-elsewhere"]}
+    write_json(folder / "audit.json", {"models": rows, "environment_health": [namesake]})
     write_batch(folder / "records.json", records)
     settings = Settings(folder, POLICY, reload(), LOOKS)
     replay_models(
@@ -152,6 +153,7 @@ def test_frames_are_small_pictures_of_what_the_environment_rendered(replays: Map
         ("RaisesInRender", "RuntimeError: no display"),
         ("DrawsInRender", "did not go as it went when it was measured"),
         ("RendersText-3", "2 other models of RendersText could not be filmed: "),
+        ("RendersText-elsewhere", "statistics=none could not be filmed: render() gave 'pointer at"),
     ],
 )
 def test_an_environment_that_cannot_be_filmed_is_said_to_be_that(

@@ -208,4 +208,4 @@ def test_candidates_are_a_suite_of_their_own_with_a_test_for_each_pair(tmp_path,
     assert (candidates.name, candidates.tests) == ("candidates", 4)
     assert [type(case.result[0]) if case.result else None for case in candidates] == results
     assert [*candidates][1].name == "less against old"
-    assert "earns 2 less (-4 to -0.5, margin 1, 320 episodes" in [*candidates][1].result[0].message
+    assert "earns 2 less (between -4 and -0.5; margin 1, 320 episodes" in [*candidates][1].result[0].message

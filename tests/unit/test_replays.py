@@ -159,6 +159,22 @@ def test_many_models_of_one_cause_leave_films_to_those_of_others(tmp_path: Path)
     assert [*flagged(tmp_path / "audit.json")] == ["clock-b", "other", "clock-c", "clock-a", "open"]
 
 
+def test_environments_of_two_repositories_that_are_called_the_same_are_two(tmp_path: Path) -> None:
+    rows = [trained_row(name, "degraded", suspect=False, cause="clock") for name in ("a1", "a2", "b1")]
+    probed = [
+        {"name": f"walker-{models[0]}", "called": "walker:Walker", "models": models}
+        for models in (["a1", "a2"], ["b1"])
+    ]
+    write_json(tmp_path / "audit.json", {"models": rows, "environment_health": probed})
+    found = flagged(tmp_path / "audit.json")
+    assert {model: one.name for model, one in found.items()} == {
+        "a1": "walker-a1",
+        "a2": "walker-a1",
+        "b1": "walker-b1",
+    }
+    assert [*found] == ["a1", "b1", "a2"], "each is filmed before a second model of the other"
+
+
 def test_replays_are_read_as_they_were_written(tmp_path: Path) -> None:
     replays = {"film": together(PAIR, [film(9), film(8, seed=1)]), "none": Replay(problem="no display")}
     write_replays(tmp_path / "replays.json", replays)

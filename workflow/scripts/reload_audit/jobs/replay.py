@@ -93,7 +93,19 @@ def replay_models(audit: Path, records: Sequence[str], settings: Settings, repla
     )
 
 
-def flagged(audit: Path) -> dict[str, str]:
+@dataclass(frozen=True)
+class Surroundings:
+    """The environment of a model, as ``environment_health`` of ``audit.json`` has it.
+
+    :param name: of its probe, which no other environment has, though it may be called the same
+    :param called: for people
+    """
+
+    name: str
+    called: str
+
+
+def flagged(audit: Path) -> dict[str, Surroundings]:
     """The environments of models that run, and may not be as they were before, by the models' names, the worst first.
 
     Among those of one verdict the first have a cause or an environment that none before them has, and then those that
@@ -101,7 +113,13 @@ def flagged(audit: Path) -> dict[str, str]:
 
     :param audit: ``audit.json``
     """
-    rows = [row for row in read_json(audit)["models"] if row["verdict"] not in (*AS_BEFORE, "error")]
+    content = read_json(audit)
+    probed = {
+        model: Surroundings(one["name"], one["called"])
+        for one in content.get("environment_health", [])
+        for model in one["models"]
+    }
+    rows = [row for row in content["models"] if row["verdict"] not in (*AS_BEFORE, "error")]
     rows.sort(
         key=lambda row: (
             _concern(row["verdict"], row["suspect"]),
@@ -111,12 +129,15 @@ def flagged(audit: Path) -> dict[str, str]:
     )
     alike: Counter[tuple[str, str]] = Counter()
     ordered = []
+    environments: dict[str, Surroundings] = {}
     for row in rows:
-        kind = row["cause"] or "", row["env_id"] or ""
+        called = row["env_ran"] or row["env_id"] or ""
+        environments[row["model"]] = probed.get(row["model"], Surroundings(called, called))
+        kind = row["cause"] or "", environments[row["model"]].name
         ordered.append((_concern(row["verdict"], row["suspect"]), alike[kind], row))
         alike[kind] += 1
     ordered.sort(key=lambda one: one[:2])
-    return {row["model"]: row["env_ran"] or row["env_id"] or "" for _, _, row in ordered}
+    return {row["model"]: environments[row["model"]] for _, _, row in ordered}
 
 
 def _concern(verdict: Verdict, suspect: bool) -> tuple[int, bool]:
@@ -152,10 +173,10 @@ class _Filming:
         self._films = MOST_FILMS
         self._failures: dict[str, list[str]] = {}
 
-    def replay(self, record: Recorded, environment: str) -> Replay:
+    def replay(self, record: Recorded, environment: Surroundings) -> Replay:
         """The replay of a model, or why there is none. Whatever its data makes this process raise is why.
 
-        :param environment: its name: one that could not be filmed is not tried again and again
+        :param environment: its own: one that could not be filmed is not tried again and again
         """
         try:
             return self._filmed(ModelRecord.from_dict(record), environment)
@@ -167,15 +188,15 @@ class _Filming:
             log_traceback(self._log)
             return Replay(problem=unforeseen(error))
 
-    def _filmed(self, model: ModelRecord, environment: str) -> Replay:
+    def _filmed(self, model: ModelRecord, environment: Surroundings) -> Replay:
         pair = pair_of(model)
         if importlib.util.find_spec("PIL") is None:
             raise _NoReplay(_PILLOW_IS_MISSING)
         if not self._places or self._films < 2:
             raise _NoReplay(_TOO_MANY)
-        failures = self._failures.setdefault(environment, [])
+        failures = self._failures.setdefault(environment.name, [])
         if len(failures) >= _ENOUGH:
-            raise _NoReplay(f"{_ENOUGH} other models of {environment} could not be filmed: {failures[-1]}")
+            raise _NoReplay(f"{_ENOUGH} other models of {environment.called} could not be filmed: {failures[-1]}")
         try:
             films = [self._film(model, one, pair.episode) for one in (pair.before, pair.after)]
         except _NotFilmed as problem:
