@@ -6,6 +6,8 @@ import json
 import math
 import os
 import stat
+import subprocess
+import sys
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 import torch as th
 
 from reload_audit.records.storage import Digest, atomic_path, digest, plain, read_json, write_json, write_text
+from support.builders import ROOT
 
 
 def state_dict(bias: float = 0.5) -> dict[str, Any]:
@@ -223,6 +226,24 @@ def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path: Path) -> Non
         temporary.write_text("new")
         before = path.read_text()
     assert (before, path.read_text()) == ("old", "new")
+
+
+def test_what_a_killed_process_left_unfinished_is_removed_by_a_later_one_but_not_what_is_being_written(
+    tmp_path: Path,
+) -> None:
+    killed = "import os, sys; from reload_audit.records.storage import atomic_path\n"
+    killed += "with atomic_path(sys.argv[1]): os._exit(9)"
+    later = "import sys; from reload_audit.records.storage import write_text; write_text(sys.argv[1], 'new')"
+
+    def run(code: str) -> set[str]:
+        command = [sys.executable, "-c", code, str(tmp_path / "record.json")]
+        subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT / "workflow/scripts")}, check=False)
+        return {file.name for file in tmp_path.iterdir()}
+
+    (left,) = run(killed)
+    assert run(later) == {"record.json", left}, "another process may be writing it"
+    os.utime(tmp_path / left, (0, 0))
+    assert run(later) == {"record.json"}
 
 
 def test_content_that_cannot_be_written_keeps_the_old_file(tmp_path: Path) -> None:

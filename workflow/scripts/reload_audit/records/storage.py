@@ -9,6 +9,7 @@ import json
 import math
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -131,12 +132,31 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
+_UNFINISHED = ".unfinished"
+"""How names of temporary files end, which begin with a dot."""
+
+_HOURS_UNFINISHED = 1.0
+"""After so long nobody writes a temporary file any more: its process was killed."""
+
+
+@functools.lru_cache(maxsize=100)
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what processes left in a folder when they were killed; it is looked through once a process."""
+    oldest = time.time() - _HOURS_UNFINISHED * 3600
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        names = [entry for entry in entries if entry.name.startswith(".") and entry.name.endswith(_UNFINISHED)]
+        for entry in names:
+            if entry.stat(follow_symlinks=False).st_mtime < oldest:
+                Path(entry).unlink()
+
+
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Any:
     """A temporary path beside ``path`` to write to; moved over it when the block ends, removed when it raises."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    _remove_leftovers(path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=_UNFINISHED, dir=path.parent)
     os.close(descriptor)
     temporary = Path(name)
     try:
