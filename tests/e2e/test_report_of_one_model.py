@@ -192,6 +192,17 @@ def test_no_condition_closes_anything_for_a_model_that_lost_nothing(report_of_hu
             assert "closes" not in tab.panel("conditions").text_content()
 
 
+def test_a_condition_that_ended_early_is_drawn_where_the_reload_is_and_says_how_many_episodes_were_compared(
+    report_of_hundred: tuple[Content, Tab],
+) -> None:
+    audit, tab = report_of_hundred
+    (name, *_) = having(audit, verdict="identical", source="trained")
+    tab.go(name)
+    tab.panel("conditions").wait_for(state="visible")
+    said = "5: every bit is as after reload, whose mean is drawn; further ones were spared"
+    assert said in tab.panel("conditions").text_content()
+
+
 @pytest.mark.parametrize("close", ["#close", "Escape"])
 def test_a_click_on_a_row_opens_its_panel(close: str, report_of_hundred: tuple[Content, Tab]) -> None:
     audit, tab = report_of_hundred

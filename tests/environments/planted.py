@@ -388,6 +388,24 @@ class WarmsUp(Draws):
         return observation, reward + (100.0 if self.episodes > 20 else 0.0), *rest
 
 
+class Tires(Draws):
+    """Pays nothing from some episode of an instance on.
+
+    :param after: how many it pays for
+    """
+
+    def __init__(self, after: int = 1) -> None:
+        self._left = after
+
+    def reset(self, **given: Any) -> tuple[Any, dict[str, Any]]:
+        self._left -= 1
+        return super().reset(**given)
+
+    def step(self, action: Any) -> Step:
+        observation, reward, *others = super().step(action)
+        return observation, reward if self._left >= 0 else 0.0, *others
+
+
 class Gauge(gym.Env):
     """Observe a number in odd units and answer at once: easy to learn where observations are normalised, not without.
 

@@ -158,6 +158,20 @@ def test_a_healthy_model_comes_out_identical(name, audited):
     assert [check["check"] for check in checks if not check["passed"]] == []
 
 
+def test_a_further_condition_of_a_sound_model_ends_after_the_first_episodes_with_the_canonical_bits(audited):
+    """Of the 10 that it has; not where a bit of the canonical condition differs, nor in a VecEnv of the user's own."""
+
+    def ran(name: str) -> dict[str, tuple[int, str]]:
+        rows = audited[name]["conditions"]
+        return {row["condition"]: (row["n_episodes"], row["spared"]) for row in rows if row["condition"] in further}
+
+    further = ("n_envs=2", "SubprocVecEnv")
+    for name in ("PPO", "MaskablePPO", "trained in subprocesses"):
+        assert ran(name) == {"n_envs=2": (6, "same"), "SubprocVecEnv": (8, "same")}
+    assert ran("something drawn at construction") == dict.fromkeys(further, (10, ""))
+    assert ran("a VecEnv of one's own") == {"n_envs=2": (10, "")}
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_training_in_a_fork_gives_the_bits_of_training_in_a_new_interpreter(name, audited, tmp_path):
     spec = training_spec(**HEALTHY[name])

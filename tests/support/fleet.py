@@ -155,10 +155,17 @@ def _trained_model(verdict: str, world: World, algo: str, experiment: str, seed:
             condition_row(name, "reference", SLOTS, earned.reference, earned.reference, float(world.steps)),
         ]
         names = (("reload", SLOTS), ("n_envs=1", 1), ("n_envs=8", 8), ("SubprocVecEnv", SLOTS))
+        few = {"n_envs=1": 5, "n_envs=8": 8, "SubprocVecEnv": 5} if verdict == "identical" else {}
         row["conditions"] += [
             condition_row(
-                name, condition, slots, None if failed else earned.shown, earned.reference, float(world.steps)
+                name,
+                condition,
+                slots,
+                None if failed else earned.shown[: few.get(condition)],
+                earned.reference,
+                float(world.steps),
             )
+            | {"spared": "same" if condition in few else ""}
             | ({"reason": row["reason"].partition(": ")[2]} if failed else {})
             for condition, slots in names
         ]

@@ -139,6 +139,7 @@ def condition_row(
         "status": "error" if rewards is None else "ok",
         "reason": "",
         "migration": "",
+        "spared": "",
     }
     if rewards is not None:
         row |= {

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from reload_audit.records.conditions import Condition
 from reload_audit.records.episodes import Episode
 from reload_audit.records.examination import Examination
+from reload_audit.records.first_look import FirstLook
 from reload_audit.records.model_record import Evaluation
 
 SPREAD = 60.0
@@ -19,11 +18,13 @@ def examine(examination: Examination) -> Examination:
     return examination
 
 
-def evaluate(condition: Condition, mean: float, excluded: Callable[[list[Episode]], bool] | None = None) -> Evaluation:
+def evaluate(condition: Condition, mean: float, first_look: FirstLook | None = None) -> Evaluation:
     """Episodes that vary by :data:`SPREAD` about a mean, the first of which are the same however many there are."""
     episodes = earned(mean, condition.n_episodes or 0, sum(condition.name.encode()))
     first = episodes[:20]
-    return Evaluation(episodes=first if excluded is not None and excluded(first) else episodes)
+    if first_look is not None and first_look.suffices(first):
+        return Evaluation(episodes=first, spared=first_look.says)
+    return Evaluation(episodes=episodes)
 
 
 def earned(mean: float, n: int, seed: int) -> list[Episode]:

@@ -30,6 +30,19 @@ def test_the_grid_averages_in_place_over_the_episodes_that_the_reload_ran() -> N
     assert cells(entries([trained_row()]))[0].mean == "50.00"  # not 51, the mean of all train-time episodes
 
 
+def test_a_condition_that_ended_after_its_first_episodes_has_the_mean_of_the_reload_it_is_as() -> None:
+    """Of five episodes it would look like a gain; how many were run is said, on the model's page, too."""
+    models = [trained_row(name) for name in "ab"]
+    for model in models[: len(models) - 1]:
+        model["conditions"][-1] |= {"mean_reward": 66.0, "n_episodes": 5, "spared": "same", "identical": True}
+    grid = {cell.condition: cell for cell in cells(entries(models))}
+    cell = grid["SubprocVecEnv"]
+    assert (cell.mean, cell.difference, grid["reload"].episodes) == (grid["reload"].mean, "0", "20")
+    assert cell.episodes == "5 to 20; every bit of 1 of 2 models as after reload, whose mean is shown"
+    shown = read(render(audit_of(models)))["details"][0]["conditions"][-1]
+    assert (shown["n"], shown["spared"], shown["mean"]) == (5, "same", 66)
+
+
 def test_conditions_tried_on_some_models_are_on_their_pages_and_in_no_grid() -> None:
     tried = [condition(name, 20, 49.0, -1.0) for name in ("stochastic", "unseeded", "stochastic + unseeded")]
     healthy = trained_row("b", conditions=[*trained_row()["conditions"], condition("unseeded", 20, 50.0, 0.0)])

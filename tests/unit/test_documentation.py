@@ -15,6 +15,7 @@ from reload_audit.judging.criteria import OTHER_WORDS, VERDICTS, Verdict
 from reload_audit.judging.judgement import Gap
 from reload_audit.planning.configuration import read_yaml, resolve
 from reload_audit.records.divergence import Implied
+from reload_audit.records.first_look import Spared
 from reload_audit.records.specs import ClaimKind, ModelRole, ModelSource, VecEnvKind
 from reload_audit.results import tables
 from support.builders import ROOT, SCHEMA
@@ -116,6 +117,7 @@ def test_the_schema_of_audit_json_has_exactly_the_columns_of_the_tables():
         ("model", "claim_kind", ("in_place", "reference", *get_args(ClaimKind), None)),
         ("claim", "kind", get_args(ClaimKind)),
         ("condition", "vec_env", get_args(VecEnvKind)),
+        ("condition", "spared", get_args(Spared)),
         ("divergence", "implies", (*get_args(Implied), None)),
         ("finding", "instrument", get_args(Instrument)),
     ],

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import planted
 import pytest
-from stable_baselines3 import PPO
+from sb3_contrib import MaskablePPO, RecurrentPPO
+from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from reload_audit.environments.build import build_vec_env, freeze_normalization, normalizable_keys
 from reload_audit.environments.valid_actions import sample_valid
-from reload_audit.evaluation.conditions import Subject, fresh_environments, observe_as, run_condition
+from reload_audit.evaluation.conditions import (
+    Subject,
+    fresh_environments,
+    observe_as,
+    run_condition,
+    run_in_few_workers,
+)
 from reload_audit.evaluation.rollouts import (
     ModelPolicy,
     NonFiniteReward,
@@ -29,6 +38,7 @@ from reload_audit.probing.run_scenario import RandomActions
 from reload_audit.records.conditions import Condition
 from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.episodes import Episode, first_difference
+from reload_audit.records.first_look import FirstLook, SameBits
 from reload_audit.records.specs import EvaluationSpec, TrainingSpec
 from support.builders import training_spec
 
@@ -128,17 +138,66 @@ def test_a_trial_may_be_excluded_once_all_slots_have_run_equally_many_episodes(c
     condition = Condition("trial", **{"n_envs": 8, "n_episodes": 40, **changes})
     told: list[int] = []
 
+    @dataclass(frozen=True)
+    class Asked(FirstLook):
+        answer: bool
+        episodes = 20
+
+        def suffices(self, episodes: Sequence[Episode]) -> bool:
+            told.append(len(episodes))
+            return self.answer
+
     def run(answer: bool) -> list[Episode]:
         subject = Subject(model, spec.environment, 0, "cpu")
         venv = fresh_environments(subject, condition)
-        return run_condition(
-            subject, venv, condition, spec.evaluation, [], excluded=lambda so_far: told.append(len(so_far)) or answer
-        )
+        return run_condition(subject, venv, condition, spec.evaluation, [], first_look=Asked(answer))
 
     whole, ended = run(False), run(True)
     assert told == [*asked, *asked[:1]]
     assert (len(whole), len(ended)) == (40, asked[0] if asked else 40)
     assert first_difference(ended, whole[: len(ended)]) is None
+
+
+@pytest.mark.parametrize(
+    ("n_envs", "after", "ran"), [(1, 4, 20), (1, 9, 5), (3, 1, 20), (3, 9, 6), (8, 9, 8), (20, 9, 20)]
+)
+def test_a_condition_ends_after_its_first_look_where_every_bit_of_it_is_the_canonical_one_s(n_envs, after, ran):
+    """At least five episodes, as many in every slot, all with their digests; where a bit differs, all are run."""
+    spec = EnvironmentSpec("planted:Tires", {"after": after}, (), "env", (), ())
+    model = PPO("MlpPolicy", planted.Draws(), seed=0, n_steps=8, batch_size=8, device="cpu")
+    subject = Subject(model, spec, 0, "cpu")
+
+    def run(condition: Condition, first_look: FirstLook | None = None) -> list[Episode]:
+        venv = fresh_environments(subject, condition)
+        return run_condition(subject, venv, condition, EVALUATION, [20], first_look=first_look)
+
+    canonical, condition = run(Condition("reload", 20)), Condition("other", n_envs)
+    found = run(condition, SameBits(canonical))
+    assert len(found) == ran
+    assert first_difference(found, run(condition)[:ran]) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "policy", "env", "settings"),
+    [
+        (PPO, "MlpPolicy", "planted:Continuous", {"n_steps": 8, "batch_size": 8}),
+        (SAC, "MlpPolicy", "planted:Continuous", {}),
+        (PPO, "MultiInputPolicy", "planted:DictObservations", {"n_steps": 8, "batch_size": 8}),
+        (RecurrentPPO, "MlpLstmPolicy", "planted:Continuous", {"n_steps": 8, "batch_size": 8}),
+        (MaskablePPO, "MlpPolicy", "planted:Masked", {"n_steps": 8, "batch_size": 8}),
+    ],
+)
+def test_a_first_look_in_few_processes_has_the_bits_of_a_batch_of_all(kind, policy, env, settings):
+    spec = TrainingSpec.from_dict(training_spec(env=env)).environment
+    model = kind(policy, build_vec_env(spec, 1, seed=0), seed=0, device="cpu", **settings)
+    subject, condition = Subject(model, spec, 0, "cpu"), Condition("reload", 12)
+    venv = fresh_environments(subject, condition)
+    canonical = run_condition(subject, venv, condition, EVALUATION, [20])
+    workers, always = replace(condition, vec_env="subproc"), TimeAllowed(lambda: math.inf)
+    few = run_in_few_workers(subject, workers, EVALUATION, SameBits(canonical), always)
+    assert [episode.episode for episode in few] == [0, 1, 2, 3, 4]
+    other = [replace(episode, reward=-1.0) for episode in canonical]
+    assert not run_in_few_workers(subject, workers, EVALUATION, SameBits(other), always)
 
 
 def test_repeating_episodes_on_used_environments_gives_the_same_bits():

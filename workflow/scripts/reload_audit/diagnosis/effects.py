@@ -13,6 +13,7 @@ from reload_audit.diagnosis.gap import EXPLAINS, NEXT_TO_NOTHING, STANDARD_ERROR
 from reload_audit.judging.judgement import Judgement
 from reload_audit.records.episodes import Episode, mean_reward
 from reload_audit.records.examination import Trial
+from reload_audit.records.first_look import FirstLook
 from reload_audit.records.model_record import Measurement
 
 _EXPLAINS_BUT_FOR_NOISE = 0.6
@@ -193,7 +194,7 @@ def effect_of(trial: Trial, found: Measurement | None, canonical: Measurement, g
 
 
 @dataclass(frozen=True)
-class Excluding:
+class Excluding(FirstLook):
     """Whether the first episodes of a trial exclude what it changes as the cause, so that its further ones are spared.
 
     They do not where the gap may lie in few episodes, of which the first may hold none: where its half is within the
@@ -206,7 +207,10 @@ class Excluding:
     canonical: Measurement
     goal: Goal
 
-    def __call__(self, episodes: Sequence[Episode]) -> bool:
+    episodes = 20
+    says = "excluded"
+
+    def suffices(self, episodes: Sequence[Episode]) -> bool:
         if self.goal.mean is None or self.goal.std is None or not episodes:
             return False
         reward = mean_reward(self.canonical.episodes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
@@ -20,6 +19,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize, u
 
 from reload_audit.environments.build import (
     build_vec_env,
+    close,
     freeze_normalization,
     normalizable_keys,
     seed_global_generators,
@@ -32,22 +32,17 @@ from reload_audit.reading.statistics import Moments, SavedStatistics, read_stati
 from reload_audit.records.conditions import Condition
 from reload_audit.records.environment_spec import EnvironmentSpec, WrapperSpec, vec_wrapper_spec
 from reload_audit.records.episodes import UNSEEDED, Episode
+from reload_audit.records.first_look import FirstLook, Spared
 from reload_audit.records.specs import EvaluationSpec
 from reload_audit.records.steps import Steps
 
 _BURN_IN_EPISODES = 60
-_FIRST_EPISODES = 20
-"""Episodes of a trial, at least, before it is asked whether the others are needed."""
-
 _OTHER_EPISODES = 10_000_000
 """Added to the seeds of episodes that are not measured, so that none of them is a measured one."""
 
 
 _INFINITE = 1e38
 """A bound beyond it counts as infinite: gym wrote the largest float32 where Gymnasium writes infinity."""
-
-
-Excluded = Callable[[Sequence[Episode]], bool]
 
 
 @dataclass(frozen=True)
@@ -70,18 +65,20 @@ class Subject:
     trusted: Sequence[str] = ()
 
 
-def fresh_environments(subject: Subject, condition: Condition) -> VecEnv:
+def fresh_environments(subject: Subject, condition: Condition, slots: int | None = None) -> VecEnv:
     """Seed the global random generators unlike training did, then build a condition's environments.
 
     Loading a model seeds them with the training seed, and an environment that draws from them would look healthy by
     that coincidence: so they are put into a state that training did not start from.
+
+    :param slots: how many environments, if not those of the condition
     """
     global_seed = (subject.train_seed + 2**31) % 2**32
     seed_global_generators(global_seed)
     environment, normalizer = _normalized(subject, condition, _altered(subject.environment, condition.environment))
     venv = build_vec_env(
         environment,
-        condition.n_envs,
+        slots or condition.n_envs,
         seed=global_seed,
         kind=condition.vec_env,
         start_method=_start_method(subject.device),
@@ -104,16 +101,16 @@ def run_condition(
     enough: Callable[[Sequence[Episode]], bool] = lambda _: False,
     steps: Steps | None = None,
     allowed: TimeAllowed | None = None,
-    excluded: Excluded | None = None,
+    first_look: FirstLook | None = None,
 ) -> list[Episode]:
-    """Run a condition's episodes in the environments built for it.
+    """Run a condition's episodes in the environments built for it. If these are fewer, the policy's batch is as large.
 
     :param stops: number of episodes after each look
     :param enough: whether further looks can be spared
     :param steps: takes the first steps of the first episodes, if given
     :param allowed: the time for them; unlimited if not given
-    :param excluded: whether the first episodes of a condition with a number of its own tell so much that the rest is
-        spared; it is not asked where episodes depend on those before them
+    :param first_look: whether the first episodes of a condition other than the canonical one tell so much that the rest
+        is spared; it is not asked where episodes depend on those before them
     """
     policy = ModelPolicy(
         subject.model,
@@ -123,6 +120,7 @@ def run_condition(
         give_masks=condition.give_masks,
         clip_actions=condition.clip_actions,
         training_mode=condition.training_mode,
+        batch=condition.n_envs,
     )
     before = replace(evaluation, seed=evaluation.seed + _OTHER_EPISODES)
     if condition.statistics == "fresh":
@@ -136,11 +134,33 @@ def run_condition(
         run_episodes(policy, venv, before, start=0, stop=condition.episodes_before * condition.n_envs)
     if condition.n_episodes is not None:
         stops = [condition.n_episodes]
-        if excluded is not None and _has_independent_episodes(condition):
-            stops, enough = _looks_at(condition.n_episodes, condition.n_envs), _first(enough, excluded)
+    if first_look is not None and _has_independent_episodes(condition):
+        first = first_look.ends_after(venv.num_envs, stops[0])
+        stops, enough = sorted({first, stops[0]}), _asking(first_look, enough)
     if condition.seeding != "episodes":
         return _as_people_do(subject.model, venv, condition, evaluation, stops[0])
     return run_looks(policy, venv, evaluation, stops, enough, steps, allowed)
+
+
+def run_in_few_workers(
+    subject: Subject, condition: Condition, evaluation: EvaluationSpec, first_look: FirstLook, allowed: TimeAllowed
+) -> list[Episode]:
+    """Run the first look of a condition in a SubprocVecEnv with an environment for each of its episodes, and no more.
+
+    :return: none where that would be as many environments as the condition has, or its first look does not suffice
+    """
+    slots = first_look.episodes
+    if condition.vec_env != "subproc" or slots >= condition.n_envs:
+        return []
+    venv = fresh_environments(subject, condition, slots)
+    episodes = run_condition(subject, venv, condition, evaluation, [slots], allowed=allowed)
+    close(venv)
+    return episodes if first_look.suffices(episodes) else []
+
+
+def why_spared(first_look: FirstLook | None, ran: int, asked: int, allowed: TimeAllowed) -> Spared:
+    """Why fewer episodes were run than a condition has; empty where they were not, or time ended."""
+    return "" if first_look is None or ran >= asked or allowed.is_up else first_look.says
 
 
 def _has_independent_episodes(condition: Condition) -> bool:
@@ -149,16 +169,10 @@ def _has_independent_episodes(condition: Condition) -> bool:
     return condition.seeding == "episodes" and condition.episode_starts and not (updating or condition.episodes_before)
 
 
-def _looks_at(n_episodes: int, n_envs: int) -> list[int]:
-    """The first look at a trial, when all slots have run equally many episodes, and its end."""
-    first = math.ceil(_FIRST_EPISODES / n_envs) * n_envs
-    return [first, n_episodes] if first < n_episodes else [n_episodes]
-
-
-def _first(enough: Excluded, excluded: Excluded) -> Excluded:
+def _asking(first_look: FirstLook, enough: Callable[[Sequence[Episode]], bool]) -> Callable[[Sequence[Episode]], bool]:
     def told(so_far: Sequence[Episode]) -> bool:
         enough(so_far)
-        return excluded(so_far)
+        return first_look.suffices(so_far)
 
     return told
 

@@ -23,7 +23,7 @@ from reload_audit.environments.packages import is_missing, what_to_install
 from reload_audit.environments.seeded_episodes import EpisodeTooLong
 from reload_audit.environments.stack import LayerProblem, order_of, unclear_place
 from reload_audit.evaluation.checks import recorded_divergence
-from reload_audit.evaluation.conditions import Excluded, Subject, fresh_environments, run_condition
+from reload_audit.evaluation.conditions import Subject, fresh_environments, run_condition, why_spared
 from reload_audit.evaluation.file_checks import check_files
 from reload_audit.evaluation.in_time import time_allowed
 from reload_audit.evaluation.observations import (
@@ -63,6 +63,7 @@ from reload_audit.records.episodes import (
     paid_by,
     with_bounds,
 )
+from reload_audit.records.first_look import FirstLook
 from reload_audit.records.manifest import ExternalFacts
 from reload_audit.records.model_record import Check, Evaluation
 from reload_audit.records.specs import EvaluationSpec, ExternalPolicy, ExternalSpec
@@ -89,21 +90,21 @@ def evaluate_external(
     condition: Condition,
     criteria: Criteria,
     random: RandomReward | None,
-    excluded: Excluded | None = None,
+    first_look: FirstLook | None = None,
 ) -> Evaluation:
     """Load an external model and evaluate it.
 
     The canonical condition runs look by look until the verdict is clear; the others one look.
 
     :param random: what a random policy earns in its environment, if that could be measured
-    :param excluded: of a trial, whether its first episodes tell so much that the rest is spared
+    :param first_look: of a trial, whether its first episodes tell so much that the rest is spared
     :return: where the model cannot be evaluated, why, and what its files say as far as they were read
     """
     th.set_num_threads(1)
     extend_path(spec.environment.python_path)  # trusted packages may lie there
     evaluation = _Evaluation(spec, policy, condition, criteria, random)
     try:
-        return evaluation.run(excluded)
+        return evaluation.run(first_look)
     except _SPEAKING as problem:
         fitting = evaluation.fitting_migration()
         older = needs_older_software(problem.__cause__) if problem.__cause__ else ""
@@ -170,7 +171,7 @@ class _Evaluation:
         self.facts = ExternalFacts()
         self.checks: list[Check] = []
 
-    def run(self, excluded: Excluded | None = None) -> Evaluation:
+    def run(self, first_look: FirstLook | None = None) -> Evaluation:
         """Read, load and check the model, and run its episodes."""
         spec, condition = self._spec, self._condition
         canonical = condition.name == CANONICAL
@@ -214,7 +215,7 @@ class _Evaluation:
         steps = Steps() if canonical and train_time is not None else None
         stops = criteria.planned.all
         allowed = time_allowed(found([]), condition.n_episodes or stops[0], condition.name)
-        episodes = run_condition(subject, venv, condition, evaluation, stops, enough, steps, allowed, excluded)
+        episodes = run_condition(subject, venv, condition, evaluation, stops, enough, steps, allowed, first_look)
         close(venv)
         divergence = None
         if steps is not None and train_time is not None and recording is not None and folder is not None:
@@ -223,7 +224,8 @@ class _Evaluation:
         if canonical and len(episodes) > 1:
             may_explore = any(claim.kind == "training" for claim in claims)
             say_verdict(judged(episodes), self.checks, is_last=not may_explore)
-        return replace(found(episodes), divergence=divergence, out_of_time=allowed.is_up)
+        spared = why_spared(first_look, len(episodes), condition.n_episodes or stops[0], allowed)
+        return replace(found(episodes), divergence=divergence, out_of_time=allowed.is_up, spared=spared)
 
     def loaded(self) -> tuple[Subject, EvaluationSpec, Sequence[int]]:
         """The loaded model, and what :func:`load_external` returns with it."""

@@ -76,6 +76,8 @@ class ModelPolicy(Policy):
     :param give_masks: without it, a policy that masks actions chooses among all
     :param clip_actions: without it, continuous actions are those of the policy network, neither clipped nor rescaled
     :param training_mode: with it, the network is as in training: its dropout drops, for example
+    :param batch: how many observations it acts on at once, at least. Where there are fewer slots, copies of the first
+        one's follow: the size of a batch changes the last bits of actions, what else is in it does not
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class ModelPolicy(Policy):
         give_masks: bool = True,
         clip_actions: bool = True,
         training_mode: bool = False,
+        batch: int = 1,
     ) -> None:
         self._model = model
         self._deterministic = deterministic
@@ -95,21 +98,25 @@ class ModelPolicy(Policy):
         self._episode_starts = episode_starts
         self._clip_actions = clip_actions
         self._training_mode = training_mode
+        self._batch = batch
         self._masks = _ActionMasks() if isinstance(model, MaskablePPO) and give_masks else None
 
     def act(
         self, observations: Observations, states: States, starts: np.ndarray, venv: VecEnv, parked: np.ndarray
     ) -> tuple[np.ndarray, States]:
+        slots, masks = len(starts), {} if self._masks is None else {"action_masks": self._masks.of(venv, parked)}
+        if slots < self._batch:
+            observations, starts, masks = _filled_up((observations, starts, masks), self._batch)
         if not self._clip_actions:
-            return self._of_the_network(observations), states
-        masks = {} if self._masks is None else {"action_masks": self._masks.of(venv, parked)}
+            return self._of_the_network(observations)[:slots], states
         if not self._carry_state:
             states, starts = None, np.ones_like(starts)
         elif not self._episode_starts:
             starts = np.zeros_like(starts)
-        return self._model.predict(
+        actions, states = self._model.predict(
             observations, state=states, episode_start=starts, deterministic=self._deterministic, **masks
         )
+        return actions[:slots], states
 
     def _of_the_network(self, observations: Observations) -> np.ndarray:
         """Actions as the policy network gives them, shape ``(n_envs, *actions)``."""
@@ -121,6 +128,15 @@ class ModelPolicy(Policy):
 
     def acting(self) -> contextlib.AbstractContextManager[None]:
         return acting(self._model.policy, training_mode=self._training_mode)
+
+
+def _filled_up(rows: Any, n: int) -> Any:
+    """Arrays with a row a slot, in tuples and dictionaries, with copies of the first row after the last, up to n."""
+    if isinstance(rows, tuple):
+        return tuple(_filled_up(part, n) for part in rows)
+    if isinstance(rows, dict):
+        return {name: _filled_up(part, n) for name, part in rows.items()}
+    return np.concatenate([rows, np.repeat(rows[:1], n - len(rows), axis=0)])
 
 
 class RandomPolicy(Policy):

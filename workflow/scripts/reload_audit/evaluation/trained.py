@@ -15,7 +15,13 @@ import torch as th
 
 from reload_audit.environments.build import close
 from reload_audit.evaluation.checks import check_identity, recorded_divergence
-from reload_audit.evaluation.conditions import Excluded, Subject, fresh_environments, run_condition
+from reload_audit.evaluation.conditions import (
+    Subject,
+    fresh_environments,
+    run_condition,
+    run_in_few_workers,
+    why_spared,
+)
 from reload_audit.evaluation.in_time import time_allowed
 from reload_audit.evaluation.said import say_verdict
 from reload_audit.judging.criteria import Criteria
@@ -25,8 +31,9 @@ from reload_audit.processes.under_way import hand_over
 from reload_audit.reading.statistics import read_statistics
 from reload_audit.records.conditions import CANONICAL, Condition
 from reload_audit.records.episodes import Episode, TrainTime, with_bounds
+from reload_audit.records.first_look import FirstLook
 from reload_audit.records.manifest import Identity
-from reload_audit.records.model_record import Evaluation
+from reload_audit.records.model_record import Check, Evaluation
 from reload_audit.records.specs import TrainingSpec
 from reload_audit.records.steps import Steps
 from reload_audit.records.storage import read_json
@@ -37,21 +44,20 @@ def evaluate(
     spec_data: Mapping[str, Any],
     condition: Condition,
     criteria: Criteria,
-    excluded: Excluded | None = None,
+    first_look: FirstLook | None = None,
 ) -> Evaluation:
     """Load the model in ``folder`` and evaluate it.
 
     The canonical condition runs look by look until the verdict is clear; the others one look.
 
     :param spec_data: the training spec, from the manifest
-    :param excluded: of a trial, whether its first episodes tell so much that the rest is spared
+    :param first_look: of any other, whether its first episodes tell so much that the rest is spared
     """
     spec = TrainingSpec.from_dict(spec_data)
     subject = load_trained(Path(folder), spec, condition)
-    venv = fresh_environments(subject, condition)
     canonical = condition.name == CANONICAL
     recorded = _identity(Path(folder))
-    checks = check_identity(recorded, subject.model, venv) if canonical else []
+    checks: list[Check] = []
     train_time = TrainTime.from_dict(read_json(Path(folder) / model_folder.EVALUATIONS))
     steps = Steps() if canonical else None
 
@@ -67,8 +73,16 @@ def evaluate(
         return not canonical or (not criteria.must_go_on(len(so_far)) and judged(so_far).settled(criteria))
 
     stops = spec.evaluation.stops
-    allowed = time_allowed(found([]), condition.n_episodes or stops[0], condition.name)
-    episodes = run_condition(subject, venv, condition, spec.evaluation, stops, enough, steps, allowed, excluded)
+    asked = condition.n_episodes or stops[0]
+    allowed = time_allowed(found([]), asked, condition.name)
+    if first_look is not None:
+        few = run_in_few_workers(subject, condition, spec.evaluation, first_look, allowed)
+        if few:
+            return replace(found(few), spared=first_look.says)
+    venv = fresh_environments(subject, condition)
+    if canonical:
+        checks = check_identity(recorded, subject.model, venv)
+    episodes = run_condition(subject, venv, condition, spec.evaluation, stops, enough, steps, allowed, first_look)
     close(venv)
     divergence = None
     if steps is not None:
@@ -76,7 +90,8 @@ def evaluate(
         divergence = recorded_divergence(Path(folder), train_time.reference, episodes, steps, checks, computed_on)
     if canonical and len(episodes) > 1:
         say_verdict(judged(episodes), checks)
-    return replace(found(episodes), divergence=divergence, out_of_time=allowed.is_up)
+    spared = why_spared(first_look, len(episodes), asked, allowed)
+    return replace(found(episodes), divergence=divergence, out_of_time=allowed.is_up, spared=spared)
 
 
 def _identity(folder: Path) -> Identity:

@@ -19,7 +19,8 @@ from reload_audit.processes.job_log import log_traceback
 from reload_audit.processes.notes import Note, leave
 from reload_audit.reading.refusal import unforeseen
 from reload_audit.records.conditions import CANONICAL, Condition, conditions
-from reload_audit.records.episodes import TrainTime
+from reload_audit.records.episodes import TrainTime, first_difference
+from reload_audit.records.first_look import SameBits
 from reload_audit.records.manifest import TrainedManifest
 from reload_audit.records.model_record import Measurement, ModelRecord, check_record
 from reload_audit.records.specs import ReloadSpec
@@ -152,11 +153,26 @@ def _measured(
 
     trained = model.manifest.training_spec
     planned = conditions(trained.evaluation, reload, own_vec_env=trained.environment.vec_env is not None)
-    results = {condition.name: processes.evaluate(_EVALUATE, condition, *arguments(condition)) for condition in planned}
-    canonical = results[CANONICAL]
     forced = reload.conditions == "all"
+    canonical = processes.evaluate(_EVALUATE, planned[0], *arguments(planned[0]))
+    first_look = None if forced else _first_look(model, canonical)
+    results = {CANONICAL: canonical}
+    for condition in planned[1:]:
+        results[condition.name] = processes.evaluate(_EVALUATE, condition, *arguments(condition), first_look)
     if canonical.healthy and not forced:
         return replace(model, conditions=results)
     examined = (str(folder), spec, canonical.condition, canonical.episodes, criteria, forced)
     found = diagnose(processes, Target(_EXAMINE, examined, _EVALUATE, arguments), results)
     return replace(model, conditions={**results, **found.measured}, examination=found.examination)
+
+
+def _first_look(model: ModelRecord, canonical: Measurement) -> SameBits | None:
+    """What further conditions may end after: as many episodes as the canonical one's, if all that it ran are sound.
+
+    :return: None where a bit of these is other than at train time, or the user's own VecEnv seeds all slots together
+    """
+    assert isinstance(model.manifest, TrainedManifest)
+    episodes = canonical.episodes
+    if not canonical.healthy or model.manifest.training_spec.environment.vec_env is not None:
+        return None
+    return SameBits(episodes) if first_difference(model.reference[: len(episodes)], episodes) is None else None

@@ -19,6 +19,7 @@ from reload_audit.records.conditions import CANONICAL, Condition
 from reload_audit.records.divergence import Divergence
 from reload_audit.records.episodes import Episode, TrainTime
 from reload_audit.records.examination import Examination
+from reload_audit.records.first_look import Spared
 from reload_audit.records.manifest import ExternalFacts, ExternalManifest, TrainedManifest
 from reload_audit.records.plain_data import BESIDE, PlainData
 from reload_audit.records.specs import FORMAT, Claim, ExternalSpec
@@ -64,6 +65,7 @@ class Evaluation:
     :param facts: what the files of an external model say
     :param out_of_time: whether fewer episodes were run than were asked for, because the time for them ended
     :param under_way: how far the episodes were that had no time to end
+    :param spared: why further episodes were spared; empty where none were
     :param migration: where its observations or actions do not fit, what is known to make them fit, by its name in
         ``migrations.yaml``; None where they fit, or nothing is known
     """
@@ -77,6 +79,7 @@ class Evaluation:
     migration: str | None = None
     out_of_time: bool = False
     under_way: str = ""
+    spared: Spared = ""
 
 
 _NO_TIME = "its time limit leaves no time for episodes"
@@ -92,6 +95,7 @@ class Measurement(PlainData):
     :param healthy: whether it is shown that nothing is lost, or gained; under the canonical condition only
     :param divergence: where the episodes first differ from the reference; None where no bit does, or no steps are known
     :param out_of_time: whether the time ended before all episodes could be run that were asked for
+    :param spared: why further episodes were spared; empty where none were
     """
 
     condition: Condition = field(metadata=BESIDE)
@@ -102,6 +106,7 @@ class Measurement(PlainData):
     healthy: bool = False
     divergence: Divergence | None = None
     out_of_time: bool = False
+    spared: Spared = ""
 
     @classmethod
     def of(cls, condition: Condition, outcome: Outcome) -> Measurement:
@@ -117,7 +122,14 @@ class Measurement(PlainData):
             said = "; ".join(filter(None, [ended, found.under_way]))
             failure = None if len(found.episodes) > 1 else Failure("timeout", said, "")
         episodes = () if failure else found.episodes
-        measured = (found.checks, episodes, found.healthy, found.divergence, out_of_time and failure is None)
+        measured = (
+            found.checks,
+            episodes,
+            found.healthy,
+            found.divergence,
+            out_of_time and failure is None,
+            found.spared,
+        )
         return cls(condition, failure, outcome.usage, *measured)
 
     @property

@@ -23,6 +23,8 @@ class ConditionRow:
     :param difference: mean difference of episode rewards from the reference, paired by episode
     :param identical: whether every bit of every episode is as in the reference
     :param reason: why there are no episodes; empty where there are
+    :param spared: why no more episodes were run: ``same``, every bit is the canonical condition's; ``excluded``, they
+        exclude what it changes as a cause; empty where none were spared
     """
 
     name: str
@@ -36,6 +38,7 @@ class ConditionRow:
     identical: bool
     n_episodes: int | None
     reason: str
+    spared: str = ""
 
 
 @dataclass(frozen=True)

@@ -140,6 +140,7 @@ def _condition(row: JsonObject) -> ConditionRow:
         identical=bool(row.content.get("identical")),
         n_episodes=row.integer("n_episodes"),
         reason=row.text("reason"),
+        spared=row.text("spared"),
     )
 
 

@@ -141,6 +141,7 @@ def condition_row(record: ModelRecord, measurement: Measurement, criteria: Crite
         row = replace(
             row,
             n_episodes=len(episodes),
+            spared=measurement.spared,
             earned=condition.earned,
             mean_reward=float(measurement.rewards.mean()),
             std_reward=float(measurement.rewards.std()),

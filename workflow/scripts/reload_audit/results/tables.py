@@ -86,6 +86,8 @@ class ConditionRow:
     :param earned: an episode's reward: ``reward``, ``step_reward`` or ``monitor_reward``; None without any
     :param migration: what makes the environment as the version that the model was trained in; empty where nothing does
     :param identical: whether every bit of the episodes is that of the reference
+    :param spared: why no more were run: ``same``, every bit is that of the canonical condition's; ``excluded``, they
+        exclude what the condition changes as a cause; empty where none were spared
     """
 
     model: str
@@ -106,6 +108,7 @@ class ConditionRow:
     ci_high: float | None = None
     identical: bool | None = None
     first_difference: str | None = None
+    spared: str = ""
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,9 @@ def grid() -> Chart:
         ),
         y=alt.Y("n_envs:O", axis=alt.Axis(title="n_envs", minExtent=26)),
     )
-    tooltip = [alt.Tooltip(f"{field}:N") for field in ("condition", "mean", "differences", "margin", "models")]
+    tooltip = [
+        alt.Tooltip(f"{field}:N") for field in ("condition", "mean", "differences", "margin", "episodes", "models")
+    ]
     rects = cells.mark_rect(stroke="#88888833").encode(color=_margins(), tooltip=tooltip)
     means = cells.mark_text(dy=-6, fontSize=11, fontWeight=600, color=alt.ExprRef("ink")).encode(text="mean:N")
     differences = cells.mark_text(dy=8, fontSize=10, color=alt.ExprRef("ink")).encode(text="difference:N")
@@ -143,7 +145,7 @@ def grid_of_many() -> Chart:
             axis=alt.Axis(title=None, labelLimit=230, minExtent=40),
         ),
     )
-    fields = ("experiment", "condition", "n_envs", "mean", "differences", "margin", "models")
+    fields = ("experiment", "condition", "n_envs", "mean", "differences", "margin", "episodes", "models")
     tooltip = [alt.Tooltip(f"{field}:N") for field in fields]
     rects = cells.mark_rect(stroke="#88888833").encode(color=_margins(), tooltip=tooltip)
     differences = cells.mark_text(fontSize=10, color=alt.ExprRef("ink")).encode(text="difference:N")

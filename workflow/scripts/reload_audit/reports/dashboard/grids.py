@@ -41,6 +41,7 @@ class Cell:
     :param differences: the same, with the range over models
     :param margins: the mean difference in mean margins; None where there is none
     :param margin: the mean margin, as text
+    :param episodes: how many were run of each model, as text, which says where every bit is as after reload
     :param models: how many were evaluated of how many, as text
     """
 
@@ -55,6 +56,7 @@ class Cell:
     differences: str
     margins: float | None
     margin: str
+    episodes: str
     models: str
 
 
@@ -225,6 +227,7 @@ def _cell(row: _Row, place: int, name: str) -> Cell:
         differences=said,
         margins=_in_margins(difference, margin),
         margin=number(margin),
+        episodes=_episodes(evaluated),
         models=f"{len(evaluated)} of {len(row.models)}",
     )
 
@@ -233,8 +236,11 @@ def _on_the_same_episodes(entry: Entry, condition: ConditionRow) -> ConditionRow
     """What was measured in place and as reference, cut to the episodes that the reload ran.
 
     The condition itself holds all train-time episodes; their mean differs from the first few that the reload
-    was compared with, and that would look like a loss.
+    was compared with, and that would look like a loss. So would that of a condition which ended early because every bit
+    is as after reload: the mean after reload stands for it.
     """
+    if condition.spared == "same":
+        return replace(condition, mean_reward=entry.reload_mean_reward)
     in_place, reference = entry.train_mean_reward, entry.reference_mean_reward
     if entry.n_episodes is None or in_place is None or reference is None:
         return condition
@@ -244,6 +250,15 @@ def _on_the_same_episodes(entry: Entry, condition: ConditionRow) -> ConditionRow
     if condition.name == "reference":
         return replace(condition, mean_reward=reference, n_episodes=entry.n_episodes)
     return condition
+
+
+def _episodes(evaluated: Sequence[ConditionRow]) -> str:
+    """How many episodes were run of each model."""
+    numbers = sorted({condition.n_episodes for condition in evaluated if condition.n_episodes is not None})
+    said = " to ".join(f"{number:,}" for number in dict.fromkeys((*numbers[:1], *numbers[-1:])))
+    alike = sum(condition.spared == "same" for condition in evaluated)
+    of = "" if alike == len(evaluated) else f" of {alike} of {len(evaluated)} models"
+    return f"{said}; every bit{of} as after reload, whose mean is shown" if alike else said
 
 
 def _in_margins(difference: float | None, margin: float | None) -> float | None:

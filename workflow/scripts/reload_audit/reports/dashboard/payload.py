@@ -307,6 +307,7 @@ def _condition(condition: ConditionRow) -> dict[str, Value]:
         "high": condition.ci_high,
         "identical": int(condition.identical),
         "reason": condition.reason,
+        "spared": condition.spared,
     }
     return _brief(row)
 

@@ -82,21 +82,28 @@ function closes(condition, row) {
   return 1 - Math.abs(row.before - condition.mean) / Math.abs(row.before - row.after);
 }
 
+// How many episodes a condition ran, and why no more.
+function episodesText({ n, spared }) {
+  const said = { same: ": every bit is as after reload, whose mean is drawn; further ones were spared", excluded: ": they rule it out; further ones were spared" };
+  return `${countText(n)}${said[spared] ?? ""}`;
+}
+
 function conditionRows(row, conditions) {
   return conditions.filter((condition) => condition.mean !== null).map((condition, place) => {
     const closed = ["in_place", "reference", "reload"].includes(condition.condition) ? 0 : closes(condition, row);
     const paired = condition.low !== null && condition.difference !== null;
+    const mean = condition.spared === "same" ? row.after : condition.mean;
     return {
       place,
       condition: condition.condition.replace("in_place", "in place"),
-      mean: condition.mean,
-      low: paired ? condition.mean + condition.low - condition.difference : condition.mean,
-      high: paired ? condition.mean + condition.high - condition.difference : condition.mean,
+      mean,
+      low: paired ? mean + condition.low - condition.difference : mean,
+      high: paired ? mean + condition.high - condition.difference : mean,
       kind: closed >= 0.8 ? "closes" : condition.condition === "reload" ? "reload" : "other",
       closes: closed >= 0.8 ? `closes ${Math.round(100 * closed)} %` : "",
       reward: rewardText(condition.mean, condition.std),
       interval: condition.identical ? "bit for bit as the reference" : paired ? `difference from the reference ${signedText(condition.low)} to ${signedText(condition.high)}` : "",
-      episodes: condition.n,
+      episodes: episodesText(condition),
     };
   });
 }
@@ -111,7 +118,7 @@ function conditionsPart(row, details, charted) {
   const failed = conditions.filter((condition) => condition.mean === null && condition.reason);
   const holder = chart("Mean reward under each condition", row);
   if (rows.length) charted.push(() => draw("conditions", holder, { conditions: rows, target: target(row) }, { width: Math.max(160, holder.clientWidth - 300) }));
-  const cells = ({ condition, reward, interval, episodes, closes }) => [condition, reward, interval || MISSING, countText(episodes), closes];
+  const cells = ({ condition, reward, interval, episodes, closes }) => [condition, reward, interval || MISSING, episodes, closes];
   const head = element("tr", {}, ["condition", "mean \u00b1 std", "compared with the reference", "episodes", "gap"].map((title) => element("th", { scope: "col" }, title)));
   const body = rows.map((shown) => element("tr", {}, cells(shown).map((text) => element("td", {}, text))));
   const table = rows.length ? element("details", {}, element("summary", {}, "As a table"), element("table", {}, element("thead", {}, head), element("tbody", {}, body))) : null;
