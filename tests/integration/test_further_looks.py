@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +51,19 @@ def test_two_models_that_are_compared_run_all_usual_looks_though_their_own_verdi
     rows, compare = [undecided, {**undecided, "name": "new"}], [{"candidate": "new", "shipping": "untrained"}]
     models = audit_table(rows, tmp_path, evaluation=evaluation, verdict=verdict, compare=compare).values()
     assert {(model["verdict"], model["n_episodes"]) for model in models} == {("equivalent", 40)}  # shown by 20
+
+
+def test_those_who_watch_are_told_the_verdict_that_the_table_has_also_where_training_episodes_decide(
+    undecided: dict[str, Any], tmp_path: Path
+) -> None:
+    model = PPO.load(undecided["model"])
+    model.ep_info_buffer = deque({"r": 9.0 + t % 3, "l": 9 + t % 3, "t": float(t)} for t in range(100))
+    model.save(tmp_path / "trained.zip")
+    row = {"name": "trained", "model": str(tmp_path / "trained.zip"), "algo": "PPO", "env": "CartPole-v1"}
+    mean = undecided["claim_mean"] - 0.15 * undecided["claim_std"]
+    (found,) = audit_table([{**row, "claim_mean": mean}], tmp_path).values()
+    assert (found["verdict"], found["claim_kind"]) == ("retained", "training")
+    assert {one["condition"] for one in found["conditions"]} == {"reload", "stochastic"}, "nothing is to be explained"
+    (notes,) = tmp_path.rglob("*.notes")
+    said = [json.loads(line).get("verdict") for line in notes.read_text().splitlines()]
+    assert [*filter(None, said)] == ["retained"]

@@ -213,10 +213,18 @@ def test_evidence_that_repeats_the_reason_is_printed_once() -> None:
 def test_all_causes_are_counted_the_most_frequent_first() -> None:
     causes = ["unexplained", "statistics-missing", "global-generator", "global-generator", "", None]
     models = [trained_row(cause=cause, causes=[]) for cause in causes]
+    models.append(external_row(verdict="improved", cause="unexplained", causes=[]))  # nothing is to be repaired
     counted = cause_counts(audit_of(*models).models)
     assert counted == "Causes: global-generator (2), statistics-missing (1), unexplained (1)."
     assert counted in summary(*models).splitlines()
     assert "Causes" not in summary(trained_row(cause="", causes=[]))
+
+
+def test_what_the_user_says_that_a_model_earned_is_shown_also_where_training_episodes_decide() -> None:
+    typed = {"kind": "explicit", "mean": 370.0, "std": None, "n": None, "where": "runs[0]"}
+    decided = {"claim_kind": "training", "claim_mean": 68.0, "claims": [typed]}
+    assert "    also claimed: 370.00 (runs[0])\n" in summary(external_row(verdict="retained", **decided))
+    assert "also claimed" not in summary(external_row(claims=[typed]))
 
 
 def test_a_cause_that_is_listed_with_its_models_is_not_repeated() -> None:

@@ -240,6 +240,7 @@ def _examine(subject: _Subject, reload: _Reload) -> Examination:
         findings=tuple(Finding(**plain(asdict(finding))) for finding in findings),
         target=goal.mean,
         target_std=goal.std,
+        gained=judgement is not None and judgement.decision == "improved",
         pairs=judgement is not None and not judgement.obstacle,
         estimates=() if subject.n_envs is None else tuple(_estimates(judgement, episodes, subject.n_envs)),
         trials=tuple(trials),

@@ -32,11 +32,11 @@ from reload_audit.evaluation.observations import (
     parameters_are_finite,
 )
 from reload_audit.evaluation.rollouts import NoActionMasks, NonFiniteReward, RandomPolicy, TimeAllowed, run_episodes
-from reload_audit.evaluation.said import say_verdict
+from reload_audit.evaluation.said import said_of
 from reload_audit.evaluation.spaces import check_spaces, misfit
 from reload_audit.forensics.history import remarks_on_training
 from reload_audit.forensics.traces import traces_of
-from reload_audit.judging.claims import judge_external
+from reload_audit.judging.claims import exploring_may_tell, judge_external
 from reload_audit.judging.criteria import Criteria
 from reload_audit.judging.judgement import Judgement
 from reload_audit.models import model_folder
@@ -45,7 +45,7 @@ from reload_audit.models.load_untrusted import load, plain_load_error
 from reload_audit.models.recording import Recording, read_recording
 from reload_audit.processes.full_disk import is_out_of_space
 from reload_audit.processes.imports import ImportProblem, extend_path
-from reload_audit.processes.under_way import hand_over, seconds_left
+from reload_audit.processes.under_way import hand_over, say, seconds_left
 from reload_audit.reading.model_zip import SavedModel, read_model
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
@@ -91,6 +91,7 @@ def evaluate_external(
     criteria: Criteria,
     random: RandomReward | None,
     first_look: FirstLook | None = None,
+    canonical: Sequence[Episode] = (),
 ) -> Evaluation:
     """Load an external model and evaluate it.
 
@@ -98,11 +99,13 @@ def evaluate_external(
 
     :param random: what a random policy earns in its environment, if that could be measured
     :param first_look: of a trial, whether its first episodes tell so much that the rest is spared
+    :param canonical: episodes of the canonical condition, where this one explores as training did: then they are judged
+        together
     :return: where the model cannot be evaluated, why, and what its files say as far as they were read
     """
     th.set_num_threads(1)
     extend_path(spec.environment.python_path)  # trusted packages may lie there
-    evaluation = _Evaluation(spec, policy, condition, criteria, random)
+    evaluation = _Evaluation(spec, policy, condition, criteria, random, canonical)
     try:
         return evaluation.run(first_look)
     except _SPEAKING as problem:
@@ -160,12 +163,14 @@ class _Evaluation:
         condition: Condition,
         criteria: Criteria,
         random: RandomReward | None,
+        before: Sequence[Episode] = (),
     ) -> None:
         self._spec = spec if condition.model_file is None else replace(spec, path=condition.model_file)
         self._policy = policy
         self._condition = condition
         self._criteria = criteria
         self._random = random
+        self._before = before
         self._device = condition.device or spec.device
         self._model: BaseAlgorithm | None = None
         self.facts = ExternalFacts()
@@ -175,6 +180,7 @@ class _Evaluation:
         """Read, load and check the model, and run its episodes."""
         spec, condition = self._spec, self._condition
         canonical = condition.name == CANONICAL
+        decides = canonical or bool(self._before)
         saved, recording, statistics = self._files()
         folder = None if spec.recording is None else Path(spec.recording).absolute()  # environments may leave it
         if spec.algo != "ARS":
@@ -196,10 +202,11 @@ class _Evaluation:
         known = self._paid_elsewhere(train_time)
 
         def judged(episodes: Sequence[Episode]) -> Judgement:
-            return judge_external(train_time, claims, with_bounds(episodes, known), random_mean, criteria)
+            earned = [*filter(None, (self._before, with_bounds(episodes, known)))]
+            return judge_external(train_time, claims, earned[0], random_mean, criteria, *earned[1:])
 
         def found(episodes: Sequence[Episode]) -> Evaluation:
-            healthy = canonical and len(episodes) > 1 and judged(episodes).healthy
+            healthy = decides and len(episodes) > 1 and judged(episodes).healthy
             return Evaluation(self.checks, with_bounds(episodes, known), healthy, facts=self.facts)
 
         def enough(so_far: Sequence[Episode]) -> bool:
@@ -221,11 +228,19 @@ class _Evaluation:
         if steps is not None and train_time is not None and recording is not None and folder is not None:
             computed_on = recording.identity.computed_on, model_folder.computed_on(subject.model)
             divergence = recorded_divergence(folder, train_time.reference, episodes, steps, self.checks, computed_on)
-        if canonical and len(episodes) > 1:
-            may_explore = any(claim.kind == "training" for claim in claims)
-            say_verdict(judged(episodes), self.checks, is_last=not may_explore)
+        if decides and len(episodes) > 1:
+            self._say(judged(episodes), recorded=train_time is not None)
         spared = why_spared(first_look, len(episodes), condition.n_episodes or stops[0], allowed)
         return replace(found(episodes), divergence=divergence, out_of_time=allowed.is_up, spared=spared)
+
+    def _say(self, judgement: Judgement, *, recorded: bool) -> None:
+        """Say the verdict, unless stochastic actions may yet decide.
+
+        :param recorded: whether it rests on recorded episodes
+        """
+        explores = exploring_may_tell(self.facts.claims, self._spec.algo, deterministic=self._condition.deterministic)
+        if self._before or recorded or not explores or judgement.decision not in (None, "consistent"):
+            say(said_of(judgement, self.checks))
 
     def loaded(self) -> tuple[Subject, EvaluationSpec, Sequence[int]]:
         """The loaded model, and what :func:`load_external` returns with it."""

@@ -23,11 +23,11 @@ from reload_audit.evaluation.conditions import (
     why_spared,
 )
 from reload_audit.evaluation.in_time import time_allowed
-from reload_audit.evaluation.said import say_verdict
+from reload_audit.evaluation.said import said_of
 from reload_audit.judging.criteria import Criteria
 from reload_audit.judging.judgement import Judgement, judge
 from reload_audit.models import model_folder
-from reload_audit.processes.under_way import hand_over
+from reload_audit.processes.under_way import hand_over, say
 from reload_audit.reading.statistics import read_statistics
 from reload_audit.records.conditions import CANONICAL, Condition
 from reload_audit.records.episodes import Episode, TrainTime, with_bounds
@@ -89,7 +89,7 @@ def evaluate(
         computed_on = recorded.computed_on, model_folder.computed_on(subject.model)
         divergence = recorded_divergence(Path(folder), train_time.reference, episodes, steps, checks, computed_on)
     if canonical and len(episodes) > 1:
-        say_verdict(judged(episodes), checks)
+        say(said_of(judged(episodes), checks))
     spared = why_spared(first_look, len(episodes), asked, allowed)
     return replace(found(episodes), divergence=divergence, out_of_time=allowed.is_up, spared=spared)
 

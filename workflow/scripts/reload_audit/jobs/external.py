@@ -10,6 +10,7 @@ from typing import Any
 from reload_audit.jobs.batch_cache import BatchCache
 from reload_audit.jobs.diagnosis import Processes, Target, diagnose
 from reload_audit.jobs.ended import note_end
+from reload_audit.judging.claims import exploring_may_tell
 from reload_audit.judging.criteria import Criteria
 from reload_audit.models.recording import read_recording
 from reload_audit.processes import isolation
@@ -30,9 +31,6 @@ _EXAMINE = "reload_audit.diagnosis.examine:examine_external"
 
 _EXPLORING_EPISODES = 100
 """Episodes with stochastic actions, at most: as many training episodes are in a model's zip."""
-
-_NEVER_STOCHASTIC = ("ARS", "DDPG", "TD3")
-"""Algorithms whose policies have no stochastic actions: in training, noise is added to them."""
 
 PRELOAD = (*LIBRARIES, *(target.partition(":")[0] for target in (_EVALUATE, _EXAMINE)))
 
@@ -127,7 +125,7 @@ class _Batch:
         """The record with what the model's files say, what conditions gave, and what may explain that.
 
         Conditions that the configuration asks for besides the canonical one run only where that leaves a question which
-        no trial answers.
+        no trial answers, and which is not why the model earns more than is claimed.
 
         :param random: what a random policy earns in its environment, where that was measured
         """
@@ -154,19 +152,24 @@ class _Batch:
         if forced:  # trials may be the same conditions
             measured |= self._evaluated(asked_for, arguments)
         exploring = _exploring(record, planned[0], canonical)
-        tried = self._evaluated([] if exploring is None else [exploring], arguments)
+        tried = {} if exploring is None else self._evaluated([exploring], arguments, None, canonical.episodes)
+        if not forced and any(one.healthy for one in tried.values()):
+            return replace(record, conditions=measured | tried)
         examined = (spec, self._policy, planned[0], canonical.episodes, record.random_mean, criteria, forced)
         target = Target(_EXAMINE, examined, _EVALUATE, arguments)
         found = diagnose(self._processes, target, measured | tried)
-        if not forced and not found.explained:
+        if not (forced or found.explained or found.examination.gained):
             measured |= self._evaluated(asked_for, arguments)
         return replace(record, conditions={**measured, **tried, **found.measured}, examination=found.examination)
 
     def _evaluated(
-        self, conditions: Sequence[Condition], arguments: Callable[[Condition], tuple[Any, ...]]
+        self, conditions: Sequence[Condition], arguments: Callable[[Condition], tuple[Any, ...]], *further: Any
     ) -> dict[str, Measurement]:
-        """What conditions gave, by their names."""
-        return {one.name: self._processes.evaluate(_EVALUATE, one, *arguments(one)) for one in conditions}
+        """What conditions gave, by their names.
+
+        :param further: arguments
+        """
+        return {one.name: self._processes.evaluate(_EVALUATE, one, *arguments(one), *further) for one in conditions}
 
     def _random_reward(self, spec: ExternalSpec, migration: str | None) -> RandomReward | None:
         key = digest([plain(asdict(spec.environment.unnormalized())), spec.named_by_user, migration])
@@ -182,9 +185,9 @@ def _exploring(record: ModelRecord, canonical: Condition, measured: Measurement)
 
     :return: None where there are none, where those of train time were recorded, or where actions are stochastic anyway
     """
-    known = record.train_time is None and any(claim.kind == "training" for claim in record.claims)
-    explores = canonical.deterministic and record.external is not None and record.external.algo not in _NEVER_STOCHASTIC
-    if not known or not explores or not measured.episodes:
+    if record.train_time is not None or record.external is None or len(measured.episodes) < 2:
+        return None
+    if not exploring_may_tell(record.claims, record.external.algo, deterministic=canonical.deterministic):
         return None
     episodes = min(len(measured.episodes), _EXPLORING_EPISODES)
     return replace(canonical, name=EXPLORING, deterministic=False, n_episodes=episodes)

@@ -36,6 +36,9 @@ _CERTAIN = 1e-4
 _EVALUATED_IN_TRAINING: tuple[ClaimKind, ...] = ("trend", "best", "last_evaluation")
 """Kinds of claims that are made of evaluations during training, of other weights or of luckily chosen ones."""
 
+_NEVER_STOCHASTIC = ("ARS", "DDPG", "TD3")
+"""Algorithms whose policies have no stochastic actions: in training, noise is added to them."""
+
 _LIKELY = 0.25
 """P-value of the test "nothing is lost" below which a claim makes a loss likely, though it shows none."""
 
@@ -160,6 +163,16 @@ def _as_in_training(
         return None
     found = judge_by_claim(training, rewards(exploring), random_mean, criteria)
     return replace(found, exploring=True, obstacle="") if found.healthy else None
+
+
+def exploring_may_tell(claims: Sequence[Claim], algo: str, *, deterministic: bool) -> bool:
+    """Whether a reload that explores as training did may decide what claims leave open.
+
+    It may where training episodes are known and actions are deterministic, but need not be.
+
+    :param claims: of a model of which no episodes were recorded
+    """
+    return deterministic and algo not in _NEVER_STOCHASTIC and any(claim.kind == "training" for claim in claims)
 
 
 def strongest(claims: Sequence[Claim]) -> Claim | None:

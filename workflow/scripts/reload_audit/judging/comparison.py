@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reload_audit.judging.criteria import Criteria, Decision
-from reload_audit.judging.spending import nominal_alpha, sequential_p
+from reload_audit.judging.spending import Looks, nominal_alpha, sequential_p
 
 _ANOTHER_DISTRIBUTION = 1e-4
 """Chance of spreading as little as is claimed below which the claim cannot be of the reload's distribution."""
@@ -37,6 +37,7 @@ class Comparison:
     :param p_lower: of the test "nothing is lost", whatever the margin, after these episodes alone
     :param reload_error: standard error of the difference that stems from the reload, which further episodes lessen
     :param claim_error: the part of it that stems from a claim, which stays
+    :param claim_episodes: that such a claim rests on
     :param least_p: what neither p-value falls below, however many episodes the reload runs: the chance that a claim
         spreads as little as it does
     """
@@ -51,6 +52,7 @@ class Comparison:
     p_lower: float = 1.0
     reload_error: float = 0.0
     claim_error: float = 0.0
+    claim_episodes: int = 0
     least_p: float = 0.0
 
     @property
@@ -66,10 +68,22 @@ class Comparison:
 
     def half_width(self, n: int, criteria: Criteria) -> float:
         """How far the bounds would lie from the difference after ``n`` episodes of the reload that spread as these."""
-        looks = criteria.planned.against(_as_noisy_episodes(self.claim_error, self.reload_error, self.n_episodes))
-        level = nominal_alpha(criteria.alpha, looks, n)
-        error = math.hypot(self.claim_error, self.reload_error * math.sqrt(self.n_episodes / n))
-        return _student_quantile(n - 1, 1 - level) * error
+        error, degrees = self._error_after(n)
+        return _student_quantile(degrees, 1 - nominal_alpha(criteria.alpha, self._looks(criteria), n)) * error
+
+    def final_p(self, criteria: Criteria) -> float:
+        """The p-value of this loss or gain at the last look that is planned, if the difference stays as it is.
+
+        It is taken for 0 where no claim keeps it from becoming ever less: the error of a claim stays, and so does what
+        it says of the spread.
+        """
+        if self.claim_error == 0.0:
+            return self.least_p
+        looks = self._looks(criteria)
+        last = max(self.n_episodes, *looks.all)
+        error, degrees = self._error_after(last)
+        p = _student_probability(degrees, (self.margin - abs(self.difference)) / error)
+        return max(self.least_p, sequential_p(p, criteria.alpha, looks, last))
 
     def within_reach(self, decisions: Set[Decision], criteria: Criteria) -> bool:
         """Whether one of these decisions could yet be made at a later look, unless the difference moves a lot.
@@ -91,6 +105,18 @@ class Comparison:
             if self.difference + width < -self.margin or self.difference - width >= -self.margin:
                 return n
         return None
+
+    def _looks(self, criteria: Criteria) -> Looks:
+        return criteria.planned.against(_as_noisy_episodes(self.claim_error, self.reload_error, self.n_episodes))
+
+    def _error_after(self, n: int) -> tuple[float, float]:
+        """The standard error after ``n`` episodes of the reload that spread as these, and its degrees of freedom."""
+        errors = self.claim_error, self.reload_error * math.sqrt(self.n_episodes / n)
+        error = math.hypot(*errors)
+        if self.claim_error == 0.0:
+            return error, n - 1
+        of_claim, of_reload = ((part / error) ** 2 for part in errors)
+        return error, _welch_degrees((of_claim, self.claim_episodes), (of_reload, n))
 
     def _possible(self, n: int, criteria: Criteria) -> Set[Decision]:
         """What may be decided after ``n`` episodes."""
@@ -164,8 +190,9 @@ def compare_unpaired(
     a, b = train_var / train_n, reload_var / reload_n
     if a + b == 0.0:
         return _certain(reload_n, difference, margin)
-    degrees = (a + b) ** 2 / (a**2 / (train_n - 1) + b**2 / (reload_n - 1))
+    degrees = _welch_degrees((a, train_n), (b, reload_n))
     found = _t_comparison(reload_n, difference, (math.sqrt(a) * unit, math.sqrt(b) * unit), degrees, margin, criteria)
+    found = replace(found, claim_episodes=train_n)
     if not is_another:
         return found
     p_degraded, p_improved = max(found.p_degraded, chance), max(found.p_improved, chance)
@@ -208,6 +235,15 @@ def _quantile_at_best(comparison: Comparison, claim_n: int, criteria: Criteria) 
     return _student_quantile(claim_n - 1, 1 - max(nominal_alpha(criteria.alpha, looks, look) for look in left))
 
 
+def _welch_degrees(claim: tuple[float, int], reload: tuple[float, int]) -> float:
+    """The degrees of freedom of a sum of two squared standard errors, each with the episodes that it rests on.
+
+    :param claim: and ``reload``, in the same unit, whichever
+    """
+    (a, claim_n), (b, reload_n) = claim, reload
+    return (a + b) ** 2 / (a**2 / (claim_n - 1) + b**2 / (reload_n - 1))
+
+
 def _as_noisy_episodes(claim_error: float, reload_error: float, n: int) -> float:
     """How many episodes as noisy as the reload's have the error of a claim; infinite without one.
 
@@ -217,13 +253,16 @@ def _as_noisy_episodes(claim_error: float, reload_error: float, n: int) -> float
 
 
 def false_discovery_q(p_values: Sequence[float]) -> np.ndarray:
-    """Benjamini-Hochberg adjusted p-values (q), in the order given, shape ``(n,)``."""
-    p = np.asarray(p_values, dtype=np.float64)
-    if p.size < 2:
-        return p  # of one test alone there is nothing to adjust
-    from scipy.stats import false_discovery_control  # takes half a second to import
+    """Benjamini-Hochberg adjusted p-values (q), in the order given, shape ``(n,)``.
 
-    return np.asarray(false_discovery_control(p, method="bh"))
+    What ``scipy.stats.false_discovery_control`` gives, which takes half a second to import.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p)
+    raised = p[order] * (p.size / np.arange(1.0, p.size + 1.0))
+    q = np.empty_like(p)
+    q[order] = np.clip(np.minimum.accumulate(raised[::-1])[::-1], 0.0, 1.0)
+    return q
 
 
 def _student_probability(degrees: float, value: float) -> float:

@@ -30,6 +30,12 @@ _NEXT_TO_NOTHING = 1e-3
 _MANY_MODELS = 10_000_000
 """More models than any audit has: the correction for their number is assumed to be by at most this factor."""
 
+_USUAL_MODELS = 100
+"""More models than most audits have: a loss that outlasts the correction for so many need not become much clearer."""
+
+_LITTLE_CLEARER = 10.0
+"""By what factor a p-value has to become less for that, at least."""
+
 Obstacle = Literal[
     "",
     "no_claim",
@@ -137,8 +143,16 @@ class Judgement:
                 return telling
             case "improved" if self.as_claimed:
                 return telling
-        clear = max(criteria.fdr / _MANY_MODELS, comparison.least_p)
-        return telling and min(comparison.p_degraded, comparison.p_improved) <= clear
+        return telling and _is_clear(comparison, criteria)
+
+
+def _is_clear(comparison: Comparison, criteria: Criteria) -> bool:
+    """Whether a loss or gain is as clear as any number of models asks for, or as its claim lets it become."""
+    p = min(comparison.p_degraded, comparison.p_improved)
+    if p <= criteria.fdr / _MANY_MODELS:
+        return True
+    final = comparison.final_p(criteria)
+    return p <= final or p <= min(_LITTLE_CLEARER * final, criteria.fdr / _USUAL_MODELS)
 
 
 def judge(train_time: TrainTime, reload: Sequence[Episode], criteria: Criteria) -> Judgement:

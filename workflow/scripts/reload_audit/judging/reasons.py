@@ -104,7 +104,7 @@ def _main_reason(
     if judgement.obstacle and claim is not None:
         return f"{judgement.obstacle}: {_obstacle(judgement.obstacle, claim, comparison, criteria)}"
     if judged.suspect:
-        return _suspect(comparison, judged, criteria, further)
+        return _suspect(comparison, claim, judged, criteria, further)
     return _undecided(comparison, criteria, further)
 
 
@@ -172,12 +172,15 @@ def _better_claim(comparison: Comparison, claim: Claim, criteria: Criteria) -> s
     return "a reward that was measured of this very model, under claims, would tell"
 
 
-def _suspect(comparison: Comparison, judged: JudgedVerdict, criteria: Criteria, further: FurtherEpisodes) -> str:
-    return (
-        f"a loss beyond the margin of {comparison.margin:.4g} is likely ({_bounds(comparison)}), but "
-        f"{_may_be_chance(judged, criteria)}; "
-        f"{_more_episodes(comparison.n_episodes, 3 * comparison.n_episodes, further)}"
-    )
+def _suspect(
+    comparison: Comparison, claim: Claim | None, judged: JudgedVerdict, criteria: Criteria, further: FurtherEpisodes
+) -> str:
+    if claim is not None and comparison.p_degraded <= comparison.final_p(criteria):
+        told = _better_claim(comparison, claim, criteria)
+    else:
+        told = _more_episodes(comparison.n_episodes, 3 * comparison.n_episodes, further)
+    likely = f"a loss beyond the margin of {comparison.margin:.4g} is likely ({_bounds(comparison)})"
+    return f"{likely}, but {_may_be_chance(judged, criteria)}; {told}"
 
 
 def _may_be_chance(judged: JudgedVerdict, criteria: Criteria) -> str:

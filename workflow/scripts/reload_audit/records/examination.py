@@ -90,6 +90,7 @@ class Examination:
 
     :param target: mean reward that is to be explained; None where no loss or gain is shown
     :param target_std: its standard deviation, where that is known of a claim
+    :param gained: whether it is shown that the model earns more than that
     :param pairs: whether two conditions at once may be tried, where none explains the reward alone
     :param trials: those that are worth trying; in a record, those that were planned up to the one that explained it
     :param failure: why the examination itself failed; all the rest is empty then
@@ -99,6 +100,7 @@ class Examination:
     findings: tuple[Finding, ...] = ()
     target: float | None = None
     target_std: float | None = None
+    gained: bool = False
     pairs: bool = False
     estimates: tuple[Estimate, ...] = ()
     trials: tuple[Trial, ...] = ()
@@ -113,6 +115,7 @@ class Examination:
             findings=tuple(Finding(**finding) for finding in data["findings"]),
             target=None if data["target"] is None else float(data["target"]),
             target_std=None if data["target_std"] is None else float(data["target_std"]),
+            gained=data["gained"],
             pairs=data["pairs"],
             estimates=tuple(Estimate.from_dict(estimate) for estimate in data["estimates"]),
             trials=tuple(Trial.from_dict(trial) for trial in data["trials"]),

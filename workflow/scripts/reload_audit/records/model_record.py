@@ -59,7 +59,8 @@ class Evaluation:
     """What evaluating a model under one condition gave, in the process that did it.
 
     :param checks: of what was loaded; under the canonical condition only
-    :param healthy: whether it is shown that nothing is lost, or gained; under the canonical condition only
+    :param healthy: whether it is shown that nothing is lost, or gained; under the canonical condition only, and where
+        stochastic actions decide what that leaves open
     :param divergence: where the episodes first differ from the reference; None where they do not, or are not compared
     :param problem: why the model cannot be evaluated, or None
     :param facts: what the files of an external model say
@@ -92,7 +93,8 @@ class Measurement(PlainData):
     :param failure: why there are no episodes, or None
     :param process: the process that ran the episodes, and what it cost; None where no job of this audit ran them
     :param checks: of what was loaded; under the canonical condition only
-    :param healthy: whether it is shown that nothing is lost, or gained; under the canonical condition only
+    :param healthy: whether it is shown that nothing is lost, or gained; under the canonical condition only, and where
+        stochastic actions decide what that leaves open
     :param divergence: where the episodes first differ from the reference; None where no bit does, or no steps are known
     :param out_of_time: whether the time ended before all episodes could be run that were asked for
     :param spared: why further episodes were spared; empty where none were

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import get_args
 
+from reload_audit.causes.catalogue import UNEXPLAINED
 from reload_audit.judging.judgement import Obstacle
 from reload_audit.reports.audit import Audit
 from reload_audit.reports.audited_model import AuditedModel, finite, spread
@@ -87,8 +88,12 @@ def cause_counts(models: Iterable[AuditedModel]) -> str:
 
 
 def counted_causes(models: Iterable[AuditedModel]) -> list[tuple[str, int]]:
-    """Each cause that is the best explanation of models, with their number; the most frequent first."""
-    return _most_common(Counter(one_line(model.cause, _LONGEST_CAUSE) for model in models if model.cause))
+    """Each cause that is the best explanation of models, with their number; the most frequent first.
+
+    That a gain is not explained is not counted: nothing is to be repaired.
+    """
+    told = (model for model in models if model.cause and (model.verdict, model.cause) != ("improved", UNEXPLAINED))
+    return _most_common(Counter(one_line(model.cause, _LONGEST_CAUSE) for model in told))
 
 
 def about_verdict(verdict: str, models: Iterable[AuditedModel]) -> str:
@@ -142,6 +147,13 @@ def _count(verdict: str, count: int, models: Iterable[AuditedModel]) -> str:
     return f"{count:,} {verdict}{f' ({said})' if said else ''}"
 
 
+def _said_besides(model: AuditedModel) -> list[str]:
+    """What the user says that the model earned, where something else decides: ``370.00 (runs[0])``."""
+    stated = [claim for claim in model.claims if claim.kind == "explicit" != model.claim_kind]
+    shown = [(_mean_and_std(claim.mean, spread(claim.kind, claim.std, claim.n)), claim.where) for claim in stated]
+    return [f"{earned} ({one_line(where, LONGEST_NAME)})" for earned, where in shown]
+
+
 def _other_causes(models: Sequence[AuditedModel], groups: Sequence[Group]) -> list[str]:
     """For each cause that no model has that is listed, a model that has it, and its page; the most frequent first."""
     shown = {group.worst.cause for group in groups}
@@ -192,6 +204,7 @@ def _others(models: Sequence[AuditedModel], groups: Sequence[Group], fixes: set[
     lines = [f"{'Other models' if groups else 'Models'}, with {'claimed' if external else 'in place'} → reload:"]
     for model, row in zip(others, _aligned(others, external), strict=True):
         lines.append(f"  {row}")
+        lines += [f"    also claimed: {said}" for said in _said_besides(model)]
         if model.verdict in ("inconclusive", "consistent"):
             undecided = [*([why(model)] if model.reason else []), *_new_fix(model, fixes)]
             lines += [f"    {line}" for line in undecided]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -225,17 +226,18 @@ def write_csv(path: Path, content: pa.Table) -> None:
     Numbers are written so that reading them gives the same bits; what is missing is empty. Texts are on one line, with
     escapes for what cannot be printed, and never begin as a formula does.
     """
-    frame = content.to_pandas(integer_object_nulls=True)
-    for column in content.schema:
-        if column.type == pa.string():
-            frame[column.name] = frame[column.name].map(_cell, na_action="ignore")
-    with atomic_path(path) as temporary:
-        frame.to_csv(temporary, index=False)
+    columns = [map(_cell, column.to_pylist()) for column in content.columns]
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(content.column_names)
+        writer.writerows(zip(*columns, strict=True))
 
 
-def _cell(text: str) -> str:
+def _cell(value: Any) -> Any:
     """A text that a spreadsheet would take for a formula gets an apostrophe in front, as in the page's download."""
-    return f"'{shown(text)}" if _FORMULA.match(text) else shown(text)
+    if isinstance(value, str):
+        return f"'{shown(value)}" if _FORMULA.match(value) else shown(value)
+    return None if value != value else value  # not a number
 
 
 # Some take the wide forms of these characters, too, and pass over white space before them.
