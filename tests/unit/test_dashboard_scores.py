@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from reload_audit.reports.dashboard import report
-from reload_audit.reports.dashboard.charts import compiled
+from reload_audit.reports.dashboard import figures, report
+from reload_audit.reports.dashboard.charts import compiled, for_figures
 from reload_audit.reports.dashboard.figures import write_figures
 from reload_audit.reports.dashboard.number_format import number, signed
 from reload_audit.reports.dashboard.report import CHARTS, render
@@ -114,6 +114,7 @@ def test_of_a_model_that_is_the_same_in_every_bit_nothing_is_said_of_chance() ->
 def test_the_charts_of_the_page_are_compiled_from_those_of_the_library() -> None:
     written = Path(report.__file__).with_name("page").joinpath(Path(CHARTS).name).read_text(encoding="utf-8")
     assert written == compiled(), "run `make charts`"
+    assert Path(figures.__file__).with_name(figures.CHARTS).read_text(encoding="utf-8") == for_figures()
 
 
 def test_the_main_plots_are_written_as_files_too(tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """The charts, in Vega-Lite by Altair: the page draws them with the data that it shows, ``figures`` with all data.
 
 A chart refers to its data by name and does not hold them, so it is compiled once, whatever there is to draw: those of
-the page stand compiled in ``page/charts.json``, which `make charts` writes after a change of this file.
+the page stand compiled in ``page/charts.json``, those of the figures, as Vega-Lite, in ``figures.json``. `make charts`
+writes both after a change of this file; nothing else imports it, as to import Altair takes longer than to draw.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import altair as alt
@@ -23,9 +24,6 @@ _CELLS = [f"{LESS}b0", "#8888881f", f"{MORE}b0"]
 """Colours of a cell, from a loss to a gain; see-through, so that numbers are read on a dark page as on a light one."""
 
 Chart: TypeAlias = alt.TopLevelMixin
-
-Row: TypeAlias = Mapping[str, str | float | None]
-"""A row of the data that a chart draws."""
 
 _WORDS = "child_x_step > 82 ? datum.label : split(datum.label, ' ')"
 """Labels of an axis whose steps are narrow, with a line for each word."""
@@ -305,19 +303,24 @@ CHARTS = {chart.__name__: chart for chart in _OF_THE_PAGE}
 def compiled() -> str:
     """The Vega specification of every chart of the page, by name, as JSON with a line for each chart."""
     found = {name: _adaptable(vl_convert.vegalite_to_vega(_specification(chart()))) for name, chart in CHARTS.items()}
-    lines = ",\n".join(f'"{name}": {json.dumps(specification)}' for name, specification in found.items())
+    return _lines(found)
+
+
+def _lines(specifications: Mapping[str, Any]) -> str:
+    lines = ",\n".join(f'"{name}": {json.dumps(specification)}' for name, specification in specifications.items())
     return f"{{\n{lines}\n}}\n"
 
 
-def drawn(chart: Chart, data: Mapping[str, Sequence[Row]], **params: float) -> dict[str, Any]:
-    """A chart's Vega-Lite specification with its data, and values of its parameters, to be drawn on paper."""
-    specification = _specification(chart)
-    known = [
-        {**param, "value": params.get(param["name"], param.get("value"))} for param in specification.get("params", [])
-    ]
-    known = [{key: value for key, value in param.items() if value is not None} for param in known]
-    datasets = {name: list(rows) for name, rows in data.items()}
-    return {**specification, "params": known, "background": "white", "datasets": datasets}
+def for_figures() -> str:
+    """The Vega-Lite specification of every chart that is drawn as a figure, by name, as JSON with a line for each."""
+    drawn = {
+        "scores": scores(legend=True),
+        "causes": causes(),
+        "grid": grid(),
+        "grid_of_many": grid_of_many(),
+        "seeds": seeds(legend=True),
+    }
+    return _lines({name: _specification(chart) for name, chart in drawn.items()})
 
 
 def _specification(chart: Chart) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 import vl_convert
 
@@ -17,8 +18,11 @@ from reload_audit.reports.dashboard import grids
 from reload_audit.reports.dashboard.entries import Entry, entries
 from reload_audit.reports.dashboard.scores import Place, band, places, window
 
-if TYPE_CHECKING:
-    from reload_audit.reports.dashboard.charts import Row
+CHARTS = "figures.json"
+"""The charts, without data: see ``charts``."""
+
+Row: TypeAlias = Mapping[str, str | float | None]
+"""A row of the data that a chart draws."""
 
 _DOTS_PER_INCH = 200
 _IN_PANELS = 6
@@ -39,8 +43,9 @@ def write_figures(audit: Audit, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name, specification in figures(audit):
-        (folder / f"{name}.svg").write_text(vl_convert.vegalite_to_svg(specification), encoding="utf-8")
-        (folder / f"{name}.png").write_bytes(vl_convert.vegalite_to_png(specification, ppi=_DOTS_PER_INCH))
+        drawn = vl_convert.vegalite_to_svg(specification)
+        (folder / f"{name}.svg").write_text(drawn, encoding="utf-8")
+        (folder / f"{name}.png").write_bytes(vl_convert.svg_to_png(drawn, ppi=_DOTS_PER_INCH))
 
 
 def figures(audit: Audit) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -48,8 +53,7 @@ def figures(audit: Audit) -> Iterator[tuple[str, dict[str, Any]]]:
     models = entries(audit.models)
     if len(models) < 2:
         return
-    from reload_audit.reports.dashboard import charts  # imports Altair, which takes a third of a second
-
+    charts = json.loads(Path(__file__).with_name(CHARTS).read_text(encoding="utf-8"))
     placed = [(entry, place) for entry, place in zip(models, places(models), strict=True) if place is not None]
     if placed:
         fraction = 0.0 if audit.criteria is None else audit.criteria.margin_fraction
@@ -57,18 +61,23 @@ def figures(audit: Audit) -> Iterator[tuple[str, dict[str, Any]]]:
         params = {"opacity": 0.5 if many else 0.8, **asdict(window(models))}
         points, sectors = _points(placed, 14 if many else 50)
         data: dict[str, Sequence[Row]] = {"models": points, "sectors": sectors, "band": band(fraction)}
-        yield "scores", charts.drawn(charts.scores(legend=True), data, **params)
+        yield "scores", _drawn(charts["scores"], data, **params)
     causes = _causes(models)
     if causes:
-        yield "causes", charts.drawn(charts.causes(), {"causes": causes})
+        yield "causes", _drawn(charts["causes"], {"causes": causes})
     cells = grids.cells(models)
     if cells:
-        chart = charts.grid if len({cell.group for cell in cells}) <= _IN_PANELS else charts.grid_of_many
-        yield "n_envs", charts.drawn(chart(), {"cells": [asdict(cell) for cell in cells]})
-        yield (
-            "seeds",
-            charts.drawn(charts.seeds(legend=True), {"seeds": [asdict(mean) for mean in grids.seeds(models)]}),
-        )
+        chart = charts["grid" if len({cell.group for cell in cells}) <= _IN_PANELS else "grid_of_many"]
+        yield "n_envs", _drawn(chart, {"cells": [asdict(cell) for cell in cells]})
+        yield "seeds", _drawn(charts["seeds"], {"seeds": [asdict(mean) for mean in grids.seeds(models)]})
+
+
+def _drawn(chart: Mapping[str, Any], data: Mapping[str, Sequence[Row]], **params: float) -> dict[str, Any]:
+    """A chart's Vega-Lite specification with its data, and values of its parameters, to be drawn on paper."""
+    known = [{**param, "value": params.get(param["name"], param.get("value"))} for param in chart.get("params", [])]
+    known = [{key: value for key, value in param.items() if value is not None} for param in known]
+    datasets = {name: list(rows) for name, rows in data.items()}
+    return {**chart, "params": known, "background": "white", "datasets": datasets}
 
 
 def _points(placed: Sequence[tuple[Entry, Place]], size: int) -> tuple[list[Row], list[Row]]:
