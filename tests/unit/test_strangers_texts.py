@@ -98,7 +98,7 @@ def test_a_table_for_spreadsheets_has_neither_formulas_nor_control_characters(
     rows = [
         dict.fromkeys(texts, text) | {"difference": -1.5} for text in [*CONTROLS, *FORMULAS] if text != "\ud800half"
     ]
-    tables.write_csv(tmp_path / "table.csv", tables.table(rows, schema))
+    tables.write_csv(tmp_path / "table.csv", rows, schema)
     with open(tmp_path / "table.csv", encoding="utf-8", newline="") as file:
         content = file.read()
     assert content.count("\n") == len(rows) + 1, "a row is a line"
@@ -111,6 +111,6 @@ def test_a_table_for_spreadsheets_has_neither_formulas_nor_control_characters(
 
 def test_other_cells_of_a_table_are_as_they_were(tmp_path: Path) -> None:
     plain = ["ppo/CartPole-v1", "a = b", "50 % (-3)", "é", "", None, 'say "x", y']
-    tables.write_csv(tmp_path / "table.csv", tables.table([{"model": text} for text in plain], tables.MODELS))
+    tables.write_csv(tmp_path / "table.csv", [{"model": text} for text in plain], tables.MODELS)
     with open(tmp_path / "table.csv", encoding="utf-8", newline="") as file:
         assert [row["model"] for row in csv.DictReader(file)] == [text or "" for text in plain]

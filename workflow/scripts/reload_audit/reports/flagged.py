@@ -27,4 +27,4 @@ def write_flagged(path: Path, models: Iterable[AuditedModel]) -> None:
     flagged.sort(key=lambda model: (model.concern, model.name))
     columns = [name for name in COLUMNS.names if name != "model"]
     rows = [{"model": model.name, **{name: getattr(model, name) for name in columns}} for model in flagged]
-    tables.write_csv(path, tables.table(rows, COLUMNS))
+    tables.write_csv(path, rows, COLUMNS)

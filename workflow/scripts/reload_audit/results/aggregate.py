@@ -93,9 +93,9 @@ def aggregate(
     observed = [entry for _, entries in _usable(scripts, _script_entries) for entry in entries]
     made = _made(judged, Audited(criteria, settings, probed, passed_over, observed))
     tables.write_parquet(results / "models.parquet", made.models)
-    tables.write_csv(results / "models.csv", made.models)
+    tables.write_csv(results / "models.csv", made.models.to_pylist(), made.models.schema)
     tables.write_parquet(results / "conditions.parquet", made.conditions)
-    tables.write_csv(results / "processes.csv", made.processes)
+    tables.write_csv(results / "processes.csv", made.processes.to_pylist(), made.processes.schema)
     said = made.audit if baseline is None else _with_since(made.audit, baseline, criteria, results)
     if compare:
         content = json.loads(said)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -220,24 +221,27 @@ def write_parquet(path: Path, content: pa.Table) -> None:
         pq.write_table(content, temporary)
 
 
-def write_csv(path: Path, content: pa.Table) -> None:
-    """Write a table for people and spreadsheets.
+def write_csv(path: Path, rows: Iterable[Row], schema: pa.Schema) -> None:
+    """Write rows as a table for people and spreadsheets. A :func:`table` of them would cost the import of pandas.
 
     Numbers are written so that reading them gives the same bits; what is missing is empty. Texts are on one line, with
     escapes for what cannot be printed, and never begin as a formula does.
     """
-    columns = [map(_cell, column.to_pylist()) for column in content.columns]
+    numbers = {field.name for field in schema if pa.types.is_floating(field.type)}
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(content.column_names)
-        writer.writerows(zip(*columns, strict=True))
+        writer.writerow(schema.names)
+        for row in rows:
+            writer.writerow([_cell(row.get(name), is_number=name in numbers) for name in schema.names])
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: Any, *, is_number: bool) -> Any:
     """A text that a spreadsheet would take for a formula gets an apostrophe in front, as in the page's download."""
     if isinstance(value, str):
         return f"'{shown(value)}" if _FORMULA.match(value) else shown(value)
-    return None if value != value else value  # not a number
+    if value is None or not is_number:
+        return value
+    return None if math.isnan(value) else float(value)
 
 
 # Some take the wide forms of these characters, too, and pass over white space before them.
