@@ -306,7 +306,7 @@ def compiled() -> str:
     return _lines(found)
 
 
-def _lines(specifications: Mapping[str, Any]) -> str:
+def _lines(specifications: Mapping[str, object]) -> str:
     lines = ",\n".join(f'"{name}": {json.dumps(specification)}' for name, specification in specifications.items())
     return f"{{\n{lines}\n}}\n"
 

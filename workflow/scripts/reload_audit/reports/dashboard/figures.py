@@ -21,6 +21,9 @@ from reload_audit.reports.dashboard.scores import Place, band, places, window
 CHARTS = "figures.json"
 """The charts, without data: see ``charts``."""
 
+Chart: TypeAlias = dict[str, Any]
+"""A Vega-Lite specification."""
+
 Row: TypeAlias = Mapping[str, str | float | None]
 """A row of the data that a chart draws."""
 
@@ -48,7 +51,7 @@ def write_figures(audit: Audit, folder: Path) -> None:
         (folder / f"{name}.png").write_bytes(vl_convert.svg_to_png(drawn, ppi=_DOTS_PER_INCH))
 
 
-def figures(audit: Audit) -> Iterator[tuple[str, dict[str, Any]]]:
+def figures(audit: Audit) -> Iterator[tuple[str, Chart]]:
     """Names and Vega-Lite specifications, data included; without those that would be empty, or show a single model."""
     models = entries(audit.models)
     if len(models) < 2:
@@ -72,7 +75,7 @@ def figures(audit: Audit) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "seeds", _drawn(charts["seeds"], {"seeds": [asdict(mean) for mean in grids.seeds(models)]})
 
 
-def _drawn(chart: Mapping[str, Any], data: Mapping[str, Sequence[Row]], **params: float) -> dict[str, Any]:
+def _drawn(chart: Chart, data: Mapping[str, Sequence[Row]], **params: float) -> Chart:
     """A chart's Vega-Lite specification with its data, and values of its parameters, to be drawn on paper."""
     known = [{**param, "value": params.get(param["name"], param.get("value"))} for param in chart.get("params", [])]
     known = [{key: value for key, value in param.items() if value is not None} for param in known]
