@@ -47,6 +47,7 @@ function draw(name, container, data, { signals = {}, width = null, describe = (v
   for (const [key, value] of Object.entries(all)) if (key in known) view.signal(key, value);
   if (width !== null) view.width(width);
   view.background(styleOf("card")); // so that a saved figure is as it is here
+  container.classList.toggle("dark", darkness.matches);
   view.runAsync().then(() => letScroll(container));
   container.firstElementChild?.setAttribute("role", "img");
   container.firstElementChild?.setAttribute("aria-label", container.dataset.label ?? name);

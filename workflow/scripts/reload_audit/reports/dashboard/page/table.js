@@ -4,7 +4,8 @@ const REACH = 3.2; // range of an interval's drawing, in margins on either side 
 const PRINTED = 300; // most models that are printed
 const ROW = 37; // height in pixels, as is HEAD
 const HEAD = 46;
-const SHOWN = 14.5; // most rows in view; half a row shows that there are more
+const ALL = 25; // most models of which every row is in view
+const SHOWN = 14.5; // rows in view where there are more; half a row shows that
 const SVG = "http://www.w3.org/2000/svg";
 
 function badge(row) {
@@ -63,9 +64,9 @@ function columnsOf(rows) {
   const text = (title, field, build, width) => ({ title, field, ...byText, formatter: shown((row) => clamped(build(row))), ...width });
   return [
     { title: "Verdict", field: "verdict", sorter: (_a, _b, a, b) => a.getData().index - b.getData().index, formatter: shown((row) => badge(row)), width: 120 },
-    text("Model", "model", (row) => row.model, { widthGrow: 7, minWidth: PHONE.matches ? 124 : 160, cssClass: "name" }),
-    text("Algorithm", "algorithm", (row) => row.algorithm, { width: 100 }),
-    text("Environment", "environment", environmentText, { widthGrow: 2, minWidth: 122 }),
+    text("Model", "model", (row) => row.model, { widthGrow: 7, minWidth: PHONE.matches ? 124 : 178, cssClass: "name" }),
+    text("Algorithm", "algorithm", (row) => row.algorithm, { width: 88 }),
+    text("Environment", "environment", environmentText, { widthGrow: 2, minWidth: 114 }),
     text("Experiment", "experiment", (row) => row.experiment, { widthGrow: 2, minWidth: 110, extra: true }),
     text("Source", "source", (row) => row.source, { width: 96, extra: true }),
     { title: "n_envs", ...numeric("n_envs"), formatter: shown((row) => (row.n_envs ? countText(row.n_envs) : MISSING)), width: 76, extra: true },
@@ -80,7 +81,7 @@ function columnsOf(rows) {
     { title: "Episodes", ...numeric("n_episodes"), formatter: shown((row) => countText(row.n_episodes)), width: 74 },
     { title: "By chance, q", ...numeric("q"), formatter: shown((row) => probabilityText(row.q)), headerTooltip: BY_CHANCE, width: 92 },
     text("Gap", "gap", (row) => row.gap, { width: 96, extra: true }),
-    { title: consistent ? "Cause, or what may be lost" : "Cause", field: "cause", ...byText, formatter: shown(cause), widthGrow: 3, minWidth: 134 },
+    { title: consistent ? "Cause, or what may be lost" : "Cause", field: "cause", ...byText, formatter: shown(cause), widthGrow: 3, minWidth: 126 },
     text("Reason", "reason", (row) => row.reason, { widthGrow: 6, minWidth: 220, extra: true }),
   ].map((column) => ({ headerSortTristate: false, resizable: false, vertAlign: "middle", ...column, cssClass: column.cssClass ?? column.hozAlign }));
 }
@@ -196,7 +197,7 @@ function cause(row) {
 // :param sorted: called when the table was sorted
 function makeTable(rows, columns, open, sorted) {
   for (const row of rows) row.interval = row.difference === null || row.margin === null ? null : inMargins(row.difference, row.margin);
-  const many = rows.length > 14;
+  const many = rows.length > ALL;
   const definitions = columnsOf(rows);
   const table = new Tabulator("#table", {
     data: rows,
