@@ -126,12 +126,12 @@ def candidates_answer(candidates: Sequence[CandidateResult]) -> str:
 
 
 _ONE_CANDIDATE: dict[Earns, str] = {
-    "less": "the candidate earns less",
+    "less": "the candidate earns less than the shipping model",
     "": "the candidate could not be compared",
-    "open": "whether the candidate earns as much is open",
-    "same": "the candidate earns as much",
-    "identical": "the candidate earns as much, bit for bit",
-    "more": "the candidate earns more",
+    "open": "whether the candidate earns as much as the shipping model is open",
+    "same": "the candidate earns as much as the shipping model",
+    "identical": "the candidate earns what the shipping model earns, bit for bit",
+    "more": "the candidate earns more than the shipping model",
 }
 
 
