@@ -61,9 +61,10 @@ def figures(audit: Audit) -> Iterator[tuple[str, Chart]]:
     if placed:
         fraction = 0.0 if audit.criteria is None else audit.criteria.margin_fraction
         many = len(placed) > _MANY
-        params = {"opacity": 0.5 if many else 0.8, **asdict(window(models))}
+        shown = window(models)
+        params = {"opacity": 0.5 if many else 0.8, **asdict(shown)}
         points, sectors = _points(placed, 14 if many else 50)
-        data: dict[str, Sequence[Row]] = {"models": points, "sectors": sectors, "band": band(fraction)}
+        data: dict[str, Sequence[Row]] = {"models": points, "sectors": sectors, "band": band(fraction, shown)}
         yield "scores", _drawn(charts["scores"], data, **params)
     causes = _causes(models)
     if causes:

@@ -221,10 +221,11 @@ def setting_texts(audit: Audit, models: Sequence[Entry]) -> list[str]:
 
 def _settings(audit: Audit, models: Sequence[Entry]) -> dict[str, object]:
     """What the script needs to know besides the models."""
+    shown = window(models)
     return {
         "onDark": {color: ON_DARK[verdict] for verdict, color in ON_LIGHT.items()},
-        "band": band(0.0 if audit.criteria is None else audit.criteria.margin_fraction),
-        "window": asdict(window(models)),
+        "band": band(0.0 if audit.criteria is None else audit.criteria.margin_fraction, shown),
+        "window": asdict(shown),
         "meanings": {**vocabulary(models).meanings, "suspect": SUSPECT},
     }
 

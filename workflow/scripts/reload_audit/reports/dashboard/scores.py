@@ -117,12 +117,15 @@ def _place(score: _Score, shown: Window) -> Place:
     return Place(x, round(y, 4), at)
 
 
-def band(fraction: float) -> list[dict[str, float]]:
+def band(fraction: float, shown: Window) -> list[dict[str, float]]:
     """The margin about the diagonal, from edge to edge.
+
+    No further: to cut off what lies beyond takes hundreds of MiB where the figure becomes a PNG.
 
     :param fraction: of what a model earns above a random policy
     """
+    bend = [0.0] if shown.left < 0.0 < shown.right else []
     return [
         {"score": score, "low": score - fraction * abs(score), "high": score + fraction * abs(score)}
-        for score in (_FARTHEST[0], 0.0, _FARTHEST[1])
+        for score in (shown.left, *bend, shown.right)
     ]
