@@ -10,7 +10,6 @@ import planted
 import pytest
 import torch as th
 from gymnasium import spaces
-from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from torch.distributions import Categorical, Distribution
 
@@ -71,18 +70,22 @@ def test_the_policy_of_every_algorithm_chooses_the_same_bits(algo: str, actions:
 
 
 @pytest.mark.parametrize(
-    ("algo", "actions", "broken"),
+    ("algo", "actions", "broken", "value"),
     [
-        ("PPO", "discrete", "action_net.bias"),
-        ("PPO", "box", "action_net.bias"),
-        ("PPO", "box", "log_std"),
-        ("SAC", "box", "actor.mu.bias"),
-        ("SAC", "box", "actor.log_std.bias"),
+        ("PPO", "discrete", "action_net.bias", "nan"),
+        ("PPO", "discrete", "action_net.bias", "inf"),
+        ("PPO", "box", "action_net.bias", "nan"),
+        ("PPO", "box", "log_std", "nan"),
+        ("RecurrentPPO", "discrete", "action_net.bias", "nan"),
+        ("SAC", "box", "actor.mu.bias", "nan"),
+        ("SAC", "box", "actor.log_std.bias", "nan"),
     ],
 )
-def test_what_a_policy_refuses_it_refuses_while_it_acts_in_the_same_words(algo: str, actions: str, broken: str) -> None:
+def test_what_a_policy_refuses_it_refuses_while_it_acts_in_the_same_words(
+    algo: str, actions: str, broken: str, value: str
+) -> None:
     model = model_of(algo, actions, {})
-    dict(model.policy.named_parameters())[broken].data.fill_(float("nan"))
+    dict(model.policy.named_parameters())[broken].data.fill_(float(value))
     with pytest.raises(ValueError, match="to satisfy the constraint") as expected:
         chosen(model, deterministic=True)
     with acting(model.policy), pytest.raises(ValueError, match="to satisfy the constraint") as refused:
@@ -91,7 +94,7 @@ def test_what_a_policy_refuses_it_refuses_while_it_acts_in_the_same_words(algo: 
     assert Distribution._validate_args
 
 
-def test_a_policy_acts_without_pytorch_s_checks_and_one_with_a_part_of_the_user_s_own_as_it_does(
+def test_a_policy_acts_without_a_distribution_or_pytorch_s_checks_and_one_with_a_part_of_the_user_s_own_as_it_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     checked = []
@@ -105,8 +108,13 @@ def test_a_policy_acts_without_pytorch_s_checks_and_one_with_a_part_of_the_user_
     class Own(th.nn.Tanh):
         """The user's own activation."""
 
-    for activation, checks in ((th.nn.Tanh, {False}), (Own, {True})):
-        model = PPO("MlpPolicy", Acts(ACTIONS["discrete"]), policy_kwargs={"activation_fn": activation}, device="cpu")
+    cases: list[tuple[str, type, set[bool]]] = [
+        ("PPO", th.nn.Tanh, set()),
+        ("PPO", Own, {True}),
+        ("RecurrentPPO", th.nn.Tanh, {False}),
+    ]
+    for algo, activation, checks in cases:
+        model = model_of(algo, "discrete", {"policy_kwargs": {"activation_fn": activation}})
         checked.clear()
         with acting(model.policy):
             chosen(model, deterministic=True)

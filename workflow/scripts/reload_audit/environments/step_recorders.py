@@ -44,17 +44,24 @@ class EnvironmentSteps:
 
     def observe(self, observation: Any) -> None:
         """Add an observation that ``reset`` or ``step`` gave."""
-        if type(observation) is not np.ndarray or observation.dtype.hasobject:
+        of_a_kind = type(observation) is np.ndarray and observation.dtype is self._dtype
+        if not (of_a_kind and observation.shape == self._shape) and not self._begins_a_kind(observation):
             self._observe_other(observation)
             return
-        if observation.dtype != self._dtype or observation.shape != self._shape:
-            self._digest_waiting()
-            self._dtype, self._shape = observation.dtype, observation.shape
-            self._most_waiting = min(max(1, _MOST_WAITING_BYTES // max(1, observation.nbytes)), _MOST_WAITING)
         self._observed += 1
         self._waiting.append(observation.tobytes())
         if len(self._waiting) == self._most_waiting:
             self._digest_waiting()
+
+    def _begins_a_kind(self, observation: Any) -> bool:
+        """Whether it is an array of numbers; if of another kind than the one before, those that wait are digested."""
+        if type(observation) is not np.ndarray or observation.dtype.hasobject:
+            return False
+        if observation.dtype != self._dtype or observation.shape != self._shape:
+            self._digest_waiting()
+            self._dtype, self._shape = observation.dtype, observation.shape
+            self._most_waiting = min(max(1, _MOST_WAITING_BYTES // max(1, observation.nbytes)), _MOST_WAITING)
+        return True
 
     def policy_acts(self) -> None:
         """Note that the policy has chosen an action for the observation that came last."""

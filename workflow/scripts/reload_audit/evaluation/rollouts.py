@@ -281,14 +281,14 @@ def _run_episodes(
         trace.add(observations, actions)
         observations, rewards, starts, infos = venv.step(actions)
         step_rewards += rewards
-        for slot in range(slots):
-            if not parked[slot] and (starts[slot] or PARKED_KEY in infos[slot]):
+        for slot, (over, is_parked, info) in enumerate(zip(starts.tolist(), parked.tolist(), infos, strict=True)):
+            if not is_parked and (over or PARKED_KEY in info):
                 finished, parked[slot] = venv.env_method("collect_episodes", stop, indices=slot)[0]
                 for recorded in finished:
                     digests, policy_steps = trace.finish(slot)
                     if steps is not None and recorded.steps is not None and policy_steps is not None:
                         steps.add(recorded.episode, recorded.steps, policy_steps)
-                    episodes.append(_episode(recorded, infos[slot], float(step_rewards[slot]), digests))
+                    episodes.append(_episode(recorded, info, float(step_rewards[slot]), digests))
                     step_rewards[slot] = 0.0
                     begun[slot] = time.monotonic()
                     if allowed is not None:
