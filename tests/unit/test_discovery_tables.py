@@ -261,6 +261,7 @@ def test_a_row_s_own_claim_counts_more_than_the_table_of_claims() -> None:
         ),
         (["algo|claim_mean", "ppo|1"], "claims.tsv, line 2: expected name, or algo and env, to say what earned this"),
         (["name|claim_std", "a|1"], "claims.tsv, line 1: missing column 'claim_mean'"),
+        (["claim_mean|model", "1|a"], "claims.tsv, line 1: unknown column 'model'; the columns are name, "),
         (["name|claim_mean|mean", "a|1|1"], "claims.tsv, line 1: unknown column 'mean'; did you mean"),
         (["name|claim_mean|claim_n", "a|1|0"], "claims.tsv, line 2: claim_n: expected at least 1, found 0"),
         (["name|claim_mean", "a|1e101"], "claims.tsv, line 2: claim_mean: expected at most 1e+100, found 1e+101"),

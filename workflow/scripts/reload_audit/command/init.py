@@ -109,7 +109,7 @@ def text(found: Found, folder: Path, output: Path) -> str:
     own = os.path.relpath(folder)
     folders = sorted({where for _, where in found.environments})
     parts = [
-        f"# What lies in {shown(own)}. Look through it, then:\n"
+        f"# What lies {'here' if own == os.curdir else f'in {shown(own)}'}. Look through it, then:\n"
         f"#   reload-audit run --configfile {_quoted(output)} --cores 2\n"
         "# Paths are relative to the folder that you run this in. Every key: config/README.md of the project.",
         f"# Models that are there ({found.models} found): do they still earn what they earned?\n"

@@ -206,13 +206,14 @@ def _lines(path: str, text: str, delimiter: str, problems: list[str]) -> Iterato
 def _about_columns(columns: list[str], schema: RowSchema, needed: tuple[str, ...]) -> list[str]:
     known = list(schema["properties"])
     twice = [column for column in dict.fromkeys(columns) if columns.count(column) > 1]
-    found = [
-        *(f"unknown column {column!r}{closest(column, known)}" for column in columns if column not in known),
-        *(f"column {column!r} appears more than once" for column in twice),
-    ]
+    guesses = {column: closest(column, known) for column in columns if column not in known}
+    found = [f"unknown column {column!r}{guess}" for column, guess in guesses.items()]
+    found += [f"column {column!r} appears more than once" for column in twice]
     missing = [column for column in needed if column not in columns and (column != "env" or "vec_env" not in columns)]
     if missing:
-        found.append(f"missing column {', '.join(map(repr, missing))}; the columns are {_listed(schema)}")
+        found.append(f"missing column {', '.join(map(repr, missing))}")
+    if missing or not all(guesses.values()):
+        found[-1] += f"; the columns are {_listed(schema)}"
     return found
 
 
