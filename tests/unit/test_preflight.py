@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
+from reload_audit.evaluation.observations import not_finite
 from reload_audit.jobs.check import ConfigurationRefused, check_experiments
 from reload_audit.training.preflight import find_problems
 from support.builders import training_spec
@@ -101,3 +103,13 @@ def test_what_an_environment_does_to_its_process_is_no_problem_of_other_experime
     with pytest.raises(ConfigurationRefused) as refused:
         check_experiments(together, "mine.yaml", tmp_path / "log", 4096)
     assert [line.split(":")[1] for line in str(refused.value).splitlines()] == [" here[2].env"]
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.longdouble])
+@pytest.mark.parametrize("size", [1, 32, 33])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_number_that_is_not_finite_is_seen_among_few_and_many(kind: type, size: int, bad: float) -> None:
+    largest = np.full((1, size), np.finfo(kind).max, dtype=kind)
+    assert not_finite(largest) is None
+    largest[0, -1] = bad
+    assert repr(not_finite(largest)) == repr(float(bad))
