@@ -454,6 +454,13 @@ class SwapsActions(gym.ActionWrapper):
         return 1 - action
 
 
+class Stumbles(gym.ActionWrapper):
+    """Takes the other of two actions half of the time, as a generator says that nobody seeds."""
+
+    def action(self, action: Any) -> Any:
+        return 1 - action if np.random.rand() < 0.5 else action
+
+
 class OtherGauge(Gauge):
     """:class:`Gauge` with observations in other units."""
 

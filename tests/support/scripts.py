@@ -34,7 +34,7 @@ RECIPES = {
 }
 
 HEAD = """
-from planted import Gauge, SwapsActions
+from planted import Gauge, Stumbles, SwapsActions
 from stable_baselines3 import ALGO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -85,6 +85,34 @@ for seed in range(25):
     score, over = 0.0, False
     while not over:
         action, _ = model.predict(statistics.normalize_obs(obs), deterministic=True)
+        obs, reward, terminated, truncated, _ = env.step(action)
+        over, score = terminated or truncated, score + reward
+    scores.append(score)
+print(np.mean(scores))
+"""
+
+OWN_WRAPPER = """
+import pickle
+import gymnasium as gym
+import numpy as np
+
+with open("ALGO.pkl", "rb") as file:
+    rms = pickle.load(file).obs_rms
+
+
+class Normalized(gym.ObservationWrapper):
+    def observation(self, observation):
+        return np.clip((observation - rms.mean) / np.sqrt(rms.var + 1e-8), -10, 10).astype(np.float32)
+
+
+env = Normalized(Gauge(**KWARGS))
+model = ALGO.load("ALGO")
+scores = []
+for episode in range(25):
+    obs, _ = env.reset()
+    score, over = 0.0, False
+    while not over:
+        action, _ = model.predict(obs, deterministic=True)
         obs, reward, terminated, truncated, _ = env.step(action)
         over, score = terminated or truncated, score + reward
     scores.append(score)
@@ -410,6 +438,10 @@ class Case:
 
 
 FRESH = {'VecNormalize.load("ALGO.pkl", venv)': "VecNormalize(venv)"}
+UNSEEDED = {"seed=3, ": ""}
+IN_VAIN_UNSEEDED = {
+    'model = ALGO.load("ALGO.zip", env=venv)': 'model = ALGO("MlpPolicy", venv)\nmodel.load("ALGO.zip")'
+}
 IN_VAIN = {'model = ALGO.load("ALGO.zip", env=venv)': 'model = ALGO("MlpPolicy", venv, seed=0)\nmodel.load("ALGO.zip")'}
 UPDATING = {"venv.training = False": ""}
 SCALED = {"venv.norm_reward = False": ""}
@@ -418,13 +450,19 @@ Q_VALUES = {
     "rewards = []": "import torch\nrewards = []",
     PREDICTS: "action = model.q_net(torch.as_tensor(obs)).argmax(dim=1).numpy()",
 }
+WARMED_UP = {
+    'VecNormalize.load("ALGO.pkl", venv)': "VecNormalize(venv)\nvenv.reset()\nfor _ in range(2000):\n"
+    "    venv.step([venv.action_space.sample()])"
+}
+LIMIT = "import random\nlimit = random.randint(3, 5)\nrewards = []"
 STOCHASTIC = {", deterministic=True": ""}
 
 SOUND = {
     "loop-PPO": Case("PPO", LOOP),
     "evaluate-PPO": Case("PPO", EVALUATE),
     "deployed-A2C": Case("A2C", DEPLOYED),
-    "deployed-SAC": Case("SAC", DEPLOYED),
+    "warmed-up-PPO": Case("PPO", LOOP, edits=WARMED_UP),
+    "own-wrapper-PPO": Case("PPO", OWN_WRAPPER, edits={"reset()": "reset(seed=episode)"}),
     "enjoy": Case("", ENJOY),
     "learns": Case("", LEARNS),
     "network-SAC": Case("SAC", NETWORK),
@@ -455,21 +493,32 @@ SOUND = {
     ),
 }
 FAULTY = {
-    "never-loaded-PPO": Case("PPO", LOOP, ("load-not-assigned",), IN_VAIN),
+    "never-loaded-unseeded-PPO": Case("PPO", LOOP, ("load-not-assigned",), IN_VAIN_UNSEEDED | UNSEEDED),
+    "load-passed-over-unseeded-PPO": Case(
+        "PPO",
+        LOOP,
+        ("other-weights",),
+        UNSEEDED
+        | {
+            'model = ALGO.load("ALGO.zip", env=venv)': "try:\n"
+            '    model = ALGO.load("best/ALGO.zip", env=venv)\nexcept FileNotFoundError:\n'
+            '    model = ALGO("MlpPolicy", venv)'
+        },
+    ),
     "never-loaded-SAC": Case(
         "SAC",
         EVALUATE,
         ("load-not-assigned",),
         {'model = ALGO.load("ALGO")': 'model = ALGO("MlpPolicy", venv, seed=0)\nALGO.load("ALGO", env=venv)'},
     ),
-    "no-statistics-DQN": Case(
-        "DQN", LOOP, ("statistics-not-loaded",), {'venv = VecNormalize.load("ALGO.pkl", venv)': ""}
+    "no-statistics-unseeded-DQN": Case(
+        "DQN", LOOP, ("statistics-not-loaded",), UNSEEDED | {'venv = VecNormalize.load("ALGO.pkl", venv)': ""}
     ),
     "statistics-of-another-A2C": Case(
         "A2C", EVALUATE, ("statistics-not-loaded",), {'VecNormalize.load("ALGO.pkl"': 'VecNormalize.load("other.pkl"'}
     ),
     "rewards-normalized-PPO": Case("PPO", LOOP, ("reward-normalized",), SCALED),
-    "stochastic-DQN": Case("DQN", LOOP, ("policy-mode",), STOCHASTIC),
+    "stochastic-unseeded-DQN": Case("DQN", LOOP, ("policy-mode",), STOCHASTIC | UNSEEDED | {"range(25)": "range(100)"}),
     "trained-on-A2C": Case(
         "A2C",
         LOOP,
@@ -502,10 +551,24 @@ FAULTY = {
     ),
     "other-environment": Case("", ENJOY, ("environment-differs",), {'default="Gauge-v0"': 'default="OtherGauge-v0"'}),
     "no-wrapper-DQN": Case("DQN", LOOP, ("wrappers-differ",), {"wrapper_class=WRAPPER, ": ""}),
-    "a-wrapper-more-PPO": Case(
-        "PPO", EVALUATE, ("wrappers-differ",), {"wrapper_class=WRAPPER": "wrapper_class=SwapsActions"}
+    "random-wrapper-unseeded-PPO": Case(
+        "PPO", EVALUATE, ("wrappers-differ",), UNSEEDED | {"wrapper_class=WRAPPER": "wrapper_class=Stumbles"}
     ),
-    "own-limit-PPO": Case("PPO", LOOP, ("time-limit",), {"while not done:": "for step in range(5):"}),
+    "own-wrapper-unseeded-PPO": Case(
+        "PPO", OWN_WRAPPER, ("normalizer-not-equivalent",), {"np.sqrt(rms.var": "(rms.var"}
+    ),
+    "clips-closer-PPO": Case(
+        "PPO",
+        LOOP,
+        ("normalizer-not-equivalent",),
+        {
+            'venv = VecNormalize.load("ALGO.pkl", venv)': 'trained = VecNormalize.load("ALGO.pkl", venv)\n'
+            "venv = VecNormalize(venv, clip_obs=0.05)\nvenv.obs_rms = trained.obs_rms"
+        },
+    ),
+    "own-random-limit-unseeded-PPO": Case(
+        "PPO", LOOP, ("time-limit",), UNSEEDED | {"while not done:": "for step in range(limit):", "rewards = []": LIMIT}
+    ),
     "limit-in-make": Case(
         "", ENJOY, ("time-limit",), {"gym.make(args.env,": "gym.make(args.env, max_episode_steps=3,"}
     ),

@@ -170,7 +170,8 @@ def _script(commands: Any) -> argparse.ArgumentParser:
     _add_python_path(parser)
     _add_common(parser)
     parser.add_argument("script", metavar="SCRIPT", type=_path, help="a Python file or a notebook")
-    parser.add_argument("args", metavar="ARGUMENT", nargs=argparse.REMAINDER, help="its command line")
+    own = parser.add_argument("args", metavar="ARGUMENT", nargs=argparse.REMAINDER, help="its command line")
+    own.required = False  # before Python 3.13, argparse says otherwise
     return parser
 
 

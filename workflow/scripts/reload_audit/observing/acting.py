@@ -83,6 +83,8 @@ def is_answer(action: Any, answer: Any, row: int | None = None) -> bool:
     """
     if action is answer and row is None:
         return True
+    if type(action) is int and isinstance(answer, np.ndarray) and row is None:
+        return answer.size == 1 and action == answer.item()  # what most scripts do, and every step asks
     given = as_array(answer[0] if isinstance(answer, tuple) else answer)
     own, its = np.asarray(action), np.asarray(given if row is None else given[row])
     return own.size == its.size and bool((own.ravel() == its.ravel()).all())

@@ -98,6 +98,19 @@ def with_normalization(seen: ObservedEnvironment, statistics: str) -> tuple[Line
     return line, _in_place_of(statement, names, lambda code: f"NormalizeAsTrained({code}, {statistics!r})", first)
 
 
+def with_wrapper_in_place_of(wrapper: WrapperSpec, line: Line | None, statistics: str) -> str:
+    """The line that puts a wrapper around an environment, with one that applies statistics in its place.
+
+    :param statistics: path of the file
+    """
+    statement = Statement.of(line)
+    if statement is None:
+        return ""
+    first = "from reload_audit import NormalizeAsTrained"
+    names = (_parts(wrapper.name)[1],)
+    return _in_place_of(statement, names, lambda code: f"NormalizeAsTrained({code}, {statistics!r})", first, inner=True)
+
+
 def with_frames_stacked(line: Line | None, frames: int) -> str:
     """The line that makes a VecEnv, with frames stacked around it; empty where it makes something else of that."""
     statement = Statement.of(line)

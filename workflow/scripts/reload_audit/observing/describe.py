@@ -86,7 +86,14 @@ def described(
         frame_stack=None if stack is None else stack.stacked_obs.n_stack,
         normalization=normalization,
         n_envs=outermost.num_envs if isinstance(outermost, VecEnv) else 1,
+        changes_observations=tuple(place for place, one in enumerate(reversed(own)) if _has_own_reset(one)),
     )
+
+
+def _has_own_reset(wrapper: gym.Wrapper) -> bool:
+    """Whether a wrapper can change what an environment returns at first, as all do that change observations."""
+    kinds = type(wrapper).__mro__
+    return any("reset" in vars(kind) for kind in kinds[: kinds.index(gym.Wrapper)])
 
 
 def _chain(env: gym.Env) -> list[gym.Wrapper]:

@@ -6,7 +6,6 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from reload_audit.observing.acting_line import (
     asked_deterministically,
@@ -20,11 +19,12 @@ from reload_audit.observing.building_line import with_frames_stacked
 from reload_audit.observing.counting import counting_differences
 from reload_audit.observing.environment import environment_differences
 from reload_audit.observing.figure import figure_of
+from reload_audit.observing.normalizing_wrapper import with_normalizing_wrapper
 from reload_audit.observing.own_classes import with_kept_classes
 from reload_audit.observing.statement import Statement, last_name
 from reload_audit.observing.statistics import statistics_differences
 from reload_audit.observing.subject import NoSubject, Subject, runs_of_models, subject_of
-from reload_audit.observing.weights import load_that_failed, weights_differences
+from reload_audit.observing.weights import is_untrained, load_that_failed, untrained, weights_differences
 from reload_audit.processes.imports import extend_path
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.records.observation import Line, Observation, ObservedActs, ObservedRun
@@ -81,6 +81,7 @@ def _compared(
     try:
         subject = subject_of(observation, run, models, script, policy, folder)
         extend_path(subject.spec.environment.python_path)
+        subject = with_normalizing_wrapper(subject, policy.trust)
         found = [*raised, *weights_differences(subject, folder), *statistics_differences(subject, figure, policy)]
         found += [
             *_of_acting(subject),
@@ -88,7 +89,9 @@ def _compared(
             *counting_differences(subject, figure),
         ]
     except (NoSubject, Unreadable) as problem:
-        return Compared("", "", figure, tuple(raised), n_envs, str(problem)), None
+        acting = None if run.model is None else observation.models[run.model]
+        found = [*raised, *([untrained(observation, acting)] if acting is not None and is_untrained(acting) else [])]
+        return Compared("", "", figure, found, n_envs, str(problem)), None
     remarks = tuple(_remarks(subject))
     spec = subject.spec
     return Compared(spec.model, spec.path, figure, found, n_envs, spec.problem or "", remarks), spec
@@ -97,7 +100,7 @@ def _compared(
 def _no_episode(observation: Observation) -> str:
     """Why there is nothing to compare."""
     failed = observation.failed_load
-    if failed is not None and failed.path is not None and not Path(failed.path).is_file():
+    if failed is not None and failed.is_missing:
         return f"{failed.line} loads a model from {failed.path}, which is no file: does `cwd` name the right folder?"
     if observation.raised.startswith("EOFError"):
         return "it reads from standard input, which is empty here: let it take what it asks for from `args` or `env`"

@@ -63,9 +63,9 @@ class _Load(classmethod):
             try:
                 with observer.inside("load"):
                     model = bound(*args, **kwargs)
-            except Exception:
+            except Exception as error:
                 if observer.on and not observer.depth["load"]:
-                    observer.load_failed(owner, path)
+                    observer.load_failed(owner, path, error)
                 raise
             if observer.on and not observer.depth["load"]:
                 observer.model_made(model, "loaded", path, instance)
@@ -125,7 +125,7 @@ def _learning(observer: Observer, original: Any) -> Any:
         if observer.on:
             observer.learns(self)
         try:
-            with observer.inside("learn"):
+            with observer.learning():
                 return original(self, *args, **kwargs)
         finally:
             if observer.on:
@@ -237,7 +237,7 @@ def _stepping(observer: Observer, original: Any) -> Any:
             return original(self, action)
         watched = observer.watched.get(id(self))
         if watched is None or watched.env is not self:
-            observer.before(self)
+            watched = observer.before(self)
         else:
             observer.innermost, observer.innermost_gave = watched.innermost, None
         depth["step"] = 1
@@ -245,7 +245,11 @@ def _stepping(observer: Observer, original: Any) -> Any:
             result = original(self, action)
         finally:
             depth["step"] = 0
-        observer.was_stepped(self, action, result)
+        if watched is not None:
+            try:
+                observer.was_stepped(watched, action, result)
+            except Exception as error:
+                observer.failed(error)
         return result
 
     return step

@@ -85,14 +85,23 @@ class NormalizationsSeen:
         if number is None:
             self.made(normalize, "unpickled", line, None)
             number = len(self._normalizations) - 1
-        content = _moments(normalize)
+        self._keep(number)
+        return number
+
+    def begins_anew(self, one: NormalizationSeen) -> None:
+        """What was seen of a VecNormalize before does not count: from now on a model acts under it."""
+        one.begin_anew()
+        self._keep(self._normalizations.index(one))
+
+    def _keep(self, number: int) -> None:
+        """Write down the statistics of a VecNormalize as they are now."""
+        one = self._normalizations[number]
+        content = _moments(one.normalize)
         if content is not None:
             inputs = str(self._folder / f"statistics{number}.pkl")
-            normalize.save(inputs)
-            one = self._normalizations[number]
-            moments = digest(plain(content))
-            one.seen = replace(one.seen, count=observed_samples(normalize), moments=moments, inputs=inputs)
-        return number
+            one.normalize.save(inputs)
+            samples, moments = observed_samples(one.normalize), digest(plain(content))
+            one.seen = replace(one.seen, count=samples, moments=moments, inputs=inputs)
 
     def record(self) -> list[ObservedNormalization]:
         """The layers at the script's end."""

@@ -7,16 +7,15 @@ number, or changes an object that it is shown.
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import threading
 import time
 import traceback
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -27,6 +26,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from reload_audit.observing import acting
 from reload_audit.observing.acting import DISTRIBUTION, PARTS, Acting, Batch, is_answer, rows
 from reload_audit.observing.describe import arguments_of, described, layers_of, single_of
+from reload_audit.observing.keeping_out import Absent, EnoughSeen, careful
 from reload_audit.observing.lines import UserLines
 from reload_audit.observing.models_seen import ModelsSeen
 from reload_audit.observing.normalizations_seen import NormalizationsSeen
@@ -40,43 +40,19 @@ from reload_audit.records.observation import (
     ObservedCall,
     ObservedEnvironment,
     ObservedEvaluation,
-    Stopped,
     View,
 )
 
 MOST_EPISODES = 200
 """Episodes of one model in one environment after which a script is stopped: it may never end by itself."""
+MOST_WITHOUT_MODEL = 2_000
+"""Episodes likewise where no model is asked, as while statistics of observations are collected."""
 MOST_BEYOND, MOST_STEPS = 10_000, 100_000
 """Steps after the end of an episode, and of one episode, after which it is stopped: it may never reset."""
 
 _IN_THREADS = "it steps environments in threads: which action is whose cannot be told where several run at a time"
 
 Flags = tuple[bool | None, bool, bool, bool, bool]
-
-
-class EnoughSeen(BaseException):
-    """Ends the script: raised inside a step of its environment. No handler of its own should take it for an error."""
-
-    def __init__(self, why: Stopped) -> None:
-        super().__init__(why)
-        self.why = why
-
-
-F = TypeVar("F", bound=Callable[..., None])
-
-
-def _careful(method: F) -> F:
-    """Keep an error of the observer's own from the script: what is not seen is said."""
-
-    @functools.wraps(method)
-    def told(self: Any, *args: Any) -> None:
-        try:
-            method(self, *args)
-        except Exception as error:
-            traceback.print_exc()
-            self.say(f"not all could be observed: {type(error).__name__}: {error}")
-
-    return told  # type: ignore[return-value]
 
 
 class Observer:
@@ -87,6 +63,7 @@ class Observer:
     :param folder: takes the statistics and weights that the script acted with
     :ivar depth: how many observed calls are going on inside each other, by kind
     :ivar here: whether this is the process of the script itself, and not a copy of it
+    :ivar on: whether notes are taken: not in a copy of the process, nor of what training does
     :ivar watched: the environments that the script resets and steps, by their identity
     :ivar innermost: the environment inside all wrappers of the one that the script resets or steps
     :ivar innermost_gave: the observation that it gave in that; None where it was not asked
@@ -97,8 +74,8 @@ class Observer:
 
     def __init__(self, lines: UserLines, stop_at: float, folder: Path) -> None:
         self._lines, self._stop_at = lines, stop_at
-        self.here = True
-        os.register_at_fork(after_in_child=lambda: setattr(self, "here", False))
+        self.here = self.on = True
+        os.register_at_fork(after_in_child=self._in_copy)
         self.depth: dict[str, int] = defaultdict(int)
         self.leaf_rewards: Any = None
         self.answer: Any = None
@@ -122,14 +99,13 @@ class Observer:
         self._failed_load: FailedLoad | None = None
         self._last_reset: Place = None
 
-    @property
-    def on(self) -> bool:
-        """Whether notes are taken: not in worker processes, nor of what training does."""
-        return self.here and not self.depth["learn"]
+    def _in_copy(self) -> None:
+        """This process is a copy of that of the script."""
+        self.here = self.on = False
 
     def __reduce__(self) -> Any:
         """In a worker process, to which an environment's class may take this along, nothing is observed."""
-        return _Absent, ()
+        return Absent, ()
 
     @contextlib.contextmanager
     def inside(self, kind: str) -> Iterator[None]:
@@ -140,45 +116,59 @@ class Observer:
         finally:
             self.depth[kind] -= 1
 
+    @contextlib.contextmanager
+    def learning(self) -> Iterator[None]:
+        """While the block runs, a model is trained, and no notes are taken."""
+        before, self.on = self.on, False
+        try:
+            yield
+        finally:
+            self.on = before and self.here
+
+    def failed(self, error: Exception) -> None:
+        """Observing itself raised an error, which the script does not get to see."""
+        traceback.print_exception(error)
+        self.say(f"not all could be observed: {type(error).__name__}: {error}")
+
     def say(self, sentence: str) -> None:
         """Say something of the observation, once."""
         if sentence not in self.said:
             self.said.append(sentence)
 
-    @_careful
+    @careful
     def note(self, what: str, said: str = "") -> None:
         """Note a call."""
         self._calls[what, self._lines.place(), said] += 1
 
     # --- Models ---
 
-    @_careful
+    @careful
     def model_made(self, model: BaseAlgorithm, made: Made, path: str | None, loaded_on: Any) -> None:
         """A model was constructed, or loaded."""
         self._models.made(model, made, self._line(), path, loaded_on)
 
-    @_careful
+    @careful
     def parameters_set(self, model: BaseAlgorithm, source: Any) -> None:
         """Parameters were put into a model."""
         self._models.parameters_set(model, source)
 
-    @_careful
-    def load_failed(self, kind: type[BaseAlgorithm], path: str | None) -> None:
+    @careful
+    def load_failed(self, kind: type[BaseAlgorithm], path: str | None, error: Exception) -> None:
         """``load`` of an algorithm raised."""
-        self._failed_load = FailedLoad(kind.__name__, path, self._line())
+        self._failed_load = FailedLoad(kind.__name__, path, self._line(), type(error).__name__)
 
-    @_careful
+    @careful
     def model_saved(self, model: BaseAlgorithm, path: str | None) -> None:
         """A model was saved."""
         if path is not None:
             self._models.saved(model, path)
 
-    @_careful
+    @careful
     def learns(self, model: BaseAlgorithm) -> None:
         """A model is about to be trained."""
         self._models.learns(model)
 
-    @_careful
+    @careful
     def learned(self, model: BaseAlgorithm, steps: int) -> None:
         """A model was trained: the environments in which it was, if they are normalised, are others from now on."""
         normalize = model.get_vec_normalize_env()
@@ -189,7 +179,6 @@ class Observer:
                 del self.watched[key]
         self._models.learned(model, steps, self._line())
 
-    @_careful
     def acted(self, actor: Any, how: str, observation: Any, flags: Flags) -> None:
         """Actions were asked for.
 
@@ -198,11 +187,14 @@ class Observer:
         :param flags: whether deterministic, None where that is open or makes no difference; whether state, starts and
             masks were given; whether the network acts as in training
         """
-        self._acting = (self._models.acts(actor), (how, self._lines.place(), *flags))
-        self._given = observation
-        self._batch.asked(self._acting)
+        try:
+            self._acting = (self._models.acts(actor), (how, self._lines.place(), *flags))
+            self._given = observation
+            self._batch.asked(self._acting)
+        except Exception as error:
+            self.failed(error)
 
-    @_careful
+    @careful
     def chosen(self, answer: Any, deterministic: bool) -> None:
         """A distribution of the policy's was asked for an action."""
         if self._acting is not None and self._acting[1][0] in (PARTS, DISTRIBUTION):
@@ -211,7 +203,7 @@ class Observer:
             self._acting = (number, (DISTRIBUTION, self._lines.place(), mode, *others))  # type: ignore[assignment]
             self.answer = answer
 
-    @_careful
+    @careful
     def asked_part(self, policy: Any, observation: Any) -> None:
         """A part of a policy was asked for what actions can be made of; does not count beside a request for actions."""
         if self._acting is None and self._models.number_of(policy) is not None:
@@ -219,19 +211,19 @@ class Observer:
 
     # --- Statistics ---
 
-    @_careful
+    @careful
     def normalization_made(self, normalize: VecNormalize, made: Made, path: str | None) -> None:
         """A VecNormalize was constructed, loaded or unpickled; what is loaded is unpickled before."""
         self._normalizations.made(normalize, made, self._line(), path)
 
     # --- Environments ---
 
-    @_careful
+    @careful
     def made_by(self, env: Any) -> None:
         """An environment was made, by ``gym.make`` or its class."""
         self._made.setdefault(id(env.unwrapped), (env, self._lines.place()))
 
-    @_careful
+    @careful
     def built(self, env: Any, constructor: Any, args: Any, kwargs: Any) -> None:
         """The class of an environment or of a wrapper is called; those of its base classes follow."""
         if id(env) in self._arguments and self._arguments[id(env)][0] is env:
@@ -240,17 +232,25 @@ class Observer:
             self._arguments[id(env)] = (env, *arguments_of(constructor, env, args, kwargs))
         self._made.setdefault(id(env), (env, self._lines.place()))
 
-    @_careful
+    @careful
     def layered(self, env: Any) -> None:
         """The class of a VecEnv is called; those of its base classes follow."""
         self._made.setdefault(id(env), (env, self._lines.place()))
 
-    @_careful
-    def before(self, env: Any) -> None:
-        """The script is about to reset or step an environment."""
-        self.innermost, self.innermost_gave = self._watch(env).innermost, None
+    def before(self, env: Any) -> Watched | None:
+        """The script is about to reset or step an environment.
 
-    @_careful
+        :return: the environment as it is watched; None where it cannot be
+        """
+        try:
+            watched = self._watch(env)
+        except Exception as error:
+            self.failed(error)
+            return None
+        self.innermost, self.innermost_gave = watched.innermost, None
+        return watched
+
+    @careful
     def was_reset(self, env: Any, result: Any) -> None:
         """The script reset an environment."""
         watched, self._last_reset = self._watch(env), self._lines.place()
@@ -260,10 +260,12 @@ class Observer:
         self._keep_shown(watched, result[0] if not watched.vectorized and isinstance(result, tuple) else result)
         watched.has_view = True
 
-    @_careful
-    def was_stepped(self, env: Any, action: Any, result: Any) -> None:
-        """The script stepped an environment."""
-        watched, row = self._watch(env), None
+    def was_stepped(self, watched: Watched, action: Any, result: Any) -> None:
+        """The script stepped an environment.
+
+        :raises EnoughSeen: the script is to end
+        """
+        row = None
         if not watched.vectorized:
             shape = watched.env.action_space.shape
             self._acting, row = self._batch.of(watched.number, self._acting, self.answer, shape)
@@ -292,7 +294,8 @@ class Observer:
         if time.monotonic() > self._stop_at:
             raise EnoughSeen("time")
         slot = watched.slots[0]
-        if len(run.episodes) >= MOST_EPISODES or slot.beyond >= MOST_BEYOND or slot.length >= MOST_STEPS:
+        most = MOST_WITHOUT_MODEL if run.model is None else MOST_EPISODES
+        if len(run.episodes) >= most or slot.beyond >= MOST_BEYOND or slot.length >= MOST_STEPS:
             raise EnoughSeen("enough")
 
     def _watch(self, env: Any) -> Watched:
@@ -332,6 +335,8 @@ class Observer:
             run.model = model  # which had not been asked for the first steps
         if run is None or (acts is not None and run.model != model):
             watched.stop()
+            if run is not None and run.model is None and watched.switches is not None:
+                self._normalizations.begins_anew(watched.switches)  # steps without a model may have warmed it up
             run = watched.run = Run(model, watched.number, place=self._lines.place())
             self._runs.append(run)
         if acts is not None:
@@ -388,7 +393,7 @@ class Observer:
 
     # --- The end ---
 
-    @_careful
+    @careful
     def evaluated(self, model: Any, env: Any, settings: tuple[int, bool, int], result: Any) -> None:
         """``evaluate_policy`` was called.
 
@@ -431,17 +436,3 @@ class Observer:
             last_reset=self._lines.at(self._last_reset),
             said=tuple(self.said),
         )
-
-
-class _Absent:
-    """Stands for an observer where nothing is observed."""
-
-    on = here = False
-    innermost = None
-
-    def __init__(self) -> None:
-        self.depth: dict[str, int] = defaultdict(int)
-
-    def inside(self, _kind: str) -> contextlib.AbstractContextManager[None]:
-        """As of an observer."""
-        return contextlib.nullcontext()

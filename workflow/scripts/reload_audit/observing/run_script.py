@@ -21,9 +21,10 @@ from typing import Any, TextIO
 from reload_audit.models.without_dynamo import spare_compiler
 from reload_audit.observing.films import allow_recorders
 from reload_audit.observing.hooks import install
+from reload_audit.observing.keeping_out import EnoughSeen
 from reload_audit.observing.lines import UserLines
 from reload_audit.observing.notebook import cells_of, names_of_notebooks
-from reload_audit.observing.observer import EnoughSeen, Observer
+from reload_audit.observing.observer import Observer
 from reload_audit.records.observation import Observation, Stopped
 from reload_audit.records.specs import ScriptSpec
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from reload_audit.observing.acting_line import normalized_as_trained, normalized_once, with_new_observation
-from reload_audit.observing.building_line import with_normalization
+from reload_audit.observing.building_line import with_normalization, with_wrapper_in_place_of
 from reload_audit.observing.subject import Subject
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
 from reload_audit.records.observation import Line, ObservedNormalization, View
@@ -75,7 +75,7 @@ def statistics_differences(
         evidence = f"rewards are those that VecNormalize rescales ({layer.scaling:,} of {layer.steps:,} steps)"
         earned = np.mean(figure.earned)
         evidence += f": {figure.mean:.4g} on its scale is {earned:.4g} in the environment"
-        yield ScriptDifference("reward-normalized", layer.line, evidence, _with(layer, "norm_reward"))
+        yield ScriptDifference("reward-normalized", layer.line, evidence, _with(layer, norm_reward=False))
 
 
 def _is_stale(views: Sequence[View]) -> bool:
@@ -119,7 +119,8 @@ def _of_layer(layer: ObservedNormalization, statistics: SavedStatistics, path: s
                 f"from {layer.count:,.0f} samples to {layer.count_last:,.0f}"
             )
             changes = {"statistics": "updating"}
-            yield ScriptDifference("training-mode", layer.line, evidence, _with(layer, "training"), changes)
+            yield ScriptDifference("training-mode", layer.line, evidence, _with(layer, training=False), changes)
+        yield from _of_settings(layer, statistics)
     elif layer.made == "constructed" and layer.count < 1.0:
         moving = f" and go on changing ({layer.updating:,} steps)" if layer.updating else ""
         evidence = f"a new VecNormalize, whose statistics start empty{moving}: those of training are not loaded"
@@ -138,6 +139,19 @@ def _of_layer(layer: ObservedNormalization, statistics: SavedStatistics, path: s
         yield ScriptDifference("statistics-not-loaded", layer.line, evidence, _loading(layer, path), changes)
 
 
+def _of_settings(layer: ObservedNormalization, statistics: SavedStatistics) -> Iterator[ScriptDifference]:
+    """What is other about how a VecNormalize with the statistics of training makes numbers of observations."""
+    own = read_statistics(layer.inputs).settings
+    other = [name for name in ("clip_obs", "epsilon") if own[name] != statistics.settings[name]]
+    if not other:
+        return
+    found, due = (", ".join(f"{name}={values[name]:g}" for name in other) for values in (own, statistics.settings))
+    evidence = f"VecNormalize has {found}; in training it had {due}"
+    switches = {name: f"{statistics.settings[name]:g}" for name in other}
+    changes = {"statistics": "file", "statistics_file": layer.inputs}
+    yield ScriptDifference("normalizer-not-equivalent", layer.line, evidence, _with(layer, **switches), changes)
+
+
 def _assigned(line: Line | None) -> tuple[str, str]:
     """The name that the line which makes a layer gives to it, and what it assigns; empty where it names none."""
     code = "" if line is None else line.code
@@ -145,10 +159,11 @@ def _assigned(line: Line | None) -> tuple[str, str]:
     return (found[1], found[2]) if found else ("", "")
 
 
-def _with(layer: ObservedNormalization, switch: str) -> str:
-    """The line that makes a VecNormalize, with one of its switches set off."""
+def _with(layer: ObservedNormalization, **attributes: object) -> str:
+    """The line that makes a VecNormalize, with some of its attributes set."""
     name, value = _assigned(layer.line)
-    return f"{name} = {value}; {name}.{switch} = False" if name else ""
+    sets = "; ".join(f"{name}.{attribute} = {setting}" for attribute, setting in attributes.items())
+    return f"{name} = {value}; {sets}" if name else ""
 
 
 def _loading(layer: ObservedNormalization, path: str) -> str:
@@ -194,6 +209,8 @@ def _by_hand(
     if not statistics.observations:
         return
     views = [view for view in subject.run.views if len(view.raw) == len(view.given)]
+    if subject.normalizing is not None:
+        views = [replace(view, raw=view.inner) for view in views if view.inner is not None]
     line = subject.environment.line or subject.run.step_line
     moments = _Moments.of(statistics, subject.run.parts)
     if not views or moments is None or len(views[0].raw) != moments.mean.size:
@@ -218,11 +235,11 @@ def _by_hand(
         changes = {"statistics": "none"}
         yield ScriptDifference("statistics-not-loaded", line, evidence, instead, changes)
     else:
-        yield _normalized_by_hand(subject, views, moments, statistics)
+        yield _normalized_by_hand(subject, views, moments, statistics, path)
 
 
 def _normalized_by_hand(
-    subject: Subject, views: Sequence[View], moments: _Moments, statistics: SavedStatistics
+    subject: Subject, views: Sequence[View], moments: _Moments, statistics: SavedStatistics, path: str
 ) -> ScriptDifference:
     """Observations that are normalised in some other way than VecNormalize's."""
     acts = subject.run.acts
@@ -234,17 +251,24 @@ def _normalized_by_hand(
         f"observations are normalised by hand, and not as VecNormalize does: {raw[worst]:.4g} at place {worst} becomes "
         f"{given[worst]:.4g}, and not {due[worst]:.4g}"
     )
+    if subject.normalizing is not None:
+        own, where = subject.normalizing.spec, subject.normalizing.line
+        changes = _normalizing([own.name, dict(own.kwargs)])
+        instead = with_wrapper_in_place_of(own, where, path)
+        return ScriptDifference("normalizer-not-equivalent", where, evidence, instead, changes)
     posted = lambda raw: (raw - moments.mean) / (np.sqrt(moments.var) + 1e-8)  # noqa: E731
     instead = normalized_as_trained(line, subject.run.step_line)
     if [*subject.run.parts] == [""] and _as_given(views, posted):
-        changes: dict[str, object] | None = {"statistics": "posted wrapper"}
-        return ScriptDifference("normalizer-not-equivalent", line, evidence, instead, changes)
+        posts: dict[str, object] = {"statistics": "posted wrapper"}
+        return ScriptDifference("normalizer-not-equivalent", line, evidence, instead, posts)
     fitted = _fitted(views) if [*subject.run.parts] == [""] else None
-    changes = None
-    if fitted is not None:
-        wrapper = ["reload_audit.evaluation.conditions:ShiftedAndScaled", fitted]
-        changes = {"statistics": "none", "environment": {"wrappers": [wrapper]}}
-    return ScriptDifference("normalizer-not-equivalent", line, evidence, instead, changes)
+    fits = None if fitted is None else _normalizing(["reload_audit.evaluation.conditions:ShiftedAndScaled", fitted])
+    return ScriptDifference("normalizer-not-equivalent", line, evidence, instead, fits)
+
+
+def _normalizing(wrapper: list[object]) -> dict[str, object]:
+    """The changes to a condition in which a wrapper normalises, by its name and arguments."""
+    return {"statistics": "none", "environment": {"wrappers": [wrapper]}}
 
 
 def _fitted(views: Sequence[View]) -> dict[str, list[float] | float] | None:

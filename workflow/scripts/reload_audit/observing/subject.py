@@ -13,13 +13,21 @@ from reload_audit.environments.packages import is_registered
 from reload_audit.forensics.search import find_statistics
 from reload_audit.planning.discovery.zips import algorithm_of, settings
 from reload_audit.reading.model_zip import read_model
-from reload_audit.records.environment_spec import EnvironmentSpec
-from reload_audit.records.observation import Observation, ObservedEnvironment, ObservedModel, ObservedRun
+from reload_audit.records.environment_spec import EnvironmentSpec, WrapperSpec
+from reload_audit.records.observation import Line, Observation, ObservedEnvironment, ObservedModel, ObservedRun
 from reload_audit.records.specs import ExternalPolicy, ExternalSpec, ScriptSpec
 
 
 class NoSubject(ValueError):
     """Nothing can be compared; the message says why."""
+
+
+@dataclass(frozen=True)
+class NormalizingWrapper:
+    """A wrapper of the script's own that normalises in place of VecNormalize, and the line that made it."""
+
+    spec: WrapperSpec
+    line: Line | None
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class Subject:
     :param spec: how an audit evaluates the model
     :param trained: the model that the script trains, where it means that one and another acts; None otherwise
     :param known: whether the audit knows the model otherwise than from the script
+    :param normalizing: what normalises in place of VecNormalize, which ``environment`` is then without
     """
 
     observation: Observation
@@ -41,6 +50,7 @@ class Subject:
     trained: ObservedModel | None
     spec: ExternalSpec
     known: bool
+    normalizing: NormalizingWrapper | None = None
 
 
 def subject_of(
@@ -69,8 +79,11 @@ def subject_of(
         name = f"{acting.algo} trained in {acting.learn_line or observation.script}"
         own = _importing(replace(own, model=name, statistics=acting.learn_statistics or None), observation, folder)
         return Subject(observation, run, acting, environment, "", None, own, False)
+    chosen = chosen or _beside_the_missing(observation, script)
     if not chosen:
-        raise NoSubject("the model that acts was loaded from no file, and the configuration names none for this script")
+        raise NoSubject(
+            "the model that acts was loaded from no file: name its zip as --model, or `model:` of the script"
+        )
     matches = (
         lambda one: one.model == chosen,
         lambda one: Path(one.path).resolve() == Path(chosen).resolve(),
@@ -82,6 +95,16 @@ def subject_of(
         spec = _spec_of(Path(chosen), environment, script, policy)
     spec = _importing(spec, observation, folder)
     return Subject(observation, run, acting, environment, path, trained, spec, known)
+
+
+def _beside_the_missing(observation: Observation, script: ScriptSpec) -> str:
+    """A file of the name that ``load`` did not find, in the script's folder or working directory; empty for none."""
+    failed = observation.failed_load
+    if failed is None or failed.path is None or not failed.is_missing:
+        return ""
+    folders = (Path(failed.path).parent.parent, Path(script.cwd), Path(script.script).parent)
+    found = (folder / Path(failed.path).name for folder in folders)
+    return next((str(path) for path in found if path.is_file()), "")
 
 
 def _importing(spec: ExternalSpec, observation: Observation, folder: str) -> ExternalSpec:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from reload_audit.models.algorithms import algorithm
@@ -25,7 +26,7 @@ def weights_differences(subject: Subject, folder: str) -> Iterator[ScriptDiffere
         return
     changes: dict[str, object] = {"model_file": f"{folder}/model{number}.zip"}
     read = _path_read(acting)
-    if acting.made == "constructed" and not acting.set_from and not acting.learned:
+    if is_untrained(acting):
         yield _never_loaded(subject, acting, changes)
     elif acting.learned and read:
         yield _trained_on(subject, acting, changes)
@@ -36,10 +37,15 @@ def weights_differences(subject: Subject, folder: str) -> Iterator[ScriptDiffere
         yield ScriptDifference("other-weights", acting.line, evidence, changes=changes)
 
 
+def is_untrained(model: ObservedModel) -> bool:
+    """Whether a model was made by the script, and neither trained nor given parameters."""
+    return model.made == "constructed" and not model.set_from and not model.learned
+
+
 def load_that_failed(observation: Observation) -> Iterator[ScriptDifference]:
     """What a ``load`` that raised was given: a model of another algorithm."""
     failed = observation.failed_load
-    if failed is None or failed.path is None or not Path(failed.path).is_file():
+    if failed is None or failed.path is None or failed.is_missing:
         return
     algo = algorithm_of(settings(failed.path) or {})
     if algo and algo != failed.algo:
@@ -57,13 +63,27 @@ def _never_loaded(subject: Subject, acting: ObservedModel, changes: dict[str, ob
     idle = [model for model in models if model.made == "loaded" and not model.weights_acting]
     on_it = [model for model in idle if model.loaded_on == number]
     if not idle:
-        evidence = f"nothing is loaded: the new, untrained model of {acting.line} acts"
-        instead = with_file_loaded(acting.line, subject.spec.path)
-        return ScriptDifference("other-weights", acting.line, evidence, instead, changes, certain=True)
+        return replace(untrained(subject.observation, acting, subject.spec.path), changes=changes)
     loaded = (on_it or idle)[-1]
     evidence = f"load() returns the loaded model, which never acts; the new, untrained model of {acting.line} does"
     instead = _assigned(acting, loaded)
     return ScriptDifference("load-not-assigned", loaded.line, evidence, instead, changes, certain=True)
+
+
+def untrained(observation: Observation, acting: ObservedModel, path: str = "") -> ScriptDifference:
+    """A new model that acts as it was made, where no other is loaded: because its ``load`` raised, or there is none.
+
+    :param path: of the zip that the script is about; empty where that is not known
+    """
+    failed, line = observation.failed_load, acting.line
+    instead = with_file_loaded(line, path) if path else ""
+    new = f"the new, untrained model of {line}"
+    evidence = f"nothing is loaded: {new} acts"
+    if failed is not None and failed.path is not None:
+        line, missing = failed.line, f", as there is no file {failed.path}" if failed.is_missing else ""
+        evidence = f"{failed.algo}.load raises {failed.raised}{missing}, and the script goes on with {new}"
+        instead = _with_file(line, failed.path, path) if path else ""
+    return ScriptDifference("other-weights", line, evidence, instead, certain=True)
 
 
 def _assigned(acting: ObservedModel, loaded: ObservedModel) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -97,11 +98,18 @@ class FailedLoad(PlainData):
 
     :param algo: the class that was to load it
     :param path: the zip, absolute; None for what is no file
+    :param raised: name of the exception
     """
 
     algo: str
     path: str | None
     line: Line | None
+    raised: str = ""
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether there is no such file."""
+        return self.path is not None and not Path(self.path).is_file()
 
 
 @dataclass(frozen=True)
@@ -145,6 +153,7 @@ class ObservedEnvironment(PlainData):
     :param wrappers: the user's own, innermost first; None where they are in another process
     :param wrapper_defaults: of the parameters of these wrappers' classes
     :param wrapper_lines: that made each of them
+    :param changes_observations: places of those that can change what the environment is observed to be
     :param monitored: whether a Monitor is among them
     :param layers: classes of the VecEnv's layers, outermost first; empty for a single environment
     :param frame_stack: observations stacked by VecFrameStack; None for none
@@ -168,6 +177,7 @@ class ObservedEnvironment(PlainData):
     normalization: int | None
     n_envs: int
     vec_line: Line | None = None
+    changes_observations: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -86,12 +86,15 @@ def headline(script: ScriptEntry) -> str:
         why = "; ".join(filter(None, [script.raised, script.problem])) or "it finished no episode that was seen"
         at = f" ({script.raised_at})" if script.raised_at and script.raised else ""
         return f"{name} could not be compared{at}: {why}"
-    earns = f"{name} earns {script.mean:.4g} ± {script.std or 0.0:.3g} ({script.n} episodes)"
-    if script.earned is not None and abs(script.earned - script.mean) > 1e-3 * max(1.0, abs(script.mean)):
-        earns += f", which is {script.earned:.4g} in the environment"
+    is_other = script.earned is not None and abs(script.earned - script.mean) > 1e-3 * max(1.0, abs(script.mean))
+    miscounts = is_other and any(cause.cause == "episodes-counted-wrongly" for cause in script.causes)
+    verb = "prints" if miscounts else "earns"
+    earns = f"{name} {verb} {script.mean:.4g} ± {script.std or 0.0:.3g} ({script.n} episodes)"
+    if is_other:
+        earns += f", {'where an episode earns' if miscounts else 'which is'} {script.earned:.4g} in the environment"
     if script.model_mean is None:
         return f"{earns}; what {model} earns is not known: {script.problem}"
-    same = "" if script.differs else ": no more than chance lies between them"
+    same = "" if script.differs or (is_other and script.causes) else ": no more than chance lies between them"
     return f"{earns}; {model} earns {script.model_mean:.4g} ± {script.model_std or 0.0:.3g}{same}"
 
 

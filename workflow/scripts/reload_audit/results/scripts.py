@@ -26,10 +26,8 @@ from reload_audit.records.script_record import (
     put_right,
 )
 
-_CHANCE = (
-    "on equal episodes the difference is {gap:.3g}; another {by_chance:.3g} between the two figures are no more than "
-    "the chance of which episodes a script has"
-)
+_PART_OF_CHANCE = 0.1
+"""Part of a gap from which it is said that chance makes it another one than what the script's lines cost."""
 
 
 def script_entries(record: ScriptRecord) -> list[ScriptEntry]:
@@ -43,14 +41,14 @@ def _entry(record: ScriptRecord, comparison: Comparison | None, *, several: bool
     figure = None if compared is None else compared.figure
     earned = np.empty(0) if figure is None else np.asarray(figure.earned)
     model, script = _measured(comparison, AS_MODEL), _reproduced(comparison)
-    gap, differs, by_chance = None, False, 0.0
+    gap, differs = None, False
     alike = model is not None and _are_alike(earned, model)
     if model is not None and earned.size:
         gap = float(model.mean() - earned.mean())
         differs = differ(earned[:1] if alike else earned, model)
         expected = _expected(comparison)
         if not differs and expected is not None and abs(expected) > WORTH_NAMING * abs(float(model.mean())):
-            gap, differs, by_chance = expected, True, gap - expected
+            gap, differs = expected, True
     agrees = None if script is None or not earned.size else not differ(earned[:1] if alike else earned, script)
     together = None if script is None or model is None else float(model.mean() - script.mean())
     causes, harmless = _ranked(comparison, gap if differs else None, explained=agrees is True)
@@ -62,8 +60,8 @@ def _entry(record: ScriptRecord, comparison: Comparison | None, *, several: bool
     if compared is not None:
         doubtful = (one for one in compared.differences if one.in_doubt)
         remarks += [one.evidence for one in doubtful if one.cause not in {cause.cause for cause in causes}]
-    if gap is not None and abs(by_chance) > WORTH_NAMING * abs(gap):
-        remarks.append(_CHANCE.format(by_chance=abs(by_chance), gap=gap))
+    if differs and agrees and model is not None and together is not None:
+        remarks += _by_chance(float(model.mean() - earned.mean()) - together, together)
     if alike:
         remarks.append(f"its {earned.size} episodes are the same one over and over, as with one seed for each reset")
     return ScriptEntry(
@@ -89,6 +87,16 @@ def _entry(record: ScriptRecord, comparison: Comparison | None, *, several: bool
         stopped="" if observation is None else observation.stopped,
         remarks=tuple(remarks),
     )
+
+
+def _by_chance(rest: float, together: float) -> list[str]:
+    """What is to be said of the part of a gap that episodes drawn anew do not have."""
+    if abs(rest) <= _PART_OF_CHANCE * abs(together):
+        return []
+    return [
+        f"in equal episodes all that it does otherwise makes {abs(together):.3g}; another {abs(rest):.3g} between the "
+        "two figures is no more than the chance of which episodes each has"
+    ]
 
 
 def _problem(record: ScriptRecord, comparison: Comparison | None) -> str:

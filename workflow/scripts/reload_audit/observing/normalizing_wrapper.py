@@ -1,0 +1,72 @@
+"""A wrapper of the script's own that normalises observations, in place of VecNormalize."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from reload_audit.observing.subject import NormalizingWrapper, Subject
+from reload_audit.reading.statistics import Moments, read_statistics
+from reload_audit.records.environment_spec import WrapperSpec
+from reload_audit.records.observation import View
+
+
+def with_normalizing_wrapper(subject: Subject, trusted: Sequence[str]) -> Subject:
+    """A subject whose environment is without the wrapper that normalises in place of VecNormalize, which is named.
+
+    Such a wrapper makes of observations that are like those of the statistics others that are not. It is no wrapper
+    of training, where VecNormalize did that.
+    """
+    path, seen = subject.spec.statistics, subject.environment
+    layer = None if seen.normalization is None else subject.observation.normalizations[seen.normalization]
+    if path is None or not seen.wrappers or (layer is not None and layer.normalizing):
+        return subject
+    spec = subject.spec.environment
+    trained = [_class(one) for one in spec.wrappers] if subject.known else []
+    places = [place for place in seen.changes_observations if _class(seen.wrappers[place]) not in trained]
+    moments = read_statistics(path, trusted).observations.get("")
+    if not places or moments is None or not _normalizes(subject.run.views, moments):
+        return subject
+    place = places[-1]
+    wrapper = NormalizingWrapper(seen.wrappers[place], seen.wrapper_lines[place])
+    if not subject.known:
+        inside = tuple(one for one in spec.wrappers if one.name != wrapper.spec.name)
+        spec = replace(spec, wrappers=inside)
+    return replace(
+        subject,
+        normalizing=wrapper,
+        environment=replace(
+            seen,
+            wrappers=_without(seen.wrappers, place),
+            wrapper_lines=_without(seen.wrapper_lines, place),
+            wrapper_defaults=_without(seen.wrapper_defaults, place),
+        ),
+        spec=replace(subject.spec, environment=spec),
+    )
+
+
+def _without(parts: Sequence[Any], place: int) -> list[Any]:
+    return [*parts[:place], *parts[place + 1 :]]
+
+
+def _class(wrapper: WrapperSpec) -> str:
+    return wrapper.name.rpartition(":")[2].rpartition(".")[2]
+
+
+def _normalizes(views: Sequence[View], moments: Moments) -> bool:
+    """Whether what the innermost environment gives is like what the statistics are of, and what is returned is not."""
+    size = moments.mean.size
+    own = [view for view in views if view.inner is not None and len(view.inner) == size == len(view.returned)]
+    if not own or all(np.allclose(view.inner or (), view.returned) for view in own):
+        return False
+    inside, outside = (np.asarray([getattr(view, name) for view in own]) for name in ("inner", "returned"))
+    return _unlike(inside, moments) < _unlike(outside, moments)
+
+
+def _unlike(observations: np.ndarray, moments: Moments) -> float:
+    """How far observations are from being spread as statistics say; 0 where they are."""
+    normal = (observations - np.ravel(moments.mean)) / np.sqrt(np.ravel(moments.var) + 1e-8)
+    return abs(float(np.log((normal**2).mean() + 1e-12)))
