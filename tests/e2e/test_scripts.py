@@ -241,6 +241,7 @@ NOT_REPRODUCED = {"actions-changed", "done-of-a-vector", "unexplained"}
 """Faults that are no condition: what they cost is computed from episodes, or said not to be known."""
 
 NOT_ONE_LINE = {"actions-changed", "episodes-counted-wrongly", "short-episode-bias", "unexplained"} | {
+    "observation-changed",
     "own-random-limit-unseeded-PPO",
     "exported-A2C",
     "policy-anew-PPO",

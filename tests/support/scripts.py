@@ -624,7 +624,16 @@ FAULTY = {
         ("normalizer-not-equivalent",),
         {"statistics.normalize_obs(obs)": "(obs - statistics.obs_rms.mean) / (statistics.obs_rms.var + 1e-8)"},
     ),
+    "reordered-SAC": Case(
+        "SAC", DEPLOYED, ("observation-changed",), {"normalize_obs(obs)": "normalize_obs(obs[[2, 1, 0]])"}
+    ),
     "starts-missing": Case("RecurrentPPO", RECALL, ("episode-start-missing",), {"episode_start=starts, ": ""}),
+    "two-layers-PPO": Case(
+        "PPO",
+        LOOP,
+        ("vecnormalize-twice",),
+        {'VecNormalize.load("ALGO.pkl", venv)': 'VecNormalize.load("ALGO.pkl", VecNormalize(venv, training=False))'},
+    ),
     "twice-PPO": Case("PPO", LOOP, ("vecnormalize-twice",), {"predict(obs,": "predict(venv.normalize_obs(obs),"}),
     "old-observation-SAC": Case("SAC", LOOP, ("observation-not-updated",), {"obs, reward, done": "new, reward, done"}),
     "sampled-actions-PPO": Case(
@@ -636,7 +645,7 @@ FAULTY = {
     "exported-A2C": Case(
         "A2C",
         EXPORTED,
-        ("other-weights",),
+        ("actions-changed",),
         {'VecNormalize.load("ALGO.pkl", ': "(", "venv.training = venv": "venv"},
         "A2C",
     ),

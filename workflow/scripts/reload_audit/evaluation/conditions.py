@@ -209,6 +209,20 @@ class ShiftedAndScaled(gym.ObservationWrapper):
         return np.asarray(clipped.reshape(np.shape(observation)), dtype=np.float32)
 
 
+class Reordered(gym.ObservationWrapper):
+    """Gives the numbers of an observation in another order.
+
+    :param order: the places that they are taken from
+    """
+
+    def __init__(self, env: gym.Env, order: Sequence[int]) -> None:
+        super().__init__(env)
+        self._order = [*order]
+
+    def observation(self, observation: Any) -> np.ndarray:
+        return np.asarray(observation).ravel()[self._order].reshape(np.shape(observation))
+
+
 class FirstObservation(gym.Wrapper):
     """Shows the first observation of an episode in each of its steps, as a script does that forgets to go on."""
 

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from reload_audit.diagnosis.chance import is_open
 from reload_audit.diagnosis.joint_effects import next_to_try
@@ -158,10 +159,11 @@ def _changes(differences: Sequence[ScriptDifference]) -> dict[str, Mapping[str, 
 def _with(condition: Condition, name: str, *changes: Mapping[str, object]) -> Condition:
     """A condition with changes, those of the environment put together."""
     merged: dict[str, object] = {}
-    environment: dict[str, object] = {}
+    environment: dict[str, Any] = {}
     for change in changes:
         merged |= {key: value for key, value in change.items() if key != "environment"}
         part = change.get("environment", {})
         assert isinstance(part, Mapping)
-        environment |= part
+        wrappers = [*environment.get("wrappers", ()), *part.get("wrappers", ())]
+        environment |= {**part, "wrappers": wrappers} if wrappers else part
     return replace(condition, name=name, environment=environment, **merged)  # type: ignore[arg-type]

@@ -186,7 +186,7 @@ def _of_acting(subject: Subject) -> Iterator[ScriptDifference]:
     acts, spec = subject.run.acts, subject.spec
     if not acts:
         evidence = "no model acts that was seen: the script's own code chooses the actions"
-        yield ScriptDifference("other-weights", subject.run.step_line, evidence, in_doubt=True)
+        yield ScriptDifference("actions-changed", subject.run.step_line, evidence, in_doubt=True)
         return
     yield from _changed_on_the_way(subject)
     flags = {act.deterministic for act in acts if act.deterministic is not None}

@@ -306,10 +306,13 @@ class Observer:
         layers = layers_of(env)
         if threading.current_thread() is not threading.main_thread():
             self.say(_IN_THREADS)
-        normalize = next((layer for layer in layers if isinstance(layer, VecNormalize)), None)
+        normalizing: list[Any] = [layer for layer in layers if isinstance(layer, VecNormalize)]
+        normalize, inner, *_ = [*normalizing, None, None]
         number = None if normalize is None else self._normalizations.begins(normalize, self._line())
         seen = described(layers, self._made_at, number, self._arguments)
-        self._environments.append(replace(seen, vec_line=self._made_at(env) if vectorized else None))
+        within = None if inner is None else self._normalizations.begins(inner, self._line())
+        vec_line = self._made_at(env) if vectorized else None
+        self._environments.append(replace(seen, vec_line=vec_line, inner_normalization=within))
         slots = [Slot() for _ in range(env.num_envs if vectorized else 1)]
         switches = None if number is None else self._normalizations[number]
         made = Watched(env, len(self._environments) - 1, vectorized, slots, normalize, layers[-1], switches)

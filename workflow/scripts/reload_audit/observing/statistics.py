@@ -12,6 +12,8 @@ import numpy as np
 
 from reload_audit.observing.acting_line import normalized_as_trained, normalized_once, with_new_observation
 from reload_audit.observing.building_line import with_normalization, with_wrapper_in_place_of
+from reload_audit.observing.changed_observations import changed, reordered
+from reload_audit.observing.statement import Statement
 from reload_audit.observing.subject import Subject
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
 from reload_audit.records.observation import Line, ObservedNormalization, View
@@ -64,10 +66,12 @@ def statistics_differences(
     if stale:
         yield _not_updated(subject)
     if path is None:
+        yield from changed(subject, _as_fitted) if layer is None and not stale else ()
         return
     statistics = read_statistics(path, policy.trust)
     if layer is not None and layer.normalizing:
         yield from _of_layer(layer, statistics, path)
+        yield from _of_second_layer(subject, layer)
         yield from () if stale else _twice(subject, statistics)
     elif not stale:
         yield from _by_hand(subject, layer, statistics, path)
@@ -107,6 +111,30 @@ def _twice(subject: Subject, statistics: SavedStatistics) -> Iterator[ScriptDiff
         evidence = "what VecNormalize has normalised is normalised by hand once more"
         line = subject.run.acts[0].line
         yield ScriptDifference("vecnormalize-twice", line, evidence, normalized_once(line), {"statistics": "twice"})
+
+
+def _of_second_layer(subject: Subject, outer: ObservedNormalization) -> Iterator[ScriptDifference]:
+    """Whether there is a second VecNormalize inside the one whose statistics are compared."""
+    number = subject.environment.inner_normalization
+    if number is None:
+        return
+    inner = subject.observation.normalizations[number]
+    lines = " and ".join(dict.fromkeys(str(layer.line) for layer in (inner, outer)))
+    evidence = f"there are two VecNormalize, of {lines}, one inside the other: observations are normalised twice"
+    statement = Statement.of(inner.line)
+    call = None if statement is None else statement.call("VecNormalize")
+    instead, changes = "", None
+    if statement is not None and call is not None and call.args:
+        instead = statement.with_part(call, statement.text(call.args[0]))
+    if inner.inputs:
+        moments, settings = (found := read_statistics(inner.inputs)).observations.get(""), found.settings
+        if moments is not None:
+            factors = 1.0 / np.sqrt(np.ravel(moments.var) + float(settings["epsilon"]))
+            shifts, bound = -np.ravel(moments.mean) * factors, float(settings["clip_obs"])
+            arguments = {"factors": factors.tolist(), "shifts": shifts.tolist(), "bound": bound}
+            wrapper = ["reload_audit.evaluation.conditions:ShiftedAndScaled", arguments]
+            changes = {"environment": {"wrappers": [wrapper]}}
+    yield ScriptDifference("vecnormalize-twice", inner.line, evidence, instead, changes)
 
 
 def _of_layer(layer: ObservedNormalization, statistics: SavedStatistics, path: str) -> Iterator[ScriptDifference]:
@@ -241,7 +269,10 @@ def _by_hand(
 def _normalized_by_hand(
     subject: Subject, views: Sequence[View], moments: _Moments, statistics: SavedStatistics, path: str
 ) -> ScriptDifference:
-    """Observations that are normalised in some other way than VecNormalize's."""
+    """Observations that are normalised in some other way than VecNormalize's, or in another order."""
+    moved = reordered(subject, views, lambda observation: _as_vec_normalize(observation, moments, statistics))
+    if moved is not None:
+        return moved
     acts = subject.run.acts
     line = acts[0].line if acts else subject.run.step_line
     raw = np.asarray(views[0].raw)
@@ -249,7 +280,7 @@ def _normalized_by_hand(
     worst = int(np.abs(due - given).argmax())
     evidence = (
         f"observations are normalised by hand, and not as VecNormalize does: {raw[worst]:.4g} at place {worst} becomes "
-        f"{given[worst]:.4g}, and not {due[worst]:.4g}"
+        f"{given[worst]:.4g}, and not {due[worst]:.4g}{_formula(views, moments)}"
     )
     if subject.normalizing is not None:
         own, where = subject.normalizing.spec, subject.normalizing.line
@@ -261,9 +292,30 @@ def _normalized_by_hand(
     if [*subject.run.parts] == [""] and _as_given(views, posted):
         posts: dict[str, object] = {"statistics": "posted wrapper"}
         return ScriptDifference("normalizer-not-equivalent", line, evidence, instead, posts)
-    fitted = _fitted(views) if [*subject.run.parts] == [""] else None
-    fits = None if fitted is None else _normalizing(["reload_audit.evaluation.conditions:ShiftedAndScaled", fitted])
+    fits = _as_fitted(views) if [*subject.run.parts] == [""] else None
     return ScriptDifference("normalizer-not-equivalent", line, evidence, instead, fits)
+
+
+def _formula(views: Sequence[View], moments: _Moments) -> str:
+    """What somebody's own formula does, where it is a common one; empty where it is not known."""
+    mean, var = moments.mean, moments.var
+    known: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "it divides by the variance, and not by its root": lambda raw: (raw - mean) / (var + 1e-8),
+        "it does not take off the mean": lambda raw: raw / np.sqrt(var + 1e-8),
+        "it takes off the mean, and divides by nothing": lambda raw: raw - mean,
+        "it does not clip": lambda raw: (raw - mean) / np.sqrt(var + 1e-8),
+    }
+    for said, formula in known.items():
+        for bound in (np.inf, 10.0):
+            if _as_given(views, lambda raw, f=formula, b=bound: np.clip(f(raw), -b, b)):  # type: ignore[misc]
+                return f": {said}"
+    return ""
+
+
+def _as_fitted(views: Sequence[View]) -> dict[str, object] | None:
+    """The changes to a condition that make of observations what the policy was given; None where none are known."""
+    fitted = _fitted(views)
+    return None if fitted is None else _normalizing(["reload_audit.evaluation.conditions:ShiftedAndScaled", fitted])
 
 
 def _normalizing(wrapper: list[object]) -> dict[str, object]:

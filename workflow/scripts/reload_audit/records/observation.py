@@ -158,6 +158,7 @@ class ObservedEnvironment(PlainData):
     :param layers: classes of the VecEnv's layers, outermost first; empty for a single environment
     :param frame_stack: observations stacked by VecFrameStack; None for none
     :param normalization: number of the VecNormalize around it; None for none
+    :param inner_normalization: number of a second one inside that; None for none
     :param n_envs: environments side by side; 1 for a single one
     :param vec_line: that made the outermost layer of the VecEnv; None for a single environment
     """
@@ -178,6 +179,7 @@ class ObservedEnvironment(PlainData):
     n_envs: int
     vec_line: Line | None = None
     changes_observations: tuple[int, ...] = ()
+    inner_normalization: int | None = None
 
 
 @dataclass(frozen=True)
