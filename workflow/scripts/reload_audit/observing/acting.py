@@ -18,10 +18,10 @@ from stable_baselines3.td3.policies import Actor, TD3Policy
 from reload_audit.observing.tracking import Place
 
 PARTS = "parts of the policy"
-"""How a script asks that makes actions itself of what a policy's distribution or network gives."""
+"""How a script asks for actions that it computes itself from what a policy's distribution or network returns."""
 
 DISTRIBUTION = "the policy's distribution"
-"""How a script asks that takes an action of the distribution that the policy gives."""
+"""How a script asks for actions that it takes from the distribution of the policy."""
 
 Acting = tuple[int | None, tuple[str, Place, bool | None, bool, bool, bool, bool]]
 """The number of the model that is asked for actions, and how: the function, its line, whether deterministic, whether
@@ -33,11 +33,11 @@ _WITH_MODES = (torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._
 _ALWAYS_DETERMINISTIC = (ARSPolicy, QRDQNPolicy, QuantileNetwork, DQNPolicy, QNetwork, Actor, TD3Policy, TD3)
 
 _ONE_MODE: dict[tuple[type, type | None], bool] = {}
-"""What :func:`has_one_mode` found, by the classes of an actor and of its policy: every step asks."""
+"""What :func:`has_one_mode` found, by the classes of an actor and of its policy. Every step asks for it."""
 
 
 def has_one_mode(actor: Any, *, of_model: bool) -> bool:
-    """Whether the actions of a model, or a policy, are the same whether they should be deterministic or not.
+    """Whether a model, or a policy, gives the same actions with ``deterministic=True`` and ``deterministic=False``.
 
     The policies of DQN and TD3 have no other actions; ``predict`` of a DQN model adds exploration.
 
@@ -54,17 +54,17 @@ def has_one_mode(actor: Any, *, of_model: bool) -> bool:
 
 @functools.cache
 def _has_modes(policy: torch.nn.Module) -> bool:
-    """Whether a network acts otherwise in training: with dropout, or by the moments of each batch."""
+    """Whether a network computes something else in training mode: it has dropout or batch normalisation."""
     return any(isinstance(layer, _WITH_MODES) for layer in policy.modules())
 
 
 def is_as_in_training(policy: Any) -> bool:
-    """Whether a policy's network acts as in training, and otherwise than in evaluation."""
+    """Whether a policy's network is in training mode, and computes something else there than in evaluation mode."""
     return isinstance(policy, torch.nn.Module) and policy.training and _has_modes(policy)
 
 
 def as_array(observation: Any) -> Any:
-    """An observation, or those of a dictionary, off the device."""
+    """An observation, or those of a dictionary, as arrays of NumPy."""
     if isinstance(observation, dict):
         return {key: as_array(value) for key, value in observation.items()}
     return observation.detach().cpu().numpy() if hasattr(observation, "detach") else observation
@@ -77,7 +77,7 @@ def is_squashed(model: BaseAlgorithm, space: spaces.Box) -> bool:
 
 
 def is_answer(action: Any, answer: Any, row: int | None = None) -> bool:
-    """Whether an action is what a policy answered, as it is.
+    """Whether an action is, number for number, what a policy returned.
 
     :param row: of the answer, where that is of several environments; None for all of it
     """

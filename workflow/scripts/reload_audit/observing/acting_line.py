@@ -93,7 +93,7 @@ def with_state(run: ObservedRun) -> str:
 
 
 def _ends(step: Statement | None) -> str:
-    """What tells which episodes ended, by the names that the line of ``step`` gives to what it returns."""
+    """Code that tells which episodes ended, from the names to which the line of ``step`` assigns its results."""
     names = [] if step is None else step.targets
     if "_" in names[2:-1]:
         return ""
@@ -131,7 +131,7 @@ def _is_squashed(path: str) -> bool:
 
 
 def without_training_mode(line: Line | None) -> str:
-    """The line that calls a policy, which is set to act as in evaluation before."""
+    """The line that calls a policy, with the policy set to evaluation mode before."""
     statement = Statement.of(line)
     policy = "" if statement is None else _policy(statement)
     return statement.following(f"{policy}.set_training_mode(False)") if statement is not None and policy else ""

@@ -13,7 +13,7 @@ from reload_audit.records.observation import Observation, ObservedActs, Observed
 
 
 def with_alike_joined(observation: Observation) -> Observation:
-    """Take runs for one whose models, environments and actions are the same: of a function that is called many times.
+    """Join runs whose models, environments and ways of acting are the same, as of a function that is called many times.
 
     Joined runs are of the last one's model and environment.
     """
@@ -33,7 +33,7 @@ def with_alike_joined(observation: Observation) -> Observation:
 
 
 def _said(observation: Observation, run: ObservedRun) -> str:
-    """All that makes two runs the same, as text."""
+    """What two runs have in common if they are to be joined, as text."""
     environment = observation.environments[run.environment]
     model = None if run.model is None else observation.models[run.model]
     layer = None if environment.normalization is None else observation.normalizations[environment.normalization]

@@ -112,7 +112,7 @@ def with_wrapper_in_place_of(wrapper: WrapperSpec, line: Line | None, statistics
 
 
 def with_frames_stacked(line: Line | None, frames: int) -> str:
-    """The line that makes a VecEnv, with frames stacked around it; empty where it makes something else of that."""
+    """The line that makes a VecEnv, with VecFrameStack around it; empty where the line does something else."""
     statement = Statement.of(line)
     value = None if statement is None else statement.value
     if statement is None or not isinstance(value, ast.Call):
@@ -127,7 +127,7 @@ def with_frames_stacked(line: Line | None, frames: int) -> str:
 def _in_place_of(
     statement: Statement, names: tuple[str, ...], made: Callable[[str], str], first: str, *, inner: bool = False
 ) -> str:
-    """A statement with something else in place of a call, or of a class in a list of such.
+    """A statement with other code in place of a call, or of a class in a list of classes.
 
     :param made: of the text of that call, or of its first argument
     :param inner: whether it is the first argument that counts

@@ -1,4 +1,4 @@
-"""What a script makes of observations on their way from the environment to the policy, where it should make nothing."""
+"""Whether a script changes observations between the environment and the policy, where it should not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def reordered(
 ) -> ScriptDifference | None:
     """Whether a policy is given the numbers of an observation in another order; None where it is not.
 
-    :param normal: makes of an observation what the policy should be given
+    :param normal: computes from an observation what the policy should be given
     """
     order = _order(views, normal)
     if order is None:
@@ -38,7 +38,7 @@ def _order(views: Sequence[View], normal: Callable[[np.ndarray], np.ndarray]) ->
     if size > _MOST_PLACES or any(len(view.given) != size for view in views):
         return None
     raw, given = (np.asarray([getattr(view, name) for view in views]) for name in ("raw", "given"))
-    same = np.ones((size, size), dtype=bool)  # whether what stands at one place is always what was at another
+    same = np.ones((size, size), dtype=bool)  # [i, j]: number i that is given is always number j of the observation
     for own, shown in zip(raw, given, strict=True):
         due = np.stack([normal(np.full(size, number)) for number in own], axis=1)
         same &= np.isclose(due, shown[:, None], rtol=_CLOSE, atol=_CLOSE)

@@ -69,7 +69,7 @@ def _side_by_side(run: ObservedRun, n_envs: int, *, balanced: bool) -> Iterator[
 
 
 def without_reset(line: Line | None) -> str:
-    """What to write in place of a line that resets environments; empty where it does more than that."""
+    """What to write in place of a line that resets environments; empty where the line does more than that."""
     statement = Statement.of(line)
     call = None if statement is None else statement.whole
     return LEFT_OUT if isinstance(call, ast.Call) and last_name(call.func) == "reset" else ""

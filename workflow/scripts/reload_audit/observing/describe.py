@@ -114,7 +114,7 @@ def _constructed_with(
 
 
 def _named(chain: Sequence[gym.Wrapper]) -> list[gym.Wrapper]:
-    """A chain without what an AtariWrapper is made of."""
+    """A chain of wrappers without those that AtariWrapper puts inside itself."""
     kinds = [type(wrapper) for wrapper in chain]
     if AtariWrapper not in kinds:
         return [*chain]
@@ -130,7 +130,7 @@ def _spec_of(leaf: VecEnv) -> Any:
 
 
 def _arguments(given: Mapping[str, object] | None) -> Mapping[str, object] | None:
-    """What an environment was made with, as plain data; how it is drawn decides nothing."""
+    """What an environment was made with, as plain data, without ``render_mode``."""
     return None if given is None else {key: _plain(value) for key, value in given.items() if key != "render_mode"}
 
 

@@ -27,7 +27,7 @@ _WITHOUT_EFFECT = ("Monitor", "TimeLimit", "RecordEpisodeStatistics", "RecordVid
 """Wrappers that only watch, and the one that is compared as a time limit."""
 
 _ANEW = " at 0x"
-"""Is in how an object is written that says nothing of itself: it is another one in every process."""
+"""Part of the text of an object without a ``__repr__`` of its own: its address, another one in every process."""
 
 
 def environment_differences(subject: Subject, policy: ExternalPolicy) -> Iterator[ScriptDifference]:
@@ -128,7 +128,7 @@ def _other_arguments(
 
 
 def _said(value: object) -> str:
-    """A value as text, whichever way the object that it may name is written."""
+    """A value as text. ``module:Name`` and ``module.Name`` give the same, as do tuples and lists."""
     return repr(plain(value)).replace(":", ".").replace("(", "[").replace(")", "]")
 
 
@@ -199,7 +199,7 @@ def _of_wrappers(seen: ObservedEnvironment, spec: EnvironmentSpec) -> Iterator[S
 
 
 def _of_wrapper(seen: ObservedEnvironment, place: int, expected: WrapperSpec) -> str:
-    """What is other about the arguments of one of a script's wrappers; empty for nothing."""
+    """How the arguments of one of a script's wrappers differ from those expected; empty where they do not."""
     assert seen.wrappers is not None
     wrapper, usual = seen.wrappers[place], seen.wrapper_defaults[place]
     other = _other_arguments(wrapper.kwargs, expected.kwargs, usual, ())

@@ -87,7 +87,7 @@ def _of_evaluation(evaluation: ObservedEvaluation, run: ObservedRun, n_envs: int
 
 
 def _printed_otherwise(observation: Observation, run: ObservedRun, n_envs: int) -> tuple[float, str] | None:
-    """A number that a script prints, and what it is where it is not what an episode earns; None where that is open."""
+    """A number that a script prints that is no reward of an episode, and what it is; None where that is not known."""
     rewards, lengths = run.seen, np.asarray([episode.length for episode in run.counted])
     numbers = observation.printed
     if rewards.size < 2 or not numbers or matches(numbers, rewards) or matches(numbers, run.earned):
@@ -112,6 +112,6 @@ def _printed_otherwise(observation: Observation, run: ObservedRun, n_envs: int) 
 
 
 def matches(printed: Iterable[float], rewards: np.ndarray) -> int:
-    """How many printed numbers are rewards of episodes, or their mean, but for rounding."""
+    """How many printed numbers are rewards of episodes, or the mean of these, when rounding is allowed for."""
     values = np.asarray([*rewards, rewards.mean()])
     return sum(bool(np.isclose(values, number, rtol=1e-4, atol=0.006).any()) for number in printed)

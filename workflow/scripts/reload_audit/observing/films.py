@@ -22,7 +22,7 @@ _IMPORTING: tuple[tuple[type, str], ...] = (
     (VecVideoRecorder, "__init__"),
     (VecVideoRecorder, "_stop_recording"),
 )
-"""The methods of theirs that do."""
+"""The methods of these recorders that import it."""
 
 NO_FILM = "videos were left out: moviepy, which writes them, is not installed (pip install moviepy)"
 

@@ -1,4 +1,4 @@
-"""Replace functions of SB3 and Gymnasium by such that do the same and tell an observer.
+"""Replace functions of SB3 and Gymnasium by functions that do the same and tell an observer.
 
 Only in a process that runs a script and ends with it. What is replaced are attributes of classes and modules, so that
 objects that are copied or pickled stay as they are.
@@ -192,7 +192,7 @@ def _forwarding(observer: Observer, original: Any) -> Any:
 
 
 def _asking_parts(observer: Observer, original: Any) -> Any:
-    """Of parts of a policy from which a script makes actions itself: how it chooses among them is not known."""
+    """A method of a policy from whose result a script computes actions itself. How it does so is not known."""
     depth = observer.depth
 
     def part(self: Any, obs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -207,7 +207,7 @@ def _asking_parts(observer: Observer, original: Any) -> Any:
 
 
 def _choosing(observer: Observer, original: Any, *, deterministic: bool) -> Any:
-    """Of a distribution over actions that a script asks for one itself."""
+    """A method of a distribution that returns an action: a script may call it instead of ``predict``."""
     depth = observer.depth
 
     def choose(self: Any, *args: Any, **kwargs: Any) -> Any:

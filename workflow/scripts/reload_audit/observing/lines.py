@@ -22,7 +22,8 @@ class UserLines:
     """The user's code: the script, and what it imports from its own folder, from its working directory and the like.
 
     :param script: path of the script
-    :param folders: that hold the user's own modules"""
+    :param folders: that hold the user's own modules
+    """
 
     def __init__(self, script: Path, folders: Iterable[Path]) -> None:
         self._script = str(script)

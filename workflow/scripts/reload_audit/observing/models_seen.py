@@ -16,7 +16,7 @@ from reload_audit.records.storage import digest
 
 @dataclass
 class _Model:
-    """A model of the script's; the object is kept, so that no other gets its identity."""
+    """A model of the script. The object is kept, so that no other one gets its ``id()``."""
 
     model: BaseAlgorithm
     seen: ObservedModel

@@ -14,7 +14,7 @@ from reload_audit.records.storage import digest, plain
 
 @dataclass
 class NormalizationSeen:
-    """A VecNormalize of the script's, and how often its switches were set when its environments were stepped."""
+    """A VecNormalize of the script, and in how many steps of its environments each of its switches was on."""
 
     normalize: VecNormalize
     seen: ObservedNormalization

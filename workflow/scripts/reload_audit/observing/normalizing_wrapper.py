@@ -15,10 +15,10 @@ from reload_audit.records.observation import View
 
 
 def with_normalizing_wrapper(subject: Subject, trusted: Sequence[str]) -> Subject:
-    """A subject whose environment is without the wrapper that normalises in place of VecNormalize, which is named.
+    """The subject, with a wrapper that normalises in place of VecNormalize taken out of its environment.
 
-    Such a wrapper makes of observations that are like those of the statistics others that are not. It is no wrapper
-    of training, where VecNormalize did that.
+    The wrapper is kept as ``normalizing``. It is one that training did not have; what it is given is spread as the
+    statistics say, and what it returns is not.
     """
     path, seen = subject.spec.statistics, subject.environment
     layer = None if seen.normalization is None else subject.observation.normalizations[seen.normalization]
@@ -57,7 +57,7 @@ def _class(wrapper: WrapperSpec) -> str:
 
 
 def _normalizes(views: Sequence[View], moments: Moments) -> bool:
-    """Whether what the innermost environment gives is like what the statistics are of, and what is returned is not."""
+    """Whether the innermost environment's observations fit the statistics better than those that wrappers return."""
     size = moments.mean.size
     own = [view for view in views if view.inner is not None and len(view.inner) == size == len(view.returned)]
     if not own or all(np.allclose(view.inner or (), view.returned) for view in own):
@@ -67,6 +67,6 @@ def _normalizes(views: Sequence[View], moments: Moments) -> bool:
 
 
 def _unlike(observations: np.ndarray, moments: Moments) -> float:
-    """How far observations are from being spread as statistics say; 0 where they are."""
+    """How far the mean square of normalised observations is from 1, as the absolute value of its logarithm."""
     normal = (observations - np.ravel(moments.mean)) / np.sqrt(np.ravel(moments.var) + 1e-8)
     return abs(float(np.log((normal**2).mean() + 1e-12)))

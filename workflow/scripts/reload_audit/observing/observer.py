@@ -1,4 +1,4 @@
-"""What is known, while a script runs, of its models, environments and episodes.
+"""Collect, while a script runs, what it does with models, environments and episodes.
 
 ``hooks`` calls this from inside the functions of SB3 and Gymnasium that it has replaced. Nothing here draws a random
 number, or changes an object that it is shown.
@@ -66,7 +66,7 @@ class Observer:
     :ivar on: whether notes are taken: not in a copy of the process, nor of what training does
     :ivar watched: the environments that the script resets and steps, by their identity
     :ivar innermost: the environment inside all wrappers of the one that the script resets or steps
-    :ivar innermost_gave: the observation that it gave in that; None where it was not asked
+    :ivar innermost_gave: the observation that it returned then; None where it was not called
     :ivar leaf_rewards: what the innermost VecEnv gave in the last step
     :ivar answer: what ``predict``, or a policy that was called by itself, gave last
     :ivar begins: whether ``predict`` was told last that an episode begins
@@ -205,7 +205,7 @@ class Observer:
 
     @careful
     def asked_part(self, policy: Any, observation: Any) -> None:
-        """A part of a policy was asked for what actions can be made of; does not count beside a request for actions."""
+        """A method of a policy was called from whose result actions can be computed; not after a request for actions."""
         if self._acting is None and self._models.number_of(policy) is not None:
             self.acted(policy, PARTS, observation, (None, False, False, False, acting.is_as_in_training(policy)))
 
@@ -228,7 +228,7 @@ class Observer:
         """The class of an environment or of a wrapper is called; those of its base classes follow."""
         if id(env) in self._arguments and self._arguments[id(env)][0] is env:
             return
-        with contextlib.suppress(TypeError):  # these are no arguments of it: so it will say itself
+        with contextlib.suppress(TypeError):  # wrong arguments: the constructor itself will raise
             self._arguments[id(env)] = (env, *arguments_of(constructor, env, args, kwargs))
         self._made.setdefault(id(env), (env, self._lines.place()))
 
@@ -331,7 +331,7 @@ class Observer:
         return self._lines.at(self._made.get(id(env), (None, None))[1])
 
     def _run(self, watched: Watched) -> Run:
-        """The run that a step belongs to: another one where another model acts."""
+        """The run that a step belongs to; a new one begins where another model acts."""
         model, acts = (None, None) if self._acting is None else self._acting
         run = watched.run
         if run is not None and run.model is None and not run.acts and not run.episodes:
@@ -347,7 +347,7 @@ class Observer:
         return run
 
     def _leaf_rewards(self, watched: Watched, seen: Any) -> Any:
-        """What the environments themselves gave in this step; what the VecEnv gave, where that cannot be known."""
+        """The rewards of the innermost environments in this step; those of the VecEnv where these are not known."""
         envs = getattr(watched.leaf, "envs", None)
         if envs is not None and self.leaf_rewards is not None and len(self.leaf_rewards) == len(envs):
             return self.leaf_rewards

@@ -12,7 +12,7 @@ from typing import Any
 def in_all(base: type, name: str, make: Callable[[Any], Any]) -> None:
     """Replace a method of a class and of all its subclasses, those that are defined later included.
 
-    :param make: gives what stands for a function
+    :param make: returns what replaces a function
     """
 
     def replaced(cls: type) -> None:
