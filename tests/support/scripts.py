@@ -341,6 +341,19 @@ for _ in range(100):
 
 EXPORTED = """
 import numpy as np
+import torch
+
+
+class Exported(torch.nn.Module):
+    def __init__(self, policy):
+        super().__init__()
+        self.policy = policy
+
+    def forward(self, observation):
+        return self.policy._predict(observation, deterministic=True)
+
+
+torch.jit.trace(Exported(ALGO.load("ALGO").policy), torch.ones(1, 3))
 
 venv = VecNormalize.load("ALGO.pkl", make_vec_env(Gauge, n_envs=1, seed=3, env_kwargs=KWARGS))
 venv.training = venv.norm_reward = False

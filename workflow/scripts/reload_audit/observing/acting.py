@@ -63,6 +63,12 @@ def is_as_in_training(policy: Any) -> bool:
     return isinstance(policy, torch.nn.Module) and policy.training and _has_modes(policy)
 
 
+def is_traced(observation: Any) -> bool:
+    """Whether a policy is only called for a graph of what it computes, as ``torch.jit.trace`` does for an export."""
+    is_tracing = torch.jit.is_tracing()  # type: ignore[attr-defined]
+    return is_tracing or torch.compiler.is_compiling() or isinstance(observation, torch.fx.Proxy)
+
+
 def as_array(observation: Any) -> Any:
     """An observation, or those of a dictionary, as arrays of NumPy."""
     if isinstance(observation, dict):

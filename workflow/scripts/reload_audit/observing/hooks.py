@@ -21,7 +21,7 @@ from stable_baselines3.common.distributions import Distribution
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecNormalize
 
-from reload_audit.observing.acting import as_array, has_one_mode, is_as_in_training
+from reload_audit.observing.acting import as_array, has_one_mode, is_as_in_training, is_traced
 from reload_audit.observing.models_seen import absolute
 from reload_audit.observing.observer import Observer
 from reload_audit.observing.replacing import everywhere, in_all
@@ -173,7 +173,7 @@ def _forwarding(observer: Observer, original: Any) -> Any:
     depth = observer.depth
 
     def forward(self: Any, obs: Any, *args: Any, **kwargs: Any) -> Any:
-        if depth["act"]:
+        if depth["act"] or is_traced(obs):
             return original(self, obs, *args, **kwargs)
         if observer.on:
             flag = kwargs.get("deterministic", args[-1] if args and isinstance(args[-1], bool) else usual)
@@ -196,7 +196,7 @@ def _asking_parts(observer: Observer, original: Any) -> Any:
     depth = observer.depth
 
     def part(self: Any, obs: Any, *args: Any, **kwargs: Any) -> Any:
-        if depth["act"]:
+        if depth["act"] or is_traced(obs):
             return original(self, obs, *args, **kwargs)
         if observer.on:
             observer.asked_part(self, as_array(obs))
@@ -211,7 +211,7 @@ def _choosing(observer: Observer, original: Any, *, deterministic: bool) -> Any:
     depth = observer.depth
 
     def choose(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if depth["act"]:
+        if depth["act"] or is_traced(None):
             return original(self, *args, **kwargs)
         with observer.inside("act"):
             answer = original(self, *args, **kwargs)

@@ -205,7 +205,7 @@ class Observer:
 
     @careful
     def asked_part(self, policy: Any, observation: Any) -> None:
-        """A method of a policy was called from whose result actions can be computed; not after a request for actions."""
+        """A method of a policy was called from whose result actions can be computed, outside a request for actions."""
         if self._acting is None and self._models.number_of(policy) is not None:
             self.acted(policy, PARTS, observation, (None, False, False, False, acting.is_as_in_training(policy)))
 
