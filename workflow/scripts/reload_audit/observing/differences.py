@@ -184,7 +184,7 @@ def _remarks(subject: Subject) -> Iterator[str]:
 
 def _of_acting(subject: Subject) -> Iterator[ScriptDifference]:
     acts, spec = subject.run.acts, subject.spec
-    if not acts:
+    if subject.run.acts_by_itself:
         evidence = "no model acts that was seen: the script's own code chooses the actions"
         yield ScriptDifference("actions-changed", subject.run.step_line, evidence, in_doubt=True)
         return

@@ -62,18 +62,19 @@ def statistics_differences(
     number = subject.environment.normalization
     layer = None if number is None else subject.observation.normalizations[number]
     path = subject.spec.statistics
-    stale = _is_stale(subject.run.views)
+    own = subject.run.acts_by_itself
+    stale = not own and _is_stale(subject.run.views)
     if stale:
         yield _not_updated(subject)
     if path is None:
-        yield from changed(subject, _as_fitted) if layer is None and not stale else ()
+        yield from changed(subject, _as_fitted) if layer is None and not stale and not own else ()
         return
     statistics = read_statistics(path, policy.trust)
     if layer is not None and layer.normalizing:
         yield from _of_layer(layer, statistics, path)
         yield from _of_second_layer(subject, layer)
         yield from () if stale else _twice(subject, statistics)
-    elif not stale:
+    elif not stale and not own:
         yield from _by_hand(subject, layer, statistics, path)
     if layer is not None and layer.scaling and figure is not None and not np.allclose(figure.rewards, figure.earned):
         evidence = f"rewards are those that VecNormalize rescales ({layer.scaling:,} of {layer.steps:,} steps)"

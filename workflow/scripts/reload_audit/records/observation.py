@@ -268,6 +268,11 @@ class ObservedRun(PlainData):
     cut_line: Line | None = None
 
     @property
+    def acts_by_itself(self) -> bool:
+        """Whether the script's own code chose the actions of nearly all steps."""
+        return not self.acts or (self.steps - self.unasked) * 20 < self.steps
+
+    @property
     def ended(self) -> list[ObservedEpisode]:
         """The episodes that ended by themselves."""
         return [episode for episode in self.episodes if episode.ending == "ended"]
