@@ -34,6 +34,7 @@ class Process:
     """A process that ended; of one that was killed only what it was.
 
     :param forked: whether it is a copy of its parent, and no interpreter of its own
+    :param script: what it runs; a fresh process of a fork server, what the job runs that it is for
     :param modules: that it imported; a copy, beyond what its parent had imported
     :param programs: that it started
     :param counts: of what :func:`counted_environment` was asked for, and of what PyTorch computed meanwhile
@@ -43,6 +44,7 @@ class Process:
     parent: int
     arguments: list[str]
     forked: bool
+    script: str = ""
     modules: list[str] = field(default_factory=list)
     programs: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
@@ -165,6 +167,7 @@ def _start_counting(*, forked: bool) -> None:
 
 
 def _leave_counts() -> None:
+    _process.script = next(iter(getattr(sys, "argv", ())), "")
     _process.modules = sorted(set(sys.modules) - _imported_before)
     _process.programs, _process.counts = list(_programs), dict(_counts)
     _file.write_text(json.dumps(asdict(_process)))

@@ -314,3 +314,18 @@ def hand_over_and_die(value: Any) -> None:
 def time_left() -> float:
     """Return how many seconds this call has left."""
     return seconds_left()
+
+
+def working_folder() -> str:
+    """Return the working directory."""
+    return str(Path.cwd())
+
+
+def kill_the_server_the_first_time(note: str) -> str:
+    """Kill the process that this one was forked from, and go on; not in a second try."""
+    if Path(note).exists():
+        return "second try"
+    Path(note).write_text(f"{os.getpid()} {os.getppid()}")
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(600)
+    return "first try"

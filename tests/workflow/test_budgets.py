@@ -66,8 +66,15 @@ class Audited:
                 yield child
                 yield from self.below(child)
 
-    def fork_servers(self, job: Process) -> list[Process]:
-        return [process for process in self.below(job) if not process.forked and "forkserver" in process.arguments[-1]]
+    def family(self, job: Process) -> list[Process]:
+        """A job, all that comes of it, and what was forked for it from a server of the run."""
+        first = [process for process in self.processes if process.forked and process.script == job.script]
+        found = {process.pid: process for one in (job, *first) for process in (one, *self.below(one))}
+        return [*found.values()]
+
+    def fork_servers(self) -> list[Process]:
+        """Of all jobs, in the order in which they were started."""
+        return [process for process in self.processes if not process.forked and "forkserver" in process.arguments[-1]]
 
 
 @pytest.fixture(scope="module")
@@ -198,11 +205,16 @@ def test_a_model_takes_a_fresh_process_for_each_question(model, counted_audit):
 @pytest.mark.parametrize("rule", BUDGETS["processes of a job"])
 def test_a_job_starts_no_more_processes_than_it_needs(rule, counted_audit):
     jobs = counted_audit.jobs(rule)
-    families = [[job, *counted_audit.below(job)] for job in jobs]
+    families = [*map(counted_audit.family, jobs)]
     budget = BUDGETS["processes of a job"][rule]
     assert {sum(not process.forked for process in family) for family in families} == {budget["interpreters"]}
-    assert {len(counted_audit.fork_servers(job)) for job in jobs} == {budget["fork servers"]}
     assert sorted(sum(process.forked for process in family) for family in families) == budget["forked"]
+
+
+def test_all_jobs_share_a_fork_server_for_each_hash_seed(counted_audit):
+    servers = {process.pid for process in counted_audit.fork_servers()}
+    assert len(servers) == BUDGETS["fork servers of an audit"]
+    assert set(counted_audit.table()["parent_pid"]) == servers
 
 
 def test_a_fresh_process_starts_few_programs(counted_audit):
@@ -218,14 +230,9 @@ def test_a_fresh_process_starts_few_programs(counted_audit):
 
 def interpreters(audited: Audited) -> dict[str, Process]:
     """One process of each kind that imports anything: scripts, what others are copied from, and copies."""
-    (train_server,) = audited.fork_servers(audited.jobs("train")[0])
-    *_, reload_server = audited.fork_servers(audited.jobs("reload")[0])
-    *_, probe_server = audited.fork_servers(audited.jobs("probe")[0])  # the one before was killed
     scripts = ("check", "train", "reload", "audit_external", "probe", "aggregate", "summarize", "report")
     return {f"script {rule}": audited.jobs(rule)[0] for rule in scripts} | {
-        "fork server of train": train_server,
-        "fork server of reload": reload_server,
-        "fork server of probe": probe_server,
+        "fork server": audited.fork_servers()[0],
         "fresh process of train": audited.process("sound-seed0-n1", "train"),
         "fresh process of reload": audited.process("sound-seed0-n1", "reload"),
         "fresh process of audit_external": audited.process("found-0", "reload"),

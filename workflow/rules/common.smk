@@ -136,6 +136,16 @@ def show_end(*, failed):
         CONSOLE.unwatch(failed=failed)
 
 
+def share_fork_servers():
+    """Start what imports PyTorch once for all jobs, where they run as children of this process."""
+    if (
+        SNAKEMAKE.starts_jobs_here
+        and PLAN.config["reload"]["isolation"] == "forkserver"
+    ):
+        rules_to_run = [rule for rule, _ in SNAKEMAKE.jobs_to_run()]
+        library("reload_audit.jobs.sharing").share_servers(rules_to_run)
+
+
 def say_power():
     """Say before anything runs how small a difference between compared models may show."""
     if PLAN.compared_pairs:

@@ -2,5 +2,5 @@
 
 May import: reading, processes, records, planning, judging, environments, models, evaluation, training, probing,
     observing, diagnosis.
-Imported by: scripts.
+Imported by: rules, scripts.
 """

@@ -25,7 +25,13 @@ from reload_audit.records.storage import json_text
 
 _RUN, _CHECK = "reload_audit.probing.run_scenario:run", "reload_audit.probing.checkers:check"
 
-PRELOAD = ("stable_baselines3", "sb3_contrib", "yaml", *(target.partition(":")[0] for target in (_RUN, _CHECK)))
+PRELOAD = (
+    "stable_baselines3",
+    "sb3_contrib",
+    "yaml",
+    "time_machine",
+    *(target.partition(":")[0] for target in (_RUN, _CHECK)),
+)
 _MOST_TIMEOUTS = 2
 """Scenarios that may take too long before no further one is tried."""
 

@@ -75,6 +75,12 @@ class Snakemake:
         """Whether nothing will run."""
         return bool(self._workflow.dryrun)
 
+    @property
+    def starts_jobs_here(self) -> bool:
+        """Whether this process starts the jobs, on this machine and with its own interpreter."""
+        here = self._workflow.local_exec and not self._workflow.deployment_settings.deployment_method
+        return self.is_main_process and bool(here) and not self.is_dry_run and not self.is_touch
+
     def path(self, pattern: str) -> str:
         """A path with its path variables, such as ``<results>``, filled in. To be asked while a Snakefile is read:
         in a module, the variables are its own only then."""

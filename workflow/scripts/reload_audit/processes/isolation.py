@@ -16,13 +16,11 @@ import os
 import resource
 import signal
 import sys
-import tempfile
 import threading
 import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
@@ -30,14 +28,13 @@ from typing import Any, Literal
 
 import psutil
 
-from reload_audit.processes import under_way
+from reload_audit.processes import serving, shared_servers, under_way
 from reload_audit.processes.full_disk import forgiving_text, is_out_of_space
 from reload_audit.processes.imports import import_object
 from reload_audit.processes.search_path import for_children, guarded_children, named_in_environment
 
 Method = Literal["forkserver", "spawn"]
 
-_IMPORTED_LAST = "reload_audit.processes.freeze_imports"
 _POLL_SECONDS = 0.1
 _WEIGH_SECONDS = 0.5
 """Seconds between two measurements of memory: each reads something of every process of the machine."""
@@ -45,9 +42,6 @@ _WEIGH_SECONDS = 0.5
 _LINGER_SECONDS = 5.0
 _LEAVING_SECONDS = 30.0
 """How long one may take to end that has closed its connection: a large one that was killed frees its memory first."""
-
-_LONGEST_PLACE = 60
-"""Characters of the folder for temporary files: a socket's path has 107, of which multiprocessing needs some 35."""
 
 _STOPPING_SECONDS = 0.01
 _KILLS = (-signal.SIGKILL, -signal.SIGTERM)
@@ -115,55 +109,11 @@ def prepare(method: Method, *, hash_seed: int, preload: tuple[str, ...] = ()) ->
 
     :param hash_seed: PYTHONHASHSEED of the fresh processes. Train time and reload use different ones, each always the
         same, so that results are reproducible and an environment that depends on hash order cannot hide
-    :param preload: modules that the fork server imports
+    :param preload: modules that a fork server of this process imports; one that a run shares has others
     """
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
-        os.environ[variable] = "1"
-    os.environ["PYTHONHASHSEED"] = str(hash_seed)
-    wanted = (hash_seed, preload)
-    if method == "forkserver" and _running != [wanted]:
-        _stop_server()  # a running one keeps the environment variables that it started with
-        multiprocessing.get_context("forkserver").set_forkserver_preload([*preload, _IMPORTED_LAST])
-        _running[:] = [wanted]
-
-
-def _start_server() -> None:
-    """Start the fork server that was prepared, if it does not run.
-
-    Ctrl-C is held back from it until it has imported all: it would say with a traceback what it was about to import.
-    """
-    if not _running:
-        return
-    resource_tracker.ensure_running()  # to start that lets Ctrl-C through
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _have_short_place_for_sockets() -> None:
-    """Let multiprocessing keep its sockets below ``/tmp`` where ``TMPDIR`` is too long; all processes inherit that."""
-    usual = tempfile.tempdir
-    if len(tempfile.gettempdir()) > _LONGEST_PLACE:
-        tempfile.tempdir = "/tmp"  # noqa: S108  the folder that is made in it is this user's alone
-        try:
-            util.get_temp_dir()
-        finally:
-            tempfile.tempdir = usual
-
-
-def _stop_server() -> None:
-    """End the fork server. It is killed: left to itself it waits for everybody who has inherited its pipe."""
-    server: Any = forkserver._forkserver
-    if server._forkserver_pid is not None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(server._forkserver_pid, signal.SIGKILL)
-    server._stop()
-
-
-_running: list[tuple[int, tuple[str, ...]]] = []
-"""Hash seed and preloaded modules of this process's fork server, if there is one: starting it takes seconds."""
+    shared_servers.set_variables(hash_seed)
+    if method == "forkserver":
+        serving.want(hash_seed, preload)
 
 
 def call(
@@ -196,7 +146,7 @@ def call(
 def _call_once(
     target: str, arguments: tuple[Any, ...], method: Method, log: Path, timeout: float | None, memory: int | None
 ) -> Outcome:
-    _have_short_place_for_sockets()
+    serving.have_short_place_for_sockets()
     context = multiprocessing.get_context(method)
     receiver, sender = context.Pipe(duplex=False)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -204,12 +154,15 @@ def _call_once(
     printed = _Printed(log, start=log.stat().st_size)
     start, began = time.time(), time.monotonic()
     asked = None if method == "forkserver" else began
-    given = (target, arguments, sender, str(log), named_in_environment(), timeout, asked)
-    process = context.Process(target=_child, args=given)  # type: ignore[attr-defined]
+    environment = {**os.environ, **for_children(named_in_environment())}
+    given = (target, arguments, sender, str(log), environment, timeout, asked)
+    process: Any
     with _without_main_module(), guarded_children():
         if method == "forkserver":
-            _start_server()
-        process.start()
+            process = serving.start_process(_child, given, log)
+        else:
+            process = context.Process(target=_child, args=given)  # type: ignore[attr-defined]
+            process.start()
     sender.close()
     message: Any = None
     handed_over: list[Any] = []
@@ -242,18 +195,20 @@ def _child(
     arguments: tuple[Any, ...],
     sender: Connection,
     log: str,
-    python_path: list[str],
+    environment: dict[str, str],
     timeout: float | None,
     asked: float | None,
 ) -> None:
     """Call the function, and send what comes of it.
 
+    :param environment: variables of the caller, in place of those of a fork server
     :param timeout: seconds
     :param asked: since when they count, of ``time.monotonic``; None for now: a fork server may only just have started
     """
     deadline = math.inf if timeout is None else (time.monotonic() if asked is None else asked) + timeout
     under_way.begin(sender, deadline, Path(log).absolute())
-    os.environ.update(for_children(python_path))
+    os.environ.clear()
+    os.environ.update(environment)
     os.setsid()  # a group of its own, so that its workers can be ended with it
     threading.Thread(target=_die_with_caller, daemon=True).start()
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)

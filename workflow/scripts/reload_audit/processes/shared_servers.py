@@ -1,0 +1,238 @@
+"""Fork servers that all jobs of a run on this machine share, so that PyTorch is imported once for a hash seed.
+
+The main process of the run starts them, and names in an environment variable the private folder in which it says how
+each is reached and what it was started with. A job that would start another one (with another interpreter, library,
+environment, limit or control group, such as a cluster's) does not use them. They end with the main process, whatever
+ends it, because it alone holds the pipes that they wait for.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import hashlib
+import json
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import site
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from multiprocessing import forkserver, resource_tracker, util
+from pathlib import Path
+from typing import Any
+
+from reload_audit.processes.search_path import LIBRARY, guarded_children
+
+VARIABLE = "RELOAD_AUDIT_FORK_SERVERS"
+"""Names the folder of the run's fork servers to its jobs."""
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+_IMPORTED_LAST = "reload_audit.processes.freeze_imports"
+_LONGEST_PLACE = 60
+"""Characters of the folder for temporary files: a socket's path has 107, of which multiprocessing needs some 35."""
+
+_ENDING_SECONDS = 5.0
+_OF_A_JOB = {
+    *("_", "OLDPWD", "PWD", "SHLVL", "TMPDIR", "TEMPDIR", "TMP", "TEMP", VARIABLE),
+    *("GOTO_NUM_THREADS", "JULIA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
+}
+"""Environment variables that a shell or Snakemake sets for a job, and that change nothing in what a server imports."""
+
+
+class NotSharedError(Exception):
+    """A fork server of the run cannot be used; the message says why."""
+
+
+class OfTheRun(forkserver.ForkServer):
+    """A fork server that the main process of the run has started: processes come of it, and no other is started.
+
+    :param folder: that the run's servers share
+    :param hash_seed: PYTHONHASHSEED of its processes
+    :raises NotSharedError: there is none that this process would have started itself
+    """
+
+    def __init__(self, folder: Path, hash_seed: int) -> None:
+        super().__init__()
+        try:
+            seen = folder.lstat()
+            if seen.st_uid != os.geteuid() or seen.st_mode & 0o077:
+                raise NotSharedError(f"{folder} is open to others")
+            said = json.loads((folder / f"{hash_seed}.json").read_text(encoding="utf-8"))
+            different = [name for name, value in _circumstances().items() if said["circumstances"][name] != value]
+            self._forkserver_address, self._forkserver_authkey = said["address"], bytes.fromhex(said["authkey"])
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise NotSharedError(f"{type(error).__name__}: {error}") from None
+        if different:
+            raise NotSharedError(f"it was started with another {', another '.join(different)}")
+        # What a process of it holds of its caller's; a process that is left over must not keep the server alive.
+        self._forkserver_alive_fd = os.open(os.devnull, os.O_RDONLY)
+
+    def ensure_running(self) -> None:
+        """Make sure of the resource tracker alone."""
+        resource_tracker.ensure_running()
+
+    def leave(self) -> None:
+        """Use it no more."""
+        os.close(self._forkserver_alive_fd)
+
+
+_started: list[Any] = []
+"""The fork servers that this process has started for its jobs."""
+
+
+def share(hash_seeds: Iterable[int], preload: Iterable[str]) -> None:
+    """Start fork servers for the jobs that this process is going to start. They end with it.
+
+    :param hash_seeds: PYTHONHASHSEED of each
+    :param preload: modules that they import
+    """
+    folder = Path(tempfile.mkdtemp(prefix="forks-", dir=place_for_sockets()))
+    atexit.register(_stop, folder, os.getpid())
+    for hash_seed in hash_seeds:
+        with one_thread_and(hash_seed), guarded_children(), _sockets_in(folder):
+            server: Any = own_server(preload)
+            start(server)
+            _started.append(server)
+            said = {
+                "address": server._forkserver_address,
+                "authkey": (getattr(server, "_forkserver_authkey", None) or b"").hex(),
+                "circumstances": _circumstances(),
+            }
+        file = folder / f"{hash_seed}.json"
+        file.touch(mode=0o600)
+        file.write_text(json.dumps(said), encoding="utf-8")
+    os.environ[VARIABLE] = str(folder)
+
+
+def own_server(preload: Iterable[str]) -> forkserver.ForkServer:
+    """A fork server that is not started yet.
+
+    :param preload: modules that it imports
+    """
+    server = forkserver.ForkServer()
+    server.set_forkserver_preload([*preload, _IMPORTED_LAST])
+    return server
+
+
+def start(server: forkserver.ForkServer) -> None:
+    """Start a fork server, if it does not run.
+
+    Ctrl-C is held back from it until it has imported all: it would say with a traceback what it was about to import.
+    """
+    resource_tracker.ensure_running()  # to start that lets Ctrl-C through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        server.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def place_for_sockets() -> str:
+    """The folder for temporary files, or ``/tmp`` where its path is too long for sockets in it."""
+    usual = tempfile.gettempdir()
+    return usual if len(usual) <= _LONGEST_PLACE else "/tmp"  # noqa: S108  what is made in it is this user's alone
+
+
+def set_variables(hash_seed: int) -> None:
+    """Set the environment variables of all processes that this one starts: hash seed, and one thread a library."""
+    os.environ.update(dict.fromkeys(THREADS, "1"), PYTHONHASHSEED=str(hash_seed))
+
+
+@contextlib.contextmanager
+def one_thread_and(hash_seed: int) -> Iterator[None]:
+    """Set these variables while the block runs."""
+    before = {name: os.environ.get(name) for name in (*THREADS, "PYTHONHASHSEED")}
+    set_variables(hash_seed)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _sockets_in(folder: Path) -> Iterator[None]:
+    """Let multiprocessing keep its sockets in a folder, which it does not remove, while the block runs."""
+    settings: dict[str, object] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    before = settings.get("tempdir")
+    settings["tempdir"] = str(folder)
+    try:
+        yield
+    finally:
+        settings["tempdir"] = before
+
+
+def _circumstances() -> Mapping[str, str]:
+    """What a server hands down to its processes, or has imported by: each a name, and a digest."""
+    variables = sorted(item for item in os.environ.items() if item[0] not in _OF_A_JOB)
+    limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
+    umask = os.umask(0o077)
+    os.umask(umask)
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    priority = os.getpriority(os.PRIO_PROCESS, 0)
+    flags = {*util._args_from_interpreter_flags()} - {"-P"}  # type: ignore[attr-defined]  # guarded_children sets that
+    found: dict[str, object] = {
+        "interpreter": (sys.executable, sys.version, sorted(flags)),
+        "library": (_library(), [_changed(folder) for folder in (*site.getsitepackages(), site.getusersitepackages())]),
+        "environment": (variables, tempfile.gettempdir()),
+        "limit": (limits, umask, cores, priority, sorted(signal.pthread_sigmask(signal.SIG_BLOCK, []))),
+        "control group": [_text("/proc/self/cgroup"), *(_link(f"/proc/self/ns/{name}") for name in ("mnt", "pid"))],
+    }
+    return {name: hashlib.sha256(repr(value).encode()).hexdigest() for name, value in found.items()}
+
+
+def _library() -> list[tuple[str, int, int]]:
+    files = sorted(Path(LIBRARY, "reload_audit").rglob("*.py"))
+    return [(str(file), seen.st_mtime_ns, seen.st_size) for file in files for seen in [file.stat()]]
+
+
+def _changed(folder: str) -> int:
+    try:
+        return Path(folder).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+def _link(path: str) -> str:
+    try:
+        return str(Path(path).readlink())
+    except OSError:
+        return ""
+
+
+def _stop(folder: Path, owner: int) -> None:
+    """End the servers, kill those that take too long, and remove their folder.
+
+    :param owner: the process that started them, and that may end them
+    """
+    if os.getpid() != owner:
+        return
+    for server in _started:
+        os.close(server._forkserver_alive_fd)
+    deadline = time.monotonic() + _ENDING_SECONDS
+    for server in _started:
+        pid = server._forkserver_pid
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(pid, os.WNOHANG) == (0, 0):
+                if time.monotonic() > deadline:
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
+                    break
+                time.sleep(0.01)
+    _started.clear()
+    shutil.rmtree(folder, ignore_errors=True)
