@@ -231,6 +231,23 @@ sys.stdin.read()
                 os.kill(pid, signal.SIGKILL)
 
 
+def test_the_folder_of_a_run_that_was_killed_is_removed_by_the_next_one(server: int, tmp_path: Path) -> None:
+    script = tmp_path / "main.py"
+    script.write_text(f"""
+import os, sys
+sys.path[:] = {sys.path!r}
+from reload_audit.processes import shared_servers
+shared_servers.share([], [])
+print(os.environ[shared_servers.VARIABLE], flush=True)
+os.kill(os.getpid(), 9)
+""")
+    killed = Path(subprocess.run([sys.executable, script], stdout=subprocess.PIPE, text=True).stdout.strip())
+    assert killed.is_dir()
+    shared_servers._remove_abandoned()
+    assert not killed.exists()
+    assert folder_of_the_run().is_dir()  # whose main process lives
+
+
 def test_the_servers_of_a_run_import_what_those_of_its_jobs_would() -> None:
     wanted = {*train.PRELOAD, *reload.PRELOAD, *external.PRELOAD, *probe.PRELOAD} - {"time_machine"}
     assert wanted <= {*sharing.PRELOAD}

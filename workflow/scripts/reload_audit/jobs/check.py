@@ -27,14 +27,13 @@ def check_experiments(experiments: Sequence[Experiment], source: str, log: Path,
     :param memory: MiB that trying them may take
     :raises ConfigurationRefused: one of them cannot start
     """
-    isolation.prepare("spawn", hash_seed=TRAIN_HASH_SEED)
-    outcome = _find_problems(experiments, log, memory, "spawn")
+    isolation.prepare("forkserver", hash_seed=TRAIN_HASH_SEED, preload=LIBRARIES)
+    outcome = _find_problems(experiments, log, memory)
     problems: list[str] = []
     if outcome.failure is not None or outcome.value:
         # What one environment does to the process, to end it or to take its folder away, others may be accused of.
-        isolation.prepare("forkserver", hash_seed=TRAIN_HASH_SEED, preload=LIBRARIES)
         for where, spec in _suspects(experiments, outcome):
-            alone = _find_problems([(where, spec)], log, memory, "forkserver")
+            alone = _find_problems([(where, spec)], log, memory)
             if alone.failure is not None:
                 problems.append(f"{where}.env: trying {spec['environment']['env']!r}: {alone.failure.message}")
             problems += alone.value or []
@@ -49,13 +48,11 @@ def _suspects(experiments: Sequence[Experiment], outcome: isolation.Outcome) -> 
     return [tried for tried in experiments if any(problem.startswith(f"{tried[0]}.") for problem in outcome.value)]
 
 
-def _find_problems(
-    experiments: Sequence[Experiment], log: Path, memory: int, method: isolation.Method
-) -> isolation.Outcome:
+def _find_problems(experiments: Sequence[Experiment], log: Path, memory: int) -> isolation.Outcome:
     return isolation.call(
         "reload_audit.training.preflight:find_problems",
         (experiments,),
-        method=method,
+        method="forkserver",
         log=log,
         timeout=_CHECK_SECONDS,
         memory=memory,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import hashlib
 import json
 import multiprocessing
@@ -38,6 +39,9 @@ _LONGEST_PLACE = 60
 """Characters of the folder for temporary files: a socket's path has 107, of which multiprocessing needs some 35."""
 
 _ENDING_SECONDS = 5.0
+_PREFIX, _OWNED = "forks-", "owned"
+"""How a run's folder is called, and the file in it that its main process keeps locked."""
+
 _OF_A_JOB = {
     *("_", "OLDPWD", "PWD", "SHLVL", "TMPDIR", "TEMPDIR", "TMP", "TEMP", VARIABLE),
     *("GOTO_NUM_THREADS", "JULIA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
@@ -85,6 +89,9 @@ class OfTheRun(forkserver.ForkServer):
 _started: list[Any] = []
 """The fork servers that this process has started for its jobs."""
 
+_held: list[int] = []
+"""The locked file in this process's folder: open as long as this process lives."""
+
 
 def share(hash_seeds: Iterable[int], preload: Iterable[str]) -> None:
     """Start fork servers for the jobs that this process is going to start. They end with it.
@@ -92,7 +99,9 @@ def share(hash_seeds: Iterable[int], preload: Iterable[str]) -> None:
     :param hash_seeds: PYTHONHASHSEED of each
     :param preload: modules that they import
     """
-    folder = Path(tempfile.mkdtemp(prefix="forks-", dir=place_for_sockets()))
+    _remove_abandoned()
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place_for_sockets()))
+    _held.append(_locked(folder / _OWNED))
     atexit.register(_stop, folder, os.getpid())
     for hash_seed in hash_seeds:
         with one_thread_and(hash_seed), guarded_children(), _sockets_in(folder):
@@ -108,6 +117,28 @@ def share(hash_seeds: Iterable[int], preload: Iterable[str]) -> None:
         file.touch(mode=0o600)
         file.write_text(json.dumps(said), encoding="utf-8")
     os.environ[VARIABLE] = str(folder)
+
+
+def _locked(file: Path) -> int:
+    """Open and lock a file, until this process ends or closes it.
+
+    :raises BlockingIOError: another process has locked it
+    """
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _remove_abandoned() -> None:
+    """Remove the folders of runs whose main process was killed."""
+    for file in Path(place_for_sockets()).glob(f"{_PREFIX}*/{_OWNED}"):
+        with contextlib.suppress(OSError):  # another user's, or that of a run that goes on
+            os.close(_locked(file))
+            shutil.rmtree(file.parent)
 
 
 def own_server(preload: Iterable[str]) -> forkserver.ForkServer:
@@ -235,4 +266,6 @@ def _stop(folder: Path, owner: int) -> None:
                     break
                 time.sleep(0.01)
     _started.clear()
+    while _held:
+        os.close(_held.pop())
     shutil.rmtree(folder, ignore_errors=True)
