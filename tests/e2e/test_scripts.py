@@ -148,7 +148,7 @@ def specs_of(folder: Path, name: str, model: str) -> tuple[ScriptSpec, ExternalP
 @pytest.mark.parametrize("name", SOUND)
 def test_a_sound_script_has_no_cause(models: Models, name: str) -> None:
     (entry,) = audited(models, f"{name}.py", SOUND[name].script(), SOUND[name].model)
-    assert (entry.causes, entry.differs, entry.problem) == ((), False, ""), entry
+    assert (entry.causes, entry.differs, entry.problem, entry.shown) == ((), False, "", ""), entry
 
 
 _FAULTY_ENTRIES: dict[str, ScriptEntry] = {}

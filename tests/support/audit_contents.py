@@ -150,7 +150,14 @@ def script_entry(name: str = "enjoy.py", causes: Sequence[str] = (), **other: An
     }
     named = [{"cause": cause, "where": f"{name}:{line}", **told} for line, cause in enumerate(causes, 1)]
     figure = {"mean": 50 - lost, "std": 1.0, "n": 20, "where": f"{name}:9", "earned": 50 - lost}
-    measured = {"model_mean": 50.0, "model_std": 2.0, "reproduced": 50 - lost, "agrees": True, "gap": lost}
+    measured = {
+        "model_mean": 50.0,
+        "model_std": 2.0,
+        "model_n": 200,
+        "reproduced": 50 - lost,
+        "agrees": True,
+        "gap": lost,
+    }
     empty = {
         "harmless": [],
         "problem": "",

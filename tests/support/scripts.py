@@ -606,12 +606,7 @@ FAULTY = {
         ("episodes-counted-wrongly",),
         {"while not over:": "for step in range(20):"},
     ),
-    "sum-goes-on-PPO": Case(
-        "PPO",
-        LOOP,
-        ("episodes-counted-wrongly",),
-        {"rewards = []": "rewards, total = [], 0.0", "done, total = False, 0.0": "done = False"},
-    ),
+    "last-reward-SAC": Case("SAC", DEPLOYED, ("episodes-counted-wrongly",), {"score + reward": "reward"}),
     "stale": Case(
         "",
         LEARNS,

@@ -75,19 +75,26 @@ def test_environments_with_faults_do_not_pass_where_that_is_asked_for(tmp_path):
     gate.main(audit(tmp_path, trained_row(), environments=[environment_health()]), ["environment"])
 
 
-def test_scripts_that_lose_or_do_not_run_do_not_pass_where_that_is_asked_for(tmp_path):
+def test_scripts_that_lose_or_do_not_run_do_not_pass_where_that_is_asked_for(tmp_path, capsys):
     lost = script_entry("lost.py", ["load-not-assigned", "policy-mode"])
     broken = script_entry("broken.py", mean=None, raised="KeyError: 'x'", raised_at="broken.py:3")
-    path = audit(tmp_path, trained_row(), scripts=[script_entry(), lost, broken])
+    unknown = script_entry("own.py", model_mean=None, gap=None, agrees=None, problem="there is no file robot.zip")
+    path = audit(tmp_path, trained_row(), scripts=[script_entry(), lost, broken, unknown])
     gate.main(path, BY_DEFAULT)
+    assert "passes, whatever the scripts do: 3 have faults or could not be compared" in capsys.readouterr().err
     with pytest.raises(gate.GateClosed) as closed:
         gate.main(path, [*BY_DEFAULT, "script"])
+    lines = "lost.py:1 load-not-assigned, lost.py:2 policy-mode"
     assert str(closed.value).splitlines() == [
-        "gate: scripts with faults: 2",
-        "  lost.py earns 10 ± 1 (20 episodes); robot earns 50 ± 2: lost.py:1 load-not-assigned, lost.py:2 policy-mode",
+        "gate: scripts with faults: 1",
+        f"  lost.py earns 10 ± 1 (20 episodes); robot earns 50 ± 2 (200 episodes): {lines}",
+        "scripts that could not be compared with their models: 2",
         "  broken.py could not be compared (broken.py:3): KeyError: 'x'",
+        "  own.py earns 50 ± 1 (20 episodes); what robot earns is not known: there is no file robot.zip",
     ]
-    gate.main(audit(tmp_path, trained_row(), scripts=[script_entry()]), ["script"])
+    for words in (["script"], BY_DEFAULT):
+        gate.main(audit(tmp_path, trained_row(), scripts=[script_entry()]), words)
+    assert capsys.readouterr().err == ""
 
 
 def test_candidates_that_earn_less_or_may_do_not_pass_where_that_is_asked_for(tmp_path):

@@ -173,8 +173,8 @@ def test_environments_are_a_suite_of_their_own_with_faults_and_fixes(tmp_path, f
     assert "self.np_random" in broken.result[0].text
 
 
-@pytest.mark.parametrize(("fail_on", "result"), [((), Skipped), (("script",), Failure)])
-def test_scripts_are_a_suite_of_their_own_with_what_to_write_instead(tmp_path, fail_on, result):
+@pytest.mark.parametrize(("fail_on", "result", "of_unknown"), [((), Skipped, Skipped), (("script",), Failure, Error)])
+def test_scripts_are_a_suite_of_their_own_with_what_to_write_instead(tmp_path, fail_on, result, of_unknown):
     faulty = script_entry("lost.py", ["load-not-assigned"])
     faulty["causes"][0]["instead"] = "model = PPO.load('robot')"
     unknown = script_entry("own.py", model_mean=None, gap=None, agrees=None, problem="trained in the script itself")
@@ -187,7 +187,8 @@ def test_scripts_are_a_suite_of_their_own_with_what_to_write_instead(tmp_path, f
     assert [type(found) for found in lost.result] == [result]
     assert lost.result[0].message.endswith("lost.py:1 load-not-assigned")
     assert "write: model = PPO.load('robot')" in lost.result[0].text
-    assert [type(found) for found in own.result] == [Skipped]
+    assert [type(found) for found in own.result] == [of_unknown]
+    assert own.result[0].message.endswith("what robot earns is not known: trained in the script itself")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from reload_audit.observing.figure import figure_of
 from reload_audit.observing.films import NO_FILM, allow_recorders
 from reload_audit.observing.lines import UserLines
 from reload_audit.observing.models_seen import ModelsSeen
-from reload_audit.observing.run_script import numbers_in
+from reload_audit.observing.printed import numbers_in
 from reload_audit.observing.subject import NoSubject, subject_of
 from reload_audit.planning.scripts import planned_scripts
 from reload_audit.records.conditions import Condition
@@ -81,6 +81,7 @@ ENTRY = ScriptEntry(
     stopped="",
     remarks=(),
     together=30.0,
+    model_n=200,
 )
 
 
@@ -108,7 +109,9 @@ def test_what_no_line_explains_is_said_with_its_amount() -> None:
 
 def test_a_model_s_page_says_what_scripts_earn_with_it() -> None:
     (said,) = of_models([ENTRY]).values()
-    assert said == ("enjoy.py earns 10 ± 1 (20 episodes); robot earns 50 ± 2: enjoy.py:8 load-not-assigned")
+    assert said == (
+        "enjoy.py earns 10 ± 1 (20 episodes); robot earns 50 ± 2 (200 episodes): enjoy.py:8 load-not-assigned"
+    )
 
 
 def test_a_report_of_scripts_alone_shows_their_lines_each_as_deep_as_it_is() -> None:

@@ -1,5 +1,6 @@
-"""Rule gate: fail on verdicts, regressions, candidates, and faults of environments or scripts, as asked for."""
+"""Rule gate: fail on verdicts, regressions, candidates, environments or scripts, as asked for."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,12 +9,12 @@ from reload_audit.processes.job_log import job_log
 from reload_audit.records.storage import DamagedFileError
 from reload_audit.reports.audit import read_audit
 from reload_audit.reports.environments import faults
-from reload_audit.reports.scripts import faulty_scripts
+from reload_audit.reports.scripts import faulty_scripts, unknown_scripts
 from reload_audit.reports.since import faulty_candidates, open_candidates, regressed, when
 
 
 class GateClosed(Exception):
-    """Something must not pass: a verdict, a regression, a candidate, a fault of an environment or of a script."""
+    """Something must not pass: a verdict, a regression, a candidate, an environment or a script."""
 
 
 def main(audit: Path, fail_on: Sequence[str]) -> None:
@@ -25,6 +26,8 @@ def main(audit: Path, fail_on: Sequence[str]) -> None:
     said += [f"environments with faults: {len(faulty)}", *faulty] if faulty else []
     scripts = [f"  {line}" for line in faulty_scripts(read.scripts)] if "script" in fail_on else []
     said += [f"scripts with faults: {len(scripts)}", *scripts] if scripts else []
+    unknown = [f"  {line}" for line in unknown_scripts(read.scripts)] if "script" in fail_on else []
+    said += [f"scripts that could not be compared with their models: {len(unknown)}", *unknown] if unknown else []
     lost = [f"  {line}" for line in regressed(read.since)] if "regressed" in fail_on else []
     said += [f"models that have regressed since {when(read.since)}: {len(lost)}", *lost] if read.since and lost else []
     worse = [f"  {line}" for line in faulty_candidates(read.candidates)] if "candidate" in fail_on else []
@@ -33,6 +36,13 @@ def main(audit: Path, fail_on: Sequence[str]) -> None:
     said += [f"candidates that may earn less: {len(undecided)}", *undecided] if undecided else []
     if said:
         raise GateClosed("gate: " + "\n".join(said))
+    let_pass = (*faulty_scripts(read.scripts), *unknown_scripts(read.scripts))
+    if let_pass and "script" not in fail_on:
+        print(
+            f"gate: passes, whatever the scripts do: {len(let_pass)} have faults or could not be compared, and "
+            "gate.fail_on does not name `script`",
+            file=sys.stderr,
+        )
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ from reload_audit.observing.environment import environment_differences
 from reload_audit.observing.figure import figure_of
 from reload_audit.observing.normalizing_wrapper import with_normalizing_wrapper
 from reload_audit.observing.own_classes import with_kept_classes
+from reload_audit.observing.paths import as_written
+from reload_audit.observing.printed import number_that_is_no_mean
 from reload_audit.observing.statement import Statement, last_name
 from reload_audit.observing.statistics import statistics_differences
 from reload_audit.observing.subject import NoSubject, Subject, runs_of_models, subject_of
@@ -94,7 +96,9 @@ def _compared(
         return Compared("", "", figure, found, n_envs, str(problem)), None
     remarks = tuple(_remarks(subject))
     spec = subject.spec
-    return Compared(spec.model, spec.path, figure, found, n_envs, spec.problem or "", remarks), spec
+    shown = "" if figure is None or figure.printed else number_that_is_no_mean(observation, run, figure.mean)
+    found = [as_written(one, script) for one in found]
+    return Compared(spec.model, spec.path, figure, found, n_envs, spec.problem or "", remarks, shown), spec
 
 
 def _no_episode(observation: Observation) -> str:
@@ -104,6 +108,10 @@ def _no_episode(observation: Observation) -> str:
         return f"{failed.line} loads a model from {failed.path}, which is no file: does `cwd` name the right folder?"
     if observation.raised.startswith("EOFError"):
         return "it reads from standard input, which is empty here: let it take what it asks for from `args` or `env`"
+    if re.match(r"ModuleNotFoundError: No module named 'gym(\.|')", observation.raised):
+        return "SB3 works with Gymnasium, whose name is another; write: import gymnasium as gym"
+    if observation.raised.startswith(("SyntaxError", "IndentationError", "TabError")) and not observation.raised_at:
+        return "it never began"
     if observation.raised:
         return "it raised before its first episode ended"
     if observation.runs:

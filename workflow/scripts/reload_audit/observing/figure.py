@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from reload_audit.observing.printed import PrintedNumber, rewards_printed
 from reload_audit.records.observation import Observation, ObservedEpisode, ObservedEvaluation, ObservedRun
 from reload_audit.records.script_record import Figure
 
@@ -29,11 +30,16 @@ def figure_of(observation: Observation, run: ObservedRun) -> Figure | None:
     if chosen is not None:
         seen, earned = (np.asarray([getattr(one, name) for one in chosen]) for name in ("seen", "reward"))
         return replace(Figure.of(seen, earned, run.step_line), balanced=_is_balanced(chosen))
-    if matches(observation.printed, run.earned) > matches(observation.printed, rewards):
-        rewards = run.earned
+    told = [number.value for number in rewards_printed(observation, run)]
+    beyond = any(episode.beyond for episode in run.counted) and not matches(told, rewards)
+    if beyond or matches(observation.printed, run.earned) > matches(observation.printed, rewards):
+        rewards = run.earned  # nobody is shown what steps beyond the end give
     made = Figure.of(rewards, run.earned, run.step_line)
     otherwise = _printed_otherwise(observation, run, observation.environments[run.environment].n_envs)
-    return made if otherwise is None else replace(made, mean=otherwise[0], printed=otherwise[1])
+    if otherwise is None:
+        return made
+    number, said = otherwise
+    return replace(made, mean=number.value, where=number.line or run.step_line, printed=said)
 
 
 def of_first_alone(observation: Observation, run: ObservedRun) -> list[ObservedEpisode]:
@@ -86,29 +92,56 @@ def _of_evaluation(evaluation: ObservedEvaluation, run: ObservedRun, n_envs: int
     return replace(made, mean=evaluation.mean, std=evaluation.std, n=evaluation.episodes)
 
 
-def _printed_otherwise(observation: Observation, run: ObservedRun, n_envs: int) -> tuple[float, str] | None:
-    """A number that a script prints that is no reward of an episode, and what it is; None where that is not known."""
-    rewards, lengths = run.seen, np.asarray([episode.length for episode in run.counted])
-    numbers = observation.printed
-    if rewards.size < 2 or not numbers or matches(numbers, rewards) or matches(numbers, run.earned):
+def _printed_otherwise(observation: Observation, run: ObservedRun, n_envs: int) -> tuple[PrintedNumber, str] | None:
+    """A number that a script prints that is no reward of an episode, and what it is; None where that is not known.
+
+    Where it may be several things, it is the one that explains the most of what else is printed; both, where that
+    does not tell either.
+    """
+    rewards, numbers = run.seen, observation.printed
+    if rewards.size < 2 or matches(numbers, rewards) or matches(numbers, run.earned):
         return None
-    n, total = rewards.size, float(rewards.sum())
+    printed = [number for number in rewards_printed(observation, run) if number.certain or number.digits > 2]
+    found: list[tuple[int, PrintedNumber, str]] = []
+    for said, (value, parts) in _ways(run, n_envs).items():
+        number = next((one for one in reversed(printed) if value and one.digits > 1 and one.is_near(value)), None)
+        if number is not None:
+            beside = sum(any(map(one.is_near, parts)) for one in printed if one is not number)
+            found.append((beside, number, said))
+    if found:
+        most, number, _ = max(found, key=lambda one: one[0])
+        called = [said for beside, other, said in found if beside == most and other.value == number.value]
+        return number, ", or ".join(called)
     sums = np.cumsum(rewards)
-    ways = {
-        "the mean of sums that go on from one episode to the next": float(sums.mean()),
-        "the mean reward of a step": total / float(lengths.sum()),
-        f"the sum of {n} episodes, divided by {n + 1}": total / (n + 1),
-        f"the sum of {n} episodes, divided by {n - 1}": total / (n - 1),
-        f"the rewards of all {n_envs} environments, added up": n_envs * total / n if n_envs > 1 else total / n,
+    going_on = [number for number in printed if any(map(number.is_near, map(float, sums[1:])))]
+    if len(going_on) >= min(3, rewards.size - 1):
+        return going_on[-1], "a sum that goes on from one episode to the next"
+    return None
+
+
+def _ways(run: ObservedRun, n_envs: int) -> dict[str, tuple[float, Sequence[float]]]:
+    """What a script may make of episodes in place of their mean: the number, and those that it is made of."""
+    counted, rewards = run.counted, run.seen
+    n, total, sums = rewards.size, float(rewards.sum()), np.cumsum(rewards)
+    last, lengths = ([float(getattr(episode, name)) for episode in counted] for name in ("last", "length"))
+    ways: dict[str, tuple[float, Sequence[float]]] = {
+        f"the mean of the last reward of each of {n} episodes": (float(np.mean(last)), last),
+        "the mean of sums that go on from one episode to the next": (float(sums.mean()), [*map(float, sums)]),
+        "the mean reward of a step": (total / sum(lengths), ()),
+        f"the sum of {n} episodes, divided by {n + 1}": (total / (n + 1), ()),
+        f"the sum of {n} episodes, divided by {n - 1}": (total / (n - 1), ()),
+        f"the sum of {n} episodes": (total, [*map(float, sums)]),
     }
-    for said, value in ways.items():
-        if any(np.isclose(value, number, rtol=1e-4, atol=0.0051) for number in numbers):
-            return value, said
-    if matches(numbers, sums[1:]) >= min(3, n - 1):
-        return float(sums[-1]), "a sum that goes on from one episode to the next"
-    of_all = (float(sums[-1]), float(sum(episode.seen for episode in run.episodes)))
-    printed = next((value for value in of_all if np.isclose(value, numbers[-1], rtol=1e-4, atol=0.0051)), None)
-    return None if printed is None else (printed, f"the sum of {n} episodes")
+    every = float(sum(episode.seen for episode in run.episodes))
+    if every != total:
+        ways[f"the sum of {n} episodes, and of what was not over"] = (every, ())
+    if n_envs > 1:
+        of_each = [sum(one.seen for one in run.episodes if one.slot == slot) for slot in range(n_envs)]
+        several = f"about {n / n_envs:.3g}" if n % n_envs else f"{n // n_envs}"
+        ways[f"the rewards of all {n_envs} environments, added up"] = (n_envs * total / n, ())
+        if n > n_envs:
+            ways[f"the sum of {several} episodes of each environment"] = (every / n_envs, of_each)
+    return ways
 
 
 def matches(printed: Iterable[float], rewards: np.ndarray) -> int:

@@ -8,10 +8,10 @@ import contextlib
 import inspect
 import linecache
 import os
-import re
 import sys
 import time
 import traceback
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,15 +25,17 @@ from reload_audit.observing.keeping_out import EnoughSeen
 from reload_audit.observing.lines import UserLines
 from reload_audit.observing.notebook import cells_of, names_of_notebooks
 from reload_audit.observing.observer import Observer
-from reload_audit.records.observation import Observation, Stopped
+from reload_audit.observing.printed import numbers_in
+from reload_audit.observing.tracking import Place
+from reload_audit.records.observation import Observation, ObservedPrint, Stopped
 from reload_audit.records.specs import ScriptSpec
 
 _OF_THE_TIME = 0.9
 """Part of its time after which a script is stopped, so that what was seen of it can still be written down."""
 
 _MOST_PRINTED = 200
-_NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?(?!\w|\.\d)")
-"""A number, also as NumPy writes it, ``[80.]``; not a part of a name or of a version."""
+_MOST_LINES = 100
+"""Lines with numbers in them, of what a script prints."""
 
 _WITHOUT_WINDOWS = {"MPLBACKEND": "Agg", "SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy"}
 
@@ -58,7 +60,7 @@ def observe_script(spec: ScriptSpec, folder: str) -> Observation:
     spare_compiler()
     install(observer)
     allow_recorders(observer.say)
-    printed = _Printed(sys.stdout)
+    printed = _Printed(sys.stdout, lines)
     ended = _End()
     with contextlib.redirect_stdout(printed), ended:
         for code in _programs(path):
@@ -75,6 +77,7 @@ def observe_script(spec: ScriptSpec, folder: str) -> Observation:
         raised_at=at,
         stopped=ended.stopped,
         printed=tuple(printed.numbers[-_MOST_PRINTED:]),
+        prints=printed.prints(),
     )
 
 
@@ -148,26 +151,38 @@ def _execute(code: CodeType, namespace: dict[str, object]) -> None:
         exec(code, namespace)  # noqa: S102
 
 
-def numbers_in(text: str) -> list[float]:
-    """The numbers in what a script prints."""
-    return [float(number) for number in _NUMBER.findall(text)]
-
-
 class _Printed:
-    """Standard output, which remembers the numbers in it."""
+    """Standard output, which remembers the numbers in it, and the lines of the user's code that print them."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, lines: UserLines) -> None:
         self._stream = stream
+        self._lines = lines
         self.numbers: list[float] = []
+        self._texts: deque[tuple[Place, str]] = deque(maxlen=_MOST_LINES)
+        self._counts: Counter[Place] = Counter()
         self._line = ""
 
     def write(self, text: str) -> int:
         self._line += text
         while "\n" in self._line:
             line, self._line = self._line.split("\n", 1)
-            self.numbers += numbers_in(line[:2000])
-            del self.numbers[: -2 * _MOST_PRINTED]
+            found = numbers_in(line[:2000])
+            if found:
+                self.numbers += found
+                del self.numbers[: -2 * _MOST_PRINTED]
+                self._remember(line)
         return self._stream.write(text)
+
+    def _remember(self, line: str) -> None:
+        place = self._lines.place()
+        if place is None or place[0] != sys._getframe(2).f_code.co_filename:  # a library prints it
+            return
+        self._counts[place] += 1
+        self._texts.append((place, line[:300]))
+
+    def prints(self) -> tuple[ObservedPrint, ...]:
+        """The last lines with numbers that the user's own code printed."""
+        return tuple(ObservedPrint(self._lines.at(at), text, self._counts[at]) for at, text in self._texts)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -39,6 +39,7 @@ class Subject:
     :param spec: how an audit evaluates the model
     :param trained: the model that the script trains, where it means that one and another acts; None otherwise
     :param known: whether the audit knows the model otherwise than from the script
+    :param script: how the user runs it
     :param normalizing: what normalises in place of VecNormalize, which ``environment`` is then without
     """
 
@@ -50,6 +51,7 @@ class Subject:
     trained: ObservedModel | None
     spec: ExternalSpec
     known: bool
+    script: ScriptSpec
     normalizing: NormalizingWrapper | None = None
 
 
@@ -75,10 +77,11 @@ def subject_of(
     if not chosen and acting is not None and acting.learned:
         if acting.learn_count >= 0 and not acting.learn_statistics:
             raise NoSubject("the model was trained with VecNormalize, whose statistics could not be saved")
-        own = _spec_of(Path(folder) / f"model{run.model}.zip", environment, script, policy)
+        kept = Path(folder) / f"model{run.model}.zip"
+        own = _spec_of(kept, observation, environment, script, policy)
         name = f"{acting.algo} trained in {acting.learn_line or observation.script}"
         own = _importing(replace(own, model=name, statistics=acting.learn_statistics or None), observation, folder)
-        return Subject(observation, run, acting, environment, "", None, own, False)
+        return Subject(observation, run, acting, environment, "", None, own, False, script)
     chosen = chosen or _beside_the_missing(observation, script)
     if not chosen:
         raise NoSubject(
@@ -92,9 +95,9 @@ def subject_of(
     spec = next((one for is_it in matches for one in models if is_it(one)), None)
     known = spec is not None
     if spec is None:
-        spec = _spec_of(Path(chosen), environment, script, policy)
+        spec = _spec_of(Path(chosen), observation, environment, script, policy)
     spec = _importing(spec, observation, folder)
-    return Subject(observation, run, acting, environment, path, trained, spec, known)
+    return Subject(observation, run, acting, environment, path, trained, spec, known, script)
 
 
 def _beside_the_missing(observation: Observation, script: ScriptSpec) -> str:
@@ -176,10 +179,17 @@ def is_same_file(one: str, other: str) -> bool:
     return first.is_file() and second.is_file() and filecmp.cmp(first, second, shallow=False)
 
 
-def _spec_of(path: Path, environment: ObservedEnvironment, script: ScriptSpec, policy: ExternalPolicy) -> ExternalSpec:
+def _spec_of(
+    path: Path, observation: Observation, environment: ObservedEnvironment, script: ScriptSpec, policy: ExternalPolicy
+) -> ExternalSpec:
     """What is known of a model from its zip, and of its environment from the script."""
     if not path.is_file():
-        raise NoSubject(f"there is no file {path}")
+        was_there = any(path.resolve() in map(_resolved, (one.path, *one.saved)) for one in observation.models)
+        raise NoSubject(
+            f"{path} was loaded, and is no longer there when the script ends"
+            if was_there
+            else f"there is no file {path}"
+        )
     saved = read_model(str(path), trusted=policy.trust, max_bytes=policy.max_bytes)
     algo = algorithm_of(settings(str(path)) or {})
     if not algo:
@@ -200,6 +210,10 @@ def _spec_of(path: Path, environment: ObservedEnvironment, script: ScriptSpec, p
         environment=_environment_spec(environment, script),
         named_by_user=("env", "wrappers"),
     )
+
+
+def _resolved(path: str | None) -> Path | None:
+    return None if path is None else Path(path).resolve()
 
 
 def _environment_spec(environment: ObservedEnvironment, script: ScriptSpec) -> EnvironmentSpec:

@@ -28,11 +28,13 @@ class Slot:
     seen: float = 0.0
     length: int = 0
     beyond: int = 0
+    last: float = 0.0
     over: bool = False
 
     def add(self, reward: float, seen: float, over: bool) -> None:
         """Count a step."""
         self.seen += seen
+        self.last = seen
         if self.over:
             self.beyond += 1
             return
@@ -42,8 +44,8 @@ class Slot:
 
     def close(self, number: int, ending: Ending) -> ObservedEpisode:
         """The episode, which is over; the next one begins."""
-        episode = ObservedEpisode(number, self.reward, self.seen, self.length, ending, self.beyond)
-        self.reward = self.seen = 0.0
+        episode = ObservedEpisode(number, self.reward, self.seen, self.length, ending, self.beyond, self.last)
+        self.reward = self.seen = self.last = 0.0
         self.length = self.beyond = 0
         self.over = False
         return episode

@@ -212,6 +212,7 @@ class ObservedEpisode(PlainData):
     :param reward: sum of what the environment gave
     :param seen: sum of what the script was given
     :param beyond: steps that the script made after its end, without a reset
+    :param last: what the script was given in its last step
     """
 
     slot: int
@@ -220,6 +221,7 @@ class ObservedEpisode(PlainData):
     length: int
     ending: Ending
     beyond: int = 0
+    last: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -320,6 +322,18 @@ class ObservedEvaluation(PlainData):
     std: float = math.nan
 
 
+@dataclass(frozen=True)
+class ObservedPrint(PlainData):
+    """A line of text with numbers in it that the user's own code printed.
+
+    :param count: of such lines that the same line of the code printed
+    """
+
+    line: Line | None
+    text: str
+    count: int = 1
+
+
 Stopped = Literal["", "enough", "time"]
 """Why the observer ended a script: it had seen enough episodes, or its time was up; empty where it ended by itself."""
 
@@ -338,6 +352,7 @@ class Observation(PlainData):
     :param stopped: why the observer ended it
     :param said: what was changed or cannot be known, a sentence each: a window that was not opened, for example
     :param printed: numbers that it printed, in their order, at most the last 200
+    :param prints: the lines with numbers that its own code printed, in their order, at most the last 100
     """
 
     script: str
@@ -355,6 +370,7 @@ class Observation(PlainData):
     stopped: Stopped = ""
     said: tuple[str, ...] = ()
     printed: tuple[float, ...] = field(default=())
+    prints: Sequence[ObservedPrint] = ()
 
     @property
     def run(self) -> ObservedRun | None:

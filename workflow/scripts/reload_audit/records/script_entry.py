@@ -36,6 +36,7 @@ class ScriptEntry(PlainData):
     """A script, as reports show it.
 
     :param mean: the reward that it gives its user; None where it finished no episode
+    :param std: of these rewards; None where ``mean`` is a number that it makes otherwise of them
     :param earned: mean reward of the same episodes in the environment
     :param model_mean: what its model earns, evaluated as an audit does; None where it cannot be
     :param reproduced: mean reward under the condition with everything that the script does otherwise
@@ -45,6 +46,8 @@ class ScriptEntry(PlainData):
     :param differs: whether the gap is more than chance
     :param causes: the dearest first
     :param harmless: what it does otherwise, too, without a cost that can be seen
+    :param model_n: episodes of ``model_mean``
+    :param shown: what is to be said of the number that it prints, where that is not the mean of its episodes
     :param together: what all that it does otherwise costs together; None where not measured
     """
 
@@ -69,3 +72,5 @@ class ScriptEntry(PlainData):
     stopped: str
     remarks: tuple[str, ...]
     together: float | None = None
+    model_n: int | None = None
+    shown: str = ""

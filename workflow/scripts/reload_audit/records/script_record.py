@@ -114,6 +114,7 @@ class Compared(PlainData):
     :param n_envs: environments side by side in the script
     :param problem: why the model cannot be evaluated as an audit does; empty where it can
     :param remarks: what else a user should know, one sentence each
+    :param shown: what is to be said of the number that it prints, where that is not the mean of its episodes
     """
 
     model: str
@@ -123,6 +124,7 @@ class Compared(PlainData):
     n_envs: int = 1
     problem: str = ""
     remarks: tuple[str, ...] = ()
+    shown: str = ""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,8 @@ def write_junit(audit: Audit, path: Path, failed: Collection[str] = ()) -> None:
 
     :param failed: where ``suspect`` is among it, a suspect model is a failed test rather than a skipped one as all
         inconclusive models; likewise the other words of the gate for environments or scripts with faults, models that
-        have regressed, candidates that earn less or could not be compared, and candidates of which that is open
+        have regressed, candidates that earn less or could not be compared, and candidates of which that is open.
+        Where ``script`` is among it, a script that could not be compared is an error rather than skipped
     """
     faulty = {kind: "failure" if kind in failed else "skipped" for kind in OTHER_WORDS}
     of_models = [_outcome(model, "suspect" in failed) for model in audit.models]
@@ -74,10 +75,12 @@ def write_junit(audit: Audit, path: Path, failed: Collection[str] = ()) -> None:
 
 
 def _outcome_of_script(script: ScriptEntry, faulty: str) -> str:
-    """The XML element of a script: one of which nothing could be compared is skipped, whatever else may fail."""
+    """The XML element of a script: one of which nothing is known is an error where scripts with faults fail."""
     if of_script.is_faulty(script):
         return faulty
-    return "" if script.model_mean is not None else "skipped"
+    if of_script.is_unknown(script):
+        return "error" if faulty == "failure" else "skipped"
+    return ""
 
 
 def _add_script(suite: ET.Element, script: ScriptEntry, outcome: str) -> None:

@@ -14,13 +14,23 @@ _STOPPED = {"enough": "stopped after enough episodes", "time": "stopped when its
 
 
 def is_faulty(script: ScriptEntry) -> bool:
-    """Whether it earns something else than its model, or the number that it gives is another one; or it gives none."""
-    return bool(script.causes) or script.differs or script.mean is None
+    """Whether it has a cause, or earns something else than its model."""
+    return bool(script.causes) or script.differs
+
+
+def is_unknown(script: ScriptEntry) -> bool:
+    """Whether nothing is known of it: it gave no number, or there was no model to compare it with; and no cause."""
+    return not is_faulty(script) and (script.mean is None or script.model_mean is None)
 
 
 def faulty_scripts(scripts: Iterable[ScriptEntry]) -> list[str]:
     """A line for each script with faults: what it earns, and which lines are to blame."""
     return [one_line(in_short(script), _LONGEST_LINE) for script in scripts if is_faulty(script)]
+
+
+def unknown_scripts(scripts: Iterable[ScriptEntry]) -> list[str]:
+    """A line for each script that could not be compared: why."""
+    return [one_line(in_short(script), _LONGEST_LINE) for script in scripts if is_unknown(script)]
 
 
 def in_short(script: ScriptEntry) -> str:
@@ -52,6 +62,10 @@ _STATES = {
     "other": ("gives another number than its model earns", "give other numbers than their models earn"),
     "faulty": ("has a fault that costs nothing beyond chance", "have faults that cost nothing beyond chance"),
     "unknown": ("could not be compared with its model", "could not be compared with their models"),
+    "shown": (
+        "earns what its model earns, but the number that it prints is another",
+        "earn what their models earn, but print other numbers",
+    ),
     "same": ("earns what its model earns", "earn what their models earn"),
 }
 
@@ -61,7 +75,9 @@ def _state(script: ScriptEntry) -> str:
         return "unknown"
     if not script.differs or not script.gap:
         free = all(cause.cost is not None for cause in script.causes)
-        return "same" if not script.causes else "faulty" if free else "other"
+        if not script.causes:
+            return "shown" if script.shown else "same"
+        return "faulty" if free else "other"
     return "less" if script.gap > 0 else "more"
 
 
@@ -80,29 +96,40 @@ def of_models(scripts: Iterable[ScriptEntry]) -> dict[str, str]:
 
 
 def headline(script: ScriptEntry) -> str:
-    """``enjoy.py earns -74.8 ± 17.3; its model earns -9.4 ± 3.1.``"""
+    """``enjoy.py earns -74.8 ± 17.3 (20 episodes); robot earns -9.4 ± 3.1 (200 episodes).``"""
     name, model = script.name, script.model or "its model"
     if script.mean is None:
         why = "; ".join(filter(None, [script.raised, script.problem])) or "it finished no episode that was seen"
         at = f" ({script.raised_at})" if script.raised_at and script.raised else ""
         return f"{name} could not be compared{at}: {why}"
     is_other = script.earned is not None and abs(script.earned - script.mean) > 1e-3 * max(1.0, abs(script.mean))
-    miscounts = is_other and any(cause.cause == "episodes-counted-wrongly" for cause in script.causes)
-    verb = "prints" if miscounts else "earns"
-    earns = f"{name} {verb} {script.mean:.4g} ± {script.std or 0.0:.3g} ({script.n} episodes)"
-    if is_other:
-        earns += f", {'where an episode earns' if miscounts else 'which is'} {script.earned:.4g} in the environment"
+    if script.std is None:  # the number is none that an episode earns
+        earns = f"{name} prints {script.mean:.4g}, where {_episodes(script.n)} earn {script.earned:.4g}"
+    else:
+        earns = f"{name} earns {script.mean:.4g} ± {script.std:.3g} ({_episodes(script.n)})"
+        earns += f", which is {script.earned:.4g} in the environment" if is_other else ""
     if script.model_mean is None:
         return f"{earns}; what {model} earns is not known: {script.problem}"
     same = "" if script.differs or (is_other and script.causes) else ": no more than chance lies between them"
-    return f"{earns}; {model} earns {script.model_mean:.4g} ± {script.model_std or 0.0:.3g}{same}"
+    n = "" if script.model_n is None else f" ({_episodes(script.model_n)})"
+    return f"{earns}; {model} earns {script.model_mean:.4g} ± {script.model_std or 0.0:.3g}{n}{same}"
+
+
+def _episodes(n: int | None) -> str:
+    return "1 episode" if n == 1 else f"{n} episodes"
 
 
 def details(script: ScriptEntry) -> Iterator[str]:
     """The numbered causes of a script, what to write instead, and what else is to be said."""
+    if script.shown:
+        yield script.shown
+    written: dict[str, int] = {}
     for number, cause in enumerate(script.causes, 1):
-        yield f"{number}. {said(cause, script.gap)}"
-        if cause.instead:
+        yield f"{number}. {said(cause, script)}"
+        if cause.instead and cause.where in written:
+            yield f"   write: as for {written[cause.where]}, which is the same line"
+        elif cause.instead:
+            written[cause.where] = number
             yield f"   write: {cause.instead}"
         yield f"   see docs/causes/{cause.cause}.md"
     if script.harmless:
@@ -118,38 +145,48 @@ def details(script: ScriptEntry) -> Iterator[str]:
 
 def _together(script: ScriptEntry) -> Iterator[str]:
     """What several causes cost together."""
-    gap, together = script.gap, script.together
-    if gap is not None and together is not None and script.differs and len(script.causes) > 1:
-        yield f"Together they {_amount(together, gap, ('cost', 'add'))}"
+    measured = [cause for cause in script.causes if cause.share is not None]
+    if script.together is not None and script.differs and len(measured) > 1:
+        yield f"Together they {_amount(script.together, script, ('cost', 'add'))}"
 
 
-def said(cause: ScriptCause, gap: float | None) -> str:
+def said(cause: ScriptCause, script: ScriptEntry) -> str:
     """A cause in a line: where, what, and what it costs."""
-    where = f"{cause.where} `{cause.code}`: " if cause.where else ""
+    where, gap = f"{cause.where} `{cause.code}`: " if cause.where else "", script.gap
     cost = "" if cause.cost is None else ". What that costs is no more than chance"
     if gap is not None and cause.cost is not None and cause.share is not None:
         if cause.together_with:
             others = " and ".join(cause.together_with)
-            return f"{where}{cause.evidence} ({cause.cause}). Together with {others} it {_amount(cause.cost, gap)}"
+            return f"{where}{cause.evidence} ({cause.cause}). Together with {others} it {_amount(cause.cost, script)}"
         restores = cause.restores or 0.0
-        cost = f". Alone it {_amount(cause.cost, gap)}"
+        cost = f". Alone it {_amount(cause.cost, script)}"
         if abs(restores - cause.cost) > 0.1 * abs(gap):
             gives = "nothing" if abs(restores) < 0.01 * abs(gap) else f"{restores:.3g}"
             cost += f"; put right alone, it gives back {gives}"
     return f"{where}{cause.evidence} ({cause.cause}){cost}"
 
 
-def _amount(cost: float, gap: float, verbs: tuple[str, str] = ("costs", "adds")) -> str:
+_BY_CHANCE = 0.05
+"""Part of the difference of two figures from which it is not said that something else is all of it."""
+
+
+def _amount(cost: float, script: ScriptEntry, verbs: tuple[str, str] = ("costs", "adds")) -> str:
     """``costs 30 of 40``; of what makes a script earn more, ``adds 30 of 40``.
 
-    :param gap: what the model earns more than the script
+    The gap is what the model earns more than the script; or, where that may be chance, more than in equal episodes
+    under the script's conditions, and then a cost is one in equal episodes.
     """
-    amount = f"{verbs[cost < 0]} {abs(cost):.3g}"
-    if gap == 0.0:
+    amount, gap = f"{verbs[cost < 0]} {abs(cost):.3g}", script.gap
+    if not gap:
         return amount
+    seen = None if script.model_mean is None or script.earned is None else script.model_mean - script.earned
+    if seen is not None and abs(seen - gap) > _BY_CHANCE * max(abs(seen), abs(gap)):
+        amount += " in equal episodes"
     part = cost / gap
     if part < 0.0:
         return f"{amount}, which hides as much of what else is otherwise"
     if part < 0.95:
         return f"{amount} of {abs(gap):.3g}"
-    return f"{amount}, which is all" if part <= 1.05 else f"{amount}, more than the whole difference of {abs(gap):.3g}"
+    if part > 1.05:
+        return f"{amount}, more than the whole difference of {abs(gap):.3g}"
+    return amount if amount.endswith("episodes") else f"{amount}, which is all"

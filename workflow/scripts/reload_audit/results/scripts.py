@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import ast
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -54,8 +54,8 @@ def _entry(record: ScriptRecord, comparison: Comparison | None, *, several: bool
     causes, harmless = _ranked(comparison, gap if differs else None, explained=agrees is True)
     if gap is not None and differs:
         missed = script if agrees is False and not _is_estimate(comparison) else None
-        evidence = _unexplained(causes, gap, missed, float(earned.mean()))
-        causes += [ScriptCause("unexplained", "", "", evidence, "")] if evidence else []
+        causes = _with_unexplained(causes, gap, missed, float(earned.mean()))
+    causes = one_text_a_line(causes)
     remarks = [*(() if observation is None else observation.said), *(() if compared is None else compared.remarks)]
     if compared is not None:
         doubtful = (one for one in compared.differences if one.in_doubt)
@@ -68,12 +68,14 @@ def _entry(record: ScriptRecord, comparison: Comparison | None, *, several: bool
         name=f"{record.spec.name} ({compared.model})" if several and compared is not None else record.spec.name,
         model="" if compared is None else compared.model,
         mean=None if figure is None else figure.mean,
-        std=None if figure is None else figure.std,
+        std=None if figure is None or figure.printed else figure.std,
         n=None if figure is None else figure.n,
         where="" if figure is None or figure.where is None else str(figure.where),
         earned=float(earned.mean()) if earned.size else None,
         model_mean=None if model is None else float(model.mean()),
         model_std=None if model is None else float(model.std()),
+        model_n=None if model is None else model.size,
+        shown="" if compared is None else compared.shown,
         reproduced=None if script is None else float(script.mean()),
         together=together,
         agrees=agrees,
@@ -157,20 +159,72 @@ def _are_alike(earned: np.ndarray, model: np.ndarray) -> bool:
     return earned.size > 2 and float(np.ptp(earned)) == 0.0 < float(np.ptp(model))
 
 
-def _unexplained(causes: Sequence[ScriptCause], gap: float, reproduced: np.ndarray | None, earned: float) -> str:
-    """Why the causes of a gap are not all there is to say; empty where they are.
+def _with_unexplained(
+    causes: Sequence[ScriptCause], gap: float, reproduced: np.ndarray | None, earned: float
+) -> list[ScriptCause]:
+    """The causes of a gap, with what of it they do not explain.
+
+    Where the audit does the same as the script and gets something else altogether, that is said first, and what each
+    cause costs is not known: its numbers are of another thing.
 
     :param reproduced: where the audit does the same as the script, and does not get what it gets; None otherwise
     """
-    if any(cause.share is None and cause.cost is None for cause in causes):
-        return ""
-    if not causes:
-        return f"nothing that was seen of it explains the difference of {gap:.3g}"
+    if any(cause.share is None and cause.cost is None and cause.cause not in _IN_THE_FIGURE for cause in causes):
+        return [*causes]
+    if all(cause.cause in _IN_THE_FIGURE for cause in causes):
+        evidence = f"nothing that was seen of it explains the difference of {gap:.3g}"
+        return [*causes, ScriptCause("unexplained", "", "", evidence, "")]
     left = None if reproduced is None else float(reproduced.mean()) - earned
     if reproduced is None or left is None or abs(left) < WORTH_NAMING * abs(gap):
-        return ""
+        return [*causes]
     same = f"where the audit does the same as the script, its model earns {reproduced.mean():.4g}, and not {earned:.4g}"
-    return f"{same}: {abs(left):.3g} of the difference of {gap:.3g} are not explained"
+    if abs(left) < _NOT_REPRODUCED * abs(gap):
+        evidence = f"{same}: {abs(left):.3g} of the difference of {gap:.3g} are not explained"
+        return [*causes, ScriptCause("unexplained", "", "", evidence, "")]
+    evidence = f"{same}: what the lines below cost is therefore not known, nor whether they are all"
+    without = [replace(cause, cost=None, restores=None, share=None, together_with=()) for cause in causes]
+    return [ScriptCause("unexplained", "", "", evidence, ""), *without]
+
+
+_IN_THE_FIGURE = ("reward-normalized", "episodes-counted-wrongly")
+"""Causes that change nothing of what episodes earn: the script makes another number of it."""
+
+_NOT_REPRODUCED = 0.5
+"""Part of a gap by which the audit may miss what the script gets, and still say what each line costs."""
+
+
+def one_text_a_line(causes: Sequence[ScriptCause]) -> list[ScriptCause]:
+    """Causes, those of one line with one text in place of it, that puts all of them right.
+
+    The text is that of the first, followed by what others set after the same statement. Where another one changes the
+    statement itself, it has no text: the line has to be put right first.
+    """
+    made: list[ScriptCause] = []
+    for cause in causes:
+        beside = [one for one in causes if one.where == cause.where and one.instead and cause.instead]
+        made.append(cause if len(beside) < 2 else replace(cause, instead=_in_one(beside)))
+    return made
+
+
+def _in_one(causes: Sequence[ScriptCause]) -> str:
+    """One text in place of a line for several causes, the dearest first."""
+    text = causes[0].instead
+    for cause in causes[1:]:
+        first, _, sets = cause.instead.partition("; ")
+        if first != cause.code or not sets:  # it changes the statement, as the dearest may
+            continue
+        given = _targets(text)
+        text += "".join(f"; {one}" for one in sets.split("; ") if not _targets(one) <= given)
+    return text
+
+
+def _targets(code: str) -> set[str]:
+    """What the statements on a line assign to; nothing for what is no Python, such as the head of a loop."""
+    try:
+        tree = ast.parse(code)
+    except SyntaxError:
+        return set()
+    return {ast.unparse(target) for node in ast.walk(tree) if isinstance(node, ast.Assign) for target in node.targets}
 
 
 def _ranked(
@@ -194,7 +248,7 @@ def _ranked(
         if one.in_doubt and (gap is None or explained):
             continue
         (named if counts or unmeasurable or one.certain else harmless).append(cause)
-    return sorted(named, key=lambda cause: -(math.inf if cause.share is None else cause.share)), harmless
+    return sorted(named, key=lambda cause: (cause.share is None, -(cause.share or 0.0))), harmless
 
 
 _REPEATED = 400

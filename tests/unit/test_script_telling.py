@@ -1,0 +1,281 @@
+"""What is said of a script: which of its numbers is which, what comes first, and what to write on a line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reload_audit.observing.counting import asking_for_both
+from reload_audit.observing.figure import figure_of
+from reload_audit.observing.paths import as_written
+from reload_audit.observing.printed import number_that_is_no_mean, numbers_in
+from reload_audit.records.observation import (
+    Line,
+    Observation,
+    ObservedEnvironment,
+    ObservedEpisode,
+    ObservedPrint,
+    ObservedRun,
+)
+from reload_audit.records.script_entry import ScriptCause, ScriptEntry
+from reload_audit.records.script_record import ScriptDifference
+from reload_audit.records.specs import ScriptSpec
+from reload_audit.reports.scripts import about_scripts, scripts_answer
+from reload_audit.results.scripts import one_text_a_line
+
+REWARDS = (-7.31, -2.64, -11.02, -4.87, -9.15)
+LAST = (-0.021, -0.034, -0.008, -0.027, -0.011)
+STEP, SHOW = Line("enjoy.py", 9, "obs, reward, done, info = env.step(action)"), Line("enjoy.py", 14, "print(score)")
+
+
+def seen(
+    *texts: str, rewards: Sequence[float] = REWARDS, last: Sequence[float] = LAST, n_envs: int = 1, length: int = 50
+) -> tuple[Observation, ObservedRun]:
+    """A script that prints texts after its episodes, which environments side by side take turns to finish."""
+    episodes = [
+        ObservedEpisode(index % n_envs, reward, reward, length, "ended", 0, end)
+        for index, (reward, end) in enumerate(zip(rewards, last, strict=True))
+    ]
+    run = ObservedRun(0, 0, [], episodes, [], {}, 0, 0, 0, 0, length * len(episodes), STEP)
+    layers = ("DummyVecEnv",)
+    environment = ObservedEnvironment(None, "", "a:B", {}, {}, None, [], [], [], False, layers, None, None, n_envs)
+    prints = [ObservedPrint(SHOW, text) for text in texts]
+    numbers = tuple(number for text in texts for number in numbers_in(text))
+    return Observation("enjoy.py", (), [], [], [environment], [run], printed=numbers, prints=prints), run
+
+
+def said_of(*texts: str, **other: int) -> str:
+    observation, run = seen(*texts, **other)
+    return number_that_is_no_mean(observation, run, float(np.mean(REWARDS)))
+
+
+HEALTHY = {
+    "its mean": [f"mean reward: {np.mean(REWARDS):.2f} +/- {np.std(REWARDS):.2f}"],
+    "its mean to one digit": [f"Mean reward {np.mean(REWARDS):.1f}"],
+    "its mean as an integer": [f"reward: {int(np.mean(REWARDS))}"],
+    "its mean before other numbers": [f"score {np.mean(REWARDS):.3f}", "took 12.75 s", "0.91"],
+    "each episode": [f"Episode {n}: reward {reward:.1f}" for n, reward in enumerate(REWARDS)],
+    "its mean in a table": [f"| reward | {np.mean(REWARDS):8.3f} | 50 |"],
+    "no reward": [
+        "loaded ppo.zip, seed 17",
+        "50 steps per episode",
+        "mean of 5 episodes",
+        "torch 2.4.1",
+        "done in 3.7",
+    ],
+    "what says itself that it is the last": [f"reward of the last episode {REWARDS[-1]}"],
+    "what its environment is": ["reward threshold: 475.0", "reward range (-inf, 0.5)"],
+    "success": ["success rate: 0.85"],
+    "an observation": ["[ 0.0213 -0.1177  0.0345  0.2971]"],
+    "what nobody calls a reward": ["jit -0.4412"],
+    "nothing": [],
+}
+
+
+@pytest.mark.parametrize("what", HEALTHY)
+def test_nothing_is_said_of_a_script_that_prints(what: str) -> None:
+    assert said_of(*HEALTHY[what]) == ""
+
+
+OTHERWISE = {
+    f"best of all: reward {max(REWARDS)}": "the best of its 5 episodes",
+    f"Reward: {max(REWARDS)}": "the best of its 5 episodes",
+    f"{min(REWARDS)}": "the worst of its 5 episodes",
+    f"mean score {np.median(REWARDS)}": "the median of its 5 episodes",
+    f"reward {REWARDS[0]:.2f}": "the reward of the first of its 5 episodes alone",
+    f"total reward: {REWARDS[-1]:.2f}": "the reward of the last of its 5 episodes alone",
+    "mean reward over 5 episodes: 37.21": "none of the usual figures of them gives that number",
+    "rewards [-0.02 -0.03] mean -0.5531": "it prints -0.5531",
+    "-0.5531": "none of the usual figures of them gives that number",
+}
+
+
+@pytest.mark.parametrize("text", OTHERWISE)
+def test_a_number_that_is_not_the_mean_of_the_episodes_is_said_to_be_another(text: str) -> None:
+    said = said_of(text)
+    assert OTHERWISE[text] in said
+    assert "(enjoy.py:14)" in said
+    assert f"{np.mean(REWARDS):.4g}" in said
+
+
+def test_nothing_is_said_of_what_a_script_prints_in_each_step_or_before_it_was_stopped() -> None:
+    observation, run = seen("reward -0.31")
+    each = [replace(observation.prints[0], count=250)]
+    assert number_that_is_no_mean(replace(observation, prints=each), run, -7.0) == ""
+    assert number_that_is_no_mean(replace(observation, stopped="enough"), run, -7.0) == ""
+
+
+def test_an_answer_that_all_is_well_is_not_given_beside_a_number_that_is_another() -> None:
+    entry = replace(SAME, shown="it prints 7 (enjoy.py:14), the best of its 20 episodes; their mean is 50")
+    assert scripts_answer([SAME]) == "enjoy.py earns what its model earns"
+    assert scripts_answer([entry]) == "enjoy.py earns what its model earns, but the number that it prints is another"
+    assert "  it prints 7 (enjoy.py:14), the best of its 20 episodes; their mean is 50" in about_scripts((entry,))
+
+
+COUNTED = {
+    f"mean {np.mean(LAST):.4f}": "the mean of the last reward of each of 5 episodes",
+    f"mean reward {sum(REWARDS) / 6:.3f}": "the sum of 5 episodes, divided by 6",
+    f"reward {sum(REWARDS) / 250:.5f}": "the mean reward of a step",
+    f"reward {sum(REWARDS):.2f}": "the sum of 5 episodes",
+    f"mean {np.cumsum(REWARDS).mean():.3f}": "the mean of sums that go on from one episode to the next",
+}
+
+
+@pytest.mark.parametrize("text", COUNTED)
+def test_a_number_that_is_made_of_other_parts_of_episodes_is_named(text: str) -> None:
+    figure = figure_of(*seen(text))
+    assert figure is not None
+    assert (figure.printed, figure.where) == (COUNTED[text], SHOW)
+
+
+def test_sums_that_go_on_are_named_where_each_is_printed() -> None:
+    figure = figure_of(*seen(*(f"episode {n} reward {total:.2f}" for n, total in enumerate(np.cumsum(REWARDS)[1:]))))
+    assert figure is not None
+    assert figure.printed in ("the sum of 5 episodes", "a sum that goes on from one episode to the next")
+
+
+def test_numbers_that_happen_to_be_small_are_no_figures_of_episodes() -> None:
+    figure = figure_of(*seen("reward 0", "reward 0.0", "mean 0.0"))
+    assert figure is not None
+    assert figure.printed == ""
+
+
+def test_of_two_readings_of_a_number_the_one_is_named_that_explains_what_else_is_printed_or_both() -> None:
+    rewards = [-6.1, -5.2, -7.3, -8.4] * 4
+    sums = [sum(rewards[slot::4]) for slot in range(4)]
+    alone = f"Total reward: {np.mean(sums):.2f}"
+    each, added_up = "the sum of 4 episodes of each environment", "the rewards of all 4 environments, added up"
+    for text, printed in {f"{np.round(sums, 3)}, {alone}": each, alone: f"{added_up}, or {each}"}.items():
+        figure = figure_of(*seen(text, rewards=rewards, last=[-0.1] * 16, n_envs=4))
+        assert figure is not None
+        assert figure.printed == printed
+
+
+SAME = ScriptEntry(
+    name="enjoy.py",
+    model="robot",
+    mean=50.0,
+    std=1.0,
+    n=1,
+    where="enjoy.py:9",
+    earned=50.0,
+    model_mean=50.0,
+    model_std=2.0,
+    reproduced=50.0,
+    agrees=True,
+    gap=0.0,
+    differs=False,
+    causes=(),
+    harmless=(),
+    problem="",
+    raised="",
+    raised_at="",
+    stopped="",
+    remarks=(),
+    model_n=200,
+)
+
+
+def test_both_figures_are_given_with_their_numbers_of_episodes() -> None:
+    (line,) = about_scripts((SAME,))
+    assert line.startswith("enjoy.py earns 50 ± 1 (1 episode); robot earns 50 ± 2 (200 episodes)")
+
+
+def test_a_printed_number_is_given_no_deviation_of_episodes() -> None:
+    counted = ScriptCause("episodes-counted-wrongly", "enjoy.py:14", "print(x)", "it prints 0.2, a mean of steps", "")
+    entry = replace(SAME, mean=0.2, std=None, n=10, causes=(counted,))
+    said = "".join(about_scripts((entry,)))
+    assert said.startswith("enjoy.py prints 0.2, where 10 episodes earn 50; robot earns 50 ± 2 (200 episodes)  1.")
+
+
+def test_a_part_of_two_figures_that_is_chance_is_not_said_to_be_explained() -> None:
+    cause = ScriptCause("policy-mode", "enjoy.py:8", "x", "they are stochastic", "", 0.72, 0.72, 1.0)
+    entry = replace(SAME, earned=47.5, mean=47.5, gap=0.72, differs=True, causes=(cause,), together=0.72)
+    said = " ".join(about_scripts((entry,)))
+    assert "Alone it costs 0.72 in equal episodes" in said
+    assert "which is all" not in said
+    all_of_it = replace(entry, earned=49.28)
+    assert "Alone it costs 0.72, which is all" in " ".join(about_scripts((all_of_it,)))
+
+
+def test_a_line_with_two_faults_has_one_text_in_its_place() -> None:
+    code = "venv = VecNormalize(venv)"
+    dear = "venv = VecNormalize.load('v.pkl', venv); venv.training = venv.norm_reward = False"
+    causes = [
+        ScriptCause("statistics-not-loaded", "enjoy.py:8", code, "-", dear, 30.0, 30.0, 0.8),
+        ScriptCause("reward-normalized", "enjoy.py:8", code, "-", f"{code}; venv.norm_reward = False"),
+        ScriptCause("policy-mode", "enjoy.py:12", "predict(obs)", "-", "predict(obs, deterministic=True)"),
+    ]
+    assert [cause.instead for cause in one_text_a_line(causes)] == [dear, dear, causes[2].instead]
+    lines = [*about_scripts((replace(SAME, causes=tuple(one_text_a_line(causes)), differs=True, gap=40.0),))]
+    assert sum(f"write: {dear}" in line for line in lines) == 1
+    assert any("write: as for 1, which is the same line" in line for line in lines)
+    updating = replace(causes[1], cause="training-mode", instead=f"{code}; venv.training = False")
+    both = f"{code}; venv.norm_reward = False; venv.training = False"
+    assert {cause.instead for cause in one_text_a_line([causes[1], updating])} == {both}
+
+
+END = """obs, _ = env.reset()
+for _ in range(2000):
+    obs, reward, done, trunc, info = env.step(model.predict(obs)[0])
+    if done:
+        obs, _ = env.reset()
+"""
+
+
+@pytest.mark.parametrize(
+    ("edits", "number", "instead"),
+    [
+        ({}, 4, "if done or trunc:"),
+        ({"if done:": "if done and n < 5:"}, 4, "if (done or trunc) and n < 5:"),
+        (
+            {"for _ in range(2000)": "while not done", "    if done:\n        obs, _ = env.reset()\n": ""},
+            3,
+            "done = done or trunc",
+        ),
+        (
+            {"trunc": "_"},
+            3,
+            "obs, reward, done, truncated, info = env.step(model.predict(obs)[0]); done = done or truncated",
+        ),
+        ({"    if done:": "    if trunc:\n        print(obs)\n    if done:"}, 0, ""),
+    ],
+)
+def test_a_script_that_never_asks_whether_an_episode_was_truncated_is_told_where(
+    tmp_path: Path, edits: dict[str, str], number: int, instead: str
+) -> None:
+    text = END
+    for old, new in edits.items():
+        text = text.replace(old, new)
+    (tmp_path / "enjoy.py").write_text(text)
+    line, found = asking_for_both(tmp_path, Line("enjoy.py", 3, text.splitlines()[2].strip()))
+    assert (0 if line is None else line.line) == number
+    assert found == instead or (instead and found.endswith(instead))
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "written"),
+    [
+        ("PPO.load('ppo')", "run/vec.pkl", "run/vec.pkl"),
+        ("PPO.load('../ppo')", "vec.pkl", "../vec.pkl"),
+        ("PPO.load('FOLDER/run/ppo')", "run/vec.pkl", "FOLDER/run/vec.pkl"),
+        ("os.chdir('run')", "run/vec.pkl", "FOLDER/run/vec.pkl"),
+    ],
+)
+def test_paths_are_written_as_the_script_writes_them(tmp_path: Path, text: str, path: str, written: str) -> None:
+    script = tmp_path / "enjoy.py"
+    script.write_text(text.replace("FOLDER", str(tmp_path)))
+    cwd = tmp_path / "run" if written.startswith("..") else tmp_path
+    cwd.mkdir(exist_ok=True)
+    spec = ScriptSpec("enjoy.py", str(script), (), str(cwd), {}, "", 60, 1000, ())
+    absolute = str(tmp_path / path)
+    made = as_written(
+        ScriptDifference("-", None, f"there is no file {absolute}, it says", f"load({absolute!r}, env)"), spec
+    )
+    expected = written.replace("FOLDER", str(tmp_path))
+    assert made.instead == f"load({expected!r}, env)"
+    assert made.evidence == f"there is no file {expected}, it says"
