@@ -109,7 +109,7 @@ def _no_episode(observation: Observation) -> str:
     if observation.raised.startswith("EOFError"):
         return "it reads from standard input, which is empty here: let it take what it asks for from `args` or `env`"
     if re.match(r"ModuleNotFoundError: No module named 'gym(\.|')", observation.raised):
-        return "SB3 works with Gymnasium, whose name is another; write: import gymnasium as gym"
+        return "SB3 works with Gymnasium, which goes by another name; write: import gymnasium as gym"
     if observation.raised.startswith(("SyntaxError", "IndentationError", "TabError")) and not observation.raised_at:
         return "it never began"
     if observation.raised:

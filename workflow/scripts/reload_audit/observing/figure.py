@@ -106,7 +106,7 @@ def _printed_otherwise(observation: Observation, run: ObservedRun, n_envs: int) 
     for said, (value, parts) in _ways(run, n_envs).items():
         number = next((one for one in reversed(printed) if value and one.digits > 1 and one.is_near(value)), None)
         if number is not None:
-            beside = sum(any(map(one.is_near, parts)) for one in printed if one is not number)
+            beside = sum(bool(np.isclose(parts, one, rtol=1e-3, atol=0.0051).any()) for one in numbers)
             found.append((beside, number, said))
     if found:
         most, number, _ = max(found, key=lambda one: one[0])

@@ -79,7 +79,7 @@ def statistics_differences(
     if layer is not None and layer.scaling and figure is not None and not np.allclose(figure.rewards, figure.earned):
         evidence = f"rewards are those that VecNormalize rescales ({layer.scaling:,} of {layer.steps:,} steps)"
         earned = np.mean(figure.earned)
-        evidence += f": {figure.mean:.4g} on its scale is {earned:.4g} in the environment"
+        evidence += f": {np.mean(figure.rewards):.4g} on its scale is {earned:.4g} in the environment"
         yield ScriptDifference("reward-normalized", layer.line, evidence, _with(layer, norm_reward=False))
 
 
