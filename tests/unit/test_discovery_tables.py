@@ -101,6 +101,8 @@ def test_several_tables_of_models_can_be_given() -> None:
         (["nam|algo|env|model"], "models.tsv, line 1: unknown column 'nam'; did you mean 'name'?"),
         (["name|algo|env"], "models.tsv, line 1: missing column 'model'; the columns are name, algo, env, model, "),
         ([f"{HEADER}|env"], "models.tsv, line 1: column 'env' appears more than once"),
+        ([f"{HEADER}|xq|env"], "models.tsv, line 1: unknown column 'xq'; the columns are name, algo, env, model, "),
+        ([f"{HEADER}|xq|nam"], "models.tsv, line 1: unknown column 'xq'; the columns are name, algo, env, model, "),
         (["# nothing"], "models.tsv: expected a header and rows, found nothing"),
         ([HEADER, "a|ppo|X-v0|a.zip"], "models.tsv, line 2: algo: found 'ppo', expected one of"),
         ([HEADER, "a b|PPO|X-v0|a.zip"], "models.tsv, line 2: name: found 'a b', expected letters, digits"),
@@ -127,7 +129,9 @@ def test_several_tables_of_models_can_be_given() -> None:
     ],
 )
 def test_a_mistake_in_a_table_is_named_with_its_line(lines: list[str], message: str) -> None:
-    assert message in complaint(models=table(*lines))
+    said = complaint(models=table(*lines))
+    assert message in said
+    assert "more than once;" not in said, "which columns there are is said of one that nobody knows"
 
 
 def test_every_mistake_is_listed() -> None:

@@ -23,14 +23,14 @@ from reload_audit.planning.baseline import baseline_settings, check_history, his
 from reload_audit.planning.compared import check_pairs
 from reload_audit.planning.configuration import ConfigError
 from reload_audit.records.audit_file import SCHEMA_VERSION, AuditFile, NotComparableError, read_earlier
-from reload_audit.records.since import Since
+from reload_audit.records.since import CandidateResult, Earns, Since
 from reload_audit.records.storage import write_json
 from reload_audit.reports import markdown, summary
 from reload_audit.reports.audit import Audit, read_audit
 from reload_audit.reports.dashboard.entries import entries
 from reload_audit.reports.dashboard.history import read_history, series
 from reload_audit.reports.junit import write_junit
-from reload_audit.reports.since import about_candidates, power
+from reload_audit.reports.since import about_candidates, candidates_answer, power
 from reload_audit.results import tables
 from reload_audit.results.aggregate import NO_EARLIER
 from reload_audit.results.candidates import candidates
@@ -313,10 +313,26 @@ def test_a_candidate_is_compared_on_the_same_seeds_with_what_would_have_shown(tm
     content = json.loads((folder / "audit.json").read_text())
     content["candidates"] = [one.to_dict() for one in (replace(better, earns="same"), better, failed)]
     lines = summary.summarize(Audit.from_json(content), "report.html").splitlines()
-    assert lines[0].endswith("; of 3 candidates 1 earns less, 1 could not be compared.")
+    assert lines[0].endswith("; of 3 candidates 1 earns less, 1 could not be compared, 1 earns as much, or more.")
     place = lines.index("Candidates against shipping models:")
     words = (" less (between", "not compared", "earns as much")
     assert [word in line for word, line in zip(words, lines[place + 1 :], strict=False)] == [True] * 3, "worst first"
+
+
+@pytest.mark.parametrize(
+    ("earns", "said"),
+    [
+        (("less", "less"), "both candidates earn less"),
+        (("more", "same"), "both candidates earn as much, or more"),
+        (("open", "open"), "of 2 candidates none is shown to earn as much"),
+        (("", "", ""), "of 3 candidates none could be compared"),
+        (("less", "open"), "of 2 candidates 1 earns less, 1 is not shown to earn as much"),
+        (("less", "less", "more"), "of 3 candidates 2 earn less, 1 earns as much, or more"),
+        (("", "identical", "same"), "of 3 candidates 1 could not be compared, 2 earn as much, or more"),
+    ],
+)
+def test_the_headline_says_of_every_candidate_how_it_does(earns: tuple[Earns, ...], said: str) -> None:
+    assert candidates_answer([CandidateResult("new", "old", "X-v0", one) for one in earns]) == said
 
 
 def test_before_it_runs_it_is_said_how_small_a_loss_may_show() -> None:

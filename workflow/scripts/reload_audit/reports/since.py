@@ -110,19 +110,30 @@ def candidates_of(candidates: Sequence[CandidateResult]) -> list[str]:
 
 
 def candidates_answer(candidates: Sequence[CandidateResult]) -> str:
-    """``of 4 candidates 1 earns less, 1 is open``: how they do, in a part of a sentence."""
+    """``of 4 candidates 1 earns less, 3 earn as much, or more``: how they do, in a part of a sentence."""
+    total = len(candidates)
+    if not total:
+        return ""
     counts = Counter(one.earns for one in candidates)
-    if len(candidates) == 1:
+    if total == 1:
         return _ONE_CANDIDATE[candidates[0].earns]
+    whole = "both candidates" if total == 2 else f"all {total:,} candidates"
+    lasting = total - counts["less"] - counts[""] - counts["open"]
     said = (
-        (counts["less"], "earns less", "earn less"),
-        (counts[""], "could not be compared", "could not be compared"),
-        (counts["open"], "is open", "are open"),
+        (counts["less"], ("earns less", "earn less"), f"{whole} earn less"),
+        (counts[""], ("could not be compared",) * 2, f"of {total:,} candidates none could be compared"),
+        (
+            counts["open"],
+            ("is not shown to earn as much", "are not shown to earn as much"),
+            f"of {total:,} candidates none is shown to earn as much",
+        ),
+        (lasting, ("earns as much, or more", "earn as much, or more"), f"{whole} earn as much, or more"),
     )
-    parts = [f"{count:,} {_verb(count, one, many)}" for count, one, many in said if count]
-    if not parts and candidates:
-        return f"all {len(candidates):,} candidates earn as much, or more"
-    return f"of {len(candidates):,} candidates {', '.join(parts)}" if parts else ""
+    for count, _, of_all in said:
+        if count == total:
+            return of_all
+    parts = [f"{count:,} {_verb(count, *forms)}" for count, forms, _ in said if count]
+    return f"of {total:,} candidates {', '.join(parts)}"
 
 
 _ONE_CANDIDATE: dict[Earns, str] = {

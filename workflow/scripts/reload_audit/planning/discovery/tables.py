@@ -207,14 +207,14 @@ def _about_columns(columns: list[str], schema: RowSchema, needed: tuple[str, ...
     known = list(schema["properties"])
     twice = [column for column in dict.fromkeys(columns) if columns.count(column) > 1]
     guesses = {column: closest(column, known) for column in columns if column not in known}
-    found = [f"unknown column {column!r}{guess}" for column, guess in guesses.items()]
-    found += [f"column {column!r} appears more than once" for column in twice]
+    guessed_first = sorted(guesses.items(), key=lambda pair: not pair[1])
+    found = [f"unknown column {column!r}{guess}" for column, guess in guessed_first]
     missing = [column for column in needed if column not in columns and (column != "env" or "vec_env" not in columns)]
     if missing:
         found.append(f"missing column {', '.join(map(repr, missing))}")
     if missing or not all(guesses.values()):
         found[-1] += f"; the columns are {_listed(schema)}"
-    return found
+    return found + [f"column {column!r} appears more than once" for column in twice]
 
 
 def _listed(schema: RowSchema) -> str:
