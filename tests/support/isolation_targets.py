@@ -329,3 +329,19 @@ def kill_the_server_the_first_time(note: str) -> str:
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(600)
     return "first try"
+
+
+def kill_the_server_then_be_killed(notes: str) -> str:
+    """Kill the process that this one was forked from; in a second try this one; then give a value."""
+    folder = Path(notes)
+    tries = len([*folder.iterdir()])
+    (folder / str(tries)).touch()
+    if tries < 2:
+        os.kill(os.getppid() if tries == 0 else os.getpid(), signal.SIGKILL)
+        time.sleep(600)
+    return f"try {tries + 1}"
+
+
+def draw() -> float:
+    """Return a number of NumPy's global generator, which nobody has seeded."""
+    return float(importlib.import_module("numpy").random.rand())

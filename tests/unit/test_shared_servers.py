@@ -31,8 +31,8 @@ PYTEST = "PYTEST_CURRENT_TEST"
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """The id of a server that this process, as the main one of a run, shares with its jobs."""
     monkeypatch.setenv(VARIABLE, "")  # so that it is taken away afterwards
-    monkeypatch.setattr(shared_servers, "_OF_A_JOB", {*shared_servers._OF_A_JOB, PYTEST})
-    shared_servers.share([0], [])
+    monkeypatch.setattr(shared_servers, "OF_A_JOB", {*shared_servers.OF_A_JOB, PYTEST})
+    shared_servers.share([0], ["numpy"])
     yield shared_servers._started[0]._forkserver_pid
     shared_servers._stop(folder_of_the_run(), os.getpid())
     os.environ.pop(VARIABLE)
@@ -131,6 +131,18 @@ UNUSABLE: dict[str, Callable[[int], object]] = {
 }
 
 
+WHY = {
+    "ended": "cannot be reached",
+    "of another environment": "other environment (OF_THIS_JOB)",
+    "of other limits": "other limits (RLIMIT_NOFILE",
+    "in a folder that is open to others": "is open to others",
+    "in a folder of another file": "KeyError",
+    "without a file": "the run has none with the hash seed 0",
+    "without a socket": "cannot be reached",
+}
+"""What the job's log says of it."""
+
+
 @pytest.mark.parametrize("what", UNUSABLE)
 def test_a_job_starts_its_own_server_where_that_of_the_run_is(
     what: str, server: int, begin_job: Callable[[], None], log: Path, monkeypatch: pytest.MonkeyPatch
@@ -146,6 +158,7 @@ def test_a_job_starts_its_own_server_where_that_of_the_run_is(
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
     assert len(parents - {server}) == 1
+    assert WHY[what] in log.read_text()
     assert log.read_text().count("A fork server is started for this job") == 1
 
 
@@ -155,7 +168,7 @@ def test_a_job_of_another_library_starts_its_own_server(
     begin_job()
     monkeypatch.setattr(shared_servers, "LIBRARY", str(ROOT / "tests"))
     assert run(log, "process_ids").usage.parent_pid != server
-    assert "another library" in log.read_text()
+    assert "other library" in log.read_text()
 
 
 def test_a_job_without_the_variable_starts_its_own_server(
@@ -185,6 +198,38 @@ def test_a_call_whose_server_is_killed_gives_its_value_all_the_same_and_leaves_n
     first, its_server = map(int, note.read_text().split())
     assert (its_server == server) is shared
     assert comes_true(lambda: has_ended(first))
+
+
+def test_a_server_that_was_killed_takes_no_try_from_a_process_that_is(
+    server: int, begin_job: Callable[[], None], log: Path, tmp_path: Path
+) -> None:
+    begin_job()
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    outcome = run(log, "kill_the_server_then_be_killed", str(notes))
+    assert (outcome.value, outcome.failure) == ("try 3", None)
+
+
+def test_a_job_waits_for_no_server_that_was_stopped(
+    server: int, begin_job: Callable[[], None], log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_servers, "ANSWER_SECONDS", 0.5)
+    os.kill(server, signal.SIGSTOP)
+    try:
+        begin_job()
+        assert run(log, "process_ids").usage.parent_pid != server
+    finally:
+        os.kill(server, signal.SIGCONT)
+    assert "has not answered" in log.read_text()
+
+
+def test_processes_of_one_server_draw_numbers_of_their_own(
+    server: int, begin_job: Callable[[], None], log: Path
+) -> None:
+    begin_job()
+    outcomes = [run(log, "draw") for _ in range(2)]
+    assert {outcome.usage.parent_pid for outcome in outcomes} == {server}
+    assert outcomes[0].value != outcomes[1].value
 
 
 def test_a_process_that_ends_with_the_status_255_is_not_said_to_be_killed(

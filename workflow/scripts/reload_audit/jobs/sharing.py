@@ -41,5 +41,5 @@ def share_servers(rules: Iterable[str]) -> None:
     """
     hash_seeds = sorted({hash_seed for rule in {*rules} for hash_seed in _HASH_SEEDS.get(rule, ())})
     if hash_seeds:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             shared_servers.share(hash_seeds, PRELOAD)

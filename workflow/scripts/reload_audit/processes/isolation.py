@@ -128,7 +128,7 @@ def call(
     """Call ``target`` (``package.module:function``) in a process of its own.
 
     A process that is killed (by the system for want of memory, say, which may have been the fault of others) gets one
-    more try.
+    more try; one whose fork server was killed, one besides.
 
     :param arguments: picklable
     :param log: file that takes, at its end, what the process and its workers print: of more than 8 MiB only how it
@@ -137,15 +137,18 @@ def call(
     :param memory: MiB that the process and its workers may hold together (shared pages counted once)
     :raises OSError: a disk was full
     """
-    outcome = _call_once(target, arguments, method, log, timeout, memory)
+    outcome, lost = _call_once(target, arguments, method, log, timeout, memory)
+    if lost:
+        outcome, _ = _call_once(target, arguments, method, log, timeout, memory)
     if outcome.killed:
-        outcome = _call_once(target, arguments, method, log, timeout, memory)
+        outcome, _ = _call_once(target, arguments, method, log, timeout, memory)
     return outcome
 
 
 def _call_once(
     target: str, arguments: tuple[Any, ...], method: Method, log: Path, timeout: float | None, memory: int | None
-) -> Outcome:
+) -> tuple[Outcome, bool]:
+    """What became of one try, and whether it was lost with its fork server."""
     serving.have_short_place_for_sockets()
     context = multiprocessing.get_context(method)
     receiver, sender = context.Pipe(duplex=False)
@@ -187,7 +190,8 @@ def _call_once(
         failure = Failure(failure.kind, failure.message, printed.tail())
     took = time.monotonic() - began
     usage = usage or Usage(os.uname().nodename, process.pid or 0, os.getpid(), start, took, 0.0, 0.0)
-    return Outcome(value, failure, usage, killed=died and process.exitcode in _KILLS)
+    lost = died and isinstance(process, serving.Forked) and process.has_lost_its_server
+    return Outcome(value, failure, usage, killed=died and process.exitcode in _KILLS), lost
 
 
 def _child(
@@ -201,14 +205,17 @@ def _child(
 ) -> None:
     """Call the function, and send what comes of it.
 
-    :param environment: variables of the caller, in place of those of a fork server
+    :param environment: variables of the caller. A fork server has the same, those that differ between jobs apart, and
+        what its imports have set
     :param timeout: seconds
     :param asked: since when they count, of ``time.monotonic``; None for now: a fork server may only just have started
     """
     deadline = math.inf if timeout is None else (time.monotonic() if asked is None else asked) + timeout
     under_way.begin(sender, deadline, Path(log).absolute())
-    os.environ.clear()
+    for name in shared_servers.OF_A_JOB - {*environment}:
+        os.environ.pop(name, None)
     os.environ.update(environment)
+    _draw_anew()
     os.setsid()  # a group of its own, so that its workers can be ended with it
     threading.Thread(target=_die_with_caller, daemon=True).start()
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -237,6 +244,14 @@ def _child(
         sender.send((None, failure, _own_usage(start)))
     sender.close()
     gc.freeze()  # else a new interpreter looks through all that PyTorch has made for garbage, before it ends
+
+
+def _draw_anew() -> None:
+    """Give NumPy's and PyTorch's global generators a state of this process's own, as in a new interpreter."""
+    if (numpy := sys.modules.get("numpy")) is not None:
+        numpy.random.seed()
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.seed()
 
 
 def _leave_if_forked(pid: int) -> None:

@@ -27,15 +27,22 @@ class Forked(ForkServerProcess):
     def _Popen(process_obj: Any) -> _Popen:  # noqa: N802  multiprocessing's name
         return _Popen(process_obj)
 
+    @property
+    def has_lost_its_server(self) -> bool:
+        return self._popen is not None and self._popen.lost  # type: ignore[attr-defined]
+
 
 class _Popen(popen_forkserver.Popen):
+    lost = False
+    """Whether its server was killed, and it for that."""
+
     def poll(self, flag: int = os.WNOHANG) -> int | None:
         """The exit status, once there is one. It comes from the server; multiprocessing would make 255 of none."""
         if self.returncode is None and wait([self.sentinel], 0 if flag == os.WNOHANG else None):
             try:
                 self.returncode = forkserver.read_signed(self.sentinel)
             except (OSError, EOFError):
-                self.returncode = -signal.SIGKILL
+                self.returncode, self.lost = -signal.SIGKILL, True
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self.pid, signal.SIGKILL)
         return self.returncode
@@ -96,7 +103,7 @@ def _have_server(log: Path) -> None:
 def _start_own(why: str, log: Path) -> None:
     """Start a server for this process alone, because the one that it would use cannot be used."""
     with contextlib.suppress(OSError), open(log, "a", encoding="utf-8") as file:
-        file.write(f"A fork server is started for this job, instead of another: {why}\n")
+        file.write(f"A fork server is started for this job instead of the run's: {why}\n")
     ((_, preload),) = _wanted
     _leave()
     _install(own_server(preload))

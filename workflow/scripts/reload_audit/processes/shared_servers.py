@@ -22,8 +22,9 @@ import site
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from multiprocessing import forkserver, resource_tracker, util
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,16 @@ _IMPORTED_LAST = "reload_audit.processes.freeze_imports"
 _LONGEST_PLACE = 60
 """Characters of the folder for temporary files: a socket's path has 107, of which multiprocessing needs some 35."""
 
+ANSWER_SECONDS = 300.0
+"""How long a server may take to answer: it first imports all, which takes minutes from a slow disk."""
+
 _ENDING_SECONDS = 5.0
+_LIMITS = [name for name in dir(resource) if name.startswith("RLIMIT_")]
+_NAMESPACES = ("mnt", "pid", "net", "user", "ipc")
 _PREFIX, _OWNED = "forks-", "owned"
 """How a run's folder is called, and the file in it that its main process keeps locked."""
 
-_OF_A_JOB = {
+OF_A_JOB = {
     *("_", "OLDPWD", "PWD", "SHLVL", "TMPDIR", "TEMPDIR", "TMP", "TEMP", VARIABLE),
     *("GOTO_NUM_THREADS", "JULIA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
 }
@@ -67,19 +73,34 @@ class OfTheRun(forkserver.ForkServer):
             seen = folder.lstat()
             if seen.st_uid != os.geteuid() or seen.st_mode & 0o077:
                 raise NotSharedError(f"{folder} is open to others")
-            said = json.loads((folder / f"{hash_seed}.json").read_text(encoding="utf-8"))
-            different = [name for name, value in _circumstances().items() if said["circumstances"][name] != value]
+            file = folder / f"{hash_seed}.json"
+            if not file.exists():
+                raise NotSharedError(f"the run has none with the hash seed {hash_seed}")
+            said = json.loads(file.read_text(encoding="utf-8"))
+            different = [*_different(said["circumstances"], _circumstances())]
             self._forkserver_address, self._forkserver_authkey = said["address"], bytes.fromhex(said["authkey"])
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise NotSharedError(f"{type(error).__name__}: {error}") from None
         if different:
-            raise NotSharedError(f"it was started with another {', another '.join(different)}")
+            raise NotSharedError(f"it was started with other {', other '.join(different)}")
         # What a process of it holds of its caller's; a process that is left over must not keep the server alive.
         self._forkserver_alive_fd = os.open(os.devnull, os.O_RDONLY)
 
     def ensure_running(self) -> None:
         """Make sure of the resource tracker alone."""
         resource_tracker.ensure_running()
+
+    def connect_to_new_process(self, fds: Sequence[int]) -> tuple[int, int]:
+        """Ask for a process; the two ends of pipes from and to it.
+
+        :raises OSError: the server does not answer, such as one that was stopped
+        """
+        ends: tuple[int, int] = super().connect_to_new_process(fds)
+        if not wait([ends[0]], ANSWER_SECONDS):
+            for end in ends:
+                os.close(end)
+            raise TimeoutError(f"it has not answered for {ANSWER_SECONDS:g} seconds")
+        return ends
 
     def leave(self) -> None:
         """Use it no more."""
@@ -201,23 +222,49 @@ def _sockets_in(folder: Path) -> Iterator[None]:
         settings["tempdir"] = before
 
 
-def _circumstances() -> Mapping[str, str]:
-    """What a server hands down to its processes, or has imported by: each a name, and a digest."""
-    variables = sorted(item for item in os.environ.items() if item[0] not in _OF_A_JOB)
-    limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
+def _circumstances() -> dict[str, dict[str, str]]:
+    """What a server hands down to its processes, or has imported by: digests by kind and name."""
     umask = os.umask(0o077)
     os.umask(umask)
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    priority = os.getpriority(os.PRIO_PROCESS, 0)
     flags = {*util._args_from_interpreter_flags()} - {"-P"}  # type: ignore[attr-defined]  # guarded_children sets that
-    found: dict[str, object] = {
-        "interpreter": (sys.executable, sys.version, sorted(flags)),
-        "library": (_library(), [_changed(folder) for folder in (*site.getsitepackages(), site.getusersitepackages())]),
-        "environment": (variables, tempfile.gettempdir()),
-        "limit": (limits, umask, cores, priority, sorted(signal.pthread_sigmask(signal.SIG_BLOCK, []))),
-        "control group": [_text("/proc/self/cgroup"), *(_link(f"/proc/self/ns/{name}") for name in ("mnt", "pid"))],
+    packages = [*site.getsitepackages(), site.getusersitepackages()]
+    found: dict[str, Mapping[str, object]] = {
+        "interpreter": {"path": sys.executable, "version": sys.version, "flags": sorted(flags)},
+        "library": {"files": _library(), "packages": [_changed(folder) for folder in packages]},
+        "environment": {
+            "place for temporary files": tempfile.gettempdir(),
+            **{name: value for name, value in os.environ.items() if name not in OF_A_JOB},
+        },
+        "limits": {
+            **{
+                name: resource.getrlimit(getattr(resource, name))
+                for name in dir(resource)
+                if name.startswith("RLIMIT_")
+            },
+            "umask": umask,
+            "cores": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [],
+            "priority": os.getpriority(os.PRIO_PROCESS, 0),
+            "scheduling": os.sched_getscheduler(0) if hasattr(os, "sched_getscheduler") else 0,
+            "signals": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
+            "groups": sorted(os.getgroups()),
+        },
+        "control group": {
+            "path": _text("/proc/self/cgroup"),
+            **{name: _link(f"/proc/self/{name}") for name in ("root", *(f"ns/{kind}" for kind in _NAMESPACES))},
+        },
     }
-    return {name: hashlib.sha256(repr(value).encode()).hexdigest() for name, value in found.items()}
+    return {
+        kind: {name: hashlib.sha256(repr(value).encode()).hexdigest() for name, value in values.items()}
+        for kind, values in found.items()
+    }
+
+
+def _different(before: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """The kinds of circumstances that are other ones, each with what of it is."""
+    for kind, values in now.items():
+        names = [name for name in {**before[kind], **values} if before[kind].get(name) != values.get(name)]
+        if names:
+            yield f"{kind} ({', '.join(names)})"
 
 
 def _library() -> list[tuple[str, int, int]]:
@@ -253,19 +300,27 @@ def _stop(folder: Path, owner: int) -> None:
     """
     if os.getpid() != owner:
         return
-    for server in _started:
-        os.close(server._forkserver_alive_fd)
-    deadline = time.monotonic() + _ENDING_SECONDS
-    for server in _started:
-        pid = server._forkserver_pid
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(pid, os.WNOHANG) == (0, 0):
-                if time.monotonic() > deadline:
-                    os.kill(pid, signal.SIGKILL)
-                    os.waitpid(pid, 0)
-                    break
-                time.sleep(0.01)
-    _started.clear()
-    while _held:
-        os.close(_held.pop())
-    shutil.rmtree(folder, ignore_errors=True)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # Ctrl-C would leave the folder
+    try:
+        for server in _started:
+            os.close(server._forkserver_alive_fd)
+        deadline = time.monotonic() + _ENDING_SECONDS
+        for server in _started:
+            _wait_for(server._forkserver_pid, deadline)
+        _started.clear()
+        while _held:
+            os.close(_held.pop())
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _wait_for(server: int, deadline: float) -> None:
+    """Wait until a server has ended, and kill it at the deadline, of ``time.monotonic``."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(server, os.WNOHANG) == (0, 0):
+            if time.monotonic() > deadline:
+                os.kill(server, signal.SIGKILL)
+                os.waitpid(server, 0)
+                return
+            time.sleep(0.01)
