@@ -15,8 +15,13 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from boiler import Boiler
 from reload_audit.jobs.script import observe
+from reload_audit.observing.normalizing_wrapper import with_normalizing_wrapper
+from reload_audit.observing.own_classes import with_kept_classes
+from reload_audit.observing.statistics import statistics_differences
+from reload_audit.observing.subject import subject_of
+from reload_audit.observing.weights import weights_differences
 from reload_audit.records.observation import Observation
-from reload_audit.records.specs import ReloadSpec, ScriptSpec
+from reload_audit.records.specs import EvaluationSpec, ExternalPolicy, ReloadSpec, ScriptSpec
 from support.builders import ROOT
 
 BUDGETS = yaml.safe_load((ROOT / "tests/support/budgets.yaml").read_text(encoding="utf-8"))
@@ -97,6 +102,65 @@ if __name__ == "__main__":
     sys.setprofile(None)
     print("calls a step", calls[0] / 20)
     print(*map(float.hex, map(float, rewards)))
+"""
+
+IN_WAYS_OF_ITS_OWN = """
+import pickle
+
+import gymnasium as gym
+import numpy as np
+from boiler import Boiler
+from stable_baselines3 import PPO
+
+with open("boiler.pkl", "rb") as file:
+    rms = pickle.load(file).obs_rms
+
+
+class Normalized(gym.ObservationWrapper):
+    def observation(self, observation):
+        return ((observation - rms.mean) / (rms.var + 1e-8)).astype(np.float32)
+
+
+class Halved(gym.Wrapper):
+    def reset(self, **kwargs):
+        observation, info = self.env.reset(**kwargs)
+        return observation / 2, info
+
+    def step(self, action):
+        observation, *others = self.env.step(action)
+        return observation / 2, *others
+
+
+class Counts(gym.Wrapper):
+    episodes = 0
+
+    def reset(self, **kwargs):
+        self.episodes += 1
+        return self.env.reset(**kwargs)
+
+
+def play(model, env):
+    for episode in range(2):
+        obs, over = env.reset(seed=episode)[0], False
+        while not over:
+            obs, reward, terminated, truncated, info = env.step(model.predict(obs)[0])
+            over = terminated or truncated
+
+
+trained = PPO.load("boiler.zip")
+model = PPO("MlpPolicy", Boiler())
+model.policy.load_state_dict(trained.policy.state_dict())
+env = Normalized(Boiler())
+env = Counts(env)
+play(model, env)
+
+model = PPO("MlpPolicy", Boiler())
+model.policy.evaluate_actions(*(model.policy.obs_to_tensor(np.ones((1, *Boiler().observation_space.shape)))[0],
+    model.policy.action_net.bias.detach()[None]))[1].sum().backward()
+model.policy.optimizer.step()
+play(model, Counts(Halved(env.env)))
+
+play(PPO("MlpPolicy", Boiler()), Boiler())
 """
 
 
@@ -186,3 +250,36 @@ def test_a_script_that_raises_is_seen_until_then_and_one_without_end_is_stopped(
     assert without_reset.stopped == "enough"
     assert without_reset.run is not None
     assert [episode.beyond for episode in without_reset.run.ended] == [10_000]
+
+
+def test_weights_and_observations_set_in_ways_of_a_script_s_own_are_blamed_only_as_far_as_they_are_seen(
+    boiler: Path,
+) -> None:
+    seen = with_kept_classes(observed(boiler, "own.py", IN_WAYS_OF_ITS_OWN))
+    zip_file, folder = str(boiler / "boiler.zip"), str(boiler / "kept")
+    script = ScriptSpec("own.py", str(boiler / "own.py"), (), str(boiler), {}, zip_file, 120, 4096)
+    policy = ExternalPolicy(EvaluationSpec(20, 10**6, 4, 1000, (20,)), (), {}, 2**30)
+    runs = [run for run in seen.runs if run.ended]
+    subjects = [subject_of(seen, run, [], script, policy, folder) for run in runs]
+    copied, stepped, new = ([*weights_differences(subject, folder)] for subject in subjects)
+    assert [subject.path for subject in subjects] == [zip_file, "", zip_file]
+    assert copied == []
+    assert [(one.cause, one.certain, one.in_doubt) for one in stepped] == [("other-weights", False, True)]
+    assert [(one.cause, one.certain, one.in_doubt) for one in new] == [("load-not-assigned", True, False)]
+    subjects = [with_normalizing_wrapper(subject, ()) for subject in subjects[:2]]
+    (one,), (several,) = ([*statistics_differences(subject, None, policy)] for subject in subjects)
+    assert one.line is not None
+    assert (one.cause, one.line.code, one.in_doubt) == (
+        "normalizer-not-equivalent",
+        "env = Normalized(Boiler())",
+        False,
+    )
+    assert "NormalizeAsTrained(Boiler()" in one.instead
+    assert (several.cause, several.line, several.instead, several.changes, several.in_doubt) == (
+        "normalizer-not-equivalent",
+        None,
+        "",
+        None,
+        True,
+    )
+    assert "which of the wrappers Normalized, Halved does so is not known" in several.evidence

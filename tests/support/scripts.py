@@ -468,14 +468,23 @@ WARMED_UP = {
     "    venv.step([venv.action_space.sample()])"
 }
 LIMIT = "import random\nlimit = random.randint(3, 5)\nrewards = []"
+COPIED = {
+    'model = ALGO.load("ALGO")': 'model = ALGO("MlpPolicy", venv, policy_kwargs={"net_arch": [16]})\n'
+    'model.policy.load_state_dict(ALGO.load("ALGO").policy.state_dict())'
+}
+COUNTED = {
+    "env = Normalized(Gauge(**KWARGS))": "class Counts(gym.Wrapper):\n    episodes = 0\n\n"
+    "    def reset(self, **kwargs):\n        self.episodes += 1\n        return self.env.reset(**kwargs)\n\n\n"
+    "env = Normalized(Gauge(**KWARGS))\nenv = Counts(env)"
+}
 STOCHASTIC = {", deterministic=True": ""}
 
 SOUND = {
     "loop-PPO": Case("PPO", LOOP),
-    "evaluate-PPO": Case("PPO", EVALUATE),
+    "weights-copied-PPO": Case("PPO", EVALUATE, edits=COPIED),
     "deployed-A2C": Case("A2C", DEPLOYED),
     "warmed-up-PPO": Case("PPO", LOOP, edits=WARMED_UP),
-    "own-wrapper-PPO": Case("PPO", OWN_WRAPPER, edits={"reset()": "reset(seed=episode)"}),
+    "own-wrapper-PPO": Case("PPO", OWN_WRAPPER, edits={"reset()": "reset(seed=episode)"} | COUNTED),
     "enjoy": Case("", ENJOY),
     "learns": Case("", LEARNS),
     "network-SAC": Case("SAC", NETWORK),
@@ -568,7 +577,7 @@ FAULTY = {
         "PPO", EVALUATE, ("wrappers-differ",), UNSEEDED | {"wrapper_class=WRAPPER": "wrapper_class=Stumbles"}
     ),
     "own-wrapper-unseeded-PPO": Case(
-        "PPO", OWN_WRAPPER, ("normalizer-not-equivalent",), {"np.sqrt(rms.var": "(rms.var"}
+        "PPO", OWN_WRAPPER, ("normalizer-not-equivalent",), {"np.sqrt(rms.var": "(rms.var"} | COUNTED
     ),
     "clips-closer-PPO": Case(
         "PPO",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -24,13 +25,24 @@ def reordered(
 
     :param normal: computes from an observation what the policy should be given
     """
-    order = _order(views, normal)
+    order = None if _is_late(subject.run.views, normal) else _order(views, normal)
     if order is None:
         return None
     evidence = f"the policy is given the numbers of each observation in another order: {', '.join(map(str, order))}"
     wrapper = ["reload_audit.evaluation.conditions:Reordered", {"order": order}]
     changes = {"environment": {"wrappers": [wrapper]}}
     return ScriptDifference("observation-changed", subject.run.acts[0].line, evidence, changes=changes)
+
+
+def _is_late(views: Sequence[View], normal: Callable[[np.ndarray], np.ndarray]) -> bool:
+    """Whether a policy is mostly given the observation before the one that is due, where they differ."""
+
+    def is_given(due: View, given: View) -> bool:
+        return np.allclose(normal(np.asarray(due.raw)), given.given, rtol=_CLOSE, atol=_CLOSE)
+
+    alike = [view for view in views if len(view.raw) == len(view.given)]
+    other = [(old, new) for old, new in pairwise(alike) if not is_given(new, new)]
+    return bool(other) and sum(is_given(old, new) for old, new in other) > 0.9 * len(other)
 
 
 def _order(views: Sequence[View], normal: Callable[[np.ndarray], np.ndarray]) -> list[int] | None:
@@ -66,5 +78,8 @@ def changed(subject: Subject, fit: Callable[[Sequence[View]], dict[str, object] 
         f"the policy is given other observations than the environment gives: {returned[worst]:.4g} at place {worst} "
         f"becomes {given[worst]:.4g}"
     )
+    if _is_late(subject.run.views, lambda observation: observation):
+        evidence = "the policy is given each observation one step late: the one before that which is due"
+        return [ScriptDifference("observation-changed", subject.run.acts[0].line, evidence, in_doubt=True)]
     changes, line = fit(other), subject.run.acts[0].line
     return [ScriptDifference("observation-changed", line, evidence, changes=changes, in_doubt=changes is None)]

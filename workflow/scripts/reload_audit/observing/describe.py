@@ -68,7 +68,7 @@ def described(
     single = leaf.envs[0] if isinstance(leaf, DummyVecEnv) else leaf if isinstance(leaf, gym.Env) else None
     spec = _spec_of(leaf) if single is None else single.spec
     chain = [] if single is None else _chain(single)
-    own = [wrapper for wrapper in _named(chain) if not isinstance(wrapper, _LEFT_OUT)]
+    own = own_wrappers(single)
     given, defaults = _constructed_with(None if single is None else single.unwrapped, arguments)
     stack = next((layer for layer in layers if isinstance(layer, VecFrameStack)), None)
     return ObservedEnvironment(
@@ -78,22 +78,20 @@ def described(
         env_kwargs=_arguments(given if spec is None else spec.kwargs),
         env_defaults=_arguments(defaults) or {},
         time_limit=_limit(chain, spec),
-        wrappers=None if single is None else [_wrapper(one, arguments) for one in reversed(own)],
-        wrapper_defaults=[_arguments(_constructed_with(one, arguments)[1]) or {} for one in reversed(own)],
-        wrapper_lines=[line_of(one) for one in reversed(own)],
+        wrappers=None if single is None else [_wrapper(one, arguments) for one in own],
+        wrapper_defaults=[_arguments(_constructed_with(one, arguments)[1]) or {} for one in own],
+        wrapper_lines=[line_of(one) for one in own],
         monitored=any(isinstance(wrapper, Monitor) for wrapper in chain),
         layers=tuple(type(layer).__name__ for layer in layers) if isinstance(outermost, VecEnv) else (),
         frame_stack=None if stack is None else stack.stacked_obs.n_stack,
         normalization=normalization,
         n_envs=outermost.num_envs if isinstance(outermost, VecEnv) else 1,
-        changes_observations=tuple(place for place, one in enumerate(reversed(own)) if _has_own_reset(one)),
     )
 
 
-def _has_own_reset(wrapper: gym.Wrapper) -> bool:
-    """Whether a wrapper can change what an environment returns at first, as all do that change observations."""
-    kinds = type(wrapper).__mro__
-    return any("reset" in vars(kind) for kind in kinds[: kinds.index(gym.Wrapper)])
+def own_wrappers(env: Any) -> list[gym.Wrapper]:
+    """The user's own wrappers of a single environment, innermost first; none of what is no environment."""
+    return [wrapper for wrapper in reversed(_named(_chain(env))) if not isinstance(wrapper, _LEFT_OUT)]
 
 
 def _chain(env: gym.Env) -> list[gym.Wrapper]:

@@ -261,6 +261,8 @@ def _resetting(observer: Observer, original: Any) -> Any:
             result = original(self, *args, **kwargs)
             if self is observer.innermost and isinstance(result, tuple):  # not so super().reset()
                 observer.innermost_gave = result[0]
+            if observer.on:
+                observer.began(self, result)
             return result
         outermost = observer.on
         if outermost:
@@ -268,6 +270,7 @@ def _resetting(observer: Observer, original: Any) -> Any:
         with observer.inside("step"):
             result = original(self, *args, **kwargs)
         if outermost:
+            observer.began(self, result)
             observer.was_reset(self, result)
         return result
 

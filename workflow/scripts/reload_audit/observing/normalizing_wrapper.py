@@ -18,7 +18,7 @@ def with_normalizing_wrapper(subject: Subject, trusted: Sequence[str]) -> Subjec
     """The subject, with a wrapper that normalises in place of VecNormalize taken out of its environment.
 
     The wrapper is kept as ``normalizing``. It is one that training did not have; what it is given is spread as the
-    statistics say, and what it returns is not.
+    statistics say, and what it returns is not. Where several wrappers change observations, all are taken out.
     """
     path, seen = subject.spec.statistics, subject.environment
     layer = None if seen.normalization is None else subject.observation.normalizations[seen.normalization]
@@ -30,26 +30,26 @@ def with_normalizing_wrapper(subject: Subject, trusted: Sequence[str]) -> Subjec
     moments = read_statistics(path, trusted).observations.get("")
     if not places or moments is None or not _normalizes(subject.run.views, moments):
         return subject
-    place = places[-1]
-    wrapper = NormalizingWrapper(seen.wrappers[place], seen.wrapper_lines[place])
+    own = [seen.wrappers[place] for place in places]
+    wrapper = NormalizingWrapper(own[-1], seen.wrapper_lines[places[-1]], tuple(own[:-1]))
     if not subject.known:
-        inside = tuple(one for one in spec.wrappers if one.name != wrapper.spec.name)
+        inside = tuple(one for one in spec.wrappers if one.name not in {part.name for part in own})
         spec = replace(spec, wrappers=inside)
     return replace(
         subject,
         normalizing=wrapper,
         environment=replace(
             seen,
-            wrappers=_without(seen.wrappers, place),
-            wrapper_lines=_without(seen.wrapper_lines, place),
-            wrapper_defaults=_without(seen.wrapper_defaults, place),
+            wrappers=_without(seen.wrappers, places),
+            wrapper_lines=_without(seen.wrapper_lines, places),
+            wrapper_defaults=_without(seen.wrapper_defaults, places),
         ),
         spec=replace(subject.spec, environment=spec),
     )
 
 
-def _without(parts: Sequence[Any], place: int) -> list[Any]:
-    return [*parts[:place], *parts[place + 1 :]]
+def _without(parts: Sequence[Any], places: Sequence[int]) -> list[Any]:
+    return [part for place, part in enumerate(parts) if place not in places]
 
 
 def _class(wrapper: WrapperSpec) -> str:

@@ -25,13 +25,14 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from reload_audit.observing import acting
 from reload_audit.observing.acting import DISTRIBUTION, PARTS, Acting, Batch, is_answer, rows
-from reload_audit.observing.describe import arguments_of, described, layers_of, single_of
+from reload_audit.observing.describe import arguments_of, described, layers_of, own_wrappers, single_of
 from reload_audit.observing.keeping_out import Absent, EnoughSeen, careful
 from reload_audit.observing.lines import UserLines
 from reload_audit.observing.models_seen import ModelsSeen
 from reload_audit.observing.normalizations_seen import NormalizationsSeen
 from reload_audit.observing.own_classes import keep_classes
 from reload_audit.observing.tracking import MOST_VIEWS, Place, Run, Slot, Watched, first_of, numbers, sizes
+from reload_audit.observing.wrappers_seen import WrappersSeen
 from reload_audit.records.observation import (
     FailedLoad,
     Line,
@@ -91,6 +92,7 @@ class Observer:
         self.innermost_gave: Any = None
         self._made: dict[int, tuple[Any, Place]] = {}
         self._arguments: dict[int, tuple[Any, dict[str, object], dict[str, object]]] = {}
+        self._wrappers = WrappersSeen()
         self._runs: list[Run] = []
         self._evaluations: list[ObservedEvaluation] = []
         self._acting: Acting | None = None
@@ -251,6 +253,11 @@ class Observer:
         return watched
 
     @careful
+    def began(self, env: Any, result: Any) -> None:
+        """An environment, or a wrapper around one, returned the first observation of an episode."""
+        self._wrappers.began(env, result)
+
+    @careful
     def was_reset(self, env: Any, result: Any) -> None:
         """The script reset an environment."""
         watched, self._last_reset = self._watch(env), self._lines.place()
@@ -310,6 +317,7 @@ class Observer:
         normalize, inner, *_ = [*normalizing, None, None]
         number = None if normalize is None else self._normalizations.begins(normalize, self._line())
         seen = described(layers, self._made_at, number, self._arguments)
+        self._wrappers.around(own_wrappers(single_of(layers[-1])))
         within = None if inner is None else self._normalizations.begins(inner, self._line())
         vec_line = self._made_at(env) if vectorized else None
         self._environments.append(replace(seen, vec_line=vec_line, inner_normalization=within))
@@ -431,7 +439,7 @@ class Observer:
             calls=[ObservedCall(what, self._lines.at(at), said, count) for (what, at, said), count in calls],
             models=self._models.record(),
             normalizations=self._normalizations.record(),
-            environments=self._environments,
+            environments=self._wrappers.noted(self._environments),
             own_classes=keep_classes([single_of(one.leaf) for one in self.watched.values()], self._folder),
             runs=[run.record(self._lines.at) for run in self._runs],
             evaluations=self._evaluations,

@@ -285,6 +285,10 @@ def _normalized_by_hand(
     )
     if subject.normalizing is not None:
         own, where = subject.normalizing.spec, subject.normalizing.line
+        if subject.normalizing.others:
+            names = [one.name.rpartition(":")[2] for one in (*subject.normalizing.others, own)]
+            evidence += f"; which of the wrappers {', '.join(names)} does so is not known"
+            return ScriptDifference("normalizer-not-equivalent", None, evidence, in_doubt=True)
         changes = _normalizing([own.name, dict(own.kwargs)])
         instead = with_wrapper_in_place_of(own, where, path)
         return ScriptDifference("normalizer-not-equivalent", where, evidence, instead, changes)

@@ -24,10 +24,14 @@ class NoSubject(ValueError):
 
 @dataclass(frozen=True)
 class NormalizingWrapper:
-    """A wrapper of the script's own that normalises in place of VecNormalize, and the line that made it."""
+    """A wrapper of the script's own that normalises in place of VecNormalize, and the line that made it.
+
+    :param others: wrappers that change observations, too: which of all these normalises is not known
+    """
 
     spec: WrapperSpec
     line: Line | None
+    others: tuple[WrapperSpec, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,30 @@ def subject_of(
     return Subject(observation, run, acting, environment, path, trained, spec, known, script)
 
 
+def path_read(model: ObservedModel) -> str:
+    """The zip whose parameters were read into a model last; empty for none."""
+    return next((path for path in (*reversed(model.set_from), model.path) if path), "")
+
+
+def source_of(observation: Observation, acting: ObservedModel) -> ObservedModel | None:
+    """The loaded model whose parameters were copied into the one that acts; None where they were not."""
+    unchanged = acting.weights_acting == acting.weights
+    if acting.learned or not acting.weights_acting or (unchanged and (path_read(acting) or not acting.set_from)):
+        return None
+    loaded = (one for one in reversed(observation.models) if one.path and one.weights == acting.weights_acting)
+    return next(loaded, None)
+
+
+def is_changed_unseen(model: ObservedModel) -> bool:
+    """Whether a new model got other parameters than those it was made with, by something that is not observed.
+
+    A ``load_state_dict`` does this, and a training loop of the script's own.
+    """
+    if model.made != "constructed" or model.set_from or model.learned or not model.weights_acting:
+        return False
+    return not {model.weights_acting, model.weights_last} <= {model.weights, ""}
+
+
 def _beside_the_missing(observation: Observation, script: ScriptSpec) -> str:
     """A file of the name that ``load`` did not find, in the script's folder or working directory; empty for none."""
     failed = observation.failed_load
@@ -150,11 +178,16 @@ def _path_of(observation: Observation, run: ObservedRun) -> str:
     models = observation.models
     if run.model is not None:
         acting = models[run.model]
+        source = source_of(observation, acting)
+        if source is not None:
+            return path_read(source)
         read = [acting.path, *reversed(acting.set_from)]
         on_it = [model.path for model in models if model.loaded_on == run.model]
         for path in (*read, *reversed(on_it)):
             if path:
                 return path
+        if is_changed_unseen(acting):
+            return ""
     idle = [model.path for model in models if model.path and not model.weights_acting]
     return idle[-1] or "" if idle else ""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from reload_audit.models.algorithms import algorithm
 from reload_audit.observing.statement import LEFT_OUT, Statement, owner
-from reload_audit.observing.subject import Subject, is_same_file
+from reload_audit.observing.subject import Subject, is_changed_unseen, is_same_file, path_read, source_of
 from reload_audit.planning.discovery.zips import algorithm_of, settings
 from reload_audit.records.observation import Line, Observation, ObservedModel
 from reload_audit.records.script_record import ScriptDifference
@@ -25,21 +25,30 @@ def weights_differences(subject: Subject, folder: str) -> Iterator[ScriptDiffere
     if acting is None:
         return
     changes: dict[str, object] = {"model_file": f"{folder}/model{number}.zip"}
-    read = _path_read(acting)
-    if is_untrained(acting):
+    source = source_of(subject.observation, acting)
+    read = path_read(source or acting)
+    if source is None and is_untrained(acting):
         yield _never_loaded(subject, acting, changes)
+    elif source is None and is_changed_unseen(acting):
+        evidence = (
+            f"the parameters of the new model of {acting.line} are changed in a way that is not observed: whether they "
+            f"are those of {Path(subject.spec.path).name} is not known"
+        )
+        kept = None if acting.weights_acting == acting.weights else changes
+        yield ScriptDifference("other-weights", acting.line, evidence, changes=kept, in_doubt=True)
     elif acting.learned and read:
         yield _trained_on(subject, acting, changes)
     elif read and not is_same_file(read, subject.spec.path):
-        yield _another(subject, acting, read)
-    elif read and acting.weights_acting != acting.weights:
+        yield _another(subject, source or acting, read)
+    elif source is None and read and acting.weights_acting != acting.weights:
         evidence = f"the parameters that act are not those that {acting.line} loaded: something set them anew"
         yield ScriptDifference("other-weights", acting.line, evidence, changes=changes)
 
 
 def is_untrained(model: ObservedModel) -> bool:
-    """Whether a model was made by the script, and neither trained nor given parameters."""
-    return model.made == "constructed" and not model.set_from and not model.learned
+    """Whether a model was made by the script, and acts with the parameters that it was made with."""
+    new = model.made == "constructed" and not model.set_from and not model.learned
+    return new and not is_changed_unseen(model)
 
 
 def load_that_failed(observation: Observation) -> Iterator[ScriptDifference]:
@@ -51,11 +60,6 @@ def load_that_failed(observation: Observation) -> Iterator[ScriptDifference]:
     if algo and algo != failed.algo:
         evidence = f"{failed.algo}.load is given a model of {algo}, and raises"
         yield ScriptDifference("other-algorithm", failed.line, evidence, _with_class(failed.line, algo))
-
-
-def _path_read(acting: ObservedModel) -> str:
-    """The zip whose parameters were read into a model last; empty for none."""
-    return next((path for path in (*reversed(acting.set_from), acting.path) if path), "")
 
 
 def _never_loaded(subject: Subject, acting: ObservedModel, changes: dict[str, object]) -> ScriptDifference:

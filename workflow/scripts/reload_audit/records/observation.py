@@ -153,7 +153,7 @@ class ObservedEnvironment(PlainData):
     :param wrappers: the user's own, innermost first; None where they are in another process
     :param wrapper_defaults: of the parameters of these wrappers' classes
     :param wrapper_lines: that made each of them
-    :param changes_observations: places of those that can change what the environment is observed to be
+    :param changes_observations: places of those that were seen to change the first observation of an episode
     :param monitored: whether a Monitor is among them
     :param layers: classes of the VecEnv's layers, outermost first; empty for a single environment
     :param frame_stack: observations stacked by VecFrameStack; None for none

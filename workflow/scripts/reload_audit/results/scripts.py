@@ -245,7 +245,7 @@ def _ranked(
     for one in differences:
         cause, counts = _weighed(comparison, one, gap, only_one=len(tried) == 1)
         unmeasurable = one.changes is None and not one.counting
-        if one.in_doubt and (gap is None or explained):
+        if one.in_doubt and (gap is None or (explained and one.changes is None)):
             continue
         (named if counts or unmeasurable or one.certain else harmless).append(cause)
     return sorted(named, key=lambda cause: (cause.share is None, -(cause.share or 0.0))), harmless
