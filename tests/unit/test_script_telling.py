@@ -25,7 +25,7 @@ from reload_audit.records.script_entry import ScriptCause, ScriptEntry
 from reload_audit.records.script_record import ScriptDifference
 from reload_audit.records.specs import ScriptSpec
 from reload_audit.reports.scripts import about_scripts, scripts_answer
-from reload_audit.results.scripts import one_text_a_line
+from reload_audit.results.scripts import one_text_a_line, with_unexplained
 
 REWARDS = (-7.31, -2.64, -11.02, -4.87, -9.15)
 LAST = (-0.021, -0.034, -0.008, -0.027, -0.011)
@@ -89,6 +89,8 @@ OTHERWISE = {
     f"reward {REWARDS[0]:.2f}": "the reward of the first of its 5 episodes alone",
     f"total reward: {REWARDS[-1]:.2f}": "the reward of the last of its 5 episodes alone",
     "mean reward over 5 episodes: 37.21": "none of the usual figures of them gives that number",
+    f"reward {-np.mean(REWARDS):.3f}": "the mean of its episodes with the other sign",
+    f"mean reward {np.std(REWARDS):.3f}": "the deviation of its 5 episodes",
     "rewards [-0.02 -0.03] mean -0.5531": "it prints -0.5531",
     "-0.5531": "none of the usual figures of them gives that number",
 }
@@ -189,7 +191,26 @@ def test_a_printed_number_is_given_no_deviation_of_episodes() -> None:
     counted = ScriptCause("episodes-counted-wrongly", "enjoy.py:14", "print(x)", "it prints 0.2, a mean of steps", "")
     entry = replace(SAME, mean=0.2, std=None, n=10, causes=(counted,))
     said = "".join(about_scripts((entry,)))
-    assert said.startswith("enjoy.py prints 0.2, where 10 episodes earn 50; robot earns 50 ± 2 (200 episodes)  1.")
+    assert said.startswith("enjoy.py prints 0.2, where an episode earns 50 in the environment (10 episodes); robot")
+
+
+def test_a_fault_that_makes_no_other_number_is_not_said_to_make_one() -> None:
+    beyond = ScriptCause("episodes-counted-wrongly", "enjoy.py:8", "if done:", "it is stepped on", "if done or trunc:")
+    assert scripts_answer([replace(SAME, causes=(beyond,))]) == "enjoy.py has a fault that costs nothing beyond chance"
+    printed = replace(SAME, mean=550.0, std=None, causes=(beyond,))
+    assert scripts_answer([printed]) == "enjoy.py gives another number than its model earns"
+
+
+def test_where_the_audit_does_not_get_what_the_script_gets_that_comes_first_and_no_line_has_a_share() -> None:
+    cause = ScriptCause("statistics-not-loaded", "enjoy.py:8", "x", "they are new", "", 28.6, 28.6, 2.8)
+    figure = ScriptCause("reward-normalized", "enjoy.py:8", "x", "it is rescaled", "")
+    first, second, third = with_unexplained([cause, figure], 10.2, np.full(20, -34.1), -15.7)
+    assert (first.cause, second.share, second.cost, third) == ("unexplained", None, None, figure)
+    assert "earns -34.1, and not -15.7: what the lines below cost is therefore not known" in first.evidence
+    nearly = with_unexplained([cause], 10.2, np.full(20, -16.7), -15.7)
+    assert [one.cause for one in nearly] == ["statistics-not-loaded", "unexplained"]
+    assert with_unexplained([cause], 10.2, None, -15.7) == [cause]
+    assert [one.cause for one in with_unexplained([figure], 10.2, None, -15.7)] == ["reward-normalized", "unexplained"]
 
 
 def test_a_part_of_two_figures_that_is_chance_is_not_said_to_be_explained() -> None:

@@ -277,6 +277,9 @@ def test_a_model_is_known_to_be_trained_where_its_statistics_cannot_be_saved(tmp
     policy: Any = None
     with pytest.raises(NoSubject, match="could not be saved"):
         subject_of(observation, run, [], script, policy, str(tmp_path))
+    loaded = replace(seen, made="loaded", path=str(tmp_path / "ppo.zip"), learned=0)
+    with pytest.raises(NoSubject, match=r"ppo\.zip was loaded, and is no longer there when the script ends"):
+        subject_of(replace(observation, models=[loaded]), run, [], script, policy, str(tmp_path))
 
 
 @pytest.mark.skipif(find_spec("moviepy") is not None, reason="it writes videos where moviepy is installed")

@@ -30,10 +30,12 @@ _CALLED = {
     "last": r"last|final|latest",
     "length": r"len|step|duration|survived",
     "of one": r"env|slot|agent|worker",
+    "deviation": r"std|dev|sigma|spread",
+    "sign": r"cost|loss|negative",
 }
 """Words by which a script itself says which figure it prints."""
 
-_SAID_ENOUGH = ("first", "last", "length", "of one")
+_SAID_ENOUGH = ("first", "last", "length", "of one", "deviation", "sign")
 """Kinds of figures that nobody takes for the mean of all episodes where a script says which one it prints."""
 
 
@@ -181,5 +183,7 @@ def _figures(run: ObservedRun) -> Mapping[str, tuple[str, Sequence[float]]]:
         "first": (f"the reward of the first of its {n} episodes alone", [values[0] for values in rewards if several]),
         "last": (f"the reward of the last of its {n} episodes alone", [values[-1] for values in rewards if several]),
         "length": ("the mean length of its episodes", [float(np.mean([episode.length for episode in counted]))]),
+        "deviation": (f"the deviation of its {n} episodes", [float(np.std(values)) for values in rewards if several]),
+        "sign": ("the mean of its episodes with the other sign", [-float(np.mean(values)) for values in rewards]),
         "of one": (f"the mean of one of its {len(slots)} environments side by side", of_one),
     }

@@ -74,7 +74,7 @@ def _state(script: ScriptEntry) -> str:
     if script.mean is None or script.model_mean is None:
         return "unknown"
     if not script.differs or not script.gap:
-        free = all(cause.cost is not None for cause in script.causes)
+        free = all(cause.cost is not None for cause in script.causes) or not _is_another(script)
         if not script.causes:
             return "shown" if script.shown else "same"
         return "faulty" if free else "other"
@@ -102,9 +102,10 @@ def headline(script: ScriptEntry) -> str:
         why = "; ".join(filter(None, [script.raised, script.problem])) or "it finished no episode that was seen"
         at = f" ({script.raised_at})" if script.raised_at and script.raised else ""
         return f"{name} could not be compared{at}: {why}"
-    is_other = script.earned is not None and abs(script.earned - script.mean) > 1e-3 * max(1.0, abs(script.mean))
+    is_other = _is_another(script)
     if script.std is None:  # the number is none that an episode earns
-        earns = f"{name} prints {script.mean:.4g}, where {_episodes(script.n)} earn {script.earned:.4g}"
+        earned = f"{script.earned:.4g} in the environment ({_episodes(script.n)})"
+        earns = f"{name} prints {script.mean:.4g}, where an episode earns {earned}"
     else:
         earns = f"{name} earns {script.mean:.4g} ± {script.std:.3g} ({_episodes(script.n)})"
         earns += f", which is {script.earned:.4g} in the environment" if is_other else ""
@@ -113,6 +114,13 @@ def headline(script: ScriptEntry) -> str:
     same = "" if script.differs or (is_other and script.causes) else ": no more than chance lies between them"
     n = "" if script.model_n is None else f" ({_episodes(script.model_n)})"
     return f"{earns}; {model} earns {script.model_mean:.4g} ± {script.model_std or 0.0:.3g}{n}{same}"
+
+
+def _is_another(script: ScriptEntry) -> bool:
+    """Whether its number is another one than what its episodes earn in the environment."""
+    if script.earned is None or script.mean is None:
+        return False
+    return script.std is None or abs(script.earned - script.mean) > 1e-3 * max(1.0, abs(script.mean))
 
 
 def _episodes(n: int | None) -> str:

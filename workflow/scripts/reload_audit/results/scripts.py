@@ -54,7 +54,7 @@ def _entry(record: ScriptRecord, comparison: Comparison | None, *, several: bool
     causes, harmless = _ranked(comparison, gap if differs else None, explained=agrees is True)
     if gap is not None and differs:
         missed = script if agrees is False and not _is_estimate(comparison) else None
-        causes = _with_unexplained(causes, gap, missed, float(earned.mean()))
+        causes = with_unexplained(causes, gap, missed, float(earned.mean()))
     causes = one_text_a_line(causes)
     remarks = [*(() if observation is None else observation.said), *(() if compared is None else compared.remarks)]
     if compared is not None:
@@ -159,7 +159,7 @@ def _are_alike(earned: np.ndarray, model: np.ndarray) -> bool:
     return earned.size > 2 and float(np.ptp(earned)) == 0.0 < float(np.ptp(model))
 
 
-def _with_unexplained(
+def with_unexplained(
     causes: Sequence[ScriptCause], gap: float, reproduced: np.ndarray | None, earned: float
 ) -> list[ScriptCause]:
     """The causes of a gap, with what of it they do not explain.
@@ -189,7 +189,7 @@ def _with_unexplained(
 _IN_THE_FIGURE = ("reward-normalized", "episodes-counted-wrongly")
 """Causes that change nothing of what episodes earn: the script makes another number of it."""
 
-_NOT_REPRODUCED = 0.5
+_NOT_REPRODUCED = 0.25
 """Part of a gap by which the audit may miss what the script gets, and still say what each line costs."""
 
 
