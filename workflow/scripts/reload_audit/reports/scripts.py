@@ -103,11 +103,11 @@ def headline(script: ScriptEntry) -> str:
         at = f" ({script.raised_at})" if script.raised_at and script.raised else ""
         return f"{name} could not be compared{at}: {why}"
     is_other = _is_another(script)
-    if script.std is None:  # the number is none that an episode earns
+    if script.std is None and script.earned is not None:  # the number is none that an episode earns
         earned = f"{script.earned:.4g} in the environment ({_episodes(script.n)})"
         earns = f"{name} prints {script.mean:.4g}, where an episode earns {earned}"
     else:
-        earns = f"{name} earns {script.mean:.4g} ± {script.std:.3g} ({_episodes(script.n)})"
+        earns = f"{name} earns {script.mean:.4g} ± {script.std or 0.0:.3g} ({_episodes(script.n)})"
         earns += f", which is {script.earned:.4g} in the environment" if is_other else ""
     if script.model_mean is None:
         return f"{earns}; what {model} earns is not known: {script.problem}"
