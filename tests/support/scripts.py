@@ -477,6 +477,18 @@ COUNTED = {
     "    def reset(self, **kwargs):\n        self.episodes += 1\n        return self.env.reset(**kwargs)\n\n\n"
     "env = Normalized(Gauge(**KWARGS))\nenv = Counts(env)"
 }
+RESCALED = {
+    "venv = make_vec_env": "from gymnasium.wrappers import RescaleAction\nvenv = make_vec_env",
+    "wrapper_class=WRAPPER": "wrapper_class=RescaleAction, wrapper_kwargs=dict(min_action=-8.0, max_action=8.0)",
+    'ALGO.load("ALGO.zip", env=venv)': 'ALGO.load("Kept-ALGO.zip")',
+}
+LESS_THAN_IN_TRAINING = {
+    "venv = make_vec_env(Gauge, n_envs=1, seed=3, wrapper_class=WRAPPER, env_kwargs=KWARGS)": (
+        "import gymnasium as gym\nfrom gymnasium.wrappers import TimeLimit\n"
+        'venv = DummyVecEnv([lambda: TimeLimit(SwapsActions(gym.make("Gauge-v0").unwrapped), 4)])\nvenv.seed(3)'
+    ),
+    'ALGO.load("ALGO.zip", env=venv)': 'ALGO.load("Kept-ALGO.zip")',
+}
 STOCHASTIC = {", deterministic=True": ""}
 
 SOUND = {
@@ -502,6 +514,17 @@ SOUND = {
         },
     ),
     "exported-A2C": Case("A2C", EXPORTED, model="A2C"),
+    "exported-with-its-statistics-A2C": Case(
+        "A2C",
+        EXPORTED,
+        edits={
+            'VecNormalize.load("ALGO.pkl", ': "",
+            "env_kwargs=KWARGS))": 'env_kwargs=KWARGS)\nmoments = np.load("ALGO.npz")',
+            "venv.training = venv": "venv",
+            "def act(x):": "def act(x):\n    x = (x - moments['mean']) / np.sqrt(moments['var'] + 1e-8)",
+        },
+        model="A2C",
+    ),
     "panel": Case("", PANEL),
     "quickstart": Case("", QUICKSTART),
     "first-of-several-A2C": Case(
@@ -572,6 +595,7 @@ FAULTY = {
         "A2C", LOOP, ("env-kwargs",), {"env_kwargs=KWARGS": 'env_kwargs={"action": "discrete"}'}
     ),
     "other-environment": Case("", ENJOY, ("environment-differs",), {'default="Gauge-v0"': 'default="OtherGauge-v0"'}),
+    "actions-rescaled-SAC": Case("SAC", LOOP, ("wrappers-differ",), RESCALED),
     "no-wrapper-DQN": Case("DQN", LOOP, ("wrappers-differ",), {"wrapper_class=WRAPPER, ": ""}),
     "random-wrapper-unseeded-PPO": Case(
         "PPO", EVALUATE, ("wrappers-differ",), UNSEEDED | {"wrapper_class=WRAPPER": "wrapper_class=Stumbles"}
@@ -662,8 +686,12 @@ FAULTY = {
     "exported-A2C": Case(
         "A2C",
         EXPORTED,
-        ("actions-changed",),
-        {'VecNormalize.load("ALGO.pkl", ': "(", "venv.training = venv": "venv"},
+        ("statistics-not-loaded",),
+        {
+            'VecNormalize.load("ALGO.pkl", ': "",
+            "env_kwargs=KWARGS))": "env_kwargs=KWARGS)",
+            "venv.training = venv": "venv",
+        },
         "A2C",
     ),
     "switched-off-A2C": Case(
@@ -684,9 +712,7 @@ FAULTY = {
         ("env-kwargs", "statistics-not-loaded"),
         FRESH | {"env_kwargs=KWARGS": 'env_kwargs={"action": "discrete"}'},
     ),
-    "two-faults-other-A2C": Case(
-        "A2C", LOOP, ("reward-normalized", "statistics-not-loaded"), {'"ALGO.pkl"': '"other.pkl"'} | SCALED
-    ),
+    "two-faults-registered-PPO": Case("PPO", LOOP, ("time-limit", "wrappers-differ"), LESS_THAN_IN_TRAINING),
     "two-faults-DQN": Case(
         "DQN", LOOP, ("policy-mode", "wrappers-differ"), STOCHASTIC | {"wrapper_class=WRAPPER, ": ""}
     ),

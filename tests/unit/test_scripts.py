@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
@@ -12,16 +14,20 @@ from typing import Any
 import films
 import numpy as np
 import pytest
+from gymnasium import spaces
 from gymnasium.wrappers import RecordVideo
 from stable_baselines3.common.vec_env import VecVideoRecorder
 
 from reload_audit.diagnosis.joint_effects import MOST_PAIRS, next_to_try, together
+from reload_audit.observing.acting_line import normalized_by_its_own
 from reload_audit.observing.alike import with_alike_joined
 from reload_audit.observing.figure import figure_of
 from reload_audit.observing.films import NO_FILM, allow_recorders
 from reload_audit.observing.lines import UserLines
 from reload_audit.observing.models_seen import ModelsSeen
 from reload_audit.observing.printed import numbers_in
+from reload_audit.observing.series import later_of_its_series
+from reload_audit.observing.spaces_seen import space_said
 from reload_audit.observing.subject import NoSubject, subject_of
 from reload_audit.planning.scripts import planned_scripts
 from reload_audit.records.conditions import Condition
@@ -112,6 +118,65 @@ def test_a_model_s_page_says_what_scripts_earn_with_it() -> None:
     assert said == (
         "enjoy.py earns 10 ± 1 (20 episodes); robot earns 50 ± 2 (200 episodes): enjoy.py:8 load-not-assigned"
     )
+
+
+def test_a_model_that_earned_more_in_training_is_not_said_to_earn_what_it_earns() -> None:
+    same = replace(ENTRY, mean=50.0, causes=(), differs=False)
+    assert "no more than chance" in " ".join(about_scripts((same,)))
+    said = " ".join(about_scripts((replace(same, contradicted="its zip says that training earned 90"),)))
+    assert "50 ± 2 (200 episodes) there, but its zip says that training earned 90" in said
+    assert "no more than chance" not in said
+
+
+BOX = spaces.Box(-1.0, 1.0, (2,), np.float32)
+IMAGE = spaces.Box(0, 255, (84, 84, 3), np.uint8)
+LARGEST = float(np.finfo(np.float32).max)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (BOX, spaces.Box(-1.0, 1.0, (2,), np.float64), True),
+        (BOX, spaces.Box(-4.0, 4.0, (2,), np.float32), False),
+        (BOX, spaces.Box(np.array([-1.0, -4.0]), np.array([1.0, 4.0]), dtype=np.float64), False),
+        (IMAGE, spaces.Box(0, 255, (3, 84, 84), np.uint8), True),
+        (IMAGE, spaces.Box(0, 255, (84, 84, 3), np.float32), False),
+        (spaces.Box(-np.inf, np.inf, (2,)), spaces.Box(-LARGEST, LARGEST, (2,)), True),
+        (spaces.Discrete(4), spaces.Discrete(16), False),
+        (spaces.MultiDiscrete([2, 3]), spaces.MultiDiscrete([3, 2]), False),
+        (spaces.Dict({"a": BOX, "b": IMAGE}), spaces.Dict({"b": IMAGE, "a": BOX}), True),
+    ],
+)
+def test_spaces_are_the_same_where_the_same_model_acts_in_them(
+    one: spaces.Space, other: spaces.Space, *, same: bool
+) -> None:
+    assert (space_said(one) == space_said(other)) is same
+
+
+def test_a_checkpoint_that_is_not_the_last_of_its_series_is_remarked_on(tmp_path: Path) -> None:
+    for name, steps in {"cp_8000_steps": 8_000, "cp_16000_steps": 16_000, "seed_9": 16_000, "seed_8": 16_000}.items():
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
+            archive.writestr("data", json.dumps({"num_timesteps": steps}))
+    latest = Line("enjoy.py", 3, "model = PPO.load(latest)")
+    (said,) = later_of_its_series(latest, tmp_path / "cp_8000_steps.zip")
+    assert "cp_16000_steps.zip lies beside it, with 16,000" in said
+    for name in ("cp_16000_steps", "seed_8"):
+        assert [*later_of_its_series(latest, tmp_path / f"{name}.zip")] == []
+    meant = Line("enjoy.py", 3, 'model = PPO.load("cp_8000_steps")')
+    assert [*later_of_its_series(meant, tmp_path / "cp_8000_steps.zip")] == []
+
+
+def test_the_line_of_a_formula_is_found_before_the_call_that_is_given_what_it_computes(tmp_path: Path) -> None:
+    script = tmp_path / "enjoy.py"
+    script.write_text(
+        "scaled = (obs - vn.obs_rms.mean) / (vn.obs_rms.var + 1e-8)\naction, _ = model.predict(scaled)\n"
+        "obs, reward, done, info = env.step(action)\naction, _ = model.predict(obs)\n"
+    )
+    lines = UserLines(script, [tmp_path])
+    formula = lines.formula_of((str(script), 2))
+    assert formula is not None
+    assert (formula.line, normalized_by_its_own(formula)) == (1, "scaled = vn.normalize_obs(obs)")
+    assert lines.formula_of((str(script), 4)) is None
 
 
 def test_a_report_of_scripts_alone_shows_their_lines_each_as_deep_as_it_is() -> None:

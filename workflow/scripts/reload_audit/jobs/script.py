@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reload_audit.diagnosis.chance import is_open
-from reload_audit.diagnosis.joint_effects import next_to_try
+import numpy as np
+
+from reload_audit.diagnosis.chance import differ, is_open
+from reload_audit.diagnosis.joint_effects import gained, is_certain, next_to_try
 from reload_audit.jobs.diagnosis import Processes
+from reload_audit.judging.claims import exploring_may_tell, judge_by_claims
 from reload_audit.judging.criteria import Criteria
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED
@@ -22,6 +26,7 @@ from reload_audit.records.script_record import (
     AS_SCRIPT,
     Compared,
     Comparison,
+    Found,
     ScriptDifference,
     ScriptRecord,
     alone,
@@ -89,30 +94,114 @@ def _compared(
     outcome = processes.call(_COMPARE, observation, record.spec, models, policy, folder)
     if outcome.failure is not None:
         return replace(record, comparisons=[Comparison(Compared("", "", None, problem=outcome.failure.message))])
-    found: list[tuple[Compared, ExternalSpec | None]] = outcome.value
-    return replace(record, comparisons=[_measured(*one, processes, policy, criteria) for one in found])
+    found: list[Found] = outcome.value
+    measuring = _Measuring(processes, policy, criteria)
+    return replace(record, comparisons=[measuring.with_environment_of_training(one) for one in found])
 
 
-def _measured(
-    compared: Compared, model: ExternalSpec | None, processes: Processes, policy: ExternalPolicy, criteria: Criteria
-) -> Comparison:
+@dataclass(frozen=True)
+class _Measuring:
+    """Measures what models earn that act in a script."""
+
+    processes: Processes
+    policy: ExternalPolicy
+    criteria: Criteria
+
+    def with_environment_of_training(self, found: Found) -> Comparison:
+        """A model measured, in the environment of the script or, where its zip speaks for that, in another one.
+
+        What its zip says of training speaks for another environment where its spaces are others, or where the model
+        certainly earns less in that of the script. Another one is taken for that of training where the model does
+        earn what it earned.
+        """
+        made = self._measured(found)
+        less = self._earns_less(found, made)
+        for other in found.others if found.doubtful or less else ():
+            tried = self._measured(other)
+            if _is_likelier(tried, made, doubtful=found.doubtful) and (
+                found.doubtful or not self._earns_less(found, tried)
+            ):
+                return tried
+        if not less:
+            return made
+        listed = f": {', '.join(found.suspects)} may not be of training" if found.suspects else ""
+        remark = f"its zip says that {found.trained}: nothing that was tried explains why it earns less here{listed}"
+        compared = made.compared
+        contradicted = f"its zip says that {found.trained}"
+        return replace(made, compared=replace(compared, contradicted=contradicted, remarks=(*compared.remarks, remark)))
+
+    def _earns_less(self, found: Found, made: Comparison) -> bool:
+        """Whether a model certainly earns less than in training, also where it explores as it did there."""
+        measured = made.conditions.get(AS_MODEL)
+        if found.model is None or measured is None or not found.claims or not self._loses(found, measured):
+            return False
+        if not exploring_may_tell(found.claims, found.model.algo, deterministic=measured.condition.deterministic):
+            return True
+        exploring = replace(measured.condition, name="exploring", deterministic=False)
+        return self._loses(found, self._evaluate(found.model, exploring))
+
+    def _loses(self, found: Found, measured: Measurement) -> bool:
+        if len(measured.episodes) < 2:
+            return False
+        judged = judge_by_claims(found.claims, measured.episodes, None, self.criteria)
+        return judged.comparison is not None and judged.comparison.decision == "degraded"
+
+    def _evaluate(self, model: ExternalSpec, condition: Condition) -> Measurement:
+        return self.processes.evaluate(_EVALUATE, condition, model, self.policy, condition, self.criteria, None)
+
+    def _measured(self, found: Found) -> Comparison:
+        if found.model is None or found.compared.problem or found.compared.figure is None:
+            return Comparison(found.compared)
+        return _measured(found.compared, found.model, functools.partial(self._evaluate, found.model))
+
+
+def _is_likelier(tried: Comparison, made: Comparison, *, doubtful: bool) -> bool:
+    """Whether a model earns more in one environment than in another; or, where its spaces speak for it, not less."""
+    here, there = made.conditions.get(AS_MODEL), tried.conditions.get(AS_MODEL)
+    gain = gained(here, there)
+    if gain is None:
+        return there is not None and bool(there.episodes)
+    return gain.effect > 0.0 if is_certain(gain) else doubtful
+
+
+def _measured(compared: Compared, model: ExternalSpec, evaluate: Callable[[Condition], Measurement]) -> Comparison:
     """What a model earns under its own condition, the script's, and those with some of the differences.
 
     Where that leaves open what they cost, it is measured once more, with more episodes.
     """
-    if model is None or compared.problem or compared.figure is None:
-        return Comparison(compared)
-
-    def evaluate(condition: Condition) -> Measurement:
-        return processes.evaluate(_EVALUATE, condition, model, policy, condition, criteria, None)
-
+    assert compared.figure is not None
     n = min(max(compared.figure.n, _FEWEST), _MOST)
     plain = Condition(AS_MODEL, compared.n_envs, deterministic=model.deterministic, n_episodes=n)
     measured = _earned(plain, compared.differences, evaluate)
     more = _more_episodes(measured[AS_MODEL])
     if more > n and is_open(compared.figure, measured, [*_changes(compared.differences)]):
         measured = _earned(replace(plain, n_episodes=more), compared.differences, evaluate)
-    return Comparison(compared, measured)
+    settled = _settled(compared, measured)
+    if [one.changes for one in settled.differences] != [one.changes for one in compared.differences]:
+        measured = _earned(plain, settled.differences, evaluate)
+    return Comparison(settled, measured)
+
+
+def _settled(compared: Compared, measured: Mapping[str, Measurement]) -> Compared:
+    """What a script is compared with, after measurement has told what was in doubt.
+
+    It is as supposed where the audit gets what the script gets; it is not where the script earns what its model earns.
+    Where neither is so, it stays in doubt, and is not measured.
+    """
+    model, script = measured[AS_MODEL], measured.get(AS_SCRIPT)
+    if compared.figure is None or script is None or not (model.episodes and script.episodes):
+        return compared
+    earned = np.asarray(compared.figure.earned)
+    differences = list(compared.differences)
+    for place, one in enumerate(compared.differences):
+        if one.in_doubt and one.changes is not None:
+            agrees = not differ(earned, script.rewards) and differ(earned, model.rewards)
+            evidence = f"{one.evidence}; so evaluated, the model earns the same"
+            settled = replace(one, in_doubt=False, evidence=evidence)
+            differences[place] = settled if agrees else replace(one, changes=None)
+    if not differ(earned, model.rewards):
+        differences = [one for one in differences if one in compared.differences or not one.in_doubt]
+    return replace(compared, differences=differences)
 
 
 def _more_episodes(measured: Measurement) -> int:

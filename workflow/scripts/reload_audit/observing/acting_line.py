@@ -44,6 +44,20 @@ def _takes_mode(statement: Statement, call: ast.Call) -> bool:
     return is_flag and not any(isinstance(one, ast.Starred) for one in call.args)
 
 
+def normalized_by_its_own(line: Line | None) -> str:
+    """A formula that takes a VecNormalize's ``obs_rms`` into account, with the ``normalize_obs`` of that instead."""
+    statement = Statement.of(line)
+    if statement is None or statement.value is None or len(statement.targets) != 1:
+        return ""
+    for node in ast.walk(statement.value):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub) and isinstance(node.right, ast.Attribute):
+            owned = node.right.value
+            if node.right.attr == "mean" and isinstance(owned, ast.Attribute) and owned.attr == "obs_rms":
+                made = f"{statement.text(owned.value)}.normalize_obs({statement.text(node.left)})"
+                return statement.with_part(statement.value, made)
+    return ""
+
+
 def with_masks(run: ObservedRun) -> str:
     """The line that asks for actions, with those masks that the stepped environment gives."""
     statement, step = Statement.of(run.acts[0].line), Statement.of(run.step_line)

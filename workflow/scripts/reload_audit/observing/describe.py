@@ -21,8 +21,9 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvWrapper
 
+from reload_audit.observing.spaces_seen import spaces_of
 from reload_audit.records.environment_spec import WrapperSpec
-from reload_audit.records.observation import Line, ObservedEnvironment
+from reload_audit.records.observation import Line, ObservedEnvironment, Spaces
 from reload_audit.records.storage import plain
 from reload_audit.remedies.normalize_as_trained import NormalizeAsTrained
 
@@ -86,12 +87,18 @@ def described(
         frame_stack=None if stack is None else stack.stacked_obs.n_stack,
         normalization=normalization,
         n_envs=outermost.num_envs if isinstance(outermost, VecEnv) else 1,
+        spaces=_spaces(leaf if single is None else single.unwrapped),
+        wrapper_spaces=[_spaces(one) for one in own],
     )
 
 
 def own_wrappers(env: Any) -> list[gym.Wrapper]:
     """The user's own wrappers of a single environment, innermost first; none of what is no environment."""
     return [wrapper for wrapper in reversed(_named(_chain(env))) if not isinstance(wrapper, _LEFT_OUT)]
+
+
+def _spaces(env: Any) -> Spaces:
+    return spaces_of(getattr(env, "action_space", None), getattr(env, "observation_space", None))
 
 
 def _chain(env: gym.Env) -> list[gym.Wrapper]:

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from reload_audit.observing.acting_line import (
     asked_deterministically,
@@ -20,9 +21,11 @@ from reload_audit.observing.counting import counting_differences
 from reload_audit.observing.environment import environment_differences
 from reload_audit.observing.figure import figure_of
 from reload_audit.observing.normalizing_wrapper import with_normalizing_wrapper
+from reload_audit.observing.of_training import claim_said, of_training
 from reload_audit.observing.own_classes import with_kept_classes
 from reload_audit.observing.paths import as_written
 from reload_audit.observing.printed import number_that_is_no_mean
+from reload_audit.observing.series import later_of_its_series
 from reload_audit.observing.statement import Statement, last_name
 from reload_audit.observing.statistics import statistics_differences
 from reload_audit.observing.subject import NoSubject, Subject, runs_of_models, subject_of
@@ -30,7 +33,7 @@ from reload_audit.observing.weights import is_untrained, load_that_failed, untra
 from reload_audit.processes.imports import extend_path
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.records.observation import Line, Observation, ObservedActs, ObservedRun
-from reload_audit.records.script_record import Compared, ScriptDifference
+from reload_audit.records.script_record import Compared, Found, ScriptDifference
 from reload_audit.records.specs import ExternalPolicy, ExternalSpec, ScriptSpec
 
 _SHAPES = re.compile(r"Unexpected observation shape (\([^)]*\)) for .*?please use (\([^)]*\))")
@@ -38,17 +41,17 @@ _OTHER_SPACES = ("Observation spaces do not match", "Action spaces do not match"
 _MOST_MODELS = 8
 """Models of one script that are compared: each is evaluated under several conditions."""
 
+_ONLY_THE_SCRIPT = "only the script says in which environment the model was trained"
 _TUPLE = "You have passed a tuple to the predict() function"
 
 
 def compared_with_models(
     observation: Observation, script: ScriptSpec, models: Sequence[ExternalSpec], policy: ExternalPolicy, folder: str
-) -> list[tuple[Compared, ExternalSpec | None]]:
+) -> list[Found]:
     """Compare what a script did, with each model that acted in it, with what is known of that model.
 
     :param models: those of the audit
     :param folder: where the observer left what the script acted with
-    :return: each with how an audit evaluates the model; None where it cannot
     """
     observation = with_alike_joined(with_kept_classes(observation))
     raised = (*_raised(observation), *_of_other_spaces(observation))
@@ -56,16 +59,16 @@ def compared_with_models(
     runs = runs_of_models(observation, meant)
     if not runs:
         found = (*raised, *load_that_failed(observation))
-        return [(Compared("", "", None, found, problem=_no_episode(observation)), None)]
+        return [Found(Compared("", "", None, found, problem=_no_episode(observation)), None)]
     extend_path(script.python_path)
     compared = [
         _compared(observation, run, script, models, policy, folder, raised if run is runs[-1] else ())
         for run in runs[-_MOST_MODELS:]
     ]
     if len(runs) > _MOST_MODELS:
-        last, spec = compared[-1]
+        last = compared[-1].compared
         remark = f"{len(runs)} models act in it; the last {_MOST_MODELS} are compared"
-        compared[-1] = (replace(last, remarks=(*last.remarks, remark)), spec)
+        compared[-1] = replace(compared[-1], compared=replace(last, remarks=(*last.remarks, remark)))
     return compared
 
 
@@ -77,7 +80,7 @@ def _compared(
     policy: ExternalPolicy,
     folder: str,
     raised: Sequence[ScriptDifference],
-) -> tuple[Compared, ExternalSpec | None]:
+) -> Found:
     figure = figure_of(observation, run)
     n_envs = observation.environments[run.environment].n_envs
     try:
@@ -90,15 +93,27 @@ def _compared(
             *environment_differences(subject, policy),
             *counting_differences(subject, figure),
         ]
+        training = of_training(subject, policy)
     except (NoSubject, Unreadable) as problem:
         acting = None if run.model is None else observation.models[run.model]
         found = [*raised, *([untrained(observation, acting)] if acting is not None and is_untrained(acting) else [])]
-        return Compared("", "", figure, found, n_envs, str(problem)), None
-    remarks = tuple(_remarks(subject))
-    spec = subject.spec
+        return Found(Compared("", "", figure, found, n_envs, str(problem)), None)
+    remarks, spec = (*_remarks(subject), *([] if subject.known else [_ONLY_THE_SCRIPT])), subject.spec
     shown = "" if figure is None or figure.printed else number_that_is_no_mean(observation, run, figure.mean)
-    found = [as_written(one, script) for one in found]
-    return Compared(spec.model, spec.path, figure, found, n_envs, spec.problem or "", remarks, shown), spec
+    compared = Compared(spec.model, spec.path, figure, (), n_envs, spec.problem or "", remarks, shown)
+
+    def with_differences(*more: ScriptDifference) -> Compared:
+        return replace(compared, differences=[as_written(one, script) for one in (*found, *more)])
+
+    return Found(
+        with_differences(*training.contradicting),
+        spec,
+        tuple(Found(replace(with_differences(*more), remarks=remarks[:-1]), other) for other, more in training.others),
+        training.by_spaces,
+        training.claims,
+        "; ".join(map(claim_said, training.claims)),
+        training.suspects,
+    )
 
 
 def _no_episode(observation: Observation) -> str:
@@ -183,8 +198,8 @@ def _remarks(subject: Subject) -> Iterator[str]:
     others = {run.environment for run in subject.observation.runs if run.counted and run.model == subject.run.model}
     if len(others) > 1:
         yield f"the model acts in {len(others)} environments that the script makes; the last of them is compared"
-    if not subject.known:
-        yield "only the script says in which environment the model was trained"
+    if acting is not None and acting.path and subject.trained is None:
+        yield from later_of_its_series(acting.line, Path(acting.path))
 
 
 # --- How actions are asked for ---

@@ -164,6 +164,8 @@ def _of_time_limit(seen: ObservedEnvironment, spec: EnvironmentSpec, made_by: An
     for wrapper in spec.wrappers:
         if _last(wrapper.name) == "TimeLimit":
             limit = wrapper.kwargs.get("max_episode_steps")
+    if spec.time_limit is not None:
+        limit = None if spec.time_limit < 0 else spec.time_limit
     if seen.time_limit == limit or (seen.time_limit is None and seen.wrappers is None):
         return
     limits = (seen.time_limit, limit)

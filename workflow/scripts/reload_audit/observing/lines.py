@@ -8,7 +8,7 @@ import sys
 import sysconfig
 import textwrap
 import tokenize
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -52,8 +52,18 @@ class UserLines:
         if place is None:
             return None
         file, number = place
-        code = " ".join(_statement(file, number).split())[:300]
+        code = " ".join(_statements(file).at(number).split())[:300]
         return Line(self._shown(file), number, code)
+
+    def formula_of(self, place: tuple[str, int] | None) -> Line | None:
+        """The last line before another that computes the name which a call there is given first, by a formula.
+
+        :return: None where that call is given something else, or the name is computed in another way
+        """
+        if place is None:
+            return None
+        number = _statements(place[0]).formula_of(place[1])
+        return None if number is None else self.at((place[0], number))
 
     def of_traceback(self, trace: TracebackType | None) -> Line | None:
         """The last line of the user's code that an exception came through."""
@@ -97,10 +107,33 @@ class _Statements:
                     found[line] = (node.lineno, node.end_lineno or node.lineno)
         return found
 
+    def formula_of(self, number: int) -> int | None:
+        """The line of the formula for the name that a call on a line is given first; None where there is none."""
+        try:
+            nodes = [*ast.walk(ast.parse("".join(self._lines)))]
+        except (SyntaxError, ValueError):
+            return None
+        calls = [node for node in nodes if isinstance(node, ast.Call) and node.lineno == number and node.args]
+        given = {node.args[0].id for node in calls if isinstance(node.args[0], ast.Name)}
+        found = [
+            node
+            for node in nodes
+            if isinstance(node, ast.Assign) and node.lineno < number and _assigns_one_of(node, given)
+        ]
+        last = max(found, key=lambda node: node.lineno, default=None)
+        computes = last is not None and any(isinstance(node, ast.BinOp) for node in ast.walk(last.value))
+        return last.lineno if last is not None and computes else None
+
     def at(self, number: int) -> str:
         first, last = self._simple.get(number, (number, number))
         text = "".join(self._lines[first - 1 : last])
         return _without_comment(text) if first == last else _on_one_line(text)
+
+
+def _assigns_one_of(statement: ast.Assign, names: Collection[str]) -> bool:
+    return len(statement.targets) == 1 and any(
+        isinstance(node, ast.Name) and node.id in names for node in ast.walk(statement.targets[0])
+    )
 
 
 def _without_comment(line: str) -> str:
@@ -127,8 +160,7 @@ def _on_one_line(statement: str) -> str:
 _FILES: dict[str, _Statements] = {}
 
 
-def _statement(file: str, number: int) -> str:
-    """The text of the statement on a line: all of its lines, where it has several."""
+def _statements(file: str) -> _Statements:
     if file not in _FILES:
         _FILES[file] = _Statements(file)
-    return _FILES[file].at(number)
+    return _FILES[file]

@@ -43,6 +43,7 @@ def with_normalizing_wrapper(subject: Subject, trusted: Sequence[str]) -> Subjec
             wrappers=_without(seen.wrappers, places),
             wrapper_lines=_without(seen.wrapper_lines, places),
             wrapper_defaults=_without(seen.wrapper_defaults, places),
+            wrapper_spaces=_without(seen.wrapper_spaces, places),
         ),
         spec=replace(subject.spec, environment=spec),
     )

@@ -441,7 +441,7 @@ class Observer:
             normalizations=self._normalizations.record(),
             environments=self._wrappers.noted(self._environments),
             own_classes=keep_classes([single_of(one.leaf) for one in self.watched.values()], self._folder),
-            runs=[run.record(self._lines.at) for run in self._runs],
+            runs=[run.record(self._lines.at, self._lines.formula_of) for run in self._runs],
             evaluations=self._evaluations,
             failed_load=self._failed_load,
             last_reset=self._lines.at(self._last_reset),

@@ -10,7 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from reload_audit.observing.acting_line import normalized_as_trained, normalized_once, with_new_observation
+from reload_audit.observing.acting_line import (
+    normalized_as_trained,
+    normalized_by_its_own,
+    normalized_once,
+    with_new_observation,
+)
 from reload_audit.observing.building_line import with_normalization, with_wrapper_in_place_of
 from reload_audit.observing.changed_observations import changed, reordered
 from reload_audit.observing.statement import Statement
@@ -76,6 +81,14 @@ def statistics_differences(
         yield from () if stale else _twice(subject, statistics)
     elif not stale and not own:
         yield from _by_hand(subject, layer, statistics, path)
+    elif own and statistics.observations and not subject.observation.normalizations:
+        evidence = (
+            f"nothing in it reads {Path(path).name}, the statistics of training: unless its own code normalises, the "
+            "parameters act on raw observations"
+        )
+        line, instead = _normalized_around(subject, path)
+        changes = {"statistics": "none"}
+        yield ScriptDifference("statistics-not-loaded", line, evidence, instead, changes, in_doubt=True)
     if layer is not None and layer.scaling and figure is not None and not np.allclose(figure.rewards, figure.earned):
         evidence = f"rewards are those that VecNormalize rescales ({layer.scaling:,} of {layer.steps:,} steps)"
         earned = np.mean(figure.earned)
@@ -216,6 +229,16 @@ def _loading_around(line: Line | None, path: str) -> str:
     return f"from stable_baselines3.common.vec_env import VecNormalize; {load}"
 
 
+def _normalized_around(subject: Subject, path: str) -> tuple[Line | None, str]:
+    """The line that makes a script's environment, and what to write there for it to be normalised as in training."""
+    seen = subject.environment
+    instead = _loading_around(seen.vec_line, path)
+    if instead:
+        return seen.vec_line, instead
+    around, instead = with_normalization(seen, path) if seen.frame_stack is None else (None, "")
+    return (around, instead) if instead else (seen.line or subject.run.step_line, "")
+
+
 _MAKERS = ("make_vec_env(", "DummyVecEnv(", "SubprocVecEnv(", "VecMonitor(")
 
 
@@ -240,7 +263,6 @@ def _by_hand(
     views = [view for view in subject.run.views if len(view.raw) == len(view.given)]
     if subject.normalizing is not None:
         views = [replace(view, raw=view.inner) for view in views if view.inner is not None]
-    line = subject.environment.line or subject.run.step_line
     moments = _Moments.of(statistics, subject.run.parts)
     if not views or moments is None or len(views[0].raw) != moments.mean.size:
         return
@@ -250,14 +272,10 @@ def _by_hand(
         if own and _as_given(own, lambda raw: _as_vec_normalize(raw, moments, statistics)):
             return
     if _as_given(views, lambda raw: raw):
-        evidence, instead = "observations reach the policy as the environment gives them: ", ""
+        evidence = "observations reach the policy as the environment gives them: "
         if layer is None:
             evidence += f"its statistics, {Path(path).name}, are not loaded"
-            instead = _loading_around(subject.environment.vec_line, path)
-            line = subject.environment.vec_line if instead else line
-            if not instead and subject.environment.frame_stack is None:
-                around, instead = with_normalization(subject.environment, path)
-                line = around if instead else line
+            line, instead = _normalized_around(subject, path)
         else:
             line, instead = layer.line, _loading(layer, path) if layer.made == "constructed" else ""
             evidence += "its VecNormalize has norm_obs=False"
@@ -293,7 +311,9 @@ def _normalized_by_hand(
         instead = with_wrapper_in_place_of(own, where, path)
         return ScriptDifference("normalizer-not-equivalent", where, evidence, instead, changes)
     posted = lambda raw: (raw - moments.mean) / (np.sqrt(moments.var) + 1e-8)  # noqa: E731
-    instead = normalized_as_trained(line, subject.run.step_line)
+    instead, formula = normalized_as_trained(line, subject.run.step_line), subject.run.formula_line
+    if formula is not None and (by_its_own := normalized_by_its_own(formula)):
+        line, instead = formula, by_its_own
     if [*subject.run.parts] == [""] and _as_given(views, posted):
         posts: dict[str, object] = {"statistics": "posted wrapper"}
         return ScriptDifference("normalizer-not-equivalent", line, evidence, instead, posts)

@@ -69,11 +69,13 @@ class Run:
     place: Place = None
     cut_at: Place = None
 
-    def record(self, at: Callable[[Place], Line | None]) -> ObservedRun:
+    def record(self, at: Callable[[Place], Line | None], formula_of: Callable[[Place], Line | None]) -> ObservedRun:
         """What is written down of it.
 
         :param at: gives a line by its place
+        :param formula_of: gives the line that computes what the policy is given there
         """
+        formulas = [formula_of(place) for place in {place for _, place, *_ in self.acts}]
         acts = [
             ObservedActs(how, at(place), deterministic, state, starts, masks, training, times)
             for (how, place, deterministic, state, starts, masks, training), times in self.acts.items()
@@ -92,6 +94,7 @@ class Run:
             steps=self.steps,
             step_line=at(self.place),
             cut_line=at(self.cut_at),
+            formula_line=formulas[0] if len(formulas) == 1 else None,
         )
 
 

@@ -141,6 +141,14 @@ class ObservedNormalization(PlainData):
 
 
 @dataclass(frozen=True)
+class Spaces(PlainData):
+    """The spaces of an environment as texts, such as ``Box(-1, 1, (1,), float)``; empty where they are not known."""
+
+    actions: str = ""
+    observations: str = ""
+
+
+@dataclass(frozen=True)
 class ObservedEnvironment(PlainData):
     """Environments that the script stepped, as it called them: a VecEnv or a single environment.
 
@@ -161,6 +169,8 @@ class ObservedEnvironment(PlainData):
     :param inner_normalization: number of a second one inside that; None for none
     :param n_envs: environments side by side; 1 for a single one
     :param vec_line: that made the outermost layer of the VecEnv; None for a single environment
+    :param spaces: of the environment itself; of one in another process, as its wrappers leave them
+    :param wrapper_spaces: as each of the wrappers leaves them
     """
 
     line: Line | None
@@ -180,6 +190,8 @@ class ObservedEnvironment(PlainData):
     vec_line: Line | None = None
     changes_observations: tuple[int, ...] = ()
     inner_normalization: int | None = None
+    spaces: Spaces = field(default_factory=Spaces)
+    wrapper_spaces: Sequence[Spaces] = ()
 
 
 @dataclass(frozen=True)
@@ -253,6 +265,7 @@ class ObservedRun(PlainData):
     :param unasked: steps since whose predecessor no policy was asked for actions
     :param steps: calls of ``step`` that a reset does not count among
     :param cut_line: of the last reset that ended episodes which were going on; None where that is where all begin
+    :param formula_line: that computes what the policy is given; None where nothing does, or more than one line
     """
 
     model: int | None
@@ -268,6 +281,7 @@ class ObservedRun(PlainData):
     steps: int
     step_line: Line | None
     cut_line: Line | None = None
+    formula_line: Line | None = None
 
     @property
     def acts_by_itself(self) -> bool:

@@ -49,6 +49,8 @@ class ScriptEntry(PlainData):
     :param model_n: episodes of ``model_mean``
     :param shown: what is to be said of the number that it prints, where that is not the mean of its episodes
     :param together: what all that it does otherwise costs together; None where not measured
+    :param contradicted: what the model's zip says that it earned in training, where it earns less here for no reason
+        that is known; empty otherwise
     """
 
     name: str
@@ -74,3 +76,4 @@ class ScriptEntry(PlainData):
     together: float | None = None
     model_n: int | None = None
     shown: str = ""
+    contradicted: str = ""

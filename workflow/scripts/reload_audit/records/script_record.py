@@ -13,7 +13,7 @@ from reload_audit.processes.isolation import Failure, Usage
 from reload_audit.records.model_record import Measurement
 from reload_audit.records.observation import Line, Observation
 from reload_audit.records.plain_data import PlainData
-from reload_audit.records.specs import ScriptSpec
+from reload_audit.records.specs import Claim, ExternalSpec, ScriptSpec
 from reload_audit.records.storage import read_json, write_json
 
 AS_MODEL = "model"
@@ -115,6 +115,8 @@ class Compared(PlainData):
     :param problem: why the model cannot be evaluated as an audit does; empty where it can
     :param remarks: what else a user should know, one sentence each
     :param shown: what is to be said of the number that it prints, where that is not the mean of its episodes
+    :param contradicted: what its zip says that it earned in training, where it earns less in the script's environment
+        and nothing explains that; empty otherwise
     """
 
     model: str
@@ -125,6 +127,28 @@ class Compared(PlainData):
     problem: str = ""
     remarks: tuple[str, ...] = ()
     shown: str = ""
+    contradicted: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A model of a script, compared with what is known of it, and how to measure what the script costs.
+
+    :param model: how an audit evaluates it; None where it cannot
+    :param others: the same for environments that training may have had instead of the script's, the likeliest first
+    :param doubtful: whether the model's spaces speak for one of those
+    :param claims: what the model earned in training, where only its zip tells something of that
+    :param trained: the same in words
+    :param suspects: what of the script's environment may not be that of training
+    """
+
+    compared: Compared
+    model: ExternalSpec | None
+    others: tuple[Found, ...] = ()
+    doubtful: bool = False
+    claims: tuple[Claim, ...] = ()
+    trained: str = ""
+    suspects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,8 @@ def headline(script: ScriptEntry) -> str:
     if script.model_mean is None:
         return f"{earns}; what {model} earns is not known: {script.problem}"
     same = "" if script.differs or (is_other and script.causes) else ": no more than chance lies between them"
+    if script.contradicted:
+        same = f" there, but {script.contradicted}"
     n = "" if script.model_n is None else f" ({_episodes(script.model_n)})"
     return f"{earns}; {model} earns {script.model_mean:.4g} ± {script.model_std or 0.0:.3g}{n}{same}"
 

@@ -78,6 +78,7 @@ def _entry(record: ScriptRecord, comparison: Comparison | None, *, several: bool
         shown="" if compared is None else compared.shown,
         reproduced=None if script is None else float(script.mean()),
         together=together,
+        contradicted="" if compared is None else compared.contradicted,
         agrees=agrees,
         gap=gap,
         differs=differs,

@@ -1,0 +1,199 @@
+"""What a model's zip says of the environment of training, where nothing but the script says which that was.
+
+The zip has the spaces of actions and observations, and what the last episodes of training earned. Either may contradict
+the environment that the script makes. Then training had another one, most likely that without some of what the script
+adds: a wrapper, a time limit, arguments.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import gymnasium as gym
+from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
+
+from reload_audit.models.claims import find_claims
+from reload_audit.observing.environment import environment_differences
+from reload_audit.observing.own_classes import MODULE
+from reload_audit.observing.spaces_seen import spaces_of
+from reload_audit.observing.subject import Subject
+from reload_audit.processes.imports import ImportProblem, import_module
+from reload_audit.reading.model_zip import read_model
+from reload_audit.records.environment_spec import EnvironmentSpec, WrapperSpec
+from reload_audit.records.observation import ObservedEnvironment, Spaces
+from reload_audit.records.script_record import ScriptDifference
+from reload_audit.records.specs import Claim, ExternalPolicy, ExternalSpec
+from reload_audit.records.storage import plain
+
+_DISCRETE = ("Discrete", "Multi")
+
+
+@dataclass(frozen=True)
+class OfTraining:
+    """What a zip says of training, as far as it matters for the environment of a script.
+
+    :param claims: what the model earned in its last episodes of training
+    :param contradicting: what the script does otherwise, by the spaces, where no other environment explains that
+    :param others: how the model is evaluated in environments that training may have had, each with what the script does
+        otherwise then, the likeliest first
+    :param by_spaces: whether the spaces of the script's environment are not those of training
+    :param suspects: what of the script's environment may not be that of training, in words
+    """
+
+    claims: tuple[Claim, ...] = ()
+    contradicting: tuple[ScriptDifference, ...] = ()
+    others: tuple[tuple[ExternalSpec, tuple[ScriptDifference, ...]], ...] = ()
+    by_spaces: bool = False
+    suspects: tuple[str, ...] = ()
+
+
+def of_training(subject: Subject, policy: ExternalPolicy) -> OfTraining:
+    """What the zip of a model says of training; nothing where the audit knows the model's environment otherwise.
+
+    :raises Unreadable: the zip cannot be read
+    """
+    if subject.known:
+        return OfTraining()
+    saved = read_model(subject.spec.path, trusted=policy.trust, max_bytes=policy.max_bytes)
+    actions: spaces.Space = saved.value("action_space")
+    trained = spaces_of(actions, saved.value("observation_space"))
+    claims = tuple(one for one in find_claims(subject.spec, saved)[0] if one.kind == "training")
+    seen, ran = subject.environment, subject.spec.environment
+    registered = _registration(seen)
+    chains = {what: _chain(seen, what) for what in ("actions", "observations")}
+    contradicting = tuple(_contradicting(subject, trained, chains))
+    certain = tuple(one for one in contradicting if one.certain)
+    if contradicting:
+        why = contradicting[0].evidence
+        environments = [*_with_spaces_of_training(ran, trained, actions, chains)]
+    else:
+        why = "; ".join(map(claim_said, claims[:1]))
+        environments = [*_as_registered(seen, ran, chains, registered)]
+    others = [(one, _differences(subject, one, why, policy, certain=bool(certain))) for one in environments]
+    known = tuple((replace(subject.spec, environment=one), found) for one, found in others if found)
+    return OfTraining(claims, certain, known, bool(contradicting), tuple(_suspects(seen, registered)))
+
+
+def claim_said(claim: Claim) -> str:
+    """``the last 100 episodes of training earned 104 ± 80``."""
+    episodes = "episodes" if claim.n is None else f"{claim.n:,} episodes"
+    spread = "" if claim.std is None else f" ± {claim.std:.3g}"
+    return f"the last {episodes} of training earned {claim.mean:.4g}{spread}"
+
+
+# --- Spaces ---
+
+
+def _chain(seen: ObservedEnvironment, what: str) -> list[str]:
+    """A space of the environment itself, and as each of its wrappers leaves it."""
+    return [getattr(one, what) for one in (seen.spaces, *seen.wrapper_spaces)]
+
+
+def _contradicting(subject: Subject, trained: Spaces, chains: dict[str, list[str]]) -> Iterator[ScriptDifference]:
+    """The spaces in which the model acts that are not those of training.
+
+    Bounds of observations may differ where no wrapper is to blame: environments have learned of theirs late. Actions
+    that the script changes itself may be made for the other space.
+    """
+    run, seen = subject.run, subject.environment
+    for what, chain in chains.items():
+        own, found = getattr(trained, what), chain[-1]
+        if not own or not found or own == found:
+            continue
+        discrete = own.startswith(_DISCRETE) or found.startswith(_DISCRETE)
+        if what == "actions" and (run.changed or run.acts_by_itself or run.outside):
+            continue
+        if what == "observations" and (seen.frame_stack is not None or not (discrete or own in chain)):
+            continue
+        evidence = f"the {what} of training are {own}, and here they are {found}"
+        certain = what == "actions" or discrete
+        yield ScriptDifference("environment-differs", seen.line, f"its zip says that {evidence}", certain=certain)
+
+
+def _with_spaces_of_training(
+    ran: EnvironmentSpec, trained: Spaces, actions: spaces.Space, chains: dict[str, list[str]]
+) -> Iterator[EnvironmentSpec]:
+    """The environment without the wrappers that change its spaces, or with one that gives it those of training."""
+    left_out = {place for what, chain in chains.items() for place in _after(chain, getattr(trained, what))}
+    if left_out:
+        inside = tuple(one for place, one in enumerate(ran.wrappers) if place not in left_out)
+        yield replace(ran, wrappers=inside)
+    elif isinstance(actions, spaces.Box) and trained.actions != chains["actions"][-1]:
+        low, high = float(actions.low.min()), float(actions.high.max())
+        bounds = {"min_action": low, "max_action": high}
+        if (actions.low == low).all() and (actions.high == high).all():
+            yield replace(ran, wrappers=(*ran.wrappers, WrapperSpec("gymnasium.wrappers:RescaleAction", bounds)))
+
+
+def _after(chain: Sequence[str], expected: str) -> list[int]:
+    """The places of wrappers that change a space after it was last as expected; none where it is never so."""
+    last = max((place for place, one in enumerate(chain) if one == expected), default=len(chain))
+    return [place - 1 for place in range(last + 1, len(chain)) if chain[place] != chain[place - 1]]
+
+
+# --- What is registered ---
+
+
+def _registration(seen: ObservedEnvironment) -> EnvSpec | None:
+    """How an environment is registered; None where it is not, or only by the script itself.
+
+    The module of its class is the user's own, or one that the script imports.
+    """
+    module = seen.env_class.partition(":")[0]
+    if seen.env_id and seen.env_id not in gym.registry and module not in ("", "__main__", MODULE):
+        with contextlib.suppress(ImportProblem):
+            import_module(module)
+    return gym.registry.get(seen.env_id)
+
+
+def _as_registered(
+    seen: ObservedEnvironment, ran: EnvironmentSpec, chains: dict[str, list[str]], registered: EnvSpec | None
+) -> Iterator[EnvironmentSpec]:
+    """The environment as it is registered, with no wrappers but those that give it the spaces of training."""
+    needed = {
+        place - 1 for chain in chains.values() for place in range(1, len(chain)) if chain[place] != chain[place - 1]
+    }
+    inside = tuple(one for place, one in enumerate(ran.wrappers) if place in needed)
+    plainer = replace(ran, wrappers=inside)
+    if registered is not None:
+        is_named = ran.env == seen.env_id
+        env = ran.env if is_named else f"{seen.env_class.partition(':')[0]}:{seen.env_id}"
+        plainer = replace(plainer, env=env, time_limit=None)
+    yield plainer
+    if registered is not None and seen.env_kwargs and plain(seen.env_kwargs) != plain(dict(registered.kwargs)):
+        yield replace(plainer, env_kwargs={})
+
+
+def _differences(
+    subject: Subject, environment: EnvironmentSpec, why: str, policy: ExternalPolicy, *, certain: bool
+) -> tuple[ScriptDifference, ...]:
+    """What a script does otherwise, if its model was trained in this environment.
+
+    :param why: it is taken for that of training
+    """
+    supposed = replace(subject, known=True, spec=replace(subject.spec, environment=environment))
+    return tuple(
+        replace(
+            one,
+            evidence=f"{one.evidence}, to judge by its zip: {why.removeprefix('its zip says that ')}",
+            certain=certain,
+        )
+        for one in environment_differences(supposed, policy)
+    )
+
+
+def _suspects(seen: ObservedEnvironment, registered: EnvSpec | None) -> Iterator[str]:
+    """What a script adds to an environment that may have been otherwise in training."""
+    for wrapper, line in zip(seen.wrappers or (), seen.wrapper_lines, strict=False):
+        yield f"{wrapper.name.rpartition(':')[2]} ({line})" if line is not None else wrapper.name.rpartition(":")[2]
+    if registered is not None and seen.time_limit != registered.max_episode_steps:
+        limit = "no time limit" if seen.time_limit is None else f"a time limit of {seen.time_limit}"
+        yield f"{limit} (registered: {registered.max_episode_steps})"
+    given = seen.env_kwargs or {}
+    usual = {} if registered is None else plain(dict(registered.kwargs))
+    for key, value in given.items():
+        if key not in usual or plain(value) != usual[key]:
+            yield f"{key}={value!r}"
