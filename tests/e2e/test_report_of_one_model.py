@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 RED, BLUE = (f"UklGRh4AAABXRUJQVlA4TBEAAAAvD8ADAAdQ{colour}/+BiOh/AAA=" for colour in ("lHLXo", "qHqUu"))
 """Pictures of 16 by 16 pixels, as WebP in Base64."""
 
+_CONDITION_AND_REWARD = "rows => rows.map(row => [...row.cells].slice(0, 2).map(cell => cell.textContent))"
+"""The first two cells of each row of a table of conditions."""
+
 
 def test_row_and_page_of_a_consistent_model_say_which_loss_is_not_excluded(
     report_of_hundred: tuple[Content, Tab],
@@ -192,15 +195,17 @@ def test_no_condition_closes_anything_for_a_model_that_lost_nothing(report_of_hu
             assert "closes" not in tab.panel("conditions").text_content()
 
 
-def test_a_condition_that_ended_early_is_drawn_where_the_reload_is_and_says_how_many_episodes_were_compared(
+def test_a_condition_that_ended_early_has_the_reload_s_mean_and_says_how_many_episodes_were_compared(
     report_of_hundred: tuple[Content, Tab],
 ) -> None:
     audit, tab = report_of_hundred
     (name, *_) = having(audit, verdict="identical", source="trained")
     tab.go(name)
     tab.panel("conditions").wait_for(state="visible")
-    said = "5: every bit is as after reload, whose mean is drawn; further ones were spared"
+    said = "5: every bit is as after reload, whose mean is shown; further ones were spared"
     assert said in tab.panel("conditions").text_content()
+    rewards = dict(tab.panel("conditions").locator("tbody tr").evaluate_all(_CONDITION_AND_REWARD))
+    assert rewards["SubprocVecEnv"] == rewards["n_envs=1"] == rewards["n_envs=8"] == rewards["reload"]
 
 
 @pytest.mark.parametrize("close", ["#close", "Escape"])

@@ -10,9 +10,13 @@ import pytest
 
 from reload_audit.judging.claims import STRENGTH, judge_by_claim, judge_by_claims, judge_external
 from reload_audit.judging.judgement import judge
+from reload_audit.judging.verdicts import decide_verdicts
 from reload_audit.records.episodes import Episode, TrainTime
 from reload_audit.records.specs import Claim, ClaimKind
 from support.builders import CRITERIA
+
+CHEAP = replace(CRITERIA, further_looks=(640, 1280, 2560))
+"""Of a model whose episodes are cheap."""
 
 
 def episodes(mean: float, std: float = 1.0, n: int = 40) -> list[Episode]:
@@ -284,12 +288,35 @@ def test_a_loss_is_settled_once_only_the_claim_keeps_it_from_becoming_clearer(st
     assert (judged.decision, judged.settled(CRITERIA)) == ("degraded", settled)
 
 
-@pytest.mark.parametrize(("stated", "most"), [(200.0, 20), (250.0, 40), (300.0, 640), (370.0, 160), (500.0, 20)])
+@pytest.mark.parametrize(("stated", "most"), [(200.0, 20), (250.0, 640), (300.0, 640), (370.0, 160), (500.0, 640)])
 def test_a_claim_that_is_a_number_alone_costs_no_episodes_that_could_tell_no_more(stated, most):
     earned = np.clip(370.0 + 55.0 * np.random.default_rng(0).standard_normal(2560), 0.0, 500.0)
     number = claim("explicit", stated, None, None)
-    judged = {look: judge_by_claim(number, earned[:look], 20.0, CRITERIA) for look in CRITERIA.planned.all}
-    assert next(look for look, judgement in judged.items() if judgement.settled(CRITERIA)) <= most
+    judged = {look: judge_by_claim(number, earned[:look], 20.0, CHEAP) for look in CHEAP.planned.all}
+    assert next(look for look, judgement in judged.items() if judgement.settled(CHEAP)) <= most
+
+
+@pytest.mark.parametrize("stated", [250.0, 500.0])
+def test_at_the_last_look_a_loss_or_gain_is_as_clear_as_its_claim_lets_it_become(stated):
+    earned = np.clip(370.0 + 55.0 * np.random.default_rng(0).standard_normal(320), 0.0, 500.0)
+    judgement = judge_by_claim(claim("explicit", stated, None, None), earned, 20.0, CRITERIA)
+    assert judgement.decision in ("degraded", "improved")
+    assert judgement.settled(CRITERIA)
+
+
+@pytest.mark.parametrize(("loss", "most"), [(62.0, 1280), (120.0, 80)])
+@pytest.mark.parametrize("models", [1_000, 10_000])
+def test_the_only_loss_of_a_large_fleet_is_found_though_its_episodes_end_before_the_last_look(loss, most, models):
+    """A claim of 50 episodes, whose own error keeps the loss from becoming ever clearer."""
+    earned = np.random.default_rng(22).normal(300.0 - loss, 60.0, 2560)
+    stated = claim("explicit", 300.0, 60.0, 50)
+    judged = {look: judge_by_claim(stated, earned[:look], 20.0, CHEAP) for look in CHEAP.planned.all}
+    ends = next(look for look, judgement in judged.items() if judgement.settled(CHEAP))
+    retained = judge_by_claim(stated, earned + loss, 20.0, CHEAP)
+    others = [replace(retained, comparison=replace(retained.comparison, p_degraded=1.0))] * (models - 1)
+    assert ends <= most
+    for look in (ends, 2560):
+        assert decide_verdicts([judged[look], *others], CHEAP)[0].verdict == "degraded"
 
 
 def test_a_recorded_reference_without_in_place_has_no_environment_gap():

@@ -85,6 +85,23 @@ def test_a_suspect_model_s_reason_names_the_loss_and_that_the_number_of_models_o
     assert "among so many models it may be chance (q = 0.31 > 0.05)" in sentence
 
 
+def test_where_episodes_ended_because_the_claim_tells_no_more_a_suspect_model_s_reason_asks_for_a_better_claim():
+    """Its p-value is above the one of the last look, but near it: the audit itself runs no further episodes."""
+    criteria = replace(CRITERIA, further_looks=(640, 1280, 2560))
+    table = Claim("explicit", 300.0, 60.0, 50, "claims.csv, line 3")
+    judgement = judge_by_claim(table, rewards(237.0, 60.0, 320), 20.0, criteria)
+    assert judgement.settled(criteria)
+    assert judgement.comparison.p_degraded > judgement.comparison.final_p(criteria)
+    sentence = reason(JudgedVerdict("inconclusive", 0.31, suspect=True), judgement, [], criteria, FAST, None)
+    assert sentence.endswith("; a claim of at least 139 episodes would tell")
+
+
+def test_without_a_known_cost_the_number_of_further_episodes_reads_as_one_sentence():
+    judgement = Judgement(compare_paired(rewards(-2.0, 20.0, 40), 3.0, CRITERIA), first_difference="step")
+    _, sentence = said(judgement, FurtherEpisodes("claim"))
+    assert " more episodes would decide (verdict.further_looks, verdict.seconds)" in sentence
+
+
 def test_a_gain_that_the_number_of_models_overturns_is_said_to_be_likely_not_open():
     gains = Judgement(compare_paired(rewards(11.6, 3.0, 40), 10.3, CRITERIA), first_difference="step")
     assert gains.decision == "improved"

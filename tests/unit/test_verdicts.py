@@ -155,6 +155,12 @@ def test_q_values_are_those_of_benjamini_and_hochberg(seed: int) -> None:
     assert false_discovery_q(p) == pytest.approx(multipletests(p, method="fdr_bh")[1], rel=1e-10)
 
 
+@pytest.mark.parametrize("p", [math.nan, -0.01, 1.01, math.inf])
+def test_what_is_no_probability_is_refused_instead_of_making_every_q_value_void(p: float) -> None:
+    with pytest.raises(ValueError, match="expected p-values between 0 and 1, found"):
+        false_discovery_q([0.01, p, 0.5])
+
+
 def test_without_models_there_are_no_q_values() -> None:
     assert false_discovery_q([]).shape == (0,)
 

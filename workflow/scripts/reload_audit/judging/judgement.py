@@ -5,6 +5,7 @@ Models of which there are only claims are judged in ``claims``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -30,8 +31,9 @@ _NEXT_TO_NOTHING = 1e-3
 _MANY_MODELS = 10_000_000
 """More models than any audit has: the correction for their number is assumed to be by at most this factor."""
 
-_USUAL_MODELS = 100
-"""More models than most audits have: a loss that outlasts the correction for so many need not become much clearer."""
+_LARGE_FLEET = 10_000
+"""More models than nearly all audits have: a loss that is the only one of so many, and yet outlasts the correction for
+their number, need not become much clearer."""
 
 _LITTLE_CLEARER = 10.0
 """By what factor a p-value has to become less for that, at least."""
@@ -143,16 +145,17 @@ class Judgement:
                 return telling
             case "improved" if self.as_claimed:
                 return telling
-        return telling and _is_clear(comparison, criteria)
+        return telling and is_clear(comparison, criteria)
 
 
-def _is_clear(comparison: Comparison, criteria: Criteria) -> bool:
-    """Whether a loss or gain is as clear as any number of models asks for, or as its claim lets it become."""
+def is_clear(comparison: Comparison, criteria: Criteria) -> bool:
+    """Whether a loss or gain is as clear as any number of models asks for, or nearly as its claim lets it become."""
     p = min(comparison.p_degraded, comparison.p_improved)
     if p <= criteria.fdr / _MANY_MODELS:
         return True
     final = comparison.final_p(criteria)
-    return p <= final or p <= min(_LITTLE_CLEARER * final, criteria.fdr / _USUAL_MODELS)
+    # At the last look they are the same number, computed in two ways.
+    return p <= final or math.isclose(p, final) or p <= min(_LITTLE_CLEARER * final, criteria.fdr / _LARGE_FLEET)
 
 
 def judge(train_time: TrainTime, reload: Sequence[Episode], criteria: Criteria) -> Judgement:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from reload_audit.judging.comparison import Comparison, episodes_of_a_precise_claim
 from reload_audit.judging.criteria import Criteria
-from reload_audit.judging.judgement import Gap, Judgement, Obstacle
+from reload_audit.judging.judgement import Gap, Judgement, Obstacle, is_clear
 from reload_audit.judging.verdicts import JudgedVerdict
 from reload_audit.reading.refusal import printable
 from reload_audit.records.model_record import Check
@@ -175,7 +175,7 @@ def _better_claim(comparison: Comparison, claim: Claim, criteria: Criteria) -> s
 def _suspect(
     comparison: Comparison, claim: Claim | None, judged: JudgedVerdict, criteria: Criteria, further: FurtherEpisodes
 ) -> str:
-    if claim is not None and comparison.p_degraded <= comparison.final_p(criteria):
+    if claim is not None and is_clear(comparison, criteria):
         told = _better_claim(comparison, claim, criteria)
     else:
         told = _more_episodes(comparison.n_episodes, 3 * comparison.n_episodes, further)
@@ -203,7 +203,8 @@ def _more_episodes(n: int, more: int, further: FurtherEpisodes) -> str:
         case "recording":
             return f"a recording of {n + more:,} episodes would decide{further.cost(more)}"
     where = "reload.timeout" if further.missing else "verdict.further_looks, verdict.seconds"
-    return f"{more:,} more episodes{further.cost(more)}, would decide ({where})"
+    cost = further.cost(more)
+    return f"{more:,} more episodes{cost and f'{cost},'} would decide ({where})"
 
 
 def _amount(comparison: Comparison) -> str:

@@ -93,15 +93,21 @@ def aggregate(
     observed = [entry for _, entries in _usable(scripts, _script_entries) for entry in entries]
     made = _made(judged, Audited(criteria, settings, probed, passed_over, observed))
     tables.write_parquet(results / "models.parquet", made.models)
-    tables.write_csv(results / "models.csv", made.models.to_pylist(), made.models.schema)
+    tables.write_csv(results / "models.csv", _rows(made.models), made.models.schema)
     tables.write_parquet(results / "conditions.parquet", made.conditions)
-    tables.write_csv(results / "processes.csv", made.processes.to_pylist(), made.processes.schema)
+    tables.write_csv(results / "processes.csv", _rows(made.processes), made.processes.schema)
     said = made.audit if baseline is None else _with_since(made.audit, baseline, criteria, results)
     if compare:
         content = json.loads(said)
         compared = candidates(compare, AuditFile.from_json(content), results, criteria)
         said = json_text({**content, "candidates": [result.to_dict() for result in compared]})
     write_text(results / "audit.json", said)
+
+
+def _rows(content: pa.Table) -> Iterator[tables.Row]:
+    """The rows of a table, of which a thousand at a time are held as objects."""
+    for batch in content.to_batches(max_chunksize=1000):
+        yield from batch.to_pylist()
 
 
 NO_EARLIER = "there is no earlier audit in this folder yet; this one is kept for the next"

@@ -74,17 +74,23 @@ function causesPart(details, audit) {
   return part("causes", found.length > 1 ? "Causes, the best explanation first" : "Cause", found);
 }
 
+// Mean and standard deviation of a condition: after reload, where every bit of its few episodes is as there.
+function momentsOf(condition, row) {
+  return condition.spared === "same" ? { mean: row.after, std: row.after_std } : condition;
+}
+
 // How much of a loss or gain a condition closes; 0 where none is shown, or none would count.
 function closes(condition, row) {
   const differs = row.difference === null || row.margin === null || Math.abs(row.difference) > row.margin;
   if (!differs || !(["degraded", "improved", "inconclusive"].includes(row.verdict))) return 0;
-  if (row.before === null || row.after === null || row.before === row.after || condition.mean === null) return 0;
-  return 1 - Math.abs(row.before - condition.mean) / Math.abs(row.before - row.after);
+  const { mean } = momentsOf(condition, row);
+  if (row.before === null || row.after === null || row.before === row.after || mean === null) return 0;
+  return 1 - Math.abs(row.before - mean) / Math.abs(row.before - row.after);
 }
 
 // How many episodes a condition ran, and why no more.
 function episodesText({ n, spared }) {
-  const said = { same: ": every bit is as after reload, whose mean is drawn; further ones were spared", excluded: ": they rule it out; further ones were spared" };
+  const said = { same: ": every bit is as after reload, whose mean is shown; further ones were spared", excluded: ": they rule it out; further ones were spared" };
   return `${countText(n)}${said[spared] ?? ""}`;
 }
 
@@ -92,7 +98,7 @@ function conditionRows(row, conditions) {
   return conditions.filter((condition) => condition.mean !== null).map((condition, place) => {
     const closed = ["in_place", "reference", "reload"].includes(condition.condition) ? 0 : closes(condition, row);
     const paired = condition.low !== null && condition.difference !== null;
-    const mean = condition.spared === "same" ? row.after : condition.mean;
+    const { mean, std } = momentsOf(condition, row);
     return {
       place,
       condition: condition.condition.replace("in_place", "in place"),
@@ -101,7 +107,7 @@ function conditionRows(row, conditions) {
       high: paired ? mean + condition.high - condition.difference : mean,
       kind: closed >= 0.8 ? "closes" : condition.condition === "reload" ? "reload" : "other",
       closes: closed >= 0.8 ? `closes ${Math.round(100 * closed)} %` : "",
-      reward: rewardText(condition.mean, condition.std),
+      reward: rewardText(mean, std),
       interval: condition.identical ? "bit for bit as the reference" : paired ? `difference from the reference ${signedText(condition.low)} to ${signedText(condition.high)}` : "",
       episodes: episodesText(condition),
     };
