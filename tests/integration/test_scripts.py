@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import gymnasium as gym
+import numpy as np
 import pytest
 import yaml
 from stable_baselines3 import PPO
@@ -15,6 +18,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from boiler import Boiler
 from reload_audit.jobs.script import observe
+from reload_audit.observing.differences import compared_with_models
 from reload_audit.observing.normalizing_wrapper import with_normalizing_wrapper
 from reload_audit.observing.own_classes import with_kept_classes
 from reload_audit.observing.statistics import statistics_differences
@@ -164,6 +168,43 @@ play(PPO("MlpPolicy", Boiler()), Boiler())
 """
 
 
+PLAYS = """
+import gymnasium as gym
+import numpy as np
+from boiler import Boiler
+from gymnasium.wrappers import ClipAction, RescaleAction
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper
+
+
+class Layer(VecEnvWrapper):
+    def __init__(self, venv):
+        super().__init__(venv, action_space=gym.spaces.Box(-1.0, 1.0, (1,), np.float32))
+
+    def reset(self):
+        return self.venv.reset()
+
+    def step_wait(self):
+        return self.venv.step_wait()
+
+
+MADE = {
+    "clipped": lambda: DummyVecEnv([lambda: ClipAction(Boiler())]),
+    "layered": lambda: Layer(DummyVecEnv([lambda: RescaleAction(Boiler(), -8.0, 8.0)])),
+    "rescaled": lambda: DummyVecEnv([lambda: RescaleAction(Boiler(), -8.0, 8.0)]),
+}
+for name, make in MADE.items():
+    env, model = make(), PPO.load(f"alone/{name}")
+    obs = env.reset()
+    for step in range(100):
+        obs, *_ = env.step(model.predict(obs, deterministic=True)[0])
+"""
+
+
+class OwnBox(gym.spaces.Box):
+    """A space of a class of the user's own."""
+
+
 @pytest.fixture(scope="module")
 def boiler(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small model of the boiler and its statistics."""
@@ -283,3 +324,31 @@ def test_weights_and_observations_set_in_ways_of_a_script_s_own_are_blamed_only_
         True,
     )
     assert "which of the wrappers Normalized, Halved does so is not known" in several.evidence
+
+
+def test_spaces_other_than_those_of_training_are_tried_and_blamed_for_nothing_by_themselves(
+    boiler: Path, tmp_path: Path
+) -> None:
+    model = PPO.load(boiler / "boiler.zip")
+    for name in ("clipped", "layered", "rescaled"):
+        model.save(tmp_path / "alone" / name)
+    model.action_space = OwnBox(-1.0, 1.0, (1,), np.float32)
+    model.save(tmp_path / "alone" / "own-space")
+    seen = observed(tmp_path, "plays.py", PLAYS)
+    script = ScriptSpec("plays.py", str(tmp_path / "plays.py"), (), str(tmp_path), {}, "", 120, 4096)
+    policy = ExternalPolicy(EvaluationSpec(20, 10**6, 4, 1000, (20,)), (), {}, 2**30)
+    found = compared_with_models(seen, script, [], policy, str(tmp_path / "kept"))
+    _, layered, rescaled = found
+    assert [one.compared.problem for one in found] == [""] * 3
+    assert [cause for one in found for cause in one.compared.differences] == []
+    assert [one.doubtful for one in found] == [False, False, True]
+    assert layered.others == ()
+    assert not any("its zip says" in remark for one in found for remark in one.compared.remarks)
+    (without,) = rescaled.others
+    (difference,) = without.compared.differences
+    assert (difference.cause, difference.certain) == ("wrappers-differ", False)
+    assert "presumed, as its zip says that the actions of training are Box(-1, 1, (1,), float)" in difference.evidence
+    named = replace(script, model=str(tmp_path / "alone" / "own-space.zip"))
+    trusting = replace(policy, trust=(OwnBox.__module__.partition(".")[0],))
+    (unreadable,) = compared_with_models(seen, named, [], trusting, str(tmp_path / "kept"))
+    assert (unreadable.compared.problem, unreadable.doubtful, unreadable.others) == ("", False, ())

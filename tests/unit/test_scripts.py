@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import films
+import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -27,8 +28,9 @@ from reload_audit.observing.lines import UserLines
 from reload_audit.observing.models_seen import ModelsSeen
 from reload_audit.observing.printed import numbers_in
 from reload_audit.observing.series import later_of_its_series
-from reload_audit.observing.spaces_seen import space_said
+from reload_audit.observing.spaces_seen import contains, space_said
 from reload_audit.observing.subject import NoSubject, subject_of
+from reload_audit.observing.wrappers_seen import WrappersSeen
 from reload_audit.planning.scripts import planned_scripts
 from reload_audit.records.conditions import Condition
 from reload_audit.records.episodes import Episode
@@ -143,6 +145,10 @@ LARGEST = float(np.finfo(np.float32).max)
         (IMAGE, spaces.Box(0, 255, (84, 84, 3), np.float32), False),
         (spaces.Box(-np.inf, np.inf, (2,)), spaces.Box(-LARGEST, LARGEST, (2,)), True),
         (spaces.Discrete(4), spaces.Discrete(16), False),
+        (spaces.Discrete(4), spaces.Discrete(4, dtype=np.int32), True),
+        (spaces.Discrete(4), spaces.Discrete(4, start=1), False),
+        (spaces.MultiDiscrete([2, 3]), spaces.MultiDiscrete([2, 3], dtype=np.int32), True),
+        (spaces.Tuple([BOX, spaces.Discrete(4)]), spaces.Tuple([BOX, spaces.Discrete(4, dtype=np.int32)]), True),
         (spaces.MultiDiscrete([2, 3]), spaces.MultiDiscrete([3, 2]), False),
         (spaces.Dict({"a": BOX, "b": IMAGE}), spaces.Dict({"b": IMAGE, "a": BOX}), True),
     ],
@@ -153,14 +159,44 @@ def test_spaces_are_the_same_where_the_same_model_acts_in_them(
     assert (space_said(one) == space_said(other)) is same
 
 
+@pytest.mark.parametrize(
+    ("outer", "inner", "holds"),
+    [
+        (spaces.Box(-np.inf, np.inf, (2,)), BOX, True),
+        (spaces.Box(np.array([-1.0, -4.0]), np.array([1.0, 4.0]), dtype=np.float64), BOX, True),
+        (BOX, spaces.Box(np.array([-1.0, -4.0]), np.array([1.0, 4.0]), dtype=np.float64), False),
+        (spaces.Box(-4.0, 4.0, (3,)), BOX, False),
+        (spaces.Discrete(16), spaces.Discrete(4), True),
+        (spaces.Discrete(4), spaces.Discrete(4, start=1), False),
+        (BOX, spaces.Discrete(4), False),
+    ],
+)
+def test_a_space_holds_another_one_where_each_of_its_actions_can_be_taken(
+    outer: spaces.Space, inner: spaces.Space, *, holds: bool
+) -> None:
+    assert contains(space_said(outer), space_said(inner)) is holds
+
+
+def test_a_wrapper_that_only_watches_changes_no_observation_though_some_are_nan() -> None:
+    inner, seen = gym.make("CartPole-v1").unwrapped, WrappersSeen()
+    watching, changing = gym.Wrapper(inner), gym.Wrapper(inner)
+    seen.around([watching, changing])
+    for env, first in ((inner, 1.0), (watching, 1.0 + 1e-12), (changing, 2.0)):
+        seen.began(env, (np.array([np.nan, first]), {}))
+    environment = ObservedEnvironment(None, "", "a:B", {}, {}, None, [], [], [], False, (), None, None, 1)
+    (noted,) = seen.noted([environment])
+    assert noted.changes_observations == (1,)
+
+
 def test_a_checkpoint_that_is_not_the_last_of_its_series_is_remarked_on(tmp_path: Path) -> None:
-    for name, steps in {"cp_8000_steps": 8_000, "cp_16000_steps": 16_000, "seed_9": 16_000, "seed_8": 16_000}.items():
+    steps_of = {"cp_8000_steps": 8_000, "cp_16000_steps": 16_000, "seed_9": 16_000, "seed_8": 16_000}
+    for name, steps in {**steps_of, "seed1_1000": 1_000, "seed2_2000": 2_000}.items():
         with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
             archive.writestr("data", json.dumps({"num_timesteps": steps}))
     latest = Line("enjoy.py", 3, "model = PPO.load(latest)")
     (said,) = later_of_its_series(latest, tmp_path / "cp_8000_steps.zip")
     assert "cp_16000_steps.zip lies beside it, with 16,000" in said
-    for name in ("cp_16000_steps", "seed_8"):
+    for name in ("cp_16000_steps", "seed_8", "seed1_1000"):
         assert [*later_of_its_series(latest, tmp_path / f"{name}.zip")] == []
     meant = Line("enjoy.py", 3, 'model = PPO.load("cp_8000_steps")')
     assert [*later_of_its_series(meant, tmp_path / "cp_8000_steps.zip")] == []

@@ -111,16 +111,14 @@ class _Measuring:
         """A model measured, in the environment of the script or, where its zip speaks for that, in another one.
 
         What its zip says of training speaks for another environment where its spaces are others, or where the model
-        certainly earns less in that of the script. Another one is taken for that of training where the model does
-        earn what it earned.
+        certainly earns less in that of the script. Another one is taken for that of training only where the model
+        certainly earns more there, and then, unless its spaces speak for it, what it earned.
         """
         made = self._measured(found)
         less = self._earns_less(found, made)
         for other in found.others if found.doubtful or less else ():
             tried = self._measured(other)
-            if _is_likelier(tried, made, doubtful=found.doubtful) and (
-                found.doubtful or not self._earns_less(found, tried)
-            ):
+            if _earns_more(tried, made) and (found.doubtful or not self._earns_less(found, tried)):
                 return tried
         if not less:
             return made
@@ -155,13 +153,13 @@ class _Measuring:
         return _measured(found.compared, found.model, functools.partial(self._evaluate, found.model))
 
 
-def _is_likelier(tried: Comparison, made: Comparison, *, doubtful: bool) -> bool:
-    """Whether a model earns more in one environment than in another; or, where its spaces speak for it, not less."""
+def _earns_more(tried: Comparison, made: Comparison) -> bool:
+    """Whether a model earns more in one environment than in another, beyond chance, or can act only there."""
     here, there = made.conditions.get(AS_MODEL), tried.conditions.get(AS_MODEL)
     gain = gained(here, there)
     if gain is None:
         return there is not None and bool(there.episodes)
-    return gain.effect > 0.0 if is_certain(gain) else doubtful
+    return is_certain(gain) and gain.effect > 0.0
 
 
 def _measured(compared: Compared, model: ExternalSpec, evaluate: Callable[[Condition], Measurement]) -> Comparison:

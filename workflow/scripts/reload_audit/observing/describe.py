@@ -18,7 +18,16 @@ from gymnasium.wrappers import (
 )
 from stable_baselines3.common.atari_wrappers import AtariWrapper
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack
+from stable_baselines3.common.vec_env import (
+    DummyVecEnv,
+    VecCheckNan,
+    VecEnv,
+    VecFrameStack,
+    VecMonitor,
+    VecNormalize,
+    VecTransposeImage,
+    VecVideoRecorder,
+)
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvWrapper
 
 from reload_audit.observing.spaces_seen import spaces_of
@@ -38,6 +47,9 @@ _LEFT_OUT = (
     NormalizeAsTrained,
 )
 """Wrappers that ``gym.make`` puts around every environment, those that only watch, and what stands for VecNormalize."""
+
+_KNOWN_LAYERS = (VecCheckNan, VecFrameStack, VecMonitor, VecNormalize, VecTransposeImage, VecVideoRecorder)
+"""VecEnvWrappers that an audit adds itself where they are needed, or that only watch."""
 
 
 Arguments = Mapping[int, tuple[Any, Mapping[str, object], Mapping[str, object]]]
@@ -89,6 +101,7 @@ def described(
         n_envs=outermost.num_envs if isinstance(outermost, VecEnv) else 1,
         spaces=_spaces(leaf if single is None else single.unwrapped),
         wrapper_spaces=[_spaces(one) for one in own],
+        layer_spaces=next((_spaces(layer) for layer in layers[:-1] if type(layer) not in _KNOWN_LAYERS), None),
     )
 
 

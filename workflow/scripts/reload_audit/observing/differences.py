@@ -106,7 +106,7 @@ def _compared(
         return replace(compared, differences=[as_written(one, script) for one in (*found, *more)])
 
     return Found(
-        with_differences(*training.contradicting),
+        replace(with_differences(), remarks=(*remarks, *training.remarks)),
         spec,
         tuple(Found(replace(with_differences(*more), remarks=remarks[:-1]), other) for other, more in training.others),
         training.by_spaces,

@@ -94,14 +94,18 @@ class _Statements:
         self._lines = linecache.getlines(file)
 
     @cached_property
+    def _nodes(self) -> list[ast.AST]:
+        """All parts of the file, parsed; none where it is no Python."""
+        try:
+            return [*ast.walk(ast.parse("".join(self._lines)))]
+        except (SyntaxError, ValueError):
+            return []
+
+    @cached_property
     def _simple(self) -> Mapping[int, tuple[int, int]]:
         """Of each line the first and last line of the smallest statement around it that holds no other."""
         found: dict[int, tuple[int, int]] = {}
-        try:
-            tree = ast.parse("".join(self._lines))
-        except (SyntaxError, ValueError):
-            return found
-        for node in ast.walk(tree):
+        for node in self._nodes:
             if isinstance(node, ast.stmt) and not hasattr(node, "body"):
                 for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
                     found[line] = (node.lineno, node.end_lineno or node.lineno)
@@ -109,10 +113,7 @@ class _Statements:
 
     def formula_of(self, number: int) -> int | None:
         """The line of the formula for the name that a call on a line is given first; None where there is none."""
-        try:
-            nodes = [*ast.walk(ast.parse("".join(self._lines)))]
-        except (SyntaxError, ValueError):
-            return None
+        nodes = self._nodes
         calls = [node for node in nodes if isinstance(node, ast.Call) and node.lineno == number and node.args]
         given = {node.args[0].id for node in calls if isinstance(node.args[0], ast.Name)}
         found = [

@@ -317,10 +317,11 @@ class Observer:
         normalize, inner, *_ = [*normalizing, None, None]
         number = None if normalize is None else self._normalizations.begins(normalize, self._line())
         seen = described(layers, self._made_at, number, self._arguments)
-        self._wrappers.around(own_wrappers(single_of(layers[-1])))
+        own = own_wrappers(single_of(layers[-1]))
         within = None if inner is None else self._normalizations.begins(inner, self._line())
         vec_line = self._made_at(env) if vectorized else None
         self._environments.append(replace(seen, vec_line=vec_line, inner_normalization=within))
+        self._wrappers.around(own)  # what comes before may raise, and is tried again in the next step
         slots = [Slot() for _ in range(env.num_envs if vectorized else 1)]
         switches = None if number is None else self._normalizations[number]
         made = Watched(env, len(self._environments) - 1, vectorized, slots, normalize, layers[-1], switches)

@@ -15,10 +15,11 @@ import gymnasium as gym
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
+from reload_audit.forensics.traces import space_of
 from reload_audit.models.claims import find_claims
 from reload_audit.observing.environment import environment_differences
 from reload_audit.observing.own_classes import MODULE
-from reload_audit.observing.spaces_seen import spaces_of
+from reload_audit.observing.spaces_seen import contains, spaces_of, takes_any_number
 from reload_audit.observing.subject import Subject
 from reload_audit.processes.imports import ImportProblem, import_module
 from reload_audit.reading.model_zip import read_model
@@ -36,7 +37,7 @@ class OfTraining:
     """What a zip says of training, as far as it matters for the environment of a script.
 
     :param claims: what the model earned in its last episodes of training
-    :param contradicting: what the script does otherwise, by the spaces, where no other environment explains that
+    :param remarks: which spaces of the script's environment are not those of training
     :param others: how the model is evaluated in environments that training may have had, each with what the script does
         otherwise then, the likeliest first
     :param by_spaces: whether the spaces of the script's environment are not those of training
@@ -44,7 +45,7 @@ class OfTraining:
     """
 
     claims: tuple[Claim, ...] = ()
-    contradicting: tuple[ScriptDifference, ...] = ()
+    remarks: tuple[str, ...] = ()
     others: tuple[tuple[ExternalSpec, tuple[ScriptDifference, ...]], ...] = ()
     by_spaces: bool = False
     suspects: tuple[str, ...] = ()
@@ -58,70 +59,88 @@ def of_training(subject: Subject, policy: ExternalPolicy) -> OfTraining:
     if subject.known:
         return OfTraining()
     saved = read_model(subject.spec.path, trusted=policy.trust, max_bytes=policy.max_bytes)
-    actions: spaces.Space = saved.value("action_space")
-    trained = spaces_of(actions, saved.value("observation_space"))
-    claims = tuple(one for one in find_claims(subject.spec, saved)[0] if one.kind == "training")
+    actions = space_of(saved, "action_space")
+    trained = spaces_of(actions, space_of(saved, "observation_space"))
     seen, ran = subject.environment, subject.spec.environment
-    registered = _registration(seen)
     chains = {what: _chain(seen, what) for what in ("actions", "observations")}
-    contradicting = tuple(_contradicting(subject, trained, chains))
-    certain = tuple(one for one in contradicting if one.certain)
+    contradicting = dict(_contradicting(subject, trained, chains))
+    remarks = tuple(
+        f"its zip says that {evidence}"
+        for what, evidence in contradicting.items()
+        if not (what == "actions" and contains(chains[what][-1], trained.actions))
+    )
+    if seen.layer_spaces is not None:  # which the audit cannot build, so that nothing can be measured
+        return OfTraining(remarks=remarks)
+    claims = tuple(one for one in find_claims(subject.spec, saved)[0] if one.kind == "training")
+    registered = _registration(seen)
     if contradicting:
-        why = contradicting[0].evidence
-        environments = [*_with_spaces_of_training(ran, trained, actions, chains)]
+        why = next(iter(contradicting.values()))
+        environments = [
+            *_with_spaces_of_training(ran, trained, actions, {what: chains[what] for what in contradicting})
+        ]
     else:
         why = "; ".join(map(claim_said, claims[:1]))
-        environments = [*_as_registered(seen, ran, chains, registered)]
-    others = [(one, _differences(subject, one, why, policy, certain=bool(certain))) for one in environments]
+        environments = [*_as_registered(seen, ran, registered)]
+    others = [(one, _differences(subject, one, why, policy)) for one in environments]
     known = tuple((replace(subject.spec, environment=one), found) for one, found in others if found)
-    return OfTraining(claims, certain, known, bool(contradicting), tuple(_suspects(seen, registered)))
+    return OfTraining(claims, remarks, known, bool(contradicting), tuple(_suspects(seen, registered)))
 
 
 def claim_said(claim: Claim) -> str:
-    """``the last 100 episodes of training earned 104 ± 80``."""
+    """``the last 100 episodes of training earned 104 ± 80 by its Monitor, which may have counted on another scale``."""
     episodes = "episodes" if claim.n is None else f"{claim.n:,} episodes"
     spread = "" if claim.std is None else f" ± {claim.std:.3g}"
-    return f"the last {episodes} of training earned {claim.mean:.4g}{spread}"
+    counted = "by its Monitor, which may have counted on another scale"
+    return f"the last {episodes} of training earned {claim.mean:.4g}{spread} {counted}"
 
 
 # --- Spaces ---
 
 
 def _chain(seen: ObservedEnvironment, what: str) -> list[str]:
-    """A space of the environment itself, and as each of its wrappers leaves it."""
-    return [getattr(one, what) for one in (seen.spaces, *seen.wrapper_spaces)]
+    """A space of the environment itself, and as each of its wrappers, and a VecEnvWrapper of the script's, leaves it.
+
+    A wrapper that takes any action, such as ClipAction, leaves the space of actions as it is.
+    """
+    chain: list[str] = []
+    for one in filter(None, (seen.spaces, *seen.wrapper_spaces, seen.layer_spaces)):
+        space: str = getattr(one, what)
+        chain.append(chain[-1] if chain and what == "actions" and takes_any_number(space) else space)
+    return chain
 
 
-def _contradicting(subject: Subject, trained: Spaces, chains: dict[str, list[str]]) -> Iterator[ScriptDifference]:
-    """The spaces in which the model acts that are not those of training.
+def _contradicting(subject: Subject, trained: Spaces, chains: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
+    """Which spaces, in which the model acts, are not those of training: ``actions`` or ``observations``, and in words.
 
     Bounds of observations may differ where no wrapper is to blame: environments have learned of theirs late. Actions
     that the script changes itself may be made for the other space.
     """
     run, seen = subject.run, subject.environment
+    outermost = seen.layer_spaces or [seen.spaces, *seen.wrapper_spaces][-1]
     for what, chain in chains.items():
         own, found = getattr(trained, what), chain[-1]
-        if not own or not found or own == found:
+        if not own or not found or own in (found, getattr(outermost, what)):
             continue
         discrete = own.startswith(_DISCRETE) or found.startswith(_DISCRETE)
         if what == "actions" and (run.changed or run.acts_by_itself or run.outside):
             continue
         if what == "observations" and (seen.frame_stack is not None or not (discrete or own in chain)):
             continue
-        evidence = f"the {what} of training are {own}, and here they are {found}"
-        certain = what == "actions" or discrete
-        yield ScriptDifference("environment-differs", seen.line, f"its zip says that {evidence}", certain=certain)
+        yield what, f"the {what} of training are {own}, and here they are {found}"
 
 
 def _with_spaces_of_training(
-    ran: EnvironmentSpec, trained: Spaces, actions: spaces.Space, chains: dict[str, list[str]]
+    ran: EnvironmentSpec, trained: Spaces, actions: spaces.Space | None, chains: dict[str, list[str]]
 ) -> Iterator[EnvironmentSpec]:
-    """The environment without the wrappers that change its spaces, or with one that gives it those of training."""
+    """The environment without the wrappers that change its spaces, or with one that gives it those of training.
+
+    :param chains: of the spaces that are not those of training
+    """
     left_out = {place for what, chain in chains.items() for place in _after(chain, getattr(trained, what))}
     if left_out:
         inside = tuple(one for place, one in enumerate(ran.wrappers) if place not in left_out)
         yield replace(ran, wrappers=inside)
-    elif isinstance(actions, spaces.Box) and trained.actions != chains["actions"][-1]:
+    elif isinstance(actions, spaces.Box) and "actions" in chains:
         low, high = float(actions.low.min()), float(actions.high.max())
         bounds = {"min_action": low, "max_action": high}
         if (actions.low == low).all() and (actions.high == high).all():
@@ -150,12 +169,11 @@ def _registration(seen: ObservedEnvironment) -> EnvSpec | None:
 
 
 def _as_registered(
-    seen: ObservedEnvironment, ran: EnvironmentSpec, chains: dict[str, list[str]], registered: EnvSpec | None
+    seen: ObservedEnvironment, ran: EnvironmentSpec, registered: EnvSpec | None
 ) -> Iterator[EnvironmentSpec]:
     """The environment as it is registered, with no wrappers but those that give it the spaces of training."""
-    needed = {
-        place - 1 for chain in chains.values() for place in range(1, len(chain)) if chain[place] != chain[place - 1]
-    }
+    chain = [seen.spaces, *seen.wrapper_spaces]
+    needed = {place - 1 for place in range(1, len(chain)) if chain[place] != chain[place - 1]}
     inside = tuple(one for place, one in enumerate(ran.wrappers) if place in needed)
     plainer = replace(ran, wrappers=inside)
     if registered is not None:
@@ -168,7 +186,7 @@ def _as_registered(
 
 
 def _differences(
-    subject: Subject, environment: EnvironmentSpec, why: str, policy: ExternalPolicy, *, certain: bool
+    subject: Subject, environment: EnvironmentSpec, why: str, policy: ExternalPolicy
 ) -> tuple[ScriptDifference, ...]:
     """What a script does otherwise, if its model was trained in this environment.
 
@@ -176,11 +194,7 @@ def _differences(
     """
     supposed = replace(subject, known=True, spec=replace(subject.spec, environment=environment))
     return tuple(
-        replace(
-            one,
-            evidence=f"{one.evidence}, to judge by its zip: {why.removeprefix('its zip says that ')}",
-            certain=certain,
-        )
+        replace(one, evidence=f"{one.evidence} (so it is presumed, as its zip says that {why})")
         for one in environment_differences(supposed, policy)
     )
 

@@ -10,21 +10,22 @@ from reload_audit.planning.discovery.zips import settings
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.records.observation import Line
 
-_NUMBER = re.compile(r"\d+")
+_LAST_NUMBER = re.compile(r"\d+(?=\D*$)")
 _MOST_FILES = 10_000
 
 
 def later_of_its_series(line: Line | None, path: Path) -> Iterator[str]:
     """Say that a checkpoint which was trained for longer lies beside the one that is loaded.
 
-    They are of one series where their names differ in numbers alone, and the later one was trained for more steps.
+    They are of one series where their names differ in the last number alone, and the later one was trained for more
+    steps.
     """
     if line is None or f"{path.stem}" in line.code or not path.is_file():
         return  # a script that names it means it
-    pattern = _NUMBER.sub("#", path.name)
+    pattern = _LAST_NUMBER.sub("#", path.stem)
     files = [file for _, file in zip(range(_MOST_FILES), path.parent.glob("*.zip"), strict=False)]
-    alike = [file for file in files if _NUMBER.sub("#", file.name) == pattern]
-    last = max(alike, key=lambda file: [*map(int, _NUMBER.findall(file.name))], default=path)
+    alike = [file for file in files if _LAST_NUMBER.sub("#", file.stem) == pattern]
+    last = max(alike, key=lambda file: [*map(int, _LAST_NUMBER.findall(file.stem))], default=path)
     steps, more = _steps(path), _steps(last)
     if steps is not None and more is not None and more > steps:
         yield (

@@ -36,7 +36,7 @@ class WrappersSeen:
         inside, given = self._first.get(id(env.env), (None, None))
         if inside is not env.env or first is None or given is None or first == given:
             return
-        if len(first) != len(given) or not np.allclose(first, given):
+        if len(first) != len(given) or not np.allclose(first, given, equal_nan=True):
             self._changing[id(env)] = env
 
     def noted(self, environments: Sequence[ObservedEnvironment]) -> list[ObservedEnvironment]:

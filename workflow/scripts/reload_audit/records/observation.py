@@ -171,6 +171,7 @@ class ObservedEnvironment(PlainData):
     :param vec_line: that made the outermost layer of the VecEnv; None for a single environment
     :param spaces: of the environment itself; of one in another process, as its wrappers leave them
     :param wrapper_spaces: as each of the wrappers leaves them
+    :param layer_spaces: as the outermost VecEnvWrapper leaves them that an audit cannot add; None where there is none
     """
 
     line: Line | None
@@ -192,6 +193,7 @@ class ObservedEnvironment(PlainData):
     inner_normalization: int | None = None
     spaces: Spaces = field(default_factory=Spaces)
     wrapper_spaces: Sequence[Spaces] = ()
+    layer_spaces: Spaces | None = None
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ class Found:
 
     :param model: how an audit evaluates it; None where it cannot
     :param others: the same for environments that training may have had instead of the script's, the likeliest first
-    :param doubtful: whether the model's spaces speak for one of those
+    :param doubtful: whether the model's spaces are not those of the script's environment, and so speak for one of those
     :param claims: what the model earned in training, where only its zip tells something of that
     :param trained: the same in words
     :param suspects: what of the script's environment may not be that of training
