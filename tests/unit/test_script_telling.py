@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import runpy
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +14,10 @@ import pytest
 
 from reload_audit.observing.counting import asking_for_both
 from reload_audit.observing.figure import figure_of
+from reload_audit.observing.lines import UserLines
 from reload_audit.observing.paths import as_written
 from reload_audit.observing.printed import number_that_is_no_mean, numbers_in
+from reload_audit.observing.run_script import Printed
 from reload_audit.records.observation import (
     Line,
     Observation,
@@ -81,6 +86,84 @@ def test_nothing_is_said_of_a_script_that_prints(what: str) -> None:
     assert said_of(*HEALTHY[what]) == ""
 
 
+ALIKE = (500.0, 500.0, 500.0), (1.0, 1.0, 1.0)
+CAUGHT = tuple(float(n < 37) for n in range(50))
+LONG = (-57.3, -64.9, -60.4, -61.2, -58.6, -66.1, -59.9, -60.7, -62.3, -59.5)
+SAYS_ITSELF = {
+    "Normalized score: 1.00": ALIKE,
+    "Success rate (score >= 475): 1.00": ALIKE,
+    "Mean reward per step: 1.00": ALIKE,
+    "Goal reward collected in 37 of 50 episodes": (CAUGHT, CAUGHT),
+    f"Total reward over all episodes: {sum(LONG):.1f}": (LONG, LONG),
+    f"Reward per step: {sum(LONG) / 500:.3f}": (LONG, LONG),
+    "step 7 reward 1.0\nmean reward: 500.0": ALIKE,
+    "mean reward of model 7e1234567, 7e999 and 0e999": ALIKE,
+    "mean reward: 10,374.06": ((10_374.05, 10_374.07), (3.1, 4.2)),
+    "Discounted return: -88.41": (LONG, LONG),
+    "Reward components: forward 1.25 ctrl -0.31": (LONG, LONG),
+    "Reward weights: 0.5 0.31": (LONG, LONG),
+    "Best mean reward in checkpoint.zip: -144.31 (step 100000)": (LONG, LONG),
+    "IQM score: -133.13": (LONG, LONG),
+    "Score: 87.5 out of 100": (LONG, LONG),
+    "Score: 87.5/100": (LONG, LONG),
+    "Evaluation of return finished in 12.31 s": (LONG, LONG),
+    "last reward: -0.7700": (LONG, (-1.31, -0.77) * 5),
+    "reward 500": ((50.0, 51.0, 49.0), (3.1, 4.2, 5.3)),
+    "rewards: [-0.2 -1.3 0.7 0.4]": (LONG, LONG),
+}
+
+
+@pytest.mark.parametrize("text", SAYS_ITSELF)
+def test_nothing_is_said_of_a_number_that_the_script_itself_calls_another(text: str) -> None:
+    rewards, last = SAYS_ITSELF[text]
+    n = len(rewards)
+    observation, run = seen(*text.split("\n"), rewards=rewards, last=last, length=500 if n == 3 else 50)
+    figure = figure_of(observation, run)
+    assert figure is not None
+    assert figure.printed == ""
+    assert number_that_is_no_mean(observation, run, float(np.mean(rewards))) == ""
+
+
+ONE_REMARK = {
+    "Mean reward: 1.00": (*ALIKE, "the mean reward of a step"),
+    f"Total reward: {sum(LONG):.1f}": (LONG, LONG, "the sum of 10 episodes"),
+}
+
+
+@pytest.mark.parametrize("text", ONE_REMARK)
+def test_a_number_that_may_be_meant_so_is_a_remark_alone(text: str) -> None:
+    rewards, last, said = ONE_REMARK[text]
+    observation, run = seen(text, rewards=rewards, last=last, length=500 if len(rewards) == 3 else 50)
+    figure = figure_of(observation, run)
+    assert figure is not None
+    assert figure.printed == ""
+    assert said in number_that_is_no_mean(observation, run, float(np.mean(rewards)))
+
+
+def test_nothing_is_said_where_a_library_shows_the_mean() -> None:
+    observation, run = seen("Mean reward: 37.21")
+    shown = replace(observation, printed=(*observation.printed, float(np.mean(REWARDS))))
+    assert number_that_is_no_mean(observation, run, -7.0) != ""
+    assert number_that_is_no_mean(shown, run, -7.0) == ""
+
+
+def test_lines_end_with_a_carriage_return_too_and_the_last_needs_no_end(tmp_path: Path) -> None:
+    script = tmp_path / "enjoy.py"
+    script.write_text(
+        "for step in range(300):\n    print(f'step {step} reward 1.0', end='\\r')\n"
+        "print('\\rmean reward: 500.0')\nprint('best:', 7.5, end='')\n"
+    )
+    printed = Printed(io.StringIO(), UserLines(script, []))
+    with contextlib.redirect_stdout(printed):
+        runpy.run_path(str(script))
+    printed.end()
+    *steps, mean, best = printed.prints()
+    assert (mean.text, mean.count, mean.line and mean.line.line) == ("mean reward: 500.0", 1, 3)
+    assert (best.text, best.count, best.line and best.line.line) == ("best: 7.5", 1, 4)
+    assert {one.count for one in steps} == {300}
+    assert printed.numbers[-2:] == [500.0, 7.5]
+
+
 OTHERWISE = {
     f"best of all: reward {max(REWARDS)}": "the best of its 5 episodes",
     f"Reward: {max(REWARDS)}": "the best of its 5 episodes",
@@ -122,6 +205,8 @@ COUNTED = {
     f"mean {np.mean(LAST):.4f}": "the mean of the last reward of each of 5 episodes",
     f"mean reward {sum(REWARDS) / 6:.3f}": "the sum of 5 episodes, divided by 6",
     f"reward {sum(REWARDS) / 250:.5f}": "the mean reward of a step",
+    f"mean reward over 5 episodes: {np.mean(LAST):.4f}, std 0.009": "the mean of the last reward of each of 5 episodes",
+    f"average return per episode = {sum(REWARDS) / 4:.2f}": "the sum of 5 episodes, divided by 4",
     f"reward {sum(REWARDS):.2f}": "the sum of 5 episodes",
     f"mean {np.cumsum(REWARDS).mean():.3f}": "the mean of sums that go on from one episode to the next",
 }

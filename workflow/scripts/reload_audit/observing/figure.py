@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from reload_audit.observing.printed import PrintedNumber, rewards_printed
+from reload_audit.observing.printed import PrintedNumber, rewards_printed, shows_a_mean, ways_of_counting
 from reload_audit.records.observation import Observation, ObservedEpisode, ObservedEvaluation, ObservedRun
 from reload_audit.records.script_record import Figure
 
@@ -95,17 +96,22 @@ def _of_evaluation(evaluation: ObservedEvaluation, run: ObservedRun, n_envs: int
 def _printed_otherwise(observation: Observation, run: ObservedRun, n_envs: int) -> tuple[PrintedNumber, str] | None:
     """A number that a script prints that is no reward of an episode, and what it is; None where that is not known.
 
-    Where it may be several things, it is the one that explains the most of what else is printed; both, where that
-    does not tell either.
+    It is known where nothing else can be meant: the number stands directly beside the word for a reward, or alone, has
+    digits enough, and no word says what it is. Where it may be several things, it is the one that explains the most of
+    what else is printed; both, where that does not tell either.
     """
     rewards, numbers = run.seen, observation.printed
     if rewards.size < 2 or matches(numbers, rewards) or matches(numbers, run.earned):
         return None
-    printed = [number for number in rewards_printed(observation, run) if number.certain or number.digits > 2]
+    every = rewards_printed(observation, run)
+    if shows_a_mean(observation, every, float(rewards.mean())):
+        return None
+    printed = [number for number in every if number.direct and not (number.says_other or _PART.search(number.text))]
+    telling = [number for number in printed if number.digits > (3 if number.bare else 2) and not number.is_round]
     found: list[tuple[int, PrintedNumber, str]] = []
-    for said, (value, parts) in _ways(run, n_envs).items():
-        number = next((one for one in reversed(printed) if value and one.digits > 1 and one.is_near(value)), None)
-        if number is not None:
+    for said, (value, parts) in ways_of_counting(run, n_envs).items():
+        number = next((one for one in reversed(telling) if value and one.is_near(value)), None)
+        if number is not None and not _is_called(number, said):
             beside = sum(bool(np.isclose(parts, one, rtol=1e-3, atol=0.0051).any()) for one in numbers)
             found.append((beside, number, said))
     if found:
@@ -113,35 +119,24 @@ def _printed_otherwise(observation: Observation, run: ObservedRun, n_envs: int) 
         called = [said for beside, other, said in found if beside == most and other.value == number.value]
         return number, ", or ".join(called)
     sums = np.cumsum(rewards)
-    going_on = [number for number in printed if any(map(number.is_near, map(float, sums[1:])))]
-    if len(going_on) >= min(3, rewards.size - 1):
-        return going_on[-1], "a sum that goes on from one episode to the next"
-    return None
+    said = "a sum that goes on from one episode to the next"
+    near = [number for number in printed if number.digits > 1 and any(map(number.is_near, map(float, sums[1:])))]
+    going_on = [number for number in near if not _is_called(number, said)]
+    return (going_on[-1], said) if len(going_on) >= min(3, rewards.size - 1) else None
 
 
-def _ways(run: ObservedRun, n_envs: int) -> dict[str, tuple[float, Sequence[float]]]:
-    """What a script may make of episodes in place of their mean: the number, and those that it is made of."""
-    counted, rewards = run.counted, run.seen
-    n, total, sums = rewards.size, float(rewards.sum()), np.cumsum(rewards)
-    last, lengths = ([float(getattr(episode, name)) for episode in counted] for name in ("last", "length"))
-    ways: dict[str, tuple[float, Sequence[float]]] = {
-        f"the mean of the last reward of each of {n} episodes": (float(np.mean(last)), last),
-        "the mean of sums that go on from one episode to the next": (float(sums.mean()), [*map(float, sums)]),
-        "the mean reward of a step": (total / sum(lengths), ()),
-        f"the sum of {n} episodes, divided by {n + 1}": (total / (n + 1), ()),
-        f"the sum of {n} episodes, divided by {n - 1}": (total / (n - 1), ()),
-        f"the sum of {n} episodes": (total, [*map(float, sums)]),
-    }
-    every = float(sum(episode.seen for episode in run.episodes))
-    if every != total:
-        ways[f"the sum of {n} episodes, and of what was not over"] = (every, ())
-    if n_envs > 1:
-        of_each = [sum(one.seen for one in run.episodes if one.slot == slot) for slot in range(n_envs)]
-        several = f"about {n / n_envs:.3g}" if n % n_envs else f"{n // n_envs}"
-        ways[f"the rewards of all {n_envs} environments, added up"] = (n_envs * total / n, ())
-        if n > n_envs:
-            ways[f"the sum of {several} episodes of each environment"] = (every / n_envs, of_each)
-    return ways
+_PART = re.compile(r"best|max|highest|top|worst|min|lowest|median|first", re.IGNORECASE)
+"""Words beside which a number is that of a part of the episodes."""
+
+_TOTAL = re.compile(r"total", re.IGNORECASE)
+_OF_ONE = re.compile(r"(?<![a-z])(?:ep|episode)\W*\d", re.IGNORECASE)
+
+
+def _is_called(number: PrintedNumber, way: str) -> bool:
+    """Whether a script may itself say that it prints this: a total may be that of all episodes, unless it is of one."""
+    may_be_total = "sum" in way and not ("divided" in way or "each" in way)
+    total = may_be_total and _TOTAL.search(number.text) and not _OF_ONE.search(number.text)
+    return number.says_it_is(way) or bool(total)
 
 
 def matches(printed: Iterable[float], rewards: np.ndarray) -> int:

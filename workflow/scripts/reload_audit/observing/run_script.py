@@ -8,6 +8,7 @@ import contextlib
 import inspect
 import linecache
 import os
+import re
 import sys
 import time
 import traceback
@@ -37,6 +38,12 @@ _MOST_PRINTED = 200
 _MOST_LINES = 100
 """Lines with numbers in them, of what a script prints."""
 
+_LONGEST = 20_000
+"""Characters of a line in which numbers are looked for."""
+
+_LINE_END = re.compile(r"[\r\n]")
+"""What ends a line: a carriage return, too, after which another text takes its place."""
+
 _WITHOUT_WINDOWS = {"MPLBACKEND": "Agg", "SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy"}
 
 
@@ -60,11 +67,12 @@ def observe_script(spec: ScriptSpec, folder: str) -> Observation:
     spare_compiler()
     install(observer)
     allow_recorders(observer.say)
-    printed = _Printed(sys.stdout, lines)
+    printed = Printed(sys.stdout, lines)
     ended = _End()
     with contextlib.redirect_stdout(printed), ended:
         for code in _programs(path):
             _execute(code, namespace)
+    printed.end()
     found = observer.observation(Path(spec.script).name)
     at = lines.of_traceback(ended.trace)
     said = found.said
@@ -151,7 +159,7 @@ def _execute(code: CodeType, namespace: dict[str, object]) -> None:
         exec(code, namespace)  # noqa: S102
 
 
-class _Printed:
+class Printed:
     """Standard output, which remembers the numbers in it, and the lines of the user's code that print them."""
 
     def __init__(self, stream: TextIO, lines: UserLines) -> None:
@@ -160,25 +168,41 @@ class _Printed:
         self.numbers: list[float] = []
         self._texts: deque[tuple[Place, str]] = deque(maxlen=_MOST_LINES)
         self._counts: Counter[Place] = Counter()
-        self._line = ""
+        self._begun: list[str] = []
+        self._written = 0
+        self._place: Place | None = None
 
     def write(self, text: str) -> int:
-        self._line += text
-        while "\n" in self._line:
-            line, self._line = self._line.split("\n", 1)
-            found = numbers_in(line[:2000])
-            if found:
-                self.numbers += found
-                del self.numbers[: -2 * _MOST_PRINTED]
-                self._remember(line)
+        first, *others = _LINE_END.split(text)
+        if first or others:
+            place = self._lines.place()
+            own = place is not None and place[0] == sys._getframe(1).f_code.co_filename  # else a library prints it
+            self._place = place if own else None
+        self._go_on(first)
+        for part in others:
+            self.end()
+            self._go_on(part)
         return self._stream.write(text)
 
-    def _remember(self, line: str) -> None:
-        place = self._lines.place()
-        if place is None or place[0] != sys._getframe(2).f_code.co_filename:  # a library prints it
+    def _go_on(self, part: str) -> None:
+        part = part[: _LONGEST - self._written]
+        if part:
+            self._begun.append(part)
+            self._written += len(part)
+
+    def end(self) -> None:
+        """End the line that is being printed."""
+        line, place = "".join(self._begun), self._place
+        self._begun.clear()
+        self._written = 0
+        found = numbers_in(line)
+        if not found:
             return
-        self._counts[place] += 1
-        self._texts.append((place, line[:300]))
+        self.numbers += found
+        del self.numbers[: -2 * _MOST_PRINTED]
+        if place is not None:
+            self._counts[place] += 1
+            self._texts.append((place, line[:300]))
 
     def prints(self) -> tuple[ObservedPrint, ...]:
         """The last lines with numbers that the user's own code printed."""
