@@ -320,6 +320,10 @@ def test_a_line_with_two_faults_has_one_text_in_its_place() -> None:
     lines = [*about_scripts((replace(SAME, causes=tuple(one_text_a_line(causes)), differs=True, gap=40.0),))]
     assert sum(f"write: {dear}" in line for line in lines) == 1
     assert any("write: as for 1, which is the same line" in line for line in lines)
+    apart = [replace(causes[0], instead="env = A(env)"), replace(causes[1], instead="env = B(env)")]
+    lines = [*about_scripts((replace(SAME, causes=tuple(apart), differs=True, gap=40.0),))]
+    assert any("write: env = A(env)" in line for line in lines)
+    assert any("write, together with what 1 changes in the same line: env = B(env)" in line for line in lines)
     updating = replace(causes[1], cause="training-mode", instead=f"{code}; venv.training = False")
     both = f"{code}; venv.norm_reward = False; venv.training = False"
     assert {cause.instead for cause in one_text_a_line([causes[1], updating])} == {both}

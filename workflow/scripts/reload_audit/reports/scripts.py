@@ -133,14 +133,17 @@ def details(script: ScriptEntry) -> Iterator[str]:
     """The numbered causes of a script, what to write instead, and what else is to be said."""
     if script.shown:
         yield script.shown
-    written: dict[str, int] = {}
+    written: dict[str, tuple[int, str]] = {}
     for number, cause in enumerate(script.causes, 1):
         yield f"{number}. {said(cause, script)}"
-        if cause.instead and cause.where in written:
-            yield f"   write: as for {written[cause.where]}, which is the same line"
-        elif cause.instead:
-            written[cause.where] = number
-            yield f"   write: {cause.instead}"
+        if cause.instead:
+            first, text = written.setdefault(cause.where, (number, cause.instead))
+            if first == number:
+                yield f"   write: {cause.instead}"
+            elif text == cause.instead:
+                yield f"   write: as for {first}, which is the same line"
+            else:
+                yield f"   write, together with what {first} changes in the same line: {cause.instead}"
         yield f"   see docs/causes/{cause.cause}.md"
     if script.harmless:
         others = "; ".join(f"{cause.where}: {cause.cause}" if cause.where else cause.cause for cause in script.harmless)
