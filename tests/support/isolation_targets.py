@@ -342,6 +342,12 @@ def kill_the_server_then_be_killed(notes: str) -> str:
     return f"try {tries + 1}"
 
 
+def stop_the_server() -> None:
+    """Stop the process that this one was forked from, then do nothing for a long time."""
+    os.kill(os.getppid(), signal.SIGSTOP)
+    time.sleep(600)
+
+
 def draw() -> float:
     """Return a number of NumPy's global generator, which nobody has seeded."""
     return float(importlib.import_module("numpy").random.rand())

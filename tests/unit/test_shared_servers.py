@@ -9,15 +9,17 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from reload_audit.jobs import external, probe, reload, sharing, train
-from reload_audit.processes import shared_servers
+from reload_audit.processes import isolation, shared_servers
 from reload_audit.processes.isolation import Outcome, call, prepare
 from reload_audit.processes.shared_servers import VARIABLE
 from support.builders import ROOT
@@ -276,21 +278,48 @@ sys.stdin.read()
                 os.kill(pid, signal.SIGKILL)
 
 
-def test_the_folder_of_a_run_that_was_killed_is_removed_by_the_next_one(server: int, tmp_path: Path) -> None:
-    script = tmp_path / "main.py"
-    script.write_text(f"""
+SHARES = f"""
 import os, sys
 sys.path[:] = {sys.path!r}
 from reload_audit.processes import shared_servers
 shared_servers.share([], [])
 print(os.environ[shared_servers.VARIABLE], flush=True)
-os.kill(os.getpid(), 9)
-""")
-    killed = Path(subprocess.run([sys.executable, script], stdout=subprocess.PIPE, text=True).stdout.strip())
-    assert killed.is_dir()
-    shared_servers._remove_abandoned()
-    assert not killed.exists()
-    assert folder_of_the_run().is_dir()  # whose main process lives
+sys.stdin.read()
+"""
+
+
+def test_the_folder_of_a_run_that_was_killed_is_removed_by_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        monkeypatch.setattr(tempfile, "tempdir", place)
+        monkeypatch.setenv("TMPDIR", place)
+        others = Path(place, f"{shared_servers._PREFIX}of-somebody")
+        others.mkdir(mode=0o755)
+        (others / shared_servers._OWNED).touch()
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        command = [sys.executable, "-c", SHARES]
+        with subprocess.Popen(command, **pipes) as killed, subprocess.Popen(command, **pipes) as goes_on:
+            assert killed.stdout is not None
+            assert goes_on.stdout is not None
+            gone, live = Path(killed.stdout.readline().strip()), Path(goes_on.stdout.readline().strip())
+            killed.kill()
+            killed.wait()
+            assert gone.is_dir()
+            shared_servers._remove_abandoned()
+            assert [folder.is_dir() for folder in (gone, live, others)] == [False, True, True]
+
+
+@pytest.mark.slow
+def test_a_call_whose_server_is_stopped_ends_with_its_time(
+    server: int, begin_job: Callable[[], None], log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolation, "_LEAVING_SECONDS", 0.5)
+    begin_job()
+    try:
+        outcome = call(f"{TARGETS}:stop_the_server", (), method="forkserver", log=log, timeout=2.0)
+    finally:
+        os.kill(server, signal.SIGCONT)
+    assert outcome.failure is not None
+    assert outcome.failure.kind == "timeout"
 
 
 def test_the_servers_of_a_run_import_what_those_of_its_jobs_would() -> None:

@@ -27,6 +27,7 @@ def check_experiments(
     source: str,
     log: Path,
     memory: int,
+    isolation: str,
 ) -> None:
     """Try every experiment, unless the same has been tried before.
 
@@ -36,6 +37,7 @@ def check_experiments(
     :param source: the configuration's name, for messages
     :param log: takes what the processes print
     :param memory: MiB that trying them may take
+    :param isolation: how the processes are started in which they are tried
     :raises ConfigError: experiments cannot start; one line says why of each
     """
     if marker.exists() and marker.read_text(encoding="utf-8") == checked:
@@ -44,7 +46,7 @@ def check_experiments(
     if experiments and importlib.util.find_spec("stable_baselines3") is not None:
         print(f"Checking the experiments of {source}")
         done = subprocess.run(
-            [sys.executable, str(script), source, str(log), str(memory)],
+            [sys.executable, str(script), source, str(log), str(memory), isolation],
             input=json.dumps(experiments),
             stderr=subprocess.PIPE,
             env={**os.environ, **for_children([str(script.parent), *named_in_environment()])},

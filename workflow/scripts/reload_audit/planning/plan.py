@@ -323,6 +323,7 @@ class Plan:
             self.source,
             Path(self.folders.logs, "check.log"),
             self.config["training"]["memory"],
+            self.config["reload"]["isolation"],
         )
 
     def closing_words(self) -> str | None:

@@ -251,7 +251,7 @@ def _draw_anew() -> None:
     if (numpy := sys.modules.get("numpy")) is not None:
         numpy.random.seed()
     if (torch := sys.modules.get("torch")) is not None:
-        torch.seed()
+        torch.default_generator.seed()  # those of a GPU are made when they are used
 
 
 def _leave_if_forked(pid: int) -> None:
@@ -439,6 +439,8 @@ def _end(process: Any, grace: float) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.kill()
+    if isinstance(process, serving.Forked) and not _has_left(process, _LEAVING_SECONDS):
+        process.give_up()
     process.join()
 
 

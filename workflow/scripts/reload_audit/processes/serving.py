@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from multiprocessing import forkserver, popen_forkserver, util
 from multiprocessing.connection import wait
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.context import ForkServerProcess, ProcessError
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,10 @@ class Forked(ForkServerProcess):
     @staticmethod
     def _Popen(process_obj: Any) -> _Popen:  # noqa: N802  multiprocessing's name
         return _Popen(process_obj)
+
+    def give_up(self) -> None:
+        """Take it for ended that was killed, where its server does not say so, because it was stopped."""
+        self._popen.returncode, self._popen.lost = -signal.SIGKILL, True  # type: ignore[attr-defined]
 
     @property
     def has_lost_its_server(self) -> bool:
@@ -66,7 +70,7 @@ def start_process(target: Callable[..., None], arguments: tuple[Any, ...], log: 
     process = Forked(target=target, args=arguments)
     try:
         process.start()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, ProcessError) as error:
         if not _wanted:
             raise
         _start_own(f"it cannot be reached ({type(error).__name__}: {error})", log)

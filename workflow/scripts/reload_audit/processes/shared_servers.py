@@ -19,6 +19,7 @@ import resource
 import shutil
 import signal
 import site
+import stat
 import sys
 import tempfile
 import time
@@ -45,7 +46,7 @@ ANSWER_SECONDS = 300.0
 _ENDING_SECONDS = 5.0
 _LIMITS = [name for name in dir(resource) if name.startswith("RLIMIT_")]
 _NAMESPACES = ("mnt", "pid", "net", "user", "ipc")
-_PREFIX, _OWNED = "forks-", "owned"
+_PREFIX, _OWNED = "reload-audit-", "owned"
 """How a run's folder is called, and the file in it that its main process keeps locked."""
 
 OF_A_JOB = {
@@ -70,8 +71,7 @@ class OfTheRun(forkserver.ForkServer):
     def __init__(self, folder: Path, hash_seed: int) -> None:
         super().__init__()
         try:
-            seen = folder.lstat()
-            if seen.st_uid != os.geteuid() or seen.st_mode & 0o077:
+            if not _is_private(folder):
                 raise NotSharedError(f"{folder} is open to others")
             file = folder / f"{hash_seed}.json"
             if not file.exists():
@@ -110,8 +110,8 @@ class OfTheRun(forkserver.ForkServer):
 _started: list[Any] = []
 """The fork servers that this process has started for its jobs."""
 
-_held: list[int] = []
-"""The locked file in this process's folder: open as long as this process lives."""
+_held: list[int | None] = []
+"""What marks this process's folder as its own: an open file, as long as this process lives."""
 
 
 def share(hash_seeds: Iterable[int], preload: Iterable[str]) -> None:
@@ -122,7 +122,7 @@ def share(hash_seeds: Iterable[int], preload: Iterable[str]) -> None:
     """
     _remove_abandoned()
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place_for_sockets()))
-    _held.append(_locked(folder / _OWNED))
+    _held[:] = [_own(folder)]
     atexit.register(_stop, folder, os.getpid())
     for hash_seed in hash_seeds:
         with one_thread_and(hash_seed), guarded_children(), _sockets_in(folder):
@@ -140,26 +140,43 @@ def share(hash_seeds: Iterable[int], preload: Iterable[str]) -> None:
     os.environ[VARIABLE] = str(folder)
 
 
-def _locked(file: Path) -> int:
-    """Open and lock a file, until this process ends or closes it.
+def _own(folder: Path) -> int | None:
+    """Mark a folder as this process's, until it ends or closes what this returns.
 
-    :raises BlockingIOError: another process has locked it
+    :return: the marking file, locked; None where files cannot be locked, and nobody removes what is not marked
     """
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    new = folder / "new"
+    descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BaseException:
+    except OSError:
         os.close(descriptor)
-        raise
+        return None
+    new.rename(folder / _OWNED)  # before, another run could lock it
     return descriptor
 
 
 def _remove_abandoned() -> None:
-    """Remove the folders of runs whose main process was killed."""
-    for file in Path(place_for_sockets()).glob(f"{_PREFIX}*/{_OWNED}"):
-        with contextlib.suppress(OSError):  # another user's, or that of a run that goes on
-            os.close(_locked(file))
-            shutil.rmtree(file.parent)
+    """Remove the folders of this user's runs whose main process was killed."""
+    for folder in Path(place_for_sockets()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):  # no such file, or a run that goes on
+            if not _is_private(folder):
+                continue
+            descriptor = os.open(folder / _OWNED, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder)
+            finally:
+                os.close(descriptor)
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether it is a folder of this user's, closed to others.
+
+    :raises OSError: there is none
+    """
+    seen = folder.lstat()
+    return stat.S_ISDIR(seen.st_mode) and seen.st_uid == os.geteuid() and not seen.st_mode & 0o077
 
 
 def own_server(preload: Iterable[str]) -> forkserver.ForkServer:
@@ -236,11 +253,7 @@ def _circumstances() -> dict[str, dict[str, str]]:
             **{name: value for name, value in os.environ.items() if name not in OF_A_JOB},
         },
         "limits": {
-            **{
-                name: resource.getrlimit(getattr(resource, name))
-                for name in dir(resource)
-                if name.startswith("RLIMIT_")
-            },
+            **{name: resource.getrlimit(getattr(resource, name)) for name in _LIMITS},
             "umask": umask,
             "cores": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [],
             "priority": os.getpriority(os.PRIO_PROCESS, 0),
@@ -309,7 +322,8 @@ def _stop(folder: Path, owner: int) -> None:
             _wait_for(server._forkserver_pid, deadline)
         _started.clear()
         while _held:
-            os.close(_held.pop())
+            if (descriptor := _held.pop()) is not None:
+                os.close(descriptor)
         shutil.rmtree(folder, ignore_errors=True)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

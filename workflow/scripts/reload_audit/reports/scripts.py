@@ -66,6 +66,10 @@ _STATES = {
         "earns what its model earns, but the number that it prints is another",
         "earn what their models earn, but print other numbers",
     ),
+    "contradicted": (
+        "earns what its model earns there, which is less than in training",
+        "earn what their models earn there, which is less than in training",
+    ),
     "same": ("earns what its model earns", "earn what their models earn"),
 }
 
@@ -76,7 +80,7 @@ def _state(script: ScriptEntry) -> str:
     if not script.differs or not script.gap:
         free = all(cause.cost is not None for cause in script.causes) or not _is_another(script)
         if not script.causes:
-            return "shown" if script.shown else "same"
+            return "contradicted" if script.contradicted else "shown" if script.shown else "same"
         return "faulty" if free else "other"
     return "less" if script.gap > 0 else "more"
 
