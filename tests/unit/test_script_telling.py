@@ -126,7 +126,6 @@ def test_nothing_is_said_of_a_number_that_the_script_itself_calls_another(text: 
 
 ONE_REMARK = {
     "Mean reward: 1.00": (*ALIKE, "the mean reward of a step"),
-    f"Total reward: {sum(LONG):.1f}": (LONG, LONG, "the sum of 10 episodes"),
 }
 
 

@@ -74,7 +74,8 @@ class Audited:
 
     def fork_servers(self) -> list[Process]:
         """Of all jobs, in the order in which they were started."""
-        return [process for process in self.processes if not process.forked and "forkserver" in process.arguments[-1]]
+        named = "multiprocessing.forkserver"
+        return [process for process in self.processes if not process.forked and named in process.arguments[-1]]
 
 
 @pytest.fixture(scope="module")

@@ -128,12 +128,12 @@ def _printed_otherwise(observation: Observation, run: ObservedRun, n_envs: int) 
 _PART = re.compile(r"best|max|highest|top|worst|min|lowest|median|first", re.IGNORECASE)
 """Words beside which a number is that of a part of the episodes."""
 
-_TOTAL = re.compile(r"total", re.IGNORECASE)
+_TOTAL = re.compile(r"total.*(?:(?<![a-z])all(?![a-z])|over|across|episodes|runs|games)", re.IGNORECASE)
 _OF_ONE = re.compile(r"(?<![a-z])(?:ep|episode)\W*\d", re.IGNORECASE)
 
 
 def _is_called(number: PrintedNumber, way: str) -> bool:
-    """Whether a script may itself say that it prints this: a total may be that of all episodes, unless it is of one."""
+    """Whether a script itself says that it prints this: a total of several episodes, say, and not a total alone."""
     may_be_total = "sum" in way and not ("divided" in way or "each" in way)
     total = may_be_total and _TOTAL.search(number.text) and not _OF_ONE.search(number.text)
     return number.says_it_is(way) or bool(total)
