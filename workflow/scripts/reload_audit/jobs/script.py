@@ -118,7 +118,9 @@ class _Measuring:
         less = self._earns_less(found, made)
         for other in found.others if found.doubtful or less else ():
             tried = self._measured(other)
-            if _earns_more(tried, made) and (found.doubtful or not self._earns_less(found, tried)):
+            if _earns_more(tried, made) and (
+                found.doubtful or not self._earns_less(replace(found, model=other.model), tried)
+            ):
                 return tried
         if not less:
             return made
@@ -173,7 +175,8 @@ def _measured(compared: Compared, model: ExternalSpec, evaluate: Callable[[Condi
     measured = _earned(plain, compared.differences, evaluate)
     more = _more_episodes(measured[AS_MODEL])
     if more > n and is_open(compared.figure, measured, [*_changes(compared.differences)]):
-        measured = _earned(replace(plain, n_episodes=more), compared.differences, evaluate)
+        plain = replace(plain, n_episodes=more)
+        measured = _earned(plain, compared.differences, evaluate)
     settled = _settled(compared, measured)
     if [one.changes for one in settled.differences] != [one.changes for one in compared.differences]:
         measured = _earned(plain, settled.differences, evaluate)
