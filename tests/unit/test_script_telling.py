@@ -31,6 +31,7 @@ from reload_audit.records.script_record import ScriptDifference
 from reload_audit.records.specs import ScriptSpec
 from reload_audit.reports.scripts import about_scripts, scripts_answer
 from reload_audit.results.scripts import one_text_a_line, with_unexplained
+from support.audit_contents import script_entry
 
 REWARDS = (-7.31, -2.64, -11.02, -4.87, -9.15)
 LAST = (-0.021, -0.034, -0.008, -0.027, -0.011)
@@ -241,29 +242,8 @@ def test_of_two_readings_of_a_number_the_one_is_named_that_explains_what_else_is
         assert figure.printed == printed
 
 
-SAME = ScriptEntry(
-    name="enjoy.py",
-    model="robot",
-    mean=50.0,
-    std=1.0,
-    n=1,
-    where="enjoy.py:9",
-    earned=50.0,
-    model_mean=50.0,
-    model_std=2.0,
-    reproduced=50.0,
-    agrees=True,
-    gap=0.0,
-    differs=False,
-    causes=(),
-    harmless=(),
-    problem="",
-    raised="",
-    raised_at="",
-    stopped="",
-    remarks=(),
-    model_n=200,
-)
+SAME = replace(ScriptEntry.from_dict(script_entry()), n=1, together=None)
+"""A script that earns what its model does."""
 
 
 def test_both_figures_are_given_with_their_numbers_of_episodes() -> None:
