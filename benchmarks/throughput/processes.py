@@ -27,10 +27,9 @@ class Done:
 
 
 def environment() -> dict[str, str]:
-    """What every process starts with: both packages importable, one thread for every numerical library."""
-    paths = [str(ROOT / "benchmarks"), str(ROOT / "workflow/scripts"), str(ROOT / "examples")]
+    """What every process starts with: one thread for every numerical library."""
     one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return {**os.environ, **one, "PYTHONPATH": os.pathsep.join(paths)}
+    return {**{name: value for name, value in os.environ.items() if name != "PYTHONPATH"}, **one}
 
 
 def run_all(commands: Sequence[Command], cores: int, log: Path, folder: Path | None = None) -> list[Done]:
@@ -74,7 +73,16 @@ def timed(commands: Sequence[Command], cores: int, log: Path, folder: Path | Non
 
 def module(name: str, *arguments: object) -> Command:
     """A module of this package, as a program in a process of its own."""
-    return [sys.executable, "-m", f"throughput.{name}", *arguments]
+    return interpreter("-m", f"throughput.{name}", *arguments)
+
+
+def interpreter(*arguments: object) -> Command:
+    """Python, which finds this package, the audit's library and its examples.
+
+    The audit itself is started without: a copy of it would find the library of this checkout.
+    """
+    folders = (ROOT / "benchmarks", ROOT / "workflow/scripts", ROOT / "examples")
+    return ["env", f"PYTHONPATH={os.pathsep.join(map(str, folders))}", sys.executable, *arguments]
 
 
 def snakemake(cores: int, config: str | None, *arguments: object) -> Command:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from collections import defaultdict
 from statistics import median
 
@@ -54,7 +53,7 @@ def by_package(said: str) -> dict[str, float]:
 
 
 def _imported(code: str) -> str:
-    command = [sys.executable, "-X", "importtime", "-c", code]
+    command = [str(word) for word in processes.interpreter("-X", "importtime", "-c", code)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=processes.environment())
     return done.stderr
 
