@@ -218,6 +218,54 @@ def test_two_lines_that_cost_something_only_together_are_found_beside_one_that_c
     assert found == {"load-not-assigned": (), **pair}, entry
 
 
+TRAINS = """
+from planted import Gauge, SwapsActions
+from stable_baselines3 import A2C
+from stable_baselines3.common.env_util import make_vec_env
+
+if __name__ == "__main__":
+    venv = make_vec_env(Gauge, n_envs=2, env_kwargs=dict(early=EARLY), wrapper_class=WRAPPER)
+    A2C("MlpPolicy", venv).learn(3000).save("models/gauge")
+"""
+
+PLAYS = """
+import pickle
+from pathlib import Path
+from planted import Gauge
+from stable_baselines3 import A2C
+
+folder = Path("models")
+statistics = pickle.loads((folder / "vecnormalize.pkl").read_bytes())
+model = A2C.load(folder / "gauge")
+env = Gauge(early=EARLY)
+for seed in range(25):
+    obs, _ = env.reset(seed=seed)
+    over = False
+    while not over:
+        action, _ = model.predict(statistics.normalize_obs(obs), deterministic=True)
+        obs, reward, over, _, info = env.step(action)
+"""
+
+
+@pytest.mark.parametrize(
+    ("trained", "wrapper", "plays", "named"),
+    [("True", "None", "False", True), ("True", "None", "True", False), ("True", "SwapsActions", "True", False)],
+    ids=["other-arguments", "the-same", "what-its-zip-denies"],
+)
+def test_the_environment_of_the_script_that_trains_a_model_counts_unless_the_zip_denies_it(
+    models: Models, tmp_path: Path, trained: str, wrapper: str, plays: str, named: bool
+) -> None:
+    (tmp_path / "models").mkdir()
+    shutil.copy(models[0] / "A2C.zip", tmp_path / "models/gauge.zip")
+    shutil.copy(models[0] / "A2C.pkl", tmp_path / "models/vecnormalize.pkl")
+    (tmp_path / "train.py").write_text(TRAINS.replace("EARLY", trained).replace("WRAPPER", wrapper))
+    (entry,) = audited((tmp_path, []), "plays.py", PLAYS.replace("EARLY", plays))
+    assert [cause.cause for cause in entry.causes] == ["env-kwargs"] * named, entry
+    for cause in entry.causes:
+        assert cause.instead == "env = Gauge(early=True)"
+        assert cause.evidence.endswith("the model was trained with early=True (train.py:7)")
+
+
 NOT_COMPARED = {
     'n = int(input("How many episodes? "))': "it reads from standard input, which is empty here",
     "PPO.load('models/best')": "models/best.zip, which is no file: does `cwd` name the right folder?",

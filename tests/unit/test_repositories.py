@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from reload_audit.planning.discovery.of_training import training_of
 from support.repositories import (
     DQN_ALONE,
     OF_CARTPOLE,
     PPO_ALONE,
+    SNAKE,
     Repository,
     planned,
 )
@@ -228,3 +230,39 @@ for number, (stage, speed) in enumerate(STAGES.items()):
     found = planned(Repository({"train.py": script}, models).write(tmp_path / "stages"))
     given = {name: spec.environment.env_kwargs for name, spec in found.specs.items()}
     assert given == {"stages/0_easy": {"goal_velocity": 0.0}, "stages/1_hard": {"goal_velocity": 0.02}}
+
+
+TRAINS_A_SNAKE = """
+from snake import SnakeEnv
+from gymnasium.wrappers import TimeLimit
+from stable_baselines3 import PPO
+
+env = TimeLimit(SnakeEnv(size=7), 90)
+model = PPO("MlpPolicy", env, n_steps=N_STEPS)
+model.learn(1000)
+CURRICULUM
+model.save("models/snake_final")
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "n_steps", "curriculum", "said"),
+    [
+        ("models/snake_final.zip", 2048, "", "train.py:6"),
+        ("models/another.zip", 2048, "", ""),
+        ("models/snake_final.zip", 512, "", ""),
+        ("models/snake_final.zip", 2048, "model.get_env().env_method('set_size', 9)", ""),
+    ],
+    ids=["its-script", "another-file", "other-numbers", "a-curriculum"],
+)
+def test_a_script_says_how_a_model_was_trained_only_where_it_saves_that_file_and_nothing_speaks_against_it(
+    tmp_path: Path, model: str, n_steps: int, curriculum: str, said: str
+) -> None:
+    text = TRAINS_A_SNAKE.replace("N_STEPS", str(n_steps)).replace("CURRICULUM", curriculum)
+    files = {"train.py": text, "snake.py": SNAKE, "eval.py": "print()"}
+    folder = Repository(files, {model: {**PPO_ALONE, "n_steps": 2048}}).write(tmp_path / "snakes")
+    found = training_of(str(folder / model), str(folder / "eval.py"), str(tmp_path), str(tmp_path))
+    assert ("" if found is None else found.said) == said
+    if found is not None:
+        built = found.environment
+        assert (built.env, built.env_kwargs, built.time_limit) == ("snake:SnakeEnv", {"size": 7}, 90)

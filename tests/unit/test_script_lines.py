@@ -15,6 +15,7 @@ from reload_audit.observing.acting_line import (
     without_training_mode,
 )
 from reload_audit.observing.building_line import (
+    with_arguments,
     with_environment,
     with_frames_stacked,
     with_normalization,
@@ -149,6 +150,20 @@ def test_the_environment_of_training_is_built_on_the_line_that_builds_another(
 ) -> None:
     spec = EnvironmentSpec(env, kwargs, (), "env", (), ())
     assert with_environment(environment(code, "games:Other"), spec) == instead
+
+
+@pytest.mark.parametrize(
+    ("code", "instead"),
+    [
+        ("env = Monitor(Robot(2 + 3))", ""),
+        ("env = Monitor(Robot())", "env = Monitor(Robot(speed=2))"),
+        ("env = Robot(limit=9)", "env = Robot(limit=9, speed=2)"),
+        ("env = Robot(**config)", ""),
+        ("env = build()", ""),
+    ],
+)
+def test_an_environment_is_given_what_training_gave_it_where_its_class_is_called(code: str, instead: str) -> None:
+    assert with_arguments(environment(code), {"speed": 2}) == instead
 
 
 def test_statistics_are_applied_around_a_single_environment_and_its_last_wrapper() -> None:

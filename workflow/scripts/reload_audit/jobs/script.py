@@ -114,6 +114,9 @@ class _Measuring:
         certainly earns less in that of the script. Another one is taken for that of training only where the model
         certainly earns more there, and then, unless its spaces speak for it, what it earned.
         """
+        stated = self._as_stated(found)
+        if stated is not None:
+            return stated
         made = self._measured(found)
         less = self._earns_less(found, made)
         for other in found.others if found.doubtful or less else ():
@@ -129,6 +132,16 @@ class _Measuring:
         compared = made.compared
         contradicted = f"its zip says that {found.trained}"
         return replace(made, compared=replace(compared, contradicted=contradicted, remarks=(*compared.remarks, remark)))
+
+    def _as_stated(self, found: Found) -> Comparison | None:
+        """A model measured in the environment that its repository says training had; None where its zip denies it."""
+        if found.stated is None:
+            return None
+        tried = self._measured(found.stated)
+        measured = tried.conditions.get(AS_MODEL)
+        if measured is None or not measured.episodes:
+            return None
+        return None if self._earns_less(replace(found, model=found.stated.model), tried) else tried
 
     def _earns_less(self, found: Found, made: Comparison) -> bool:
         """Whether a model certainly earns less than in training, also where it explores as it did there."""

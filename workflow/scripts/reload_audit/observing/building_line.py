@@ -49,6 +49,16 @@ def _with_env_kwargs(code: str, kwargs: Mapping[str, object]) -> str:
     return statement.with_arguments(call, {"env_kwargs": repr(dict(kwargs))}) if kwargs or said else code
 
 
+def with_arguments(seen: ObservedEnvironment, arguments: Mapping[str, object]) -> str:
+    """The line that makes an environment by its class, with further arguments; empty where that cannot be said."""
+    statement = Statement.of(seen.line)
+    call = None if statement is None else statement.call(_parts(seen.env_class)[1])
+    if statement is None or call is None or not _are_literal(arguments):
+        return ""
+    takes_others = bool(call.args) or any(one.arg is None for one in call.keywords)
+    return "" if takes_others else statement.with_arguments(call, {key: repr(arguments[key]) for key in arguments})
+
+
 def with_wrappers(
     seen: ObservedEnvironment, expected: Sequence[WrapperSpec], same: Callable[[int, int], bool]
 ) -> tuple[Line | None, str]:

@@ -93,26 +93,32 @@ def _compared(
             *environment_differences(subject, policy),
             *counting_differences(subject, figure),
         ]
-        training = of_training(subject, policy)
+        training = of_training(subject, policy, folder)
     except (NoSubject, Unreadable) as problem:
         acting = None if run.model is None else observation.models[run.model]
         found = [*raised, *([untrained(observation, acting)] if acting is not None and is_untrained(acting) else [])]
         return Found(Compared("", "", figure, found, n_envs, str(problem)), None)
-    remarks, spec = (*_remarks(subject), *([] if subject.known else [_ONLY_THE_SCRIPT])), subject.spec
+    is_known = subject.known or training.stated is not None
+    remarks, spec = (*_remarks(subject), *([] if is_known else [_ONLY_THE_SCRIPT])), subject.spec
     shown = "" if figure is None or figure.printed else number_that_is_no_mean(observation, run, figure.mean)
     compared = Compared(spec.model, spec.path, figure, (), n_envs, spec.problem or "", remarks, shown)
 
     def with_differences(*more: ScriptDifference) -> Compared:
         return replace(compared, differences=[as_written(one, script) for one in (*found, *more)])
 
+    def in_another(other: ExternalSpec, more: Sequence[ScriptDifference]) -> Found:
+        without = tuple(one for one in remarks if one != _ONLY_THE_SCRIPT)
+        return Found(replace(with_differences(*more), remarks=without), other)
+
     return Found(
         replace(with_differences(), remarks=(*remarks, *training.remarks)),
         spec,
-        tuple(Found(replace(with_differences(*more), remarks=remarks[:-1]), other) for other, more in training.others),
+        tuple(in_another(*one) for one in training.others),
         training.by_spaces,
         training.claims,
         "; ".join(map(claim_said, training.claims)),
         training.suspects,
+        in_another(*training.stated) if training.stated is not None and training.stated[1] else None,
     )
 
 

@@ -11,7 +11,7 @@ import gymnasium as gym
 
 from reload_audit.environments.allowed import registered
 from reload_audit.environments.packages import register
-from reload_audit.observing.building_line import with_environment, with_wrappers
+from reload_audit.observing.building_line import with_arguments, with_environment, with_wrappers
 from reload_audit.observing.own_classes import MODULE
 from reload_audit.observing.subject import Subject, buildable
 from reload_audit.processes.imports import ImportProblem, import_module
@@ -109,7 +109,8 @@ def _of_arguments(seen: ObservedEnvironment, spec: EnvironmentSpec, made_by: Any
         {"max_episode_steps": spec.env_kwargs["max_episode_steps"]} if "max_episode_steps" in spec.env_kwargs else {}
     )
     changes = {"environment": {"all_env_kwargs": {**seen.env_kwargs, **limit}}}
-    yield ScriptDifference("env-kwargs", seen.line, evidence, _with_arguments(seen.line, said), changes)
+    instead = _with_arguments(seen.line, said) or with_arguments(seen, said)
+    yield ScriptDifference("env-kwargs", seen.line, evidence, instead, changes)
 
 
 def _other_arguments(

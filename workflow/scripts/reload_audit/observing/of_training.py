@@ -21,6 +21,7 @@ from reload_audit.observing.environment import environment_differences
 from reload_audit.observing.own_classes import MODULE
 from reload_audit.observing.spaces_seen import contains, spaces_of, takes_any_number
 from reload_audit.observing.subject import Subject
+from reload_audit.planning.discovery.of_training import training_of
 from reload_audit.processes.imports import ImportProblem, import_module
 from reload_audit.reading.model_zip import read_model
 from reload_audit.records.environment_spec import EnvironmentSpec, WrapperSpec
@@ -42,6 +43,8 @@ class OfTraining:
         otherwise then, the likeliest first
     :param by_spaces: whether the spaces of the script's environment are not those of training
     :param suspects: what of the script's environment may not be that of training, in words
+    :param stated: the same as one of ``others`` for the environment that the model's repository says training had;
+        None where it does not say it
     """
 
     claims: tuple[Claim, ...] = ()
@@ -49,11 +52,13 @@ class OfTraining:
     others: tuple[tuple[ExternalSpec, tuple[ScriptDifference, ...]], ...] = ()
     by_spaces: bool = False
     suspects: tuple[str, ...] = ()
+    stated: tuple[ExternalSpec, tuple[ScriptDifference, ...]] | None = None
 
 
-def of_training(subject: Subject, policy: ExternalPolicy) -> OfTraining:
+def of_training(subject: Subject, policy: ExternalPolicy, folder: str) -> OfTraining:
     """What the zip of a model says of training; nothing where the audit knows the model's environment otherwise.
 
+    :param folder: takes modules of the repository that have to be taken out of others
     :raises Unreadable: the zip cannot be read
     """
     if subject.known:
@@ -71,6 +76,7 @@ def of_training(subject: Subject, policy: ExternalPolicy) -> OfTraining:
     )
     if seen.layer_spaces is not None:  # which the audit cannot build, so that nothing can be measured
         return OfTraining(remarks=remarks)
+    stated = _as_stated(subject, policy, folder)
     claims = tuple(one for one in find_claims(subject.spec, saved)[0] if one.kind == "training")
     registered = _registration(seen)
     if contradicting:
@@ -81,9 +87,26 @@ def of_training(subject: Subject, policy: ExternalPolicy) -> OfTraining:
     else:
         why = "; ".join(map(claim_said, claims[:1]))
         environments = [*_as_registered(seen, ran, registered)]
-    others = [(one, _differences(subject, one, why, policy)) for one in environments]
+    presumed = f" (so it is presumed, as its zip says that {why})"
+    others = [(one, _differences(subject, one, presumed, policy)) for one in environments]
     known = tuple((replace(subject.spec, environment=one), found) for one, found in others if found)
-    return OfTraining(claims, remarks, known, bool(contradicting), tuple(_suspects(seen, registered)))
+    return OfTraining(claims, remarks, known, bool(contradicting), tuple(_suspects(seen, registered)), stated)
+
+
+def _as_stated(
+    subject: Subject, policy: ExternalPolicy, folder: str
+) -> tuple[ExternalSpec, tuple[ScriptDifference, ...]] | None:
+    """How the model is evaluated as its repository says that it was trained, and what the script does otherwise."""
+    if not subject.path:  # it is trained in the script itself
+        return None
+    script, spec = subject.script, subject.spec
+    training = training_of(spec.path, script.script, script.cwd, folder)
+    if training is None:
+        return None
+    built = training.environment
+    environment = replace(built, python_path=(*built.python_path, *spec.environment.python_path))
+    found = _differences(subject, environment, f" ({training.said})", policy)
+    return replace(spec, environment=environment), found
 
 
 def claim_said(claim: Claim) -> str:
@@ -186,17 +209,14 @@ def _as_registered(
 
 
 def _differences(
-    subject: Subject, environment: EnvironmentSpec, why: str, policy: ExternalPolicy
+    subject: Subject, environment: EnvironmentSpec, source: str, policy: ExternalPolicy
 ) -> tuple[ScriptDifference, ...]:
     """What a script does otherwise, if its model was trained in this environment.
 
-    :param why: it is taken for that of training
+    :param source: why it is taken for that of training, in words that follow what the script does
     """
     supposed = replace(subject, known=True, spec=replace(subject.spec, environment=environment))
-    return tuple(
-        replace(one, evidence=f"{one.evidence} (so it is presumed, as its zip says that {why})")
-        for one in environment_differences(supposed, policy)
-    )
+    return tuple(replace(one, evidence=f"{one.evidence}{source}") for one in environment_differences(supposed, policy))
 
 
 def _suspects(seen: ObservedEnvironment, registered: EnvSpec | None) -> Iterator[str]:

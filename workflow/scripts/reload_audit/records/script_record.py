@@ -140,6 +140,8 @@ class Found:
     :param claims: what the model earned in training, where only its zip tells something of that
     :param trained: the same in words
     :param suspects: what of the script's environment may not be that of training
+    :param stated: as one of ``others``, the environment that the model's repository says training had; None where it
+        says none, or that of the script
     """
 
     compared: Compared
@@ -149,6 +151,7 @@ class Found:
     claims: tuple[Claim, ...] = ()
     trained: str = ""
     suspects: tuple[str, ...] = ()
+    stated: Found | None = None
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,9 @@ from reload_audit.repository.told import Told, beside, choices, without_descript
 from reload_audit.repository.training_arguments import doubts_about, that_trained
 from reload_audit.repository.values import Value
 
+_CHANGES = re.compile(r"\.(env_method|set_attr|set_wrapper_attr)\(")
+"""Calls of a VecEnv that change environments after they have been made."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -163,6 +166,25 @@ class Repository:
         decided = self._answer(asked, self._of(asked, decides=True))
         is_one = len(decided.setups) == 1 and decided.setups[0].key in {setup.key for setup in answer.setups}
         return decided if is_one else answer
+
+    def training(self, asked: Asked) -> Setup | None:
+        """How the script that saves a file of a model's name trains it; None where scripts leave that open.
+
+        It is open, too, where they give the algorithm other numbers than are in the zip, or change environments after
+        they have made them, as for a curriculum.
+        """
+        if any(_CHANGES.search(cell.text) for script in self.scripts.values() for cell in script.cells):
+            return None
+        left = self._left_beside(asked.path)
+        for decides in (False, True):
+            trained = [model for model in self._of(asked, decides=decides).models if model.trained]
+            models = that_trained(_best(trained, lambda model: _match(asked.path, model, saved=True)), asked)
+            described = [self._describing.of_model(model, left) for model in models]
+            setups = self._distinct([setup for setup in described if setup is not None], asked, left)
+            if len(setups) == 1 and None not in described:
+                (setup,) = setups
+                return None if setup.gaps or setup.vec_wrappers or doubts_about(models, asked) else setup
+        return None
 
     def _answer(self, asked: Asked, found_here: Found) -> Answer:
         models = found_here.models
@@ -379,9 +401,12 @@ def _scripts(sources: Sequence[Source]) -> list[Script]:
     return scripts
 
 
-def _match(path: str, model: Model) -> Match:
-    """How well the best of a model's files fits a path."""
-    files = [*model.files, *model.best, *model.checkpoints, *model.loaded]
+def _match(path: str, model: Model, *, saved: bool = False) -> Match:
+    """How well the best of a model's files fits a path.
+
+    :param saved: whether only files count that it is saved to
+    """
+    files = [*model.files, *model.best, *model.checkpoints, *([] if saved else model.loaded)]
     return max((match(path, file) for file, _ in files), default=NO_MATCH)
 
 
