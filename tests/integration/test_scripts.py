@@ -14,7 +14,7 @@ import pytest
 import yaml
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
-from stable_baselines3.common.vec_env import VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from boiler import Boiler
 from reload_audit.jobs.script import observe
@@ -24,6 +24,7 @@ from reload_audit.observing.own_classes import with_kept_classes
 from reload_audit.observing.statistics import statistics_differences
 from reload_audit.observing.subject import subject_of
 from reload_audit.observing.weights import weights_differences
+from reload_audit.reading.statistics import read_statistics
 from reload_audit.records.observation import Observation
 from reload_audit.records.specs import EvaluationSpec, ExternalPolicy, ReloadSpec, ScriptSpec
 from support.builders import ROOT
@@ -324,6 +325,20 @@ def test_weights_and_observations_set_in_ways_of_a_script_s_own_are_blamed_only_
         True,
     )
     assert "which of the wrappers Normalized, Halved does so is not known" in several.evidence
+
+
+def test_a_new_normalization_that_is_frozen_is_tried_with_the_clipping_that_it_does(boiler: Path) -> None:
+    text = NEVER_LOADED.replace("VecNormalize(env)", "VecNormalize(env, training=False)")
+    seen = observed(boiler, "frozen.py", text.replace("\nmodel.load", "\nmodel = model.load"))
+    script = ScriptSpec("frozen.py", str(boiler / "frozen.py"), (), str(boiler), {}, "", 120, 4096)
+    policy = ExternalPolicy(EvaluationSpec(20, 10**6, 4, 1000, (20,)), (), {}, 2**30)
+    assert seen.run is not None
+    subject = subject_of(seen, seen.run, [], script, policy, str(boiler / "kept"))
+    found = {one.cause: one.changes for one in statistics_differences(subject, None, policy)}
+    tried = read_statistics(str((found["statistics-not-loaded"] or {})["statistics_file"])).around(DummyVecEnv([Boiler]))
+    given = np.asarray([view.given for view in seen.run.views])
+    assert np.allclose(tried.normalize_obs(np.asarray([view.raw for view in seen.run.views])), given)
+    assert given.max() == 10.0
 
 
 def test_spaces_other_than_those_of_training_are_tried_and_blamed_for_nothing_by_themselves(

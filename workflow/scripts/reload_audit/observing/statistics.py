@@ -166,7 +166,8 @@ def _of_layer(layer: ObservedNormalization, statistics: SavedStatistics, path: s
     elif layer.made == "constructed" and layer.count < 1.0:
         moving = f" and go on changing ({layer.updating:,} steps)" if layer.updating else ""
         evidence = f"a new VecNormalize, whose statistics start empty{moving}: those of training are not loaded"
-        changes = {"statistics": "new" if layer.updating else "none"}
+        frozen = {"statistics": "file", "statistics_file": layer.inputs}  # which clips, if nothing else
+        changes = {"statistics": "new"} if layer.updating else frozen
         yield ScriptDifference("statistics-not-loaded", layer.line, evidence, _loading(layer, path), changes)
     elif layer.path is None:
         evidence = (
