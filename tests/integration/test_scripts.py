@@ -335,7 +335,9 @@ def test_a_new_normalization_that_is_frozen_is_tried_with_the_clipping_that_it_d
     assert seen.run is not None
     subject = subject_of(seen, seen.run, [], script, policy, str(boiler / "kept"))
     found = {one.cause: one.changes for one in statistics_differences(subject, None, policy)}
-    tried = read_statistics(str((found["statistics-not-loaded"] or {})["statistics_file"])).around(DummyVecEnv([Boiler]))
+    tried = read_statistics(str((found["statistics-not-loaded"] or {})["statistics_file"])).around(
+        DummyVecEnv([Boiler])
+    )
     given = np.asarray([view.given for view in seen.run.views])
     assert np.allclose(tried.normalize_obs(np.asarray([view.raw for view in seen.run.views])), given)
     assert given.max() == 10.0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from reload_audit.observing.acting_line import (
     asked_deterministically,
     normalized_as_trained,
+    state_to_empty,
     with_masks,
     with_new_observation,
     with_state,
@@ -250,6 +252,24 @@ STATES = [
 @pytest.mark.parametrize(("asks", "steps", "instead"), STATES)
 def test_a_recurrent_policy_is_given_its_state_whatever_its_line_calls_it(asks: str, steps: str, instead: str) -> None:
     assert with_state(run(asks, steps)) == instead
+
+
+STEPS = "obs, r, done, trunc, i = env.step(a)"
+EMPTIED = [
+    ("done = False\nwhile not done:", STEPS, "lstm_states"),
+    ("obs, done, total = env.reset()[0], False, 0.0\nwhile not done:", STEPS, "lstm_states"),
+    ("while True:", STEPS, ""),
+    ("while True:", "obs, r, done, _, i = env.step(a)", "lstm_states"),
+]
+
+
+@pytest.mark.parametrize(("head", "steps", "name"), EMPTIED)
+def test_a_state_is_to_be_emptied_where_the_end_of_an_episode_is_forgotten_before_the_policy_is_asked(
+    tmp_path: Path, head: str, steps: str, name: str
+) -> None:
+    asks = "a, lstm_states = model.predict(obs)"
+    (tmp_path / "enjoy.py").write_text(f"{head}\n    {asks}\n    {steps}\n")
+    assert state_to_empty(run(asks, steps), tmp_path) == name
 
 
 def test_other_lines_that_ask_for_actions_are_put_right() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 
 from reload_audit.observing.acting import DISTRIBUTION
-from reload_audit.observing.statement import Statement, last_name, owner
+from reload_audit.observing.statement import Statement, last_name, owner, parsed_file
 from reload_audit.observing.subject import Subject
 from reload_audit.planning.discovery.zips import settings
 from reload_audit.reading.refusal import Unreadable
@@ -104,6 +105,41 @@ def with_state(run: ObservedRun) -> str:
         return made
     asked = changed.call("predict")
     return "" if asked is None else f"{action}, {name} = {changed.text(asked)}"
+
+
+def state_to_empty(run: ObservedRun, folder: Path) -> str:
+    """The name of the state that a script has to empty itself where an episode begins; empty where it need not.
+
+    It has to where the names that tell of an episode's end are set anew before the policy is asked again.
+
+    :param folder: of the script
+    """
+    changed = Statement.of(Line("", 1, with_state(run)))
+    if changed is None or run.step_line is None or len(changed.targets) != 2:
+        return ""
+    parsed = parsed_file(folder, run.step_line)
+    over = _ends(Statement.of(run.step_line))
+    names = {node.id for node in ast.walk(ast.parse(over)) if isinstance(node, ast.Name)}
+    set_anew = parsed is not None and bool(names & _set_to_false(parsed[1]))
+    return changed.targets[1] if set_anew or not over else ""
+
+
+def _set_to_false(tree: ast.Module) -> set[str]:
+    """The names that a file sets to False somewhere."""
+    found = set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Assign):
+            continue
+        for target in node.targets:
+            pairs = [(target, node.value)]
+            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                pairs = [*zip(target.elts, node.value.elts, strict=False)]
+            found |= {
+                one.id
+                for one, value in pairs
+                if isinstance(one, ast.Name) and isinstance(value, ast.Constant) and value.value is False
+            }
+    return found
 
 
 def _ends(step: Statement | None) -> str:

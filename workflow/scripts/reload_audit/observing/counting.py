@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from reload_audit.observing.figure import of_first_alone
-from reload_audit.observing.statement import LEFT_OUT, Statement, last_name
+from reload_audit.observing.statement import LEFT_OUT, Statement, last_name, parsed_file
 from reload_audit.observing.subject import Subject
 from reload_audit.records.observation import Line, ObservedRun
 from reload_audit.records.script_record import Figure, ScriptDifference
@@ -24,7 +24,7 @@ def counting_differences(subject: Subject, figure: Figure | None) -> Iterator[Sc
     """Compare the episodes that a script counts with those that there were."""
     run, n_envs = subject.run, subject.environment.n_envs
     yield from _beyond_the_end(subject)
-    yield from _stopped_by_itself(run, n_envs)
+    yield from _stopped_by_itself(subject)
     if n_envs > 1 and not subject.observation.evaluations and not of_first_alone(subject.observation, run):
         yield from _side_by_side(run, n_envs, balanced=figure is not None and figure.balanced)
     if figure is not None and figure.printed:
@@ -63,11 +63,10 @@ def asking_for_both(folder: Path, step: Line | None) -> tuple[Line | None, str]:
     if step is None or statement is None or len(names) != 5:
         return None, ""
     terminated, truncated = names[2:4]
-    try:
-        text = (folder / step.file).read_text()
-        tree = ast.parse(text)
-    except (OSError, ValueError, SyntaxError):  # the cells of a notebook are no such file
+    parsed = parsed_file(folder, step)
+    if parsed is None:
         return None, ""
+    text, tree = parsed
     if any(isinstance(node, ast.Name) and node.id == truncated and _is_read(node) for node in ast.walk(tree)):
         return None, ""
     heads = [node for node in ast.walk(tree) if isinstance(node, ast.If | ast.While)]
@@ -94,15 +93,22 @@ def _is_read(name: ast.Name) -> bool:
     return isinstance(name.ctx, ast.Load)
 
 
-def _stopped_by_itself(run: ObservedRun, n_envs: int) -> Iterator[ScriptDifference]:
-    limit = run.own_limit
-    if limit is not None and n_envs == 1:
-        stopped = sum(episode.ending == "cut" for episode in run.episodes)
-        stops = "1 episode" if stopped == 1 else f"{stopped} episodes"
-        evidence = (
-            f"the script itself stops {stops} after {limit} steps, before {'it ends' if stopped == 1 else 'they end'}"
-        )
-        yield ScriptDifference("time-limit", run.step_line, evidence, changes={"environment": {"time_limit": limit}})
+def _stopped_by_itself(subject: Subject) -> Iterator[ScriptDifference]:
+    run, limit = subject.run, subject.run.own_limit
+    if limit is None or subject.environment.n_envs > 1:
+        return
+    stopped = sum(episode.ending == "cut" for episode in run.episodes)
+    stops = "1 episode" if stopped == 1 else f"{stopped} episodes"
+    evidence = (
+        f"the script itself stops {stops} after {limit} steps, before {'it ends' if stopped == 1 else 'they end'}"
+    )
+    line, instead = run.step_line, ""
+    if limit == 1 and run.cut_line is not None:
+        evidence = f"reset() is called after each step: none of {stops} goes on"
+        line = run.cut_line
+        instead = without_reset(line) if subject.environment.vec_line is not None else ""
+    changes = {"environment": {"time_limit": limit}}
+    yield ScriptDifference("time-limit", line, evidence, instead, changes)
 
 
 def _side_by_side(run: ObservedRun, n_envs: int, *, balanced: bool) -> Iterator[ScriptDifference]:

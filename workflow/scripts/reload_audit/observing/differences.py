@@ -10,6 +10,7 @@ from pathlib import Path
 
 from reload_audit.observing.acting_line import (
     asked_deterministically,
+    state_to_empty,
     with_actions_in_bounds,
     with_masks,
     with_state,
@@ -238,7 +239,7 @@ def _of_acting(subject: Subject) -> Iterator[ScriptDifference]:
         instead, changes = without_training_mode(line), {"training_mode": True}
         yield ScriptDifference("network-in-training-mode", line, evidence, instead, changes)
     if spec.algo == "RecurrentPPO":
-        yield from _of_states(subject.run)
+        yield from _of_states(subject)
     if spec.algo == "MaskablePPO" and not any(act.masks for act in acts):
         evidence = "predict() is not given action masks: the policy chooses among all actions"
         instead = with_masks(subject.run)
@@ -262,22 +263,26 @@ def _changed_on_the_way(subject: Subject) -> Iterator[ScriptDifference]:
         yield ScriptDifference("actions-changed", run.step_line, evidence, in_doubt=True)
 
 
-def _of_states(run: ObservedRun) -> Iterator[ScriptDifference]:
+def _of_states(subject: Subject) -> Iterator[ScriptDifference]:
     """Whether a recurrent policy is given its state, and told where episodes begin."""
-    acts = run.acts
-    stateless = sum(act.count for act in acts if not act.state)
-    if stateless == sum(act.count for act in acts) > len(run.episodes):
+    run = subject.run
+    stateless = sum(act.count for act in run.acts if not act.state)
+    cause, changes = "recurrent-state-dropped", {"carry_state": False}
+    if stateless == sum(act.count for act in run.acts) > len(run.episodes):
         evidence = "predict() is never given the state that it returned: every step is the first of an episode"
-        instead = with_state(run)
-        yield ScriptDifference("recurrent-state-dropped", acts[0].line, evidence, instead, {"carry_state": False})
     elif run.begins == run.steps > len(run.episodes):
         evidence = "predict() is told in every step that an episode begins, and so begins with an empty state each time"
-        instead = with_state(run)
-        yield ScriptDifference("recurrent-state-dropped", acts[0].line, evidence, instead, {"carry_state": False})
     elif len(run.ended) > 1 and run.begins <= 1 and stateless <= 1:
         evidence = "predict() is given the state, but not where episodes begin: each goes on with the state of the last"
-        instead = with_state(run)
-        yield ScriptDifference("episode-start-missing", acts[0].line, evidence, instead, {"episode_starts": False})
+        cause, changes = "episode-start-missing", {"episode_starts": False}
+    else:
+        return
+    folder = Path(subject.script.script).parent
+    name, reset = state_to_empty(run, folder), subject.observation.last_reset
+    if name:
+        where = "where an episode begins" if reset is None else f"after {reset} `{reset.code}`"
+        evidence += f"; beside what is written below, {name} = None has to stand {where}"
+    yield ScriptDifference(cause, run.acts[0].line, evidence, with_state(run), changes)
 
 
 def _of_mode(act: ObservedActs, *, deterministic: bool) -> ScriptDifference:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from reload_audit.records.observation import Line
 
@@ -122,6 +123,18 @@ class Statement:
         for start, end, text in sorted(spans, reverse=True):
             code = code[:start] + text.encode() + code[end:]
         return _joined("", code.decode())
+
+
+def parsed_file(folder: Path, line: Line) -> tuple[str, ast.Module] | None:
+    """The file that a line stands in, as it is and parsed; None where it cannot be read, as cells of a notebook.
+
+    :param folder: of the script
+    """
+    try:
+        text = (folder / line.file).read_text()
+        return text, ast.parse(text)
+    except (OSError, ValueError, SyntaxError):
+        return None
 
 
 def _joined(before: str, made: str) -> str:
