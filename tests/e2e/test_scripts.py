@@ -137,7 +137,8 @@ def audited(models: Models, name: str, text: str, model: str = "") -> list[Scrip
     (folder / name).write_text(text)
     record = folder / "results" / f"{name}.json"
     spec, policy, reload = specs_of(folder, name, model)
-    audit_script(spec, specs, policy, reload, CRITERIA, record, folder / "log")
+    trusting_nobody = replace(policy, trust=())  # but modules that the script itself has run
+    audit_script(spec, specs, trusting_nobody, reload, CRITERIA, record, folder / "log")
     return script_entries(ScriptRecord.read(record))
 
 

@@ -109,6 +109,30 @@ if __name__ == "__main__":
     print(*map(float.hex, map(float, rewards)))
 """
 
+IN_THREADS = """
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+
+from boiler import Boiler
+from stable_baselines3 import PPO
+
+model, lock = PPO.load("boiler.zip"), Lock()
+
+
+def play(seed):
+    env = Boiler()
+    obs, over = env.reset(seed=seed)[0], False
+    while not over:
+        with lock:
+            action, _ = model.predict(obs, deterministic=True)
+        obs, reward, terminated, truncated, _ = env.step(action)
+        over = terminated or truncated
+
+
+with ThreadPoolExecutor(4) as pool:
+    list(pool.map(play, range(12)))
+"""
+
 IN_WAYS_OF_ITS_OWN = """
 import pickle
 
@@ -217,13 +241,15 @@ def boiler(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def observed(boiler: Path, name: str, text: str, *args: str, timeout: int = 120) -> Observation:
+def observed(
+    boiler: Path, name: str, text: str, *args: str, timeout: int = 120, said: tuple[str, ...] = ()
+) -> Observation:
     (boiler / name).write_text(text)
     spec = ScriptSpec(name, str(boiler / name), args, str(boiler), {}, "", timeout, 4096, (str(ROOT / "examples"),))
     found = observe(spec, ReloadSpec((), False, "forkserver", 120, 4096), str(boiler / "kept"), boiler / "log")
     assert found.failure is None
     assert found.observation is not None
-    assert found.observation.said == ()
+    assert found.observation.said == said
     return found.observation
 
 
@@ -236,6 +262,7 @@ def test_a_load_that_is_not_assigned_and_fresh_statistics_are_seen_with_their_li
         "enjoy.py:9",
         "loaded",
     )
+    assert seen.own_packages == ("boiler",)
     assert (loaded.path, loaded.loaded_on, loaded.weights_acting) == (str(boiler / "boiler.zip"), 0, "")
     assert new.weights_acting == new.weights != loaded.weights
     (statistics,) = seen.normalizations
@@ -325,6 +352,13 @@ def test_weights_and_observations_set_in_ways_of_a_script_s_own_are_blamed_only_
         True,
     )
     assert "which of the wrappers Normalized, Halved does so is not known" in several.evidence
+
+
+def test_threads_are_said_to_be_seen_in_part_and_their_actions_are_not_called_changed(boiler: Path) -> None:
+    said = "it steps environments in threads: which action is whose cannot be told where several run at a time"
+    seen = observed(boiler, "threads.py", IN_THREADS, said=(said,))
+    assert sum(len(run.ended) for run in seen.runs) == 12
+    assert {(run.changed, run.unasked) for run in seen.runs} == {(0, 0)}
 
 
 def test_a_new_normalization_that_is_frozen_is_tried_with_the_clipping_that_it_does(boiler: Path) -> None:

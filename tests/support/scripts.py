@@ -575,6 +575,15 @@ FAULTY = {
         "RecurrentPPO", RECALL, ("recurrent-state-dropped",), {"rewards, starts, infos": "rewards, dones, infos"}
     ),
     "no-masks": Case("MaskablePPO", MASKED, ("action-masks-missing",), {", action_masks=get_action_masks(env)": ""}),
+    "masks-of-the-start": Case(
+        "MaskablePPO",
+        MASKED,
+        ("action-masks-missing",),
+        {
+            "obs, done = env.reset(), False": "obs, done, masks = env.reset(), False, get_action_masks(env)",
+            "action_masks=get_action_masks(env)": "action_masks=masks",
+        },
+    ),
     "masked-as-PPO": Case(
         "MaskablePPO",
         MASKED,

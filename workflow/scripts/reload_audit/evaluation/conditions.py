@@ -236,6 +236,19 @@ class FirstObservation(gym.Wrapper):
         return deepcopy(self._first), *others
 
 
+class FirstMasks(gym.Wrapper):
+    """Gives the action masks of an episode's first step in all its steps, as a script does that asks for them once."""
+
+    def reset(self, **kwargs: Any) -> Any:
+        outcome = self.env.reset(**kwargs)
+        self._first = np.array(self.env.get_wrapper_attr("action_masks")())
+        return outcome
+
+    def action_masks(self) -> np.ndarray:
+        """The masks of the first step."""
+        return self._first
+
+
 def with_attribute(env: gym.Env, attribute: str, value: Any) -> gym.Env:
     """Set an attribute of an environment, or of the wrapper whose class stands before it, to what it was in training.
 

@@ -91,6 +91,7 @@ def _compared(
     settings: tuple[Sequence[ExternalSpec], ExternalPolicy, Criteria, str],
 ) -> ScriptRecord:
     models, policy, criteria, folder = settings
+    policy = replace(policy, trust=(*policy.trust, *observation.own_packages))  # which the script itself has run
     outcome = processes.call(_COMPARE, observation, record.spec, models, policy, folder)
     if outcome.failure is not None:
         return replace(record, comparisons=[Comparison(Compared("", "", None, problem=outcome.failure.message))])

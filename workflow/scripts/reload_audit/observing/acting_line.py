@@ -48,14 +48,15 @@ def _takes_mode(statement: Statement, call: ast.Call) -> bool:
 def normalized_by_its_own(line: Line | None) -> str:
     """A formula that takes a VecNormalize's ``obs_rms`` into account, with the ``normalize_obs`` of that instead."""
     statement = Statement.of(line)
-    if statement is None or statement.value is None or len(statement.targets) != 1:
+    value = None if statement is None else statement.made
+    if statement is None or value is None:
         return ""
-    for node in ast.walk(statement.value):
+    for node in ast.walk(value):
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub) and isinstance(node.right, ast.Attribute):
             owned = node.right.value
             if node.right.attr == "mean" and isinstance(owned, ast.Attribute) and owned.attr == "obs_rms":
                 made = f"{statement.text(owned.value)}.normalize_obs({statement.text(node.left)})"
-                return statement.with_part(statement.value, made)
+                return statement.with_part(value, made)
     return ""
 
 

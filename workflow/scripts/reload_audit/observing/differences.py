@@ -240,10 +240,8 @@ def _of_acting(subject: Subject) -> Iterator[ScriptDifference]:
         yield ScriptDifference("network-in-training-mode", line, evidence, instead, changes)
     if spec.algo == "RecurrentPPO":
         yield from _of_states(subject)
-    if spec.algo == "MaskablePPO" and not any(act.masks for act in acts):
-        evidence = "predict() is not given action masks: the policy chooses among all actions"
-        instead = with_masks(subject.run)
-        yield ScriptDifference("action-masks-missing", acts[0].line, evidence, instead, {"give_masks": False})
+    if spec.algo == "MaskablePPO":
+        yield from _of_masks(subject.run)
 
 
 def _changed_on_the_way(subject: Subject) -> Iterator[ScriptDifference]:
@@ -283,6 +281,18 @@ def _of_states(subject: Subject) -> Iterator[ScriptDifference]:
         where = "where an episode begins" if reset is None else f"after {reset} `{reset.code}`"
         evidence += f"; beside what is written below, {name} = None has to stand {where}"
     yield ScriptDifference(cause, run.acts[0].line, evidence, with_state(run), changes)
+
+
+def _of_masks(run: ObservedRun) -> Iterator[ScriptDifference]:
+    """Whether a policy that masks actions is given the masks of each step."""
+    line, instead = run.acts[0].line, with_masks(run)
+    if not any(act.masks for act in run.acts):
+        evidence = "predict() is not given action masks: the policy chooses among all actions"
+        yield ScriptDifference("action-masks-missing", line, evidence, instead, {"give_masks": False})
+    elif run.masks_again and run.masks_again >= run.steps - len(run.episodes):
+        evidence = "predict() is given the action masks of an episode's first step in all its steps"
+        changes = {"environment": {"wrappers": [["reload_audit.evaluation.conditions:FirstMasks", {}]]}}
+        yield ScriptDifference("action-masks-missing", line, evidence, instead, changes)
 
 
 def _of_mode(act: ObservedActs, *, deterministic: bool) -> ScriptDifference:

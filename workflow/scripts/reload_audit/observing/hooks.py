@@ -151,9 +151,11 @@ def _predicting(observer: Observer, original: Any, *, of_model: bool) -> Any:
         if depth["act"]:
             return original(self, observation, state, episode_start, deterministic, *args, **kwargs)
         if observer.on:
-            masks = bool(args) or kwargs.get("action_masks") is not None
+            masks = args[0] if args else kwargs.get("action_masks")
+            if masks is not None:
+                observer.masked(masks)
             mode = None if has_one_mode(self, of_model=of_model) else bool(deterministic)
-            flags = (mode, state is not None, episode_start is not None, masks, False)
+            flags = (mode, state is not None, episode_start is not None, masks is not None, False)
             observer.acted(self, how, observation, flags)
             observer.begins = episode_start is not None and bool(np.any(episode_start))
         depth["act"] = 1

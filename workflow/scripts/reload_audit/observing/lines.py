@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from types import FrameType, TracebackType
 
+from reload_audit.reading.trust import can_be_trusted
 from reload_audit.records.observation import Line
 
 _INSTALLED = ("site-packages", "dist-packages")
@@ -75,6 +76,12 @@ class UserLines:
             trace = trace.tb_next
         return self.at(place)
 
+    def packages(self) -> tuple[str, ...]:
+        """The user's own packages, and modules of none, that are imported by now."""
+        files = {name: getattr(module, "__file__", None) or "" for name, module in [*sys.modules.items()]}
+        own = {name.partition(".")[0] for name, file in files.items() if self._lies_in_user_code(file)}
+        return tuple(sorted(filter(can_be_trusted, own)))
+
     def _lies_in_user_code(self, name: str) -> bool:
         if name == self._script or name.startswith(self._of_cells):
             return True
@@ -112,18 +119,24 @@ class _Statements:
         return found
 
     def formula_of(self, number: int) -> int | None:
-        """The line of the formula for the name that a call on a line is given first; None where there is none."""
-        nodes = self._nodes
-        calls = [node for node in nodes if isinstance(node, ast.Call) and node.lineno == number and node.args]
+        """The line of the formula for what a call on a line is given first; None where there is none."""
+        calls = [node for node in self._nodes if isinstance(node, ast.Call) and node.lineno == number and node.args]
         given = {node.args[0].id for node in calls if isinstance(node.args[0], ast.Name)}
+        asked = {node.func.id for node in calls if isinstance(node.func, ast.Name)}
         found = [
             node
-            for node in nodes
+            for node in self._nodes
             if isinstance(node, ast.Assign) and node.lineno < number and _assigns_one_of(node, given)
         ]
-        last = max(found, key=lambda node: node.lineno, default=None)
-        computes = last is not None and any(isinstance(node, ast.BinOp) for node in ast.walk(last.value))
+        last = max(found, key=lambda node: node.lineno, default=None) or self._return_of(asked)
+        computes = last is not None and last.value and any(isinstance(node, ast.BinOp) for node in ast.walk(last.value))
         return last.lineno if last is not None and computes else None
+
+    def _return_of(self, names: Collection[str]) -> ast.Return | None:
+        """What the one function of these that the file defines returns in its one ``return``; None for none."""
+        own = [node for node in self._nodes if isinstance(node, ast.FunctionDef) and node.name in names]
+        returns = [part for node in own for part in ast.walk(node) if isinstance(part, ast.Return)]
+        return returns[0] if len(own) == len(returns) == 1 else None
 
     def at(self, number: int) -> str:
         first, last = self._simple.get(number, (number, number))

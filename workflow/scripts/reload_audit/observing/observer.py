@@ -81,6 +81,9 @@ class Observer:
         self.leaf_rewards: Any = None
         self.answer: Any = None
         self.begins = False
+        self._masks: Any = None
+        self._masks_then: Any = None
+        self._masks_again = False
         self.said: list[str] = []
         self._calls: Counter[tuple[str, Place, str]] = Counter()
         self._folder = folder
@@ -129,6 +132,9 @@ class Observer:
 
     def failed(self, error: Exception) -> None:
         """Observing itself raised an error, which the script does not get to see."""
+        if threading.current_thread() is not threading.main_thread():
+            self.say(_IN_THREADS)
+            return
         traceback.print_exception(error)
         self.say(f"not all could be observed: {type(error).__name__}: {error}")
 
@@ -195,6 +201,13 @@ class Observer:
             self._batch.asked(self._acting)
         except Exception as error:
             self.failed(error)
+
+    @careful
+    def masked(self, masks: Any) -> None:
+        """``predict`` is given action masks."""
+        now = np.array(masks)
+        self._masks_again = masks is self._masks and np.array_equal(now, self._masks_then)
+        self._masks, self._masks_then = masks, now
 
     @careful
     def chosen(self, answer: Any, deterministic: bool) -> None:
@@ -311,7 +324,8 @@ class Observer:
             return watched
         vectorized = isinstance(env, VecEnv)
         layers = layers_of(env)
-        if threading.current_thread() is not threading.main_thread():
+        in_thread = threading.current_thread() is not threading.main_thread()
+        if in_thread:
             self.say(_IN_THREADS)
         normalizing: list[Any] = [layer for layer in layers if isinstance(layer, VecNormalize)]
         normalize, inner, *_ = [*normalizing, None, None]
@@ -324,7 +338,8 @@ class Observer:
         self._wrappers.around(own)  # what comes before may raise, and is tried again in the next step
         slots = [Slot() for _ in range(env.num_envs if vectorized else 1)]
         switches = None if number is None else self._normalizations[number]
-        made = Watched(env, len(self._environments) - 1, vectorized, slots, normalize, layers[-1], switches)
+        number = len(self._environments) - 1
+        made = Watched(env, number, vectorized, slots, normalize, layers[-1], switches, in_thread=in_thread)
         single = single_of(layers[-1])
         if normalize is None and isinstance(single, gym.Env):
             made.innermost = single.unwrapped
@@ -349,7 +364,7 @@ class Observer:
             watched.stop()
             if run is not None and run.model is None and watched.switches is not None:
                 self._normalizations.begins_anew(watched.switches)  # steps without a model may have warmed it up
-            run = watched.run = Run(model, watched.number, place=self._lines.place())
+            run = watched.run = Run(model, watched.number, place=self._lines.place(), in_thread=watched.in_thread)
             self._runs.append(run)
         if acts is not None:
             run.acts[acts] += 1
@@ -366,6 +381,7 @@ class Observer:
         """Compare an action with the one that the policy gave, which has been asked for one."""
         assert self._acting is not None
         run.begins += self.begins
+        run.masks_again += self._masks_again
         how = self._acting[1][0]
         if how in ("policy()", DISTRIBUTION):  # predict() clips
             self._note_bounds(watched, run, action)

@@ -81,6 +81,7 @@ def observe_script(spec: ScriptSpec, folder: str) -> Observation:
     return replace(
         found,
         said=said,
+        own_packages=lines.packages(),
         raised=ended.raised,
         raised_at=at,
         stopped=ended.stopped,

@@ -71,6 +71,13 @@ class Statement:
         return first.value if isinstance(first, ast.Assign) else None
 
     @property
+    def made(self) -> ast.expr | None:
+        """What the statement assigns to one target, or returns; None for anything else."""
+        first = self.tree.body[0]
+        is_return = isinstance(first, ast.Return)
+        return first.value if is_return else self.value if len(self.targets) == 1 else None
+
+    @property
     def whole(self) -> ast.expr | None:
         """The expression that is all of the statement, or of what it assigns to one target; None for anything else."""
         first = self.tree.body[0]

@@ -63,11 +63,13 @@ class Run:
     parts: dict[str, int] = field(default_factory=dict)
     outside: int = 0
     begins: int = 0
+    masks_again: int = 0
     changed: int = 0
     unasked: int = 0
     steps: int = 0
     place: Place = None
     cut_at: Place = None
+    in_thread: bool = False
 
     def record(self, at: Callable[[Place], Line | None], formula_of: Callable[[Place], Line | None]) -> ObservedRun:
         """What is written down of it.
@@ -89,8 +91,9 @@ class Run:
             parts=self.parts,
             outside=self.outside,
             begins=self.begins,
-            changed=self.changed,
-            unasked=self.unasked,
+            masks_again=self.masks_again,
+            changed=0 if self.in_thread else self.changed,  # by actions of other threads
+            unasked=0 if self.in_thread else self.unasked,
             steps=self.steps,
             step_line=at(self.place),
             cut_line=at(self.cut_at),
@@ -107,6 +110,7 @@ class Watched:
     :param normalization: the VecNormalize around it
     :param leaf: the innermost VecEnv
     :param switches: what is known of the VecNormalize
+    :param in_thread: whether another thread than the main one steps it
     :ivar innermost: the environment inside all wrappers of its first one; None where that is not compared
     :ivar has_view: whether it is known what the environment gave and returned last
     """
@@ -118,6 +122,7 @@ class Watched:
     normalization: Any = None
     leaf: Any = None
     switches: NormalizationSeen | None = None
+    in_thread: bool = False
     run: Run | None = None
     returned: Any = None
     raw: Any = None

@@ -268,6 +268,7 @@ class ObservedRun(PlainData):
     :param steps: calls of ``step`` that a reset does not count among
     :param cut_line: of the last reset that ended episodes which were going on; None where that is where all begin
     :param formula_line: that computes what the policy is given; None where nothing does, or more than one line
+    :param masks_again: steps whose ``predict`` was given the very array of action masks of the one before, unchanged
     """
 
     model: int | None
@@ -284,6 +285,7 @@ class ObservedRun(PlainData):
     step_line: Line | None
     cut_line: Line | None = None
     formula_line: Line | None = None
+    masks_again: int = 0
 
     @property
     def acts_by_itself(self) -> bool:
@@ -361,6 +363,7 @@ class Observation(PlainData):
     :param calls: in the order of the first of each
     :param own_classes: of environments and wrappers that the script defines itself, by ``__main__:Name``, the name
         under which the observer has kept them
+    :param own_packages: the user's own packages and modules that it imported, also while it loaded a model
     :param failed_load: the last ``load`` that raised
     :param last_reset: the line of the last reset of an environment
     :param raised: the exception that ended it, in one line; empty for none
@@ -379,6 +382,7 @@ class Observation(PlainData):
     runs: Sequence[ObservedRun] = ()
     evaluations: Sequence[ObservedEvaluation] = ()
     own_classes: Mapping[str, str] = field(default_factory=dict)
+    own_packages: tuple[str, ...] = ()
     failed_load: FailedLoad | None = None
     last_reset: Line | None = None
     raised: str = ""
