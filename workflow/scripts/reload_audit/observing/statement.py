@@ -74,8 +74,9 @@ class Statement:
     def made(self) -> ast.expr | None:
         """What the statement assigns to one target, or returns; None for anything else."""
         first = self.tree.body[0]
-        is_return = isinstance(first, ast.Return)
-        return first.value if is_return else self.value if len(self.targets) == 1 else None
+        if isinstance(first, ast.Return):
+            return first.value
+        return self.value if len(self.targets) == 1 else None
 
     @property
     def whole(self) -> ast.expr | None:
