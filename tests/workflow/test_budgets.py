@@ -218,7 +218,7 @@ def test_all_jobs_share_a_fork_server_for_each_hash_seed(counted_audit):
     assert set(counted_audit.table()["parent_pid"]) == servers
 
 
-def test_a_fresh_process_starts_few_programs(counted_audit):
+def test_a_fresh_process_starts_no_programs(counted_audit):
     programs = {
         f"{condition} {model}": len(counted_audit.process(model, condition).programs)
         for condition, model in (("train", "sound-seed0-n1"), ("reload", "sound-seed0-n1"), ("reload", "found-0"))
