@@ -22,7 +22,7 @@ from reload_audit.observing.differences import compared_with_models
 from reload_audit.observing.normalizing_wrapper import with_normalizing_wrapper
 from reload_audit.observing.own_classes import with_kept_classes
 from reload_audit.observing.statistics import statistics_differences
-from reload_audit.observing.subject import subject_of
+from reload_audit.observing.subject import is_in_both_modes, runs_of_models, subject_of
 from reload_audit.observing.weights import weights_differences
 from reload_audit.reading.statistics import read_statistics
 from reload_audit.records.observation import Observation
@@ -131,6 +131,32 @@ def play(seed):
 
 with ThreadPoolExecutor(4) as pool:
     list(pool.map(play, range(12)))
+"""
+
+BOTH_WAYS = """
+from boiler import Boiler
+from stable_baselines3 import PPO
+
+rival = PPO("MlpPolicy", Boiler(), seed=1)
+
+
+class Rivalled(Boiler):
+    def step(self, action):
+        return super().step(action + 0.1 * rival.predict(self._observe(), deterministic=True)[0])
+
+
+def play(model, env, deterministic):
+    for seed in range(3):
+        obs, over = env.reset(seed=seed)[0], False
+        while not over:
+            action, _ = model.predict(obs, deterministic=deterministic)
+            obs, reward, terminated, truncated, _ = env.step(action)
+            over = terminated or truncated
+
+
+model, env = PPO.load("boiler.zip"), Rivalled()
+play(model, env, True)
+play(model, env, False)
 """
 
 IN_WAYS_OF_ITS_OWN = """
@@ -359,6 +385,19 @@ def test_threads_are_said_to_be_seen_in_part_and_their_actions_are_not_called_ch
     seen = observed(boiler, "threads.py", IN_THREADS, said=(said,))
     assert sum(len(run.ended) for run in seen.runs) == 12
     assert {(run.changed, run.unasked) for run in seen.runs} == {(0, 0)}
+
+
+def test_a_line_that_acts_both_ways_is_compared_as_it_acts_deterministically_and_a_rival_s_actions_are_not_its_own(
+    boiler: Path,
+) -> None:
+    seen = observed(boiler, "both.py", BOTH_WAYS)
+    loaded = next(number for number, model in enumerate(seen.models) if model.made == "loaded")
+    assert [(run.model, len(run.ended), run.changed, run.unasked) for run in seen.runs] == [(loaded, 3, 0, 0)] * 2
+    (compared,) = runs_of_models(seen, "")
+    assert [(str(act.line), act.deterministic) for act in compared.acts] == [("both.py:17", True)]
+    (other,) = (run for run in seen.runs if run is not compared)
+    assert is_in_both_modes(compared, other)
+    assert not is_in_both_modes(other, compared)
 
 
 def test_a_new_normalization_that_is_frozen_is_tried_with_the_clipping_that_it_does(boiler: Path) -> None:

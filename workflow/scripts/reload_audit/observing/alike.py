@@ -66,6 +66,7 @@ def _joined(runs: Sequence[ObservedRun], n_envs: int) -> ObservedRun:
         views=[view for run in runs for view in run.views][:MOST_VIEWS],
         outside=sum(run.outside for run in runs),
         begins=sum(run.begins for run in runs),
+        masks_again=sum(run.masks_again for run in runs),
         changed=sum(run.changed for run in runs),
         unasked=sum(run.unasked for run in runs),
         steps=sum(run.steps for run in runs),

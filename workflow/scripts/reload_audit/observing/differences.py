@@ -29,7 +29,7 @@ from reload_audit.observing.printed import number_that_is_no_mean
 from reload_audit.observing.series import later_of_its_series
 from reload_audit.observing.statement import Statement, last_name
 from reload_audit.observing.statistics import statistics_differences
-from reload_audit.observing.subject import NoSubject, Subject, runs_of_models, subject_of
+from reload_audit.observing.subject import NoSubject, Subject, is_in_both_modes, runs_of_models, subject_of
 from reload_audit.observing.weights import is_untrained, load_that_failed, untrained, weights_differences
 from reload_audit.processes.imports import extend_path
 from reload_audit.reading.refusal import Unreadable
@@ -205,6 +205,8 @@ def _remarks(subject: Subject) -> Iterator[str]:
     others = {run.environment for run in subject.observation.runs if run.counted and run.model == subject.run.model}
     if len(others) > 1:
         yield f"the model acts in {len(others)} environments that the script makes; the last of them is compared"
+    if any(is_in_both_modes(subject.run, run) for run in subject.observation.runs):
+        yield f"{subject.run.acts[0].line} acts both deterministically and stochastically: the former is compared"
     if acting is not None and acting.path and subject.trained is None:
         yield from later_of_its_series(acting.line, Path(acting.path))
 

@@ -25,6 +25,7 @@ def figure_of(observation: Observation, run: ObservedRun) -> Figure | None:
         return None
     for evaluation in reversed(observation.evaluations):
         its = evaluation.environment in (None, run.environment) and evaluation.model in (None, run.model)
+        its = its and all(act.deterministic in (None, evaluation.deterministic) for act in run.acts)
         if its and math.isfinite(evaluation.mean):
             return _of_evaluation(evaluation, run, observation.environments[run.environment].n_envs)
     chosen = of_first_alone(observation, run) or _printed_episodes(observation, run)

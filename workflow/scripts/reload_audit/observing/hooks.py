@@ -148,7 +148,7 @@ def _predicting(observer: Observer, original: Any, *, of_model: bool) -> Any:
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        if depth["act"]:
+        if depth["act"] or (depth["step"] and observer.acting is not None):  # then another one acts, as an opponent
             return original(self, observation, state, episode_start, deterministic, *args, **kwargs)
         if observer.on:
             masks = args[0] if args else kwargs.get("action_masks")
@@ -175,7 +175,7 @@ def _forwarding(observer: Observer, original: Any) -> Any:
     depth = observer.depth
 
     def forward(self: Any, obs: Any, *args: Any, **kwargs: Any) -> Any:
-        if depth["act"] or is_traced(obs):
+        if depth["act"] or (depth["step"] and observer.acting is not None) or is_traced(obs):
             return original(self, obs, *args, **kwargs)
         if observer.on:
             flag = kwargs.get("deterministic", args[-1] if args and isinstance(args[-1], bool) else usual)
@@ -198,7 +198,7 @@ def _asking_parts(observer: Observer, original: Any) -> Any:
     depth = observer.depth
 
     def part(self: Any, obs: Any, *args: Any, **kwargs: Any) -> Any:
-        if depth["act"] or is_traced(obs):
+        if depth["act"] or (depth["step"] and observer.acting is not None) or is_traced(obs):
             return original(self, obs, *args, **kwargs)
         if observer.on:
             observer.asked_part(self, as_array(obs))
@@ -213,7 +213,7 @@ def _choosing(observer: Observer, original: Any, *, deterministic: bool) -> Any:
     depth = observer.depth
 
     def choose(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if depth["act"] or is_traced(None):
+        if depth["act"] or (depth["step"] and observer.acting is not None) or is_traced(None):
             return original(self, *args, **kwargs)
         with observer.inside("act"):
             answer = original(self, *args, **kwargs)

@@ -69,6 +69,7 @@ class Observer:
     :ivar innermost: the environment inside all wrappers of the one that the script resets or steps
     :ivar innermost_gave: the observation that it returned then; None where it was not called
     :ivar leaf_rewards: what the innermost VecEnv gave in the last step
+    :ivar acting: the request for actions that the next step follows; None where there was none since the last step
     :ivar answer: what ``predict``, or a policy that was called by itself, gave last
     :ivar begins: whether ``predict`` was told last that an episode begins
     """
@@ -98,7 +99,7 @@ class Observer:
         self._wrappers = WrappersSeen()
         self._runs: list[Run] = []
         self._evaluations: list[ObservedEvaluation] = []
-        self._acting: Acting | None = None
+        self.acting: Acting | None = None
         self._given: Any = None
         self._batch = Batch()
         self._failed_load: FailedLoad | None = None
@@ -196,9 +197,9 @@ class Observer:
             masks were given; whether the network acts as in training
         """
         try:
-            self._acting = (self._models.acts(actor), (how, self._lines.place(), *flags))
+            self.acting = (self._models.acts(actor), (how, self._lines.place(), *flags))
             self._given = observation
-            self._batch.asked(self._acting)
+            self._batch.asked(self.acting)
         except Exception as error:
             self.failed(error)
 
@@ -212,16 +213,16 @@ class Observer:
     @careful
     def chosen(self, answer: Any, deterministic: bool) -> None:
         """A distribution of the policy's was asked for an action."""
-        if self._acting is not None and self._acting[1][0] in (PARTS, DISTRIBUTION):
-            number, (how, _, before, *others) = self._acting
+        if self.acting is not None and self.acting[1][0] in (PARTS, DISTRIBUTION):
+            number, (how, _, before, *others) = self.acting
             mode = None if how == DISTRIBUTION and before != deterministic else deterministic  # asked both ways
-            self._acting = (number, (DISTRIBUTION, self._lines.place(), mode, *others))  # type: ignore[assignment]
+            self.acting = (number, (DISTRIBUTION, self._lines.place(), mode, *others))  # type: ignore[assignment]
             self.answer = answer
 
     @careful
     def asked_part(self, policy: Any, observation: Any) -> None:
         """A method of a policy was called from whose result actions can be computed, outside a request for actions."""
-        if self._acting is None and self._models.number_of(policy) is not None:
+        if self.acting is None and self._models.number_of(policy) is not None:
             self.acted(policy, PARTS, observation, (None, False, False, False, acting.is_as_in_training(policy)))
 
     # --- Statistics ---
@@ -288,7 +289,7 @@ class Observer:
         row = None
         if not watched.vectorized:
             shape = watched.env.action_space.shape
-            self._acting, row = self._batch.of(watched.number, self._acting, self.answer, shape)
+            self.acting, row = self._batch.of(watched.number, self.acting, self.answer, shape)
         run = self._run(watched)
         run.steps += 1
         if watched.vectorized:
@@ -298,7 +299,7 @@ class Observer:
             returned, over = result[0], [result[2] or result[3]]
             rewards = seen = [result[1]]
         wants_views = len(run.views) < MOST_VIEWS
-        if self._acting is None:
+        if self.acting is None:
             run.unasked += 1
         else:
             self._note_action(watched, run, action, row)
@@ -310,7 +311,7 @@ class Observer:
         watched.has_view = wants_views
         if wants_views:
             self._keep_shown(watched, returned)
-        self._acting = None
+        self.acting = None
         if time.monotonic() > self._stop_at:
             raise EnoughSeen("time")
         slot = watched.slots[0]
@@ -356,15 +357,21 @@ class Observer:
 
     def _run(self, watched: Watched) -> Run:
         """The run that a step belongs to; a new one begins where another model acts."""
-        model, acts = (None, None) if self._acting is None else self._acting
+        model, acts = (None, None) if self.acting is None else self.acting
         run = watched.run
         if run is not None and run.model is None and not run.acts and not run.episodes:
-            run.model = model  # which had not been asked for the first steps
-        if run is None or (acts is not None and run.model != model):
+            run.model, run.mode = model, None if acts is None else acts[2]  # which was not asked for the first steps
+        if run is None or (
+            acts is not None
+            and (run.model != model or (run.mode is not acts[2] and _begins_in_other_mode(watched, run, acts)))
+        ):
             watched.stop()
             if run is not None and run.model is None and watched.switches is not None:
                 self._normalizations.begins_anew(watched.switches)  # steps without a model may have warmed it up
-            run = watched.run = Run(model, watched.number, place=self._lines.place(), in_thread=watched.in_thread)
+            mode = None if acts is None else acts[2]
+            run = watched.run = Run(
+                model, watched.number, place=self._lines.place(), in_thread=watched.in_thread, mode=mode
+            )
             self._runs.append(run)
         if acts is not None:
             run.acts[acts] += 1
@@ -379,10 +386,10 @@ class Observer:
 
     def _note_action(self, watched: Watched, run: Run, action: Any, row: int | None) -> None:
         """Compare an action with the one that the policy gave, which has been asked for one."""
-        assert self._acting is not None
+        assert self.acting is not None
         run.begins += self.begins
         run.masks_again += self._masks_again
-        how = self._acting[1][0]
+        how = self.acting[1][0]
         if how in ("policy()", DISTRIBUTION):  # predict() clips
             self._note_bounds(watched, run, action)
         elif how != PARTS and (action is not self.answer or row is not None):
@@ -464,3 +471,12 @@ class Observer:
             last_reset=self._lines.at(self._last_reset),
             said=tuple(self.said),
         )
+
+
+def _begins_in_other_mode(watched: Watched, run: Run, acts: Any) -> bool:
+    """Whether a line that asked for deterministic actions begins an episode with stochastic ones, or vice versa.
+
+    So it does where a script compares both.
+    """
+    began = not any(slot.length for slot in watched.slots)
+    return began and {(place, mode) for _, place, mode, *_ in run.acts} == {(acts[1], run.mode)}

@@ -149,6 +149,7 @@ def _importing(spec: ExternalSpec, observation: Observation, folder: str) -> Ext
 def runs_of_models(observation: Observation, meant: str) -> list[ObservedRun]:
     """The last run of each model that acts in a script, with episodes that ended; of models of one zip the last.
 
+    Where the same line acts deterministically and then stochastically, the deterministic run stands for both.
     The script's last run alone, where none of them is of a file, or was trained in the script.
 
     :param meant: the zip that the configuration says it is about, whose run is the only one then; empty for none
@@ -160,8 +161,8 @@ def runs_of_models(observation: Observation, meant: str) -> list[ObservedRun]:
     for run in observation.runs:
         if run.counted and run.model is not None:
             key = _path_of(observation, run) or f"model {run.model}"
-            runs.pop(key, None)
-            runs[key] = run
+            before = runs.pop(key, None)
+            runs[key] = run if before is None or not is_in_both_modes(before, run) else before
     if meant:
         return [run for path, run in runs.items() if is_same_file(path, meant)] or [last]
     models = observation.models
@@ -171,6 +172,13 @@ def runs_of_models(observation: Observation, meant: str) -> list[ObservedRun]:
         if _path_of(observation, run) or (run.model is not None and models[run.model].learned)
     ]
     return of_files if last.model is not None and of_files else [last]
+
+
+def is_in_both_modes(one: ObservedRun, other: ObservedRun) -> bool:
+    """Whether lines that act deterministically in one run act stochastically in another, as a script compares both."""
+    first, second = ({(str(act.line), act.deterministic) for act in run.acts} for run in (one, other))
+    usual = {(line, True) for line, _ in first}
+    return bool(first) and first == usual and second == {(line, False) for line, _ in usual}
 
 
 def _path_of(observation: Observation, run: ObservedRun) -> str:

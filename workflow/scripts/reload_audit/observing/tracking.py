@@ -53,7 +53,10 @@ class Slot:
 
 @dataclass
 class Run:
-    """What one model, or the script's own code, does in one environment."""
+    """What one model, or the script's own code, does in one environment.
+
+    :param mode: whether its first actions are deterministic; None where that is open
+    """
 
     model: int | None
     environment: int
@@ -70,6 +73,7 @@ class Run:
     place: Place = None
     cut_at: Place = None
     in_thread: bool = False
+    mode: bool | None = None
 
     def record(self, at: Callable[[Place], Line | None], formula_of: Callable[[Place], Line | None]) -> ObservedRun:
         """What is written down of it.
