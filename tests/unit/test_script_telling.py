@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import runpy
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,7 @@ from reload_audit.observing.figure import figure_of
 from reload_audit.observing.lines import UserLines
 from reload_audit.observing.paths import as_written
 from reload_audit.observing.printed import number_that_is_no_mean, numbers_in
-from reload_audit.observing.run_script import Printed
+from reload_audit.observing.shown import Shown
 from reload_audit.records.observation import (
     Line,
     Observation,
@@ -52,6 +54,14 @@ def seen(
     prints = [ObservedPrint(SHOW, text) for text in texts]
     numbers = tuple(number for text in texts for number in numbers_in(text))
     return Observation("enjoy.py", (), [], [], [environment], [run], printed=numbers, prints=prints), run
+
+
+def shown_by(script: Path) -> tuple[Shown, str, str]:
+    """What a script shows, and all of its standard output and error."""
+    shown, output, error = Shown(UserLines(script, [])), io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(error), shown.watching():
+        runpy.run_path(str(script), run_name="__main__")
+    return shown, output.getvalue(), error.getvalue()
 
 
 def said_of(*texts: str, **other: int) -> str:
@@ -153,15 +163,104 @@ def test_lines_end_with_a_carriage_return_too_and_the_last_needs_no_end(tmp_path
         "for step in range(300):\n    print(f'step {step} reward 1.0', end='\\r')\n"
         "print('\\rmean reward: 500.0')\nprint('best:', 7.5, end='')\n"
     )
-    printed = Printed(io.StringIO(), UserLines(script, []))
-    with contextlib.redirect_stdout(printed):
-        runpy.run_path(str(script))
-    printed.end()
-    *steps, mean, best = printed.prints()
+    shown, _, _ = shown_by(script)
+    *steps, mean, best = shown.prints()
     assert (mean.text, mean.count, mean.line and mean.line.line) == ("mean reward: 500.0", 1, 3)
     assert (best.text, best.count, best.line and best.line.line) == ("best: 7.5", 1, 4)
     assert {one.count for one in steps} == {300}
-    assert printed.numbers[-2:] == [500.0, 7.5]
+    assert shown.numbers()[-2:] == (500.0, 7.5)
+
+
+SHOWS = {
+    "standard output": "import sys\nsys.stdout.write('mean reward: NUMBER\\n')",
+    "standard error": "import sys\nprint('mean reward:', NUMBER, file=sys.stderr)",
+    "logging": """
+import logging, sys
+logger, handler = logging.getLogger("shows"), logging.StreamHandler()
+handler.setFormatter(logging.Formatter("2026-11-28 21:05:37,125 shows %(filename)s:%(lineno)d INFO - %(message)s"))
+logger.handlers = [handler]
+logger.warning("mean reward: %.2f", NUMBER)""",
+    "click": "import click\nclick.secho('mean reward: NUMBER', fg='green', color=True)",
+    "tqdm": "from tqdm import tqdm\nfor _ in tqdm(range(5)):\n    pass\ntqdm.write('mean reward: NUMBER')",
+    "rich": "from rich.console import Console\nConsole(force_terminal=True).print('[b]mean reward[/b]', NUMBER)",
+    "a table of rich": """
+from rich.console import Console
+from rich.table import Table
+table = Table("", "of 5 episodes")
+table.add_row("mean reward", "NUMBER")
+Console().print(table)""",
+    "json": "import json, sys\njson.dump({'mean_reward': NUMBER}, sys.stdout)",
+    "pprint": "import numpy as np\nfrom pprint import pprint\npprint({'mean_reward': np.float64(NUMBER)})",
+    "pandas": "import pandas as pd\nprint(pd.Series({'mean_reward': NUMBER, 'mean_length': 50.0}))",
+}
+
+
+def shows(tmp_path: Path, text: str) -> tuple[Observation, ObservedRun]:
+    """A script that shows a text after its episodes."""
+    script = tmp_path / "enjoy.py"
+    script.write_text(text)
+    shown, _, _ = shown_by(script)
+    observation, run = seen()
+    return replace(observation, printed=shown.numbers(), prints=shown.prints()), run
+
+
+@pytest.mark.parametrize("way", SHOWS)
+def test_a_number_is_looked_at_whichever_way_a_script_shows_it(tmp_path: Path, way: str) -> None:
+    observation, run = shows(tmp_path, SHOWS[way].replace("NUMBER", f"{sum(REWARDS):.2f}"))
+    figure = figure_of(observation, run)
+    assert figure is not None
+    assert figure.printed == "the sum of 5 episodes"
+    assert (figure.mean, figure.where and figure.where.line) == (-34.99, len(SHOWS[way].split("\n")))
+    observation, run = shows(tmp_path, SHOWS[way].replace("NUMBER", f"{np.mean(REWARDS):.2f}"))
+    figure = figure_of(observation, run)
+    assert figure is not None
+    assert figure.printed == ""
+    assert observation.printed
+    assert number_that_is_no_mean(observation, run, float(np.mean(REWARDS))) == ""
+
+
+@pytest.mark.parametrize("way", SHOWS)
+def test_what_a_script_writes_is_the_same_in_every_byte_watched_or_not(tmp_path: Path, way: str) -> None:
+    script = tmp_path / "enjoy.py"
+    script.write_text(SHOWS[way].replace("NUMBER", "-34.99"))
+    _, output, error = shown_by(script)
+    alone = subprocess.run([sys.executable, str(script)], check=True, capture_output=True, text=True)
+    assert output == alone.stdout
+    assert way == "tqdm" or error == alone.stderr  # a bar of which says how fast it is
+    assert "34.99" in output + error
+
+
+NO_FIGURES = {
+    "a progress bar with a sum of all rewards": f"""
+from tqdm import tqdm
+total, bar = 0.0, tqdm({REWARDS}, mininterval=0)
+for reward in bar:
+    total += reward
+    bar.set_postfix(reward=total)""",
+    "an error": """
+import traceback
+try:
+    raise ValueError("reward: 37.21")
+except ValueError:
+    traceback.print_exc()""",
+    "a table of SB3's": """
+import sys
+from stable_baselines3.common.logger import HumanOutputFormat, Logger
+logger = Logger(None, [HumanOutputFormat(sys.stdout)])
+logger.record("eval/mean_reward", 37.21)
+logger.dump()""",
+    "when and where": "print('2026-11-28T21:05:37.125Z 11/28/26 21:05:37 enjoy.py:147 main:run:18 - end')",
+}
+
+
+@pytest.mark.parametrize("what", NO_FIGURES)
+def test_no_figure_is_taken_from(tmp_path: Path, what: str) -> None:
+    observation, run = shows(tmp_path, NO_FIGURES[what])
+    figure = figure_of(observation, run)
+    assert figure is not None
+    assert figure.printed == ""
+    assert number_that_is_no_mean(observation, run, float(np.mean(REWARDS))) == ""
+    assert observation.prints == ()
 
 
 OTHERWISE = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import linecache
+import re
 import sys
 import sysconfig
 import textwrap
@@ -17,6 +18,11 @@ from reload_audit.reading.trust import can_be_trusted
 from reload_audit.records.observation import Line
 
 _INSTALLED = ("site-packages", "dist-packages")
+
+_WRITERS = re.compile(
+    r"(?:absl|click|colorama|fire|icecream|json|logging|loguru|pprint|rich|structlog|termcolor|tqdm|typer)(?:\.|$)"
+)
+"""Modules that write nothing but what they are given."""
 
 
 class UserLines:
@@ -47,6 +53,16 @@ class UserLines:
                 return name, frame.f_lineno
             frame = frame.f_back
         return None
+
+    def writing(self) -> tuple[str, int] | None:
+        """File and number of the user's line that writes a text, also through a library that only hands it on.
+
+        None where another library writes it.
+        """
+        frame: FrameType | None = sys._getframe(2)
+        while frame is not None and not self._lies_in_user_code(frame.f_code.co_filename):
+            frame = frame.f_back if _hands_texts_on(frame) else None
+        return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)
 
     def at(self, place: tuple[str, int] | None) -> Line | None:
         """A line by its file's path and number."""
@@ -92,6 +108,10 @@ class UserLines:
     def _shown(self, file: str) -> str:
         path = Path(file)
         return str(path.relative_to(self._folder)) if path.is_relative_to(self._folder) else path.name
+
+
+def _hands_texts_on(frame: FrameType) -> bool:
+    return bool(_WRITERS.match(str(frame.f_globals.get("__name__"))))
 
 
 class _Statements:

@@ -32,7 +32,7 @@ _DEVIATION = re.compile(r"(?<![a-z])std\w*[\s:='\"]*" + _NUMBER.pattern, re.IGNO
 _BETWEEN = re.compile(
     r"s?(?:_?mean)?\s*(?:\((?:mean|avg|average)\))?\s*"
     r"(?:(?:over|of|in|from|across|for|per)\s+(?:the\s+|all\s+)?(?:\d+\s+)?(?:\w+\s+)?(?:episodes?|runs?|games?)(?:\s+\d+)?)?"
-    r"[\s:=|\[(>\"']*(?:(?:is|was)[\s:=]+)?",
+    r"[\s:=|│┃\[(>\"']*(?:(?:is|was)[\s:=]+)?(?:(?:np\.\w+|tensor)\()?",
     re.IGNORECASE,
 )
 """What may stand between a word for a reward and its number."""

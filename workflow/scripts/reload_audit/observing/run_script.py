@@ -8,16 +8,14 @@ import contextlib
 import inspect
 import linecache
 import os
-import re
 import sys
 import time
 import traceback
-from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any, TextIO
+from typing import Any
 
 from reload_audit.models.without_dynamo import spare_compiler
 from reload_audit.observing.films import allow_recorders
@@ -26,23 +24,12 @@ from reload_audit.observing.keeping_out import EnoughSeen
 from reload_audit.observing.lines import UserLines
 from reload_audit.observing.notebook import cells_of, names_of_notebooks
 from reload_audit.observing.observer import Observer
-from reload_audit.observing.printed import numbers_in
-from reload_audit.observing.tracking import Place
-from reload_audit.records.observation import Observation, ObservedPrint, Stopped
+from reload_audit.observing.shown import Shown
+from reload_audit.records.observation import Observation, Stopped
 from reload_audit.records.specs import ScriptSpec
 
 _OF_THE_TIME = 0.9
 """Part of its time after which a script is stopped, so that what was seen of it can still be written down."""
-
-_MOST_PRINTED = 200
-_MOST_LINES = 100
-"""Lines with numbers in them, of what a script prints."""
-
-_LONGEST = 20_000
-"""Characters of a line in which numbers are looked for."""
-
-_LINE_END = re.compile(r"[\r\n]")
-"""What ends a line: a carriage return, too, after which another text takes its place."""
 
 _WITHOUT_WINDOWS = {"MPLBACKEND": "Agg", "SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy"}
 
@@ -67,12 +54,11 @@ def observe_script(spec: ScriptSpec, folder: str) -> Observation:
     spare_compiler()
     install(observer)
     allow_recorders(observer.say)
-    printed = Printed(sys.stdout, lines)
+    shown = Shown(lines)
     ended = _End()
-    with contextlib.redirect_stdout(printed), ended:
+    with shown.watching(), ended:
         for code in _programs(path):
             _execute(code, namespace)
-    printed.end()
     found = observer.observation(Path(spec.script).name)
     at = lines.of_traceback(ended.trace)
     said = found.said
@@ -85,8 +71,8 @@ def observe_script(spec: ScriptSpec, folder: str) -> Observation:
         raised=ended.raised,
         raised_at=at,
         stopped=ended.stopped,
-        printed=tuple(printed.numbers[-_MOST_PRINTED:]),
-        prints=printed.prints(),
+        printed=shown.numbers(),
+        prints=shown.prints(),
     )
 
 
@@ -158,56 +144,3 @@ def _execute(code: CodeType, namespace: dict[str, object]) -> None:
         asyncio.run(eval(code, namespace))  # noqa: S307
     else:
         exec(code, namespace)  # noqa: S102
-
-
-class Printed:
-    """Standard output, which remembers the numbers in it, and the lines of the user's code that print them."""
-
-    def __init__(self, stream: TextIO, lines: UserLines) -> None:
-        self._stream = stream
-        self._lines = lines
-        self.numbers: list[float] = []
-        self._texts: deque[tuple[Place, str]] = deque(maxlen=_MOST_LINES)
-        self._counts: Counter[Place] = Counter()
-        self._begun: list[str] = []
-        self._written = 0
-        self._place: Place | None = None
-
-    def write(self, text: str) -> int:
-        first, *others = _LINE_END.split(text)
-        if first or others:
-            place = self._lines.place()
-            own = place is not None and place[0] == sys._getframe(1).f_code.co_filename  # else a library prints it
-            self._place = place if own else None
-        self._go_on(first)
-        for part in others:
-            self.end()
-            self._go_on(part)
-        return self._stream.write(text)
-
-    def _go_on(self, part: str) -> None:
-        part = part[: _LONGEST - self._written]
-        if part:
-            self._begun.append(part)
-            self._written += len(part)
-
-    def end(self) -> None:
-        """End the line that is being printed."""
-        line, place = "".join(self._begun), self._place
-        self._begun.clear()
-        self._written = 0
-        found = numbers_in(line)
-        if not found:
-            return
-        self.numbers += found
-        del self.numbers[: -2 * _MOST_PRINTED]
-        if place is not None:
-            self._counts[place] += 1
-            self._texts.append((place, line[:300]))
-
-    def prints(self) -> tuple[ObservedPrint, ...]:
-        """The last lines with numbers that the user's own code printed."""
-        return tuple(ObservedPrint(self._lines.at(at), text, self._counts[at]) for at, text in self._texts)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
