@@ -14,6 +14,7 @@ ARGS ?=
 BIN := .venv/bin
 INSTALL ?= $(BIN)/python -m pip install --disable-pip-version-check
 BENCH := build/bench/venv
+RL_ZOO := build/rl_zoo
 
 .PHONY: audit test lint format causes charts screenshots scaling bench clean
 
@@ -22,7 +23,7 @@ audit: .venv/audit
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
 
 # Lint runs beside the tests: it needs one core for a minute.
-test: .venv/dev
+test: .venv/dev $(RL_ZOO)/ready
 	@$(MAKE) --no-print-directory lint > .venv/lint.txt 2>&1 & lint=$$!; \
 	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder $(ARGS); tests=$$?; \
 	wait $$lint || { cat .venv/lint.txt; exit 1; }; exit $$tests
@@ -56,7 +57,7 @@ bench: $(BENCH)/ready
 	$(BENCH)/bin/python benchmarks/bench.py --write docs/benchmarks.md $(ARGS)
 
 clean:
-	rm -rf .venv build/bench results/* logs .snakemake
+	rm -rf .venv build/bench $(RL_ZOO) results/* logs .snakemake
 
 .venv/audit: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0])'
@@ -72,4 +73,10 @@ clean:
 $(BENCH)/ready: benchmarks/requirements.txt requirements.txt
 	$(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	@touch $@
+
+# Apart from .venv, too, and with no more than tests of its `enjoy` need.
+$(RL_ZOO)/ready: tests/rl_zoo.txt .venv/audit
+	rm -rf $(RL_ZOO)
+	$(INSTALL) --quiet --no-deps --target $(RL_ZOO) -r tests/rl_zoo.txt
 	@touch $@

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import shutil
 from pathlib import Path
 
 import planted
@@ -20,9 +20,9 @@ from reload_audit.results.scripts import script_entries
 from support.builders import CRITERIA, ROOT
 from support.scripts import RECIPES
 
-ZOO = importlib.util.find_spec("rl_zoo3")
+ZOO = ROOT / "build/rl_zoo"
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(ZOO is None, reason="needs rl_zoo3, which is not installed")]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not ZOO.is_dir(), reason="needs RL Zoo: make build/rl_zoo/ready")]
 
 CONFIG = """!!python/object/apply:collections.OrderedDict
 - - - n_timesteps
@@ -62,11 +62,9 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def enjoyed(logs: Path, *options: str, model: str = "") -> ScriptEntry:
-    assert ZOO is not None
-    assert ZOO.origin is not None
-    script = Path(ZOO.origin).parent / "enjoy.py"
-    python_path = (str(ROOT / "tests/environments"), str(Path(ZOO.origin).parents[1]))
-    spec = ScriptSpec("enjoy.py", str(script), (*ENJOY.split(), *options), str(logs), {}, model, 120, 4096, python_path)
+    script = str(ZOO / "rl_zoo3/enjoy.py")
+    python_path = (str(ROOT / "tests/environments"), str(ZOO))
+    spec = ScriptSpec("enjoy.py", script, (*ENJOY.split(), *options), str(logs), {}, model, 120, 4096, python_path)
     policy = ExternalPolicy(EvaluationSpec(20, 10**6, 4, 1000, (20,)), ("planted",), {}, 2**30)
     record = logs / "record.json"
     audit_script(spec, [], policy, ReloadSpec((), False, "forkserver", 120, 4096), CRITERIA, record, logs / "log")
@@ -74,9 +72,35 @@ def enjoyed(logs: Path, *options: str, model: str = "") -> ScriptEntry:
     return entry
 
 
-def test_enjoy_of_the_best_model_has_no_cause_and_its_norm_reward_changes_nothing(logs: Path) -> None:
-    entry = enjoyed(logs, "--load-best", "--norm-reward")
+SOUND = {
+    "what it rescales rewards by": ["--norm-reward"],
+    "a progress bar and no window": ["--progress", "--no-render", "--deterministic"],
+    "a log of its rewards": ["--reward-log", "rewards"],
+}
+
+
+@pytest.mark.parametrize("what", SOUND)
+def test_enjoy_of_the_best_model_has_no_cause_with(logs: Path, what: str) -> None:
+    entry = enjoyed(logs, "--load-best", *SOUND[what])
     assert (entry.model, entry.causes, entry.differs, entry.problem) == ("best_model", (), False, ""), entry
+    assert (entry.shown, entry.n) == ("", 30)
+
+
+def test_of_the_checkpoints_that_enjoy_can_load_the_one_that_it_loads_is_named(logs: Path) -> None:
+    run = logs / "logs/sac/Gauge-v0_1"
+    for name, steps in (("Gauge-v0", 100), ("best_model", 800)):
+        shutil.copy(run / f"{name}.zip", run / f"rl_model_{steps}_steps.zip")
+    early, late = enjoyed(logs, "--load-checkpoint", "100"), enjoyed(logs, "--load-last-checkpoint")
+    assert (early.model, early.causes, late.model, late.causes) == ("rl_model_100_steps", (), "rl_model_800_steps", ())
+    assert "rl_model_800_steps.zip lies beside it" in " ".join(early.remarks)
+    assert "lies beside" not in " ".join(late.remarks)
+
+
+def test_options_that_enjoy_does_not_take_end_in_what_it_raised_and_where(logs: Path) -> None:
+    entry = enjoyed(logs, "--load-best", "--env-kwargs", "nonsense:3")
+    assert (entry.n, entry.problem) == (None, "it raised before its first episode ended")
+    assert "unexpected keyword argument 'nonsense'" in entry.raised
+    assert entry.raised_at.startswith("utils.py:")
 
 
 def test_stochastic_actions_of_enjoy_are_a_cause(logs: Path) -> None:

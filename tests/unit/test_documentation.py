@@ -143,7 +143,7 @@ def test_environment_yml_installs_what_the_tests_ran_with():
 
 
 def test_requirements_are_pinned_to_exact_versions():
-    for file in ("requirements.txt", "requirements-dev.txt", "requirements-extras.txt"):
+    for file in ("requirements.txt", "requirements-dev.txt", "requirements-extras.txt", "tests/rl_zoo.txt"):
         lines = [line for line in (ROOT / file).read_text().splitlines() if line and line[0] not in "#-"]
         assert [line for line in lines if "==" not in line] == []
 
