@@ -74,7 +74,7 @@ def enjoyed(logs: Path, *options: str, model: str = "") -> ScriptEntry:
 
 SOUND = {
     "what it rescales rewards by": ["--norm-reward"],
-    "a progress bar and no window": ["--progress", "--no-render", "--deterministic"],
+    "no window": ["--no-render", "--deterministic"],
     "a log of its rewards": ["--reward-log", "rewards"],
 }
 
