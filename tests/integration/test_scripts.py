@@ -393,6 +393,7 @@ def test_a_line_that_acts_both_ways_is_compared_as_it_acts_deterministically_and
     seen = observed(boiler, "both.py", BOTH_WAYS)
     loaded = next(number for number, model in enumerate(seen.models) if model.made == "loaded")
     assert [(run.model, len(run.ended), run.changed, run.unasked) for run in seen.runs] == [(loaded, 3, 0, 0)] * 2
+    assert [[episode.seed for episode in run.ended] for run in seen.runs] == [[0, 1, 2]] * 2
     (compared,) = runs_of_models(seen, "")
     assert [(str(act.line), act.deterministic) for act in compared.acts] == [("both.py:17", True)]
     (other,) = (run for run in seen.runs if run is not compared)

@@ -153,6 +153,13 @@ def test_a_number_that_may_be_meant_so_is_a_remark_alone(text: str) -> None:
     assert said in number_that_is_no_mean(observation, run, float(np.mean(rewards)))
 
 
+def test_nothing_is_said_where_the_mean_of_each_of_several_settings_is_printed() -> None:
+    rewards = (-7.0, -9.0, -150.0, -170.0, -520.0, -530.0)
+    for texts, is_said in ((["-8.00", "-160.00", "-525.00"], False), (["-8.00", "-525.00"], True)):
+        observation, run = seen(*(f"noise: mean return {one}" for one in texts), rewards=rewards, last=rewards)
+        assert bool(number_that_is_no_mean(observation, run, float(np.mean(rewards)))) == is_said
+
+
 def test_nothing_is_said_where_a_library_shows_the_mean() -> None:
     observation, run = seen("Mean reward: 37.21")
     shown = replace(observation, printed=(*observation.printed, float(np.mean(REWARDS))))

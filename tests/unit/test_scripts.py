@@ -339,6 +339,19 @@ def test_an_untrained_model_that_is_lucky_is_named_and_what_is_no_fault_in_itsel
     assert ("What that costs is no more than chance" in said) == certain, said
 
 
+def test_episodes_that_begin_with_one_seed_are_no_more_than_one_also_where_they_differ() -> None:
+    found = {AS_MODEL: measured([30.0, 70.0] * 10, [8] * 20)}
+    for one_seed in (False, True):
+        figure = replace(
+            Figure.of(np.asarray([29.0, 31.0] * 10), np.asarray([29.0, 31.0] * 10), None), one_seed=one_seed
+        )
+        spec = ScriptSpec("enjoy.py", "/enjoy.py", (), "/", {}, "", 60, 1000, ())
+        comparison = Comparison(Compared("robot", "/robot.zip", figure), found)
+        (entry,) = script_entries(ScriptRecord(spec, Observation("enjoy.py"), None, None, "log", [comparison]))
+        assert entry.differs == (not one_seed)
+        assert any("begin with one and the same seed" in remark for remark in entry.remarks) == one_seed
+
+
 def test_differences_are_tried_together_only_where_that_can_tell_something() -> None:
     for causes in ("ab", "abc", "abcdefgh"):
         harmless = under_conditions(causes, lambda changed: 0.0 if "b" in changed else 50.0)

@@ -70,7 +70,7 @@ def is_open(figure: Figure, measured: Mapping[str, Measurement], causes: Sequenc
     :param causes: of the differences that are in conditions
     """
     model, script = measured[AS_MODEL], measured.get(AS_SCRIPT, measured[AS_MODEL])
-    earned = np.asarray(figure.earned)
+    earned = figure.drawn
     if not model.episodes or not script.episodes or not earned.size:
         return False
     mean = float(model.rewards.mean())

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from reload_audit.diagnosis.chance import differ, is_open
 from reload_audit.diagnosis.joint_effects import gained, is_certain, next_to_try
 from reload_audit.jobs.diagnosis import Processes
@@ -206,7 +204,7 @@ def _settled(compared: Compared, measured: Mapping[str, Measurement]) -> Compare
     model, script = measured[AS_MODEL], measured.get(AS_SCRIPT)
     if compared.figure is None or script is None or not (model.episodes and script.episodes):
         return compared
-    earned = np.asarray(compared.figure.earned)
+    earned = compared.figure.drawn
     differences = list(compared.differences)
     for place, one in enumerate(compared.differences):
         if one.in_doubt and one.changes is not None:

@@ -20,6 +20,11 @@ def figure_of(observation: Observation, run: ObservedRun) -> Figure | None:
 
     Where VecNormalize rescales rewards and a script prints those of the environment, the printed ones count.
     """
+    found = _of_what_it_shows(observation, run)
+    return None if found is None else replace(found, one_seed=run.has_one_seed)
+
+
+def _of_what_it_shows(observation: Observation, run: ObservedRun) -> Figure | None:
     rewards = run.seen
     if not rewards.size:
         return None

@@ -266,14 +266,15 @@ def _resetting(observer: Observer, original: Any) -> Any:
             if observer.on:
                 observer.began(self, result)
             return result
-        outermost = observer.on
+        outermost, seeds = observer.on, [kwargs.get("seed")]
         if outermost:
-            observer.before(self)
+            watched = observer.before(self)
+            seeds = seeds if watched is None or not watched.vectorized else getattr(watched.leaf, "_seeds", seeds)
         with observer.inside("step"):
             result = original(self, *args, **kwargs)
         if outermost:
             observer.began(self, result)
-            observer.was_reset(self, result)
+            observer.was_reset(self, result, seeds)
         return result
 
     return reset

@@ -12,7 +12,7 @@ import threading
 import time
 import traceback
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -272,11 +272,11 @@ class Observer:
         self._wrappers.began(env, result)
 
     @careful
-    def was_reset(self, env: Any, result: Any) -> None:
-        """The script reset an environment."""
+    def was_reset(self, env: Any, result: Any, seeds: Sequence[int | None]) -> None:
+        """The script reset an environment, or several side by side, with these seeds."""
         watched, self._last_reset = self._watch(env), self._lines.place()
         watched.first_reset = watched.first_reset or self._last_reset
-        if watched.begin() and watched.run is not None and self._last_reset != watched.first_reset:
+        if watched.begin(seeds) and watched.run is not None and self._last_reset != watched.first_reset:
             watched.run.cut_at = self._last_reset
         self._keep_shown(watched, result[0] if not watched.vectorized and isinstance(result, tuple) else result)
         watched.has_view = True

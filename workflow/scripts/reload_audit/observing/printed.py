@@ -231,7 +231,23 @@ def shows_a_mean(observation: Observation, numbers: Iterable[PrintedNumber], mea
     means = np.asarray([mean, *_means(observation)])
     printed = np.asarray(observation.printed)[:, None]
     exactly = np.abs(printed - means) <= 0.0051 + 1e-4 * np.abs(means)
-    return bool(exactly.any()) or any(number.may_be_one_of(means) for number in numbers)
+    numbers = [*numbers]
+    return (
+        bool(exactly.any())
+        or any(number.may_be_one_of(means) for number in numbers)
+        or any(_shows_parts(run, numbers) for run in observation.runs)
+    )
+
+
+def _shows_parts(run: ObservedRun, numbers: Sequence[PrintedNumber]) -> bool:
+    """Whether the means of equally many episodes each are printed, as of one evaluation after the other."""
+    for name in ("seen", "reward"):
+        values = np.asarray([float(getattr(episode, name)) for episode in run.counted])
+        for parts in (n for n in range(2, values.size // 2 + 1) if values.size % n == 0):
+            means = values.reshape(parts, -1).mean(axis=1)
+            if all(any(number.is_near(mean) for number in numbers) for mean in means):
+                return True
+    return False
 
 
 _A_PAIR = 2

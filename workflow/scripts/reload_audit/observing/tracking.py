@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,7 @@ class Slot:
     beyond: int = 0
     last: float = 0.0
     over: bool = False
+    seed: int | None = None
 
     def add(self, reward: float, seen: float, over: bool) -> None:
         """Count a step."""
@@ -44,10 +45,12 @@ class Slot:
 
     def close(self, number: int, ending: Ending) -> ObservedEpisode:
         """The episode, which is over; the next one begins."""
-        episode = ObservedEpisode(number, self.reward, self.seen, self.length, ending, self.beyond, self.last)
+        episode = ObservedEpisode(
+            number, self.reward, self.seen, self.length, ending, self.beyond, self.last, self.seed
+        )
         self.reward = self.seen = self.last = 0.0
         self.length = self.beyond = 0
-        self.over = False
+        self.over, self.seed = False, None
         return episode
 
 
@@ -135,9 +138,10 @@ class Watched:
     has_view: bool = False
     first_reset: Place = None
 
-    def begin(self) -> bool:
+    def begin(self, seeds: Sequence[int | None]) -> bool:
         """All episodes begin anew: those that are going on were cut short.
 
+        :param seeds: of the new ones
         :return: whether any was
         """
         cut = False
@@ -147,6 +151,7 @@ class Watched:
                 self.run.episodes.append(slot.close(number, "ended" if slot.over else "cut"))
             else:
                 slot.close(number, "open")
+            slot.seed = seeds[number] if number < len(seeds) else None
         return cut
 
     def step(self, rewards: Any, seen: Any, over: Any) -> None:

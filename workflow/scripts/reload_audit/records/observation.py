@@ -227,6 +227,7 @@ class ObservedEpisode(PlainData):
     :param seen: sum of what the script was given
     :param beyond: steps that the script made after its end, without a reset
     :param last: what the script was given in its last step
+    :param seed: with which the script began it; None where it gave none
     """
 
     slot: int
@@ -236,6 +237,7 @@ class ObservedEpisode(PlainData):
     ending: Ending
     beyond: int = 0
     last: float = 0.0
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -296,6 +298,12 @@ class ObservedRun(PlainData):
     def ended(self) -> list[ObservedEpisode]:
         """The episodes that ended by themselves."""
         return [episode for episode in self.episodes if episode.ending == "ended"]
+
+    @property
+    def has_one_seed(self) -> bool:
+        """Whether all of several episodes began with one seed."""
+        seeds = [episode.seed for episode in self.counted]
+        return len(seeds) > 1 and seeds[0] is not None and len({*seeds}) == 1
 
     @property
     def own_limit(self) -> int | None:

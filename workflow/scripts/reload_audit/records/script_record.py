@@ -82,6 +82,7 @@ class Figure(PlainData):
     :param earned: what the environment gave in these episodes
     :param balanced: whether it is known to count equally many episodes of each of the environments side by side
     :param printed: what the printed number is, where it is not what an episode earns; empty where it is
+    :param one_seed: whether all of its episodes begin with one seed
     """
 
     rewards: tuple[float, ...]
@@ -92,6 +93,13 @@ class Figure(PlainData):
     earned: tuple[float, ...] = ()
     balanced: bool = False
     printed: str = ""
+    one_seed: bool = False
+
+    @property
+    def drawn(self) -> np.ndarray:
+        """What independent episodes of it earned: those that all begin with one seed are no more than one."""
+        earned = np.asarray(self.earned)
+        return earned.mean(keepdims=True) if self.one_seed and earned.size else earned
 
     @classmethod
     def of(cls, rewards: np.ndarray, earned: np.ndarray, where: Line | None) -> Figure:

@@ -43,13 +43,14 @@ def _entry(record: ScriptRecord, comparison: Comparison | None, *, several: bool
     model, script = _measured(comparison, AS_MODEL), _reproduced(comparison)
     gap, differs = None, False
     alike = model is not None and _are_alike(earned, model)
+    drawn = earned if figure is None else earned[:1] if alike else figure.drawn
     if model is not None and earned.size:
         gap = float(model.mean() - earned.mean())
-        differs = differ(earned[:1] if alike else earned, model)
+        differs = differ(drawn, model)
         expected = _expected(comparison)
         if not differs and expected is not None and abs(expected) > WORTH_NAMING * abs(float(model.mean())):
             gap, differs = expected, True
-    agrees = None if script is None or not earned.size else not differ(earned[:1] if alike else earned, script)
+    agrees = None if script is None or not earned.size else not differ(drawn, script)
     together = None if script is None or model is None else float(model.mean() - script.mean())
     causes, harmless = _ranked(comparison, gap if differs else None, explained=agrees is True)
     if gap is not None and differs:
@@ -64,6 +65,10 @@ def _entry(record: ScriptRecord, comparison: Comparison | None, *, several: bool
         remarks += _by_chance(float(model.mean() - earned.mean()) - together, together)
     if alike:
         remarks.append(f"its {earned.size} episodes are the same one over and over, as with one seed for each reset")
+    elif figure is not None and figure.one_seed and model is not None and float(np.ptp(model)) > 0.0:
+        remarks.append(
+            f"its {earned.size} episodes all begin with one and the same seed: they are no more than one start"
+        )
     return ScriptEntry(
         name=f"{record.spec.name} ({compared.model})" if several and compared is not None else record.spec.name,
         model="" if compared is None else compared.model,
