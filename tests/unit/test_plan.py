@@ -60,6 +60,21 @@ def test_every_model_to_train_has_a_spec_that_its_job_can_read(folders):
     assert audit.model_records() == [f"{folders.results}/reloaded/small-seed{seed}-n1.json" for seed in (0, 1)]
 
 
+def test_what_runs_first_is_known_before_all_is_planned(folders, models):
+    audit = plan(folders, experiments=[experiment()], runs=[str(models)])
+    outputs = {
+        "train": audit.training.trained(audit.trained),
+        "audit_external": [record for record in audit.model_record_inputs() if "/external/" in record],
+        "reload": audit.training.reloaded(),
+    }
+    for rule, files in outputs.items():
+        assert audit.first_rules() == [rule]
+        for file in map(Path, files):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+    assert audit.first_rules() == []
+
+
 def test_the_longer_a_training_the_sooner_it_begins_but_no_sooner_than_what_gives_a_verdict(folders):
     lengths = {"short": 128, "longest": 10**6, "long": 3 * 10**5}
     training = plan(

@@ -36,7 +36,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(shared_servers, "OF_A_JOB", {*shared_servers.OF_A_JOB, PYTEST})
     shared_servers.share([0], ["numpy"])
     yield shared_servers._started[0]._forkserver_pid
-    shared_servers._stop(folder_of_the_run(), os.getpid())
+    shared_servers._stop(os.getpid())
     os.environ.pop(VARIABLE)
     prepare("forkserver", hash_seed=0, preload=("json",))  # a server of its own for the tests that follow
 
@@ -254,7 +254,7 @@ sys.path[:] = {sys.path!r}
 from pathlib import Path
 from reload_audit.processes import shared_servers
 shared_servers.share([0, 1], ["json"])
-ids = [server._forkserver_pid for server in shared_servers._started]
+ids = [server._forkserver_pid for server in shared_servers._started.values()]
 Path({str(tmp_path / "new")!r}).write_text(json.dumps([ids, shared_servers.os.environ[shared_servers.VARIABLE]]))
 Path({str(tmp_path / "new")!r}).rename({str(said)!r})
 sys.stdin.read()

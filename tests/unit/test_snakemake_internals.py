@@ -71,10 +71,11 @@ def test_configuration_files_are_those_of_the_command_line_before_those_of_the_s
         ({"is_main_process": False}, False),
         ({"dryrun": True}, False),
         ({"touch": True}, False),
+        ({"executor_plugin": None}, False),  # jobs are listed, or a lock is removed
         ({"deployment_settings": SimpleNamespace(deployment_method={"conda"})}, False),  # another interpreter
     ],
 )
 def test_jobs_start_here_where_they_are_of_this_process_and_its_interpreter(other: dict[str, object], here: bool):
-    usual = {"local_exec": True, "is_main_process": True, "dryrun": False, "touch": False}
+    usual = {"local_exec": True, "is_main_process": True, "dryrun": False, "touch": False, "executor_plugin": "local"}
     usual |= {"deployment_settings": SimpleNamespace(deployment_method=frozenset())}
     assert Snakemake(workflow(**usual | other), TRIED[-1]).starts_jobs_here is here

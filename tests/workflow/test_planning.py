@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
+from counting import Process, counted
 
 from reload_audit.planning.code_digest import imported_files, locate_in
 from reload_audit.planning.job_code import JobCode
 from support.builders import ROOT
+from support.snakemake_runs import Workspace, small_config
 
 SCRIPTS = ROOT / "workflow/scripts"
 DASHBOARD = SCRIPTS / "reload_audit/reports/dashboard"
@@ -70,3 +73,30 @@ def test_an_edit_of_a_causes_texts_runs_again_what_shows_them(script):
 
 def test_the_summary_does_not_depend_on_the_page():
     assert not any(DASHBOARD in file.parents for file in data_files("summarize.py"))
+
+
+# --- Fork servers ----------------------------------------------------------------------------------------------------
+
+
+def fork_servers_of(folder: Path, *arguments: str) -> tuple[list[Process], list[str]]:
+    """The fork servers that a call of Snakemake on a new audit has started, and what it left of them."""
+    workspace = Workspace(folder / "workspace")
+    workspace.configure(small_config())
+    (workspace.folder / ".snakemake/locks").mkdir(parents=True)
+    (workspace.folder / ".snakemake/locks/0.output.lock").write_text("results/trained/.batches/small-seed0-n1.json\n")
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
+    _, processes = counted(command, workspace.folder, folder / "counts")
+    servers = [process for process in processes if "multiprocessing.forkserver" in " ".join(process.arguments)]
+    return servers, [path.name for path in (folder / "counts/temp").glob("reload-audit-*")]
+
+
+def test_a_fork_server_is_started_while_jobs_are_planned_and_ends_where_none_can_run(tmp_path: Path) -> None:
+    servers, left = fork_servers_of(tmp_path)
+    assert len(servers) == 1
+    assert not psutil.pid_exists(servers[0].pid)
+    assert left == []
+
+
+@pytest.mark.parametrize("arguments", [["--dry-run"], ["--summary"], ["--unlock"]])
+def test_no_fork_server_is_started_where_no_job_is_to_run(arguments: list[str], tmp_path: Path) -> None:
+    assert fork_servers_of(tmp_path, *arguments) == ([], [])

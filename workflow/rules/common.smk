@@ -136,14 +136,14 @@ def show_end(*, failed):
         CONSOLE.unwatch(failed=failed)
 
 
-def share_fork_servers():
-    """Start what imports PyTorch once for all jobs, where they run as children of this process."""
-    if (
-        SNAKEMAKE.starts_jobs_here
-        and PLAN.config["reload"]["isolation"] == "forkserver"
-    ):
-        rules_to_run = [rule for rule, _ in SNAKEMAKE.jobs_to_run()]
-        library("reload_audit.jobs.sharing").share_servers(rules_to_run)
+def share_fork_servers(rules_to_run):
+    """Start what imports PyTorch once for all jobs, where they run as children of this process.
+
+    :param rules_to_run: gives the rules of these jobs
+    """
+    forks = PLAN.config["reload"]["isolation"] == "forkserver"
+    if forks and SNAKEMAKE.starts_jobs_here and not IS_MODULE:
+        library("reload_audit.jobs.sharing").share_servers(rules_to_run())
 
 
 def say_power():
@@ -170,6 +170,7 @@ def inspect_results():
 def model_records(wildcards):
     """What says that all models are reloaded. Snakemake asks for it before it decides which jobs have to run."""
     if SNAKEMAKE.is_main_process:
+        share_fork_servers(PLAN.first_rules)  # the first imports while jobs are planned
         inspect_results()
     return PLAN.model_record_inputs()
 

@@ -8,6 +8,7 @@ Snakemake is plain data: it leaves dataclasses out when it compares params with 
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -208,6 +209,15 @@ class Plan:
 
     def _external_records(self) -> list[str]:
         return [f"{self.folders.results}/external/{batch}.json" for batch in self.batches]
+
+    def first_rules(self) -> list[str]:
+        """The rule whose jobs start the first processes, as far as missing files tell; none where none is missing."""
+        made = {
+            "train": self.training.trained(self.trained),
+            "audit_external": self._external_records(),
+            "reload": self.training.reloaded(),
+        }
+        return [rule for rule, files in made.items() if not all(map(os.path.exists, files))][:1]
 
     def probe_records(self) -> list[str]:
         """The files with the records of all probes."""

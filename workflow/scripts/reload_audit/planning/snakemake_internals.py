@@ -77,9 +77,13 @@ class Snakemake:
 
     @property
     def starts_jobs_here(self) -> bool:
-        """Whether this process starts the jobs, on this machine and with its own interpreter."""
+        """Whether this process starts the jobs, on this machine and with its own interpreter.
+
+        It is known as soon as jobs are planned, and not yet while a Snakefile is read: that is also done to list them.
+        """
+        executes = self._workflow.executor_plugin is not None and not self.is_dry_run and not self.is_touch
         here = self._workflow.local_exec and not self._workflow.deployment_settings.deployment_method
-        return self.is_main_process and bool(here) and not self.is_dry_run and not self.is_touch
+        return self.is_main_process and executes and bool(here)
 
     def path(self, pattern: str) -> str:
         """A path with its path variables, such as ``<results>``, filled in. To be asked while a Snakefile is read:

@@ -36,6 +36,7 @@ VARIABLE = "RELOAD_AUDIT_FORK_SERVERS"
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
+_IMPORTED_FIRST = "reload_audit.processes.collect_no_garbage"
 _IMPORTED_LAST = "reload_audit.processes.freeze_imports"
 _LONGEST_PLACE = 60
 """Characters of the folder for temporary files: a socket's path has 107, of which multiprocessing needs some 35."""
@@ -107,28 +108,25 @@ class OfTheRun(forkserver.ForkServer):
         os.close(self._forkserver_alive_fd)
 
 
-_started: list[Any] = []
-"""The fork servers that this process has started for its jobs."""
+_started: dict[int, Any] = {}
+"""The fork servers that this process has started for its jobs, by the hash seed."""
 
-_held: list[int | None] = []
-"""What marks this process's folder as its own: an open file, as long as this process lives."""
+_held: list[tuple[Path, int | None]] = []
+"""This process's folder, and what marks it as its own: an open file, as long as this process lives."""
 
 
 def share(hash_seeds: Iterable[int], preload: Iterable[str]) -> None:
-    """Start fork servers for the jobs that this process is going to start. They end with it.
+    """Start fork servers for the jobs that this process is going to start, but for those that run. They end with it.
 
     :param hash_seeds: PYTHONHASHSEED of each
     :param preload: modules that they import
     """
-    _remove_abandoned()
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place_for_sockets()))
-    _held[:] = [_own(folder)]
-    atexit.register(_stop, folder, os.getpid())
-    for hash_seed in hash_seeds:
+    folder = _folder()
+    for hash_seed in {*hash_seeds} - {*_started}:
         with one_thread_and(hash_seed), guarded_children(), _sockets_in(folder):
             server: Any = own_server(preload)
             start(server)
-            _started.append(server)
+            _started[hash_seed] = server
             said = {
                 "address": server._forkserver_address,
                 "authkey": (getattr(server, "_forkserver_authkey", None) or b"").hex(),
@@ -138,6 +136,16 @@ def share(hash_seeds: Iterable[int], preload: Iterable[str]) -> None:
         file.touch(mode=0o600)
         file.write_text(json.dumps(said), encoding="utf-8")
     os.environ[VARIABLE] = str(folder)
+
+
+def _folder() -> Path:
+    """The private folder of this process's servers, which is made when it is asked for first."""
+    if not _held:
+        _remove_abandoned()
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place_for_sockets()))
+        _held.append((folder, _own(folder)))
+        atexit.register(_stop, os.getpid())
+    return _held[0][0]
 
 
 def _own(folder: Path) -> int | None:
@@ -185,7 +193,7 @@ def own_server(preload: Iterable[str]) -> forkserver.ForkServer:
     :param preload: modules that it imports
     """
     server = forkserver.ForkServer()
-    server.set_forkserver_preload([*preload, _IMPORTED_LAST])
+    server.set_forkserver_preload([_IMPORTED_FIRST, *preload, _IMPORTED_LAST])
     return server
 
 
@@ -306,7 +314,7 @@ def _link(path: str) -> str:
         return ""
 
 
-def _stop(folder: Path, owner: int) -> None:
+def _stop(owner: int) -> None:
     """End the servers, kill those that take too long, and remove their folder.
 
     :param owner: the process that started them, and that may end them
@@ -315,16 +323,17 @@ def _stop(folder: Path, owner: int) -> None:
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # Ctrl-C would leave the folder
     try:
-        for server in _started:
+        for server in _started.values():
             os.close(server._forkserver_alive_fd)
         deadline = time.monotonic() + _ENDING_SECONDS
-        for server in _started:
+        for server in _started.values():
             _wait_for(server._forkserver_pid, deadline)
         _started.clear()
         while _held:
-            if (descriptor := _held.pop()) is not None:
+            folder, descriptor = _held.pop()
+            if descriptor is not None:
                 os.close(descriptor)
-        shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
