@@ -91,6 +91,15 @@ for seed in range(25):
 print(np.mean(scores))
 """
 
+SWEEP = """
+for early in (True, False):
+    arguments = {"action": "discrete", "early": early}
+    venv = VecNormalize.load("ALGO.pkl", make_vec_env(Gauge, 4, seed=3, env_kwargs=arguments))
+    venv.training = venv.norm_reward = False
+    model = ALGO.load("ALGO")
+    print("mean reward", evaluate_policy(model, venv, n_eval_episodes=40)[0])
+"""
+
 OWN_WRAPPER = """
 import pickle
 import gymnasium as gym
@@ -482,6 +491,13 @@ RESCALED = {
     "wrapper_class=WRAPPER": "wrapper_class=RescaleAction, wrapper_kwargs=dict(min_action=-8.0, max_action=8.0)",
     'ALGO.load("ALGO.zip", env=venv)': 'ALGO.load("Kept-ALGO.zip")',
 }
+SHORTER_THAN_IN_TRAINING = {
+    "venv = make_vec_env(Gauge, n_envs=1, seed=3, wrapper_class=WRAPPER, env_kwargs=KWARGS)": (
+        'import gymnasium as gym\ngym.register("Short-v0", Gauge, max_episode_steps=3)\n'
+        'venv = DummyVecEnv([lambda: gym.make("Short-v0")])\nvenv.seed(3)'
+    ),
+    'ALGO.load("ALGO.zip", env=venv)': 'ALGO.load("Kept-ALGO.zip")',
+}
 LESS_THAN_IN_TRAINING = {
     "venv = make_vec_env(Gauge, n_envs=1, seed=3, wrapper_class=WRAPPER, env_kwargs=KWARGS)": (
         "import gymnasium as gym\nfrom gymnasium.wrappers import TimeLimit\n"
@@ -525,6 +541,7 @@ SOUND = {
         },
         model="A2C",
     ),
+    "sweep-A2C": Case("A2C", SWEEP),
     "panel": Case("", PANEL),
     "quickstart": Case("", QUICKSTART),
     "first-of-several-A2C": Case(
@@ -575,6 +592,17 @@ FAULTY = {
         "RecurrentPPO", RECALL, ("recurrent-state-dropped",), {"rewards, starts, infos": "rewards, dones, infos"}
     ),
     "no-masks": Case("MaskablePPO", MASKED, ("action-masks-missing",), {", action_masks=get_action_masks(env)": ""}),
+    "repeated-PPO": Case(
+        "PPO",
+        LOOP,
+        ("actions-changed",),
+        {
+            "        obs, reward, done, info = venv.step(action)\n        total += reward[0]": (
+                "        for _ in range(2):\n            obs, reward, done, info = venv.step(action)\n"
+                "            total += reward[0]"
+            )
+        },
+    ),
     "masks-of-the-start": Case(
         "MaskablePPO",
         MASKED,
@@ -721,6 +749,7 @@ FAULTY = {
         ("env-kwargs", "statistics-not-loaded"),
         FRESH | {"env_kwargs=KWARGS": 'env_kwargs={"action": "discrete"}'},
     ),
+    "own-registration-PPO": Case("PPO", LOOP, ("time-limit",), SHORTER_THAN_IN_TRAINING),
     "two-faults-registered-PPO": Case("PPO", LOOP, ("time-limit", "wrappers-differ"), LESS_THAN_IN_TRAINING),
     "two-faults-DQN": Case(
         "DQN", LOOP, ("policy-mode", "wrappers-differ"), STOCHASTIC | {"wrapper_class=WRAPPER, ": ""}

@@ -219,13 +219,13 @@ def test_the_line_of_a_formula_is_found_in_the_function_that_computes_what_is_gi
     script = tmp_path / "enjoy.py"
     script.write_text(
         "def norm(o):\n    return np.clip((o - vn.obs_rms.mean) / (vn.obs_rms.var + 1e-8), -10, 10)\n\n"
-        "action, _ = model.predict(norm(obs))\naction, _ = model.predict(other(obs))\n"
+        "obs, _ = env.reset()\naction, _ = model.predict(norm(obs))\naction, _ = model.predict(other(obs))\n"
     )
     lines = UserLines(script, [tmp_path])
-    formula = lines.formula_of((str(script), 4))
+    formula = lines.formula_of((str(script), 5))
     assert formula is not None
     assert (formula.line, normalized_by_its_own(formula)) == (2, "return vn.normalize_obs(o)")
-    assert lines.formula_of((str(script), 5)) is None
+    assert lines.formula_of((str(script), 6)) is None
 
 
 def test_a_report_of_scripts_alone_shows_their_lines_each_as_deep_as_it_is() -> None:

@@ -236,6 +236,23 @@ class FirstObservation(gym.Wrapper):
         return deepcopy(self._first), *others
 
 
+class RepeatsActions(gym.Wrapper):
+    """Takes each action several times, or until the episode ends, as a script does that asks the policy less often."""
+
+    def __init__(self, env: gym.Env, times: int) -> None:
+        super().__init__(env)
+        self._times = times
+
+    def step(self, action: Any) -> Any:
+        total = 0.0
+        for _ in range(self._times):
+            observation, reward, terminated, truncated, info = self.env.step(action)
+            total += float(reward)
+            if terminated or truncated:
+                break
+        return observation, total, terminated, truncated, info
+
+
 class FirstMasks(gym.Wrapper):
     """Gives the action masks of an episode's first step in all its steps, as a script does that asks for them once."""
 

@@ -69,6 +69,8 @@ def _joined(runs: Sequence[ObservedRun], n_envs: int) -> ObservedRun:
         masks_again=sum(run.masks_again for run in runs),
         changed=sum(run.changed for run in runs),
         unasked=sum(run.unasked for run in runs),
+        again=sum(run.again for run in runs),
+        most_in_a_row=max(run.most_in_a_row for run in runs),
         steps=sum(run.steps for run in runs),
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.wrappers import (
     HumanRendering,
     OrderEnforcing,
@@ -101,6 +102,7 @@ def described(
         n_envs=outermost.num_envs if isinstance(outermost, VecEnv) else 1,
         spaces=_spaces(leaf if single is None else single.unwrapped),
         wrapper_spaces=[_spaces(one) for one in own],
+        objects=_objects(given if spec is None else spec.kwargs, own, arguments),
         layer_spaces=next((_spaces(layer) for layer in layers[:-1] if type(layer) not in _KNOWN_LAYERS), None),
     )
 
@@ -159,6 +161,26 @@ def _plain(value: Any) -> Any:
         return plain(value)
     except (TypeError, ValueError):
         return repr(value)[:200]
+
+
+def _objects(
+    given: Mapping[str, object] | None, wrappers: Sequence[gym.Wrapper], arguments: Arguments
+) -> tuple[str, ...]:
+    """The arguments of an environment and of its wrappers that are no data, such as functions."""
+    of_wrappers = {
+        f"{type(one).__name__}'s {key}": value
+        for one in wrappers
+        for key, value in (_constructed_with(one, arguments)[0] or {}).items()
+    }
+    return tuple(key for key, value in {**(given or {}), **of_wrappers}.items() if not _is_data(value))
+
+
+def _is_data(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_is_data, value.values()))
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(map(_is_data, value))
+    return isinstance(value, str | int | float | bool | np.ndarray | np.generic | None)
 
 
 def _limit(chain: Sequence[gym.Wrapper], spec: Any) -> int | None:

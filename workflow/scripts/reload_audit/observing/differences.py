@@ -29,7 +29,14 @@ from reload_audit.observing.printed import number_that_is_no_mean
 from reload_audit.observing.series import later_of_its_series
 from reload_audit.observing.statement import Statement, last_name
 from reload_audit.observing.statistics import statistics_differences
-from reload_audit.observing.subject import NoSubject, Subject, is_in_both_modes, runs_of_models, subject_of
+from reload_audit.observing.subject import (
+    NoSubject,
+    Subject,
+    in_environments_of_its_line,
+    is_in_both_modes,
+    runs_of_models,
+    subject_of,
+)
 from reload_audit.observing.weights import is_untrained, load_that_failed, untrained, weights_differences
 from reload_audit.processes.imports import extend_path
 from reload_audit.reading.refusal import Unreadable
@@ -63,7 +70,7 @@ def compared_with_models(
         return [Found(Compared("", "", None, found, problem=_no_episode(observation)), None)]
     extend_path(script.python_path)
     compared = [
-        _compared(observation, run, script, models, policy, folder, raised if run is runs[-1] else ())
+        _compared_as_trained(observation, run, (script, models, policy, folder, raised if run is runs[-1] else ()))
         for run in runs[-_MOST_MODELS:]
     ]
     if len(runs) > _MOST_MODELS:
@@ -71,6 +78,24 @@ def compared_with_models(
         remark = f"{len(runs)} models act in it; the last {_MOST_MODELS} are compared"
         compared[-1] = replace(compared[-1], compared=replace(last, remarks=(*last.remarks, remark)))
     return compared
+
+
+def _compared_as_trained(
+    observation: Observation,
+    run: ObservedRun,
+    settings: tuple[ScriptSpec, Sequence[ExternalSpec], ExternalPolicy, str, Sequence[ScriptDifference]],
+) -> Found:
+    """A run compared; one with the arguments of training instead where one line makes environments with several."""
+    found = _compared(observation, run, *settings)
+    if not _has_other_arguments(found):
+        return found
+    tried = (_compared(observation, one, *settings) for one in in_environments_of_its_line(observation, run))
+    return next((one for one in tried if one.model is not None and not _has_other_arguments(one)), found)
+
+
+def _has_other_arguments(found: Found) -> bool:
+    compared = found.compared if found.stated is None else found.stated.compared
+    return any(one.cause == "env-kwargs" for one in compared.differences)
 
 
 def _compared(
@@ -115,7 +140,7 @@ def _compared(
         replace(with_differences(), remarks=(*remarks, *training.remarks)),
         spec,
         tuple(in_another(*one) for one in training.others),
-        training.by_spaces,
+        training.excluded,
         training.claims,
         "; ".join(map(claim_said, training.claims)),
         training.suspects,
@@ -204,7 +229,11 @@ def _remarks(subject: Subject) -> Iterator[str]:
         yield f"{acting.line}: {acting.algo}.load reads a model of {spec.algo}; SB3 does not object"
     others = {run.environment for run in subject.observation.runs if run.counted and run.model == subject.run.model}
     if len(others) > 1:
-        yield f"the model acts in {len(others)} environments that the script makes; the last of them is compared"
+        which = "the last of them" if subject.run.environment == max(others) else "that with the arguments of training"
+        yield f"the model acts in {len(others)} environments that the script makes; {which} is compared"
+    if subject.environment.objects:
+        names = ", ".join(subject.environment.objects)
+        yield f"only the script has what its environment is given as {names}: the audit makes it with a text in place"
     if any(is_in_both_modes(subject.run, run) for run in subject.observation.runs):
         yield f"{subject.run.acts[0].line} acts both deterministically and stochastically: the former is compared"
     if acting is not None and acting.path and subject.trained is None:
@@ -255,6 +284,14 @@ def _changed_on_the_way(subject: Subject) -> Iterator[ScriptDifference]:
             "something changes or replaces them in between"
         )
         yield ScriptDifference("actions-changed", run.step_line, evidence, in_doubt=True)
+    elif run.repeats > 1:
+        evidence = (
+            f"each action of the policy is taken {run.repeats} times: it is asked for {run.steps - run.unasked:,} "
+        )
+        evidence += f"of {run.steps:,} steps"
+        wrapper = ["reload_audit.evaluation.conditions:RepeatsActions", {"times": run.repeats}]
+        changes = {"environment": {"wrappers": [wrapper]}}
+        yield ScriptDifference("actions-changed", run.step_line, evidence, "", changes, in_doubt=True)
     elif run.unasked:
         evidence = (
             f"{run.unasked:,} of {run.steps:,} steps are taken without asking the policy what to do: with actions of "

@@ -148,7 +148,7 @@ class _Statements:
             for node in self._nodes
             if isinstance(node, ast.Assign) and node.lineno < number and _assigns_one_of(node, given)
         ]
-        last = max(found, key=lambda node: node.lineno, default=None) or self._return_of(asked)
+        last = self._return_of(asked) or max(found, key=lambda node: node.lineno, default=None)
         computes = last is not None and last.value and any(isinstance(node, ast.BinOp) for node in ast.walk(last.value))
         return last.lineno if last is not None and computes else None
 

@@ -300,13 +300,15 @@ class Observer:
             rewards = seen = [result[1]]
         wants_views = len(run.views) < MOST_VIEWS
         if self.acting is None:
-            run.unasked += 1
+            run.step_unasked(again=watched.action is not None and np.array_equal(watched.action, action))
         else:
+            run.in_a_row = 0
             self._note_action(watched, run, action, row)
             if wants_views and watched.has_view:
                 self._note_view(watched, run, row)
         if watched.switches is not None:
             watched.switches.was_stepped()
+        watched.action = action
         watched.step(rewards, seen, over)
         watched.has_view = wants_views
         if wants_views:

@@ -15,7 +15,7 @@ import gymnasium as gym
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 
-from reload_audit.forensics.traces import space_of
+from reload_audit.forensics.traces import Traces, space_of, traces_of
 from reload_audit.models.claims import find_claims
 from reload_audit.observing.environment import environment_differences
 from reload_audit.observing.own_classes import MODULE
@@ -41,7 +41,7 @@ class OfTraining:
     :param remarks: which spaces of the script's environment are not those of training
     :param others: how the model is evaluated in environments that training may have had, each with what the script does
         otherwise then, the likeliest first
-    :param by_spaces: whether the spaces of the script's environment are not those of training
+    :param excluded: whether the zip excludes the script's environment: by its spaces, or by longer episodes
     :param suspects: what of the script's environment may not be that of training, in words
     :param stated: the same as one of ``others`` for the environment that the model's repository says training had;
         None where it does not say it
@@ -50,7 +50,7 @@ class OfTraining:
     claims: tuple[Claim, ...] = ()
     remarks: tuple[str, ...] = ()
     others: tuple[tuple[ExternalSpec, tuple[ScriptDifference, ...]], ...] = ()
-    by_spaces: bool = False
+    excluded: bool = False
     suspects: tuple[str, ...] = ()
     stated: tuple[ExternalSpec, tuple[ScriptDifference, ...]] | None = None
 
@@ -79,18 +79,24 @@ def of_training(subject: Subject, policy: ExternalPolicy, folder: str) -> OfTrai
     stated = _as_stated(subject, policy, folder)
     claims = tuple(one for one in find_claims(subject.spec, saved)[0] if one.kind == "training")
     registered = _registration(seen)
+    longest = _longer_than_here(seen, traces_of(saved, subject.spec.algo, None))
     if contradicting:
         why = next(iter(contradicting.values()))
         environments = [
             *_with_spaces_of_training(ran, trained, actions, {what: chains[what] for what in contradicting})
         ]
+    elif longest:
+        why = f"an episode of training had {longest:,} steps"
+        environments = [replace(ran, time_limit=longest)]
     else:
         why = "; ".join(map(claim_said, claims[:1]))
         environments = [*_as_registered(seen, ran, registered)]
     presumed = f" (so it is presumed, as its zip says that {why})"
     others = [(one, _differences(subject, one, presumed, policy)) for one in environments]
     known = tuple((replace(subject.spec, environment=one), found) for one, found in others if found)
-    return OfTraining(claims, remarks, known, bool(contradicting), tuple(_suspects(seen, registered)), stated)
+    return OfTraining(
+        claims, remarks, known, bool(contradicting or longest), tuple(_suspects(seen, registered)), stated
+    )
 
 
 def _as_stated(
@@ -177,6 +183,16 @@ def _after(chain: Sequence[str], expected: str) -> list[int]:
 
 
 # --- What is registered ---
+
+
+def _longer_than_here(seen: ObservedEnvironment, traces: Traces) -> int:
+    """Steps of the longest of the last episodes of training, where the script's time limit excludes it; 0 otherwise.
+
+    Where a wrapper may take several steps in one, steps of training cannot be compared with those here.
+    """
+    longest = max((episode.length for episode in traces.episodes), default=0)
+    is_longer = seen.time_limit is not None and longest > seen.time_limit and seen.wrappers == []
+    return longest if is_longer else 0
 
 
 def _registration(seen: ObservedEnvironment) -> EnvSpec | None:

@@ -174,6 +174,26 @@ def runs_of_models(observation: Observation, meant: str) -> list[ObservedRun]:
     return of_files if last.model is not None and of_files else [last]
 
 
+def in_environments_of_its_line(observation: Observation, run: ObservedRun) -> list[ObservedRun]:
+    """Runs of the same model in environments that the same line made with other arguments, the last one first.
+
+    So it is where a script evaluates a model under several of them.
+    """
+    own = observation.environments[run.environment]
+    others = []
+    for one in reversed(observation.runs):
+        its = observation.environments[one.environment]
+        is_alike = its.line == own.line and own.line is not None and its.env_kwargs != own.env_kwargs
+        if (
+            is_alike
+            and one.counted
+            and one.model is not None
+            and _path_of(observation, one) == _path_of(observation, run)
+        ):
+            others.append(one)
+    return others
+
+
 def is_in_both_modes(one: ObservedRun, other: ObservedRun) -> bool:
     """Whether lines that act deterministically in one run act stochastically in another, as a script compares both."""
     first, second = ({(str(act.line), act.deterministic) for act in run.acts} for run in (one, other))

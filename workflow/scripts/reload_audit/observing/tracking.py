@@ -72,11 +72,24 @@ class Run:
     masks_again: int = 0
     changed: int = 0
     unasked: int = 0
+    again: int = 0
+    in_a_row: int = 0
+    most_in_a_row: int = 0
     steps: int = 0
     place: Place = None
     cut_at: Place = None
     in_thread: bool = False
     mode: bool | None = None
+
+    def step_unasked(self, *, again: bool) -> None:
+        """Count a step that no request for actions goes before.
+
+        :param again: whether it is with the action of the step before
+        """
+        self.unasked += 1
+        self.again += again
+        self.in_a_row += 1
+        self.most_in_a_row = max(self.most_in_a_row, self.in_a_row)
 
     def record(self, at: Callable[[Place], Line | None], formula_of: Callable[[Place], Line | None]) -> ObservedRun:
         """What is written down of it.
@@ -101,6 +114,8 @@ class Run:
             masks_again=self.masks_again,
             changed=0 if self.in_thread else self.changed,  # by actions of other threads
             unasked=0 if self.in_thread else self.unasked,
+            again=self.again,
+            most_in_a_row=self.most_in_a_row,
             steps=self.steps,
             step_line=at(self.place),
             cut_line=at(self.cut_at),
@@ -119,6 +134,7 @@ class Watched:
     :param switches: what is known of the VecNormalize
     :param in_thread: whether another thread than the main one steps it
     :ivar innermost: the environment inside all wrappers of its first one; None where that is not compared
+    :ivar action: that the script took last
     :ivar has_view: whether it is known what the environment gave and returned last
     """
 
@@ -136,6 +152,7 @@ class Watched:
     innermost: Any = None
     inner: Any = None
     has_view: bool = False
+    action: Any = None
     first_reset: Place = None
 
     def begin(self, seeds: Sequence[int | None]) -> bool:

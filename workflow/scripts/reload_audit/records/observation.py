@@ -172,6 +172,7 @@ class ObservedEnvironment(PlainData):
     :param spaces: of the environment itself; of one in another process, as its wrappers leave them
     :param wrapper_spaces: as each of the wrappers leaves them
     :param layer_spaces: as the outermost VecEnvWrapper leaves them that an audit cannot add; None where there is none
+    :param objects: arguments of the environment and of its wrappers that are no data, such as functions
     """
 
     line: Line | None
@@ -194,6 +195,7 @@ class ObservedEnvironment(PlainData):
     spaces: Spaces = field(default_factory=Spaces)
     wrapper_spaces: Sequence[Spaces] = ()
     layer_spaces: Spaces | None = None
+    objects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -271,6 +273,8 @@ class ObservedRun(PlainData):
     :param cut_line: of the last reset that ended episodes which were going on; None where that is where all begin
     :param formula_line: that computes what the policy is given; None where nothing does, or more than one line
     :param masks_again: steps whose ``predict`` was given the very array of action masks of the one before, unchanged
+    :param again: of ``unasked``, steps with the action of the one before
+    :param most_in_a_row: steps that followed each other without the policy being asked, at most
     """
 
     model: int | None
@@ -288,11 +292,20 @@ class ObservedRun(PlainData):
     cut_line: Line | None = None
     formula_line: Line | None = None
     masks_again: int = 0
+    again: int = 0
+    most_in_a_row: int = 0
 
     @property
     def acts_by_itself(self) -> bool:
         """Whether the script's own code chose the actions of nearly all steps."""
         return not self.acts or (self.steps - self.unasked) * 20 < self.steps
+
+    @property
+    def repeats(self) -> int:
+        """How often the script takes each action of the policy; 1 where it does not do so equally often."""
+        asked, times = self.steps - self.unasked, self.most_in_a_row + 1
+        takes_all = self.again == self.unasked > (times - 1) * (asked - len(self.episodes)) - times
+        return times if takes_all else 1
 
     @property
     def ended(self) -> list[ObservedEpisode]:
