@@ -13,7 +13,7 @@ import planted
 import pytest
 import torch
 from sb3_contrib import MaskablePPO, RecurrentPPO
-from stable_baselines3 import PPO
+from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecFrameStack, VecNormalize
 
@@ -265,6 +265,24 @@ def test_the_environment_of_the_script_that_trains_a_model_counts_unless_the_zip
     for cause in entry.causes:
         assert cause.instead == "env = Gauge(early=True)"
         assert cause.evidence.endswith("the model was trained with early=True (train.py:7)")
+
+
+@pytest.mark.parametrize("spoilt", [True, False])
+def test_a_model_that_lies_beside_the_one_that_is_loaded_counts_where_it_certainly_earns_more(
+    models: Models, tmp_path: Path, spoilt: bool
+) -> None:
+    (tmp_path / "models").mkdir()
+    shutil.copy(models[0] / "A2C.zip", tmp_path / "models/best_model.zip")
+    shutil.copy(models[0] / "A2C.pkl", tmp_path / "models/vecnormalize.pkl")
+    last = A2C.load(models[0] / "A2C")
+    if spoilt:
+        last.policy.action_net.weight.data.neg_()
+    last.save(tmp_path / "models/gauge")
+    (entry,) = audited((tmp_path, []), "plays.py", PLAYS.replace("EARLY", "True"))
+    assert [cause.cause for cause in entry.causes] == ["another-model"] * spoilt, entry
+    assert entry.model == ("best_model" if spoilt else "gauge")
+    for cause in entry.causes:
+        assert cause.instead == 'model = A2C.load(folder / "best_model.zip")'
 
 
 NOT_COMPARED = {

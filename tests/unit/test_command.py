@@ -95,6 +95,15 @@ def test_what_follows_a_script_is_its_own_command_line(folder: Path) -> None:
     assert said["gate"] == {"fail_on": ["degraded", "error", "script"]}
 
 
+def test_a_script_is_run_each_time_that_it_is_named(folder: Path, monkeypatch) -> None:
+    Path("enjoy.py").write_text("print(1)\n")
+    started: list[list[str]] = []
+    monkeypatch.setattr(workflow, "snakemake", lambda arguments, *_: started.append([*arguments]) or 3)
+    assert main(["script", "enjoy.py"]) == main(["env", "CartPole-v1"]) == 3
+    forced = [arguments[arguments.index("--forcerun") + 1] for arguments in started if "--forcerun" in arguments]
+    assert (forced, len(started)) == (["observe"], 2)
+
+
 def test_an_environment_is_probed_without_a_model(folder: Path) -> None:
     assert settings("env", "CartPole-v1")["environments"] == [{"env": "CartPole-v1"}]
     assert settings("env", "CartPole-v1")["gate"] == {"fail_on": ["error", "environment"]}

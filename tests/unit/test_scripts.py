@@ -27,7 +27,7 @@ from reload_audit.observing.films import NO_FILM, allow_recorders
 from reload_audit.observing.lines import UserLines
 from reload_audit.observing.models_seen import ModelsSeen
 from reload_audit.observing.printed import numbers_in
-from reload_audit.observing.series import later_of_its_series
+from reload_audit.observing.series import best_of_its_training, later_of_its_series
 from reload_audit.observing.spaces_seen import contains, space_said
 from reload_audit.observing.subject import NoSubject, subject_of
 from reload_audit.observing.wrappers_seen import WrappersSeen
@@ -188,18 +188,32 @@ def test_a_wrapper_that_only_watches_changes_no_observation_though_some_are_nan(
     assert noted.changes_observations == (1,)
 
 
+def write_zip(path: Path, **said: object) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("data", json.dumps(said))
+
+
 def test_a_checkpoint_that_is_not_the_last_of_its_series_is_remarked_on(tmp_path: Path) -> None:
     steps_of = {"cp_8000_steps": 8_000, "cp_16000_steps": 16_000, "seed_9": 16_000, "seed_8": 16_000}
     for name, steps in {**steps_of, "seed1_1000": 1_000, "seed2_2000": 2_000}.items():
-        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as archive:
-            archive.writestr("data", json.dumps({"num_timesteps": steps}))
+        write_zip(tmp_path / f"{name}.zip", num_timesteps=steps)
     latest = Line("enjoy.py", 3, "model = PPO.load(latest)")
-    (said,) = later_of_its_series(latest, tmp_path / "cp_8000_steps.zip")
-    assert "cp_16000_steps.zip lies beside it, with 16,000" in said
+    ((later, said),) = later_of_its_series(latest, tmp_path / "cp_8000_steps.zip").items()
+    assert (later.name, said[-32:]) == ("cp_16000_steps.zip", ".zip lies beside it, with 16,000")
     for name in ("cp_16000_steps", "seed_8", "seed1_1000"):
-        assert [*later_of_its_series(latest, tmp_path / f"{name}.zip")] == []
+        assert later_of_its_series(latest, tmp_path / f"{name}.zip") == {}
     meant = Line("enjoy.py", 3, 'model = PPO.load("cp_8000_steps")')
-    assert [*later_of_its_series(meant, tmp_path / "cp_8000_steps.zip")] == []
+    assert later_of_its_series(meant, tmp_path / "cp_8000_steps.zip") == {}
+
+
+def test_the_best_model_counts_beside_another_one_only_where_both_are_of_one_training(tmp_path: Path) -> None:
+    (tmp_path / "best").mkdir()
+    write_zip(tmp_path / "final.zip", start_time=1795900931869870716)
+    write_zip(tmp_path / "best_model.zip", start_time=1795900931869870717)
+    write_zip(tmp_path / "best/best_model.zip", start_time=1795900931869870716)
+    ((best, said),) = best_of_its_training(tmp_path / "final.zip").items()
+    assert (best, "best/best_model.zip lies beside it" in said) == (tmp_path / "best/best_model.zip", True)
+    assert best_of_its_training(best) == best_of_its_training(tmp_path / "best_model.zip") == {}
 
 
 def test_the_line_of_a_formula_is_found_before_the_call_that_is_given_what_it_computes(tmp_path: Path) -> None:
@@ -321,6 +335,19 @@ def test_differences_that_cost_something_only_together_are_found_where_another_h
     said = [*about_scripts((entry,))]
     assert any("(a). Together with c it costs 30 of 50" in line for line in said), said
     assert [cause.cause for cause in entry.harmless] == ["b"]
+
+
+@pytest.mark.parametrize("reproduced", [[-28.0] * 20, [-28.0, -20.0] * 10])
+def test_episodes_that_all_earn_the_same_are_one_only_where_those_of_the_audit_differ(reproduced: list[float]) -> None:
+    lengths = [30] * 20
+    conditions = {AS_MODEL: measured([3.0, 5.0] * 10, lengths), AS_SCRIPT: measured(reproduced, lengths)}
+    figure = Figure.of(np.full(20, -28.0), np.full(20, -28.0), None)
+    unmasked = ScriptDifference("action-masks-missing", None, "it is not given masks", changes={"give_masks": False})
+    comparison = Comparison(Compared("m", "", figure, [unmasked]), conditions)
+    spec = ScriptSpec("enjoy.py", "/enjoy.py", (), "/", {}, "", 60, 1000, ())
+    record = ScriptRecord(spec, None, None, None, "", [comparison])
+    (entry,) = script_entries(record)
+    assert any("same one over and over" in remark for remark in entry.remarks) == (len({*reproduced}) > 1)
 
 
 @pytest.mark.parametrize("certain", [True, False])

@@ -97,6 +97,8 @@ def _run(file: Path, options: Namespace, said: Sequence[str], held: Sequence[int
     proposal = output / PROPOSAL
     proposal.unlink(missing_ok=True)
     common = ["--cores", str(options.cores), "--nolock", *workflow.default_profile([])]
+    if options.command == "script":  # which files it reads, nobody knows before it runs
+        common += ["--forcerun", "observe"]
     again = shlex.join(["reload-audit", *(word for word in said if word != "--yes")])
     variables = {AGAIN: again} if options.command == AUDIT else {}
     status = workflow.snakemake([*common, "--configfile", str(file)], output, variables, held)

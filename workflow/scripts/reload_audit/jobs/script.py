@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reload_audit.diagnosis.chance import differ, is_open
+from reload_audit.diagnosis.chance import WORTH_NAMING, differ, is_open
 from reload_audit.diagnosis.joint_effects import gained, is_certain, next_to_try
 from reload_audit.jobs.diagnosis import Processes
 from reload_audit.judging.claims import exploring_may_tell, judge_by_claims
@@ -95,7 +95,7 @@ def _compared(
         return replace(record, comparisons=[Comparison(Compared("", "", None, problem=outcome.failure.message))])
     found: list[Found] = outcome.value
     measuring = _Measuring(processes, policy, criteria)
-    return replace(record, comparisons=[measuring.with_environment_of_training(one) for one in found])
+    return replace(record, comparisons=[measuring.with_the_best_model(one) for one in found])
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,22 @@ class _Measuring:
     processes: Processes
     policy: ExternalPolicy
     criteria: Criteria
+
+    def with_the_best_model(self, found: Found) -> Comparison:
+        """A model measured, or one that the script may have meant, and that certainly earns more than the script.
+
+        It is measured first as a model alone is, as most of those that lie beside another one are no better.
+        """
+        made = self.with_environment_of_training(found)
+        plain = made.conditions.get(AS_MODEL)
+        for other in found.beside if plain is not None else ():
+            assert plain is not None
+            if other.model is None or not _is_worth_naming(plain, self._evaluate(other.model, plain.condition)):
+                continue
+            better = self.with_environment_of_training(other)
+            if _is_worth_naming(plain, better.conditions.get(AS_MODEL)):
+                return better
+        return made
 
     def with_environment_of_training(self, found: Found) -> Comparison:
         """A model measured, in the environment of the script or, where its zip speaks for that, in another one.
@@ -165,6 +181,14 @@ class _Measuring:
         if found.model is None or found.compared.problem or found.compared.figure is None:
             return Comparison(found.compared)
         return _measured(found.compared, found.model, functools.partial(self._evaluate, found.model))
+
+
+def _is_worth_naming(plain: Measurement, other: Measurement | None) -> bool:
+    """Whether another model certainly earns more than one does, and so much that it matters."""
+    gain = gained(plain, other)
+    if gain is None or gain.mean is None or not is_certain(gain):
+        return False
+    return gain.effect > WORTH_NAMING * abs(gain.mean)
 
 
 def _earns_more(tried: Comparison, made: Comparison) -> bool:

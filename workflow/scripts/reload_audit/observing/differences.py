@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from reload_audit.observing.acting_line import (
@@ -26,7 +27,7 @@ from reload_audit.observing.of_training import claim_said, of_training
 from reload_audit.observing.own_classes import with_kept_classes
 from reload_audit.observing.paths import as_written
 from reload_audit.observing.printed import number_that_is_no_mean
-from reload_audit.observing.series import later_of_its_series
+from reload_audit.observing.series import best_of_its_training, later_of_its_series
 from reload_audit.observing.statement import Statement, last_name
 from reload_audit.observing.statistics import statistics_differences
 from reload_audit.observing.subject import (
@@ -69,8 +70,15 @@ def compared_with_models(
         found = (*raised, *load_that_failed(observation))
         return [Found(Compared("", "", None, found, problem=_no_episode(observation)), None)]
     extend_path(script.python_path)
+    compare = partial(_compared, models=models, policy=policy, folder=folder)
     compared = [
-        _compared_as_trained(observation, run, (script, models, policy, folder, raised if run is runs[-1] else ()))
+        replace(
+            _compared_as_trained(observation, run, partial(compare, script=script, raised=raised * (run is runs[-1]))),
+            beside=tuple(
+                _where_meant(_compared_as_trained(observation, run, partial(compare, script=meaning)), why)
+                for meaning, why in _meaning_others(observation, run, script)
+            ),
+        )
         for run in runs[-_MOST_MODELS:]
     ]
     if len(runs) > _MOST_MODELS:
@@ -80,16 +88,15 @@ def compared_with_models(
     return compared
 
 
-def _compared_as_trained(
-    observation: Observation,
-    run: ObservedRun,
-    settings: tuple[ScriptSpec, Sequence[ExternalSpec], ExternalPolicy, str, Sequence[ScriptDifference]],
-) -> Found:
-    """A run compared; one with the arguments of training instead where one line makes environments with several."""
-    found = _compared(observation, run, *settings)
+def _compared_as_trained(observation: Observation, run: ObservedRun, compare: Callable[..., Found]) -> Found:
+    """A run compared; one with the arguments of training instead where one line makes environments with several.
+
+    :param compare: :func:`_compared`, for a run
+    """
+    found = compare(observation, run)
     if not _has_other_arguments(found):
         return found
-    tried = (_compared(observation, one, *settings) for one in in_environments_of_its_line(observation, run))
+    tried = (compare(observation, one) for one in in_environments_of_its_line(observation, run))
     return next((one for one in tried if one.model is not None and not _has_other_arguments(one)), found)
 
 
@@ -98,14 +105,38 @@ def _has_other_arguments(found: Found) -> bool:
     return any(one.cause == "env-kwargs" for one in compared.differences)
 
 
+def _meaning_others(observation: Observation, run: ObservedRun, script: ScriptSpec) -> Iterator[tuple[ScriptSpec, str]]:
+    """The script, about models that it may have meant in place of the one that it loads, each with why."""
+    acting = None if run.model is None else observation.models[run.model]
+    if script.model or acting is None or acting.line is None or not acting.path or acting.learned:
+        return
+    path = Path(acting.path)
+    found = _not_loaded(observation, {**later_of_its_series(acting.line, path), **best_of_its_training(path)})
+    yield from ((replace(script, model=str(other)), why) for other, why in found.items())
+
+
+def _not_loaded(observation: Observation, models: Mapping[Path, str]) -> dict[Path, str]:
+    loaded = {one.path for one in observation.models}
+    return {path: why for path, why in models.items() if str(path) not in loaded}
+
+
+def _where_meant(found: Found, why: str) -> Found:
+    """A script compared with a model that it does not load, where that is its fault."""
+    differences = [
+        replace(one, evidence=why) if one.cause == "another-model" else one for one in found.compared.differences
+    ]
+    return replace(found, compared=replace(found.compared, differences=differences))
+
+
 def _compared(
     observation: Observation,
     run: ObservedRun,
+    *,
     script: ScriptSpec,
     models: Sequence[ExternalSpec],
     policy: ExternalPolicy,
     folder: str,
-    raised: Sequence[ScriptDifference],
+    raised: Sequence[ScriptDifference] = (),
 ) -> Found:
     figure = figure_of(observation, run)
     n_envs = observation.environments[run.environment].n_envs
@@ -227,6 +258,9 @@ def _remarks(subject: Subject) -> Iterator[str]:
     acting, spec = subject.acting, subject.spec
     if acting is not None and acting.made == "loaded" and acting.algo != spec.algo:
         yield f"{acting.line}: {acting.algo}.load reads a model of {spec.algo}; SB3 does not object"
+    if acting is not None and acting.line is not None and acting.path == spec.path:
+        later = _not_loaded(subject.observation, later_of_its_series(acting.line, Path(spec.path)))
+        yield from (f"{acting.line}: {why}" for why in later.values())
     others = {run.environment for run in subject.observation.runs if run.counted and run.model == subject.run.model}
     if len(others) > 1:
         which = "the last of them" if subject.run.environment == max(others) else "that with the arguments of training"
@@ -236,8 +270,6 @@ def _remarks(subject: Subject) -> Iterator[str]:
         yield f"only the script has what its environment is given as {names}: the audit makes it with a text in place"
     if any(is_in_both_modes(subject.run, run) for run in subject.observation.runs):
         yield f"{subject.run.acts[0].line} acts both deterministically and stochastically: the former is compared"
-    if acting is not None and acting.path and subject.trained is None:
-        yield from later_of_its_series(acting.line, Path(acting.path))
 
 
 # --- How actions are asked for ---

@@ -1,12 +1,12 @@
-"""Whether a script loads one of a series of checkpoints, and not the last."""
+"""Models that lie beside the one that a script loads, and that it may have meant."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from reload_audit.planning.discovery.zips import settings
+from reload_audit.planning.discovery.zips import settings, trained
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.records.observation import Line
 
@@ -14,29 +14,62 @@ _LAST_NUMBER = re.compile(r"\d+(?=\D*$)")
 _MOST_FILES = 10_000
 
 
-def later_of_its_series(line: Line | None, path: Path) -> Iterator[str]:
-    """Say that a checkpoint which was trained for longer lies beside the one that is loaded.
+def later_of_its_series(line: Line, path: Path) -> Mapping[Path, str]:
+    """The last checkpoint of a series, where the script loads another one, and does not name it.
 
     They are of one series where their names differ in the last number alone, and the later one was trained for more
     steps.
+
+    :param line: that loads it
+    :param path: of its zip
+    :return: why, in words, by the path of the later one; nothing where there is none
     """
-    if line is None or f"{path.stem}" in line.code or not path.is_file():
-        return  # a script that names it means it
+    if path.stem in line.code:
+        return {}  # a script that names it means it
     pattern = _LAST_NUMBER.sub("#", path.stem)
-    files = [file for _, file in zip(range(_MOST_FILES), path.parent.glob("*.zip"), strict=False)]
-    alike = [file for file in files if _LAST_NUMBER.sub("#", file.stem) == pattern]
+    alike = [file for file in _zips(path.parent) if _LAST_NUMBER.sub("#", file.stem) == pattern]
     last = max(alike, key=lambda file: [*map(int, _LAST_NUMBER.findall(file.stem))], default=path)
     steps, more = _steps(path), _steps(last)
-    if steps is not None and more is not None and more > steps:
-        yield (
-            f"{line} loads {path.name}, which was trained for {steps:,} steps; of the same series {last.name} lies "
-            f"beside it, with {more:,}"
-        )
+    if steps is None or more is None or more <= steps:
+        return {}
+    return {
+        last: f"{path.name} was trained for {steps:,} steps; of the same series {last.name} lies beside it, with "
+        f"{more:,}"
+    }
+
+
+def best_of_its_training(path: Path) -> Mapping[Path, str]:
+    """The best model that an EvalCallback kept of the same training, in the folder of another one or a folder in it."""
+    if path.stem == _KEPT:
+        return {}
+    began = _began(path)
+    kept = [path.with_name(f"{_KEPT}.zip"), *sorted(path.parent.glob(f"*/{_KEPT}.zip"))]
+    return {
+        file: f"of the training that {path.name} is of, {file.relative_to(path.parent)} lies beside it, which did best "
+        "in its evaluations"
+        for file in kept
+        if began is not None and file.is_file() and _began(file) == began
+    }
+
+
+_KEPT = "best_model"
+"""What SB3's EvalCallback calls it."""
+
+
+def _zips(folder: Path) -> Iterator[Path]:
+    yield from (file for _, file in zip(range(_MOST_FILES), folder.glob("*.zip"), strict=False))
 
 
 def _steps(path: Path) -> int | None:
     try:
-        found = (settings(str(path)) or {}).get("num_timesteps")
+        return trained(settings(str(path)) or {}).steps
     except Unreadable:
         return None
-    return found if isinstance(found, int) else None
+
+
+def _began(path: Path) -> float | None:
+    """When the training of a model began; None where its zip does not say it."""
+    try:
+        return trained(settings(str(path)) or {}).started
+    except Unreadable:
+        return None

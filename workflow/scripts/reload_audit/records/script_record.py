@@ -150,6 +150,7 @@ class Found:
     :param suspects: what of the script's environment may not be that of training
     :param stated: as one of ``others``, the environment that the model's repository says training had; None where it
         says none, or that of the script
+    :param beside: the same script compared with models that it may have meant in place of the one that it loads
     """
 
     compared: Compared
@@ -160,6 +161,7 @@ class Found:
     trained: str = ""
     suspects: tuple[str, ...] = ()
     stated: Found | None = None
+    beside: tuple[Found, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -176,8 +176,8 @@ class Repository:
         if any(_CHANGES.search(cell.text) for script in self.scripts.values() for cell in script.cells):
             return None
         left = self._left_beside(asked.path)
-        for decides in (False, True):
-            trained = [model for model in self._of(asked, decides=decides).models if model.trained]
+        for found in (self._of(asked), self._of(asked, decides=True), self._found):
+            trained = [model for model in found.models if model.trained]
             models = that_trained(_best(trained, lambda model: _match(asked.path, model, saved=True)), asked)
             described = [self._describing.of_model(model, left) for model in models]
             setups = self._distinct([setup for setup in described if setup is not None], asked, left)

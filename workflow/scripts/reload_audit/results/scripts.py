@@ -42,7 +42,8 @@ def _entry(record: ScriptRecord, comparison: Comparison | None, *, several: bool
     earned = np.empty(0) if figure is None else np.asarray(figure.earned)
     model, script = _measured(comparison, AS_MODEL), _reproduced(comparison)
     gap, differs = None, False
-    alike = model is not None and _are_alike(earned, model)
+    usual = _measured(comparison, AS_SCRIPT)
+    alike = model is not None and _are_alike(earned, model if usual is None else usual)
     drawn = earned if figure is None else earned[:1] if alike else figure.drawn
     if model is not None and earned.size:
         gap = float(model.mean() - earned.mean())
@@ -160,9 +161,9 @@ def _expected(comparison: Comparison | None) -> float | None:
     return float(model.rewards.mean() - reproduced.mean()) if certain else None
 
 
-def _are_alike(earned: np.ndarray, model: np.ndarray) -> bool:
-    """Whether all episodes of a script are one, where those of its model differ."""
-    return earned.size > 2 and float(np.ptp(earned)) == 0.0 < float(np.ptp(model))
+def _are_alike(earned: np.ndarray, usual: np.ndarray) -> bool:
+    """Whether all episodes of a script are one, where those of its model differ that acts as in the script."""
+    return earned.size > 2 and float(np.ptp(earned)) == 0.0 < float(np.ptp(usual))
 
 
 def with_unexplained(
