@@ -71,3 +71,10 @@ class NoNumberObservedOnReload(planted.Draws):
 
     def observe(self) -> np.ndarray:
         return super().observe() * np.float32(np.nan if planted.reloading() else 1)
+
+
+class ObservesTooMuch(planted.Draws):
+    """Observes four numbers, and says three."""
+
+    def observe(self) -> np.ndarray:
+        return np.append(super().observe(), np.float32(0))

@@ -251,6 +251,7 @@ BROKEN = {
     "not_finite:NoNumberObserved": f"{BREAKS}the environment gave an observation with nan at step 21 of training",
     "not_finite:InfinityObserved": f"{BREAKS}the environment gave an observation with inf at the first reset",
     "not_finite:CountsFromOne": f"{BREAKS}at step 4 of training an observation is 3; of Discrete(3, start=1)",
+    "not_finite:ObservesTooMuch": "in training: ValueError: could not broadcast input array from shape (4,)",
     "not_finite:NoNumberObservedOnReload": "on reload: UnusableObservation: an observation holds nan",
 }
 

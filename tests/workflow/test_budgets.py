@@ -170,6 +170,17 @@ def test_training_steps_environments_for_training_and_its_three_measurements_alo
     assert counts["environments"] == BUDGETS["training"]["environments"]
 
 
+def test_a_step_of_training_takes_few_calls(tmp_path: Path) -> None:
+    from reload_audit.training.train import train
+
+    def run(steps: int) -> None:
+        train(training_spec(total_timesteps=steps), str(tmp_path))
+
+    run(64)  # whatever happens once has happened
+    few, many = calls(lambda: run(320)), calls(lambda: run(640))  # measuring takes the same in both
+    assert (many - few) / 320 <= BUDGETS["training"]["function calls a step, at most"]
+
+
 def test_a_step_of_an_environment_takes_few_calls(recorded_model):
     from reload_audit.environments.build import build_vec_env
     from reload_audit.evaluation.rollouts import ModelPolicy, run_episodes

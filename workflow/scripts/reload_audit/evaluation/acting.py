@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch as th
@@ -76,8 +76,7 @@ def _unchecked(policy: BasePolicy) -> Callable[..., Any]:
     """
     own: Callable[..., Any] = policy._predict
     chooses: Any = getattr(getattr(policy, "actor", policy), "action_dist", None)
-    known = all(type(module).__module__.partition(".")[0] in _LIBRARIES for module in policy.modules())
-    if not known or type(chooses) not in _CHECKED:
+    if not _is_of_libraries(policy) or type(chooses) not in _CHECKED:
         return own
     straight = _straight(policy)
     if straight is not None:
@@ -104,12 +103,8 @@ def _straight(policy: BasePolicy) -> Callable[..., Any] | None:
     It does the same operations without an object for the distribution. None for other policies. Where the parameters
     of a distribution are none, and of actions that are drawn, the policy's own is asked.
     """
-    own, space, chooses = policy._predict, policy.observation_space, type(getattr(policy, "action_dist", None))
-    if type(policy) is not ActorCriticPolicy or getattr(own, "__func__", None) is not ActorCriticPolicy._predict:
-        return None
-    if not isinstance(space, spaces.Box) or is_image_space(space):
-        return None
-    if type(policy.pi_features_extractor) is not FlattenExtractor or type(policy.mlp_extractor) is not MlpExtractor:
+    own, chooses = policy._predict, type(getattr(policy, "action_dist", None))
+    if not is_plain_actor_critic(policy) or getattr(own, "__func__", None) is not ActorCriticPolicy._predict:
         return None
     if chooses is DiagGaussianDistribution and not bool((policy.log_std.exp() > 0).all()):
         return None
@@ -125,7 +120,29 @@ def _straight(policy: BasePolicy) -> Callable[..., Any] | None:
             return own(observations, deterministic=True)
         return th.argmax(logits_to_probs(parameters), dim=1) if chooses is CategoricalDistribution else parameters
 
-    return predict if chooses in (CategoricalDistribution, DiagGaussianDistribution) else None
+    return predict
+
+
+def is_plain_actor_critic(policy: BasePolicy) -> TypeGuard[ActorCriticPolicy]:
+    """Whether a policy is SB3's actor and critic, observes vectors, and has no part of the user's own.
+
+    Its actions are one of some, or normally distributed.
+    """
+    space = policy.observation_space
+    return (
+        type(policy) is ActorCriticPolicy
+        and _is_of_libraries(policy)
+        and isinstance(space, spaces.Box)
+        and not is_image_space(space)
+        and type(policy.pi_features_extractor) is type(policy.vf_features_extractor) is FlattenExtractor
+        and type(policy.mlp_extractor) is MlpExtractor
+        and type(policy.action_dist) in (CategoricalDistribution, DiagGaussianDistribution)
+    )
+
+
+def _is_of_libraries(policy: BasePolicy) -> bool:
+    """Whether no part of a policy is the user's own."""
+    return all(type(module).__module__.partition(".")[0] in _LIBRARIES for module in policy.modules())
 
 
 def _is_one(distribution: Categorical | Normal) -> bool:

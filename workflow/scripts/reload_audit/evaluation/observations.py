@@ -72,6 +72,7 @@ def not_finite(values: Any) -> float | None:
     if array.dtype.kind != "f":
         return None
     few = array.size <= _FEW and array.itemsize <= 8  # training asks in every step, mostly of few numbers
-    if all(map(math.isfinite, array.ravel().tolist())) if few else np.isfinite(array).all():
+    if few and math.isfinite(sum(array.ravel().tolist())):  # the largest ones have no finite sum either
         return None
-    return float(array[~np.isfinite(array)][0])
+    bad = array[~np.isfinite(array)]
+    return float(bad[0]) if bad.size else None

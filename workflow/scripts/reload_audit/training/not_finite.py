@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from typing import Any
 
-from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecNormalize
 
 from reload_audit.evaluation.observations import PARAMETERS_NOT_FINITE, not_finite, parameters_are_finite, unusable
 
@@ -16,15 +18,33 @@ class TrainingBroke(RuntimeError):
     """Training ended at numbers that are not finite, or at observations that no policy can act on."""
 
 
-class FirstNotFinite(BaseCallback):
+class FirstNotFinite:
     """Notes the first reward or observation of training that is not finite. Nothing is done about it until it breaks.
 
     Under VecNormalize it looks at what the environments gave.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, model: BaseAlgorithm) -> None:
+        self._model = model
+        self._normalize = model.get_vec_normalize_env()
         self._seen = ""
+
+    def look_at_reset(self) -> None:
+        """Look at the observations of the first reset."""
+        normalize = self._normalize
+        self._look("observation", self._model._last_obs if normalize is None else normalize.old_obs, 0)
+
+    def look_at_step(self, found: Mapping[str, Any]) -> None:
+        """Look at the rewards and observations of a step.
+
+        :param found: the local variables of SB3's loop, by name
+        """
+        if self._seen:
+            return
+        normalize, step = self._normalize, self._model.num_timesteps
+        given = (found.get("rewards"), found.get("new_obs")) if normalize is None else _before(normalize)
+        self._look("reward", given[0], step)
+        self._look("observation", given[1], step)
 
     def why(self, error: Exception) -> str:
         """Why training broke; empty where numbers that are not finite, or unusable observations, are no reason.
@@ -32,14 +52,15 @@ class FirstNotFinite(BaseCallback):
         :param error: that training raised
         """
         (*_, (frame, _)) = traceback.walk_tb(error.__traceback__)
-        if str(frame.f_globals.get("__name__", "")).partition(".")[0] not in _LIBRARIES:
+        model, library = self._model, str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if library not in _LIBRARIES or model._last_obs is None:
             return ""  # what the environment raises speaks for itself
         if self._seen:
             return f"{self._seen}; expected finite numbers"
-        at = f"at step {self.num_timesteps:,} of training"
-        if said := unusable(self.model._last_obs, self.model.observation_space):
+        at = f"at step {model.num_timesteps:,} of training"
+        if said := unusable(model._last_obs, model.observation_space):
             return f"{at} {said}"
-        if parameters_are_finite(self.model):
+        if parameters_are_finite(model):
             return ""
         return (
             f"{at} the network's parameters are not finite, and all rewards and observations before were: learning "
@@ -51,22 +72,8 @@ class FirstNotFinite(BaseCallback):
 
         Algorithms that choose the action of the highest value train on when all values are NaN.
         """
-        parameters = "" if parameters_are_finite(self.model) else PARAMETERS_NOT_FINITE
+        parameters = "" if parameters_are_finite(self._model) else PARAMETERS_NOT_FINITE
         return "; ".join(filter(None, [self._seen, parameters]))
-
-    def _on_training_start(self) -> None:
-        normalize = self.model.get_vec_normalize_env()
-        self._look("observation", self.model._last_obs if normalize is None else normalize.old_obs, 0)
-
-    def _on_step(self) -> bool:
-        if not self._seen:
-            normalize = self.model.get_vec_normalize_env()
-            rewards, observations = self.locals.get("rewards"), self.locals.get("new_obs")
-            if normalize is not None:
-                rewards, observations = normalize.old_reward, normalize.old_obs
-            self._look("reward", rewards, self.num_timesteps)
-            self._look("observation", observations, self.num_timesteps)
-        return True
 
     def _look(self, what: str, values: Any, step: int) -> None:
         if values is None or self._seen or (number := not_finite(values)) is None:
@@ -74,3 +81,8 @@ class FirstNotFinite(BaseCallback):
         when = f"step {step:,} of training" if step else "the first reset"
         given = f"a reward of {number}" if what == "reward" else f"an observation with {number}"
         self._seen = f"the environment gave {given} at {when}"
+
+
+def _before(normalize: VecNormalize) -> tuple[Any, Any]:
+    """Rewards and observations of the last step, not normalised."""
+    return normalize.old_reward, normalize.old_obs

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch as th
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
@@ -37,6 +37,7 @@ from reload_audit.records.steps import Steps
 from reload_audit.records.storage import plain, write_json
 from reload_audit.remedies.pickling import find_unpicklable_parts
 from reload_audit.training.checkpoints import Checkpoints, SaveCheckpoints, load_into
+from reload_audit.training.learning import learning
 from reload_audit.training.not_finite import FirstNotFinite, TrainingBroke
 
 _PROGRESS_SECONDS = 10.0
@@ -61,19 +62,20 @@ def train(spec_data: Mapping[str, Any], folder: str, checkpoints: str = "", code
     checkpoint = None if kept is None else kept.last()
     venv = training_environment(spec, checkpoint)
     model = create_model(spec, venv)
-    numbers = FirstNotFinite()
-    callbacks: list[BaseCallback] = [_Progress(spec.total_timesteps), numbers]
-    if kept is not None and spec.checkpoint_every is not None:
-        callbacks.append(SaveCheckpoints(kept, spec.checkpoint_every))
     if checkpoint is not None:
         model = load_into(model, checkpoint)
         _log(f"resuming from the checkpoint at {model.num_timesteps:,} steps")
+    numbers = FirstNotFinite(model)
+    callback: BaseCallback = _InEveryStep(_Progress(model, spec.total_timesteps), numbers)
+    if kept is not None and spec.checkpoint_every is not None:
+        callback = CallbackList([callback, SaveCheckpoints(kept, spec.checkpoint_every)])
     resumed_from = model.num_timesteps if checkpoint is not None else None
 
     start = time.monotonic()
     left = spec.total_timesteps - model.num_timesteps
     try:
-        model.learn(left, callback=callbacks, reset_num_timesteps=checkpoint is None)
+        with learning(model):
+            model.learn(left, callback=callback, reset_num_timesteps=checkpoint is None)
     except Exception as error:
         if why := numbers.why(error):
             raise TrainingBroke(why) from error
@@ -149,29 +151,47 @@ def _new_normalizer(spec: TrainingSpec) -> Normalizer:
     return lambda venv: VecNormalize(venv, **arguments)
 
 
-class _Progress(BaseCallback):
-    """Prints steps, speed, time left and the recent mean reward now and then; says how far training is."""
+class _InEveryStep(BaseCallback):
+    """All that is done in every step of training: a callback for each would take three times as long."""
 
-    def __init__(self, total_timesteps: int) -> None:
+    def __init__(self, progress: _Progress, numbers: FirstNotFinite) -> None:
         super().__init__()
-        self._total = total_timesteps
+        self._progress = progress
+        self._numbers = numbers
 
     def _on_training_start(self) -> None:
-        self._start = self._printed = time.monotonic()
+        self._progress.begin()
+        self._numbers.look_at_reset()
 
     def _on_step(self) -> bool:
-        report("training", self.num_timesteps, self._total, "steps")
-        now = time.monotonic()
+        self._progress.go_on()
+        self._numbers.look_at_step(self.locals)
+        return True
+
+
+class _Progress:
+    """Prints steps, speed, time left and the recent mean reward now and then; says how far training is."""
+
+    def __init__(self, model: BaseAlgorithm, total_timesteps: int) -> None:
+        self._model = model
+        self._total = total_timesteps
+
+    def begin(self) -> None:
+        self._start = self._printed = time.monotonic()
+
+    def go_on(self) -> None:
+        """Say so after a step."""
+        model, now = self._model, time.monotonic()
+        report("training", model.num_timesteps, self._total, "steps")
         if now - self._printed >= _PROGRESS_SECONDS:
             self._printed = now
-            speed = self.num_timesteps / (now - self._start)
-            left = max(0, self._total - self.num_timesteps) / speed
-            rewards = [episode["r"] for episode in self.model.ep_info_buffer or []]
+            speed = model.num_timesteps / (now - self._start)
+            left = max(0, self._total - model.num_timesteps) / speed
+            rewards = [episode["r"] for episode in model.ep_info_buffer or []]
             _log(
-                f"{self.num_timesteps:,} of {self._total:,} steps, {speed:,.0f} fps, {left:,.0f} s left, "
+                f"{model.num_timesteps:,} of {self._total:,} steps, {speed:,.0f} fps, {left:,.0f} s left, "
                 f"ep_rew_mean {np.mean(rewards) if rewards else float('nan'):.2f}"
             )
-        return True
 
 
 def _log(text: str) -> None:

@@ -1,0 +1,136 @@
+"""Let SB3 learn with less work in each step, to the same bits."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import torch as th
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.distributions import CategoricalDistribution, DiagGaussianDistribution
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
+from stable_baselines3.common.save_util import recursive_getattr
+from torch import nn
+from torch.distributions import Categorical, Normal
+from torch.optim import Adam
+
+from reload_audit.evaluation.acting import is_plain_actor_critic
+
+_LARGEST_LOG_STD = 80.0
+"""Up to which a standard deviation and its inverse are finite numbers above zero."""
+
+
+@contextlib.contextmanager
+def learning(model: BaseAlgorithm) -> Iterator[None]:
+    """Let ``learn`` do what it does with fewer calls: see :func:`_computing` and :func:`_updating`."""
+    with _computing(model.policy), _updating(model):
+        yield
+
+
+@contextlib.contextmanager
+def _computing(policy: BasePolicy) -> Iterator[None]:
+    """Let the commonest policies compute what they are asked for without what changes none of it.
+
+    That is PyTorch's checks of distributions, whose parameters are looked at here, and the calls of modules around
+    their layers: half of what an action of one environment takes. Other policies are left as they are.
+    """
+    if not is_plain_actor_critic(policy):
+        yield
+        return
+    networks = _Networks(policy)
+    policy.forward = partial(_forward, policy.forward, networks)  # type: ignore[method-assign]
+    policy.evaluate_actions = partial(_evaluate, policy.evaluate_actions, networks)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del policy.forward, policy.evaluate_actions
+
+
+@contextlib.contextmanager
+def _updating(model: BaseAlgorithm) -> Iterator[None]:
+    """Let Adam update all parameters in each of its operations, as it does by itself on a GPU, and not one by one."""
+    states, _ = model._get_torch_save_params()
+    optimizers = [recursive_getattr(model, name) for name in states]
+    groups = [group for one in optimizers if _updates_one_by_one(one) for group in one.param_groups]
+    for group in groups:
+        group["foreach"] = True
+    try:
+        yield
+    finally:
+        for group in groups:
+            group["foreach"] = None
+
+
+def _updates_one_by_one(optimizer: Any) -> bool:
+    """Whether it is Adam on the CPU, and nobody has said how it updates.
+
+    What its groups say may come from a checkpoint, which was saved while they said something else.
+    """
+    if type(optimizer) is not Adam or optimizer.defaults["foreach"] is not None or optimizer.defaults["fused"]:
+        return False
+    return all(parameter.device.type == "cpu" for group in optimizer.param_groups for parameter in group["params"])
+
+
+def _forward(own: Callable[..., Any], networks: _Networks, observations: Any, deterministic: bool = False) -> Any:
+    """Stands in for ``forward`` of a policy."""
+    distribution = None if deterministic else networks.distribution(observations)
+    if distribution is None:
+        return own(observations, deterministic)
+    values, actions = networks.values(observations), distribution.sample()
+    return actions.reshape((-1, *networks.shape)), values, distribution.log_prob(actions)
+
+
+def _evaluate(own: Callable[..., Any], networks: _Networks, observations: Any, actions: Any) -> Any:
+    """Stands in for ``evaluate_actions`` of a policy."""
+    distribution = networks.distribution(observations)
+    if distribution is None:
+        return own(observations, actions)
+    log_prob = distribution.log_prob(actions)
+    return networks.values(observations), log_prob, distribution.entropy()
+
+
+class _Networks:
+    """The networks of a plain actor and critic.
+
+    :ivar shape: of an action
+    """
+
+    def __init__(self, policy: ActorCriticPolicy) -> None:
+        extractor = policy.mlp_extractor
+        self._actor = _layers(policy.pi_features_extractor, extractor.policy_net, policy.action_net)
+        self._critic = _layers(policy.vf_features_extractor, extractor.value_net, policy.value_net)
+        self._distribution: Any = policy.action_dist
+        self._log_std = getattr(policy, "log_std", None)
+        self.shape = policy.action_space.shape or ()
+
+    def values(self, observations: th.Tensor) -> th.Tensor:
+        return _through(self._critic, observations.float())
+
+    def distribution(self, observations: th.Tensor) -> CategoricalDistribution | DiagGaussianDistribution | None:
+        """The policy's distribution of actions; None where PyTorch might refuse its parameters."""
+        parameters = _through(self._actor, observations.float())
+        log_std, made = self._log_std, self._distribution
+        if not math.isfinite(parameters.detach().sum().item()):
+            return None
+        if log_std is None:
+            made.distribution = Categorical(logits=parameters, validate_args=False)
+        elif log_std.detach().abs().max().item() < _LARGEST_LOG_STD:
+            made.distribution = Normal(parameters, th.ones_like(parameters) * log_std.exp(), validate_args=False)
+        else:
+            return None
+        return made  # type: ignore[no-any-return]
+
+
+def _layers(*modules: nn.Module) -> list[Callable[[th.Tensor], th.Tensor]]:
+    """What modules compute one after the other."""
+    layers = [layer for module in modules for layer in (module if isinstance(module, nn.Sequential) else (module,))]
+    return [layer.forward for layer in layers]
+
+
+def _through(layers: list[Callable[[th.Tensor], th.Tensor]], values: th.Tensor) -> th.Tensor:
+    for layer in layers:
+        values = layer(values)
+    return values
