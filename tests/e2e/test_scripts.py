@@ -86,6 +86,15 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     )
     normalized.save(str(folder / "Drops.pkl"))
     specs.append(replace(external(folder, "Drops", "planted:Gauge", {}, normalized=True), algo="PPO"))
+    turned = VecNormalize(make_vec_env(planted.Gauge, 4))
+    PPO(
+        "MlpPolicy",
+        planted.Turned(turned, np.array([2.0, 1.0, 0.5])),
+        seed=0,
+        policy_kwargs={"net_arch": [16]},
+        **RECIPES["PPO"].hyperparams,
+    ).learn(2048).save(folder / "Turned")
+    turned.save(str(folder / "Turned.pkl"))
     stacked = VecFrameStack(make_vec_env(planted.Gauge), 2)
     PPO("MlpPolicy", stacked, seed=0, n_steps=64).learn(64).save(folder / "Stacked")
     others = VecNormalize(make_vec_env(planted.OtherGauge, 2))

@@ -15,6 +15,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from reload_audit.processes.fork_servers import RELOAD_HASH_SEED
 
@@ -452,6 +453,27 @@ class SwapsActions(gym.ActionWrapper):
 
     def action(self, action: Any) -> Any:
         return 1 - action
+
+
+class Turned(VecEnvWrapper):
+    """Turns observations round, and multiplies them and rewards."""
+
+    def __init__(self, venv: VecEnv, factors: np.ndarray, *, pays: float = 1.0) -> None:
+        super().__init__(venv)
+        self.factors, self.pays = factors, pays
+
+    def reset(self) -> Any:
+        return self.turned(self.venv.reset())
+
+    def step_wait(self) -> Any:
+        observations, rewards, dones, infos = self.venv.step_wait()
+        for info in infos:
+            if "terminal_observation" in info:
+                info["terminal_observation"] = self.turned(info["terminal_observation"])
+        return self.turned(observations), rewards * self.pays, dones, infos
+
+    def turned(self, observations: Any) -> Any:
+        return (-observations * self.factors.astype(np.float32)).astype(np.float32)
 
 
 class Stumbles(gym.ActionWrapper):

@@ -17,8 +17,11 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from boiler import Boiler
+from reload_audit.environments.build import build_vec_env
+from reload_audit.environments.stack import layers_of
 from reload_audit.jobs.script import observe
 from reload_audit.observing.differences import compared_with_models
+from reload_audit.observing.environment import environment_differences
 from reload_audit.observing.normalizing_wrapper import with_normalizing_wrapper
 from reload_audit.observing.own_classes import with_kept_classes
 from reload_audit.observing.statistics import statistics_differences
@@ -252,6 +255,52 @@ for name, make in MADE.items():
 """
 
 
+IN_ONE_ANOTHER = """
+import threading
+import gymnasium as gym
+import numpy as np
+from boiler import Boiler
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper
+
+class Made(gym.Wrapper):
+    def __init__(self, shown=(1.0,)):
+        super().__init__(gym.wrappers.ClipAction(Boiler()))
+
+class Inner(VecEnvWrapper):
+    def __init__(self, venv, then):
+        super().__init__(venv)
+        self.then = then
+
+    def reset(self):
+        return self.then(self.venv.reset())
+
+    def step_wait(self):
+        observations, *others = self.venv.step_wait()
+        return self.then(observations), *others
+
+class Outer(Inner):
+    def __init__(self, venv, factors, then=np.negative):
+        super().__init__(Inner(venv, then), lambda observations: (observations * factors).astype(np.float32))
+
+class Locked:
+    lock = threading.Lock()
+
+    def __init__(self):
+        self.held = threading.Lock()
+
+    def __call__(self, observations):
+        return observations
+
+model = PPO.load("boiler")
+envs = DummyVecEnv([lambda: Made(shown=(2.0,))])
+for env in (Outer(envs, np.array([2.0], dtype=np.float32)), Inner(envs, Locked())):
+    obs, over = env.reset(), [False]
+    while not over[0]:
+        obs, reward, over, info = env.step(model.predict(obs)[0])
+"""
+
+
 class OwnBox(gym.spaces.Box):
     """A space of a class of the user's own."""
 
@@ -415,6 +464,32 @@ def test_a_new_normalization_that_is_frozen_is_tried_with_the_clipping_that_it_d
     given = np.asarray([view.given for view in seen.run.views])
     assert np.allclose(tried.normalize_obs(np.asarray([view.raw for view in seen.run.views])), given)
     assert given.max() == 10.0
+
+
+def test_wrappers_of_a_vec_env_are_built_as_the_script_built_them_or_said_to_be_missing(boiler: Path) -> None:
+    seen = observed(boiler, "nested.py", IN_ONE_ANOTHER)
+    folder = str(boiler / "kept")
+    script = ScriptSpec("nested.py", str(boiler / "nested.py"), (), str(boiler), {}, "boiler.zip", 120, 4096)
+    script = replace(script, model=str(boiler / "boiler.zip"))
+    policy = ExternalPolicy(EvaluationSpec(20, 10**6, 4, 1000, (20,)), (), {}, 2**30)
+    kept = with_kept_classes(seen)
+    whole, without = (
+        subject_of(kept, run, [], script, policy, folder).spec.environment for run in kept.runs if run.ended
+    )
+    assert (whole.env, whole.env_kwargs, whole.wrappers) == ("classes_of_script:Made", {"shown": (2.0,)}, ())
+    assert [one.name for one in whole.vec_wrappers] == ["classes_of_script:Outer", "VecNormalize"]
+    assert [one.name for one in without.vec_wrappers] == []
+    venv = build_vec_env(replace(whole, vec_wrappers=whole.vec_wrappers[:1]), 1, seed=0)
+    layers = [type(layer).__name__ for layer in layers_of(venv)]
+    assert layers == ["Inner", "Outer"]
+    bare = build_vec_env(replace(whole, vec_wrappers=()), 1, seed=0)
+    first = [(made.env_method("begin_episodes", [(0, 5)], 100, False), made.reset())[1] for made in (venv, bare)]
+    assert (first[0] == -2.0 * first[1]).all()
+    subject = subject_of(kept, kept.runs[-1], [], script, policy, folder)
+    (missing,) = environment_differences(subject, policy)
+    assert (missing.cause, missing.in_doubt, missing.changes) == ("wrappers-differ", True, None)
+    assert missing.line is not None
+    assert missing.line.code.startswith("for env in (Outer(envs")
 
 
 def test_spaces_other_than_those_of_training_are_tried_and_blamed_for_nothing_by_themselves(

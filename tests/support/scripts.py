@@ -348,6 +348,76 @@ for _ in range(100):
     obs, reward, done, info = env.step(action)
 """
 
+OWN_LAYER = """
+from dataclasses import dataclass
+
+import numpy as np
+from planted import Gauge
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import VecEnvWrapper, VecNormalize
+
+
+@dataclass
+class Factors:
+    each: np.ndarray
+
+
+class Turns(VecEnvWrapper):
+    def __init__(self, venv, factors, then):
+        super().__init__(venv)
+        self.factors, self.then = factors, then
+
+    def reset(self):
+        return self.then(self.venv.reset() * self.factors.each).astype(np.float32)
+
+    def step_wait(self):
+        observations, rewards, dones, infos = self.venv.step_wait()
+        return self.then(observations * self.factors.each).astype(np.float32), rewards, dones, infos
+
+
+venv = make_vec_env(Gauge, n_envs=2, seed=3)
+venv = VecNormalize.load("Turned.pkl", venv)
+venv.training = venv.norm_reward = False
+env = Turns(venv, Factors(np.array([2.0, 1.0, 0.5])), lambda observations: -observations)
+model = PPO.load("Turned")
+obs = env.reset()
+for _ in range(120):
+    action, _ = model.predict(obs, deterministic=True)
+    obs, reward, done, info = env.step(action)
+"""
+
+BY_HAND_AROUND = """
+import pickle
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnvWrapper
+
+with open("ALGO.pkl", "rb") as file:
+    rms = pickle.load(file).obs_rms
+
+
+class Normalized(VecEnvWrapper):
+    def __init__(self, venv, mean, var):
+        super().__init__(venv)
+        self.mean, self.var = mean, var
+
+    def normal(self, observations):
+        return np.clip((observations - self.mean) / np.sqrt(self.var + 1e-8), -10, 10).astype(np.float32)
+
+    def reset(self):
+        return self.normal(self.venv.reset())
+
+    def step_wait(self):
+        observations, *others = self.venv.step_wait()
+        return self.normal(observations), *others
+
+
+venv = make_vec_env(Gauge, n_envs=2, seed=3, wrapper_class=WRAPPER, env_kwargs=KWARGS)
+env = Normalized(venv, rms.mean, rms.var)
+model = ALGO.load("ALGO.zip")
+print(evaluate_policy(model, env, n_eval_episodes=30))
+"""
+
 EXPORTED = """
 import numpy as np
 import torch
@@ -543,6 +613,8 @@ SOUND = {
     ),
     "sweep-A2C": Case("A2C", SWEEP),
     "panel": Case("", PANEL),
+    "own-layer": Case("", OWN_LAYER),
+    "by-hand-around-PPO": Case("PPO", BY_HAND_AROUND),
     "quickstart": Case("", QUICKSTART),
     "first-of-several-A2C": Case(
         "A2C",
@@ -736,6 +808,21 @@ FAULTY = {
     ),
     "panel": Case(
         "", PANEL, ("statistics-not-loaded",), {'VecNormalize.load("Panel.pkl", venv)': "VecNormalize(venv)"}
+    ),
+    "own-layer": Case(
+        "", OWN_LAYER, ("statistics-not-loaded",), {'VecNormalize.load("Turned.pkl", venv)': "VecNormalize(venv)"}
+    ),
+    "by-hand-around-A2C": Case(
+        "A2C", BY_HAND_AROUND, ("normalizer-not-equivalent",), {"np.sqrt(self.var + 1e-8)": "(self.var + 1e-8)"}
+    ),
+    "further-layer-PPO": Case(
+        "PPO",
+        LOOP,
+        ("wrappers-differ",),
+        {
+            "rewards = []": "import numpy as np\nfrom planted import Turned\nvenv = Turned(venv, factors=np.ones(3))\n"
+            "rewards = []"
+        },
     ),
     "not-stacked": Case("", STACKED, ("frame-stack-missing",)),
     "moved-by-hand-PPO": Case(

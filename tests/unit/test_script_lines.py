@@ -54,7 +54,6 @@ def environment(
         wrapper_lines=[line(text, 5 if text == code else 6) for text in own.values()],
         monitored=False,
         layers=(),
-        frame_stack=None,
         normalization=None,
         n_envs=1,
     )

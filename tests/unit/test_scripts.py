@@ -183,7 +183,7 @@ def test_a_wrapper_that_only_watches_changes_no_observation_though_some_are_nan(
     seen.around([watching, changing])
     for env, first in ((inner, 1.0), (watching, 1.0 + 1e-12), (changing, 2.0)):
         seen.began(env, (np.array([np.nan, first]), {}))
-    environment = ObservedEnvironment(None, "", "a:B", {}, {}, None, [], [], [], False, (), None, None, 1)
+    environment = ObservedEnvironment(None, "", "a:B", {}, {}, None, [], [], [], False, (), None, 1)
     (noted,) = seen.noted([environment])
     assert noted.changes_observations == (1,)
 
@@ -267,7 +267,7 @@ def test_a_function_that_is_called_again_and_again_is_one_run_unless_it_does_som
     parts = [seen_run(number, moments=own) for number, own in enumerate(moments)]
     models, layers, own = zip(*parts, strict=True)
     environments = [
-        ObservedEnvironment(None, "", "a:B", {}, {}, None, [], [], [], False, ("DummyVecEnv",), None, number, 1)
+        ObservedEnvironment(None, "", "a:B", {}, {}, None, [], [], [], False, ("DummyVecEnv",), number, 1)
         for number in range(3)
     ]
     seen = Observation("enjoy.py", (), models, layers, environments, own, printed=(3.0,))
@@ -404,7 +404,7 @@ def test_the_first_of_several_environments_counts_alone_only_where_its_mean_is_p
     episodes = [ObservedEpisode(slot, reward, reward, 2, "ended") for slot, reward in earned]
     episodes += [ObservedEpisode(1, 5.0, 5.0, 1, "cut") for _ in range(2)]
     run = ObservedRun(0, 0, [], episodes, [], {}, 0, 0, 0, 0, 9, line)
-    environment = ObservedEnvironment(None, "", "a:B", {}, {}, None, [], [], [], False, ("DummyVecEnv",), None, None, 2)
+    environment = ObservedEnvironment(None, "", "a:B", {}, {}, None, [], [], [], False, ("DummyVecEnv",), None, 2)
     for printed in (160.0, 210.0):
         seen = Observation("enjoy.py", (), [], [], [environment], [run], printed=(printed,))
         figure = figure_of(seen, run)
@@ -425,7 +425,7 @@ def test_a_model_is_known_to_be_trained_where_its_statistics_cannot_be_saved(tmp
     (seen,) = (one.seen for one in models._models)
     assert (seen.learned, seen.learn_statistics) == (10, "")
     run = seen_run(0)[2]
-    environment = ObservedEnvironment(None, "", "a:B", {}, {}, None, [], [], [], False, (), None, None, 1)
+    environment = ObservedEnvironment(None, "", "a:B", {}, {}, None, [], [], [], False, (), None, 1)
     observation = Observation("enjoy.py", (), [replace(seen, learn_count=3.0)], [], [environment], [run])
     script = ScriptSpec("enjoy.py", "/enjoy.py", (), "/", {}, "", 60, 1000, ())
     policy: Any = None

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Mapping, Sequence
 
 from reload_audit.observing.statement import LEFT_OUT, Statement, last_name
-from reload_audit.records.environment_spec import EnvironmentSpec, WrapperSpec
+from reload_audit.records.environment_spec import VEC_NORMALIZE, EnvironmentSpec, WrapperSpec
 from reload_audit.records.observation import Line, ObservedEnvironment
 
 _MAKERS = ("make_vec_env", "make_atari_env")
@@ -68,7 +68,36 @@ def with_wrappers(
     :param same: whether a wrapper of the script's is the same as one of these, by their places
     :return: the line that makes the environment, and no text, where one line is not enough, or cannot be rewritten
     """
-    own = [*(seen.wrappers or ())]
+    first = (seen.line, (_parts(seen.env_class)[1], "make"))
+    line, made = _with_chain([*(seen.wrappers or ())], seen.wrapper_lines, first, expected, same)
+    statement = Statement.of(line)
+    if made == "" and statement is not None and all(str(other) == str(line) for other in seen.wrapper_lines):
+        made = _with_wrapper_class(statement, expected)
+    return line, made or ""
+
+
+def with_layers(
+    seen: ObservedEnvironment, expected: Sequence[WrapperSpec], same: Callable[[int, int], bool]
+) -> tuple[Line | None, str]:
+    """The line that has to change for a VecEnv to have the wrappers of training, and what to write there, likewise."""
+    first = (seen.vec_line or seen.line, (*_MAKERS, *seen.layers[-1:]))
+    line, made = _with_chain(seen.vec_wrappers, seen.vec_wrapper_lines, first, expected, same)
+    return line, made or ""
+
+
+def _with_chain(
+    own: Sequence[WrapperSpec],
+    lines: Sequence[Line | None],
+    innermost: tuple[Line | None, tuple[str, ...]],
+    expected: Sequence[WrapperSpec],
+    same: Callable[[int, int], bool],
+) -> tuple[Line | None, str | None]:
+    """The line that has to change for one chain of wrappers to be another, and what to write there.
+
+    :param own: the script's, innermost first, and ``lines`` that made them
+    :param innermost: the line that makes what is inside them, and names of what it may call to do so
+    :return: no text where one line is not enough; an empty one where it cannot be rewritten
+    """
     fewer = min(len(own), len(expected))
     start = next((place for place in range(fewer) if not same(place, place)), fewer)
     ends = (n for n in range(fewer - start) if not same(len(own) - 1 - n, len(expected) - 1 - n))
@@ -76,11 +105,10 @@ def with_wrappers(
     removed = own[start : len(own) - alike_outside]
     added = expected[start : len(expected) - alike_outside]
     place = start if removed else start - 1
-    line = seen.line if place < 0 else seen.wrapper_lines[place]
+    line, names = innermost if place < 0 else (lines[place], _called(own[place]))
     statement = Statement.of(line)
     if statement is None or len(removed) > 1 or not all(_are_literal(one.kwargs) for one in expected):
-        return line, ""
-    names = (_parts(own[place].name)[1],) if place >= 0 else (_parts(seen.env_class)[1], "make")
+        return line, None
     first = "; ".join(_import_of(one) for one in added)
     if removed:
         made = _in_place_of(statement, names, lambda wrapped: _around(wrapped, added), first, inner=True)
@@ -88,9 +116,12 @@ def with_wrappers(
         made = LEFT_OUT if made and made == written else made
     else:
         made = _in_place_of(statement, names, lambda wrapped: _around(wrapped, added), first)
-    if not made and all(str(other) == str(line) for other in seen.wrapper_lines):
-        made = _with_wrapper_class(statement, expected)
     return line, made
+
+
+def _called(wrapper: WrapperSpec) -> tuple[str, ...]:
+    """What a line calls that puts a wrapper around something; nothing where the next one sets its switches."""
+    return () if wrapper.name == VEC_NORMALIZE else (_parts(wrapper.name)[1],)
 
 
 def with_normalization(seen: ObservedEnvironment, statistics: str) -> tuple[Line | None, str]:
@@ -108,16 +139,24 @@ def with_normalization(seen: ObservedEnvironment, statistics: str) -> tuple[Line
     return line, _in_place_of(statement, names, lambda code: f"NormalizeAsTrained({code}, {statistics!r})", first)
 
 
-def with_wrapper_in_place_of(wrapper: WrapperSpec, line: Line | None, statistics: str) -> str:
-    """The line that puts a wrapper around an environment, with one that applies statistics in its place.
+def with_wrapper_in_place_of(
+    wrapper: WrapperSpec, line: Line | None, statistics: str, *, of_vec_env: bool = False
+) -> str:
+    """The line that puts a wrapper around an environment, or a VecEnv, with one that applies statistics in its place.
 
     :param statistics: path of the file
     """
     statement = Statement.of(line)
     if statement is None:
         return ""
-    first = "from reload_audit import NormalizeAsTrained"
     names = (_parts(wrapper.name)[1],)
+    if of_vec_env:
+        first = "from stable_baselines3.common.vec_env import VecNormalize"
+        made = lambda code: f"VecNormalize.load({statistics!r}, {code})"  # noqa: E731
+        made_line = _in_place_of(statement, names, made, first, inner=True)
+        name = statement.targets[0] if len(statement.targets) == 1 else ""
+        return f"{made_line}; {name}.training = {name}.norm_reward = False" if made_line and name else ""
+    first = "from reload_audit import NormalizeAsTrained"
     return _in_place_of(statement, names, lambda code: f"NormalizeAsTrained({code}, {statistics!r})", first, inner=True)
 
 
@@ -146,7 +185,7 @@ def _in_place_of(
     if call is not None and not inner:
         return statement.with_part(call, made(statement.text(call)), first)
     if call is not None:
-        wrapped = [*call.args, *(one.value for one in call.keywords if one.arg == "env")][:1]
+        wrapped = [*call.args, *(one.value for one in call.keywords if one.arg in ("env", "venv"))][:1]
         return statement.with_part(call, made(statement.text(wrapped[0])), first) if wrapped else ""
     for node in () if inner else ast.walk(statement.tree):
         for part in node.elts if isinstance(node, ast.List) else ():
@@ -178,6 +217,7 @@ def _around(code: str, wrappers: Sequence[WrapperSpec]) -> str:
 
 def _import_of(wrapper: WrapperSpec) -> str:
     module, name = _parts(wrapper.name)
+    module = module or "stable_baselines3.common.vec_env"  # which has those that go by their names alone
     return f"from {module} import {name}"
 
 

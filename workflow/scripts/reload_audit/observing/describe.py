@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import (
     HumanRendering,
     OrderEnforcing,
@@ -17,13 +20,11 @@ from gymnasium.wrappers import (
     RecordVideo,
     TimeLimit,
 )
-from stable_baselines3.common.atari_wrappers import AtariWrapper
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import (
     DummyVecEnv,
     VecCheckNan,
     VecEnv,
-    VecFrameStack,
     VecMonitor,
     VecNormalize,
     VecTransposeImage,
@@ -31,10 +32,10 @@ from stable_baselines3.common.vec_env import (
 )
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvWrapper
 
+from reload_audit.observing.arguments import LOST, as_data
 from reload_audit.observing.spaces_seen import spaces_of
-from reload_audit.records.environment_spec import WrapperSpec
+from reload_audit.records.environment_spec import VEC_NORMALIZE, WrapperSpec, vec_wrapper_spec
 from reload_audit.records.observation import Line, ObservedEnvironment, Spaces
-from reload_audit.records.storage import plain
 from reload_audit.remedies.normalize_as_trained import NormalizeAsTrained
 
 _LEFT_OUT = (
@@ -49,8 +50,8 @@ _LEFT_OUT = (
 )
 """Wrappers that ``gym.make`` puts around every environment, those that only watch, and what stands for VecNormalize."""
 
-_KNOWN_LAYERS = (VecCheckNan, VecFrameStack, VecMonitor, VecNormalize, VecTransposeImage, VecVideoRecorder)
-"""VecEnvWrappers that an audit adds itself where they are needed, or that only watch."""
+_LAYERS_LEFT_OUT = (VecCheckNan, VecMonitor, VecTransposeImage, VecVideoRecorder)
+"""VecEnvWrappers that only watch, and the one that an audit adds itself where it is needed."""
 
 
 Arguments = Mapping[int, tuple[Any, Mapping[str, object], Mapping[str, object]]]
@@ -70,25 +71,30 @@ def described(
     line_of: Callable[[Any], Line | None],
     normalization: int | None,
     arguments: Arguments,
+    inside: Mapping[int, Any],
 ) -> ObservedEnvironment:
     """Describe an environment, or those of a VecEnv.
+
+    What is made in a wrapper's constructor is a part of that: of the innermost environment, where it makes that.
 
     :param layers: as :func:`layers_of` gives them
     :param line_of: the line that made an environment or a wrapper
     :param normalization: number of the VecNormalize around it
     :param arguments: of the environments and wrappers whose classes were seen to be called, by their identities
+    :param inside: the environment or wrapper in whose constructor another one was made, by the identity of that
     """
     outermost, leaf = layers[0], layers[-1]
     single = leaf.envs[0] if isinstance(leaf, DummyVecEnv) else leaf if isinstance(leaf, gym.Env) else None
-    spec = _spec_of(leaf) if single is None else single.spec
-    chain = [] if single is None else _chain(single)
-    own = own_wrappers(single)
-    given, defaults = _constructed_with(None if single is None else single.unwrapped, arguments)
-    stack = next((layer for layer in layers if isinstance(layer, VecFrameStack)), None)
+    innermost = None if single is None else _innermost(single, inside)
+    spec = _spec_of(leaf) if single is None else _spec_named(single, innermost)
+    chain = [] if single is None else _around(single, innermost, inside)
+    own = own_wrappers(single, inside)
+    given, defaults = _constructed_with(innermost, arguments)
+    around = own_layers(layers, inside)
     return ObservedEnvironment(
-        line=line_of(single_of(leaf).unwrapped),
+        line=line_of(single_of(leaf).unwrapped if innermost is None else innermost),
         env_id="" if spec is None else spec.id,
-        env_class="" if single is None else _class_name(single.unwrapped),
+        env_class="" if innermost is None else _class_name(innermost),
         env_kwargs=_arguments(given if spec is None else spec.kwargs),
         env_defaults=_arguments(defaults) or {},
         time_limit=_limit(chain, spec),
@@ -97,19 +103,51 @@ def described(
         wrapper_lines=[line_of(one) for one in own],
         monitored=any(isinstance(wrapper, Monitor) for wrapper in chain),
         layers=tuple(type(layer).__name__ for layer in layers) if isinstance(outermost, VecEnv) else (),
-        frame_stack=None if stack is None else stack.stacked_obs.n_stack,
         normalization=normalization,
         n_envs=outermost.num_envs if isinstance(outermost, VecEnv) else 1,
-        spaces=_spaces(leaf if single is None else single.unwrapped),
+        spaces=_spaces(leaf if innermost is None else innermost),
         wrapper_spaces=[_spaces(one) for one in own],
-        objects=_objects(given if spec is None else spec.kwargs, own, arguments),
-        layer_spaces=next((_spaces(layer) for layer in layers[:-1] if type(layer) not in _KNOWN_LAYERS), None),
+        vec_wrappers=[_layer(one, arguments, lost=id(leaf) in inside) for one in around],
+        vec_wrapper_defaults=[_arguments(_constructed_with(one, arguments)[1]) or {} for one in around],
+        vec_wrapper_lines=[line_of(one) for one in around],
+        vec_wrapper_spaces=[_spaces(one) for one in around],
     )
 
 
-def own_wrappers(env: Any) -> list[gym.Wrapper]:
+def own_wrappers(env: Any, inside: Mapping[int, Any]) -> list[gym.Wrapper]:
     """The user's own wrappers of a single environment, innermost first; none of what is no environment."""
-    return [wrapper for wrapper in reversed(_named(_chain(env))) if not isinstance(wrapper, _LEFT_OUT)]
+    chain = _around(env, _innermost(env, inside), inside) if isinstance(env, gym.Env) else []
+    return [wrapper for wrapper in reversed(chain) if not isinstance(wrapper, _LEFT_OUT)]
+
+
+def own_layers(layers: Sequence[Any], inside: Mapping[int, Any]) -> list[Any]:
+    """The VecEnvWrappers among the layers of a VecEnv that have an effect, innermost first."""
+    outside = (layer for layer in reversed(layers[:-1]) if id(layer) not in inside)
+    return [layer for layer in outside if type(layer) not in _LAYERS_LEFT_OUT]
+
+
+def _innermost(env: gym.Env, inside: Mapping[int, Any]) -> Any:
+    """The environment inside all wrappers, or the wrapper that made it."""
+    made = env.unwrapped
+    while id(made) in inside:
+        made = inside[id(made)]
+    return made
+
+
+def _around(env: gym.Env, innermost: Any, inside: Mapping[int, Any]) -> list[gym.Wrapper]:
+    """The wrappers around an environment, outermost first, without those that others made."""
+    chain = [*itertools.takewhile(lambda wrapper: wrapper is not innermost, _chain(env))]
+    return [wrapper for wrapper in chain if id(wrapper) not in inside]
+
+
+def _spec_named(env: gym.Env, innermost: Any) -> EnvSpec | None:
+    """How an environment was registered; None where a wrapper made one that was, and is not what the id names."""
+    spec = env.spec
+    if spec is None or innermost is env.unwrapped:
+        return spec
+    entry = spec.entry_point
+    name = entry if isinstance(entry, str) else getattr(entry, "__qualname__", "")
+    return None if re.split("[:.]", name)[-1] == type(env.unwrapped).__name__ else spec
 
 
 def _spaces(env: Any) -> Spaces:
@@ -133,15 +171,6 @@ def _constructed_with(
     return (None, None) if found is None else found[1:]
 
 
-def _named(chain: Sequence[gym.Wrapper]) -> list[gym.Wrapper]:
-    """A chain of wrappers without those that AtariWrapper puts inside itself."""
-    kinds = [type(wrapper) for wrapper in chain]
-    if AtariWrapper not in kinds:
-        return [*chain]
-    place, home = kinds.index(AtariWrapper), AtariWrapper.__module__
-    return [wrapper for index, wrapper in enumerate(chain) if index <= place or type(wrapper).__module__ != home]
-
-
 def _spec_of(leaf: VecEnv) -> Any:
     """How the environments of other processes were registered; None where they do not say."""
     with contextlib.suppress(Exception):
@@ -150,37 +179,8 @@ def _spec_of(leaf: VecEnv) -> Any:
 
 
 def _arguments(given: Mapping[str, object] | None) -> Mapping[str, object] | None:
-    """What an environment was made with, as plain data, without ``render_mode``."""
-    return None if given is None else {key: _plain(value) for key, value in given.items() if key != "render_mode"}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, str | int | float | bool | None):
-        return value
-    try:
-        return plain(value)
-    except (TypeError, ValueError):
-        return repr(value)[:200]
-
-
-def _objects(
-    given: Mapping[str, object] | None, wrappers: Sequence[gym.Wrapper], arguments: Arguments
-) -> tuple[str, ...]:
-    """The arguments of an environment and of its wrappers that are no data, such as functions."""
-    of_wrappers = {
-        f"{type(one).__name__}'s {key}": value
-        for one in wrappers
-        for key, value in (_constructed_with(one, arguments)[0] or {}).items()
-    }
-    return tuple(key for key, value in {**(given or {}), **of_wrappers}.items() if not _is_data(value))
-
-
-def _is_data(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return all(map(_is_data, value.values()))
-    if isinstance(value, list | tuple | set | frozenset):
-        return all(map(_is_data, value))
-    return isinstance(value, str | int | float | bool | np.ndarray | np.generic | None)
+    """What an environment or a wrapper was made with, as data, without ``render_mode``."""
+    return None if given is None else {key: as_data(value) for key, value in given.items() if key != "render_mode"}
 
 
 def _limit(chain: Sequence[gym.Wrapper], spec: Any) -> int | None:
@@ -190,9 +190,19 @@ def _limit(chain: Sequence[gym.Wrapper], spec: Any) -> int | None:
     return spec.max_episode_steps if spec is not None and not chain else None
 
 
-def _wrapper(wrapper: gym.Wrapper, arguments: Arguments) -> WrapperSpec:
+def _wrapper(wrapper: Any, arguments: Arguments) -> WrapperSpec:
     given = arguments[id(wrapper)][1] if id(wrapper) in arguments else {}
-    return WrapperSpec(_class_name(wrapper), {key: _plain(value) for key, value in given.items()})
+    return WrapperSpec(_class_name(wrapper), {key: as_data(value) for key, value in given.items()})
+
+
+def _layer(layer: VecEnvWrapper, arguments: Arguments, *, lost: bool) -> WrapperSpec:
+    """A wrapper of a VecEnv; VecNormalize, or one that inherits from it, by its name alone.
+
+    :param lost: whether the VecEnv itself was made in the constructor of such a wrapper
+    """
+    made = _wrapper(layer, arguments)
+    made = replace(made, kwargs={**made.kwargs, "venv": LOST}) if lost else made
+    return WrapperSpec(VEC_NORMALIZE, {}) if isinstance(layer, VecNormalize) else vec_wrapper_spec(made.to_plain())
 
 
 def _class_name(thing: Any) -> str:
@@ -209,8 +219,8 @@ def arguments_of(constructor: Any, made: Any, args: Any, kwargs: Any) -> tuple[d
         value = bound.arguments.get(parameter.name, inspect.Parameter.empty)
         if parameter.kind is inspect.Parameter.VAR_KEYWORD and isinstance(value, dict):
             given |= value
-        elif value is not inspect.Parameter.empty and not isinstance(value, tuple | gym.Env):
-            given[parameter.name] = value
+        elif value is not inspect.Parameter.empty and parameter.kind is not inspect.Parameter.VAR_POSITIONAL:
+            given |= {} if isinstance(value, gym.Env | VecEnv) else {parameter.name: value}
     return given, {one.name: one.default for one in parameters if one.default is not inspect.Parameter.empty}
 
 

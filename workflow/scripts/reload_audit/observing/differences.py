@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from reload_audit.observing.acting_line import (
     asked_deterministically,
     state_to_empty,
@@ -42,7 +44,7 @@ from reload_audit.observing.weights import is_untrained, load_that_failed, untra
 from reload_audit.processes.imports import extend_path
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.records.observation import Line, Observation, ObservedActs, ObservedRun
-from reload_audit.records.script_record import Compared, Found, ScriptDifference
+from reload_audit.records.script_record import Compared, Figure, Found, ScriptDifference
 from reload_audit.records.specs import ExternalPolicy, ExternalSpec, ScriptSpec
 
 _SHAPES = re.compile(r"Unexpected observation shape (\([^)]*\)) for .*?please use (\([^)]*\))")
@@ -156,7 +158,8 @@ def _compared(
         found = [*raised, *([untrained(observation, acting)] if acting is not None and is_untrained(acting) else [])]
         return Found(Compared("", "", figure, found, n_envs, str(problem)), None)
     is_known = subject.known or training.stated is not None
-    remarks, spec = (*_remarks(subject), *([] if is_known else [_ONLY_THE_SCRIPT])), subject.spec
+    remarks = (*_remarks(subject), *_rescaled(subject, figure), *([] if is_known else [_ONLY_THE_SCRIPT]))
+    spec = subject.spec
     shown = "" if figure is None or figure.printed else number_that_is_no_mean(observation, run, figure.mean)
     compared = Compared(spec.model, spec.path, figure, (), n_envs, spec.problem or "", remarks, shown)
 
@@ -265,11 +268,20 @@ def _remarks(subject: Subject) -> Iterator[str]:
     if len(others) > 1:
         which = "the last of them" if subject.run.environment == max(others) else "that with the arguments of training"
         yield f"the model acts in {len(others)} environments that the script makes; {which} is compared"
-    if subject.environment.objects:
-        names = ", ".join(subject.environment.objects)
-        yield f"only the script has what its environment is given as {names}: the audit makes it with a text in place"
     if any(is_in_both_modes(subject.run, run) for run in subject.observation.runs):
         yield f"{subject.run.acts[0].line} acts both deterministically and stochastically: the former is compared"
+
+
+def _rescaled(subject: Subject, figure: Figure | None) -> Iterator[str]:
+    """That rewards are not the environment's, where wrappers of the VecEnv may be why, and VecNormalize is not."""
+    seen = subject.environment
+    layer = None if seen.normalization is None else subject.observation.normalizations[seen.normalization]
+    lines = zip(seen.vec_wrappers, seen.vec_wrapper_lines, strict=True)
+    own = [f"{one.name.rpartition(':')[2]} ({line})" for one, line in lines if ":" in one.name]
+    if figure is None or not own or (layer is not None and layer.scaling):
+        return
+    if not np.allclose(figure.rewards, figure.earned):
+        yield f"the rewards that it sees are those that {' and '.join(own)} hands on, and not the environment's"
 
 
 # --- How actions are asked for ---

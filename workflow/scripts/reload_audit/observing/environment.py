@@ -5,34 +5,34 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
 
 from reload_audit.environments.allowed import registered
 from reload_audit.environments.packages import register
-from reload_audit.observing.building_line import with_arguments, with_environment, with_wrappers
-from reload_audit.observing.own_classes import MODULE
-from reload_audit.observing.subject import Subject, buildable
+from reload_audit.observing.arguments import MODULE, may_be_same, shown
+from reload_audit.observing.building_line import with_arguments, with_environment, with_layers, with_wrappers
+from reload_audit.observing.subject import Subject, buildable, can_be_built
 from reload_audit.processes.imports import ImportProblem, import_module
 from reload_audit.reading.trust import is_trusted
-from reload_audit.records.environment_spec import EnvironmentSpec, WrapperSpec
+from reload_audit.records.environment_spec import VEC_NORMALIZE, EnvironmentSpec, WrapperSpec
 from reload_audit.records.observation import Line, ObservedEnvironment
 from reload_audit.records.script_record import ScriptDifference
 from reload_audit.records.specs import ExternalPolicy
-from reload_audit.records.storage import plain
 
 _VERSIONED = re.compile(r"-v\d+$")
 _WITHOUT_EFFECT = ("Monitor", "TimeLimit", "RecordEpisodeStatistics", "RecordVideo", "HumanRendering")
 """Wrappers that only watch, and the one that is compared as a time limit."""
-
-_ANEW = " at 0x"
-"""Part of the text of an object without a ``__repr__`` of its own: its address, another one in every process."""
+_LAYERS_WITHOUT_EFFECT = ("VecMonitor", "VecTransposeImage", "VecCheckNan", "VecVideoRecorder")
+"""Wrappers of a VecEnv that only watch, and the one that SB3 adds."""
 
 
 def environment_differences(subject: Subject, policy: ExternalPolicy) -> Iterator[ScriptDifference]:
     """Compare the environment of a script with the one that its model was trained in, where that is known."""
     if not subject.known:
+        yield from _not_built(subject.environment)
         return
     spec, seen = subject.spec.environment, subject.environment
     made_by = _registered(spec, subject.spec.named_by_user, policy.trust)
@@ -48,7 +48,7 @@ def environment_differences(subject: Subject, policy: ExternalPolicy) -> Iterato
     yield from _of_arguments(seen, spec, made_by)
     if subject.run.own_limit is None:
         yield from _of_time_limit(seen, spec, made_by)
-    yield from _of_wrappers(seen, spec)
+    yield from _joined([*_of_wrappers(seen, spec), *_of_layers(subject)])
 
 
 def _registered(spec: EnvironmentSpec, named: Collection[str], trusted: Collection[str]) -> Any:
@@ -99,7 +99,7 @@ def _of_arguments(seen: ObservedEnvironment, spec: EnvironmentSpec, made_by: Any
     if seen.env_kwargs is None:
         return
     known = {} if made_by is None else dict(getattr(made_by, "kwargs", {}))
-    expected = plain({**known, **spec.env_kwargs})
+    expected = {**known, **spec.env_kwargs}
     other = _other_arguments(seen.env_kwargs, expected, seen.env_defaults, ("max_episode_steps", "render_mode"))
     if not other:
         return
@@ -123,32 +123,27 @@ def _other_arguments(
     found: dict[str, object] = {}
     for key in dict.fromkeys([*expected, *seen]):
         own, its = (given.get(key, defaults.get(key)) for given in (seen, expected))
-        if key not in left_out and _ANEW not in repr((own, its)) and _said(own) != _said(its):
+        if key not in left_out and not may_be_same(own, its):
             found[key] = own
     return found
 
 
-def _said(value: object) -> str:
-    """A value as text. ``module:Name`` and ``module.Name`` give the same, as do tuples and lists."""
-    return repr(plain(value)).replace(":", ".").replace("(", "[").replace(")", "]")
-
-
 def _listed(arguments: Mapping[str, object]) -> str:
-    return ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+    return ", ".join(f"{key}={shown(value)}" for key, value in arguments.items())
 
 
 def _with_arguments(line: Line | None, arguments: Mapping[str, object]) -> str:
     """The line that makes the environment, with other values for arguments; empty where there is no place for them."""
     code = "" if line is None else line.code
     for key, value in arguments.items():
-        shown = repr(value).replace("\\", r"\\")
+        text = repr(value).replace("\\", r"\\")
         written = rf"(\b{re.escape(key)}\s*=\s*|[\"']{re.escape(key)}[\"']\s*:\s*)([^,(){{}}\[\]]+)"
-        code, count = re.subn(written, rf"\g<1>{shown}", code, count=1)
+        code, count = re.subn(written, rf"\g<1>{text}", code, count=1)
         for place, what in (
-            (r"(\benv_kwargs\s*=\s*\{)", f"{key!r}: {shown}, "),
-            (r"(\benv_kwargs\s*=\s*dict\()", f"{key}={shown}, "),
-            (r"(\bgym\.make\([^,()]+)", f", {key}={shown}"),
-            (r"(\bmake_vec_env\([^,()]+)", f", env_kwargs={{{key!r}: {shown}}}"),
+            (r"(\benv_kwargs\s*=\s*\{)", f"{key!r}: {text}, "),
+            (r"(\benv_kwargs\s*=\s*dict\()", f"{key}={text}, "),
+            (r"(\bgym\.make\([^,()]+)", f", {key}={text}"),
+            (r"(\bmake_vec_env\([^,()]+)", f", env_kwargs={{{key!r}: {text}}}"),
         ):
             if not count:
                 code, count = re.subn(place, rf"\g<1>{what}", code, count=1)
@@ -197,14 +192,90 @@ def _of_wrappers(seen: ObservedEnvironment, spec: EnvironmentSpec) -> Iterator[S
         expected,
         lambda place, other: names[place] == its[other] and not _of_wrapper(seen, place, expected[other]),
     )
-    changes = None if any(one.name.startswith("__main__:") for one in own) else {"environment": _with_wrappers(seen)}
+    changes = {"environment": _with_wrappers(seen)} if all(map(can_be_built, own)) else None
     yield ScriptDifference("wrappers-differ", line, evidence, instead, changes)
+
+
+def _of_layers(subject: Subject) -> Iterator[ScriptDifference]:
+    """Compare the wrappers of a script's VecEnv with those of training. VecNormalize is compared by its statistics."""
+    seen, spec = subject.environment, subject.spec.environment
+    expected = [one for one in spec.vec_wrappers if one.name not in _LAYERS_WITHOUT_EFFECT]
+    if not seen.layers or any(_is_function(one.name) for one in expected):
+        return
+    if not any(one.name == VEC_NORMALIZE for one in expected):
+        seen = _without_normalization(seen)
+    own = seen.vec_wrappers
+    names, its = ([_last(one.name) for one in wrappers if one.name != VEC_NORMALIZE] for wrappers in (own, expected))
+
+    def other(place: int, its_place: int) -> str:
+        return _other_wrapper(own[place], seen.vec_wrapper_defaults[place], expected[its_place])
+
+    if names != its:
+        evidence = f"around the VecEnv are {_inside_out(names)}; in training there were {_inside_out(its)}"
+    elif [_last(one.name) for one in own] != [_last(one.name) for one in expected]:
+        return
+    else:
+        evidence = "; ".join(filter(None, (other(place, place) for place in range(len(own)))))
+    if not evidence:
+        return
+    line, instead = with_layers(
+        seen,
+        expected,
+        lambda place, its_place: (
+            _last(own[place].name) == _last(expected[its_place].name) and not other(place, its_place)
+        ),
+    )
+    layers = subject.environment.vec_wrappers
+    layers = [one for one in layers if one.name != VEC_NORMALIZE or subject.spec.statistics is not None]
+    changes = {"environment": {"vec_wrappers": [one.to_plain() for one in layers]}}
+    buildable_as_it_is = all(map(can_be_built, layers))
+    yield ScriptDifference("wrappers-differ", line, evidence, instead, changes if buildable_as_it_is else None)
+
+
+def _without_normalization(seen: ObservedEnvironment) -> ObservedEnvironment:
+    """An environment with the wrappers of its VecEnv, but VecNormalize."""
+    places = [place for place, one in enumerate(seen.vec_wrappers) if one.name != VEC_NORMALIZE]
+    return replace(
+        seen,
+        vec_wrappers=[seen.vec_wrappers[place] for place in places],
+        vec_wrapper_lines=[seen.vec_wrapper_lines[place] for place in places],
+        vec_wrapper_defaults=[seen.vec_wrapper_defaults[place] for place in places],
+    )
+
+
+def _joined(found: Sequence[ScriptDifference]) -> Iterator[ScriptDifference]:
+    """One difference in place of several with the same cause, which conditions tell apart by their causes."""
+    if len(found) < 2:
+        yield from found
+        return
+    changes: dict[str, object] | None = {}
+    for one in found:
+        part = None if one.changes is None else one.changes["environment"]
+        changes = changes | part if changes is not None and isinstance(part, dict) else None
+    evidence = "; ".join(one.evidence for one in found)
+    yield replace(
+        found[0], evidence=evidence, instead="", changes=None if changes is None else {"environment": changes}
+    )
+
+
+def _not_built(seen: ObservedEnvironment) -> Iterator[ScriptDifference]:
+    """Wrappers of a script's VecEnv that the audit's environments are without."""
+    for wrapper, line in zip(seen.vec_wrappers, seen.vec_wrapper_lines, strict=True):
+        if not can_be_built(wrapper):
+            evidence = (
+                f"{_last(wrapper.name)}, which is around the VecEnv, is not measured: it, or what it is given, cannot "
+                "be taken out of the script; put it into a module"
+            )
+            yield ScriptDifference("wrappers-differ", line, evidence, in_doubt=True)
 
 
 def _of_wrapper(seen: ObservedEnvironment, place: int, expected: WrapperSpec) -> str:
     """How the arguments of one of a script's wrappers differ from those expected; empty where they do not."""
     assert seen.wrappers is not None
-    wrapper, usual = seen.wrappers[place], seen.wrapper_defaults[place]
+    return _other_wrapper(seen.wrappers[place], seen.wrapper_defaults[place], expected)
+
+
+def _other_wrapper(wrapper: WrapperSpec, usual: Mapping[str, object], expected: WrapperSpec) -> str:
     other = _other_arguments(wrapper.kwargs, expected.kwargs, usual, ())
     said = {key: expected.kwargs.get(key, usual.get(key)) for key in other}
     return f"{_last(wrapper.name)} has {_listed(other)}; in training it had {_listed(said)}" if other else ""

@@ -301,20 +301,15 @@ def _waiting(observer: Observer, original: Any) -> Any:
 
 def _building(observer: Observer, original: Any) -> Any:
     def build(self: Any, *args: Any, **kwargs: Any) -> None:
-        if observer.on:
-            observer.built(self, original, args, kwargs)
-        original(self, *args, **kwargs)
+        if not observer.on:
+            original(self, *args, **kwargs)
+            return
+        observer.built(self, original, args, kwargs)
+        takes_none = not any(isinstance(value, gym.Env | VecEnv) for value in (*args, *kwargs.values()))
+        with observer.building(self, makes_its_own=takes_none):
+            original(self, *args, **kwargs)
 
     return build
-
-
-def _layering(observer: Observer, original: Any) -> Any:
-    def construct(self: Any, *args: Any, **kwargs: Any) -> None:
-        if observer.on:
-            observer.layered(self)
-        original(self, *args, **kwargs)
-
-    return construct
 
 
 def _making(observer: Observer, original: Any) -> Any:
@@ -412,5 +407,5 @@ _METHODS: tuple[tuple[type, str, Callable[[Observer, Any], Any]], ...] = (
     (VecNormalize, "__init__", _constructing_normalization),
     (VecNormalize, "__setstate__", _unpickling),
     (VecNormalize, "normalize_obs", _normalizing),
-    (VecEnv, "__init__", _layering),  # but for that of VecNormalize
+    (VecEnv, "__init__", _building),  # but for that of VecNormalize
 )

@@ -10,7 +10,7 @@ import numpy as np
 
 from reload_audit.observing.subject import NormalizingWrapper, Subject
 from reload_audit.reading.statistics import Moments, read_statistics
-from reload_audit.records.environment_spec import WrapperSpec
+from reload_audit.records.environment_spec import VEC_FRAME_STACK, VEC_NORMALIZE, WrapperSpec
 from reload_audit.records.observation import View
 
 
@@ -22,14 +22,16 @@ def with_normalizing_wrapper(subject: Subject, trusted: Sequence[str]) -> Subjec
     """
     path, seen = subject.spec.statistics, subject.environment
     layer = None if seen.normalization is None else subject.observation.normalizations[seen.normalization]
-    if path is None or not seen.wrappers or (layer is not None and layer.normalizing):
+    if path is None or (layer is not None and layer.normalizing):
+        return subject
+    moments = read_statistics(path, trusted).observations.get("")
+    if moments is None or not _normalizes(subject.run.views, moments):
         return subject
     spec = subject.spec.environment
-    trained = [_class(one) for one in spec.wrappers] if subject.known else []
-    places = [place for place in seen.changes_observations if _class(seen.wrappers[place]) not in trained]
-    moments = read_statistics(path, trusted).observations.get("")
-    if not places or moments is None or not _normalizes(subject.run.views, moments):
-        return subject
+    trained = [_class(one) for one in (*spec.wrappers, *spec.vec_wrappers)] if subject.known else []
+    places = [place for place in seen.changes_observations if _class((seen.wrappers or ())[place]) not in trained]
+    if not places or not seen.wrappers:
+        return _with_normalizing_layer(subject, trained)
     own = [seen.wrappers[place] for place in places]
     wrapper = NormalizingWrapper(own[-1], seen.wrapper_lines[places[-1]], tuple(own[:-1]))
     if not subject.known:
@@ -46,6 +48,33 @@ def with_normalizing_wrapper(subject: Subject, trusted: Sequence[str]) -> Subjec
             wrapper_spaces=_without(seen.wrapper_spaces, places),
         ),
         spec=replace(subject.spec, environment=spec),
+    )
+
+
+def _with_normalizing_layer(subject: Subject, trained: Sequence[str]) -> Subject:
+    """The subject, with wrappers of the VecEnv taken out of which one normalises.
+
+    :param trained: classes of wrappers that training had
+    """
+    seen, spec = subject.environment, subject.spec.environment
+    known = (*trained, VEC_NORMALIZE, VEC_FRAME_STACK)
+    places = [place for place, one in enumerate(seen.vec_wrappers) if _class(one) not in known]
+    if not places:
+        return subject
+    own = [seen.vec_wrappers[place] for place in places]
+    wrapper = NormalizingWrapper(own[-1], seen.vec_wrapper_lines[places[-1]], tuple(own[:-1]), of_vec_env=True)
+    inside = tuple(one for one in spec.vec_wrappers if one.name not in {part.name for part in own})
+    return replace(
+        subject,
+        normalizing=wrapper,
+        environment=replace(
+            seen,
+            vec_wrappers=_without(seen.vec_wrappers, places),
+            vec_wrapper_lines=_without(seen.vec_wrapper_lines, places),
+            vec_wrapper_defaults=_without(seen.vec_wrapper_defaults, places),
+            vec_wrapper_spaces=_without(seen.vec_wrapper_spaces, places),
+        ),
+        spec=replace(subject.spec, environment=replace(spec, vec_wrappers=inside)),
     )
 
 

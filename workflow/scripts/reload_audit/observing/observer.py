@@ -21,7 +21,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
 
 from reload_audit.observing import acting
 from reload_audit.observing.acting import DISTRIBUTION, PARTS, Acting, Batch, is_answer, rows
@@ -30,7 +30,7 @@ from reload_audit.observing.keeping_out import Absent, EnoughSeen, careful
 from reload_audit.observing.lines import UserLines
 from reload_audit.observing.models_seen import ModelsSeen
 from reload_audit.observing.normalizations_seen import NormalizationsSeen
-from reload_audit.observing.own_classes import keep_classes
+from reload_audit.observing.own_classes import keep_arguments, keep_classes
 from reload_audit.observing.tracking import MOST_VIEWS, Place, Run, Slot, Watched, first_of, numbers, sizes
 from reload_audit.observing.wrappers_seen import WrappersSeen
 from reload_audit.records.observation import (
@@ -96,6 +96,8 @@ class Observer:
         self.innermost_gave: Any = None
         self._made: dict[int, tuple[Any, Place]] = {}
         self._arguments: dict[int, tuple[Any, dict[str, object], dict[str, object]]] = {}
+        self._building: list[Any] = []
+        self._inside: dict[int, Any] = {}
         self._wrappers = WrappersSeen()
         self._runs: list[Run] = []
         self._evaluations: list[ObservedEvaluation] = []
@@ -231,6 +233,7 @@ class Observer:
     def normalization_made(self, normalize: VecNormalize, made: Made, path: str | None) -> None:
         """A VecNormalize was constructed, loaded or unpickled; what is loaded is unpickled before."""
         self._normalizations.made(normalize, made, self._line(), path)
+        self._made.setdefault(id(normalize), (normalize, self._lines.place()))
 
     # --- Environments ---
 
@@ -241,17 +244,31 @@ class Observer:
 
     @careful
     def built(self, env: Any, constructor: Any, args: Any, kwargs: Any) -> None:
-        """The class of an environment or of a wrapper is called; those of its base classes follow."""
+        """The class of an environment, a VecEnv or a wrapper is called; those of its base classes follow."""
         if id(env) in self._arguments and self._arguments[id(env)][0] is env:
             return
         with contextlib.suppress(TypeError):  # wrong arguments: the constructor itself will raise
             self._arguments[id(env)] = (env, *arguments_of(constructor, env, args, kwargs))
         self._made.setdefault(id(env), (env, self._lines.place()))
 
-    @careful
-    def layered(self, env: Any) -> None:
-        """The class of a VecEnv is called; those of its base classes follow."""
-        self._made.setdefault(id(env), (env, self._lines.place()))
+    @contextlib.contextmanager
+    def building(self, env: Any, *, makes_its_own: bool) -> Iterator[None]:
+        """While the block runs, the constructor of an environment, a VecEnv or a wrapper does.
+
+        :param makes_its_own: whether it is given no environment: a wrapper then makes the one inside it
+        """
+        if any(one is env for one in self._building):  # this is the constructor of a base class
+            yield
+            return
+        if self._building and isinstance(self._building[-1], gym.Wrapper | VecEnvWrapper):
+            self._inside[id(env)] = self._building[-1]
+        self._building.append(env)
+        try:
+            yield
+            if makes_its_own and isinstance(env, gym.Wrapper | VecEnvWrapper):
+                self._inside.setdefault(id(env.unwrapped), env)
+        finally:
+            self._building.pop()
 
     def before(self, env: Any) -> Watched | None:
         """The script is about to reset or step an environment.
@@ -333,8 +350,8 @@ class Observer:
         normalizing: list[Any] = [layer for layer in layers if isinstance(layer, VecNormalize)]
         normalize, inner, *_ = [*normalizing, None, None]
         number = None if normalize is None else self._normalizations.begins(normalize, self._line())
-        seen = described(layers, self._made_at, number, self._arguments)
-        own = own_wrappers(single_of(layers[-1]))
+        seen = described(layers, self._made_at, number, self._arguments, self._inside)
+        own = own_wrappers(single_of(layers[-1]), self._inside)
         within = None if inner is None else self._normalizations.begins(inner, self._line())
         vec_line = self._made_at(env) if vectorized else None
         self._environments.append(replace(seen, vec_line=vec_line, inner_normalization=within))
@@ -460,13 +477,15 @@ class Observer:
         for watched in self.watched.values():
             watched.stop()
         calls = self._calls.items()
+        environments = self._wrappers.noted(self._environments)
+        own_classes = keep_classes([layers_of(one.env) for one in self.watched.values()], self._folder)
         return Observation(
             script=script,
             calls=[ObservedCall(what, self._lines.at(at), said, count) for (what, at, said), count in calls],
             models=self._models.record(),
             normalizations=self._normalizations.record(),
-            environments=self._wrappers.noted(self._environments),
-            own_classes=keep_classes([single_of(one.leaf) for one in self.watched.values()], self._folder),
+            environments=keep_arguments(environments, self._folder),
+            own_classes=own_classes,
             runs=[run.record(self._lines.at, self._lines.formula_of) for run in self._runs],
             evaluations=self._evaluations,
             failed_load=self._failed_load,

@@ -17,18 +17,17 @@ from gymnasium.envs.registration import EnvSpec
 
 from reload_audit.forensics.traces import Traces, space_of, traces_of
 from reload_audit.models.claims import find_claims
+from reload_audit.observing.arguments import MODULE, may_be_same, shown
 from reload_audit.observing.environment import environment_differences
-from reload_audit.observing.own_classes import MODULE
 from reload_audit.observing.spaces_seen import contains, spaces_of, takes_any_number
-from reload_audit.observing.subject import Subject
+from reload_audit.observing.subject import Subject, can_be_built
 from reload_audit.planning.discovery.of_training import training_of
 from reload_audit.processes.imports import ImportProblem, import_module
 from reload_audit.reading.model_zip import read_model
-from reload_audit.records.environment_spec import EnvironmentSpec, WrapperSpec
+from reload_audit.records.environment_spec import VEC_NORMALIZE, EnvironmentSpec, WrapperSpec
 from reload_audit.records.observation import ObservedEnvironment, Spaces
 from reload_audit.records.script_record import ScriptDifference
 from reload_audit.records.specs import Claim, ExternalPolicy, ExternalSpec
-from reload_audit.records.storage import plain
 
 _DISCRETE = ("Discrete", "Multi")
 
@@ -74,7 +73,7 @@ def of_training(subject: Subject, policy: ExternalPolicy, folder: str) -> OfTrai
         for what, evidence in contradicting.items()
         if not (what == "actions" and contains(chains[what][-1], trained.actions))
     )
-    if seen.layer_spaces is not None:  # which the audit cannot build, so that nothing can be measured
+    if not all(map(can_be_built, seen.vec_wrappers)):  # so that nothing can be measured
         return OfTraining(remarks=remarks)
     stated = _as_stated(subject, policy, folder)
     claims = tuple(one for one in find_claims(subject.spec, saved)[0] if one.kind == "training")
@@ -83,7 +82,9 @@ def of_training(subject: Subject, policy: ExternalPolicy, folder: str) -> OfTrai
     if contradicting:
         why = next(iter(contradicting.values()))
         environments = [
-            *_with_spaces_of_training(ran, trained, actions, {what: chains[what] for what in contradicting})
+            *_with_spaces_of_training(
+                ran, seen.vec_wrappers, trained, actions, {what: chains[what] for what in contradicting}
+            )
         ]
     elif longest:
         why = f"an episode of training had {longest:,} steps"
@@ -127,12 +128,12 @@ def claim_said(claim: Claim) -> str:
 
 
 def _chain(seen: ObservedEnvironment, what: str) -> list[str]:
-    """A space of the environment itself, and as each of its wrappers, and a VecEnvWrapper of the script's, leaves it.
+    """A space of the environment itself, and as each of its wrappers, and of those of the VecEnv, leaves it.
 
     A wrapper that takes any action, such as ClipAction, leaves the space of actions as it is.
     """
     chain: list[str] = []
-    for one in filter(None, (seen.spaces, *seen.wrapper_spaces, seen.layer_spaces)):
+    for one in (seen.spaces, *seen.wrapper_spaces, *seen.vec_wrapper_spaces):
         space: str = getattr(one, what)
         chain.append(chain[-1] if chain and what == "actions" and takes_any_number(space) else space)
     return chain
@@ -145,7 +146,7 @@ def _contradicting(subject: Subject, trained: Spaces, chains: dict[str, list[str
     that the script changes itself may be made for the other space.
     """
     run, seen = subject.run, subject.environment
-    outermost = seen.layer_spaces or [seen.spaces, *seen.wrapper_spaces][-1]
+    outermost = [seen.spaces, *seen.wrapper_spaces, *seen.vec_wrapper_spaces][-1]
     for what, chain in chains.items():
         own, found = getattr(trained, what), chain[-1]
         if not own or not found or own in (found, getattr(outermost, what)):
@@ -153,22 +154,29 @@ def _contradicting(subject: Subject, trained: Spaces, chains: dict[str, list[str
         discrete = own.startswith(_DISCRETE) or found.startswith(_DISCRETE)
         if what == "actions" and (run.changed or run.acts_by_itself or run.outside):
             continue
-        if what == "observations" and (seen.frame_stack is not None or not (discrete or own in chain)):
+        if what == "observations" and (seen.stacks_frames or not (discrete or own in chain)):
             continue
         yield what, f"the {what} of training are {own}, and here they are {found}"
 
 
 def _with_spaces_of_training(
-    ran: EnvironmentSpec, trained: Spaces, actions: spaces.Space | None, chains: dict[str, list[str]]
+    ran: EnvironmentSpec,
+    layers: Sequence[WrapperSpec],
+    trained: Spaces,
+    actions: spaces.Space | None,
+    chains: dict[str, list[str]],
 ) -> Iterator[EnvironmentSpec]:
     """The environment without the wrappers that change its spaces, or with one that gives it those of training.
 
+    :param layers: the script's wrappers of the VecEnv
     :param chains: of the spaces that are not those of training
     """
     left_out = {place for what, chain in chains.items() for place in _after(chain, getattr(trained, what))}
     if left_out:
         inside = tuple(one for place, one in enumerate(ran.wrappers) if place not in left_out)
-        yield replace(ran, wrappers=inside)
+        around = {layers[place - len(ran.wrappers)].name for place in left_out if place >= len(ran.wrappers)}
+        layers_kept = tuple(one for one in ran.vec_wrappers if one.name not in around - {VEC_NORMALIZE})
+        yield replace(ran, wrappers=inside, vec_wrappers=layers_kept)
     elif isinstance(actions, spaces.Box) and "actions" in chains:
         low, high = float(actions.low.min()), float(actions.high.max())
         bounds = {"min_action": low, "max_action": high}
@@ -220,7 +228,7 @@ def _as_registered(
         env = ran.env if is_named else f"{seen.env_class.partition(':')[0]}:{seen.env_id}"
         plainer = replace(plainer, env=env, time_limit=None)
     yield plainer
-    if registered is not None and seen.env_kwargs and plain(seen.env_kwargs) != plain(dict(registered.kwargs)):
+    if registered is not None and seen.env_kwargs and not may_be_same(seen.env_kwargs, dict(registered.kwargs)):
         yield replace(plainer, env_kwargs={})
 
 
@@ -243,7 +251,7 @@ def _suspects(seen: ObservedEnvironment, registered: EnvSpec | None) -> Iterator
         limit = "no time limit" if seen.time_limit is None else f"a time limit of {seen.time_limit}"
         yield f"{limit} (registered: {registered.max_episode_steps})"
     given = seen.env_kwargs or {}
-    usual = {} if registered is None else plain(dict(registered.kwargs))
+    usual = {} if registered is None else dict(registered.kwargs)
     for key, value in given.items():
-        if key not in usual or plain(value) != usual[key]:
-            yield f"{key}={value!r}"
+        if key not in usual or not may_be_same(value, usual[key]):
+            yield f"{key}={shown(value)}"

@@ -1,8 +1,12 @@
-"""Keep the environments and wrappers that a script defines itself, so that they can be built without running it."""
+"""Keep the environments and wrappers that a script defines itself, so that they can be built without running it.
+
+With them their arguments, where these are no plain data.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +14,12 @@ from typing import Any
 import cloudpickle  # type: ignore[import-untyped]
 import gymnasium as gym
 
+from reload_audit.observing.arguments import LOST, MODULE, as_data
+from reload_audit.observing.describe import single_of
+from reload_audit.records.environment_spec import WrapperSpec
 from reload_audit.records.observation import Observation, ObservedEnvironment
 
-MODULE = "classes_of_script"
-"""Name of the module that stands for a script's own classes."""
-
-_SOURCE = '''"""Classes that an observed script defines itself, as it has left them."""
+_SOURCE = '''"""Classes that an observed script defines itself, and arguments of them, as it has left them."""
 
 import pickle
 from pathlib import Path
@@ -24,16 +28,19 @@ for _file in sorted(Path(__file__).parent.glob("class-*.pickle")):
     _kept = pickle.loads(_file.read_bytes())
     _kept.__module__ = __name__
     globals()[_file.stem.removeprefix("class-")] = _kept
+
+for _file in Path(__file__).parent.glob("argument_*.pickle"):
+    globals()[_file.stem] = pickle.loads(_file.read_bytes())
 '''
 
 
-def keep_classes(environments: Iterable[Any], folder: Path) -> dict[str, str]:
+def keep_classes(environments: Iterable[Sequence[Any]], folder: Path) -> dict[str, str]:
     """Write the classes of environments, and of the wrappers around them, that can be imported from no module.
 
     They are as they were before they were observed, and take what they use of the script along. Those that use what
     cannot be pickled are left out. This ends the observation of them.
 
-    :param environments: single ones
+    :param environments: the layers of each, outermost first
     :param folder: takes the module :data:`MODULE`
     :return: by the name that a class has in an observation, the one under which it can be imported
     """
@@ -46,21 +53,53 @@ def keep_classes(environments: Iterable[Any], folder: Path) -> dict[str, str]:
             continue
         (folder / f"class-{name}.pickle").write_bytes(content)
         kept[f"{kind.__module__}:{kind.__qualname__}"] = f"{MODULE}:{name}"
-    if kept:
-        (folder / f"{MODULE}.py").write_text(_SOURCE, encoding="utf-8")
+    (folder / f"{MODULE}.py").write_text(_SOURCE, encoding="utf-8")
     return kept
 
 
-def _own_classes(environments: Iterable[Any]) -> Iterator[type]:
-    for env in environments:
-        layer = env
-        while isinstance(layer, gym.Env):
-            kind = type(layer)
+def keep_arguments(environments: Iterable[ObservedEnvironment], folder: Path) -> list[ObservedEnvironment]:
+    """Environments with names of what was written in place of arguments that are no plain data."""
+
+    def kept(value: Any) -> Any:
+        try:
+            content = cloudpickle.dumps(value)
+        except Exception:  # whatever an object of the user's may raise
+            return LOST
+        name = f"argument_{hashlib.sha256(content).hexdigest()[:16]}"
+        (folder / f"{name}.pickle").write_bytes(content)
+        return {"object": f"{MODULE}:{name}"}
+
+    def named(wrappers: Sequence[WrapperSpec]) -> list[WrapperSpec]:
+        return [replace(one, kwargs=as_data(dict(one.kwargs), kept)) for one in wrappers]
+
+    return [
+        replace(
+            one,
+            env_kwargs=None if one.env_kwargs is None else as_data(dict(one.env_kwargs), kept),
+            wrappers=None if one.wrappers is None else named(one.wrappers),
+            vec_wrappers=named(one.vec_wrappers),
+            env_defaults=as_data(dict(one.env_defaults), repr),
+            wrapper_defaults=[as_data(dict(defaults), repr) for defaults in one.wrapper_defaults],
+            vec_wrapper_defaults=[as_data(dict(defaults), repr) for defaults in one.vec_wrapper_defaults],
+        )
+        for one in environments
+    ]
+
+
+def _own_classes(environments: Iterable[Sequence[Any]]) -> Iterator[type]:
+    for layers in environments:
+        for kind in dict.fromkeys(map(type, (*layers[:-1], *_chain(single_of(layers[-1]))))):
             if kind.__module__ == "__main__" or "<locals>" in kind.__qualname__:
                 for base in kind.__mro__:
                     _as_written(base)
                 yield kind
-            layer = layer.env if isinstance(layer, gym.Wrapper) else None
+
+
+def _chain(env: Any) -> Iterator[Any]:
+    """An environment's wrappers, outermost first, and itself; nothing of what is no environment."""
+    while isinstance(env, gym.Env):
+        yield env
+        env = env.env if isinstance(env, gym.Wrapper) else None
 
 
 def _as_written(kind: type) -> None:
@@ -78,7 +117,12 @@ def with_kept_classes(observation: Observation) -> Observation:
 
 
 def _named(environment: ObservedEnvironment, kept: Mapping[str, str]) -> ObservedEnvironment:
-    wrappers = environment.wrappers
-    if wrappers is not None:
-        wrappers = [replace(one, name=kept.get(one.name, one.name)) for one in wrappers]
-    return replace(environment, env_class=kept.get(environment.env_class, environment.env_class), wrappers=wrappers)
+    def renamed(wrappers: Sequence[WrapperSpec]) -> list[WrapperSpec]:
+        return [replace(one, name=kept.get(one.name, one.name)) for one in wrappers]
+
+    return replace(
+        environment,
+        env_class=kept.get(environment.env_class, environment.env_class),
+        wrappers=None if environment.wrappers is None else renamed(environment.wrappers),
+        vec_wrappers=renamed(environment.vec_wrappers),
+    )

@@ -19,7 +19,7 @@ from reload_audit.observing.acting_line import (
 from reload_audit.observing.building_line import with_normalization, with_wrapper_in_place_of
 from reload_audit.observing.changed_observations import changed, reordered
 from reload_audit.observing.statement import Statement
-from reload_audit.observing.subject import Subject
+from reload_audit.observing.subject import Subject, can_be_built
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
 from reload_audit.records.observation import Line, ObservedNormalization, View
 from reload_audit.records.script_record import Figure, ScriptDifference
@@ -236,7 +236,7 @@ def _normalized_around(subject: Subject, path: str) -> tuple[Line | None, str]:
     instead = _loading_around(seen.vec_line, path)
     if instead:
         return seen.vec_line, instead
-    around, instead = with_normalization(seen, path) if seen.frame_stack is None else (None, "")
+    around, instead = with_normalization(seen, path) if not seen.stacks_frames else (None, "")
     return (around, instead) if instead else (seen.line or subject.run.step_line, "")
 
 
@@ -308,9 +308,13 @@ def _normalized_by_hand(
             names = [one.name.rpartition(":")[2] for one in (*subject.normalizing.others, own)]
             evidence += f"; which of the wrappers {', '.join(names)} does so is not known"
             return ScriptDifference("normalizer-not-equivalent", None, evidence, in_doubt=True)
-        changes = _normalizing([own.name, dict(own.kwargs)])
-        instead = with_wrapper_in_place_of(own, where, path)
-        return ScriptDifference("normalizer-not-equivalent", where, evidence, instead, changes)
+        changes: dict[str, object] | None = _normalizing([own.name, dict(own.kwargs)])
+        if subject.normalizing.of_vec_env:
+            changes = {"statistics": "none", "environment": {"vec_wrappers": [own.to_plain()]}}
+        changes = changes if can_be_built(own) else None
+        instead = with_wrapper_in_place_of(own, where, path, of_vec_env=subject.normalizing.of_vec_env)
+        in_doubt = changes is None
+        return ScriptDifference("normalizer-not-equivalent", where, evidence, instead, changes, in_doubt=in_doubt)
     posted = lambda raw: (raw - moments.mean) / (np.sqrt(moments.var) + 1e-8)  # noqa: E731
     instead, formula = normalized_as_trained(line, subject.run.step_line), subject.run.formula_line
     if formula is not None and (by_its_own := normalized_by_its_own(formula)):

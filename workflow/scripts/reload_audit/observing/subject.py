@@ -11,9 +11,11 @@ import gymnasium as gym
 
 from reload_audit.environments.packages import is_registered
 from reload_audit.forensics.search import find_statistics
+from reload_audit.forensics.traces import traces_of
+from reload_audit.observing.arguments import is_lost
 from reload_audit.planning.discovery.zips import algorithm_of, settings
 from reload_audit.reading.model_zip import read_model
-from reload_audit.records.environment_spec import EnvironmentSpec, WrapperSpec
+from reload_audit.records.environment_spec import VEC_FRAME_STACK, VEC_NORMALIZE, EnvironmentSpec, WrapperSpec
 from reload_audit.records.observation import Line, Observation, ObservedEnvironment, ObservedModel, ObservedRun
 from reload_audit.records.specs import ExternalPolicy, ExternalSpec, ScriptSpec
 
@@ -27,11 +29,13 @@ class NormalizingWrapper:
     """A wrapper of the script's own that normalises in place of VecNormalize, and the line that made it.
 
     :param others: wrappers that change observations, too: which of all these normalises is not known
+    :param of_vec_env: whether it is around the VecEnv
     """
 
     spec: WrapperSpec
     line: Line | None
     others: tuple[WrapperSpec, ...] = ()
+    of_vec_env: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,8 @@ def subject_of(
         kept = Path(folder) / f"model{run.model}.zip"
         own = _spec_of(kept, observation, environment, script, policy)
         name = f"{acting.algo} trained in {acting.learn_line or observation.script}"
-        own = _importing(replace(own, model=name, statistics=acting.learn_statistics or None), observation, folder)
+        own = replace(own, model=name, statistics=acting.learn_statistics or None)
+        own = _importing(_with_layers(own, environment), folder)
         return Subject(observation, run, acting, environment, "", None, own, False, script)
     chosen = chosen or _beside_the_missing(observation, script)
     if not chosen:
@@ -99,8 +104,8 @@ def subject_of(
     spec = next((one for is_it in matches for one in models if is_it(one)), None)
     known = spec is not None
     if spec is None:
-        spec = _spec_of(Path(chosen), observation, environment, script, policy)
-    spec = _importing(spec, observation, folder)
+        spec = _with_layers(_spec_of(Path(chosen), observation, environment, script, policy), environment)
+    spec = _importing(spec, folder)
     return Subject(observation, run, acting, environment, path, trained, spec, known, script)
 
 
@@ -138,11 +143,9 @@ def _beside_the_missing(observation: Observation, script: ScriptSpec) -> str:
     return next((str(path) for path in found if path.is_file()), "")
 
 
-def _importing(spec: ExternalSpec, observation: Observation, folder: str) -> ExternalSpec:
+def _importing(spec: ExternalSpec, folder: str) -> ExternalSpec:
     """How a model is evaluated, able to import the classes that the script defines itself."""
     built = spec.environment
-    if not observation.own_classes:
-        return spec
     return replace(spec, environment=replace(built, python_path=(*built.python_path, folder)))
 
 
@@ -255,7 +258,9 @@ def _spec_of(
     algo = algorithm_of(settings(str(path)) or {})
     if not algo:
         raise NoSubject(f"{path.name} does not say which algorithm saved it")
-    found = find_statistics(path, saved, algo)
+    found = [one.path for one in find_statistics(path, saved, algo)]
+    if not found and traces_of(saved, algo, None).original is not None:
+        found = _loaded_statistics(observation, environment)
     return ExternalSpec(
         model=path.stem,
         source="folder",
@@ -265,12 +270,40 @@ def _spec_of(
         device="cpu",
         deterministic=True,
         path=str(path),
-        statistics=found[0].path if found else None,
+        statistics=found[0] if found else None,
         normalized=None,
         n_envs=None,
         environment=_environment_spec(environment, script),
-        named_by_user=("env", "wrappers"),
+        named_by_user=("env", "wrappers", "vec_wrappers"),
     )
+
+
+def _loaded_statistics(observation: Observation, environment: ObservedEnvironment) -> list[str]:
+    """The file from which the script's VecNormalize was loaded; none where it was not, or the file is gone."""
+    number = environment.normalization
+    path = None if number is None else observation.normalizations[number].path
+    return [path] if path is not None and Path(path).is_file() else []
+
+
+def _with_layers(spec: ExternalSpec, environment: ObservedEnvironment) -> ExternalSpec:
+    """How a model is evaluated, with the wrappers of the script's VecEnv that can be built.
+
+    VecNormalize stands where the script has it, or else around all but stacked frames; beside SB3's own wrappers it
+    gets the place that its statistics fit.
+    """
+    layers = [one for one in environment.vec_wrappers if can_be_built(one)]
+    names = [one.name for one in layers]
+    if spec.statistics is None or not {*names} - {VEC_NORMALIZE, VEC_FRAME_STACK}:
+        layers = [one for one in layers if one.name != VEC_NORMALIZE]
+    elif VEC_NORMALIZE not in names:
+        place = names.index(VEC_FRAME_STACK) if VEC_FRAME_STACK in names else len(layers)
+        layers.insert(place, WrapperSpec(VEC_NORMALIZE, {}))
+    return replace(spec, environment=replace(spec.environment, vec_wrappers=tuple(layers)))
+
+
+def can_be_built(wrapper: WrapperSpec) -> bool:
+    """Whether a wrapper of a script can be made again outside it."""
+    return not wrapper.name.startswith("__main__:") and not is_lost(wrapper.kwargs)
 
 
 def _resolved(path: str | None) -> Path | None:
@@ -280,16 +313,14 @@ def _resolved(path: str | None) -> Path | None:
 def _environment_spec(environment: ObservedEnvironment, script: ScriptSpec) -> EnvironmentSpec:
     """An environment as the script builds it."""
     name, wrappers = buildable(environment), tuple(environment.wrappers or ())
-    if not name or any(one.name.startswith("__main__:") for one in wrappers):
+    if not name or not all(map(can_be_built, wrappers)) or is_lost(environment.env_kwargs):
         raise NoSubject(
             "its environment is defined in the script itself, and cannot be taken out of it: put it into a module"
         )
     arguments = dict(environment.env_kwargs or {})
     folders = (str(Path(script.script).parent), script.cwd, *script.python_path)
     spec = EnvironmentSpec(name, arguments, wrappers, "env", (), folders)
-    if environment.time_limit is not None:
-        spec = replace(spec, time_limit=environment.time_limit)
-    return spec if environment.frame_stack is None else spec.stacking(environment.frame_stack)
+    return spec if environment.time_limit is None else replace(spec, time_limit=environment.time_limit)
 
 
 def buildable(environment: ObservedEnvironment) -> str:

@@ -86,7 +86,8 @@ def with_objects(arguments: Any) -> Any:
     if isinstance(arguments, Mapping):
         return {key: with_objects(value) for key, value in arguments.items()}
     if isinstance(arguments, list | tuple):
-        return [with_objects(value) for value in arguments]
+        read = [with_objects(value) for value in arguments]
+        return tuple(read) if isinstance(arguments, tuple) else read
     return arguments
 
 

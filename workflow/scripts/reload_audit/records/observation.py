@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from reload_audit.records.environment_spec import WrapperSpec
+from reload_audit.records.environment_spec import VEC_FRAME_STACK, WrapperSpec
 from reload_audit.records.plain_data import PlainData
 
 Made = Literal["constructed", "loaded", "unpickled"]
@@ -164,15 +164,16 @@ class ObservedEnvironment(PlainData):
     :param changes_observations: places of those that were seen to change the first observation of an episode
     :param monitored: whether a Monitor is among them
     :param layers: classes of the VecEnv's layers, outermost first; empty for a single environment
-    :param frame_stack: observations stacked by VecFrameStack; None for none
     :param normalization: number of the VecNormalize around it; None for none
     :param inner_normalization: number of a second one inside that; None for none
     :param n_envs: environments side by side; 1 for a single one
     :param vec_line: that made the outermost layer of the VecEnv; None for a single environment
     :param spaces: of the environment itself; of one in another process, as its wrappers leave them
     :param wrapper_spaces: as each of the wrappers leaves them
-    :param layer_spaces: as the outermost VecEnvWrapper leaves them that an audit cannot add; None where there is none
-    :param objects: arguments of the environment and of its wrappers that are no data, such as functions
+    :param vec_wrappers: around the VecEnv, innermost first, without those that only watch, and VecTransposeImage
+    :param vec_wrapper_defaults: of the parameters of these wrappers' classes
+    :param vec_wrapper_lines: that made each of them
+    :param vec_wrapper_spaces: as each of these leaves the spaces
     """
 
     line: Line | None
@@ -186,7 +187,6 @@ class ObservedEnvironment(PlainData):
     wrapper_lines: Sequence[Line | None]
     monitored: bool
     layers: tuple[str, ...]
-    frame_stack: int | None
     normalization: int | None
     n_envs: int
     vec_line: Line | None = None
@@ -194,8 +194,15 @@ class ObservedEnvironment(PlainData):
     inner_normalization: int | None = None
     spaces: Spaces = field(default_factory=Spaces)
     wrapper_spaces: Sequence[Spaces] = ()
-    layer_spaces: Spaces | None = None
-    objects: tuple[str, ...] = ()
+    vec_wrappers: Sequence[WrapperSpec] = ()
+    vec_wrapper_defaults: Sequence[Mapping[str, object]] = ()
+    vec_wrapper_lines: Sequence[Line | None] = ()
+    vec_wrapper_spaces: Sequence[Spaces] = ()
+
+    @property
+    def stacks_frames(self) -> bool:
+        """Whether a VecFrameStack is around it."""
+        return any(one.name == VEC_FRAME_STACK for one in self.vec_wrappers)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,71 @@
+"""Arguments that a script's environments and wrappers were made with, as data from which they can be made again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from reload_audit.reading.plain_values import names_object
+from reload_audit.records.storage import plain
+
+MODULE = "classes_of_script"
+"""Name of the module that stands for a script's own classes, and for what its arguments are that is no plain data."""
+
+LOST = {"object": "__main__:argument"}
+"""Stands for an argument that cannot be taken out of the script."""
+
+_MOST_NUMBERS = 4096
+
+
+def as_data(value: Any, otherwise: Callable[[Any], Any] = lambda value: value) -> Any:
+    """An argument as :func:`reload_audit.processes.imports.with_objects` reads it.
+
+    :param otherwise: of what is no plain data, no array, and nothing that can be imported
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf" and value.size <= _MOST_NUMBERS:
+        return {"object": "numpy:asarray", "arguments": {"a": value.tolist(), "dtype": value.dtype.name}}
+    if type(value) in (list, tuple):
+        return type(value)(as_data(item, otherwise) for item in value)
+    if type(value) is dict and all(isinstance(key, str) for key in value):
+        return {key: as_data(item, otherwise) for key, item in value.items()}
+    name, module = getattr(value, "__qualname__", ""), getattr(value, "__module__", None)
+    if name.isidentifier() and module not in (None, "__main__") and callable(value):
+        return {"object": f"{module}:{name}"}
+    return otherwise(value)
+
+
+def is_lost(arguments: Any) -> bool:
+    """Whether one of several arguments, or a part of it, cannot be taken out of the script."""
+    if isinstance(arguments, Mapping):
+        return arguments == LOST or any(map(is_lost, arguments.values()))
+    return isinstance(arguments, list | tuple) and any(map(is_lost, arguments))
+
+
+def may_be_same(own: object, expected: object) -> bool:
+    """Whether two arguments are the same, or cannot be compared, as objects without a name.
+
+    ``module:Name`` and ``module.Name`` are the same, as are tuples and lists, and an array and its numbers.
+    """
+    one, other = (shown(value).replace(":", ".") for value in (own, expected))
+    unnamed = any(f"{MODULE}." in said or " at 0x" in said for said in (one, other))
+    return one == other or unnamed or is_lost(own)
+
+
+def shown(value: object) -> str:
+    """An argument as code would name it."""
+    return repr(_without_makers(plain(value)))
+
+
+def _without_makers(value: Any) -> Any:
+    """Plain data with the numbers of arrays, and the names of objects, in place of what makes them."""
+    if names_object(value):
+        return value["arguments"]["a"] if value["object"] == "numpy:asarray" else value["object"]
+    if isinstance(value, Mapping):
+        return {key: _without_makers(item) for key, item in value.items()}
+    return [_without_makers(item) for item in value] if isinstance(value, list) else value
