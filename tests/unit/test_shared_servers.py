@@ -278,6 +278,27 @@ sys.stdin.read()
                 os.kill(pid, signal.SIGKILL)
 
 
+def test_a_server_ends_without_taking_down_what_it_has_imported(tmp_path: Path) -> None:
+    (tmp_path / "lingers.py").write_text("""
+import atexit, pathlib
+atexit.register(pathlib.Path(__file__).with_name("taken down").touch)
+pathlib.Path(__file__).with_name("imported").touch()
+""")
+    script = tmp_path / "main.py"
+    script.write_text(f"""
+import sys, time
+sys.path[:] = {sys.path!r}
+from pathlib import Path
+from reload_audit.processes import shared_servers
+shared_servers.share([0], ["lingers"])
+while not Path({str(tmp_path / "imported")!r}).exists():
+    time.sleep(0.02)
+""")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    subprocess.run([sys.executable, script], env=environment, check=True, timeout=60)
+    assert not (tmp_path / "taken down").exists()
+
+
 SHARES = f"""
 import os, sys
 sys.path[:] = {sys.path!r}

@@ -100,3 +100,25 @@ def test_a_fork_server_is_started_while_jobs_are_planned_and_ends_where_none_can
 @pytest.mark.parametrize("arguments", [["--dry-run"], ["--summary"], ["--unlock"]])
 def test_no_fork_server_is_started_where_no_job_is_to_run(arguments: list[str], tmp_path: Path) -> None:
     assert fork_servers_of(tmp_path, *arguments) == ([], [])
+
+
+# --- How processes end -----------------------------------------------------------------------------------------------
+
+SAYS_AT_ITS_END = "import atexit, gc; atexit.register(lambda: print('frozen', gc.get_freeze_count()));"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from snakemake.cli import main; main(['--dry-run', '--cores', '1', '--quiet', 'all'])",
+        f"import sys; sys.path.append({str(SCRIPTS)!r})\n"
+        "from reload_audit.processes.job_log import job_log\nwith job_log('job.log'): pass",
+    ],
+    ids=["Snakemake", "job"],
+)
+def test_a_process_looks_for_no_garbage_when_it_ends(code: str, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    workspace.configure(small_config())
+    command = [sys.executable, "-c", f"{SAYS_AT_ITS_END}\n{code}"]
+    done = subprocess.run(command, cwd=workspace.folder, stdout=subprocess.PIPE, text=True, check=True)
+    assert int(done.stdout.split("frozen ")[-1]) > 1000

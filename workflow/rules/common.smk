@@ -3,7 +3,9 @@
 What the plan is, scripts/reload_audit/planning/plan.py decides. This file has only what needs Snakemake's `workflow`.
 """
 
+import atexit
 import functools
+import gc
 import importlib
 import os
 import sys
@@ -104,6 +106,9 @@ search_path.import_nothing_from(PLAN.audited_folders, guest=IS_MODULE)
 if SNAKEMAKE.is_main_process:
     found = "" if SNAKEMAKE.has_configuration else planning.DEFAULT_CONFIGURATION
     PLAN.warn_of_working_directory(FOLDER, found, sys.argv)
+    if not IS_MODULE:
+        # Else Snakemake looks through all that it has made for garbage before it ends.
+        atexit.register(gc.freeze)
     if not SNAKEMAKE.is_dry_run and not SNAKEMAKE.is_touch:
         library("reload_audit.planning.ending").tell(
             FOLDERS.results, PLAN.config["gate"]["fail_on"]

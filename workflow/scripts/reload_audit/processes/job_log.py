@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import sys
 import traceback
 from collections.abc import Iterator
@@ -28,6 +30,7 @@ def job_log(
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("", encoding="utf-8")
     notes.begin(log)
+    atexit.register(gc.freeze)  # else the job looks through all that it has made for garbage before it ends
     killed_before = job_memory.kills()
     try:
         yield log
