@@ -112,6 +112,22 @@ if __name__ == "__main__":
     print(*map(float.hex, map(float, rewards)))
 """
 
+BITS = """
+from stable_baselines3 import DQN, HerReplayBuffer
+from stable_baselines3.common.envs import BitFlippingEnv
+
+N = 6
+env = BitFlippingEnv(n_bits=N, continuous=False, max_steps=N)
+model = DQN("MultiInputPolicy", env, replay_buffer_class=HerReplayBuffer, learning_starts=200)
+model.learn(100)
+obs, info = env.reset()
+for _ in range(30):
+    action, _ = model.predict(obs, deterministic=True)
+    obs, reward, terminated, truncated, _ = env.step(action)
+    if terminated or truncated:
+        obs, info = env.reset()
+"""
+
 IN_THREADS = """
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
@@ -379,6 +395,12 @@ def test_a_sound_script_gives_the_same_bits_observed_or_not(boiler: Path, parall
     assert evaluation.mean == pytest.approx(run.earned.mean())
     (statistics,) = seen.normalizations
     assert (statistics.updating, statistics.scaling, statistics.made) == (0, 0, "loaded")
+
+
+def test_an_environment_whose_class_has_a_specification_is_known_by_what_it_was_made_with(boiler: Path) -> None:
+    (environment,) = observed(boiler, "bits.py", BITS).environments
+    assert (environment.env_id, environment.env_kwargs) == ("", {"n_bits": 6, "continuous": False, "max_steps": 6})
+    assert environment.env_class == "stable_baselines3.common.envs.bit_flipping_env:BitFlippingEnv"
 
 
 def test_a_script_that_raises_is_seen_until_then_and_one_without_end_is_stopped(boiler: Path) -> None:

@@ -141,9 +141,14 @@ def _around(env: gym.Env, innermost: Any, inside: Mapping[int, Any]) -> list[gym
 
 
 def _spec_named(env: gym.Env, innermost: Any) -> EnvSpec | None:
-    """How an environment was registered; None where a wrapper made one that was, and is not what the id names."""
+    """How an environment was registered; None where a wrapper made one that was, and is not what the id names.
+
+    A specification that only its class has, as that of SB3's BitFlippingEnv, makes none.
+    """
     spec = env.spec
-    if spec is None or innermost is env.unwrapped:
+    if spec is None or spec.id not in gym.registry:
+        return None
+    if innermost is env.unwrapped:
         return spec
     entry = spec.entry_point
     name = entry if isinstance(entry, str) else getattr(entry, "__qualname__", "")
