@@ -825,6 +825,16 @@ FAULTY = {
         },
     ),
     "not-stacked": Case("", STACKED, ("frame-stack-missing",)),
+    "not-stacked-so-often": Case(
+        "",
+        STACKED,
+        ("frame-stack-missing",),
+        {
+            "env = make_vec_env(Gauge, seed=3)": "from stable_baselines3.common.vec_env import VecFrameStack\n"
+            "env = VecFrameStack(make_vec_env(Gauge, seed=3), n_stack=4)",
+            'PPO.load("Stacked")': 'PPO.load("Stacked", env=env)',
+        },
+    ),
     "moved-by-hand-PPO": Case(
         "PPO", LOOP, ("unexplained",), {"rewards = []": "venv.venv.envs[0].unwrapped.unit = -1.0\nrewards = []"}
     ),

@@ -19,11 +19,11 @@ from reload_audit.observing.acting_line import (
 from reload_audit.observing.building_line import (
     with_arguments,
     with_environment,
-    with_frames_stacked,
     with_normalization,
     with_wrappers,
 )
 from reload_audit.observing.counting import without_reset
+from reload_audit.observing.frames import frames_of_training, with_frames_stacked
 from reload_audit.observing.statement import LEFT_OUT
 from reload_audit.observing.weights import _assigned, _with_file, with_file_loaded
 from reload_audit.records.environment_spec import EnvironmentSpec, WrapperSpec
@@ -338,10 +338,46 @@ def test_a_reset_is_left_out_where_a_line_does_nothing_else(code: str, instead: 
 
 
 def test_frames_are_stacked_around_a_vec_env_and_nothing_else() -> None:
-    stacked = with_frames_stacked(line("env = DummyVecEnv([make])"), 4)
-    assert stacked.endswith("import VecFrameStack; env = VecFrameStack(DummyVecEnv([make]), 4)")
-    assert with_frames_stacked(line("mean, std = evaluate_policy(model, env)"), 4) == ""
-    assert with_frames_stacked(line("model = PPO.load(path, env=env)"), 4) == ""
+    def stacked(code: str) -> str:
+        made = replace(environment(""), layers=("DummyVecEnv",), vec_line=line(code))
+        return with_frames_stacked(made, 4)[1]
+
+    made = stacked("env = DummyVecEnv([make])")
+    assert made.endswith("import VecFrameStack; env = VecFrameStack(DummyVecEnv([make]), 4)")
+    assert stacked("mean, std = evaluate_policy(model, env)") == ""
+    assert stacked("model = PPO.load(path, env=env)") == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "expected", "now", "frames"),
+    [
+        ((2,), (8,), 1, 4),
+        ((4,), (8,), 2, 4),
+        ((8,), (4,), 4, 2),
+        ((3, 84, 84), (12, 84, 84), 1, 4),
+        ((84, 84, 1), (84, 84, 4), 1, 4),
+        ((2,), (5, 2), 1, 5),
+        ((3,), (8,), 1, None),
+        ((3,), (8,), 2, None),
+        ((8,), (2,), 1, None),
+        ((3, 84, 84), (12, 42, 84), 1, None),
+        ((2, 2), (8,), 1, None),
+    ],
+)
+def test_the_shape_of_observations_says_how_many_frames_a_model_was_trained_on(
+    given: tuple[int, ...], expected: tuple[int, ...], now: int, frames: int | None
+) -> None:
+    layers = [WrapperSpec("VecFrameStack", {"n_stack": now})] if now > 1 else []
+    made = replace(
+        environment(""),
+        layers=("DummyVecEnv",),
+        vec_wrappers=layers,
+        vec_wrapper_lines=[line(f"env = VecFrameStack(env, n_stack={now})", 7) for _ in layers],
+    )
+    assert frames_of_training(made, given, expected) == frames
+    if layers and frames:
+        where, instead = with_frames_stacked(made, frames)
+        assert (where and where.line, instead) == (7, f"env = VecFrameStack(env, n_stack={frames})")
 
 
 def test_what_cannot_be_rewritten_on_one_line_is_left_alone() -> None:

@@ -9,7 +9,8 @@ from reload_audit.observing.statement import LEFT_OUT, Statement, last_name
 from reload_audit.records.environment_spec import VEC_NORMALIZE, EnvironmentSpec, WrapperSpec
 from reload_audit.records.observation import Line, ObservedEnvironment
 
-_MAKERS = ("make_vec_env", "make_atari_env")
+MAKERS = ("make_vec_env", "make_atari_env")
+"""Functions of SB3 that make a VecEnv."""
 
 
 def with_environment(seen: ObservedEnvironment, spec: EnvironmentSpec) -> str:
@@ -23,7 +24,7 @@ def with_environment(seen: ObservedEnvironment, spec: EnvironmentSpec) -> str:
     module, name = _parts(spec.env)
     is_id = not module or "-v" in name
     first = "" if is_id else f"from {module} import {name}"
-    maker = statement.call(*_MAKERS)
+    maker = statement.call(*MAKERS)
     if maker is not None and maker.args:
         made = statement.with_part(maker.args[0], repr(spec.env) if is_id else name, first)
         return _with_env_kwargs(made, spec.env_kwargs)
@@ -42,7 +43,7 @@ def with_environment(seen: ObservedEnvironment, spec: EnvironmentSpec) -> str:
 def _with_env_kwargs(code: str, kwargs: Mapping[str, object]) -> str:
     """A line with ``make_vec_env``, with other arguments of its environments."""
     statement = Statement.of(Line("", 1, code))
-    call = None if statement is None else statement.call(*_MAKERS)
+    call = None if statement is None else statement.call(*MAKERS)
     if statement is None or call is None:
         return ""
     said = any(one.arg == "env_kwargs" for one in call.keywords)
@@ -80,7 +81,7 @@ def with_layers(
     seen: ObservedEnvironment, expected: Sequence[WrapperSpec], same: Callable[[int, int], bool]
 ) -> tuple[Line | None, str]:
     """The line that has to change for a VecEnv to have the wrappers of training, and what to write there, likewise."""
-    first = (seen.vec_line or seen.line, (*_MAKERS, *seen.layers[-1:]))
+    first = (seen.vec_line or seen.line, (*MAKERS, *seen.layers[-1:]))
     line, made = _with_chain(seen.vec_wrappers, seen.vec_wrapper_lines, first, expected, same)
     return line, made or ""
 
@@ -160,19 +161,6 @@ def with_wrapper_in_place_of(
     return _in_place_of(statement, names, lambda code: f"NormalizeAsTrained({code}, {statistics!r})", first, inner=True)
 
 
-def with_frames_stacked(line: Line | None, frames: int) -> str:
-    """The line that makes a VecEnv, with VecFrameStack around it; empty where the line does something else."""
-    statement = Statement.of(line)
-    value = None if statement is None else statement.value
-    if statement is None or not isinstance(value, ast.Call):
-        return ""
-    name = last_name(value.func)
-    if name not in _MAKERS and not name.endswith("VecEnv") and not name.startswith("Vec"):
-        return ""
-    stacked = f"VecFrameStack({statement.text(value)}, {frames})"
-    return statement.with_part(value, stacked, "from stable_baselines3.common.vec_env import VecFrameStack")
-
-
 def _in_place_of(
     statement: Statement, names: tuple[str, ...], made: Callable[[str], str], first: str, *, inner: bool = False
 ) -> str:
@@ -196,7 +184,7 @@ def _in_place_of(
 
 def _with_wrapper_class(statement: Statement, wrappers: Sequence[WrapperSpec]) -> str:
     """A line with ``make_vec_env``, with these wrappers around each of its environments."""
-    call = statement.call(*_MAKERS)
+    call = statement.call(*MAKERS)
     if call is None:
         return ""
     names = [_parts(one.name)[1] for one in wrappers]

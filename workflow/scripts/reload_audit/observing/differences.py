@@ -20,10 +20,10 @@ from reload_audit.observing.acting_line import (
     without_training_mode,
 )
 from reload_audit.observing.alike import with_alike_joined
-from reload_audit.observing.building_line import with_frames_stacked
 from reload_audit.observing.counting import counting_differences
 from reload_audit.observing.environment import environment_differences
 from reload_audit.observing.figure import figure_of
+from reload_audit.observing.frames import frames_of_training, stacked_said, with_frames_stacked
 from reload_audit.observing.normalizing_wrapper import with_normalizing_wrapper
 from reload_audit.observing.of_training import claim_said, of_training
 from reload_audit.observing.own_classes import with_kept_classes
@@ -47,7 +47,15 @@ from reload_audit.records.observation import Line, Observation, ObservedActs, Ob
 from reload_audit.records.script_record import Compared, Figure, Found, ScriptDifference
 from reload_audit.records.specs import ExternalPolicy, ExternalSpec, ScriptSpec
 
-_SHAPES = re.compile(r"Unexpected observation shape (\([^)]*\)) for .*?please use (\([^)]*\))")
+_SHAPES = (
+    re.compile(r"Unexpected observation shape (?P<given>\([^)]*\)) for .*?please use (?P<expected>\([^)]*\))"),
+    re.compile(r"spaces must have the same shape: (?P<expected>\([^)]*\)) != (?P<given>\([^)]*\))"),
+    re.compile(
+        r"Observation spaces do not match: Box\([^()]*(?P<expected>\([^)]*\)).* != Box\([^()]*(?P<given>\([^)]*\))"
+    ),
+)
+"""How SB3 says which shape observations have, and which they should have."""
+
 _OTHER_SPACES = ("Observation spaces do not match", "Action spaces do not match", "spaces must have the same shape")
 _MOST_MODELS = 8
 """Models of one script that are compared: each is evaluated under several conditions."""
@@ -240,18 +248,20 @@ def _taken_apart(line: Line) -> str:
 def _of_other_spaces(observation: Observation) -> Iterator[ScriptDifference]:
     """A model that is given observations of another shape than it was trained with, or an environment with such."""
     said, line = observation.raised, observation.raised_at
-    shapes = _SHAPES.search(said)
-    if shapes is not None:
-        given, expected = ([int(n) for n in re.findall(r"\d+", part)] for part in shapes.groups())
-        evidence = f"the policy is given observations of shape {shapes[1]}, and was trained with {shapes[2]}"
-        times, rest = divmod(expected[-1] if expected else 0, given[-1] if given else 1)
-        if times > 1 and not rest:
-            evidence += f", as of {times} frames stacked"
-            built = observation.environments[-1].vec_line if observation.environments else None
-            instead = with_frames_stacked(built, times)
-            yield ScriptDifference("frame-stack-missing", built if instead else line, evidence, instead)
-        else:
+    found = next(filter(None, (shapes.search(said) for shapes in _SHAPES)), None)
+    if found is not None:
+        given, expected = ([int(n) for n in re.findall(r"\d+", found[name])] for name in ("given", "expected"))
+        evidence = f"observations have the shape {found['given']}; in training it was {found['expected']}"
+        seen = observation.environments[-1] if observation.environments else None
+        side_by_side = seen is not None and bool(seen.layers) and given[:1] == [seen.n_envs]
+        given = given[1:] if side_by_side and found.re is _SHAPES[0] else given
+        frames = frames_of_training(seen, given, expected)
+        if frames is None:
             yield ScriptDifference("environment-differs", line, evidence)
+        else:
+            built, instead = with_frames_stacked(seen, frames)
+            evidence += f", as of {frames} frames stacked{stacked_said(seen)}"
+            yield ScriptDifference("frame-stack-missing", built if instead else line, evidence, instead)
     elif any(sentence in said for sentence in _OTHER_SPACES):
         evidence = f"the environment has other spaces than what is loaded for it: {said}"
         yield ScriptDifference("environment-differs", line, evidence)

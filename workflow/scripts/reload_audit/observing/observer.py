@@ -472,10 +472,19 @@ class Observer:
             return 0
         return len(watched.run.episodes) + sum(bool(slot.length) for slot in watched.slots)
 
+    @careful
+    def _look_at_the_last_made(self) -> None:
+        """Describe the VecEnv, or else the environment, that was made last, where the script has stepped none."""
+        whole = (env for env, _ in self._made.values() if not isinstance(env, VecNormalize) or "returns" in vars(env))
+        made = sorted(whole, key=lambda env: isinstance(env, VecEnv))
+        if made and not self._environments:
+            self._watch(made[-1])
+
     def observation(self, script: str) -> Observation:
         """All that was seen."""
         for watched in self.watched.values():
             watched.stop()
+        self._look_at_the_last_made()
         calls = self._calls.items()
         environments = self._wrappers.noted(self._environments)
         own_classes = keep_classes([layers_of(one.env) for one in self.watched.values()], self._folder)
