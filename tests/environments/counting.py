@@ -179,12 +179,12 @@ def _take_down(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _count_computations() -> None:
-    """Calls of PyTorch's modules by the names of their classes, and how often a module is told its mode."""
+    """How often policies extract features and compute layers, and how often a module is told its mode."""
     import torch
-    from torch.nn.modules.module import register_module_forward_pre_hook
+    from stable_baselines3.common.torch_layers import FlattenExtractor
 
-    def forward(module: Any, _inputs: Any) -> None:
-        _counts[type(module).__name__] += 1
+    for kind in (FlattenExtractor, torch.nn.Linear):
+        kind.forward = _counting(kind.__name__, kind.forward)
 
     set_mode = torch.nn.Module.train
 
@@ -192,8 +192,15 @@ def _count_computations() -> None:
         _counts["modes set"] += 1
         return set_mode(module, mode)
 
-    register_module_forward_pre_hook(forward)
     torch.nn.Module.train = train  # type: ignore[method-assign, assignment]
+
+
+def _counting(name: str, compute: Callable[..., Any]) -> Callable[..., Any]:
+    def counting(*given: Any) -> Any:
+        _counts[name] += 1
+        return compute(*given)
+
+    return counting
 
 
 def plan(result: str) -> None:

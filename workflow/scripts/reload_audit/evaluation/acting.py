@@ -17,6 +17,7 @@ from stable_baselines3.common.distributions import (
 from stable_baselines3.common.policies import ActorCriticPolicy, BaseModel, BasePolicy
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.torch_layers import FlattenExtractor, MlpExtractor
+from torch import nn
 from torch.distributions import Categorical, Distribution, Normal
 from torch.distributions.utils import logits_to_probs
 
@@ -108,12 +109,12 @@ def _straight(policy: BasePolicy) -> Callable[..., Any] | None:
         return None
     if chooses is DiagGaussianDistribution and not bool((policy.log_std.exp() > 0).all()):
         return None
-    first, layers, last = policy.pi_features_extractor, policy.mlp_extractor.policy_net, policy.action_net
+    layers = layers_of(policy.pi_features_extractor, policy.mlp_extractor.policy_net, policy.action_net)
 
     def predict(observations: Any, deterministic: bool = False) -> Any:
         if not deterministic:
             return own(observations)
-        parameters = last(layers(first(observations.float())))
+        parameters = through(layers, observations.float())
         if chooses is CategoricalDistribution:
             parameters = parameters - parameters.logsumexp(dim=-1, keepdim=True)
         if parameters.isnan().any():
@@ -138,6 +139,19 @@ def is_plain_actor_critic(policy: BasePolicy) -> TypeGuard[ActorCriticPolicy]:
         and type(policy.mlp_extractor) is MlpExtractor
         and type(policy.action_dist) in (CategoricalDistribution, DiagGaussianDistribution)
     )
+
+
+def layers_of(*modules: nn.Module) -> list[Callable[[th.Tensor], th.Tensor]]:
+    """What modules compute one after the other, without the calls of a module around it."""
+    layers = [layer for module in modules for layer in (module if isinstance(module, nn.Sequential) else (module,))]
+    return [layer.forward for layer in layers]
+
+
+def through(layers: list[Callable[[th.Tensor], th.Tensor]], values: th.Tensor) -> th.Tensor:
+    """What comes out of layers."""
+    for layer in layers:
+        values = layer(values)
+    return values
 
 
 def _is_of_libraries(policy: BasePolicy) -> bool:

@@ -13,11 +13,10 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.distributions import CategoricalDistribution, DiagGaussianDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.save_util import recursive_getattr
-from torch import nn
 from torch.distributions import Categorical, Normal
 from torch.optim import Adam
 
-from reload_audit.evaluation.acting import is_plain_actor_critic
+from reload_audit.evaluation.acting import is_plain_actor_critic, layers_of, through
 
 _LARGEST_LOG_STD = 80.0
 """Up to which a standard deviation and its inverse are finite numbers above zero."""
@@ -100,18 +99,18 @@ class _Networks:
 
     def __init__(self, policy: ActorCriticPolicy) -> None:
         extractor = policy.mlp_extractor
-        self._actor = _layers(policy.pi_features_extractor, extractor.policy_net, policy.action_net)
-        self._critic = _layers(policy.vf_features_extractor, extractor.value_net, policy.value_net)
+        self._actor = layers_of(policy.pi_features_extractor, extractor.policy_net, policy.action_net)
+        self._critic = layers_of(policy.vf_features_extractor, extractor.value_net, policy.value_net)
         self._distribution: Any = policy.action_dist
         self._log_std = getattr(policy, "log_std", None)
         self.shape = policy.action_space.shape or ()
 
     def values(self, observations: th.Tensor) -> th.Tensor:
-        return _through(self._critic, observations.float())
+        return through(self._critic, observations.float())
 
     def distribution(self, observations: th.Tensor) -> CategoricalDistribution | DiagGaussianDistribution | None:
         """The policy's distribution of actions; None where PyTorch might refuse its parameters."""
-        parameters = _through(self._actor, observations.float())
+        parameters = through(self._actor, observations.float())
         log_std, made = self._log_std, self._distribution
         if not math.isfinite(parameters.detach().sum().item()):
             return None
@@ -122,15 +121,3 @@ class _Networks:
         else:
             return None
         return made  # type: ignore[no-any-return]
-
-
-def _layers(*modules: nn.Module) -> list[Callable[[th.Tensor], th.Tensor]]:
-    """What modules compute one after the other."""
-    layers = [layer for module in modules for layer in (module if isinstance(module, nn.Sequential) else (module,))]
-    return [layer.forward for layer in layers]
-
-
-def _through(layers: list[Callable[[th.Tensor], th.Tensor]], values: th.Tensor) -> th.Tensor:
-    for layer in layers:
-        values = layer(values)
-    return values
