@@ -14,7 +14,8 @@ import planted
 import pytest
 from sb3_contrib import MaskablePPO, RecurrentPPO
 from stable_baselines3 import PPO, SAC
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from stable_baselines3.common.running_mean_std import RunningMeanStd
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize, unwrap_vec_normalize
 
 from reload_audit.environments.build import build_vec_env, freeze_normalization, normalizable_keys
 from reload_audit.environments.valid_actions import sample_valid
@@ -156,6 +157,27 @@ def test_a_trial_may_be_excluded_once_all_slots_have_run_equally_many_episodes(c
     assert told == [*asked, *asked[:1]]
     assert (len(whole), len(ended)) == (40, asked[0] if asked else 40)
     assert first_difference(ended, whole[: len(ended)]) is None
+
+
+def test_statistics_that_drift_are_measured_in_rounds_as_long_as_a_script_is():
+    """Each round begins with the statistics that the first began with, and has episodes of its own."""
+    spec = EnvironmentSpec("planted:Gauge", {}, (), "env", (), ())
+    model = PPO("MlpPolicy", planted.Gauge(), seed=0, n_steps=8, batch_size=8, device="cpu")
+    subject = Subject(model, spec, 0, "cpu")
+
+    def run(n_episodes: int, anew_after: int | None) -> tuple[list[int], float]:
+        condition = Condition("script", 2, statistics="new", n_episodes=n_episodes, anew_after=anew_after)
+        venv = fresh_environments(subject, condition)
+        episodes = run_condition(subject, venv, condition, EVALUATION, [20])
+        normalize = unwrap_vec_normalize(venv)
+        assert normalize is not None
+        assert isinstance(normalize.obs_rms, RunningMeanStd)
+        return [episode.seed for episode in episodes], normalize.obs_rms.count
+
+    (seeds, drifted), (in_rounds, settled), (_, once) = run(12, None), run(12, 4), run(4, None)
+    assert in_rounds == seeds
+    assert drifted > 2.5 * once
+    assert settled == once
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,33 @@ def run_condition(
         stops, enough = sorted({first, stops[0]}), _asking(first_look, enough)
     if condition.seeding != "episodes":
         return _as_people_do(subject.model, venv, condition, evaluation, stops[0])
+    if condition.anew_after is not None and condition.statistics in ("updating", "new"):
+        return _in_rounds(policy, venv, evaluation, stops[0], condition.anew_after, allowed)
     return run_looks(policy, venv, evaluation, stops, enough, steps, allowed)
+
+
+def _in_rounds(
+    policy: ModelPolicy,
+    venv: VecEnv,
+    evaluation: EvaluationSpec,
+    n: int,
+    anew_after: int,
+    allowed: TimeAllowed | None,
+) -> list[Episode]:
+    """Run episodes, with the statistics of observations as they are now before each of several rounds.
+
+    :param anew_after: episodes of a round
+    """
+    normalize = unwrap_vec_normalize(venv)
+    assert normalize is not None
+    before, episodes = deepcopy(normalize.obs_rms), []
+    for start in range(0, n, anew_after):
+        normalize.obs_rms = deepcopy(before)
+        stop = min(start + anew_after, n)
+        episodes += run_episodes(policy, venv, evaluation, start, stop, allowed=allowed)
+        if len(episodes) < stop:
+            break
+    return episodes
 
 
 def run_in_few_workers(

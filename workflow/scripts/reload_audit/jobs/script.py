@@ -207,7 +207,13 @@ def _measured(compared: Compared, model: ExternalSpec, evaluate: Callable[[Condi
     """
     assert compared.figure is not None
     n = min(max(compared.figure.n, _FEWEST), _MOST)
-    plain = Condition(AS_MODEL, compared.n_envs, deterministic=model.deterministic, n_episodes=n)
+    plain = Condition(
+        AS_MODEL,
+        compared.n_envs,
+        deterministic=model.deterministic,
+        n_episodes=n,
+        anew_after=min(compared.figure.n, _MOST),
+    )
     measured = _earned(plain, compared.differences, evaluate)
     more = _more_episodes(measured[AS_MODEL])
     if more > n and is_open(compared.figure, measured, [*_changes(compared.differences)]):

@@ -46,6 +46,8 @@ class Condition(PlainData):
     :param processor: ``baseline`` to compute with only those instructions that every processor of this architecture has
     :param device: where the policy runs, if not as usual
     :param n_episodes: how many are run, if not those of the first look; canonically as many as are needed
+    :param anew_after: episodes after which statistics that are updated are again what they were before the first: they
+        drift, and further episodes would be of others; None for never
     """
 
     name: str
@@ -68,6 +70,7 @@ class Condition(PlainData):
     processor: Literal["native", "baseline"] = "native"
     device: str | None = None
     n_episodes: int | None = None
+    anew_after: int | None = None
 
     @property
     def earned(self) -> Literal["reward", "step_reward", "monitor_reward"]:
@@ -77,8 +80,11 @@ class Condition(PlainData):
     def changes(self, canonical: Condition) -> dict[str, Any]:
         """The factors that are other than in the canonical condition."""
         mine, its = asdict(self), asdict(canonical)
-        return {key: value for key, value in mine.items() if key not in ("name", "n_episodes") and value != its[key]}
+        return {key: value for key, value in mine.items() if key not in _OF_HOW_MANY and value != its[key]}
 
+
+_OF_HOW_MANY = ("name", "n_episodes", "anew_after")
+"""Fields that say how often something is measured, and not what."""
 
 CANONICAL = "reload"
 EXPLORING = "stochastic"
