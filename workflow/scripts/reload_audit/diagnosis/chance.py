@@ -63,6 +63,27 @@ def _is_rare(few: np.ndarray, many: np.ndarray) -> bool:
     return as_far <= max(1.0, _LEVEL * len(sums))
 
 
+def is_reproduced(drawn: np.ndarray, script: Measurement) -> bool:
+    """Whether what a script earns is, but for chance, what its model earns where the audit does the same.
+
+    Where statistics go on changing, episodes depend on those before them: then means are compared, of the script and of
+    the rounds that each begin with the same statistics.
+
+    :param drawn: what episodes of the script earned
+    """
+    rounds = _means_of_rounds(script)
+    return not differ(drawn, script.rewards) if rounds is None else not differ(drawn.mean(keepdims=True), rounds)
+
+
+def _means_of_rounds(measured: Measurement) -> np.ndarray | None:
+    """What the rounds of a condition earned, in each of which statistics changed; None where there are not several."""
+    condition, rewards = measured.condition, measured.rewards
+    n = condition.anew_after
+    if condition.statistics not in ("updating", "new") or n is None or rewards.size < 2 * n:
+        return None
+    return np.asarray(rewards[: rewards.size // n * n].reshape(-1, n).mean(axis=1))
+
+
 def is_open(figure: Figure, measured: Mapping[str, Measurement], causes: Sequence[str]) -> bool:
     """Whether more episodes could tell more of what a script earns, or of what one of its differences costs.
 
@@ -74,7 +95,7 @@ def is_open(figure: Figure, measured: Mapping[str, Measurement], causes: Sequenc
     if not model.episodes or not script.episodes or not earned.size:
         return False
     mean = float(model.rewards.mean())
-    if differ(earned, model.rewards) and differ(earned, script.rewards):
+    if differ(earned, model.rewards) and not is_reproduced(earned, script):
         return True
     scale = max(abs(mean), abs(mean - float(earned.mean())))
     return any(_is_undecided(measured, cause, causes, scale) for cause in causes)

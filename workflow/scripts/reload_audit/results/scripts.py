@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from reload_audit.diagnosis.chance import WORTH_NAMING, differ
+from reload_audit.diagnosis.chance import WORTH_NAMING, differ, is_reproduced
 from reload_audit.diagnosis.effects import ConditionResult
 from reload_audit.diagnosis.gap import STANDARD_ERRORS
 from reload_audit.diagnosis.joint_effects import gained, together
@@ -51,7 +51,7 @@ def _entry(record: ScriptRecord, comparison: Comparison | None, *, several: bool
         expected = _expected(comparison)
         if not differs and expected is not None and abs(expected) > WORTH_NAMING * abs(float(model.mean())):
             gap, differs = expected, True
-    agrees = None if script is None or not earned.size else not differ(drawn, script)
+    agrees = None if script is None or not earned.size else _agrees(comparison, drawn, script)
     together = None if script is None or model is None else float(model.mean() - script.mean())
     causes, harmless = _ranked(comparison, gap if differs else None, explained=agrees is True)
     if gap is not None and differs:
@@ -137,6 +137,15 @@ def _reproduced(comparison: Comparison | None) -> np.ndarray | None:
     if counting is None:
         return _measured(comparison, AS_SCRIPT)
     return counted(found, counting, compared.n_envs, len(compared.figure.rewards))
+
+
+def _agrees(comparison: Comparison | None, drawn: np.ndarray, script: np.ndarray) -> bool:
+    """Whether the audit gets what the script gets, but for chance.
+
+    :param script: as :func:`_reproduced` gives it
+    """
+    measured = None if comparison is None or _is_estimate(comparison) else comparison.conditions.get(AS_SCRIPT)
+    return not differ(drawn, script) if measured is None else is_reproduced(drawn, measured)
 
 
 def _is_estimate(comparison: Comparison | None) -> bool:
