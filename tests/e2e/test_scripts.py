@@ -276,6 +276,54 @@ def test_the_environment_of_the_script_that_trains_a_model_counts_unless_the_zip
         assert cause.evidence.endswith("the model was trained with early=True (train.py:7)")
 
 
+def test_a_script_s_own_line_is_named_where_training_builds_its_environment_with_the_same_function(
+    models: Models, tmp_path: Path
+) -> None:
+    (tmp_path / "models").mkdir()
+    shutil.copy(models[0] / "A2C.zip", tmp_path / "models/gauge.zip")
+    shutil.copy(models[0] / "A2C.pkl", tmp_path / "models/vecnormalize.pkl")
+    (tmp_path / "builds.py").write_text(BUILDS)
+    trains = TRAINS.replace("planted import Gauge, SwapsActions", "builds import build")
+    trains = trains.replace(
+        "Gauge, n_envs=2, env_kwargs=dict(early=EARLY), wrapper_class=WRAPPER", "lambda: build(EARLY), 2"
+    )
+    (tmp_path / "train.py").write_text(trains.replace("EARLY", "True"))
+    plays = PLAYS.replace("planted import Gauge", "builds import build").replace("env = Gauge(early=EARLY)", CALLS)
+    (entry,) = audited((tmp_path, []), "plays.py", plays)
+    (cause,) = entry.causes
+    assert (cause.cause, cause.code, cause.instead) == ("env-kwargs", CALLS, ""), entry
+
+
+def test_an_environment_that_only_worker_processes_see_is_taken_to_be_that_of_training(
+    models: Models, tmp_path: Path
+) -> None:
+    (tmp_path / "models").mkdir()
+    shutil.copy(models[0] / "A2C.zip", tmp_path / "models/gauge.zip")
+    shutil.copy(models[0] / "A2C.pkl", tmp_path / "models/vecnormalize.pkl")
+    (unknown,) = audited((tmp_path, []), "works.py", WORKS)
+    assert unknown.problem.startswith("which environment its worker processes make is not seen, and no script")
+    (tmp_path / "train.py").write_text(TRAINS.replace("EARLY", "True").replace("WRAPPER", "None"))
+    (entry,) = audited((tmp_path, []), "works.py", WORKS)
+    assert [cause.cause for cause in entry.causes] == ["statistics-not-loaded"], entry
+    assert (
+        "which environment its worker processes make is not seen: it is taken to be that of training" in entry.remarks
+    )
+
+
+WORKS = """
+from planted import Gauge
+from stable_baselines3 import A2C
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import SubprocVecEnv
+
+if __name__ == "__main__":
+    venv = SubprocVecEnv([lambda: Gauge(early=True)] * 2)
+    print(evaluate_policy(A2C.load("models/gauge"), venv, n_eval_episodes=40))
+"""
+CALLS = "env = build(early=False)"
+BUILDS = 'import gymnasium as gym\nimport planted\ndef build(early):\n    return gym.make("Gauge-v0", early=early)\n'
+
+
 @pytest.mark.parametrize("spoilt", [True, False])
 def test_a_model_that_lies_beside_the_one_that_is_loaded_counts_where_it_certainly_earns_more(
     models: Models, tmp_path: Path, spoilt: bool

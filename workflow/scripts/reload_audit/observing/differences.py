@@ -61,6 +61,7 @@ _MOST_MODELS = 8
 """Models of one script that are compared: each is evaluated under several conditions."""
 
 _ONLY_THE_SCRIPT = "only the script says in which environment the model was trained"
+_UNSEEN = "which environment its worker processes make is not seen: it is taken to be that of training"
 _TUPLE = "You have passed a tuple to the predict() function"
 
 
@@ -83,7 +84,9 @@ def compared_with_models(
     compare = partial(_compared, models=models, policy=policy, folder=folder)
     compared = [
         replace(
-            _compared_as_trained(observation, run, partial(compare, script=script, raised=raised * (run is runs[-1]))),
+            _compared_as_trained(
+                observation, run, partial(compare, script=script, raised=raised if run is runs[-1] else ())
+            ),
             beside=tuple(
                 _where_meant(_compared_as_trained(observation, run, partial(compare, script=meaning)), why)
                 for meaning, why in _meaning_others(observation, run, script)
@@ -274,6 +277,8 @@ def _remarks(subject: Subject) -> Iterator[str]:
     if acting is not None and acting.line is not None and acting.path == spec.path:
         later = _not_loaded(subject.observation, later_of_its_series(acting.line, Path(spec.path)))
         yield from (f"{acting.line}: {why}" for why in later.values())
+    if not (subject.environment.env_id or subject.environment.env_class):
+        yield _UNSEEN
     others = {run.environment for run in subject.observation.runs if run.counted and run.model == subject.run.model}
     if len(others) > 1:
         which = "the last of them" if subject.run.environment == max(others) else "that with the arguments of training"

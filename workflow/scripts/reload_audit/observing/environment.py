@@ -36,7 +36,8 @@ def environment_differences(subject: Subject, policy: ExternalPolicy) -> Iterato
         return
     spec, seen = subject.spec.environment, subject.environment
     made_by = _registered(spec, subject.spec.named_by_user, policy.trust)
-    if spec.vec_env is not None or (made_by is None and _is_function(spec.env)):
+    is_unseen = not (seen.env_id or seen.env_class)  # as of one in another process, which nothing registers
+    if is_unseen or spec.vec_env is not None or (made_by is None and _is_function(spec.env)):
         return
     if not _is_same(spec, seen, made_by):
         yield _another(seen, spec)

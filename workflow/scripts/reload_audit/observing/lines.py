@@ -40,8 +40,11 @@ class UserLines:
         self._libraries = (sysconfig.get_paths()["stdlib"] + "/", str(Path(__file__).parents[1]) + "/")
         self._is_user: dict[str, bool] = {}
 
-    def place(self) -> tuple[str, int] | None:
-        """File and number of the line of the user's code that is being carried out; None where there is none."""
+    def place(self, *, in_script: bool = False) -> tuple[str, int] | None:
+        """File and number of the line of the user's code that is being carried out; None where there is none.
+
+        :param in_script: whether only the script itself counts
+        """
         frame: FrameType | None = sys._getframe(2)
         is_user = self._is_user
         while frame is not None:
@@ -49,7 +52,7 @@ class UserLines:
             known = is_user.get(name)
             if known is None:
                 known = is_user[name] = self._lies_in_user_code(name)
-            if known:
+            if known and (not in_script or name == self._script or name.startswith(self._of_cells)):
                 return name, frame.f_lineno
             frame = frame.f_back
         return None

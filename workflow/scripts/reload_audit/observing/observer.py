@@ -94,7 +94,7 @@ class Observer:
         self.watched: dict[int, Watched] = {}
         self.innermost: Any = None
         self.innermost_gave: Any = None
-        self._made: dict[int, tuple[Any, Place]] = {}
+        self._made: dict[int, tuple[Any, Place, Place]] = {}
         self._arguments: dict[int, tuple[Any, dict[str, object], dict[str, object]]] = {}
         self._building: list[Any] = []
         self._inside: dict[int, Any] = {}
@@ -233,14 +233,14 @@ class Observer:
     def normalization_made(self, normalize: VecNormalize, made: Made, path: str | None) -> None:
         """A VecNormalize was constructed, loaded or unpickled; what is loaded is unpickled before."""
         self._normalizations.made(normalize, made, self._line(), path)
-        self._made.setdefault(id(normalize), (normalize, self._lines.place()))
+        self._note_made(id(normalize), normalize)
 
     # --- Environments ---
 
     @careful
     def made_by(self, env: Any) -> None:
         """An environment was made, by ``gym.make`` or its class."""
-        self._made.setdefault(id(env.unwrapped), (env, self._lines.place()))
+        self._note_made(id(env.unwrapped), env)
 
     @careful
     def built(self, env: Any, constructor: Any, args: Any, kwargs: Any) -> None:
@@ -249,7 +249,11 @@ class Observer:
             return
         with contextlib.suppress(TypeError):  # wrong arguments: the constructor itself will raise
             self._arguments[id(env)] = (env, *arguments_of(constructor, env, args, kwargs))
-        self._made.setdefault(id(env), (env, self._lines.place()))
+        self._note_made(id(env), env)
+
+    def _note_made(self, key: int, env: Any) -> None:
+        """Note the line that makes an environment, a wrapper or a VecEnv, and the script's own that asks for that."""
+        self._made.setdefault(key, (env, self._lines.place(), self._lines.place(in_script=True)))
 
     @contextlib.contextmanager
     def building(self, env: Any, *, makes_its_own: bool) -> Iterator[None]:
@@ -354,7 +358,8 @@ class Observer:
         own = own_wrappers(single_of(layers[-1]), self._inside)
         within = None if inner is None else self._normalizations.begins(inner, self._line())
         vec_line = self._made_at(env) if vectorized else None
-        self._environments.append(replace(seen, vec_line=vec_line, inner_normalization=within))
+        asked = self._lines.at(self._made.get(id(single_of(layers[-1]).unwrapped), (None, None, None))[2])
+        self._environments.append(replace(seen, vec_line=vec_line, inner_normalization=within, asked=asked))
         self._wrappers.around(own)  # what comes before may raise, and is tried again in the next step
         slots = [Slot() for _ in range(env.num_envs if vectorized else 1)]
         switches = None if number is None else self._normalizations[number]
@@ -372,7 +377,7 @@ class Observer:
 
     def _made_at(self, env: Any) -> Line | None:
         """The line that made an environment, a wrapper, or a VecEnv."""
-        return self._lines.at(self._made.get(id(env), (None, None))[1])
+        return self._lines.at(self._made.get(id(env), (None, None, None))[1])
 
     def _run(self, watched: Watched) -> Run:
         """The run that a step belongs to; a new one begins where another model acts."""
@@ -475,7 +480,7 @@ class Observer:
     @careful
     def _look_at_the_last_made(self) -> None:
         """Describe the VecEnv, or else the environment, that was made last, where the script has stepped none."""
-        whole = (env for env, _ in self._made.values() if not isinstance(env, VecNormalize) or "returns" in vars(env))
+        whole = (env for env, *_ in self._made.values() if not isinstance(env, VecNormalize) or "returns" in vars(env))
         made = sorted(whole, key=lambda env: isinstance(env, VecEnv))
         if made and not self._environments:
             self._watch(made[-1])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 
 import gymnasium as gym
 from gymnasium import spaces
@@ -25,7 +26,7 @@ from reload_audit.planning.discovery.of_training import training_of
 from reload_audit.processes.imports import ImportProblem, import_module
 from reload_audit.reading.model_zip import read_model
 from reload_audit.records.environment_spec import VEC_NORMALIZE, EnvironmentSpec, WrapperSpec
-from reload_audit.records.observation import ObservedEnvironment, Spaces
+from reload_audit.records.observation import Line, ObservedEnvironment, Spaces
 from reload_audit.records.script_record import ScriptDifference
 from reload_audit.records.specs import Claim, ExternalPolicy, ExternalSpec
 
@@ -113,7 +114,22 @@ def _as_stated(
     built = training.environment
     environment = replace(built, python_path=(*built.python_path, *spec.environment.python_path))
     found = _differences(subject, environment, f" ({training.said})", policy)
-    return replace(spec, environment=environment), found
+    asked = subject.environment.asked
+    return replace(spec, environment=environment), tuple(_where_asked(one, asked, training.said) for one in found)
+
+
+def _where_asked(difference: ScriptDifference, asked: Line | None, said: str) -> ScriptDifference:
+    """A difference with the script's own line, where training makes its environment on the same line of a module, too.
+
+    :param asked: the script's line that asks for its environment
+    :param said: where training makes its own
+    """
+    line = difference.line
+    if line is None or asked is None or line == asked:
+        return difference
+    here = f"{PurePath(line.file).name}:{line.line}"
+    is_shared = any(PurePath(one).name == here for one in said.split(", "))
+    return replace(difference, line=asked, instead="") if is_shared else difference
 
 
 def claim_said(claim: Claim) -> str:

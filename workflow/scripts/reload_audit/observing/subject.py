@@ -13,6 +13,7 @@ from reload_audit.environments.packages import is_registered
 from reload_audit.forensics.search import find_statistics
 from reload_audit.forensics.traces import traces_of
 from reload_audit.observing.arguments import is_lost
+from reload_audit.planning.discovery.of_training import training_of
 from reload_audit.planning.discovery.zips import algorithm_of, settings
 from reload_audit.reading.model_zip import read_model
 from reload_audit.records.environment_spec import VEC_FRAME_STACK, VEC_NORMALIZE, EnvironmentSpec, WrapperSpec
@@ -273,7 +274,7 @@ def _spec_of(
         statistics=found[0] if found else None,
         normalized=None,
         n_envs=None,
-        environment=_environment_spec(environment, script),
+        environment=_environment_spec(environment, script, path),
         named_by_user=("env", "wrappers", "vec_wrappers"),
     )
 
@@ -310,17 +311,37 @@ def _resolved(path: str | None) -> Path | None:
     return None if path is None else Path(path).resolve()
 
 
-def _environment_spec(environment: ObservedEnvironment, script: ScriptSpec) -> EnvironmentSpec:
-    """An environment as the script builds it."""
+def _environment_spec(environment: ObservedEnvironment, script: ScriptSpec, path: Path) -> EnvironmentSpec:
+    """An environment as the script builds it; one that its processes build, as the script that trains its model does.
+
+    :param path: of the model
+    """
     name, wrappers = buildable(environment), tuple(environment.wrappers or ())
-    if not name or not all(map(can_be_built, wrappers)) or is_lost(environment.env_kwargs):
+    folders = (str(Path(script.script).parent), script.cwd, *script.python_path)
+    if not (name or environment.env_class):
+        spec = _of_training(path, script)
+        spec = replace(spec, python_path=(*spec.python_path, *folders))
+    elif not name or not all(map(can_be_built, wrappers)) or is_lost(environment.env_kwargs):
         raise NoSubject(
             "its environment is defined in the script itself, and cannot be taken out of it: put it into a module"
         )
-    arguments = dict(environment.env_kwargs or {})
-    folders = (str(Path(script.script).parent), script.cwd, *script.python_path)
-    spec = EnvironmentSpec(name, arguments, wrappers, "env", (), folders)
+    else:
+        spec = EnvironmentSpec(name, dict(environment.env_kwargs or {}), wrappers, "env", (), folders)
     return spec if environment.time_limit is None else replace(spec, time_limit=environment.time_limit)
+
+
+def _of_training(path: Path, script: ScriptSpec) -> EnvironmentSpec:
+    """The environment of a model's training, as its repository says.
+
+    :raises NoSubject: it does not say it
+    """
+    training = training_of(str(path), script.script, script.cwd, "")
+    if training is None:
+        raise NoSubject(
+            "which environment its worker processes make is not seen, and no script beside it is found that trains its "
+            "model: evaluate in a DummyVecEnv, or register the environment"
+        )
+    return training.environment
 
 
 def buildable(environment: ObservedEnvironment) -> str:

@@ -174,6 +174,7 @@ class ObservedEnvironment(PlainData):
     :param vec_wrapper_defaults: of the parameters of these wrappers' classes
     :param vec_wrapper_lines: that made each of them
     :param vec_wrapper_spaces: as each of these leaves the spaces
+    :param asked: the line of the script itself that asks for it, where ``line`` may lie in a module
     """
 
     line: Line | None
@@ -198,6 +199,7 @@ class ObservedEnvironment(PlainData):
     vec_wrapper_defaults: Sequence[Mapping[str, object]] = ()
     vec_wrapper_lines: Sequence[Line | None] = ()
     vec_wrapper_spaces: Sequence[Spaces] = ()
+    asked: Line | None = None
 
     @property
     def stacks_frames(self) -> bool:

@@ -37,7 +37,8 @@ def training_of(model: str, script: str, cwd: str, folder: str) -> Training | No
 
     :param model: path of its zip
     :param script: path of the script that evaluates it
-    :param folder: takes modules that have to be taken out of a notebook, or of a script that would train
+    :param folder: takes modules that have to be taken out of a notebook, or of a script that would train; empty where
+        there is none for them, and then what is in them does not count
     """
     place, starts = os.path.realpath(model), (os.path.dirname(os.path.realpath(script)), os.path.realpath(cwd))
     for root in dict.fromkeys(map(root_of, starts)):
@@ -46,7 +47,7 @@ def training_of(model: str, script: str, cwd: str, folder: str) -> Training | No
                 setup = Repository(files_outside(root, ""), root).training(_asked(place, root))
             except Exception:  # of files that nobody foresaw: as if they said nothing
                 setup = None
-            if setup is not None:
+            if setup is not None and (folder or not any(one.text for one in setup.definitions)):
                 return _training(setup, root, folder)
     return None
 
