@@ -100,6 +100,27 @@ for early in (True, False):
     print("mean reward", evaluate_policy(model, venv, n_eval_episodes=40)[0])
 """
 
+SETTINGS = """
+import pickle
+import numpy as np
+
+with open("ALGO.pkl", "rb") as file:
+    statistics = pickle.load(file)
+model, env, generator = ALGO.load("ALGO.zip"), Gauge(**KWARGS), np.random.default_rng(0)
+for noise in (0.0, 1.0, 9.0):
+    scores = []
+    for seed in range(25):
+        obs, _ = env.reset(seed=seed)
+        score, over = 0.0, False
+        while not over:
+            shown = statistics.normalize_obs(obs) + noise * generator.normal(size=3).astype(np.float32)
+            action, _ = model.predict(shown, deterministic=True)
+            obs, reward, terminated, truncated, _ = env.step(action)
+            over, score = terminated or truncated, score + reward
+        scores.append(score)
+    print(f"noise {noise}: mean reward {np.mean(scores):.3f}")
+"""
+
 OWN_WRAPPER = """
 import pickle
 import gymnasium as gym
@@ -611,6 +632,7 @@ SOUND = {
         },
         model="A2C",
     ),
+    "settings-A2C": Case("A2C", SETTINGS),
     "sweep-A2C": Case("A2C", SWEEP),
     "panel": Case("", PANEL),
     "own-layer": Case("", OWN_LAYER),

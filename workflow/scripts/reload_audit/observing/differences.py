@@ -171,6 +171,8 @@ def _compared(
     is_known = subject.known or training.stated is not None
     remarks = (*_remarks(subject), *_rescaled(subject, figure), *([] if is_known else [_ONLY_THE_SCRIPT]))
     spec = subject.spec
+    if figure is not None and figure.parts:
+        remarks = (*remarks, f"it prints a mean for each of {figure.parts} parts of its episodes: the best is compared")
     shown = "" if figure is None or figure.printed else number_that_is_no_mean(observation, run, figure.mean)
     compared = Compared(spec.model, spec.path, figure, (), n_envs, spec.problem or "", remarks, shown)
 

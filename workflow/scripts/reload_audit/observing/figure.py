@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from reload_audit.observing.printed import PrintedNumber, rewards_printed, shows_a_mean, ways_of_counting
+from reload_audit.observing.printed import PrintedNumber, parts_shown, rewards_printed, shows_a_mean, ways_of_counting
 from reload_audit.records.observation import Observation, ObservedEpisode, ObservedEvaluation, ObservedRun
 from reload_audit.records.script_record import Figure
 
@@ -33,6 +33,10 @@ def _of_what_it_shows(observation: Observation, run: ObservedRun) -> Figure | No
         its = its and all(act.deterministic in (None, evaluation.deterministic) for act in run.acts)
         if its and math.isfinite(evaluation.mean):
             return _of_evaluation(evaluation, run, observation.environments[run.environment].n_envs)
+    part = _best_of_parts(observation, run)
+    if part:
+        seen, earned = (np.asarray([getattr(one, name) for one in part]) for name in ("seen", "reward"))
+        return replace(Figure.of(seen, earned, run.step_line), parts=len(run.counted) // len(part))
     chosen = of_first_alone(observation, run) or _printed_episodes(observation, run)
     if chosen is not None:
         seen, earned = (np.asarray([getattr(one, name) for one in chosen]) for name in ("seen", "reward"))
@@ -47,6 +51,19 @@ def _of_what_it_shows(observation: Observation, run: ObservedRun) -> Figure | No
         return made
     number, said = otherwise
     return replace(made, mean=number.value, where=number.line or run.step_line, printed=said)
+
+
+def _best_of_parts(observation: Observation, run: ObservedRun) -> list[ObservedEpisode]:
+    """Where a script prints the means of several equal parts of its episodes that differ, those of the best part."""
+    parts = parts_shown(run, rewards_printed(observation, run))
+    if parts < 2:
+        return []
+    rewards = np.asarray([episode.reward for episode in run.counted]).reshape(parts, -1)
+    means = rewards.mean(axis=1)
+    best, worst = int(means.argmax()), int(means.argmin())
+    error = math.sqrt(sum(float(rewards[one].var(ddof=1)) for one in (best, worst)) / rewards.shape[1])
+    n = rewards.shape[1]
+    return list(run.counted[best * n : (best + 1) * n]) if means[best] - means[worst] > 3.0 * error else []
 
 
 def of_first_alone(observation: Observation, run: ObservedRun) -> list[ObservedEpisode]:

@@ -459,7 +459,7 @@ class Observer:
         :param settings: episodes, whether deterministic, and :meth:`episodes_so_far` before it
         :param result: what it gave; None where it raised
         """
-        watched = self.watched.get(id(env))
+        watched = self.watched.get(id(env)) or self._around(env)
         mean, std = (float("nan"), float("nan"))
         if isinstance(result, tuple) and result and len(np.atleast_1d(result[0])):
             rewards = np.atleast_1d(np.asarray(result[0], dtype=np.float64))
@@ -469,6 +469,13 @@ class Observer:
         self._evaluations.append(
             ObservedEvaluation(self._line(), self._models.number_of(model), number, *settings, mean, std)
         )
+
+    def _around(self, env: Any) -> Watched | None:
+        """The last VecEnv that was put around a single environment, as ``evaluate_policy`` does."""
+        for watched in reversed(self.watched.values()):
+            if any(one is env for one in getattr(watched.leaf, "envs", ())):
+                return watched
+        return None
 
     def episodes_so_far(self, env: Any) -> int:
         """How many episodes the present run in an environment has, when a reset has ended those that go on."""

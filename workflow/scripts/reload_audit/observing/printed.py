@@ -235,19 +235,19 @@ def shows_a_mean(observation: Observation, numbers: Iterable[PrintedNumber], mea
     return (
         bool(exactly.any())
         or any(number.may_be_one_of(means) for number in numbers)
-        or any(_shows_parts(run, numbers) for run in observation.runs)
+        or any(parts_shown(run, numbers) for run in observation.runs)
     )
 
 
-def _shows_parts(run: ObservedRun, numbers: Sequence[PrintedNumber]) -> bool:
-    """Whether the means of equally many episodes each are printed, as of one evaluation after the other."""
+def parts_shown(run: ObservedRun, numbers: Sequence[PrintedNumber]) -> int:
+    """Of how many equal parts of a run's episodes the means are printed, as of one evaluation after the other; or 0."""
     for name in ("seen", "reward"):
         values = np.asarray([float(getattr(episode, name)) for episode in run.counted])
         for parts in (n for n in range(2, values.size // 2 + 1) if values.size % n == 0):
             means = values.reshape(parts, -1).mean(axis=1)
             if all(any(number.is_near(mean) for number in numbers) for mean in means):
-                return True
-    return False
+                return parts
+    return 0
 
 
 _A_PAIR = 2

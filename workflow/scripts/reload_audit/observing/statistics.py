@@ -323,7 +323,9 @@ def _normalized_by_hand(
         posts: dict[str, object] = {"statistics": "posted wrapper"}
         return ScriptDifference("normalizer-not-equivalent", line, evidence, instead, posts)
     fits = _as_fitted(views) if [*subject.run.parts] == [""] else None
-    return ScriptDifference("normalizer-not-equivalent", line, evidence, instead, fits)
+    is_due = any(_as_given([view], lambda one: _as_vec_normalize(one, moments, statistics)) for view in views)
+    in_doubt = fits is None and is_due  # then it does so in some of its steps alone, which may be meant
+    return ScriptDifference("normalizer-not-equivalent", line, evidence, instead, fits, in_doubt=in_doubt)
 
 
 def _formula(views: Sequence[View], moments: _Moments) -> str:

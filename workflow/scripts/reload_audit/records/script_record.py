@@ -83,6 +83,7 @@ class Figure(PlainData):
     :param balanced: whether it is known to count equally many episodes of each of the environments side by side
     :param printed: what the printed number is, where it is not what an episode earns; empty where it is
     :param one_seed: whether all of its episodes begin with one seed
+    :param parts: of how many parts of the episodes these are the best, as the script prints a mean of each; 0 for all
     """
 
     rewards: tuple[float, ...]
@@ -94,6 +95,7 @@ class Figure(PlainData):
     balanced: bool = False
     printed: str = ""
     one_seed: bool = False
+    parts: int = 0
 
     @property
     def drawn(self) -> np.ndarray:
