@@ -505,6 +505,33 @@ def test_a_new_normalization_that_is_frozen_is_tried_with_the_clipping_that_it_d
     assert given.max() == 10.0
 
 
+def test_parameters_that_change_while_a_model_acts_are_said_to_be_measured_as_they_were_first(boiler: Path) -> None:
+    text = """
+from boiler import Boiler
+from stable_baselines3 import PPO
+
+env, model = Boiler(), PPO.load("boiler.zip")
+for episode in range(2):
+    (obs, _), over = env.reset(), False
+    while not over:
+        obs, reward, ended, cut, _ = env.step(model.predict(obs, deterministic=True)[0])
+        over = ended or cut
+    CHANGES
+"""
+    script = ScriptSpec("changes.py", str(boiler / "changes.py"), (), str(boiler), {}, "", 120, 4096)
+    policy = ExternalPolicy(EvaluationSpec(20, 10**6, 4, 1000, (20,)), (), {}, 2**30)
+
+    def doubts(changes: str) -> list[str]:
+        seen = observed(boiler, "changes.py", text.replace("CHANGES", changes))
+        assert seen.run is not None
+        subject = subject_of(seen, seen.run, [], script, policy, str(boiler / "kept"))
+        return [one.evidence for one in weights_differences(subject, str(boiler / "kept")) if one.in_doubt]
+
+    (doubt,) = doubts("model.policy.load_state_dict({k: 0.9 * v for k, v in model.policy.state_dict().items()})")
+    assert "only what it earns with the first is measured" in doubt
+    assert doubts("pass") == []
+
+
 def test_wrappers_of_a_vec_env_are_built_as_the_script_built_them_or_said_to_be_missing(boiler: Path) -> None:
     seen = observed(boiler, "nested.py", IN_ONE_ANOTHER)
     folder = str(boiler / "kept")

@@ -43,6 +43,18 @@ def weights_differences(subject: Subject, folder: str) -> Iterator[ScriptDiffere
     elif source is None and read and acting.weights_acting != acting.weights:
         evidence = f"the parameters that act are not those that {acting.line} loaded: something set them anew"
         yield ScriptDifference("other-weights", acting.line, evidence, changes=changes)
+    if read and not acting.learned and acting.weights_last not in ("", acting.weights_acting):
+        yield from _changed_while_acting(subject, acting)
+
+
+def _changed_while_acting(subject: Subject, acting: ObservedModel) -> Iterator[ScriptDifference]:
+    """Parameters that are others at the end; a network in training mode changes its moments itself."""
+    if not any(act.training for act in subject.run.acts):
+        evidence = (
+            f"the parameters of the model of {acting.line} are others when the script ends than when it first acted: "
+            "only what it earns with the first is measured"
+        )
+        yield ScriptDifference("other-weights", acting.line, evidence, in_doubt=True)
 
 
 def is_untrained(model: ObservedModel) -> bool:
