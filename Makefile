@@ -14,7 +14,6 @@ ARGS ?=
 BIN := .venv/bin
 INSTALL ?= $(BIN)/python -m pip install --disable-pip-version-check
 BENCH := build/bench/venv
-RL_ZOO := build/rl_zoo
 
 .PHONY: audit test lint format causes charts screenshots scaling bench clean
 
@@ -23,7 +22,7 @@ audit: .venv/audit
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
 
 # Lint runs beside the tests: it needs one core for a minute.
-test: .venv/dev $(RL_ZOO)/ready
+test: .venv/dev build/rl_zoo/ready
 	@$(MAKE) --no-print-directory lint > .venv/lint.txt 2>&1 & lint=$$!; \
 	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder $(ARGS); tests=$$?; \
 	wait $$lint || { cat .venv/lint.txt; exit 1; }; exit $$tests
@@ -57,7 +56,7 @@ bench: $(BENCH)/ready
 	$(BENCH)/bin/python benchmarks/bench.py --write docs/benchmarks.md $(ARGS)
 
 clean:
-	rm -rf .venv build/bench $(RL_ZOO) results/* logs .snakemake
+	rm -rf .venv build/bench build/rl_zoo results/* logs .snakemake
 
 .venv/audit: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0])'
@@ -76,7 +75,7 @@ $(BENCH)/ready: benchmarks/requirements.txt requirements.txt
 	@touch $@
 
 # Apart from .venv, too, and with no more than tests of its `enjoy` need.
-$(RL_ZOO)/ready: tests/rl_zoo.txt .venv/audit
-	rm -rf $(RL_ZOO)
-	$(INSTALL) --quiet --no-deps --target $(RL_ZOO) -r tests/rl_zoo.txt
+build/rl_zoo/ready: tests/rl_zoo.txt .venv/audit
+	rm -rf build/rl_zoo
+	$(INSTALL) --quiet --no-deps --target build/rl_zoo -r tests/rl_zoo.txt
 	@touch $@

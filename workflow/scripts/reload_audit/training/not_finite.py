@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
 from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.vec_env import VecNormalize
 
 from reload_audit.evaluation.observations import PARAMETERS_NOT_FINITE, not_finite, parameters_are_finite, unusable
 
@@ -34,17 +32,18 @@ class FirstNotFinite:
         normalize = self._normalize
         self._look("observation", self._model._last_obs if normalize is None else normalize.old_obs, 0)
 
-    def look_at_step(self, found: Mapping[str, Any]) -> None:
+    def look_at_step(self, rewards: Any, observations: Any) -> None:
         """Look at the rewards and observations of a step.
 
-        :param found: the local variables of SB3's loop, by name
+        :param observations: those that follow it; None where SB3's loop has none of its own
         """
         if self._seen:
             return
         normalize, step = self._normalize, self._model.num_timesteps
-        given = (found.get("rewards"), found.get("new_obs")) if normalize is None else _before(normalize)
-        self._look("reward", given[0], step)
-        self._look("observation", given[1], step)
+        if normalize is not None:
+            rewards, observations = normalize.old_reward, normalize.old_obs
+        self._look("reward", rewards, step)
+        self._look("observation", observations, step)
 
     def why(self, error: Exception) -> str:
         """Why training broke; empty where numbers that are not finite, or unusable observations, are no reason.
@@ -81,8 +80,3 @@ class FirstNotFinite:
         when = f"step {step:,} of training" if step else "the first reset"
         given = f"a reward of {number}" if what == "reward" else f"an observation with {number}"
         self._seen = f"the environment gave {given} at {when}"
-
-
-def _before(normalize: VecNormalize) -> tuple[Any, Any]:
-    """Rewards and observations of the last step, not normalised."""
-    return normalize.old_reward, normalize.old_obs

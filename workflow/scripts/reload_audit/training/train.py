@@ -165,7 +165,7 @@ class _InEveryStep(BaseCallback):
 
     def _on_step(self) -> bool:
         self._progress.go_on()
-        self._numbers.look_at_step(self.locals)
+        self._numbers.look_at_step(self.locals.get("rewards"), self.locals.get("new_obs"))
         return True
 
 
