@@ -266,3 +266,19 @@ def test_a_script_says_how_a_model_was_trained_only_where_it_saves_that_file_and
     if found is not None:
         built = found.environment
         assert (built.env, built.env_kwargs, built.time_limit) == ("snake:SnakeEnv", {"size": 7}, 90)
+
+
+@pytest.mark.parametrize(
+    ("below", "is_repository", "said"),
+    [("", False, "train.py:6"), ("other", False, ""), ("other", True, "other/train.py:6")],
+)
+def test_code_in_a_folder_below_that_of_a_script_counts_only_within_its_git_repository(
+    tmp_path: Path, below: str, is_repository: bool, said: str
+) -> None:
+    text = TRAINS_A_SNAKE.replace("N_STEPS", "2048").replace("CURRICULUM", "")
+    files = {f"{below}/train.py".lstrip("/"): text, f"{below}/snake.py".lstrip("/"): SNAKE, "eval.py": "print()"}
+    folder = Repository(files, {"models/snake_final.zip": {**PPO_ALONE, "n_steps": 2048}}).write(tmp_path / "snakes")
+    if is_repository:
+        (folder / ".git").mkdir()
+    found = training_of(str(folder / "models/snake_final.zip"), str(folder / "eval.py"), str(folder), str(tmp_path))
+    assert ("" if found is None else found.said) == said

@@ -47,9 +47,22 @@ def training_of(model: str, script: str, cwd: str, folder: str) -> Training | No
                 setup = Repository(files_outside(root, ""), root).training(_asked(place, root))
             except Exception:  # of files that nobody foresaw: as if they said nothing
                 setup = None
-            if setup is not None and (folder or not any(one.text for one in setup.definitions)):
+            if setup is None or not _is_of_project(setup, root):
+                continue
+            if folder or not any(one.text for one in setup.definitions):
                 return _training(setup, root, folder)
     return None
+
+
+def _is_of_project(setup: Setup, root: str) -> bool:
+    """Whether all code of the user's that a setup needs belongs to the project of the script.
+
+    That is a git repository. Where there is none, a folder below may be anybody's: code counts only where the script
+    itself would find it.
+    """
+    needed = {folder for one in setup.definitions for folder in one.folders}
+    needed |= {os.path.dirname(one.place.path) for one in setup.definitions if one.text}
+    return Path(root, ".git").exists() or all(os.path.normpath(one) == "." for one in needed)
 
 
 def _asked(model: str, root: str) -> Asked:
