@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import gymnasium as gym
 import pytest
+from stable_baselines3.common import vec_env
+from stable_baselines3.common.env_util import make_vec_env
 
 from reload_audit.observing.acting_line import (
     asked_deterministically,
@@ -23,7 +27,7 @@ from reload_audit.observing.building_line import (
     with_wrappers,
 )
 from reload_audit.observing.counting import without_reset
-from reload_audit.observing.frames import frames_of_training, with_frames_stacked
+from reload_audit.observing.frames import Frames, frames_of_training, with_frames_stacked
 from reload_audit.observing.statement import LEFT_OUT
 from reload_audit.observing.weights import _assigned, _with_file, with_file_loaded
 from reload_audit.records.environment_spec import EnvironmentSpec, WrapperSpec
@@ -340,7 +344,7 @@ def test_a_reset_is_left_out_where_a_line_does_nothing_else(code: str, instead: 
 def test_frames_are_stacked_around_a_vec_env_and_nothing_else() -> None:
     def stacked(code: str) -> str:
         made = replace(environment(""), layers=("DummyVecEnv",), vec_line=line(code))
-        return with_frames_stacked(made, 4)[1]
+        return with_frames_stacked(made, Frames(4, have_axis=False))[1]
 
     made = stacked("env = DummyVecEnv([make])")
     assert made.endswith("import VecFrameStack; env = VecFrameStack(DummyVecEnv([make]), 4)")
@@ -356,7 +360,6 @@ def test_frames_are_stacked_around_a_vec_env_and_nothing_else() -> None:
         ((8,), (4,), 4, 2),
         ((3, 84, 84), (12, 84, 84), 1, 4),
         ((84, 84, 1), (84, 84, 4), 1, 4),
-        ((2,), (5, 2), 1, 5),
         ((3,), (8,), 1, None),
         ((3,), (8,), 2, None),
         ((8,), (2,), 1, None),
@@ -374,10 +377,55 @@ def test_the_shape_of_observations_says_how_many_frames_a_model_was_trained_on(
         vec_wrappers=layers,
         vec_wrapper_lines=[line(f"env = VecFrameStack(env, n_stack={now})", 7) for _ in layers],
     )
-    assert frames_of_training(made, given, expected) == frames
-    if layers and frames:
-        where, instead = with_frames_stacked(made, frames)
+    found = frames_of_training(made, given, expected)
+    assert found == (None if frames is None else Frames(frames, have_axis=False))
+    if layers and found:
+        where, instead = with_frames_stacked(made, found)
         assert (where and where.line, instead) == (7, f"env = VecFrameStack(env, n_stack={frames})")
+
+
+MADE_ALONE, MADE_ABREAST = "env = gym.make('CartPole-v1')", "env = make_vec_env('CartPole-v1')"
+STACKED_ALONE, STACKED_ABREAST = "env = FrameStackObservation(env, 4)", "env = VecFrameStack(env, 4)"
+
+
+@pytest.mark.parametrize(
+    ("made", "stacked", "expected", "is_written"),
+    [
+        (MADE_ALONE, "", (4, 4), True),
+        (MADE_ALONE, "", (16,), False),
+        (MADE_ABREAST, "", (4, 4), True),
+        (MADE_ABREAST, "", (16,), True),
+        (MADE_ALONE, STACKED_ALONE, (8, 4), True),
+        (MADE_ALONE, STACKED_ALONE, (2, 4), True),
+        (MADE_ALONE, STACKED_ALONE, (16,), False),
+        (MADE_ABREAST, STACKED_ABREAST, (32,), True),
+        (MADE_ABREAST, STACKED_ABREAST, (4, 16), False),
+    ],
+)
+def test_a_line_that_is_to_stack_frames_gives_observations_of_the_shape_of_training_or_is_not_written(
+    made: str, stacked: str, expected: tuple[int, ...], is_written: bool
+) -> None:
+    names: dict[str, Any] = {"gym": gym, **vars(vec_env), **vars(gym.wrappers), "make_vec_env": make_vec_env}
+    exec(f"{made}; inside = env; {stacked}", names)  # noqa: S102
+    abreast = made == MADE_ABREAST
+    layer = WrapperSpec("VecFrameStack", {"n_stack": 4})
+    axis = WrapperSpec("gymnasium.wrappers.stateful_observation:FrameStackObservation", {"stack_size": 4})
+    seen = replace(
+        environment(made),
+        layers=("DummyVecEnv",) if abreast else (),
+        vec_line=line(made) if abreast else None,
+        vec_wrappers=[layer] if stacked and abreast else [],
+        vec_wrapper_lines=[line(stacked, 7)] if stacked and abreast else [],
+        wrappers=[axis] if stacked and not abreast else [],
+        wrapper_lines=[line(stacked, 7)] if stacked and not abreast else [],
+    )
+    frames = frames_of_training(seen, names["env"].observation_space.shape, expected)
+    instead = "" if frames is None else with_frames_stacked(seen, frames)[1]
+    assert bool(instead) == is_written
+    if instead:
+        names["env"] = names["inside"]
+        exec(instead, names)  # noqa: S102
+        assert names["env"].observation_space.shape == expected
 
 
 def test_what_cannot_be_rewritten_on_one_line_is_left_alone() -> None:

@@ -265,7 +265,7 @@ def _of_other_spaces(observation: Observation) -> Iterator[ScriptDifference]:
             yield ScriptDifference("environment-differs", line, evidence)
         else:
             built, instead = with_frames_stacked(seen, frames)
-            evidence += f", as of {frames} frames stacked{stacked_said(seen)}"
+            evidence += f", which may be {frames.number} frames stacked{stacked_said(seen)}"
             yield ScriptDifference("frame-stack-missing", built if instead else line, evidence, instead)
     elif any(sentence in said for sentence in _OTHER_SPACES):
         evidence = f"the environment has other spaces than what is loaded for it: {said}"

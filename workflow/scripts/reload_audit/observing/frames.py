@@ -4,32 +4,48 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from reload_audit.observing.building_line import MAKERS, with_wrappers
 from reload_audit.observing.statement import Statement, last_name
 from reload_audit.records.environment_spec import VEC_FRAME_STACK, WrapperSpec
 from reload_audit.records.observation import Line, ObservedEnvironment
 
-_IN_AN_AXIS = "gymnasium.wrappers:FrameStackObservation"
+_WITH_AXIS = "gymnasium.wrappers:FrameStackObservation"
 
 
-def frames_of_training(seen: ObservedEnvironment | None, given: Sequence[int], expected: Sequence[int]) -> int | None:
-    """How many frames observations of training were made of; None where their shape does not say it.
+@dataclass(frozen=True)
+class Frames:
+    """Frames of which observations of training were made.
+
+    :param number: how many
+    :param have_axis: whether they are in an axis of their own, where FrameStackObservation puts them, not VecFrameStack
+    """
+
+    number: int
+    have_axis: bool
+
+
+def frames_of_training(
+    seen: ObservedEnvironment | None, given: Sequence[int], expected: Sequence[int]
+) -> Frames | None:
+    """What frames observations of training may have been made of; None where their shape does not say it.
 
     :param seen: the script's environment; None where it is not known
     :param given: the shape of observations in the script
     :param expected: that of training
     """
-    if [*expected[1:]] == [*given] and expected[0] > 1:
-        return expected[0]
+    have_axis = _place_with_axis(seen) is not None
+    if [*expected[1:]] == [*given[have_axis:]] and expected[0] > 1:
+        return Frames(expected[0], have_axis=True)
     other = [axis for axis, size in enumerate(expected) if size != given[axis]] if len(given) == len(expected) else []
-    if len(other) != 1:
+    if have_axis or len(other) != 1:
         return None
     now = _stacked(seen)
     of_one, rest = divmod(given[other[0]], now)
-    if rest or not of_one or expected[other[0]] % of_one:
+    if rest or not of_one or expected[other[0]] % of_one or expected[other[0]] == of_one:
         return None
-    return expected[other[0]] // of_one if expected[other[0]] > of_one else None
+    return Frames(expected[other[0]] // of_one, have_axis=False)
 
 
 def stacked_said(seen: ObservedEnvironment | None) -> str:
@@ -38,23 +54,44 @@ def stacked_said(seen: ObservedEnvironment | None) -> str:
     return "" if now == 1 else f", and here {now} are"
 
 
-def with_frames_stacked(seen: ObservedEnvironment | None, frames: int) -> tuple[Line | None, str]:
-    """The line that has to change for so many frames to be stacked, and what to write there."""
+def with_frames_stacked(seen: ObservedEnvironment | None, frames: Frames) -> tuple[Line | None, str]:
+    """The line that has to change for these frames to be stacked, and what to write there; no text for no such line."""
     if seen is None:
         return None, ""
-    if _stacked(seen) > 1:
-        return _with_another_number(seen, frames)
-    if not seen.layers:
-        added = [*(seen.wrappers or ()), WrapperSpec(_IN_AN_AXIS, {"stack_size": frames})]
-        return with_wrappers(seen, added, lambda place, other: place == other)
-    return seen.vec_line, _stacked_around(seen.vec_line, frames)
+    if frames.have_axis:
+        return _with_axis(seen, frames.number)
+    if seen.stacks_frames:
+        return _with_another_number(seen, frames.number)
+    return seen.vec_line, _stacked_around(seen.vec_line, frames.number) if seen.layers else ""
 
 
 def _stacked(seen: ObservedEnvironment | None) -> int:
     """How many frames a script stacks; 1 for none."""
-    layers = () if seen is None else seen.vec_wrappers
-    numbers = (one.kwargs.get("n_stack") for one in layers if one.name == VEC_FRAME_STACK)
+    if seen is None:
+        return 1
+    numbers = [one.kwargs.get("n_stack") for one in seen.vec_wrappers if one.name == VEC_FRAME_STACK]
+    place = _place_with_axis(seen)
+    if place is not None and seen.wrappers is not None:
+        numbers.append(seen.wrappers[place].kwargs.get("stack_size"))
     return next((number for number in numbers if isinstance(number, int)), 1)
+
+
+def _place_with_axis(seen: ObservedEnvironment | None) -> int | None:
+    """The place of FrameStackObservation among the wrappers of a script; None for none."""
+    own = () if seen is None else seen.wrappers or ()
+    return next((place for place, one in enumerate(own) if one.name.endswith(":FrameStackObservation")), None)
+
+
+def _with_axis(seen: ObservedEnvironment, frames: int) -> tuple[Line | None, str]:
+    """The line that has to change for each environment to have FrameStackObservation around it, and its text."""
+    if seen.wrappers is None or seen.stacks_frames:
+        return None, ""
+    place = _place_with_axis(seen)
+    start, end = (len(seen.wrappers),) * 2 if place is None else (place, place + 1)
+    kwargs = {} if place is None else dict(seen.wrappers[place].kwargs)
+    stacking = WrapperSpec(_WITH_AXIS, {**kwargs, "stack_size": frames})
+    added = [*seen.wrappers[:start], stacking, *seen.wrappers[end:]]
+    return with_wrappers(seen, added, lambda own, other: own == other != place)
 
 
 def _with_another_number(seen: ObservedEnvironment, frames: int) -> tuple[Line | None, str]:
