@@ -128,6 +128,62 @@ for _ in range(30):
         obs, info = env.reset()
 """
 
+IN_ITS_OWN_WORDS = """
+import sys
+import gymnasium as gym
+from boiler import Boiler
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper
+
+class AnythingElse:
+    def __getattr__(self, name):
+        return AnythingElse()
+
+sys.modules["not_installed"] = AnythingElse()
+
+class Sure(PPO):
+    def predict(self, obs, deterministic=True):
+        return super().predict(obs, deterministic=deterministic)[0]
+
+    def save(self, name):
+        super().save(name)
+
+class Late(gym.Wrapper):
+    def __init__(self, make):
+        self.make = make
+
+    def reset(self, **kwargs):
+        super().__init__(self.make())
+        return self.env.reset(**kwargs)
+
+    def step(self, power, verbose=False):
+        return self.env.step(power)
+
+class Silent(VecEnvWrapper):
+    def reset(self):
+        return self.venv.reset()
+
+    def step_wait(self):
+        return self.venv.step_wait()
+
+    def render(self):
+        return "nothing"
+
+model = Sure.load("boiler.zip")
+model.save(name="again")
+env = Late(Boiler)
+obs, over = env.reset(seed=0)[0], False
+while not over:
+    obs, reward, terminated, truncated, info = env.step(power=model.predict(obs=obs), verbose=True)
+    over = terminated or truncated
+envs = Silent(DummyVecEnv([Boiler]))
+obs = envs.reset()
+for step in range(3):
+    obs, *others = envs.step(actions=model.predict(obs))
+model.policy._predict(observation=model.policy.obs_to_tensor(obs)[0], deterministic=True)
+assert envs.render() == "nothing"
+"""
+
 IN_THREADS = """
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
@@ -460,6 +516,18 @@ def test_weights_and_observations_set_in_ways_of_a_script_s_own_are_blamed_only_
         True,
     )
     assert "which of the wrappers Normalized, Halved does so is not known" in several.evidence
+
+
+def test_a_script_whose_classes_have_parameters_of_their_own_runs_as_it_does_alone(boiler: Path) -> None:
+    seen = observed(boiler, "words.py", IN_ITS_OWN_WORDS)
+    assert seen.raised == ""
+    assert [(run.steps, run.changed, run.unasked) for run in seen.runs] == [(40, 0, 0), (3, 0, 0)]
+    assert [[(act.how, act.deterministic) for act in run.acts] for run in seen.runs] == [[("predict", True)]] * 2
+    late, abreast = seen.environments
+    assert [one.name for one in late.wrappers or ()] == ["__main__:Late"]
+    assert [one.name for one in abreast.vec_wrappers] == ["__main__:Silent"]
+    assert str(boiler / "again.zip") in seen.models[0].saved
+    assert seen.own_packages == ("boiler",)
 
 
 def test_threads_are_said_to_be_seen_in_part_and_their_actions_are_not_called_changed(boiler: Path) -> None:

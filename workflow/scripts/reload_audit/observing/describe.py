@@ -66,6 +66,13 @@ def layers_of(env: Any) -> list[Any]:
     return layers
 
 
+def is_whole(env: Any) -> bool:
+    """Whether each wrapper around an environment has one inside, and none has yet to make it in its ``reset``."""
+    while isinstance(env, gym.Wrapper | VecEnvWrapper):
+        env = vars(env).get("venv") if isinstance(env, VecEnvWrapper) else getattr(env, "env", None)
+    return env is not None
+
+
 def described(
     layers: Sequence[Any],
     line_of: Callable[[Any], Line | None],

@@ -7,7 +7,6 @@ objects that are copied or pickled stay as they are.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -21,9 +20,10 @@ from stable_baselines3.common.distributions import Distribution
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecNormalize
 
-from reload_audit.observing.acting import as_array, has_one_mode, is_as_in_training, is_traced
+from reload_audit.observing.acting import is_traced
 from reload_audit.observing.models_seen import absolute
 from reload_audit.observing.observer import Observer
+from reload_audit.observing.parameters import Parameters
 from reload_audit.observing.replacing import everywhere, in_all
 
 _ON_SCREEN = 'render("human") was left out: no window is opened while a script is observed'
@@ -100,20 +100,24 @@ def _constructing(observer: Observer, original: Any) -> Any:
 
 
 def _setting_parameters(observer: Observer, original: Any) -> Any:
-    def set_parameters(self: Any, load_path_or_dict: Any, *args: Any, **kwargs: Any) -> Any:
-        result = original(self, load_path_or_dict, *args, **kwargs)
+    parameters = Parameters(original)
+
+    def set_parameters(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = original(self, *args, **kwargs)
         if observer.on and not observer.depth["load"]:
-            observer.parameters_set(self, load_path_or_dict)
+            observer.parameters_set(self, parameters.first(args, kwargs))
         return result
 
     return set_parameters
 
 
 def _saving(observer: Observer, original: Any) -> Any:
-    def save(self: Any, path: Any, *args: Any, **kwargs: Any) -> Any:
-        result = original(self, path, *args, **kwargs)
+    parameters = Parameters(original)
+
+    def save(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = original(self, *args, **kwargs)
         if observer.here:
-            observer.model_saved(self, absolute(path, ".zip"))
+            observer.model_saved(self, absolute(parameters.first(args, kwargs), ".zip"))
         return result
 
     return save
@@ -136,55 +140,36 @@ def _learning(observer: Observer, original: Any) -> Any:
 
 
 def _predicting(observer: Observer, original: Any, *, of_model: bool) -> Any:
-    how = "predict" if of_model else "policy.predict"
-    depth = observer.depth
+    parameters, depth = Parameters(original, BasePolicy.predict), observer.depth
 
-    def predict(
-        self: Any,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
-        deterministic: bool = False,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Any:
+    def predict(self: Any, *args: Any, **kwargs: Any) -> Any:
         if depth["act"] or (depth["step"] and observer.acting is not None):  # then another one acts, as an opponent
-            return original(self, observation, state, episode_start, deterministic, *args, **kwargs)
+            return original(self, *args, **kwargs)
         if observer.on:
-            masks = args[0] if args else kwargs.get("action_masks")
-            if masks is not None:
-                observer.masked(masks)
-            mode = None if has_one_mode(self, of_model=of_model) else bool(deterministic)
-            flags = (mode, state is not None, episode_start is not None, masks is not None, False)
-            observer.acted(self, how, observation, flags)
-            observer.begins = episode_start is not None and bool(np.any(episode_start))
+            observation = args[0] if args else parameters.first(args, kwargs)
+            observer.predicts(self, observation, parameters.read(args, kwargs), of_model)
         depth["act"] = 1
         try:
-            result = original(self, observation, state, episode_start, deterministic, *args, **kwargs)
+            result = original(self, *args, **kwargs)
         finally:
             depth["act"] = 0
-        observer.answer = result[0]
+        observer.answer = result[0] if isinstance(result, tuple) else result
         return result
 
     return predict
 
 
 def _forwarding(observer: Observer, original: Any) -> Any:
-    signature = inspect.signature(original)
-    usual = getattr(signature.parameters.get("deterministic"), "default", None)
-    depth = observer.depth
+    parameters, depth = Parameters(original, BasePolicy._predict), observer.depth
 
-    def forward(self: Any, obs: Any, *args: Any, **kwargs: Any) -> Any:
-        if depth["act"] or (depth["step"] and observer.acting is not None) or is_traced(obs):
-            return original(self, obs, *args, **kwargs)
+    def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if depth["act"] or (depth["step"] and observer.acting is not None) or is_traced(parameters.first(args, kwargs)):
+            return original(self, *args, **kwargs)
         if observer.on:
-            flag = kwargs.get("deterministic", args[-1] if args and isinstance(args[-1], bool) else usual)
-            mode = None if flag is None or has_one_mode(self, of_model=False) else bool(flag)
-            masks = kwargs.get("action_masks") is not None
-            observer.acted(self, "policy()", as_array(obs), (mode, False, False, masks, is_as_in_training(self)))
+            observer.forwards(self, parameters.first(args, kwargs), parameters.read(args, kwargs))
         depth["act"] = 1
         try:
-            result = original(self, obs, *args, **kwargs)
+            result = original(self, *args, **kwargs)
         finally:
             depth["act"] = 0
         observer.answer = result
@@ -195,15 +180,15 @@ def _forwarding(observer: Observer, original: Any) -> Any:
 
 def _asking_parts(observer: Observer, original: Any) -> Any:
     """A method of a policy from whose result a script computes actions itself. How it does so is not known."""
-    depth = observer.depth
+    parameters, depth = Parameters(original), observer.depth
 
-    def part(self: Any, obs: Any, *args: Any, **kwargs: Any) -> Any:
-        if depth["act"] or (depth["step"] and observer.acting is not None) or is_traced(obs):
-            return original(self, obs, *args, **kwargs)
+    def part(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if depth["act"] or (depth["step"] and observer.acting is not None) or is_traced(parameters.first(args, kwargs)):
+            return original(self, *args, **kwargs)
         if observer.on:
-            observer.asked_part(self, as_array(obs))
+            observer.asked_part(self, parameters.first(args, kwargs))
         with observer.inside("act"):
-            return original(self, obs, *args, **kwargs)
+            return original(self, *args, **kwargs)
 
     return part
 
@@ -228,15 +213,17 @@ def _choosing(observer: Observer, original: Any, *, deterministic: bool) -> Any:
 
 
 def _stepping(observer: Observer, original: Any) -> Any:
-    def step(self: Any, action: Any) -> Any:
+    parameters = Parameters(original)
+
+    def step(self: Any, *args: Any, **kwargs: Any) -> Any:
         depth = observer.depth
         if depth["step"]:
-            result = original(self, action)
+            result = original(self, *args, **kwargs)
             if self is observer.innermost and isinstance(result, tuple):  # not so super().reset()
                 observer.innermost_gave = result[0]
             return result
         if not observer.on:
-            return original(self, action)
+            return original(self, *args, **kwargs)
         watched = observer.watched.get(id(self))
         if watched is None or watched.env is not self:
             watched = observer.before(self)
@@ -244,12 +231,12 @@ def _stepping(observer: Observer, original: Any) -> Any:
             observer.innermost, observer.innermost_gave = watched.innermost, None
         depth["step"] = 1
         try:
-            result = original(self, action)
+            result = original(self, *args, **kwargs)
         finally:
             depth["step"] = 0
         if watched is not None:
             try:
-                observer.was_stepped(watched, action, result)
+                observer.was_stepped(watched, args[0] if args else parameters.first(args, kwargs), result)
             except Exception as error:
                 observer.failed(error)
         return result
@@ -281,11 +268,13 @@ def _resetting(observer: Observer, original: Any) -> Any:
 
 
 def _rendering(observer: Observer, original: Any) -> Any:
-    def render(self: Any, mode: str | None = None, *args: Any, **kwargs: Any) -> Any:
-        if (mode or kwargs.get("mode") or self.render_mode) == "human":
+    parameters = Parameters(original, VecEnv.render)
+
+    def render(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if (parameters.read(args, kwargs).get("mode") or getattr(self, "render_mode", None)) == "human":
             observer.say(_ON_SCREEN)
             return None
-        return original(self, mode, *args, **kwargs)
+        return original(self, *args, **kwargs)
 
     return render
 
@@ -293,7 +282,7 @@ def _rendering(observer: Observer, original: Any) -> Any:
 def _waiting(observer: Observer, original: Any) -> Any:
     def step_wait(self: Any) -> Any:
         result = original(self)
-        observer.leaf_rewards = result[1].copy()
+        observer.leaf_rewards = np.array(result[1])
         return result
 
     return step_wait
@@ -305,8 +294,7 @@ def _building(observer: Observer, original: Any) -> Any:
             original(self, *args, **kwargs)
             return
         observer.built(self, original, args, kwargs)
-        takes_none = not any(isinstance(value, gym.Env | VecEnv) for value in (*args, *kwargs.values()))
-        with observer.building(self, makes_its_own=takes_none):
+        with observer.building(self, (*args, *kwargs.values())):
             original(self, *args, **kwargs)
 
     return build

@@ -12,7 +12,7 @@ import tokenize
 from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType, ModuleType, TracebackType
 
 from reload_audit.reading.trust import can_be_trusted
 from reload_audit.records.observation import Line
@@ -97,7 +97,7 @@ class UserLines:
 
     def packages(self) -> tuple[str, ...]:
         """The user's own packages, and modules of none, that are imported by now."""
-        files = {name: getattr(module, "__file__", None) or "" for name, module in [*sys.modules.items()]}
+        files = {name: _file_of(module) for name, module in [*sys.modules.items()]}
         own = {name.partition(".")[0] for name, file in files.items() if self._lies_in_user_code(file)}
         return tuple(sorted(filter(can_be_trusted, own)))
 
@@ -111,6 +111,12 @@ class UserLines:
     def _shown(self, file: str) -> str:
         path = Path(file)
         return str(path.relative_to(self._folder)) if path.is_relative_to(self._folder) else path.name
+
+
+def _file_of(module: object) -> str:
+    """The file of a module; empty for none, as of an object that stands for a module and answers to any name."""
+    file = vars(module).get("__file__") if isinstance(module, ModuleType) else None
+    return file if isinstance(file, str) else ""
 
 
 def _hands_texts_on(frame: FrameType) -> bool:

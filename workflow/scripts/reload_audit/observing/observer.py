@@ -25,7 +25,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
 
 from reload_audit.observing import acting
 from reload_audit.observing.acting import DISTRIBUTION, PARTS, Acting, Batch, is_answer, rows
-from reload_audit.observing.describe import arguments_of, described, layers_of, own_wrappers, single_of
+from reload_audit.observing.describe import arguments_of, described, is_whole, layers_of, own_wrappers, single_of
 from reload_audit.observing.keeping_out import Absent, EnoughSeen, careful
 from reload_audit.observing.lines import UserLines
 from reload_audit.observing.models_seen import ModelsSeen
@@ -190,7 +190,34 @@ class Observer:
                 del self.watched[key]
         self._models.learned(model, steps, self._line())
 
-    def acted(self, actor: Any, how: str, observation: Any, flags: Flags) -> None:
+    def predicts(self, actor: Any, observation: Any, given: dict[str, object], of_model: bool) -> None:
+        """``predict`` of a model, or of a policy, is called.
+
+        :param given: what its parameters are given, by their names
+        """
+        masks, mode, starts = given.get("action_masks"), given.get("deterministic"), given.get("episode_start")
+        try:
+            if masks is not None:
+                self._masked(masks)
+            mode = None if mode is None or acting.has_one_mode(actor, of_model=of_model) else bool(mode)
+            flags = (mode, given.get("state") is not None, starts is not None, masks is not None, False)
+            self._acted(actor, "predict" if of_model else "policy.predict", observation, flags)
+            self.begins = starts is not None and bool(np.any(starts))  # type: ignore[call-overload]
+        except Exception as error:
+            self.failed(error)
+
+    @careful
+    def forwards(self, policy: Any, observation: Any, given: dict[str, object]) -> None:
+        """A policy is called by itself, with tensors.
+
+        :param given: what its parameters are given, by their names
+        """
+        mode, masked = given.get("deterministic"), given.get("action_masks") is not None
+        mode = None if mode is None or acting.has_one_mode(policy, of_model=False) else bool(mode)
+        flags = (mode, False, False, masked, acting.is_as_in_training(policy))
+        self._acted(policy, "policy()", acting.as_array(observation), flags)
+
+    def _acted(self, actor: Any, how: str, observation: Any, flags: Flags) -> None:
         """Actions were asked for.
 
         :param actor: a model or a policy
@@ -198,16 +225,11 @@ class Observer:
         :param flags: whether deterministic, None where that is open or makes no difference; whether state, starts and
             masks were given; whether the network acts as in training
         """
-        try:
-            self.acting = (self._models.acts(actor), (how, self._lines.place(), *flags))
-            self._given = observation
-            self._batch.asked(self.acting)
-        except Exception as error:
-            self.failed(error)
+        self.acting = (self._models.acts(actor), (how, self._lines.place(), *flags))
+        self._given = observation
+        self._batch.asked(self.acting)
 
-    @careful
-    def masked(self, masks: Any) -> None:
-        """``predict`` is given action masks."""
+    def _masked(self, masks: Any) -> None:
         now = np.array(masks)
         self._masks_again = masks is self._masks and np.array_equal(now, self._masks_then)
         self._masks, self._masks_then = masks, now
@@ -225,7 +247,8 @@ class Observer:
     def asked_part(self, policy: Any, observation: Any) -> None:
         """A method of a policy was called from whose result actions can be computed, outside a request for actions."""
         if self.acting is None and self._models.number_of(policy) is not None:
-            self.acted(policy, PARTS, observation, (None, False, False, False, acting.is_as_in_training(policy)))
+            shown = acting.as_array(observation)
+            self._acted(policy, PARTS, shown, (None, False, False, False, acting.is_as_in_training(policy)))
 
     # --- Statistics ---
 
@@ -256,10 +279,10 @@ class Observer:
         self._made.setdefault(key, (env, self._lines.place(), self._lines.place(in_script=True)))
 
     @contextlib.contextmanager
-    def building(self, env: Any, *, makes_its_own: bool) -> Iterator[None]:
+    def building(self, env: Any, given: Sequence[object]) -> Iterator[None]:
         """While the block runs, the constructor of an environment, a VecEnv or a wrapper does.
 
-        :param makes_its_own: whether it is given no environment: a wrapper then makes the one inside it
+        :param given: its arguments
         """
         if any(one is env for one in self._building):  # this is the constructor of a base class
             yield
@@ -269,17 +292,25 @@ class Observer:
         self._building.append(env)
         try:
             yield
-            if makes_its_own and isinstance(env, gym.Wrapper | VecEnvWrapper):
-                self._inside.setdefault(id(env.unwrapped), env)
+            self._note_inside(env, given)
         finally:
             self._building.pop()
+
+    @careful
+    def _note_inside(self, env: Any, given: Sequence[object]) -> None:
+        """A wrapper that was given no environment has made the one inside it, or will make it later."""
+        makes_its_own = not any(isinstance(value, gym.Env | VecEnv) for value in given)
+        if makes_its_own and isinstance(env, gym.Wrapper | VecEnvWrapper) and is_whole(env):
+            self._inside.setdefault(id(env.unwrapped), env)
 
     def before(self, env: Any) -> Watched | None:
         """The script is about to reset or step an environment.
 
-        :return: the environment as it is watched; None where it cannot be
+        :return: the environment as it is watched; None where it cannot be, or not yet
         """
         try:
+            if not is_whole(env):
+                return None
             watched = self._watch(env)
         except Exception as error:
             self.failed(error)

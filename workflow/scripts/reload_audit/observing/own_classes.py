@@ -99,7 +99,7 @@ def _chain(env: Any) -> Iterator[Any]:
     """An environment's wrappers, outermost first, and itself; nothing of what is no environment."""
     while isinstance(env, gym.Env):
         yield env
-        env = env.env if isinstance(env, gym.Wrapper) else None
+        env = getattr(env, "env", None) if isinstance(env, gym.Wrapper) else None
 
 
 def _as_written(kind: type) -> None:
