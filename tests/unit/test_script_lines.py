@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium as gym
@@ -27,6 +28,7 @@ from reload_audit.observing.building_line import (
     with_wrappers,
 )
 from reload_audit.observing.counting import without_reset
+from reload_audit.observing.environment import environment_differences
 from reload_audit.observing.frames import Frames, frames_of_training, with_frames_stacked
 from reload_audit.observing.statement import LEFT_OUT
 from reload_audit.observing.weights import _assigned, _with_file, with_file_loaded
@@ -169,6 +171,34 @@ def test_the_environment_of_training_is_built_on_the_line_that_builds_another(
 )
 def test_an_environment_is_given_what_training_gave_it_where_its_class_is_called(code: str, instead: str) -> None:
     assert with_arguments(environment(code), {"speed": 2}) == instead
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"weigh": {"object": "robot:heavy"}},
+        {"weights": {"object": "numpy:asarray", "arguments": {"a": [1.0, 2.0], "dtype": "float32"}}},
+        {"stages": [{"speed": {"object": "robot:fast"}}]},
+        {"reward_fn": "robot:upright"},
+    ],
+)
+def test_a_function_or_an_array_of_training_is_never_written_as_what_stands_for_it(given: dict[str, object]) -> None:
+    spec = EnvironmentSpec("robot:Robot", given, (), "env", (), ())
+    (name,) = given
+    wrapper = [WrapperSpec("robot:Scales", given)]
+    made = environment(f"env = Robot({name}=1)")
+    assert with_arguments(made, given) == with_environment(made, spec) == ""
+    assert with_wrappers(made, wrapper, lambda *_: False)[1] == ""
+    seen = replace(made, env_kwargs={name: 1}, time_limit=None)
+    subject: Any = SimpleNamespace(
+        known=True,
+        environment=seen,
+        spec=SimpleNamespace(environment=spec, named_by_user=()),
+        run=SimpleNamespace(own_limit=None),
+    )
+    policy: Any = SimpleNamespace(trust=())
+    (found,) = environment_differences(subject, policy)
+    assert (found.cause, found.instead) == ("env-kwargs", "")
 
 
 def test_statistics_are_applied_around_a_single_environment_and_its_last_wrapper() -> None:

@@ -6,6 +6,7 @@ import json
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from enum import Enum, IntEnum
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from stable_baselines3.common.vec_env import VecVideoRecorder
 from reload_audit.diagnosis.joint_effects import MOST_PAIRS, next_to_try, together
 from reload_audit.observing.acting_line import normalized_by_its_own
 from reload_audit.observing.alike import with_alike_joined
+from reload_audit.observing.arguments import as_data, may_be_same
 from reload_audit.observing.figure import figure_of
 from reload_audit.observing.films import NO_FILM, allow_recorders
 from reload_audit.observing.lines import UserLines
@@ -32,6 +34,7 @@ from reload_audit.observing.spaces_seen import contains, space_said
 from reload_audit.observing.subject import NoSubject, subject_of
 from reload_audit.observing.wrappers_seen import WrappersSeen
 from reload_audit.planning.scripts import planned_scripts
+from reload_audit.processes.imports import with_objects
 from reload_audit.records.conditions import Condition
 from reload_audit.records.episodes import Episode
 from reload_audit.records.model_record import Measurement
@@ -449,3 +452,38 @@ def test_a_script_finds_no_moviepy_where_its_recorders_do(monkeypatch: pytest.Mo
     env.close()
     assert said == [NO_FILM]
     assert find_spec("moviepy") is None
+
+
+class Level(IntEnum):
+    """How hard an environment is."""
+
+    EASY = 1
+    HARD = 2
+
+
+class Kind(str, Enum):  # noqa: UP042
+    """What an environment gives."""
+
+    DENSE = "dense"
+
+
+class Colour(Enum):
+    RED = 1
+
+
+def test_a_member_of_an_enum_that_a_script_gives_an_environment_is_given_to_the_audit_s_own() -> None:
+    given = {"level": Level.HARD, "kinds": (Kind.DENSE,), "named": {"colour": Colour.RED}, "n": 2, "s": np.float64(0.5)}
+    made = with_objects(json.loads(json.dumps(as_data(given))))
+    assert made["level"] is Level.HARD
+    assert made["kinds"][0] is Kind.DENSE
+    assert made["named"]["colour"] is Colour.RED
+    assert (type(made["n"]), type(made["s"])) == (int, float)
+    assert may_be_same(as_data(Level.HARD), 2)
+    assert not may_be_same(as_data(Level.HARD), as_data(Level.EASY))
+
+
+def test_a_member_of_an_enum_that_no_module_has_is_kept_as_it_is() -> None:
+    class Mode(IntEnum):
+        SLOW = 1
+
+    assert as_data({"mode": Mode.SLOW}, repr) == {"mode": repr(Mode.SLOW)}

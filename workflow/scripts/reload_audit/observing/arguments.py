@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ LOST = {"object": "__main__:argument"}
 """Stands for an argument that cannot be taken out of the script."""
 
 _MOST_NUMBERS = 4096
+_PLAIN = (bool, int, float, str)
+"""Types of what is plain data: not what inherits from them, as members of an ``IntEnum`` do."""
 
 
 def as_data(value: Any, otherwise: Callable[[Any], Any] = lambda value: value) -> Any:
@@ -24,7 +27,7 @@ def as_data(value: Any, otherwise: Callable[[Any], Any] = lambda value: value) -
 
     :param otherwise: of what is no plain data, no array, and nothing that can be imported
     """
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or type(value) in _PLAIN:
         return value
     if isinstance(value, np.generic):
         return value.item()
@@ -34,6 +37,10 @@ def as_data(value: Any, otherwise: Callable[[Any], Any] = lambda value: value) -
         return type(value)(as_data(item, otherwise) for item in value)
     if type(value) is dict and all(isinstance(key, str) for key in value):
         return {key: as_data(item, otherwise) for key, item in value.items()}
+    if isinstance(value, Enum):
+        kind, number = as_data(type(value), lambda _: None), as_data(value.value, lambda _: None)
+        is_data = kind is not None and type(number) in _PLAIN
+        return {**kind, "arguments": {"value": number}} if is_data else otherwise(value)
     name, module = getattr(value, "__qualname__", ""), getattr(value, "__module__", None)
     if name.isidentifier() and module not in (None, "__main__") and callable(value):
         return {"object": f"{module}:{name}"}
@@ -63,9 +70,10 @@ def shown(value: object) -> str:
 
 
 def _without_makers(value: Any) -> Any:
-    """Plain data with the numbers of arrays, and the names of objects, in place of what makes them."""
+    """Plain data with an array's numbers, the value of an ``Enum``'s member, or an object's name for what makes it."""
     if names_object(value):
-        return value["arguments"]["a"] if value["object"] == "numpy:asarray" else value["object"]
+        given = value.get("arguments", {})
+        return given["a"] if value["object"] == "numpy:asarray" else given.get("value", value["object"])
     if isinstance(value, Mapping):
         return {key: _without_makers(item) for key, item in value.items()}
     return [_without_makers(item) for item in value] if isinstance(value, list) else value

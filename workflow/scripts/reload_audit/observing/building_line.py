@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable, Mapping, Sequence
 
 from reload_audit.observing.statement import LEFT_OUT, Statement, last_name
+from reload_audit.reading.plain_values import is_object_name, objects_in, takes_function
 from reload_audit.records.environment_spec import VEC_NORMALIZE, EnvironmentSpec, WrapperSpec
 from reload_audit.records.observation import Line, ObservedEnvironment
 
@@ -19,7 +20,7 @@ def with_environment(seen: ObservedEnvironment, spec: EnvironmentSpec) -> str:
     :param seen: what it makes now
     """
     statement = Statement.of(seen.line)
-    if statement is None or not _are_literal(spec.env_kwargs):
+    if statement is None or not are_literal(spec.env_kwargs):
         return ""
     module, name = _parts(spec.env)
     is_id = not module or "-v" in name
@@ -54,7 +55,7 @@ def with_arguments(seen: ObservedEnvironment, arguments: Mapping[str, object]) -
     """The line that makes an environment by its class, with further arguments; empty where that cannot be said."""
     statement = Statement.of(seen.line)
     call = None if statement is None else statement.call(_parts(seen.env_class)[1])
-    if statement is None or call is None or not _are_literal(arguments):
+    if statement is None or call is None or not are_literal(arguments):
         return ""
     takes_others = bool(call.args) or any(one.arg is None for one in call.keywords)
     return "" if takes_others else statement.with_arguments(call, {key: repr(arguments[key]) for key in arguments})
@@ -108,7 +109,7 @@ def _with_chain(
     place = start if removed else start - 1
     line, names = innermost if place < 0 else (lines[place], _called(own[place]))
     statement = Statement.of(line)
-    if statement is None or len(removed) > 1 or not all(_are_literal(one.kwargs) for one in expected):
+    if statement is None or len(removed) > 1 or not all(are_literal(one.kwargs) for one in expected):
         return line, None
     first = "; ".join(_import_of(one) for one in added)
     if removed:
@@ -214,8 +215,11 @@ def _listed(kwargs: Mapping[str, object]) -> str:
     return "".join(f", {key}={value!r}" for key, value in kwargs.items())
 
 
-def _are_literal(kwargs: Mapping[str, object]) -> bool:
-    """Whether arguments can be written down as they are."""
+def are_literal(kwargs: Mapping[str, object]) -> bool:
+    """Whether arguments can be written down as they are: none of them stands for a function or another object."""
+    texts = {key: value for key, value in kwargs.items() if isinstance(value, str) and is_object_name(value)}
+    if any(objects_in(kwargs)) or any(map(takes_function, texts)):
+        return False
     try:
         return bool(ast.literal_eval(repr(dict(kwargs))) == dict(kwargs))
     except (ValueError, SyntaxError):

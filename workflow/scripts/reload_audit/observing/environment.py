@@ -13,7 +13,13 @@ import gymnasium as gym
 from reload_audit.environments.allowed import registered
 from reload_audit.environments.packages import register
 from reload_audit.observing.arguments import MODULE, may_be_same, shown
-from reload_audit.observing.building_line import with_arguments, with_environment, with_layers, with_wrappers
+from reload_audit.observing.building_line import (
+    are_literal,
+    with_arguments,
+    with_environment,
+    with_layers,
+    with_wrappers,
+)
 from reload_audit.observing.subject import Subject, buildable, can_be_built
 from reload_audit.processes.imports import ImportProblem, import_module
 from reload_audit.reading.trust import is_trusted
@@ -135,7 +141,7 @@ def _listed(arguments: Mapping[str, object]) -> str:
 
 def _with_arguments(line: Line | None, arguments: Mapping[str, object]) -> str:
     """The line that makes the environment, with other values for arguments; empty where there is no place for them."""
-    code = "" if line is None else line.code
+    code = line.code if line is not None and are_literal(arguments) else ""
     for key, value in arguments.items():
         text = repr(value).replace("\\", r"\\")
         written = rf"(\b{re.escape(key)}\s*=\s*|[\"']{re.escape(key)}[\"']\s*:\s*)([^,(){{}}\[\]]+)"
