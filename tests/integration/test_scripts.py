@@ -19,6 +19,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from boiler import Boiler
 from reload_audit.environments.build import build_vec_env
 from reload_audit.environments.stack import layers_of
+from reload_audit.forensics.search import find_statistics
 from reload_audit.jobs.script import observe
 from reload_audit.observing.differences import compared_with_models
 from reload_audit.observing.environment import environment_differences
@@ -26,7 +27,8 @@ from reload_audit.observing.normalizing_wrapper import with_normalizing_wrapper
 from reload_audit.observing.own_classes import with_kept_classes
 from reload_audit.observing.statistics import statistics_differences
 from reload_audit.observing.subject import is_in_both_modes, runs_of_models, subject_of
-from reload_audit.observing.weights import weights_differences
+from reload_audit.observing.weights import untrained, weights_differences
+from reload_audit.reading.model_zip import read_model
 from reload_audit.reading.statistics import read_statistics
 from reload_audit.records.observation import Observation
 from reload_audit.records.specs import EvaluationSpec, ExternalPolicy, ReloadSpec, ScriptSpec
@@ -234,6 +236,59 @@ play(model, env, True)
 play(model, env, False)
 """
 
+SEVERAL_MODELS = """
+import itertools
+import sys
+
+import numpy as np
+from boiler import Boiler
+from stable_baselines3 import PPO
+
+first, second, third = (PPO("MlpPolicy", Boiler(), seed=seed, gamma=0.9) for seed in range(3))
+how, env, other, turns = sys.argv[1], Boiler(), Boiler(), itertools.cycle((0, 1))
+for seed in range(2):
+    obs, over = env.reset(seed=seed)[0], False
+    its, _ = other.reset(seed=seed)
+    while not over:
+        asked = [(first, obs), (third, its) if how == "beside" else (second, obs)]
+        actions = [model.predict(given, deterministic=True)[0] for model, given in asked]
+        if how == "mean":
+            action = np.mean(actions, axis=0)
+        elif how == "choice":
+            action = actions[next(turns)]
+        else:
+            action = np.array(actions[0])
+        obs, reward, terminated, truncated, _ = env.step(action)
+        over = terminated or truncated
+        if how == "beside":
+            its, *_ = other.step(actions[1])
+"""
+
+PARAMETERS = """
+from boiler import Boiler
+from stable_baselines3 import PPO
+
+SETTINGS = {"gamma": 0.9, "n_steps": 200, "batch_size": 200, "n_epochs": 1, "seed": 0}
+
+
+def play(actor, env):
+    (obs, _), over = env.reset(seed=0), False
+    while not over:
+        obs, reward, ended, cut, _ = env.step(actor.predict(obs, deterministic=True)[0])
+        over = ended or cut
+
+
+trained = PPO("MlpPolicy", Boiler(), **SETTINGS).learn(200)
+trained.policy.save("policy.pth")
+play(type(trained.policy).load("policy.pth"), Boiler())
+changed = PPO("MlpPolicy", Boiler(), **SETTINGS).learn(200)
+changed.policy.load_state_dict({key: 0.9 * value for key, value in changed.policy.state_dict().items()})
+play(changed, Boiler())
+new, checkpoint = PPO("MlpPolicy", Boiler(), **SETTINGS), {"policy": trained.policy.state_dict(), "epoch": 7}
+new.policy.load_state_dict(checkpoint, strict=False)
+play(new, Boiler())
+"""
+
 EVALUATES = """
 from boiler import Boiler
 from stable_baselines3 import PPO
@@ -399,6 +454,9 @@ def boiler(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+POLICY = ExternalPolicy(EvaluationSpec(20, 10**6, 4, 1000, (20,)), (), {}, 2**30)
+
+
 def observed(
     boiler: Path, name: str, text: str, *args: str, timeout: int = 120, said: tuple[str, ...] = ()
 ) -> Observation:
@@ -551,6 +609,54 @@ def test_a_line_that_acts_both_ways_is_compared_as_it_acts_deterministically_and
     assert not is_in_both_modes(other, compared)
 
 
+@pytest.mark.parametrize(
+    ("how", "runs"),
+    [("mean", [(1, (0, 1))]), ("choice", [(1, (0, 1))]), ("agreement", [(0, ())]), ("beside", [(0, ()), (2, ())])],
+)
+def test_actions_made_of_what_several_models_give_are_no_single_model_s(
+    boiler: Path, how: str, runs: list[tuple[int, tuple[int, ...]]]
+) -> None:
+    seen = observed(boiler, f"{how}.py", SEVERAL_MODELS, how)
+    assert [(run.model, run.together) for run in seen.runs] == runs
+    assert [len(run.counted) for run in seen.runs] == [2] * len(runs)
+    script = ScriptSpec(f"{how}.py", str(boiler / f"{how}.py"), (), str(boiler), {}, "", 120, 4096)
+    found = compared_with_models(seen, script, [], POLICY, str(boiler / "kept"))
+    said = "each action is made of what 2 models give" in found[-1].compared.problem
+    assert said == bool(runs[0][1])
+
+
+@pytest.fixture(scope="module")
+def parameters_set(boiler: Path) -> Observation:
+    """A policy that was loaded by itself acts, then a model that was changed after its training, then a new one."""
+    return observed(boiler, "parameters.py", PARAMETERS)
+
+
+def test_a_policy_that_was_loaded_by_itself_acts_as_the_model_with_its_parameters(parameters_set: Observation) -> None:
+    assert [run.model for run in parameters_set.runs] == [0, 1, 2]
+
+
+def test_a_model_with_other_parameters_than_its_training_ended_with_is_said_to_have_them(
+    boiler: Path, parameters_set: Observation
+) -> None:
+    script = ScriptSpec("parameters.py", str(boiler / "parameters.py"), (), str(boiler), {}, "", 120, 4096)
+    first, changed = (
+        compared_with_models(replace(parameters_set, runs=[run]), script, [], POLICY, str(boiler / "kept"))[0]
+        for run in parameters_set.runs[:2]
+    )
+    assert first.compared.differences == []
+    assert first.claims != ()
+    (doubt,) = changed.compared.differences
+    assert (doubt.cause, doubt.in_doubt, doubt.changes) == ("other-weights", True, None)
+    assert "not those with which the training of parameters.py:18 ended" in doubt.evidence
+    assert changed.claims == ()
+
+
+def test_the_line_is_named_that_takes_none_of_the_parameters_that_it_is_given(parameters_set: Observation) -> None:
+    found = untrained(parameters_set, parameters_set.models[2])
+    assert (str(found.line), found.certain) == ("parameters.py:22", True)
+    assert found.instead == "new.policy.load_state_dict(checkpoint['policy'], strict=False)"
+
+
 def test_an_evaluation_of_a_single_environment_is_of_the_episodes_that_it_ran(boiler: Path) -> None:
     seen = observed(boiler, "evaluates.py", EVALUATES)
     assert [len(run.ended) for run in seen.runs] == [2, 2]
@@ -571,6 +677,16 @@ def test_a_new_normalization_that_is_frozen_is_tried_with_the_clipping_that_it_d
     given = np.asarray([view.given for view in seen.run.views])
     assert np.allclose(tried.normalize_obs(np.asarray([view.raw for view in seen.run.views])), given)
     assert given.max() == 10.0
+
+
+def test_a_model_that_was_trained_without_statistics_is_given_none_of_another_one(boiler: Path) -> None:
+    venv = make_vec_env(Boiler, n_envs=2, seed=3)
+    PPO("MlpPolicy", venv, gamma=0.9, n_steps=32, batch_size=64, n_epochs=1, seed=0).learn(64).save(boiler / "plain")
+    found = {
+        name: [Path(one.path).name for one in find_statistics(boiler / name, read_model(boiler / name), "PPO")]
+        for name in ("boiler.zip", "plain.zip")
+    }
+    assert found == {"boiler.zip": ["boiler.pkl"], "plain.zip": []}
 
 
 def test_parameters_that_change_while_a_model_acts_are_said_to_be_measured_as_they_were_first(boiler: Path) -> None:

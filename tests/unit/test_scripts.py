@@ -10,7 +10,7 @@ from enum import Enum, IntEnum
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import films
 import gymnasium as gym
@@ -21,6 +21,9 @@ from gymnasium.wrappers import RecordVideo
 from stable_baselines3.common.vec_env import VecVideoRecorder
 
 from reload_audit.diagnosis.joint_effects import MOST_PAIRS, next_to_try, together
+from reload_audit.forensics.model_files import FoundStatistics
+from reload_audit.jobs.diagnosis import Processes
+from reload_audit.jobs.script import Measuring
 from reload_audit.observing.acting_line import normalized_by_its_own
 from reload_audit.observing.alike import with_alike_joined
 from reload_audit.observing.arguments import as_data, may_be_same
@@ -31,7 +34,7 @@ from reload_audit.observing.models_seen import ModelsSeen
 from reload_audit.observing.printed import numbers_in
 from reload_audit.observing.series import best_of_its_training, later_of_its_series
 from reload_audit.observing.spaces_seen import contains, space_said
-from reload_audit.observing.subject import NoSubject, subject_of
+from reload_audit.observing.subject import NoSubject, own_statistics, subject_of
 from reload_audit.observing.wrappers_seen import WrappersSeen
 from reload_audit.planning.scripts import planned_scripts
 from reload_audit.processes.imports import with_objects
@@ -55,18 +58,19 @@ from reload_audit.records.script_record import (
     Compared,
     Comparison,
     Figure,
+    Found,
     ScriptDifference,
     ScriptRecord,
     alone,
     only,
     put_right,
 )
-from reload_audit.records.specs import ScriptSpec
+from reload_audit.records.specs import ExternalSpec, ScriptSpec
 from reload_audit.reports.dashboard.report import render
 from reload_audit.reports.scripts import about_scripts, of_models, scripts_answer
 from reload_audit.results.scripts import counted, script_entries
 from support.audit_contents import audit_of, trained_row
-from support.builders import resolved
+from support.builders import external_spec, resolved
 
 ENTRY = ScriptEntry(
     name="enjoy.py",
@@ -413,6 +417,43 @@ def test_the_first_of_several_environments_counts_alone_only_where_its_mean_is_p
         figure = figure_of(seen, run)
         assert figure is not None
         assert figure.mean == printed
+
+
+@pytest.mark.parametrize(("gain", "named"), [(4.0, "later"), (0.0, "loaded")])
+def test_a_better_model_beside_the_loaded_one_is_found_where_few_episodes_leave_that_open(
+    gain: float, named: str
+) -> None:
+    drawn = np.random.default_rng(0).normal(12.0, 9.0, size=(2, 200))
+    earned = {"loaded": drawn[0], "later": drawn[1] + gain}
+    numbers_of_episodes = []
+
+    def evaluate(_: str, condition: Condition, model: ExternalSpec, *others: object) -> Measurement:
+        n = condition.n_episodes or 0
+        numbers_of_episodes.append(n)
+        return replace(measured([*map(float, earned[model.model][:n])], [10] * n), condition=condition)
+
+    figure = Figure.of(drawn[0][:20], drawn[0][:20], None)
+    loaded, later = (Found(Compared(name, f"/{name}.zip", figure), external_spec(name)) for name in earned)
+    unused: Any = None
+    measuring = Measuring(cast("Processes", SimpleNamespace(evaluate=evaluate)), unused, unused)
+    found = measuring.with_the_best_model(replace(loaded, beside=(later,)))
+    assert found.compared.model == named
+    assert max(numbers_of_episodes) == 200
+
+
+def test_of_statistics_that_no_bit_proves_those_of_another_name_are_not_taken_for_a_model_s(tmp_path: Path) -> None:
+    one, copy, other, named = (tmp_path / name for name in ("a.pkl", "b.pkl", "c.pkl", "robot_vecnormalize.pkl"))
+    for path, content in ((one, b"1"), (copy, b"1"), (other, b"2"), (named, b"3")):
+        path.write_bytes(content)
+
+    def chosen(*found: tuple[Path, bool]) -> list[str]:
+        statistics = [FoundStatistics(str(path), proved) for path, proved in found]
+        return [Path(path).name for path in own_statistics(statistics, tmp_path / "robot.zip")][:1]
+
+    assert chosen((one, False)) == chosen((one, False), (copy, False)) == ["a.pkl"]
+    assert chosen((one, False), (other, False)) == chosen() == []
+    assert chosen((one, False), (named, False)) == ["robot_vecnormalize.pkl"]
+    assert chosen((one, True), (named, False)) == ["a.pkl"]
 
 
 def test_a_model_is_known_to_be_trained_where_its_statistics_cannot_be_saved(tmp_path: Path) -> None:

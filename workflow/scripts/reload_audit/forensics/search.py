@@ -38,9 +38,11 @@ _OTHERS = (
 def find_statistics(path: str | Path, saved: SavedModel, algo: str = "") -> list[FoundStatistics]:
     """Statistics in a model's folder, or in the folders beside and above it, that are its own by bits or by counts.
 
-    :return: proved ones first; nothing where none fits
+    :return: proved ones first; nothing where none fits, or where the model was trained without any
     """
     traces = traces_of(saved, algo, None)
+    if traces.never_normalized:
+        return []
     found = []
     for candidate in _nearby(Path(path), traces.num_timesteps):
         try:

@@ -94,28 +94,39 @@ def _compared(
     if outcome.failure is not None:
         return replace(record, comparisons=[Comparison(Compared("", "", None, problem=outcome.failure.message))])
     found: list[Found] = outcome.value
-    measuring = _Measuring(processes, policy, criteria)
+    measuring = Measuring(processes, policy, criteria)
     return replace(record, comparisons=[measuring.with_the_best_model(one) for one in found])
 
 
 @dataclass(frozen=True)
-class _Measuring:
-    """Measures what models earn that act in a script."""
+class Measuring:
+    """Measures what models earn that act in a script.
+
+    :param fewest: episodes of a condition, where the script ran fewer
+    """
 
     processes: Processes
     policy: ExternalPolicy
     criteria: Criteria
+    fewest: int = _FEWEST
 
     def with_the_best_model(self, found: Found) -> Comparison:
         """A model measured, or one that the script may have meant, and that certainly earns more than the script.
 
-        It is measured first as a model alone is, as most of those that lie beside another one are no better.
+        It is measured first as a model alone is, as most of those that lie beside another one are no better. Where few
+        episodes leave open whether it is, all is measured with more.
         """
         made = self.with_environment_of_training(found)
         plain = made.conditions.get(AS_MODEL)
         for other in found.beside if plain is not None else ():
             assert plain is not None
-            if other.model is None or not _is_worth_naming(plain, self._evaluate(other.model, plain.condition)):
+            if other.model is None:
+                continue
+            alone = self._evaluate(other.model, plain.condition)
+            more = _more_episodes(plain)
+            if _is_worth_naming(plain, alone, certain=False) and more > len(plain.episodes):
+                return replace(self, fewest=more).with_the_best_model(found)
+            if not _is_worth_naming(plain, alone):
                 continue
             better = self.with_environment_of_training(other)
             if _is_worth_naming(plain, better.conditions.get(AS_MODEL)):
@@ -180,13 +191,16 @@ class _Measuring:
     def _measured(self, found: Found) -> Comparison:
         if found.model is None or found.compared.problem or found.compared.figure is None:
             return Comparison(found.compared)
-        return _measured(found.compared, found.model, functools.partial(self._evaluate, found.model))
+        return _measured(found.compared, found.model, functools.partial(self._evaluate, found.model), self.fewest)
 
 
-def _is_worth_naming(plain: Measurement, other: Measurement | None) -> bool:
-    """Whether another model certainly earns more than one does, and so much that it matters."""
+def _is_worth_naming(plain: Measurement, other: Measurement | None, *, certain: bool = True) -> bool:
+    """Whether another model earns more than one does, and so much that it matters.
+
+    :param certain: whether that is more than chance, or may be chance
+    """
     gain = gained(plain, other)
-    if gain is None or gain.mean is None or not is_certain(gain):
+    if gain is None or gain.mean is None or is_certain(gain) != certain:
         return False
     return gain.effect > WORTH_NAMING * abs(gain.mean)
 
@@ -200,13 +214,17 @@ def _earns_more(tried: Comparison, made: Comparison) -> bool:
     return is_certain(gain) and gain.effect > 0.0
 
 
-def _measured(compared: Compared, model: ExternalSpec, evaluate: Callable[[Condition], Measurement]) -> Comparison:
+def _measured(
+    compared: Compared, model: ExternalSpec, evaluate: Callable[[Condition], Measurement], fewest: int
+) -> Comparison:
     """What a model earns under its own condition, the script's, and those with some of the differences.
 
     Where that leaves open what they cost, it is measured once more, with more episodes.
+
+    :param fewest: episodes of a condition, where the script ran fewer
     """
     assert compared.figure is not None
-    n = min(max(compared.figure.n, _FEWEST), _MOST)
+    n = min(max(compared.figure.n, fewest), _MOST)
     plain = Condition(
         AS_MODEL,
         compared.n_envs,

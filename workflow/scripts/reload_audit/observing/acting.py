@@ -15,7 +15,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from stable_baselines3.td3.policies import Actor, TD3Policy
 
-from reload_audit.observing.tracking import Place
+from reload_audit.observing.tracking import Acts
 
 PARTS = "parts of the policy"
 """How a script asks for actions that it computes itself from what a policy's distribution or network returns."""
@@ -23,9 +23,8 @@ PARTS = "parts of the policy"
 DISTRIBUTION = "the policy's distribution"
 """How a script asks for actions that it takes from the distribution of the policy."""
 
-Acting = tuple[int | None, tuple[str, Place, bool | None, bool, bool, bool, bool]]
-"""The number of the model that is asked for actions, and how: the function, its line, whether deterministic, whether
-state, starts and masks were given, and whether its network acts as in training."""
+Acting = tuple[int | None, Acts]
+"""The number of the model that is asked for actions, and how."""
 
 _WITH_MODES = (torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._BatchNorm)
 

@@ -37,6 +37,7 @@ from reload_audit.observing.subject import (
     Subject,
     in_environments_of_its_line,
     is_in_both_modes,
+    models_together,
     runs_of_models,
     subject_of,
 )
@@ -339,7 +340,10 @@ def _of_acting(subject: Subject) -> Iterator[ScriptDifference]:
 def _changed_on_the_way(subject: Subject) -> Iterator[ScriptDifference]:
     """Actions that are not those which the policy gave: an error, or a conversion that some environment needs."""
     run = subject.run
-    if run.changed:
+    if run.together:
+        evidence = f"{models_together(subject.observation, run)}: {Path(subject.spec.path).name} does not act alone"
+        yield ScriptDifference("actions-changed", run.step_line, evidence, in_doubt=True)
+    elif run.changed:
         evidence = (
             f"{run.changed:,} of {run.steps:,} actions that reach the environment are not those that the policy gave: "
             "something changes or replaces them in between"

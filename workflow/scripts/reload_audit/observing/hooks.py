@@ -35,6 +35,7 @@ def install(observer: Observer) -> None:
     for base, name, maker in _METHODS:
         in_all(base, name, functools.partial(maker, observer))
     _observe_loading(observer)
+    BasePolicy.load_state_dict = _taking_parameters(observer, BasePolicy.load_state_dict)  # type: ignore[method-assign]
     for module in (evaluation, maskable_evaluation):
         original = module.evaluate_policy
         everywhere(original, _evaluating(observer, original))
@@ -109,6 +110,17 @@ def _setting_parameters(observer: Observer, original: Any) -> Any:
         return result
 
     return set_parameters
+
+
+def _taking_parameters(observer: Observer, original: Any) -> Any:
+    @functools.wraps(original)
+    def load_state_dict(self: Any, state_dict: Any, strict: bool = True, *args: Any, **kwargs: Any) -> Any:
+        result = original(self, state_dict, strict, *args, **kwargs)
+        if observer.on and not (strict or observer.depth["load"]):
+            observer.took(self, state_dict, result.missing_keys)
+        return result
+
+    return load_state_dict
 
 
 def _saving(observer: Observer, original: Any) -> Any:

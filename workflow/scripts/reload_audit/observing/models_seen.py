@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import BasePolicy
 
 from reload_audit.observing.normalizations_seen import observed_samples
 from reload_audit.records.observation import Line, Made, ObservedModel
@@ -32,7 +33,7 @@ class ModelsSeen:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._models: list[_Model] = []
-        self._acting: dict[int, tuple[Any, int]] = {}
+        self._acting: dict[int, tuple[Any, int | None]] = {}
 
     def __getitem__(self, number: int) -> BaseAlgorithm:
         return self._models[number].model
@@ -67,6 +68,13 @@ class ModelsSeen:
             one.set_from.append(absolute(source, ".zip") or "")
             one.seen = replace(one.seen, weights=_weights_digest(model))
 
+    def took_nothing(self, policy: Any, line: Line | None, kept_under: str) -> None:
+        """A policy found none of its parameters in what it was given."""
+        number = self.number_of(policy)
+        if number is not None:
+            one = self._models[number]
+            one.seen = replace(one.seen, took_nothing=line, kept_under=kept_under)
+
     def saved(self, model: BaseAlgorithm, path: str) -> None:
         """A model was saved."""
         one = self._of(model)
@@ -94,6 +102,7 @@ class ModelsSeen:
         if one is not None and not one.seen.weights_acting:
             learned, normalize = one.seen.learned + steps, model.get_vec_normalize_env()
             one.seen = replace(one.seen, learned=learned, learn_line=line, learn_statistics="")
+            one.seen = replace(one.seen, weights_learned=_weights_digest(model))
             if normalize is not None:
                 statistics = str(self._folder / f"trained{self.number_of(model)}.pkl")
                 normalize.save(statistics)  # may raise
@@ -102,20 +111,28 @@ class ModelsSeen:
     def acts(self, actor: Any) -> int | None:
         """A model, or its policy, is asked for actions; its weights are kept when this is the first time.
 
-        :return: its number
+        A policy that was loaded by itself is that of the last model with its parameters.
+
+        :return: its number; None for a policy of none
         """
         known = self._acting.get(id(actor))
         if known is not None and known[0] is actor:
             return known[1]
         number = self.number_of(actor)
+        number = self._of_parameters_of(actor) if number is None else number
+        self._acting[id(actor)] = (actor, number)
         if number is None:
             return None
-        self._acting[id(actor)] = (actor, number)
         one = self._models[number]
         if not one.seen.weights_acting:
             one.seen = replace(one.seen, weights_acting=_weights_digest(one.model))
             one.model.save(self._folder / f"model{number}.zip")
         return number
+
+    def _of_parameters_of(self, policy: Any) -> int | None:
+        own = digest(policy.state_dict()) if isinstance(policy, BasePolicy) else ""
+        numbers = range(len(self._models) - 1, -1, -1)
+        return next((number for number in numbers if own == _weights_digest(self._models[number].model) != ""), None)
 
     def record(self) -> list[ObservedModel]:
         """The models at the script's end; one that was trained, never saved, and never acts, is kept."""

@@ -12,7 +12,7 @@ import threading
 import time
 import traceback
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,7 @@ class Observer:
         self._evaluations: list[ObservedEvaluation] = []
         self.acting: Acting | None = None
         self._given: Any = None
+        self._earlier: dict[int | None, tuple[Acting, Any, Any]] = {}
         self._batch = Batch()
         self._failed_load: FailedLoad | None = None
         self._last_reset: Place = None
@@ -162,6 +163,14 @@ class Observer:
     def parameters_set(self, model: BaseAlgorithm, source: Any) -> None:
         """Parameters were put into a model."""
         self._models.parameters_set(model, source)
+
+    @careful
+    def took(self, policy: Any, given: Mapping[str, object], missing: Collection[str]) -> None:
+        """A policy took parameters, and did not mind that some were missing."""
+        own = policy.state_dict().keys()
+        if own <= {*missing}:
+            inside = (key for key, part in given.items() if isinstance(part, dict) and own <= part.keys())
+            self._models.took_nothing(policy, self._line(), next(inside, ""))
 
     @careful
     def load_failed(self, kind: type[BaseAlgorithm], path: str | None, error: Exception) -> None:
@@ -225,7 +234,10 @@ class Observer:
         :param flags: whether deterministic, None where that is open or makes no difference; whether state, starts and
             masks were given; whether the network acts as in training
         """
-        self.acting = (self._models.acts(actor), (how, self._lines.place(), *flags))
+        number = self._models.acts(actor)
+        if self.acting is not None and self.acting[0] != number:
+            self._earlier[self.acting[0]] = (self.acting, self._given, self.answer)
+        self.acting = (number, (how, self._lines.place(), *flags))
         self._given = observation
         self._batch.asked(self.acting)
 
@@ -338,12 +350,14 @@ class Observer:
 
         :raises EnoughSeen: the script is to end
         """
-        row = None
+        row, together = None, self._choose(watched, action) if self._earlier else {}
         if not watched.vectorized:
             shape = watched.env.action_space.shape
             self.acting, row = self._batch.of(watched.number, self.acting, self.answer, shape)
         run = self._run(watched)
         run.steps += 1
+        if together:
+            run.step_among_several(together)
         if watched.vectorized:
             returned, seen, over = result[0], result[1], result[2]
             rewards = self._leaf_rewards(watched, seen)
@@ -363,6 +377,7 @@ class Observer:
         watched.action = action
         watched.step(rewards, seen, over)
         watched.has_view = wants_views
+        watched.returned = returned
         if wants_views:
             self._keep_shown(watched, returned)
         self.acting = None
@@ -372,6 +387,31 @@ class Observer:
         most = MOST_WITHOUT_MODEL if run.model is None else MOST_EPISODES
         if len(run.episodes) >= most or slot.beyond >= MOST_BEYOND or slot.length >= MOST_STEPS:
             raise EnoughSeen("enough")
+
+    def _choose(self, watched: Watched, action: Any) -> dict[Acting, bool]:
+        """Where several models were asked since the last step, let this one follow the request that it belongs to.
+
+        One that was given the very observation of this environment, and whose action is taken, acts in it alone, as
+        others do in environments of theirs. Else it is that of the model that has acted in it so far, or the last one.
+
+        :return: of all requests that may have led to this step, whether the action is the one that was given; empty
+            where one model acts alone
+        """
+        asked = {**self._earlier}
+        if self.acting is not None:
+            asked[self.acting[0]] = (self.acting, self._given, self.answer)
+        is_taken = {model: is_answer(action, answer) for model, (_, _, answer) in asked.items()}
+        own = [model for model, (_, given, _) in asked.items() if given is watched.returned]
+        self._earlier.clear()
+        if len(own) == 1 and is_taken[own[0]]:
+            self.acting, self._given, self.answer = asked.pop(own[0])
+            self._earlier.update(asked)
+            return {}
+        if self.acting is None:
+            return {}
+        before = None if watched.run is None else watched.run.model
+        self.acting, self._given, self.answer = asked.get(before, asked[self.acting[0]])
+        return {acting: is_taken[model] for model, (acting, _, _) in asked.items()}
 
     def _watch(self, env: Any) -> Watched:
         watched = self.watched.get(id(env))

@@ -21,7 +21,7 @@ from reload_audit.models.claims import find_claims
 from reload_audit.observing.arguments import MODULE, may_be_same, shown
 from reload_audit.observing.environment import environment_differences
 from reload_audit.observing.spaces_seen import contains, spaces_of, takes_any_number
-from reload_audit.observing.subject import Subject, can_be_built
+from reload_audit.observing.subject import Subject, can_be_built, is_set_anew
 from reload_audit.planning.discovery.of_training import training_of
 from reload_audit.processes.imports import ImportProblem, import_module
 from reload_audit.reading.model_zip import read_model
@@ -77,7 +77,9 @@ def of_training(subject: Subject, policy: ExternalPolicy, folder: str) -> OfTrai
     if not all(map(can_be_built, seen.vec_wrappers)):  # so that nothing can be measured
         return OfTraining(remarks=remarks)
     stated = _as_stated(subject, policy, folder)
-    claims = tuple(one for one in find_claims(subject.spec, saved)[0] if one.kind == "training")
+    is_trained_one = subject.path or subject.acting is None or not is_set_anew(subject.acting)
+    found = find_claims(subject.spec, saved)[0] if is_trained_one else ()
+    claims = tuple(one for one in found if one.kind == "training")
     registered = _registration(seen)
     longest = _longer_than_here(seen, traces_of(saved, subject.spec.algo, None))
     if contradicting:

@@ -10,6 +10,7 @@ from pathlib import Path
 import gymnasium as gym
 
 from reload_audit.environments.packages import is_registered
+from reload_audit.forensics.model_files import FoundStatistics
 from reload_audit.forensics.search import find_statistics
 from reload_audit.forensics.traces import traces_of
 from reload_audit.observing.arguments import is_lost
@@ -80,6 +81,11 @@ def subject_of(
     """
     acting = None if run.model is None else observation.models[run.model]
     environment = observation.environments[run.environment]
+    if run.together and not script.model:
+        raise NoSubject(
+            f"{models_together(observation, run)}: none of them acts alone; name the one to compare it with as "
+            "--model, or `model:` of the script"
+        )
     trained = _trained_in_vain(observation, acting)
     path = _path_of(observation, run) if trained is None else (trained.kept, *trained.saved)[-1]
     chosen = script.model or path
@@ -110,6 +116,13 @@ def subject_of(
     return Subject(observation, run, acting, environment, path, trained, spec, known, script)
 
 
+def models_together(observation: Observation, run: ObservedRun) -> str:
+    """That several models are asked for each action, and which."""
+    seen = [observation.models[number] for number in run.together]
+    listed = ", ".join(f"{Path(path_read(one)).name or 'a new one'} ({one.line})" for one in seen)
+    return f"each action is made of what {len(seen)} models give, {listed}"
+
+
 def path_read(model: ObservedModel) -> str:
     """The zip whose parameters were read into a model last; empty for none."""
     return next((path for path in (*reversed(model.set_from), model.path) if path), "")
@@ -132,6 +145,11 @@ def is_changed_unseen(model: ObservedModel) -> bool:
     if model.made != "constructed" or model.set_from or model.learned or not model.weights_acting:
         return False
     return not {model.weights_acting, model.weights_last} <= {model.weights, ""}
+
+
+def is_set_anew(model: ObservedModel) -> bool:
+    """Whether a model that the script trained acts with other parameters than that training ended with."""
+    return bool(model.learned) and model.weights_acting not in ("", model.weights_learned, model.weights)
 
 
 def _beside_the_missing(observation: Observation, script: ScriptSpec) -> str:
@@ -259,7 +277,7 @@ def _spec_of(
     algo = algorithm_of(settings(str(path)) or {})
     if not algo:
         raise NoSubject(f"{path.name} does not say which algorithm saved it")
-    found = [one.path for one in find_statistics(path, saved, algo)]
+    found = own_statistics(find_statistics(path, saved, algo), path)
     if not found and traces_of(saved, algo, None).original is not None:
         found = _loaded_statistics(observation, environment)
     return ExternalSpec(
@@ -277,6 +295,14 @@ def _spec_of(
         environment=_environment_spec(environment, script, path),
         named_by_user=("env", "wrappers", "vec_wrappers"),
     )
+
+
+def own_statistics(found: Sequence[FoundStatistics], path: Path) -> list[str]:
+    """Of statistics that may be a model's, those that are proved, or have its name; else all, if they are the same."""
+    proved = [one.path for one in found if one.proved]
+    named = [one.path for one in found if path.stem in Path(one.path).name]
+    same = all(is_same_file(found[0].path, one.path) for one in found)
+    return proved or named or ([one.path for one in found] if same else [])
 
 
 def _loaded_statistics(observation: Observation, environment: ObservedEnvironment) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,10 @@ _MOST_NUMBERS = 256
 
 Place = tuple[str, int] | None
 """Path and number of a line of the user's code."""
+
+Acts = tuple[str, Place, bool | None, bool, bool, bool, bool]
+"""How actions are asked for: the function, its line, whether deterministic, whether state, starts and masks were given,
+and whether the network acts as in training."""
 
 
 @dataclass
@@ -59,11 +63,13 @@ class Run:
     """What one model, or the script's own code, does in one environment.
 
     :param mode: whether its first actions are deterministic; None where that is open
+    :param among_several: steps before which several models were asked for actions
+    :param taken: in how many of these the action was the one that a model gave, by the model and how it was asked
     """
 
     model: int | None
     environment: int
-    acts: Counter[tuple[str, Place, bool | None, bool, bool, bool, bool]] = field(default_factory=Counter)
+    acts: Counter[Acts] = field(default_factory=Counter)
     episodes: list[ObservedEpisode] = field(default_factory=list)
     views: list[View] = field(default_factory=list)
     parts: dict[str, int] = field(default_factory=dict)
@@ -80,6 +86,16 @@ class Run:
     cut_at: Place = None
     in_thread: bool = False
     mode: bool | None = None
+    among_several: int = 0
+    taken: Counter[tuple[int | None, Acts]] = field(default_factory=Counter)
+
+    def step_among_several(self, is_taken: Mapping[tuple[int | None, Acts], bool]) -> None:
+        """Count a step before which several models were asked for actions.
+
+        :param is_taken: whether the action is the one that a model gave, by the model and how it was asked
+        """
+        self.among_several += 1
+        self.taken.update({asked: int(taken) for asked, taken in is_taken.items()})
 
     def step_unasked(self, *, again: bool) -> None:
         """Count a step that no request for actions goes before.
@@ -97,6 +113,7 @@ class Run:
         :param at: gives a line by its place
         :param formula_of: gives the line that computes what the policy is given there
         """
+        self._settle()
         formulas = [formula_of(place) for place in {place for _, place, *_ in self.acts}]
         acts = [
             ObservedActs(how, at(place), deterministic, state, starts, masks, training, times)
@@ -120,7 +137,21 @@ class Run:
             step_line=at(self.place),
             cut_line=at(self.cut_at),
             formula_line=formulas[0] if len(formulas) == 1 else None,
+            together=tuple(sorted({model for model, _ in self.taken if model is not None})),
         )
+
+    def _settle(self) -> None:
+        """Where several models were asked, it is the run of the one whose actions were all taken, if there is one."""
+        times = Counter[int | None]()
+        for (model, _), taken in self.taken.items():
+            times[model] += taken
+        always = [model for model, taken in times.items() if taken == self.among_several]
+        if always and self.model not in always and self.among_several == self.steps:
+            self.model = always[0]
+            self.acts = Counter({acts: taken for (model, acts), taken in self.taken.items() if model == self.model})
+            self.changed = 0
+        if self.model in always:
+            self.taken.clear()
 
 
 @dataclass

@@ -10,7 +10,14 @@ from pathlib import Path
 
 from reload_audit.models.algorithms import algorithm
 from reload_audit.observing.statement import LEFT_OUT, Statement, owner
-from reload_audit.observing.subject import Subject, is_changed_unseen, is_same_file, path_read, source_of
+from reload_audit.observing.subject import (
+    Subject,
+    is_changed_unseen,
+    is_same_file,
+    is_set_anew,
+    path_read,
+    source_of,
+)
 from reload_audit.planning.discovery.zips import algorithm_of, settings
 from reload_audit.records.observation import Line, Observation, ObservedModel
 from reload_audit.records.script_record import ScriptDifference
@@ -43,6 +50,12 @@ def weights_differences(subject: Subject, folder: str) -> Iterator[ScriptDiffere
     elif source is None and read and acting.weights_acting != acting.weights:
         evidence = f"the parameters that act are not those that {acting.line} loaded: something set them anew"
         yield ScriptDifference("other-weights", acting.line, evidence, changes=changes)
+    if is_set_anew(acting):
+        evidence = (
+            f"the parameters that act are not those with which the training of {acting.learn_line} ended: something "
+            "set them anew"
+        )
+        yield ScriptDifference("other-weights", acting.line, evidence, in_doubt=True)
     if read and not acting.learned and acting.weights_last not in ("", acting.weights_acting):
         yield from _changed_while_acting(subject, acting)
 
@@ -95,11 +108,26 @@ def untrained(observation: Observation, acting: ObservedModel, path: str = "") -
     instead = with_file_loaded(line, path) if path else ""
     new = f"the new, untrained model of {line}"
     evidence = f"nothing is loaded: {new} acts"
+    if acting.took_nothing is not None:
+        line, instead = acting.took_nothing, _of_what_is_inside(acting)
+        evidence = (
+            f"none of the policy's parameters is in what it is given, and strict=False lets that pass: {new} acts"
+        )
     if failed is not None and failed.path is not None:
         line, missing = failed.line, f", as there is no file {failed.path}" if failed.is_missing else ""
         evidence = f"{failed.algo}.load raises {failed.raised}{missing}, and the script goes on with {new}"
         instead = _with_file(line, failed.path, path) if path else ""
     return ScriptDifference("other-weights", line, evidence, instead, certain=True)
+
+
+def _of_what_is_inside(acting: ObservedModel) -> str:
+    """The line of a ``load_state_dict`` that takes nothing, with the part of what it is given that has parameters."""
+    statement = Statement.of(acting.took_nothing)
+    call = None if statement is None else statement.call("load_state_dict")
+    if statement is None or call is None or not call.args or not acting.kept_under:
+        return ""
+    given = statement.text(call.args[0])
+    return statement.with_part(call.args[0], f"{given}[{acting.kept_under!r}]")
 
 
 def _assigned(acting: ObservedModel, loaded: ObservedModel) -> str:

@@ -70,7 +70,10 @@ class ObservedModel(PlainData):
     :param learn_count: samples of observations in the VecNormalize around its environments when that began; -1 for none
     :param saved: zips that it was saved to, absolute
     :param kept: zip that the observer made of it, where it was trained, but neither saved nor ever acted
+    :param took_nothing: of a ``load_state_dict(..., strict=False)`` that found none of them in what it was given
+    :param kept_under: the key under which that has them; empty for none
     :param weights: digest of its policy's parameters when it was made, empty for a new model that never acts
+    :param weights_learned: digest of them when the last training of it in the script ended; empty for none
     :param weights_acting: digest of them when it first acted outside ``learn``; empty where it never did
     :param weights_last: digest of them when the script ended
     """
@@ -87,7 +90,10 @@ class ObservedModel(PlainData):
     learn_statistics: str = ""
     saved: tuple[str, ...] = ()
     kept: str = ""
+    took_nothing: Line | None = None
+    kept_under: str = ""
     weights: str = ""
+    weights_learned: str = ""
     weights_acting: str = ""
     weights_last: str = ""
 
@@ -284,6 +290,7 @@ class ObservedRun(PlainData):
     :param masks_again: steps whose ``predict`` was given the very array of action masks of the one before, unchanged
     :param again: of ``unasked``, steps with the action of the one before
     :param most_in_a_row: steps that followed each other without the policy being asked, at most
+    :param together: numbers of the models that were all asked before its steps, where no single one gave its actions
     """
 
     model: int | None
@@ -303,6 +310,7 @@ class ObservedRun(PlainData):
     masks_again: int = 0
     again: int = 0
     most_in_a_row: int = 0
+    together: tuple[int, ...] = ()
 
     @property
     def acts_by_itself(self) -> bool:
