@@ -20,8 +20,8 @@ import pytest
 
 from reload_audit.jobs import external, probe, reload, sharing, train
 from reload_audit.processes import isolation, shared_servers
+from reload_audit.processes.fork_servers import VARIABLE
 from reload_audit.processes.isolation import Outcome, call, prepare
-from reload_audit.processes.shared_servers import VARIABLE
 from support.builders import ROOT
 
 TARGETS = "support.isolation_targets"
@@ -255,7 +255,7 @@ from pathlib import Path
 from reload_audit.processes import shared_servers
 shared_servers.share([0, 1], ["json"])
 ids = [server._forkserver_pid for server in shared_servers._started.values()]
-Path({str(tmp_path / "new")!r}).write_text(json.dumps([ids, shared_servers.os.environ[shared_servers.VARIABLE]]))
+Path({str(tmp_path / "new")!r}).write_text(json.dumps([ids, shared_servers.os.environ[{VARIABLE!r}]]))
 Path({str(tmp_path / "new")!r}).rename({str(said)!r})
 sys.stdin.read()
 """)
@@ -278,25 +278,55 @@ sys.stdin.read()
                 os.kill(pid, signal.SIGKILL)
 
 
-def test_a_server_ends_without_taking_down_what_it_has_imported(tmp_path: Path) -> None:
-    (tmp_path / "lingers.py").write_text("""
-import atexit, pathlib
-atexit.register(pathlib.Path(__file__).with_name("taken down").touch)
-pathlib.Path(__file__).with_name("imported").touch()
-""")
-    script = tmp_path / "main.py"
+def share_and_end(module: str, until: str, folder: Path) -> None:
+    """Run a main process that shares a server which imports a module, and ends when a file of this name is there.
+
+    However long a server took to end, it would wait for it.
+    """
+    script = folder / "main.py"
     script.write_text(f"""
-import sys, time
+import os, sys, time
 sys.path[:] = {sys.path!r}
 from pathlib import Path
 from reload_audit.processes import shared_servers
-shared_servers.share([0], ["lingers"])
-while not Path({str(tmp_path / "imported")!r}).exists():
+shared_servers._ENDING_SECONDS = float("inf")
+shared_servers.share([0], [{module!r}])
+places = [Path({str(folder)!r}), Path(os.environ[{VARIABLE!r}])]
+while not any(list(place.glob({until!r})) for place in places):
     time.sleep(0.02)
 """)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    subprocess.run([sys.executable, script], env=environment, check=True, timeout=60)
+    subprocess.run(
+        [sys.executable, script],
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        check=True,
+        timeout=30,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_a_server_does_what_libraries_do_at_the_end_and_takes_down_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "lingers.py").write_text("""
+import atexit, pathlib
+
+class Left:
+    def __init__(self): self.note = pathlib.Path(__file__).with_name("taken down")
+    def __del__(self): self.note.touch()
+
+left = Left()
+atexit.register(pathlib.Path(__file__).with_name("cleaned up").touch)
+""")
+    share_and_end("lingers", "imported-*", tmp_path)
+    assert (tmp_path / "cleaned up").exists()
     assert not (tmp_path / "taken down").exists()
+
+
+def test_a_run_that_ends_waits_for_no_server_that_still_imports(tmp_path: Path) -> None:
+    (tmp_path / "imports_for_ever.py").write_text("""
+import pathlib, time
+pathlib.Path(__file__).with_name("begun").touch()
+time.sleep(3600)
+""")
+    share_and_end("imports_for_ever", "begun", tmp_path)
 
 
 SHARES = f"""
@@ -304,7 +334,7 @@ import os, sys
 sys.path[:] = {sys.path!r}
 from reload_audit.processes import shared_servers
 shared_servers.share([], [])
-print(os.environ[shared_servers.VARIABLE], flush=True)
+print(os.environ[{VARIABLE!r}], flush=True)
 sys.stdin.read()
 """
 

@@ -1,4 +1,6 @@
-"""Settings of fork servers: the hash seed of their processes, and the libraries that they import beforehand."""
+"""Settings of fork servers: hash seeds of their processes, libraries that they import beforehand, and their folder."""
+
+from pathlib import Path
 
 TRAIN_HASH_SEED = 0
 """PYTHONHASHSEED of training, always the same, so that results are reproducible."""
@@ -8,3 +10,15 @@ RELOAD_HASH_SEED = 1
 
 LIBRARIES = ("stable_baselines3", "sb3_contrib", "scipy.special")
 """What takes long to import, which a fork server does once for all its processes. No model's own code is among it."""
+
+VARIABLE = "RELOAD_AUDIT_FORK_SERVERS"
+"""Names the folder of the run's fork servers to them and to its jobs."""
+
+
+def file_of_imported(folder: Path, server: int) -> Path:
+    """The file by which a fork server says that it has imported all.
+
+    :param folder: of the run
+    :param server: its process id
+    """
+    return folder / f"imported-{server}"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from reload_audit.processes import shared_servers
+from reload_audit.processes.fork_servers import VARIABLE
 from reload_audit.processes.shared_servers import NotSharedError, OfTheRun, own_server
 
 _wanted: list[tuple[int, tuple[str, ...]]] = []
@@ -91,7 +92,7 @@ def have_short_place_for_sockets() -> None:
 
 def _have_server(log: Path) -> None:
     server: Any = forkserver._forkserver
-    folder = os.environ.get(shared_servers.VARIABLE)
+    folder = os.environ.get(VARIABLE)
     if isinstance(server, OfTheRun):
         return
     if server._forkserver_pid is None and folder:

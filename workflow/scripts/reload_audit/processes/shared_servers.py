@@ -29,10 +29,8 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+from reload_audit.processes.fork_servers import VARIABLE, file_of_imported
 from reload_audit.processes.search_path import LIBRARY, guarded_children
-
-VARIABLE = "RELOAD_AUDIT_FORK_SERVERS"
-"""Names the folder of the run's fork servers to its jobs."""
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -122,6 +120,7 @@ def share(hash_seeds: Iterable[int], preload: Iterable[str]) -> None:
     :param preload: modules that they import
     """
     folder = _folder()
+    os.environ[VARIABLE] = str(folder)
     for hash_seed in {*hash_seeds} - {*_started}:
         with one_thread_and(hash_seed), guarded_children(), _sockets_in(folder):
             server: Any = own_server(preload)
@@ -135,7 +134,6 @@ def share(hash_seeds: Iterable[int], preload: Iterable[str]) -> None:
         file = folder / f"{hash_seed}.json"
         file.touch(mode=0o600)
         file.write_text(json.dumps(said), encoding="utf-8")
-    os.environ[VARIABLE] = str(folder)
 
 
 def _folder() -> Path:
@@ -315,7 +313,7 @@ def _link(path: str) -> str:
 
 
 def _stop(owner: int) -> None:
-    """End the servers, kill those that take too long, and remove their folder.
+    """End the servers, kill those that still import or take too long, and remove their folder.
 
     :param owner: the process that started them, and that may end them
     """
@@ -325,6 +323,9 @@ def _stop(owner: int) -> None:
     try:
         for server in _started.values():
             os.close(server._forkserver_alive_fd)
+            if not file_of_imported(_folder(), server._forkserver_pid).exists():  # it does not look at its pipe yet
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(server._forkserver_pid, signal.SIGKILL)
         deadline = time.monotonic() + _ENDING_SECONDS
         for server in _started.values():
             _wait_for(server._forkserver_pid, deadline)
