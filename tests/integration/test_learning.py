@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
 import planted
 import pytest
+import stable_baselines3
 import torch as th
 from gymnasium import spaces
+from stable_baselines3.common import policies
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.distributions import DiagGaussianDistribution
+from torch import nn
 
+from reload_audit.evaluation.acting import is_plain_actor_critic
 from reload_audit.models.algorithms import algorithm
 from reload_audit.models.model_folder import content_digests
 from reload_audit.training.learning import learning
@@ -82,9 +88,11 @@ def test_it_is_spared_the_checks_of_distributions_and_modules_are_not_called(
         prepared(self, *given, **named)
         checked.append(self._validate_args)
 
-    monkeypatch.setattr(th.distributions.Distribution, "__init__", prepare)
-    hook = th.nn.modules.module.register_module_forward_pre_hook(lambda module, _: called.append(type(module).__name__))
     with learning(model):
+        monkeypatch.setattr(th.distributions.Distribution, "__init__", prepare)
+        hook = nn.modules.module.register_module_forward_pre_hook(
+            lambda module, _: called.append(type(module).__name__)
+        )
         model.learn(64)
     hook.remove()
     assert checked == [False] * len(checked) != []
@@ -147,12 +155,77 @@ def test_the_optimizer_is_left_as_the_user_has_it_also_after_a_checkpoint() -> N
         assert [group["foreach"] for group in said.policy.optimizer.param_groups] == [False]
 
 
-def test_a_policy_with_a_part_of_the_user_s_own_computes_as_it_does() -> None:
-    class Own(th.nn.Tanh):
-        """The user's own activation."""
+class Own(nn.Tanh):
+    """The user's own activation."""
 
-    settings = {**ROLLOUT, "policy_kwargs": {"activation_fn": Own}}
-    model = algorithm("PPO")("MlpPolicy", Acts(DISCRETE), device="cpu", **settings)
+
+def hooked() -> nn.Module:
+    module = nn.Tanh()
+    module.register_forward_hook(lambda _module, _given, values: 0.9 * values)
+    return module
+
+
+def replaced() -> nn.Module:
+    module = nn.Sequential(nn.Tanh())
+    module.forward = lambda values: 0.9 * values.tanh()
+    return module
+
+
+@pytest.mark.parametrize("activation", [Own, hooked, replaced, nn.LazyBatchNorm1d, nn.RReLU])
+def test_layers_of_the_user_s_own_learn_the_same_bits(activation: Any) -> None:
+    settings = {**ROLLOUT, "policy_kwargs": {"activation_fn": activation}}
+    digests = []
+    for around in (contextlib.nullcontext, learning):
+        model = algorithm("PPO")("MlpPolicy", Acts(BOX), seed=0, device="cpu", **settings)
+        with around(model):
+            model.learn(64)
+        digests.append(content_digests(model, None))
+    assert digests[0] == digests[1]
+
+
+def narrower(made: DiagGaussianDistribution, mean: th.Tensor, log_std: th.Tensor) -> DiagGaussianDistribution:
+    made.distribution = th.distributions.Normal(mean, th.ones_like(mean) * (log_std - 1.0).exp())
+    return made
+
+
+CHANGES: list[tuple[Any, str, Any]] = [
+    (DiagGaussianDistribution, "proba_distribution", narrower),
+    (policies, "preprocess_obs", lambda observations, *_given, **_named: 2.0 * observations),
+    (stable_baselines3, "__version__", "2.10.0"),
+]
+
+
+@pytest.mark.parametrize(("where", "name", "changed"), CHANGES)
+def test_what_is_changed_in_a_library_is_called(
+    where: Any, name: str, changed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = model_of("PPO, normally distributed actions")
+    monkeypatch.setattr(where, name, changed)
     before = model.policy.forward
     with learning(model):
         assert model.policy.forward == before
+    assert not is_plain_actor_critic(model.policy)
+
+
+def test_parameters_that_are_looked_at_closely_take_no_other_random_numbers() -> None:
+    settings = {"policy_kwargs": {"activation_fn": nn.RReLU, "log_std_init": 85.0}}
+    drawn = []
+    for around in (contextlib.nullcontext, learning):
+        model = algorithm("PPO")("MlpPolicy", Acts(BOX), seed=0, device="cpu", **settings)
+        model.policy.set_training_mode(True)
+        with around(model):
+            model.policy(th.zeros((4, 3)))
+        drawn.append(th.get_rng_state().tolist())
+    assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize("chosen", ["differentiable", "capturable"])
+def test_a_setting_that_adam_refuses_is_refused_in_its_words(chosen: str) -> None:
+    settings = {**ROLLOUT, "policy_kwargs": {"optimizer_kwargs": {chosen: True}}}
+    said = []
+    for around in (contextlib.nullcontext, learning):
+        model = algorithm("PPO")("MlpPolicy", Acts(DISCRETE), seed=0, device="cpu", **settings)
+        with around(model), pytest.raises((AssertionError, RuntimeError)) as refused:
+            model.learn(32)
+        said.append(str(refused.value))
+    assert said[0] == said[1]

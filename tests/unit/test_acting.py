@@ -99,11 +99,10 @@ def test_a_policy_acts_without_a_distribution_or_pytorch_s_checks_and_one_with_a
 ) -> None:
     checked = []
     init = Categorical.__init__
-    monkeypatch.setattr(
-        Categorical,
-        "__init__",
-        lambda self, *a, **k: (checked.append(Distribution._validate_args), init(self, *a, **k))[1],
-    )
+
+    def noted(self: Any, *given: Any, **named: Any) -> None:
+        checked.append(Distribution._validate_args)
+        init(self, *given, **named)
 
     class Own(th.nn.Tanh):
         """The user's own activation."""
@@ -116,6 +115,7 @@ def test_a_policy_acts_without_a_distribution_or_pytorch_s_checks_and_one_with_a
     for algo, activation, checks in cases:
         model = model_of(algo, "discrete", {"policy_kwargs": {"activation_fn": activation}})
         checked.clear()
-        with acting(model.policy):
+        with acting(model.policy), monkeypatch.context() as patch:
+            patch.setattr(Categorical, "__init__", noted)
             chosen(model, deterministic=True)
         assert {*checked} == checks

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeGuard
 
 import numpy as np
+import stable_baselines3
 import torch as th
 from gymnasium import spaces
+from stable_baselines3.common import distributions, policies
 from stable_baselines3.common.distributions import (
     CategoricalDistribution,
     DiagGaussianDistribution,
     SquashedDiagGaussianDistribution,
 )
 from stable_baselines3.common.policies import ActorCriticPolicy, BaseModel, BasePolicy
-from stable_baselines3.common.preprocessing import is_image_space
+from stable_baselines3.common.preprocessing import is_image_space, preprocess_obs
 from stable_baselines3.common.torch_layers import FlattenExtractor, MlpExtractor
 from torch import nn
 from torch.distributions import Categorical, Distribution, Normal
@@ -24,6 +26,22 @@ from torch.distributions.utils import logits_to_probs
 _LIBRARIES = ("torch", "stable_baselines3", "sb3_contrib")
 _CHECKED = (CategoricalDistribution, DiagGaussianDistribution, SquashedDiagGaussianDistribution)
 """Distributions of actions of which :func:`_is_one` knows what PyTorch checks."""
+
+_KNOWN_SB3 = ("2", "9")
+"""The version of SB3 whose computations of an actor and critic are known here."""
+
+_SHORTENED = (
+    *(BaseModel, ActorCriticPolicy, MlpExtractor, nn.Sequential, nn.Module),
+    *(CategoricalDistribution, DiagGaussianDistribution, distributions.Distribution, Categorical, Normal, Distribution),
+)
+"""Classes of which some methods are not called for an actor and critic; what these do is done here."""
+
+
+def _functions() -> list[dict[str, object]]:
+    return [{name: part for name, part in vars(kind).items() if callable(part)} for kind in _SHORTENED]
+
+
+_AS_IMPORTED = _functions()
 
 
 @contextlib.contextmanager
@@ -36,9 +54,10 @@ def acting(policy: BasePolicy, *, training_mode: bool = False) -> Iterator[None]
     :param training_mode: whether the network acts as in training, which ``predict`` never lets it
     """
     policy.set_training_mode(training_mode)
+    predict = _unchecked(policy)
     policy.set_training_mode = _leave_mode  # type: ignore[method-assign, assignment]
     policy.obs_to_tensor = _to_tensors_of(policy)  # type: ignore[method-assign, assignment]
-    policy._predict = _unchecked(policy)  # type: ignore[method-assign]
+    policy._predict = predict  # type: ignore[method-assign]
     try:
         yield
     finally:
@@ -105,7 +124,7 @@ def _straight(policy: BasePolicy) -> Callable[..., Any] | None:
     of a distribution are none, and of actions that are drawn, the policy's own is asked.
     """
     own, chooses = policy._predict, type(getattr(policy, "action_dist", None))
-    if not is_plain_actor_critic(policy) or getattr(own, "__func__", None) is not ActorCriticPolicy._predict:
+    if not is_plain_actor_critic(policy):
         return None
     if chooses is DiagGaussianDistribution and not bool((policy.log_std.exp() > 0).all()):
         return None
@@ -125,7 +144,7 @@ def _straight(policy: BasePolicy) -> Callable[..., Any] | None:
 
 
 def is_plain_actor_critic(policy: BasePolicy) -> TypeGuard[ActorCriticPolicy]:
-    """Whether a policy is SB3's actor and critic, observes vectors, and has no part of the user's own.
+    """Whether a policy is SB3's actor and critic, observes vectors, and nothing of it is the user's own or was changed.
 
     Its actions are one of some, or normally distributed.
     """
@@ -133,6 +152,8 @@ def is_plain_actor_critic(policy: BasePolicy) -> TypeGuard[ActorCriticPolicy]:
     return (
         type(policy) is ActorCriticPolicy
         and _is_of_libraries(policy)
+        and _libraries_are_as_known()
+        and all(map(_is_unchanged, policy.modules()))
         and isinstance(space, spaces.Box)
         and not is_image_space(space)
         and type(policy.pi_features_extractor) is type(policy.vf_features_extractor) is FlattenExtractor
@@ -157,6 +178,22 @@ def through(layers: list[Callable[[th.Tensor], th.Tensor]], values: th.Tensor) -
 def _is_of_libraries(policy: BasePolicy) -> bool:
     """Whether no part of a policy is the user's own."""
     return all(type(module).__module__.partition(".")[0] in _LIBRARIES for module in policy.modules())
+
+
+def _libraries_are_as_known() -> bool:
+    """Whether SB3 is of the known version, and nobody has changed what an actor and critic calls of it and PyTorch."""
+    return (
+        tuple(stable_baselines3.__version__.split(".")[:2]) == _KNOWN_SB3
+        and _functions() == _AS_IMPORTED
+        and vars(policies)["preprocess_obs"] is preprocess_obs
+        and not nn.modules.module._has_any_global_hook()
+    )
+
+
+def _is_unchanged(module: nn.Module) -> bool:
+    """Whether a module has no hooks, and no methods but those of its class."""
+    hooks = (module._forward_pre_hooks, module._forward_hooks, module._backward_pre_hooks, module._backward_hooks)
+    return not any(hooks) and vars(module).keys().isdisjoint(dir(type(module)))
 
 
 def _is_one(distribution: Categorical | Normal) -> bool:

@@ -31,9 +31,9 @@ def learning(model: BaseAlgorithm) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _computing(policy: BasePolicy) -> Iterator[None]:
-    """Let the commonest policies compute what they are asked for without what changes none of it.
+    """Let the commonest policies compute the same with fewer calls.
 
-    That is PyTorch's checks of distributions, whose parameters are looked at here, and the calls of modules around
+    They call neither PyTorch's checks of distributions, whose parameters are looked at here, nor the modules around
     their layers: half of what an action of one environment takes. Other policies are left as they are.
     """
     if not is_plain_actor_critic(policy):
@@ -41,7 +41,7 @@ def _computing(policy: BasePolicy) -> Iterator[None]:
         return
     networks = _Networks(policy)
     policy.forward = partial(_forward, policy.forward, networks)  # type: ignore[method-assign]
-    policy.evaluate_actions = partial(_evaluate, policy.evaluate_actions, networks)  # type: ignore[method-assign]
+    policy.evaluate_actions = partial(_evaluate, networks)  # type: ignore[method-assign]
     try:
         yield
     finally:
@@ -66,29 +66,29 @@ def _updating(model: BaseAlgorithm) -> Iterator[None]:
 def _updates_one_by_one(optimizer: Any) -> bool:
     """Whether it is Adam on the CPU, and nobody has said how it updates.
 
-    What its groups say may come from a checkpoint, which was saved while they said something else.
+    Its defaults tell: in a checkpoint that is saved while a model learns, the groups have ``foreach=True``.
     """
-    if type(optimizer) is not Adam or optimizer.defaults["foreach"] is not None or optimizer.defaults["fused"]:
+    if type(optimizer) is not Adam or optimizer.defaults["foreach"] is not None:
+        return False
+    if any(optimizer.defaults[name] for name in ("fused", "differentiable", "capturable")):
         return False
     return all(parameter.device.type == "cpu" for group in optimizer.param_groups for parameter in group["params"])
 
 
-def _forward(own: Callable[..., Any], networks: _Networks, observations: Any, deterministic: bool = False) -> Any:
+def _forward(own: Callable[..., Any], networks: _Networks, obs: th.Tensor, deterministic: bool = False) -> Any:
     """Stands in for ``forward`` of a policy."""
-    distribution = None if deterministic else networks.distribution(observations)
-    if distribution is None:
-        return own(observations, deterministic)
-    values, actions = networks.values(observations), distribution.sample()
+    if deterministic:
+        return own(obs, deterministic)
+    distribution, values = networks.distribution(obs), networks.values(obs)
+    actions = distribution.sample()
     return actions.reshape((-1, *networks.shape)), values, distribution.log_prob(actions)
 
 
-def _evaluate(own: Callable[..., Any], networks: _Networks, observations: Any, actions: Any) -> Any:
+def _evaluate(networks: _Networks, obs: th.Tensor, actions: th.Tensor) -> Any:
     """Stands in for ``evaluate_actions`` of a policy."""
-    distribution = networks.distribution(observations)
-    if distribution is None:
-        return own(observations, actions)
+    distribution = networks.distribution(obs)
     log_prob = distribution.log_prob(actions)
-    return networks.values(observations), log_prob, distribution.entropy()
+    return networks.values(obs), log_prob, distribution.entropy()
 
 
 class _Networks:
@@ -108,16 +108,19 @@ class _Networks:
     def values(self, observations: th.Tensor) -> th.Tensor:
         return through(self._critic, observations.float())
 
-    def distribution(self, observations: th.Tensor) -> CategoricalDistribution | DiagGaussianDistribution | None:
-        """The policy's distribution of actions; None where PyTorch might refuse its parameters."""
+    def distribution(self, observations: th.Tensor) -> CategoricalDistribution | DiagGaussianDistribution:
+        """The policy's distribution of actions; PyTorch checks its parameters only where it might refuse them."""
         parameters = through(self._actor, observations.float())
-        log_std, made = self._log_std, self._distribution
-        if not math.isfinite(parameters.detach().sum().item()):
-            return None
-        if log_std is None:
+        made, log_std = self._distribution, self._log_std
+        if not self._surely_has_a_distribution(parameters):
+            made.proba_distribution(parameters) if log_std is None else made.proba_distribution(parameters, log_std)
+        elif log_std is None:
             made.distribution = Categorical(logits=parameters, validate_args=False)
-        elif log_std.detach().abs().max().item() < _LARGEST_LOG_STD:
-            made.distribution = Normal(parameters, th.ones_like(parameters) * log_std.exp(), validate_args=False)
         else:
-            return None
+            made.distribution = Normal(parameters, th.ones_like(parameters) * log_std.exp(), validate_args=False)
         return made  # type: ignore[no-any-return]
+
+    def _surely_has_a_distribution(self, parameters: th.Tensor) -> bool:
+        if not math.isfinite(parameters.detach().sum().item()):
+            return False
+        return self._log_std is None or self._log_std.detach().abs().max().item() < _LARGEST_LOG_STD
