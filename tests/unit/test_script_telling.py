@@ -7,6 +7,7 @@ import io
 import runpy
 import subprocess
 import sys
+import timeit
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -179,6 +180,17 @@ def test_lines_end_with_a_carriage_return_too_and_the_last_needs_no_end(tmp_path
     assert (best.text, best.count, best.line and best.line.line) == ("best: 7.5", 1, 4)
     assert {one.count for one in steps} == {300}
     assert shown.numbers()[-2:] == (500.0, 7.5)
+
+
+@pytest.mark.parametrize("part", ["a", "a.b/"])
+def test_a_long_line_takes_no_longer_to_look_at_than_its_parts_do(tmp_path: Path, part: str) -> None:
+    shown = Shown(UserLines(tmp_path / "enjoy.py", []))
+
+    def seconds(size: int) -> float:
+        text = (part * size)[:size]
+        return min(timeit.repeat(lambda: shown.add(text, None), number=1, repeat=5))
+
+    assert seconds(20_000) < 40 * seconds(2_000)
 
 
 ZOO = ROOT / "build/rl_zoo"

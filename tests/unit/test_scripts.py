@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,6 +32,7 @@ from reload_audit.observing.figure import figure_of
 from reload_audit.observing.films import NO_FILM, allow_recorders
 from reload_audit.observing.lines import UserLines
 from reload_audit.observing.models_seen import ModelsSeen
+from reload_audit.observing.observer import Observer
 from reload_audit.observing.printed import numbers_in
 from reload_audit.observing.series import best_of_its_training, later_of_its_series
 from reload_audit.observing.spaces_seen import contains, space_said
@@ -193,6 +195,39 @@ def test_a_wrapper_that_only_watches_changes_no_observation_though_some_are_nan(
     environment = ObservedEnvironment(None, "", "a:B", {}, {}, None, [], [], [], False, (), None, 1)
     (noted,) = seen.noted([environment])
     assert noted.changes_observations == (1,)
+
+
+def test_environments_that_are_made_in_several_threads_are_in_no_wrapper_of_another_one(tmp_path: Path) -> None:
+    observer = Observer(UserLines(tmp_path / "enjoy.py", []), float("inf"), tmp_path)
+    wrapper, env = gym.Wrapper(gym.Env()), gym.Env()
+
+    def build() -> None:
+        with observer.building(env, ()):
+            pass
+
+    with observer.building(wrapper, (wrapper.env,)):
+        thread = threading.Thread(target=build)
+        thread.start()
+        thread.join()
+    assert id(env) not in observer._inside
+    with observer.building(wrapper, (wrapper.env,)):
+        build()
+    assert observer._inside[id(env)] is wrapper
+
+
+def test_an_action_that_a_script_writes_into_the_same_array_each_step_is_not_taken_for_the_one_before(
+    tmp_path: Path,
+) -> None:
+    observer = Observer(UserLines(tmp_path / "enjoy.py", []), float("inf"), tmp_path)
+    env, action = gym.make("Pendulum-v1"), np.zeros(1, np.float32)
+    watched = observer.before(env)
+    assert watched is not None
+    env.reset()
+    for number in range(5):
+        action[:] = number // 2
+        observer.was_stepped(watched, action, env.step(action))
+    (run,) = observer.observation("enjoy.py").runs
+    assert (run.unasked, run.again) == (5, 2)
 
 
 def write_zip(path: Path, **said: object) -> None:

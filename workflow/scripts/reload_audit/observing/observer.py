@@ -56,6 +56,16 @@ _IN_THREADS = "it steps environments in threads: which action is whose cannot be
 Flags = tuple[bool | None, bool, bool, bool, bool]
 
 
+class _InThisThread(threading.local):
+    """What goes on in each thread.
+
+    :ivar building: the environments, VecEnvs and wrappers whose constructors run, the innermost last
+    """
+
+    def __init__(self) -> None:
+        self.building: list[Any] = []
+
+
 class Observer:
     """Takes notes of one script.
 
@@ -96,7 +106,7 @@ class Observer:
         self.innermost_gave: Any = None
         self._made: dict[int, tuple[Any, Place, Place]] = {}
         self._arguments: dict[int, tuple[Any, dict[str, object], dict[str, object]]] = {}
-        self._building: list[Any] = []
+        self._in_this_thread = _InThisThread()
         self._inside: dict[int, Any] = {}
         self._wrappers = WrappersSeen()
         self._runs: list[Run] = []
@@ -296,17 +306,18 @@ class Observer:
 
         :param given: its arguments
         """
-        if any(one is env for one in self._building):  # this is the constructor of a base class
+        building = self._in_this_thread.building
+        if any(one is env for one in building):  # this is the constructor of a base class
             yield
             return
-        if self._building and isinstance(self._building[-1], gym.Wrapper | VecEnvWrapper):
-            self._inside[id(env)] = self._building[-1]
-        self._building.append(env)
+        if building and isinstance(building[-1], gym.Wrapper | VecEnvWrapper):
+            self._inside[id(env)] = building[-1]
+        building.append(env)
         try:
             yield
             self._note_inside(env, given)
         finally:
-            self._building.pop()
+            building.pop()
 
     @careful
     def _note_inside(self, env: Any, given: Sequence[object]) -> None:
@@ -374,7 +385,7 @@ class Observer:
                 self._note_view(watched, run, row)
         if watched.switches is not None:
             watched.switches.was_stepped()
-        watched.action = action
+        watched.action = action.copy() if isinstance(action, np.ndarray) else action  # the script may change its own
         watched.step(rewards, seen, over)
         watched.has_view = wants_views
         watched.returned = returned

@@ -28,8 +28,8 @@ _ADDED = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours of a terminal
     r"|(?<![\w.])(?:\d{4}[-/]\d\d[-/]\d\d|\d\d/\d\d/\d\d(?:\d\d)?)(?:(?=T\d)|(?![\w./]))"  # a date
     r"|(?<![\d.:])T?\d?\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?(?![\w:])"  # a time
-    r"|[\w./-]+\.py:\d+|[\w.<>]+:[\w.<>]+:\d+(?= - )"  # a line of code
-    r"|\d+%\|[^|]*\| *\S+ \[[^],]*,[^],]*|\d+it \[[^],]*,[^],]*"  # how far a progress bar is
+    r"|(?<![\w./-])[\w./-]+\.py:\d+|(?<![\w.<>])[\w.<>]+:[\w.<>]+:\d+(?= - )"  # a line of code
+    r"|(?<!\d)\d+(?:%\|[^|]*\| *\S+ \[[^],]*,[^],]*|it \[[^],]*,[^],]*)"  # how far a progress bar is
 )
 """What terminals, loggers and progress bars add to a text: no number there is one of the script's."""
 
