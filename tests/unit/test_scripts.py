@@ -239,13 +239,33 @@ def test_a_checkpoint_that_is_not_the_last_of_its_series_is_remarked_on(tmp_path
     steps_of = {"cp_8000_steps": 8_000, "cp_16000_steps": 16_000, "seed_9": 16_000, "seed_8": 16_000}
     for name, steps in {**steps_of, "seed1_1000": 1_000, "seed2_2000": 2_000}.items():
         write_zip(tmp_path / f"{name}.zip", num_timesteps=steps)
-    latest = Line("enjoy.py", 3, "model = PPO.load(latest)")
-    ((later, said),) = later_of_its_series(latest, tmp_path / "cp_8000_steps.zip").items()
+    script = enjoying(tmp_path, 'model = PPO.load(sorted(glob("cp_*.zip"))[-1])  # 8000')
+    ((later, said),) = later_of_its_series(script, tmp_path / "cp_8000_steps.zip").items()
     assert (later.name, said[-32:]) == ("cp_16000_steps.zip", ".zip lies beside it, with 16,000")
     for name in ("cp_16000_steps", "seed_8", "seed1_1000"):
-        assert later_of_its_series(latest, tmp_path / f"{name}.zip") == {}
-    meant = Line("enjoy.py", 3, 'model = PPO.load("cp_8000_steps")')
-    assert later_of_its_series(meant, tmp_path / "cp_8000_steps.zip") == {}
+        assert later_of_its_series(script, tmp_path / f"{name}.zip") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "args"),
+    [
+        ('MODEL = "cp_8000_steps.zip"', ()),
+        ('MODEL = f"{folder}/cp_8000_steps"', ()),
+        ("", ("--model", "logs/cp_8000_steps.zip")),
+        ("", ("--load-checkpoint=8000",)),
+    ],
+)
+def test_a_checkpoint_that_a_script_names_is_meant(tmp_path: Path, text: str, args: tuple[str, ...]) -> None:
+    for steps in (8_000, 16_000):
+        write_zip(tmp_path / f"cp_{steps}_steps.zip", num_timesteps=steps)
+    assert later_of_its_series(enjoying(tmp_path, text, *args), tmp_path / "cp_8000_steps.zip") == {}
+
+
+def enjoying(folder: Path, text: str, *args: str) -> ScriptSpec:
+    """A script of one line that loads a model."""
+    script = folder / "enjoy.py"
+    script.write_text(text)
+    return ScriptSpec("enjoy", str(script), args, str(folder), {}, "", 60.0, 1024)
 
 
 def test_the_best_model_counts_beside_another_one_only_where_both_are_of_one_training(tmp_path: Path) -> None:

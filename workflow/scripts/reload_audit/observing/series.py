@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from reload_audit.planning.discovery.zips import settings, trained
 from reload_audit.reading.refusal import Unreadable
-from reload_audit.records.observation import Line
+from reload_audit.records.specs import ScriptSpec
 
 _LAST_NUMBER = re.compile(r"\d+(?=\D*$)")
 _MOST_FILES = 10_000
 
 
-def later_of_its_series(line: Line, path: Path) -> Mapping[Path, str]:
+def later_of_its_series(script: ScriptSpec, path: Path) -> Mapping[Path, str]:
     """The last checkpoint of a series, where the script loads another one, and does not name it.
 
     They are of one series where their names differ in the last number alone, and the later one was trained for more
     steps.
 
-    :param line: that loads it
-    :param path: of its zip
+    :param path: of the zip that it loads
     :return: why, in words, by the path of the later one; nothing where there is none
     """
-    if path.stem in line.code:
-        return {}  # a script that names it means it
+    if _is_named(script, path):
+        return {}
     pattern = _LAST_NUMBER.sub("#", path.stem)
     alike = [file for file in _zips(path.parent) if _LAST_NUMBER.sub("#", file.stem) == pattern]
     last = max(alike, key=lambda file: [*map(int, _LAST_NUMBER.findall(file.stem))], default=path)
@@ -36,6 +35,19 @@ def later_of_its_series(line: Line, path: Path) -> Mapping[Path, str]:
         last: f"{path.name} was trained for {steps:,} steps; of the same series {last.name} lies beside it, with "
         f"{more:,}"
     }
+
+
+def _is_named(script: ScriptSpec, path: Path) -> bool:
+    """Whether a script names a file, in its text, arguments or environment variables: it means that one then.
+
+    A checkpoint's number is a name, too, where it is an argument.
+    """
+    given = [*script.args, *script.env.values()]
+    words = {path.name, path.stem, *_LAST_NUMBER.findall(path.stem)}
+    if any(PurePath(word.rpartition("=")[2]).name in words for word in given):
+        return True
+    in_quotes = rf"""[/\\"'}}]{re.escape(path.stem)}(\.zip)?\\?["']"""
+    return bool(re.search(in_quotes, Path(script.script).read_text(encoding="utf-8", errors="replace")))
 
 
 def best_of_its_training(path: Path) -> Mapping[Path, str]:
