@@ -258,12 +258,17 @@ for seed in range(25):
 
 
 @pytest.mark.parametrize(
-    ("trained", "wrapper", "plays", "named"),
-    [("True", "None", "False", True), ("True", "None", "True", False), ("True", "SwapsActions", "True", False)],
-    ids=["other-arguments", "the-same", "what-its-zip-denies"],
+    ("trained", "wrapper", "plays", "named", "denied"),
+    [
+        ("True", "None", "False", True, False),
+        ("True", "None", "True", False, False),
+        ("True", "SwapsActions", "True", False, True),
+        ("False", "None", "True", False, True),
+    ],
+    ids=["other-arguments", "the-same", "less-than-its-zip-says", "more-than-its-zip-says"],
 )
 def test_the_environment_of_the_script_that_trains_a_model_counts_unless_the_zip_denies_it(
-    models: Models, tmp_path: Path, trained: str, wrapper: str, plays: str, named: bool
+    models: Models, tmp_path: Path, trained: str, wrapper: str, plays: str, named: bool, denied: bool
 ) -> None:
     (tmp_path / "models").mkdir()
     shutil.copy(models[0] / "A2C.zip", tmp_path / "models/gauge.zip")
@@ -271,6 +276,7 @@ def test_the_environment_of_the_script_that_trains_a_model_counts_unless_the_zip
     (tmp_path / "train.py").write_text(TRAINS.replace("EARLY", trained).replace("WRAPPER", wrapper))
     (entry,) = audited((tmp_path, []), "plays.py", PLAYS.replace("EARLY", plays))
     assert [cause.cause for cause in entry.causes] == ["env-kwargs"] * named, entry
+    assert any(one.startswith("not taken for") for one in entry.remarks) == denied
     for cause in entry.causes:
         assert cause.instead == "env = Gauge(early=True)"
         assert cause.evidence.endswith("the model was trained with early=True (train.py:7)")

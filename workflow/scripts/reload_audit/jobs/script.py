@@ -14,6 +14,7 @@ from reload_audit.diagnosis.joint_effects import gained, is_certain, next_to_try
 from reload_audit.jobs.diagnosis import Processes
 from reload_audit.judging.claims import exploring_may_tell, judge_by_claims
 from reload_audit.judging.criteria import Criteria
+from reload_audit.judging.judgement import Judgement
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED
 from reload_audit.records.conditions import Condition
@@ -134,15 +135,25 @@ class Measuring:
         return made
 
     def with_environment_of_training(self, found: Found) -> Comparison:
+        """A model measured as its repository says that it was trained, or where that does not hold, as its zip says."""
+        if found.stated is None:
+            return self._by_its_zip(found)
+        tried = self._measured(found.stated)
+        why = self._denied(found, found.stated, tried)
+        if not why:
+            return tried
+        made = self._by_its_zip(found)
+        others = [one.evidence for one in found.stated.compared.differences if one not in found.compared.differences]
+        remark = f"not taken for what the script does otherwise than training, {why}: {'; '.join(others)}"
+        return replace(made, compared=replace(made.compared, remarks=(*made.compared.remarks, remark)))
+
+    def _by_its_zip(self, found: Found) -> Comparison:
         """A model measured, in the environment of the script or, where its zip speaks for that, in another one.
 
         What its zip says of training speaks for another environment where its spaces are others, or where the model
         certainly earns less in that of the script. Another one is taken for that of training only where the model
         certainly earns more there, and then, unless its spaces speak for it, what it earned.
         """
-        stated = self._as_stated(found)
-        if stated is not None:
-            return stated
         made = self._measured(found)
         less = self._earns_less(found, made)
         for other in found.others if found.doubtful or less else ():
@@ -159,15 +170,22 @@ class Measuring:
         contradicted = f"its zip says that {found.trained}"
         return replace(made, compared=replace(compared, contradicted=contradicted, remarks=(*compared.remarks, remark)))
 
-    def _as_stated(self, found: Found) -> Comparison | None:
-        """A model measured in the environment that its repository says training had; None where its zip denies it."""
-        if found.stated is None:
-            return None
-        tried = self._measured(found.stated)
+    def _denied(self, found: Found, stated: Found, tried: Comparison) -> str:
+        """Why the environment that a repository says training had is not that of training; empty where it is.
+
+        It is not where the model certainly earns less there than in training, nor where it certainly earns more, and
+        in the script's environment what it earned in training: then the repository has changed since.
+        """
         measured = tried.conditions.get(AS_MODEL)
         if measured is None or not measured.episodes:
-            return None
-        return None if self._earns_less(replace(found, model=found.stated.model), tried) else tried
+            return "as the model cannot be evaluated so"
+        if self._earns_less(replace(found, model=stated.model), tried):
+            return f"as the model earns less so, and its zip says that {found.trained}"
+        if _is(self._judged(found, measured), "improved"):
+            here = self._judged(found, self._measured(found).conditions.get(AS_MODEL))
+            if here is not None and here.decision in ("consistent", "equivalent"):
+                return f"as the model earns more so, and its zip says that {found.trained}"
+        return ""
 
     def _earns_less(self, found: Found, made: Comparison) -> bool:
         """Whether a model certainly earns less than in training, also where it explores as it did there."""
@@ -180,10 +198,13 @@ class Measuring:
         return self._loses(found, self._evaluate(found.model, exploring))
 
     def _loses(self, found: Found, measured: Measurement) -> bool:
-        if len(measured.episodes) < 2:
-            return False
-        judged = judge_by_claims(found.claims, measured.episodes, None, self.criteria)
-        return judged.comparison is not None and judged.comparison.decision == "degraded"
+        return _is(self._judged(found, measured), "degraded")
+
+    def _judged(self, found: Found, measured: Measurement | None) -> Judgement | None:
+        """What a model earns, compared with what its zip says of training; None where that cannot be told."""
+        if measured is None or len(measured.episodes) < 2 or not found.claims:
+            return None
+        return judge_by_claims(found.claims, measured.episodes, None, self.criteria)
 
     def _evaluate(self, model: ExternalSpec, condition: Condition) -> Measurement:
         return self.processes.evaluate(_EVALUATE, condition, model, self.policy, condition, self.criteria, None)
@@ -192,6 +213,10 @@ class Measuring:
         if found.model is None or found.compared.problem or found.compared.figure is None:
             return Comparison(found.compared)
         return _measured(found.compared, found.model, functools.partial(self._evaluate, found.model), self.fewest)
+
+
+def _is(judged: Judgement | None, decision: str) -> bool:
+    return judged is not None and judged.comparison is not None and judged.comparison.decision == decision
 
 
 def _is_worth_naming(plain: Measurement, other: Measurement | None, *, certain: bool = True) -> bool:

@@ -163,7 +163,11 @@ def _spec_named(env: gym.Env, innermost: Any) -> EnvSpec | None:
 
 
 def _spaces(env: Any) -> Spaces:
-    return spaces_of(getattr(env, "action_space", None), getattr(env, "observation_space", None))
+    """The spaces of an environment. Actions pass a VecNormalize, which has the space of training if a file gave it."""
+    acting = env
+    while isinstance(acting, VecNormalize):
+        acting = acting.venv
+    return spaces_of(getattr(acting, "action_space", None), getattr(env, "observation_space", None))
 
 
 def _chain(env: gym.Env) -> list[gym.Wrapper]:
