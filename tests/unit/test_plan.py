@@ -313,3 +313,31 @@ def test_any_environment_has_a_probe_that_snakemake_can_name(env: str) -> None:
 def test_a_long_text_is_no_name_of_a_module(tmp_path: Path) -> None:
     for text in ("a" * 300 + ".b", "a." * 90_000 + "b", "a" * 300 + ":b"):
         assert named_code_digest([text], locate_in([tmp_path])) == named_code_digest([], locate_in([tmp_path]))
+
+
+def test_a_script_is_observed_again_where_a_file_that_it_read_has_changed_since(tmp_path, folders):
+    script, record = tmp_path / "enjoy.py", Path(folders.results, "scripts/enjoy.py.json")
+    script.write_text("pass")
+    record.parent.mkdir(parents=True)
+    loaded, given, meant, statistics = files = [tmp_path / name for name in ("a.zip", "b.zip", "c.zip", "d.pkl")]
+    models = [{"path": str(loaded), "set_from": [str(given), ""]}, {"path": None, "set_from": []}]
+    seen = {"models": models, "normalizations": [{"path": str(statistics)}, {"path": None}]}
+    content = {"observation": seen, "comparisons": [{"compared": {"path": str(meant)}}]}
+    audit = plan(folders, scripts=[str(script)])
+    assert audit.scripts_to_observe_again() == []
+    record.write_text(json.dumps(content))
+    for changed in files:
+        for file in files:
+            file.write_bytes(b"")
+            os.utime(file, (1e9, 1e9))
+        assert audit.scripts_to_observe_again() == []
+        changed.touch()
+        os.utime(record, (1.5e9, 1.5e9))
+        assert audit.scripts_to_observe_again() == [str(record)]
+    statistics.unlink()
+    assert audit.scripts_to_observe_again() == []
+    loaded.touch()
+    for damaged in ("{", "[]", json.dumps({**content, "observation": {"models": [1]}})):
+        record.write_text(damaged)
+        os.utime(record, (1e9, 1e9))
+        assert audit.scripts_to_observe_again() == []

@@ -168,6 +168,7 @@ def inspect_results():
         results_of_audit(), time.time(), dry_run=SNAKEMAKE.is_dry_run
     )
     SNAKEMAKE.make_again(PLAN.training.to_make_again(damage.changed))
+    SNAKEMAKE.make_again(PLAN.scripts_to_observe_again())
     if str(damage):
         print(damage, file=sys.stderr)
 

@@ -27,7 +27,7 @@ from reload_audit.planning.job_requests import Request
 from reload_audit.planning.probe_plan import ProbePlan
 from reload_audit.planning.recognition import Recognition
 from reload_audit.planning.resolved import ComparedPair, Configuration, TrainingData
-from reload_audit.planning.scripts import as_external, planned_scripts
+from reload_audit.planning.scripts import as_external, is_outdated, planned_scripts
 from reload_audit.planning.training_plan import TrainingPlan
 from reload_audit.planning.watched_files import WatchedFiles, watched_files
 from reload_audit.reading.named import at_home
@@ -226,6 +226,10 @@ class Plan:
     def script_records(self) -> list[str]:
         """The files with the records of all scripts."""
         return [f"{self.folders.results}/scripts/{script}.json" for script in self.scripts]
+
+    def scripts_to_observe_again(self) -> list[str]:
+        """The records of scripts that read a file which has changed since: which they read, only their records say."""
+        return [record for record in self.script_records() if is_outdated(Path(record), self.now)]
 
     @property
     def work(self) -> dict[str, dict[str, list[str]]]:

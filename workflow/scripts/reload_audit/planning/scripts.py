@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from reload_audit.planning.configuration import ConfigError
 from reload_audit.planning.resolved import Configuration, Script, TrainingData
@@ -58,6 +60,28 @@ def as_external(model: TrainingData, results: str) -> ExternalSpec:
         environment=environment,
         named_by_user=("env", "wrappers", "vec_wrappers", "vec_env"),
     )
+
+
+def is_outdated(record: Path, now: float) -> bool:
+    """Whether a model or statistics that a script read, or was compared with, have changed since its record was made.
+
+    :param record: of the script; one that is not there is not outdated
+    :param now: seconds since 1970; files that are stamped later do not count
+    """
+    try:
+        made, content = record.stat().st_mtime, json.loads(record.read_bytes())
+        files = map(Path, filter(named.is_file, _files_read(content)))
+        return any(made < file.stat().st_mtime <= now for file in files)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # it is not there, or damaged: others say so
+        return False
+
+
+def _files_read(record: Any) -> Iterator[str]:
+    """The files that a script's record, as plain data, says were read."""
+    observation = record["observation"] or {"models": [], "normalizations": []}
+    for one in (*observation["models"], *observation["normalizations"]):
+        yield from filter(None, (one["path"], *one.get("set_from", ())))
+    yield from (one["compared"]["path"] for one in record["comparisons"])
 
 
 def _spec(name: str, script: Script, config: Configuration) -> ScriptSpec:
