@@ -289,6 +289,47 @@ new.policy.load_state_dict(checkpoint, strict=False)
 play(new, Boiler())
 """
 
+IN_PLACE = """
+import gymnasium as gym
+import numpy as np
+from boiler import Boiler
+from sb3_contrib import MaskablePPO
+from stable_baselines3 import PPO
+
+
+class Halves(Boiler):
+    def step(self, action):
+        action *= 0.5
+        return super().step(action)
+
+
+class Masked(gym.Wrapper):
+    masks = np.array([True, False])
+
+    def action_masks(self):
+        return self.masks
+
+
+model, taken = PPO.load("boiler.zip"), np.zeros(1, np.float32)
+for env, factor in ((Boiler(), 1.0), (Boiler(), 0.5), (Halves(), 1.0)):
+    obs, _ = env.reset(seed=0)
+    for step in range(10):
+        action, _ = model.predict(obs, deterministic=True)
+        action *= factor
+        obs, *_ = env.step(action)
+        for force in (0.1, 0.1, 0.2):
+            taken[:] = force
+            obs, *_ = env.step(taken)
+
+env = Masked(gym.make("CartPole-v1"))
+model, (obs, _), once = MaskablePPO("MlpPolicy", env), env.reset(seed=0), env.action_masks()
+for asks in (True, False):
+    obs, _ = env.reset(seed=0)
+    for step in range(4):
+        action, _ = model.predict(obs, action_masks=env.action_masks() if asks else once)
+        obs, *_ = env.step(int(action))
+"""
+
 EVALUATES = """
 from boiler import Boiler
 from stable_baselines3 import PPO
@@ -655,6 +696,12 @@ def test_the_line_is_named_that_takes_none_of_the_parameters_that_it_is_given(pa
     found = untrained(parameters_set, parameters_set.models[2])
     assert (str(found.line), found.certain) == ("parameters.py:22", True)
     assert found.instead == "new.policy.load_state_dict(checkpoint['policy'], strict=False)"
+
+
+def test_an_array_that_is_written_anew_in_place_is_told_from_one_that_stays_as_it_is(boiler: Path) -> None:
+    *acting, masked = observed(boiler, "in_place.py", IN_PLACE).runs
+    assert [(run.unasked, run.again, run.changed) for run in acting] == [(30, 10, 0), (30, 10, 10), (30, 10, 0)]
+    assert (masked.steps, masked.masks_again) == (8, 4)
 
 
 def test_an_evaluation_of_a_single_environment_is_of_the_episodes_that_it_ran(boiler: Path) -> None:

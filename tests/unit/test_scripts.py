@@ -215,21 +215,6 @@ def test_environments_that_are_made_in_several_threads_are_in_no_wrapper_of_anot
     assert observer._inside[id(env)] is wrapper
 
 
-def test_an_action_that_a_script_writes_into_the_same_array_each_step_is_not_taken_for_the_one_before(
-    tmp_path: Path,
-) -> None:
-    observer = Observer(UserLines(tmp_path / "enjoy.py", []), float("inf"), tmp_path)
-    env, action = gym.make("Pendulum-v1"), np.zeros(1, np.float32)
-    watched = observer.before(env)
-    assert watched is not None
-    env.reset()
-    for number in range(5):
-        action[:] = number // 2
-        observer.was_stepped(watched, action, env.step(action))
-    (run,) = observer.observation("enjoy.py").runs
-    assert (run.unasked, run.again) == (5, 2)
-
-
 def write_zip(path: Path, **said: object) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("data", json.dumps(said))

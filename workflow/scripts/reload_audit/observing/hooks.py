@@ -165,7 +165,8 @@ def _predicting(observer: Observer, original: Any, *, of_model: bool) -> Any:
             result = original(self, *args, **kwargs)
         finally:
             depth["act"] = 0
-        observer.answer = result[0] if isinstance(result, tuple) else result
+        answer = result[0] if isinstance(result, tuple) else result
+        observer.answer = answer.copy() if isinstance(answer, np.ndarray) else answer  # which the script may change
         return result
 
     return predict
@@ -241,6 +242,8 @@ def _stepping(observer: Observer, original: Any) -> Any:
             watched = observer.before(self)
         else:
             observer.innermost, observer.innermost_gave = watched.innermost, None
+        action = args[0] if args else parameters.first(args, kwargs)
+        taken = action.copy() if isinstance(action, np.ndarray) else action  # which the environment may change
         depth["step"] = 1
         try:
             result = original(self, *args, **kwargs)
@@ -248,7 +251,7 @@ def _stepping(observer: Observer, original: Any) -> Any:
             depth["step"] = 0
         if watched is not None:
             try:
-                observer.was_stepped(watched, args[0] if args else parameters.first(args, kwargs), result)
+                observer.was_stepped(watched, taken, result)
             except Exception as error:
                 observer.failed(error)
         return result
@@ -277,6 +280,15 @@ def _resetting(observer: Observer, original: Any) -> Any:
         return result
 
     return reset
+
+
+def _giving_masks(observer: Observer, original: Any) -> Any:
+    def action_masks(*args: Any, **kwargs: Any) -> Any:
+        if not observer.depth["step"]:
+            observer.masks_are_new = True
+        return original(*args, **kwargs)
+
+    return action_masks
 
 
 def _rendering(observer: Observer, original: Any) -> Any:
@@ -399,6 +411,7 @@ _METHODS: tuple[tuple[type, str, Callable[[Observer, Any], Any]], ...] = (
     (gym.Env, "__init__", _building),
     (gym.Env, "step", _stepping),
     (gym.Env, "reset", _resetting),
+    (gym.Env, "action_masks", _giving_masks),
     (VecEnv, "step", _stepping),
     (VecEnv, "reset", _resetting),
     (VecEnv, "render", _rendering),

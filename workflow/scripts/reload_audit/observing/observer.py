@@ -80,7 +80,8 @@ class Observer:
     :ivar innermost_gave: the observation that it returned then; None where it was not called
     :ivar leaf_rewards: what the innermost VecEnv gave in the last step
     :ivar acting: the request for actions that the next step follows; None where there was none since the last step
-    :ivar answer: what ``predict``, or a policy that was called by itself, gave last
+    :ivar answer: what ``predict``, or a policy that was called by itself, gave last, before the script could change it
+    :ivar masks_are_new: whether the script has asked its environment for action masks since it gave some to ``predict``
     :ivar begins: whether ``predict`` was told last that an episode begins
     """
 
@@ -94,7 +95,7 @@ class Observer:
         self.begins = False
         self._masks: Any = None
         self._masks_then: Any = None
-        self._masks_again = False
+        self._masks_again = self.masks_are_new = False
         self.said: list[str] = []
         self._calls: Counter[tuple[str, Place, str]] = Counter()
         self._folder = folder
@@ -253,8 +254,9 @@ class Observer:
 
     def _masked(self, masks: Any) -> None:
         now = np.array(masks)
-        self._masks_again = masks is self._masks and np.array_equal(now, self._masks_then)
-        self._masks, self._masks_then = masks, now
+        is_same = masks is self._masks and np.array_equal(now, self._masks_then)
+        self._masks_again = is_same and not self.masks_are_new  # an environment may give one array again and again
+        self._masks, self._masks_then, self.masks_are_new = masks, now, False
 
     @careful
     def chosen(self, answer: Any, deterministic: bool) -> None:
@@ -359,6 +361,7 @@ class Observer:
     def was_stepped(self, watched: Watched, action: Any, result: Any) -> None:
         """The script stepped an environment.
 
+        :param action: a copy, where it is an array
         :raises EnoughSeen: the script is to end
         """
         row, together = None, self._choose(watched, action) if self._earlier else {}
@@ -385,7 +388,7 @@ class Observer:
                 self._note_view(watched, run, row)
         if watched.switches is not None:
             watched.switches.was_stepped()
-        watched.action = action.copy() if isinstance(action, np.ndarray) else action  # the script may change its own
+        watched.action = action
         watched.step(rewards, seen, over)
         watched.has_view = wants_views
         watched.returned = returned
@@ -498,8 +501,11 @@ class Observer:
         how = self.acting[1][0]
         if how in ("policy()", DISTRIBUTION):  # predict() clips
             self._note_bounds(watched, run, action)
-        elif how != PARTS and (action is not self.answer or row is not None):
-            run.changed += not is_answer(action, self.answer, row)
+        elif how != PARTS:
+            answer = self.answer
+            are_arrays = row is None and isinstance(action, np.ndarray) and isinstance(answer, np.ndarray)
+            is_same = are_arrays and action.dtype == answer.dtype and action.tobytes() == answer.tobytes()
+            run.changed += not (is_same or is_answer(action, answer, row))
 
     def _note_bounds(self, watched: Watched, run: Run, action: Any) -> None:
         space = watched.env.action_space
