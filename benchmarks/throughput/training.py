@@ -1,4 +1,4 @@
-"""How fast a grid is trained: by this workflow, by RL Zoo in a loop, and by bare ``learn`` calls."""
+"""How fast a grid is trained: by this workflow, by RL Zoo in a loop, and by bare ``learn`` calls, SB3's and its own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from . import processes
 from .grid import ENV, GRID, HYPERPARAMS, N_ENVS, SEEDS
@@ -15,7 +16,7 @@ from .readings import Part, Target, number, per_core_hour, ratio, table
 from .settings import Settings
 
 BESIDE_ZOO = Target(1)
-BESIDE_FLOOR = Target(0.9)
+BESIDE_BARE = Target(0.9)
 AS_FAST = Target(0.95)
 
 
@@ -25,32 +26,38 @@ def measure(settings: Settings) -> Part:
     shutil.rmtree(here, ignore_errors=True)
     here.mkdir(parents=True)
     _write_settings(here, settings.timesteps)
-    names = ("workflow", "evaluating", "zoo", "floor", "learned", "floor learned")
+    names = ("workflow", "evaluating", "zoo", "of SB3", "bare", "learned", "bare learned")
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for repeat in range(settings.repeats):
         whole, evaluating, learned = _workflow(here, settings.cores)
-        floor = _floor(here, settings)
+        of_sb3, bare = _bare(here, settings)
         zoo = _zoo(here, settings)
-        for name, value in zip(names, (whole, evaluating, zoo, floor[0], learned, floor[1]), strict=True):
+        values = (whole, evaluating, zoo, of_sb3["seconds"], bare["seconds"], learned, sum(bare["each"]))
+        for name, value in zip(names, values, strict=True):
             seconds[name].append(value)
-        said = ", ".join(f"{name} {values[-1]:.1f} s" for name, values in seconds.items())
+        said = ", ".join(f"{name} {taken[-1]:.1f} s" for name, taken in seconds.items())
         print(f"training, {repeat + 1} of {settings.repeats}: {said}", flush=True)
     unevaluated = [
         whole - all_cores for whole, all_cores in zip(seconds["workflow"], seconds["evaluating"], strict=True)
     ]
     ratios = [
         ratio("grid: this workflow / RL Zoo's loop", seconds["zoo"], seconds["workflow"], BESIDE_ZOO),
-        ratio("grid: this workflow / bare learn calls", seconds["floor"], seconds["workflow"]),
+        ratio("grid: this workflow / bare learn calls of SB3", seconds["of SB3"], seconds["workflow"]),
         ratio("grid: this workflow without evaluating / RL Zoo's loop", seconds["zoo"], unevaluated),
-        ratio("grid: this workflow without evaluating / bare learn calls", seconds["floor"], unevaluated, BESIDE_FLOOR),
-        ratio("grid: bare learn calls / RL Zoo's loop", seconds["zoo"], seconds["floor"]),
-        ratio("its learn calls / bare learn calls", seconds["floor learned"], seconds["learned"], AS_FAST),
+        ratio("grid: this workflow without evaluating / bare learn calls of SB3", seconds["of SB3"], unevaluated),
+        ratio(
+            "grid: this workflow without evaluating / its learn calls, bare", seconds["bare"], unevaluated, BESIDE_BARE
+        ),
+        ratio("grid: bare learn calls of SB3 / RL Zoo's loop", seconds["zoo"], seconds["of SB3"]),
+        ratio("grid: its learn calls, bare / bare learn calls of SB3", seconds["of SB3"], seconds["bare"]),
+        ratio("its learn calls / the same, bare", seconds["bare learned"], seconds["learned"], AS_FAST),
     ]
     shown = {
         "this workflow": seconds["workflow"],
         "the same without evaluating": unevaluated,
+        "its learn calls, bare": seconds["bare"],
+        "bare learn calls of SB3": seconds["of SB3"],
         "RL Zoo's train in a loop": seconds["zoo"],
-        "bare learn calls": seconds["floor"],
     }
     rows = [(name, *_cells(values, settings)) for name, values in shown.items()]
     header = ("by", "seconds", "models per core-hour", "environment steps per core-second")
@@ -113,9 +120,9 @@ def _train(settings: Path, folder: Path, seed: int, n_envs: int) -> processes.Co
     return [sys.executable, "-m", "rl_zoo3.train", *what, *how]
 
 
-def _floor(here: Path, settings: Settings) -> tuple[float, float]:
-    """Seconds of all learn calls together, and their sum."""
+def _bare(here: Path, settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Seconds of all bare learn calls together, and of each: of SB3, and as this workflow makes them."""
     command = processes.module("learning", settings.cores, settings.timesteps)
-    (done,) = processes.run_all([command], 1, here / "floor.log")
-    said = json.loads(done.printed)
-    return said["seconds"], sum(said["each"])
+    (done,) = processes.run_all([command], 1, here / "bare.log")
+    of_sb3, as_here = json.loads(done.printed)
+    return of_sb3, as_here
