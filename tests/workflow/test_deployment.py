@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from counting import counted
 
 from reload_audit.planning.configuration import read_yaml
 from support.builders import ROOT, experiment
@@ -125,6 +126,16 @@ def test_a_module_notices_results_that_were_edited_since(finished):
     assert "100 bytes instead of" in snakemake(finished, "--dry-run").output
     record.write_bytes(content)
     os.utime(record, ns=(written.st_atime_ns, written.st_mtime_ns))
+
+
+def test_a_module_starts_no_fork_servers_for_all_jobs(clone, finished, tmp_path):
+    folder = user_of(f'"{clone.folder}/workflow/Snakefile"', tmp_path / "user")
+    made = next((finished / "here/results/trained/.batches").glob("*.json")).relative_to(finished)
+    (folder / ".snakemake/locks").mkdir(parents=True)
+    (folder / ".snakemake/locks/0.output.lock").write_text(f"{made}\n")  # so that it is refused before any job
+    _, processes = counted([sys.executable, "-m", "snakemake", "--cores", "1"], folder, tmp_path / "counts")
+    assert processes
+    assert not [process for process in processes if "multiprocessing.forkserver" in " ".join(process.arguments)]
 
 
 def test_the_copied_profile_keeps_comments_from_running_jobs_again(finished, clone):
