@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from reload_audit.planning.discovery import of_training
 from reload_audit.planning.discovery.of_training import training_of
 from support.repositories import (
     DQN_ALONE,
@@ -282,3 +283,14 @@ def test_code_in_a_folder_below_that_of_a_script_counts_only_within_its_git_repo
         (folder / ".git").mkdir()
     found = training_of(str(folder / "models/snake_final.zip"), str(folder / "eval.py"), str(folder), str(tmp_path))
     assert ("" if found is None else found.said) == said
+
+
+def test_what_makes_the_script_of_training_unreadable_is_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def raising(*_: object) -> None:
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr(of_training, "files_outside", raising)
+    assert training_of(str(tmp_path / "snake.zip"), str(tmp_path / "eval.py"), str(tmp_path), "") is None
+    assert "RecursionError: too deep" in capsys.readouterr().err

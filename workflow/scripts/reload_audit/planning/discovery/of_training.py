@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,7 +46,8 @@ def training_of(model: str, script: str, cwd: str, folder: str) -> Training | No
         if Path(place).is_relative_to(root) and root != os.path.expanduser("~"):
             try:
                 setup = Repository(files_outside(root, ""), root).training(_asked(place, root))
-            except Exception:  # of files that nobody foresaw: as if they said nothing
+            except Exception:  # of files that nobody foresaw: as if they said nothing, but to the log
+                traceback.print_exc()
                 setup = None
             if setup is None or not _is_of_project(setup, root):
                 continue
