@@ -21,6 +21,7 @@ from reload_audit.environments.build import build_vec_env
 from reload_audit.environments.stack import layers_of
 from reload_audit.forensics.search import find_statistics
 from reload_audit.jobs.script import observe
+from reload_audit.observing.building_line import with_layers
 from reload_audit.observing.differences import compared_with_models
 from reload_audit.observing.environment import environment_differences
 from reload_audit.observing.normalizing_wrapper import with_normalizing_wrapper
@@ -30,6 +31,7 @@ from reload_audit.observing.subject import is_in_both_modes, runs_of_models, sub
 from reload_audit.observing.weights import untrained, weights_differences
 from reload_audit.reading.model_zip import read_model
 from reload_audit.reading.statistics import read_statistics
+from reload_audit.records.environment_spec import WrapperSpec
 from reload_audit.records.observation import Observation
 from reload_audit.records.specs import EvaluationSpec, ExternalPolicy, ReloadSpec, ScriptSpec
 from support.builders import ROOT
@@ -534,6 +536,12 @@ def test_a_load_that_is_not_assigned_and_fresh_statistics_are_seen_with_their_li
     ]
     assert [round(float(total), 4) for total in run.seen] == [round(number, 4) for number in seen.printed]
     assert (run.earned < run.seen).all()
+    trained = [WrapperSpec("VecFrameStack", {"n_stack": 4}), WrapperSpec("VecNormalize", {})]
+    inside, instead = with_layers(seen.environments[0], trained, lambda own, other: own == 0 and other == 1)
+    assert (str(inside), instead.partition("; ")[2]) == (
+        "enjoy.py:6",
+        "env = VecFrameStack(DummyVecEnv([lambda: Boiler()]), n_stack=4)",
+    )
 
 
 @pytest.mark.parametrize("parallel", [False, True])

@@ -82,7 +82,7 @@ def with_layers(
     seen: ObservedEnvironment, expected: Sequence[WrapperSpec], same: Callable[[int, int], bool]
 ) -> tuple[Line | None, str]:
     """The line that has to change for a VecEnv to have the wrappers of training, and what to write there, likewise."""
-    first = (seen.vec_line or seen.line, (*MAKERS, *seen.layers[-1:]))
+    first = (seen.leaf_line or seen.line, (*MAKERS, *seen.layers[-1:]))
     line, made = _with_chain(seen.vec_wrappers, seen.vec_wrapper_lines, first, expected, same)
     return line, made or ""
 

@@ -442,9 +442,10 @@ class Observer:
         seen = described(layers, self._made_at, number, self._arguments, self._inside)
         own = own_wrappers(single_of(layers[-1]), self._inside)
         within = None if inner is None else self._normalizations.begins(inner, self._line())
-        vec_line = self._made_at(env) if vectorized else None
+        vec_line, leaf_line = (self._made_at(one) if vectorized else None for one in (env, layers[-1]))
         asked = self._lines.at(self._made.get(id(single_of(layers[-1]).unwrapped), (None, None, None))[2])
-        self._environments.append(replace(seen, vec_line=vec_line, inner_normalization=within, asked=asked))
+        seen = replace(seen, vec_line=vec_line, leaf_line=leaf_line, inner_normalization=within, asked=asked)
+        self._environments.append(seen)
         self._wrappers.around(own)  # what comes before may raise, and is tried again in the next step
         slots = [Slot() for _ in range(env.num_envs if vectorized else 1)]
         switches = None if number is None else self._normalizations[number]

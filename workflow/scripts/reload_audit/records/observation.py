@@ -174,6 +174,7 @@ class ObservedEnvironment(PlainData):
     :param inner_normalization: number of a second one inside that; None for none
     :param n_envs: environments side by side; 1 for a single one
     :param vec_line: that made the outermost layer of the VecEnv; None for a single environment
+    :param leaf_line: that made the innermost one, likewise
     :param spaces: of the environment itself; of one in another process, as its wrappers leave them
     :param wrapper_spaces: as each of the wrappers leaves them
     :param vec_wrappers: around the VecEnv, innermost first, without those that only watch, and VecTransposeImage
@@ -197,6 +198,7 @@ class ObservedEnvironment(PlainData):
     normalization: int | None
     n_envs: int
     vec_line: Line | None = None
+    leaf_line: Line | None = None
     changes_observations: tuple[int, ...] = ()
     inner_normalization: int | None = None
     spaces: Spaces = field(default_factory=Spaces)
