@@ -481,6 +481,15 @@ def test_a_better_model_beside_the_loaded_one_is_found_where_few_episodes_leave_
     assert max(numbers_of_episodes) == 200
 
 
+def test_models_of_one_name_are_told_apart_by_their_folders() -> None:
+    paths = {"/runs/ppo_0/model.zip": "ppo_0/model", "/runs/ppo_1/model.zip": "ppo_1/model", "/runs/a2c.zip": "a2c"}
+    comparisons = [Comparison(Compared(Path(path).stem, path, None)) for path in (*paths, "")]
+    spec = ScriptSpec("compare.py", "/compare.py", (), "/", {}, "", 60, 1000, ())
+    entries = script_entries(ScriptRecord(spec, None, None, None, "log", comparisons))
+    assert [entry.model for entry in entries] == [*paths.values(), ""]
+    assert entries[0].name == "compare.py (ppo_0/model)"
+
+
 def test_of_statistics_that_no_bit_proves_those_of_another_name_are_not_taken_for_a_model_s(tmp_path: Path) -> None:
     one, copy, other, named = (tmp_path / name for name in ("a.pkl", "b.pkl", "c.pkl", "robot_vecnormalize.pkl"))
     for path, content in ((one, b"1"), (copy, b"1"), (other, b"2"), (named, b"3")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -32,8 +33,21 @@ _PART_OF_CHANCE = 0.1
 
 def script_entries(record: ScriptRecord) -> list[ScriptEntry]:
     """What is to be said of a script, with each model that acted in it."""
-    several = len(record.comparisons) > 1
-    return [_entry(record, one, several=several) for one in record.comparisons] or [_entry(record, None, several=False)]
+    comparisons = _told_apart(record.comparisons)
+    return [_entry(record, one, several=len(comparisons) > 1) for one in comparisons] or [
+        _entry(record, None, several=False)
+    ]
+
+
+def _told_apart(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Comparisons with models, those of the same name with as much of their paths as tells them apart."""
+    paths = [(*Path(one.compared.path).parts[:-1], one.compared.model) for one in comparisons]
+    told = []
+    for own, one in zip(paths, comparisons, strict=True):
+        others = {path for path in paths if path != own}
+        n = next((n for n in range(1, len(own)) if all(path[-n:] != own[-n:] for path in others)), 1)
+        told.append(replace(one, compared=replace(one.compared, model="/".join(own[-n:]))))
+    return told
 
 
 def _entry(record: ScriptRecord, comparison: Comparison | None, *, several: bool) -> ScriptEntry:
