@@ -109,7 +109,8 @@ SAYS_AT_ITS_END = "import atexit, gc; atexit.register(lambda: print('frozen', gc
 @pytest.mark.parametrize(
     "code",
     [
-        "from snakemake.cli import main; main(['--dry-run', '--cores', '1', '--quiet', 'all'])",
+        "import runpy, sys; sys.argv[1:] = ['--dry-run', '--cores', '1', '--quiet', 'all']\n"
+        "runpy.run_module('snakemake', run_name='__main__', alter_sys=True)",
         f"import sys; sys.path.append({str(SCRIPTS)!r})\n"
         "from reload_audit.processes.job_log import job_log\nwith job_log('job.log'): pass",
     ],
@@ -121,3 +122,21 @@ def test_a_process_looks_for_no_garbage_when_it_ends(code: str, tmp_path: Path) 
     command = [sys.executable, "-c", f"{SAYS_AT_ITS_END}\n{code}"]
     done = subprocess.run(command, cwd=workspace.folder, stdout=subprocess.PIPE, text=True, check=True)
     assert int(done.stdout.split("frozen ")[-1]) > 1000
+
+
+def test_a_program_that_calls_snakemake_loses_nothing_that_it_has_not_closed(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    workspace.configure(small_config())
+    script = tmp_path / "program.py"
+    script.write_text("""
+from snakemake.cli import main
+
+left_open = open("left open", "w")
+left_open.write("all of it")
+
+def own(): ...
+
+main(["--dry-run", "--cores", "1", "--quiet", "all"])
+""")
+    subprocess.run([sys.executable, script], cwd=workspace.folder, check=True)
+    assert (workspace.folder / "left open").read_text() == "all of it"

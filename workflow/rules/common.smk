@@ -106,7 +106,7 @@ search_path.import_nothing_from(PLAN.audited_folders, guest=IS_MODULE)
 if SNAKEMAKE.is_main_process:
     found = "" if SNAKEMAKE.has_configuration else planning.DEFAULT_CONFIGURATION
     PLAN.warn_of_working_directory(FOLDER, found, sys.argv)
-    if not IS_MODULE:
+    if not IS_MODULE and internals.is_own_program():
         # Else Snakemake looks through all that it has made for garbage before it ends.
         atexit.register(gc.freeze)
     if not SNAKEMAKE.is_dry_run and not SNAKEMAKE.is_touch:

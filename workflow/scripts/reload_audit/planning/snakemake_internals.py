@@ -7,7 +7,9 @@ Snakemake is not imported: its ``workflow`` object is an argument.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 TRIED = ("9.27.0", "9.27.1")
@@ -36,6 +38,12 @@ def check_version(found: str) -> None:
             f"change without notice, and was tried on no other version; install one of these, for example with "
             f"`pip install snakemake=={TRIED[-1]}`, or a release of this workflow that knows yours"
         )
+
+
+def is_own_program() -> bool:
+    """Whether this process is the command ``snakemake``, and not a program of somebody's that calls Snakemake."""
+    program = Path(sys.argv[0])
+    return program.name == "snakemake" or program.parts[-2:] == ("snakemake", "__main__.py")
 
 
 def is_module(workflow: Any) -> bool:
