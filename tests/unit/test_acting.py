@@ -119,3 +119,13 @@ def test_a_policy_acts_without_a_distribution_or_pytorch_s_checks_and_one_with_a
             patch.setattr(Categorical, "__init__", noted)
             chosen(model, deterministic=True)
         assert {*checked} == checks
+
+
+def test_a_policy_whose_layers_have_hooks_chooses_the_same_bits() -> None:
+    model = model_of("PPO", "box", {})
+    for layer in model.policy.modules():
+        if isinstance(layer, th.nn.Linear):
+            th.nn.utils.spectral_norm(layer)
+    expected = chosen(model, deterministic=True)
+    with acting(model.policy):
+        assert chosen(model, deterministic=True) == expected
