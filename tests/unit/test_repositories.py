@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from reload_audit.planning.discovery import of_training
+from reload_audit.planning.discovery import above, of_training
 from reload_audit.planning.discovery.of_training import training_of
+from reload_audit.repository.sources import Source
 from support.repositories import (
     DQN_ALONE,
     OF_CARTPOLE,
@@ -283,6 +285,23 @@ def test_code_in_a_folder_below_that_of_a_script_counts_only_within_its_git_repo
         (folder / ".git").mkdir()
     found = training_of(str(folder / "models/snake_final.zip"), str(folder / "eval.py"), str(folder), str(tmp_path))
     assert ("" if found is None else found.said) == said
+
+
+def test_scripts_are_read_once_for_all_models_of_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = TRAINS_A_SNAKE.replace("N_STEPS", "2048").replace("CURRICULUM", "")
+    files = {"train.py": text, "snake.py": SNAKE, "eval.py": "print()"}
+    models = {f"models/{one}.zip": {**PPO_ALONE, "n_steps": 2048} for one in ("another", "snake_final")}
+    folder = Repository(files, models).write(tmp_path / "snakes")
+    read: list[str] = []
+
+    def files_outside(root: str, folder: str) -> Iterator[Source]:
+        read.append(root)
+        yield from above.files_outside(root, folder)
+
+    monkeypatch.setattr(of_training, "files_outside", files_outside)
+    asked = [training_of(str(folder / one), str(folder / "eval.py"), str(folder), str(tmp_path)) for one in models]
+    assert ["" if one is None else one.said for one in asked] == ["", "train.py:6"]
+    assert read == [str(folder)]
 
 
 def test_what_makes_the_script_of_training_unreadable_is_in_the_log(

@@ -33,6 +33,7 @@ from reload_audit.observing.films import NO_FILM, allow_recorders
 from reload_audit.observing.lines import UserLines
 from reload_audit.observing.models_seen import ModelsSeen
 from reload_audit.observing.observer import Observer
+from reload_audit.observing.own_classes import keep_arguments
 from reload_audit.observing.printed import numbers_in
 from reload_audit.observing.series import best_of_its_training, later_of_its_series
 from reload_audit.observing.spaces_seen import contains, space_said
@@ -570,6 +571,22 @@ def test_a_member_of_an_enum_that_a_script_gives_an_environment_is_given_to_the_
     assert (type(made["n"]), type(made["s"])) == (int, float)
     assert may_be_same(as_data(Level.HARD), 2)
     assert not may_be_same(as_data(Level.HARD), as_data(Level.EASY))
+
+
+def test_an_argument_that_many_environments_were_given_is_written_once(tmp_path: Path) -> None:
+    class Counts:
+        times = 0
+
+        def __reduce__(self) -> Any:
+            Counts.times += 1
+            return int, ()
+
+    table = Counts()
+    made = ObservedEnvironment(None, "", "a:B", {"table": table}, {}, None, [], [], [], False, (), None, 1)
+    kept = keep_arguments([made] * 9, tmp_path)
+    assert Counts.times == 1
+    (name,) = (path.stem for path in tmp_path.iterdir())
+    assert [one.env_kwargs for one in kept] == [{"table": {"object": f"classes_of_script:{name}"}}] * 9
 
 
 def test_a_member_of_an_enum_that_no_module_has_is_kept_as_it_is() -> None:

@@ -58,16 +58,16 @@ def keep_classes(environments: Iterable[Sequence[Any]], folder: Path) -> dict[st
 
 
 def keep_arguments(environments: Iterable[ObservedEnvironment], folder: Path) -> list[ObservedEnvironment]:
-    """Environments with names of what was written in place of arguments that are no plain data."""
+    """Environments with names of what was written in place of arguments that are no plain data.
+
+    An object that several of them were given is written once.
+    """
+    written: dict[int, Any] = {}
 
     def kept(value: Any) -> Any:
-        try:
-            content = cloudpickle.dumps(value)
-        except Exception:  # whatever an object of the user's may raise
-            return LOST
-        name = f"argument_{hashlib.sha256(content).hexdigest()[:16]}"
-        (folder / f"{name}.pickle").write_bytes(content)
-        return {"object": f"{MODULE}:{name}"}
+        if id(value) not in written:
+            written[id(value)] = _written(value, folder)
+        return written[id(value)]
 
     def named(wrappers: Sequence[WrapperSpec]) -> list[WrapperSpec]:
         return [replace(one, kwargs=as_data(dict(one.kwargs), kept)) for one in wrappers]
@@ -84,6 +84,17 @@ def keep_arguments(environments: Iterable[ObservedEnvironment], folder: Path) ->
         )
         for one in environments
     ]
+
+
+def _written(argument: Any, folder: Path) -> dict[str, str]:
+    """Write an argument that is no plain data, and name what was written."""
+    try:
+        content = cloudpickle.dumps(argument)
+    except Exception:  # whatever an object of the user's may raise
+        return LOST
+    name = f"argument_{hashlib.sha256(content).hexdigest()[:16]}"
+    (folder / f"{name}.pickle").write_bytes(content)
+    return {"object": f"{MODULE}:{name}"}
 
 
 def _own_classes(environments: Iterable[Sequence[Any]]) -> Iterator[type]:

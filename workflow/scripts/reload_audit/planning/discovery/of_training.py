@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import traceback
 from dataclasses import dataclass, replace
@@ -45,7 +46,7 @@ def training_of(model: str, script: str, cwd: str, folder: str) -> Training | No
     for root in dict.fromkeys(map(root_of, starts)):
         if Path(place).is_relative_to(root) and root != os.path.expanduser("~"):
             try:
-                setup = Repository(files_outside(root, ""), root).training(_asked(place, root))
+                setup = _repository(root).training(_asked(place, root))
             except Exception:  # of files that nobody foresaw: as if they said nothing, but to the log
                 traceback.print_exc()
                 setup = None
@@ -54,6 +55,12 @@ def training_of(model: str, script: str, cwd: str, folder: str) -> Training | No
             if folder or not any(one.text for one in setup.definitions):
                 return _training(setup, root, folder)
     return None
+
+
+@functools.cache  # many models of one script may be asked for, and reading it may take seconds
+def _repository(root: str) -> Repository:
+    """What the scripts in a folder say."""
+    return Repository(files_outside(root, ""), root)
 
 
 def _is_of_project(setup: Setup, root: str) -> bool:
