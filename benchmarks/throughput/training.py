@@ -44,10 +44,13 @@ def measure(settings: Settings) -> Part:
         ratio("grid: this workflow / RL Zoo's loop", seconds["zoo"], seconds["workflow"], BESIDE_ZOO),
         ratio("grid: this workflow / bare learn calls of SB3", seconds["of SB3"], seconds["workflow"]),
         ratio("grid: this workflow without evaluating / RL Zoo's loop", seconds["zoo"], unevaluated),
-        ratio("grid: this workflow without evaluating / bare learn calls of SB3", seconds["of SB3"], unevaluated),
         ratio(
-            "grid: this workflow without evaluating / its learn calls, bare", seconds["bare"], unevaluated, BESIDE_BARE
+            "grid: this workflow without evaluating / bare learn calls of SB3",
+            seconds["of SB3"],
+            unevaluated,
+            BESIDE_BARE,
         ),
+        ratio("grid: this workflow without evaluating / its learn calls, bare", seconds["bare"], unevaluated),
         ratio("grid: bare learn calls of SB3 / RL Zoo's loop", seconds["zoo"], seconds["of SB3"]),
         ratio("grid: its learn calls, bare / bare learn calls of SB3", seconds["of SB3"], seconds["bare"]),
         ratio("its learn calls / the same, bare", seconds["bare learned"], seconds["learned"], AS_FAST),
