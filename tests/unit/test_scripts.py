@@ -225,26 +225,43 @@ def test_a_checkpoint_that_is_not_the_last_of_its_series_is_remarked_on(tmp_path
     steps_of = {"cp_8000_steps": 8_000, "cp_16000_steps": 16_000, "seed_9": 16_000, "seed_8": 16_000}
     for name, steps in {**steps_of, "seed1_1000": 1_000, "seed2_2000": 2_000}.items():
         write_zip(tmp_path / f"{name}.zip", num_timesteps=steps)
-    script = enjoying(tmp_path, 'model = PPO.load(sorted(glob("cp_*.zip"))[-1])  # 8000')
-    ((later, said),) = later_of_its_series(script, tmp_path / "cp_8000_steps.zip").items()
+    script = enjoying(tmp_path, 'model = PPO.load(sorted(glob("cp_*.zip"))[-1])  # 8000', "--seed", "16")
+    line = Line("enjoy.py", 1, "model = PPO.load(latest)")
+    (tmp_path / "train.py").write_text('PPO("MlpPolicy", env).learn(8000).save("cp_8000_steps")')
+    ((later, said),) = later_of_its_series(script, line, tmp_path / "cp_8000_steps.zip").items()
     assert (later.name, said[-32:]) == ("cp_16000_steps.zip", ".zip lies beside it, with 16,000")
     for name in ("cp_16000_steps", "seed_8", "seed1_1000"):
-        assert later_of_its_series(script, tmp_path / f"{name}.zip") == {}
+        assert later_of_its_series(script, line, tmp_path / f"{name}.zip") == {}
+
+
+def test_the_last_checkpoint_is_looked_for_though_the_script_is_gone(tmp_path: Path) -> None:
+    for steps in (8_000, 16_000):
+        write_zip(tmp_path / f"cp_{steps}_steps.zip", num_timesteps=steps)
+    script = enjoying(tmp_path, "")
+    Path(script.script).unlink()
+    (later,) = later_of_its_series(script, Line("enjoy.py", 1, "load(x)"), tmp_path / "cp_8000_steps.zip")
+    assert later.stem == "cp_16000_steps"
 
 
 @pytest.mark.parametrize(
-    ("text", "args"),
+    ("code", "text", "args", "beside"),
     [
-        ('MODEL = "cp_8000_steps.zip"', ()),
-        ('MODEL = f"{folder}/cp_8000_steps"', ()),
-        ("", ("--model", "logs/cp_8000_steps.zip")),
-        ("", ("--load-checkpoint=8000",)),
+        ('model = PPO.load("cp_8000_steps")', "", (), ""),
+        ("PPO.load(MODEL)", 'MODEL = "cp_8000_steps.zip"', (), ""),
+        ("PPO.load(path)", 'path = f"{folder}/cp_8000_steps"', (), ""),
+        ("PPO.load(path)", "", ("--model", "logs/cp_8000_steps.zip"), ""),
+        ("PPO.load(path)", "", ("--load-checkpoint=8000",), ""),
+        ("PPO.load(config.model)", "", (), "seed: 1\nmodel: models/cp_8000_steps\n"),
     ],
 )
-def test_a_checkpoint_that_a_script_names_is_meant(tmp_path: Path, text: str, args: tuple[str, ...]) -> None:
+def test_a_checkpoint_that_a_script_names_is_meant(
+    tmp_path: Path, code: str, text: str, args: tuple[str, ...], beside: str
+) -> None:
     for steps in (8_000, 16_000):
         write_zip(tmp_path / f"cp_{steps}_steps.zip", num_timesteps=steps)
-    assert later_of_its_series(enjoying(tmp_path, text, *args), tmp_path / "cp_8000_steps.zip") == {}
+    (tmp_path / "config.yaml").write_text(beside)
+    script, line = enjoying(tmp_path, text, *args), Line("enjoy.py", 1, code)
+    assert later_of_its_series(script, line, tmp_path / "cp_8000_steps.zip") == {}
 
 
 def enjoying(folder: Path, text: str, *args: str) -> ScriptSpec:
@@ -480,6 +497,23 @@ def test_a_better_model_beside_the_loaded_one_is_found_where_few_episodes_leave_
     found = measuring.with_the_best_model(replace(loaded, beside=(later,)))
     assert found.compared.model == named
     assert max(numbers_of_episodes) == 200
+
+
+def test_where_time_allows_for_few_episodes_alone_a_model_is_measured_anew_but_once() -> None:
+    asked = []
+
+    def evaluate(_: str, condition: Condition, model: ExternalSpec, *others: object) -> Measurement:
+        asked.append(model.model)
+        n, better = 30, 4.0 if model.model == "later" else 0.0
+        drawn = np.random.default_rng(len(asked)).normal(12.0 + better, 9.0, size=n)
+        return replace(measured([*map(float, drawn)], [10] * n), condition=condition, out_of_time=True)
+
+    figure = Figure.of(np.full(20, 12.0), np.full(20, 12.0), None)
+    loaded, later = (Found(Compared(name, f"/{name}.zip", figure), external_spec(name)) for name in ("loaded", "later"))
+    unused: Any = None
+    measuring = Measuring(cast("Processes", SimpleNamespace(evaluate=evaluate)), unused, unused)
+    measuring.with_the_best_model(replace(loaded, beside=(later,)))
+    assert asked.count("later") <= 4
 
 
 def test_models_of_one_name_are_told_apart_by_their_folders() -> None:

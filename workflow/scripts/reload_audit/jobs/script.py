@@ -125,7 +125,8 @@ class Measuring:
                 continue
             alone = self._evaluate(other.model, plain.condition)
             more = _more_episodes(plain)
-            if _is_worth_naming(plain, alone, certain=False) and more > len(plain.episodes):
+            is_first = self.fewest == _FEWEST
+            if is_first and more > len(plain.episodes) and _is_worth_naming(plain, alone, certain=False):
                 return replace(self, fewest=more).with_the_best_model(found)
             if not _is_worth_naming(plain, alone):
                 continue
@@ -135,26 +136,45 @@ class Measuring:
         return made
 
     def with_environment_of_training(self, found: Found) -> Comparison:
-        """A model measured as its repository says that it was trained, or where that does not hold, as its zip says."""
+        """A model measured as its repository says that it was trained, or where that does not hold, as its zip says.
+
+        It does not hold where the model certainly earns less so than in training, nor where it certainly earns more,
+        and in the script's environment what it earned in training: then the repository has changed since.
+        """
         if found.stated is None:
-            return self._by_its_zip(found)
-        tried = self._measured(found.stated)
-        why = self._denied(found, found.stated, tried)
+            return self._by_its_zip(found, self._measured(found))
+        tried, made = self._measured(found.stated), None
+        why = self._cannot_be(found, found.stated, tried)
+        if not why and _is(self._judged(found, tried.conditions.get(AS_MODEL)), "improved"):
+            made = self._measured(found)
+            here = self._judged(found, made.conditions.get(AS_MODEL))
+            if here is not None and here.decision in ("consistent", "equivalent"):
+                why = f"the model earns more, and in that of the script what its zip says: {found.trained}"
         if not why:
             return tried
-        made = self._by_its_zip(found)
+        made = self._by_its_zip(found, made or self._measured(found))
         others = [one.evidence for one in found.stated.compared.differences if one not in found.compared.differences]
-        remark = f"not taken for what the script does otherwise than training, {why}: {'; '.join(others)}"
+        remark = f"{'; '.join(others) or 'its repository'}: not believed, as in that environment {why}"
         return replace(made, compared=replace(made.compared, remarks=(*made.compared.remarks, remark)))
 
-    def _by_its_zip(self, found: Found) -> Comparison:
+    def _cannot_be(self, found: Found, stated: Found, tried: Comparison) -> str:
+        """Why a model was certainly not trained in the environment that its repository says; empty where it may be."""
+        measured = tried.conditions.get(AS_MODEL)
+        if measured is None or not measured.episodes:
+            return "the model cannot be evaluated"
+        if self._earns_less(replace(found, model=stated.model), tried):
+            return f"the model earns less, and its zip says that {found.trained}"
+        return ""
+
+    def _by_its_zip(self, found: Found, made: Comparison) -> Comparison:
         """A model measured, in the environment of the script or, where its zip speaks for that, in another one.
 
         What its zip says of training speaks for another environment where its spaces are others, or where the model
         certainly earns less in that of the script. Another one is taken for that of training only where the model
         certainly earns more there, and then, unless its spaces speak for it, what it earned.
+
+        :param made: the model measured in the environment of the script
         """
-        made = self._measured(found)
         less = self._earns_less(found, made)
         for other in found.others if found.doubtful or less else ():
             tried = self._measured(other)
@@ -169,23 +189,6 @@ class Measuring:
         compared = made.compared
         contradicted = f"its zip says that {found.trained}"
         return replace(made, compared=replace(compared, contradicted=contradicted, remarks=(*compared.remarks, remark)))
-
-    def _denied(self, found: Found, stated: Found, tried: Comparison) -> str:
-        """Why the environment that a repository says training had is not that of training; empty where it is.
-
-        It is not where the model certainly earns less there than in training, nor where it certainly earns more, and
-        in the script's environment what it earned in training: then the repository has changed since.
-        """
-        measured = tried.conditions.get(AS_MODEL)
-        if measured is None or not measured.episodes:
-            return "as the model cannot be evaluated so"
-        if self._earns_less(replace(found, model=stated.model), tried):
-            return f"as the model earns less so, and its zip says that {found.trained}"
-        if _is(self._judged(found, measured), "improved"):
-            here = self._judged(found, self._measured(found).conditions.get(AS_MODEL))
-            if here is not None and here.decision in ("consistent", "equivalent"):
-                return f"as the model earns more so, and its zip says that {found.trained}"
-        return ""
 
     def _earns_less(self, found: Found, made: Comparison) -> bool:
         """Whether a model certainly earns less than in training, also where it explores as it did there."""

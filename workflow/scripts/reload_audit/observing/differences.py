@@ -125,7 +125,7 @@ def _meaning_others(observation: Observation, run: ObservedRun, script: ScriptSp
     if script.model or acting is None or acting.line is None or not acting.path or acting.learned:
         return
     path = Path(acting.path)
-    found = _not_loaded(observation, {**later_of_its_series(script, path), **best_of_its_training(path)})
+    found = _not_loaded(observation, {**later_of_its_series(script, acting.line, path), **best_of_its_training(path)})
     yield from ((replace(script, model=str(other)), why) for other, why in found.items())
 
 
@@ -278,7 +278,7 @@ def _remarks(subject: Subject) -> Iterator[str]:
     if acting is not None and acting.made == "loaded" and acting.algo != spec.algo:
         yield f"{acting.line}: {acting.algo}.load reads a model of {spec.algo}; SB3 does not object"
     if acting is not None and acting.line is not None and acting.path == spec.path:
-        later = _not_loaded(subject.observation, later_of_its_series(subject.script, Path(spec.path)))
+        later = _not_loaded(subject.observation, later_of_its_series(subject.script, acting.line, Path(spec.path)))
         yield from (f"{acting.line}: {why}" for why in later.values())
     if not (subject.environment.env_id or subject.environment.env_class):
         yield _UNSEEN
