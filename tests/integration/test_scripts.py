@@ -195,7 +195,7 @@ from threading import Lock
 from boiler import Boiler
 from stable_baselines3 import PPO
 
-model, lock = PPO.load("boiler.zip"), Lock()
+models, lock = [PPO.load("boiler.zip") for _ in range(2)], Lock()
 
 
 def play(seed):
@@ -203,8 +203,8 @@ def play(seed):
     obs, over = env.reset(seed=seed)[0], False
     while not over:
         with lock:
-            action, _ = model.predict(obs, deterministic=True)
-        obs, reward, terminated, truncated, _ = env.step(action)
+            action, _ = models[seed % 2].predict(obs, deterministic=True)
+        obs, reward, terminated, truncated, _ = env.step(0.5 * action)
         over = terminated or truncated
 
 
@@ -248,21 +248,32 @@ from stable_baselines3 import PPO
 
 first, second, third = (PPO("MlpPolicy", Boiler(), seed=seed, gamma=0.9) for seed in range(3))
 how, env, other, turns = sys.argv[1], Boiler(), Boiler(), itertools.cycle((0, 1))
+
+
+def ask(model, given):
+    action, _ = model.predict(given[None].astype(np.float64) if "copied" in how else given, deterministic=True)
+    action = action[0] if "copied" in how else np.array(action)
+    return 0.5 * action if "scaled" in how else action
+
+
 for seed in range(2):
     obs, over = env.reset(seed=seed)[0], False
-    its, _ = other.reset(seed=seed)
+    if "beside" in how:
+        its, _ = other.reset(seed=seed)
+    if "once" in how:
+        first.predict(obs, deterministic=True)
     while not over:
-        asked = [(first, obs), (third, its) if how == "beside" else (second, obs)]
-        actions = [model.predict(given, deterministic=True)[0] for model, given in asked]
-        if how == "mean":
+        asked = [(first, obs), (third, its) if "beside" in how else (second, obs)]
+        actions = [ask(*one) for one in (asked[1:] if "once" in how else asked)]
+        if "mean" in how:
             action = np.mean(actions, axis=0)
         elif how == "choice":
             action = actions[next(turns)]
         else:
-            action = np.array(actions[0])
+            action = actions[0]
         obs, reward, terminated, truncated, _ = env.step(action)
         over = terminated or truncated
-        if how == "beside":
+        if "beside" in how:
             its, *_ = other.step(actions[1])
 """
 
@@ -641,7 +652,7 @@ def test_threads_are_said_to_be_seen_in_part_and_their_actions_are_not_called_ch
     said = "it steps environments in threads: which action is whose cannot be told where several run at a time"
     seen = observed(boiler, "threads.py", IN_THREADS, said=(said,))
     assert 0 < sum(len(run.ended) for run in seen.runs) <= 12  # what others do during a step is not seen
-    assert {(run.changed, run.unasked) for run in seen.runs} == {(0, 0)}
+    assert {(run.changed, run.unasked, run.together) for run in seen.runs} == {(0, 0, ())}
 
 
 def test_a_line_that_acts_both_ways_is_compared_as_it_acts_deterministically_and_a_rival_s_actions_are_not_its_own(
@@ -660,17 +671,29 @@ def test_a_line_that_acts_both_ways_is_compared_as_it_acts_deterministically_and
 
 @pytest.mark.parametrize(
     ("how", "runs"),
-    [("mean", [(1, (0, 1))]), ("choice", [(1, (0, 1))]), ("agreement", [(0, ())]), ("beside", [(0, ()), (2, ())])],
+    [
+        ("mean", [(1, (0, 1), 80)]),
+        ("mean, copied", [(1, (0, 1), 80)]),
+        ("choice", [(1, (0, 1), 40)]),
+        ("agreement", [(0, (), 0)]),
+        ("asked once, scaled", [(1, (), 80)]),
+        ("beside", [(0, (), 0), (2, (), 0)]),
+        ("beside, scaled", [(0, (), 80), (2, (), 80)]),
+        ("beside, copied", [(0, (), 0), (2, (), 0)]),
+        ("beside, copied, scaled", [(0, (), 80), (2, (), 80)]),
+    ],
 )
-def test_actions_made_of_what_several_models_give_are_no_single_model_s(
-    boiler: Path, how: str, runs: list[tuple[int, tuple[int, ...]]]
+def test_models_that_are_asked_about_one_observation_are_told_from_those_that_act_side_by_side(
+    boiler: Path, how: str, runs: list[tuple[int, tuple[int, ...], int]]
 ) -> None:
-    seen = observed(boiler, f"{how}.py", SEVERAL_MODELS, how)
-    assert [(run.model, run.together) for run in seen.runs] == runs
+    name = f"{how.replace(', ', '_').replace(' ', '_')}.py"
+    seen = observed(boiler, name, SEVERAL_MODELS, how)
+    assert [(run.model, run.together, run.changed) for run in seen.runs] == runs
     assert [len(run.counted) for run in seen.runs] == [2] * len(runs)
-    script = ScriptSpec(f"{how}.py", str(boiler / f"{how}.py"), (), str(boiler), {}, "", 120, 4096)
+    assert {run.unasked for run in seen.runs} == {0}
+    script = ScriptSpec(name, str(boiler / name), (), str(boiler), {}, "", 120, 4096)
     found = compared_with_models(seen, script, [], POLICY, str(boiler / "kept"))
-    said = "each action is made of what 2 models give" in found[-1].compared.problem
+    said = "before most steps 2 models are asked about one observation" in found[-1].compared.problem
     assert said == bool(runs[0][1])
 
 

@@ -342,6 +342,17 @@ def test_a_function_that_is_called_again_and_again_is_one_run_unless_it_does_som
     assert [episode.ending for episode in joined[0].episodes] == ["cut", "cut", "open"][3 - len(joined[0].episodes) :]
 
 
+def test_a_function_in_one_of_whose_calls_models_act_together_is_no_single_model_s() -> None:
+    models, layers, (first, last) = zip(*map(seen_run, range(2)), strict=True)
+    environments = [
+        ObservedEnvironment(None, "", "a:B", {}, {}, None, [], [], [], False, ("DummyVecEnv",), number, 1)
+        for number in range(2)
+    ]
+    runs = (replace(first, together=(0, 1)), last)
+    (joined,) = with_alike_joined(Observation("enjoy.py", (), models, layers, environments, runs)).runs
+    assert joined.together == (0, 1)
+
+
 def test_a_line_is_shown_without_the_comment_at_its_end(tmp_path: Path) -> None:
     script = tmp_path / "enjoy.py"
     script.write_text("env = VecNormalize(env)  # as in training\nprint('#1')\nx = (1 +  # one\n     2)\n")

@@ -95,6 +95,17 @@ def is_answer(action: Any, answer: Any, row: int | None = None) -> bool:
     return own.size == its.size and bool((own.ravel() == its.ravel()).all())
 
 
+def is_copy(given: Any, returned: Any) -> bool:
+    """Whether an observation is, number for number, what an environment returned, of any type or shape."""
+    if isinstance(given, dict) and isinstance(returned, dict):
+        return given.keys() == returned.keys() and all(is_copy(given[key], returned[key]) for key in given)
+    if not all(isinstance(one, np.ndarray | np.generic | int | float) for one in (given, returned)):
+        return False
+    own, its = np.asarray(given), np.asarray(returned)
+    with np.errstate(all="ignore"):
+        return own.size == its.size and bool((own.ravel() == its.astype(own.dtype).ravel()).all())
+
+
 def rows(observations: Any, row: int) -> Any:
     """One of the observations of several environments."""
     if isinstance(observations, dict):

@@ -72,6 +72,7 @@ def _joined(runs: Sequence[ObservedRun], n_envs: int) -> ObservedRun:
         again=sum(run.again for run in runs),
         most_in_a_row=max(run.most_in_a_row for run in runs),
         steps=sum(run.steps for run in runs),
+        together=next((run.together for run in reversed(runs) if run.together), ()),
     )
 
 

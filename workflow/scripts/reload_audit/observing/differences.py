@@ -341,7 +341,7 @@ def _changed_on_the_way(subject: Subject) -> Iterator[ScriptDifference]:
     """Actions that are not those which the policy gave: an error, or a conversion that some environment needs."""
     run = subject.run
     if run.together:
-        evidence = f"{models_together(subject.observation, run)}: {Path(subject.spec.path).name} does not act alone"
+        evidence = models_together(subject.observation, run)
         yield ScriptDifference("actions-changed", run.step_line, evidence, in_doubt=True)
     elif run.changed:
         evidence = (

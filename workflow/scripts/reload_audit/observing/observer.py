@@ -24,7 +24,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
 
 from reload_audit.observing import acting
-from reload_audit.observing.acting import DISTRIBUTION, PARTS, Acting, Batch, is_answer, rows
+from reload_audit.observing.acting import DISTRIBUTION, PARTS, Acting, Batch, is_answer, is_copy, rows
 from reload_audit.observing.describe import arguments_of, described, is_whole, layers_of, own_wrappers, single_of
 from reload_audit.observing.keeping_out import Absent, EnoughSeen, careful
 from reload_audit.observing.lines import UserLines
@@ -54,6 +54,9 @@ MOST_BEYOND, MOST_STEPS = 10_000, 100_000
 _IN_THREADS = "it steps environments in threads: which action is whose cannot be told where several run at a time"
 
 Flags = tuple[bool | None, bool, bool, bool, bool]
+
+Request = tuple[Acting, Any, Any]
+"""A model that is asked for actions, and how; what it is given; and what it answers."""
 
 
 class _InThisThread(threading.local):
@@ -114,7 +117,7 @@ class Observer:
         self._evaluations: list[ObservedEvaluation] = []
         self.acting: Acting | None = None
         self._given: Any = None
-        self._earlier: dict[int | None, tuple[Acting, Any, Any]] = {}
+        self._earlier: dict[int | None, Request] = {}
         self._batch = Batch()
         self._failed_load: FailedLoad | None = None
         self._last_reset: Place = None
@@ -248,6 +251,7 @@ class Observer:
         number = self._models.acts(actor)
         if self.acting is not None and self.acting[0] != number:
             self._earlier[self.acting[0]] = (self.acting, self._given, self.answer)
+        self._earlier.pop(number, None)
         self.acting = (number, (how, self._lines.place(), *flags))
         self._given = observation
         self._batch.asked(self.acting)
@@ -370,7 +374,7 @@ class Observer:
             self.acting, row = self._batch.of(watched.number, self.acting, self.answer, shape)
         run = self._run(watched)
         run.steps += 1
-        if together:
+        if together and not watched.in_thread:  # there, requests of others come in between
             run.step_among_several(together)
         if watched.vectorized:
             returned, seen, over = result[0], result[1], result[2]
@@ -405,27 +409,37 @@ class Observer:
     def _choose(self, watched: Watched, action: Any) -> dict[Acting, bool]:
         """Where several models were asked since the last step, let this one follow the request that it belongs to.
 
-        One that was given the very observation of this environment, and whose action is taken, acts in it alone, as
-        others do in environments of theirs. Else it is that of the model that has acted in it so far, or the last one.
+        Where another environment's observation was given, too, models act side by side, each in an environment of its
+        own. Else the step is of the one model that was given this environment's, if its action is taken; where all were
+        given it, of the one that has acted in it so far; and otherwise of the last one that was asked.
 
-        :return: of all requests that may have led to this step, whether the action is the one that was given; empty
-            where one model acts alone
+        :return: of several models that were all given this environment's observation, and that of no other one, whether
+            the action is the one that each gave; empty otherwise
         """
         asked = {**self._earlier}
         if self.acting is not None:
             asked[self.acting[0]] = (self.acting, self._given, self.answer)
-        is_taken = {model: is_answer(action, answer) for model, (_, _, answer) in asked.items()}
-        own = [model for model, (_, given, _) in asked.items() if given is watched.returned]
         self._earlier.clear()
-        if len(own) == 1 and is_taken[own[0]]:
-            self.acting, self._given, self.answer = asked.pop(own[0])
-            self._earlier.update(asked)
-            return {}
-        if self.acting is None:
-            return {}
         before = None if watched.run is None else watched.run.model
-        self.acting, self._given, self.answer = asked.get(before, asked[self.acting[0]])
-        return {acting: is_taken[model] for model, (acting, _, _) in asked.items()}
+        own, elsewhere = _given_by(watched, asked), self._given_elsewhere(watched, asked)
+        several = len(own) == len(asked) > 1 and not elsewhere
+        if own and elsewhere:
+            chosen = min(own, key=lambda model: (model in elsewhere, model != before))
+            self._earlier.update({model: asked[model] for model in elsewhere if model != chosen})
+        elif len(own) == 1 and (self.acting is None or is_answer(action, asked[own[0]][2])):
+            chosen = own[0]
+        elif several:
+            chosen = before if before in own else own[-1]
+        else:
+            return {}
+        self.acting, self._given, self.answer = asked[chosen]
+        return {acting: is_answer(action, answer) for acting, _, answer in asked.values()} if several else {}
+
+    def _given_elsewhere(self, watched: Watched, asked: Mapping[int | None, Request]) -> list[int | None]:
+        """The models that were given the observation of another environment than this one."""
+        others = [one for one in [*self.watched.values()] if one is not watched]
+        found = {model for other in others for model in _given_by(other, asked)}
+        return [model for model in asked if model in found]
 
     def _watch(self, env: Any) -> Watched:
         watched = self.watched.get(id(env))
@@ -602,6 +616,12 @@ class Observer:
             last_reset=self._lines.at(self._last_reset),
             said=tuple(self.said),
         )
+
+
+def _given_by(watched: Watched, asked: Mapping[int | None, Request]) -> list[int | None]:
+    """The models that were given what an environment returned last; where none was given just that, a copy of it."""
+    same = [model for model, (_, given, _) in asked.items() if given is watched.returned]
+    return same or [model for model, (_, given, _) in asked.items() if is_copy(given, watched.returned)]
 
 
 def _begins_in_other_mode(watched: Watched, run: Run, acts: Any) -> bool:

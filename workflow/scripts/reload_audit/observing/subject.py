@@ -83,8 +83,8 @@ def subject_of(
     environment = observation.environments[run.environment]
     if run.together and not script.model:
         raise NoSubject(
-            f"{models_together(observation, run)}: none of them acts alone; name the one to compare it with as "
-            "--model, or `model:` of the script"
+            f"{models_together(observation, run)}: name the one to compare the script with as --model, or `model:` of "
+            "the script"
         )
     trained = _trained_in_vain(observation, acting)
     path = _path_of(observation, run) if trained is None else (trained.kept, *trained.saved)[-1]
@@ -117,10 +117,13 @@ def subject_of(
 
 
 def models_together(observation: Observation, run: ObservedRun) -> str:
-    """That several models are asked for each action, and which."""
+    """That several models are asked for an action, and which, and that it is not always that of one of them."""
     seen = [observation.models[number] for number in run.together]
     listed = ", ".join(f"{Path(path_read(one)).name or 'a new one'} ({one.line})" for one in seen)
-    return f"each action is made of what {len(seen)} models give, {listed}"
+    return (
+        f"before most steps {len(seen)} models are asked about one observation, {listed}, and the actions are not all "
+        "those of one of them"
+    )
 
 
 def path_read(model: ObservedModel) -> str:

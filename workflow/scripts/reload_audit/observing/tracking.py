@@ -63,7 +63,7 @@ class Run:
     """What one model, or the script's own code, does in one environment.
 
     :param mode: whether its first actions are deterministic; None where that is open
-    :param among_several: steps before which several models were asked for actions
+    :param among_several: steps before which several models were given what the environment returned last
     :param taken: in how many of these the action was the one that a model gave, by the model and how it was asked
     """
 
@@ -90,7 +90,7 @@ class Run:
     taken: Counter[tuple[int | None, Acts]] = field(default_factory=Counter)
 
     def step_among_several(self, is_taken: Mapping[tuple[int | None, Acts], bool]) -> None:
-        """Count a step before which several models were asked for actions.
+        """Count a step before which several models were given what the environment returned last.
 
         :param is_taken: whether the action is the one that a model gave, by the model and how it was asked
         """
@@ -137,8 +137,13 @@ class Run:
             step_line=at(self.place),
             cut_line=at(self.cut_at),
             formula_line=formulas[0] if len(formulas) == 1 else None,
-            together=tuple(sorted({model for model, _ in self.taken if model is not None})),
+            together=self._together(),
         )
+
+    def _together(self) -> tuple[int, ...]:
+        """The models that were asked before most steps, where no single one's actions were all taken."""
+        models = {model for model, _ in self.taken if model is not None}
+        return tuple(sorted(models)) if len(models) > 1 and 2 * self.among_several > self.steps else ()
 
     def _settle(self) -> None:
         """Where several models were asked, it is the run of the one whose actions were all taken, if there is one."""

@@ -292,7 +292,8 @@ class ObservedRun(PlainData):
     :param masks_again: steps whose ``predict`` was given the very array of action masks of the one before, unchanged
     :param again: of ``unasked``, steps with the action of the one before
     :param most_in_a_row: steps that followed each other without the policy being asked, at most
-    :param together: numbers of the models that were all asked before its steps, where no single one gave its actions
+    :param together: numbers of the models that were all asked before most of its steps, and given the same, where no
+        single one gave its actions
     """
 
     model: int | None
