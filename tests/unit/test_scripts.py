@@ -27,7 +27,7 @@ from reload_audit.jobs.diagnosis import Processes
 from reload_audit.jobs.script import Measuring
 from reload_audit.observing.acting_line import normalized_by_its_own
 from reload_audit.observing.alike import with_alike_joined
-from reload_audit.observing.arguments import as_data, may_be_same
+from reload_audit.observing.arguments import as_data, may_be_same, shown
 from reload_audit.observing.figure import figure_of
 from reload_audit.observing.films import NO_FILM, allow_recorders
 from reload_audit.observing.lines import UserLines
@@ -537,9 +537,11 @@ def test_models_of_one_name_are_told_apart_by_their_folders() -> None:
 
 
 def test_of_statistics_that_no_bit_proves_those_of_another_name_are_not_taken_for_a_model_s(tmp_path: Path) -> None:
-    one, copy, other, named = (tmp_path / name for name in ("a.pkl", "b.pkl", "c.pkl", "robot_vecnormalize.pkl"))
-    for path, content in ((one, b"1"), (copy, b"1"), (other, b"2"), (named, b"3")):
-        path.write_bytes(content)
+    names = ("a.pkl", "b.pkl", "c.pkl", "robot_vecnormalize.pkl", "norm_robot.pkl", "robot2.pkl", "my_robots.pkl")
+    one, copy, other, named, rival, *longer = (tmp_path / name for name in names)
+    for path in (one, copy, other, named, rival, *longer):
+        path.write_text(path.name)
+    copy.write_bytes(one.read_bytes())
 
     def chosen(*found: tuple[Path, bool]) -> list[str]:
         statistics = [FoundStatistics(str(path), proved) for path, proved in found]
@@ -548,6 +550,8 @@ def test_of_statistics_that_no_bit_proves_those_of_another_name_are_not_taken_fo
     assert chosen((one, False)) == chosen((one, False), (copy, False)) == ["a.pkl"]
     assert chosen((one, False), (other, False)) == chosen() == []
     assert chosen((one, False), (named, False)) == ["robot_vecnormalize.pkl"]
+    assert chosen(*((path, False) for path in longer), (named, False)) == ["robot_vecnormalize.pkl"]
+    assert chosen((named, False), (rival, False)) == chosen((one, False), (longer[0], False)) == []
     assert chosen((one, True), (named, False)) == ["a.pkl"]
 
 
@@ -615,7 +619,12 @@ def test_a_member_of_an_enum_that_a_script_gives_an_environment_is_given_to_the_
     assert made["named"]["colour"] is Colour.RED
     assert (type(made["n"]), type(made["s"])) == (int, float)
     assert may_be_same(as_data(Level.HARD), 2)
+    assert may_be_same({"levels": (as_data(Level.HARD),)}, {"levels": [2]})
+    assert not may_be_same(as_data(Level.HARD), 1)
     assert not may_be_same(as_data(Level.HARD), as_data(Level.EASY))
+    assert not may_be_same(as_data(Level.EASY), as_data(Colour.RED))
+    assert not may_be_same({"object": "a:B", "arguments": {"size": 3}}, {"object": "a:B", "arguments": {"size": 4}})
+    assert shown({"object": "a:B", "arguments": {"value": 3}}) == "'a:B(value=3)'"
 
 
 def test_an_argument_that_many_environments_were_given_is_written_once(tmp_path: Path) -> None:

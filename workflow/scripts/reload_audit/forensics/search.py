@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from reload_audit.forensics.model_files import FoundStatistics
@@ -59,14 +60,19 @@ def find_statistics(path: str | Path, saved: SavedModel, algo: str = "") -> list
 def _nearby(path: Path, steps: int | None) -> list[Path]:
     """Files that begin as statistics do: in the model's folder, folders in it, and the one above.
 
-    Those that share the model's name, or are called by its number of steps, come first.
+    Those that have the model's name in theirs, or its number of steps, come first.
     """
     folder = path.parent
     places = [folder, *_entries(folder, folders=True)[: limits.NEARBY_FOLDERS], folder.parent]
     files = [file for place in places for file in _entries(place, folders=False)]
-    files.sort(key=lambda file: path.stem not in file.name and f"_{steps}_" not in file.name)
+    files.sort(key=lambda file: not has_name_of(file, path) and f"_{steps}_" not in file.name)
     statistics = filter(_begins_as_statistics, files[: limits.NEARBY_LOOKED_INTO])
     return [file for _, file in zip(range(limits.NEARBY_FILES), statistics, strict=False)]
+
+
+def has_name_of(file: Path, model: Path) -> bool:
+    """Whether a model's name stands in that of a file, and no letter or digit beside it: ppo_10.pkl is not ppo_1's."""
+    return re.search(rf"(?<![^\W_]){re.escape(model.stem)}(?![^\W_])", file.name) is not None
 
 
 def _begins_as_statistics(file: Path) -> bool:

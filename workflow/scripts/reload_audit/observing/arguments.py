@@ -57,11 +57,13 @@ def is_lost(arguments: Any) -> bool:
 def may_be_same(own: object, expected: object) -> bool:
     """Whether two arguments are the same, or cannot be compared, as objects without a name.
 
-    ``module:Name`` and ``module.Name`` are the same, as are tuples and lists, and an array and its numbers.
+    ``module:Name`` and ``module.Name`` are the same, as are tuples and lists, an array and its numbers, and a member of
+    an ``Enum`` and its value.
     """
     one, other = (shown(value).replace(":", ".") for value in (own, expected))
+    of_one, of_other = (shown(_with_values(plain(value))).replace(":", ".") for value in (own, expected))
     unnamed = any(f"{MODULE}." in said or " at 0x" in said for said in (one, other))
-    return one == other or unnamed or is_lost(own)
+    return one in (other, of_other) or of_one == other or unnamed or is_lost(own)
 
 
 def shown(value: object) -> str:
@@ -70,10 +72,21 @@ def shown(value: object) -> str:
 
 
 def _without_makers(value: Any) -> Any:
-    """Plain data with an array's numbers, the value of an ``Enum``'s member, or an object's name for what makes it."""
+    """Plain data with an array's numbers, or an object's name and what makes it, for an object."""
     if names_object(value):
-        given = value.get("arguments", {})
-        return given["a"] if value["object"] == "numpy:asarray" else given.get("value", value["object"])
+        name, given = value["object"], value.get("arguments")
+        if given is None or name == "numpy:asarray":
+            return name if given is None else given["a"]
+        return f"{name}({', '.join(f'{key}={shown(item)}' for key, item in given.items())})"
     if isinstance(value, Mapping):
         return {key: _without_makers(item) for key, item in value.items()}
     return [_without_makers(item) for item in value] if isinstance(value, list) else value
+
+
+def _with_values(value: Any) -> Any:
+    """Plain data with its value in place of what may be a member of an ``Enum``."""
+    if names_object(value) and [*value.get("arguments", {})] == ["value"]:
+        return value["arguments"]["value"]
+    if isinstance(value, Mapping):
+        return {key: _with_values(item) for key, item in value.items()}
+    return [_with_values(item) for item in value] if isinstance(value, list) else value

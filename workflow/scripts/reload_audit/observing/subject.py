@@ -11,7 +11,7 @@ import gymnasium as gym
 
 from reload_audit.environments.packages import is_registered
 from reload_audit.forensics.model_files import FoundStatistics
-from reload_audit.forensics.search import find_statistics
+from reload_audit.forensics.search import find_statistics, has_name_of
 from reload_audit.forensics.traces import traces_of
 from reload_audit.observing.arguments import is_lost
 from reload_audit.planning.discovery.of_training import training_of
@@ -301,11 +301,11 @@ def _spec_of(
 
 
 def own_statistics(found: Sequence[FoundStatistics], path: Path) -> list[str]:
-    """Of statistics that may be a model's, those that are proved, or have its name; else all, if they are the same."""
+    """Of statistics that may be a model's, the proved ones; else those of its name, or all, if all are the same."""
     proved = [one.path for one in found if one.proved]
-    named = [one.path for one in found if path.stem in Path(one.path).name]
-    same = all(is_same_file(found[0].path, one.path) for one in found)
-    return proved or named or ([one.path for one in found] if same else [])
+    paths = [one.path for one in found]
+    likely = [one for one in paths if has_name_of(Path(one), path)] or paths
+    return proved or (likely if all(is_same_file(likely[0], one) for one in likely) else [])
 
 
 def _loaded_statistics(observation: Observation, environment: ObservedEnvironment) -> list[str]:
