@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -11,8 +14,10 @@ import pytest
 import torch as th
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import ActorCriticPolicy
 from torch.distributions import Categorical, Distribution
 
+from reload_audit.evaluation import acting as module
 from reload_audit.evaluation.acting import acting
 from reload_audit.models.algorithms import algorithm
 
@@ -129,3 +134,39 @@ def test_a_policy_whose_layers_have_hooks_chooses_the_same_bits() -> None:
     with acting(model.policy):
         chosen_acting = chosen(model, deterministic=True)
     assert chosen_acting == chosen(model, deterministic=True)
+
+
+def decorated(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def called(*given: Any, **named: Any) -> Any:
+        return method(*given, **named)
+
+    return called
+
+
+def likeliest(distribution: Categorical) -> th.Tensor:
+    return distribution.logits.argmax(dim=-1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "changed"),
+    [
+        (Categorical, "logits", Categorical.__dict__["logits"]),
+        (ActorCriticPolicy, "_predict", decorated(ActorCriticPolicy._predict)),
+        (ActorCriticPolicy, "_predict", th.no_grad()(decorated(ActorCriticPolicy._predict))),
+        (ActorCriticPolicy, "_predict", functools.partialmethod(ActorCriticPolicy._predict)),
+        (Categorical, "mode", property(likeliest)),
+        (Categorical, "mode", functools.cached_property(likeliest)),
+    ],
+    ids=["nothing", "method", "without-gradients", "partial", "property", "cached"],
+)
+def test_what_was_changed_in_a_library_before_this_is_imported_is_called(
+    kind: type, name: str, changed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, is_own = model_of("PPO", "discrete", {}), changed is vars(kind)[name]
+    monkeypatch.setattr(kind, name, changed)
+    assert module.__spec__ is not None
+    assert module.__spec__.loader is not None
+    imported = importlib.util.module_from_spec(module.__spec__)
+    module.__spec__.loader.exec_module(imported)
+    assert imported.is_plain_actor_critic(model.policy) == is_own

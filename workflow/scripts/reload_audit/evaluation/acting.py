@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import GetSetDescriptorType
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -22,6 +26,7 @@ from stable_baselines3.common.torch_layers import FlattenExtractor, MlpExtractor
 from torch import nn
 from torch.distributions import Categorical, Distribution, Normal
 from torch.distributions.utils import logits_to_probs
+from typing_extensions import deprecated
 
 _LIBRARIES = ("torch", "stable_baselines3", "sb3_contrib")
 _CHECKED = (CategoricalDistribution, DiagGaussianDistribution, SquashedDiagGaussianDistribution)
@@ -37,11 +42,41 @@ _SHORTENED = (
 """Classes of which some methods are not called for an actor and critic; what these do is done here."""
 
 
-def _functions() -> list[dict[str, object]]:
-    return [{name: part for name, part in vars(kind).items() if callable(part)} for kind in _SHORTENED]
+_PLACES = (
+    *(f"{Path(inspect.getfile(library)).parent}{os.sep}" for library in (th, stable_baselines3)),
+    inspect.getfile(deprecated),  # which decorates some methods of PyTorch
+)
+"""Folders, and a file, with the code of these classes."""
 
 
-_AS_IMPORTED = _functions()
+def _methods() -> list[dict[str, object]]:
+    """Methods and properties of these classes as they are now, by their names."""
+    return [
+        {name: part for name, part in vars(kind).items() if callable(part) or hasattr(part, "__get__")}
+        for kind in _SHORTENED
+    ]
+
+
+def _files(part: object) -> Iterator[str]:
+    """The files with the code of a method or property, and with that of what decorates it."""
+    for inner in ("fget", "__wrapped__"):
+        if hasattr(part, inner):
+            yield from _files(getattr(part, inner))
+    if hasattr(part, "__code__"):
+        yield part.__code__.co_filename
+
+
+def _is_the_libraries(part: object) -> bool:
+    """Whether a method or property is one of PyTorch's or SB3's own, and not what somebody has put in its place."""
+    files = [*_files(part)]
+    return isinstance(part, GetSetDescriptorType) or (bool(files) and all(one.startswith(_PLACES) for one in files))
+
+
+_AS_IMPORTED = _methods()
+_WERE_THE_LIBRARIES = all(
+    _is_the_libraries(part)
+    for part in (preprocess_obs, logits_to_probs, *(part for methods in _AS_IMPORTED for part in methods.values()))
+)
 
 
 @contextlib.contextmanager
@@ -184,7 +219,8 @@ def _libraries_are_as_known() -> bool:
     """Whether SB3 is of the known version, and nobody has changed what an actor and critic calls of it and PyTorch."""
     return (
         tuple(stable_baselines3.__version__.split(".")[:2]) == _KNOWN_SB3
-        and _functions() == _AS_IMPORTED
+        and _WERE_THE_LIBRARIES
+        and _methods() == _AS_IMPORTED
         and vars(policies)["preprocess_obs"] is preprocess_obs
         and not nn.modules.module._has_any_global_hook()
     )
