@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -305,9 +306,10 @@ play(new, Boiler())
 IN_PLACE = """
 import gymnasium as gym
 import numpy as np
+import torch
 from boiler import Boiler
 from sb3_contrib import MaskablePPO
-from stable_baselines3 import PPO
+from stable_baselines3 import PPO, SAC
 
 
 class Halves(Boiler):
@@ -323,15 +325,26 @@ class Masked(gym.Wrapper):
         return self.masks
 
 
-model, taken = PPO.load("boiler.zip"), np.zeros(1, np.float32)
-for env, factor in ((Boiler(), 1.0), (Boiler(), 0.5), (Halves(), 1.0)):
+class Signals(gym.Env):
+    observation_space = gym.spaces.Box(0.0, 1.0, (1,), np.float32)
+    action_space = gym.spaces.Dict({"lamps": gym.spaces.MultiBinary(2), "dial": gym.spaces.Discrete(9)})
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(1, np.float32), 1.0, False, False, {}
+
+
+model, array = PPO.load("boiler.zip"), np.zeros(1, np.float32)
+for env, factor, taken in ((Boiler(), 1.0, array), (Boiler(), 0.5, [0.0]), (Halves(), 1.0, array)):
     obs, _ = env.reset(seed=0)
     for step in range(10):
         action, _ = model.predict(obs, deterministic=True)
         action *= factor
         obs, *_ = env.step(action)
         for force in (0.1, 0.1, 0.2):
-            taken[:] = force
+            taken[0] = force
             obs, *_ = env.step(taken)
 
 env = Masked(gym.make("CartPole-v1"))
@@ -341,6 +354,20 @@ for asks in (True, False):
     for step in range(4):
         action, _ = model.predict(obs, action_masks=env.action_masks() if asks else once)
         obs, *_ = env.step(int(action))
+
+env = gym.make("Pendulum-v1")
+model, (obs, _) = SAC("MlpPolicy", env), env.reset(seed=0)
+for step in range(4):
+    with torch.no_grad():
+        action = model.policy(torch.as_tensor(obs[None]), deterministic=True)
+    action.mul_(2.0)
+    obs, *_ = env.step(action[0].numpy())
+
+env, pressed = Signals(), {"lamps": np.zeros(2, np.int8), "dial": 0}
+env.reset()
+for lamp in (0, 1, 1, 1):
+    pressed["lamps"][:] = lamp
+    env.step(pressed)
 """
 
 EVALUATES = """
@@ -498,14 +525,24 @@ class OwnBox(gym.spaces.Box):
 
 
 @pytest.fixture(scope="module")
-def boiler(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a small model of the boiler and its statistics."""
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small model of the boiler and its statistics, which every test gets a copy of."""
     folder = tmp_path_factory.mktemp("boiler")
     venv = VecNormalize(make_vec_env(Boiler, n_envs=2, seed=0), gamma=0.9)
     model = PPO("MlpPolicy", venv, gamma=0.9, n_steps=32, batch_size=64, n_epochs=1, seed=0).learn(64)
     model.save(folder / "boiler.zip")
     venv.save(str(folder / "boiler.pkl"))
     return folder
+
+
+def copied(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(folder, tmp_path_factory.mktemp("boiler"), dirs_exist_ok=True))
+
+
+@pytest.fixture
+def boiler(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small model of the boiler and its statistics, and nothing else."""
+    return copied(trained, tmp_path_factory)
 
 
 POLICY = ExternalPolicy(EvaluationSpec(20, 10**6, 4, 1000, (20,)), (), {}, 2**30)
@@ -698,9 +735,15 @@ def test_models_that_are_asked_about_one_observation_are_told_from_those_that_ac
 
 
 @pytest.fixture(scope="module")
-def parameters_set(boiler: Path) -> Observation:
+def setting(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which parameters.py runs."""
+    return copied(trained, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def parameters_set(setting: Path) -> Observation:
     """A policy that was loaded by itself acts, then a model that was changed after its training, then a new one."""
-    return observed(boiler, "parameters.py", PARAMETERS)
+    return observed(setting, "parameters.py", PARAMETERS)
 
 
 def test_a_policy_that_was_loaded_by_itself_acts_as_the_model_with_its_parameters(parameters_set: Observation) -> None:
@@ -708,11 +751,11 @@ def test_a_policy_that_was_loaded_by_itself_acts_as_the_model_with_its_parameter
 
 
 def test_a_model_with_other_parameters_than_its_training_ended_with_is_said_to_have_them(
-    boiler: Path, parameters_set: Observation
+    setting: Path, parameters_set: Observation
 ) -> None:
-    script = ScriptSpec("parameters.py", str(boiler / "parameters.py"), (), str(boiler), {}, "", 120, 4096)
+    script = ScriptSpec("parameters.py", str(setting / "parameters.py"), (), str(setting), {}, "", 120, 4096)
     first, changed = (
-        compared_with_models(replace(parameters_set, runs=[run]), script, [], POLICY, str(boiler / "kept"))[0]
+        compared_with_models(replace(parameters_set, runs=[run]), script, [], POLICY, str(setting / "kept"))[0]
         for run in parameters_set.runs[:2]
     )
     assert first.compared.differences == []
@@ -730,9 +773,11 @@ def test_the_line_is_named_that_takes_none_of_the_parameters_that_it_is_given(pa
 
 
 def test_an_array_that_is_written_anew_in_place_is_told_from_one_that_stays_as_it_is(boiler: Path) -> None:
-    *acting, masked = observed(boiler, "in_place.py", IN_PLACE).runs
+    *acting, masked, unscaled, pressed = observed(boiler, "in_place.py", IN_PLACE).runs
     assert [(run.unasked, run.again, run.changed) for run in acting] == [(30, 10, 0), (30, 10, 10), (30, 10, 0)]
     assert (masked.steps, masked.masks_again) == (8, 4)
+    assert (unscaled.steps, unscaled.outside) == (4, 0)
+    assert (pressed.unasked, pressed.again) == (4, 2)
 
 
 def test_an_evaluation_of_a_single_environment_is_of_the_episodes_that_it_ran(boiler: Path) -> None:

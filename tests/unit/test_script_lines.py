@@ -428,6 +428,7 @@ STACKED_ALONE, STACKED_ABREAST = "env = FrameStackObservation(env, 4)", "env = V
         (MADE_ALONE, STACKED_ALONE, (8, 4), True),
         (MADE_ALONE, STACKED_ALONE, (2, 4), True),
         (MADE_ALONE, STACKED_ALONE, (16,), False),
+        ("env = gym.make('FrozenLake-v1')", STACKED_ALONE, (), False),
         (MADE_ABREAST, STACKED_ABREAST, (32,), True),
         (MADE_ABREAST, STACKED_ABREAST, (4, 16), False),
     ],

@@ -182,8 +182,8 @@ def test_lines_end_with_a_carriage_return_too_and_the_last_needs_no_end(tmp_path
     assert shown.numbers()[-2:] == (500.0, 7.5)
 
 
-@pytest.mark.parametrize("part", ["a", "a.b/"])
-def test_a_long_line_takes_no_longer_to_look_at_than_its_parts_do(tmp_path: Path, part: str) -> None:
+@pytest.mark.parametrize("part", ["a", "a.b/", "1", "1:", "12/"])
+def test_looking_at_a_line_takes_time_in_proportion_to_its_length(tmp_path: Path, part: str) -> None:
     shown = Shown(UserLines(tmp_path / "enjoy.py", []))
 
     def seconds(size: int) -> float:

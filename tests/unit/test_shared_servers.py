@@ -299,7 +299,7 @@ while not any(list(place.glob({until!r})) for place in places):
         [sys.executable, script],
         env={**os.environ, "PYTHONPATH": str(folder)},
         check=True,
-        timeout=30,
+        timeout=120,
         stdin=subprocess.DEVNULL,
     )
 
@@ -321,12 +321,14 @@ atexit.register(pathlib.Path(__file__).with_name("cleaned up").touch)
 
 
 def test_a_run_that_ends_waits_for_no_server_that_still_imports(tmp_path: Path) -> None:
-    (tmp_path / "imports_for_ever.py").write_text("""
+    (tmp_path / "imports_slowly.py").write_text("""
 import pathlib, time
 pathlib.Path(__file__).with_name("begun").touch()
-time.sleep(3600)
+time.sleep(60)
+pathlib.Path(__file__).with_name("imported").touch()
 """)
-    share_and_end("imports_for_ever", "begun", tmp_path)
+    share_and_end("imports_slowly", "begun", tmp_path)
+    assert not (tmp_path / "imported").exists()
 
 
 SHARES = f"""

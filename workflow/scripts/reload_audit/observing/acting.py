@@ -75,6 +75,29 @@ def as_array(observation: Any) -> Any:
     return observation.detach().cpu().numpy() if hasattr(observation, "detach") else observation
 
 
+def as_it_is_now(value: Any) -> Any:
+    """A copy of an action, or of what a policy returned, which stays as it is where a script writes into it."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    if isinstance(value, dict):
+        return {key: as_it_is_now(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        parts = map(as_it_is_now, value)
+        return list(parts) if isinstance(value, list) else tuple(parts)
+    return value
+
+
+def are_equal(action: Any, other: Any) -> bool:
+    """Whether two actions are the same, number for number."""
+    if isinstance(action, dict) and isinstance(other, dict):
+        return action.keys() == other.keys() and all(are_equal(action[key], other[key]) for key in action)
+    if isinstance(action, tuple) and isinstance(other, tuple):
+        return len(action) == len(other) and all(map(are_equal, action, other))
+    return np.array_equal(as_array(action), as_array(other))
+
+
 def is_squashed(model: BaseAlgorithm, space: spaces.Box) -> bool:
     """Whether a policy gives actions in [-1, 1] for a space with other bounds."""
     unit = (space.low == -1).all() and (space.high == 1).all()

@@ -36,16 +36,16 @@ def frames_of_training(
     :param expected: that of training
     """
     have_axis = _place_with_axis(seen) is not None
-    if [*expected[1:]] == [*given[have_axis:]] and expected[0] > 1:
+    of_one = given[1:] if have_axis else given
+    if len(expected) > 0 and [*expected[1:]] == [*of_one] and expected[0] > 1:
         return Frames(expected[0], have_axis=True)
     other = [axis for axis, size in enumerate(expected) if size != given[axis]] if len(given) == len(expected) else []
     if have_axis or len(other) != 1:
         return None
-    now = _stacked(seen)
-    of_one, rest = divmod(given[other[0]], now)
-    if rest or not of_one or expected[other[0]] % of_one or expected[other[0]] == of_one:
+    size, rest = divmod(given[other[0]], _stacked(seen))
+    if rest or not size or expected[other[0]] % size or expected[other[0]] == size:
         return None
-    return Frames(expected[other[0]] // of_one, have_axis=False)
+    return Frames(expected[other[0]] // size, have_axis=False)
 
 
 def stacked_said(seen: ObservedEnvironment | None) -> str:
@@ -91,7 +91,7 @@ def _with_axis(seen: ObservedEnvironment, frames: int) -> tuple[Line | None, str
     kwargs = {} if place is None else dict(seen.wrappers[place].kwargs)
     stacking = WrapperSpec(_WITH_AXIS, {**kwargs, "stack_size": frames})
     added = [*seen.wrappers[:start], stacking, *seen.wrappers[end:]]
-    return with_wrappers(seen, added, lambda own, other: own == other != place)
+    return with_wrappers(seen, added, lambda own, other: own == other and own != place)
 
 
 def _with_another_number(seen: ObservedEnvironment, frames: int) -> tuple[Line | None, str]:

@@ -20,7 +20,7 @@ from stable_baselines3.common.distributions import Distribution
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecNormalize
 
-from reload_audit.observing.acting import is_traced
+from reload_audit.observing.acting import as_it_is_now, is_traced
 from reload_audit.observing.models_seen import absolute
 from reload_audit.observing.observer import Observer
 from reload_audit.observing.parameters import Parameters
@@ -166,7 +166,7 @@ def _predicting(observer: Observer, original: Any, *, of_model: bool) -> Any:
         finally:
             depth["act"] = 0
         answer = result[0] if isinstance(result, tuple) else result
-        observer.answer = answer.copy() if isinstance(answer, np.ndarray) else answer  # which the script may change
+        observer.answer = answer.copy() if type(answer) is np.ndarray else as_it_is_now(answer)  # one call less
         return result
 
     return predict
@@ -185,7 +185,7 @@ def _forwarding(observer: Observer, original: Any) -> Any:
             result = original(self, *args, **kwargs)
         finally:
             depth["act"] = 0
-        observer.answer = result
+        observer.answer = as_it_is_now(result)
         return result
 
     return forward
@@ -243,7 +243,7 @@ def _stepping(observer: Observer, original: Any) -> Any:
         else:
             observer.innermost, observer.innermost_gave = watched.innermost, None
         action = args[0] if args else parameters.first(args, kwargs)
-        taken = action.copy() if isinstance(action, np.ndarray) else action  # which the environment may change
+        taken = action.copy() if type(action) is np.ndarray else as_it_is_now(action)  # one call less
         depth["step"] = 1
         try:
             result = original(self, *args, **kwargs)

@@ -24,7 +24,17 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
 
 from reload_audit.observing import acting
-from reload_audit.observing.acting import DISTRIBUTION, PARTS, Acting, Batch, is_answer, is_copy, rows
+from reload_audit.observing.acting import (
+    DISTRIBUTION,
+    PARTS,
+    Acting,
+    Batch,
+    are_equal,
+    as_it_is_now,
+    is_answer,
+    is_copy,
+    rows,
+)
 from reload_audit.observing.describe import arguments_of, described, is_whole, layers_of, own_wrappers, single_of
 from reload_audit.observing.keeping_out import Absent, EnoughSeen, careful
 from reload_audit.observing.lines import UserLines
@@ -269,7 +279,7 @@ class Observer:
             number, (how, _, before, *others) = self.acting
             mode = None if how == DISTRIBUTION and before != deterministic else deterministic  # asked both ways
             self.acting = (number, (DISTRIBUTION, self._lines.place(), mode, *others))  # type: ignore[assignment]
-            self.answer = answer
+            self.answer = as_it_is_now(answer)
 
     @careful
     def asked_part(self, policy: Any, observation: Any) -> None:
@@ -365,7 +375,7 @@ class Observer:
     def was_stepped(self, watched: Watched, action: Any, result: Any) -> None:
         """The script stepped an environment.
 
-        :param action: a copy, where it is an array
+        :param action: as it was before the step
         :raises EnoughSeen: the script is to end
         """
         row, together = None, self._choose(watched, action) if self._earlier else {}
@@ -384,7 +394,7 @@ class Observer:
             rewards = seen = [result[1]]
         wants_views = len(run.views) < MOST_VIEWS
         if self.acting is None:
-            run.step_unasked(again=watched.action is not None and np.array_equal(watched.action, action))
+            run.step_unasked(again=watched.action is not None and are_equal(watched.action, action))
         else:
             run.in_a_row = 0
             self._note_action(watched, run, action, row)
