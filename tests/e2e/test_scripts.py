@@ -257,6 +257,13 @@ for seed in range(25):
 """
 
 
+def keep_model(models: Models, repository: Path) -> None:
+    """Copy the model of A2C, and its statistics, into a repository of its own."""
+    (repository / "models").mkdir()
+    shutil.copy(models[0] / "A2C.zip", repository / "models/gauge.zip")
+    shutil.copy(models[0] / "A2C.pkl", repository / "models/vecnormalize.pkl")
+
+
 @pytest.mark.parametrize(
     ("trained", "wrapper", "plays", "named", "denied"),
     [
@@ -270,9 +277,7 @@ for seed in range(25):
 def test_the_environment_of_the_script_that_trains_a_model_counts_unless_the_zip_denies_it(
     models: Models, tmp_path: Path, trained: str, wrapper: str, plays: str, named: bool, denied: bool
 ) -> None:
-    (tmp_path / "models").mkdir()
-    shutil.copy(models[0] / "A2C.zip", tmp_path / "models/gauge.zip")
-    shutil.copy(models[0] / "A2C.pkl", tmp_path / "models/vecnormalize.pkl")
+    keep_model(models, tmp_path)
     (tmp_path / "train.py").write_text(TRAINS.replace("EARLY", trained).replace("WRAPPER", wrapper))
     (entry,) = audited((tmp_path, []), "plays.py", PLAYS.replace("EARLY", plays))
     assert [cause.cause for cause in entry.causes] == ["env-kwargs"] * named, entry
@@ -285,9 +290,7 @@ def test_the_environment_of_the_script_that_trains_a_model_counts_unless_the_zip
 def test_a_script_s_own_line_is_named_where_training_builds_its_environment_with_the_same_function(
     models: Models, tmp_path: Path
 ) -> None:
-    (tmp_path / "models").mkdir()
-    shutil.copy(models[0] / "A2C.zip", tmp_path / "models/gauge.zip")
-    shutil.copy(models[0] / "A2C.pkl", tmp_path / "models/vecnormalize.pkl")
+    keep_model(models, tmp_path)
     (tmp_path / "builds.py").write_text(BUILDS)
     trains = TRAINS.replace("planted import Gauge, SwapsActions", "builds import build")
     trains = trains.replace(
@@ -303,9 +306,7 @@ def test_a_script_s_own_line_is_named_where_training_builds_its_environment_with
 def test_an_environment_that_only_worker_processes_see_is_taken_to_be_that_of_training(
     models: Models, tmp_path: Path
 ) -> None:
-    (tmp_path / "models").mkdir()
-    shutil.copy(models[0] / "A2C.zip", tmp_path / "models/gauge.zip")
-    shutil.copy(models[0] / "A2C.pkl", tmp_path / "models/vecnormalize.pkl")
+    keep_model(models, tmp_path)
     (unknown,) = audited((tmp_path, []), "works.py", WORKS)
     assert unknown.problem.startswith("which environment its worker processes make is not seen, and no script")
     (tmp_path / "train.py").write_text(TRAINS.replace("EARLY", "True").replace("WRAPPER", "None"))
