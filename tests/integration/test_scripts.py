@@ -117,6 +117,33 @@ if __name__ == "__main__":
     print(*map(float.hex, map(float, rewards)))
 """
 
+ONE_LINE_ACTS = """
+from boiler import Boiler
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+
+env = make_vec_env(Boiler, n_envs=2, seed=3)
+kept = make_vec_env(Boiler, n_envs=2, seed=4)
+loaded = PPO.load("boiler.zip")
+trained = PPO("MlpPolicy", env, n_steps=32, batch_size=64, n_epochs=1, seed=1)
+
+def act(model, obs, *, deterministic=True):
+    action, _ = model.predict(obs, deterministic=deterministic)
+    return action
+
+def run(model, steps, **mode):
+    obs = kept.reset()
+    for _ in range(steps):
+        obs = kept.step(act(model, obs, **mode))[0]
+
+run(trained, 30)
+trained.learn(64)
+run(trained, 20)
+run(loaded, 10)
+run(loaded, 5, deterministic=False)
+run(loaded, 3)
+"""
+
 BITS = """
 from stable_baselines3 import DQN, HerReplayBuffer
 from stable_baselines3.common.envs import BitFlippingEnv
@@ -617,6 +644,18 @@ def test_a_sound_script_gives_the_same_bits_observed_or_not(boiler: Path, parall
     assert evaluation.mean == pytest.approx(run.earned.mean())
     (statistics,) = seen.normalizations
     assert (statistics.updating, statistics.scaling, statistics.made) == (0, 0, "loaded")
+
+
+def test_one_line_that_acts_for_several_models_before_and_after_training_is_told_apart(boiler: Path) -> None:
+    seen = observed(boiler, "one_line.py", ONE_LINE_ACTS)
+    assert [(model.made, model.learned) for model in seen.models] == [
+        ("loaded", 0),
+        ("constructed", 0),
+        ("constructed", 64),
+    ]
+    acts = [[(act.deterministic, act.count) for act in run.acts] for run in seen.runs]
+    assert [(run.model, run.steps) for run in seen.runs] == [(1, 30), (2, 20), (0, 10), (0, 5), (0, 3)]
+    assert acts == [[(True, 30)], [(True, 20)], [(True, 10)], [(False, 5)], [(True, 3)]]
 
 
 def test_an_environment_whose_class_has_a_specification_is_known_by_what_it_was_made_with(boiler: Path) -> None:

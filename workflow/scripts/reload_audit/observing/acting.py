@@ -15,7 +15,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from stable_baselines3.td3.policies import Actor, TD3Policy
 
-from reload_audit.observing.tracking import Acts
+from reload_audit.observing.tracking import Acting
 
 PARTS = "parts of the policy"
 """How a script asks for actions that it computes itself from what a policy's distribution or network returns."""
@@ -23,8 +23,7 @@ PARTS = "parts of the policy"
 DISTRIBUTION = "the policy's distribution"
 """How a script asks for actions that it takes from the distribution of the policy."""
 
-Acting = tuple[int | None, Acts]
-"""The number of the model that is asked for actions, and how."""
+_UNCHANGING = (int, float, np.generic)
 
 _WITH_MODES = (torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._BatchNorm)
 
@@ -77,6 +76,8 @@ def as_array(observation: Any) -> Any:
 
 def as_it_is_now(value: Any) -> Any:
     """A copy of an action, or of what a policy returned, which stays as it is where a script writes into it."""
+    if isinstance(value, _UNCHANGING):
+        return value
     if isinstance(value, np.ndarray):
         return value.copy()
     if isinstance(value, torch.Tensor):

@@ -151,20 +151,19 @@ def _learning(observer: Observer, original: Any) -> Any:
     return learn
 
 
-def _predicting(observer: Observer, original: Any, *, of_model: bool) -> Any:
-    parameters, depth = Parameters(original, BasePolicy.predict), observer.depth
+def _predicting(observer: Observer, original: Any) -> Any:
+    parameters = Parameters(original, BasePolicy.predict)
 
     def predict(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if depth["act"] or (depth["step"] and observer.acting is not None):  # then another one acts, as an opponent
+        if observer.is_asking or (observer.is_stepping and observer.acting is not None):  # an opponent acts
             return original(self, *args, **kwargs)
-        if observer.on:
-            observation = args[0] if args else parameters.first(args, kwargs)
-            observer.predicts(self, observation, parameters.read(args, kwargs), of_model)
-        depth["act"] = 1
+        if observer.on and not observer.predicts_again(self, args, kwargs):
+            observer.predicts(self, args, kwargs, parameters)
+        observer.is_asking = True
         try:
             result = original(self, *args, **kwargs)
         finally:
-            depth["act"] = 0
+            observer.is_asking = False
         answer = result[0] if isinstance(result, tuple) else result
         observer.answer = answer.copy() if type(answer) is np.ndarray else as_it_is_now(answer)  # one call less
         return result
@@ -173,18 +172,21 @@ def _predicting(observer: Observer, original: Any, *, of_model: bool) -> Any:
 
 
 def _forwarding(observer: Observer, original: Any) -> Any:
-    parameters, depth = Parameters(original, BasePolicy._predict), observer.depth
+    parameters = Parameters(original, BasePolicy._predict)
 
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if depth["act"] or (depth["step"] and observer.acting is not None) or is_traced(parameters.first(args, kwargs)):
+        if observer.is_asking or (observer.is_stepping and observer.acting is not None):
+            return original(self, *args, **kwargs)
+        observation = parameters.first(args, kwargs)
+        if is_traced(observation):
             return original(self, *args, **kwargs)
         if observer.on:
-            observer.forwards(self, parameters.first(args, kwargs), parameters.read(args, kwargs))
-        depth["act"] = 1
+            observer.forwards(self, observation, parameters.read(args, kwargs))
+        observer.is_asking = True
         try:
             result = original(self, *args, **kwargs)
         finally:
-            depth["act"] = 0
+            observer.is_asking = False
         observer.answer = as_it_is_now(result)
         return result
 
@@ -193,28 +195,36 @@ def _forwarding(observer: Observer, original: Any) -> Any:
 
 def _asking_parts(observer: Observer, original: Any) -> Any:
     """A method of a policy from whose result a script computes actions itself. How it does so is not known."""
-    parameters, depth = Parameters(original), observer.depth
+    parameters = Parameters(original)
 
     def part(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if depth["act"] or (depth["step"] and observer.acting is not None) or is_traced(parameters.first(args, kwargs)):
+        if observer.is_asking or (observer.is_stepping and observer.acting is not None):
+            return original(self, args[0]) if len(args) == 1 and not kwargs else original(self, *args, **kwargs)
+        observation = parameters.first(args, kwargs)
+        if is_traced(observation):
             return original(self, *args, **kwargs)
         if observer.on:
-            observer.asked_part(self, parameters.first(args, kwargs))
-        with observer.inside("act"):
+            observer.asked_part(self, observation)
+        observer.is_asking = True
+        try:
             return original(self, *args, **kwargs)
+        finally:
+            observer.is_asking = False
 
     return part
 
 
 def _choosing(observer: Observer, original: Any, *, deterministic: bool) -> Any:
     """A method of a distribution that returns an action: a script may call it instead of ``predict``."""
-    depth = observer.depth
 
     def choose(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if depth["act"] or (depth["step"] and observer.acting is not None) or is_traced(None):
-            return original(self, *args, **kwargs)
-        with observer.inside("act"):
+        if observer.is_asking or (observer.is_stepping and observer.acting is not None) or is_traced(None):
+            return original(self, *args, **kwargs) if args or kwargs else original(self)
+        observer.is_asking = True
+        try:
             answer = original(self, *args, **kwargs)
+        finally:
+            observer.is_asking = False
         if observer.on:
             observer.chosen(answer, deterministic)
         return answer
@@ -229,10 +239,9 @@ def _stepping(observer: Observer, original: Any) -> Any:
     parameters = Parameters(original)
 
     def step(self: Any, *args: Any, **kwargs: Any) -> Any:
-        depth = observer.depth
-        if depth["step"]:
-            result = original(self, *args, **kwargs)
-            if self is observer.innermost and isinstance(result, tuple):  # not so super().reset()
+        if observer.is_stepping:
+            result = original(self, args[0]) if len(args) == 1 and not kwargs else original(self, *args, **kwargs)
+            if self is observer.innermost and isinstance(result, tuple):  # not so super().step()
                 observer.innermost_gave = result[0]
             return result
         if not observer.on:
@@ -241,14 +250,14 @@ def _stepping(observer: Observer, original: Any) -> Any:
         if watched is None or watched.env is not self:
             watched = observer.before(self)
         else:
-            observer.innermost, observer.innermost_gave = watched.innermost, None
+            observer.innermost, observer.innermost_gave, observer.leaf_rewards = watched.innermost, None, None
         action = args[0] if args else parameters.first(args, kwargs)
         taken = action.copy() if type(action) is np.ndarray else as_it_is_now(action)  # one call less
-        depth["step"] = 1
+        observer.is_stepping = True
         try:
-            result = original(self, *args, **kwargs)
+            result = original(self, action) if len(args) == 1 and not kwargs else original(self, *args, **kwargs)
         finally:
-            depth["step"] = 0
+            observer.is_stepping = False
         if watched is not None:
             try:
                 observer.was_stepped(watched, taken, result)
@@ -261,7 +270,7 @@ def _stepping(observer: Observer, original: Any) -> Any:
 
 def _resetting(observer: Observer, original: Any) -> Any:
     def reset(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if observer.depth["step"]:
+        if observer.is_stepping:
             result = original(self, *args, **kwargs)
             if self is observer.innermost and isinstance(result, tuple):  # not so super().reset()
                 observer.innermost_gave = result[0]
@@ -272,8 +281,11 @@ def _resetting(observer: Observer, original: Any) -> Any:
         if outermost:
             watched = observer.before(self)
             seeds = seeds if watched is None or not watched.vectorized else getattr(watched.leaf, "_seeds", seeds)
-        with observer.inside("step"):
+        observer.is_stepping = True
+        try:
             result = original(self, *args, **kwargs)
+        finally:
+            observer.is_stepping = False
         if outermost:
             observer.began(self, result)
             observer.was_reset(self, result, seeds)
@@ -284,7 +296,7 @@ def _resetting(observer: Observer, original: Any) -> Any:
 
 def _giving_masks(observer: Observer, original: Any) -> Any:
     def action_masks(*args: Any, **kwargs: Any) -> Any:
-        if not observer.depth["step"]:
+        if not observer.is_stepping:
             observer.masks_are_new = True
         return original(*args, **kwargs)
 
@@ -371,7 +383,7 @@ def _unpickling(observer: Observer, original: Any) -> Any:
 
 def _normalizing(observer: Observer, original: Any) -> Any:
     def normalize_obs(self: Any, obs: Any) -> Any:
-        if observer.on and not observer.depth["step"]:
+        if observer.on and not observer.is_stepping:
             observer.note("VecNormalize.normalize_obs")
         return original(self, obs)
 
@@ -400,8 +412,8 @@ _METHODS: tuple[tuple[type, str, Callable[[Observer, Any], Any]], ...] = (
     (BaseAlgorithm, "set_parameters", _setting_parameters),
     (BaseAlgorithm, "learn", _learning),
     (BaseAlgorithm, "save", _saving),
-    (BaseAlgorithm, "predict", functools.partial(_predicting, of_model=True)),
-    (BasePolicy, "predict", functools.partial(_predicting, of_model=False)),
+    (BaseAlgorithm, "predict", _predicting),
+    (BasePolicy, "predict", _predicting),
     (BasePolicy, "forward", _forwarding),
     (BasePolicy, "_predict", _forwarding),
     (BasePolicy, "get_distribution", _asking_parts),

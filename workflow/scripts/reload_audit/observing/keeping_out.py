@@ -38,7 +38,7 @@ def careful(method: F) -> F:
 class Absent:
     """Stands for an observer where nothing is observed: in worker processes."""
 
-    on = here = False
+    on = here = is_asking = is_stepping = False
     innermost = None
 
     def __init__(self) -> None:

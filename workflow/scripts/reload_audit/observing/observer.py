@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import time
 import traceback
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import CodeType, FrameType
 from typing import Any
 
 import gymnasium as gym
@@ -27,7 +29,6 @@ from reload_audit.observing import acting
 from reload_audit.observing.acting import (
     DISTRIBUTION,
     PARTS,
-    Acting,
     Batch,
     are_equal,
     as_it_is_now,
@@ -41,7 +42,8 @@ from reload_audit.observing.lines import UserLines
 from reload_audit.observing.models_seen import ModelsSeen
 from reload_audit.observing.normalizations_seen import NormalizationsSeen
 from reload_audit.observing.own_classes import keep_arguments, keep_classes
-from reload_audit.observing.tracking import MOST_VIEWS, Place, Run, Slot, Watched, first_of, numbers, sizes
+from reload_audit.observing.parameters import Parameters
+from reload_audit.observing.tracking import MOST_VIEWS, Acting, Place, Run, Slot, Watched, first_of, numbers, sizes
 from reload_audit.observing.wrappers_seen import WrappersSeen
 from reload_audit.records.observation import (
     FailedLoad,
@@ -79,19 +81,39 @@ class _InThisThread(threading.local):
         self.building: list[Any] = []
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A plain call of ``predict``, from the user's own code, as most scripts make in each step.
+
+    :param mode: the argument ``deterministic``; :data:`_NOT_GIVEN` for none
+    :param code: the code that makes the call, and ``at`` where in it
+    """
+
+    actor: Any
+    mode: object
+    code: CodeType
+    at: int
+    acting: Acting
+
+
+_NOT_GIVEN = object()
+
+
 class Observer:
     """Takes notes of one script.
 
     :param lines: finds the user's own lines
     :param stop_at: ``time.monotonic()`` after which the script is stopped
     :param folder: takes the statistics and weights that the script acted with
-    :ivar depth: how many observed calls are going on inside each other, by kind
+    :ivar is_asking: whether a model or a policy is being asked for actions
+    :ivar is_stepping: whether an environment is being reset or stepped
+    :ivar depth: how many other observed calls are going on inside each other, by kind
     :ivar here: whether this is the process of the script itself, and not a copy of it
     :ivar on: whether notes are taken: not in a copy of the process, nor of what training does
     :ivar watched: the environments that the script resets and steps, by their identity
     :ivar innermost: the environment inside all wrappers of the one that the script resets or steps
     :ivar innermost_gave: the observation that it returned then; None where it was not called
-    :ivar leaf_rewards: what the innermost VecEnv gave in the last step
+    :ivar leaf_rewards: what the innermost VecEnv gave in this step; None where that is not known
     :ivar acting: the request for actions that the next step follows; None where there was none since the last step
     :ivar answer: what ``predict``, or a policy that was called by itself, gave last, before the script could change it
     :ivar masks_are_new: whether the script has asked its environment for action masks since it gave some to ``predict``
@@ -101,6 +123,7 @@ class Observer:
     def __init__(self, lines: UserLines, stop_at: float, folder: Path) -> None:
         self._lines, self._stop_at = lines, stop_at
         self.here = self.on = True
+        self.is_asking = self.is_stepping = False
         os.register_at_fork(after_in_child=self._in_copy)
         self.depth: dict[str, int] = defaultdict(int)
         self.leaf_rewards: Any = None
@@ -127,6 +150,8 @@ class Observer:
         self._evaluations: list[ObservedEvaluation] = []
         self.acting: Acting | None = None
         self._given: Any = None
+        self._asked_last: Acting | None = None
+        self._last: _Asked | None = None
         self._earlier: dict[int | None, Request] = {}
         self._batch = Batch()
         self._failed_load: FailedLoad | None = None
@@ -181,6 +206,7 @@ class Observer:
     @careful
     def model_made(self, model: BaseAlgorithm, made: Made, path: str | None, loaded_on: Any) -> None:
         """A model was constructed, or loaded."""
+        self._last = None
         self._models.made(model, made, self._line(), path, loaded_on)
 
     @careful
@@ -215,6 +241,7 @@ class Observer:
     @careful
     def learned(self, model: BaseAlgorithm, steps: int) -> None:
         """A model was trained: the environments in which it was, if they are normalised, are others from now on."""
+        self._last = None
         normalize = model.get_vec_normalize_env()
         for key, watched in list(self.watched.items()):
             if normalize is not None and watched.normalization is normalize and watched.switches is not None:
@@ -223,21 +250,52 @@ class Observer:
                 del self.watched[key]
         self._models.learned(model, steps, self._line())
 
-    def predicts(self, actor: Any, observation: Any, given: dict[str, object], of_model: bool) -> None:
+    def predicts_again(self, actor: Any, args: Sequence[object], kwargs: Mapping[str, object]) -> bool:
+        """Note a call of ``predict`` that is made as the last one was, with nothing else asked in between.
+
+        :return: False where it is another one, and nothing was noted
+        """
+        last = self._last
+        if last is None or last.actor is not actor or self.acting is not None or self._earlier or len(args) != 1:
+            return False
+        mode = kwargs.get("deterministic", _NOT_GIVEN)
+        frame = sys._getframe(2)
+        if (
+            mode is not last.mode
+            or len(kwargs) != (mode is not _NOT_GIVEN)
+            or frame.f_lasti != last.at
+            or frame.f_code is not last.code
+        ):
+            return False
+        self.acting, self._given, self.begins = last.acting, args[0], False
+        self._batch.asked(last.acting)
+        return True
+
+    def predicts(self, actor: Any, args: tuple[object, ...], kwargs: dict[str, object], parameters: Parameters) -> None:
         """``predict`` of a model, or of a policy, is called.
 
-        :param given: what its parameters are given, by their names
+        :param parameters: of that method
         """
-        masks, mode, starts = given.get("action_masks"), given.get("deterministic"), given.get("episode_start")
         try:
+            given, of_model = parameters.read(args, kwargs), isinstance(actor, BaseAlgorithm)
+            masks, mode, starts = given.get("action_masks"), given.get("deterministic"), given.get("episode_start")
             if masks is not None:
                 self._masked(masks)
             mode = None if mode is None or acting.has_one_mode(actor, of_model=of_model) else bool(mode)
             flags = (mode, given.get("state") is not None, starts is not None, masks is not None, False)
-            self._acted(actor, "predict" if of_model else "policy.predict", observation, flags)
+            self._acted(actor, "predict" if of_model else "policy.predict", parameters.first(args, kwargs), flags)
             self.begins = starts is not None and bool(np.any(starts))  # type: ignore[call-overload]
+            self._remember(actor, args, kwargs, sys._getframe(2))
         except Exception as error:
             self.failed(error)
+
+    def _remember(self, actor: Any, args: tuple[object, ...], kwargs: dict[str, object], frame: FrameType) -> None:
+        """Keep a request for actions that the user's own code makes in this frame, if the next may be the same."""
+        assert self.acting is not None
+        file, _ = self.acting[1][1] or ("", 0)
+        if len(args) == 1 and kwargs.keys() <= {"deterministic"} and file == frame.f_code.co_filename:
+            mode = kwargs.get("deterministic", _NOT_GIVEN)
+            self._last = _Asked(actor, mode, frame.f_code, frame.f_lasti, self.acting)
 
     @careful
     def forwards(self, policy: Any, observation: Any, given: dict[str, object]) -> None:
@@ -262,7 +320,8 @@ class Observer:
         if self.acting is not None and self.acting[0] != number:
             self._earlier[self.acting[0]] = (self.acting, self._given, self.answer)
         self._earlier.pop(number, None)
-        self.acting = (number, (how, self._lines.place(), *flags))
+        asked = (number, (how, self._lines.place(), *flags))
+        self._asked_last = self.acting = self._asked_last if asked == self._asked_last else asked
         self._given = observation
         self._batch.asked(self.acting)
 
@@ -354,7 +413,7 @@ class Observer:
         except Exception as error:
             self.failed(error)
             return None
-        self.innermost, self.innermost_gave = watched.innermost, None
+        self.innermost, self.innermost_gave, self.leaf_rewards = watched.innermost, None, None
         return watched
 
     @careful
@@ -379,35 +438,30 @@ class Observer:
         :raises EnoughSeen: the script is to end
         """
         row, together = None, self._choose(watched, action) if self._earlier else {}
-        if not watched.vectorized:
-            shape = watched.env.action_space.shape
-            self.acting, row = self._batch.of(watched.number, self.acting, self.answer, shape)
-        run = self._run(watched)
+        if not watched.vectorized and isinstance(self.answer, np.ndarray) and self.answer.ndim:
+            self.acting, row = self._batch.of(watched.number, self.acting, self.answer, watched.action_shape)
+        run, asked = watched.run, self.acting
+        if run is not None and asked is not None and asked is run.acting:
+            run.times += 1
+        else:
+            run = self._run(watched)
         run.steps += 1
         if together and not watched.in_thread:  # there, requests of others come in between
             run.step_among_several(together)
-        if watched.vectorized:
-            returned, seen, over = result[0], result[1], result[2]
-            rewards = self._leaf_rewards(watched, seen)
-        else:
-            returned, over = result[0], [result[2] or result[3]]
-            rewards = seen = [result[1]]
         wants_views = len(run.views) < MOST_VIEWS
-        if self.acting is None:
+        if asked is None:
             run.step_unasked(again=watched.action is not None and are_equal(watched.action, action))
         else:
             run.in_a_row = 0
             self._note_action(watched, run, action, row)
             if wants_views and watched.has_view:
                 self._note_view(watched, run, row)
-        if watched.switches is not None:
-            watched.switches.was_stepped()
         watched.action = action
-        watched.step(rewards, seen, over)
+        watched.step(result, self.leaf_rewards)
         watched.has_view = wants_views
-        watched.returned = returned
+        watched.returned = result[0]
         if wants_views:
-            self._keep_shown(watched, returned)
+            self._keep_shown(watched, result[0])
         self.acting = None
         if time.monotonic() > self._stop_at:
             raise EnoughSeen("time")
@@ -475,6 +529,7 @@ class Observer:
         switches = None if number is None else self._normalizations[number]
         number = len(self._environments) - 1
         made = Watched(env, number, vectorized, slots, normalize, layers[-1], switches, in_thread=in_thread)
+        made.action_shape = getattr(getattr(env, "action_space", None), "shape", None)
         single = single_of(layers[-1])
         if normalize is None and isinstance(single, gym.Env):
             made.innermost = single.unwrapped
@@ -507,16 +562,9 @@ class Observer:
                 model, watched.number, place=self._lines.place(), in_thread=watched.in_thread, mode=mode
             )
             self._runs.append(run)
-        if acts is not None:
-            run.acts[acts] += 1
+        if self.acting is not None:
+            run.follows(self.acting)
         return run
-
-    def _leaf_rewards(self, watched: Watched, seen: Any) -> Any:
-        """The rewards of the innermost environments in this step; those of the VecEnv where these are not known."""
-        envs = getattr(watched.leaf, "envs", None)
-        if envs is not None and self.leaf_rewards is not None and len(self.leaf_rewards) == len(envs):
-            return self.leaf_rewards
-        return seen if self.leaf_rewards is None else self.leaf_rewards
 
     def _note_action(self, watched: Watched, run: Run, action: Any, row: int | None) -> None:
         """Compare an action with the one that the policy gave, which has been asked for one."""

@@ -23,6 +23,9 @@ Acts = tuple[str, Place, bool | None, bool, bool, bool, bool]
 """How actions are asked for: the function, its line, whether deterministic, whether state, starts and masks were given,
 and whether the network acts as in training."""
 
+Acting = tuple[int | None, Acts]
+"""The number of the model that is asked for actions, and how."""
+
 
 @dataclass
 class Slot:
@@ -62,6 +65,8 @@ class Slot:
 class Run:
     """What one model, or the script's own code, does in one environment.
 
+    :param acts: how often actions were asked for, by how; without the last :attr:`times`
+    :param acting: the request that the last steps follow, and ``times`` how many of them do but for the first
     :param mode: whether its first actions are deterministic; None where that is open
     :param among_several: steps before which several models were given what the environment returned last
     :param taken: in how many of these the action was the one that a model gave, by the model and how it was asked
@@ -70,6 +75,8 @@ class Run:
     model: int | None
     environment: int
     acts: Counter[Acts] = field(default_factory=Counter)
+    acting: Acting | None = None
+    times: int = 0
     episodes: list[ObservedEpisode] = field(default_factory=list)
     views: list[View] = field(default_factory=list)
     parts: dict[str, int] = field(default_factory=dict)
@@ -88,6 +95,17 @@ class Run:
     mode: bool | None = None
     among_several: int = 0
     taken: Counter[tuple[int | None, Acts]] = field(default_factory=Counter)
+
+    def follows(self, acting: Acting) -> None:
+        """A step follows another request for actions than the one before it did."""
+        self._count_acts()
+        self.acting = acting
+        self.acts[acting[1]] += 1
+
+    def _count_acts(self) -> None:
+        if self.acting is not None:
+            self.acts[self.acting[1]] += self.times
+            self.times = 0
 
     def step_among_several(self, is_taken: Mapping[tuple[int | None, Acts], bool]) -> None:
         """Count a step before which several models were given what the environment returned last.
@@ -113,6 +131,7 @@ class Run:
         :param at: gives a line by its place
         :param formula_of: gives the line that computes what the policy is given there
         """
+        self._count_acts()
         self._settle()
         formulas = [formula_of(place) for place in {place for _, place, *_ in self.acts}]
         acts = [
@@ -170,6 +189,7 @@ class Watched:
     :param switches: what is known of the VecNormalize
     :param in_thread: whether another thread than the main one steps it
     :ivar innermost: the environment inside all wrappers of its first one; None where that is not compared
+    :ivar action_shape: of one action; None where it has none
     :ivar action: that the script took last
     :ivar has_view: whether it is known what the environment gave and returned last
     """
@@ -187,6 +207,7 @@ class Watched:
     raw: Any = None
     innermost: Any = None
     inner: Any = None
+    action_shape: tuple[int, ...] | None = None
     has_view: bool = False
     action: Any = None
     first_reset: Place = None
@@ -207,12 +228,24 @@ class Watched:
             slot.seed = seeds[number] if number < len(seeds) else None
         return cut
 
-    def step(self, rewards: Any, seen: Any, over: Any) -> None:
-        """Count a step of all environments, each of shape ``(n_envs,)``."""
+    def step(self, result: Any, leaf_rewards: Any) -> None:
+        """Count a step.
+
+        :param result: what ``step`` of a VecEnv, or of a single environment, returned
+        :param leaf_rewards: of the innermost VecEnv, of shape ``(n_envs,)``; None where they are not known
+        """
+        if self.switches is not None:
+            self.switches.was_stepped()
+        if not self.vectorized:
+            reward = float(result[1])
+            self.slots[0].add(reward, reward, bool(result[2] or result[3]))
+            return
         assert self.run is not None
+        seen, over = result[1], result[2]
+        rewards = seen if leaf_rewards is None else leaf_rewards
         for number, slot in enumerate(self.slots):
             slot.add(float(rewards[number]), float(seen[number]), bool(over[number]))
-            if slot.over and self.vectorized:
+            if slot.over:
                 self.run.episodes.append(slot.close(number, "ended"))
 
     def stop(self) -> None:
