@@ -83,6 +83,7 @@ class TrainingPlan:
 
     # --- What jobs ask a cluster for ---
 
+    @functools.cache  # noqa: B019 one plan a process; Snakemake asks once for each resource
     def request(self, batch: str) -> Request:
         """What training a batch asks a cluster for."""
         limits = self.config["training"]

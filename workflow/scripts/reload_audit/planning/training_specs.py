@@ -15,13 +15,26 @@ from reload_audit.records.specs import VEC_ENV_KINDS
 
 
 def trained_models(config: Configuration) -> dict[str, TrainingData]:
-    """What to train: for every model's name its training spec, as plain data."""
-    return {
-        model_name(experiment["name"], seed, n_envs): training_spec(config, experiment, seed, n_envs)
+    """What to train: for every model's name its training spec, as plain data, of which those of an experiment share parts."""
+    models: dict[str, TrainingData] = {}
+    for experiment in config["experiments"]:
+        name, first = experiment["name"], experiment["seeds"][0]
+        alike = [training_spec(config, experiment, first, n_envs) for n_envs in experiment["n_envs"]]
+        for seed in experiment["seeds"]:
+            for spec in alike:
+                model = model_name(name, seed, spec["n_envs"])
+                models[model] = {**spec, "model": model, "seed": seed}
+    return models
+
+
+def names_of_trained_models(config: Configuration) -> list[str]:
+    """The names of the models that are trained."""
+    return [
+        model_name(experiment["name"], seed, n_envs)
         for experiment in config["experiments"]
         for seed in experiment["seeds"]
         for n_envs in experiment["n_envs"]
-    }
+    ]
 
 
 def one_spec_per_n_envs(config: Configuration) -> list[tuple[str, TrainingData]]:

@@ -35,7 +35,7 @@ from reload_audit.planning.discovery.claims_beside import Beside
 from reload_audit.planning.discovery.contents import PassedOver, counted
 from reload_audit.planning.resolved import Configuration, Run
 from reload_audit.planning.schema_messages import closest
-from reload_audit.planning.training_specs import trained_models
+from reload_audit.planning.training_specs import names_of_trained_models
 from reload_audit.reading.refusal import shown
 from reload_audit.records.guesses import Guess, Tried
 from reload_audit.records.specs import ExternalSpec
@@ -94,7 +94,7 @@ def find_models(
     """
     ALLOWANCE.begin()
     problems: list[str] = []
-    trained = list(trained_models(config))
+    trained = names_of_trained_models(config)
     passed_over: list[PassedOver] = []
     beside: list[Beside] = []
     in_runs = _in_runs(config, results, problems, passed_over, beside)
