@@ -28,11 +28,11 @@ from reload_audit.jobs.script import Measuring
 from reload_audit.observing.acting_line import normalized_by_its_own
 from reload_audit.observing.alike import with_alike_joined
 from reload_audit.observing.arguments import as_data, may_be_same, shown
+from reload_audit.observing.built_seen import BuiltSeen
 from reload_audit.observing.figure import figure_of
 from reload_audit.observing.films import NO_FILM, allow_recorders
 from reload_audit.observing.lines import UserLines
 from reload_audit.observing.models_seen import ModelsSeen
-from reload_audit.observing.observer import Observer
 from reload_audit.observing.own_classes import keep_arguments
 from reload_audit.observing.printed import numbers_in
 from reload_audit.observing.series import best_of_its_training, later_of_its_series
@@ -199,21 +199,21 @@ def test_a_wrapper_that_only_watches_changes_no_observation_though_some_are_nan(
 
 
 def test_environments_that_are_made_in_several_threads_are_in_no_wrapper_of_another_one(tmp_path: Path) -> None:
-    observer = Observer(UserLines(tmp_path / "enjoy.py", []), float("inf"), tmp_path)
+    built = BuiltSeen(UserLines(tmp_path / "enjoy.py", []), lambda error: pytest.fail(str(error)))
     wrapper, env = gym.Wrapper(gym.Env()), gym.Env()
 
     def build() -> None:
-        with observer.building(env, ()):
+        with built.building(env, ()):
             pass
 
-    with observer.building(wrapper, (wrapper.env,)):
+    with built.building(wrapper, (wrapper.env,)):
         thread = threading.Thread(target=build)
         thread.start()
         thread.join()
-    assert id(env) not in observer._inside
-    with observer.building(wrapper, (wrapper.env,)):
+    assert id(env) not in built.inside
+    with built.building(wrapper, (wrapper.env,)):
         build()
-    assert observer._inside[id(env)] is wrapper
+    assert built.inside[id(env)] is wrapper
 
 
 def write_zip(path: Path, **said: object) -> None:

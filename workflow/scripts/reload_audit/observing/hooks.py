@@ -155,17 +155,18 @@ def _predicting(observer: Observer, original: Any) -> Any:
     parameters = Parameters(original, BasePolicy.predict)
 
     def predict(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if observer.is_asking or (observer.is_stepping and observer.acting is not None):  # an opponent acts
+        if observer.is_asking or (observer.is_stepping and observer.requests.acting is not None):  # an opponent acts
             return original(self, *args, **kwargs)
-        if observer.on and not observer.predicts_again(self, args, kwargs):
-            observer.predicts(self, args, kwargs, parameters)
+        if observer.on and not observer.requests.is_repeated(self, args, kwargs):
+            observer.requests.predicts(self, args, kwargs, parameters)
         observer.is_asking = True
         try:
             result = original(self, *args, **kwargs)
         finally:
             observer.is_asking = False
         answer = result[0] if isinstance(result, tuple) else result
-        observer.answer = answer.copy() if type(answer) is np.ndarray else as_it_is_now(answer)  # one call less
+        if observer.on:
+            observer.requests.answer = answer.copy() if type(answer) is np.ndarray else as_it_is_now(answer)
         return result
 
     return predict
@@ -175,19 +176,20 @@ def _forwarding(observer: Observer, original: Any) -> Any:
     parameters = Parameters(original, BasePolicy._predict)
 
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if observer.is_asking or (observer.is_stepping and observer.acting is not None):
+        if observer.is_asking or (observer.is_stepping and observer.requests.acting is not None):
             return original(self, *args, **kwargs)
         observation = parameters.first(args, kwargs)
         if is_traced(observation):
             return original(self, *args, **kwargs)
         if observer.on:
-            observer.forwards(self, observation, parameters.read(args, kwargs))
+            observer.requests.forwards(self, observation, parameters.read(args, kwargs))
         observer.is_asking = True
         try:
             result = original(self, *args, **kwargs)
         finally:
             observer.is_asking = False
-        observer.answer = as_it_is_now(result)
+        if observer.on:
+            observer.requests.answer = as_it_is_now(result)
         return result
 
     return forward
@@ -198,13 +200,13 @@ def _asking_parts(observer: Observer, original: Any) -> Any:
     parameters = Parameters(original)
 
     def part(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if observer.is_asking or (observer.is_stepping and observer.acting is not None):
+        if observer.is_asking or (observer.is_stepping and observer.requests.acting is not None):
             return original(self, args[0]) if len(args) == 1 and not kwargs else original(self, *args, **kwargs)
         observation = parameters.first(args, kwargs)
         if is_traced(observation):
             return original(self, *args, **kwargs)
         if observer.on:
-            observer.asked_part(self, observation)
+            observer.requests.asks_part(self, observation)
         observer.is_asking = True
         try:
             return original(self, *args, **kwargs)
@@ -218,7 +220,7 @@ def _choosing(observer: Observer, original: Any, *, deterministic: bool) -> Any:
     """A method of a distribution that returns an action: a script may call it instead of ``predict``."""
 
     def choose(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if observer.is_asking or (observer.is_stepping and observer.acting is not None) or is_traced(None):
+        if observer.is_asking or (observer.is_stepping and observer.requests.acting is not None) or is_traced(None):
             return original(self, *args, **kwargs) if args or kwargs else original(self)
         observer.is_asking = True
         try:
@@ -226,7 +228,7 @@ def _choosing(observer: Observer, original: Any, *, deterministic: bool) -> Any:
         finally:
             observer.is_asking = False
         if observer.on:
-            observer.chosen(answer, deterministic)
+            observer.requests.chose(answer, deterministic)
         return answer
 
     return choose
@@ -296,8 +298,8 @@ def _resetting(observer: Observer, original: Any) -> Any:
 
 def _giving_masks(observer: Observer, original: Any) -> Any:
     def action_masks(*args: Any, **kwargs: Any) -> Any:
-        if not observer.is_stepping:
-            observer.masks_are_new = True
+        if observer.on and not observer.is_stepping:
+            observer.requests.masks_are_new = True
         return original(*args, **kwargs)
 
     return action_masks
@@ -329,8 +331,8 @@ def _building(observer: Observer, original: Any) -> Any:
         if not observer.on:
             original(self, *args, **kwargs)
             return
-        observer.built(self, original, args, kwargs)
-        with observer.building(self, (*args, *kwargs.values())):
+        observer.built.begins(self, original, args, kwargs)
+        with observer.built.building(self, (*args, *kwargs.values())):
             original(self, *args, **kwargs)
 
     return build
@@ -344,7 +346,7 @@ def _making(observer: Observer, original: Any) -> Any:
             observer.say(_HUMAN)
         env = original(*args, **kwargs)
         if observer.on:
-            observer.made_by(env)
+            observer.built.made(env)
         return env
 
     return make

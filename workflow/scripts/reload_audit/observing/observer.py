@@ -8,42 +8,38 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 import time
 import traceback
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from types import CodeType, FrameType
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from reload_audit.observing import acting
 from reload_audit.observing.acting import (
     DISTRIBUTION,
     PARTS,
-    Batch,
     are_equal,
-    as_it_is_now,
     is_answer,
-    is_copy,
     rows,
 )
-from reload_audit.observing.describe import arguments_of, described, is_whole, layers_of, own_wrappers, single_of
+from reload_audit.observing.built_seen import BuiltSeen
+from reload_audit.observing.describe import described, is_whole, layers_of, own_wrappers, single_of
 from reload_audit.observing.keeping_out import Absent, EnoughSeen, careful
 from reload_audit.observing.lines import UserLines
 from reload_audit.observing.models_seen import ModelsSeen
 from reload_audit.observing.normalizations_seen import NormalizationsSeen
 from reload_audit.observing.own_classes import keep_arguments, keep_classes
-from reload_audit.observing.parameters import Parameters
-from reload_audit.observing.tracking import MOST_VIEWS, Acting, Place, Run, Slot, Watched, first_of, numbers, sizes
+from reload_audit.observing.requests_seen import RequestsSeen
+from reload_audit.observing.tracking import MOST_VIEWS, Place, Run, Slot, Watched, first_of, numbers, sizes
 from reload_audit.observing.wrappers_seen import WrappersSeen
 from reload_audit.records.observation import (
     FailedLoad,
@@ -65,39 +61,6 @@ MOST_BEYOND, MOST_STEPS = 10_000, 100_000
 
 _IN_THREADS = "it steps environments in threads: which action is whose cannot be told where several run at a time"
 
-Flags = tuple[bool | None, bool, bool, bool, bool]
-
-Request = tuple[Acting, Any, Any]
-"""A model that is asked for actions, and how; what it is given; and what it answers."""
-
-
-class _InThisThread(threading.local):
-    """What goes on in each thread.
-
-    :ivar building: the environments, VecEnvs and wrappers whose constructors run, the innermost last
-    """
-
-    def __init__(self) -> None:
-        self.building: list[Any] = []
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A plain call of ``predict``, from the user's own code, as most scripts make in each step.
-
-    :param mode: the argument ``deterministic``; :data:`_NOT_GIVEN` for none
-    :param code: the code that makes the call, and ``at`` where in it
-    """
-
-    actor: Any
-    mode: object
-    code: CodeType
-    at: int
-    acting: Acting
-
-
-_NOT_GIVEN = object()
-
 
 class Observer:
     """Takes notes of one script.
@@ -114,10 +77,8 @@ class Observer:
     :ivar innermost: the environment inside all wrappers of the one that the script resets or steps
     :ivar innermost_gave: the observation that it returned then; None where it was not called
     :ivar leaf_rewards: what the innermost VecEnv gave in this step; None where that is not known
-    :ivar acting: the request for actions that the next step follows; None where there was none since the last step
-    :ivar answer: what ``predict``, or a policy that was called by itself, gave last, before the script could change it
-    :ivar masks_are_new: whether the script has asked its environment for action masks since it gave some to ``predict``
-    :ivar begins: whether ``predict`` was told last that an episode begins
+    :ivar requests: for actions
+    :ivar built: environments, VecEnvs and wrappers
     """
 
     def __init__(self, lines: UserLines, stop_at: float, folder: Path) -> None:
@@ -127,33 +88,20 @@ class Observer:
         os.register_at_fork(after_in_child=self._in_copy)
         self.depth: dict[str, int] = defaultdict(int)
         self.leaf_rewards: Any = None
-        self.answer: Any = None
-        self.begins = False
-        self._masks: Any = None
-        self._masks_then: Any = None
-        self._masks_again = self.masks_are_new = False
         self.said: list[str] = []
         self._calls: Counter[tuple[str, Place, str]] = Counter()
         self._folder = folder
         self._models = ModelsSeen(folder)
+        self.requests = RequestsSeen(lines, self._models, self.failed)
+        self.built = BuiltSeen(lines, self.failed)
         self._normalizations = NormalizationsSeen(folder)
         self._environments: list[ObservedEnvironment] = []
         self.watched: dict[int, Watched] = {}
         self.innermost: Any = None
         self.innermost_gave: Any = None
-        self._made: dict[int, tuple[Any, Place, Place]] = {}
-        self._arguments: dict[int, tuple[Any, dict[str, object], dict[str, object]]] = {}
-        self._in_this_thread = _InThisThread()
-        self._inside: dict[int, Any] = {}
         self._wrappers = WrappersSeen()
         self._runs: list[Run] = []
         self._evaluations: list[ObservedEvaluation] = []
-        self.acting: Acting | None = None
-        self._given: Any = None
-        self._asked_last: Acting | None = None
-        self._last: _Asked | None = None
-        self._earlier: dict[int | None, Request] = {}
-        self._batch = Batch()
         self._failed_load: FailedLoad | None = None
         self._last_reset: Place = None
 
@@ -206,7 +154,7 @@ class Observer:
     @careful
     def model_made(self, model: BaseAlgorithm, made: Made, path: str | None, loaded_on: Any) -> None:
         """A model was constructed, or loaded."""
-        self._last = None
+        self.requests.forget()
         self._models.made(model, made, self._line(), path, loaded_on)
 
     @careful
@@ -241,7 +189,7 @@ class Observer:
     @careful
     def learned(self, model: BaseAlgorithm, steps: int) -> None:
         """A model was trained: the environments in which it was, if they are normalised, are others from now on."""
-        self._last = None
+        self.requests.forget()
         normalize = model.get_vec_normalize_env()
         for key, watched in list(self.watched.items()):
             if normalize is not None and watched.normalization is normalize and watched.switches is not None:
@@ -250,156 +198,15 @@ class Observer:
                 del self.watched[key]
         self._models.learned(model, steps, self._line())
 
-    def predicts_again(self, actor: Any, args: Sequence[object], kwargs: Mapping[str, object]) -> bool:
-        """Note a call of ``predict`` that is made as the last one was, with nothing else asked in between.
-
-        :return: False where it is another one, and nothing was noted
-        """
-        last = self._last
-        if last is None or last.actor is not actor or self.acting is not None or self._earlier or len(args) != 1:
-            return False
-        mode = kwargs.get("deterministic", _NOT_GIVEN)
-        frame = sys._getframe(2)
-        if (
-            mode is not last.mode
-            or len(kwargs) != (mode is not _NOT_GIVEN)
-            or frame.f_lasti != last.at
-            or frame.f_code is not last.code
-        ):
-            return False
-        self.acting, self._given, self.begins = last.acting, args[0], False
-        self._batch.asked(last.acting)
-        return True
-
-    def predicts(self, actor: Any, args: tuple[object, ...], kwargs: dict[str, object], parameters: Parameters) -> None:
-        """``predict`` of a model, or of a policy, is called.
-
-        :param parameters: of that method
-        """
-        try:
-            given, of_model = parameters.read(args, kwargs), isinstance(actor, BaseAlgorithm)
-            masks, mode, starts = given.get("action_masks"), given.get("deterministic"), given.get("episode_start")
-            if masks is not None:
-                self._masked(masks)
-            mode = None if mode is None or acting.has_one_mode(actor, of_model=of_model) else bool(mode)
-            flags = (mode, given.get("state") is not None, starts is not None, masks is not None, False)
-            self._acted(actor, "predict" if of_model else "policy.predict", parameters.first(args, kwargs), flags)
-            self.begins = starts is not None and bool(np.any(starts))  # type: ignore[call-overload]
-            self._remember(actor, args, kwargs, sys._getframe(2))
-        except Exception as error:
-            self.failed(error)
-
-    def _remember(self, actor: Any, args: tuple[object, ...], kwargs: dict[str, object], frame: FrameType) -> None:
-        """Keep a request for actions that the user's own code makes in this frame, if the next may be the same."""
-        assert self.acting is not None
-        file, _ = self.acting[1][1] or ("", 0)
-        if len(args) == 1 and kwargs.keys() <= {"deterministic"} and file == frame.f_code.co_filename:
-            mode = kwargs.get("deterministic", _NOT_GIVEN)
-            self._last = _Asked(actor, mode, frame.f_code, frame.f_lasti, self.acting)
-
-    @careful
-    def forwards(self, policy: Any, observation: Any, given: dict[str, object]) -> None:
-        """A policy is called by itself, with tensors.
-
-        :param given: what its parameters are given, by their names
-        """
-        mode, masked = given.get("deterministic"), given.get("action_masks") is not None
-        mode = None if mode is None or acting.has_one_mode(policy, of_model=False) else bool(mode)
-        flags = (mode, False, False, masked, acting.is_as_in_training(policy))
-        self._acted(policy, "policy()", acting.as_array(observation), flags)
-
-    def _acted(self, actor: Any, how: str, observation: Any, flags: Flags) -> None:
-        """Actions were asked for.
-
-        :param actor: a model or a policy
-        :param observation: as it was given
-        :param flags: whether deterministic, None where that is open or makes no difference; whether state, starts and
-            masks were given; whether the network acts as in training
-        """
-        number = self._models.acts(actor)
-        if self.acting is not None and self.acting[0] != number:
-            self._earlier[self.acting[0]] = (self.acting, self._given, self.answer)
-        self._earlier.pop(number, None)
-        asked = (number, (how, self._lines.place(), *flags))
-        self._asked_last = self.acting = self._asked_last if asked == self._asked_last else asked
-        self._given = observation
-        self._batch.asked(self.acting)
-
-    def _masked(self, masks: Any) -> None:
-        now = np.array(masks)
-        is_same = masks is self._masks and np.array_equal(now, self._masks_then)
-        self._masks_again = is_same and not self.masks_are_new  # an environment may give one array again and again
-        self._masks, self._masks_then, self.masks_are_new = masks, now, False
-
-    @careful
-    def chosen(self, answer: Any, deterministic: bool) -> None:
-        """A distribution of the policy's was asked for an action."""
-        if self.acting is not None and self.acting[1][0] in (PARTS, DISTRIBUTION):
-            number, (how, _, before, *others) = self.acting
-            mode = None if how == DISTRIBUTION and before != deterministic else deterministic  # asked both ways
-            self.acting = (number, (DISTRIBUTION, self._lines.place(), mode, *others))  # type: ignore[assignment]
-            self.answer = as_it_is_now(answer)
-
-    @careful
-    def asked_part(self, policy: Any, observation: Any) -> None:
-        """A method of a policy was called from whose result actions can be computed, outside a request for actions."""
-        if self.acting is None and self._models.number_of(policy) is not None:
-            shown = acting.as_array(observation)
-            self._acted(policy, PARTS, shown, (None, False, False, False, acting.is_as_in_training(policy)))
-
     # --- Statistics ---
 
     @careful
     def normalization_made(self, normalize: VecNormalize, made: Made, path: str | None) -> None:
         """A VecNormalize was constructed, loaded or unpickled; what is loaded is unpickled before."""
         self._normalizations.made(normalize, made, self._line(), path)
-        self._note_made(id(normalize), normalize)
+        self.built.note(normalize)
 
     # --- Environments ---
-
-    @careful
-    def made_by(self, env: Any) -> None:
-        """An environment was made, by ``gym.make`` or its class."""
-        self._note_made(id(env.unwrapped), env)
-
-    @careful
-    def built(self, env: Any, constructor: Any, args: Any, kwargs: Any) -> None:
-        """The class of an environment, a VecEnv or a wrapper is called; those of its base classes follow."""
-        if id(env) in self._arguments and self._arguments[id(env)][0] is env:
-            return
-        with contextlib.suppress(TypeError):  # wrong arguments: the constructor itself will raise
-            self._arguments[id(env)] = (env, *arguments_of(constructor, env, args, kwargs))
-        self._note_made(id(env), env)
-
-    def _note_made(self, key: int, env: Any) -> None:
-        """Note the line that makes an environment, a wrapper or a VecEnv, and the script's own that asks for that."""
-        self._made.setdefault(key, (env, self._lines.place(), self._lines.place(in_script=True)))
-
-    @contextlib.contextmanager
-    def building(self, env: Any, given: Sequence[object]) -> Iterator[None]:
-        """While the block runs, the constructor of an environment, a VecEnv or a wrapper does.
-
-        :param given: its arguments
-        """
-        building = self._in_this_thread.building
-        if any(one is env for one in building):  # this is the constructor of a base class
-            yield
-            return
-        if building and isinstance(building[-1], gym.Wrapper | VecEnvWrapper):
-            self._inside[id(env)] = building[-1]
-        building.append(env)
-        try:
-            yield
-            self._note_inside(env, given)
-        finally:
-            building.pop()
-
-    @careful
-    def _note_inside(self, env: Any, given: Sequence[object]) -> None:
-        """A wrapper that was given no environment has made the one inside it, or will make it later."""
-        makes_its_own = not any(isinstance(value, gym.Env | VecEnv) for value in given)
-        if makes_its_own and isinstance(env, gym.Wrapper | VecEnvWrapper) and is_whole(env):
-            self._inside.setdefault(id(env.unwrapped), env)
 
     def before(self, env: Any) -> Watched | None:
         """The script is about to reset or step an environment.
@@ -437,10 +244,13 @@ class Observer:
         :param action: as it was before the step
         :raises EnoughSeen: the script is to end
         """
-        row, together = None, self._choose(watched, action) if self._earlier else {}
-        if not watched.vectorized and isinstance(self.answer, np.ndarray) and self.answer.ndim:
-            self.acting, row = self._batch.of(watched.number, self.acting, self.answer, watched.action_shape)
-        run, asked = watched.run, self.acting
+        requests, row, together = self.requests, None, {}
+        if requests.earlier:
+            others = [one for one in [*self.watched.values()] if one is not watched]
+            together = requests.choose(watched, action, others)
+        if not watched.vectorized and isinstance(requests.answer, np.ndarray) and requests.answer.ndim:
+            row = requests.row_of(watched)
+        run, asked = watched.run, requests.acting
         if run is not None and asked is not None and asked is run.acting:
             run.times += 1
         else:
@@ -462,48 +272,13 @@ class Observer:
         watched.returned = result[0]
         if wants_views:
             self._keep_shown(watched, result[0])
-        self.acting = None
+        requests.acting = None
         if time.monotonic() > self._stop_at:
             raise EnoughSeen("time")
         slot = watched.slots[0]
         most = MOST_WITHOUT_MODEL if run.model is None else MOST_EPISODES
         if len(run.episodes) >= most or slot.beyond >= MOST_BEYOND or slot.length >= MOST_STEPS:
             raise EnoughSeen("enough")
-
-    def _choose(self, watched: Watched, action: Any) -> dict[Acting, bool]:
-        """Where several models were asked since the last step, let this one follow the request that it belongs to.
-
-        Where another environment's observation was given, too, models act side by side, each in an environment of its
-        own. Else the step is of the one model that was given this environment's, if its action is taken; where all were
-        given it, of the one that has acted in it so far; and otherwise of the last one that was asked.
-
-        :return: of several models that were all given this environment's observation, and that of no other one, whether
-            the action is the one that each gave; empty otherwise
-        """
-        asked = {**self._earlier}
-        if self.acting is not None:
-            asked[self.acting[0]] = (self.acting, self._given, self.answer)
-        self._earlier.clear()
-        before = None if watched.run is None else watched.run.model
-        own, elsewhere = _given_by(watched, asked), self._given_elsewhere(watched, asked)
-        several = len(own) == len(asked) > 1 and not elsewhere
-        if own and elsewhere:
-            chosen = min(own, key=lambda model: (model in elsewhere, model != before))
-            self._earlier.update({model: asked[model] for model in elsewhere if model != chosen})
-        elif len(own) == 1 and (self.acting is None or is_answer(action, asked[own[0]][2])):
-            chosen = own[0]
-        elif several:
-            chosen = before if before in own else own[-1]
-        else:
-            return {}
-        self.acting, self._given, self.answer = asked[chosen]
-        return {acting: is_answer(action, answer) for acting, _, answer in asked.values()} if several else {}
-
-    def _given_elsewhere(self, watched: Watched, asked: Mapping[int | None, Request]) -> list[int | None]:
-        """The models that were given the observation of another environment than this one."""
-        others = [one for one in [*self.watched.values()] if one is not watched]
-        found = {model for other in others for model in _given_by(other, asked)}
-        return [model for model in asked if model in found]
 
     def _watch(self, env: Any) -> Watched:
         watched = self.watched.get(id(env))
@@ -517,11 +292,11 @@ class Observer:
         normalizing: list[Any] = [layer for layer in layers if isinstance(layer, VecNormalize)]
         normalize, inner, *_ = [*normalizing, None, None]
         number = None if normalize is None else self._normalizations.begins(normalize, self._line())
-        seen = described(layers, self._made_at, number, self._arguments, self._inside)
-        own = own_wrappers(single_of(layers[-1]), self._inside)
+        seen = described(layers, self.built.line_of, number, self.built.arguments, self.built.inside)
+        own = own_wrappers(single_of(layers[-1]), self.built.inside)
         within = None if inner is None else self._normalizations.begins(inner, self._line())
-        vec_line, leaf_line = (self._made_at(one) if vectorized else None for one in (env, layers[-1]))
-        asked = self._lines.at(self._made.get(id(single_of(layers[-1]).unwrapped), (None, None, None))[2])
+        vec_line, leaf_line = (self.built.line_of(one) if vectorized else None for one in (env, layers[-1]))
+        asked = self.built.asking_line_of(single_of(layers[-1]).unwrapped)
         seen = replace(seen, vec_line=vec_line, leaf_line=leaf_line, inner_normalization=within, asked=asked)
         self._environments.append(seen)
         self._wrappers.around(own)  # what comes before may raise, and is tried again in the next step
@@ -540,13 +315,10 @@ class Observer:
         """The user's line that is being carried out."""
         return self._lines.at(self._lines.place())
 
-    def _made_at(self, env: Any) -> Line | None:
-        """The line that made an environment, a wrapper, or a VecEnv."""
-        return self._lines.at(self._made.get(id(env), (None, None, None))[1])
-
     def _run(self, watched: Watched) -> Run:
         """The run that a step belongs to; a new one begins where another model acts."""
-        model, acts = (None, None) if self.acting is None else self.acting
+        acting = self.requests.acting
+        model, acts = (None, None) if acting is None else acting
         run = watched.run
         if run is not None and run.model is None and not run.acts and not run.episodes:
             run.model, run.mode = model, None if acts is None else acts[2]  # which was not asked for the first steps
@@ -562,20 +334,21 @@ class Observer:
                 model, watched.number, place=self._lines.place(), in_thread=watched.in_thread, mode=mode
             )
             self._runs.append(run)
-        if self.acting is not None:
-            run.follows(self.acting)
+        if acting is not None:
+            run.follows(acting)
         return run
 
     def _note_action(self, watched: Watched, run: Run, action: Any, row: int | None) -> None:
         """Compare an action with the one that the policy gave, which has been asked for one."""
-        assert self.acting is not None
-        run.begins += self.begins
-        run.masks_again += self._masks_again
-        how = self.acting[1][0]
+        requests = self.requests
+        assert requests.acting is not None
+        run.begins += requests.begins
+        run.masks_again += requests.masks_again
+        how = requests.acting[1][0]
         if how in ("policy()", DISTRIBUTION):  # predict() clips
             self._note_bounds(watched, run, action)
         elif how != PARTS:
-            answer = self.answer
+            answer = requests.answer
             are_arrays = row is None and isinstance(action, np.ndarray) and isinstance(answer, np.ndarray)
             is_same = are_arrays and action.dtype == answer.dtype and action.tobytes() == answer.tobytes()
             run.changed += not (is_same or is_answer(action, answer, row))
@@ -586,11 +359,12 @@ class Observer:
             outside = bool((action < space.low).any() or (action > space.high).any())
             model = None if run.model is None else self._models[run.model]
             squashed = model is not None and acting.is_squashed(model, space)
-            run.outside += outside or (squashed and is_answer(action, self.answer))
+            run.outside += outside or (squashed and is_answer(action, self.requests.answer))
 
     def _note_view(self, watched: Watched, run: Run, row: int | None) -> None:
         n_envs = len(watched.slots) if watched.vectorized else None
-        shown = self._given if row is None else rows(self._given, row)
+        given = self.requests.given
+        shown = given if row is None else rows(given, row)
         raw = None if watched.raw is None else numbers(watched.raw, None)
         returned = numbers(watched.returned, n_envs)
         given = numbers(shown, n_envs)
@@ -648,7 +422,7 @@ class Observer:
     @careful
     def _look_at_the_last_made(self) -> None:
         """Describe the VecEnv, or else the environment, that was made last, where the script has stepped none."""
-        whole = (env for env, *_ in self._made.values() if not isinstance(env, VecNormalize) or "returns" in vars(env))
+        whole = (env for env in self.built.all() if not isinstance(env, VecNormalize) or "returns" in vars(env))
         made = sorted(whole, key=lambda env: isinstance(env, VecEnv))
         if made and not self._environments:
             self._watch(made[-1])
@@ -674,12 +448,6 @@ class Observer:
             last_reset=self._lines.at(self._last_reset),
             said=tuple(self.said),
         )
-
-
-def _given_by(watched: Watched, asked: Mapping[int | None, Request]) -> list[int | None]:
-    """The models that were given what an environment returned last; where none was given just that, a copy of it."""
-    same = [model for model, (_, given, _) in asked.items() if given is watched.returned]
-    return same or [model for model, (_, given, _) in asked.items() if is_copy(given, watched.returned)]
 
 
 def _begins_in_other_mode(watched: Watched, run: Run, acts: Any) -> bool:

@@ -15,7 +15,7 @@ from reload_audit.records.specs import VEC_ENV_KINDS
 
 
 def trained_models(config: Configuration) -> dict[str, TrainingData]:
-    """What to train: for every model's name its training spec, as plain data, of which those of an experiment share parts."""
+    """What to train: for every model's name its training spec, as plain data. Those of an experiment share parts."""
     models: dict[str, TrainingData] = {}
     for experiment in config["experiments"]:
         name, first = experiment["name"], experiment["seeds"][0]
