@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from reload_audit.planning.discovery import above, of_training
+from reload_audit.planning.discovery import above, training_script
 from reload_audit.planning.discovery.above import root_of
-from reload_audit.planning.discovery.of_training import training_of
+from reload_audit.planning.discovery.training_script import training_of
 from reload_audit.repository.sources import Source
 from support.repositories import (
     DQN_ALONE,
@@ -301,7 +301,7 @@ def test_scripts_are_read_once_for_all_models_of_a_repository(tmp_path: Path, mo
         read.append(root)
         yield from above.files_outside(root, folder)
 
-    monkeypatch.setattr(of_training, "files_outside", files_outside)
+    monkeypatch.setattr(training_script, "files_outside", files_outside)
     asked = [training_of(str(folder / one), str(folder / "eval.py"), str(folder), str(tmp_path)) for one in models]
     assert ["" if one is None else one.said for one in asked] == ["", "train.py:6"]
     assert read == [str(folder)]
@@ -313,6 +313,6 @@ def test_what_makes_the_script_of_training_unreadable_is_in_the_log(
     def raising(*_: object) -> None:
         raise RecursionError("too deep")
 
-    monkeypatch.setattr(of_training, "files_outside", raising)
+    monkeypatch.setattr(training_script, "files_outside", raising)
     assert training_of(str(tmp_path / "snake.zip"), str(tmp_path / "eval.py"), str(tmp_path), "") is None
     assert "RecursionError: too deep" in capsys.readouterr().err

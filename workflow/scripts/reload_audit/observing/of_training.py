@@ -22,7 +22,7 @@ from reload_audit.observing.arguments import MODULE, may_be_same, shown
 from reload_audit.observing.environment import environment_differences
 from reload_audit.observing.spaces_seen import contains, spaces_of, takes_any_number
 from reload_audit.observing.subject import Subject, can_be_built, is_set_anew
-from reload_audit.planning.discovery.of_training import training_of
+from reload_audit.planning.discovery.training_script import training_of
 from reload_audit.processes.imports import ImportProblem, import_module
 from reload_audit.reading.model_zip import read_model
 from reload_audit.records.environment_spec import VEC_NORMALIZE, EnvironmentSpec, WrapperSpec

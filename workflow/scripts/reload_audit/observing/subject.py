@@ -14,7 +14,7 @@ from reload_audit.forensics.model_files import FoundStatistics
 from reload_audit.forensics.search import find_statistics, has_name_of
 from reload_audit.forensics.traces import traces_of
 from reload_audit.observing.arguments import is_lost
-from reload_audit.planning.discovery.of_training import training_of
+from reload_audit.planning.discovery.training_script import training_of
 from reload_audit.planning.discovery.zips import algorithm_of, settings
 from reload_audit.reading.model_zip import read_model
 from reload_audit.records.environment_spec import VEC_FRAME_STACK, VEC_NORMALIZE, EnvironmentSpec, WrapperSpec
