@@ -718,8 +718,8 @@ def test_a_script_whose_classes_have_parameters_of_their_own_runs_as_it_does_alo
     assert [(run.steps, run.changed, run.unasked) for run in seen.runs] == [(40, 0, 0), (3, 0, 0)]
     assert [[(act.how, act.deterministic) for act in run.acts] for run in seen.runs] == [[("predict", True)]] * 2
     late, abreast = seen.environments
-    assert [one.name for one in late.wrappers or ()] == ["__main__:Late"]
-    assert [one.name for one in abreast.vec_wrappers] == ["__main__:Silent"]
+    assert [one.spec.name for one in late.wrappers or ()] == ["__main__:Late"]
+    assert [one.spec.name for one in abreast.vec_wrappers] == ["__main__:Silent"]
     assert str(boiler / "again.zip") in seen.models[0].saved
     assert seen.own_packages == ("boiler",)
 

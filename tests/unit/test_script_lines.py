@@ -33,7 +33,14 @@ from reload_audit.observing.frames import Frames, frames_of_training, with_frame
 from reload_audit.observing.statement import LEFT_OUT
 from reload_audit.observing.weights import _assigned, _with_file, with_file_loaded
 from reload_audit.records.environment_spec import EnvironmentSpec, WrapperSpec
-from reload_audit.records.observation import Line, ObservedActs, ObservedEnvironment, ObservedModel, ObservedRun
+from reload_audit.records.observation import (
+    Line,
+    ObservedActs,
+    ObservedEnvironment,
+    ObservedModel,
+    ObservedRun,
+    ObservedWrapper,
+)
 
 
 def line(code: str, number: int = 5) -> Line:
@@ -55,9 +62,10 @@ def environment(
         env_kwargs={},
         env_defaults={},
         time_limit=None,
-        wrappers=[WrapperSpec(f"robot:{name}", {}) for name in own],
-        wrapper_defaults=[{} for _ in own],
-        wrapper_lines=[line(text, 5 if text == code else 6) for text in own.values()],
+        wrappers=[
+            ObservedWrapper(WrapperSpec(f"robot:{name}", {}), line(text, 5 if text == code else 6))
+            for name, text in own.items()
+        ],
         monitored=False,
         layers=(),
         normalization=None,
@@ -400,18 +408,14 @@ def test_frames_are_stacked_around_a_vec_env_and_nothing_else() -> None:
 def test_the_shape_of_observations_says_how_many_frames_a_model_was_trained_on(
     given: tuple[int, ...], expected: tuple[int, ...], now: int, frames: int | None
 ) -> None:
-    layers = [WrapperSpec("VecFrameStack", {"n_stack": now})] if now > 1 else []
-    made = replace(
-        environment(""),
-        layers=("DummyVecEnv",),
-        vec_wrappers=layers,
-        vec_wrapper_lines=[line(f"env = VecFrameStack(env, n_stack={now})", 7) for _ in layers],
-    )
+    spec, where = WrapperSpec("VecFrameStack", {"n_stack": now}), line(f"env = VecFrameStack(env, n_stack={now})", 7)
+    layers = [ObservedWrapper(spec, where)] if now > 1 else []
+    made = replace(environment(""), layers=("DummyVecEnv",), vec_wrappers=layers)
     found = frames_of_training(made, given, expected)
     assert found == (None if frames is None else Frames(frames, have_axis=False))
     if layers and found:
-        where, instead = with_frames_stacked(made, found)
-        assert (where and where.line, instead) == (7, f"env = VecFrameStack(env, n_stack={frames})")
+        written, instead = with_frames_stacked(made, found)
+        assert (written and written.line, instead) == (7, f"env = VecFrameStack(env, n_stack={frames})")
 
 
 MADE_ALONE, MADE_ABREAST = "env = gym.make('CartPole-v1')", "env = make_vec_env('CartPole-v1')"
@@ -445,10 +449,8 @@ def test_a_line_that_is_to_stack_frames_gives_observations_of_the_shape_of_train
         environment(made),
         layers=("DummyVecEnv",) if abreast else (),
         vec_line=line(made) if abreast else None,
-        vec_wrappers=[layer] if stacked and abreast else [],
-        vec_wrapper_lines=[line(stacked, 7)] if stacked and abreast else [],
-        wrappers=[axis] if stacked and not abreast else [],
-        wrapper_lines=[line(stacked, 7)] if stacked and not abreast else [],
+        vec_wrappers=[ObservedWrapper(layer, line(stacked, 7))] if stacked and abreast else [],
+        wrappers=[ObservedWrapper(axis, line(stacked, 7))] if stacked and not abreast else [],
     )
     frames = frames_of_training(seen, names["env"].observation_space.shape, expected)
     instead = "" if frames is None else with_frames_stacked(seen, frames)[1]

@@ -52,7 +52,7 @@ def seen(
     ]
     run = ObservedRun(0, 0, [], episodes, [], {}, 0, 0, 0, 0, length * len(episodes), STEP)
     layers = ("DummyVecEnv",)
-    environment = ObservedEnvironment(None, "", "a:B", {}, {}, None, [], [], [], False, layers, None, n_envs)
+    environment = ObservedEnvironment(None, "", "a:B", {}, {}, None, [], False, layers, None, n_envs)
     prints = [ObservedPrint(SHOW, text) for text in texts]
     numbers = tuple(number for text in texts for number in numbers_in(text))
     return Observation("enjoy.py", (), [], [], [environment], [run], printed=numbers, prints=prints), run

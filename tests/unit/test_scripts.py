@@ -42,6 +42,7 @@ from reload_audit.observing.wrappers_seen import WrappersSeen
 from reload_audit.planning.scripts import planned_scripts
 from reload_audit.processes.imports import with_objects
 from reload_audit.records.conditions import Condition
+from reload_audit.records.environment_spec import WrapperSpec
 from reload_audit.records.episodes import Episode
 from reload_audit.records.model_record import Measurement
 from reload_audit.records.observation import (
@@ -53,6 +54,7 @@ from reload_audit.records.observation import (
     ObservedModel,
     ObservedNormalization,
     ObservedRun,
+    ObservedWrapper,
 )
 from reload_audit.records.script_entry import ScriptCause, ScriptEntry
 from reload_audit.records.script_record import (
@@ -193,9 +195,10 @@ def test_a_wrapper_that_only_watches_changes_no_observation_though_some_are_nan(
     seen.around([watching, changing])
     for env, first in ((inner, 1.0), (watching, 1.0 + 1e-12), (changing, 2.0)):
         seen.began(env, (np.array([np.nan, first]), {}))
-    environment = ObservedEnvironment(None, "", "a:B", {}, {}, None, [], [], [], False, (), None, 1)
+    wrappers = [ObservedWrapper(WrapperSpec(f"a:{name}", {}), None) for name in ("Watching", "Changing")]
+    environment = ObservedEnvironment(None, "", "a:B", {}, {}, None, wrappers, False, (), None, 1)
     (noted,) = seen.noted([environment])
-    assert noted.changes_observations == (1,)
+    assert [one.changes_observations for one in noted.wrappers or ()] == [False, True]
 
 
 def test_environments_that_are_made_in_several_threads_are_in_no_wrapper_of_another_one(tmp_path: Path) -> None:
@@ -332,7 +335,7 @@ def test_a_function_that_is_called_again_and_again_is_one_run_unless_it_does_som
     parts = [seen_run(number, moments=own) for number, own in enumerate(moments)]
     models, layers, own = zip(*parts, strict=True)
     environments = [
-        ObservedEnvironment(None, "", "a:B", {}, {}, None, [], [], [], False, ("DummyVecEnv",), number, 1)
+        ObservedEnvironment(None, "", "a:B", {}, {}, None, [], False, ("DummyVecEnv",), number, 1)
         for number in range(3)
     ]
     seen = Observation("enjoy.py", (), models, layers, environments, own, printed=(3.0,))
@@ -345,7 +348,7 @@ def test_a_function_that_is_called_again_and_again_is_one_run_unless_it_does_som
 def test_a_function_in_one_of_whose_calls_models_act_together_is_no_single_model_s() -> None:
     models, layers, (first, last) = zip(*map(seen_run, range(2)), strict=True)
     environments = [
-        ObservedEnvironment(None, "", "a:B", {}, {}, None, [], [], [], False, ("DummyVecEnv",), number, 1)
+        ObservedEnvironment(None, "", "a:B", {}, {}, None, [], False, ("DummyVecEnv",), number, 1)
         for number in range(2)
     ]
     runs = (replace(first, together=(0, 1)), last)
@@ -480,7 +483,7 @@ def test_the_first_of_several_environments_counts_alone_only_where_its_mean_is_p
     episodes = [ObservedEpisode(slot, reward, reward, 2, "ended") for slot, reward in earned]
     episodes += [ObservedEpisode(1, 5.0, 5.0, 1, "cut") for _ in range(2)]
     run = ObservedRun(0, 0, [], episodes, [], {}, 0, 0, 0, 0, 9, line)
-    environment = ObservedEnvironment(None, "", "a:B", {}, {}, None, [], [], [], False, ("DummyVecEnv",), None, 2)
+    environment = ObservedEnvironment(None, "", "a:B", {}, {}, None, [], False, ("DummyVecEnv",), None, 2)
     for printed in (160.0, 210.0):
         seen = Observation("enjoy.py", (), [], [], [environment], [run], printed=(printed,))
         figure = figure_of(seen, run)
@@ -568,7 +571,7 @@ def test_a_model_is_known_to_be_trained_where_its_statistics_cannot_be_saved(tmp
     (seen,) = (one.seen for one in models._models)
     assert (seen.learned, seen.learn_statistics) == (10, "")
     run = seen_run(0)[2]
-    environment = ObservedEnvironment(None, "", "a:B", {}, {}, None, [], [], [], False, (), None, 1)
+    environment = ObservedEnvironment(None, "", "a:B", {}, {}, None, [], False, (), None, 1)
     observation = Observation("enjoy.py", (), [replace(seen, learn_count=3.0)], [], [environment], [run])
     script = ScriptSpec("enjoy.py", "/enjoy.py", (), "/", {}, "", 60, 1000, ())
     policy: Any = None
@@ -636,7 +639,7 @@ def test_an_argument_that_many_environments_were_given_is_written_once(tmp_path:
             return int, ()
 
     table = Counts()
-    made = ObservedEnvironment(None, "", "a:B", {"table": table}, {}, None, [], [], [], False, (), None, 1)
+    made = ObservedEnvironment(None, "", "a:B", {"table": table}, {}, None, [], False, (), None, 1)
     kept = keep_arguments([made] * 9, tmp_path)
     assert Counts.times == 1
     (name,) = (path.stem for path in tmp_path.iterdir())

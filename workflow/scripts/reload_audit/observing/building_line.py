@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from reload_audit.observing.statement import LEFT_OUT, Statement, last_name
 from reload_audit.reading.plain_values import is_object_name, objects_in, takes_function
 from reload_audit.records.environment_spec import VEC_NORMALIZE, EnvironmentSpec, WrapperSpec
-from reload_audit.records.observation import Line, ObservedEnvironment
+from reload_audit.records.observation import Line, ObservedEnvironment, ObservedWrapper
 
 MAKERS = ("make_vec_env", "make_atari_env")
 """Functions of SB3 that make a VecEnv."""
@@ -71,9 +71,10 @@ def with_wrappers(
     :return: the line that makes the environment, and no text, where one line is not enough, or cannot be rewritten
     """
     first = (seen.line, (_parts(seen.env_class)[1], "make"))
-    line, made = _with_chain([*(seen.wrappers or ())], seen.wrapper_lines, first, expected, same)
+    own = seen.wrappers or ()
+    line, made = _with_chain(own, first, expected, same)
     statement = Statement.of(line)
-    if made == "" and statement is not None and all(str(other) == str(line) for other in seen.wrapper_lines):
+    if made == "" and statement is not None and all(str(one.line) == str(line) for one in own):
         made = _with_wrapper_class(statement, expected)
     return line, made or ""
 
@@ -83,20 +84,19 @@ def with_layers(
 ) -> tuple[Line | None, str]:
     """The line that has to change for a VecEnv to have the wrappers of training, and what to write there, likewise."""
     first = (seen.leaf_line or seen.line, (*MAKERS, *seen.layers[-1:]))
-    line, made = _with_chain(seen.vec_wrappers, seen.vec_wrapper_lines, first, expected, same)
+    line, made = _with_chain(seen.vec_wrappers, first, expected, same)
     return line, made or ""
 
 
 def _with_chain(
-    own: Sequence[WrapperSpec],
-    lines: Sequence[Line | None],
+    own: Sequence[ObservedWrapper],
     innermost: tuple[Line | None, tuple[str, ...]],
     expected: Sequence[WrapperSpec],
     same: Callable[[int, int], bool],
 ) -> tuple[Line | None, str | None]:
     """The line that has to change for one chain of wrappers to be another, and what to write there.
 
-    :param own: the script's, innermost first, and ``lines`` that made them
+    :param own: the script's, innermost first
     :param innermost: the line that makes what is inside them, and names of what it may call to do so
     :return: no text where one line is not enough; an empty one where it cannot be rewritten
     """
@@ -107,7 +107,7 @@ def _with_chain(
     removed = own[start : len(own) - alike_outside]
     added = expected[start : len(expected) - alike_outside]
     place = start if removed else start - 1
-    line, names = innermost if place < 0 else (lines[place], _called(own[place]))
+    line, names = innermost if place < 0 else (own[place].line, _called(own[place].spec))
     statement = Statement.of(line)
     if statement is None or len(removed) > 1 or not all(are_literal(one.kwargs) for one in expected):
         return line, None
@@ -131,27 +131,25 @@ def with_normalization(seen: ObservedEnvironment, statistics: str) -> tuple[Line
 
     :param statistics: path of the file
     """
-    wrappers = [*(seen.wrappers or ())]
-    line = seen.wrapper_lines[-1] if wrappers else seen.line
+    last = seen.wrappers[-1] if seen.wrappers else None
+    line = seen.line if last is None else last.line
     statement = Statement.of(line)
-    names = (_parts(wrappers[-1].name)[1],) if wrappers else (_parts(seen.env_class)[1], "make")
+    names = (_parts(seen.env_class)[1], "make") if last is None else (_parts(last.spec.name)[1],)
     if statement is None:
         return line, ""
     first = "from reload_audit import NormalizeAsTrained"
     return line, _in_place_of(statement, names, lambda code: f"NormalizeAsTrained({code}, {statistics!r})", first)
 
 
-def with_wrapper_in_place_of(
-    wrapper: WrapperSpec, line: Line | None, statistics: str, *, of_vec_env: bool = False
-) -> str:
+def with_wrapper_in_place_of(wrapper: ObservedWrapper, statistics: str, *, of_vec_env: bool = False) -> str:
     """The line that puts a wrapper around an environment, or a VecEnv, with one that applies statistics in its place.
 
     :param statistics: path of the file
     """
-    statement = Statement.of(line)
+    statement = Statement.of(wrapper.line)
     if statement is None:
         return ""
-    names = (_parts(wrapper.name)[1],)
+    names = (_parts(wrapper.spec.name)[1],)
     if of_vec_env:
         first = "from stable_baselines3.common.vec_env import VecNormalize"
         made = lambda code: f"VecNormalize.load({statistics!r}, {code})"  # noqa: E731

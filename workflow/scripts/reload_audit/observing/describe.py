@@ -35,7 +35,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvWrapper
 from reload_audit.observing.arguments import LOST, as_data
 from reload_audit.observing.spaces_seen import spaces_of
 from reload_audit.records.environment_spec import VEC_NORMALIZE, WrapperSpec, vec_wrapper_spec
-from reload_audit.records.observation import Line, ObservedEnvironment, Spaces
+from reload_audit.records.observation import Line, ObservedEnvironment, ObservedWrapper, Spaces
 from reload_audit.remedies.normalize_as_trained import NormalizeAsTrained
 
 _LEFT_OUT = (
@@ -98,6 +98,11 @@ def described(
     own = own_wrappers(single, inside)
     given, defaults = _constructed_with(innermost, arguments)
     around = own_layers(layers, inside)
+
+    def seen(wrapper: Any, spec: WrapperSpec) -> ObservedWrapper:
+        usual = _arguments(_constructed_with(wrapper, arguments)[1]) or {}
+        return ObservedWrapper(spec, line_of(wrapper), usual, _spaces(wrapper))
+
     return ObservedEnvironment(
         line=line_of(single_of(leaf).unwrapped if innermost is None else innermost),
         env_id="" if spec is None else spec.id,
@@ -105,19 +110,13 @@ def described(
         env_kwargs=_arguments(given if spec is None else spec.kwargs),
         env_defaults=_arguments(defaults) or {},
         time_limit=_limit(chain, spec),
-        wrappers=None if single is None else [_wrapper(one, arguments) for one in own],
-        wrapper_defaults=[_arguments(_constructed_with(one, arguments)[1]) or {} for one in own],
-        wrapper_lines=[line_of(one) for one in own],
+        wrappers=None if single is None else [seen(one, _wrapper(one, arguments)) for one in own],
         monitored=any(isinstance(wrapper, Monitor) for wrapper in chain),
         layers=tuple(type(layer).__name__ for layer in layers) if isinstance(outermost, VecEnv) else (),
         normalization=normalization,
         n_envs=outermost.num_envs if isinstance(outermost, VecEnv) else 1,
         spaces=_spaces(leaf if innermost is None else innermost),
-        wrapper_spaces=[_spaces(one) for one in own],
-        vec_wrappers=[_layer(one, arguments, lost=id(leaf) in inside) for one in around],
-        vec_wrapper_defaults=[_arguments(_constructed_with(one, arguments)[1]) or {} for one in around],
-        vec_wrapper_lines=[line_of(one) for one in around],
-        vec_wrapper_spaces=[_spaces(one) for one in around],
+        vec_wrappers=[seen(one, _layer(one, arguments, lost=id(leaf) in inside)) for one in around],
     )
 
 

@@ -294,8 +294,8 @@ def _rescaled(subject: Subject, figure: Figure | None) -> Iterator[str]:
     """That rewards are not the environment's, where wrappers of the VecEnv may be why, and VecNormalize is not."""
     seen = subject.environment
     layer = None if seen.normalization is None else subject.observation.normalizations[seen.normalization]
-    lines = zip(seen.vec_wrappers, seen.vec_wrapper_lines, strict=True)
-    own = [f"{one.name.rpartition(':')[2]} ({line})" for one, line in lines if ":" in one.name]
+    named = [(one.spec.name, one.line) for one in seen.vec_wrappers]
+    own = [f"{name.rpartition(':')[2]} ({line})" for name, line in named if ":" in name]
     if figure is None or not own or (layer is not None and layer.scaling):
         return
     if not np.allclose(figure.rewards, figure.earned):

@@ -24,7 +24,7 @@ from reload_audit.observing.subject import Subject, buildable, can_be_built
 from reload_audit.processes.imports import ImportProblem, import_module
 from reload_audit.reading.trust import is_trusted
 from reload_audit.records.environment_spec import VEC_NORMALIZE, EnvironmentSpec, WrapperSpec
-from reload_audit.records.observation import Line, ObservedEnvironment
+from reload_audit.records.observation import Line, ObservedEnvironment, ObservedWrapper
 from reload_audit.records.script_record import ScriptDifference
 from reload_audit.records.specs import ExternalPolicy
 
@@ -187,19 +187,19 @@ def _of_wrappers(seen: ObservedEnvironment, spec: EnvironmentSpec) -> Iterator[S
     expected = [wrapper for wrapper in spec.wrappers if _last(wrapper.name) not in _WITHOUT_EFFECT]
     if own is None or any(_is_function(wrapper.name) for wrapper in expected):
         return
-    names, its = ([_last(wrapper.name) for wrapper in wrappers] for wrappers in (own, expected))
+    names, its = [_last(one.spec.name) for one in own], [_last(one.name) for one in expected]
     if names != its:
         evidence = f"around the environment are {_inside_out(names)}; in training there were {_inside_out(its)}"
     else:
-        evidence = "; ".join(filter(None, (_of_wrapper(seen, place, expected[place]) for place in range(len(own)))))
+        evidence = "; ".join(filter(None, map(_of_wrapper, own, expected)))
     if not evidence:
         return
     line, instead = with_wrappers(
         seen,
         expected,
-        lambda place, other: names[place] == its[other] and not _of_wrapper(seen, place, expected[other]),
+        lambda place, other: names[place] == its[other] and not _of_wrapper(own[place], expected[other]),
     )
-    changes = {"environment": _with_wrappers(seen)} if all(map(can_be_built, own)) else None
+    changes = {"environment": _with_wrappers(seen)} if all(can_be_built(one.spec) for one in own) else None
     yield ScriptDifference("wrappers-differ", line, evidence, instead, changes)
 
 
@@ -209,45 +209,30 @@ def _of_layers(subject: Subject) -> Iterator[ScriptDifference]:
     expected = [one for one in spec.vec_wrappers if one.name not in _LAYERS_WITHOUT_EFFECT]
     if not seen.layers or any(_is_function(one.name) for one in expected):
         return
-    if not any(one.name == VEC_NORMALIZE for one in expected):
-        seen = _without_normalization(seen)
+    layers = [one.spec for one in seen.vec_wrappers]
     own = seen.vec_wrappers
-    names, its = ([_last(one.name) for one in wrappers if one.name != VEC_NORMALIZE] for wrappers in (own, expected))
-
-    def other(place: int, its_place: int) -> str:
-        return _other_wrapper(own[place], seen.vec_wrapper_defaults[place], expected[its_place])
-
+    if not any(one.name == VEC_NORMALIZE for one in expected):
+        own = [one for one in own if one.spec.name != VEC_NORMALIZE]
+    both = ([one.spec.name for one in own], [one.name for one in expected])
+    all_names, all_its = ([*map(_last, listed)] for listed in both)
+    names, its = ([_last(one) for one in listed if one != VEC_NORMALIZE] for listed in both)
     if names != its:
         evidence = f"around the VecEnv are {_inside_out(names)}; in training there were {_inside_out(its)}"
-    elif [_last(one.name) for one in own] != [_last(one.name) for one in expected]:
+    elif all_names != all_its:
         return
     else:
-        evidence = "; ".join(filter(None, (other(place, place) for place in range(len(own)))))
+        evidence = "; ".join(filter(None, map(_of_wrapper, own, expected)))
     if not evidence:
         return
     line, instead = with_layers(
-        seen,
+        replace(seen, vec_wrappers=own),
         expected,
-        lambda place, its_place: (
-            _last(own[place].name) == _last(expected[its_place].name) and not other(place, its_place)
-        ),
+        lambda place, other: all_names[place] == all_its[other] and not _of_wrapper(own[place], expected[other]),
     )
-    layers = subject.environment.vec_wrappers
     layers = [one for one in layers if one.name != VEC_NORMALIZE or subject.spec.statistics is not None]
     changes = {"environment": {"vec_wrappers": [one.to_plain() for one in layers]}}
     buildable_as_it_is = all(map(can_be_built, layers))
     yield ScriptDifference("wrappers-differ", line, evidence, instead, changes if buildable_as_it_is else None)
-
-
-def _without_normalization(seen: ObservedEnvironment) -> ObservedEnvironment:
-    """An environment with the wrappers of its VecEnv, but VecNormalize."""
-    places = [place for place, one in enumerate(seen.vec_wrappers) if one.name != VEC_NORMALIZE]
-    return replace(
-        seen,
-        vec_wrappers=[seen.vec_wrappers[place] for place in places],
-        vec_wrapper_lines=[seen.vec_wrapper_lines[place] for place in places],
-        vec_wrapper_defaults=[seen.vec_wrapper_defaults[place] for place in places],
-    )
 
 
 def _joined(found: Sequence[ScriptDifference]) -> Iterator[ScriptDifference]:
@@ -267,25 +252,20 @@ def _joined(found: Sequence[ScriptDifference]) -> Iterator[ScriptDifference]:
 
 def _not_built(seen: ObservedEnvironment) -> Iterator[ScriptDifference]:
     """Wrappers of a script's VecEnv that the audit's environments are without."""
-    for wrapper, line in zip(seen.vec_wrappers, seen.vec_wrapper_lines, strict=True):
-        if not can_be_built(wrapper):
+    for one in seen.vec_wrappers:
+        if not can_be_built(one.spec):
             evidence = (
-                f"{_last(wrapper.name)}, which is around the VecEnv, is not measured: it, or what it is given, cannot "
+                f"{_last(one.spec.name)}, which is around the VecEnv, is not measured: it, or what it is given, cannot "
                 "be taken out of the script; put it into a module"
             )
-            yield ScriptDifference("wrappers-differ", line, evidence, in_doubt=True)
+            yield ScriptDifference("wrappers-differ", one.line, evidence, in_doubt=True)
 
 
-def _of_wrapper(seen: ObservedEnvironment, place: int, expected: WrapperSpec) -> str:
+def _of_wrapper(wrapper: ObservedWrapper, expected: WrapperSpec) -> str:
     """How the arguments of one of a script's wrappers differ from those expected; empty where they do not."""
-    assert seen.wrappers is not None
-    return _other_wrapper(seen.wrappers[place], seen.wrapper_defaults[place], expected)
-
-
-def _other_wrapper(wrapper: WrapperSpec, usual: Mapping[str, object], expected: WrapperSpec) -> str:
-    other = _other_arguments(wrapper.kwargs, expected.kwargs, usual, ())
-    said = {key: expected.kwargs.get(key, usual.get(key)) for key in other}
-    return f"{_last(wrapper.name)} has {_listed(other)}; in training it had {_listed(said)}" if other else ""
+    other = _other_arguments(wrapper.spec.kwargs, expected.kwargs, wrapper.defaults, ())
+    said = {key: expected.kwargs.get(key, wrapper.defaults.get(key)) for key in other}
+    return f"{_last(wrapper.spec.name)} has {_listed(other)}; in training it had {_listed(said)}" if other else ""
 
 
 def _inside_out(names: Sequence[str]) -> str:
@@ -293,7 +273,7 @@ def _inside_out(names: Sequence[str]) -> str:
 
 
 def _with_wrappers(seen: ObservedEnvironment) -> dict[str, object]:
-    wrappers = [[wrapper.name, dict(wrapper.kwargs)] for wrapper in seen.wrappers or ()]
+    wrappers = [[one.spec.name, dict(one.spec.kwargs)] for one in seen.wrappers or ()]
     return {"all_wrappers": wrappers}
 
 

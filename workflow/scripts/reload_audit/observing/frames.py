@@ -69,17 +69,17 @@ def _stacked(seen: ObservedEnvironment | None) -> int:
     """How many frames a script stacks; 1 for none."""
     if seen is None:
         return 1
-    numbers = [one.kwargs.get("n_stack") for one in seen.vec_wrappers if one.name == VEC_FRAME_STACK]
+    numbers = [one.spec.kwargs.get("n_stack") for one in seen.vec_wrappers if one.spec.name == VEC_FRAME_STACK]
     place = _place_with_axis(seen)
     if place is not None and seen.wrappers is not None:
-        numbers.append(seen.wrappers[place].kwargs.get("stack_size"))
+        numbers.append(seen.wrappers[place].spec.kwargs.get("stack_size"))
     return next((number for number in numbers if isinstance(number, int)), 1)
 
 
 def _place_with_axis(seen: ObservedEnvironment | None) -> int | None:
     """The place of FrameStackObservation among the wrappers of a script; None for none."""
     own = () if seen is None else seen.wrappers or ()
-    return next((place for place, one in enumerate(own) if one.name.endswith(":FrameStackObservation")), None)
+    return next((place for place, one in enumerate(own) if one.spec.name.endswith(":FrameStackObservation")), None)
 
 
 def _with_axis(seen: ObservedEnvironment, frames: int) -> tuple[Line | None, str]:
@@ -87,16 +87,16 @@ def _with_axis(seen: ObservedEnvironment, frames: int) -> tuple[Line | None, str
     if seen.wrappers is None or seen.stacks_frames:
         return None, ""
     place = _place_with_axis(seen)
-    start, end = (len(seen.wrappers),) * 2 if place is None else (place, place + 1)
-    kwargs = {} if place is None else dict(seen.wrappers[place].kwargs)
+    own = [one.spec for one in seen.wrappers]
+    start, end = (len(own),) * 2 if place is None else (place, place + 1)
+    kwargs = {} if place is None else dict(own[place].kwargs)
     stacking = WrapperSpec(_WITH_AXIS, {**kwargs, "stack_size": frames})
-    added = [*seen.wrappers[:start], stacking, *seen.wrappers[end:]]
+    added = [*own[:start], stacking, *own[end:]]
     return with_wrappers(seen, added, lambda own, other: own == other and own != place)
 
 
 def _with_another_number(seen: ObservedEnvironment, frames: int) -> tuple[Line | None, str]:
-    place = next(place for place, one in enumerate(seen.vec_wrappers) if one.name == VEC_FRAME_STACK)
-    line = seen.vec_wrapper_lines[place]
+    line = next(one.line for one in seen.vec_wrappers if one.spec.name == VEC_FRAME_STACK)
     statement = Statement.of(line)
     call = None if statement is None else statement.call(VEC_FRAME_STACK)
     if statement is None or call is None:

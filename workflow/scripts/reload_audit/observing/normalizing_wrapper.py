@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from reload_audit.observing.subject import NormalizingWrapper, Subject
 from reload_audit.reading.statistics import Moments, read_statistics
 from reload_audit.records.environment_spec import VEC_FRAME_STACK, VEC_NORMALIZE, WrapperSpec
-from reload_audit.records.observation import View
+from reload_audit.records.observation import ObservedWrapper, View
 
 
 def with_normalizing_wrapper(subject: Subject, trusted: Sequence[str]) -> Subject:
@@ -29,24 +28,16 @@ def with_normalizing_wrapper(subject: Subject, trusted: Sequence[str]) -> Subjec
         return subject
     spec = subject.spec.environment
     trained = [_class(one) for one in (*spec.wrappers, *spec.vec_wrappers)] if subject.known else []
-    places = [place for place in seen.changes_observations if _class((seen.wrappers or ())[place]) not in trained]
-    if not places or not seen.wrappers:
+    wrappers = seen.wrappers or ()
+    own = [one for one in wrappers if one.changes_observations and _class(one.spec) not in trained]
+    if not own:
         return _with_normalizing_layer(subject, trained)
-    own = [seen.wrappers[place] for place in places]
-    wrapper = NormalizingWrapper(own[-1], seen.wrapper_lines[places[-1]], tuple(own[:-1]))
     if not subject.known:
-        inside = tuple(one for one in spec.wrappers if one.name not in {part.name for part in own})
-        spec = replace(spec, wrappers=inside)
+        spec = replace(spec, wrappers=_not_of(own, spec.wrappers))
     return replace(
         subject,
-        normalizing=wrapper,
-        environment=replace(
-            seen,
-            wrappers=_without(seen.wrappers, places),
-            wrapper_lines=_without(seen.wrapper_lines, places),
-            wrapper_defaults=_without(seen.wrapper_defaults, places),
-            wrapper_spaces=_without(seen.wrapper_spaces, places),
-        ),
+        normalizing=NormalizingWrapper(own[-1], tuple(own[:-1])),
+        environment=replace(seen, wrappers=[one for one in wrappers if one not in own]),
         spec=replace(subject.spec, environment=spec),
     )
 
@@ -58,28 +49,21 @@ def _with_normalizing_layer(subject: Subject, trained: Sequence[str]) -> Subject
     """
     seen, spec = subject.environment, subject.spec.environment
     known = (*trained, VEC_NORMALIZE, VEC_FRAME_STACK)
-    places = [place for place, one in enumerate(seen.vec_wrappers) if _class(one) not in known]
-    if not places:
+    own = [one for one in seen.vec_wrappers if _class(one.spec) not in known]
+    if not own:
         return subject
-    own = [seen.vec_wrappers[place] for place in places]
-    wrapper = NormalizingWrapper(own[-1], seen.vec_wrapper_lines[places[-1]], tuple(own[:-1]), of_vec_env=True)
-    inside = tuple(one for one in spec.vec_wrappers if one.name not in {part.name for part in own})
+    spec = replace(spec, vec_wrappers=_not_of(own, spec.vec_wrappers))
     return replace(
         subject,
-        normalizing=wrapper,
-        environment=replace(
-            seen,
-            vec_wrappers=_without(seen.vec_wrappers, places),
-            vec_wrapper_lines=_without(seen.vec_wrapper_lines, places),
-            vec_wrapper_defaults=_without(seen.vec_wrapper_defaults, places),
-            vec_wrapper_spaces=_without(seen.vec_wrapper_spaces, places),
-        ),
-        spec=replace(subject.spec, environment=replace(spec, vec_wrappers=inside)),
+        normalizing=NormalizingWrapper(own[-1], tuple(own[:-1]), of_vec_env=True),
+        environment=replace(seen, vec_wrappers=[one for one in seen.vec_wrappers if one not in own]),
+        spec=replace(subject.spec, environment=spec),
     )
 
 
-def _without(parts: Sequence[Any], places: Sequence[int]) -> list[Any]:
-    return [part for place, part in enumerate(parts) if place not in places]
+def _not_of(own: Sequence[ObservedWrapper], wrappers: Sequence[WrapperSpec]) -> tuple[WrapperSpec, ...]:
+    names = {one.spec.name for one in own}
+    return tuple(one for one in wrappers if one.name not in names)
 
 
 def _class(wrapper: WrapperSpec) -> str:

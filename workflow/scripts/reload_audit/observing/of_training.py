@@ -26,7 +26,7 @@ from reload_audit.planning.discovery.training_script import training_of
 from reload_audit.processes.imports import ImportProblem, import_module
 from reload_audit.reading.model_zip import read_model
 from reload_audit.records.environment_spec import VEC_NORMALIZE, EnvironmentSpec, WrapperSpec
-from reload_audit.records.observation import Line, ObservedEnvironment, Spaces
+from reload_audit.records.observation import Line, ObservedEnvironment, ObservedWrapper, Spaces
 from reload_audit.records.script_record import ScriptDifference
 from reload_audit.records.specs import Claim, ExternalPolicy, ExternalSpec
 
@@ -74,7 +74,7 @@ def of_training(subject: Subject, policy: ExternalPolicy, folder: str) -> OfTrai
         for what, evidence in contradicting.items()
         if not (what == "actions" and contains(chains[what][-1], trained.actions))
     )
-    if not all(map(can_be_built, seen.vec_wrappers)):  # so that nothing can be measured
+    if not all(can_be_built(one.spec) for one in seen.vec_wrappers):  # so that nothing can be measured
         return OfTraining(remarks=remarks)
     stated = _as_stated(subject, policy, folder)
     is_trained_one = subject.path or subject.acting is None or not is_set_anew(subject.acting)
@@ -151,10 +151,14 @@ def _chain(seen: ObservedEnvironment, what: str) -> list[str]:
     A wrapper that takes any action, such as ClipAction, leaves the space of actions as it is.
     """
     chain: list[str] = []
-    for one in (seen.spaces, *seen.wrapper_spaces, *seen.vec_wrapper_spaces):
+    for one in _spaces_outwards(seen):
         space: str = getattr(one, what)
         chain.append(chain[-1] if chain and what == "actions" and takes_any_number(space) else space)
     return chain
+
+
+def _spaces_outwards(seen: ObservedEnvironment) -> list[Spaces]:
+    return [seen.spaces, *(one.spaces for one in (*(seen.wrappers or ()), *seen.vec_wrappers))]
 
 
 def _contradicting(subject: Subject, trained: Spaces, chains: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
@@ -164,7 +168,7 @@ def _contradicting(subject: Subject, trained: Spaces, chains: dict[str, list[str
     that the script changes itself may be made for the other space.
     """
     run, seen = subject.run, subject.environment
-    outermost = [seen.spaces, *seen.wrapper_spaces, *seen.vec_wrapper_spaces][-1]
+    outermost = _spaces_outwards(seen)[-1]
     for what, chain in chains.items():
         own, found = getattr(trained, what), chain[-1]
         if not own or not found or own in (found, getattr(outermost, what)):
@@ -179,7 +183,7 @@ def _contradicting(subject: Subject, trained: Spaces, chains: dict[str, list[str
 
 def _with_spaces_of_training(
     ran: EnvironmentSpec,
-    layers: Sequence[WrapperSpec],
+    layers: Sequence[ObservedWrapper],
     trained: Spaces,
     actions: spaces.Space | None,
     chains: dict[str, list[str]],
@@ -192,7 +196,7 @@ def _with_spaces_of_training(
     left_out = {place for what, chain in chains.items() for place in _after(chain, getattr(trained, what))}
     if left_out:
         inside = tuple(one for place, one in enumerate(ran.wrappers) if place not in left_out)
-        around = {layers[place - len(ran.wrappers)].name for place in left_out if place >= len(ran.wrappers)}
+        around = {layers[place - len(ran.wrappers)].spec.name for place in left_out if place >= len(ran.wrappers)}
         layers_kept = tuple(one for one in ran.vec_wrappers if one.name not in around - {VEC_NORMALIZE})
         yield replace(ran, wrappers=inside, vec_wrappers=layers_kept)
     elif isinstance(actions, spaces.Box) and "actions" in chains:
@@ -237,7 +241,7 @@ def _as_registered(
     seen: ObservedEnvironment, ran: EnvironmentSpec, registered: EnvSpec | None
 ) -> Iterator[EnvironmentSpec]:
     """The environment as it is registered, with no wrappers but those that give it the spaces of training."""
-    chain = [seen.spaces, *seen.wrapper_spaces]
+    chain = [seen.spaces, *(one.spaces for one in seen.wrappers or ())]
     needed = {place - 1 for place in range(1, len(chain)) if chain[place] != chain[place - 1]}
     inside = tuple(one for place, one in enumerate(ran.wrappers) if place in needed)
     plainer = replace(ran, wrappers=inside)
@@ -263,8 +267,9 @@ def _differences(
 
 def _suspects(seen: ObservedEnvironment, registered: EnvSpec | None) -> Iterator[str]:
     """What a script adds to an environment that may have been otherwise in training."""
-    for wrapper, line in zip(seen.wrappers or (), seen.wrapper_lines, strict=False):
-        yield f"{wrapper.name.rpartition(':')[2]} ({line})" if line is not None else wrapper.name.rpartition(":")[2]
+    for wrapper in seen.wrappers or ():
+        name = wrapper.spec.name.rpartition(":")[2]
+        yield name if wrapper.line is None else f"{name} ({wrapper.line})"
     if registered is not None and seen.time_limit != registered.max_episode_steps:
         limit = "no time limit" if seen.time_limit is None else f"a time limit of {seen.time_limit}"
         yield f"{limit} (registered: {registered.max_episode_steps})"

@@ -16,8 +16,7 @@ import gymnasium as gym
 
 from reload_audit.observing.arguments import LOST, MODULE, as_data
 from reload_audit.observing.describe import single_of
-from reload_audit.records.environment_spec import WrapperSpec
-from reload_audit.records.observation import Observation, ObservedEnvironment
+from reload_audit.records.observation import Observation, ObservedEnvironment, ObservedWrapper
 
 _SOURCE = '''"""Classes that an observed script defines itself, and arguments of them, as it has left them."""
 
@@ -69,19 +68,16 @@ def keep_arguments(environments: Iterable[ObservedEnvironment], folder: Path) ->
             written[id(value)] = _written(value, folder)
         return written[id(value)]
 
-    def named(wrappers: Sequence[WrapperSpec]) -> list[WrapperSpec]:
-        return [replace(one, kwargs=as_data(dict(one.kwargs), kept)) for one in wrappers]
+    def with_names(wrapper: ObservedWrapper) -> ObservedWrapper:
+        spec = replace(wrapper.spec, kwargs=as_data(dict(wrapper.spec.kwargs), kept))
+        return replace(wrapper, spec=spec, defaults=as_data(dict(wrapper.defaults), repr))
 
     return [
         replace(
             one,
             env_kwargs=None if one.env_kwargs is None else as_data(dict(one.env_kwargs), kept),
-            wrappers=None if one.wrappers is None else named(one.wrappers),
-            vec_wrappers=named(one.vec_wrappers),
             env_defaults=as_data(dict(one.env_defaults), repr),
-            wrapper_defaults=[as_data(dict(defaults), repr) for defaults in one.wrapper_defaults],
-            vec_wrapper_defaults=[as_data(dict(defaults), repr) for defaults in one.vec_wrapper_defaults],
-        )
+        ).with_each_wrapper(with_names)
         for one in environments
     ]
 
@@ -128,12 +124,9 @@ def with_kept_classes(observation: Observation) -> Observation:
 
 
 def _named(environment: ObservedEnvironment, kept: Mapping[str, str]) -> ObservedEnvironment:
-    def renamed(wrappers: Sequence[WrapperSpec]) -> list[WrapperSpec]:
-        return [replace(one, name=kept.get(one.name, one.name)) for one in wrappers]
+    def renamed(wrapper: ObservedWrapper) -> ObservedWrapper:
+        name = wrapper.spec.name
+        return replace(wrapper, spec=replace(wrapper.spec, name=kept.get(name, name)))
 
-    return replace(
-        environment,
-        env_class=kept.get(environment.env_class, environment.env_class),
-        wrappers=None if environment.wrappers is None else renamed(environment.wrappers),
-        vec_wrappers=renamed(environment.vec_wrappers),
-    )
+    own = environment.env_class
+    return replace(environment, env_class=kept.get(own, own)).with_each_wrapper(renamed)

@@ -303,18 +303,20 @@ def _normalized_by_hand(
         f"{given[worst]:.4g}, and not {due[worst]:.4g}{_formula(views, moments)}"
     )
     if subject.normalizing is not None:
-        own, where = subject.normalizing.spec, subject.normalizing.line
+        wrapper, own = subject.normalizing.wrapper, subject.normalizing.wrapper.spec
         if subject.normalizing.others:
-            names = [one.name.rpartition(":")[2] for one in (*subject.normalizing.others, own)]
+            names = [one.spec.name.rpartition(":")[2] for one in (*subject.normalizing.others, wrapper)]
             evidence += f"; which of the wrappers {', '.join(names)} does so is not known"
             return ScriptDifference("normalizer-not-equivalent", None, evidence, in_doubt=True)
         changes: dict[str, object] | None = _normalizing([own.name, dict(own.kwargs)])
         if subject.normalizing.of_vec_env:
             changes = {"statistics": "none", "environment": {"vec_wrappers": [own.to_plain()]}}
         changes = changes if can_be_built(own) else None
-        instead = with_wrapper_in_place_of(own, where, path, of_vec_env=subject.normalizing.of_vec_env)
+        instead = with_wrapper_in_place_of(wrapper, path, of_vec_env=subject.normalizing.of_vec_env)
         in_doubt = changes is None
-        return ScriptDifference("normalizer-not-equivalent", where, evidence, instead, changes, in_doubt=in_doubt)
+        return ScriptDifference(
+            "normalizer-not-equivalent", wrapper.line, evidence, instead, changes, in_doubt=in_doubt
+        )
     posted = lambda raw: (raw - moments.mean) / (np.sqrt(moments.var) + 1e-8)  # noqa: E731
     instead, formula = normalized_as_trained(line, subject.run.step_line), subject.run.formula_line
     if formula is not None and (by_its_own := normalized_by_its_own(formula)):

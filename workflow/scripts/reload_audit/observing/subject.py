@@ -18,7 +18,13 @@ from reload_audit.planning.discovery.training_script import training_of
 from reload_audit.planning.discovery.zips import algorithm_of, settings
 from reload_audit.reading.model_zip import read_model
 from reload_audit.records.environment_spec import VEC_FRAME_STACK, VEC_NORMALIZE, EnvironmentSpec, WrapperSpec
-from reload_audit.records.observation import Line, Observation, ObservedEnvironment, ObservedModel, ObservedRun
+from reload_audit.records.observation import (
+    Observation,
+    ObservedEnvironment,
+    ObservedModel,
+    ObservedRun,
+    ObservedWrapper,
+)
 from reload_audit.records.specs import ExternalPolicy, ExternalSpec, ScriptSpec
 
 
@@ -28,15 +34,14 @@ class NoSubject(ValueError):
 
 @dataclass(frozen=True)
 class NormalizingWrapper:
-    """A wrapper of the script's own that normalises in place of VecNormalize, and the line that made it.
+    """A wrapper of the script's own that normalises in place of VecNormalize.
 
     :param others: wrappers that change observations, too: which of all these normalises is not known
     :param of_vec_env: whether it is around the VecEnv
     """
 
-    spec: WrapperSpec
-    line: Line | None
-    others: tuple[WrapperSpec, ...] = ()
+    wrapper: ObservedWrapper
+    others: tuple[ObservedWrapper, ...] = ()
     of_vec_env: bool = False
 
 
@@ -321,7 +326,7 @@ def _with_layers(spec: ExternalSpec, environment: ObservedEnvironment) -> Extern
     VecNormalize stands where the script has it, or else around all but stacked frames; beside SB3's own wrappers it
     gets the place that its statistics fit.
     """
-    layers = [one for one in environment.vec_wrappers if can_be_built(one)]
+    layers = [one.spec for one in environment.vec_wrappers if can_be_built(one.spec)]
     names = [one.name for one in layers]
     if spec.statistics is None or not {*names} - {VEC_NORMALIZE, VEC_FRAME_STACK}:
         layers = [one for one in layers if one.name != VEC_NORMALIZE]
@@ -345,7 +350,7 @@ def _environment_spec(environment: ObservedEnvironment, script: ScriptSpec, path
 
     :param path: of the model
     """
-    name, wrappers = buildable(environment), tuple(environment.wrappers or ())
+    name, wrappers = buildable(environment), tuple(one.spec for one in environment.wrappers or ())
     folders = (str(Path(script.script).parent), script.cwd, *script.python_path)
     if not (name or environment.env_class):
         spec = _of_training(path, script)

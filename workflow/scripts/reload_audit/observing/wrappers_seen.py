@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 from reload_audit.observing.tracking import numbers
-from reload_audit.records.observation import ObservedEnvironment
+from reload_audit.records.observation import ObservedEnvironment, ObservedWrapper
 
 
 class WrappersSeen:
@@ -40,7 +40,11 @@ class WrappersSeen:
             self._changing[id(env)] = env
 
     def noted(self, environments: Sequence[ObservedEnvironment]) -> list[ObservedEnvironment]:
-        """Environments, in the order in which they were stepped first, with the places of wrappers that change them."""
-        places = [[place for place, one in enumerate(own) if id(one) in self._changing] for own in self._around]
-        noted = zip(environments, places, strict=True)
-        return [replace(environment, changes_observations=tuple(own)) for environment, own in noted]
+        """Environments, in the order in which they were stepped first, and whether their wrappers change them."""
+        return [
+            replace(environment, wrappers=environment.wrappers and [*map(self._noted, environment.wrappers, own)])
+            for environment, own in zip(environments, self._around, strict=True)
+        ]
+
+    def _noted(self, seen: ObservedWrapper, wrapper: gym.Wrapper) -> ObservedWrapper:
+        return replace(seen, changes_observations=id(wrapper) in self._changing)

@@ -7,8 +7,8 @@ numbered in the order in which the script made them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -155,6 +155,24 @@ class Spaces(PlainData):
 
 
 @dataclass(frozen=True)
+class ObservedWrapper(PlainData):
+    """A wrapper of the user's own around an environment, or around its VecEnv.
+
+    :param spec: its class, and what that was called with
+    :param line: that made it
+    :param defaults: of the parameters of its class
+    :param spaces: as it leaves them
+    :param changes_observations: whether it was seen to change the first observation of an episode
+    """
+
+    spec: WrapperSpec
+    line: Line | None
+    defaults: Mapping[str, object] = field(default_factory=dict)
+    spaces: Spaces = field(default_factory=Spaces)
+    changes_observations: bool = False
+
+
+@dataclass(frozen=True)
 class ObservedEnvironment(PlainData):
     """Environments that the script stepped, as it called them: a VecEnv or a single environment.
 
@@ -165,9 +183,6 @@ class ObservedEnvironment(PlainData):
     :param env_defaults: of the parameters of its class; empty where its constructor was not seen
     :param time_limit: steps; None for no limit, or where it is not known
     :param wrappers: the user's own, innermost first; None where they are in another process
-    :param wrapper_defaults: of the parameters of these wrappers' classes
-    :param wrapper_lines: that made each of them
-    :param changes_observations: places of those that were seen to change the first observation of an episode
     :param monitored: whether a Monitor is among them
     :param layers: classes of the VecEnv's layers, outermost first; empty for a single environment
     :param normalization: number of the VecNormalize around it; None for none
@@ -176,11 +191,7 @@ class ObservedEnvironment(PlainData):
     :param vec_line: that made the outermost layer of the VecEnv; None for a single environment
     :param leaf_line: that made the innermost one, likewise
     :param spaces: of the environment itself; of one in another process, as its wrappers leave them
-    :param wrapper_spaces: as each of the wrappers leaves them
     :param vec_wrappers: around the VecEnv, innermost first, without those that only watch, and VecTransposeImage
-    :param vec_wrapper_defaults: of the parameters of these wrappers' classes
-    :param vec_wrapper_lines: that made each of them
-    :param vec_wrapper_spaces: as each of these leaves the spaces
     :param asked: the line of the script itself that asks for it, where ``line`` may lie in a module
     """
 
@@ -190,29 +201,27 @@ class ObservedEnvironment(PlainData):
     env_kwargs: Mapping[str, object] | None
     env_defaults: Mapping[str, object]
     time_limit: int | None
-    wrappers: Sequence[WrapperSpec] | None
-    wrapper_defaults: Sequence[Mapping[str, object]]
-    wrapper_lines: Sequence[Line | None]
+    wrappers: Sequence[ObservedWrapper] | None
     monitored: bool
     layers: tuple[str, ...]
     normalization: int | None
     n_envs: int
     vec_line: Line | None = None
     leaf_line: Line | None = None
-    changes_observations: tuple[int, ...] = ()
     inner_normalization: int | None = None
     spaces: Spaces = field(default_factory=Spaces)
-    wrapper_spaces: Sequence[Spaces] = ()
-    vec_wrappers: Sequence[WrapperSpec] = ()
-    vec_wrapper_defaults: Sequence[Mapping[str, object]] = ()
-    vec_wrapper_lines: Sequence[Line | None] = ()
-    vec_wrapper_spaces: Sequence[Spaces] = ()
+    vec_wrappers: Sequence[ObservedWrapper] = ()
     asked: Line | None = None
 
     @property
     def stacks_frames(self) -> bool:
         """Whether a VecFrameStack is around it."""
-        return any(one.name == VEC_FRAME_STACK for one in self.vec_wrappers)
+        return any(one.spec.name == VEC_FRAME_STACK for one in self.vec_wrappers)
+
+    def with_each_wrapper(self, changed: Callable[[ObservedWrapper], ObservedWrapper]) -> ObservedEnvironment:
+        """It with what a function makes of each of its wrappers, innermost first, and then of those of its VecEnv."""
+        own = None if self.wrappers is None else [*map(changed, self.wrappers)]
+        return replace(self, wrappers=own, vec_wrappers=[*map(changed, self.vec_wrappers)])
 
 
 @dataclass(frozen=True)
