@@ -32,7 +32,7 @@ from stable_baselines3.common.vec_env import (
     unwrap_vec_normalize,
 )
 
-from reload_audit.evaluation.conditions import PostedNormalizer
+from reload_audit.evaluation.wrappers import PostedNormalizer
 from reload_audit.models.algorithms import algorithm
 from reload_audit.models.model_folder import MODEL, STATISTICS, save
 from reload_audit.reading.statistics import read_statistics

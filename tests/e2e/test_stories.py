@@ -24,7 +24,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, Ve
 import corridor
 import stories
 from reload_audit import save_statistics
-from reload_audit.evaluation.conditions import PostedNormalizer
+from reload_audit.evaluation.wrappers import PostedNormalizer
 from reload_audit.jobs.reload import reload_model
 from reload_audit.models.model_folder import MANIFEST, MODEL, STATISTICS
 from reload_audit.reading.statistics import read_statistics

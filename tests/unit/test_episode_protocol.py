@@ -22,7 +22,6 @@ from reload_audit.environments.valid_actions import sample_valid
 from reload_audit.evaluation.conditions import (
     Subject,
     fresh_environments,
-    observe_as,
     run_condition,
     run_in_few_workers,
 )
@@ -35,6 +34,7 @@ from reload_audit.evaluation.rollouts import (
     run_episodes,
     run_looks,
 )
+from reload_audit.evaluation.wrappers import observe_as
 from reload_audit.probing.run_scenario import RandomActions
 from reload_audit.records.conditions import Condition
 from reload_audit.records.environment_spec import EnvironmentSpec

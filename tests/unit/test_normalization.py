@@ -30,7 +30,7 @@ from stable_baselines3.common.vec_env import (
     VecNormalize,
 )
 
-from reload_audit.evaluation.conditions import PostedNormalizer
+from reload_audit.evaluation.wrappers import PostedNormalizer
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import Moments
 from reload_audit.remedies.normalize_as_trained import NormalizeAsTrained

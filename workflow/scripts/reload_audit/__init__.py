@@ -11,9 +11,9 @@ __version__ = "0.2.0"
 
 _HOMES = {
     "ReferenceRecorder": "training.recorder",
-    "observe_as": "evaluation.conditions",
+    "observe_as": "evaluation.wrappers",
     "record_reference": "training.recorder",
-    "rescale_action": "evaluation.conditions",
+    "rescale_action": "evaluation.wrappers",
     "insert_zeros": "environments.past_observations",
     "zero_observations": "environments.past_observations",
     "NormalizeAsTrained": "remedies.normalize_as_trained",

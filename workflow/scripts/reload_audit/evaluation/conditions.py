@@ -8,9 +8,6 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import gymnasium as gym
-import numpy as np
-from gymnasium.wrappers import RescaleAction, TransformObservation
 from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.evaluation import evaluate_policy as evaluate_maskable_policy
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -24,8 +21,7 @@ from reload_audit.environments.build import (
     normalizable_keys,
     seed_global_generators,
 )
-from reload_audit.environments.older_apis import layers
-from reload_audit.environments.stack import Normalizer, layers_of
+from reload_audit.environments.stack import Normalizer
 from reload_audit.evaluation.rollouts import ModelPolicy, TimeAllowed, run_episodes, run_looks
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import Moments, SavedStatistics, read_statistics
@@ -39,10 +35,6 @@ from reload_audit.records.steps import Steps
 _BURN_IN_EPISODES = 60
 _OTHER_EPISODES = 10_000_000
 """Added to the seeds of episodes that are not measured, so that none of them is a measured one."""
-
-
-_INFINITE = 1e38
-"""A bound beyond it counts as infinite: gym wrote the largest float32 where Gymnasium writes infinity."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +55,9 @@ class Subject:
     statistics: Callable[[], SavedStatistics] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     trusted: Sequence[str] = ()
+
+
+# --- Environments ---
 
 
 def fresh_environments(subject: Subject, condition: Condition, slots: int | None = None) -> VecEnv:
@@ -90,6 +85,93 @@ def fresh_environments(subject: Subject, condition: Condition, slots: int | None
         normalize.training = condition.statistics in ("updating", "new")
         normalize.norm_reward = condition.reward != "raw"
     return VecMonitor(venv) if condition.reward == "monitor outside" else venv
+
+
+def _altered(environment: EnvironmentSpec, changes: Mapping[str, Any]) -> EnvironmentSpec:
+    wrappers = tuple(WrapperSpec(name, kwargs) for name, kwargs in changes.get("wrappers", ()))
+    inside, arguments = environment.wrappers, changes.get("all_env_kwargs", environment.env_kwargs)
+    if "all_wrappers" in changes:
+        inside = tuple(WrapperSpec(name, kwargs) for name, kwargs in changes["all_wrappers"])
+    altered = replace(
+        environment,
+        env_kwargs={**arguments, **changes.get("env_kwargs", {})},
+        wrappers=(*inside, *wrappers),
+        **{key: value for key, value in changes.items() if key in ("env", "time_limit")},
+    )
+    if "vec_wrappers" in changes:
+        altered = replace(altered, vec_wrappers=tuple(map(vec_wrapper_spec, changes["vec_wrappers"])))
+    if "set_on_vec_env" in changes:
+        setting = WrapperSpec("reload_audit.evaluation.wrappers:with_vec_attribute", changes["set_on_vec_env"])
+        altered = replace(altered, vec_wrappers=(*altered.vec_wrappers, setting))
+    return altered.stacking(changes["frame_stack"]) if "frame_stack" in changes else altered
+
+
+def _normalized(
+    subject: Subject, condition: Condition, environment: EnvironmentSpec
+) -> tuple[EnvironmentSpec, Normalizer | None]:
+    """The environment and what goes around it, with the condition's choice of statistics."""
+    around, inside = environment, environment.unnormalized()
+    if condition.statistics in ("fresh", "new"):
+        return around, _with_fresh_statistics(subject)
+    if condition.statistics == "file":
+        assert condition.statistics_file is not None
+        return around, read_statistics(condition.statistics_file, subject.trusted).around
+    if subject.normalizer is None or condition.statistics == "none":
+        return inside, None
+    if condition.statistics in ("loaded", "updating"):
+        return around, subject.normalizer
+    assert subject.statistics is not None
+    statistics = subject.statistics()
+    if condition.statistics == "swapped":
+        return around, swapped(statistics).around
+    if condition.statistics == "twice":
+        return around, lambda venv: statistics.around(statistics.around(venv))
+    if condition.statistics == "wrapper":
+        return _wrapped(
+            inside, "reload_audit.remedies.normalize_as_trained:NormalizeAsTrained", {"statistics": statistics}
+        ), None
+    if list(statistics.observations) != [""]:
+        raise Unreadable("the wrapper that is commonly posted knows no dictionaries of observations")
+    moments = {"moments": statistics.observations[""]}
+    return _wrapped(inside, "reload_audit.evaluation.wrappers:PostedNormalizer", moments), None
+
+
+def _with_fresh_statistics(subject: Subject) -> Normalizer:
+    # Only what the policy sees: rewards are not normalised in an evaluation.
+    keys = {"norm_obs_keys": normalizable_keys(subject.model.observation_space)}
+    arguments = {**keys, **subject.settings, "norm_reward": False}
+
+    def around(venv: VecEnv) -> VecNormalize:
+        if subject.normalizer is not None:
+            subject.normalizer(venv)  # raises where its own statistics would not stand
+        return VecNormalize(venv, **arguments)
+
+    return around
+
+
+def swapped(statistics: SavedStatistics) -> SavedStatistics:
+    """Exchange mean and variance in statistics of observations.
+
+    :raises Unreadable: a mean is negative, so it cannot be a variance
+    """
+    if any((moments.mean < 0).any() for moments in statistics.observations.values()):
+        raise Unreadable("a mean is negative, so mean and variance have not changed places")
+    observations = {
+        key: Moments(moments.var, moments.mean, moments.count) for key, moments in statistics.observations.items()
+    }
+    return replace(statistics, observations=observations)
+
+
+def _wrapped(environment: EnvironmentSpec, name: str, kwargs: Mapping[str, Any]) -> EnvironmentSpec:
+    return replace(environment, wrappers=(*environment.wrappers, WrapperSpec(name, kwargs)))
+
+
+def _start_method(device: str) -> str:
+    """Fork where that is safe: this process has one thread that computes, and has built no environment yet."""
+    return "fork" if device == "cpu" and sys.platform == "linux" else "forkserver"
+
+
+# --- Episodes ---
 
 
 def run_condition(
@@ -203,239 +285,6 @@ def _asking(first_look: FirstLook, enough: Callable[[Sequence[Episode]], bool]) 
     return told
 
 
-class PostedNormalizer(gym.ObservationWrapper):
-    """The wrapper that is commonly posted in place of VecNormalize: it divides by ``std + 1e-8`` and does not clip.
-
-    People measure rewards with it, so it may be why a reward is lost.
-    """
-
-    def __init__(self, env: gym.Env, moments: Moments) -> None:
-        super().__init__(env)
-        self._mean, self._std = moments.mean, np.sqrt(moments.var)
-
-    def observation(self, observation: Any) -> np.ndarray:
-        return np.asarray((observation - self._mean) / (self._std + 1e-8), dtype=np.float32)
-
-
-class ShiftedAndScaled(gym.ObservationWrapper):
-    """Multiplies observations, adds to them, and clips them: whatever somebody's own normalisation does.
-
-    :param factors: one for each number of an observation
-    :param shifts: likewise
-    :param bound: at which the result is clipped
-    """
-
-    def __init__(self, env: gym.Env, factors: Sequence[float], shifts: Sequence[float], bound: float) -> None:
-        super().__init__(env)
-        self._factors, self._shifts, self._bound = np.asarray(factors), np.asarray(shifts), float(bound)
-
-    def observation(self, observation: Any) -> np.ndarray:
-        flat = np.asarray(observation).ravel() * self._factors + self._shifts
-        clipped = np.clip(flat, -self._bound, self._bound)
-        return np.asarray(clipped.reshape(np.shape(observation)), dtype=np.float32)
-
-
-class Reordered(gym.ObservationWrapper):
-    """Gives the numbers of an observation in another order.
-
-    :param order: the places that they are taken from
-    """
-
-    def __init__(self, env: gym.Env, order: Sequence[int]) -> None:
-        super().__init__(env)
-        self._order = [*order]
-
-    def observation(self, observation: Any) -> np.ndarray:
-        return np.asarray(observation).ravel()[self._order].reshape(np.shape(observation))
-
-
-class FirstObservation(gym.Wrapper):
-    """Shows the first observation of an episode in each of its steps, as a script does that forgets to go on."""
-
-    def reset(self, **kwargs: Any) -> Any:
-        observation, info = self.env.reset(**kwargs)
-        self._first = deepcopy(observation)
-        return observation, info
-
-    def step(self, action: Any) -> Any:
-        _, *others = self.env.step(action)
-        return deepcopy(self._first), *others
-
-
-class RepeatsActions(gym.Wrapper):
-    """Takes each action several times, or until the episode ends, as a script does that asks the policy less often."""
-
-    def __init__(self, env: gym.Env, times: int) -> None:
-        super().__init__(env)
-        self._times = times
-
-    def step(self, action: Any) -> Any:
-        total = 0.0
-        for _ in range(self._times):
-            observation, reward, terminated, truncated, info = self.env.step(action)
-            total += float(reward)
-            if terminated or truncated:
-                break
-        return observation, total, terminated, truncated, info
-
-
-class FirstMasks(gym.Wrapper):
-    """Gives the action masks of an episode's first step in all its steps, as a script does that asks for them once."""
-
-    def reset(self, **kwargs: Any) -> Any:
-        outcome = self.env.reset(**kwargs)
-        self._first = np.array(self.env.get_wrapper_attr("action_masks")())
-        return outcome
-
-    def action_masks(self) -> np.ndarray:
-        """The masks of the first step."""
-        return self._first
-
-
-def with_attribute(env: gym.Env, attribute: str, value: Any) -> gym.Env:
-    """Set an attribute of an environment, or of the wrapper whose class stands before it, to what it was in training.
-
-    :raises ValueError: there is none, or it is of another type
-    """
-    kind, _, name = attribute.rpartition(".")
-    owner = env.unwrapped if not kind else next((one for one in layers(env) if type(one).__name__ == kind), None)
-    _set_again(owner, name, attribute, value)
-    return env
-
-
-def with_vec_attribute(venv: VecEnv, attribute: str, value: Any) -> VecEnv:
-    """Set an attribute of a VecEnv of the user's own, or of the wrapper whose class stands before it, likewise.
-
-    :raises ValueError: there is none, or it is of another type
-    """
-    kind, _, name = attribute.rpartition(".")
-    owner = venv.unwrapped if not kind else next((one for one in layers_of(venv) if type(one).__name__ == kind), None)
-    _set_again(owner, name, attribute, value)
-    return venv
-
-
-def _set_again(owner: Any, name: str, attribute: str, value: Any) -> None:
-    held = getattr(owner, "__dict__", {}).get(name)
-    numbers = isinstance(held, int | float | np.number) and isinstance(value, int | float)
-    if isinstance(held, np.ndarray):
-        value = np.asarray(value, dtype=held.dtype)
-    elif not numbers and not isinstance(value, type(held)):
-        raise ValueError(f"expected an attribute {attribute} of type {type(value).__name__}")
-    setattr(owner, name, value)
-
-
-def rescale_action(env: gym.Env, low: Any, high: Any) -> gym.Env:
-    """Make an environment take actions in ``[low, high]``, scalars or of its actions' shape, and rescale them."""
-    assert isinstance(env.action_space, gym.spaces.Box)
-    bounds = env.action_space.low
-    return RescaleAction(env, *(np.broadcast_to(bound, bounds.shape).astype(bounds.dtype) for bound in (low, high)))
-
-
-def observe_as(env: gym.Env, dtype: str, low: Any = None, high: Any = None, key: str = "") -> gym.Env:
-    """Wrap an environment to give observations of another dtype, rescaled from its finite bounds to ``[low, high]``.
-
-    :param low: scalar; None for no bounds
-    :param key: of a dictionary, the part that becomes so
-    """
-    whole = env.observation_space
-    space = whole[key] if key and isinstance(whole, gym.spaces.Dict) else whole
-    assert isinstance(space, gym.spaces.Box)
-    bounds = (float(space.low.min()), float(space.high.max()))
-    finite = low is not None and high is not None and max(map(abs, bounds)) < _INFINITE
-
-    def convert(observation: np.ndarray) -> np.ndarray:
-        values = np.asarray(observation, dtype=np.float64)
-        if finite:
-            values = low + (values - bounds[0]) * (high - low) / (bounds[1] - bounds[0])
-        return (np.rint(values) if np.dtype(dtype).kind in "iu" else values).astype(dtype)
-
-    arguments: dict[str, Any] = dict(zip(("low", "high"), (low, high) if finite else bounds, strict=True))
-    converted = gym.spaces.Box(shape=space.shape, dtype=np.dtype(dtype), **arguments)
-    if not isinstance(whole, gym.spaces.Dict):
-        return TransformObservation(env, convert, converted)
-    spaces = gym.spaces.Dict({**whole.spaces, key: converted})
-    return TransformObservation(env, lambda parts: {**parts, key: convert(parts[key])}, spaces)
-
-
-def _altered(environment: EnvironmentSpec, changes: Mapping[str, Any]) -> EnvironmentSpec:
-    wrappers = tuple(WrapperSpec(name, kwargs) for name, kwargs in changes.get("wrappers", ()))
-    inside, arguments = environment.wrappers, changes.get("all_env_kwargs", environment.env_kwargs)
-    if "all_wrappers" in changes:
-        inside = tuple(WrapperSpec(name, kwargs) for name, kwargs in changes["all_wrappers"])
-    altered = replace(
-        environment,
-        env_kwargs={**arguments, **changes.get("env_kwargs", {})},
-        wrappers=(*inside, *wrappers),
-        **{key: value for key, value in changes.items() if key in ("env", "time_limit")},
-    )
-    if "vec_wrappers" in changes:
-        altered = replace(altered, vec_wrappers=tuple(map(vec_wrapper_spec, changes["vec_wrappers"])))
-    if "set_on_vec_env" in changes:
-        setting = WrapperSpec("reload_audit.evaluation.conditions:with_vec_attribute", changes["set_on_vec_env"])
-        altered = replace(altered, vec_wrappers=(*altered.vec_wrappers, setting))
-    return altered.stacking(changes["frame_stack"]) if "frame_stack" in changes else altered
-
-
-def _normalized(
-    subject: Subject, condition: Condition, environment: EnvironmentSpec
-) -> tuple[EnvironmentSpec, Normalizer | None]:
-    """The environment and what goes around it, with the condition's choice of statistics."""
-    around, inside = environment, environment.unnormalized()
-    if condition.statistics in ("fresh", "new"):
-        return around, _with_fresh_statistics(subject)
-    if condition.statistics == "file":
-        assert condition.statistics_file is not None
-        return around, read_statistics(condition.statistics_file, subject.trusted).around
-    if subject.normalizer is None or condition.statistics == "none":
-        return inside, None
-    if condition.statistics in ("loaded", "updating"):
-        return around, subject.normalizer
-    assert subject.statistics is not None
-    statistics = subject.statistics()
-    if condition.statistics == "swapped":
-        return around, swapped(statistics).around
-    if condition.statistics == "twice":
-        return around, lambda venv: statistics.around(statistics.around(venv))
-    if condition.statistics == "wrapper":
-        return _wrapped(
-            inside, "reload_audit.remedies.normalize_as_trained:NormalizeAsTrained", {"statistics": statistics}
-        ), None
-    if list(statistics.observations) != [""]:
-        raise Unreadable("the wrapper that is commonly posted knows no dictionaries of observations")
-    moments = {"moments": statistics.observations[""]}
-    return _wrapped(inside, "reload_audit.evaluation.conditions:PostedNormalizer", moments), None
-
-
-def _with_fresh_statistics(subject: Subject) -> Normalizer:
-    # Only what the policy sees: rewards are not normalised in an evaluation.
-    keys = {"norm_obs_keys": normalizable_keys(subject.model.observation_space)}
-    arguments = {**keys, **subject.settings, "norm_reward": False}
-
-    def around(venv: VecEnv) -> VecNormalize:
-        if subject.normalizer is not None:
-            subject.normalizer(venv)  # raises where its own statistics would not stand
-        return VecNormalize(venv, **arguments)
-
-    return around
-
-
-def swapped(statistics: SavedStatistics) -> SavedStatistics:
-    """Exchange mean and variance in statistics of observations.
-
-    :raises Unreadable: a mean is negative, so it cannot be a variance
-    """
-    if any((moments.mean < 0).any() for moments in statistics.observations.values()):
-        raise Unreadable("a mean is negative, so mean and variance have not changed places")
-    observations = {
-        key: Moments(moments.var, moments.mean, moments.count) for key, moments in statistics.observations.items()
-    }
-    return replace(statistics, observations=observations)
-
-
-def _wrapped(environment: EnvironmentSpec, name: str, kwargs: Mapping[str, Any]) -> EnvironmentSpec:
-    return replace(environment, wrappers=(*environment.wrappers, WrapperSpec(name, kwargs)))
-
-
 def _as_people_do(
     model: BaseAlgorithm, venv: VecEnv, condition: Condition, evaluation: EvaluationSpec, n_episodes: int
 ) -> list[Episode]:
@@ -457,8 +306,3 @@ def _as_people_do(
         Episode(index, UNSEEDED, float(reward), int(length), False, None, float(reward), {})
         for index, (reward, length) in enumerate(zip(rewards, lengths, strict=True))
     ]
-
-
-def _start_method(device: str) -> str:
-    """Fork where that is safe: this process has one thread that computes, and has built no environment yet."""
-    return "fork" if device == "cpu" and sys.platform == "linux" else "forkserver"

@@ -29,7 +29,7 @@ def reordered(
     if order is None:
         return None
     evidence = f"the policy is given the numbers of each observation in another order: {', '.join(map(str, order))}"
-    wrapper = ["reload_audit.evaluation.conditions:Reordered", {"order": order}]
+    wrapper = ["reload_audit.evaluation.wrappers:Reordered", {"order": order}]
     changes = {"environment": {"wrappers": [wrapper]}}
     return ScriptDifference("observation-changed", subject.run.acts[0].line, evidence, changes=changes)
 

@@ -354,7 +354,7 @@ def _changed_on_the_way(subject: Subject) -> Iterator[ScriptDifference]:
             f"each action of the policy is taken {run.repeats} times: it is asked for {run.steps - run.unasked:,} "
         )
         evidence += f"of {run.steps:,} steps"
-        wrapper = ["reload_audit.evaluation.conditions:RepeatsActions", {"times": run.repeats}]
+        wrapper = ["reload_audit.evaluation.wrappers:RepeatsActions", {"times": run.repeats}]
         changes = {"environment": {"wrappers": [wrapper]}}
         yield ScriptDifference("actions-changed", run.step_line, evidence, "", changes, in_doubt=True)
     elif run.unasked:
@@ -395,7 +395,7 @@ def _of_masks(run: ObservedRun) -> Iterator[ScriptDifference]:
         yield ScriptDifference("action-masks-missing", line, evidence, instead, {"give_masks": False})
     elif run.masks_again and run.masks_again >= run.steps - len(run.episodes):
         evidence = "predict() is given the action masks of an episode's first step in all its steps"
-        changes = {"environment": {"wrappers": [["reload_audit.evaluation.conditions:FirstMasks", {}]]}}
+        changes = {"environment": {"wrappers": [["reload_audit.evaluation.wrappers:FirstMasks", {}]]}}
         yield ScriptDifference("action-masks-missing", line, evidence, instead, changes)
 
 

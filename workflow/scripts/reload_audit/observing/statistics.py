@@ -107,7 +107,7 @@ def _is_stale(views: Sequence[View]) -> bool:
 def _not_updated(subject: Subject) -> ScriptDifference:
     asked = subject.run.acts[0].line if subject.run.acts else None
     evidence = "the policy is shown the same observation over and over, and not what the last step returned"
-    changes = {"environment": {"wrappers": [["reload_audit.evaluation.conditions:FirstObservation", {}]]}}
+    changes = {"environment": {"wrappers": [["reload_audit.evaluation.wrappers:FirstObservation", {}]]}}
     instead = with_new_observation(subject.run.step_line, asked)
     line = subject.run.step_line if instead else asked or subject.run.step_line
     return ScriptDifference("observation-not-updated", line, evidence, instead, changes)
@@ -146,7 +146,7 @@ def _of_second_layer(subject: Subject, outer: ObservedNormalization) -> Iterator
             factors = 1.0 / np.sqrt(np.ravel(moments.var) + float(settings["epsilon"]))
             shifts, bound = -np.ravel(moments.mean) * factors, float(settings["clip_obs"])
             arguments = {"factors": factors.tolist(), "shifts": shifts.tolist(), "bound": bound}
-            wrapper = ["reload_audit.evaluation.conditions:ShiftedAndScaled", arguments]
+            wrapper = ["reload_audit.evaluation.wrappers:ShiftedAndScaled", arguments]
             changes = {"environment": {"wrappers": [wrapper]}}
     yield ScriptDifference("vecnormalize-twice", inner.line, evidence, instead, changes)
 
@@ -349,7 +349,7 @@ def _formula(views: Sequence[View], moments: _Moments) -> str:
 def _as_fitted(views: Sequence[View]) -> dict[str, object] | None:
     """The changes to a condition that make of observations what the policy was given; None where none are known."""
     fitted = _fitted(views)
-    return None if fitted is None else _normalizing(["reload_audit.evaluation.conditions:ShiftedAndScaled", fitted])
+    return None if fitted is None else _normalizing(["reload_audit.evaluation.wrappers:ShiftedAndScaled", fitted])
 
 
 def _normalizing(wrapper: list[object]) -> dict[str, object]:
