@@ -17,7 +17,7 @@ from reload_audit.environments.allowed import names_code
 from reload_audit.environments.build import make_env
 from reload_audit.evaluation.external import random_policy_reward
 from reload_audit.probing.actions import plan_for_external
-from reload_audit.processes.isolation import Failure
+from reload_audit.processes.outcome import Failure
 from reload_audit.reading.pickles import Global
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.trust import is_trusted

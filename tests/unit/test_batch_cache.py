@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reload_audit.jobs.batch_cache import BatchCache
-from reload_audit.processes.isolation import Failure, Usage
+from reload_audit.processes.outcome import Failure, Usage
 from reload_audit.records.conditions import CANONICAL, Condition
 from reload_audit.records.manifest import ExternalFacts, ExternalManifest
 from reload_audit.records.model_record import Measurement, ModelRecord

@@ -23,7 +23,7 @@ from reload_audit.command.mistake import Mistake
 from reload_audit.planning.configuration import read_yaml, resolve
 from reload_audit.planning.discovery.advice import AGAIN, how_to_accept
 from reload_audit.planning.snakemake_internals import TRIED
-from reload_audit.processes.isolation import Failure
+from reload_audit.processes.outcome import Failure
 from reload_audit.records.probe_record import Effects, ProbeRecord
 from reload_audit.records.storage import write_json
 from reload_audit.results.health import health_of_environments

@@ -7,7 +7,7 @@ import pytest
 
 from reload_audit.diagnosis.effects import ConditionResult, Goal, TrialResult, compared
 from reload_audit.diagnosis.wording import what_it_earns
-from reload_audit.processes.isolation import Usage
+from reload_audit.processes.outcome import Usage
 from reload_audit.records.conditions import CANONICAL, Condition
 from reload_audit.records.episodes import Episode
 from reload_audit.records.model_record import Measurement

@@ -20,7 +20,7 @@ import report as report_script
 import summarize as summarize_script
 from reload_audit.jobs.external import audit_batch
 from reload_audit.jobs.probe import Prober, probe_environment
-from reload_audit.processes.isolation import Failure, Usage
+from reload_audit.processes.outcome import Failure, Usage
 from reload_audit.records.conditions import CANONICAL, Condition
 from reload_audit.records.culprits import culprits
 from reload_audit.records.episodes import Episode, TrainTime

@@ -17,7 +17,8 @@ from typing import Any
 import psutil
 import pytest
 
-from reload_audit.processes.isolation import Failure, Method, Outcome, call, prepare
+from reload_audit.processes.isolation import Method, call, prepare
+from reload_audit.processes.outcome import Failure, Outcome
 
 Run = Callable[..., Outcome]
 
@@ -231,7 +232,7 @@ def test_a_process_that_takes_a_while_to_leave_is_not_said_to_be_killed(run_targ
 def test_a_process_that_hangs_up_and_does_not_leave_is_not_said_to_be_killed(
     run_target: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reload_audit.processes.isolation._LEAVING_SECONDS", 0.2)
+    monkeypatch.setattr("reload_audit.processes.watching._LEAVING_SECONDS", 0.2)
 
     failure = failure_of(run_target("hang_up_and_leave_after", 20.0))
 

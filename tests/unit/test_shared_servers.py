@@ -19,9 +19,10 @@ import psutil
 import pytest
 
 from reload_audit.jobs import external, probe, reload, sharing, train
-from reload_audit.processes import isolation, shared_servers
-from reload_audit.processes.fork_servers import VARIABLE
-from reload_audit.processes.isolation import Outcome, call, prepare
+from reload_audit.processes import shared_servers, watching
+from reload_audit.processes.fork_servers import OF_A_JOB, VARIABLE
+from reload_audit.processes.isolation import call, prepare
+from reload_audit.processes.outcome import Outcome
 from support.builders import ROOT
 
 TARGETS = "support.isolation_targets"
@@ -33,7 +34,7 @@ PYTEST = "PYTEST_CURRENT_TEST"
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """The id of a server that this process, as the main one of a run, shares with its jobs."""
     monkeypatch.setenv(VARIABLE, "")  # so that it is taken away afterwards
-    monkeypatch.setattr(shared_servers, "OF_A_JOB", {*shared_servers.OF_A_JOB, PYTEST})
+    monkeypatch.setattr(shared_servers, "OF_A_JOB", {*OF_A_JOB, PYTEST})
     shared_servers.share([0], ["numpy"])
     yield shared_servers._started[0]._forkserver_pid
     shared_servers._stop(os.getpid())
@@ -365,7 +366,7 @@ def test_the_folder_of_a_run_that_was_killed_is_removed_by_the_next_one(monkeypa
 def test_a_call_whose_server_is_stopped_ends_with_its_time(
     server: int, begin_job: Callable[[], None], log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(isolation, "_LEAVING_SECONDS", 0.5)
+    monkeypatch.setattr(watching, "_LEAVING_SECONDS", 0.5)
     begin_job()
     try:
         outcome = call(f"{TARGETS}:stop_the_server", (), method="forkserver", log=log, timeout=2.0)

@@ -9,6 +9,7 @@ from typing import Any
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import LIBRARIES, TRAIN_HASH_SEED
 from reload_audit.processes.isolation import Method
+from reload_audit.processes.outcome import Outcome
 
 _CHECK_SECONDS = 600.0
 
@@ -45,14 +46,14 @@ def check_experiments(
         raise ConfigurationRefused("\n".join(f"{source}: {problem}" for problem in dict.fromkeys(problems)))
 
 
-def _suspects(experiments: Sequence[Experiment], outcome: isolation.Outcome) -> Sequence[Experiment]:
+def _suspects(experiments: Sequence[Experiment], outcome: Outcome) -> Sequence[Experiment]:
     """The experiments with a problem where all were tried together; all of them where that ended without a result."""
     if outcome.failure is not None:
         return experiments
     return [tried for tried in experiments if any(problem.startswith(f"{tried[0]}.") for problem in outcome.value)]
 
 
-def _find_problems(experiments: Sequence[Experiment], log: Path, memory: int, method: Method) -> isolation.Outcome:
+def _find_problems(experiments: Sequence[Experiment], log: Path, memory: int, method: Method) -> Outcome:
     return isolation.call(
         "reload_audit.training.preflight:find_problems",
         (experiments,),

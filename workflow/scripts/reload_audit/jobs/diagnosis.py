@@ -13,6 +13,7 @@ from reload_audit.diagnosis.effects import Excluding, Goal, TrialResult, effect_
 from reload_audit.diagnosis.gap import EXPLAINS, EXPLAINS_WITH_PROOF
 from reload_audit.diagnosis.pairs import pairs
 from reload_audit.processes import isolation
+from reload_audit.processes.outcome import Outcome
 from reload_audit.records.conditions import CANONICAL, Condition
 from reload_audit.records.examination import Examination, Trial
 from reload_audit.records.model_record import Measurement
@@ -60,7 +61,7 @@ class Processes:
         self._log = log
         self.timeout = reload.timeout
 
-    def call(self, target: str, *arguments: Any) -> isolation.Outcome:
+    def call(self, target: str, *arguments: Any) -> Outcome:
         """Call a function in a fresh process.
 
         :param target: ``package.module:function``
@@ -74,7 +75,7 @@ class Processes:
         """
         return Measurement.of(condition, self.call_under(condition, target, *arguments))
 
-    def call_under(self, condition: Condition, target: str, *arguments: Any) -> isolation.Outcome:
+    def call_under(self, condition: Condition, target: str, *arguments: Any) -> Outcome:
         """Call a function in a fresh process on the processor that a condition has.
 
         :param target: ``package.module:function``
@@ -92,7 +93,7 @@ class Processes:
                 else:
                     os.environ[name] = value
 
-    def _call(self, method: isolation.Method, target: str, arguments: tuple[Any, ...]) -> isolation.Outcome:
+    def _call(self, method: isolation.Method, target: str, arguments: tuple[Any, ...]) -> Outcome:
         return isolation.call(
             target,
             arguments,

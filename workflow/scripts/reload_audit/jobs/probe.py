@@ -14,9 +14,10 @@ from reload_audit.probing.scenario import Planned, Result, Scenario
 from reload_audit.processes import isolation
 from reload_audit.processes.fork_servers import RELOAD_HASH_SEED, TRAIN_HASH_SEED
 from reload_audit.processes.full_disk import is_of_the_machine
-from reload_audit.processes.isolation import Failure, Method
+from reload_audit.processes.isolation import Method
 from reload_audit.processes.job_log import log_traceback
 from reload_audit.processes.notes import Note, leave
+from reload_audit.processes.outcome import Failure
 from reload_audit.reading.refusal import unforeseen
 from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.probe_record import CheckerReport, NotRun, PlayedEpisode, ProbeRecord, VectorizedComparison

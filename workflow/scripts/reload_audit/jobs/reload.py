@@ -14,9 +14,9 @@ from reload_audit.judging.criteria import Criteria
 from reload_audit.processes import isolation, job_memory
 from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED
 from reload_audit.processes.full_disk import is_of_the_machine
-from reload_audit.processes.isolation import Failure
 from reload_audit.processes.job_log import log_traceback
 from reload_audit.processes.notes import Note, leave
+from reload_audit.processes.outcome import Failure
 from reload_audit.reading.refusal import unforeseen
 from reload_audit.records.conditions import CANONICAL, Condition, conditions
 from reload_audit.records.episodes import TrainTime, first_difference

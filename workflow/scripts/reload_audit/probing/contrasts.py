@@ -21,7 +21,7 @@ from reload_audit.probing.mechanisms import (
     state_effect,
 )
 from reload_audit.probing.scenario import GLOBAL, PHASES, Before, Result, Scenario
-from reload_audit.processes.isolation import Failure
+from reload_audit.processes.outcome import Failure
 from reload_audit.records.probe_record import ClockEffect, Compared, Contrast, Effects, Held, Mismatch
 
 _EVERYWHERE = dict.fromkeys(GLOBAL, PHASES)

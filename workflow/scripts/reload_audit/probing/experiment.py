@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from reload_audit.probing.comparisons import changes, generators_changed, mismatch
 from reload_audit.probing.scenario import Result, Scenario
-from reload_audit.processes.isolation import Failure
+from reload_audit.processes.outcome import Failure
 from reload_audit.records.probe_record import Change, Compared, Contrast, Held, Mismatch
 
 Runner = Callable[[Scenario], Result | Failure]

@@ -18,7 +18,7 @@ from reload_audit.probing.comparisons import change, changes, grows, histories, 
 from reload_audit.probing.experiment import DRAWN_VARIANTS, Effect, Experiment, variants
 from reload_audit.probing.scenario import GLOBAL, PHASES, Result, Scenario
 from reload_audit.probing.traces import first_mismatch
-from reload_audit.processes.isolation import Failure
+from reload_audit.processes.outcome import Failure
 from reload_audit.records.probe_record import (
     Change,
     Contrast,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from reload_audit.processes.imports import ImportProblem
-from reload_audit.processes.isolation import Failure
+from reload_audit.processes.outcome import Failure
 from reload_audit.reading.refusal import Unreadable
 
 _LONGEST_MESSAGE = 1000

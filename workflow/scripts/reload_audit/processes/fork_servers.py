@@ -14,6 +14,12 @@ LIBRARIES = ("stable_baselines3", "sb3_contrib", "scipy.special")
 VARIABLE = "RELOAD_AUDIT_FORK_SERVERS"
 """Names the folder of the run's fork servers to them and to its jobs."""
 
+OF_A_JOB = {
+    *("_", "OLDPWD", "PWD", "SHLVL", "TMPDIR", "TEMPDIR", "TMP", "TEMP", VARIABLE),
+    *("GOTO_NUM_THREADS", "JULIA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
+}
+"""Environment variables that a shell or Snakemake sets for a job, and that change nothing in what a server imports."""
+
 
 def file_of_imported(folder: Path, server: int) -> Path:
     """The file by which a fork server says that it has imported all.

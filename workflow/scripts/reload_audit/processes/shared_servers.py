@@ -29,12 +29,12 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from reload_audit.processes.fork_servers import VARIABLE, file_of_imported
+from reload_audit.processes.fork_servers import OF_A_JOB, VARIABLE, file_of_imported
 from reload_audit.processes.search_path import LIBRARY, guarded_children
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
-_IMPORTED_FIRST = "reload_audit.processes.collect_no_garbage"
+_IMPORTED_FIRST = ("reload_audit.processes.collect_no_garbage", "reload_audit.processes.called")
 _IMPORTED_LAST = "reload_audit.processes.freeze_imports"
 _LONGEST_PLACE = 60
 """Characters of the folder for temporary files: a socket's path has 107, of which multiprocessing needs some 35."""
@@ -47,12 +47,6 @@ _LIMITS = [name for name in dir(resource) if name.startswith("RLIMIT_")]
 _NAMESPACES = ("mnt", "pid", "net", "user", "ipc")
 _PREFIX, _OWNED = "reload-audit-", "owned"
 """How a run's folder is called, and the file in it that its main process keeps locked."""
-
-OF_A_JOB = {
-    *("_", "OLDPWD", "PWD", "SHLVL", "TMPDIR", "TEMPDIR", "TMP", "TEMP", VARIABLE),
-    *("GOTO_NUM_THREADS", "JULIA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
-}
-"""Environment variables that a shell or Snakemake sets for a job, and that change nothing in what a server imports."""
 
 
 class NotSharedError(Exception):
@@ -191,7 +185,7 @@ def own_server(preload: Iterable[str]) -> forkserver.ForkServer:
     :param preload: modules that it imports
     """
     server = forkserver.ForkServer()
-    server.set_forkserver_preload([_IMPORTED_FIRST, *preload, _IMPORTED_LAST])
+    server.set_forkserver_preload([*_IMPORTED_FIRST, *preload, _IMPORTED_LAST])
     return server
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
-from reload_audit.processes.isolation import Failure, Usage
+from reload_audit.processes.outcome import Failure, Usage
 from reload_audit.records.divergence import Divergence
 from reload_audit.records.environment_spec import WrapperEntry
 from reload_audit.records.plain_data import BESIDE, PlainData

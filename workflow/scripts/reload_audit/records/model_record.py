@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from reload_audit.processes.isolation import Failure, Outcome, Usage
+from reload_audit.processes.outcome import Failure, Outcome, Usage
 from reload_audit.records.conditions import CANONICAL, Condition
 from reload_audit.records.divergence import Divergence
 from reload_audit.records.episodes import Episode, TrainTime

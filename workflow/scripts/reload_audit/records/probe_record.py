@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
-from reload_audit.processes.isolation import Failure
+from reload_audit.processes.outcome import Failure
 from reload_audit.records.specs import FORMAT
 from reload_audit.records.storage import read_json, write_json
 

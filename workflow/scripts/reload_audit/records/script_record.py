@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from reload_audit.processes.isolation import Failure, Usage
+from reload_audit.processes.outcome import Failure, Usage
 from reload_audit.records.model_record import Measurement
 from reload_audit.records.observation import Line, Observation
 from reload_audit.records.plain_data import PlainData

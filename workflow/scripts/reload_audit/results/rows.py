@@ -13,7 +13,7 @@ from reload_audit.judging.claims import SAID_BY_SOMEBODY, strongest
 from reload_audit.judging.comparison import Comparison, compare_paired
 from reload_audit.judging.criteria import Criteria
 from reload_audit.judging.judgement import Judgement
-from reload_audit.processes.isolation import Usage
+from reload_audit.processes.outcome import Usage
 from reload_audit.reading.refusal import shown, unforeseen
 from reload_audit.records.conditions import CANONICAL
 from reload_audit.records.episodes import Cut, Episode, are_alike, first_difference, mean_reward, rewards, std_reward
