@@ -11,7 +11,13 @@ import pytest
 
 from reload_audit.planning.working_directory import warning
 from reload_audit.processes import isolation
-from reload_audit.processes.search_path import LIBRARY, guarded_children, import_nothing_from
+from reload_audit.processes.search_path import (
+    LIBRARY,
+    guarded_children,
+    import_nothing_from,
+    library_of_jobs,
+    named_in_environment,
+)
 
 STANDARD_LIBRARY = str(Path(os.__file__).parent)
 PLANTED = ("multiprocessing", "pickle", "yaml", "queue", "sitecustomize", "bottleneck")
@@ -114,13 +120,47 @@ def test_folders_of_pythonpath_stay_unless_they_are_audited_or_the_working_direc
     path[:0] = named
     import_nothing_from([str(audited)])
     assert path == [str(mine), STANDARD_LIBRARY, "/site-packages"]
-    assert os.environ["PYTHONPATH"] == str(mine)
+    assert os.environ["PYTHONPATH"].split(os.pathsep) == [str(mine), LIBRARY]
 
 
 def test_this_library_stays_on_the_path_where_it_lies_in_an_audited_folder(path: list[str]) -> None:
     path.insert(0, LIBRARY)
     import_nothing_from([str(Path(LIBRARY).parents[1])])
     assert path == [LIBRARY, STANDARD_LIBRARY, "/site-packages"]
+
+
+def test_jobs_import_this_library_though_pythonpath_names_another_copy_and_what_lies_beside_that(
+    path: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = [tmp_path / "robots", tmp_path / "clone"]
+    for module in (named[0] / "train.py", named[1] / "robot.py", named[1] / "reload_audit/__init__.py"):
+        module.parent.mkdir(parents=True, exist_ok=True)
+        module.touch()
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, named)))
+    assert library_of_jobs(guest=False) == LIBRARY
+    import_nothing_from([])
+    assert named_in_environment() == [*map(str, named)]
+    # As Snakemake starts a script, with its folder behind all others.
+    code = f"import sys; sys.path.append({LIBRARY!r}); import reload_audit, robot, train"
+    code += "; print(*(Path(one.__file__).parent for one in (reload_audit, robot, train)), sep=':')"
+    done = subprocess.run(
+        [sys.executable, "-c", f"from pathlib import Path; {code}"], stdout=subprocess.PIPE, text=True
+    )
+    assert done.stdout.strip().split(":") == [f"{LIBRARY}/reload_audit", str(named[1]), str(named[0])]
+
+
+def test_another_copy_that_jobs_would_import_is_known_in_somebody_else_s_workflow(
+    path: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert library_of_jobs(guest=True) == LIBRARY
+    (tmp_path / "reload_audit").mkdir()
+    (tmp_path / "reload_audit/__init__.py").touch()
+    path.append(str(tmp_path))  # installed
+    assert library_of_jobs(guest=True) == str(tmp_path)
+    assert library_of_jobs(guest=False) == LIBRARY
+    path.pop()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert library_of_jobs(guest=True) == str(tmp_path)
 
 
 def test_in_somebody_else_s_workflow_their_own_folders_come_last_and_their_programs_start_as_ever(

@@ -138,6 +138,14 @@ def test_a_module_starts_no_fork_servers_for_all_jobs(clone, finished, tmp_path)
     assert not [process for process in processes if "multiprocessing.forkserver" in " ".join(process.arguments)]
 
 
+def test_a_module_whose_jobs_would_run_another_copy_of_the_library_is_refused(clone, finished):
+    other = ROOT / "workflow/scripts"
+    run = snakemake(finished, "--dry-run", PYTHONPATH=str(other))
+    assert run.status == 1
+    assert f"Expected the library of this workflow, in {clone.folder}/workflow/scripts; found another" in run.output
+    assert f"in {other}. Take that one off PYTHONPATH" in run.output
+
+
 def test_the_copied_profile_keeps_comments_from_running_jobs_again(finished, clone):
     script = clone.folder / "workflow/scripts/train.py"
     before = script.read_bytes()

@@ -57,9 +57,26 @@ def library(module):
 home = str(source("scripts/reload_audit/__init__.py").parents[1])
 if home not in sys.path:  # a wheel's is already there, after the standard library
     sys.path.insert(0, home)
+
+
+def insist_on_own_library(found):
+    """Refuse to run another copy of the library than this workflow's own.
+
+    :param found: the folder of the library that a process imports
+    """
+    if not os.path.samefile(found, home):
+        logger.error(
+            f"Expected the library of this workflow, in {home}; found another copy before it, "
+            f"in {found}. Take that one off PYTHONPATH, or uninstall it, or start its own workflow."
+        )
+        sys.exit(1)
+
+
+insist_on_own_library(Path(library("reload_audit").__file__).parents[1])
 internals = library("reload_audit.planning.snakemake_internals")
 search_path = library("reload_audit.processes.search_path")
 IS_MODULE = internals.is_module(workflow)
+insist_on_own_library(search_path.library_of_jobs(guest=IS_MODULE))
 search_path.import_nothing_from([], guest=IS_MODULE)  # before any other import
 configuration = library("reload_audit.planning.configuration")
 planning = library("reload_audit.planning.plan")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from reload_audit.planning.configuration import ConfigError
 from reload_audit.planning.resolved import TrainingData
-from reload_audit.processes.search_path import for_children, named_in_environment
+from reload_audit.processes.search_path import for_children, named_in_environment, with_library
 
 
 def check_experiments(
@@ -49,7 +49,7 @@ def check_experiments(
             [sys.executable, str(script), source, str(log), str(memory), isolation],
             input=json.dumps(experiments),
             stderr=subprocess.PIPE,
-            env={**os.environ, **for_children([str(script.parent), *named_in_environment()])},
+            env={**os.environ, **for_children(with_library(named_in_environment()))},
             text=True,
         )
         if done.returncode:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reload_audit.planning.resolved import Configuration
-from reload_audit.processes.search_path import for_children, named_in_environment
+from reload_audit.processes.search_path import for_children, named_in_environment, with_library
 from reload_audit.records.guesses import Guess, Tried
 
 
@@ -48,7 +48,7 @@ class Recognition:
             input=json.dumps(asked),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, **for_children([str(self.script.parent), *named_in_environment()])},
+            env={**os.environ, **for_children(with_library(named_in_environment()))},
             text=True,
         )
         try:

@@ -6,7 +6,7 @@ names is put on the path later, by ``imports.extend_path``.
 """
 
 # Paths are texts here, as they are in ``sys.path``.
-# ruff: noqa: PTH117, PTH118, PTH120
+# ruff: noqa: PTH113, PTH117, PTH118, PTH120
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ import contextlib
 import os
 import site
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 LIBRARY = str(Path(__file__).resolve().parents[2])
 """The folder that this library lies in, wherever that is."""
 
-_OF_A_CLONE = LIBRARY not in map(os.path.realpath, [*site.getsitepackages(), site.getusersitepackages()])
-"""Whether new interpreters find this library only on ``PYTHONPATH``, because it is not installed."""
+_IS_INSTALLED = LIBRARY in map(os.path.realpath, [*site.getsitepackages(), site.getusersitepackages()])
+
+_OWN = [] if _IS_INSTALLED else [LIBRARY]
+"""This library, where new interpreters find it only on ``PYTHONPATH``, because it is not installed."""
 
 _SAFE, _NAMED = "PYTHONSAFEPATH", "PYTHONPATH"
 
@@ -44,7 +46,19 @@ def import_nothing_from(folders: Iterable[str], *, guest: bool = False) -> None:
     behind = [entry for entry in first if entry not in kept] if guest else []
     sys.path[:] = [*kept, *rest, *behind]
     if not guest:
-        os.environ.update(for_children(named))
+        os.environ.update(for_children(with_library(named)))
+
+
+def library_of_jobs(*, guest: bool) -> str:
+    """The folder of the library that scripts of jobs will import: this one, or one with another copy of it.
+
+    A copy that is installed, or that ``PYTHONPATH`` names, comes before the folder of a job's script.
+
+    :param guest: as for :func:`import_nothing_from`, which is called later
+    """
+    _, rest = _at_standard_library()
+    named = _entries() if guest else with_library(_entries())
+    return next(filter(_has_copy, [*named, *rest]), LIBRARY)
 
 
 @contextlib.contextmanager
@@ -56,7 +70,7 @@ def guarded_children() -> Iterator[None]:
     path, environment = sys.path[:], {name: os.environ.get(name) for name in (_SAFE, _NAMED)}
     first, rest = _at_standard_library()
     sys.path[:] = [*(entry for entry in first if not _is_working_directory(entry)), *rest]
-    os.environ.update(for_children([*([LIBRARY] if _OF_A_CLONE else []), *named_in_environment()]))
+    os.environ.update(for_children(with_library(named_in_environment())))
     try:
         yield
     finally:
@@ -72,10 +86,24 @@ def for_children(folders: Iterable[str]) -> dict[str, str]:
     return {_SAFE: "1", _NAMED: os.pathsep.join(dict.fromkeys(folders))}
 
 
+def with_library(folders: Sequence[str]) -> list[str]:
+    """Folders for ``PYTHONPATH``, with that of this library, if it is not installed, before those with other copies."""
+    others = [folder for folder in folders if _has_copy(folder)]
+    return [*(folder for folder in folders if folder not in others), *_OWN, *others]
+
+
 def named_in_environment() -> list[str]:
-    """The folders that ``PYTHONPATH`` names, but for the working directory."""
+    """The folders that ``PYTHONPATH`` names, but for the working directory, and for that of this library itself."""
+    return [entry for entry in _entries() if os.path.realpath(entry) not in _OWN]
+
+
+def _entries() -> list[str]:
     entries = os.environ.get(_NAMED, "").split(os.pathsep)
     return [entry for entry in entries if not _is_working_directory(entry)]
+
+
+def _has_copy(folder: str) -> bool:
+    return os.path.isfile(os.path.join(folder, "reload_audit", "__init__.py"))
 
 
 def _at_standard_library() -> tuple[list[str], list[str]]:
