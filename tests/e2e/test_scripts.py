@@ -29,8 +29,9 @@ from reload_audit.reports.scripts import about_scripts
 from reload_audit.results.scripts import script_entries
 from support.builders import CRITERIA, ROOT
 from support.public_scripts import FAULTY_IN_PUBLIC, SOUND_IN_PUBLIC
+from support.script_texts import HIDDEN_PAIR, SEVERAL
 from support.scripts import FAULTY as FAULTY_HERE
-from support.scripts import HIDDEN_PAIR, RECIPES, SEVERAL
+from support.scripts import RECIPES
 from support.scripts import SOUND as SOUND_HERE
 
 pytestmark = pytest.mark.slow
