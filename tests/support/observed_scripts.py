@@ -1,15 +1,16 @@
-"""Run an evaluation script in a folder with a small model, and observe it."""
+"""Evaluation scripts, what is seen of them, and what they are observed to do in a folder with a small model."""
 
 from __future__ import annotations
 
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reload_audit.jobs.script import observe
-from reload_audit.records.observation import Observation
+from reload_audit.records.observation import Observation, ObservedEnvironment
 from reload_audit.records.specs import EvaluationSpec, ExternalPolicy, ReloadSpec, ScriptSpec
 from support.builders import ROOT
 
@@ -22,6 +23,27 @@ def script_in(folder: Path, name: str, *args: str, model: str = "") -> ScriptSpe
     :param model: the zip that it is said to be about
     """
     return ScriptSpec(name, str(folder / name), args, str(folder), {}, model, 120, 4096)
+
+
+def environment_seen(**seen: Any) -> ObservedEnvironment:
+    """A single environment of the class ``a:B``, without arguments or wrappers.
+
+    :param seen: what is seen of it otherwise
+    """
+    usual = {
+        "line": None,
+        "env_id": "",
+        "env_class": "a:B",
+        "env_kwargs": {},
+        "env_defaults": {},
+        "time_limit": None,
+        "wrappers": [],
+        "monitored": False,
+        "layers": (),
+        "normalization": None,
+        "n_envs": 1,
+    }
+    return ObservedEnvironment(**{**usual, **seen})
 
 
 def observed(folder: Path, name: str, text: str, *args: str, said: tuple[str, ...] = ()) -> Observation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -33,10 +34,11 @@ from reload_audit.records.script_record import (
     only,
     put_right,
 )
-from reload_audit.records.specs import ExternalSpec, ScriptSpec
+from reload_audit.records.specs import ExternalSpec
 from reload_audit.reports.scripts import about_scripts, scripts_answer
 from reload_audit.results.scripts import counted, script_entries
 from support.builders import external_spec
+from support.observed_scripts import script_in
 
 
 def measured(rewards: list[float], lengths: list[int]) -> Measurement:
@@ -86,7 +88,7 @@ def test_differences_that_cost_something_only_together_are_found_where_another_h
     figure = Figure.of(np.zeros(20), np.zeros(20), line)
     (entry,) = script_entries(
         ScriptRecord(
-            ScriptSpec("enjoy.py", "/enjoy.py", (), "/", {}, "", 60, 1000, ()),
+            script_in(Path("/"), "enjoy.py"),
             Observation("enjoy.py"),
             None,
             None,
@@ -106,7 +108,7 @@ def test_episodes_that_all_earn_the_same_are_one_only_where_those_of_the_audit_d
     figure = Figure.of(np.full(20, -28.0), np.full(20, -28.0), None)
     unmasked = ScriptDifference("action-masks-missing", None, "it is not given masks", changes={"give_masks": False})
     comparison = Comparison(Compared("m", "", figure, [unmasked]), conditions)
-    spec = ScriptSpec("enjoy.py", "/enjoy.py", (), "/", {}, "", 60, 1000, ())
+    spec = script_in(Path("/"), "enjoy.py")
     record = ScriptRecord(spec, None, None, None, "", [comparison])
     (entry,) = script_entries(record)
     assert any("same one over and over" in remark for remark in entry.remarks) == (len({*reproduced}) > 1)
@@ -119,7 +121,7 @@ def test_an_untrained_model_that_is_lucky_is_named_and_what_is_no_fault_in_itsel
     different = ScriptDifference("a", line, "it never acts", changes={"model_file": "new.zip"}, certain=certain)
     figure = Figure.of(found[AS_SCRIPT].rewards, found[AS_SCRIPT].rewards, line)
     compared = Compared("robot", "/robot.zip", figure, [different])
-    spec = ScriptSpec("enjoy.py", "/enjoy.py", (), "/", {}, "", 60, 1000, ())
+    spec = script_in(Path("/"), "enjoy.py")
     record = ScriptRecord(spec, Observation("enjoy.py"), None, None, "log", [Comparison(compared, found)])
     (entry,) = script_entries(record)
     assert ([cause.cause for cause in entry.causes], entry.differs) == (["a"] if certain else [], False)
@@ -134,7 +136,7 @@ def test_episodes_that_begin_with_one_seed_are_no_more_than_one_also_where_they_
         figure = replace(
             Figure.of(np.asarray([29.0, 31.0] * 10), np.asarray([29.0, 31.0] * 10), None), one_seed=one_seed
         )
-        spec = ScriptSpec("enjoy.py", "/enjoy.py", (), "/", {}, "", 60, 1000, ())
+        spec = script_in(Path("/"), "enjoy.py")
         comparison = Comparison(Compared("robot", "/robot.zip", figure), found)
         (entry,) = script_entries(ScriptRecord(spec, Observation("enjoy.py"), None, None, "log", [comparison]))
         assert entry.differs == (not one_seed)

@@ -38,14 +38,13 @@ from reload_audit.records.observation import (
     Line,
     Observation,
     ObservedActs,
-    ObservedEnvironment,
     ObservedEpisode,
     ObservedModel,
     ObservedNormalization,
     ObservedRun,
     ObservedWrapper,
 )
-from reload_audit.records.specs import ScriptSpec
+from support.observed_scripts import environment_seen, script_in
 
 BOX = spaces.Box(-1.0, 1.0, (2,), np.float32)
 
@@ -103,7 +102,7 @@ def test_a_wrapper_that_only_watches_changes_no_observation_though_some_are_nan(
     for env, first in ((inner, 1.0), (watching, 1.0 + 1e-12), (changing, 2.0)):
         seen.began(env, (np.array([np.nan, first]), {}))
     wrappers = [ObservedWrapper(WrapperSpec(f"a:{name}", {}), None) for name in ("Watching", "Changing")]
-    environment = ObservedEnvironment(None, "", "a:B", {}, {}, None, wrappers, False, (), None, 1)
+    environment = environment_seen(wrappers=wrappers)
     (noted,) = seen.noted([environment])
     assert [one.changes_observations for one in noted.wrappers or ()] == [False, True]
 
@@ -126,30 +125,38 @@ def test_environments_that_are_made_in_several_threads_are_in_no_wrapper_of_anot
     assert built.inside[id(env)] is wrapper
 
 
-def test_the_line_of_a_formula_is_found_before_the_call_that_is_given_what_it_computes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "given", "line", "instead", "other"),
+    [
+        (
+            "scaled = (obs - vn.obs_rms.mean) / (vn.obs_rms.var + 1e-8)\naction, _ = model.predict(scaled)\n"
+            "obs, reward, done, info = env.step(action)\naction, _ = model.predict(obs)\n",
+            2,
+            1,
+            "scaled = vn.normalize_obs(obs)",
+            4,
+        ),
+        (
+            "def norm(o):\n    return np.clip((o - vn.obs_rms.mean) / (vn.obs_rms.var + 1e-8), -10, 10)\n\n"
+            "obs, _ = env.reset()\naction, _ = model.predict(norm(obs))\naction, _ = model.predict(other(obs))\n",
+            5,
+            2,
+            "return vn.normalize_obs(o)",
+            6,
+        ),
+    ],
+    ids=["before the call that is given what it computes", "in the function that computes what is given"],
+)
+def test_the_line_of_a_formula_is_found(
+    tmp_path: Path, text: str, given: int, line: int, instead: str, other: int
+) -> None:
     script = tmp_path / "enjoy.py"
-    script.write_text(
-        "scaled = (obs - vn.obs_rms.mean) / (vn.obs_rms.var + 1e-8)\naction, _ = model.predict(scaled)\n"
-        "obs, reward, done, info = env.step(action)\naction, _ = model.predict(obs)\n"
-    )
+    script.write_text(text)
     lines = UserLines(script, [tmp_path])
-    formula = lines.formula_of((str(script), 2))
+    formula = lines.formula_of((str(script), given))
     assert formula is not None
-    assert (formula.line, normalized_by_its_own(formula)) == (1, "scaled = vn.normalize_obs(obs)")
-    assert lines.formula_of((str(script), 4)) is None
-
-
-def test_the_line_of_a_formula_is_found_in_the_function_that_computes_what_is_given(tmp_path: Path) -> None:
-    script = tmp_path / "enjoy.py"
-    script.write_text(
-        "def norm(o):\n    return np.clip((o - vn.obs_rms.mean) / (vn.obs_rms.var + 1e-8), -10, 10)\n\n"
-        "obs, _ = env.reset()\naction, _ = model.predict(norm(obs))\naction, _ = model.predict(other(obs))\n"
-    )
-    lines = UserLines(script, [tmp_path])
-    formula = lines.formula_of((str(script), 5))
-    assert formula is not None
-    assert (formula.line, normalized_by_its_own(formula)) == (2, "return vn.normalize_obs(o)")
-    assert lines.formula_of((str(script), 6)) is None
+    assert (formula.line, normalized_by_its_own(formula)) == (line, instead)
+    assert lines.formula_of((str(script), other)) is None
 
 
 def seen_run(number: int, *, moments: str = "same") -> tuple[ObservedModel, ObservedNormalization, ObservedRun]:
@@ -168,10 +175,7 @@ def test_a_function_that_is_called_again_and_again_is_one_run_unless_it_does_som
 ) -> None:
     parts = [seen_run(number, moments=own) for number, own in enumerate(moments)]
     models, layers, own = zip(*parts, strict=True)
-    environments = [
-        ObservedEnvironment(None, "", "a:B", {}, {}, None, [], False, ("DummyVecEnv",), number, 1)
-        for number in range(3)
-    ]
+    environments = [environment_seen(layers=("DummyVecEnv",), normalization=number) for number in range(3)]
     seen = Observation("enjoy.py", (), models, layers, environments, own, printed=(3.0,))
     joined = with_alike_joined(seen).runs
     assert len(joined) == runs
@@ -181,10 +185,7 @@ def test_a_function_that_is_called_again_and_again_is_one_run_unless_it_does_som
 
 def test_a_function_in_one_of_whose_calls_models_act_together_is_no_single_model_s() -> None:
     models, layers, (first, last) = zip(*map(seen_run, range(2)), strict=True)
-    environments = [
-        ObservedEnvironment(None, "", "a:B", {}, {}, None, [], False, ("DummyVecEnv",), number, 1)
-        for number in range(2)
-    ]
+    environments = [environment_seen(layers=("DummyVecEnv",), normalization=number) for number in range(2)]
     runs = (replace(first, together=(0, 1)), last)
     (joined,) = with_alike_joined(Observation("enjoy.py", (), models, layers, environments, runs)).runs
     assert joined.together == (0, 1)
@@ -214,7 +215,7 @@ def test_the_first_of_several_environments_counts_alone_only_where_its_mean_is_p
     episodes = [ObservedEpisode(slot, reward, reward, 2, "ended") for slot, reward in earned]
     episodes += [ObservedEpisode(1, 5.0, 5.0, 1, "cut") for _ in range(2)]
     run = ObservedRun(0, 0, [], episodes, [], {}, 0, 0, 0, 0, 9, line)
-    environment = ObservedEnvironment(None, "", "a:B", {}, {}, None, [], False, ("DummyVecEnv",), None, 2)
+    environment = environment_seen(layers=("DummyVecEnv",), n_envs=2)
     for printed in (160.0, 210.0):
         seen = Observation("enjoy.py", (), [], [], [environment], [run], printed=(printed,))
         figure = figure_of(seen, run)
@@ -235,9 +236,9 @@ def test_a_model_is_known_to_be_trained_where_its_statistics_cannot_be_saved(tmp
     (seen,) = (one.seen for one in models._models)
     assert (seen.learned, seen.learn_statistics) == (10, "")
     run = seen_run(0)[2]
-    environment = ObservedEnvironment(None, "", "a:B", {}, {}, None, [], False, (), None, 1)
+    environment = environment_seen()
     observation = Observation("enjoy.py", (), [replace(seen, learn_count=3.0)], [], [environment], [run])
-    script = ScriptSpec("enjoy.py", "/enjoy.py", (), "/", {}, "", 60, 1000, ())
+    script = script_in(Path("/"), "enjoy.py")
     policy: Any = None
     with pytest.raises(NoSubject, match="could not be saved"):
         subject_of(observation, run, [], script, policy, str(tmp_path))
@@ -303,7 +304,7 @@ def test_an_argument_that_many_environments_were_given_is_written_once(tmp_path:
             return int, ()
 
     table = Counts()
-    made = ObservedEnvironment(None, "", "a:B", {"table": table}, {}, None, [], False, (), None, 1)
+    made = environment_seen(env_kwargs={"table": table})
     kept = keep_arguments([made] * 9, tmp_path)
     assert Counts.times == 1
     (name,) = (path.stem for path in tmp_path.iterdir())

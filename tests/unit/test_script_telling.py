@@ -24,7 +24,6 @@ from reload_audit.observing.shown import Shown
 from reload_audit.records.observation import (
     Line,
     Observation,
-    ObservedEnvironment,
     ObservedEpisode,
     ObservedPrint,
     ObservedRun,
@@ -36,6 +35,7 @@ from reload_audit.reports.scripts import about_scripts, scripts_answer
 from reload_audit.results.scripts import one_text_a_line, with_unexplained
 from support.audit_contents import script_entry
 from support.builders import ROOT
+from support.observed_scripts import environment_seen
 
 REWARDS = (-7.31, -2.64, -11.02, -4.87, -9.15)
 LAST = (-0.021, -0.034, -0.008, -0.027, -0.011)
@@ -52,7 +52,7 @@ def seen(
     ]
     run = ObservedRun(0, 0, [], episodes, [], {}, 0, 0, 0, 0, length * len(episodes), STEP)
     layers = ("DummyVecEnv",)
-    environment = ObservedEnvironment(None, "", "a:B", {}, {}, None, [], False, layers, None, n_envs)
+    environment = environment_seen(layers=layers, n_envs=n_envs)
     prints = [ObservedPrint(SHOW, text) for text in texts]
     numbers = tuple(number for text in texts for number in numbers_in(text))
     return Observation("enjoy.py", (), [], [], [environment], [run], printed=numbers, prints=prints), run

@@ -12,12 +12,12 @@ from reload_audit.records.script_record import (
     Comparison,
     ScriptRecord,
 )
-from reload_audit.records.specs import ScriptSpec
 from reload_audit.reports.dashboard.report import render
 from reload_audit.reports.scripts import about_scripts, of_models
 from reload_audit.results.scripts import script_entries
 from support.audit_contents import audit_of, trained_row
 from support.builders import resolved
+from support.observed_scripts import script_in
 
 ENTRY = ScriptEntry(
     name="enjoy.py",
@@ -87,7 +87,7 @@ def test_scripts_with_the_longest_names_that_files_can_have_are_told_apart(tmp_p
 def test_models_of_one_name_are_told_apart_by_their_folders() -> None:
     paths = {"/runs/ppo_0/model.zip": "ppo_0/model", "/runs/ppo_1/model.zip": "ppo_1/model", "/runs/a2c.zip": "a2c"}
     comparisons = [Comparison(Compared(Path(path).stem, path, None)) for path in (*paths, "")]
-    spec = ScriptSpec("compare.py", "/compare.py", (), "/", {}, "", 60, 1000, ())
+    spec = script_in(Path("/"), "compare.py")
     entries = script_entries(ScriptRecord(spec, None, None, None, "log", comparisons))
     assert [entry.model for entry in entries] == [*paths.values(), ""]
     assert entries[0].name == "compare.py (ppo_0/model)"
