@@ -20,7 +20,7 @@ import pytest
 
 from reload_audit.jobs import external, probe, reload, sharing, train
 from reload_audit.processes import shared_servers, watching
-from reload_audit.processes.fork_servers import OF_A_JOB, VARIABLE
+from reload_audit.processes.fork_servers import OF_A_JOB, VARIABLE, file_of_imported
 from reload_audit.processes.isolation import call, prepare
 from reload_audit.processes.outcome import Outcome
 from support.builders import ROOT
@@ -360,6 +360,43 @@ def test_the_folder_of_a_run_that_was_killed_is_removed_by_the_next_one(monkeypa
             assert gone.is_dir()
             shared_servers._remove_abandoned()
             assert [folder.is_dir() for folder in (gone, live, others)] == [False, True, True]
+
+
+def test_what_the_servers_of_a_run_cannot_import_is_said_once_and_fails_what_needs_it_alone(
+    tmp_path: Path,
+    begin_job: Callable[[], None],
+    log: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("broken", "dependent"):
+        text = "import broken\n" if name == "dependent" else "raise OSError('libgpu.so.11: no such file')\n"
+        (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv(VARIABLE, "")
+    monkeypatch.setattr(shared_servers, "OF_A_JOB", {*OF_A_JOB, PYTEST})
+    try:
+        for hash_seed in (0, 1):
+            shared_servers.share([hash_seed], ["dependent", "broken", "json"])
+            file = file_of_imported(folder_of_the_run(), shared_servers._started[hash_seed]._forkserver_pid)
+            assert comes_true(file.exists)
+        begin_job()
+        sound = run(log, "is_imported", "json")
+        failed = run(log, "import_all", ["dependent"])
+    finally:
+        shared_servers._stop(os.getpid())
+        os.environ.pop(VARIABLE)
+        prepare("forkserver", hash_seed=0, preload=("json",))
+    assert (sound.value, sound.failure) == (True, None)
+    assert failed.failure is not None
+    assert failed.failure.message == "OSError: libgpu.so.11: no such file"
+    (said,) = [line for line in capfd.readouterr().err.splitlines() if "Expected that" in line]
+    assert said == (
+        f"Expected that {sys.executable} can import dependent; found OSError: libgpu.so.11: no such file. "
+        "Whatever needs it will fail: install again what requirements.txt lists, or start the audit with a Python that "
+        "has it."
+    )
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ A folder holds ``model.zip``, ``vecnormalize.pkl`` (if trained with VecNormalize
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import os
 import pickle
@@ -38,8 +39,17 @@ _NO_REPLAY_BUFFER: dict[str, Any] = {"buffer_size": 1, "replay_buffer_class": No
 
 _PACKAGES = ("stable_baselines3", "sb3_contrib", "gymnasium", "torch", "numpy", "cloudpickle")
 
+
+def _version(package: str) -> str:
+    """The version of a package as it is installed; as it says itself where it was not, but can be imported."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return str(importlib.import_module(package).__version__)
+
+
 # Found out at import, so that a fork server does it once for all its processes: it takes a tenth of reading a model.
-_VERSIONS = {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in _PACKAGES}}
+_VERSIONS = {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}}
 _PLATFORM = platform.platform()
 
 

@@ -14,8 +14,11 @@ LIBRARIES = ("stable_baselines3", "sb3_contrib", "scipy.special")
 VARIABLE = "RELOAD_AUDIT_FORK_SERVERS"
 """Names the folder of the run's fork servers to them and to its jobs."""
 
+PRELOAD = "RELOAD_AUDIT_PRELOAD"
+"""Names to a fork server the modules that it imports."""
+
 OF_A_JOB = {
-    *("_", "OLDPWD", "PWD", "SHLVL", "TMPDIR", "TEMPDIR", "TMP", "TEMP", VARIABLE),
+    *("_", "OLDPWD", "PWD", "SHLVL", "TMPDIR", "TEMPDIR", "TMP", "TEMP", VARIABLE, PRELOAD),
     *("GOTO_NUM_THREADS", "JULIA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
 }
 """Environment variables that a shell or Snakemake sets for a job, and that change nothing in what a server imports."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from reload_audit.processes import shared_servers
 from reload_audit.processes.fork_servers import VARIABLE
-from reload_audit.processes.shared_servers import NotSharedError, OfTheRun, own_server
+from reload_audit.processes.shared_servers import NotSharedError, OfTheRun, OwnServer
 
 _wanted: list[tuple[int, tuple[str, ...]]] = []
 """Hash seed and preloaded modules of this process's fork server, if one was asked for: starting it takes seconds."""
@@ -57,7 +57,7 @@ def want(hash_seed: int, preload: tuple[str, ...]) -> None:
     """Let processes come of a server with this hash seed, and one that is started here import these modules."""
     if _wanted != [(hash_seed, preload)]:
         _leave()  # a running one keeps the environment variables that it started with
-        _install(own_server(preload))
+        _install(OwnServer(preload))
         _wanted[:] = [(hash_seed, preload)]
 
 
@@ -111,7 +111,7 @@ def _start_own(why: str, log: Path) -> None:
         file.write(f"A fork server is started for this job instead of the run's: {why}\n")
     ((_, preload),) = _wanted
     _leave()
-    _install(own_server(preload))
+    _install(OwnServer(preload))
     shared_servers.start(forkserver._forkserver)
 
 

@@ -29,13 +29,11 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from reload_audit.processes.fork_servers import OF_A_JOB, VARIABLE, file_of_imported
+from reload_audit.processes.fork_servers import OF_A_JOB, PRELOAD, VARIABLE, file_of_imported
 from reload_audit.processes.search_path import LIBRARY, guarded_children
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
-_IMPORTED_FIRST = ("reload_audit.processes.collect_no_garbage", "reload_audit.processes.called")
-_IMPORTED_LAST = "reload_audit.processes.freeze_imports"
 _LONGEST_PLACE = 60
 """Characters of the folder for temporary files: a socket's path has 107, of which multiprocessing needs some 35."""
 
@@ -117,7 +115,7 @@ def share(hash_seeds: Iterable[int], preload: Iterable[str]) -> None:
     os.environ[VARIABLE] = str(folder)
     for hash_seed in {*hash_seeds} - {*_started}:
         with one_thread_and(hash_seed), guarded_children(), _sockets_in(folder):
-            server: Any = own_server(preload)
+            server: Any = OwnServer(preload)
             start(server)
             _started[hash_seed] = server
             said = {
@@ -179,14 +177,24 @@ def _is_private(folder: Path) -> bool:
     return stat.S_ISDIR(seen.st_mode) and seen.st_uid == os.geteuid() and not seen.st_mode & 0o077
 
 
-def own_server(preload: Iterable[str]) -> forkserver.ForkServer:
-    """A fork server that is not started yet.
+class OwnServer(forkserver.ForkServer):
+    """A fork server of this process, not started yet.
 
     :param preload: modules that it imports
     """
-    server = forkserver.ForkServer()
-    server.set_forkserver_preload([*_IMPORTED_FIRST, *preload, _IMPORTED_LAST])
-    return server
+
+    def __init__(self, preload: Iterable[str]) -> None:
+        super().__init__()
+        self._imports = " ".join(preload)
+        self.set_forkserver_preload(["reload_audit.processes.in_server"])
+
+    def ensure_running(self) -> None:
+        """Start it, if it does not run."""
+        os.environ[PRELOAD] = self._imports
+        try:
+            super().ensure_running()
+        finally:
+            del os.environ[PRELOAD]
 
 
 def start(server: forkserver.ForkServer) -> None:
