@@ -21,7 +21,10 @@ _ALWAYS = (0.7, 1.05)
 """Scores that are shown whatever the models earn, so that a loss of some percent looks like one."""
 
 _MARGIN = 0.05
-"""Scores between the outermost points and the edges."""
+"""Scores between the outermost points and the edges, at least."""
+
+_ROOM = 1 / 20
+"""The same, as a part of the scores between the outermost points: a point is as large on the page wherever it is."""
 
 _INSIDE = 1 / 60
 """Distance from the edge at which a point that lies beyond it is drawn, as a part of what is shown."""
@@ -61,12 +64,17 @@ _Score = tuple[float, float | None]
 def window(models: Sequence[Entry]) -> Window:
     """What the chart shows, no more than the models need."""
     found = [score for score in _scores(models) if score is not None]
-    before = [*_ALWAYS, *(x for x, _ in found)]
-    after = [*_ALWAYS, *(y for _, y in found if y is not None)]
     beyond = sum(any(score is not None and not _USUAL[0] <= score <= _USUAL[1] for score in pair) for pair in found)
-    least, most = _USUAL if beyond <= _FEW * len(found) else _FARTHEST
-    edges = min(before) - _MARGIN, max(before) + _MARGIN, min(after) - _MARGIN, max(after) + _MARGIN
-    return Window(*(round(min(max(edge, least), most), 4) for edge in edges))
+    bounds = _USUAL if beyond <= _FEW * len(found) else _FARTHEST
+    before, after = [x for x, _ in found], [y for _, y in found if y is not None]
+    return Window(*_edges(before, *bounds), *_edges(after, *bounds))
+
+
+def _edges(scores: Sequence[float], least: float, most: float) -> tuple[float, float]:
+    """From where to where scores are shown, with room beside the outermost of those within some bounds."""
+    low, high = (min(max(edge([*_ALWAYS, *scores]), least), most) for edge in (min, max))
+    room = max(_MARGIN, _ROOM * (high - low))
+    return round(low - room, 4), round(high + room, 4)
 
 
 def places(models: Sequence[Entry]) -> list[Place | None]:
@@ -108,13 +116,19 @@ def _score(entry: Entry, scale: tuple[float, float] | None) -> _Score | None:
 
 def _place(score: _Score, shown: Window) -> Place:
     before, after = score
-    x = round(min(max(before, shown.left), shown.right), 4)
-    inside = _INSIDE * (shown.top - shown.bottom)
+    left, right = _inside(shown.left, shown.right)
+    bottom, top = _inside(shown.bottom, shown.top)
+    x = round(min(max(before, left), right), 4)
     if after is None:
-        return Place(x, round(shown.bottom + inside, 4), "nowhere")
-    at = "below" if after < shown.bottom else "above" if after > shown.top else ""
-    y = shown.bottom + inside if at == "below" else shown.top - inside if at == "above" else after
-    return Place(x, round(y, 4), at)
+        return Place(x, round(bottom, 4), "nowhere")
+    at = "below" if after < bottom else "above" if after > top else ""
+    return Place(x, round(min(max(after, bottom), top), 4), at)
+
+
+def _inside(low: float, high: float) -> tuple[float, float]:
+    """Between where points are drawn, of the scores between two edges."""
+    room = _INSIDE * (high - low)
+    return low + room, high - room
 
 
 def band(fraction: float, shown: Window) -> list[dict[str, float]]:
