@@ -13,17 +13,16 @@ import pytest
 
 from reload_audit.jobs.reload import Folders, reload_batch
 from reload_audit.jobs.train import train_batch
-from reload_audit.judging.criteria import Criteria
 from reload_audit.processes.fork_servers import RELOAD_HASH_SEED, TRAIN_HASH_SEED
 from reload_audit.records.specs import Limits, ReloadSpec
 from reload_audit.records.storage import DamagedFileError, read_json
-from support.builders import training_spec
+from support.builders import CRITERIA, training_spec
 
 pytestmark = pytest.mark.slow
 
 LIMITS = Limits(timeout=120, memory=4096)
 RELOAD = ReloadSpec(n_envs=(), other_vec_env=False, isolation="forkserver", timeout=60, memory=4096)
-CRITERIA = Criteria(alpha=0.05, fdr=0.05, margin_fraction=0.05, margin_std=0.2, looks=(10, 20))
+FEW_LOOKS = replace(CRITERIA, looks=(10, 20))
 NAMES = ("m0", "m1", "m2")
 
 
@@ -48,7 +47,7 @@ class Job:
         log.parent.mkdir(parents=True, exist_ok=True)
         folders = Folders(self.trained, self.folder / "reloaded")
         codes = dict.fromkeys(self.specs, "code")
-        reload_batch(codes, self.folder / "reloaded.json", folders, log, reload, CRITERIA, compared)
+        reload_batch(codes, self.folder / "reloaded.json", folders, log, reload, FEW_LOOKS, compared)
 
     @property
     def trained(self) -> Path:

@@ -9,19 +9,12 @@ from reload_audit.judging.criteria import VERDICTS
 from reload_audit.reports.audit import Audit
 from reload_audit.reports.dashboard.entries import Entry
 from reload_audit.reports.dashboard.entries import entries as entries_of
+from support.audit_contents import CRITERIA
 
 NASTY = "</script><img src=x onerror=alert(1)>"
 SETTINGS = {
     "evaluation": {"episodes": 100, "seed": 1000000, "n_envs": 20, "max_episode_steps": 100000},
-    "verdict": {
-        "alpha": 0.05,
-        "fdr": 0.05,
-        "margin_fraction": 0.05,
-        "margin_std": 0.2,
-        "looks": [20, 40, 80],
-        "further_looks": [],
-        "seconds": 60,
-    },
+    "verdict": CRITERIA,
 }
 
 

@@ -45,6 +45,7 @@ from reload_audit.models.load_untrusted import load, plain_load_error
 from reload_audit.models.recording import Recording, read_recording
 from reload_audit.processes.full_disk import is_out_of_space
 from reload_audit.processes.imports import ImportProblem, extend_path
+from reload_audit.processes.outcome import error_said
 from reload_audit.processes.under_way import hand_over, say, seconds_left
 from reload_audit.reading.model_zip import SavedModel, read_model
 from reload_audit.reading.refusal import Unreadable
@@ -118,7 +119,7 @@ def evaluate_external(
         if is_out_of_space(error):
             raise
         traceback.print_exc()
-        said = " ".join(f"{type(error).__name__}: {error}".split())[:1000]
+        said = error_said(error)
         if PARAMETERS_NOT_FINITE in evaluation.facts.remarks:
             said = f"{PARAMETERS_NOT_FINITE}; {said}"
         problem_said = what_to_install(error, spec.environment.env) or needs_older_software(error) or said

@@ -25,6 +25,7 @@ from reload_audit.observing.lines import UserLines
 from reload_audit.observing.notebook import cells_of, names_of_notebooks
 from reload_audit.observing.observer import Observer
 from reload_audit.observing.shown import Shown
+from reload_audit.processes.outcome import error_said
 from reload_audit.records.observation import Observation, Stopped
 from reload_audit.records.specs import ScriptSpec
 
@@ -94,8 +95,7 @@ class _End:
             self.stopped = error.why
             return True
         traceback.print_exception(error)
-        said = f"SystemExit: {error.code}" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
-        self.raised, self.trace = " ".join(said.split())[:1000], trace
+        self.raised, self.trace = error_said(error), trace
         return True
 
 

@@ -23,6 +23,7 @@ from reload_audit.models.load_untrusted import load
 from reload_audit.probing.scenario import Planned, Play
 from reload_audit.probing.stated_problems import stating_problems
 from reload_audit.processes.imports import extend_path
+from reload_audit.processes.outcome import error_said
 from reload_audit.reading.model_zip import read_model
 from reload_audit.reading.refusal import Unreadable
 from reload_audit.reading.statistics import read_statistics
@@ -79,7 +80,7 @@ def plan_for_external(
         plays += _plays_of_external(spec, current, policy, seeds, steps)
         problem = ""
     except Exception as error:  # a model that does not load is no reason not to look at its environment
-        problem = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        problem = error_said(error)[:300]
     return Planned(current, remark, tuple(plays), problem)
 
 

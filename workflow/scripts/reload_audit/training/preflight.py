@@ -17,6 +17,7 @@ from reload_audit.environments.packages import what_to_install
 from reload_audit.models.algorithms import HyperparameterProblem, algorithm, check_action_space, default_policy
 from reload_audit.models.without_dynamo import spare_compiler
 from reload_audit.processes.imports import ImportProblem
+from reload_audit.processes.outcome import error_said
 from reload_audit.records.specs import TrainingSpec
 from reload_audit.training.train import create_model, training_environment
 
@@ -41,18 +42,18 @@ def _environment_problem(spec: TrainingSpec) -> str | None:
     try:
         bare = make_env(replace(environment, wrappers=()))
     except (ImportProblem, gym.error.Error) as error:
-        said = what_to_install(error, environment.env) or _one_line(error)
+        said = what_to_install(error, environment.env) or " ".join(str(error).split())
         return f"env: {environment.env!r} cannot be made: {said}"
     except Exception as error:
-        return f"env: constructing {environment.env!r} with {dict(environment.env_kwargs)} raised {_named(error)}"
+        return f"env: constructing {environment.env!r} with {dict(environment.env_kwargs)} raised {error_said(error)}"
     close(bare)
     try:
         wrapped = make_env(environment)
     except Exception as error:
         names = [wrapper.name for wrapper in environment.wrappers]
         if not names:
-            return f"env: constructing {environment.env!r} a second time in one process raised {_named(error)}"
-        return f"wrappers: putting {names} around {environment.env!r} raised {_named(error)}"
+            return f"env: constructing {environment.env!r} a second time in one process raised {error_said(error)}"
+        return f"wrappers: putting {names} around {environment.env!r} raised {error_said(error)}"
     try:
         check_action_space(spec.algo, wrapped.action_space)
     except ValueError as error:
@@ -67,7 +68,7 @@ def _algorithm_problem(spec: TrainingSpec) -> str | None:
         venv = training_environment(replace(spec, vec_env="dummy"))
     except Exception as error:
         key = "normalize" if spec.environment.normalize is not None else "env"
-        return f"{key}: vectorising {spec.environment.env!r} raised {_named(error)}"
+        return f"{key}: vectorising {spec.environment.env!r} raised {error_said(error)}"
     try:
         policy = spec.hyperparams.get("policy") or default_policy(spec.algo, venv.observation_space)
         known = algorithm(spec.algo).policy_aliases
@@ -78,15 +79,7 @@ def _algorithm_problem(spec: TrainingSpec) -> str | None:
     except HyperparameterProblem as problem:
         return f"hyperparams.{problem}"
     except Exception as error:
-        return f"hyperparams: {spec.algo} refuses them: {_named(error)}"
+        return f"hyperparams: {spec.algo} refuses them: {error_said(error)}"
     finally:
         close(venv)
     return None
-
-
-def _named(error: BaseException) -> str:
-    return f"{type(error).__name__}: {_one_line(error)}"
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
