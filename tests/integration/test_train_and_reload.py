@@ -26,7 +26,8 @@ from reload_audit.results.aggregate import aggregate
 from reload_audit.training.checkpoints import Checkpoints
 from reload_audit.training.not_finite import TrainingBroke
 from reload_audit.training.train import create_model, train, training_environment
-from support.builders import CRITERIA, training_spec
+from support import builders
+from support.builders import training_spec
 from support.external_audits import train_all
 
 pytestmark = pytest.mark.slow
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.slow
 RELOAD = ReloadSpec(n_envs=(2,), other_vec_env=True, isolation="forkserver", timeout=60, memory=4096)
 CANONICAL_ALONE = replace(RELOAD, n_envs=(), other_vec_env=False)
 LIMITS = Limits(timeout=120, memory=4096)
-FEW_LOOKS = replace(CRITERIA, looks=(10, 20))
+CRITERIA = replace(builders.CRITERIA, looks=(10, 20))
 
 OFF_POLICY = {"learning_starts": 32, "buffer_size": 200, "batch_size": 16, "train_freq": 4}
 LSTM = {"policy_kwargs": {"lstm_hidden_size": 8}}
@@ -108,14 +109,14 @@ def audit(folder: Path, *, reload: dict[str, Any] | None = None, **experiment: A
     spec = training_spec(**experiment)
     train_model(spec, folder / "trained", folder / "train.log", code="", limits=LIMITS)
     reload_model(
-        folder / "trained", folder / "record.json", folder / "reload.log", replace(RELOAD, **(reload or {})), FEW_LOOKS
+        folder / "trained", folder / "record.json", folder / "reload.log", replace(RELOAD, **(reload or {})), CRITERIA
     )
     return entry(folder / "record.json", folder / "results")
 
 
 def entry(record: Path, results: Path) -> dict[str, Any]:
     """A model's entry of ``audit.json``, with its record."""
-    aggregate([record], FEW_LOOKS, {}, results)
+    aggregate([record], CRITERIA, {}, results)
     (model,) = read_json(results / "audit.json")["models"]
     return {**model, "record": read_json(record)}
 
@@ -135,7 +136,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     rows = {}
     for name, spec in specs.items():
         record = folder / f"{spec['model']}.json"
-        reload_model(folder / "trained" / spec["model"], record, folder / f"{spec['model']}.log", RELOAD, FEW_LOOKS)
+        reload_model(folder / "trained" / spec["model"], record, folder / f"{spec['model']}.log", RELOAD, CRITERIA)
         rows[name] = entry(record, folder / "results")
     return rows
 
@@ -191,7 +192,7 @@ def test_the_strict_isolation_gives_the_same_bits(trained, tmp_path):
     episodes = []
     for method in ("forkserver", "spawn"):
         reload = replace(RELOAD, other_vec_env=False, isolation=method)
-        reload_model(trained, tmp_path / method, tmp_path / "log", reload, FEW_LOOKS)
+        reload_model(trained, tmp_path / method, tmp_path / "log", reload, CRITERIA)
         episodes.append([row["episodes"] for row in read_json(tmp_path / method)["conditions"].values()])
     assert episodes[0] == episodes[1]
 
@@ -307,7 +308,7 @@ def test_a_model_that_is_not_the_one_saved_is_an_error_that_names_what_differs(w
     model = PPO.load(tmp_path / "trained/model.zip", device="cpu")
     TAMPERED[what](model)
     model.save(tmp_path / "trained/model.zip")
-    reload_model(tmp_path / "trained", tmp_path / "record.json", tmp_path / "log", CANONICAL_ALONE, FEW_LOOKS)
+    reload_model(tmp_path / "trained", tmp_path / "record.json", tmp_path / "log", CANONICAL_ALONE, CRITERIA)
     checks = read_json(tmp_path / "record.json")["conditions"]["reload"]["checks"]
     assert [check["check"] for check in checks if not check["passed"]] == [what]
 
@@ -315,7 +316,7 @@ def test_a_model_that_is_not_the_one_saved_is_an_error_that_names_what_differs(w
 def test_missing_statistics_are_an_error_that_names_the_file(tmp_path):
     train_model(training_spec(normalize=True), tmp_path / "trained", tmp_path / "log", code="", limits=LIMITS)
     (tmp_path / "trained/vecnormalize.pkl").unlink()
-    reload_model(tmp_path / "trained", tmp_path / "record.json", tmp_path / "log", CANONICAL_ALONE, FEW_LOOKS)
+    reload_model(tmp_path / "trained", tmp_path / "record.json", tmp_path / "log", CANONICAL_ALONE, CRITERIA)
     assert "vecnormalize.pkl" in read_json(tmp_path / "record.json")["conditions"]["reload"]["failure"]["message"]
 
 

@@ -16,13 +16,14 @@ from reload_audit.jobs.train import train_batch
 from reload_audit.processes.fork_servers import RELOAD_HASH_SEED, TRAIN_HASH_SEED
 from reload_audit.records.specs import Limits, ReloadSpec
 from reload_audit.records.storage import DamagedFileError, read_json
-from support.builders import CRITERIA, training_spec
+from support import builders
+from support.builders import training_spec
 
 pytestmark = pytest.mark.slow
 
 LIMITS = Limits(timeout=120, memory=4096)
 RELOAD = ReloadSpec(n_envs=(), other_vec_env=False, isolation="forkserver", timeout=60, memory=4096)
-FEW_LOOKS = replace(CRITERIA, looks=(10, 20))
+CRITERIA = replace(builders.CRITERIA, looks=(10, 20))
 NAMES = ("m0", "m1", "m2")
 
 
@@ -47,7 +48,7 @@ class Job:
         log.parent.mkdir(parents=True, exist_ok=True)
         folders = Folders(self.trained, self.folder / "reloaded")
         codes = dict.fromkeys(self.specs, "code")
-        reload_batch(codes, self.folder / "reloaded.json", folders, log, reload, FEW_LOOKS, compared)
+        reload_batch(codes, self.folder / "reloaded.json", folders, log, reload, CRITERIA, compared)
 
     @property
     def trained(self) -> Path:
