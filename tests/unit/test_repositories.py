@@ -272,6 +272,50 @@ def test_a_script_says_how_a_model_was_trained_only_where_it_saves_that_file_and
         assert (built.env, built.env_kwargs, built.time_limit) == ("snake:SnakeEnv", {"size": 7}, 90)
 
 
+MAKES_SNAKES_WITH_OBJECTS = """
+from snake import SnakeEnv
+from gymnasium.wrappers import TimeLimit
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+class Stops:
+    def __init__(self, limit):
+        self.limit = limit
+
+    def __call__(self, env):
+        return TimeLimit(env, self.limit)
+
+class MakesSnakes:
+    def __init__(self, size, around):
+        self.size, self.around = size, around
+
+    def __call__(self):
+        return self.around(SnakeEnv(self.size))
+
+model = PPO("MlpPolicy", MADE)
+model.learn(1000)
+model.save("models/snake_final")
+"""
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "DummyVecEnv([MakesSnakes(7, Stops(90)) for _ in range(4)])",
+        "make_vec_env(MakesSnakes(size=7, around=Stops(limit=90)), n_envs=2)",
+        "make_vec_env(SnakeEnv, env_kwargs={'size': 7}, wrapper_class=Stops(90))",
+    ],
+)
+def test_objects_that_are_called_make_and_wrap_environments_as_functions_do(tmp_path: Path, made: str) -> None:
+    files = {"train.py": MAKES_SNAKES_WITH_OBJECTS.replace("MADE", made), "snake.py": SNAKE, "eval.py": "print()"}
+    folder = Repository(files, {"models/snake_final.zip": PPO_ALONE}).write(tmp_path / "snakes")
+    found = training_of(str(folder / "models/snake_final.zip"), str(folder / "eval.py"), str(tmp_path), str(tmp_path))
+    assert found is not None
+    built = found.environment
+    assert (built.env, built.env_kwargs, built.time_limit) == ("snake:SnakeEnv", {"size": 7}, 90)
+
+
 @pytest.mark.parametrize(
     ("below", "is_repository", "said"),
     [("", False, "train.py:6"), ("other", False, ""), ("other", True, "other/train.py:6")],

@@ -93,7 +93,7 @@ class Environments:
             return self.made(Environment(call.place, library=value.maker.name, kwargs=plain, unknown=not_plain))
         if isinstance(value, External) and value.last[:1].isupper():
             return self.made(Environment(call.place, library=value.name, kwargs=kwargs, unknown=unknown))
-        if isinstance(value, Class | Function | Partial):
+        if isinstance(value, Class | Function | Partial | Instance):
             made = call.again(value, [], given)
             made = made.values[0] if isinstance(made, Choice) else made
             if isinstance(made, Function | Partial):  # a function that gives functions, as for SubprocVecEnv

@@ -255,6 +255,8 @@ class Expressions(ABC):
         return choice(results)
 
     def _call_one(self, function: Any, args: list[Any], kwargs: dict[str, Value], place: Place) -> Any:
+        if isinstance(function, Instance):
+            function = self.attribute(function, "__call__")
         if isinstance(function, Partial):
             return self.call(function.function, [*function.args, *args], {**function.kwargs, **kwargs}, place)
         if isinstance(function, Function):
