@@ -148,3 +148,53 @@ def test_spaces_other_than_those_of_training_are_tried_and_blamed_for_nothing_by
     trusting = replace(POLICY, trust=(OwnBox.__module__.partition(".")[0],))
     (unreadable,) = compared_with_models(seen, named, [], trusting, str(tmp_path / "kept"))
     assert (unreadable.compared.problem, unreadable.doubtful, unreadable.others) == ("", False, ())
+
+
+def test_worker_processes_are_asked_for_no_window_whether_their_environments_have_any_or_not(boiler: Path) -> None:
+    text = """
+from boiler import Boiler
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import SubprocVecEnv
+
+if __name__ == "__main__":
+    window = {"render_mode": "human"}
+    env = make_vec_env(lambda **kwargs: Boiler(**kwargs), 2, vec_env_cls=SubprocVecEnv, env_kwargs=window)
+    evaluate_policy(PPO.load("boiler"), env, n_eval_episodes=2)
+"""
+    said = 'render_mode="human" was left out: no window is opened while a script is observed'
+    seen = observed(boiler, "windows.py", text, said=(said,))
+    assert (seen.raised, [len(run.ended) for run in seen.runs]) == ("", [2])
+
+
+def test_arguments_that_a_line_gives_anew_to_each_environment_are_said_as_far_as_they_differ(boiler: Path) -> None:
+    text = """
+import sys
+from boiler import Boiler
+from stable_baselines3 import PPO
+
+class Steep(Boiler):
+    def __init__(self, slope=1.0, name="a", size=3):
+        super().__init__()
+        self.slope = slope
+
+model = PPO.load("boiler.zip")
+for slope, name in GIVEN:
+    env = Steep(slope, name=name, size=4)
+    obs, over = env.reset(seed=0)[0], False
+    while not over:
+        obs, reward, terminated, truncated, _ = env.step(model.predict(obs, deterministic=True)[0])
+        over = terminated or truncated
+"""
+
+    def remarks(given: str) -> str:
+        seen = observed(boiler, "steep.py", text.replace("GIVEN", given))
+        (found,) = compared_with_models(seen, script_in(boiler, "steep.py"), [], POLICY, str(boiler / "kept"))
+        return next((one for one in found.compared.remarks if "environments that the script makes" in one), "")
+
+    assert remarks("[(1.5, 'a'), (0.25, 'b'), (2.0, 'a')]") == (
+        "the model acts in 3 environments that the script makes, with other arguments each time (steep.py:13: "
+        "slope=0.25 to 2, name='a' or 'b'); the last of them is compared"
+    )
+    assert remarks("[(1.5, 'a')] * 3") == ""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.vec_env import VecNormalize
 
 from boiler import Boiler
 from reload_audit.forensics.search import find_statistics
@@ -317,3 +319,59 @@ for episode in range(2):
     (doubt,) = doubts("model.policy.load_state_dict({k: 0.9 * v for k, v in model.policy.state_dict().items()})")
     assert "only what it earns with the first is measured" in doubt
     assert doubts("pass") == []
+
+
+EXPORTED = """
+import sys
+
+import numpy as np
+from boiler import Boiler
+from stable_baselines3 import PPO
+
+how, statistics = sys.argv[1], np.load("moments.npz")
+weights = {name: part.numpy() for name, part in PPO.load("strong.zip").policy.state_dict().items()}
+
+
+def act(seen):
+    x = seen if "raw" in how else np.clip((seen - statistics["mean"]) / np.sqrt(statistics["var"] + 1e-8), -10.0, 10.0)
+    for place in ("mlp_extractor.policy_net.0", "mlp_extractor.policy_net.2"):
+        x = np.tanh(weights[place + ".weight"] @ x + weights[place + ".bias"])
+    action = weights["action_net.weight"] @ x + weights["action_net.bias"]
+    action = np.clip(action, -1.0, 1.0) if "clipped" in how else action
+    return 0.5 * action if "halved" in how else action
+
+
+env = Boiler()
+for seed in range(3):
+    obs, over = env.reset(seed=seed)[0], False
+    while not over:
+        obs, reward, terminated, truncated, _ = env.step(act(obs))
+        over = terminated or truncated
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "named"),
+    [
+        ("clipped", {}),
+        ("not bounded", {"action-not-clipped": False}),
+        ("raw, clipped", {"statistics-not-loaded": False}),
+        ("clipped, halved", {"statistics-not-loaded": True, "actions-changed": True}),
+    ],
+)
+def test_exported_weights_are_blamed_for_what_their_actions_show(
+    boiler: Path, how: str, named: dict[str, bool]
+) -> None:
+    strong = PPO.load(boiler / "boiler.zip")
+    strong.policy.action_net.weight.data *= 300.0
+    strong.save(boiler / "strong.zip")
+    moments = VecNormalize.load(str(boiler / "boiler.pkl"), make_vec_env(Boiler)).obs_rms
+    np.savez(boiler / "moments.npz", mean=moments.mean, var=moments.var)
+    seen = observed(boiler, "exported.py", EXPORTED, how)
+    script = script_in(boiler, "exported.py", model=str(boiler / "strong.zip"))
+    (found,) = compared_with_models(seen, script, [], POLICY, str(boiler / "kept"))
+    assert {one.cause: one.in_doubt for one in found.compared.differences} == named
+    for one in found.compared.differences:
+        assert one.changes is not None or one.cause == "actions-changed"
+    said = "no model acts that was seen: the script's own code chooses the actions, 120 of 120 as the model does"
+    assert (said in found.compared.remarks) == (named == {})

@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from boiler import Boiler
 from reload_audit.observing.building_line import with_layers
+from reload_audit.observing.differences import compared_with_models
 from reload_audit.observing.statistics import statistics_differences
 from reload_audit.observing.subject import subject_of
 from reload_audit.reading.statistics import read_statistics
@@ -441,3 +444,31 @@ def test_a_new_normalization_that_is_frozen_is_tried_with_the_clipping_that_it_d
     given = np.asarray([view.given for view in seen.run.views])
     assert np.allclose(tried.normalize_obs(np.asarray([view.raw for view in seen.run.views])), given)
     assert given.max() == 10.0
+
+
+@pytest.mark.parametrize(
+    ("made", "changes"),
+    [
+        ("VecNormalize(DummyVecEnv([Boiler]))", {"statistics": "new"}),
+        ("VecNormalize(DummyVecEnv([Boiler]), norm_obs=False)", None),
+        ("DummyVecEnv([Boiler])", None),
+    ],
+)
+def test_a_normalization_is_named_that_a_model_was_trained_without(
+    boiler: Path, made: str, changes: dict[str, object] | None
+) -> None:
+    PPO("MlpPolicy", make_vec_env(Boiler, n_envs=2), n_steps=32, batch_size=64, n_epochs=1).learn(64).save(
+        boiler / "alone/plain"
+    )
+    text = NEVER_LOADED.replace("DummyVecEnv([lambda: Boiler()])", made).replace("env = VecNormalize(env)\n", "")
+    text = text.replace('PPO("MlpPolicy", env)\nmodel.load("boiler.zip")', 'PPO.load("alone/plain")')
+    seen = observed(boiler, "plain.py", text)
+    (found,) = compared_with_models(seen, script_in(boiler, "plain.py"), [], POLICY, str(boiler / "kept"))
+    differences = {one.cause: one for one in found.compared.differences}
+    assert ("observation-changed" in differences, "reward-normalized" in differences) == (
+        changes is not None,
+        made != "DummyVecEnv([Boiler])",
+    )
+    if changes is not None:
+        named = differences["observation-changed"]
+        assert (named.changes, named.instead) == (changes, f"env = {made}; env.norm_obs = False")

@@ -443,6 +443,45 @@ for episode in range(25):
 print(np.mean(rewards))
 """
 
+EXPORTED_ACTOR = """
+import numpy as np
+
+venv = VecNormalize.load("ALGO.pkl", make_vec_env(Gauge, n_envs=1, seed=3, env_kwargs=KWARGS))
+venv.training = venv.norm_reward = False
+weights = {name: value.numpy() for name, value in ALGO.load("ALGO").policy.actor.state_dict().items()}
+
+
+def act(x):
+    x = np.maximum(x @ weights["latent_pi.0.weight"].T + weights["latent_pi.0.bias"], 0.0)
+    return 2.0 * np.tanh(x @ weights["mu.weight"].T + weights["mu.bias"])
+
+
+rewards = []
+for episode in range(25):
+    obs, total, done = venv.reset(), 0.0, [False]
+    while not done[0]:
+        obs, reward, done, info = venv.step(act(obs))
+        total += reward[0]
+    rewards.append(total)
+print(np.mean(rewards))
+"""
+
+OF_THE_FIRST = """
+venv = VecNormalize.load("ALGO.pkl", make_vec_env(Gauge, n_envs=4, seed=3, env_kwargs=KWARGS))
+venv.training = venv.norm_reward = False
+model = ALGO.load("ALGO.zip")
+scores, total = [], 0.0
+obs = venv.reset()
+while len(scores) < 30:
+    action, _ = model.predict(obs, deterministic=True)
+    obs, rewards, dones, infos = venv.step(action)
+    total += rewards[0]
+    if dones[0]:
+        scores.append(total)
+        total = 0.0
+print("mean reward", sum(scores) / len(scores))
+"""
+
 HIDDEN_PAIR = """
 from planted import Backed, Unplugs
 from stable_baselines3 import PPO

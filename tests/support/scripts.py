@@ -12,11 +12,13 @@ from support.script_texts import (
     ENJOY,
     EVALUATE,
     EXPORTED,
+    EXPORTED_ACTOR,
     HEAD,
     LEARNS,
     LOOP,
     MASKED,
     NETWORK,
+    OF_THE_FIRST,
     OWN_LAYER,
     OWN_WRAPPER,
     PANEL,
@@ -170,6 +172,7 @@ SOUND = {
     "exported-with-its-statistics-A2C": Case(
         "A2C",
         EXPORTED,
+        EXPORTED_ACTOR,
         edits={
             'VecNormalize.load("ALGO.pkl", ': "",
             "env_kwargs=KWARGS))": 'env_kwargs=KWARGS)\nmoments = np.load("ALGO.npz")',
@@ -177,6 +180,10 @@ SOUND = {
             "def act(x):": "def act(x):\n    x = (x - moments['mean']) / np.sqrt(moments['var'] + 1e-8)",
         },
         model="A2C",
+    ),
+    "exported-actor-SAC": Case("SAC", EXPORTED_ACTOR, model="SAC"),
+    "swapped-back-DQN": Case(
+        "DQN", LOOP, edits={"wrapper_class=WRAPPER, ": "", "venv.step(action)": "venv.step(1 - action)"}
     ),
     "settings-A2C": Case("A2C", SETTINGS),
     "sweep-A2C": Case("A2C", SWEEP),
@@ -363,6 +370,7 @@ FAULTY = {
     "exported-A2C": Case(
         "A2C",
         EXPORTED,
+        EXPORTED_ACTOR,
         ("statistics-not-loaded",),
         {
             'VecNormalize.load("ALGO.pkl", ': "",
@@ -370,6 +378,50 @@ FAULTY = {
             "venv.training = venv": "venv",
         },
         "A2C",
+    ),
+    "exported-not-rescaled-SAC": Case(
+        "SAC", EXPORTED_ACTOR, ("action-not-clipped",), {"2.0 * np.tanh": "np.tanh"}, "SAC"
+    ),
+    "halved-SAC": Case("SAC", LOOP, ("actions-changed",), {"venv.step(action)": "venv.step(0.5 * action)"}),
+    "swapped-PPO": Case(
+        "PPO",
+        LOOP,
+        ("actions-changed",),
+        {"        obs, reward, done, info": "        action = 1 - action\n        obs, reward, done, info"},
+    ),
+    "cast-A2C": Case("A2C", LOOP, ("observation-changed",), {"predict(obs,": "predict(obs.astype(int),"}),
+    "cast-by-hand-SAC": Case(
+        "SAC", DEPLOYED, ("normalizer-not-equivalent",), {"normalize_obs(obs)": "normalize_obs(obs).round()"}
+    ),
+    "turned-PPO": Case("PPO", LOOP, ("observation-changed",), {"predict(obs,": "predict(-obs,"}),
+    "until-any-ends-A2C": Case("A2C", OF_THE_FIRST, ("episodes-counted-wrongly",), {"dones[0]": "dones.any()"}),
+    "last-of-the-first-SAC": Case("SAC", OF_THE_FIRST, ("episodes-counted-wrongly",), {"total +=": "total ="}),
+    "in-place-SAC": Case(
+        "SAC",
+        LOOP,
+        ("other-weights",),
+        {
+            "rewards = []": "import torch\nwith torch.no_grad():\n    for part in model.policy.actor.parameters():\n"
+            "        part.mul_(-1.0)\nrewards = []"
+        },
+    ),
+    "of-another-policy-PPO": Case(
+        "PPO",
+        LOOP,
+        ("other-weights",),
+        {
+            "rewards = []": 'other = ALGO("MlpPolicy", venv, policy_kwargs={"net_arch": [16]}, seed=2)\n'
+            "model.policy.load_state_dict(other.policy.state_dict())\nrewards = []"
+        },
+    ),
+    "set-by-hand-A2C": Case(
+        "A2C",
+        LOOP,
+        ("other-weights",),
+        {
+            "rewards = []": "erased = {name: 0.0 * part for name, part in model.policy.state_dict().items()}\n"
+            'model.set_parameters({"policy": erased}, exact_match=False)\nrewards = []'
+        },
     ),
     "switched-off-A2C": Case(
         "A2C", LOOP, ("statistics-not-loaded",), {"venv.training = False": "venv.training = venv.norm_obs = False"}

@@ -15,8 +15,8 @@ from reload_audit.records.script_record import ScriptDifference
 
 def of_views(views: list[View]) -> ScriptDifference:
     """What is said of a run with these observations on their way to the policy."""
-    subject: Any = SimpleNamespace(run=SimpleNamespace(views=views, acts=[SimpleNamespace(line=None)]))
-    (found,) = changed(subject, lambda _: None)
+    subject: Any = SimpleNamespace(run=SimpleNamespace(views=views, acts=[SimpleNamespace(line=None)], step_line=None))
+    (found,) = changed(subject)
     return found
 
 

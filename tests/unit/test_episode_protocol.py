@@ -159,6 +159,20 @@ def test_a_trial_may_be_excluded_once_all_slots_have_run_equally_many_episodes(c
     assert first_difference(ended, whole[: len(ended)]) is None
 
 
+def test_a_condition_shows_the_policy_other_observations_and_changes_nothing_where_it_shows_the_same():
+    spec = TrainingSpec.from_dict(training_spec())
+    model = PPO("MlpPolicy", planted.Draws(), seed=0, n_steps=8, batch_size=8, device="cpu")
+
+    def run(**changes: Any) -> list[Episode]:
+        condition = Condition("script", 2, n_episodes=10, **changes)
+        subject = Subject(model, spec.environment, 0, "cpu")
+        return run_condition(subject, fresh_environments(subject, condition), condition, spec.evaluation, [])
+
+    plain = run()
+    assert first_difference(plain, run(shown={"order": [0, 1, 2]})) is None
+    assert first_difference(plain, run(shown={"factors": [-9.0] * 3, "shifts": [0.5] * 3, "bound": 4.0})) is not None
+
+
 def test_statistics_that_drift_are_measured_in_rounds_as_long_as_a_script_is():
     """Each round begins with the statistics that the first began with, and has episodes of its own."""
     spec = EnvironmentSpec("planted:Gauge", {}, (), "env", (), ())

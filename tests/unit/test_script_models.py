@@ -77,9 +77,18 @@ def test_the_best_model_counts_beside_another_one_only_where_both_are_of_one_tra
     write_zip(tmp_path / "final.zip", start_time=1795900931869870716)
     write_zip(tmp_path / "best_model.zip", start_time=1795900931869870717)
     write_zip(tmp_path / "best/best_model.zip", start_time=1795900931869870716)
-    ((best, said),) = best_of_its_training(tmp_path / "final.zip").items()
-    assert (best, "best/best_model.zip lies beside it" in said) == (tmp_path / "best/best_model.zip", True)
-    assert best_of_its_training(best) == best_of_its_training(tmp_path / "best_model.zip") == {}
+    script, last, named = (
+        enjoying(tmp_path, ""),
+        Line("enjoy.py", 1, "load(path)"),
+        Line("enjoy.py", 1, "load('final')"),
+    )
+    ((best, said),) = best_of_its_training(script, last, tmp_path / "final.zip").items()
+    assert best == tmp_path / "best/best_model.zip"
+    assert said.endswith("best/best_model.zip lies beside it, which did best in its evaluations")
+    ((_, said),) = best_of_its_training(script, named, tmp_path / "final.zip").items()
+    assert said.endswith("; final.zip is named, and may be meant")
+    for other in (best, tmp_path / "best_model.zip"):
+        assert best_of_its_training(script, last, other) == {}
 
 
 def test_of_statistics_that_no_bit_proves_those_of_another_name_are_not_taken_for_a_model_s(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from reload_audit.records.observation import (
     ObservedEpisode,
     ObservedPrint,
     ObservedRun,
+    UntilAny,
 )
 from reload_audit.records.script_entry import ScriptCause, ScriptEntry
 from reload_audit.records.script_record import ScriptDifference
@@ -369,6 +370,26 @@ def test_of_two_readings_of_a_number_the_one_is_named_that_explains_what_else_is
         figure = figure_of(*seen(text, rewards=rewards, last=[-0.1] * 16, n_envs=4))
         assert figure is not None
         assert figure.printed == printed
+
+
+def test_sums_until_any_environment_ends_an_episode_are_named_unless_the_first_one_ends_each() -> None:
+    beside = [UntilAny(-7.31, -20.5, -0.1), UntilAny(-1.25, -9.75, -0.2), UntilAny(-1.39, -4.5, -0.3)]
+    ways = {
+        f"mean reward {-9.95 / 3:.4f}": "the mean of the rewards of one environment",
+        f"mean reward {-34.75 / 9:.4f}": "the mean of the mean of the rewards of all 3 environments",
+        f"mean reward {-34.75 / 3:.4f}": "the mean of the rewards of all 3 environments added up",
+    }
+    for text, way in ways.items():
+        observation, run = seen(text, rewards=[-7.31, -2.64, -11.02], last=[0.0] * 3, n_envs=3)
+        said = f"{way}, each time that an episode of any of 3 environments ends"
+        for until_any, printed in ((beside, said), ([], "")):
+            figure = figure_of(observation, replace(run, until_any=until_any))
+            assert figure is not None
+            assert figure.printed == printed
+    observation, run = seen(f"score {-9.95 / 3:.4f}", rewards=[-7.31, -2.64] * 3, last=[0.0] * 6, n_envs=2)
+    figure = figure_of(observation, replace(run, until_any=beside))
+    assert figure is not None
+    assert figure.printed == ""
 
 
 SAME = replace(ScriptEntry.from_dict(script_entry()), n=1, together=None)

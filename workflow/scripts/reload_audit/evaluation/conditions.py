@@ -201,6 +201,7 @@ def run_condition(
         episode_starts=condition.episode_starts,
         give_masks=condition.give_masks,
         clip_actions=condition.clip_actions,
+        shown=condition.shown,
         training_mode=condition.training_mode,
         batch=condition.n_envs,
     )

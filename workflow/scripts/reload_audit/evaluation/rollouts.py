@@ -23,6 +23,8 @@ from reload_audit.environments.step_recorders import PolicySteps
 from reload_audit.environments.valid_actions import can_be_masked, sample_valid
 from reload_audit.evaluation.acting import acting
 from reload_audit.evaluation.observations import check_usable
+from reload_audit.evaluation.shown import shown_as
+from reload_audit.records.environment_spec import Arguments
 from reload_audit.records.episodes import Episode
 from reload_audit.records.manifest import Construction
 from reload_audit.records.specs import EvaluationSpec
@@ -75,6 +77,7 @@ class ModelPolicy(Policy):
     :param episode_starts: without it, a recurrent policy goes on with the state of the episode before
     :param give_masks: without it, a policy that masks actions chooses among all
     :param clip_actions: without it, continuous actions are those of the policy network, neither clipped nor rescaled
+    :param shown: what is made of observations before it is given them, as of a condition
     :param training_mode: with it, the network is as in training: its dropout drops, for example
     :param batch: how many observations it acts on at once, at least. Where there are fewer slots, copies of the first
         one's follow: the size of a batch changes the last bits of actions, what else is in it does not
@@ -89,6 +92,7 @@ class ModelPolicy(Policy):
         episode_starts: bool = True,
         give_masks: bool = True,
         clip_actions: bool = True,
+        shown: Arguments | None = None,
         training_mode: bool = False,
         batch: int = 1,
     ) -> None:
@@ -97,6 +101,7 @@ class ModelPolicy(Policy):
         self._carry_state = carry_state
         self._episode_starts = episode_starts
         self._clip_actions = clip_actions
+        self._shown = shown
         self._training_mode = training_mode
         self._batch = batch
         self._masks = _ActionMasks() if isinstance(model, MaskablePPO) and give_masks else None
@@ -107,6 +112,8 @@ class ModelPolicy(Policy):
         slots, masks = len(starts), {} if self._masks is None else {"action_masks": self._masks.of(venv, parked)}
         if slots < self._batch:
             observations, starts, masks = _filled_up((observations, starts, masks), self._batch)
+        if self._shown:
+            observations = shown_as(observations, self._shown)
         if not self._clip_actions:
             return self._of_the_network(observations)[:slots], states
         if not self._carry_state:

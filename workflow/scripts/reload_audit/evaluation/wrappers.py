@@ -78,6 +78,44 @@ class FirstObservation(gym.Wrapper):
         return deepcopy(self._first), *others
 
 
+class AlteredActions(gym.ActionWrapper):
+    """Multiplies continuous actions, adds to them, and clips them.
+
+    :param factors: one for each number of an action; so are ``shifts``, and the bounds ``low`` and ``high``
+    """
+
+    def __init__(
+        self,
+        env: gym.Env,
+        factors: Sequence[float],
+        shifts: Sequence[float],
+        low: Sequence[float],
+        high: Sequence[float],
+    ) -> None:
+        super().__init__(env)
+        self._factors, self._shifts, self._low, self._high = map(np.asarray, (factors, shifts, low, high))
+
+    def action(self, action: Any) -> np.ndarray:
+        made = np.clip(np.ravel(action) * self._factors + self._shifts, self._low, self._high)
+        return np.asarray(made.reshape(np.shape(action)), dtype=np.asarray(action).dtype)
+
+
+class ReplacedActions(gym.ActionWrapper):
+    """Takes other actions of a discrete space in place of some.
+
+    :param pairs: of an action and the one that is taken for it, each as the list of its numbers
+    """
+
+    def __init__(self, env: gym.Env, pairs: Sequence[Sequence[Sequence[int]]]) -> None:
+        super().__init__(env)
+        self._instead = {tuple(chosen): taken for chosen, taken in pairs}
+
+    def action(self, action: Any) -> np.ndarray:
+        own = np.ravel(action)
+        made = np.asarray(self._instead.get(tuple(own.tolist()), own))
+        return made.reshape(np.shape(action)).astype(np.asarray(action).dtype)
+
+
 class RepeatsActions(gym.Wrapper):
     """Takes each action several times, or until the episode ends, as a script does that asks the policy less often."""
 

@@ -274,8 +274,8 @@ def _measured(
 def _settled(compared: Compared, measured: Mapping[str, Measurement]) -> Compared:
     """What a script is compared with, after measurement has told what was in doubt.
 
-    It is as supposed where the audit gets what the script gets; it is not where the script earns what its model earns.
-    Where neither is so, it stays in doubt, and is not measured.
+    It is as supposed where the audit gets what the script gets, and without it something else; it is not where the
+    script earns what its model earns. Where neither is so, it stays in doubt, and is not measured.
     """
     model, script = measured[AS_MODEL], measured.get(AS_SCRIPT)
     if compared.figure is None or script is None or not (model.episodes and script.episodes):
@@ -284,7 +284,8 @@ def _settled(compared: Compared, measured: Mapping[str, Measurement]) -> Compare
     differences = list(compared.differences)
     for place, one in enumerate(compared.differences):
         if one.in_doubt and one.changes is not None:
-            agrees = not differ(earned, script.rewards) and differ(earned, model.rewards)
+            without = measured.get(put_right(one.cause), model)
+            agrees = not differ(earned, script.rewards) and differ(earned, without.rewards)
             evidence = f"{one.evidence}; so evaluated, the model earns the same"
             settled = replace(one, in_doubt=False, evidence=evidence)
             differences[place] = settled if agrees else replace(one, changes=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import Any
 
@@ -15,7 +16,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from stable_baselines3.td3.policies import Actor, TD3Policy
 
-from reload_audit.observing.tracking import Acting
+from reload_audit.observing.tracking import Acting, numbers
 
 PARTS = "parts of the policy"
 """How a script asks for actions that it computes itself from what a policy's distribution or network returns."""
@@ -88,6 +89,18 @@ def as_it_is_now(value: Any) -> Any:
         parts = map(as_it_is_now, value)
         return list(parts) if isinstance(value, list) else tuple(parts)
     return value
+
+
+def as_numbers(action: Any, n_envs: int | None) -> tuple[float, ...] | None:
+    """An action, or the first of those side by side, as numbers; None where it is no such thing.
+
+    :param n_envs: how many are side by side; None for a single one
+    """
+    given = as_array(action)
+    if isinstance(given, list | tuple):
+        with contextlib.suppress(TypeError, ValueError, RuntimeError):  # parts of several shapes, or of a graph
+            given = np.asarray(given)
+    return numbers(given, n_envs)
 
 
 def are_equal(action: Any, other: Any) -> bool:

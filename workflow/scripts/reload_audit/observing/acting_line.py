@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from pathlib import Path
 
 from reload_audit.observing.acting import DISTRIBUTION
-from reload_audit.observing.statement import Statement, last_name, owner, parsed_file
+from reload_audit.observing.statement import LEFT_OUT, Statement, last_name, owner, parsed_file
 from reload_audit.observing.subject import Subject
 from reload_audit.planning.discovery.zips import settings
 from reload_audit.reading.refusal import Unreadable
@@ -155,21 +156,55 @@ def _ends(step: Statement | None) -> str:
 
 def with_actions_in_bounds(subject: Subject) -> tuple[Line | None, str]:
     """The line that steps the environment, with actions as ``predict`` gives them: clipped, or rescaled."""
-    asked, line = subject.run.acts[0].line, subject.run.step_line
+    acts, line = subject.run.acts, subject.run.step_line
+    asked = acts[0].line if acts and not subject.run.acts_by_itself else line
     step, asking = Statement.of(line), Statement.of(asked)
     call = None if step is None else step.call("step")
     env = None if call is None else owner(call)
     if step is None or call is None or env is None or not call.args or isinstance(call.args[0], ast.List | ast.Tuple):
         return asked, ""
     action, space = step.text(call.args[0]), f"{step.text(env)}.action_space"
+    plain = isinstance(call.args[0], ast.Name | ast.Attribute | ast.Call | ast.Subscript)
     if subject.spec.algo not in _SQUASHED:
         if _is_squashed(subject.spec.path):
             return asked, ""
-        plain = isinstance(call.args[0], ast.Name | ast.Attribute | ast.Call | ast.Subscript)
         clipped = f"{action if plain else f'({action})'}.clip({space}.low, {space}.high)"
         return line, step.with_part(call.args[0], clipped)
-    policy = "" if asking is None else _policy(asking)
-    return (line, step.with_part(call.args[0], f"{policy}.unscale_action({action})")) if policy else (asked, "")
+    policy = "" if asking is None or asked is line else _policy(asking)
+    if policy:
+        return line, step.with_part(call.args[0], f"{policy}.unscale_action({action})")
+    if asked is not line:
+        return asked, ""
+    rescaled = f"{space}.low + 0.5 * (1.0 + {action if plain else f'({action})'}) * ({space}.high - {space}.low)"
+    return line, step.with_part(call.args[0], rescaled)
+
+
+def with_actions_as_chosen(run: ObservedRun) -> tuple[Line | None, str]:
+    """The line that alters the policy's actions, before the step or in it, with the actions as the policy gives them.
+
+    :return: the line that steps, and nothing, where neither is seen to do it
+    """
+    step, asking = Statement.of(run.step_line), Statement.of(run.acts[0].line)
+    call = None if step is None else step.call("step")
+    if step is None or call is None or not call.args or asking is None or asking.call("predict") is None:
+        return run.step_line, ""
+    if not isinstance(call.args[0], ast.Name):
+        action = _named_in(call.args[0], asking.targets)
+        return run.step_line, step.with_part(call.args[0], action) if action else ""
+    formed = Statement.of(run.formed_line)
+    value = None if formed is None else formed.made
+    if formed is None or value is None or formed.call("predict") is not None:
+        return run.step_line, ""
+    action = _named_in(value, asking.targets)
+    if not action:
+        return run.formed_line, ""
+    return run.formed_line, LEFT_OUT if formed.targets == [action] else formed.with_part(value, action)
+
+
+def _named_in(value: ast.expr, names: Sequence[str]) -> str:
+    """The one of these names that stands in an expression; empty where none does, or several."""
+    found = {node.id for node in ast.walk(value) if isinstance(node, ast.Name)} & {*names} - {"_"}
+    return next(iter(found)) if len(found) == 1 else ""
 
 
 def _is_squashed(path: str) -> bool:
@@ -213,6 +248,29 @@ def with_new_observation(stepping: Line | None, asking: Line | None) -> str:
     if returned == "_":
         return step.with_targets(", ".join((shown, *step.targets[1:])))
     return step.with_targets(", ".join(step.targets), f"{shown} = {returned}")
+
+
+def with_what_is_returned(stepping: Line | None, asking: Line | None) -> str:
+    """The line that asks for actions, with just what the environment returned in place of what is made of it."""
+    step, statement = Statement.of(stepping), Statement.of(asking)
+    call = None if statement is None else statement.call("predict")
+    if step is None or statement is None or call is None or not call.args or len(step.targets) < 4:
+        return ""
+    shown, returned = call.args[0], _named_in(call.args[0], step.targets[:1])
+    return statement.with_part(shown, returned) if returned and not isinstance(shown, ast.Name) else ""
+
+
+def without_rounding(line: Line | None) -> str:
+    """The line that asks for actions, without the call that casts or rounds what the policy is shown."""
+    statement = Statement.of(line)
+    call = None if statement is None else statement.call("predict")
+    shown = call.args[0] if call is not None and call.args else None
+    if statement is None or not isinstance(shown, ast.Call):
+        return ""
+    inside = owner(shown) if last_name(shown.func) in ("astype", "round", "int", "long") else None
+    if isinstance(inside, ast.Name) and inside.id in ("np", "numpy", "torch", "th"):
+        inside = shown.args[0] if shown.args else None
+    return "" if inside is None else statement.with_part(shown, statement.text(inside))
 
 
 def normalized_once(line: Line | None) -> str:

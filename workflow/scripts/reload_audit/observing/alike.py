@@ -64,6 +64,8 @@ def _joined(runs: Sequence[ObservedRun], n_envs: int) -> ObservedRun:
         acts=[replace(act, count=count) for act, count in acts.items()],
         episodes=[episode for run in runs for episode in _episodes(run, last=run is runs[-1], n_envs=n_envs)],
         views=[view for run in runs for view in run.views][:MOST_VIEWS],
+        until_any=[one for run in runs for one in run.until_any],
+        taken=[action for run in runs for action in run.taken][:MOST_VIEWS],
         outside=sum(run.outside for run in runs),
         begins=sum(run.begins for run in runs),
         masks_again=sum(run.masks_again for run in runs),

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from reload_audit.observing.figure import of_first_alone
+from reload_audit.observing.loops import what_stops
 from reload_audit.observing.statement import LEFT_OUT, Statement, last_name, parsed_file
 from reload_audit.observing.subject import Subject
-from reload_audit.records.observation import Line, ObservedRun
+from reload_audit.records.observation import Line
 from reload_audit.records.script_record import Figure, ScriptDifference
 
 _FEW = 20
@@ -26,7 +27,8 @@ def counting_differences(subject: Subject, figure: Figure | None) -> Iterator[Sc
     yield from _beyond_the_end(subject)
     yield from _stopped_by_itself(subject)
     if n_envs > 1 and not subject.observation.evaluations and not of_first_alone(subject.observation, run):
-        yield from _side_by_side(run, n_envs, balanced=figure is not None and figure.balanced)
+        balanced = figure is not None and bool(figure.balanced or figure.printed)
+        yield from _side_by_side(subject, n_envs, balanced=balanced)
     if figure is not None and figure.printed:
         scale = "" if np.allclose(run.seen, run.earned) else " on the same scale"
         evidence = f"it prints {figure.mean:.6g}, {figure.printed}; an episode earns {run.seen.mean():.4g}{scale}"
@@ -45,8 +47,10 @@ def _beyond_the_end(subject: Subject) -> Iterator[ScriptDifference]:
         )
         evidence = f"{stepped} end without a reset, for {steps:,} steps: "
         evidence += "an episode is over when terminated or truncated is set"
-        line, instead = asking_for_both(Path(subject.script.script).parent, run.step_line)
-        yield ScriptDifference("episodes-counted-wrongly", line or run.step_line, evidence, instead)
+        folder = Path(subject.script.script).parent
+        line, instead = asking_for_both(folder, run.step_line)
+        line = line or what_stops(folder, run.step_line)[0]
+        yield ScriptDifference("episodes-counted-wrongly", line, evidence, instead)
 
 
 def asking_for_both(folder: Path, step: Line | None) -> tuple[Line | None, str]:
@@ -102,7 +106,7 @@ def _stopped_by_itself(subject: Subject) -> Iterator[ScriptDifference]:
     evidence = (
         f"the script itself stops {stops} after {limit} steps, before {'it ends' if stopped == 1 else 'they end'}"
     )
-    line, instead = run.step_line, ""
+    line, instead = what_stops(Path(subject.script.script).parent, run.step_line, limit)
     if limit == 1 and run.cut_line is not None:
         evidence = f"reset() is called after each step: none of {stops} goes on"
         line = run.cut_line
@@ -111,7 +115,8 @@ def _stopped_by_itself(subject: Subject) -> Iterator[ScriptDifference]:
     yield ScriptDifference("time-limit", line, evidence, instead, changes)
 
 
-def _side_by_side(run: ObservedRun, n_envs: int, *, balanced: bool) -> Iterator[ScriptDifference]:
+def _side_by_side(subject: Subject, n_envs: int, *, balanced: bool) -> Iterator[ScriptDifference]:
+    run = subject.run
     ended, cut = run.ended, [episode for episode in run.episodes if episode.ending == "cut"]
     lengths = {episode.length for episode in (*ended, *cut)}
     if ended and len(cut) > max(n_envs, len(ended) / 4):
@@ -130,7 +135,8 @@ def _side_by_side(run: ObservedRun, n_envs: int, *, balanced: bool) -> Iterator[
                 f"the {len(ended)} episodes that {n_envs} environments finished first are counted, {fewest} to {most} "
                 "of each: long ones were still going on"
             )
-            yield ScriptDifference("short-episode-bias", run.step_line, evidence, counting="first")
+            line, _ = what_stops(Path(subject.script.script).parent, run.step_line)
+            yield ScriptDifference("short-episode-bias", line, evidence, counting="first")
 
 
 def without_reset(line: Line | None) -> str:

@@ -11,21 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
-from reload_audit.observing.acting_line import (
-    asked_deterministically,
-    state_to_empty,
-    with_actions_in_bounds,
-    with_masks,
-    with_state,
-    without_training_mode,
-)
+from reload_audit.observing.actions import BY_ITSELF, action_differences
 from reload_audit.observing.alike import with_alike_joined
+from reload_audit.observing.arguments import shown
 from reload_audit.observing.counting import counting_differences
 from reload_audit.observing.environment import environment_differences
 from reload_audit.observing.figure import figure_of
 from reload_audit.observing.frames import frames_of_training, stacked_said, with_frames_stacked
 from reload_audit.observing.normalizing_wrapper import with_normalizing_wrapper
 from reload_audit.observing.of_training import claim_said, of_training
+from reload_audit.observing.own_actions import own_actions
 from reload_audit.observing.own_classes import with_kept_classes
 from reload_audit.observing.paths import as_written
 from reload_audit.observing.printed import number_that_is_no_mean
@@ -37,14 +32,13 @@ from reload_audit.observing.subject import (
     Subject,
     in_environments_of_its_line,
     is_in_both_modes,
-    models_together,
     runs_of_models,
     subject_of,
 )
 from reload_audit.observing.weights import is_untrained, load_that_failed, untrained, weights_differences
 from reload_audit.processes.imports import extend_path
 from reload_audit.reading.refusal import Unreadable
-from reload_audit.records.observation import Line, Observation, ObservedActs, ObservedRun
+from reload_audit.records.observation import Line, Observation, ObservedRun
 from reload_audit.records.script_record import Compared, Figure, Found, ScriptDifference
 from reload_audit.records.specs import ExternalPolicy, ExternalSpec, ScriptSpec
 
@@ -125,7 +119,8 @@ def _meaning_others(observation: Observation, run: ObservedRun, script: ScriptSp
     if script.model or acting is None or acting.line is None or not acting.path or acting.learned:
         return
     path = Path(acting.path)
-    found = _not_loaded(observation, {**later_of_its_series(script, acting.line, path), **best_of_its_training(path)})
+    others = (looked_for(script, acting.line, path) for looked_for in (later_of_its_series, best_of_its_training))
+    found = _not_loaded(observation, {model: why for one in others for model, why in one.items()})
     yield from ((replace(script, model=str(other)), why) for other, why in found.items())
 
 
@@ -158,9 +153,10 @@ def _compared(
         subject = subject_of(observation, run, models, script, policy, folder)
         extend_path(subject.spec.environment.python_path)
         subject = with_normalizing_wrapper(subject, policy.trust)
+        subject = replace(subject, own_actions=own_actions(subject, policy))
         found = [*raised, *weights_differences(subject, folder), *statistics_differences(subject, figure, policy)]
         found += [
-            *_of_acting(subject),
+            *action_differences(subject),
             *environment_differences(subject, policy),
             *counting_differences(subject, figure),
         ]
@@ -285,9 +281,32 @@ def _remarks(subject: Subject) -> Iterator[str]:
     others = {run.environment for run in subject.observation.runs if run.counted and run.model == subject.run.model}
     if len(others) > 1:
         which = "the last of them" if subject.run.environment == max(others) else "that with the arguments of training"
-        yield f"the model acts in {len(others)} environments that the script makes; {which} is compared"
+        drawn = _drawn_anew(subject)
+        yield f"the model acts in {len(others)} environments that the script makes{drawn}; {which} is compared"
+    own = subject.own_actions
+    if subject.run.acts_by_itself and own is not None and own.are_of_the_model and own.bounded:
+        said = f"{BY_ITSELF}, {own.alike:,} of {own.compared:,} as the model does"
+        yield said if own.as_in_training else f"{said} after the same observations, which are not those of training"
     if any(is_in_both_modes(subject.run, run) for run in subject.observation.runs):
         yield f"{subject.run.acts[0].line} acts both deterministically and stochastically: the former is compared"
+
+
+def _drawn_anew(subject: Subject) -> str:
+    """In which arguments the environments differ that one line of a script makes, in words; empty for none."""
+    seen, runs = subject.environment, in_environments_of_its_line(subject.observation, subject.run)
+    given = [
+        seen.env_kwargs or {},
+        *(subject.observation.environments[run.environment].env_kwargs or {} for run in runs),
+    ]
+    said = []
+    for key in dict.fromkeys(key for one in given for key in one):
+        values = [one.get(key) for one in given]
+        numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+        if len(numbers) == len(values) and min(numbers) < max(numbers):
+            said.append(f"{key}={min(numbers):.4g} to {max(numbers):.4g}")
+        elif len(different := list(dict.fromkeys(map(shown, values)))) > 1:
+            said.append(f"{key}={' or '.join(different[:3])}{', ...' if len(different) > 3 else ''}")
+    return f", with other arguments each time ({seen.line}: {', '.join(said)})" if said else ""
 
 
 def _rescaled(subject: Subject, figure: Figure | None) -> Iterator[str]:
@@ -300,108 +319,3 @@ def _rescaled(subject: Subject, figure: Figure | None) -> Iterator[str]:
         return
     if not np.allclose(figure.rewards, figure.earned):
         yield f"the rewards that it sees are those that {' and '.join(own)} hands on, and not the environment's"
-
-
-# --- How actions are asked for ---
-
-
-def _of_acting(subject: Subject) -> Iterator[ScriptDifference]:
-    acts, spec = subject.run.acts, subject.spec
-    if subject.run.acts_by_itself:
-        evidence = "no model acts that was seen: the script's own code chooses the actions"
-        yield ScriptDifference("actions-changed", subject.run.step_line, evidence, in_doubt=True)
-        return
-    yield from _changed_on_the_way(subject)
-    flags = {act.deterministic for act in acts if act.deterministic is not None}
-    if len(flags) == 1 and spec.deterministic not in flags:
-        yield _of_mode(max(acts, key=lambda act: act.count), deterministic=spec.deterministic)
-    if subject.run.outside:
-        evidence = (
-            f"{subject.run.outside:,} of {subject.run.steps:,} actions go to the environment as the policy network "
-            "gives them: predict() clips them to the action space, or rescales them to it"
-        )
-        line, instead = with_actions_in_bounds(subject)
-        yield ScriptDifference("action-not-clipped", line, evidence, instead, {"clip_actions": False})
-    as_in_training = [act for act in acts if act.training]
-    if as_in_training:
-        evidence = (
-            f"{sum(act.count for act in as_in_training):,} actions are of a network in training mode: dropout drops, "
-            "and batch norm takes the moments of each batch"
-        )
-        line = as_in_training[0].line
-        instead, changes = without_training_mode(line), {"training_mode": True}
-        yield ScriptDifference("network-in-training-mode", line, evidence, instead, changes)
-    if spec.algo == "RecurrentPPO":
-        yield from _of_states(subject)
-    if spec.algo == "MaskablePPO":
-        yield from _of_masks(subject.run)
-
-
-def _changed_on_the_way(subject: Subject) -> Iterator[ScriptDifference]:
-    """Actions that are not those which the policy gave: an error, or a conversion that some environment needs."""
-    run = subject.run
-    if run.together:
-        evidence = models_together(subject.observation, run)
-        yield ScriptDifference("actions-changed", run.step_line, evidence, in_doubt=True)
-    elif run.changed:
-        evidence = (
-            f"{run.changed:,} of {run.steps:,} actions that reach the environment are not those that the policy gave: "
-            "something changes or replaces them in between"
-        )
-        yield ScriptDifference("actions-changed", run.step_line, evidence, in_doubt=True)
-    elif run.repeats > 1:
-        evidence = (
-            f"each action of the policy is taken {run.repeats} times: it is asked for {run.steps - run.unasked:,} "
-        )
-        evidence += f"of {run.steps:,} steps"
-        wrapper = ["reload_audit.evaluation.wrappers:RepeatsActions", {"times": run.repeats}]
-        changes = {"environment": {"wrappers": [wrapper]}}
-        yield ScriptDifference("actions-changed", run.step_line, evidence, "", changes, in_doubt=True)
-    elif run.unasked:
-        evidence = (
-            f"{run.unasked:,} of {run.steps:,} steps are taken without asking the policy what to do: with actions of "
-            "the script's own, or with its last one again"
-        )
-        yield ScriptDifference("actions-changed", run.step_line, evidence, in_doubt=True)
-
-
-def _of_states(subject: Subject) -> Iterator[ScriptDifference]:
-    """Whether a recurrent policy is given its state, and told where episodes begin."""
-    run = subject.run
-    stateless = sum(act.count for act in run.acts if not act.state)
-    cause, changes = "recurrent-state-dropped", {"carry_state": False}
-    if stateless == sum(act.count for act in run.acts) > len(run.episodes):
-        evidence = "predict() is never given the state that it returned: every step is the first of an episode"
-    elif run.begins == run.steps > len(run.episodes):
-        evidence = "predict() is told in every step that an episode begins, and so begins with an empty state each time"
-    elif len(run.ended) > 1 and run.begins <= 1 and stateless <= 1:
-        evidence = "predict() is given the state, but not where episodes begin: each goes on with the state of the last"
-        cause, changes = "episode-start-missing", {"episode_starts": False}
-    else:
-        return
-    folder = Path(subject.script.script).parent
-    name, reset = state_to_empty(run, folder), subject.observation.last_reset
-    if name:
-        where = "where an episode begins" if reset is None else f"after {reset} `{reset.code}`"
-        evidence += f"; beside what is written below, {name} = None has to stand {where}"
-    yield ScriptDifference(cause, run.acts[0].line, evidence, with_state(run), changes)
-
-
-def _of_masks(run: ObservedRun) -> Iterator[ScriptDifference]:
-    """Whether a policy that masks actions is given the masks of each step."""
-    line, instead = run.acts[0].line, with_masks(run)
-    if not any(act.masks for act in run.acts):
-        evidence = "predict() is not given action masks: the policy chooses among all actions"
-        yield ScriptDifference("action-masks-missing", line, evidence, instead, {"give_masks": False})
-    elif run.masks_again and run.masks_again >= run.steps - len(run.episodes):
-        evidence = "predict() is given the action masks of an episode's first step in all its steps"
-        changes = {"environment": {"wrappers": [["reload_audit.evaluation.wrappers:FirstMasks", {}]]}}
-        yield ScriptDifference("action-masks-missing", line, evidence, instead, changes)
-
-
-def _of_mode(act: ObservedActs, *, deterministic: bool) -> ScriptDifference:
-    words = {True: "deterministic", False: "stochastic"}
-    found, usual = words[not deterministic], words[deterministic]
-    evidence = f"all {act.count:,} actions of {act.how} are {found}; the model is measured with {usual} ones"
-    instead = asked_deterministically(act, deterministic=deterministic)
-    return ScriptDifference("policy-mode", act.line, evidence, instead, {"deterministic": not deterministic})

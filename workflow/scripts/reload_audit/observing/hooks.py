@@ -116,11 +116,23 @@ def _taking_parameters(observer: Observer, original: Any) -> Any:
     @functools.wraps(original)
     def load_state_dict(self: Any, state_dict: Any, strict: bool = True, *args: Any, **kwargs: Any) -> Any:
         result = original(self, state_dict, strict, *args, **kwargs)
-        if observer.on and not (strict or observer.depth["load"]):
-            observer.took(self, state_dict, result.missing_keys)
+        if observer.on and not observer.depth["load"]:
+            observer.parameters_changed(self)
+            if not strict:
+                observer.took(self, state_dict, result.missing_keys)
         return result
 
     return load_state_dict
+
+
+def _setting_up(observer: Observer, original: Any) -> Any:
+    def set_up(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = original(self, *args, **kwargs)
+        if observer.on and not (observer.depth["construct"] or observer.depth["load"]):
+            observer.parameters_changed(self)
+        return result
+
+    return set_up
 
 
 def _saving(observer: Observer, original: Any) -> Any:
@@ -357,6 +369,10 @@ def _noting(observer: Observer, name: str, original: Any) -> Any:
     def noted(*args: Any, **kwargs: Any) -> Any:
         if observer.on:
             observer.note(name, str(args[0])[:100] if args and isinstance(args[0], str) else "")
+        given = kwargs.get("env_kwargs")
+        if isinstance(given, dict) and given.get("render_mode") == "human":  # worker processes may be given it
+            kwargs["env_kwargs"] = {key: value for key, value in given.items() if key != "render_mode"}
+            observer.say(_HUMAN)
         return original(*args, **kwargs)
 
     return noted
@@ -412,6 +428,7 @@ def _evaluating(observer: Observer, original: Any) -> Any:
 _METHODS: tuple[tuple[type, str, Callable[[Observer, Any], Any]], ...] = (
     (BaseAlgorithm, "__init__", _constructing),
     (BaseAlgorithm, "set_parameters", _setting_parameters),
+    (BaseAlgorithm, "_setup_model", _setting_up),
     (BaseAlgorithm, "learn", _learning),
     (BaseAlgorithm, "save", _saving),
     (BaseAlgorithm, "predict", _predicting),

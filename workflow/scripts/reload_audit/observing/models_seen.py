@@ -61,12 +61,23 @@ class ModelsSeen:
         self._acting.clear()
         self._models.append(_Model(model, replace(seen, weights=_weights_digest(model))))
 
-    def parameters_set(self, model: BaseAlgorithm, source: Any) -> None:
-        """Parameters were put into a model."""
-        one = self._of(model)
+    def parameters_set(self, model: BaseAlgorithm, source: Any, line: Line | None) -> None:
+        """Parameters were put into a model: those of a file, or others, by a line of the script."""
+        one, path = self._of(model), absolute(source, ".zip")
         if one is not None:
-            one.set_from.append(absolute(source, ".zip") or "")
-            one.seen = replace(one.seen, weights=_weights_digest(model))
+            one.set_from.append(path or "")
+            if path is not None:
+                one.seen = replace(one.seen, weights=_weights_digest(model), set_line=None)
+            else:
+                self.parameters_changed(model, line)
+
+    def parameters_changed(self, actor: Any, line: Line | None) -> None:
+        """A line of the script gave a model, or its policy, other parameters."""
+        number = self.number_of(actor)
+        if number is not None:
+            one = self._models[number]
+            again = bool(one.seen.weights_acting)
+            one.seen = replace(one.seen, set_again_line=line) if again else replace(one.seen, set_line=line)
 
     def took_nothing(self, policy: Any, line: Line | None, kept_under: str) -> None:
         """A policy found none of its parameters in what it was given."""

@@ -42,6 +42,7 @@ from reload_audit.observing.requests_seen import RequestsSeen
 from reload_audit.observing.tracking import MOST_VIEWS, Place, Run, Slot, Watched, first_of, numbers, sizes
 from reload_audit.observing.wrappers_seen import WrappersSeen
 from reload_audit.records.observation import (
+    ActionTaken,
     FailedLoad,
     Line,
     Made,
@@ -160,7 +161,12 @@ class Observer:
     @careful
     def parameters_set(self, model: BaseAlgorithm, source: Any) -> None:
         """Parameters were put into a model."""
-        self._models.parameters_set(model, source)
+        self._models.parameters_set(model, source, self._line())
+
+    @careful
+    def parameters_changed(self, actor: Any) -> None:
+        """A model, or its policy, took other parameters, or was built anew."""
+        self._models.parameters_changed(actor, self._line())
 
     @careful
     def took(self, policy: Any, given: Mapping[str, object], missing: Collection[str]) -> None:
@@ -261,6 +267,7 @@ class Observer:
         wants_views = len(run.views) < MOST_VIEWS
         if asked is None:
             run.step_unasked(again=watched.action is not None and are_equal(watched.action, action))
+            self._note_taken(watched, run, action)
         else:
             run.in_a_row = 0
             self._note_action(watched, run, action, row)
@@ -352,6 +359,24 @@ class Observer:
             are_arrays = row is None and isinstance(action, np.ndarray) and isinstance(answer, np.ndarray)
             is_same = are_arrays and action.dtype == answer.dtype and action.tobytes() == answer.tobytes()
             run.changed += not (is_same or is_answer(action, answer, row))
+            if run.changed:
+                self._note_taken(watched, run, action, answer if row is None else answer[row])
+        else:
+            self._note_taken(watched, run, action)
+
+    def _note_taken(self, watched: Watched, run: Run, action: Any, chosen: Any = None) -> None:
+        """Keep one of the first actions that are altered, or the script's own, with what it is made of, or follows."""
+        if len(run.actions) >= MOST_VIEWS or not (watched.has_view or chosen is not None):
+            return
+        n_envs = len(watched.slots) if watched.vectorized else None
+        taken = acting.as_numbers(action, n_envs)
+        given = None if chosen is None else acting.as_numbers(chosen, n_envs)
+        returned = numbers(watched.returned, n_envs)
+        raw = returned if watched.raw is None else numbers(watched.raw, None)
+        if taken is not None and given is not None:
+            run.actions.append(ActionTaken(taken, given))
+        elif taken is not None and chosen is None and raw is not None and returned is not None:
+            run.actions.append(ActionTaken(taken, None, raw, returned))
 
     def _note_bounds(self, watched: Watched, run: Run, action: Any) -> None:
         space = watched.env.action_space

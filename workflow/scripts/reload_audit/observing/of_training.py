@@ -151,14 +151,10 @@ def _chain(seen: ObservedEnvironment, what: str) -> list[str]:
     A wrapper that takes any action, such as ClipAction, leaves the space of actions as it is.
     """
     chain: list[str] = []
-    for one in _spaces_outwards(seen):
+    for one in seen.spaces_outwards:
         space: str = getattr(one, what)
         chain.append(chain[-1] if chain and what == "actions" and takes_any_number(space) else space)
     return chain
-
-
-def _spaces_outwards(seen: ObservedEnvironment) -> list[Spaces]:
-    return [seen.spaces, *(one.spaces for one in (*(seen.wrappers or ()), *seen.vec_wrappers))]
 
 
 def _contradicting(subject: Subject, trained: Spaces, chains: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
@@ -168,7 +164,7 @@ def _contradicting(subject: Subject, trained: Spaces, chains: dict[str, list[str
     that the script changes itself may be made for the other space.
     """
     run, seen = subject.run, subject.environment
-    outermost = _spaces_outwards(seen)[-1]
+    outermost = seen.spaces_outwards[-1]
     for what, chain in chains.items():
         own, found = getattr(trained, what), chain[-1]
         if not own or not found or own in (found, getattr(outermost, what)):

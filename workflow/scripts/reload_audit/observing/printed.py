@@ -305,6 +305,23 @@ def _figures(run: ObservedRun) -> Mapping[str, tuple[str, Sequence[float]]]:
     }
 
 
+def _until_any_ends(run: ObservedRun, n_envs: int) -> dict[str, tuple[float, Sequence[float]]]:
+    """What a script counts for episodes that goes by ``dones.any()``: the mean, and each of these.
+
+    Nothing where that is whenever an episode of the first environment ends: then it may count that one's alone.
+    """
+    if len(run.until_any) <= max(1, sum(episode.slot == 0 for episode in run.ended)):
+        return {}
+    made = {
+        "of the rewards of one environment": [one.first for one in run.until_any],
+        f"of the mean of the rewards of all {n_envs} environments": [one.every / n_envs for one in run.until_any],
+        f"of the rewards of all {n_envs} environments added up": [one.every for one in run.until_any],
+        "of the last reward of one environment": [one.last for one in run.until_any],
+    }
+    when = f"each time that an episode of any of {n_envs} environments ends"
+    return {f"the mean {what}, {when}": (float(np.mean(values)), values) for what, values in made.items()}
+
+
 def ways_of_counting(run: ObservedRun, n_envs: int) -> dict[str, tuple[float, Sequence[float]]]:
     """What a script may make of episodes in place of their mean: the number, and those that it is made of."""
     counted, rewards = run.counted, run.seen
@@ -326,6 +343,13 @@ def ways_of_counting(run: ObservedRun, n_envs: int) -> dict[str, tuple[float, Se
         of_each = [sum(one.seen for one in run.episodes if one.slot == slot) for slot in range(n_envs)]
         several = f"about {n / n_envs:.3g}" if n % n_envs else f"{n // n_envs}"
         ways[f"the rewards of all {n_envs} environments, added up"] = (n_envs * total / n, ())
+        first = [float(one.last) for one in counted if one.slot == 0]
+        if len({*first}) > 1:
+            ways[f"the mean of the last reward of each of the {len(first)} episodes of one environment"] = (
+                float(np.mean(first)),
+                first,
+            )
+        ways |= _until_any_ends(run, n_envs)
         if n > n_envs:
             ways[f"the sum of {several} episodes of each environment"] = (every / n_envs, of_each)
     return ways

@@ -72,15 +72,19 @@ def _texts(script: Path) -> Iterator[str]:
                     yield text
 
 
-def best_of_its_training(path: Path) -> Mapping[Path, str]:
-    """The best model that an EvalCallback kept of the same training, in the folder of another one or a folder in it."""
+def best_of_its_training(script: ScriptSpec, line: Line, path: Path) -> Mapping[Path, str]:
+    """The best model that an EvalCallback kept of the same training, in the folder of another one or a folder in it.
+
+    :param line: that loads the other one; where the script names that itself, the words say that it may mean it
+    """
     if path.stem == _KEPT:
         return {}
     began = _began(path)
+    meant = f"; {path.name} is named, and may be meant" if _is_named(script, line, path) else ""
     kept = [path.with_name(f"{_KEPT}.zip"), *sorted(path.parent.glob(f"*/{_KEPT}.zip"))]
     return {
         file: f"of the training that {path.name} is of, {file.relative_to(path.parent)} lies beside it, which did best "
-        "in its evaluations"
+        f"in its evaluations{meant}"
         for file in kept
         if began is not None and file.is_file() and _began(file) == began
     }

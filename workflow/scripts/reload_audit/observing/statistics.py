@@ -15,9 +15,10 @@ from reload_audit.observing.acting_line import (
     normalized_by_its_own,
     normalized_once,
     with_new_observation,
+    without_rounding,
 )
 from reload_audit.observing.building_line import with_normalization, with_wrapper_in_place_of
-from reload_audit.observing.changed_observations import changed, reordered
+from reload_audit.observing.changed_observations import changed, fitted, reordered, rounding
 from reload_audit.observing.statement import Statement
 from reload_audit.observing.subject import Subject, can_be_built
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
@@ -71,29 +72,59 @@ def statistics_differences(
     stale = not own and _is_stale(subject.run.views)
     if stale:
         yield _not_updated(subject)
+    yield from _of_rewards(layer, figure)
     if path is None:
-        yield from changed(subject, _as_fitted) if layer is None and not stale and not own else ()
+        yield from _added(subject, layer) if layer is not None and layer.normalizing else ()
+        yield from changed(subject) if not stale and not own else ()
         return
     statistics = read_statistics(path, policy.trust)
     if layer is not None and layer.normalizing:
         yield from _of_layer(layer, statistics, path)
         yield from _of_second_layer(subject, layer)
-        yield from () if stale else _twice(subject, statistics)
+        if not stale:
+            yield from [*_twice(subject, statistics)] or changed(subject)
     elif not stale and not own:
         yield from _by_hand(subject, layer, statistics, path)
     elif own and statistics.observations and not subject.observation.normalizations:
-        evidence = (
-            f"nothing in it reads {Path(path).name}, the statistics of training: unless its own code normalises, the "
-            "parameters act on raw observations"
-        )
-        line, instead = _normalized_around(subject, path)
-        changes = {"statistics": "none"}
-        yield ScriptDifference("statistics-not-loaded", line, evidence, instead, changes, in_doubt=True)
+        yield from _by_itself(subject, path)
+
+
+def _of_rewards(layer: ObservedNormalization | None, figure: Figure | None) -> Iterator[ScriptDifference]:
+    """Whether rewards are on another scale than the environment's."""
     if layer is not None and layer.scaling and figure is not None and not np.allclose(figure.rewards, figure.earned):
         evidence = f"rewards are those that VecNormalize rescales ({layer.scaling:,} of {layer.steps:,} steps)"
         earned = np.mean(figure.earned)
         evidence += f": {np.mean(figure.rewards):.4g} on its scale is {earned:.4g} in the environment"
         yield ScriptDifference("reward-normalized", layer.line, evidence, _with(layer, norm_reward=False))
+
+
+def _added(subject: Subject, layer: ObservedNormalization) -> Iterator[ScriptDifference]:
+    """A VecNormalize that normalises what a model is shown that was certainly trained without any."""
+    if subject.spec.normalized is False:
+        evidence = (
+            f"VecNormalize normalises what the policy is given ({layer.normalizing:,} of {layer.steps:,} steps); the "
+            "model was trained without"
+        )
+        frozen = {"statistics": "file", "statistics_file": layer.inputs} if layer.inputs else None
+        changes = {"statistics": "new"} if layer.updating and layer.count < 1.0 else frozen
+        yield ScriptDifference("observation-changed", layer.line, evidence, _with(layer, norm_obs=False), changes)
+
+
+def _by_itself(subject: Subject, path: str) -> Iterator[ScriptDifference]:
+    """Where the script's own code acts, and reads no statistics: whether it normalises in some way of its own."""
+    found = subject.own_actions
+    is_known = found is not None and found.are_of_the_model
+    if is_known and found is not None and found.as_in_training:
+        return
+    evidence = f"nothing in it reads {Path(path).name}, the statistics of training: "
+    evidence += (
+        "its own actions are those that the model gives after raw observations"
+        if is_known
+        else "unless its own code normalises, the parameters act on raw observations"
+    )
+    line, instead = _normalized_around(subject, path)
+    changes = {"statistics": "none"}
+    yield ScriptDifference("statistics-not-loaded", line, evidence, instead, changes, in_doubt=not is_known)
 
 
 def _is_stale(views: Sequence[View]) -> bool:
@@ -325,6 +356,10 @@ def _normalized_by_hand(
         posts: dict[str, object] = {"statistics": "posted wrapper"}
         return ScriptDifference("normalizer-not-equivalent", line, evidence, instead, posts)
     fits = _as_fitted(views) if [*subject.run.parts] == [""] else None
+    rounded = rounding(views, lambda observation: _as_vec_normalize(observation, moments, statistics))
+    if rounded is not None:
+        said, fits = rounded
+        evidence, instead = f"{evidence}: {said}", without_rounding(line)
     is_due = any(_as_given([view], lambda one: _as_vec_normalize(one, moments, statistics)) for view in views)
     in_doubt = fits is None and is_due  # then it does so in some of its steps alone, which may be meant
     return ScriptDifference("normalizer-not-equivalent", line, evidence, instead, fits, in_doubt=in_doubt)
@@ -348,32 +383,13 @@ def _formula(views: Sequence[View], moments: _Moments) -> str:
 
 def _as_fitted(views: Sequence[View]) -> dict[str, object] | None:
     """The changes to a condition that make of observations what the policy was given; None where none are known."""
-    fitted = _fitted(views)
-    return None if fitted is None else _normalizing(["reload_audit.evaluation.wrappers:ShiftedAndScaled", fitted])
+    numbers = fitted(views)
+    return None if numbers is None else _normalizing(["reload_audit.evaluation.wrappers:ShiftedAndScaled", numbers])
 
 
 def _normalizing(wrapper: list[object]) -> dict[str, object]:
     """The changes to a condition in which a wrapper normalises, by its name and arguments."""
     return {"statistics": "none", "environment": {"wrappers": [wrapper]}}
-
-
-def _fitted(views: Sequence[View]) -> dict[str, list[float] | float] | None:
-    """Factor, shift and bound that make of observations what the policy was given; None where no such numbers do."""
-    raw, given = (np.asarray([getattr(view, name) for view in views]) for name in ("raw", "given"))
-    bound = float(np.abs(given).max())
-    inside = np.abs(given) < bound if (np.abs(given) == bound).sum() > 1 else np.ones(given.shape, dtype=bool)
-    factors, shifts = [], []
-    for place in range(raw.shape[1]):
-        x, y = raw[inside[:, place], place], given[inside[:, place], place]
-        moves = x.size > 1 and float(np.ptp(x)) > 0
-        factor = float(np.cov(x, y)[0, 1] / x.var(ddof=1)) if moves else 1.0
-        factors.append(factor)
-        shifts.append(float(y.mean() - factor * x.mean()) if x.size else 0.0)
-    made = np.clip(raw * factors + shifts, -bound, bound)
-    scale = np.abs(given).max(axis=0) + 1e-9
-    if not (np.abs(made - given) <= 1e-2 * scale).all():
-        return None
-    return {"factors": factors, "shifts": shifts, "bound": np.inf if inside.all() else bound}
 
 
 def _as_vec_normalize(raw: np.ndarray, moments: _Moments, statistics: SavedStatistics) -> np.ndarray:

@@ -27,6 +27,8 @@ from reload_audit.records.observation import (
 )
 from reload_audit.records.specs import ExternalPolicy, ExternalSpec, ScriptSpec
 
+_NEARLY_ALL = 0.99
+
 
 class NoSubject(ValueError):
     """Nothing can be compared; the message says why."""
@@ -46,6 +48,28 @@ class NormalizingWrapper:
 
 
 @dataclass(frozen=True)
+class OwnActions:
+    """What was found of actions that a script's own code chose.
+
+    :param compared: how many were compared with those of the model, after the same observations
+    :param alike: how many of these are the model's
+    :param bounded: whether as ``predict`` gives them, clipped or rescaled; False for those of the policy network
+    :param as_in_training: whether after observations that are normalised as in training; False where they are as the
+        script was given them
+    """
+
+    compared: int
+    alike: int
+    bounded: bool = True
+    as_in_training: bool = True
+
+    @property
+    def are_of_the_model(self) -> bool:
+        """Whether nearly all are the model's: a script computes in another precision, and may break ties otherwise."""
+        return self.alike >= _NEARLY_ALL * self.compared
+
+
+@dataclass(frozen=True)
 class Subject:
     """A script's run, with the model that it is about.
 
@@ -56,6 +80,7 @@ class Subject:
     :param known: whether the audit knows the model otherwise than from the script
     :param script: how the user runs it
     :param normalizing: what normalises in place of VecNormalize, which ``environment`` is then without
+    :param own_actions: what was found of actions that its own code chose; None for none, or nothing
     """
 
     observation: Observation
@@ -68,6 +93,7 @@ class Subject:
     known: bool
     script: ScriptSpec
     normalizing: NormalizingWrapper | None = None
+    own_actions: OwnActions | None = None
 
 
 def subject_of(
@@ -150,7 +176,7 @@ def is_changed_unseen(model: ObservedModel) -> bool:
 
     A ``load_state_dict`` does this, and a training loop of the script's own.
     """
-    if model.made != "constructed" or model.set_from or model.learned or not model.weights_acting:
+    if model.made != "constructed" or any(model.set_from) or model.learned or not model.weights_acting:
         return False
     return not {model.weights_acting, model.weights_last} <= {model.weights, ""}
 
@@ -285,8 +311,8 @@ def _spec_of(
     algo = algorithm_of(settings(str(path)) or {})
     if not algo:
         raise NoSubject(f"{path.name} does not say which algorithm saved it")
-    found = own_statistics(find_statistics(path, saved, algo), path)
-    if not found and traces_of(saved, algo, None).original is not None:
+    found, traces = own_statistics(find_statistics(path, saved, algo), path), traces_of(saved, algo, None)
+    if not found and traces.original is not None:
         found = _loaded_statistics(observation, environment)
     return ExternalSpec(
         model=path.stem,
@@ -298,7 +324,7 @@ def _spec_of(
         deterministic=True,
         path=str(path),
         statistics=found[0] if found else None,
-        normalized=None,
+        normalized=False if traces.never_normalized and not found else None,
         n_envs=None,
         environment=_environment_spec(environment, script, path),
         named_by_user=("env", "wrappers", "vec_wrappers"),

@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 
 from reload_audit.observing.normalizations_seen import NormalizationSeen
-from reload_audit.records.observation import Ending, Line, ObservedActs, ObservedEpisode, ObservedRun, View
+from reload_audit.records.observation import (
+    ActionTaken,
+    Ending,
+    Line,
+    ObservedActs,
+    ObservedEpisode,
+    ObservedRun,
+    UntilAny,
+    View,
+)
 
 MOST_VIEWS = 200
 _MOST_NUMBERS = 256
@@ -70,6 +79,8 @@ class Run:
     :param mode: whether its first actions are deterministic; None where that is open
     :param among_several: steps before which several models were given what the environment returned last
     :param taken: in how many of these the action was the one that a model gave, by the model and how it was asked
+    :param actions: the first of the script's own, and those of the policy from the first on that was altered
+    :param until_any: of several environments, what was seen from each end of any episode to the next
     """
 
     model: int | None
@@ -95,6 +106,8 @@ class Run:
     mode: bool | None = None
     among_several: int = 0
     taken: Counter[tuple[int | None, Acts]] = field(default_factory=Counter)
+    actions: list[ActionTaken] = field(default_factory=list)
+    until_any: list[UntilAny] = field(default_factory=list)
 
     def follows(self, acting: Acting) -> None:
         """A step follows another request for actions than the one before it did."""
@@ -134,6 +147,7 @@ class Run:
         self._count_acts()
         self._settle()
         formulas = [formula_of(place) for place in {place for _, place, *_ in self.acts}]
+        by_itself = [action for action in self.actions if action.chosen is None]
         acts = [
             ObservedActs(how, at(place), deterministic, state, starts, masks, training, times)
             for (how, place, deterministic, state, starts, masks, training), times in self.acts.items()
@@ -157,6 +171,9 @@ class Run:
             cut_line=at(self.cut_at),
             formula_line=formulas[0] if len(formulas) == 1 else None,
             together=self._together(),
+            until_any=self.until_any,
+            taken=by_itself if self.in_thread or not self.changed else self.actions,
+            formed_line=formula_of(self.place),
         )
 
     def _together(self) -> tuple[int, ...]:
@@ -191,6 +208,8 @@ class Watched:
     :ivar innermost: the environment inside all wrappers of its first one; None where that is not compared
     :ivar action_shape: of one action; None where it has none
     :ivar action: that the script took last
+    :ivar first: what the first of several environments was seen to earn since an episode of any of them ended
+    :ivar every: and all of them together
     :ivar has_view: whether it is known what the environment gave and returned last
     """
 
@@ -208,6 +227,8 @@ class Watched:
     innermost: Any = None
     inner: Any = None
     action_shape: tuple[int, ...] | None = None
+    first: float = 0.0
+    every: float = 0.0
     has_view: bool = False
     action: Any = None
     first_reset: Place = None
@@ -218,7 +239,7 @@ class Watched:
         :param seeds: of the new ones
         :return: whether any was
         """
-        cut = False
+        cut, self.first, self.every = False, 0.0, 0.0
         for number, slot in enumerate(self.slots):
             if slot.length and self.run is not None:
                 cut = cut or not slot.over
@@ -243,10 +264,18 @@ class Watched:
         assert self.run is not None
         seen, over = result[1], result[2]
         rewards = seen if leaf_rewards is None else leaf_rewards
+        self.first += float(seen[0])
+        ended = False
         for number, slot in enumerate(self.slots):
-            slot.add(float(rewards[number]), float(seen[number]), bool(over[number]))
+            its = float(seen[number])
+            self.every += its
+            slot.add(float(rewards[number]), its, bool(over[number]))
             if slot.over:
                 self.run.episodes.append(slot.close(number, "ended"))
+                ended = True
+        if ended and len(self.slots) > 1:
+            self.run.until_any.append(UntilAny(self.first, self.every, float(seen[0])))
+            self.first = self.every = 0.0
 
     def stop(self) -> None:
         """The script is at its end, or goes on with another model."""

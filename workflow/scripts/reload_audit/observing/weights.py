@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from reload_audit.models.algorithms import algorithm
+from reload_audit.observing.setting_lines import line_that_sets
 from reload_audit.observing.statement import LEFT_OUT, Statement, owner
 from reload_audit.observing.subject import (
     Subject,
@@ -37,25 +38,25 @@ def weights_differences(subject: Subject, folder: str) -> Iterator[ScriptDiffere
     if source is None and is_untrained(acting):
         yield _never_loaded(subject, acting, changes)
     elif source is None and is_changed_unseen(acting):
+        line, _, said = line_that_sets(subject, acting)
         evidence = (
-            f"the parameters of the new model of {acting.line} are changed in a way that is not observed: whether they "
-            f"are those of {Path(subject.spec.path).name} is not known"
+            f"the parameters of the new model of {acting.line} are those of no model that was seen, as {said}: whether "
+            f"they are those of {Path(subject.spec.path).name} is not known"
         )
         kept = None if acting.weights_acting == acting.weights else changes
-        yield ScriptDifference("other-weights", acting.line, evidence, changes=kept, in_doubt=True)
+        yield ScriptDifference("other-weights", line, evidence, changes=kept, in_doubt=True)
     elif acting.learned and read:
         yield _trained_on(subject, acting, changes)
     elif read and not is_same_file(read, subject.spec.path):
         yield _another(subject, source or acting, read)
     elif source is None and read and acting.weights_acting != acting.weights:
-        evidence = f"the parameters that act are not those that {acting.line} loaded: something set them anew"
-        yield ScriptDifference("other-weights", acting.line, evidence, changes=changes)
+        line, instead, said = line_that_sets(subject, acting)
+        evidence = f"the parameters that act are not those that {acting.line} loaded: {said}"
+        yield ScriptDifference("other-weights", line, evidence, instead, changes)
     if is_set_anew(acting):
-        evidence = (
-            f"the parameters that act are not those with which the training of {acting.learn_line} ended: something "
-            "set them anew"
-        )
-        yield ScriptDifference("other-weights", acting.line, evidence, in_doubt=True)
+        line, _, said = line_that_sets(subject, acting)
+        evidence = f"the parameters that act are not those with which the training of {acting.learn_line} ended: {said}"
+        yield ScriptDifference("other-weights", line, evidence, in_doubt=True)
     if read and not acting.learned and acting.weights_last not in ("", acting.weights_acting):
         yield from _changed_while_acting(subject, acting)
 
@@ -64,10 +65,11 @@ def _changed_while_acting(subject: Subject, acting: ObservedModel) -> Iterator[S
     """Parameters that are others at the end; a network in training mode changes its moments itself."""
     if not any(act.training for act in subject.run.acts):
         evidence = (
-            f"the parameters of the model of {acting.line} are others when the script ends than when it first acted: "
-            "only what it earns with the first is measured"
+            f"the parameters of the model of {acting.line} are others when the script ends than when it first acted"
+            f"{'' if acting.set_again_line is None else f', as {acting.set_again_line} sets others'}: only what it "
+            "earns with the first is measured"
         )
-        yield ScriptDifference("other-weights", acting.line, evidence, in_doubt=True)
+        yield ScriptDifference("other-weights", acting.set_again_line or acting.line, evidence, in_doubt=True)
 
 
 def is_untrained(model: ObservedModel) -> bool:

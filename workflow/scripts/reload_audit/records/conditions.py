@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from reload_audit.records.environment_spec import Arguments
 from reload_audit.records.plain_data import PlainData
 from reload_audit.records.specs import EvaluationSpec, ReloadSpec, VecEnvKind
 
@@ -34,6 +35,9 @@ class Condition(PlainData):
     :param episode_starts: whether a recurrent policy is told where episodes begin
     :param give_masks: whether a policy that masks actions is given the masks
     :param clip_actions: whether continuous actions are put into their bounds, as ``predict`` does and a policy does not
+    :param shown: what is made of observations before the policy is given them, as a script does that changes them:
+        their numbers in another ``order``, with ``factors`` and ``shifts``, and clipped at a ``bound``; rounded to some
+        ``decimals``; of another ``dtype``
     :param training_mode: whether the policy's network is as in training, where dropout drops, and normalisation of
         batches takes the moments of each batch
     :param episodes_before: episodes that every environment has seen before the first that counts
@@ -63,6 +67,7 @@ class Condition(PlainData):
     episode_starts: bool = True
     give_masks: bool = True
     clip_actions: bool = True
+    shown: Arguments = field(default_factory=dict)
     training_mode: bool = False
     episodes_before: int = 0
     environment: Mapping[str, Any] = field(default_factory=dict)

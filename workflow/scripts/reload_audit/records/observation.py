@@ -64,6 +64,8 @@ class ObservedModel(PlainData):
     :param path: the zip that it was loaded from, absolute; None where it was not, or not from a file
     :param loaded_on: the model whose ``load`` was called; None where that of a class was
     :param set_from: zips that ``set_parameters`` read into it; empty texts for parameters that were no file
+    :param set_line: that gave it other parameters last before it first acted, those of no file; None where it was not
+        seen, as in place; and ``set_again_line`` after that
     :param learned: steps that it was trained for in the script before it last acted; 0 for none
     :param learn_line: of that training
     :param learn_statistics: file that the observer made of the VecNormalize around its environments when that ended
@@ -84,6 +86,8 @@ class ObservedModel(PlainData):
     path: str | None = None
     loaded_on: int | None = None
     set_from: tuple[str, ...] = ()
+    set_line: Line | None = None
+    set_again_line: Line | None = None
     learned: int = 0
     learn_line: Line | None = None
     learn_count: float = 0.0
@@ -218,6 +222,11 @@ class ObservedEnvironment(PlainData):
         """Whether a VecFrameStack is around it."""
         return any(one.spec.name == VEC_FRAME_STACK for one in self.vec_wrappers)
 
+    @property
+    def spaces_outwards(self) -> list[Spaces]:
+        """Its own spaces, and as each of its wrappers, and of those of its VecEnv, leaves them."""
+        return [self.spaces, *(one.spaces for one in (*(self.wrappers or ()), *self.vec_wrappers))]
+
     def with_each_wrapper(self, changed: Callable[[ObservedWrapper], ObservedWrapper]) -> ObservedEnvironment:
         """It with what a function makes of each of its wrappers, innermost first, and then of those of its VecEnv."""
         own = None if self.wrappers is None else [*map(changed, self.wrappers)]
@@ -269,6 +278,20 @@ class ObservedEpisode(PlainData):
 
 
 @dataclass(frozen=True)
+class UntilAny(PlainData):
+    """What environments side by side were seen to earn between two times that an episode of any of them ended.
+
+    :param first: the sum of the first one's rewards
+    :param every: that of all
+    :param last: the first one's reward in the last step
+    """
+
+    first: float
+    every: float
+    last: float
+
+
+@dataclass(frozen=True)
 class View(PlainData):
     """One observation on its way to the policy, of the first environment side by side.
 
@@ -282,6 +305,21 @@ class View(PlainData):
     returned: tuple[float, ...]
     given: tuple[float, ...]
     inner: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class ActionTaken(PlainData):
+    """An action that the first environment side by side was given, as numbers.
+
+    :param chosen: as the policy gave it; None where the script chose it itself
+    :param raw: then the observation that it follows, as the environment gave it
+    :param returned: likewise, as the script was given it
+    """
+
+    taken: tuple[float, ...]
+    chosen: tuple[float, ...] | None = None
+    raw: tuple[float, ...] = ()
+    returned: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -303,6 +341,9 @@ class ObservedRun(PlainData):
     :param most_in_a_row: steps that followed each other without the policy being asked, at most
     :param together: numbers of the models that were all asked before most of its steps, and given the same, where no
         single one gave its actions
+    :param until_any: of several environments side by side, from each end of any episode to the next
+    :param taken: the first actions that the script chose itself, and those of the policy from the first altered one on
+    :param formed_line: that computes the action which ``step_line`` takes; None where nothing does
     """
 
     model: int | None
@@ -323,6 +364,9 @@ class ObservedRun(PlainData):
     again: int = 0
     most_in_a_row: int = 0
     together: tuple[int, ...] = ()
+    until_any: Sequence[UntilAny] = ()
+    taken: Sequence[ActionTaken] = ()
+    formed_line: Line | None = None
 
     @property
     def acts_by_itself(self) -> bool:
