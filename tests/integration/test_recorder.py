@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import failing
 import fast
 import gymnasium as gym
 import layered
@@ -64,9 +65,11 @@ def test_recording_a_second_time_replaces_the_first(tmp_path):
 
 def test_a_recording_that_fails_half_way_leaves_no_reference_of_another_model(tmp_path):
     record_reference(model(), tmp_path, "CartPole-v1", **QUICK)
-    failing = PPO("MlpPolicy", make_vec_env(planted.RaisesInTraining, n_envs=1), n_steps=32, batch_size=32, seed=0)
+    model_of_failing = PPO(
+        "MlpPolicy", make_vec_env(failing.RaisesInTraining, n_envs=1), n_steps=32, batch_size=32, seed=0
+    )
     with pytest.raises(RuntimeError, match="the simulator went away"):
-        record_reference(failing, tmp_path, episodes=400, n_envs=1)
+        record_reference(model_of_failing, tmp_path, episodes=400, n_envs=1)
     with pytest.raises(Unreadable):
         read_recording(tmp_path)
 

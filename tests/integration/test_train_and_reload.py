@@ -240,12 +240,12 @@ def test_a_lost_reward_is_found_in_the_gap_where_it_was_lost(name, audited):
 BREAKS = "in training: TrainingBroke: "
 
 BROKEN = {
-    "planted:RaisesInTraining": "in training: RuntimeError: the simulator went away",
-    "planted:CrashesInTraining": "in training: the process was ended by SIGSEGV",
-    "planted:RaisesOnReload": "on reload: RuntimeError: the licence server is gone",
-    "planted:CrashesOnReload": "on reload: the process was ended by SIGSEGV",
-    "planted:ExitsOnReload": "on reload: the process ended by itself with exit status 0, without a result",
-    "planted:KilledOnReload": "on reload: the process was ended by SIGKILL, twice: for want of memory, or by somebody",
+    "failing:RaisesInTraining": "in training: RuntimeError: the simulator went away",
+    "failing:CrashesInTraining": "in training: the process was ended by SIGSEGV",
+    "failing:RaisesOnReload": "on reload: RuntimeError: the licence server is gone",
+    "failing:CrashesOnReload": "on reload: the process was ended by SIGSEGV",
+    "failing:ExitsOnReload": "on reload: the process ended by itself with exit status 0, without a result",
+    "failing:KilledOnReload": "on reload: the process was ended by SIGKILL, twice: for want of memory, or by somebody",
     "planted:NoNumber": "on reload: NonFiniteReward: episode ",
     "not_finite:NoNumberAsReward": f"{BREAKS}the environment gave a reward of nan at step 21 of training",
     "not_finite:NoNumberObserved": f"{BREAKS}the environment gave an observation with nan at step 21 of training",
@@ -276,19 +276,19 @@ def test_training_that_diverges_is_said_to_have_diverged(tmp_path):
 
 
 def test_a_hanging_environment_is_an_error_row_with_the_limit(tmp_path):
-    model = audit(tmp_path, env="planted:HangsOnReload", reload={"timeout": 8})
+    model = audit(tmp_path, env="failing:HangsOnReload", reload={"timeout": 8})
     assert model["verdict"] == "error"
     # A slow machine may not even begin an episode in that time; where one began, it is said that none ended.
     assert model["reason"].startswith("on reload: did not finish within 8 seconds")
 
 
 def test_a_memory_hungry_environment_is_an_error_row_with_the_limit(tmp_path):
-    model = audit(tmp_path, env="planted:FillsMemoryOnReload", reload={"memory": 1500})
+    model = audit(tmp_path, env="failing:FillsMemoryOnReload", reload={"memory": 1500})
     assert (model["verdict"], model["reason"]) == ("error", "on reload: held more memory than its limit of 1500 MiB")
 
 
 def test_an_error_row_comes_with_the_log_of_what_happened(audited):
-    model = audited["planted:RaisesOnReload"]
+    model = audited["failing:RaisesOnReload"]
     assert "the licence server is gone" in Path(model["log"]).read_text()
     failure = model["record"]["conditions"]["reload"]["failure"]
     assert "planted.py" in failure["details"]
@@ -332,7 +332,7 @@ def test_training_twice_gives_the_same_model_bit_for_bit(tmp_path):
     "recipe", [{"normalize": True}, {"algo": "DQN", "hyperparams": OFF_POLICY}], ids=["PPO normalized", "DQN"]
 )
 def test_an_interrupted_training_goes_on_from_its_last_checkpoint_and_says_so(recipe, tmp_path):
-    killed = {"env": "planted:KilledOnceInTraining", "env_kwargs": {"marker": str(tmp_path / "killed")}}
+    killed = {"env": "failing:KilledOnceInTraining", "env_kwargs": {"marker": str(tmp_path / "killed")}}
     model = audit(tmp_path, **killed, **recipe, total_timesteps=320, checkpoint_every=64)
     manifest = model["record"]["manifest"]
     assert manifest["resumed_from"] in (128, 192)  # killed at 200
@@ -343,7 +343,7 @@ def test_an_interrupted_training_goes_on_from_its_last_checkpoint_and_says_so(re
 
 
 def test_a_training_that_failed_goes_on_from_its_checkpoint_when_it_is_run_again(tmp_path):
-    fails = {"env": "planted:KilledOnceInTraining", "env_kwargs": {"marker": str(tmp_path / "x"), "killed": False}}
+    fails = {"env": "failing:KilledOnceInTraining", "env_kwargs": {"marker": str(tmp_path / "x"), "killed": False}}
     spec = training_spec(**fails, total_timesteps=320, checkpoint_every=64)
     train_model(spec, tmp_path / "trained", tmp_path / "log", code="", limits=LIMITS)
     assert "the simulator went away" in read_json(tmp_path / "trained/manifest.json")["failure"]["message"]

@@ -125,7 +125,7 @@ def config_with_a_failure() -> dict[str, Any]:
     """A configuration of three models: two healthy ones, and one whose training fails."""
     return small_config(
         experiment(name="healthy", normalize=True, n_envs=[1, 2]),
-        experiment(name="falls", env="planted:RaisesInTraining"),
+        experiment(name="falls", env="failing:RaisesInTraining"),
     )
 
 

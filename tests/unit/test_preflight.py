@@ -23,8 +23,8 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         "here.env: 'planted:Drawz' cannot be made: module 'planted' neither has a class 'Drawz' nor registers",
     ),
     "a constructor that raises": (
-        {"env": "planted:RaisesInConstructor", "env_kwargs": {"port": 81}},
-        "here.env: constructing 'planted:RaisesInConstructor' with {'port': 81} raised ConnectionError: no simulator",
+        {"env": "failing:RaisesInConstructor", "env_kwargs": {"port": 81}},
+        "here.env: constructing 'failing:RaisesInConstructor' with {'port': 81} raised ConnectionError: no simulator",
     ),
     "an argument that the constructor does not take": (
         {"env": "planted:Draws", "env_kwargs": {"levle": 1}},

@@ -205,7 +205,7 @@ def test_the_checkers_of_gymnasium_and_sb3_are_quoted(results):
 @pytest.mark.parametrize(
     ("name", "kwargs", "message"),
     [
-        ("planted:RaisesInConstructor", {"port": 99}, "ConnectionError: no simulator on port 99"),
+        ("failing:RaisesInConstructor", {"port": 99}, "ConnectionError: no simulator on port 99"),
         ("planted:Missing", {}, "neither has a class 'Missing'"),
     ],
 )
@@ -219,7 +219,7 @@ def test_an_environment_that_does_not_run_is_a_result_that_says_why(tmp_path, na
 
 @pytest.mark.slow
 def test_an_environment_that_crashes_once_it_has_been_used_has_that_as_its_finding(tmp_path):
-    prober = Prober(environment("planted:CrashesInTraining"), PROBE, tmp_path / "probe.log")
+    prober = Prober(environment("failing:CrashesInTraining"), PROBE, tmp_path / "probe.log")
     prober.probe()
     finding = only(findings(prober.record()))
     assert finding.cause == "not-runnable"

@@ -23,8 +23,8 @@ def finished_audit(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace,
     workspace.configure(
         small_config(
             experiment(name="healthy", n_envs=[1, 2]),
-            experiment(name="falls", env="planted:RaisesInTraining"),
-            experiment(name="crashes", env="planted:CrashesOnReload"),
+            experiment(name="falls", env="failing:RaisesInTraining"),
+            experiment(name="crashes", env="failing:CrashesOnReload"),
             experiment(name="loses", env="planted:ConstructionDraws"),
             replay=True,
         )

@@ -22,19 +22,23 @@ MODELS = int(os.environ.get("TEST_MODELS", "80"))
 """In eight batches; a thousand take some minutes more, and give the same."""
 
 BROKEN = {
-    "crashes": ("CrashesOnReload", "the process was ended by SIGSEGV"),
-    "exits": ("ExitsOnReload", "the process ended by itself with exit status 0, without a result"),
-    "deadlocks": ("DeadlocksOnReload", "did not finish within 60 seconds"),
-    "leaks": ("FillsMemoryOnReload", "held more memory than its limit of 2000 MiB"),
-    "raises": ("RaisesOnReload", "RuntimeError: the licence server is gone"),
-    "exits-in-close": ("ExitsInClose", "the process ended by itself with exit status 0, without a result"),
-    "no-number": ("NoNumber", "earned nan; expected a number"),
-    "other-shape": ("OtherShapeOnReload", "could not broadcast input array from shape (7,) into shape (3,)"),
-    "cut": ("Draws", "damaged zip"),
+    "crashes": ("failing:CrashesOnReload", "the process was ended by SIGSEGV"),
+    "exits": ("failing:ExitsOnReload", "the process ended by itself with exit status 0, without a result"),
+    "deadlocks": ("failing:DeadlocksOnReload", "did not finish within 60 seconds"),
+    "leaks": ("failing:FillsMemoryOnReload", "held more memory than its limit of 2000 MiB"),
+    "raises": ("failing:RaisesOnReload", "RuntimeError: the licence server is gone"),
+    "exits-in-close": ("failing:ExitsInClose", "the process ended by itself with exit status 0, without a result"),
+    "no-number": ("planted:NoNumber", "earned nan; expected a number"),
+    "other-shape": ("failing:OtherShapeOnReload", "could not broadcast input array from shape (7,) into shape (3,)"),
+    "cut": ("planted:Draws", "damaged zip"),
 }
 """Folder, environment and reason."""
 
-HARMLESS = {"forks": "ForksOnReload", "prints": "PrintsOnReload", "raises-in-close": "RaisesInClose"}
+HARMLESS = {
+    "forks": "failing:ForksOnReload",
+    "prints": "failing:PrintsOnReload",
+    "raises-in-close": "failing:RaisesInClose",
+}
 """What does not keep the rewards from being measured."""
 
 
@@ -49,13 +53,13 @@ class Audited:
 def audit_of_many(tmp_path_factory: pytest.TempPathFactory) -> Audited:
     folder = tmp_path_factory.mktemp("many")
     environments = {name: env for name, (env, _) in BROKEN.items()} | HARMLESS
-    for env in {"Draws", *environments.values()}:
-        spec = training_spec(env=f"planted:{env}")
+    for env in {"planted:Draws", *environments.values()}:
+        spec = training_spec(env=env)
         train_model(spec, folder / "templates" / env, folder / "log", "", Limits(300, 4096))
     workspace = Workspace(folder / "audit")
     fleet = workspace.folder / "fleet"
     for number in range(MODELS - len(environments)):
-        shutil.copytree(folder / "templates/Draws", fleet / f"healthy-{number:04}", copy_function=os.link)
+        shutil.copytree(folder / "templates/planted:Draws", fleet / f"healthy-{number:04}", copy_function=os.link)
     for name, env in environments.items():
         shutil.copytree(folder / "templates" / env, fleet / name)
     os.truncate(fleet / "cut/model.zip", 5000)
@@ -63,7 +67,7 @@ def audit_of_many(tmp_path_factory: pytest.TempPathFactory) -> Audited:
         small_config(
             experiments=[],
             runs=["fleet"],
-            trust=["planted"],
+            trust=["planted", "failing"],
             reload={"n_envs": [2], "other_vec_env": False, "timeout": 60, "memory": 2000},
             probe={"timeout": 60},
         )

@@ -72,12 +72,12 @@ def test_all_problems_of_experiments_are_reported_at_once(bare_workspace):
             experiment(name="healthy"),
             experiment(name="typo", env="CartPoole-v1"),
             experiment(name="module", env="nowhere:Env"),
-            experiment(name="raises", env="planted:RaisesInConstructor"),
+            experiment(name="raises", env="failing:RaisesInConstructor"),
             experiment(name="space", algo="SAC", hyperparams={}),
         )
     )
     output = refused(bare_workspace).output
     assert "config/config.yaml: experiments[1] (typo).env: 'CartPoole-v1' cannot be made" in output
     assert "config/config.yaml: experiments[2] (module).env: 'nowhere:Env' cannot be made: no module named" in output
-    assert "config/config.yaml: experiments[3] (raises).env: constructing 'planted:RaisesInConstructor'" in output
+    assert "config/config.yaml: experiments[3] (raises).env: constructing 'failing:RaisesInConstructor'" in output
     assert "config/config.yaml: experiments[4] (space).algo: SAC needs an action space of kind Box" in output

@@ -29,7 +29,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, str, st
     workspace = Workspace(tmp_path_factory.mktemp("watched") / "audit")
     workspace.configure(
         small_config(
-            experiment(name="healthy", normalize=True), experiment(name="falls", env="planted:RaisesInTraining")
+            experiment(name="healthy", normalize=True), experiment(name="falls", env="failing:RaisesInTraining")
         )
     )
     page = workspace.folder / "results/progress.html"
