@@ -172,7 +172,6 @@ SOUND = {
     "exported-with-its-statistics-A2C": Case(
         "A2C",
         EXPORTED,
-        EXPORTED_ACTOR,
         edits={
             'VecNormalize.load("ALGO.pkl", ': "",
             "env_kwargs=KWARGS))": 'env_kwargs=KWARGS)\nmoments = np.load("ALGO.npz")',
@@ -370,7 +369,6 @@ FAULTY = {
     "exported-A2C": Case(
         "A2C",
         EXPORTED,
-        EXPORTED_ACTOR,
         ("statistics-not-loaded",),
         {
             'VecNormalize.load("ALGO.pkl", ': "",
