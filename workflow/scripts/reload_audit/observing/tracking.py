@@ -264,16 +264,21 @@ class Watched:
         assert self.run is not None
         seen, over = result[1], result[2]
         rewards = seen if leaf_rewards is None else leaf_rewards
-        self.first += float(seen[0])
         ended = False
         for number, slot in enumerate(self.slots):
-            its = float(seen[number])
-            self.every += its
-            slot.add(float(rewards[number]), its, bool(over[number]))
+            slot.add(float(rewards[number]), float(seen[number]), bool(over[number]))
             if slot.over:
                 self.run.episodes.append(slot.close(number, "ended"))
                 ended = True
-        if ended and len(self.slots) > 1:
+        if len(self.slots) > 1:
+            self._step_until_any(seen, ended=ended)
+
+    def _step_until_any(self, seen: Any, *, ended: bool) -> None:
+        """Count a step of several environments, of which any may have ended an episode."""
+        assert self.run is not None
+        self.first += float(seen[0])
+        self.every += sum(map(float, seen))
+        if ended:
             self.run.until_any.append(UntilAny(self.first, self.every, float(seen[0])))
             self.first = self.every = 0.0
 
