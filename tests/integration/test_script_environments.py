@@ -198,3 +198,36 @@ for slope, name in GIVEN:
         "slope=0.25 to 2, name='a' or 'b'); the last of them is compared"
     )
     assert remarks("[(1.5, 'a')] * 3") == ""
+
+
+def test_modules_in_a_folder_that_the_script_puts_on_the_path_are_its_own(boiler: Path) -> None:
+    (boiler / "project/eval").mkdir(parents=True)
+    (boiler / "project/sources").mkdir()
+    (boiler / "project/sources/cold.py").write_text(
+        "import boiler\n\nclass Cold(boiler.Boiler):\n    pass\n\ndef acts(model, obs):\n"
+        "    return model.predict(obs)[0]\n"
+    )
+    text = """
+import sys
+from pathlib import Path
+sys.path.append(str(Path(__file__).resolve().parents[1] / "sources"))
+from cold import Cold, acts
+from stable_baselines3 import PPO
+
+model, env = PPO.load("../../boiler.zip"), Cold()
+for _ in range(2):
+    obs, over = env.reset()[0], False
+    while not over:
+        obs, reward, terminated, truncated, _ = env.step(acts(model, obs))
+        over = terminated or truncated
+"""
+    seen = observed(boiler / "project/eval", "enjoy.py", text)
+    assert (seen.python_path, seen.own_packages) == ((str(boiler / "project/sources"),), ("boiler", "cold"))
+    run = seen.run
+    assert run is not None
+    assert [str(act.line) for act in run.acts] == ["cold.py:7"]
+    script = script_in(boiler / "project/eval", "enjoy.py")
+    (found,) = compared_with_models(seen, script, [], POLICY, str(boiler / "project/eval/kept"))
+    assert found.model is not None
+    assert found.model.environment.env == "cold:Cold"
+    assert str(boiler / "project/sources") in found.model.environment.python_path

@@ -256,8 +256,11 @@ model.save("models/snake_final")
         ("models/another.zip", 2048, "", ""),
         ("models/snake_final.zip", 512, "", ""),
         ("models/snake_final.zip", 2048, "model.get_env().env_method('set_size', 9)", ""),
+        ("models/snake_final.zip", 2048, "env.unwrapped.size += 2", ""),
+        ("models/snake_final.zip", 2048, "setattr(env.unwrapped, 'size', 9)", ""),
+        ("models/snake_final.zip", 2048, "assert env.unwrapped.size == 7", "train.py:6"),
     ],
-    ids=["its-script", "another-file", "other-numbers", "a-curriculum"],
+    ids=["its-script", "another-file", "other-numbers", "a-curriculum", "changed", "changed-by-name", "looked-at"],
 )
 def test_a_script_says_how_a_model_was_trained_only_where_it_saves_that_file_and_nothing_speaks_against_it(
     tmp_path: Path, model: str, n_steps: int, curriculum: str, said: str

@@ -69,6 +69,7 @@ def compared_with_models(
     :param folder: where the observer left what the script acted with
     """
     observation = with_alike_joined(with_kept_classes(observation))
+    script = replace(script, python_path=(*script.python_path, *observation.python_path))
     raised = (*_raised(observation), *_of_other_spaces(observation))
     meant = next((one.path for one in models if one.model == script.model), script.model)
     runs = runs_of_models(observation, meant)

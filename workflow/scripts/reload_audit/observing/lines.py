@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import linecache
+import os
 import re
 import sys
 import sysconfig
@@ -39,6 +40,7 @@ class UserLines:
         self._folders = [str(folder) + "/" for folder in folders]
         self._libraries = (sysconfig.get_paths()["stdlib"] + "/", str(Path(__file__).parents[1]) + "/")
         self._is_user: dict[str, bool] = {}
+        self._path = frozenset(sys.path)
 
     def place(self, *, in_script: bool = False) -> tuple[str, int] | None:
         """File and number of the line of the user's code that is being carried out; None where there is none.
@@ -106,7 +108,12 @@ class UserLines:
             return True
         if name.startswith(self._libraries) or any(f"/{part}/" in name for part in _INSTALLED):
             return False
-        return any(name.startswith(folder) for folder in self._folders)
+        return any(name.startswith(folder) for folder in (*self._folders, *(f"{one}/" for one in self.folders_added())))
+
+    def folders_added(self) -> tuple[str, ...]:
+        """The folders that the script has put on ``sys.path`` itself."""
+        added = (os.path.realpath(entry) for entry in sys.path if isinstance(entry, str) and entry not in self._path)
+        return tuple(one for one in dict.fromkeys(added) if Path(one).is_dir() and f"{one}/" not in self._folders)
 
     def _shown(self, file: str) -> str:
         path = Path(file)

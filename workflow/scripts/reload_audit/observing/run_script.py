@@ -69,6 +69,7 @@ def observe_script(spec: ScriptSpec, folder: str) -> Observation:
         found,
         said=said,
         own_packages=lines.packages(),
+        python_path=lines.folders_added(),
         raised=ended.raised,
         raised_at=at,
         stopped=ended.stopped,

@@ -458,6 +458,7 @@ class Observation(PlainData):
     :param own_classes: of environments and wrappers that the script defines itself, by ``__main__:Name``, the name
         under which the observer has kept them
     :param own_packages: the user's own packages and modules that it imported, also while it loaded a model
+    :param python_path: folders that it put on ``sys.path`` itself
     :param failed_load: the last ``load`` that raised
     :param last_reset: the line of the last reset of an environment
     :param raised: the exception that ended it, in one line; empty for none
@@ -477,6 +478,7 @@ class Observation(PlainData):
     evaluations: Sequence[ObservedEvaluation] = ()
     own_classes: Mapping[str, str] = field(default_factory=dict)
     own_packages: tuple[str, ...] = ()
+    python_path: tuple[str, ...] = ()
     failed_load: FailedLoad | None = None
     last_reset: Line | None = None
     raised: str = ""

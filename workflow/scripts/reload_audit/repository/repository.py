@@ -38,8 +38,11 @@ from reload_audit.repository.told import Told, beside, choices, without_descript
 from reload_audit.repository.training_arguments import doubts_about, that_trained
 from reload_audit.repository.values import Value
 
-_CHANGES = re.compile(r"\.(env_method|set_attr|set_wrapper_attr)\(")
-"""Calls of a VecEnv that change environments after they have been made."""
+_CHANGES = re.compile(
+    r"\.(?:env_method|set_attr|set_wrapper_attr)\(|\.unwrapped(?:\.\w+)+(?:\[[^]]*\])?\s*[-+*/]?=(?!=)"
+    r"|\bsetattr\(\s*[\w.]*\.unwrapped\b"
+)
+"""What changes environments after they are made: calls of a VecEnv, and assignments to what is inside wrappers."""
 
 
 @dataclass(frozen=True)
