@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -423,6 +424,20 @@ prepare(METHOD, hash_seed=0)
 answer(call("{TARGETS}:give", (1,), method=METHOD, log=LOG).value)
 """)
     assert runs.read_text() == "once\n"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/thread-self/children").exists(), reason="nothing names a process's children here")
+def test_to_weigh_a_process_looks_at_none_of_the_machine_s_others(run_script: Callable[[str], Any]) -> None:
+    opened = run_script(f"""
+opened = []
+prepare(METHOD, hash_seed=0)
+sys.addaudithook(lambda event, arguments: opened.append(str(arguments[0])) if event == "open" else None)
+call("{TARGETS}:share_with_forks", (1, 1, 1.5), method=METHOD, log=LOG, memory=1000)
+answer(opened)
+""")
+    looked_at = {match[1] for path in opened if (match := re.match(r"/proc/(\d+)/", path))}
+    assert len(looked_at) == 2, looked_at  # the process and its fork
 
 
 def test_the_calling_script_keeps_its_name(run_script: Callable[[str], Any], tmp_path: Path) -> None:

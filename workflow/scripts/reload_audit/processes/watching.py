@@ -21,7 +21,7 @@ from reload_audit.processes.outcome import TAIL_BYTES, Failure, error_said
 
 _POLL_SECONDS = 0.1
 _WEIGH_SECONDS = 0.5
-"""Seconds between two measurements of memory: each reads something of every process of the machine."""
+"""Seconds between two measurements of memory."""
 
 _LEAVING_SECONDS = 30.0
 """How long one may take to end that has closed its connection: a large one that was killed frees its memory first."""
@@ -144,20 +144,30 @@ def _stopped(group: int) -> Iterator[None]:
 
 def _memory_held(pid: int, limit: int) -> float:
     """MiB that a process and its descendants hold; exact, with shared pages counted once, only where it matters."""
-    try:
-        process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
-        resident = sum(_ignoring_the_dead(member, "memory_info", "rss") for member in family) / _MIB
-        if resident <= limit or sys.platform != "linux":
-            return resident
-        return sum(_ignoring_the_dead(member, "memory_full_info", "pss") for member in family) / _MIB
-    except psutil.NoSuchProcess:
-        return 0.0
+    family = _family(pid)
+    resident = sum(_ignoring_the_dead(member, "memory_info", "rss") for member in family) / _MIB
+    if resident <= limit or sys.platform != "linux":
+        return resident
+    return sum(_ignoring_the_dead(member, "memory_full_info", "pss") for member in family) / _MIB
 
 
-def _ignoring_the_dead(process: psutil.Process, method: str, field: str) -> int:
+def _family(pid: int) -> list[int]:
+    """A process and its descendants, as far as they still run."""
+    if not Path("/proc/thread-self/children").exists():  # macOS, or a kernel without them
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+        return []
+    family = [pid]
+    for member in family:  # psutil would look at all processes of the machine, which may be very many
+        with contextlib.suppress(OSError):
+            for thread in Path(f"/proc/{member}/task").iterdir():
+                family += map(int, (thread / "children").read_text(encoding="ascii").split())
+    return family
+
+
+def _ignoring_the_dead(pid: int, method: str, field: str) -> int:
     try:
-        return int(getattr(getattr(process, method)(), field))
+        return int(getattr(getattr(psutil.Process(pid), method)(), field))
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return 0
 
