@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from reload_audit.planning.snakemake_internals import TRIED, Snakemake, UntriedVersionError, check_version
+from reload_audit.planning import snakemake_internals
+from reload_audit.planning.snakemake_internals import (
+    IMPORTED_FOR_SCRIPTS,
+    TRIED,
+    Snakemake,
+    UntriedVersionError,
+    check_version,
+)
 from support.builders import ROOT
 
 
@@ -63,6 +73,17 @@ def test_configuration_files_are_those_of_the_command_line_before_those_of_the_s
     assert Snakemake(given, TRIED[-1]).has_configuration
 
 
+LOCAL = {
+    "local_exec": True,
+    "is_main_process": True,
+    "dryrun": False,
+    "touch": False,
+    "executor_plugin": "local",
+    "deployment_settings": SimpleNamespace(deployment_method=frozenset()),
+}
+"""Of a workflow whose jobs run on this machine."""
+
+
 @pytest.mark.parametrize(
     ("other", "here"),
     [
@@ -76,6 +97,30 @@ def test_configuration_files_are_those_of_the_command_line_before_those_of_the_s
     ],
 )
 def test_jobs_start_here_where_they_are_of_this_process_and_its_interpreter(other: dict[str, object], here: bool):
-    usual = {"local_exec": True, "is_main_process": True, "dryrun": False, "touch": False, "executor_plugin": "local"}
-    usual |= {"deployment_settings": SimpleNamespace(deployment_method=frozenset())}
-    assert Snakemake(workflow(**usual | other), TRIED[-1]).starts_jobs_here is here
+    assert Snakemake(workflow(**LOCAL | other), TRIED[-1]).starts_jobs_here is here
+
+
+def imported_by(code: str) -> set[str]:
+    """What a new interpreter has imported when it has run this."""
+    show = f"import sys\n{code}\nprint(*sys.modules)"
+    return {*subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, check=True).stdout.split()}
+
+
+def test_snakemake_imports_for_a_script_what_is_imported_ahead():
+    lists = "Snakemake(*[InputFiles()] * 8, rulename='train', bench_iteration=None)"
+    assert IMPORTED_FOR_SCRIPTS not in imported_by("import snakemake.iocontainers, snakemake.script")
+    assert IMPORTED_FOR_SCRIPTS in imported_by(f"from snakemake.iocontainers import *\n{lists}")
+
+
+@pytest.mark.parametrize(("other", "ahead"), [({}, True), ({"dryrun": True}, False), ({"local_exec": False}, False)])
+def test_where_scripts_will_start_here_it_is_imported_ahead(
+    other: dict[str, object], ahead: bool, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(snakemake_internals, "IMPORTED_FOR_SCRIPTS", "this_is_imported")
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "this_is_imported.py").write_text("")
+    before = {*threading.enumerate()}
+    Snakemake(workflow(**LOCAL | other), TRIED[-1]).import_ahead()
+    for thread in {*threading.enumerate()} - before:
+        thread.join()
+    assert (sys.modules.pop("this_is_imported", None) is not None) is ahead
