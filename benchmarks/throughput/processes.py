@@ -12,6 +12,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
+_OF_THE_CALLER = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+"""Environment variables that processes of a benchmark do not get."""
+
 Command = Sequence[object]
 
 
@@ -27,9 +30,12 @@ class Done:
 
 
 def environment() -> dict[str, str]:
-    """What every process starts with: one thread for every numerical library."""
+    """What every process starts with: one thread for every numerical library, and Python as it is by default.
+
+    Python then keeps what it has compiled: what pip installs is compiled, a clone would be anew in every process.
+    """
     one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return {**{name: value for name, value in os.environ.items() if name != "PYTHONPATH"}, **one}
+    return {**{name: value for name, value in os.environ.items() if name not in _OF_THE_CALLER}, **one}
 
 
 def run_all(commands: Sequence[Command], cores: int, log: Path, folder: Path | None = None) -> list[Done]:
