@@ -15,7 +15,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize
 
-from reload_audit.records.storage import Digest
+from reload_audit.records.digests import Digest
 from reload_audit.remedies.normalize_as_trained import NormalizeAsTrained
 from reload_audit.remedies.statistics_file import save_statistics, statistics_of
 from support.builders import ROOT

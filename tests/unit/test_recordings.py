@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from reload_audit.models.recording import read_recording
 from reload_audit.reading.refusal import Unreadable
+from reload_audit.records.digests import digest
 from reload_audit.records.episodes import TrainTime, first_difference
-from reload_audit.records.storage import digest, json_text
+from reload_audit.records.storage import json_text
 
 Content = dict[str, Any]
 

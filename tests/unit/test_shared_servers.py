@@ -20,7 +20,13 @@ import pytest
 
 from reload_audit.jobs import external, probe, reload, sharing, train
 from reload_audit.processes import shared_servers, watching
-from reload_audit.processes.fork_servers import OF_A_JOB, VARIABLE, file_of_imported
+from reload_audit.processes.fork_servers import (
+    OF_A_JOB,
+    RELOAD_HASH_SEED,
+    TRAIN_HASH_SEED,
+    VARIABLE,
+    file_of_imported,
+)
 from reload_audit.processes.isolation import call, prepare
 from reload_audit.processes.outcome import Outcome
 from support.builders import ROOT
@@ -414,5 +420,9 @@ def test_a_call_whose_server_is_stopped_ends_with_its_time(
 
 
 def test_the_servers_of_a_run_import_what_those_of_its_jobs_would() -> None:
-    wanted = {*train.PRELOAD, *reload.PRELOAD, *external.PRELOAD, *probe.PRELOAD} - {"time_machine"}
-    assert wanted <= {*sharing.PRELOAD}
+    wanted = {
+        TRAIN_HASH_SEED: {*train.PRELOAD, *probe.PRELOAD},
+        RELOAD_HASH_SEED: {*reload.PRELOAD, *external.PRELOAD, *probe.PRELOAD},
+    }
+    for hash_seed, names in wanted.items():
+        assert names - {"time_machine"} <= {*sharing.PRELOAD[hash_seed]}

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 import torch as th
 
-from reload_audit.records.storage import Digest, atomic_path, digest, plain, read_json, write_json, write_text
+from reload_audit.records.digests import Digest, digest
+from reload_audit.records.storage import atomic_path, plain, read_json, write_json, write_text
 from support.builders import ROOT
 
 

@@ -73,7 +73,7 @@ class Audited:
         return [*found.values()]
 
     def fork_servers(self) -> list[Process]:
-        """Of all jobs, in the order in which they were started."""
+        """Of all jobs, in the order in which they were started: that of trainings, that of reloads."""
         named = "multiprocessing.forkserver"
         return [process for process in self.processes if not process.forked and named in process.arguments[-1]]
 
@@ -244,7 +244,8 @@ def interpreters(audited: Audited) -> dict[str, Process]:
     """One process of each kind that imports anything: scripts, what others are copied from, and copies."""
     scripts = ("check", "train", "reload", "audit_external", "probe", "aggregate", "summarize", "report")
     return {f"script {rule}": audited.jobs(rule)[0] for rule in scripts} | {
-        "fork server": audited.fork_servers()[0],
+        "fork server of trainings": audited.fork_servers()[0],
+        "fork server of reloads": audited.fork_servers()[1],
         "fresh process of train": audited.process("sound-seed0-n1", "train"),
         "fresh process of reload": audited.process("sound-seed0-n1", "reload"),
         "fresh process of audit_external": audited.process("found-0", "reload"),

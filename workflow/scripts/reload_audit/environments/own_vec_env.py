@@ -14,11 +14,11 @@ from reload_audit.environments.construction import describe_vec_env
 from reload_audit.environments.seeded_episodes import PARKED_KEY, EpisodeTooLong, SeededEpisode
 from reload_audit.environments.step_recorders import EnvironmentSteps
 from reload_audit.processes.imports import ImportProblem, import_object, with_functions, with_objects
+from reload_audit.records.digests import Digest
 from reload_audit.records.environment_spec import EnvironmentSpec
 from reload_audit.records.episodes import UNSEEDED
 from reload_audit.records.manifest import Construction
 from reload_audit.records.steps import EPISODES
-from reload_audit.records.storage import Digest
 
 _COUNTS = ("n_envs", "num_envs")
 

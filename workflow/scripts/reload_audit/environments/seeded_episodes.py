@@ -14,10 +14,10 @@ from reload_audit.environments.construction import wrappers_of_the_user
 from reload_audit.environments.older_apis import Info
 from reload_audit.environments.step_recorders import EnvironmentSteps
 from reload_audit.environments.unseen import Unseen
+from reload_audit.records.digests import Digest
 from reload_audit.records.episodes import Pays, paid_between
 from reload_audit.records.manifest import Construction
 from reload_audit.records.steps import EPISODES, EpisodeSteps
-from reload_audit.records.storage import Digest
 
 PARKED_KEY = "reload_audit_parked"
 """Key in the ``info`` of a step that a parked :class:`SeededEpisodes` answers without stepping its environment."""

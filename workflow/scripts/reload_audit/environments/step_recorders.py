@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from reload_audit.records.digests import Digest
 from reload_audit.records.steps import ASKED_AT, MARK_EVERY, MARKS, STEPS, EpisodeSteps
-from reload_audit.records.storage import Digest
 
 _MOST_WAITING = 64
 _MOST_WAITING_BYTES = 2**16

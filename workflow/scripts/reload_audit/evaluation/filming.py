@@ -27,9 +27,9 @@ from reload_audit.evaluation.external import load_external
 from reload_audit.evaluation.trained import load_trained
 from reload_audit.judging.criteria import Criteria
 from reload_audit.records.conditions import Condition
+from reload_audit.records.digests import Digest
 from reload_audit.records.replay import MOST_STEPS, Film, Moment
 from reload_audit.records.specs import EvaluationSpec, ExternalPolicy, ExternalSpec, TrainingSpec
-from reload_audit.records.storage import Digest
 
 if TYPE_CHECKING:
     from PIL.Image import Image

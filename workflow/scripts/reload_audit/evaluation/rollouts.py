@@ -24,12 +24,12 @@ from reload_audit.environments.valid_actions import can_be_masked, sample_valid
 from reload_audit.evaluation.acting import acting
 from reload_audit.evaluation.observations import check_usable
 from reload_audit.evaluation.shown import shown_as
+from reload_audit.records.digests import Digest
 from reload_audit.records.environment_spec import Arguments
 from reload_audit.records.episodes import Episode
 from reload_audit.records.manifest import Construction
 from reload_audit.records.specs import EvaluationSpec
 from reload_audit.records.steps import EPISODES, EpisodeSteps, Steps
-from reload_audit.records.storage import Digest
 
 _FLUSH_STEPS = 64
 

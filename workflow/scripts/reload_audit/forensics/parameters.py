@@ -17,8 +17,8 @@ from reload_audit.reading.model_zip import SavedModel
 from reload_audit.reading.plain_values import mapping
 from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.reading.tensors import pickles_of_tensors
+from reload_audit.records.digests import digest
 from reload_audit.records.examination import Facts
-from reload_audit.records.storage import digest
 
 CAUSE = "parameters-of-another-checkpoint"
 

@@ -25,7 +25,7 @@ from reload_audit.models import model_folder
 from reload_audit.reading.model_zip import SavedModel
 from reload_audit.reading.refusal import Unreadable, refusing
 from reload_audit.reading.statistics import Moments, SavedStatistics
-from reload_audit.records.storage import digest
+from reload_audit.records.digests import digest
 
 MISSING = "statistics-missing"
 CHECKPOINT = "statistics-of-another-checkpoint"

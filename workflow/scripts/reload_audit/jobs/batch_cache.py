@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from reload_audit.planning.watched_files import found_files
+from reload_audit.records.digests import digest
 from reload_audit.records.model_record import ModelRecord
 from reload_audit.records.specs import ExternalSpec
-from reload_audit.records.storage import atomic_path, digest, plain
+from reload_audit.records.storage import atomic_path, plain
 
 
 class BatchCache:

@@ -14,17 +14,18 @@ from reload_audit.judging.claims import exploring_may_tell
 from reload_audit.judging.criteria import Criteria
 from reload_audit.models.recording import read_recording
 from reload_audit.processes import isolation
-from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED
+from reload_audit.processes.fork_servers import JUDGING, LIBRARIES, RELOAD_HASH_SEED
 from reload_audit.processes.full_disk import is_of_the_machine
 from reload_audit.processes.job_log import log_traceback
 from reload_audit.processes.notes import Note, leave
 from reload_audit.reading.refusal import Unreadable, unforeseen
 from reload_audit.records.conditions import CANONICAL, EXPLORING, Condition, conditions
+from reload_audit.records.digests import digest
 from reload_audit.records.episodes import RandomReward
 from reload_audit.records.manifest import ExternalFacts, ExternalManifest
 from reload_audit.records.model_record import Measurement, ModelRecord, check_record, write_batch
 from reload_audit.records.specs import ExternalPolicy, ExternalSpec, ReloadSpec
-from reload_audit.records.storage import digest, plain
+from reload_audit.records.storage import plain
 
 _EVALUATE = "reload_audit.evaluation.external:evaluate_external"
 _EXAMINE = "reload_audit.diagnosis.examine:examine_external"
@@ -32,7 +33,7 @@ _EXAMINE = "reload_audit.diagnosis.examine:examine_external"
 _EXPLORING_EPISODES = 100
 """Episodes with stochastic actions, at most: as many training episodes are in a model's zip."""
 
-PRELOAD = (*LIBRARIES, *(target.partition(":")[0] for target in (_EVALUATE, _EXAMINE)))
+PRELOAD = (*LIBRARIES, *JUDGING, *(target.partition(":")[0] for target in (_EVALUATE, _EXAMINE)))
 
 
 def audit_batch(

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from reload_audit.records.storage import digest, folder_digest, plain, write_json
+from reload_audit.records.storage import folder_digest, plain, write_json
 
 _NOTE = ".finished.json"
 """The file in a trained model's folder, and its key in a record."""
@@ -21,7 +21,7 @@ _KEY = "finished"
 
 def made_of(*parts: object) -> str:
     """A digest of all that decides a result."""
-    return digest(plain(parts))
+    return _digest(parts)
 
 
 def note_in_folder(folder: Path, made: str) -> None:
@@ -40,7 +40,7 @@ def is_finished_folder(folder: Path, *made: str) -> bool:
 
 def with_note(record: Mapping[str, object], made: str) -> dict[str, object]:
     """A record that also says what it is made of."""
-    return {**record, _KEY: {"made_of": made, "content": _record_digest(record)}}
+    return {**record, _KEY: {"made_of": made, "content": _digest(record)}}
 
 
 def is_finished_record(path: Path, made: str) -> bool:
@@ -48,10 +48,10 @@ def is_finished_record(path: Path, made: str) -> bool:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         note = record.pop(_KEY)
-        return bool(note["made_of"] == made and note["content"] == _record_digest(record))
+        return bool(note["made_of"] == made and note["content"] == _digest(record))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return False
 
 
-def _record_digest(record: Mapping[str, object]) -> str:
-    return hashlib.sha256(json.dumps(plain(record), sort_keys=True).encode()).hexdigest()
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(plain(value), sort_keys=True).encode()).hexdigest()

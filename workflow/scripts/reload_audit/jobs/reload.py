@@ -12,7 +12,7 @@ from reload_audit.jobs.ended import note_end
 from reload_audit.jobs.finished import is_finished_record, made_of, with_note
 from reload_audit.judging.criteria import Criteria
 from reload_audit.processes import isolation, job_memory
-from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED
+from reload_audit.processes.fork_servers import JUDGING, LIBRARIES, RELOAD_HASH_SEED
 from reload_audit.processes.full_disk import is_of_the_machine
 from reload_audit.processes.job_log import log_traceback
 from reload_audit.processes.notes import Note, leave
@@ -44,7 +44,7 @@ class Folders:
     reloaded: Path
 
 
-PRELOAD = (*LIBRARIES, *(target.partition(":")[0] for target in (_EVALUATE, _EXAMINE)))
+PRELOAD = (*LIBRARIES, *JUDGING, *(target.partition(":")[0] for target in (_EVALUATE, _EXAMINE)))
 
 
 def reload_batch(

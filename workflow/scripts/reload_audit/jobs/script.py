@@ -16,7 +16,7 @@ from reload_audit.judging.claims import exploring_may_tell, judge_by_claims
 from reload_audit.judging.criteria import Criteria
 from reload_audit.judging.judgement import Judgement
 from reload_audit.processes import isolation
-from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED
+from reload_audit.processes.fork_servers import JUDGING, LIBRARIES, RELOAD_HASH_SEED
 from reload_audit.records.conditions import Condition
 from reload_audit.records.model_record import Measurement
 from reload_audit.records.observation import Observation
@@ -38,7 +38,7 @@ _OBSERVE = "reload_audit.observing.run_script:observe_script"
 _COMPARE = "reload_audit.observing.differences:compared_with_models"
 _EVALUATE = "reload_audit.evaluation.external:evaluate_external"
 
-PRELOAD = (*LIBRARIES, *(target.partition(":")[0] for target in (_OBSERVE, _COMPARE, _EVALUATE)))
+PRELOAD = (*LIBRARIES, *JUDGING, *(target.partition(":")[0] for target in (_OBSERVE, _COMPARE, _EVALUATE)))
 
 _FEWEST, _MOST = 20, 200
 """Episodes of a condition: as many as the script ran, but no fewer and no more."""

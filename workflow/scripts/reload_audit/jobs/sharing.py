@@ -9,19 +9,25 @@ import contextlib
 from collections.abc import Iterable
 
 from reload_audit.processes import shared_servers
-from reload_audit.processes.fork_servers import LIBRARIES, RELOAD_HASH_SEED, TRAIN_HASH_SEED
+from reload_audit.processes.fork_servers import JUDGING, LIBRARIES, RELOAD_HASH_SEED, TRAIN_HASH_SEED
 
-PRELOAD = (
-    *LIBRARIES,
-    "yaml",
-    "reload_audit.training.train",
-    "reload_audit.evaluation.trained",
-    "reload_audit.evaluation.external",
-    "reload_audit.diagnosis.examine",
-    "reload_audit.probing.run_scenario",
-    "reload_audit.probing.checkers",
-)
-"""What the fresh processes of most jobs import; those of a script or a replay import the little that is missing."""
+_PROBING = ("yaml", "reload_audit.probing.run_scenario", "reload_audit.probing.checkers")
+
+PRELOAD = {
+    TRAIN_HASH_SEED: (*LIBRARIES, "reload_audit.training.train", *_PROBING),
+    RELOAD_HASH_SEED: (
+        *LIBRARIES,
+        *JUDGING,
+        "reload_audit.evaluation.trained",
+        "reload_audit.evaluation.external",
+        "reload_audit.diagnosis.examine",
+        *_PROBING,
+    ),
+}
+"""What the fresh processes of most jobs import, by the hash seed of their server: every job of a run waits for one.
+
+Those of a script or a replay import the little that is missing.
+"""
 
 _HASH_SEEDS = {
     "train": (TRAIN_HASH_SEED,),
@@ -39,7 +45,6 @@ def share_servers(rules: Iterable[str]) -> None:
 
     :param rules: of the jobs that are to run
     """
-    hash_seeds = sorted({hash_seed for rule in {*rules} for hash_seed in _HASH_SEEDS.get(rule, ())})
-    if hash_seeds:
+    for hash_seed in sorted({hash_seed for rule in {*rules} for hash_seed in _HASH_SEEDS.get(rule, ())}):
         with contextlib.suppress(OSError, ValueError):
-            shared_servers.share(hash_seeds, PRELOAD)
+            shared_servers.share([hash_seed], PRELOAD[hash_seed])

@@ -25,8 +25,9 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from reload_audit.environments.stack import Normalizer
 from reload_audit.models.algorithms import algorithm
 from reload_audit.models.without_dynamo import spare_compiler
+from reload_audit.records.digests import digest
 from reload_audit.records.manifest import ActsOn, Construction, Description, Digests, Identity, Machine
-from reload_audit.records.storage import digest, plain
+from reload_audit.records.storage import plain
 
 MODEL = "model.zip"
 STATISTICS = "vecnormalize.pkl"

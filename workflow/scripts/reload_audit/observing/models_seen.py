@@ -11,8 +11,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 
 from reload_audit.observing.normalizations_seen import observed_samples
+from reload_audit.records.digests import digest
 from reload_audit.records.observation import Line, Made, ObservedModel
-from reload_audit.records.storage import digest
 
 
 @dataclass

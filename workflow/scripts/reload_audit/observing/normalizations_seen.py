@@ -8,8 +8,9 @@ from typing import Any
 
 from stable_baselines3.common.vec_env import VecNormalize
 
+from reload_audit.records.digests import digest
 from reload_audit.records.observation import Line, Made, ObservedNormalization
-from reload_audit.records.storage import digest, plain
+from reload_audit.records.storage import plain
 
 
 @dataclass

@@ -22,10 +22,11 @@ from reload_audit.observing.changed_observations import changed, fitted, reorder
 from reload_audit.observing.statement import Statement
 from reload_audit.observing.subject import Subject, can_be_built
 from reload_audit.reading.statistics import SavedStatistics, read_statistics
+from reload_audit.records.digests import digest
 from reload_audit.records.observation import Line, ObservedNormalization, View
 from reload_audit.records.script_record import Figure, ScriptDifference
 from reload_audit.records.specs import ExternalPolicy
-from reload_audit.records.storage import digest, plain
+from reload_audit.records.storage import plain
 
 _CLOSE = 1e-3
 """How far a normalised observation may be off: scripts compute in single precision."""

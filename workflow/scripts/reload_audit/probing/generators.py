@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import torch as th
 
+from reload_audit.records.digests import Digest
 from reload_audit.records.probe_record import Phase, Place
-from reload_audit.records.storage import Digest
 
 WhoAsks = Callable[[FrameType | None], Place | None]
 

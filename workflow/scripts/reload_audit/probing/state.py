@@ -23,8 +23,8 @@ from reload_audit.environments.older_apis import OlderApi, layers
 from reload_audit.probing import generators
 from reload_audit.probing.code import Code
 from reload_audit.probing.scenario import Leaf
+from reload_audit.records.digests import Digest
 from reload_audit.records.probe_record import Scope
-from reload_audit.records.storage import Digest
 
 _DEPTH = 5
 _MOST_LEAVES = 4000

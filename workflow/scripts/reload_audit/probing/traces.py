@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from reload_audit.records.digests import Digest
 from reload_audit.records.probe_record import Mismatch, Source
-from reload_audit.records.storage import Digest
 
 _KEPT = 256
 """Numbers of an observation that are kept; of those beyond, only whether they differ is known, by their digest."""

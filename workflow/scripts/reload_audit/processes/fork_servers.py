@@ -8,8 +8,11 @@ TRAIN_HASH_SEED = 0
 RELOAD_HASH_SEED = 1
 """PYTHONHASHSEED of a reload: another one, so that an environment that depends on hash order cannot hide."""
 
-LIBRARIES = ("stable_baselines3", "sb3_contrib", "scipy.special")
+LIBRARIES = ("stable_baselines3", "sb3_contrib")
 """What takes long to import, which a fork server does once for all its processes. No model's own code is among it."""
+
+JUDGING = ("scipy.special",)
+"""What processes import besides that judge what they measure."""
 
 VARIABLE = "RELOAD_AUDIT_FORK_SERVERS"
 """Names the folder of the run's fork servers to them and to its jobs."""

@@ -1,9 +1,9 @@
 """What a fork server does before a process is forked from it: it imports what most of its processes need.
 
-It looks for no garbage until it has imported all: nearly everything that imports make stays, and looking through it
-again and again would take a seventh of their time. Then it exempts the modules from that, as each of its processes
-would search their objects again. It ends at once, after what libraries have registered to be called at the end, and
-without taking down what it has imported.
+It looks for no garbage: nearly everything that imports make stays, and looking through it again and again would take a
+fifth of their time. Then it exempts all of it from that, as each of its processes would search the same objects again.
+It ends at once, after what libraries have registered to be called at the end, and without taking down what it has
+imported.
 
 What cannot be imported is said once, and is left to the processes that need it, which fail of it. Ctrl-C was held back
 while the server imported; any that came is forgotten: the server ends with its caller, without a traceback.
@@ -65,7 +65,6 @@ atexit.register(_end_at_once, os.getpid())  # before all imports, hence called a
 gc.disable()
 _folder = Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None
 _import([_RUN_BY_ALL, *os.environ[PRELOAD].split()], _folder)
-gc.collect()
 gc.freeze()
 gc.enable()
 

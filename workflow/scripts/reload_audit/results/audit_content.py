@@ -12,9 +12,10 @@ from reload_audit.judging.divergence_wording import divergence_sentence
 from reload_audit.probing.conclusions import CAPTIONS, findings
 from reload_audit.reading.refusal import shown
 from reload_audit.records.audit_file import SCHEMA_VERSION
+from reload_audit.records.digests import digest
 from reload_audit.records.probe_record import ProbeRecord
 from reload_audit.records.script_entry import ScriptEntry
-from reload_audit.records.storage import digest, plain
+from reload_audit.records.storage import plain
 from reload_audit.results.conclusions import ConcludedModel
 from reload_audit.results.health import health_of_environments
 from reload_audit.results.judged_model import JudgedModel, TrainedWith

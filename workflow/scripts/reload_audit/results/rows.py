@@ -16,11 +16,11 @@ from reload_audit.judging.judgement import Judgement
 from reload_audit.processes.outcome import Usage
 from reload_audit.reading.refusal import shown, unforeseen
 from reload_audit.records.conditions import CANONICAL
+from reload_audit.records.digests import digest
 from reload_audit.records.episodes import Cut, Episode, are_alike, first_difference, mean_reward, rewards, std_reward
 from reload_audit.records.manifest import ExternalManifest, TrainedManifest
 from reload_audit.records.model_record import Check, Measurement, ModelRecord, recorded_text
 from reload_audit.records.specs import Claim
-from reload_audit.records.storage import digest
 from reload_audit.records.unpicklable_part import UnpicklablePart
 from reload_audit.remedies.pickling_advice import advice
 from reload_audit.results.tables import ConditionRow, EpisodeRow, ModelRow, ProcessRow

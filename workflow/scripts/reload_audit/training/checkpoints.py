@@ -18,7 +18,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from reload_audit.models import model_folder
-from reload_audit.records.storage import digest, folder_digest, plain
+from reload_audit.records.digests import digest
+from reload_audit.records.storage import folder_digest, plain
 
 _REPLAY_BUFFER = "replay_buffer.pkl"
 _CONTENT = ".content"
