@@ -315,6 +315,34 @@ def test_a_long_text_is_no_name_of_a_module(tmp_path: Path) -> None:
         assert named_code_digest([text], locate_in([tmp_path])) == named_code_digest([], locate_in([tmp_path]))
 
 
+@pytest.mark.parametrize(
+    ("statement", "imported", "packages"),
+    [
+        ("from . import config", "mine/robot/config.py", ("mine/robot",)),
+        ("from .config import SEED", "mine/robot/config.py", ()),
+        ("from ..config import SEED", "mine/config.py", ("mine", "mine/robot")),
+        ("from ..config import SEED", "mine/config.py", ()),
+    ],
+)
+def test_a_script_of_a_package_is_observed_again_where_a_module_has_changed_that_it_imports_relatively(
+    tmp_path, folders, statement, imported, packages
+):
+    script, module = tmp_path / "mine/robot/enjoy.py", tmp_path / imported
+    script.parent.mkdir(parents=True)
+    script.write_text(f"{statement}\n")
+    for package in packages:
+        (tmp_path / package / "__init__.py").write_text("")
+
+    def code():
+        return plan(folders, scripts=[{"script": str(script), "cwd": str(tmp_path)}]).script_code("enjoy.py")
+
+    module.write_text("SEED = 0\n")
+    before = code()
+    assert code() == before
+    module.write_text("SEED = 1\n")
+    assert code() != before
+
+
 def test_a_script_is_observed_again_where_a_file_that_it_read_has_changed_since(tmp_path, folders):
     script, record = tmp_path / "enjoy.py", Path(folders.results, "scripts/enjoy.py.json")
     script.write_text("pass")

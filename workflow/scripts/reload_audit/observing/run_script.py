@@ -26,6 +26,7 @@ from reload_audit.observing.notebook import cells_of, names_of_notebooks
 from reload_audit.observing.observer import Observer
 from reload_audit.observing.shown import Shown
 from reload_audit.processes.outcome import error_said
+from reload_audit.processes.search_path import name_in_package
 from reload_audit.records.observation import Observation, Stopped
 from reload_audit.records.specs import ScriptSpec
 
@@ -107,12 +108,9 @@ def _main_module(path: Path, cwd: Path) -> dict[str, object]:
     """
     module = ModuleType("__main__")
     module.__file__ = str(path)
-    top = path.parent
-    while (top / "__init__.py").is_file():
-        top = top.parent
-    top = top if top != path.parent else cwd
-    if path.suffix == ".py" and _has_relative_imports(path) and path.is_relative_to(top):
-        module.__package__ = ".".join(path.parent.relative_to(top).parts)
+    if path.suffix == ".py" and _has_relative_imports(path):
+        top, name = name_in_package(path, cwd)
+        module.__package__ = name.rpartition(".")[0]
         sys.path.insert(0, str(top))
     module.__builtins__ = __builtins__  # type: ignore[attr-defined]
     sys.modules["__main__"] = module

@@ -184,8 +184,8 @@ def _imported_modules(file: Path, name: str) -> set[str]:
 def _absolute(level: int, module: str, package: str) -> str:
     if not level:
         return module
-    parts = package.split(".")
-    base = parts[: len(parts) - (level - 1)]
+    parts = package.split(".") if package else []
+    base = parts[: max(len(parts) - (level - 1), 0)]
     return ".".join([*base, *([module] if module else [])])
 
 

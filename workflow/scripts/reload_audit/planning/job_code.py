@@ -21,6 +21,7 @@ from reload_audit.planning.code_digest import (
     named_code_digest,
     package_digest,
 )
+from reload_audit.processes.search_path import name_in_package
 
 _DATA_FILE = re.compile(r"^[\w-][\w./-]*\.(css|j2|js|json|yaml)$")
 _MAY_NAME_A_FILE = re.compile(rb"\.(css|j2|js|json|yaml)[\"']")
@@ -103,12 +104,14 @@ class JobCode:
             by_folders.setdefault(tuple(folders), []).append(named)
         return "".join(self.of_user(named, folders) for folders, named in sorted(by_folders.items()))
 
-    def of_users_script(self, script: str, folders: Sequence[str]) -> str:
+    def of_users_script(self, script: str, cwd: str, python_path: Sequence[str]) -> str:
         """A digest of a script of the user's and of what it imports from folders of theirs, lines included."""
         path = Path(script)
         if path.suffix != ".py":
             return code_digest(self._script("observe.py"), lambda _name: None, [path])
-        return code_digest(path, self._locate_below(tuple(folders)), with_lines=True)
+        top, name = name_in_package(path.resolve(), Path(cwd).resolve())
+        folders = (str(path.parent), cwd, *python_path, str(top))
+        return code_digest(path, self._locate_below(folders), name=name, with_lines=True)
 
     def of_trusted_packages(self, folders: Iterable[str], *, with_lines: bool = False) -> str:
         """A digest of all files of the packages that external models may name.

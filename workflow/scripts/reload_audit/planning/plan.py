@@ -174,8 +174,7 @@ class Plan:
     def script_code(self, script: str) -> str:
         """A digest of the code that decides what observing a script gives: that of the script itself, and its lines."""
         spec = self.scripts[script]
-        folders = [str(Path(spec.script).parent), spec.cwd, *spec.python_path]
-        return self.code.of_script("observe.py") + self.code.of_users_script(spec.script, folders)
+        return self.code.of_script("observe.py") + self.code.of_users_script(spec.script, spec.cwd, spec.python_path)
 
     def script_request(self, script: str) -> Request:
         """What observing a script asks a cluster for."""

@@ -106,6 +106,22 @@ def _has_copy(folder: str) -> bool:
     return os.path.isfile(os.path.join(folder, "reload_audit", "__init__.py"))
 
 
+def name_in_package(script: Path, cwd: Path) -> tuple[Path, str]:
+    """The folder from which ``python -m`` would run a script, and the dotted name that it would go by.
+
+    Folders with an ``__init__.py`` are packages. One without is taken for a package below the working directory.
+
+    :param script: its path, absolute
+    :param cwd: the working directory, absolute
+    """
+    top = script.parent
+    while (top / "__init__.py").is_file():
+        top = top.parent
+    if top == script.parent and top.is_relative_to(cwd):
+        top = cwd
+    return top, ".".join(script.relative_to(top).with_suffix("").parts)
+
+
 def _at_standard_library() -> tuple[list[str], list[str]]:
     """The path, cut where the standard library begins: what comes before it was put there as Python was started."""
     folder = os.path.dirname(os.path.realpath(os.__file__))
