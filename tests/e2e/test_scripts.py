@@ -417,7 +417,8 @@ def test_the_printed_line_put_in_place_of_the_faulty_one_makes_the_script_sound(
     assert observation is not None
     compared = compared_with_models(observation, spec, specs, policy, str(folder / "kept"))[0].compared
     assert compared.figure is not None, (cause, observation.raised)
-    assert cause.cause not in {one.cause for one in compared.differences}, (cause, compared)
+    blamed = {(one.cause, one.line.line) for one in compared.differences if one.line is not None}
+    assert (cause.cause, number + 1) not in blamed, (cause, compared)
     if entry.model_mean is not None and entry.model_std is not None and cause.cause not in ONE_OF_TWO:
         earned = np.asarray(compared.figure.earned)
         error = np.hypot(entry.model_std, earned.std()) / np.sqrt(min(earned.size, 20))

@@ -291,7 +291,7 @@ def test_an_error_row_comes_with_the_log_of_what_happened(audited):
     model = audited["failing:RaisesOnReload"]
     assert "the licence server is gone" in Path(model["log"]).read_text()
     failure = model["record"]["conditions"]["reload"]["failure"]
-    assert "planted.py" in failure["details"]
+    assert "failing.py" in failure["details"]
 
 
 TAMPERED = {
