@@ -77,7 +77,8 @@ def changed(subject: Subject) -> list[ScriptDifference]:
         evidence = "the policy is given each observation one step late: the one before that which is due"
         return [ScriptDifference("observation-changed", line, evidence, in_doubt=True)]
     instead = with_what_is_returned(subject.run.step_line, line)
-    order = _order(other, np.asarray)
+    is_array = [*subject.run.parts] == [""]
+    order = _order(other, np.asarray) if is_array else None
     if order is not None:
         return [ScriptDifference("observation-changed", line, _in_order(order), instead, {"shown": {"order": order}})]
     returned, given = np.asarray(other[0].returned), np.asarray(other[0].given)
@@ -86,7 +87,7 @@ def changed(subject: Subject) -> list[ScriptDifference]:
         f"the policy is given other observations than the environment gives: {returned[worst]:.4g} at place {worst} "
         f"becomes {given[worst]:.4g}"
     )
-    rounded, numbers = rounding(other, np.asarray), fitted(other)
+    rounded, numbers = rounding(other, np.asarray), fitted(other) if is_array else None
     if rounded is not None:
         said, changes = rounded
         return [ScriptDifference("observation-changed", line, f"{evidence}: {said}", instead, changes)]
