@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,8 @@ DISTRIBUTION = "the policy's distribution"
 
 _UNCHANGING = (int, float, np.generic)
 
-_WITH_MODES = (torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._BatchNorm)
-
+_MAY_DROP = (torch.nn.RNNBase, torch.nn.MultiheadAttention)
+"""Layers that ask for their mode only to drop some of what they compute, as far as they are told to."""
 
 _ALWAYS_DETERMINISTIC = (ARSPolicy, QRDQNPolicy, QuantileNetwork, DQNPolicy, QNetwork, Actor, TD3Policy, TD3)
 
@@ -53,8 +54,16 @@ def has_one_mode(actor: Any, *, of_model: bool) -> bool:
 
 @functools.cache
 def _has_modes(policy: torch.nn.Module) -> bool:
-    """Whether a network computes something else in training mode: it has dropout or batch normalisation."""
-    return any(isinstance(layer, _WITH_MODES) for layer in policy.modules())
+    """Whether a network computes something else in training mode, as one with dropout or batch normalisation does."""
+    return any(map(_has_mode, policy.modules()))
+
+
+def _has_mode(layer: torch.nn.Module) -> bool:
+    """Whether a layer asks for its mode where it computes something."""
+    if isinstance(layer, _MAY_DROP):
+        return layer.dropout > 0.0
+    code = getattr(inspect.getattr_static(type(layer), "forward"), "__code__", None)  # none of a compiled one
+    return code is not None and "training" in code.co_names
 
 
 def is_as_in_training(policy: Any) -> bool:

@@ -70,7 +70,7 @@ def with_masks(run: ObservedRun) -> str:
         return statement.following("from sb3_contrib.common.maskable.evaluation import evaluate_policy")
     call, stepping = statement.call("predict"), None if step is None else step.call("step")
     env = None if stepping is None else owner(stepping)
-    if call is None or step is None or env is None:
+    if call is None or step is None or env is None or not _sees(run.acts[0].line, step.text(env), run.step_line):
         return ""
     masks = f"get_action_masks({step.text(env)})"
     given = "from sb3_contrib.common.maskable.utils import get_action_masks"
@@ -96,9 +96,11 @@ def with_state(run: ObservedRun) -> str:
     is_there = "state" in told and statement.text(told["state"]) == name
     if not is_there and not name.isidentifier():
         return ""
+    if name.isidentifier() and not _sees(run.step_line, name, run.acts[0].line):
+        return ""  # a function's own name does not last until it is called again
     state = name if is_there else f"locals().get({name!r})"
     arguments = {"state": state}
-    over = _ends(step)
+    over = _ends(step) if _sees(run.acts[0].line, "", run.step_line) else ""
     if over and ("episode_start" not in told or run.begins == run.steps):
         arguments["episode_start"] = f"None if {state} is None else {over}"
     made = statement.with_arguments(call, arguments)
@@ -171,9 +173,9 @@ def with_actions_in_bounds(subject: Subject) -> tuple[Line | None, str]:
         clipped = f"{action if plain else f'({action})'}.clip({space}.low, {space}.high)"
         return line, step.with_part(call.args[0], clipped)
     policy = "" if asking is None or asked is line else _policy(asking)
-    if policy:
+    if _sees(line, policy, asked) and policy:
         return line, step.with_part(call.args[0], f"{policy}.unscale_action({action})")
-    if asked is not line:
+    if asked is not line and not policy:
         return asked, ""
     rescaled = f"{space}.low + 0.5 * (1.0 + {action if plain else f'({action})'}) * ({space}.high - {space}.low)"
     return line, step.with_part(call.args[0], rescaled)
@@ -188,15 +190,17 @@ def with_actions_as_chosen(run: ObservedRun) -> tuple[Line | None, str]:
     call = None if step is None else step.call("step")
     if step is None or call is None or not call.args or asking is None or asking.call("predict") is None:
         return run.step_line, ""
+    chosen = run.acts[0].line
     if not isinstance(call.args[0], ast.Name):
         action = _named_in(call.args[0], asking.targets)
-        return run.step_line, step.with_part(call.args[0], action) if action else ""
+        is_known = action and _sees(run.step_line, action, chosen)
+        return run.step_line, step.with_part(call.args[0], action) if is_known else ""
     formed = Statement.of(run.formed_line)
     value = None if formed is None else formed.made
     if formed is None or value is None or formed.call("predict") is not None:
         return run.step_line, ""
     action = _named_in(value, asking.targets)
-    if not action:
+    if not action or not _sees(run.formed_line, action, chosen):
         return run.formed_line, ""
     return run.formed_line, LEFT_OUT if formed.targets == [action] else formed.with_part(value, action)
 
@@ -223,6 +227,11 @@ def without_training_mode(line: Line | None) -> str:
     return statement.following(f"{policy}.set_training_mode(False)") if statement is not None and policy else ""
 
 
+def _sees(line: Line | None, code: str, other: Line | None) -> bool:
+    """Whether code of another line stands for the same on a line."""
+    return line is not None and other is not None and line.sees(code, other)
+
+
 def _policy(statement: Statement) -> str:
     """The policy that a line calls, as it names it; empty where it calls none."""
     call = statement.call(*_POLICY, "get_distribution")
@@ -243,7 +252,7 @@ def with_new_observation(stepping: Line | None, asking: Line | None) -> str:
     if step is None or statement is None or call is None or not call.args or len(step.targets) < 4:
         return ""
     shown, returned = statement.text(call.args[0]), step.targets[0]
-    if not isinstance(call.args[0], ast.Name) or returned == shown:
+    if not isinstance(call.args[0], ast.Name) or returned == shown or not _sees(stepping, shown, asking):
         return ""
     if returned == "_":
         return step.with_targets(", ".join((shown, *step.targets[1:])))
@@ -257,6 +266,8 @@ def with_what_is_returned(stepping: Line | None, asking: Line | None) -> str:
     if step is None or statement is None or call is None or not call.args or len(step.targets) < 4:
         return ""
     shown, returned = call.args[0], _named_in(call.args[0], step.targets[:1])
+    if not _sees(asking, returned, stepping):
+        return ""
     return statement.with_part(shown, returned) if returned and not isinstance(shown, ast.Name) else ""
 
 
@@ -291,7 +302,9 @@ def normalized_as_trained(asking: Line | None, stepping: Line | None) -> str:
     parts = (node for node in ast.walk(call.args[0]) if isinstance(node, ast.Attribute) and node.attr == "obs_rms")
     statistics = next(parts, None)
     shown = {node.id for node in ast.walk(call.args[0]) if isinstance(node, ast.Name)}
-    if statistics is None or step.targets[0] not in shown or statement.text(statistics.value) == "self":
+    if statistics is None or step.targets[0] not in shown or not _sees(asking, step.targets[0], stepping):
+        return ""
+    if statement.text(statistics.value) == "self":
         return ""
     normalized = f"{statement.text(statistics.value)}.normalize_obs({step.targets[0]})"
     return statement.with_part(call.args[0], normalized)

@@ -119,11 +119,14 @@ def _of_states(subject: Subject) -> Iterator[ScriptDifference]:
     else:
         return
     folder = Path(subject.script.script).parent
-    name, reset = state_to_empty(run, folder), subject.observation.last_reset
+    name, reset, line = state_to_empty(run, folder), subject.observation.last_reset, run.acts[0].line
+    instead = with_state(run)
+    instead = "" if line is not None and instead == line.code else instead
     if name:
-        where = "where an episode begins" if reset is None else f"after {reset} `{reset.code}`"
-        evidence += f"; beside what is written below, {name} = None has to stand {where}"
-    yield ScriptDifference(cause, run.acts[0].line, evidence, with_state(run), changes)
+        is_there = reset is not None and line is not None and reset.sees(name, line)
+        where = f"after {reset} `{reset.code}`" if reset is not None and is_there else "where an episode begins"
+        evidence += f"; {'beside what is written below, ' if instead else ''}{name} = None has to stand {where}"
+    yield ScriptDifference(cause, line, evidence, instead, changes)
 
 
 def _of_masks(run: ObservedRun) -> Iterator[ScriptDifference]:

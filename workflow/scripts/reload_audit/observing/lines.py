@@ -74,8 +74,9 @@ class UserLines:
         if place is None:
             return None
         file, number = place
-        code = " ".join(_statements(file).at(number).split())[:300]
-        return Line(self._shown(file), number, code)
+        statements = _statements(file)
+        code = " ".join(statements.at(number).split())[:300]
+        return Line(self._shown(file), number, code, statements.scope_of(number))
 
     def formula_of(self, place: tuple[str, int] | None) -> Line | None:
         """The last line before another that computes the name which a call there is given first, by a formula.
@@ -153,6 +154,17 @@ class _Statements:
                 for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
                     found[line] = (node.lineno, node.end_lineno or node.lineno)
         return found
+
+    @cached_property
+    def _scopes(self) -> list[tuple[range, str]]:
+        """The lines of each function and class with its name, the outer ones first."""
+        kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        defined = (node for node in self._nodes if isinstance(node, kinds))
+        return [(range(node.lineno, (node.end_lineno or node.lineno) + 1), node.name) for node in defined]
+
+    def scope_of(self, number: int) -> str:
+        """The functions and classes that a line stands in, the outer ones first, with dots between them."""
+        return ".".join(name for lines, name in self._scopes if number in lines)
 
     def formula_of(self, number: int) -> int | None:
         """The line of the formula for what a call on a line is given first; None where there is none."""

@@ -137,8 +137,10 @@ def _assigned(acting: ObservedModel, loaded: ObservedModel) -> str:
     if acting.line is None or loaded.line is None:
         return ""
     made, loading = Statement.of(acting.line), Statement.of(loaded.line)
+    if made is None or not made.targets or not loaded.line.sees(made.targets[0], acting.line):
+        return ""
     call = None if loading is None else loading.call("load")
-    if made is None or loading is None or call is None or len(made.targets) != 1 or loading.whole is not call:
+    if loading is None or call is None or len(made.targets) != 1 or loading.whole is not call:
         return ""
     constructor = _constructor(made)
     if constructor is None:

@@ -30,14 +30,28 @@ class Line(PlainData):
 
     :param file: its path from the script's folder
     :param code: its text, without indentation
+    :param scope: the functions and classes that it stands in, the outer ones first: ``Agent.act``; empty for none
     """
 
     file: str
     line: int
     code: str
+    scope: str = ""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
+
+    def sees(self, code: str, other: Line) -> bool:
+        """Whether code of another line stands for the same on this one.
+
+        So it does in one function, or one inside that, for what is global, and among methods for what ``self`` has.
+        """
+        files = {one.file.partition(" In [")[0] for one in (self, other)}  # the cells of a notebook share their names
+        if len(files) > 1 or not other.scope:
+            return len(files) == 1
+        of_one, of_other = (one.scope.rpartition(".")[0] for one in (self, other))
+        is_of_self = code.startswith("self.") and of_one == of_other
+        return is_of_self or f"{self.scope}.".startswith(f"{other.scope}.")
 
 
 @dataclass(frozen=True)
