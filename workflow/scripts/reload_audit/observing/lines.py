@@ -11,7 +11,7 @@ import sysconfig
 import textwrap
 import tokenize
 from collections.abc import Collection, Iterable, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import FrameType, ModuleType, TracebackType
 
@@ -114,11 +114,17 @@ class UserLines:
     def folders_added(self) -> tuple[str, ...]:
         """The folders that the script has put on ``sys.path`` itself."""
         added = (os.path.realpath(entry) for entry in sys.path if isinstance(entry, str) and entry not in self._path)
-        return tuple(one for one in dict.fromkeys(added) if Path(one).is_dir() and f"{one}/" not in self._folders)
+        return tuple(one for one in dict.fromkeys(added) if _holds_own_code(one) and f"{one}/" not in self._folders)
 
     def _shown(self, file: str) -> str:
         path = Path(file)
         return str(path.relative_to(self._folder)) if path.is_relative_to(self._folder) else path.name
+
+
+@cache
+def _holds_own_code(folder: str) -> bool:
+    """Whether there is a folder, and none that packages are installed into."""
+    return Path(folder).is_dir() and not any(Path(folder).glob("*.dist-info"))
 
 
 def _file_of(module: object) -> str:
